@@ -1,0 +1,24 @@
+# The project's commands; each makes the virtual environment it needs.
+PYTHON3 := $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+
+.PHONY: demo test lint lock
+
+demo: ## a routed answer on this machine; stays up until Ctrl-C
+	@$(PYTHON3) scripts/environment.py run
+	@.venv/bin/python scripts/demo.py
+
+test: ## lint, types, import rules and every test that needs no cluster
+	@$(PYTHON3) scripts/environment.py dev
+	@$(MAKE) --no-print-directory lint
+	@.venv/bin/python -m pytest --cov --cov-report=term:skip-covered
+
+lint:
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+	@git ls-files --cached --others --exclude-standard | xargs grep -lE '^#!.*\bbash' | xargs .venv/bin/shellcheck
+
+lock: ## write requirements/*.txt anew from pyproject.toml
+	@$(PYTHON3) scripts/environment.py dev
+	@scripts/lock

@@ -1,0 +1,125 @@
+"""Makes the project's virtual environment `.venv`, or brings it up to date; needs nothing but Python's library.
+
+    python3 scripts/environment.py [run | dev]
+
+`run` holds what `make demo`, `host.sh`, `serve.sh` and the live checks need, `dev` the tests and checks as well. It says
+in one line what it does, and nothing where there is nothing to do. What the machine lacks is one line with the remedy
+and exit code 1.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+LEVELS = ("run", "dev")
+
+
+class MissingError(Exception):
+    """Something that the machine lacks, with the remedy in the message."""
+
+
+def ensure(level: str) -> None:
+    """Leaves `.venv` with everything that `level` asks for; two callers at once wait for each other."""
+    if _is_ready(level):
+        return
+    _require_python()
+    with (ROOT / ".venv.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _is_ready(level):
+            print(f"Setting up .venv ({level}): a minute at most …", file=sys.stderr, flush=True)
+            _create()
+            _install(level)
+            _stamp(level).write_text(_fingerprint(level))
+
+
+def reenter(script: str) -> None:
+    """Goes on with `script` and its arguments inside `.venv`; returns where that is already so."""
+    if Path(sys.prefix) == VENV:
+        return
+    try:
+        ensure("run")
+    except MissingError as missing:
+        sys.exit(f"error: {missing}")
+    print(f"{Path(script).name}: running in {VENV.name}", file=sys.stderr, flush=True)
+    os.execv(PYTHON, [str(PYTHON), script, *sys.argv[1:]])
+
+
+def _is_ready(level: str) -> bool:
+    # `dev` contains all of `run`, so either stamp will do for `run`.
+    levels = LEVELS if level == "run" else (level,)
+    return PYTHON.exists() and any(
+        _stamp(each).exists() and _stamp(each).read_text() == _fingerprint(each) for each in levels
+    )
+
+
+def _stamp(level: str) -> Path:
+    return VENV / f".installed-{level}"
+
+
+def _fingerprint(level: str) -> str:
+    # The path is part of it: an environment that was moved or copied holds scripts that name the old place.
+    parts = [_requirements(level).read_bytes(), (ROOT / "pyproject.toml").read_bytes(), str(ROOT).encode()]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def _requirements(level: str) -> Path:
+    return ROOT / "requirements" / f"{level}.txt"
+
+
+def _require_python() -> None:
+    if sys.version_info < (3, 11):
+        raise MissingError(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}: install python3.11")
+
+
+def _create() -> None:
+    if PYTHON.exists() and _runs(PYTHON, "-m", "pip", "--version"):
+        return
+    shutil.rmtree(VENV, ignore_errors=True)
+    if not _runs(Path(sys.executable), "-c", "import venv, ensurepip"):
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        raise MissingError(f"Python's venv is missing: apt-get install python{version}-venv (or your system's package)")
+    _run([sys.executable, "-m", "venv", str(VENV)], "the virtual environment cannot be made")
+
+
+def _install(level: str) -> None:
+    pip = [str(PYTHON), "-m", "pip", "install", "-qq", "--no-deps", "--disable-pip-version-check"]
+    remedy = "packages cannot be installed; is the package index reachable (PIP_INDEX_URL, HTTPS_PROXY)?"
+    _run([*pip, "--require-hashes", "-r", str(_requirements(level))], remedy)
+    _run([*pip, "--no-build-isolation", "-e", str(ROOT)], remedy)
+
+
+def _runs(*command: Path | str) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def _run(command: list[str], failure: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        raise MissingError(" — ".join([failure, *last]))
+
+
+def main(arguments: list[str]) -> int:
+    level = arguments[0] if arguments else "run"
+    if level not in LEVELS or len(arguments) > 1:
+        print(f"usage: environment.py [{' | '.join(LEVELS)}]", file=sys.stderr)
+        return 2
+    try:
+        ensure(level)
+    except MissingError as missing:
+        print(f"error: {missing}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
