@@ -1,0 +1,324 @@
+"""What `test_host.py` and `test_serve.py` share: asking through the openai package, checking answers, showing them.
+
+Only the form of an answer is checked, never its wisdom.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+import openai
+
+Messages = list[dict[str, str]]
+
+MAX_TOKENS = 96
+# English has four characters a token; below this share of them something that was sent is missing.
+FEWEST_TOKENS_PER_CHARACTER = 1 / 12
+STRATEGIES = (
+    "select_response", "direct_response", "committed", "max_turns_reached", "last_response", "fallback", "timeout",
+    "pinned",
+)  # fmt: skip
+
+
+class CheckError(Exception):
+    """A check failed; the message says in one line what was wrong."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A completion, streamed or not, as far as it is checked; costs in `metadata` are exact Decimals."""
+
+    model: str
+    text: str
+    finish_reason: str | None
+    usage: dict[str, Any] | None
+    metadata: dict[str, Any] | None
+    seconds: float
+
+    @property
+    def advice(self) -> str:
+        """What the router model added to the system prompt of the chosen call."""
+        calls = (self.metadata or {}).get("call_history", [])
+        chosen = next((call for call in calls if call.get("selected")), {})
+        return str((chosen.get("arguments") or {}).get("optimized_system_prompt") or "")
+
+
+def parser(description: str, url: str) -> argparse.ArgumentParser:
+    """A parser with the flags of both scripts."""
+    flags = argparse.ArgumentParser(description=description, allow_abbrev=False)
+    flags.add_argument("--url", default=url, help="base URL of the OpenAI API (%(default)s)")
+    flags.add_argument("--api-key", default="dummy", help="only needed where the server was given keys (%(default)s)")
+    flags.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS", help="for one answer (%(default)g)")
+    flags.add_argument("--info", action="store_true", help="show what the server says of itself, and no more")
+    flags.add_argument("--models", action="store_true", help="list the models it serves, and no more")
+    return flags
+
+
+def connect(arguments: argparse.Namespace) -> openai.OpenAI:
+    """A client as a user would make it; this machine's own addresses are never asked through a proxy."""
+    proxied = [os.environ.get("NO_PROXY", os.environ.get("no_proxy", "")), "localhost,127.0.0.1,::1"]
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, proxied))
+    return openai.OpenAI(
+        base_url=arguments.url, api_key=arguments.api_key, timeout=arguments.timeout, max_retries=0
+    )  # fmt: skip
+
+
+def ask(client: openai.OpenAI, model: str, messages: Messages, **options: Any) -> Answer:
+    """One answer, its shape checked."""
+    started = time.monotonic()
+    reply = client.chat.completions.with_raw_response.create(
+        model=model, messages=messages, **_limits(options)
+    )  # fmt: skip
+    body = _object(reply.text)
+    require(body.get("object") == "chat.completion", f"object is {body.get('object')!r}, not 'chat.completion'")
+    choices = body.get("choices") or [{}]
+    message = choices[0].get("message") or {}
+    require(message.get("role") == "assistant", "choices[0].message is not the assistant's")
+    answer = Answer(
+        str(body.get("model")), message.get("content") or "", choices[0].get("finish_reason"), body.get("usage"),
+        body.get("router_metadata"), time.monotonic() - started,
+    )  # fmt: skip
+    _check_answer(answer, model)
+    _check_usage(answer.usage, messages)
+    return answer
+
+
+def ask_streamed(client: openai.OpenAI, model: str, messages: Messages, **options: Any) -> Answer:
+    """One streamed answer, its chunks checked; `metadata` comes from the last chunk."""
+    started = time.monotonic()
+    chunks = list(client.chat.completions.create(model=model, messages=messages, stream=True, **_limits(options)))
+    require(bool(chunks), "the stream ended without a chunk")
+    choices = [choice for chunk in chunks for choice in chunk.choices]
+    reasons = [choice.finish_reason for choice in choices if choice.finish_reason]
+    answer = Answer(
+        chunks[-1].model, "".join(choice.delta.content or "" for choice in choices), reasons[-1] if reasons else None,
+        None, _streamed_metadata(chunks), time.monotonic() - started,
+    )  # fmt: skip
+    _check_answer(answer, model)
+    return answer
+
+
+def _limits(options: dict[str, Any]) -> dict[str, Any]:
+    return {"max_tokens": MAX_TOKENS, "temperature": 0, **options}
+
+
+def _streamed_metadata(chunks: list[Any]) -> dict[str, Any] | None:
+    carriers = [n for n, chunk in enumerate(chunks) if (chunk.model_extra or {}).get("router_metadata")]
+    if not carriers:
+        return None
+    require(carriers == [len(chunks) - 1], "router_metadata is not on the last chunk alone")
+    # A float's shortest form is the very number that was sent, up to 15 digits.
+    return _object(json.dumps(chunks[-1].model_extra["router_metadata"]))
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text, parse_float=Decimal)
+    except ValueError:
+        raise CheckError("the answer is not JSON") from None
+    require(isinstance(value, dict), "the answer is not a JSON object")
+    return dict(value)
+
+
+def _check_answer(answer: Answer, model: str) -> None:
+    require(answer.model == model, f"asked for the model {model!r}, but the answer names {answer.model!r}")
+    require(bool(answer.finish_reason), "no finish_reason")
+    require(bool(answer.text) or answer.finish_reason in ("length", "tool_calls"), "the answer has no text")
+
+
+def _check_usage(usage: dict[str, Any] | None, messages: Messages) -> None:
+    if usage is None:
+        raise CheckError("no usage")
+    prompt, completion, total = (usage.get(f"{name}_tokens") for name in ("prompt", "completion", "total"))
+    require(all(isinstance(count, int) for count in (prompt, completion, total)), "usage lacks whole token counts")
+    require(total >= prompt + completion, f"usage: total_tokens {total} is less than {prompt} + {completion}")
+    sent = sum(len(message["content"]) for message in messages)
+    require(
+        prompt >= sent * FEWEST_TOKENS_PER_CHARACTER,
+        f"usage: {prompt} prompt_tokens are too few for the {sent} characters sent: something was lost on the way",
+    )
+
+
+def check_metadata(metadata: dict[str, Any] | None) -> None:
+    """Raises CheckError unless the metadata is whole and its sums hold to the last digit."""
+    if metadata is None:
+        raise CheckError("no router_metadata")
+    for name in ("model_used", "routing_strategy", "turns_used", "total_cost", "total_time", "call_history"):
+        require(name in metadata, f"router_metadata lacks `{name}`")
+    strategy = metadata["routing_strategy"]
+    require(strategy in STRATEGIES, f"routing_strategy is {strategy!r}, which is none of {', '.join(STRATEGIES)}")
+    _check_sums(metadata)
+    _check_selection(metadata)
+
+
+def _check_sums(metadata: dict[str, Any]) -> None:
+    total, router, targets = (
+        exact(metadata.get(name), name) for name in ("total_cost", "router_cost", "target_models_cost")
+    )
+    require(
+        total == router + targets,
+        f"total_cost is {total:f}, but router_cost + target_models_cost is {router + targets:f}",
+    )
+    called = sum((exact(call.get("cost"), "call_history cost") for call in metadata["call_history"]), Decimal(0))
+    require(called == targets, f"target_models_cost is {targets:f}, but call_history adds up to {called:f}")
+
+
+def _check_selection(metadata: dict[str, Any]) -> None:
+    selected = [call for call in metadata["call_history"] if call.get("selected")]
+    if metadata["routing_strategy"] == "direct_response":
+        require(not selected, "a direct_response has a selected call")
+        return
+    require(len(selected) == 1, f"{len(selected)} entries of call_history are selected, not exactly one")
+    chosen, used = selected[0].get("model_id"), metadata["model_used"]
+    require(chosen == used, f"model_used is {used!r}, but the selected call is {chosen!r}'s")
+
+
+def exact(value: Any, name: str) -> Decimal:
+    """A cost as the Decimal it was written as."""
+    require(isinstance(value, (int, Decimal)) and not isinstance(value, bool), f"{name} is {value!r}, not a number")
+    return Decimal(value)
+
+
+def require(condition: bool, otherwise: str) -> None:
+    """Raises CheckError with `otherwise` unless the condition holds."""
+    if not condition:
+        raise CheckError(otherwise)
+
+
+def fetch(arguments: argparse.Namespace, path: str) -> str:
+    """The body at `path` on the server's root, beside `/v1`."""
+    parts = urlsplit(arguments.url)
+    url = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1')}{path}"
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {arguments.api_key}"})
+    try:
+        with urllib.request.urlopen(request, timeout=arguments.timeout) as reply:
+            return str(reply.read().decode("utf-8", "replace"))
+    except urllib.error.HTTPError as error:
+        raise CheckError(f"GET {path} answers {error.code}") from None
+
+
+def run(checks: dict[str, Callable[[], None]]) -> int:
+    """Runs every check and says at the end which failed; the exit status."""
+    failed = []
+    for name, check in checks.items():
+        print(f"\n{bold(name)}")
+        try:
+            check()
+        except CheckError as error:
+            failed.append(name)
+            print(f"  {red('✗ ' + str(error))}")
+        except openai.APIStatusError as error:
+            failed.append(name)
+            print(f"  {red(f'✗ status {error.status_code}: {error.message}')}")
+        except openai.APIError as error:
+            # Without a server there is nothing to go on with; an error inside a stream is this check's alone.
+            if isinstance(error, openai.APIConnectionError):
+                raise
+            failed.append(name)
+            print(f"  {red(f'✗ {error.message}')}")
+        else:
+            print(f"  {green('✓ ok')}")
+    print(f"\n{_verdict(len(checks), failed)}")
+    return 1 if failed else 0
+
+
+def _verdict(count: int, failed: list[str]) -> str:
+    if failed:
+        return red(f"{len(failed)} of {count} failed: {', '.join(failed)}")
+    return green("1 check passed" if count == 1 else f"all {count} checks passed")
+
+
+def guarded(main: Callable[[], int], remedy: str, arguments: argparse.Namespace) -> int:
+    """Runs `main`; a server that is away, slow or closed to us is one line with the remedy."""
+    try:
+        return main()
+    except (openai.APITimeoutError, TimeoutError):
+        return _fail(f"no answer from {arguments.url} within {arguments.timeout:g} s: is it still loading? (--timeout)")
+    except (openai.APIConnectionError, urllib.error.URLError, ConnectionError) as error:
+        cause = getattr(error, "reason", None) or error.__cause__ or error
+        return _fail(f"nothing answers at {arguments.url} ({cause}): start it with `{remedy}`")
+    except openai.APIStatusError as error:
+        return _fail(f"{arguments.url} answers {error.status_code}: {error.message}")
+    except CheckError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return 130
+
+
+def _fail(message: str) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return 1
+
+
+def show(answer: Answer) -> None:
+    """Prints the answer and, where there is one, its way through the router."""
+    for line in answer.text.strip().splitlines() or ["(no text)"]:
+        print(f"  {line}")
+    if answer.metadata:
+        print(f"  {dim('→ ' + routing_line(answer.metadata))}")
+    else:
+        tokens = (answer.usage or {}).get("completion_tokens", "?")
+        print(f"  {dim(f'→ {answer.model} · {answer.seconds:.2f} s · {tokens} tokens')}")
+
+
+def routing_line(metadata: dict[str, Any]) -> str:
+    """Model, cost, time, calls and strategy of an answer in a line."""
+    calls = metadata["call_history"]
+    called = ", ".join(f"{call['model_id']} ({call.get('status', '?')})" for call in calls) or "none"
+    return " · ".join([
+        str(metadata["model_used"]),
+        f"${Decimal(str(metadata['total_cost'])):f}",
+        f"{float(metadata['total_time']):.2f} s",
+        f"{plural(len(calls), 'call')}: {called}",
+        f"{metadata['routing_strategy']} after {plural(metadata['turns_used'], 'turn')}",
+    ])  # fmt: skip
+
+
+def show_values(values: Iterable[tuple[str, Any]]) -> None:
+    """Prints names and values in two columns; nested objects in lines of their own."""
+    for name, value in values:
+        if isinstance(value, (dict, list)):
+            text = json.dumps(value, indent=2, default=str, ensure_ascii=False).replace("\n", "\n  ")
+        else:
+            text = str(value)
+        print(f"  {bold(name)}  {text}")
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 call`, `2 calls`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _paint(code: str, text: str) -> str:
+    return f"\033[{code}m{text}\033[0m" if sys.stdout.isatty() and "NO_COLOR" not in os.environ else text
+
+
+def bold(text: str) -> str:
+    """For headings."""
+    return _paint("1", text)
+
+
+def dim(text: str) -> str:
+    """For what stands beside the matter."""
+    return _paint("2", text)
+
+
+def red(text: str) -> str:
+    """For failures."""
+    return _paint("31", text)
+
+
+def green(text: str) -> str:
+    """For successes."""
+    return _paint("32", text)

@@ -1,0 +1,285 @@
+"""The live checks against small servers that tell the truth, and against some that lie."""
+
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TESTS = (
+    "simple_query", "math_problem", "coding_task", "reasoning_task", "conversation", "creative_task", "system_prompt",
+)  # fmt: skip
+
+Change = Callable[[dict[str, Any]], None]
+
+
+class Server(BaseHTTPRequestHandler):
+    """A router, or a hosted model where the request is not routed; `change` tampers with every completion."""
+
+    change: Change = staticmethod(lambda completion: None)
+
+    def do_GET(self) -> None:
+        listed = {"object": "list", "data": [{"id": name, "object": "model"} for name in ("router-tool-rl", "quick")]}
+        pages = {"/v1/models": listed, "/health": {"status": "ok"}, "/": {"service": "fake"}}
+        self.reply(pages.get(self.path, {}), 200 if self.path in pages else 404)
+
+    def do_POST(self) -> None:
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        completion = answer_to(request)
+        type(self).change(completion)
+        if request.get("stream"):
+            self.stream(completion)
+        else:
+            self.reply(completion)
+
+    def reply(self, body: dict[str, Any], status: int = 200) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def stream(self, completion: dict[str, Any]) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        for chunk in chunks_of(completion):
+            self.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+        self.wfile.write(b"data: [DONE]\n\n")
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+def answer_to(request: dict[str, Any]) -> dict[str, Any]:
+    text = '{"call": "call_quick"}' if "response_format" in request else "Arr, Paris."
+    tokens = sum(len(message["content"]) for message in request["messages"]) // 4
+    return {
+        "id": "c1", "object": "chat.completion", "created": 1, "model": request["model"],
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": tokens, "completion_tokens": 3, "total_tokens": tokens + 3},
+        "router_metadata": metadata(),
+    }  # fmt: skip
+
+
+def metadata() -> dict[str, Any]:
+    calls = [entry("call_1", 0.1, selected=False), entry("call_2", 0.2, selected=True)]
+    return {
+        "model_used": "quick", "routing_strategy": "select_response", "turns_used": 2, "total_cost": 0.31,
+        "router_cost": 0.01, "target_models_cost": 0.3, "total_time": 1.5, "call_history": calls,
+    }  # fmt: skip
+
+
+def entry(call_id: str, cost: float, *, selected: bool) -> dict[str, Any]:
+    return {
+        "call_id": call_id,
+        "model_id": "quick",
+        "cost": cost,
+        "status": "ok",
+        "selected": selected,
+        "arguments": {},
+    }
+
+
+def chunks_of(completion: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    chunk = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": completion["model"]}
+    text = completion["choices"][0]["message"]["content"]
+    yield {**chunk, "choices": [{"index": 0, "delta": {"role": "assistant", "content": text}}]}
+    last = {**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    if "router_metadata" in completion:
+        last["router_metadata"] = completion["router_metadata"]
+    yield last
+
+
+@contextmanager
+def serving(change: Change = lambda completion: None) -> Iterator[str]:
+    handler = type("Handler", (Server,), {"change": staticmethod(change)})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def check(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / script), *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **environment}
+    )  # fmt: skip
+
+
+@pytest.fixture
+def check_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Runs test_serve.py in this process, which saves the start of one; its exit status and what it printed."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("no_proxy", "")
+
+    def run(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["test_serve.py", *arguments])
+        status = importlib.import_module("test_serve").main()
+        return status, capsys.readouterr().out
+
+    return run
+
+
+def test_every_check_passes_against_a_truthful_router() -> None:
+    with serving() as url:
+        done = check("test_serve.py", "--url", url)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in TESTS:
+        assert name in done.stdout
+    assert "all 7 checks passed" in done.stdout
+
+
+@pytest.mark.parametrize("name", TESTS)
+def test_each_check_can_be_run_alone(name: str, check_here: Callable[..., tuple[int, str]]) -> None:
+    with serving() as url:
+        status, said = check_here("--url", url, "--test", name)
+    assert status == 0, said
+    assert [other for other in TESTS if other in said] == [name]
+
+
+def test_an_answer_is_shown_with_its_model_cost_time_calls_and_strategy() -> None:
+    with serving() as url:
+        done = check("test_serve.py", "--url", url, "--test", "math_problem")
+    line = "→ quick · $0.31 · 1.50 s · 2 calls: quick (ok), quick (ok) · select_response after 2 turns"
+    assert line in done.stdout
+
+
+def put(path: str, value: object) -> Change:
+    """Sets what the dotted path names; `None` removes it."""
+
+    def change(completion: dict[str, Any]) -> None:
+        *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+        place: Any = completion
+        for part in parents:
+            place = place[part]
+        if value is None:
+            del place[last]
+        else:
+            place[last] = value
+
+    return change
+
+
+LIES = {
+    "total that is not the sum": (put("router_metadata.total_cost", 0.31000001), "total_cost is 0.31000001"),
+    "history that does not add up": (put("router_metadata.call_history.0.cost", 0.1000001), "call_history adds up to"),
+    "nothing selected": (put("router_metadata.call_history.1.selected", False), "0 entries of call_history"),
+    "two selected": (put("router_metadata.call_history.0.selected", True), "2 entries of call_history"),
+    "another model selected": (put("router_metadata.call_history.1.model_id", "slow"), "the selected call is 'slow'"),
+    "unknown strategy": (put("router_metadata.routing_strategy", "magic"), "routing_strategy is 'magic'"),
+    "cost as text": (put("router_metadata.router_cost", "0.01"), "router_cost is '0.01', not a number"),
+    "no metadata": (put("router_metadata", None), "no router_metadata"),
+    "no calls": (put("router_metadata.call_history", None), "lacks `call_history`"),
+    "another model's name": (put("model", "gpt-4"), "the answer names 'gpt-4'"),
+    "no text": (put("choices.0.message.content", ""), "the answer has no text"),
+    "no usage": (put("usage", None), "no usage"),
+    "usage that does not add up": (put("usage.total_tokens", 1), "total_tokens 1 is less than"),
+    "a question that was cut": (put("usage.prompt_tokens", 1), "something was lost on the way"),
+    "no completion": (put("object", "error"), "object is 'error'"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_lying_router_is_found_out(lie: str, check_here: Callable[..., tuple[int, str]]) -> None:
+    change, reason = LIES[lie]
+    with serving(change) as url:
+        status, said = check_here("--url", url, "--test", "system_prompt")
+    assert status == 1
+    assert reason in said
+    assert "1 of 1 failed: system_prompt" in said
+
+
+def test_a_stream_without_metadata_is_found_out() -> None:
+    def only_streams_lack_it(completion: dict[str, Any]) -> None:
+        seen.append(completion)
+        if len(seen) == 2:
+            del completion["router_metadata"]
+
+    seen: list[object] = []
+    with serving(only_streams_lack_it) as url:
+        done = check("test_serve.py", "--url", url, "--test", "simple_query")
+    assert done.returncode == 1
+    assert "no router_metadata" in done.stdout
+
+
+def test_a_conversation_that_is_not_carried_is_found_out() -> None:
+    with serving(put("usage", {"prompt_tokens": 90, "completion_tokens": 3, "total_tokens": 93})) as url:
+        done = check("test_serve.py", "--url", url, "--test", "conversation")
+    assert done.returncode == 1
+    assert "the conversation was not carried: 90 prompt_tokens after 90" in done.stdout
+
+
+def test_a_direct_response_selects_no_call() -> None:
+    direct = metadata() | {
+        "routing_strategy": "direct_response", "call_history": [], "target_models_cost": 0, "total_cost": 0.01,
+    }  # fmt: skip
+    with serving(put("router_metadata", direct)) as url:
+        done = check("test_serve.py", "--url", url, "--test", "simple_query")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("script", ["test_serve.py", "test_host.py"])
+def test_an_absent_server_is_one_line_with_the_remedy(script: str) -> None:
+    with serving() as url:
+        pass
+    done = check(script, "--url", url)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    remedy = script.replace("test_", "bash ").replace(".py", ".sh")
+    assert re.fullmatch(rf"error: nothing answers at {url} \(.*\): start it with `{remedy}`\n", done.stderr)
+
+
+def test_the_servers_words_and_models_are_shown() -> None:
+    with serving() as url:
+        info = check("test_serve.py", "--url", url, "--info")
+        models = check("test_serve.py", "--url", url, "--models")
+    assert "service  fake" in info.stdout
+    assert "status  ok" in info.stdout
+    assert models.stdout.split("\n")[:2] == ["router-tool-rl  (routed)", "quick"]
+
+
+def test_this_machines_servers_are_asked_without_the_proxy() -> None:
+    with serving() as url:
+        done = check(
+            "test_serve.py", "--url", url, "--test", "math_problem", http_proxy="http://127.0.0.1:9", NO_PROXY=""
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_hosted_model_passes_and_its_missing_tool_call_is_explained() -> None:
+    with serving(put("router_metadata", None)) as url:
+        done = check("test_host.py", "--url", url)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "this engine does not enforce `tool_choice`" in done.stdout
+    assert "all 6 checks passed" in done.stdout
+
+
+def test_a_hosted_model_that_breaks_the_schema_is_found_out() -> None:
+    with serving(put("choices.0.message.content", '{"call": "call_everyone"}')) as url:
+        done = check("test_host.py", "--url", url, "--test", "decision")
+    assert done.returncode == 1
+    assert "the schema was not kept" in done.stdout
+
+
+def test_a_hosted_model_that_calls_an_unknown_tool_is_found_out() -> None:
+    call = {"id": "t1", "type": "function", "function": {"name": "launch", "arguments": "{}"}}
+    with serving(put("choices.0.message.tool_calls", [call])) as url:
+        done = check("test_host.py", "--url", url, "--test", "tools")
+    assert done.returncode == 1
+    assert "it called 'launch', which was not offered" in done.stdout

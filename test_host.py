@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""Checks a hosted router model (port 8000) directly, without the router: run it first when something is wrong.
+
+It asks as the openai package does: health, models, an answer, a streamed one, a tool call, and a decision under a JSON
+schema, which is what the router needs of it. A failure is exit status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "scripts"))
+
+import environment
+
+if __name__ == "__main__":
+    environment.reenter(__file__)
+
+import live_check
+import openai
+from live_check import require
+
+QUESTION = [{"role": "user", "content": "Say in one sentence what a router does."}]
+ROUTE = [{"role": "user", "content": "Which model should answer this: 'Write a haiku about rain'? Decide."}]
+TARGETS = ("call_quick", "call_careful")
+
+
+@dataclass(frozen=True)
+class Host:
+    """The server under test and the model that is asked."""
+
+    arguments: argparse.Namespace
+    client: openai.OpenAI
+    model: str
+
+
+def main() -> int:
+    arguments = _arguments()
+    return live_check.guarded(lambda: _run(arguments), "bash host.sh", arguments)
+
+
+def _arguments() -> argparse.Namespace:
+    flags = live_check.parser("Check a hosted router model.", "http://localhost:8000/v1")
+    flags.add_argument("--model", help="which of its models to ask (default: the first it lists)")
+    flags.add_argument("--test", choices=[*CHECKS, "all"], default="all", help="which check to run (%(default)s)")
+    return flags.parse_args()
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    client = live_check.connect(arguments)
+    if arguments.info:
+        _health(Host(arguments, client, ""))
+        return 0
+    names = [model.id for model in client.models.list()]
+    if arguments.models:
+        print("\n".join(names))
+        return 0
+    require(bool(names), f"{arguments.url} serves no model")
+    model = arguments.model or names[0]
+    host = Host(arguments, client, model)
+    print(f"{arguments.url} serves: {', '.join(names)}; asking {model}")
+    chosen = CHECKS if arguments.test == "all" else {arguments.test: CHECKS[arguments.test]}
+    return live_check.run({name: partial(check, host) for name, check in chosen.items()})
+
+
+def _health(host: Host) -> None:
+    print(f"  GET /health: 200 {live_check.fetch(host.arguments, '/health').strip()}")
+
+
+def _models(host: Host) -> None:
+    listed = host.client.models.list().data
+    require(all(entry.id and entry.object == "model" for entry in listed), "an entry of /v1/models is no model")
+    require(host.model in [entry.id for entry in listed], f"/v1/models does not list {host.model!r}")
+    print(f"  GET /v1/models: {live_check.plural(len(listed), 'model')}")
+
+
+def _completion(host: Host) -> None:
+    live_check.show(live_check.ask(host.client, host.model, QUESTION))
+
+
+def _stream(host: Host) -> None:
+    live_check.show(live_check.ask_streamed(host.client, host.model, QUESTION))
+
+
+def _tools(host: Host) -> None:
+    reply = host.client.chat.completions.create(
+        model=host.model, messages=ROUTE, tools=[_tool(name) for name in TARGETS], tool_choice="required",
+        max_tokens=live_check.MAX_TOKENS, temperature=0,
+    )  # fmt: skip
+    calls = reply.choices[0].message.tool_calls or []
+    for call in calls:
+        require(call.function.name in TARGETS, f"it called {call.function.name!r}, which was not offered")
+        _json(call.function.arguments, f"the arguments of {call.function.name}")
+        print(f"  {call.function.name}({call.function.arguments})")
+    if not calls:
+        # llama.cpp does not enforce a call; the router then decides by JSON schema, which the next check needs.
+        print(
+            "  no call: this engine does not enforce `tool_choice`; use the router's `protocol: json_schema` or `auto`"
+        )
+
+
+def _tool(name: str) -> dict:
+    parameters = {"type": "object", "properties": {}, "additionalProperties": False}
+    return {"type": "function", "function": {"name": name, "description": f"Ask {name[5:]}.", "parameters": parameters}}
+
+
+def _decision(host: Host) -> None:
+    schema = {
+        "type": "object", "properties": {"call": {"type": "string", "enum": list(TARGETS)}}, "required": ["call"],
+        "additionalProperties": False,
+    }  # fmt: skip
+    reply = host.client.chat.completions.create(
+        model=host.model, messages=ROUTE, max_tokens=live_check.MAX_TOKENS, temperature=0,
+        response_format={"type": "json_schema", "json_schema": {"name": "decision", "schema": schema, "strict": True}},
+    )  # fmt: skip
+    text = reply.choices[0].message.content or ""
+    decision = _json(text, "the decision")
+    readable = isinstance(decision, dict) and decision.get("call") in TARGETS
+    require(readable, f"the schema was not kept: {text[:200]}")
+    print(f"  {text.strip()}")
+
+
+def _json(text: str, what: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise live_check.CheckError(f"{what} is not JSON: {text[:200]}") from None
+
+
+CHECKS: dict[str, Callable[[Host], None]] = {
+    "health": _health,
+    "models": _models,
+    "completion": _completion,
+    "stream": _stream,
+    "tools": _tools,
+    "decision": _decision,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
