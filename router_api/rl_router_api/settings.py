@@ -1,8 +1,9 @@
-"""Reads the configuration: flags before environment before file before defaults, each error a line that names its field."""
+"""Reads the configuration: flags before environment before file before defaults; errors name their field."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from .config import Configuration
 
 PREFIX = "RL_ROUTER_"
 FILE_VARIABLE = "RL_ROUTER_CONFIG"
+_HANDED_OVER = "RL_ROUTER_COMMAND_LINE"
 
 
 class ConfigurationError(Exception):
@@ -37,7 +39,7 @@ def read(path: str | None, environment: Mapping[str, str], flags: Mapping[str, A
         raise ConfigurationError("; ".join(_lines(error, path))) from None
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
+def add_flags(parser: argparse._ActionsContainer) -> None:
     """One flag for every field of every section (`--routing.max-turns 3`), its value read as YAML."""
     for field, description in _fields():
         parser.add_argument(
@@ -131,6 +133,13 @@ def _line(detail: Any, path: str | None) -> str:
     return ": ".join(part for part in (path, where, message) if part)
 
 
-def default_path(environment: Mapping[str, str] = os.environ) -> str | None:
-    """The file that RL_ROUTER_CONFIG names, if any."""
-    return environment.get(FILE_VARIABLE) or None
+def hand_over(path: str | None, flags: Mapping[str, Any]) -> None:
+    """Leaves in the environment what `from_process` needs: a server's workers are processes of their own."""
+    os.environ[_HANDED_OVER] = json.dumps({"path": path, "flags": dict(flags)})
+
+
+def from_process() -> Configuration:
+    """The configuration that this process was started with. Raises ConfigurationError."""
+    handed = json.loads(os.environ.get(_HANDED_OVER, "{}"))
+    path = handed.get("path") or os.environ.get(FILE_VARIABLE) or None
+    return read(path, os.environ, handed.get("flags", {}))

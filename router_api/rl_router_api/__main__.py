@@ -1,0 +1,164 @@
+"""The command line: `python -m rl_router_api` serves."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import uvicorn
+
+from . import policies, settings
+from .config import Configuration, Server
+from .upstream import Key
+from .version import __version__
+
+_SHORT_FLAGS = {
+    "router_model": "router.model",
+    "max_turns": "routing.max_turns",
+    "serve_port": "server.port",
+    "host": "server.host",
+    "workers": "server.workers",
+    "log_level": "server.log_level",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serves until it is told to stop; 2 where what it was told cannot be used."""
+    given = _parser().parse_args(arguments)
+    flags = settings.chosen_flags(given) | _short_flags(given)
+    path = given.config or os.environ.get(settings.FILE_VARIABLE) or None
+    try:
+        configuration = settings.read(path, os.environ, flags)
+        _check(configuration)
+    except settings.ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    settings.hand_over(path, flags)
+    if problem := _port_problem(configuration.server):
+        print(f"error: {problem}", file=sys.stderr)
+        return 1
+    _wait_for_router_model(configuration, given.wait)
+    _serve(configuration)
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, without argparse's usage of fifty flags before it."""
+        print(f"error: {message} (--help lists what there is)", file=sys.stderr)
+        sys.exit(2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m rl_router_api",
+        description="The router API: one OpenAI-compatible endpoint in front of many models.",
+        epilog="Flags are stronger than the environment (RL_ROUTER_ROUTING__MAX_TURNS), that is stronger than the file.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", metavar="FILE", help="a YAML file; default: what RL_ROUTER_CONFIG names")
+    parser.add_argument("--router-model", metavar="NAME", help="the router model; default: the first its server lists")
+    parser.add_argument("--max-turns", metavar="N", type=int, help="decisions a request may take; default 3")
+    parser.add_argument("--hosted-port", metavar="PORT", type=int, help="the router model's port here; default 8000")
+    parser.add_argument("--serve-port", metavar="PORT", type=int, help="where to serve; default 8800")
+    parser.add_argument("--host", metavar="ADDRESS", help="the address to serve at; default 127.0.0.1")
+    parser.add_argument("--workers", metavar="N", type=int, help="processes; default 1")
+    parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error; default info")
+    parser.add_argument("--wait", metavar="SECONDS", type=float, default=0, help="for the router model; default 0")
+    parser.add_argument("--version", action="version", version=__version__)
+    settings.add_flags(parser.add_argument_group("every field of the configuration, its value as YAML"))
+    return parser
+
+
+def _short_flags(given: argparse.Namespace) -> dict[str, Any]:
+    flags = {field: getattr(given, name) for name, field in _SHORT_FLAGS.items() if getattr(given, name) is not None}
+    if given.hosted_port is not None:
+        flags["router.base_url"] = f"http://127.0.0.1:{given.hosted_port}/v1"
+    return flags
+
+
+def _check(configuration: Configuration) -> None:
+    """What the schema cannot see. Raises ConfigurationError."""
+    name = configuration.routing.policy
+    if name not in policies.names():
+        known = ", ".join(policies.names())
+        raise settings.ConfigurationError(f"routing.policy: there is no policy `{name}`; known: {known}")
+    missing = [Key(target).missing for target in configuration.targets or ()]
+    if missing and all(missing):
+        raise settings.ConfigurationError(
+            f"targets: no target is left for want of keys: {'; '.join(map(str, missing))}"
+        )
+
+
+def _port_problem(server: Server) -> str | None:
+    """Why the port cannot be listened on, if so."""
+    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((server.host, server.port))
+        except OSError as error:
+            why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+            return f"{server.host}:{server.port} {why}; stop what listens there, or choose another with --serve-port"
+    return None
+
+
+def _wait_for_router_model(configuration: Configuration, seconds: float) -> None:
+    """Waits until the router model's server answers, and says so; after `seconds` goes on all the same."""
+    url = f"{configuration.router.base_url}/models"
+    end = time.monotonic() + seconds
+    waited = False
+    while seconds > 0 and not _answers(url):
+        if time.monotonic() >= end:
+            print(
+                f"warning: no router model at {configuration.router.base_url} after {seconds:.0f} s; starting anyway, "
+                "requests go to the fallback order until it is there (bash host.sh)",
+                file=sys.stderr,
+            )
+            return
+        if not waited:
+            print(f"Waiting for the router model at {configuration.router.base_url} …", file=sys.stderr, flush=True)
+        waited = True
+        time.sleep(min(0.5, max(end - time.monotonic(), 0.01)))
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=2):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except (OSError, ValueError):
+        return False
+
+
+def _serve(configuration: Configuration) -> None:
+    server = configuration.server
+    address = f"[{server.host}]" if ":" in server.host else server.host
+    print(
+        f"RL Router {__version__} on http://{address}:{server.port}/v1 (Ctrl-C stops it)", file=sys.stderr, flush=True
+    )
+    uvicorn.run(
+        "rl_router_api.app:create",
+        factory=True,
+        host=server.host,
+        port=server.port,
+        workers=server.workers,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=30,
+        timeout_keep_alive=75,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""A request's headers and body, read within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from .errors import RouterError
+
+
+class ClientGoneError(Exception):
+    """The client went away before its request was whole."""
+
+
+def header(scope: MutableMapping[str, Any], name: bytes) -> str | None:
+    """A header's value."""
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
+
+
+async def read_body(
+    scope: MutableMapping[str, Any], receive: Callable[[], Awaitable[MutableMapping[str, Any]]], limit: int
+) -> bytes:
+    """The JSON body, at most `limit` bytes. Raises RouterError (413, 415), ClientGoneError."""
+    declared = (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
+    if declared != "application/json":
+        words = f"The body must be declared `Content-Type: application/json`, not `{declared or 'nothing'}`."
+        raise RouterError(415, words, code="unsupported_media_type")
+    length = header(scope, b"content-length")
+    if length is not None and length.isdigit() and int(length) > limit:
+        raise _too_large(limit)
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit)
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _too_large(limit: int) -> RouterError:
+    return RouterError(413, f"The body is larger than {limit} bytes.", code="request_too_large")

@@ -1,0 +1,318 @@
+"""One attempt at an upstream: a request out, a completion or a stream of chunks back, or what went wrong.
+
+Every attempt has an open ledger entry; whatever happens here, the entry ends up closed with what it cost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import math
+import re
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import msgspec
+
+from . import sse
+from .completion import BrokenAnswerError, Chunk, Completion, read_chunk, read_completion, text_of
+from .ledger import Entry
+from .transport import Response, Transport, TransportError
+from .upstream import Upstream
+
+MAX_ANSWER = 32 * 1024 * 1024
+_MAX_ERROR = 64 * 1024
+_MAX_RETRY_AFTER = 86_400.0
+
+FailureKind = Literal["refused", "reset", "timeout", "broken", "status"]
+
+_OWN_LIMIT_CODES = re.compile(
+    r"context_length|unsupported_(parameter|value)|content_(filter|policy)|string_above_max|too_large|max_tokens", re.I
+)
+_OWN_LIMIT_WORDS = re.compile(
+    r"context (length|window)|maximum (context|length|model length)|too (long|large|many (input |prompt )?tokens)|"
+    r"unsupported|not supported|does not support|is not compatible with|content (filter|management|policy)|"
+    r"max_(completion_)?tokens",
+    re.I,
+)
+
+
+class CallFailedError(Exception):
+    """An attempt that brought no answer.
+
+    `message` may be shown to clients, `log_text` not. `error` is the upstream's own error object, `retry_after` seconds
+    where it named them, and `own_limit` says that another target may well take the request.
+    """
+
+    def __init__(
+        self,
+        kind: FailureKind,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        error: dict[str, Any] | None = None,
+        log_text: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.status = status
+        self.retry_after = retry_after
+        self.error = error or {}
+        self.log_text = log_text
+
+    @property
+    def retriable(self) -> bool:
+        """Whether the same upstream may well answer a second try."""
+        return self.kind in ("refused", "reset") or self.status in (429, 502, 503)
+
+    @property
+    def refused_request(self) -> bool:
+        """Whether the upstream found fault with the request itself."""
+        return self.status in (400, 413, 422)
+
+    @property
+    def own_limit(self) -> bool:
+        """Whether it is this upstream's own limit (context length, unsupported parameter, content filter)."""
+        if not self.refused_request:
+            return False
+        code, message = str(self.error.get("code") or ""), str(self.error.get("message") or "")
+        return self.status == 413 or bool(_OWN_LIMIT_CODES.search(code) or _OWN_LIMIT_WORDS.search(message))
+
+    @property
+    def counts_for_breaker(self) -> bool:
+        return self.status is None or self.status >= 500 or self.kind == "broken"
+
+    @property
+    def billed(self) -> bool:
+        """Whether something may have been generated before it failed."""
+        return self.kind in ("reset", "timeout", "broken")
+
+
+async def complete(
+    upstream: Upstream,
+    transport: Transport,
+    body: bytes,
+    entry: Entry,
+    *,
+    traceparent: str | None = None,
+    within: float | None = None,
+) -> Completion:
+    """A whole completion, `within` seconds in all where that is given. Raises CallFailedError."""
+    with _attempt(upstream, entry):
+        async with asyncio.timeout(within):
+            return await _complete(upstream, transport, body, entry, traceparent)
+
+
+async def _complete(
+    upstream: Upstream, transport: Transport, body: bytes, entry: Entry, traceparent: str | None
+) -> Completion:
+    response = await transport.send(
+        "POST", upstream.completions_url, upstream.headers(traceparent), body, upstream.silence
+    )
+    try:
+        entry.first_byte = time.monotonic() - entry.started
+        if not 200 <= response.status < 300:
+            raise await _refusal(upstream, response)
+        received = await _read(response, MAX_ANSWER, entry)
+    finally:
+        response.close()
+    completion = read_completion(received)
+    entry.response = text_of(completion.first)
+    entry.received_bytes = sum(len(text_of(choice.message)) for choice in completion.choices if choice.message)
+    if completion.reported:
+        entry.report(completion.reported.usage, completion.reported.raw)
+    return completion
+
+
+class ChunkStream:
+    """A stream whose first chunk is here; iterating gives the chunks up to the end.
+
+    Raises CallFailedError while iterating where the stream is cut. `close` ends it early: the entry then says
+    cancelled, with what came so far.
+    """
+
+    def __init__(self, upstream: Upstream, response: Response, entry: Entry, choices: int) -> None:
+        self.entry = entry
+        self._upstream = upstream
+        self._response = response
+        self._unfinished = set(range(choices))
+        self._chunks = self._read()
+        self._first: Chunk | None = None
+
+    async def start(self) -> None:
+        """Waits for the first chunk. Raises CallFailedError."""
+        self._first = await anext(self._chunks, None)
+        if self._first is None:
+            raise CallFailedError("broken", f"`{self._upstream.name}` sent an empty stream", status=None)
+
+    async def __aiter__(self) -> AsyncIterator[Chunk]:
+        if self._first is not None:
+            first, self._first = self._first, None
+            yield first
+        async for chunk in self._chunks:
+            yield chunk
+
+    async def close(self) -> None:
+        """Drops the connection where the stream has not ended."""
+        await self._chunks.aclose()
+        self._response.close()
+        self.entry.close("cancelled")
+
+    async def _read(self) -> AsyncGenerator[Chunk, None]:
+        with _attempt(self._upstream, self.entry):
+            try:
+                async for data in self._events():
+                    chunk = read_chunk(data)
+                    self._note(chunk)
+                    yield chunk
+            finally:
+                self._response.close()
+
+    async def _events(self) -> AsyncIterator[bytes]:
+        try:
+            async for data in sse.events(self._response.chunks(), MAX_ANSWER):
+                if data == sse.DONE:
+                    return
+                yield data
+        except TransportError:
+            # Some servers never close: once every choice has said why it ended, nothing is missing.
+            if self._unfinished:
+                raise
+        if self._unfinished:
+            raise BrokenAnswerError("the stream ended before the answer did")
+
+    def _note(self, chunk: Chunk) -> None:
+        entry = self.entry
+        if chunk.error is not None:
+            raise BrokenAnswerError(f"an error inside the stream: {chunk.error}")
+        if entry.first_byte is None:
+            entry.first_byte = time.monotonic() - entry.started
+        entry.received_bytes += chunk.text_bytes
+        self._unfinished.difference_update(chunk.finished)
+        if chunk.reported:
+            entry.report(chunk.reported.usage, chunk.reported.raw)
+
+
+async def open_stream(
+    upstream: Upstream, transport: Transport, body: bytes, entry: Entry, choices: int, traceparent: str | None = None
+) -> ChunkStream:
+    """A stream whose first chunk has come, so that up to here another target can still be asked.
+
+    Raises CallFailedError.
+    """
+    with _attempt(upstream, entry, closes=False):
+        response = await transport.send(
+            "POST", upstream.completions_url, upstream.headers(traceparent), body, upstream.silence
+        )
+        if not 200 <= response.status < 300:
+            try:
+                raise await _refusal(upstream, response)
+            finally:
+                response.close()
+    stream = ChunkStream(upstream, response, entry, choices)
+    try:
+        await stream.start()
+    except BaseException:
+        await stream.close()
+        raise
+    return stream
+
+
+@contextmanager
+def _attempt(upstream: Upstream, entry: Entry, *, closes: bool = True) -> Iterator[None]:
+    """Books an attempt and tells its upstream's breaker how it went; `closes=False` where a success is not the end."""
+    upstream.breaker.begin()
+    upstream.in_flight += 1
+    try:
+        yield
+    except TransportError as error:
+        raise _failed(upstream, entry, CallFailedError(error.kind, f"`{upstream.name}`: {error}")) from error
+    except TimeoutError as error:
+        raise _failed(upstream, entry, CallFailedError("timeout", f"`{upstream.name}`: no answer in time")) from error
+    except (BrokenAnswerError, sse.EventTooLargeError) as error:
+        failure = CallFailedError(
+            "broken", f"`{upstream.name}` sent no usable answer", log_text=upstream.scrub(str(error))
+        )
+        raise _failed(upstream, entry, failure) from error
+    except CallFailedError as failure:
+        raise _failed(upstream, entry, failure) from None
+    except (asyncio.CancelledError, GeneratorExit):
+        upstream.breaker.abandoned()
+        entry.close("cancelled")
+        raise
+    else:
+        if closes:
+            entry.close("ok")
+            upstream.went_well(entry.latency)
+    finally:
+        upstream.in_flight -= 1
+
+
+def _failed(upstream: Upstream, entry: Entry, failure: CallFailedError) -> CallFailedError:
+    entry.close("timeout" if failure.kind == "timeout" else "error", failure.message, billed=failure.billed)
+    if failure.status == 429:
+        upstream.put_aside(failure.retry_after if failure.retry_after is not None else 1.0)
+    upstream.went_wrong(failure.message, counts=failure.counts_for_breaker)
+    return failure
+
+
+async def _read(response: Response, limit: int, entry: Entry | None = None) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in response.chunks():
+        parts.append(chunk)
+        size += len(chunk)
+        if entry is not None:
+            entry.received_bytes = size
+        if size > limit:
+            raise BrokenAnswerError(f"more than {limit} bytes")
+    return b"".join(parts)
+
+
+async def _refusal(upstream: Upstream, response: Response) -> CallFailedError:
+    """What a status other than a 2xx means."""
+    try:
+        text = (await _read(response, _MAX_ERROR)).decode(errors="replace")
+    except (BrokenAnswerError, TransportError):
+        text = ""
+    error = _error_object(text)
+    if isinstance(error.get("message"), str):
+        error["message"] = upstream.scrub(error["message"])
+    return CallFailedError(
+        "status",
+        f"`{upstream.name}` answered {response.status}",
+        status=response.status,
+        retry_after=_retry_after(response.headers.get("Retry-After")),
+        error=error,
+        log_text=upstream.scrub(text),
+    )
+
+
+def _error_object(text: str) -> dict[str, Any]:
+    try:
+        body = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return {}
+    if isinstance(body, list) and body:
+        # Google's endpoint wraps its error in a list.
+        body = body[0]
+    error = body.get("error", body) if isinstance(body, dict) else {}
+    return error if isinstance(error, dict) else {"message": str(error)}
+
+
+def _retry_after(text: str | None) -> float | None:
+    """Seconds, from seconds or an HTTP date."""
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
+        except ValueError:
+            return None
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), _MAX_RETRY_AFTER)

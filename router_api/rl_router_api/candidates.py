@@ -1,0 +1,164 @@
+"""Which targets can serve a request, and for each of the others the reason why not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from .config import Prefer, Target
+from .errors import RouterError, bad_request
+from .ledger import worst_cost
+from .limits import LEAST_OUTPUT, Limits, output_limit
+from .upstream import Upstream
+from .wire import ChatRequest
+
+_USUAL_OUTPUT = 500
+"""Tokens of a middling answer, for estimates where the client set no limit."""
+
+Obstacle = Literal["not_allowed", "no_key", "need", "context", "unpriced", "cost", "busy", "aside", "breaker"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A target that can serve the request; `estimated_cost` in US dollars, None where its price is unknown."""
+
+    target: Target
+    upstream: Upstream
+    estimated_cost: Decimal | None
+
+    @property
+    def name(self) -> str:
+        return self.target.name
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A target and what stands against it, if anything."""
+
+    candidate: Candidate
+    obstacle: Obstacle | None = None
+    reason: str | None = None
+
+    @property
+    def kept(self) -> bool:
+        return self.obstacle is None
+
+
+def judge(request: ChatRequest, limits: Limits, targets: Iterable[tuple[Target, Upstream]]) -> list[Verdict]:
+    """A verdict on every target, in the order of the configuration."""
+    verdicts = [_judge(request, limits, target, upstream) for target, upstream in targets]
+    if not any(verdict.kept for verdict in verdicts):
+        # Every breaker is open: a call that may fail is better than a refusal.
+        verdicts = [Verdict(verdict.candidate) if verdict.obstacle == "breaker" else verdict for verdict in verdicts]
+    return verdicts
+
+
+def kept(request: ChatRequest, limits: Limits, verdicts: Sequence[Verdict]) -> list[Candidate]:
+    """The candidates. Raises RouterError where nobody is left: it names the need that nobody meets."""
+    found = [verdict.candidate for verdict in verdicts if verdict.kept]
+    if not found:
+        raise _nobody(request, limits, verdicts)
+    return found
+
+
+def fallback_order(candidates: Sequence[Candidate], prefer: Prefer, configured: Sequence[str]) -> list[Candidate]:
+    """Whom to ask where no decision leads to an answer: as configured, else by price for this request."""
+    if configured:
+        by_name = {candidate.name: candidate for candidate in candidates}
+        return [by_name[name] for name in configured if name in by_name]
+    priced = [float(candidate.estimated_cost) for candidate in candidates if candidate.estimated_cost is not None]
+    median = sorted(priced)[len(priced) // 2] if priced else 0.0
+
+    def rank(candidate: Candidate) -> float:
+        if candidate.estimated_cost is None:
+            return math.inf
+        cost = float(candidate.estimated_cost)
+        return {"cost": cost, "quality": -cost, "balanced": abs(cost - median)}[prefer]
+
+    return sorted(candidates, key=rank)
+
+
+def _judge(request: ChatRequest, limits: Limits, target: Target, upstream: Upstream) -> Verdict:
+    candidate = Candidate(target, upstream, _estimate(request, target))
+    obstacle = _by_request(request, target) or _by_money(request, limits, target) or _by_state(target, upstream)
+    return Verdict(candidate, *obstacle) if obstacle else Verdict(candidate)
+
+
+def _by_request(request: ChatRequest, target: Target) -> tuple[Obstacle, str] | None:
+    allowed = request.options.models
+    if allowed is not None and target.name not in allowed:
+        return "not_allowed", "not among `router.models`"
+    missing = request.needs - set(target.capabilities) if target.capabilities is not None else frozenset()
+    if missing:
+        return "need", "lacks " + ", ".join(sorted(missing))
+    tokens = request.input_tokens + (request.max_output or 0)
+    if target.context_length is not None and tokens > target.context_length:
+        return "context", f"about {tokens} tokens do not fit its context of {target.context_length}"
+    return None
+
+
+def _by_money(request: ChatRequest, limits: Limits, target: Target) -> tuple[Obstacle, str] | None:
+    left = limits.left
+    if left is None:
+        return None
+    if target.price is None:
+        return "unpriced", "its price is unknown and `max_cost` is set"
+    bought = output_limit(request, target, left)
+    least = request.max_output or LEAST_OUTPUT
+    if bought is not None and bought < least:
+        return "cost", f"{left} USD do not buy {least} tokens of output"
+    return None
+
+
+def _by_state(target: Target, upstream: Upstream) -> tuple[Obstacle, str] | None:
+    if missing := upstream.key.missing:
+        return "no_key", missing
+    if target.max_in_flight is not None and upstream.in_flight >= target.max_in_flight:
+        return "busy", f"{upstream.in_flight} calls are under way"
+    if upstream.set_aside:
+        return "aside", f"said 429; free in {upstream.set_aside:.0f} s"
+    if not upstream.breaker.ready:
+        return "breaker", "failed too often lately"
+    return None
+
+
+def _estimate(request: ChatRequest, target: Target) -> Decimal | None:
+    if target.price is None:
+        return None
+    return worst_cost(target.price, request.input_tokens, request.n * min(request.max_output or 500, _USUAL_OUTPUT))
+
+
+def _nobody(request: ChatRequest, limits: Limits, verdicts: Sequence[Verdict]) -> RouterError:
+    able = [verdict for verdict in verdicts if verdict.obstacle != "not_allowed"]
+    obstacles = {verdict.obstacle for verdict in able}
+    reasons = "; ".join(f"{verdict.candidate.name}: {verdict.reason}" for verdict in able)
+    if obstacles & {"busy", "aside"}:
+        waits = [verdict.candidate.upstream.set_aside for verdict in able if verdict.obstacle == "aside"]
+        message = f"No model has room for this request ({reasons})."
+        return RouterError(429, message, code="rate_limit_exceeded", retry_after=min(waits, default=1.0))
+    if obstacles & {"cost", "unpriced"}:
+        return _too_dear(limits, reasons)
+    if "no_key" in obstacles:
+        return RouterError(503, f"No model can be asked ({reasons}).", code="no_target")
+    if not able:
+        return RouterError(503, "No target model is known yet; is the router model up?", code="no_target")
+    if "need" in obstacles:
+        return _unmet(request, able, reasons)
+    return bad_request(f"The request is too long for every model ({reasons}).", "messages", "context_length_exceeded")
+
+
+def _too_dear(limits: Limits, reasons: str) -> RouterError:
+    message = f"`max_cost` of {limits.max_cost} USD is too low for every model ({reasons})."
+    return RouterError(400, message, param="router.max_cost", code="max_cost_too_low", retryable=False)
+
+
+def _unmet(request: ChatRequest, able: Sequence[Verdict], reasons: str) -> RouterError:
+    having = [set(verdict.candidate.target.capabilities or request.needs) for verdict in able]
+    unmet = sorted(need for need in request.needs if not any(need in has for has in having))
+    what = f"no model has it: {', '.join(unmet)}" if unmet else f"no model has all of it: {', '.join(request.needs)}"
+    param = {"tools": "tools", "json_schema": "response_format", "n": "n", "logprobs": "logprobs"}
+    at_fault = param.get(unmet[0], "messages") if unmet else None
+    return bad_request(f"The request has a need that cannot be met; {what} ({reasons}).", at_fault, "unmet_need")

@@ -1,0 +1,61 @@
+"""Whose answer goes out, and what a client is told where nobody gave one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .decide import Asked
+from .errors import RouterError
+
+
+def last_good(calls: Sequence[Asked]) -> Asked | None:
+    """The latest call with an answer."""
+    return next((call for call in reversed(calls) if call.good), None)
+
+
+def selected(name: str, calls: Sequence[Asked]) -> Asked | None:
+    """The call that a selection means: by call id, or the last good one of a function or a model."""
+    wanted = name.strip()
+    by_id = next((call for call in calls if call.entry.call_id == wanted), None)
+    if by_id is not None:
+        return by_id if by_id.good else None
+    return last_good([call for call in calls if wanted in (call.entry.function_name, call.entry.model_id)])
+
+
+def nobody_answered(calls: Sequence[Asked]) -> RouterError:
+    """Every candidate failed: a status that says how, in OpenAI's error shape."""
+    failures = [call.failure for call in calls if call.failure is not None]
+    if not failures:
+        return RouterError(503, "No model could be asked.", code="no_target")
+    if all(failure.refused_request for failure in failures):
+        return refused_by_target(calls[-1])
+    words = "; ".join(dict.fromkeys(failure.message for failure in failures))
+    waits = [failure.retry_after for failure in failures if failure.retry_after is not None]
+    retry_after = min(waits) if waits else None
+    if all(failure.status == 429 for failure in failures):
+        message = f"Every model is rate limited: {words}."
+        return RouterError(429, message, code="rate_limit_exceeded", retry_after=retry_after or 1.0)
+    if all(failure.kind == "timeout" for failure in failures):
+        return RouterError(504, f"No model answered in time: {words}.", code="upstream_timeout")
+    down = all(failure.kind == "refused" or failure.status in (429, 503) for failure in failures)
+    status = 503 if down else 502
+    return RouterError(status, f"No model answered: {words}.", code="upstream_error", retry_after=retry_after)
+
+
+def refused_by_target(call: Asked) -> RouterError:
+    """A target found fault with the request: its status and its words."""
+    failure = call.failure
+    if failure is None:
+        raise ValueError("the call did not fail")
+    error = failure.error
+    return RouterError(
+        failure.status or 400,
+        str(error.get("message") or f"{failure.message}."),
+        kind=_text(error.get("type")) or "invalid_request_error",
+        param=_text(error.get("param")),
+        code=_text(error.get("code")),
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,202 @@
+"""What routing reads of an upstream's answers: whole completions, and the chunks of streamed ones.
+
+As with requests, the fields that pass through stay the bytes the upstream sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from .ledger import Usage
+
+
+class BrokenAnswerError(Exception):
+    """The upstream's bytes are no completion; the message says why."""
+
+
+class Function(Struct):
+    """The function of a tool call; `arguments` should be JSON text, but some servers send an object."""
+
+    name: str | None = None
+    arguments: Any = None
+
+
+class ToolCall(Struct):
+    """A tool call, or in a stream a piece of one."""
+
+    index: int | None = None
+    id: str | None = None
+    function: Function | None = None
+
+
+class Said(Struct):
+    """A message of a completion, or the delta of a chunk."""
+
+    content: str | list[Any] | None = None
+    refusal: str | None = None
+    tool_calls: list[ToolCall] | None = None
+
+
+class _Choice(Struct):
+    index: int = 0
+    message: Said | None = None
+    finish_reason: str | None = None
+
+
+class _ChunkChoice(Struct):
+    index: int = 0
+    delta: Said | None = None
+    finish_reason: str | None = None
+
+
+class _Completion(Struct):
+    choices: list[_Choice]
+    model: str | None = None
+    usage: Raw = Raw()
+
+
+class _Chunk(Struct):
+    choices: list[_ChunkChoice] | None = None
+    model: str | None = None
+    usage: Raw = Raw()
+    error: Raw = Raw()
+
+
+_COMPLETION = msgspec.json.Decoder(_Completion)
+_CHUNK = msgspec.json.Decoder(_Chunk)
+_FIELDS = msgspec.json.Decoder(dict[str, Raw])
+_USAGE = msgspec.json.Decoder(Usage)
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A usage as reported: what is paid for, and all of it."""
+
+    usage: Usage
+    raw: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A whole answer; `fields` are its top-level fields as the upstream wrote them."""
+
+    fields: dict[str, Raw]
+    choices: list[_Choice]
+    reported: Reported | None
+
+    @property
+    def first(self) -> Said:
+        return self.choices[0].message or Said()
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A streamed piece; `data` is its JSON as the upstream wrote it."""
+
+    data: bytes
+    choices: list[_ChunkChoice]
+    model: str | None
+    reported: Reported | None
+    error: str | None
+
+    @property
+    def finished(self) -> list[int]:
+        """The choices that end with this chunk, by index."""
+        return [choice.index for choice in self.choices if choice.finish_reason]
+
+    @property
+    def has_tool_ids(self) -> bool:
+        return any(
+            call.id for choice in self.choices if choice.delta and choice.delta.tool_calls
+            for call in choice.delta.tool_calls
+        )  # fmt: skip
+
+    @property
+    def text_bytes(self) -> int:
+        """How much was generated in it, in bytes of text and tool arguments."""
+        return sum(len(text_of(choice.delta)) for choice in self.choices if choice.delta)
+
+
+def read_completion(body: bytes) -> Completion:
+    """Raises BrokenAnswerError unless `body` is a completion with at least one choice."""
+    try:
+        body.decode()
+        read = _COMPLETION.decode(body)
+        fields = _FIELDS.decode(body)
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
+        raise BrokenAnswerError(f"not a completion: {error}") from None
+    if not read.choices or read.choices[0].message is None:
+        raise BrokenAnswerError("a completion without choices")
+    return Completion(fields, read.choices, read_usage(read.usage))
+
+
+def read_chunk(data: bytes) -> Chunk:
+    """Raises BrokenAnswerError unless `data` is a chunk, an error event included."""
+    try:
+        data.decode()
+        read = _CHUNK.decode(data)
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
+        raise BrokenAnswerError(f"not a chunk: {error}") from None
+    problem = bytes(read.error).decode() if read.error and bytes(read.error) != b"null" else None
+    if read.choices is None and problem is None and not read.usage:
+        raise BrokenAnswerError("a chunk without choices")
+    return Chunk(data, read.choices or [], read.model, read_usage(read.usage), problem)
+
+
+def read_usage(raw: Raw | bytes) -> Reported | None:
+    """A usage that makes sense, or None."""
+    if not raw or bytes(raw) == b"null":
+        return None
+    try:
+        usage = _USAGE.decode(raw)
+        whole = _OBJECT.decode(raw)
+    except msgspec.DecodeError:
+        return None
+    counts = (usage.prompt_tokens, usage.completion_tokens)
+    if all(count is None for count in counts) or any(count is not None and count < 0 for count in counts):
+        return None
+    return Reported(usage, whole)
+
+
+def text_of(said: Said) -> str:
+    """An answer as text: its content, or else its tool calls as JSON."""
+    if said.content:
+        return said.content if isinstance(said.content, str) else "".join(map(_part_text, said.content))
+    if said.tool_calls:
+        return msgspec.json.encode([_call_as_json(call) for call in said.tool_calls]).decode()
+    return said.refusal or ""
+
+
+def _part_text(part: Any) -> str:
+    text = part.get("text") if isinstance(part, dict) else part
+    return text if isinstance(text, str) else ""
+
+
+def _call_as_json(call: ToolCall) -> dict[str, Any]:
+    function = call.function or Function()
+    return {"name": function.name, "arguments": function.arguments}
+
+
+def assemble(chunks: list[Chunk]) -> Said:
+    """The first choice's message, put together from its chunks."""
+    content: list[str] = []
+    calls: dict[int, ToolCall] = {}
+    for chunk in chunks:
+        for choice in chunk.choices:
+            if choice.index == 0 and choice.delta is not None:
+                content.append(text_of(Said(choice.delta.content, choice.delta.refusal)))
+                for piece in choice.delta.tool_calls or ():
+                    _add_piece(calls, piece)
+    return Said(content="".join(content) or None, tool_calls=list(calls.values()) or None)
+
+
+def _add_piece(calls: dict[int, ToolCall], piece: ToolCall) -> None:
+    call = calls.setdefault(piece.index or 0, ToolCall(piece.index, piece.id, Function("", "")))
+    if piece.function and call.function:
+        call.function.name = (call.function.name or "") + (piece.function.name or "")
+        call.function.arguments += piece.function.arguments if isinstance(piece.function.arguments, str) else ""

@@ -1,0 +1,42 @@
+"""The upstreams of one configuration: the router model, and the targets with their state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .config import Configuration, Router, Routing, Target
+from .transport import Transport
+from .upstream import Upstream, of_target
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """What requests run against; a reload makes a new one, and a request ends on the one it began with."""
+
+    configuration: Configuration
+    router_model: Upstream
+    targets: tuple[tuple[Target, Upstream], ...]
+    transport: Transport
+
+    @property
+    def router(self) -> Router:
+        return self.configuration.router
+
+    @property
+    def routing(self) -> Routing:
+        return self.configuration.routing
+
+    def target(self, name: str) -> tuple[Target, Upstream] | None:
+        """A target by its name."""
+        return next((pair for pair in self.targets if pair[0].name == name), None)
+
+
+def fleet_of(configuration: Configuration, targets: tuple[Target, ...], transport: Transport) -> Fleet:
+    """A fleet of `targets`, which are the configuration's or those that the router model's server lists."""
+    router = configuration.router
+    return Fleet(
+        configuration=configuration,
+        router_model=Upstream("router model", router.base_url, router.timeout, router, router.price),
+        targets=tuple((target, of_target(target)) for target in targets),
+        transport=transport,
+    )

@@ -1,0 +1,82 @@
+"""What a request may cost and how long it may take: the stricter of what the server and the request say."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from decimal import Decimal
+
+from .config import Prefer, Price, Review, Routing, Target
+from .ledger import Ledger, worst_cost
+from .wire import ChatRequest
+
+LEAST_OUTPUT = 256
+"""With less room for an answer than this, in tokens, a target is not asked at all."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits of one request; `deadline` is a time of the event loop's clock, `max_cost` US dollars."""
+
+    max_cost: Decimal | None
+    deadline: float
+    max_turns: int
+    max_calls: int
+    review: Review
+    prefer: Prefer
+    ledger: Ledger
+
+    @property
+    def left(self) -> Decimal | None:
+        """US dollars that may still be spent, calls under way taken off; None without a limit."""
+        return None if self.max_cost is None else self.max_cost - self.ledger.committed()
+
+    @property
+    def seconds_left(self) -> float:
+        return self.deadline - asyncio.get_running_loop().time()
+
+    def affords(self, price: Price, input_tokens: int, output_tokens: int) -> bool:
+        """Whether a call's worst case still fits."""
+        return self.left is None or worst_cost(price, input_tokens, output_tokens) <= self.left
+
+
+def limits_of(request: ChatRequest, routing: Routing, ledger: Ledger) -> Limits:
+    """The limits a request runs under."""
+    asked = request.options
+    costs = [cost for cost in (routing.max_cost, asked.max_cost) if cost is not None]
+    seconds = min(routing.deadline, asked.deadline_ms / 1000) if asked.deadline_ms else routing.deadline
+    return Limits(
+        max_cost=min(costs) if costs else None,
+        deadline=asyncio.get_running_loop().time() + seconds,
+        max_turns=min(routing.max_turns, asked.max_turns or routing.max_turns),
+        max_calls=routing.max_calls,
+        review=_stricter_review(routing.review, asked.review),
+        prefer=asked.prefer or routing.prefer,
+        ledger=ledger,
+    )
+
+
+def output_limit(request: ChatRequest, target: Target, left: Decimal) -> int | None:
+    """The tokens of one choice that `left` US dollars buy; None for no bound. Less than 1 where it buys nothing.
+
+    The client's own limit stays where it is set: the answer is then that limit, or 0 where it cannot be paid.
+    """
+    price = target.price
+    if price is None:
+        return 0
+    room = left - worst_cost(price, request.most_input_tokens, 0)
+    if room < 0:
+        return 0
+    if price.output == 0:
+        return request.max_output
+    bought = int(room.scaleb(6) / (price.output * request.n))
+    if request.max_output is not None:
+        return request.max_output if request.max_output <= bought else 0
+    if target.context_length is not None:
+        bought = min(bought, max(target.context_length - request.input_tokens, 0))
+    return bought
+
+
+def _stricter_review(server: Review, asked: Review | None) -> Review:
+    # A request may choose how its answer is reviewed; `never` on the server means one call, and stays.
+    return server if asked is None or server == "never" else asked

@@ -1,0 +1,55 @@
+"""What an upstream lists at `/models`: the names it serves and how much context they have."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from .transport import Transport, TransportError
+from .upstream import Upstream
+
+_MAX_LISTING = 4 * 1024 * 1024
+
+
+class Listed(Struct):
+    """A served model; vLLM tells its context length, in tokens."""
+
+    id: str
+    max_model_len: int | None = None
+
+
+class _Listing(Struct):
+    data: list[Listed]
+
+
+class ListingError(Exception):
+    """The list could not be had; the message says why in a few words. `status` is None where nothing answered."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+async def list_models(upstream: Upstream, transport: Transport) -> list[Listed]:
+    """The models, in the upstream's order; never empty. Raises ListingError."""
+    try:
+        response = await transport.send("GET", upstream.url("/models"), upstream.headers(), None, 5.0)
+        try:
+            body = b""
+            async for chunk in response.chunks():
+                body += chunk
+                if len(body) > _MAX_LISTING:
+                    raise ListingError("its list of models is too long", response.status)
+        finally:
+            response.close()
+    except TransportError as error:
+        raise ListingError(str(error)) from None
+    if not 200 <= response.status < 300:
+        raise ListingError(f"answered {response.status}", response.status)
+    try:
+        listed = msgspec.json.decode(body, type=_Listing).data
+    except msgspec.DecodeError:
+        listed = []
+    if not listed:
+        raise ListingError("lists no models", response.status)
+    return listed

@@ -1,0 +1,61 @@
+"""Prometheus metrics; every label's values are bounded by the configuration."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from .fleet import Fleet
+from .ledger import Entry, Ledger
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+
+
+class Metrics:
+    """The counters of one process; their cost sums equal the ledger's."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = self._counter("requests", "Requests, by how they were routed and answered.", "strategy status")
+        self._calls = self._counter("calls", "Upstream attempts.", "model kind status")
+        self._tokens = self._counter("tokens", "Tokens as reported or estimated.", "model kind direction")
+        self._cost = self._counter("cost_usd", "US dollars spent.", "model kind")
+        self._seconds = Histogram(
+            "rl_router_request_seconds", "Whole requests.", registry=self.registry, buckets=_SECONDS
+        )
+        self._call_seconds = Histogram(
+            "rl_router_call_seconds", "Upstream attempts.", ["model", "kind"], registry=self.registry, buckets=_SECONDS
+        )
+        self._in_flight = Gauge("rl_router_in_flight", "Requests under way.", registry=self.registry)
+        self._breaker = Gauge(
+            "rl_router_breaker_open", "1 while an upstream is not asked.", ["model"], registry=self.registry
+        )
+
+    def _counter(self, name: str, description: str, labels: str) -> Counter:
+        return Counter(f"rl_router_{name}", description, labels.split(), registry=self.registry)
+
+    def book(self, ledger: Ledger, status: int) -> None:
+        """Counts an ended request and all its calls."""
+        self._requests.labels(ledger.strategy or "none", str(status)).inc()
+        self._seconds.observe(ledger.total_time)
+        for entry in ledger.router_calls:
+            self._book_call(entry, "router")
+        for entry in ledger.target_calls:
+            self._book_call(entry, "target")
+
+    def _book_call(self, entry: Entry, kind: str) -> None:
+        model = entry.model_id if kind == "target" else "router"
+        self._calls.labels(model, kind, entry.status or "cancelled").inc()
+        self._call_seconds.labels(model, kind).observe(entry.latency)
+        if entry.read_usage is not None:
+            self._tokens.labels(model, kind, "input").inc(entry.read_usage.input)
+            self._tokens.labels(model, kind, "output").inc(entry.read_usage.output)
+        self._cost.labels(model, kind).inc(float(entry.cost))
+
+    def exposition(self, fleet: Fleet, in_flight: int) -> bytes:
+        """All metrics in Prometheus' text format."""
+        self._in_flight.set(in_flight)
+        self._breaker.labels("router").set(fleet.router_model.breaker.state != "closed")
+        for target, upstream in fleet.targets:
+            self._breaker.labels(target.name).set(upstream.breaker.state != "closed")
+        return generate_latest(self.registry)

@@ -1,0 +1,106 @@
+"""What reaches a target: the client's own bytes, and the few changes that are ours to make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from .config import Target
+from .marks import unmark
+from .wire import ChatRequest
+
+ADVICE_LIMIT = 2_000
+_ADVICE = "Advice for this answer; whatever stands above takes precedence over it:\n"
+_RAW_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_RAW_OBJECTS = msgspec.json.Decoder(list[dict[str, Raw]])
+_RAW_LIST = msgspec.json.Decoder(list[Raw])
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What the router model wants a call to be made with."""
+
+    system_prompt: str | None = None
+    temperature: float | None = None
+
+    def as_arguments(self) -> dict[str, Any]:
+        """The arguments as the router model gave them."""
+        given = {"optimized_system_prompt": self.system_prompt, "temperature": self.temperature}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Payload:
+    """A target's request body, and the client's fields that were left out of it."""
+
+    body: bytes
+    dropped: tuple[str, ...]
+
+
+NO_ADVICE = Advice()
+
+
+def payload_for(request: ChatRequest, target: Target, advice: Advice, output_limit: int | None) -> Payload:
+    """The body for `target`; `output_limit` is set where the client set none and a cost limit needs one."""
+    fields: dict[str, Any] = {"model": target.upstream_model, **request.fields}
+    fields["messages"] = _messages(request, advice)
+    if advice.temperature is not None and "temperature" not in request.fields:
+        fields["temperature"] = advice.temperature
+    if output_limit is not None:
+        fields["max_tokens"] = output_limit
+    if request.stream:
+        fields["stream_options"] = _with_usage(request.fields.get("stream_options"))
+    dropped = _apply_params(fields, target)
+    return Payload(msgspec.json.encode(fields), tuple(name for name in dropped if name in request.fields))
+
+
+def _with_usage(raw: Raw | None) -> dict[str, Any]:
+    options = _RAW_OBJECT.decode(raw) if raw and bytes(raw) != b"null" else {}
+    return {**options, "include_usage": True}
+
+
+def _apply_params(fields: dict[str, Any], target: Target) -> list[str]:
+    params = target.params
+    for old, new in params.rename.items():
+        if old in fields:
+            value = fields.pop(old)
+            fields.setdefault(new, value)
+    dropped = [name for name in params.drop if fields.pop(name, None) is not None]
+    fields.update(params.set)
+    return dropped
+
+
+def _messages(request: ChatRequest, advice: Advice) -> Any:
+    raw = request.fields["messages"]
+    advised = bool(advice.system_prompt)
+    marked = b"_rr" in bytes(raw)
+    if not advised and not marked:
+        return raw
+    messages = _RAW_OBJECTS.decode(raw)
+    if marked:
+        for message in messages:
+            unmark(message)
+    if advised:
+        _advise(request, messages, _ADVICE + (advice.system_prompt or "")[:ADVICE_LIMIT])
+    return messages
+
+
+def _advise(request: ChatRequest, messages: list[dict[str, Raw]], text: str) -> None:
+    for read, message in zip(request.messages, messages, strict=True):
+        if read.role in ("system", "developer"):
+            message["content"] = _appended(read.content, message.get("content"), text)
+            return
+    messages.insert(0, {"role": _raw("system"), "content": _raw(text)})
+
+
+def _appended(content: object, raw: Raw | None, text: str) -> Raw:
+    if isinstance(content, list):
+        return _raw([*_RAW_LIST.decode(raw or b"[]"), {"type": "text", "text": text}])
+    return _raw(f"{content}\n\n{text}" if content else text)
+
+
+def _raw(value: object) -> Raw:
+    return Raw(msgspec.json.encode(value))

@@ -1,0 +1,32 @@
+"""Always the same model: the first of the fallback order that can serve the request. Costs nothing, asks nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..candidates import Candidate, fallback_order
+from ..decide import Asked, Decision, PlannedCall, Policy
+from ..fleet import Fleet
+from ..limits import Limits
+from ..wire import ChatRequest
+
+
+class Fixed:
+    """Commits to the first candidate that has not failed yet."""
+
+    def __init__(self, fallback: Sequence[str]) -> None:
+        self._fallback = fallback
+
+    async def decide(
+        self, conversation: ChatRequest, candidates: Sequence[Candidate], limits: Limits, calls: Sequence[Asked]
+    ) -> Decision:
+        """The first of the order; nothing where the order names none of the candidates."""
+        order = fallback_order(candidates, limits.prefer, self._fallback)
+        if not order:
+            return Decision(problem="no model of `routing.fallback` can serve the request")
+        return Decision(calls=(PlannedCall(order[0].name),), final=True)
+
+
+def create(fleet: Fleet) -> Policy:
+    """As every policy file has."""
+    return Fixed(fleet.routing.fallback)

@@ -1,0 +1,98 @@
+"""How the upstreams are: each one's last call, and while that was bad or there was none, a free question."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .candidates import Candidate
+from .config import Target
+from .decide import Policy
+from .fleet import Fleet
+from .journal import log
+from .ledger import Ledger
+from .limits import limits_of
+from .listing import ListingError, list_models
+from .upstream import Upstream
+from .wire import parse
+
+_EVERY = 30.0
+_QUESTION = b'{"model":"router","messages":[{"role":"user","content":"Hello, how are you?"}]}'
+_POLICY = "rl"
+
+
+class Probe:
+    """The state of a fleet's upstreams.
+
+    A target is asked for its models with its key: 401, 403 and no connection are bad, any other status is reachable.
+    The router model is asked for a decision, which must be its own.
+    """
+
+    def __init__(self, fleet: Fleet, policy: Callable[[str], Policy]) -> None:
+        self._fleet = fleet
+        self._policy = policy
+        self._asked: dict[str, float] = {}
+        self._router_trouble: str | None = None
+        self._router_known = False
+
+    async def look(self) -> None:
+        """Asks those that are due."""
+        due = [pair for pair in self._fleet.targets if self._is_due(pair[1].name, pair[1])]
+        work = [self._look_at_target(target, upstream) for target, upstream in due]
+        if self._fleet.targets and self._is_due("", self._fleet.router_model, bad=bool(self._router_trouble)):
+            work.append(self._look_at_router())
+        await asyncio.gather(*work)
+
+    def state(self) -> dict[str, Any]:
+        """What `/health` says of the upstreams."""
+        router = self._fleet.router_model
+        known = self._router_known or router.known
+        trouble = self._router_trouble if not router.known or router.trouble is None else router.trouble
+        targets = {target.name: _state(_trouble(upstream), upstream.known) for target, upstream in self._fleet.targets}
+        return {"router_model": _state(trouble, known), "targets": targets}
+
+    def _is_due(self, name: str, upstream: Upstream, *, bad: bool = False) -> bool:
+        now = time.monotonic()
+        wanted = name not in self._asked or bad or not upstream.known or upstream.trouble is not None
+        if wanted and now - self._asked.get(name, -_EVERY) >= _EVERY:
+            self._asked[name] = now
+            return True
+        return False
+
+    async def _look_at_target(self, target: Target, upstream: Upstream) -> None:
+        if upstream.key.missing:
+            return
+        trouble = None
+        try:
+            await list_models(upstream, self._fleet.transport)
+        except ListingError as error:
+            if error.status is None:
+                trouble = str(error)
+            elif error.status in (401, 403):
+                trouble = f"its key is refused ({error.status})"
+        if trouble and trouble != upstream.trouble:
+            log(logging.WARNING, f"target `{target.name}`: {trouble}", target=target.name)
+        upstream.known, upstream.trouble = True, trouble
+
+    async def _look_at_router(self) -> None:
+        request = parse(_QUESTION)
+        limits = limits_of(request, self._fleet.routing, Ledger("probe"))
+        limits.ledger.turns = 1
+        candidates = [Candidate(target, upstream, None) for target, upstream in self._fleet.targets]
+        decision = await self._policy(_POLICY).decide(request, candidates, limits, ())
+        if decision.problem and decision.problem != self._router_trouble:
+            log(logging.WARNING, f"router model: {decision.problem}")
+        self._router_known, self._router_trouble = True, decision.problem
+
+
+def _trouble(upstream: Upstream) -> str | None:
+    return upstream.key.missing or upstream.trouble
+
+
+def _state(trouble: str | None, known: bool) -> dict[str, Any]:
+    if trouble:
+        return {"state": "bad", "reason": trouble}
+    return {"state": "ok" if known else "unknown"}

@@ -1,0 +1,189 @@
+"""The answer to bytes: the last hop. What the target sent goes out as it is, with the client's model name, marked tool
+call ids and `router_metadata`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from . import sse
+from .completion import Chunk, Completion, read_chunk
+from .config import CallHistory
+from .errors import RouterError
+from .ledger import Ledger
+from .marks import mark_choices
+from .route import Outcome
+from .wire import ChatRequest
+
+JSON = b"application/json"
+EVENT_STREAM = b"text/event-stream; charset=utf-8"
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+_FIELDS = msgspec.json.Decoder(dict[str, Raw])
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole response: status, headers and body."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+def encode(value: object) -> bytes:
+    """JSON, Decimals as plain numbers."""
+    return _ENCODER.encode(value)
+
+
+def completion_reply(outcome: Outcome, request: ChatRequest, ledger: Ledger, history: CallHistory) -> Reply:
+    """A routed answer, whole."""
+    if outcome.completion is None:
+        raise ValueError("a whole reply needs a whole completion")
+    fields: dict[str, Any] = dict(outcome.completion.fields)
+    fields["model"] = request.model
+    if outcome.target and any(choice.message and choice.message.tool_calls for choice in outcome.completion.choices):
+        fields["choices"] = mark_choices(fields["choices"], outcome.target)
+    fields["router_metadata"] = metadata = ledger.metadata(history)
+    headers = [
+        *common_headers(ledger, JSON),
+        (b"x-router-cost", str(metadata["total_cost"]).encode()),
+    ]
+    return Reply(200, headers, encode(fields))
+
+
+def error_reply(error: RouterError, ledger: Ledger, history: CallHistory) -> Reply:
+    """An error in OpenAI's shape; what was paid nevertheless stands beside it."""
+    headers = common_headers(ledger, JSON)
+    headers += [(name.encode(), value.encode()) for name, value in error.headers.items()]
+    if error.retry_after is not None:
+        headers.append((b"retry-after", str(max(1, round(error.retry_after + 0.49))).encode()))
+    if error.retryable is False:
+        headers.append((b"x-should-retry", b"false"))
+    return Reply(error.status, headers, encode(_error_body(error, ledger, history)))
+
+
+def error_event(error: RouterError, ledger: Ledger, history: CallHistory) -> bytes:
+    """The same inside a stream that has begun."""
+    return sse.event(encode(_error_body(error, ledger, history)))
+
+
+def common_headers(ledger: Ledger, content_type: bytes) -> list[tuple[bytes, bytes]]:
+    """What every reply carries: request id, and the model whose answer it is."""
+    headers = [(b"content-type", content_type), (b"x-request-id", ledger.request_id.encode())]
+    if ledger.model_used:
+        headers.append((b"x-router-model", ledger.model_used.encode(errors="replace")))
+    return headers
+
+
+async def stream_events(
+    outcome: Outcome, request: ChatRequest, ledger: Ledger, history: CallHistory
+) -> AsyncIterator[bytes]:
+    """The events of a streamed answer, the metadata on the last chunk. Raises CallFailedError where it is cut."""
+    rewriter = _Rewriter(request, outcome.target)
+    held: Chunk | None = None
+    last: Chunk | None = None
+    async for chunk in _chunks(outcome, request):
+        last = chunk
+        if _is_usage_alone(chunk) and not request.include_usage:
+            continue
+        if held is not None:
+            yield rewriter.event(held)
+            held = None
+        if chunk.finished or _is_usage_alone(chunk):
+            held = chunk
+        else:
+            yield rewriter.event(chunk)
+    yield rewriter.event(held or _empty_chunk(last), ledger.metadata(history))
+    yield sse.event(sse.DONE)
+
+
+def _is_usage_alone(chunk: Chunk) -> bool:
+    return not chunk.choices and chunk.reported is not None
+
+
+async def _chunks(outcome: Outcome, request: ChatRequest) -> AsyncIterator[Chunk]:
+    if outcome.stream is not None:
+        async for chunk in outcome.stream:
+            yield chunk
+    elif outcome.completion is not None:
+        for chunk in _as_chunks(outcome.completion, request):
+            yield chunk
+    else:
+        for chunk in outcome.chunks:
+            yield chunk
+
+
+class _Rewriter:
+    """Changes in a chunk what is ours to change, in the bytes where that is possible."""
+
+    def __init__(self, request: ChatRequest, target: str | None) -> None:
+        self._model = msgspec.json.encode(request.model)
+        self._keep_usage = request.include_usage
+        self._target = target
+
+    def event(self, chunk: Chunk, metadata: dict[str, Any] | None = None) -> bytes:
+        data = self._rewritten(chunk)
+        if metadata is not None:
+            if b'"router_metadata"' in data:
+                # A target that is itself a router: its metadata gives way to ours.
+                data = encode({name: raw for name, raw in _FIELDS.decode(data).items() if name != "router_metadata"})
+            data = data.rstrip()[:-1] + b',"router_metadata":' + encode(metadata) + b"}"
+        return sse.event(data)
+
+    def _rewritten(self, chunk: Chunk) -> bytes:
+        data = chunk.data
+        if not chunk.has_tool_ids and (self._keep_usage or b'"usage"' not in data):
+            replaced = self._with_model(data, chunk.model)
+            if replaced is not None:
+                return replaced
+        fields: dict[str, Any] = dict(_FIELDS.decode(data))
+        if "model" in fields:
+            fields["model"] = Raw(self._model)
+        if not self._keep_usage:
+            fields.pop("usage", None)
+        if chunk.has_tool_ids and self._target:
+            fields["choices"] = mark_choices(fields["choices"], self._target)
+        return encode(fields)
+
+    def _with_model(self, data: bytes, model: str | None) -> bytes | None:
+        if model is None or data.count(b'"model"') != 1:
+            return None
+        old = msgspec.json.encode(model)
+        for colon in (b":", b": "):
+            if b'"model"' + colon + old in data:
+                return data.replace(b'"model"' + colon + old, b'"model"' + colon + self._model, 1)
+        return None
+
+
+def _as_chunks(completion: Completion, request: ChatRequest) -> list[Chunk]:
+    """The router model's own words as a stream."""
+    fields: dict[str, Any] = {
+        name: completion.fields[name] for name in ("id", "created", "model") if name in completion.fields
+    }
+    fields["object"] = "chat.completion.chunk"
+    text = msgspec.json.decode(completion.fields["choices"])[0]["message"]["content"]
+    first = {"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": None}
+    last = {"index": 0, "delta": {}, "finish_reason": "stop"}
+    bodies = [{**fields, "choices": [first]}, {**fields, "choices": [last]}]
+    if request.include_usage and completion.reported:
+        bodies.append({**fields, "choices": [], "usage": completion.reported.raw})
+    return [read_chunk(encode(body)) for body in bodies]
+
+
+def _empty_chunk(last: Chunk | None) -> Chunk:
+    """Something for the metadata to ride on, behind a target that never said why it stopped."""
+    fields: dict[str, Any] = dict(_FIELDS.decode(last.data)) if last else {"object": "chat.completion.chunk"}
+    fields.pop("usage", None)
+    fields["choices"] = [{"index": 0, "delta": {}, "finish_reason": None}]
+    return read_chunk(encode(fields))
+
+
+def _error_body(error: RouterError, ledger: Ledger, history: CallHistory) -> dict[str, Any]:
+    body: dict[str, Any] = {"error": error.body()}
+    if ledger.target_calls or ledger.router_calls:
+        body["router_metadata"] = ledger.metadata(history)
+    return body

@@ -1,0 +1,140 @@
+"""An upstream (the router model or a target): how to reach it, and how it has been lately."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlencode
+
+from .breaker import Breaker
+from .config import Price, Secret, Target
+
+_LOOK_AGAIN = 1.0
+_LATENCY_WEIGHT = 0.2
+
+
+class Key:
+    """A key by environment variable or file; the file is looked at again each second, so that a new key is used."""
+
+    def __init__(self, secret: Secret, environment: Mapping[str, str] = os.environ) -> None:
+        self._variable, self._file, self._environment = secret.api_key_env, secret.api_key_file, environment
+        self._looked = -_LOOK_AGAIN
+        self._text = ""
+
+    @property
+    def wanted(self) -> bool:
+        return bool(self._variable or self._file)
+
+    @property
+    def value(self) -> str:
+        """The key, or an empty text where none is wanted or it is not there."""
+        if self._variable:
+            return self._environment.get(self._variable, "").strip()
+        if self._file and time.monotonic() - self._looked >= _LOOK_AGAIN:
+            self._looked = time.monotonic()
+            self._text = self._read()
+        return self._text
+
+    @property
+    def missing(self) -> str | None:
+        """Why there is no key although one is wanted, in a few words."""
+        if not self.wanted or self.value:
+            return None
+        return f"{self._variable} is not set" if self._variable else f"{self._file} is missing or empty"
+
+    def _read(self) -> str:
+        try:
+            return Path(self._file or "").read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+
+class Upstream:
+    """One address that answers chat completions.
+
+    `latency` is a moving average of whole answers in seconds (None until there was one); `in_flight` counts calls;
+    `trouble` is what was wrong with the last call, None where it went well, and `known` whether there was one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        silence: float,
+        secret: Secret,
+        price: Price | None,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.silence = silence
+        self.price = price
+        self.key = Key(secret)
+        self.breaker = Breaker()
+        self.latency: float | None = None
+        self.in_flight = 0
+        self.trouble: str | None = None
+        self.known = False
+        self._base_url = base_url
+        self._own_headers = dict(headers or {})
+        self._query = f"?{urlencode(query)}" if query else ""
+        self._set_aside_until = 0.0
+        self.completions_url = self.url("/chat/completions")
+
+    def url(self, path: str) -> str:
+        """The address of one of its endpoints."""
+        return f"{self._base_url}{path}{self._query}"
+
+    def headers(self, traceparent: str | None = None) -> dict[str, str]:
+        """What is sent with every call; of the client's own headers only the traceparent."""
+        headers = {"Content-Type": "application/json", **self._own_headers}
+        if key := self.key.value:
+            headers["Authorization"] = f"Bearer {key}"
+        if traceparent:
+            headers["traceparent"] = traceparent
+        return headers
+
+    def scrub(self, text: str) -> str:
+        """The text without this upstream's key and secrets, cut to 500 characters."""
+        for hidden in (self.key.value, *self._own_headers.values()):
+            if len(hidden) >= 6:
+                text = text.replace(hidden, "***")
+        return text[:500]
+
+    @property
+    def set_aside(self) -> float:
+        """Seconds until it may be asked again after a 429; 0 where that is now."""
+        return max(0.0, self._set_aside_until - time.monotonic())
+
+    def put_aside(self, seconds: float) -> None:
+        """It said 429: no new request until then."""
+        self._set_aside_until = time.monotonic() + seconds
+
+    @property
+    def ready(self) -> bool:
+        """Whether neither the breaker nor a 429 stands against a call."""
+        return self.breaker.ready and not self.set_aside
+
+    def went_well(self, seconds: float) -> None:
+        """A whole answer came."""
+        self.breaker.succeeded()
+        self.known, self.trouble = True, None
+        old = self.latency
+        self.latency = seconds if old is None else old + _LATENCY_WEIGHT * (seconds - old)
+
+    def went_wrong(self, trouble: str, *, counts: bool) -> None:
+        """A call failed; `counts` where the breaker is to hear of it."""
+        self.known, self.trouble = True, trouble
+        if counts:
+            self.breaker.failed()
+        else:
+            self.breaker.succeeded()
+
+
+def of_target(target: Target) -> Upstream:
+    """The upstream behind a configured target."""
+    return Upstream(
+        target.name, target.base_url, target.timeout, target, target.price, target.headers, target.query
+    )  # fmt: skip

@@ -1,0 +1,221 @@
+"""Bytes to a request: the first hop.
+
+Fields stay the bytes the client sent (`msgspec.Raw`), so that whatever the router does not change reaches a target
+unchanged, number by number; only what routing needs to know is read out of them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from .config import Capability, Prefer, Review
+from .errors import RouterError, bad_request
+from .marks import mark_in
+
+MAX_MESSAGES = 10_000
+PICTURE_TOKENS = 1_500
+
+_MEDIA_NEEDS: dict[str, Capability] = {"image_url": "vision", "input_audio": "audio"}
+
+
+class Part(Struct):
+    """A content part; the payload of pictures, audio and files stays raw."""
+
+    type: str
+    text: str | None = None
+    refusal: str | None = None
+    image_url: Raw = Raw()
+    input_audio: Raw = Raw()
+    file: Raw = Raw()
+
+    @property
+    def media(self) -> int:
+        """The bytes of a picture, of audio or of a file."""
+        return len(self.image_url) + len(self.input_audio) + len(self.file)
+
+
+class Message(Struct):
+    """What routing reads of a message."""
+
+    role: str
+    content: str | list[Part] | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
+
+
+class RouterOptions(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body's `router` object: what the client asks of routing, within the server's own limits."""
+
+    max_cost: Annotated[Decimal, Meta()] | None = None
+    deadline_ms: Annotated[int, Meta(gt=0)] | None = None
+    models: Annotated[list[str], Meta(min_length=1, max_length=64)] | None = None
+    policy: str | None = None
+    max_turns: Annotated[int, Meta(ge=1)] | None = None
+    review: Review | None = None
+    prefer: Prefer | None = None
+
+
+class _StreamOptions(Struct):
+    include_usage: bool | None = None
+
+
+class _ResponseFormat(Struct):
+    type: str
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """A chat completion request, as far as routing has to understand it."""
+
+    fields: dict[str, Raw]
+    """Every field of the body but `model` and `router`, as the client wrote it."""
+    model: str
+    messages: list[Message]
+    stream: bool
+    include_usage: bool
+    max_output: int | None
+    """The client's own limit on the tokens of one choice."""
+    n: int
+    needs: frozenset[Capability]
+    options: RouterOptions
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        """All content parts of all messages."""
+        return [part for message in self.messages if isinstance(message.content, list) for part in message.content]
+
+    @cached_property
+    def _text_bytes(self) -> int:
+        total = sum(len(self.fields[name]) for name in ("messages", "tools", "response_format") if name in self.fields)
+        return total - sum(part.media for part in self.parts)
+
+    @cached_property
+    def input_tokens(self) -> int:
+        """An estimate of what a target reads: four bytes a token, 1,500 tokens a picture."""
+        return self._text_bytes // 4 + PICTURE_TOKENS * sum(part.media > 0 for part in self.parts) + 1
+
+    @cached_property
+    def most_input_tokens(self) -> int:
+        """A bound for limits that must hold: two bytes a token, audio and files by their bytes."""
+        media = sum(PICTURE_TOKENS if part.image_url else part.media // 2 for part in self.parts if part.media)
+        return self._text_bytes // 2 + media + 1
+
+    @property
+    def text_only(self) -> bool:
+        """Whether a plain text can be a whole answer to it."""
+        return not self.needs and "response_format" not in self.fields and "functions" not in self.fields
+
+    @cached_property
+    def loop_mark(self) -> str | None:
+        """The mark of the target whose tool calls the last messages answer, if this is a tool loop."""
+        if not self.messages or self.messages[-1].role != "tool":
+            return None
+        return mark_in(self.messages[-1].tool_call_id)
+
+
+def parse(body: bytes) -> ChatRequest:
+    """Raises RouterError, a 400 that names the field."""
+    fields = _object(body)
+    model = _read(fields, "model", str)
+    if not model:
+        raise bad_request("`model` is missing; send a model's name such as `router-tool-rl`.", "model")
+    options = _read(fields, "router", RouterOptions) or RouterOptions()
+    _check_options(options)
+    messages = _read(fields, "messages", list[Message])
+    if not messages:
+        raise bad_request("`messages` is missing or empty; send at least one message.", "messages")
+    if len(messages) > MAX_MESSAGES:
+        raise bad_request(f"`messages` has {len(messages)} entries; at most {MAX_MESSAGES} are taken.", "messages")
+    stream_options = _read(fields, "stream_options", _StreamOptions)
+    n = _positive(fields, "n") or 1
+    request = ChatRequest(
+        fields={name: raw for name, raw in fields.items() if name not in ("model", "router")},
+        model=model,
+        messages=messages,
+        stream=bool(_read(fields, "stream", bool)),
+        include_usage=bool(stream_options and stream_options.include_usage),
+        max_output=_positive(fields, "max_completion_tokens") or _positive(fields, "max_tokens"),
+        n=n,
+        needs=_needs(fields, messages, n),
+        options=options,
+    )
+    _read(fields, "temperature", float)
+    return request
+
+
+def _object(body: bytes) -> dict[str, Raw]:
+    try:
+        # Raw fields are not checked for UTF-8 when they are skipped.
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise bad_request(f"The body is not UTF-8 (byte {error.start}).") from None
+    try:
+        return _OBJECT.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise bad_request(f"The body is not a JSON object: {error}") from None
+
+
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
+
+
+def _read(fields: dict[str, Raw], name: str, kind: Any) -> Any:
+    raw = fields.get(name)
+    if raw is None:
+        return None
+    decoder = _DECODERS.get(kind)
+    if decoder is None:
+        decoder = _DECODERS[kind] = msgspec.json.Decoder(kind | None)
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _at_fault(name, str(error)) from None
+
+
+def _at_fault(name: str, text: str) -> RouterError:
+    """Turns msgspec's "Expected `str`, got `int` - at `$[0].role`" into a 400 that names `messages[0].role`."""
+    message, _, path = text.partition(" - at `$")
+    param = name + path.rstrip("`")
+    missing = re.search(r"(?:missing required|contains unknown) field `([^`]*)`", message)
+    if missing:
+        param += f".{missing[1]}"
+    return bad_request(f"`{param}`: {message[:300]}.", param)
+
+
+def _positive(fields: dict[str, Raw], name: str) -> int | None:
+    value: int | None = _read(fields, name, int)
+    if value is not None and value < 1:
+        raise bad_request(f"`{name}` must be at least 1, not {value}.", name)
+    return value
+
+
+def _check_options(options: RouterOptions) -> None:
+    cost = options.max_cost
+    if cost is not None and not (cost.is_finite() and cost >= 0):
+        raise bad_request("`router.max_cost` must be a number of US dollars, 0 or more.", "router.max_cost")
+
+
+def _needs(fields: dict[str, Raw], messages: list[Message], n: int) -> frozenset[Capability]:
+    needs: set[Capability] = set()
+    if _read(fields, "tools", list[Raw]) or _read(fields, "functions", list[Raw]):
+        needs.add("tools")
+    response_format = _read(fields, "response_format", _ResponseFormat)
+    if response_format and response_format.type == "json_schema":
+        needs.add("json_schema")
+    if n > 1:
+        needs.add("n")
+    if _read(fields, "logprobs", bool):
+        needs.add("logprobs")
+    if "audio" in (_read(fields, "modalities", list[str]) or ()):
+        needs.add("audio")
+    for message in messages:
+        if isinstance(message.content, list):
+            needs.update(_MEDIA_NEEDS[part.type] for part in message.content if part.type in _MEDIA_NEEDS)
+    return frozenset(needs)
