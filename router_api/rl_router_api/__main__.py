@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m rl_router_api",
         description="The router API: one OpenAI-compatible endpoint in front of many models.",
-        epilog="Flags are stronger than the environment (RL_ROUTER_ROUTING__MAX_TURNS), that is stronger than the file.",
+        epilog="Flags go before the environment (RL_ROUTER_ROUTING__MAX_TURNS), and that before the file.",
         allow_abbrev=False,
     )
     parser.add_argument("--config", metavar="FILE", help="a YAML file; default: what RL_ROUTER_CONFIG names")
