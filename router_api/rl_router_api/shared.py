@@ -1,0 +1,87 @@
+"""Counters that all workers of one server share: a small table in memory that is mapped into each of them."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import mmap
+import os
+import struct
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_SLOTS = 16_384
+_SLOT = struct.Struct("<Qq")
+_HEADER = struct.Struct("<Q")
+_SIZE = _HEADER.size + _SLOTS * _SLOT.size
+_DAY = 86_400
+
+
+class Counters:
+    """Named whole numbers that start at 0 each day (UTC).
+
+    `path` names the file behind the table, which the parent of several workers makes; None keeps it to this process.
+    A table that is full drops what is added: it holds sixteen thousand names, two for each key.
+    """
+
+    def __init__(self, path: str | None = None) -> None:
+        self._file = open(path, "r+b", buffering=0) if path else None  # noqa: SIM115 - kept open for its lock
+        self._table = mmap.mmap(self._file.fileno() if self._file else -1, _SIZE)
+
+    def add(self, name: str, amount: int) -> int:
+        """Adds, and returns the sum so far."""
+        with self._locked():
+            self._begin_day()
+            offset, value = self._find(name)
+            if offset is None:
+                return value
+            _SLOT.pack_into(self._table, offset, _key(name), value + amount)
+            return value + amount
+
+    def get(self, name: str) -> int:
+        """The sum so far."""
+        with self._locked():
+            self._begin_day()
+            return self._find(name)[1]
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        # Held for microseconds: nobody does anything slow under it.
+        if self._file is None:
+            yield
+            return
+        fcntl.lockf(self._file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._file, fcntl.LOCK_UN)
+
+    def _begin_day(self) -> None:
+        today = int(time.time()) // _DAY
+        if _HEADER.unpack_from(self._table, 0)[0] != today:
+            self._table[:] = bytes(_SIZE)
+            _HEADER.pack_into(self._table, 0, today)
+
+    def _find(self, name: str) -> tuple[int | None, int]:
+        """The slot that holds a name or is free for it, and its value."""
+        key = _key(name)
+        for step in range(_SLOTS):
+            offset = _HEADER.size + (key + step) % _SLOTS * _SLOT.size
+            found, value = _SLOT.unpack_from(self._table, offset)
+            if found in (key, 0):
+                return offset, value
+        return None, 0
+
+
+def make_table() -> str:
+    """A new, empty table's file; its maker removes it."""
+    handle, path = tempfile.mkstemp(prefix="rl-router-counters-")
+    os.ftruncate(handle, _SIZE)
+    os.close(handle)
+    return path
+
+
+def _key(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) or 1
