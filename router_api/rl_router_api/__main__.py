@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import os
-import socket
 import sys
 import time
 import urllib.error
@@ -13,10 +11,11 @@ import urllib.request
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-import uvicorn
-
 from . import policies, settings
-from .config import Configuration, Server
+from .access import KeysError, new_key, read_keys
+from .config import Configuration
+from .serving import ListenError, listen, serve
+from .settings import Source
 from .upstream import Key
 from .version import __version__
 
@@ -31,22 +30,28 @@ _SHORT_FLAGS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serves until it is told to stop; 2 where what it was told cannot be used."""
+    """Serves until it is told to stop; 2 where what it was told cannot be used, 1 where a port cannot."""
     given = _parser().parse_args(arguments)
-    flags = settings.chosen_flags(given) | _short_flags(given)
-    path = given.config or os.environ.get(settings.FILE_VARIABLE) or None
+    if given.command == "new-key":
+        return _new_key(given.name)
+    source = Source(
+        path=given.config or os.environ.get(settings.FILE_VARIABLE) or None,
+        flags=settings.chosen_flags(given) | _short_flags(given),
+        state=os.environ.get(settings.STATE_VARIABLE) or None,
+    )
     try:
-        configuration = settings.read(path, os.environ, flags)
+        configuration, _ = source.start()
         _check(configuration)
-    except settings.ConfigurationError as error:
+        sockets = listen(configuration.server)
+    except (settings.ConfigurationError, KeysError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    settings.hand_over(path, flags)
-    if problem := _port_problem(configuration.server):
-        print(f"error: {problem}", file=sys.stderr)
+    except ListenError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 1
     _wait_for_router_model(configuration, given.wait)
-    _serve(configuration)
+    _announce(configuration)
+    serve(source, configuration, sockets)
     return 0
 
 
@@ -64,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Flags go before the environment (RL_ROUTER_ROUTING__MAX_TURNS), and that before the file.",
         allow_abbrev=False,
     )
+    commands = parser.add_subparsers(dest="command", metavar="[new-key NAME]", parser_class=_Parser)
+    commands.add_parser("new-key", help="print a new API key and its entry for the keys file").add_argument("name")
     parser.add_argument("--config", metavar="FILE", help="a YAML file; default: what RL_ROUTER_CONFIG names")
     parser.add_argument("--router-model", metavar="NAME", help="the router model; default: the first its server lists")
     parser.add_argument("--max-turns", metavar="N", type=int, help="decisions a request may take; default 3")
@@ -86,29 +93,18 @@ def _short_flags(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def _check(configuration: Configuration) -> None:
-    """What the schema cannot see. Raises ConfigurationError."""
+    """What the schema cannot see. Raises ConfigurationError, KeysError."""
     name = configuration.routing.policy
     if name not in policies.names():
         known = ", ".join(policies.names())
         raise settings.ConfigurationError(f"routing.policy: there is no policy `{name}`; known: {known}")
+    if configuration.server.api_keys_file is not None:
+        read_keys(configuration.server.api_keys_file)
     missing = [Key(target).missing for target in configuration.targets or ()]
     if missing and all(missing):
         raise settings.ConfigurationError(
             f"targets: no target is left for want of keys: {'; '.join(map(str, missing))}"
         )
-
-
-def _port_problem(server: Server) -> str | None:
-    """Why the port cannot be listened on, if so."""
-    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((server.host, server.port))
-        except OSError as error:
-            why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
-            return f"{server.host}:{server.port} {why}; stop what listens there, or choose another with --serve-port"
-    return None
 
 
 def _wait_for_router_model(configuration: Configuration, seconds: float) -> None:
@@ -140,24 +136,19 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _serve(configuration: Configuration) -> None:
+def _announce(configuration: Configuration) -> None:
     server = configuration.server
     address = f"[{server.host}]" if ":" in server.host else server.host
     print(
         f"RL Router {__version__} on http://{address}:{server.port}/v1 (Ctrl-C stops it)", file=sys.stderr, flush=True
     )
-    uvicorn.run(
-        "rl_router_api.app:create",
-        factory=True,
-        host=server.host,
-        port=server.port,
-        workers=server.workers,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=30,
-        timeout_keep_alive=75,
-    )
+
+
+def _new_key(name: str) -> int:
+    """Prints a key, which is shown this once, and its entry for the keys file."""
+    key, entry = new_key(name)
+    print(f"The key, shown this once: {key}\n\nIts entry for server.api_keys_file:\n{entry}", end="")
+    return 0
 
 
 if __name__ == "__main__":

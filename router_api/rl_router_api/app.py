@@ -2,61 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
-from .body import read_body
+from .body import header, read_body
 from .chat import ChatCompletions, Receive, Scope, Send, request_id
 from .config import Configuration
 from .errors import RouterError
-from .journal import set_up
 from .ledger import Ledger
 from .metrics import CONTENT_TYPE
 from .preview import preview, tools_page
 from .reply import JSON, encode, error_reply
 from .runtime import Runtime
-from .settings import from_process
+from .settings import Source
+from .setup import unknown_model
 from .transport import AiohttpTransport
 from .version import __version__
 from .wire import parse
 
 COMPLETIONS = "/v1/chat/completions"
+_WITHOUT_KEY = ("/health", "/ready")
+_EXPOSED = ("x-request-id", "x-router-model", "x-router-cost", "retry-after")
 
 
 class App:
-    """The ASGI application of one serving process."""
+    """The ASGI application of one serving process; `admin` is the one of the admin port."""
 
-    def __init__(self, configuration: Configuration) -> None:
-        self._configuration = configuration
+    def __init__(
+        self, configuration: Configuration, source: Source | None = None, *, refused: str | None = None
+    ) -> None:
+        self._starting = (configuration, source, refused)
         self._rest = _rest(self)
+        self._public = _with_cors(self._guarded, configuration.server.cors_origins)
         self.runtime: Runtime
         self._completions: ChatCompletions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == COMPLETIONS and scope["method"] == "POST":
-            await self._completions(scope, receive, send)
+        await self._public(scope, receive, send)
+
+    async def admin(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Everything but completions, without a key, all details included."""
+        if scope.get("path") == COMPLETIONS:
+            message = "Completions are not served at the admin port."
+            await refuse(scope, receive, send, RouterError(404, message))
         else:
+            scope["rl_router.details"] = True
             await self._rest(scope, receive, send)
+
+    def drain(self) -> None:
+        """The server was told to stop: `/ready` says so from now on."""
+        self.runtime.draining = True
 
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         """Opens the connections once an event loop runs, closes them at the end."""
-        self.runtime = Runtime(self._configuration, AiohttpTransport())
+        configuration, source, refused = self._starting
+        self.runtime = Runtime(configuration, AiohttpTransport(), source, refused)
         self._completions = ChatCompletions(self.runtime)
         await self.runtime.start()
         yield
         await self.runtime.stop()
 
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._rest(scope, receive, send)
+            return
+        access, path = self.runtime.access, scope["path"]
+        scope["rl_router.details"] = access.open
+        if path not in _WITHOUT_KEY:
+            try:
+                scope["rl_router.key"] = access.admit(header(scope, b"authorization"))
+            except RouterError as error:
+                await refuse(scope, receive, send, error)
+                return
+        answering = self._completions if path == COMPLETIONS and scope["method"] == "POST" else self._rest
+        await answering(scope, receive, send)
 
-def create() -> App:
-    """The application of a process that the command line started, from the environment it left."""
-    configuration = from_process()
-    set_up(configuration.server.log_level)
-    return App(configuration)
+
+async def refuse(scope: Scope, receive: Receive, send: Send, error: RouterError) -> None:
+    """Answers with an error."""
+    await _reply_to(scope, error)(scope, receive, send)
+
+
+def _with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    if not origins:
+        return app
+    return CORSMiddleware(
+        app, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["*"], expose_headers=_EXPOSED
+    )  # fmt: skip
 
 
 def _rest(app: App) -> FastAPI:
@@ -71,14 +110,15 @@ def _rest(app: App) -> FastAPI:
             {
                 "service": "rl-router",
                 "version": __version__,
-                "models": runtime.model_names(),
+                "models": runtime.current.model_names(),
                 "configuration": without_secrets(runtime.configuration),
             }
         )
 
     @rest.get("/health", summary="200 while the process serves, with the upstreams' state")
-    async def health() -> Response:
-        return _json(app.runtime.health())
+    async def health(request: Request) -> Response:
+        health = app.runtime.health()
+        return _json(health if request.scope.get("rl_router.details") else {"status": health["status"]})
 
     @rest.get("/ready", summary="200 until the server is told to stop")
     async def ready() -> Response:
@@ -87,13 +127,12 @@ def _rest(app: App) -> FastAPI:
 
     @rest.get("/v1/models", summary="The names under which a request may be made")
     async def models() -> Response:
-        return _json({"object": "list", "data": [_model(name) for name in app.runtime.model_names()]})
+        return _json({"object": "list", "data": [_model(name) for name in app.runtime.current.model_names()]})
 
     @rest.get("/v1/models/{name:path}", summary="One of them")
     async def model(name: str) -> Response:
-        if name not in app.runtime.model_names():
-            message = f"The model `{name}` does not exist; `GET /v1/models` lists those that do."
-            raise RouterError(404, message, param="model", code="model_not_found")
+        if name not in app.runtime.current.model_names():
+            raise unknown_model(name)
         return _json(_model(name))
 
     @rest.post("/v1/route", summary="The decision alone, for a completion's body; nothing is paid to a target")
@@ -108,7 +147,8 @@ def _rest(app: App) -> FastAPI:
 
     @rest.get("/metrics", summary="Prometheus metrics")
     async def metrics() -> Response:
-        exposition = app.runtime.metrics.exposition(app.runtime.fleet, app.runtime.in_flight)
+        runtime = app.runtime
+        exposition = runtime.metrics.exposition(runtime.fleet, runtime.in_flight, refused=bool(runtime.refused))
         return Response(exposition, media_type=CONTENT_TYPE)
 
     _document_completions(rest)
@@ -151,9 +191,12 @@ def _json(value: object, status: int = 200) -> Response:
 async def _router_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, RouterError):
         raise error
-    reply = error_reply(error, Ledger(request_id(request.scope)), "full")
-    headers = {name.decode(): value.decode() for name, value in reply.headers}
-    return Response(reply.body, reply.status, headers)
+    return _reply_to(request.scope, error)
+
+
+def _reply_to(scope: Scope, error: RouterError) -> Response:
+    reply = error_reply(error, Ledger(request_id(scope)), "full")
+    return Response(reply.body, reply.status, {name.decode(): value.decode() for name, value in reply.headers})
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

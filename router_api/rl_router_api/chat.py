@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import aclosing
 from typing import Any
 
+from .access import ApiKey
 from .body import ClientGoneError, header, read_body
 from .call import CallFailedError
 from .errors import RouterError
@@ -51,7 +52,9 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._ledger = Ledger(request_id(scope))
-        self._history = runtime.configuration.routing.call_history
+        self._setup = runtime.current
+        self._history = self._setup.configuration.routing.call_history
+        self._key: ApiKey | None = scope.get("rl_router.key")
         self._status = 500
         self._begun = False
         self._gone = False
@@ -64,7 +67,7 @@ class _Exchange:
         watch: asyncio.Task[None] | None = None
         try:
             self._admit()
-            body = await read_body(self._scope, self._receive, self._runtime.configuration.server.max_body_bytes)
+            body = await read_body(self._scope, self._receive, self._setup.configuration.server.max_body_bytes)
             watch = asyncio.create_task(self._watch_client(asyncio.current_task()))
             await self._answer(parse(body))
         except RouterError as error:
@@ -86,16 +89,18 @@ class _Exchange:
             self._book()
 
     def _admit(self) -> None:
-        most = self._runtime.configuration.server.max_in_flight
+        most = self._setup.configuration.server.max_in_flight
         if self._runtime.in_flight > most:
             message = f"The server is at its limit of {most} requests at once."
             raise RouterError(429, message, code="overloaded", retry_after=1.0)
+        if self._key is not None:
+            self._runtime.access.begin(self._key)
 
     async def _answer(self, request: ChatRequest) -> None:
-        runtime = self._runtime
-        pinned_to = runtime.pinned_target(request)
-        limits = limits_of(request, runtime.configuration.routing, self._ledger)
-        route = Route(request, runtime.fleet, runtime.policy_for(request), limits, header(self._scope, b"traceparent"))
+        setup = self._setup
+        pinned_to = setup.pinned_target(request)
+        limits = limits_of(request, setup.configuration.routing, self._ledger)
+        route = Route(request, setup.fleet, setup.policy_for(request), limits, header(self._scope, b"traceparent"))
         if not request.stream:
             outcome = await route.answer(pinned_to)
             await self._reply(completion_reply(outcome, request, self._ledger, self._history))
@@ -138,7 +143,7 @@ class _Exchange:
 
     async def _ping(self) -> None:
         """Comments while nothing else can be sent, so that no proxy on the way cuts the connection."""
-        after = self._runtime.configuration.server.ping_after
+        after = self._setup.configuration.server.ping_after
         while True:
             idle = time.monotonic() - self._last_sent
             if idle >= after:
@@ -174,7 +179,11 @@ class _Exchange:
         self._runtime.in_flight -= 1
         self._ledger.close()
         self._runtime.metrics.book(self._ledger, self._status)
-        log(logging.INFO, "request", status=self._status, **self._ledger.metadata("none"))
+        said: dict[str, Any] = {"status": self._status, **self._ledger.metadata("none")}
+        if self._key is not None:
+            said["key"] = self._key.name
+            self._runtime.access.spend(self._key, said["total_cost"])
+        log(logging.INFO, "request", **said)
 
 
 def request_id(scope: Scope) -> str:

@@ -156,7 +156,9 @@ class Server(Schema):
 
     host: str = Field("127.0.0.1", min_length=1, max_length=255)
     port: Port = 8800
-    admin_port: Port | None = Field(8801, description="serves all but completions, without a key; null turns it off")
+    admin_port: Port | None = Field(
+        None, description="serves all but completions, without a key; default: port + 1, 8801; 0 turns it off"
+    )
     workers: int = Field(1, ge=1, le=256)
     api_keys_file: str | None = Field(None, min_length=1, max_length=4096)
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024)

@@ -31,12 +31,28 @@ class Fleet:
         return next((pair for pair in self.targets if pair[0].name == name), None)
 
 
-def fleet_of(configuration: Configuration, targets: tuple[Target, ...], transport: Transport) -> Fleet:
-    """A fleet of `targets`, which are the configuration's or those that the router model's server lists."""
+def fleet_of(
+    configuration: Configuration, targets: tuple[Target, ...], transport: Transport, before: Fleet | None = None
+) -> Fleet:
+    """A fleet of `targets`, which are the configuration's or those that the router model's server lists.
+
+    What did not change keeps the upstream that the fleet `before` had for it: its connections, its breaker, its calls.
+    """
     router = configuration.router
+    kept = {pair[0].name: pair for pair in before.targets} if before else {}
+    same_router = before is not None and before.router == router
     return Fleet(
         configuration=configuration,
-        router_model=Upstream("router model", router.base_url, router.timeout, router, router.price),
-        targets=tuple((target, of_target(target)) for target in targets),
+        router_model=before.router_model if before and same_router else _router_model(router),
+        targets=tuple((target, _find(kept, target) or of_target(target)) for target in targets),
         transport=transport,
     )
+
+
+def _router_model(router: Router) -> Upstream:
+    return Upstream("router model", router.base_url, router.timeout, router, router.price)
+
+
+def _find(kept: dict[str, tuple[Target, Upstream]], target: Target) -> Upstream | None:
+    old, upstream = kept.get(target.name, (None, None))
+    return upstream if old == target else None

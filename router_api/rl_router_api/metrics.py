@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+import os
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
 from .fleet import Fleet
 from .ledger import Entry, Ledger
@@ -26,13 +29,19 @@ class Metrics:
         self._call_seconds = Histogram(
             "rl_router_call_seconds", "Upstream attempts.", ["model", "kind"], registry=self.registry, buckets=_SECONDS
         )
-        self._in_flight = Gauge("rl_router_in_flight", "Requests under way.", registry=self.registry)
-        self._breaker = Gauge(
-            "rl_router_breaker_open", "1 while an upstream is not asked.", ["model"], registry=self.registry
-        )
+        self._in_flight = self._gauge("in_flight", "Requests under way.", mode="livesum")
+        self._refused = self._gauge("configuration_refused", "1 while the file's configuration is not in force.")
+        self._breaker = self._gauge("breaker_open", "1 while an upstream is not asked.", "model")
 
     def _counter(self, name: str, description: str, labels: str) -> Counter:
         return Counter(f"rl_router_{name}", description, labels.split(), registry=self.registry)
+
+    def _gauge(
+        self, name: str, description: str, labels: str = "", mode: Literal["livemax", "livesum"] = "livemax"
+    ) -> Gauge:
+        return Gauge(
+            f"rl_router_{name}", description, labels.split(), registry=self.registry, multiprocess_mode=mode
+        )  # fmt: skip
 
     def book(self, ledger: Ledger, status: int) -> None:
         """Counts an ended request and all its calls."""
@@ -52,10 +61,15 @@ class Metrics:
             self._tokens.labels(model, kind, "output").inc(entry.read_usage.output)
         self._cost.labels(model, kind).inc(float(entry.cost))
 
-    def exposition(self, fleet: Fleet, in_flight: int) -> bytes:
-        """All metrics in Prometheus' text format."""
+    def exposition(self, fleet: Fleet, in_flight: int, *, refused: bool) -> bytes:
+        """All metrics in Prometheus' text format, those of all workers together."""
         self._in_flight.set(in_flight)
+        self._refused.set(refused)
         self._breaker.labels("router").set(fleet.router_model.breaker.state != "closed")
         for target, upstream in fleet.targets:
             self._breaker.labels(target.name).set(upstream.breaker.state != "closed")
-        return generate_latest(self.registry)
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return generate_latest(together)

@@ -23,13 +23,14 @@ async def preview(runtime: Runtime, request: ChatRequest, request_id: str) -> di
     """
     ledger = Ledger(request_id)
     limits = limits_of(request, runtime.configuration.routing, ledger)
-    runtime.pinned_target(request)
-    verdicts = judge(request, limits, runtime.fleet.targets)
+    setup = runtime.current
+    setup.pinned_target(request)
+    verdicts = judge(request, limits, setup.fleet.targets)
     candidates = kept(request, limits, verdicts)
     ledger.turns = 1
     try:
         async with asyncio.timeout_at(limits.deadline):
-            decision = await runtime.policy_for(request).decide(request, candidates, limits, ())
+            decision = await setup.policy_for(request).decide(request, candidates, limits, ())
     except TimeoutError:
         raise RouterError(504, "The deadline passed.", code="deadline_exceeded", retryable=False) from None
     finally:

@@ -1,52 +1,67 @@
-"""What a serving process holds: the configuration in force, its fleet and policies, and what is under way."""
+"""What a serving process holds: the setup in force, who may use it, and what is under way."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
+from collections.abc import Coroutine
 from typing import Any
 
-from . import policies
-from .config import ROUTED_NAMES, Configuration, Price, Target, check_names, tool_name
-from .decide import Policy
-from .errors import RouterError, bad_request
-from .fleet import Fleet, fleet_of
+from .access import Access, ApiKey, KeysError, read_keys
+from .config import Configuration, Target
+from .fleet import Fleet
 from .journal import log
-from .listing import Listed, ListingError, list_models
+from .listing import ListingError, list_models
 from .metrics import Metrics
-from .probe import Probe
+from .settings import ConfigurationError, Source
+from .setup import Setup, targets_of
+from .shared import Counters
 from .transport import Transport
-from .wire import ChatRequest
 
-_LOOK_AGAIN = 5.0
+_LOOK_AGAIN = 1.0
+_COUNTERS = "RL_ROUTER_COUNTERS"
 
 
 class Runtime:
-    """Made at the start of a process; `start` needs a running event loop."""
+    """Made at the start of a process; `start` needs a running event loop.
 
-    def __init__(self, configuration: Configuration, transport: Transport) -> None:
-        self.configuration = configuration
+    `refused` says why the configuration, or the keys, as they are now on disk are not in force.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        transport: Transport,
+        source: Source | None = None,
+        refused: str | None = None,
+    ) -> None:
         self.metrics = Metrics()
         self.in_flight = 0
         self.draining = False
+        self.refused = refused
+        self._source = source
         self._transport = transport
+        self._counters = Counters(os.environ.get(_COUNTERS))
         self._tasks: set[asyncio.Task[None]] = set()
-        self._use(configuration.targets or ())
+        self.current = Setup(configuration, configuration.targets or (), transport, None)
+        self.access = Access(self._keys(configuration), self._counters)
+        self._text = self._texts()
 
-    def _use(self, targets: tuple[Target, ...]) -> None:
-        self.fleet: Fleet = fleet_of(self.configuration, targets, self._transport)
-        self._policies: dict[str, Policy] = {}
-        self.policy(self.configuration.routing.policy)
-        self.probe = Probe(self.fleet, self.policy)
+    @property
+    def configuration(self) -> Configuration:
+        return self.current.configuration
+
+    @property
+    def fleet(self) -> Fleet:
+        return self.current.fleet
 
     async def start(self) -> None:
-        """Finds the targets where none are configured, and begins to probe the upstreams."""
-        if self.configuration.targets is None:
-            self._spawn(self._discover())
-        for target, upstream in self.fleet.targets:
-            if missing := upstream.key.missing:
-                log(logging.WARNING, f"target `{target.name}` is left out: {missing}", target=target.name)
+        """Begins to look at the upstreams and at the files."""
+        self._tell_of_keys()
+        self._spawn(self._keep_discovering())
         self._spawn(self._keep_probing())
+        self._spawn(self._keep_reading())
 
     async def stop(self) -> None:
         """Ends what `start` began and closes every connection."""
@@ -55,91 +70,92 @@ class Runtime:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._transport.close()
 
-    def policy(self, name: str) -> Policy:
-        """The policy of that name for the fleet in use. Raises KeyError."""
-        made = self._policies.get(name)
-        if made is None:
-            made = self._policies[name] = policies.create(name, self.fleet)
-        return made
-
-    def policy_for(self, request: ChatRequest) -> Policy:
-        """The policy that a request runs under. Raises RouterError."""
-        name = request.options.policy or self.configuration.routing.policy
-        try:
-            return self.policy(name)
-        except KeyError:
-            known = ", ".join(policies.names())
-            raise bad_request(
-                f"`router.policy`: there is no policy `{name}`; known: {known}.", "router.policy"
-            ) from None
-
-    def pinned_target(self, request: ChatRequest) -> str | None:
-        """The target that a request names as its model; None where it is to be routed. Raises RouterError, a 404."""
-        self._check_allowed(request)
-        if request.model in ROUTED_NAMES or request.model in self.configuration.routing.aliases:
-            return None
-        if self.fleet.target(request.model) is None:
-            message = f"The model `{request.model}` does not exist; `GET /v1/models` lists those that do."
-            raise RouterError(404, message, param="model", code="model_not_found")
-        return request.model
-
-    def _check_allowed(self, request: ChatRequest) -> None:
-        for name in request.options.models or ():
-            if self.fleet.target(name) is None:
-                known = ", ".join(target.name for target, _ in self.fleet.targets)
-                raise bad_request(f"`router.models`: there is no target `{name}`; known: {known}.", "router.models")
-
-    def model_names(self) -> list[str]:
-        """Every name under which a request may be made."""
-        return [*ROUTED_NAMES, *self.configuration.routing.aliases, *(target.name for target, _ in self.fleet.targets)]
-
     def health(self) -> dict[str, Any]:
-        """The state of the router model and of every target; `degraded` where any of them is bad."""
-        state = self.probe.state()
+        """The state of the configuration, of the router model and of every target."""
+        state = self.current.probe.state()
         bad = [each for each in (state["router_model"], *state["targets"].values()) if each["state"] == "bad"]
-        return {"status": "degraded" if bad or not state["targets"] else "ok", **state}
+        well = not bad and state["targets"] and not self.refused
+        configured = {"state": "refused", "reason": self.refused} if self.refused else {"state": "ok"}
+        return {"status": "ok" if well else "degraded", "configuration": configured, **state}
 
-    async def _discover(self) -> None:
+    def reload(self) -> None:
+        """Takes the configuration and the keys as they are on disk; wrong ones are refused whole."""
+        try:
+            configuration = self._source.read() if self._source else self.configuration
+            keys = self._keys(configuration)
+        except (ConfigurationError, KeysError) as error:
+            if self.refused != str(error):
+                log(logging.ERROR, f"the changed configuration is refused, the running one stays: {error}")
+            self.refused = str(error)
+            return
+        self.refused = None
+        self.access = Access(keys, self._counters)
+        if configuration != self.configuration:
+            if configuration.server != self.configuration.server:
+                log(logging.WARNING, "server.host, ports and workers take effect at the next start")
+            targets = configuration.targets or self._found_targets(configuration)
+            self.current = Setup(configuration, targets, self._transport, self.fleet)
+            self._tell_of_keys()
+            log(logging.INFO, "configuration read anew")
+
+    def _found_targets(self, configuration: Configuration) -> tuple[Target, ...]:
+        """Targets that were listed, not configured, stay where the router model does."""
+        same = self.configuration.targets is None and configuration.router == self.configuration.router
+        return tuple(target for target, _ in self.fleet.targets) if same else ()
+
+    def _keys(self, configuration: Configuration) -> tuple[ApiKey, ...] | None:
+        path = configuration.server.api_keys_file
+        if path is None:
+            return None
+        keys = read_keys(path)
+        if not keys:
+            log(logging.WARNING, f"{path} holds no keys: nobody gets in")
+        return keys
+
+    def _tell_of_keys(self) -> None:
+        for target, upstream in self.fleet.targets:
+            if missing := upstream.key.missing:
+                log(logging.WARNING, f"target `{target.name}` is left out: {missing}", target=target.name)
+        host = self.configuration.server.host
+        if self.access.open and host not in ("127.0.0.1", "localhost", "::1"):
+            log(logging.WARNING, f"anybody who reaches {host} may use this server: no server.api_keys_file is set")
+
+    async def _keep_discovering(self) -> None:
         """Without configured targets: every model that the router model's server lists is one, at price 0."""
         while True:
-            try:
-                listed = await list_models(self.fleet.router_model, self._transport)
-            except ListingError as error:
-                log(logging.DEBUG, f"the router model's server lists no targets yet: {error}")
-            else:
-                targets = targets_of(listed, self.configuration)
-                if targets:
-                    self._use(targets)
-                    names = [target.name for target in targets]
-                    log(logging.INFO, "targets found at the router model's server", targets=names)
-                    return
-            await asyncio.sleep(1.0)
+            if self.configuration.targets is None and not self.fleet.targets:
+                await self._discover()
+            await asyncio.sleep(_LOOK_AGAIN)
+
+    async def _discover(self) -> None:
+        try:
+            listed = await list_models(self.fleet.router_model, self._transport)
+        except ListingError as error:
+            log(logging.DEBUG, f"the router model's server lists no targets yet: {error}")
+            return
+        targets = targets_of(listed, self.configuration)
+        if targets:
+            self.current = Setup(self.configuration, targets, self._transport, self.fleet)
+            names = [target.name for target in targets]
+            log(logging.INFO, "targets found at the router model's server", targets=names)
 
     async def _keep_probing(self) -> None:
         while True:
-            await self.probe.look()
+            await self.current.probe.look()
             await asyncio.sleep(_LOOK_AGAIN)
 
-    def _spawn(self, work: object) -> None:
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]
-        self._tasks.add(task)
+    async def _keep_reading(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_AGAIN)
+            text = self._texts()
+            if text != self._text:
+                self._text = text
+                self.reload()
 
+    def _texts(self) -> bytes:
+        """What is on disk now: the configuration and the keys."""
+        keys = Source(self.configuration.server.api_keys_file).text
+        return (self._source.text if self._source else b"") + b"\0" + keys
 
-def targets_of(listed: list[Listed], configuration: Configuration) -> tuple[Target, ...]:
-    """The listed models as targets of price 0; names that cannot be a target's are passed over."""
-    router = configuration.router
-    found: list[Target] = []
-    for each in listed:
-        taken = {tool_name(target.name) for target in found}
-        if each.id.startswith("router") or tool_name(each.id) in taken:
-            continue
-        try:
-            target = Target(
-                name=each.id, base_url=router.base_url, price=Price(), context_length=each.max_model_len,
-                api_key_env=router.api_key_env, api_key_file=router.api_key_file,
-            )  # fmt: skip
-            check_names((target,), configuration.routing.model_copy(update={"fallback": ()}))
-        except ValueError:
-            continue
-        found.append(target)
-    return tuple(found)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.add(asyncio.get_running_loop().create_task(work))

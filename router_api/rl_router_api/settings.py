@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from .config import Configuration
 
 PREFIX = "RL_ROUTER_"
 FILE_VARIABLE = "RL_ROUTER_CONFIG"
-_HANDED_OVER = "RL_ROUTER_COMMAND_LINE"
+STATE_VARIABLE = "RL_ROUTER_STATE_DIR"
 
 
 class ConfigurationError(Exception):
@@ -29,10 +30,10 @@ def read(path: str | None, environment: Mapping[str, str], flags: Mapping[str, A
     Raises ConfigurationError.
     """
     values = _from_file(path) if path else {}
-    for field, text in _from_environment(environment).items():
-        _put(values, field, text)
-    for field, value in flags.items():
-        _put(values, field, value)
+    for name, text in _from_environment(environment).items():
+        _put(values, name, text)
+    for name, value in flags.items():
+        _put(values, name, value)
     try:
         return Configuration.model_validate(values)
     except ValidationError as error:
@@ -41,16 +42,16 @@ def read(path: str | None, environment: Mapping[str, str], flags: Mapping[str, A
 
 def add_flags(parser: argparse._ActionsContainer) -> None:
     """One flag for every field of every section (`--routing.max-turns 3`), its value read as YAML."""
-    for field, description in _fields():
+    for name, description in _fields():
         parser.add_argument(
-            f"--{field.replace('_', '-')}", dest=field, metavar="VALUE", type=_yaml_value, default=argparse.SUPPRESS,
+            f"--{name.replace('_', '-')}", dest=name, metavar="VALUE", type=_yaml_value, default=argparse.SUPPRESS,
             help=(description or "").replace("%", "%%") or argparse.SUPPRESS,
         )  # fmt: skip
 
 
 def chosen_flags(arguments: argparse.Namespace) -> dict[str, Any]:
     """Those of `add_flags`' flags that were given, by dotted field."""
-    return {field: getattr(arguments, field) for field, _ in _fields() if hasattr(arguments, field)}
+    return {name: getattr(arguments, name) for name, _ in _fields() if hasattr(arguments, name)}
 
 
 def _fields() -> Sequence[tuple[str, str | None]]:
@@ -128,18 +129,59 @@ def _line(detail: Any, path: str | None) -> str:
     where = ".".join(str(part) for part in detail["loc"])
     message = detail["msg"].removeprefix("Value error, ")
     given = detail["input"]
-    if not isinstance(given, (dict, list, tuple)) and detail["type"] not in ("value_error", "missing"):
+    # A key that was written where its name belongs must not reach a log.
+    secret = "api_key" in where
+    if not secret and not isinstance(given, (dict, list, tuple)) and detail["type"] not in ("value_error", "missing"):
         message += f" (got {given!r})"
     return ": ".join(part for part in (path, where, message) if part)
 
 
-def hand_over(path: str | None, flags: Mapping[str, Any]) -> None:
-    """Leaves in the environment what `from_process` needs: a server's workers are processes of their own."""
-    os.environ[_HANDED_OVER] = json.dumps({"path": path, "flags": dict(flags)})
+@dataclass(frozen=True)
+class Source:
+    """Where a server's configuration comes from, and comes from again when the file changes.
 
+    `state` is a folder in which the last file that could be used is kept, so that a process that starts while the file
+    is wrong serves as its predecessor did.
+    """
 
-def from_process() -> Configuration:
-    """The configuration that this process was started with. Raises ConfigurationError."""
-    handed = json.loads(os.environ.get(_HANDED_OVER, "{}"))
-    path = handed.get("path") or os.environ.get(FILE_VARIABLE) or None
-    return read(path, os.environ, handed.get("flags", {}))
+    path: str | None = None
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    state: str | None = None
+
+    def read(self) -> Configuration:
+        """The configuration as it is now; remembered as the last good one. Raises ConfigurationError."""
+        configuration = read(self.path, os.environ, self.flags)
+        self._remember()
+        return configuration
+
+    def start(self) -> tuple[Configuration, str | None]:
+        """The configuration to start with, and why the file was refused where that is the last good one.
+
+        Raises ConfigurationError.
+        """
+        try:
+            return self.read(), None
+        except ConfigurationError as error:
+            if self._kept is None or not self._kept.exists():
+                raise
+            return read(str(self._kept), os.environ, self.flags), str(error)
+
+    @property
+    def text(self) -> bytes:
+        """The file's bytes, to see whether it changed; empty where it is not there."""
+        try:
+            return Path(self.path).read_bytes() if self.path else b""
+        except OSError:
+            return b""
+
+    @property
+    def _kept(self) -> Path | None:
+        if self.state is None or self.path is None:
+            return None
+        return Path(self.state) / f"last-good-{hashlib.sha256(self.path.encode()).hexdigest()[:12]}.yaml"
+
+    def _remember(self) -> None:
+        if self._kept is not None:
+            fresh = self._kept.with_suffix(f".{os.getpid()}")
+            fresh.write_bytes(self.text)
+            fresh.replace(self._kept)

@@ -1,0 +1,196 @@
+"""Listens: one process, or several workers on the same sockets; stops gracefully."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import multiprocessing
+import multiprocessing.connection
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from multiprocessing.context import SpawnProcess
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from .config import Configuration, Server
+from .settings import Source
+
+if TYPE_CHECKING:
+    from .app import App
+
+_LAG = 5.0
+"""Seconds for which new connections are served after SIGTERM: balancers hear of it late."""
+_GRACE = 30
+_KEEP_ALIVE = 75
+
+
+class ListenError(Exception):
+    """A port cannot be listened on; the message names the remedy."""
+
+
+def listen(server: Server) -> list[socket.socket]:
+    """The sockets of the server and, where there is one, of its admin port. Raises ListenError."""
+    sockets = [_bind(server.host, server.port, "--serve-port")]
+    admin_port = server.admin_port if server.admin_port is not None else server.port and server.port + 1
+    if admin_port:
+        sockets.append(_bind(server.host, admin_port, "--server.admin-port (0 turns it off)"))
+    return sockets
+
+
+def serve(source: Source, configuration: Configuration, sockets: list[socket.socket]) -> None:
+    """Serves until SIGTERM or SIGINT."""
+    if configuration.server.workers == 1:
+        work(source, sockets)
+    else:
+        _supervise(source, configuration.server.workers, sockets)
+
+
+def work(source: Source, sockets: list[socket.socket]) -> None:
+    """One worker: the API on the first socket, the admin port on the second."""
+    from .app import App  # so that the parent of several workers stays small
+    from .journal import set_up
+
+    configuration, refused = source.start()
+    set_up(configuration.server.log_level)
+    app = App(configuration, source, refused=refused)
+    main = _Server(app)
+    with asyncio.Runner(loop_factory=main.config.get_loop_factory()) as runner:
+        runner.run(_serve_both(main, _AdminServer(app), sockets))
+
+
+async def _serve_both(main: _Server, admin: _AdminServer, sockets: list[socket.socket]) -> None:
+    serving = asyncio.create_task(main.serve(sockets[:1]))
+    await asyncio.wait([serving, asyncio.create_task(main.listening.wait())], return_when=asyncio.FIRST_COMPLETED)
+    beside = asyncio.create_task(admin.serve(sockets[1:])) if sockets[1:] and not serving.done() else None
+    await serving
+    if beside is not None:
+        admin.should_exit = True
+        await beside
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, but SIGTERM is heard by `/ready` first, and a stop that was asked for is no failure."""
+
+    def __init__(self, app: App) -> None:
+        super().__init__(_config(app, lifespan="on"))
+        self.listening = asyncio.Event()
+        self._app = app
+        self._exit_at: float | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if self.should_exit or self._exit_at is not None:
+            # The second time is meant: nothing is waited for any more.
+            self.should_exit, self.force_exit = True, sig == signal.SIGINT
+        elif sig == signal.SIGTERM:
+            self._app.drain()
+            self._exit_at = time.monotonic() + _LAG
+        else:
+            self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._exit_at is not None and time.monotonic() >= self._exit_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+
+class _AdminServer(uvicorn.Server):
+    """The admin port: no signals of its own, it ends with the other."""
+
+    def __init__(self, app: App) -> None:
+        super().__init__(_config(app.admin, lifespan="off"))
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _config(app: object, *, lifespan: str) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        interface="asgi3",
+        proxy_headers=False,
+        http="rl_router_api.protocol:BoundedProtocol",
+        ws="none",
+        lifespan=lifespan,  # type: ignore[arg-type]
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE,
+        timeout_keep_alive=_KEEP_ALIVE,
+    )
+
+
+def _bind(host: str, port: int, flag: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((host, port))
+        made.listen(2048)
+    except OSError as error:
+        made.close()
+        why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+        raise ListenError(f"{host}:{port} {why}; stop what listens there, or choose another with {flag}") from None
+    made.set_inheritable(True)
+    return made
+
+
+def _supervise(source: Source, workers: int, sockets: list[socket.socket]) -> None:
+    """Keeps `workers` processes running until a signal, which all of them hear."""
+    from .shared import make_table
+
+    folder = tempfile.mkdtemp(prefix="rl-router-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    os.environ["RL_ROUTER_COUNTERS"] = table = make_table()
+    if source.state is None:
+        # A worker that is started again serves what the others do, whatever the file says by then.
+        source = replace(source, state=folder)
+    context = multiprocessing.get_context("spawn")
+    stopping: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _: stopping.append(received))
+
+    def start() -> SpawnProcess:
+        process = context.Process(target=work, args=(source, sockets))
+        process.start()
+        return process
+
+    running = [start() for _ in range(workers)]
+    try:
+        while not stopping:
+            multiprocessing.connection.wait([process.sentinel for process in running], timeout=0.2)
+            for index, process in enumerate(running):
+                if not stopping and not process.is_alive():
+                    logging.getLogger("rl_router").error("a worker ended (%s); starting another", process.exitcode)
+                    time.sleep(1.0)
+                    running[index] = start()
+    finally:
+        _stop(running, stopping)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.unlink(table)
+
+
+def _stop(running: list[SpawnProcess], stopping: list[int]) -> None:
+    told = 0
+    while any(process.is_alive() for process in running):
+        # Each signal goes on to the workers, a second one as well.
+        for number in stopping[told:] or ([signal.SIGTERM] if not stopping and not told else []):
+            told += 1
+            for process in running:
+                if process.pid and process.is_alive():
+                    os.kill(process.pid, number)
+        multiprocessing.connection.wait([process.sentinel for process in running], timeout=0.1)
