@@ -1,0 +1,98 @@
+"""What the guides say of the configuration is so."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import yaml
+from pydantic import BaseModel
+from rl_router_api import policies
+from rl_router_api.config import Configuration
+
+ROOT = Path(__file__).resolve().parents[2]
+GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+REFERENCE = (ROOT / "docs" / "configuration.md").read_text()
+ENTRIES = dict(re.findall(r"^\| `([a-z_.]+)` \| (.*?) \|", REFERENCE, re.MULTILINE))
+
+
+def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Every field by its dotted name, with its default."""
+    for name, field in model.model_fields.items():
+        inner = [part for part in (field.annotation, *flat(field.annotation)) if is_model(part)]
+        if prefix:
+            yield prefix + name, field.default
+        for part in inner:
+            yield from fields(part, f"{prefix}{name}.")
+
+
+def flat(annotation: object) -> Iterator[object]:
+    for part in get_args(annotation):
+        yield part
+        yield from flat(part)
+
+
+def is_model(part: object) -> bool:
+    return isinstance(part, type) and issubclass(part, BaseModel)
+
+
+FIELDS = {name: default for name, default in fields(Configuration) if not name.startswith("router.price.")}
+
+
+def test_the_walk_finds_the_fields_of_every_section() -> None:
+    assert {"router.base_url", "routing.policy", "targets.params.set", "targets.price.input", "server.port"} <= set(
+        FIELDS
+    )
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_every_field_is_explained(field: str) -> None:
+    assert field in ENTRIES
+
+
+@pytest.mark.parametrize("field", ENTRIES)
+def test_every_field_that_is_explained_exists(field: str) -> None:
+    assert field in FIELDS
+
+
+@pytest.mark.parametrize(
+    "field", [name for name, value in FIELDS.items() if isinstance(value, (bool, int, float, str))]
+)
+def test_plain_defaults_are_as_written(field: str) -> None:
+    written, default = ENTRIES[field].strip("`"), FIELDS[field]
+    assert default in ("", yaml.safe_load(written)), f"{field}: {written}"
+
+
+def yaml_blocks() -> Iterator[tuple[str, str]]:
+    for guide in GUIDES:
+        blocks = re.findall(r"^```yaml\n(.*?)^```", guide.read_text(), re.MULTILINE | re.DOTALL)
+        yield from ((f"{guide.name} {number}", block) for number, block in enumerate(blocks, 1))
+
+
+@pytest.mark.parametrize(("name", "block"), [pytest.param(*each, id=each[0]) for each in yaml_blocks()])
+def test_every_yaml_example_is_a_configuration(name: str, block: str) -> None:
+    configuration = Configuration.model_validate(yaml.safe_load(block))
+    assert configuration.routing.policy in policies.names()
+
+
+def test_every_policy_is_described() -> None:
+    text = (ROOT / "docs" / "policies.md").read_text()
+    for name in policies.names():
+        assert f"| `{name}` |" in text
+
+
+def test_the_example_of_a_policy_is_one() -> None:
+    (code,) = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "docs" / "policies.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    # In a policy's place, so that its relative imports are those of a real one.
+    namespace = {"__name__": "rl_router_api.policies.coin", "__package__": "rl_router_api.policies"}
+    exec(compile(code, "coin.py", "exec"), namespace)
+    assert callable(namespace["create"](None).decide)
+
+
+@pytest.mark.parametrize("guide", [*GUIDES, ROOT / "CONTRIBUTING.md"], ids=lambda guide: guide.name)
+def test_links_between_the_guides_lead_somewhere(guide: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", guide.read_text()):
+        assert (guide.parent / target).exists(), target
