@@ -70,7 +70,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _health(host: Host) -> None:
-    print(f"  GET /health: 200 {live_check.fetch(host.arguments, '/health').strip()}")
+    print(f"  GET /health: 200 {live_check.fetch(host.arguments, '/health')}".rstrip())
 
 
 def _models(host: Host) -> None:
@@ -123,7 +123,7 @@ def _decision(host: Host) -> None:
     decision = _json(text, "the decision")
     readable = isinstance(decision, dict) and decision.get("call") in TARGETS
     require(readable, f"the schema was not kept: {text[:200]}")
-    print(f"  {text.strip()}")
+    print(f"  {json.dumps(decision)}")
 
 
 def _json(text: str, what: str) -> object:

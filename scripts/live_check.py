@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import sys
+import textwrap
 import time
 import urllib.error
 import urllib.request
@@ -23,6 +24,7 @@ import openai
 Messages = list[dict[str, str]]
 
 MAX_TOKENS = 96
+WIDTH = 110
 # English has four characters a token; below this share of them something that was sent is missing.
 FEWEST_TOKENS_PER_CHARACTER = 1 / 12
 STRATEGIES = (
@@ -243,6 +245,10 @@ def guarded(main: Callable[[], int], remedy: str, arguments: argparse.Namespace)
     """Runs `main`; a server that is away, slow or closed to us is one line with the remedy."""
     try:
         return main()
+    except BrokenPipeError:
+        # Whoever read along has seen enough; the interpreter must not complain of it at its end either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (openai.APITimeoutError, TimeoutError):
         return _fail(f"no answer from {arguments.url} within {arguments.timeout:g} s: is it still loading? (--timeout)")
     except (openai.APIConnectionError, urllib.error.URLError, ConnectionError) as error:
@@ -264,12 +270,12 @@ def _fail(message: str) -> int:
 def show(answer: Answer) -> None:
     """Prints the answer and, where there is one, its way through the router."""
     for line in answer.text.strip().splitlines() or ["(no text)"]:
-        print(f"  {line}")
+        print(textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent="  ", replace_whitespace=False))
     if answer.metadata:
         print(f"  {dim('→ ' + routing_line(answer.metadata))}")
     else:
-        tokens = (answer.usage or {}).get("completion_tokens", "?")
-        print(f"  {dim(f'→ {answer.model} · {answer.seconds:.2f} s · {tokens} tokens')}")
+        tokens = f" · {answer.usage['completion_tokens']} tokens" if answer.usage else ""
+        print(f"  {dim(f'→ {answer.model} · {answer.seconds:.2f} s{tokens}')}")
 
 
 def routing_line(metadata: dict[str, Any]) -> str:
