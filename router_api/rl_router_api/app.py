@@ -19,7 +19,7 @@ from .ledger import Ledger
 from .metrics import CONTENT_TYPE
 from .preview import preview, tools_page
 from .reply import JSON, encode, error_reply
-from .runtime import Runtime
+from .runtime import Runtime, Shares
 from .settings import Source
 from .setup import unknown_model
 from .transport import AiohttpTransport
@@ -35,9 +35,14 @@ class App:
     """The ASGI application of one serving process; `admin` is the one of the admin port."""
 
     def __init__(
-        self, configuration: Configuration, source: Source | None = None, *, refused: str | None = None
+        self,
+        configuration: Configuration,
+        source: Source | None = None,
+        *,
+        refused: str | None = None,
+        shares: Shares | None = None,
     ) -> None:
-        self._starting = (configuration, source, refused)
+        self._starting = (configuration, source, refused, shares)
         self._rest = _rest(self)
         self._public = _with_cors(self._guarded, configuration.server.cors_origins)
         self.runtime: Runtime
@@ -62,8 +67,8 @@ class App:
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         """Opens the connections once an event loop runs, closes them at the end."""
-        configuration, source, refused = self._starting
-        self.runtime = Runtime(configuration, AiohttpTransport(), source, refused)
+        configuration, source, refused, shares = self._starting
+        self.runtime = Runtime(configuration, AiohttpTransport(), source, refused, shares)
         self._completions = ChatCompletions(self.runtime)
         await self.runtime.start()
         yield

@@ -225,8 +225,7 @@ async def open_stream(
 @contextmanager
 def _attempt(upstream: Upstream, entry: Entry, *, closes: bool = True) -> Iterator[None]:
     """Books an attempt and tells its upstream's breaker how it went; `closes=False` where a success is not the end."""
-    upstream.breaker.begin()
-    upstream.in_flight += 1
+    upstream.begin()
     try:
         yield
     except TransportError as error:
@@ -249,7 +248,7 @@ def _attempt(upstream: Upstream, entry: Entry, *, closes: bool = True) -> Iterat
             entry.close("ok")
             upstream.went_well(entry.latency)
     finally:
-        upstream.in_flight -= 1
+        upstream.end()
 
 
 def _failed(upstream: Upstream, entry: Entry, failure: CallFailedError) -> CallFailedError:

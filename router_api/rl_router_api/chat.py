@@ -63,7 +63,7 @@ class _Exchange:
 
     async def run(self) -> None:
         """Answers, whatever happens, and books."""
-        self._runtime.in_flight += 1
+        self._runtime.begin()
         watch: asyncio.Task[None] | None = None
         try:
             self._admit()
@@ -176,7 +176,7 @@ class _Exchange:
             serving.cancel()
 
     def _book(self) -> None:
-        self._runtime.in_flight -= 1
+        self._runtime.end()
         self._ledger.close()
         self._runtime.metrics.book(self._ledger, self._status)
         said: dict[str, Any] = {"status": self._status, **self._ledger.metadata("none")}

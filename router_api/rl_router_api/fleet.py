@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .config import Configuration, Router, Routing, Target
+from .flight import Flight
 from .transport import Transport
 from .upstream import Upstream, of_target
 
@@ -32,7 +33,11 @@ class Fleet:
 
 
 def fleet_of(
-    configuration: Configuration, targets: tuple[Target, ...], transport: Transport, before: Fleet | None = None
+    configuration: Configuration,
+    targets: tuple[Target, ...],
+    transport: Transport,
+    flight: Flight | None = None,
+    before: Fleet | None = None,
 ) -> Fleet:
     """A fleet of `targets`, which are the configuration's or those that the router model's server lists.
 
@@ -44,7 +49,7 @@ def fleet_of(
     return Fleet(
         configuration=configuration,
         router_model=before.router_model if before and same_router else _router_model(router),
-        targets=tuple((target, _find(kept, target) or of_target(target)) for target in targets),
+        targets=tuple((target, _find(kept, target) or of_target(target, flight)) for target in targets),
         transport=transport,
     )
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from .call import CallFailedError, ChunkStream, complete, open_stream
 from .candidates import Candidate, fallback_order, judge, kept
@@ -201,6 +202,27 @@ class Route:
                 raise refused_by_target(call)
 
     async def _ask(self, planned: PlannedCall, *, sharing: int, live: bool) -> Asked:
+        """One call; where it keeps silent for `hedge_after`, the next target is asked as well and the first answer
+        wins."""
+        wait = self._fleet.routing.hedge_after
+        if wait is None or self._alone:
+            return await self._ask_one(planned, sharing=sharing, live=live)
+        async with _Race() as race:
+            race.add(self._ask_one(planned, sharing=sharing, live=live))
+            if not await race.anybody(wait) and (second := self._hedge_for(planned)):
+                race.add(self._ask_one(second, sharing=1, live=live))
+            return await race.winner()
+
+    def _hedge_for(self, planned: PlannedCall) -> PlannedCall | None:
+        """The next target of the fallback order, unless the planned one has begun to answer."""
+        busy = {entry.model_id for entry in self._ledger.target_calls if entry.open}
+        begun = [entry.first_byte for entry in self._ledger.target_calls if entry.open]
+        if self._calls_left() < 1 or planned.target not in busy or any(begun):
+            return None
+        order = fallback_order(self._open(), self._limits.prefer, self._fleet.routing.fallback)
+        return next((PlannedCall(each.name) for each in order if each.name not in busy), None)
+
+    async def _ask_one(self, planned: PlannedCall, *, sharing: int, live: bool) -> Asked:
         """One call, with a second try at the same target where that is worth it."""
         found = self._fleet.target(planned.target)
         if found is None:
@@ -225,15 +247,16 @@ class Route:
 
     async def _attempt(self, candidate: Candidate, planned: PlannedCall, limit: int | None, *, live: bool) -> Asked:
         request, target, upstream = self._request, candidate.target, candidate.upstream
+        advice = planned.advice if self._fleet.routing.system_prompts else replace(planned.advice, system_prompt=None)
         set_limit = limit if request.max_output is None else None
-        payload = payload_for(request, target, planned.advice, set_limit)
+        payload = payload_for(request, target, advice, set_limit)
         reserved = worst_cost(
             target.price or FREE, request.most_input_tokens, request.n * (request.max_output or limit or 0)
         )
         entry = self._ledger.open_target_call(
             target.name, target.tool_name, target.price, request.input_tokens, reserved
         )
-        entry.arguments, entry.dropped = planned.advice.as_arguments(), payload.dropped
+        entry.arguments, entry.dropped = advice.as_arguments(), payload.dropped
         transport = self._fleet.transport
         try:
             if not request.stream:
@@ -252,6 +275,43 @@ class Route:
         entry = self._ledger.router_calls[-1]
         self._ledger.chosen("direct_response", None, entry.model_id)
         return Outcome(None, entry, completion)
+
+
+class _Race:
+    """Calls under way at once, of which the first good one wins; the others are cancelled."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[Asked]] = []
+        self._won: Asked | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for ended in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(ended, Asked) and ended.stream and ended is not self._won:
+                await ended.stream.close()
+
+    def add(self, call: Coroutine[Any, Any, Asked]) -> None:
+        self._tasks.append(asyncio.create_task(call))
+
+    async def anybody(self, seconds: float) -> bool:
+        """Whether a call ended within so many seconds."""
+        done, _ = await asyncio.wait(self._tasks, timeout=seconds)
+        return bool(done)
+
+    async def winner(self) -> Asked:
+        """The first good call, or else the last failed one."""
+        waiting = set(self._tasks)
+        while True:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            ended = [task.result() for task in self._tasks if task in done]
+            good = [asked for asked in ended if asked.good]
+            if good or not waiting:
+                self._won = (good or ended)[0]
+                return self._won
 
 
 async def _collect(candidate: Candidate, entry: Entry, stream: ChunkStream) -> Asked:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 from .access import Access, ApiKey, KeysError, read_keys
 from .config import Configuration, Target
 from .fleet import Fleet
+from .flight import Flight
 from .journal import log
 from .listing import ListingError, list_models
 from .metrics import Metrics
@@ -20,7 +21,15 @@ from .shared import Counters
 from .transport import Transport
 
 _LOOK_AGAIN = 1.0
-_COUNTERS = "RL_ROUTER_COUNTERS"
+_REQUESTS = "requests"
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What the workers of one server share."""
+
+    counters: Counters
+    flight: Flight
 
 
 class Runtime:
@@ -35,18 +44,33 @@ class Runtime:
         transport: Transport,
         source: Source | None = None,
         refused: str | None = None,
+        shares: Shares | None = None,
     ) -> None:
+        shares = shares or Shares(Counters(), Flight())
         self.metrics = Metrics()
-        self.in_flight = 0
         self.draining = False
         self.refused = refused
         self._source = source
         self._transport = transport
-        self._counters = Counters(os.environ.get(_COUNTERS))
+        self._counters = shares.counters
+        self._flight = shares.flight
         self._tasks: set[asyncio.Task[None]] = set()
-        self.current = Setup(configuration, configuration.targets or (), transport, None)
+        self.current = Setup(configuration, configuration.targets or (), transport, self._flight, None)
         self.access = Access(self._keys(configuration), self._counters)
         self._text = self._texts()
+
+    @property
+    def in_flight(self) -> int:
+        """Requests under way in all workers."""
+        return self._flight.total(_REQUESTS)
+
+    def begin(self) -> None:
+        """A request starts."""
+        self._flight.change(_REQUESTS, 1)
+
+    def end(self) -> None:
+        """A request ended, however it did."""
+        self._flight.change(_REQUESTS, -1)
 
     @property
     def configuration(self) -> Configuration:
@@ -94,7 +118,7 @@ class Runtime:
             if configuration.server != self.configuration.server:
                 log(logging.WARNING, "server.host, ports and workers take effect at the next start")
             targets = configuration.targets or self._found_targets(configuration)
-            self.current = Setup(configuration, targets, self._transport, self.fleet)
+            self.current = Setup(configuration, targets, self._transport, self._flight, self.fleet)
             self._tell_of_keys()
             log(logging.INFO, "configuration read anew")
 
@@ -135,7 +159,7 @@ class Runtime:
             return
         targets = targets_of(listed, self.configuration)
         if targets:
-            self.current = Setup(self.configuration, targets, self._transport, self.fleet)
+            self.current = Setup(self.configuration, targets, self._transport, self._flight, self.fleet)
             names = [target.name for target in targets]
             log(logging.INFO, "targets found at the router model's server", targets=names)
 

@@ -23,7 +23,9 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from .config import Configuration, Server
+from .flight import Flight, Place, make_flight_table
 from .settings import Source
+from .shared import Counters, make_counter_table
 
 if TYPE_CHECKING:
     from .app import App
@@ -55,14 +57,16 @@ def serve(source: Source, configuration: Configuration, sockets: list[socket.soc
         _supervise(source, configuration.server.workers, sockets)
 
 
-def work(source: Source, sockets: list[socket.socket]) -> None:
-    """One worker: the API on the first socket, the admin port on the second."""
+def work(source: Source, sockets: list[socket.socket], counters: str | None = None, place: Place | None = None) -> None:
+    """One worker: the API on the first socket, the admin port on the second; `counters` and `place` are what several
+    workers share."""
     from .app import App  # so that the parent of several workers stays small
     from .journal import set_up
+    from .runtime import Shares
 
     configuration, refused = source.start()
     set_up(configuration.server.log_level)
-    app = App(configuration, source, refused=refused)
+    app = App(configuration, source, refused=refused, shares=Shares(Counters(counters), Flight(place)))
     main = _Server(app)
     with asyncio.Runner(loop_factory=main.config.get_loop_factory()) as runner:
         runner.run(_serve_both(main, _AdminServer(app), sockets))
@@ -151,11 +155,9 @@ def _bind(host: str, port: int, flag: str) -> socket.socket:
 
 def _supervise(source: Source, workers: int, sockets: list[socket.socket]) -> None:
     """Keeps `workers` processes running until a signal, which all of them hear."""
-    from .shared import make_table
-
     folder = tempfile.mkdtemp(prefix="rl-router-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-    os.environ["RL_ROUTER_COUNTERS"] = table = make_table()
+    counters, flights = make_counter_table(folder), make_flight_table(folder, workers)
     if source.state is None:
         # A worker that is started again serves what the others do, whatever the file says by then.
         source = replace(source, state=folder)
@@ -164,12 +166,12 @@ def _supervise(source: Source, workers: int, sockets: list[socket.socket]) -> No
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _: stopping.append(received))
 
-    def start() -> SpawnProcess:
-        process = context.Process(target=work, args=(source, sockets))
+    def start(number: int) -> SpawnProcess:
+        process = context.Process(target=work, args=(source, sockets, counters, Place(flights, number, workers)))
         process.start()
         return process
 
-    running = [start() for _ in range(workers)]
+    running = [start(number) for number in range(workers)]
     try:
         while not stopping:
             multiprocessing.connection.wait([process.sentinel for process in running], timeout=0.2)
@@ -177,11 +179,10 @@ def _supervise(source: Source, workers: int, sockets: list[socket.socket]) -> No
                 if not stopping and not process.is_alive():
                     logging.getLogger("rl_router").error("a worker ended (%s); starting another", process.exitcode)
                     time.sleep(1.0)
-                    running[index] = start()
+                    running[index] = start(index)
     finally:
         _stop(running, stopping)
         shutil.rmtree(folder, ignore_errors=True)
-        os.unlink(table)
 
 
 def _stop(running: list[SpawnProcess], stopping: list[int]) -> None:

@@ -7,6 +7,7 @@ from .config import ROUTED_NAMES, Configuration, Price, Target, check_names
 from .decide import Policy
 from .errors import RouterError, bad_request
 from .fleet import Fleet, fleet_of
+from .flight import Flight
 from .listing import Listed
 from .probe import Probe
 from .transport import Transport
@@ -17,10 +18,15 @@ class Setup:
     """What a request begins and ends with, whatever is reloaded meanwhile."""
 
     def __init__(
-        self, configuration: Configuration, targets: tuple[Target, ...], transport: Transport, before: Fleet | None
+        self,
+        configuration: Configuration,
+        targets: tuple[Target, ...],
+        transport: Transport,
+        flight: Flight,
+        before: Fleet | None,
     ) -> None:
         self.configuration = configuration
-        self.fleet = fleet_of(configuration, targets, transport, before)
+        self.fleet = fleet_of(configuration, targets, transport, flight, before)
         self._policies: dict[str, Policy] = {}
         self.policy(configuration.routing.policy)
         self.probe = Probe(self.fleet, self.policy)

@@ -75,9 +75,9 @@ class Counters:
         return None, 0
 
 
-def make_table() -> str:
-    """A new, empty table's file; its maker removes it."""
-    handle, path = tempfile.mkstemp(prefix="rl-router-counters-")
+def make_counter_table(folder: str) -> str:
+    """A new, empty table's file in `folder`, which its maker removes."""
+    handle, path = tempfile.mkstemp(prefix="counters-", dir=folder)
     os.ftruncate(handle, _SIZE)
     os.close(handle)
     return path

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from .breaker import Breaker
 from .config import Price, Secret, Target
+from .flight import Flight
 
 _LOOK_AGAIN = 1.0
 _LATENCY_WEIGHT = 0.2
@@ -54,8 +55,8 @@ class Key:
 class Upstream:
     """One address that answers chat completions.
 
-    `latency` is a moving average of whole answers in seconds (None until there was one); `in_flight` counts calls;
-    `trouble` is what was wrong with the last call, None where it went well, and `known` whether there was one.
+    `latency` is a moving average of whole answers in seconds (None until there was one), `trouble` what was wrong with
+    the last call (None where it went well), and `known` whether there was one.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Upstream:
         price: Price | None,
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
+        flight: Flight | None = None,
     ) -> None:
         self.name = name
         self.silence = silence
@@ -74,9 +76,10 @@ class Upstream:
         self.key = Key(secret)
         self.breaker = Breaker()
         self.latency: float | None = None
-        self.in_flight = 0
+        self._flight = flight or Flight()
         self.trouble: str | None = None
         self.known = False
+        self._flight_name = f"upstream:{name}"
         self._base_url = base_url
         self._own_headers = dict(headers or {})
         self._query = f"?{urlencode(query)}" if query else ""
@@ -102,6 +105,20 @@ class Upstream:
             if len(hidden) >= 6:
                 text = text.replace(hidden, "***")
         return text[:500]
+
+    @property
+    def in_flight(self) -> int:
+        """Calls under way, those of the server's other workers included."""
+        return self._flight.total(self._flight_name)
+
+    def begin(self) -> None:
+        """A call starts."""
+        self.breaker.begin()
+        self._flight.change(self._flight_name, 1)
+
+    def end(self) -> None:
+        """A call ended, however it did."""
+        self._flight.change(self._flight_name, -1)
 
     @property
     def set_aside(self) -> float:
@@ -133,8 +150,8 @@ class Upstream:
             self.breaker.succeeded()
 
 
-def of_target(target: Target) -> Upstream:
+def of_target(target: Target, flight: Flight | None = None) -> Upstream:
     """The upstream behind a configured target."""
     return Upstream(
-        target.name, target.base_url, target.timeout, target, target.price, target.headers, target.query
-    )  # fmt: skip
+        target.name, target.base_url, target.timeout, target, target.price, target.headers, target.query, flight
+    )

@@ -1,0 +1,80 @@
+"""How many requests and calls are under way, over all workers of one server."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import struct
+import tempfile
+from dataclasses import dataclass
+
+_CELLS = 256
+_CELL = struct.Struct("<Qq")
+_ROW = _CELLS * _CELL.size
+
+
+@dataclass(frozen=True)
+class Place:
+    """A worker's row in the table that all workers of a server map: its file, the worker's number, how many rows."""
+
+    path: str
+    row: int
+    rows: int
+
+
+class Flight:
+    """Counts by name. Each worker writes its own row alone, so that none waits for another, and one that died is
+    forgotten when its successor takes the row."""
+
+    def __init__(self, place: Place | None = None) -> None:
+        self._own: dict[str, int] = {}
+        self._place = place
+        self._table: mmap.mmap | None = None
+        if place is not None:
+            with open(place.path, "r+b") as file:
+                self._table = mmap.mmap(file.fileno(), place.rows * _ROW)
+            self._table[place.row * _ROW : (place.row + 1) * _ROW] = bytes(_ROW)
+
+    def change(self, name: str, by: int) -> None:
+        """Something of that name begins or ends in this worker."""
+        count = self._own.get(name, 0) + by
+        if count:
+            self._own[name] = count
+        else:
+            self._own.pop(name, None)
+        if self._table is not None and self._place is not None:
+            offset = self._find(self._place.row, name)
+            if offset is not None:
+                _CELL.pack_into(self._table, offset, _key(name), count)
+
+    def total(self, name: str) -> int:
+        """How many are under way in all workers."""
+        if self._table is None or self._place is None:
+            return self._own.get(name, 0)
+        return sum(self._count(row, name) for row in range(self._place.rows))
+
+    def _count(self, row: int, name: str) -> int:
+        offset = self._find(row, name)
+        return 0 if offset is None or self._table is None else int(_CELL.unpack_from(self._table, offset)[1])
+
+    def _find(self, row: int, name: str) -> int | None:
+        """The cell that holds a name or is free for it; None where the row is full."""
+        key = _key(name)
+        for step in range(_CELLS):
+            offset = row * _ROW + (key + step) % _CELLS * _CELL.size
+            if self._table is not None and _CELL.unpack_from(self._table, offset)[0] in (key, 0):
+                return offset
+        return None
+
+
+def make_flight_table(folder: str, rows: int) -> str:
+    """A new, empty table's file in `folder`, which its maker removes."""
+    handle, path = tempfile.mkstemp(prefix="flight-", dir=folder)
+    os.ftruncate(handle, rows * _ROW)
+    os.close(handle)
+    return path
+
+
+def _key(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) or 1
