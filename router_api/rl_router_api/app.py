@@ -14,11 +14,12 @@ from starlette.types import ASGIApp
 from .body import header, read_body
 from .chat import ChatCompletions, Receive, Scope, Send, request_id
 from .config import Configuration
+from .encoding import encode
 from .errors import RouterError
 from .ledger import Ledger
 from .metrics import CONTENT_TYPE
 from .preview import preview, tools_page
-from .reply import JSON, encode, error_reply
+from .reply import JSON, error_reply
 from .runtime import Runtime, Shares
 from .settings import Source
 from .setup import unknown_model

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import logging
 import math
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections import deque
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import msgspec
 
 from . import sse
 from .completion import BrokenAnswerError, Chunk, Completion, read_chunk, read_completion, text_of
-from .ledger import Entry
+from .journal import log
+from .ledger import Entry, Status
 from .transport import Response, Transport, TransportError
 from .upstream import Upstream
 
@@ -102,29 +105,20 @@ async def complete(
     within: float | None = None,
 ) -> Completion:
     """A whole completion, `within` seconds in all where that is given. Raises CallFailedError."""
-    with _attempt(upstream, entry):
+    attempt = _Attempt(upstream, entry)
+    with attempt.step():
         async with asyncio.timeout(within):
-            return await _complete(upstream, transport, body, entry, traceparent)
-
-
-async def _complete(
-    upstream: Upstream, transport: Transport, body: bytes, entry: Entry, traceparent: str | None
-) -> Completion:
-    response = await transport.send(
-        "POST", upstream.completions_url, upstream.headers(traceparent), body, upstream.silence
-    )
-    try:
-        entry.first_byte = time.monotonic() - entry.started
-        if not 200 <= response.status < 300:
-            raise await _refusal(upstream, response)
-        received = await _read(response, MAX_ANSWER, entry)
-    finally:
-        response.close()
-    completion = read_completion(received)
-    entry.response = text_of(completion.first)
-    entry.received_bytes = sum(len(text_of(choice.message)) for choice in completion.choices if choice.message)
-    if completion.reported:
-        entry.report(completion.reported.usage, completion.reported.raw)
+            response = await attempt.send(transport, body, traceparent)
+            try:
+                received = await _read(response, MAX_ANSWER, entry)
+            finally:
+                response.close()
+        completion = read_completion(received)
+        entry.response = text_of(completion.first)
+        entry.received_bytes = sum(len(text_of(choice.message)) for choice in completion.choices if choice.message)
+        if completion.reported:
+            entry.report(completion.reported.usage, completion.reported.raw)
+    attempt.succeeded()
     return completion
 
 
@@ -135,58 +129,69 @@ class ChunkStream:
     cancelled, with what came so far.
     """
 
-    def __init__(self, upstream: Upstream, response: Response, entry: Entry, choices: int) -> None:
-        self.entry = entry
-        self._upstream = upstream
+    def __init__(self, attempt: _Attempt, response: Response, choices: int) -> None:
+        self._attempt = attempt
         self._response = response
         self._unfinished = set(range(choices))
-        self._chunks = self._read()
-        self._first: Chunk | None = None
+        self._parser = sse.Parser(MAX_ANSWER)
+        self._ready: deque[Chunk] = deque()
+        self._over = False
 
     async def start(self) -> None:
         """Waits for the first chunk. Raises CallFailedError."""
-        self._first = await anext(self._chunks, None)
-        if self._first is None:
-            raise CallFailedError("broken", f"`{self._upstream.name}` sent an empty stream", status=None)
+        with self._attempt.step():
+            await self._receive()
+            if not self._ready:
+                raise BrokenAnswerError("an empty stream")
 
-    async def __aiter__(self) -> AsyncIterator[Chunk]:
-        if self._first is not None:
-            first, self._first = self._first, None
-            yield first
-        async for chunk in self._chunks:
-            yield chunk
+    def __aiter__(self) -> Self:
+        return self
 
-    async def close(self) -> None:
-        """Drops the connection where the stream has not ended."""
-        await self._chunks.aclose()
+    async def __anext__(self) -> Chunk:
+        if not self._ready and not self._over:
+            with self._attempt.step():
+                await self._receive()
+        if self._ready:
+            return self._ready.popleft()
         self._response.close()
-        self.entry.close("cancelled")
+        self._attempt.succeeded()
+        raise StopAsyncIteration
 
-    async def _read(self) -> AsyncGenerator[Chunk, None]:
-        with _attempt(self._upstream, self.entry):
-            try:
-                async for data in self._events():
-                    chunk = read_chunk(data)
-                    self._note(chunk)
-                    yield chunk
-            finally:
-                self._response.close()
+    def close(self) -> None:
+        """Drops the connection where the stream has not ended."""
+        self._response.close()
+        self._attempt.abandoned()
 
-    async def _events(self) -> AsyncIterator[bytes]:
-        try:
-            async for data in sse.events(self._response.chunks(), MAX_ANSWER):
+    async def _receive(self) -> None:
+        """Reads on until there is a chunk, or the end."""
+        while not self._ready and not self._over:
+            for data in self._parser.feed(await self._more()):
                 if data == sse.DONE:
+                    self._over = True
                     return
-                yield data
+                self._take(read_chunk(data))
+
+    async def _more(self) -> bytes:
+        try:
+            received = await self._response.read()
         except TransportError:
             # Some servers never close: once every choice has said why it ended, nothing is missing.
             if self._unfinished:
                 raise
+            received = b""
+        if received:
+            return received
+        self._over = True
+        for data in self._parser.end():
+            if data == sse.DONE:
+                return b""
+            self._take(read_chunk(data))
         if self._unfinished:
             raise BrokenAnswerError("the stream ended before the answer did")
+        return b""
 
-    def _note(self, chunk: Chunk) -> None:
-        entry = self.entry
+    def _take(self, chunk: Chunk) -> None:
+        entry = self._attempt.entry
         if chunk.error is not None:
             raise BrokenAnswerError(f"an error inside the stream: {chunk.error}")
         if entry.first_byte is None:
@@ -195,6 +200,7 @@ class ChunkStream:
         self._unfinished.difference_update(chunk.finished)
         if chunk.reported:
             entry.report(chunk.reported.usage, chunk.reported.raw)
+        self._ready.append(chunk)
 
 
 async def open_stream(
@@ -204,7 +210,31 @@ async def open_stream(
 
     Raises CallFailedError.
     """
-    with _attempt(upstream, entry, closes=False):
+    attempt = _Attempt(upstream, entry)
+    with attempt.step():
+        response = await attempt.send(transport, body, traceparent)
+        entry.first_byte = None
+    stream = ChunkStream(attempt, response, choices)
+    try:
+        await stream.start()
+    except BaseException:
+        stream.close()
+        raise
+    return stream
+
+
+class _Attempt:
+    """Books an attempt, and tells its upstream's breaker how it went; whichever end is told first counts."""
+
+    def __init__(self, upstream: Upstream, entry: Entry) -> None:
+        self.entry = entry
+        self._upstream = upstream
+        self._ended = False
+        upstream.begin()
+
+    async def send(self, transport: Transport, body: bytes, traceparent: str | None) -> Response:
+        """The answer to the request, its body still to be read. Raises what `step` understands."""
+        upstream = self._upstream
         response = await transport.send(
             "POST", upstream.completions_url, upstream.headers(traceparent), body, upstream.silence
         )
@@ -213,56 +243,62 @@ async def open_stream(
                 raise await _refusal(upstream, response)
             finally:
                 response.close()
-    stream = ChunkStream(upstream, response, entry, choices)
-    try:
-        await stream.start()
-    except BaseException:
-        await stream.close()
-        raise
-    return stream
+        self.entry.first_byte = time.monotonic() - self.entry.started
+        return response
 
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """A part of the attempt: whatever goes wrong in it ends the attempt. Raises CallFailedError."""
+        name = self._upstream.name
+        try:
+            yield
+        except TransportError as error:
+            raise self._failed(CallFailedError(error.kind, f"`{name}`: {error}")) from error
+        except TimeoutError as error:
+            raise self._failed(CallFailedError("timeout", f"`{name}`: no answer in time")) from error
+        except (BrokenAnswerError, sse.EventTooLargeError) as error:
+            words = self._upstream.scrub(str(error))
+            raise self._failed(CallFailedError("broken", f"`{name}` sent no usable answer", log_text=words)) from error
+        except CallFailedError as failure:
+            raise self._failed(failure) from None
+        except BaseException:
+            self.abandoned()
+            raise
 
-@contextmanager
-def _attempt(upstream: Upstream, entry: Entry, *, closes: bool = True) -> Iterator[None]:
-    """Books an attempt and tells its upstream's breaker how it went; `closes=False` where a success is not the end."""
-    upstream.begin()
-    try:
-        yield
-    except TransportError as error:
-        raise _failed(upstream, entry, CallFailedError(error.kind, f"`{upstream.name}`: {error}")) from error
-    except TimeoutError as error:
-        raise _failed(upstream, entry, CallFailedError("timeout", f"`{upstream.name}`: no answer in time")) from error
-    except (BrokenAnswerError, sse.EventTooLargeError) as error:
-        failure = CallFailedError(
-            "broken", f"`{upstream.name}` sent no usable answer", log_text=upstream.scrub(str(error))
-        )
-        raise _failed(upstream, entry, failure) from error
-    except CallFailedError as failure:
-        raise _failed(upstream, entry, failure) from None
-    except (asyncio.CancelledError, GeneratorExit):
-        upstream.breaker.abandoned()
-        entry.close("cancelled")
-        raise
-    else:
-        if closes:
-            entry.close("ok")
-            upstream.went_well(entry.latency)
-    finally:
-        upstream.end()
+    def succeeded(self) -> None:
+        """A whole answer came."""
+        if self._end():
+            self.entry.close("ok")
+            self._upstream.went_well(self.entry.latency)
 
+    def abandoned(self) -> None:
+        """It was cancelled."""
+        if self._end():
+            self._upstream.breaker.abandoned()
+            self.entry.close("cancelled")
 
-def _failed(upstream: Upstream, entry: Entry, failure: CallFailedError) -> CallFailedError:
-    entry.close("timeout" if failure.kind == "timeout" else "error", failure.message, billed=failure.billed)
-    if failure.status == 429:
-        upstream.put_aside(failure.retry_after if failure.retry_after is not None else 1.0)
-    upstream.went_wrong(failure.message, counts=failure.counts_for_breaker)
-    return failure
+    def _failed(self, failure: CallFailedError) -> CallFailedError:
+        if self._end():
+            status: Status = "timeout" if failure.kind == "timeout" else "error"
+            self.entry.close(status, failure.message, billed=failure.billed)
+            if failure.status == 429:
+                self._upstream.put_aside(failure.retry_after if failure.retry_after is not None else 1.0)
+            self._upstream.went_wrong(failure.message, counts=failure.counts_for_breaker)
+            log(logging.INFO, failure.message, call_id=self.entry.call_id, upstream_text=failure.log_text)
+        return failure
+
+    def _end(self) -> bool:
+        if self._ended:
+            return False
+        self._ended = True
+        self._upstream.end()
+        return True
 
 
 async def _read(response: Response, limit: int, entry: Entry | None = None) -> bytes:
     parts: list[bytes] = []
     size = 0
-    async for chunk in response.chunks():
+    while chunk := await response.read():
         parts.append(chunk)
         size += len(chunk)
         if entry is not None:

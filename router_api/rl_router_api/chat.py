@@ -7,7 +7,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from contextlib import aclosing
 from typing import Any
 
@@ -124,10 +124,10 @@ class _Exchange:
             raise RouterError(502, message, code="stream_cut") from None
         finally:
             if outcome.stream is not None:
-                await outcome.stream.close()
+                outcome.stream.close()
 
-    async def _relay(self, events: AsyncIterator[bytes]) -> None:
-        async with aclosing(events):  # type: ignore[type-var]
+    async def _relay(self, events: AsyncGenerator[bytes, None]) -> None:
+        async with aclosing(events):
             async for event in events:
                 await self._send_event(event)
         self._status, self._ended = 200, True

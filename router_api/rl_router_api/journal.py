@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from .reply import encode
+from .encoding import encode
 
 LOG = logging.getLogger("rl_router")
 

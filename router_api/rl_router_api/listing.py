@@ -36,7 +36,7 @@ async def list_models(upstream: Upstream, transport: Transport) -> list[Listed]:
         response = await transport.send("GET", upstream.url("/models"), upstream.headers(), None, 5.0)
         try:
             body = b""
-            async for chunk in response.chunks():
+            while chunk := await response.read():
                 body += chunk
                 if len(body) > _MAX_LISTING:
                     raise ListingError("its list of models is too long", response.status)

@@ -3,9 +3,9 @@ call ids and `router_metadata`."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from msgspec import Raw
@@ -13,6 +13,7 @@ from msgspec import Raw
 from . import sse
 from .completion import Chunk, Completion, read_chunk
 from .config import CallHistory
+from .encoding import encode
 from .errors import RouterError
 from .ledger import Ledger
 from .marks import mark_choices
@@ -21,7 +22,6 @@ from .wire import ChatRequest
 
 JSON = b"application/json"
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
-_ENCODER = msgspec.json.Encoder(decimal_format="number")
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 
 
@@ -32,11 +32,6 @@ class Reply:
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
-
-
-def encode(value: object) -> bytes:
-    """JSON, Decimals as plain numbers."""
-    return _ENCODER.encode(value)
 
 
 def completion_reply(outcome: Outcome, request: ChatRequest, ledger: Ledger, history: CallHistory) -> Reply:
@@ -81,12 +76,12 @@ def common_headers(ledger: Ledger, content_type: bytes) -> list[tuple[bytes, byt
 
 async def stream_events(
     outcome: Outcome, request: ChatRequest, ledger: Ledger, history: CallHistory
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """The events of a streamed answer, the metadata on the last chunk. Raises CallFailedError where it is cut."""
     rewriter = _Rewriter(request, outcome.target)
     held: Chunk | None = None
     last: Chunk | None = None
-    async for chunk in _chunks(outcome, request):
+    async for chunk in outcome.stream or _Replay(_whole(outcome, request)):
         last = chunk
         if _is_usage_alone(chunk) and not request.include_usage:
             continue
@@ -101,20 +96,27 @@ async def stream_events(
     yield sse.event(sse.DONE)
 
 
+def _whole(outcome: Outcome, request: ChatRequest) -> Iterable[Chunk]:
+    return _as_chunks(outcome.completion, request) if outcome.completion else outcome.chunks
+
+
 def _is_usage_alone(chunk: Chunk) -> bool:
     return not chunk.choices and chunk.reported is not None
 
 
-async def _chunks(outcome: Outcome, request: ChatRequest) -> AsyncIterator[Chunk]:
-    if outcome.stream is not None:
-        async for chunk in outcome.stream:
-            yield chunk
-    elif outcome.completion is not None:
-        for chunk in _as_chunks(outcome.completion, request):
-            yield chunk
-    else:
-        for chunk in outcome.chunks:
-            yield chunk
+class _Replay:
+    """Chunks that are here already, as a stream."""
+
+    def __init__(self, chunks: Iterable[Chunk]) -> None:
+        self._chunks = iter(chunks)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Chunk:
+        for chunk in self._chunks:
+            return chunk
+        raise StopAsyncIteration
 
 
 class _Rewriter:

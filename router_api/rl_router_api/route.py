@@ -292,7 +292,7 @@ class _Race:
             task.cancel()
         for ended in await asyncio.gather(*self._tasks, return_exceptions=True):
             if isinstance(ended, Asked) and ended.stream and ended is not self._won:
-                await ended.stream.close()
+                ended.stream.close()
 
     def add(self, call: Coroutine[Any, Any, Asked]) -> None:
         self._tasks.append(asyncio.create_task(call))
@@ -319,7 +319,7 @@ async def _collect(candidate: Candidate, entry: Entry, stream: ChunkStream) -> A
     try:
         chunks = tuple([chunk async for chunk in stream])
     finally:
-        await stream.close()
+        stream.close()
     entry.response = text_of(assemble(list(chunks)))
     return Asked(candidate, entry, chunks=chunks, text=entry.response)
 

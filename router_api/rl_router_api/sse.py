@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 
 DONE = b"[DONE]"
 _END_OF_EVENT = re.compile(rb"\r\n\r\n|\n\n|\r\r")
@@ -13,29 +12,25 @@ class EventTooLargeError(Exception):
     """An event that is larger than any chunk may be."""
 
 
-async def events(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
-    """The data of each event; comments and events without data are passed over.
+class Parser:
+    """Takes bytes as they come and gives the data of each whole event; comments and empty events are passed over."""
 
-    Raises EventTooLargeError where one event has more than `limit` bytes. A last event without a blank line behind it
-    counts, since servers forget it.
-    """
-    rest = b""
-    async for chunk in chunks:
-        whole, rest = _split(rest + chunk if rest else chunk)
-        for event in whole:
-            data = _data(event)
-            if data is not None:
-                yield data
-        if len(rest) > limit:
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._rest = b""
+
+    def feed(self, received: bytes) -> list[bytes]:
+        """The events that are whole now. Raises EventTooLargeError where one has more than `limit` bytes."""
+        whole = self._rest + received if self._rest else received
+        *ended, self._rest = whole.split(b"\n\n") if b"\r" not in whole else _END_OF_EVENT.split(whole)
+        if len(self._rest) > self._limit:
             raise EventTooLargeError
-    data = _data(rest)
-    if data is not None:
-        yield data
+        return [data for event in ended if (data := _data(event)) is not None]
 
-
-def _split(received: bytes) -> tuple[list[bytes], bytes]:
-    *whole, rest = received.split(b"\n\n") if b"\r" not in received else _END_OF_EVENT.split(received)
-    return whole, rest
+    def end(self) -> list[bytes]:
+        """The last event where no blank line stood behind it, which servers forget."""
+        data, self._rest = _data(self._rest), b""
+        return [] if data is None else [data]
 
 
 def _data(event: bytes) -> bytes | None:

@@ -5,10 +5,9 @@ aiohttp stands behind it (httpx costs ten times the CPU there); a test may put a
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 import urllib.request
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
@@ -36,8 +35,8 @@ class Response(Protocol):
     status: int
     headers: Mapping[str, str]
 
-    def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it comes. Raises TransportError."""
+    async def read(self) -> bytes:
+        """The next bytes of the body as they come; none at its end. Raises TransportError."""
 
     def close(self) -> None:
         """Drops the connection unless the body was read to its end."""
@@ -79,8 +78,6 @@ class AiohttpTransport:
                 method, url, headers=headers, data=body, allow_redirects=False,
                 timeout=self._timeout(silence), proxy=self._proxy(url),
             )  # fmt: skip
-        except asyncio.CancelledError:
-            raise
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise _fault(error) from error
         return _AiohttpResponse(response)
@@ -112,12 +109,9 @@ class _AiohttpResponse:
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def read(self) -> bytes:
         try:
-            async for chunk in self._response.content.iter_any():
-                yield chunk
-        except asyncio.CancelledError:
-            raise
+            return await self._response.content.readany()
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise _fault(error) from error
 
