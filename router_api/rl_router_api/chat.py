@@ -55,6 +55,7 @@ class _Exchange:
         self._setup = runtime.current
         self._history = self._setup.configuration.routing.call_history
         self._key: ApiKey | None = scope.get("rl_router.key")
+        self._request: ChatRequest | None = None
         self._status = 500
         self._begun = False
         self._gone = False
@@ -97,7 +98,7 @@ class _Exchange:
             self._runtime.access.begin(self._key)
 
     async def _answer(self, request: ChatRequest) -> None:
-        setup = self._setup
+        self._request, setup = request, self._setup
         pinned_to = setup.pinned_target(request)
         limits = limits_of(request, setup.configuration.routing, self._ledger)
         route = Route(request, setup.fleet, setup.policy_for(request), limits, header(self._scope, b"traceparent"))
@@ -129,6 +130,7 @@ class _Exchange:
     async def _relay(self, events: AsyncGenerator[bytes, None]) -> None:
         async with aclosing(events):
             async for event in events:
+                self._ledger.began_to_answer()
                 await self._send_event(event)
         self._status, self._ended = 200, True
         await self._send({"type": "http.response.body", "body": b""})
@@ -179,7 +181,12 @@ class _Exchange:
         self._runtime.end()
         self._ledger.close()
         self._runtime.metrics.book(self._ledger, self._status)
-        said: dict[str, Any] = {"status": self._status, **self._ledger.metadata("none")}
+        if self._runtime.tracing is not None:
+            self._runtime.tracing.write(self._ledger, self._status, header(self._scope, b"traceparent"))
+        texts = self._setup.configuration.server.log_prompts
+        said: dict[str, Any] = {"status": self._status, **self._ledger.metadata("full" if texts else "none")}
+        if texts and self._request is not None:
+            said["messages"] = self._request.fields["messages"]
         if self._key is not None:
             said["key"] = self._key.name
             self._runtime.access.spend(self._key, said["total_cost"])

@@ -182,7 +182,16 @@ class Ledger:
         """Whether the request's one repair try was used."""
         self.strategy: str | None = None
         self.model_used: str | None = None
+        self.unreadable = 0
+        """Decisions that could not be read."""
+        self.first_answered: float | None = None
+        """Seconds until the first byte of a streamed answer went out."""
         self._end: float | None = None
+
+    def began_to_answer(self) -> None:
+        """A part of a streamed answer goes out."""
+        if self.first_answered is None:
+            self.first_answered = time.monotonic() - self.started
 
     def open_router_call(self, model: str, price: Price, counted_input: int, reserved: Decimal) -> Entry:
         """A new entry for a decision."""

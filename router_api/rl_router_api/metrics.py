@@ -29,6 +29,13 @@ class Metrics:
         self._call_seconds = Histogram(
             "rl_router_call_seconds", "Upstream attempts.", ["model", "kind"], registry=self.registry, buckets=_SECONDS
         )
+        self._first_seconds = Histogram(
+            "rl_router_time_to_first_token_seconds",
+            "Until a streamed answer begins.",
+            registry=self.registry,
+            buckets=_SECONDS,
+        )
+        self._unreadable = self._counter("unreadable_decisions", "Decisions that could not be read.", "")
         self._in_flight = self._gauge("in_flight", "Requests under way.", mode="livesum")
         self._refused = self._gauge("configuration_refused", "1 while the file's configuration is not in force.")
         self._breaker = self._gauge("breaker_open", "1 while an upstream is not asked.", "model")
@@ -47,6 +54,9 @@ class Metrics:
         """Counts an ended request and all its calls."""
         self._requests.labels(ledger.strategy or "none", str(status)).inc()
         self._seconds.observe(ledger.total_time)
+        self._unreadable.inc(ledger.unreadable)
+        if ledger.first_answered is not None:
+            self._first_seconds.observe(ledger.first_answered)
         for entry in ledger.router_calls:
             self._book_call(entry, "router")
         for entry in ledger.target_calls:

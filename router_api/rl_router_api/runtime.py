@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from . import tracing
 from .access import Access, ApiKey, KeysError, read_keys
 from .config import Configuration, Target
 from .fleet import Fleet
@@ -48,6 +49,7 @@ class Runtime:
     ) -> None:
         shares = shares or Shares(Counters(), Flight())
         self.metrics = Metrics()
+        self.tracing = tracing.from_environment()
         self.draining = False
         self.refused = refused
         self._source = source
@@ -93,6 +95,8 @@ class Runtime:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._transport.close()
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close)
 
     def health(self) -> dict[str, Any]:
         """The state of the configuration, of the router model and of every target."""

@@ -114,7 +114,9 @@ class ReinforcementLearned:
         completion = await complete(
             self._upstream, self._fleet.transport, body, entry, within=self._fleet.router.timeout
         )  # fmt: skip
-        return _decision(_read(completion.first, turn, way), completion, turn)
+        decision = _decision(_read(completion.first, turn, way), completion, turn)
+        turn.limits.ledger.unreadable += decision.problem is not None
+        return decision
 
     async def _identity(self) -> Listed:
         """The router model's name and context length, as configured or else as its server lists them."""

@@ -1,0 +1,106 @@
+"""OpenTelemetry traces by the GenAI semantic conventions: a span for the request, one for each decision and call.
+
+The spans are written from the ledger once a request has ended, so that tracing costs nothing on the way. Needs the
+extra `otel`; where to send them is said by OpenTelemetry's own variables (OTEL_EXPORTER_OTLP_ENDPOINT and friends).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import TYPE_CHECKING
+
+from .journal import log
+from .ledger import Entry, Ledger
+from .version import __version__
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
+
+class Tracing:
+    """Writes spans to a provider."""
+
+    def __init__(self, provider: TracerProvider) -> None:
+        from opentelemetry import trace
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        self._trace = trace
+        self._provider = provider
+        self._tracer = provider.get_tracer("rl_router_api", __version__)
+        self._propagator = TraceContextTextMapPropagator()
+
+    def write(self, ledger: Ledger, status: int, traceparent: str | None) -> None:
+        """The spans of an ended request, below the client's own span where it sent one."""
+        # Monotonic times become the wall clock's nanoseconds.
+        offset = time.time() - time.monotonic()
+        parent = self._propagator.extract({"traceparent": traceparent} if traceparent else {})
+        span = self._tracer.start_span(
+            "chat router",
+            context=parent,
+            kind=self._trace.SpanKind.SERVER,
+            start_time=int((ledger.started + offset) * 1e9),
+            attributes={
+                "gen_ai.operation.name": "chat",
+                "gen_ai.response.model": ledger.model_used or "",
+                "http.response.status_code": status,
+                "rl_router.request_id": ledger.request_id,
+                "rl_router.routing_strategy": ledger.strategy or "",
+                "rl_router.turns_used": ledger.turns,
+                "rl_router.total_cost": float(ledger.router_cost + ledger.target_cost),
+            },
+        )
+        if status >= 500:
+            span.set_status(self._trace.StatusCode.ERROR)
+        inside = self._trace.set_span_in_context(span)
+        for hop, entries in (("decide", ledger.router_calls), ("call", ledger.target_calls)):
+            for entry in entries:
+                self._write_call(entry, hop, inside, offset)
+        span.end(int((ledger.started + ledger.total_time + offset) * 1e9))
+
+    def _write_call(self, entry: Entry, hop: str, inside: object, offset: float) -> None:
+        usage = entry.read_usage
+        span = self._tracer.start_span(
+            f"{hop} {entry.model_id}",
+            context=inside,  # type: ignore[arg-type]
+            kind=self._trace.SpanKind.CLIENT,
+            start_time=int((entry.started + offset) * 1e9),
+            attributes={
+                "gen_ai.operation.name": "chat",
+                "gen_ai.request.model": entry.model_id,
+                "gen_ai.usage.input_tokens": usage.input if usage else 0,
+                "gen_ai.usage.output_tokens": usage.output if usage else 0,
+                "rl_router.hop": hop,
+                "rl_router.call_id": entry.call_id,
+                "rl_router.cost": float(entry.cost),
+                "rl_router.selected": entry.selected,
+            },
+        )
+        if entry.status != "ok":
+            span.set_attribute("error.type", entry.status or "cancelled")
+            span.set_status(self._trace.StatusCode.ERROR, entry.error)
+        span.end(int((entry.started + entry.latency + offset) * 1e9))
+
+    def close(self) -> None:
+        """Sends what is left."""
+        self._provider.shutdown()
+
+
+def from_environment() -> Tracing | None:
+    """Tracing where OpenTelemetry's variables ask for it; a log line where the extra is missing."""
+    if not any(os.environ.get(name) for name in _VARIABLES):
+        return None
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError:
+        log(logging.WARNING, "no traces are written: install the extra, pip install 'rl-router[api,otel]'")
+        return None
+    provider = TracerProvider(resource=Resource.create({"service.name": "rl-router"}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return Tracing(provider)
