@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from .errors import RouterError
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+_SILENCE = 30.0
+"""Seconds that may pass without a byte of the body."""
 
 
 class ClientGoneError(Exception):
@@ -17,10 +23,8 @@ def header(scope: MutableMapping[str, Any], name: bytes) -> str | None:
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
 
 
-async def read_body(
-    scope: MutableMapping[str, Any], receive: Callable[[], Awaitable[MutableMapping[str, Any]]], limit: int
-) -> bytes:
-    """The JSON body, at most `limit` bytes. Raises RouterError (413, 415), ClientGoneError."""
+async def read_body(scope: MutableMapping[str, Any], receive: Receive, limit: int) -> bytes:
+    """The JSON body, at most `limit` bytes. Raises RouterError (408, 413, 415), ClientGoneError."""
     declared = (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
     if declared != "application/json":
         words = f"The body must be declared `Content-Type: application/json`, not `{declared or 'nothing'}`."
@@ -31,7 +35,7 @@ async def read_body(
     parts: list[bytes] = []
     size = 0
     while True:
-        message = await receive()
+        message = await _next(receive)
         if message["type"] == "http.disconnect":
             raise ClientGoneError
         part = message.get("body", b"")
@@ -41,6 +45,14 @@ async def read_body(
         parts.append(part)
         if not message.get("more_body"):
             return b"".join(parts)
+
+
+async def _next(receive: Receive) -> MutableMapping[str, Any]:
+    try:
+        async with asyncio.timeout(_SILENCE):
+            return await receive()
+    except TimeoutError:
+        raise RouterError(408, f"No byte of the body came for {_SILENCE:.0f} s.", code="request_timeout") from None
 
 
 def _too_large(limit: int) -> RouterError:

@@ -104,7 +104,10 @@ def messages(
 
 def repair_messages(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same question once more after an unreadable decision, which is not repeated: it might be believed."""
-    return [*said[:-1], {**said[-1], "content": f"{said[-1]['content']}\n\n{_REPAIR}"}]
+    if said[-1]["role"] != "user":
+        return [*said, {"role": "user", "content": _REPAIR}]
+    # Many chat templates refuse two user messages in a row.
+    return [*said[:-1], {"role": "user", "content": f"{said[-1]['content']}\n\n{_REPAIR}"}]
 
 
 def conversation_as_data(conversation: Sequence[Message], room: int) -> list[dict[str, str]]:
