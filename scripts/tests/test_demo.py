@@ -133,8 +133,8 @@ def test_it_leaves_nothing_running_when_it_is_stopped(number: signal.Signals) ->
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent was killed")
-def test_it_leaves_nothing_running_when_it_is_killed() -> None:
-    demo = start(until="Asking:")
+def test_it_leaves_nothing_running_when_it_is_killed(tmp_path: Path) -> None:
+    demo = start(until="Asking:", TMPDIR=str(tmp_path))
     demo.process.kill()
     demo.process.communicate(timeout=60)
     for _ in range(600):
