@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -16,6 +17,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVE = ROOT / "serve.sh"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def environment_is_up_to_date() -> None:
+    """So that no test meets the line that says it is being made."""
+    subprocess.run([sys.executable, str(ROOT / "scripts" / "environment.py"), "run"], capture_output=True, check=True)
 
 
 def serve(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
