@@ -1,5 +1,6 @@
 # The project's commands; each makes the virtual environment it needs.
-PYTHON3 := $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+# Where there is none, find-python has said so and the first command fails.
+PYTHON3 := $(or $(shell scripts/find-python),false)
 
 .PHONY: demo test lint lock
 

@@ -2,9 +2,9 @@
 
     python3 scripts/environment.py [run | dev]
 
-`run` holds what `make demo`, `host.sh`, `serve.sh` and the live checks need, `dev` the tests and checks as well. It says
-in one line what it does, and nothing where there is nothing to do. What the machine lacks is one line with the remedy
-and exit code 1.
+`run` holds what `make demo`, `host.sh`, `serve.sh` and the live checks need, `dev` the tests and checks as well. It
+says in one line what it does, and nothing where there is nothing to do. What the machine lacks is one line with the
+remedy and exit code 1.
 """
 
 from __future__ import annotations

@@ -49,7 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ListenError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    _wait_for_router_model(configuration, given.wait)
+    try:
+        _wait_for_router_model(configuration, given.wait)
+    except KeyboardInterrupt:
+        return 130
     _announce(configuration)
     serve(source, configuration, sockets)
     return 0

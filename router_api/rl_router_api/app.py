@@ -105,7 +105,7 @@ def _with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
 
 
 def _rest(app: App) -> FastAPI:
-    rest = FastAPI(title="RL Router", version=__version__, lifespan=app.lifespan)
+    rest = FastAPI(title="RL Router", version=__version__, lifespan=app.lifespan, redirect_slashes=False)
     rest.add_exception_handler(RouterError, _router_error)
     rest.add_exception_handler(HTTPException, _http_error)
 

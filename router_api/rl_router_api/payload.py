@@ -58,8 +58,12 @@ def payload_for(request: ChatRequest, target: Target, advice: Advice, output_lim
 
 
 def _with_usage(raw: Raw | None) -> dict[str, Any]:
-    options = _RAW_OBJECT.decode(raw) if raw and bytes(raw) != b"null" else {}
+    options = {} if raw is None or _is_null(raw) else _RAW_OBJECT.decode(raw)
     return {**options, "include_usage": True}
+
+
+def _is_null(value: Any) -> bool:
+    return value is None or (isinstance(value, Raw) and bytes(value).strip() == b"null")
 
 
 def _apply_params(fields: dict[str, Any], target: Target) -> list[str]:
@@ -67,7 +71,8 @@ def _apply_params(fields: dict[str, Any], target: Target) -> list[str]:
     for old, new in params.rename.items():
         if old in fields:
             value = fields.pop(old)
-            fields.setdefault(new, value)
+            if _is_null(fields.get(new)):
+                fields[new] = value
     dropped = [name for name in params.drop if fields.pop(name, None) is not None]
     fields.update(params.set)
     return dropped

@@ -12,8 +12,9 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
-from .config import Configuration
+from .config import Configuration, Price
 
 PREFIX = "RL_ROUTER_"
 FILE_VARIABLE = "RL_ROUTER_CONFIG"
@@ -45,7 +46,7 @@ def add_flags(parser: argparse._ActionsContainer) -> None:
     for name, description in _fields():
         parser.add_argument(
             f"--{name.replace('_', '-')}", dest=name, metavar="VALUE", type=_yaml_value, default=argparse.SUPPRESS,
-            help=(description or "").replace("%", "%%") or argparse.SUPPRESS,
+            help=description.replace("%", "%%"),
         )  # fmt: skip
 
 
@@ -54,15 +55,21 @@ def chosen_flags(arguments: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(arguments, name) for name, _ in _fields() if hasattr(arguments, name)}
 
 
-def _fields() -> Sequence[tuple[str, str | None]]:
-    fields: list[tuple[str, str | None]] = []
+def _fields() -> Sequence[tuple[str, str]]:
+    """Every field with its description and its default."""
+    fields: list[tuple[str, str]] = []
     for section, info in Configuration.model_fields.items():
         model = _model_of(info.annotation)
         if model is None:
-            fields.append((section, info.description))
+            fields.append((section, info.description or "a list"))
         else:
-            fields += [(f"{section}.{name}", field.description) for name, field in model.model_fields.items()]
+            fields += [(f"{section}.{name}", _about(field)) for name, field in model.model_fields.items()]
     return fields
+
+
+def _about(info: FieldInfo) -> str:
+    default = "" if info.default in (None, (), Price()) else f"default: {info.default}"
+    return "; ".join(part for part in (info.description, default) if part)
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:

@@ -201,7 +201,8 @@ async def stage(log: list[Body]) -> AsyncIterator[Stage]:
 @asynccontextmanager
 async def _served(app: App) -> AsyncIterator[str]:
     """uvicorn's server without its signal handlers and its tick, which a test need not wait for."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
+        listening.bind(("127.0.0.1", 0))
         config = uvicorn.Config(app, lifespan="on", log_config=None, access_log=False, timeout_graceful_shutdown=5)
         config.load()
         server = uvicorn.Server(config)

@@ -1,0 +1,96 @@
+"""Whatever arrives at the endpoints: no error of our own making, and every error in OpenAI's shape."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+from conftest import Stage
+from upstreams import text
+
+WHOLE: dict[str, Any] = {
+    "model": "router",
+    "messages": [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "Hi"}, {"type": "image_url", "image_url": {"url": "x"}}]},
+        {"role": "assistant", "content": None, "tool_calls": [
+            {"id": "call_1_rrabcdef", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+        ]},
+        {"role": "tool", "tool_call_id": "call_1_rrabcdef", "content": "4"},
+    ],
+    "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}],
+    "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}},
+    "stream": True, "stream_options": {"include_usage": True}, "n": 1, "temperature": 0.5, "max_tokens": 5,
+    "max_completion_tokens": 7, "logprobs": False, "modalities": ["text"], "functions": [],
+    "router": {"max_cost": 1, "deadline_ms": 2000, "models": ["alpha"], "policy": "rl", "max_turns": 2,
+               "review": "never", "prefer": "cost"},
+}  # fmt: skip
+ODD: list[Any] = [
+    None, True, False, 0, -1, 1, 2.5, 1e308, 10**40, "", "x", "\u0000", "router", "🦊" * 50,
+    [], [[]], [None], {}, {"": {}},
+    {"type": "text"}, {"role": "user"}, [{"role": "tool"}], [{"role": "user", "content": "hi"}],
+]  # fmt: skip
+
+
+def mutants(count: int, seed: int) -> Iterator[bytes]:
+    """A whole request with one to three of its places changed, or its bytes damaged."""
+    chance = random.Random(seed)
+    for _ in range(count):
+        body = copy.deepcopy(WHOLE)
+        for _ in range(chance.randint(1, 3)):
+            _mutate(body, chance)
+        data = bytearray(json.dumps(body).encode())
+        if chance.random() < 0.2:
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        yield bytes(data[: chance.randrange(len(data))] if chance.random() < 0.05 else data)
+
+
+def _mutate(value: Any, chance: random.Random) -> None:
+    """Goes down to a random place and puts something odd there, or takes it away."""
+    keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+    if not keys:
+        return
+    key = chance.choice(keys)
+    if isinstance(value[key], (dict, list)) and value[key] and chance.random() < 0.6:
+        _mutate(value[key], chance)
+    elif chance.random() < 0.15:
+        del value[key]
+    else:
+        value[key] = chance.choice(ODD)
+
+
+def assert_is_ours(response: httpx.Response, sent: bytes) -> None:
+    """A 200, or a 4xx in OpenAI's shape."""
+    assert response.status_code < 500, (response.text, sent)
+    if response.status_code != 200:
+        error = response.json()["error"]
+        assert set(error) == {"message", "type", "param", "code"}, sent
+        assert error["message"], sent
+
+
+async def test_no_body_brings_a_5xx_and_every_error_has_openais_shape(stage: Stage) -> None:
+    cast = await stage.routed(None, text(), text())
+    for path, seed in (("/v1/chat/completions", 1), ("/v1/route", 2)):
+        for body in mutants(400, seed):
+            response = await cast.client.post(path, content=body, headers={"content-type": "application/json"})
+            assert_is_ours(response, body)
+
+
+async def test_no_path_method_or_header_brings_a_5xx(stage: Stage) -> None:
+    cast = await stage.routed(None, None, None)
+    paths = ["/", "/health", "/ready", "/metrics", "/debug/tools", "/v1/models", "/v1/models/router", "/v1/models/%00",
+             "/v1/models/a%2Fb", "/v1/route", "/v1/chat/completions", "/v1/chat/completions/", "/%ff"]  # fmt: skip
+    for path in paths:
+        for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
+            for kind in ("application/json", "text/plain", "application/json; charset=\u00e9"):
+                headers = {
+                    "content-type": kind.encode("latin-1"),
+                    "x-request-id": b"\xe9 bad id",
+                    "authorization": "Basic x",
+                }
+                response = await cast.client.request(method, path, content=b"[]", headers=headers)
+                assert_is_ours(response, f"{method} {path} {kind}".encode())
