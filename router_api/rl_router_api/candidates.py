@@ -133,6 +133,8 @@ def _estimate(request: ChatRequest, target: Target) -> Decimal | None:
 
 def _nobody(request: ChatRequest, limits: Limits, verdicts: Sequence[Verdict]) -> RouterError:
     able = [verdict for verdict in verdicts if verdict.obstacle != "not_allowed"]
+    if verdicts and not able:
+        return bad_request("`router.models` leaves no model that may answer.", "router.models")
     obstacles = {verdict.obstacle for verdict in able}
     reasons = "; ".join(f"{verdict.candidate.name}: {verdict.reason}" for verdict in able)
     if obstacles & {"busy", "aside"}:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 from . import prompt
 from .candidates import Verdict, fallback_order, judge, kept
 from .decide import Decision
 from .errors import RouterError
+from .journal import log
 from .ledger import Ledger, shortest
 from .limits import limits_of
 from .policies.rl import answers_directly
@@ -28,19 +30,22 @@ async def preview(runtime: Runtime, request: ChatRequest, request_id: str) -> di
     verdicts = judge(request, limits, setup.fleet.targets)
     candidates = kept(request, limits, verdicts)
     ledger.turns = 1
+    status = 500
     try:
         async with asyncio.timeout_at(limits.deadline):
             decision = await setup.policy_for(request).decide(request, candidates, limits, ())
+        status, ledger.strategy = 200, "fallback" if decision.problem else None
     except TimeoutError:
+        status = 504
         raise RouterError(504, "The deadline passed.", code="deadline_exceeded", retryable=False) from None
     finally:
         ledger.close()
-        runtime.metrics.book(ledger, 200)
+        runtime.metrics.book(ledger, status)
+        log(logging.INFO, "request", status=status, **ledger.metadata("none"))
     calls = [{"target": call.target, "arguments": call.advice.as_arguments()} for call in decision.calls]
     if decision.problem:
         order = fallback_order(candidates, limits.prefer, runtime.configuration.routing.fallback)
         calls = [{"target": candidate.name, "arguments": {}} for candidate in order[:1]]
-    ledger.strategy = "fallback" if decision.problem else None
     return {
         "decided_by": "fallback" if decision.problem else "router",
         "calls": calls,

@@ -148,9 +148,9 @@ class Stage:
             yield served
             await until(lambda: not served.calls_under_way, "the end of every upstream call")
 
-    async def routed(self, router: Answer | None = None, *targets: Answer | None, **sections: Any) -> Cast:
+    async def routed(self, answer: Answer | None = None, /, *targets: Answer | None, **sections: Any) -> Cast:
         """A router model and targets called `alpha`, `beta` and so on, a router in front of them."""
-        model = await self.upstream(router)
+        model = await self.upstream(answer)
         asked = [await self.upstream(answer) for answer in targets]
         names = ("alpha", "beta", "gamma", "delta")
         changes = sections.pop("changes", {})

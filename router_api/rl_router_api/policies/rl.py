@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from ..completion import Completion, Said
 from ..config import Protocol, Router, Routing
 from ..decide import Asked, Decision, Policy
 from ..fleet import Fleet
-from ..ledger import worst_cost
+from ..ledger import Ledger, worst_cost
 from ..limits import Limits
 from ..listing import Listed, ListingError, list_models
 from ..prompt import Way
@@ -46,6 +47,14 @@ class Turn:
         return [call.entry.call_id for call in self.calls if call.good]
 
 
+@dataclass
+class _Lately:
+    """One of the last requests, and whether it needed the repair by schema."""
+
+    ledger: weakref.ref[Ledger]
+    needed_schema: bool
+
+
 class ReinforcementLearned:
     """The router model behind `router.base_url`, by the protocol that `router.protocol` names."""
 
@@ -53,7 +62,7 @@ class ReinforcementLearned:
         self._fleet = fleet
         self._upstream = fleet.router_model
         self._listed: Listed | None = None
-        self._needed_schema: deque[bool] = deque(maxlen=_REMEMBERED)
+        self._lately: deque[_Lately] = deque(maxlen=_REMEMBERED)
         self._starts_with_schema = fleet.router.protocol == "json_schema"
 
     async def decide(
@@ -91,14 +100,19 @@ class ReinforcementLearned:
             ledger.repaired = True
             way = "tools" if protocol == "tools" else "json_schema"
             decision = await self._ask(turn, way, repair=True)
-            self._remember(needed_schema=True)
-        else:
-            self._remember(needed_schema=False)
+        self._remember(ledger)
         return decision
 
-    def _remember(self, *, needed_schema: bool) -> None:
-        self._needed_schema.append(needed_schema)
-        if self._fleet.router.protocol == "auto" and sum(self._needed_schema) >= _NEEDED:
+    def _remember(self, ledger: Ledger) -> None:
+        """Counts requests, however many turns each of them takes."""
+        for known in self._lately:
+            if known.ledger() is ledger:
+                known.needed_schema = ledger.repaired
+                break
+        else:
+            self._lately.append(_Lately(weakref.ref(ledger), ledger.repaired))
+        needed = sum(known.needed_schema for known in self._lately)
+        if self._fleet.router.protocol == "auto" and needed >= _NEEDED:
             self._starts_with_schema = True
 
     async def _ask(self, turn: Turn, way: Way, *, repair: bool) -> Decision:
