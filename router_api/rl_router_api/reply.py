@@ -3,6 +3,7 @@ call ids and `router_metadata`."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
@@ -23,6 +24,7 @@ from .wire import ChatRequest
 JSON = b"application/json"
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
+_MOST_HELD = 100
 
 
 @dataclass(frozen=True)
@@ -79,20 +81,26 @@ async def stream_events(
 ) -> AsyncGenerator[bytes, None]:
     """The events of a streamed answer, the metadata on the last chunk. Raises CallFailedError where it is cut."""
     rewriter = _Rewriter(request, outcome.target)
-    held: Chunk | None = None
+    held: list[Chunk] = []
     last: Chunk | None = None
     async for chunk in outcome.stream or _Replay(_whole(outcome, request)):
         last = chunk
-        if _is_usage_alone(chunk) and not request.include_usage:
+        usage_alone = _is_usage_alone(chunk)
+        if usage_alone and not request.include_usage:
             continue
-        if held is not None:
-            yield rewriter.event(held)
-            held = None
-        if chunk.finished or _is_usage_alone(chunk):
-            held = chunk
-        else:
+        if 0 < len(held) < _MOST_HELD and not chunk.choices and not usage_alone:
+            # What trails the end, such as a filter's verdict, is not the chunk that the metadata belongs on.
+            held.append(chunk)
+            continue
+        for each in held:
+            yield rewriter.event(each)
+        held = [chunk] if chunk.finished or usage_alone else []
+        if not held:
             yield rewriter.event(chunk)
-    yield rewriter.event(held or _empty_chunk(last), ledger.metadata(history))
+    bearer, *trailing = held or [_empty_chunk(last)]
+    yield rewriter.event(bearer, ledger.metadata(history))
+    for each in trailing:
+        yield rewriter.event(each)
     yield sse.event(sse.DONE)
 
 
@@ -158,7 +166,8 @@ class _Rewriter:
         for colon in (b":", b": "):
             if b'"model"' + colon + old in data:
                 return data.replace(b'"model"' + colon + old, b'"model"' + colon + self._model, 1)
-        return None
+        spaced = re.sub(rb'("model"\s*:\s*)' + re.escape(old), lambda found: found[1] + self._model, data, count=1)
+        return None if spaced is data else spaced
 
 
 def _as_chunks(completion: Completion, request: ChatRequest) -> list[Chunk]:
