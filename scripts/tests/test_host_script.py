@@ -1,0 +1,239 @@
+"""host.sh with a real bash: the CPU fallback for real, GPUs and vLLM as programs on the PATH that act their part."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NVIDIA_SMI = """#!/usr/bin/env bash
+case $* in
+    *memory.free*) for gpu in 0 1 2; do echo "$gpu, ${FREE:-80000}, 80000"; done ;;
+    *) printf '%s\\n' 0 1 2 ;;
+esac
+"""
+# Listens as vLLM does, once it has written down how it was called; or dies as vLLM dies.
+VLLM = """#!/usr/bin/env python3
+import http.server, json, os, signal, sys
+json.dump({"pid": os.getpid(), "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}, open(os.environ["CALLED"], "w"))
+if os.environ.get("DIES"):
+    sys.exit(os.environ["DIES"])
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers(); self.wfile.write(b'{"data": [{"id": "served"}]}')
+    def log_message(self, *_): pass
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), Handler).serve_forever()
+"""
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment of a machine with three GPUs and vLLM."""
+    for name, text in (("nvidia-smi", NVIDIA_SMI), ("vllm", VLLM)):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    yield {**os.environ, "PATH": path, "CALLED": str(tmp_path / "called.json")}
+
+
+def host(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", str(ROOT / "host.sh"), *arguments], capture_output=True, text=True, env=env, timeout=60, check=False
+    )
+
+
+class Running:
+    """A host.sh that runs; what it says is read line by line."""
+
+    def __init__(self, *arguments: str, env: dict[str, str] | None = None) -> None:
+        self.process = subprocess.Popen(
+            ["bash", str(ROOT / "host.sh"), *arguments],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env, start_new_session=True,
+        )  # fmt: skip
+        self.said: list[str] = []
+
+    def until_it_says(self, pattern: str) -> str:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.said.append(line)
+            if re.search(pattern, line):
+                return line
+        pytest.fail(f"it never said {pattern!r}: {self.said}")
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        rest, _ = self.process.communicate(timeout=40)
+        self.said.append(rest)
+        return self.process.returncode
+
+
+Start = Callable[..., Running]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts host.sh; what is still running at the end is stopped."""
+    started: list[Running] = []
+
+    def starting(*arguments: str, env: dict[str, str] | None = None) -> Running:
+        started.append(Running(*arguments, env=env))
+        return started[-1]
+
+    yield starting
+    for running in started:
+        if running.process.poll() is None:
+            running.stop(signal.SIGTERM)
+        if running.process.stdout:
+            running.process.stdout.close()
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_print_on_a_machine_without_gpus_shows_the_cpu_fallback_and_runs_nothing() -> None:
+    shown = host("--print", "--device", "cpu", "--served-model-name", "a", "b c", "--max-model-len", "2048")
+    assert shown.returncode == 0
+    assert "-m rl_router_model --served-model-name a b\\ c" in shown.stdout
+    assert "--max-model-len 2048" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        ([], ["CUDA_VISIBLE_DEVICES=0\\,1\\,2", "serve Qwen/Qwen2.5-7B-Instruct", "--tensor-parallel-size 3"]),
+        (["--gpus", "0,1"], ["CUDA_VISIBLE_DEVICES=0\\,1", "--tensor-parallel-size 2"]),
+        (["--gpus=2", "--tensor-parallel-size", "1"], ["CUDA_VISIBLE_DEVICES=2", "--tensor-parallel-size 1"]),
+        (["--gpu-memory-utilization", "0.5"], ["--gpu-memory-utilization 0.5"]),
+        ([], ["--enable-auto-tool-choice --tool-call-parser hermes", "--gpu-memory-utilization 0.9"]),
+        (["--max-model-len", "8192", "--", "--seed", "1"], ["--max-model-len 8192", "--seed 1"]),
+        (["--device", "cpu"], ["-m rl_router_model"]),
+        (["--device", "cpu", "--engine", "vllm"], ["--dtype bfloat16 --enforce-eager", "VLLM_CPU_KVCACHE_SPACE="]),
+    ],
+)
+def test_print_shows_the_command_that_the_flags_mean(
+    arguments: list[str], parts: list[str], machine: dict[str, str]
+) -> None:
+    shown = host("--print", *arguments, env=machine)
+    assert shown.returncode == 0, shown.stderr
+    for part in parts:
+        assert part in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--prot", "1"], 2, "unknown flag --prot"),
+        (["--prot"], 2, "unknown flag --prot"),
+        (["--port"], 2, "--port wants a value"),
+        (["--port", "70000"], 2, "no port"),
+        (["--device", "tpu"], 2, "--device is auto, cuda or cpu"),
+        (["--gpu-memory-utilization", "1.5"], 2, "not between 0 and 1"),
+        (["--served-model-name"], 2, "at least one name"),
+        (["--gpus", "7"], 1, "there is no GPU 7, only 0, 1, 2"),
+        (["--gpus", "all"], 2, "name them by number"),
+        (["--model", "/no/such/model"], 1, "there is no model at /no/such/model"),
+        (["--chat-template", "/no/such"], 1, "the chat template /no/such cannot be read"),
+        (["--device", "cpu", "--model", "./none.gguf"], 1, "there is no model at ./none.gguf"),
+    ],
+)
+def test_a_mistake_is_one_line_with_the_remedy(
+    arguments: list[str], code: int, words: str, machine: dict[str, str]
+) -> None:
+    done = host(*arguments, env=machine)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_too_little_gpu_memory_is_told_before_anything_starts(machine: dict[str, str], port: int) -> None:
+    done = host("--gpus", "1", "--port", str(port), env={**machine, "FREE": "20000"})
+    assert done.returncode == 1
+    assert "GPU 1 has 20000 of 80000 MiB free" in done.stderr
+    assert "lower it to 0.25" in done.stderr
+    assert not Path(machine["CALLED"]).exists()
+
+
+@pytest.mark.parametrize(
+    ("last_words", "told"),
+    [
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "too little GPU memory"),
+        ("ValueError: No available memory for the cache blocks.", "lower --gpu-memory-utilization"),
+        ("huggingface_hub.errors.RepositoryNotFoundError: 404", "there is no model"),
+        ("401 Client Error: Unauthorized", "set HF_TOKEN"),
+        ("something that nobody foresaw", "something that nobody foresaw"),
+    ],
+)
+def test_vllms_own_failure_becomes_one_line_with_the_remedy(
+    last_words: str, told: str, machine: dict[str, str], port: int
+) -> None:
+    done = host("--gpus", "0", "--port", str(port), env={**machine, "DIES": last_words})
+    assert done.returncode != 0
+    assert told in done.stderr.splitlines()[-1]
+
+
+def test_without_vllm_the_line_says_how_to_get_it(machine: dict[str, str], port: int) -> None:
+    Path(machine["PATH"].split(":")[0], "vllm").unlink()
+    done = host("--port", str(port), env=machine)
+    assert done.returncode == 1
+    assert "pip install vllm" in done.stderr
+
+
+def test_on_gpus_vllm_runs_until_ctrl_c(machine: dict[str, str], port: int, start: Start) -> None:
+    running = start("--gpus", "0,2", "--port", str(port), env=machine)
+    assert f"Router model served is ready on http://127.0.0.1:{port}/v1" in running.until_it_says("is ready")
+    assert '"gpus": "0,2"' in Path(machine["CALLED"]).read_text()
+    assert running.stop() == 130
+    assert not answers(port)
+
+
+def test_the_cpu_fallback_answers_and_sigterm_ends_it(port: int, start: Start) -> None:
+    running = start("--device", "cpu", "--port", str(port), "--served-model-name", "first", "second")
+    assert "Router model first, second is ready" in running.until_it_says("is ready")
+    assert running.stop(signal.SIGTERM) == 143
+    assert not answers(port)
+
+
+def test_a_port_in_use_is_told_and_its_server_left_alone() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        done = host("--device", "cpu", "--port", str(taken))
+        assert done.returncode == 1
+        assert f"port {taken} is in use" in done.stderr
+        assert "--port" in done.stderr
+        assert answers(taken)
+
+
+def test_a_server_that_dies_later_is_told_too(machine: dict[str, str], port: int, start: Start) -> None:
+    running = start("--port", str(port), env=machine)
+    running.until_it_says("is ready")
+    os.kill(json.loads(Path(machine["CALLED"]).read_text())["pid"], signal.SIGKILL)
+    rest, _ = running.process.communicate(timeout=30)
+    assert running.process.returncode == 137
+    assert "the router model ended (exit status 137)" in rest
+
+
+def test_help_is_enough_and_needs_nothing() -> None:
+    shown = host("--help")
+    assert shown.returncode == 0
+    for flag in ("--gpus", "--gpu-memory-utilization", "--max-model-len", "--tensor-parallel-size", "--print"):
+        assert flag in shown.stdout
+    for flag in ("--tool-call-parser", "--chat-template", "--device", "--engine", "--wait", "--served-model-name"):
+        assert flag in shown.stdout
