@@ -1,0 +1,160 @@
+"""The CPU fallback as a client sees it: one real server with the bundled model, under three names."""
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+NAMES = ["alpha", "beta", "gamma"]
+KEY = "a-key-for-tests"
+QUESTION = [{"role": "user", "content": "Say hello."}]
+CHOICE = {"type": "object", "properties": {"ask": {"type": "string", "enum": NAMES}}, "required": ["ask"],
+          "additionalProperties": False}  # fmt: skip
+MOST_RESIDENT = 600 * 2**20
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[tuple[str, int]]:
+    """Its address and its process id."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    command = [sys.executable, "-m", "rl_router_model", "--port", str(port), "--served-model-name", *NAMES,
+               "--api-key", KEY, "--max-num-seqs", "2", "--tool-call-parser", "hermes"]  # fmt: skip
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        url = f"http://127.0.0.1:{port}"
+        _until_healthy(url, process)
+        yield url, process.pid
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=20)[1]
+        assert process.returncode == 0
+        assert "without meaning on the CPU fallback, ignored: --tool-call-parser" in said
+
+
+def _until_healthy(url: str, process: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/health", trust_env=False).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    pytest.fail("the server never became healthy")
+
+
+@pytest.fixture
+async def client(server: tuple[str, int]) -> AsyncIterator[httpx.AsyncClient]:
+    headers = {"Authorization": f"Bearer {KEY}"}
+    async with httpx.AsyncClient(base_url=server[0], headers=headers, timeout=60, trust_env=False) as made:
+        yield made
+
+
+def resident_bytes(process: int) -> int:
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
+
+
+async def ask(client: httpx.AsyncClient, **fields: Any) -> httpx.Response:
+    body = {"model": "alpha", "messages": QUESTION, "max_tokens": 8, **fields}
+    return await client.post("/v1/chat/completions", json=body)
+
+
+async def test_every_served_name_is_listed_with_its_context(client: httpx.AsyncClient) -> None:
+    listed = (await client.get("/v1/models")).json()["data"]
+    assert [each["id"] for each in listed] == NAMES
+    assert all(each["max_model_len"] == 4096 for each in listed)
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_each_name_answers_under_itself(client: httpx.AsyncClient, name: str) -> None:
+    answer = (await ask(client, model=name)).json()
+    assert answer["model"] == name
+    assert answer["choices"][0]["message"]["content"]
+    assert answer["usage"]["completion_tokens"] > 0
+
+
+async def test_an_unknown_name_gets_vllms_404(client: httpx.AsyncClient) -> None:
+    response = await ask(client, model="delta")
+    assert response.status_code == 404
+    error = response.json()["error"]
+    assert error["message"] == "The model `delta` does not exist."
+    assert (error["type"], error["param"], error["code"]) == ("NotFoundError", "model", 404)
+
+
+async def test_a_decision_by_json_schema_is_always_readable(client: httpx.AsyncClient) -> None:
+    form = {"type": "json_schema", "json_schema": {"name": "decision", "strict": True, "schema": CHOICE}}
+    answer = (await ask(client, response_format=form, max_tokens=32, temperature=0)).json()
+    assert json.loads(answer["choices"][0]["message"]["content"])["ask"] in NAMES
+
+
+async def test_a_stream_carries_the_name_that_was_asked_for(client: httpx.AsyncClient) -> None:
+    response = await ask(client, model="beta", stream=True, stream_options={"include_usage": True})
+    events = [line.removeprefix("data: ") for line in response.text.splitlines() if line.startswith("data: ")]
+    assert events[-1] == "[DONE]"
+    chunks = [json.loads(event) for event in events[:-1]]
+    assert {chunk["model"] for chunk in chunks} == {"beta"}
+    assert "".join(each["delta"].get("content") or "" for chunk in chunks for each in chunk["choices"])
+    assert chunks[-1]["usage"]["total_tokens"] > 0
+
+
+async def test_tools_and_their_results_are_taken_by_the_hermes_template(client: httpx.AsyncClient) -> None:
+    tool = {"type": "function", "function": {"name": "add", "description": "Adds.", "parameters": {"type": "object"}}}
+    call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
+    messages = [*QUESTION, {"role": "assistant", "content": None, "tool_calls": [call]},
+                {"role": "tool", "tool_call_id": "c1", "content": "2"}]  # fmt: skip
+    bare = (await ask(client)).json()["usage"]["prompt_tokens"]
+    answer = (await ask(client, messages=messages, tools=[tool])).json()
+    assert answer["usage"]["prompt_tokens"] > bare + 50
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff"])
+async def test_a_body_that_is_no_json_object_is_a_400(client: httpx.AsyncClient, body: bytes) -> None:
+    response = await client.post("/v1/chat/completions", content=body)
+    assert response.status_code == 400
+    assert response.json()["error"]["type"] == "BadRequestError"
+
+
+async def test_without_the_key_only_health_is_open(server: tuple[str, int]) -> None:
+    async with httpx.AsyncClient(base_url=server[0], trust_env=False) as stranger:
+        assert (await stranger.get("/health")).status_code == 200
+        assert (await stranger.get("/v1/models")).status_code == 401
+        assert (await ask(stranger)).status_code == 401
+
+
+async def test_an_unknown_path_is_a_404_in_openais_shape(client: httpx.AsyncClient) -> None:
+    response = await client.get("/v1/nothing")
+    assert response.status_code == 404
+    assert response.json()["error"]["type"] == "NotFoundError"
+
+
+async def test_health_answers_while_every_slot_is_busy(client: httpx.AsyncClient) -> None:
+    busy = [asyncio.create_task(ask(client, max_tokens=40)) for _ in range(4)]
+    for _ in range(20):
+        assert (await client.get("/health")).status_code == 200
+    assert not all(task.done() for task in busy)
+    await asyncio.gather(*busy)
+
+
+async def test_a_client_that_leaves_frees_its_slot(client: httpx.AsyncClient) -> None:
+    endless = [{"role": "user", "content": "Count from one to ten thousand, one number a line."}]
+    leaving = [asyncio.create_task(ask(client, messages=endless, max_tokens=3000)) for _ in range(2)]
+    _, waiting = await asyncio.wait(leaving, timeout=1)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*leaving, return_exceptions=True)
+    # With both slots held for three thousand tokens this would not be answered within the client's patience.
+    assert (await ask(client, max_tokens=2)).status_code == 200
+
+
+async def test_it_stays_under_600_mb(server: tuple[str, int], client: httpx.AsyncClient) -> None:
+    await asyncio.gather(*(ask(client, max_tokens=16) for _ in range(6)))
+    assert resident_bytes(server[1]) < MOST_RESIDENT
