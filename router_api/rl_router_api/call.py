@@ -28,6 +28,7 @@ from .upstream import Upstream
 MAX_ANSWER = 32 * 1024 * 1024
 _MAX_ERROR = 64 * 1024
 _MAX_RETRY_AFTER = 86_400.0
+_MOST_HELD = 100
 
 FailureKind = Literal["refused", "reset", "timeout", "broken", "status"]
 
@@ -123,7 +124,7 @@ async def complete(
 
 
 class ChunkStream:
-    """A stream whose first chunk is here; iterating gives the chunks up to the end.
+    """A stream whose first choice is here; iterating gives the chunks up to the end.
 
     Raises CallFailedError while iterating where the stream is cut. `close` ends it early: the entry then says
     cancelled, with what came so far.
@@ -138,11 +139,17 @@ class ChunkStream:
         self._over = False
 
     async def start(self) -> None:
-        """Waits for the first chunk. Raises CallFailedError."""
+        """Waits for the first chunk with a choice. Raises CallFailedError."""
         with self._attempt.step():
-            await self._receive()
-            if not self._ready:
-                raise BrokenAnswerError("an empty stream")
+            while not self._over and not self._says_something:
+                await self._receive()
+            if not self._says_something:
+                raise BrokenAnswerError("a stream without choices")
+
+    @property
+    def _says_something(self) -> bool:
+        """Whether a choice is among the chunks; behind very many without one, it is taken to be on its way."""
+        return len(self._ready) >= _MOST_HELD or any(chunk.choices for chunk in self._ready)
 
     def __aiter__(self) -> Self:
         return self
@@ -163,8 +170,9 @@ class ChunkStream:
         self._attempt.abandoned()
 
     async def _receive(self) -> None:
-        """Reads on until there is a chunk, or the end."""
-        while not self._ready and not self._over:
+        """Reads on until there is a further chunk, or the end."""
+        had = len(self._ready)
+        while len(self._ready) == had and not self._over:
             for data in self._parser.feed(await self._more()):
                 if data == sse.DONE:
                     self._over = True
