@@ -48,7 +48,7 @@ class Exchange:
     @property
     def offered(self) -> list[str]:
         """The functions that a decision may call."""
-        return [tool["function"]["name"] for tool in self.body.get("tools", ())]
+        return [tool.get("function", {}).get("name", "") for tool in self.body.get("tools", ())]
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
