@@ -21,6 +21,8 @@ from .marks import mark_in
 
 MAX_MESSAGES = 10_000
 PICTURE_TOKENS = 1_500
+_MOST_DOLLARS = 10**12
+_READ_BY_TARGETS = ("messages", "tools", "functions", "response_format")
 
 _MEDIA_NEEDS: dict[str, Capability] = {"image_url": "vision", "input_audio": "audio"}
 
@@ -46,7 +48,7 @@ class Message(Struct):
 
     role: str
     content: str | list[Part] | None = None
-    tool_calls: list[dict[str, Any]] | None = None
+    tool_calls: list[dict[str, Raw]] | None = None
     tool_call_id: str | None = None
 
 
@@ -93,7 +95,7 @@ class ChatRequest:
 
     @cached_property
     def _text_bytes(self) -> int:
-        total = sum(len(self.fields[name]) for name in ("messages", "tools", "response_format") if name in self.fields)
+        total = sum(len(self.fields[name]) for name in _READ_BY_TARGETS if name in self.fields)
         return total - sum(part.media for part in self.parts)
 
     @cached_property
@@ -198,8 +200,10 @@ def _positive(fields: dict[str, Raw], name: str) -> int | None:
 
 def _check_options(options: RouterOptions) -> None:
     cost = options.max_cost
-    if cost is not None and not (cost.is_finite() and cost >= 0):
-        raise bad_request("`router.max_cost` must be a number of US dollars, 0 or more.", "router.max_cost")
+    if cost is not None and not (cost.is_finite() and 0 <= cost <= _MOST_DOLLARS):
+        raise bad_request(
+            f"`router.max_cost` must be a number of US dollars from 0 to {_MOST_DOLLARS:,}.", "router.max_cost"
+        )
 
 
 def _needs(fields: dict[str, Raw], messages: list[Message], n: int) -> frozenset[Capability]:

@@ -1,0 +1,261 @@
+"""What reaches a target: all that the client sent, and the few changes that are ours to make."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import Raw
+from rl_router_api.config import Target
+from rl_router_api.marks import mark_choices, mark_in, mark_of
+from rl_router_api.payload import ADVICE_LIMIT, NO_ADVICE, Advice, Payload, payload_for
+from rl_router_api.wire import parse
+
+QUESTION = [{"role": "user", "content": "2 + 2?"}]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=15,
+)
+READ = {"model", "router", "messages", "n", "tools", "functions", "stream", "stream_options", "max_tokens", "logprobs",
+        "max_completion_tokens", "response_format", "modalities", "temperature"}  # fmt: skip
+EVERYTHING: dict[str, Any] = {
+    "messages": [
+        {"role": "developer", "content": [{"type": "text", "text": "Be terse."}], "name": "dev"},
+        {"role": "user", "content": [
+            {"type": "text", "text": "What is it?"},
+            {"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": "low"}},
+            {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
+            {"type": "file", "file": {"file_id": "file-1"}},
+        ]},
+        {"role": "assistant", "content": None, "tool_calls": [
+            {"id": "call_a", "type": "function", "function": {"name": "look", "arguments": "{\"x\": 1}"}},
+            {"id": "call_b", "type": "function", "function": {"name": "look", "arguments": ""}},
+        ]},
+        {"role": "tool", "tool_call_id": "call_a", "content": "a cat"},
+        {"role": "tool", "tool_call_id": "call_b", "content": [{"type": "text", "text": "a dog"}]},
+    ],
+    "tools": [{"type": "function", "function": {"name": "look", "strict": True, "parameters": {"type": "object"}}}],
+    "tool_choice": {"type": "function", "function": {"name": "look"}}, "parallel_tool_calls": False,
+    "response_format": {"type": "json_schema", "json_schema": {"name": "a", "strict": True, "schema": {}}},
+    "n": 2, "logprobs": True, "top_logprobs": 3, "logit_bias": {"50256": -100}, "stop": ["\n", "END"], "seed": 7,
+    "temperature": 0.10, "top_p": 0.9, "presence_penalty": 1, "frequency_penalty": -1, "max_tokens": 5,
+    "max_completion_tokens": 6, "reasoning_effort": "low", "verbosity": "low", "service_tier": "flex", "store": True,
+    "prediction": {"type": "content", "content": "four"}, "metadata": {"team": "a"}, "user": "ada",
+    "modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}, "web_search_options": {},
+    "stream_options": {"include_obfuscation": False}, "made_up_by_somebody": {"deep": [1, {"er": None}]},
+}  # fmt: skip
+
+
+def target(**fields: Any) -> Target:
+    return Target.model_validate({"name": "alpha", "base_url": "http://a/v1", **fields})
+
+
+def made(to: Target | None = None, advice: Advice = NO_ADVICE, limit: int | None = None, **fields: Any) -> Payload:
+    body = {"model": "router", "messages": QUESTION, **fields}
+    return payload_for(parse(json.dumps(body).encode()), to or target(), advice, limit)
+
+
+def sent(to: Target | None = None, advice: Advice = NO_ADVICE, limit: int | None = None, **fields: Any) -> Any:
+    return json.loads(made(to, advice, limit, **fields).body)
+
+
+def test_everything_that_openai_defines_reaches_the_target_unchanged() -> None:
+    assert sent(**EVERYTHING) == {"model": "alpha", **EVERYTHING}
+
+
+def test_the_targets_own_model_name_is_sent_and_our_object_is_not() -> None:
+    body = sent(target(model="alpha-2024"), router={"max_cost": 1})
+    assert body == {"model": "alpha-2024", "messages": QUESTION}
+
+
+def test_numbers_keep_the_digits_that_the_client_wrote() -> None:
+    body = b'{"model":"m","messages":[{"role":"user","content":"x"}],"temperature":0.10,"seed":12345678901234567890123}'
+    changed = payload_for(parse(body), target(), NO_ADVICE, None).body
+    assert b'"temperature":0.10' in changed
+    assert b'"seed":12345678901234567890123' in changed
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.dictionaries(st.text(max_size=15).filter(lambda name: name not in READ), JSON, max_size=6), st.booleans())
+def test_every_field_that_nobody_has_heard_of_arrives_unchanged(fields: dict[str, Any], advised: bool) -> None:
+    advice = Advice(system_prompt="Think.") if advised else NO_ADVICE
+    body = sent(advice=advice, **fields)
+    assert {name: body[name] for name in fields} == fields
+    assert set(body) == {"model", "messages", *fields}
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"role": st.sampled_from(["user", "assistant", "tool", "made_up"])},
+            optional={"content": st.text(max_size=30), "name": JSON, "annotations": JSON},
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_every_message_arrives_whole_and_in_order_whatever_the_router_model_advises(messages: list[Any]) -> None:
+    assert sent(messages=messages)["messages"] == messages
+    assert sent(advice=Advice(system_prompt="Think."), messages=messages)["messages"][1:] == messages
+
+
+def test_a_temperature_is_advised_only_where_the_client_sent_none() -> None:
+    advice = Advice(temperature=0.3)
+    assert sent(advice=advice)["temperature"] == 0.3
+    assert sent(advice=advice, temperature=1.5)["temperature"] == 1.5
+    assert "temperature" not in sent()
+
+
+def test_advice_without_a_system_message_becomes_one() -> None:
+    first, *rest = sent(advice=Advice(system_prompt="Think hard."))["messages"]
+    assert first["role"] == "system"
+    assert first["content"].endswith("Think hard.")
+    assert rest == QUESTION
+
+
+@pytest.mark.parametrize("role", ["system", "developer"])
+def test_advice_is_appended_to_the_first_system_message_as_advice_that_yields(role: str) -> None:
+    system = {"role": role, "content": "Speak French.", "name": "boss"}
+    later = {"role": "system", "content": "Second."}
+    messages = sent(advice=Advice(system_prompt="Think."), messages=[*QUESTION, system, later])["messages"]
+    assert messages[0] == QUESTION[0]
+    assert messages[1]["content"].startswith("Speak French.\n\n")
+    assert "precedence" in messages[1]["content"]
+    assert messages[1]["content"].endswith("Think.")
+    assert messages[1]["name"] == "boss"
+    assert messages[2] == later
+
+
+def test_advice_to_a_system_message_in_parts_is_a_further_part() -> None:
+    parts = [{"type": "text", "text": "Speak French.", "cache_control": {"type": "ephemeral"}}]
+    content = sent(advice=Advice(system_prompt="Think."), messages=[{"role": "system", "content": parts}, *QUESTION])
+    assert content["messages"][0]["content"][0] == parts[0]
+    assert content["messages"][0]["content"][1]["text"].endswith("Think.")
+
+
+@pytest.mark.parametrize("content", [{}, {"content": None}, {"content": ""}])
+def test_advice_to_an_empty_system_message_is_its_content(content: dict[str, Any]) -> None:
+    messages = sent(advice=Advice(system_prompt="Think."), messages=[{"role": "system", **content}])["messages"]
+    assert len(messages) == 1
+    assert messages[0]["content"].startswith("Advice")
+
+
+def test_no_more_advice_than_two_thousand_characters_is_sent() -> None:
+    content = sent(advice=Advice(system_prompt="é" * 5_000))["messages"][0]["content"]
+    assert content.count("é") == ADVICE_LIMIT == 2_000
+
+
+def test_advice_is_told_as_the_arguments_that_were_given() -> None:
+    assert NO_ADVICE.as_arguments() == {}
+    assert Advice("Think.", 0.0).as_arguments() == {"optimized_system_prompt": "Think.", "temperature": 0.0}
+
+
+def test_a_limit_on_the_output_is_set_for_a_request_that_has_none() -> None:
+    assert sent(limit=300)["max_tokens"] == 300
+    assert sent(target(params={"rename": {"max_tokens": "max_completion_tokens"}}), limit=300) == {
+        "model": "alpha", "messages": QUESTION, "max_completion_tokens": 300,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("given", [{}, {"stream_options": None}, {"stream_options": {"include_usage": False}}])
+def test_a_streamed_call_is_always_asked_for_usage(given: dict[str, Any]) -> None:
+    assert sent(stream=True, **given)["stream_options"] == {"include_usage": True}
+
+
+def test_other_stream_options_stay() -> None:
+    options = {"include_obfuscation": False}
+    assert sent(stream=True, stream_options=options)["stream_options"] == {**options, "include_usage": True}
+
+
+def test_a_call_that_is_not_streamed_is_not_asked_for_usage() -> None:
+    assert "stream_options" not in sent(stream=False)
+
+
+def test_params_rename_drop_and_set() -> None:
+    params = {"rename": {"max_tokens": "max_completion_tokens"}, "drop": ["temperature", "seed"], "set": {"think": {}}}
+    payload = made(target(params=params), max_tokens=5, temperature=1)
+    assert json.loads(payload.body) == {
+        "model": "alpha", "messages": QUESTION, "max_completion_tokens": 5, "think": {},
+    }  # fmt: skip
+    assert payload.dropped == ("temperature",)
+
+
+def test_a_temperature_of_the_router_models_is_dropped_without_a_word() -> None:
+    payload = made(target(params={"drop": ["temperature"]}), Advice(temperature=0.3))
+    assert "temperature" not in json.loads(payload.body)
+    assert payload.dropped == ()
+
+
+def test_a_renamed_field_does_not_overwrite_what_the_client_said_under_the_new_name() -> None:
+    params = {"rename": {"max_tokens": "max_completion_tokens"}}
+    assert sent(target(params=params), max_tokens=5, max_completion_tokens=6)["max_completion_tokens"] == 6
+    assert sent(target(params=params), max_tokens=5, max_completion_tokens=None)["max_completion_tokens"] == 5
+
+
+def calls(*ids: object) -> list[dict[str, Any]]:
+    return [{"id": each, "type": "function", "function": {"name": "f", "arguments": "{}"}} for each in ids]
+
+
+def test_marks_come_off_before_a_target_sees_them() -> None:
+    mark = f"_rr{mark_of('alpha')}"
+    messages = [
+        *QUESTION,
+        {"role": "assistant", "content": None, "tool_calls": calls(f"call_1{mark}", "call_2")},
+        {"role": "tool", "tool_call_id": f"call_1{mark}", "content": f"not in texts: x{mark}"},
+        {"role": "tool", "tool_call_id": "call_2", "content": "4"},
+    ]
+    said = sent(messages=messages)["messages"]
+    assert [call["id"] for call in said[1]["tool_calls"]] == ["call_1", "call_2"]
+    assert [message["tool_call_id"] for message in said[2:]] == ["call_1", "call_2"]
+    assert said[2]["content"] == f"not in texts: x{mark}"
+
+
+@pytest.mark.parametrize("calls_given", [None, [], calls(None), calls(7), [{"function": {"name": "_rr"}}]])
+def test_odd_tool_calls_pass_as_they_are(calls_given: object) -> None:
+    messages = [*QUESTION, {"role": "assistant", "content": "x_rr", "tool_calls": calls_given}]
+    assert sent(messages=messages)["messages"] == messages
+
+
+def marked(choices: Any, name: str = "alpha") -> Any:
+    return json.loads(bytes(mark_choices(Raw(msgspec.json.encode(choices)), name)))
+
+
+def test_a_mark_is_six_hex_digits_of_the_targets_name() -> None:
+    assert mark_in(f"call_1_rr{mark_of('alpha')}") == mark_of("alpha")
+    assert len(mark_of("alpha")) == 6
+    assert int(mark_of("alpha"), 16) >= 0
+    assert mark_of("alpha") != mark_of("beta")
+
+
+@pytest.mark.parametrize("given", [None, "", "call_1", "call_rr123", "call_rrzzzzzz", "x_rr123456_more"])
+def test_an_id_of_somebody_elses_has_no_mark(given: str | None) -> None:
+    assert mark_in(given) is None
+
+
+@pytest.mark.parametrize("part", ["message", "delta"])
+def test_every_tool_call_of_every_choice_is_marked_and_nothing_else_changes(part: str) -> None:
+    choices = [
+        {"index": 0, part: {"content": None, "tool_calls": calls("a", "b")}, "logprobs": {"x": 0.5}},
+        {"index": 1, part: {"content": "hi", "tool_calls": None}},
+        {"index": 2, part: None},
+        {"index": 3, part: {"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}, *calls(None, "")]}},
+    ]
+    suffix = f"_rr{mark_of('alpha')}"
+    expected = json.loads(json.dumps(choices))
+    expected[0][part]["tool_calls"] = calls("a" + suffix, "b" + suffix)
+    assert marked(choices) == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.text(min_size=1, max_size=40), min_size=1, max_size=4), st.text(min_size=1, max_size=30))
+def test_whatever_an_id_looks_like_the_target_gets_it_back(ids: list[str], name: str) -> None:
+    tool_calls = marked([{"message": {"tool_calls": calls(*ids)}}], name)[0]["message"]["tool_calls"]
+    answers = [{"role": "tool", "tool_call_id": call["id"], "content": "x"} for call in tool_calls]
+    messages = [{"role": "assistant", "tool_calls": tool_calls}, *answers]
+    said = sent(messages=messages)["messages"]
+    assert [call["id"] for call in said[0]["tool_calls"]] == ids
+    assert [message["tool_call_id"] for message in said[1:]] == ids
