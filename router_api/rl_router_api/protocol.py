@@ -1,27 +1,30 @@
-"""uvicorn's HTTP protocol with bounds against slow and endless headers, which it lets pass."""
+"""uvicorn's HTTP protocol with bounds against slow and endless headers, which it lets pass, and errors as OpenAI's."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _MOST_HEADER_BYTES = 64 * 1024
-_HEADERS_WITHIN = 30.0
-_TOO_LARGE = (
-    b'{"error":{"message":"The headers are larger than 65536 bytes.","type":"invalid_request_error",'
-    b'"param":null,"code":"headers_too_large"}}'
-)
+_BODY = b'{"error":{"message":"%s","type":"invalid_request_error","param":null,"code":"%s"}}'
+
+
+class _HeadersTooLargeError(Exception):
+    """Ends the parsing of a request."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
     """Headers of at most 64 KiB, whole within 30 seconds of their first byte."""
 
+    headers_within: ClassVar[float] = 30.0
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._header_bytes = 0
         self._in_headers = True
+        self._header_bytes = 0
+        """Of headers that are not whole yet; what else came with them is counted too."""
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -35,24 +38,40 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._in_headers:
             self._header_bytes += len(data)
-            if self._timer is None:
-                self._expect_headers()
         super().data_received(data)
-        if self._in_headers and self._header_bytes > _MOST_HEADER_BYTES:
-            self._refuse()
+        if self._header_bytes > _MOST_HEADER_BYTES and not self.transport.is_closing():
+            self._refuse_headers()
+        elif self._header_bytes and self._timer is None:
+            self._expect_headers()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_headers = True
+        self._header_bytes = self._header_bytes or 1
 
     def on_headers_complete(self) -> None:
-        self._in_headers = False
-        self._header_bytes = 0
+        if self._header_bytes > _MOST_HEADER_BYTES and self._size_of_headers() > _MOST_HEADER_BYTES:
+            raise _HeadersTooLargeError
+        self._in_headers, self._header_bytes = False, 0
         self._stop_timer()
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        self._in_headers = True
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What uvicorn says of anything that it cannot parse."""
+        if self._header_bytes > _MOST_HEADER_BYTES:
+            self._refuse_headers()
+        else:
+            self._refuse(b"400 Bad Request", _BODY % (msg.encode(), b"invalid_http"))
+
+    def _size_of_headers(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)
+
     def _expect_headers(self) -> None:
-        self._timer = self.loop.call_later(_HEADERS_WITHIN, self._give_up)
+        self._timer = self.loop.call_later(self.headers_within, self._give_up)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -64,9 +83,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete:
             self.transport.close()
 
-    def _refuse(self) -> None:
-        head = (
-            b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n"
-        )
-        self.transport.write(head + b"content-length: %d\r\n\r\n" % len(_TOO_LARGE) + _TOO_LARGE)
+    def _refuse_headers(self) -> None:
+        message = b"The headers are larger than %d bytes." % _MOST_HEADER_BYTES
+        self._refuse(b"431 Request Header Fields Too Large", _BODY % (message, b"headers_too_large"))
+
+    def _refuse(self, status: bytes, body: bytes) -> None:
+        head = b"HTTP/1.1 %s\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+        self.transport.write(head % (status, len(body)) + body)
         self.transport.close()

@@ -1,0 +1,174 @@
+"""What the HTTP protocol bears of clients that are slow, endless or make no sense."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar
+
+import pytest
+import uvicorn
+from conftest import until
+from rl_router_api.protocol import BoundedProtocol
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+MOST = 64 * 1024
+
+
+class Hasty(BoundedProtocol):
+    headers_within: ClassVar[float] = 0.15
+
+
+class Connection:
+    """A client that sends what it likes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def send(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def answer(self) -> tuple[int, bytes]:
+        """Status and body of the next answer, which has a length."""
+        head = (await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 10)).decode("latin-1")
+        headers = dict(line.lower().split(": ", 1) for line in head.strip().split("\r\n")[1:])
+        return int(head.split(" ")[1]), await self._reader.readexactly(int(headers["content-length"]))
+
+    async def closed(self) -> None:
+        """Waits until the server closes; nothing may come before."""
+        assert await asyncio.wait_for(self._reader.read(), 10) == b""
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Answers with the request's body."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message["body"], message["more_body"]
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+@asynccontextmanager
+async def served(protocol: type[BoundedProtocol]) -> AsyncIterator[Callable[[], Awaitable[Connection]]]:
+    """A server with that protocol; gives connections to it."""
+    config = uvicorn.Config(echo, http=protocol, ws="none", lifespan="off", log_config=None)
+    config.load()
+    state = uvicorn.server.ServerState()
+    loop = asyncio.get_running_loop()
+    listening = await loop.create_server(
+        lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+    )
+    port, writers = listening.sockets[0].getsockname()[1], list[asyncio.StreamWriter]()
+
+    async def connect() -> Connection:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writers.append(writer)
+        return Connection(reader, writer)
+
+    yield connect
+    for writer in writers:
+        writer.transport.abort()
+    await until(lambda: not state.connections, "the end of every connection")
+    listening.close()
+
+
+def with_headers(size: int) -> bytes:
+    """The beginning of a request with headers of that size, which do not end."""
+    return REQUEST[:-2] + b"X-Large: " + b"a" * size
+
+
+@pytest.mark.parametrize("end", [b"", b"\r\n\r\n"], ids=["endless", "whole"])
+@pytest.mark.parametrize("before", [0, 1], ids=["at once", "after another request"])
+async def test_headers_over_64_kib_are_refused_as_openai_would(end: bytes, before: int) -> None:
+    async with served(BoundedProtocol) as connect:
+        client = await connect()
+        for _ in range(before):
+            await client.send(REQUEST)
+            assert await client.answer() == (200, b"")
+        await client.send(with_headers(MOST) + end)
+        status, body = await client.answer()
+        assert status == 431
+        error = json.loads(body)["error"]
+        assert error.keys() == {"message", "type", "param", "code"}
+        assert (error["type"], error["code"]) == ("invalid_request_error", "headers_too_large")
+        await client.closed()
+
+
+async def test_headers_of_nearly_64_kib_with_a_body_behind_them_are_taken() -> None:
+    async with served(BoundedProtocol) as connect:
+        client = await connect()
+        body = b"b" * MOST
+        await client.send(with_headers(MOST - 200) + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        assert await client.answer() == (200, body)
+
+
+async def test_what_is_no_http_is_refused_as_openai_would() -> None:
+    async with served(BoundedProtocol) as connect:
+        client = await connect()
+        await client.send(b"\x16\x03\x01 is a TLS handshake\r\n\r\n")
+        status, body = await client.answer()
+        assert status == 400
+        assert json.loads(body)["error"]["code"] == "invalid_http"
+        await client.closed()
+
+
+@pytest.mark.parametrize("begun", [b"", b"\r\n", b"GET", REQUEST[:-2]])
+async def test_a_connection_whose_headers_do_not_come_is_closed(begun: bytes) -> None:
+    async with served(Hasty) as connect:
+        client = await connect()
+        await client.send(begun)
+        await client.closed()
+
+
+@pytest.mark.parametrize("begun", [b"\r\n", b"G", REQUEST[:-2]])
+async def test_a_connection_is_closed_too_where_a_later_requests_headers_do_not_come(begun: bytes) -> None:
+    async with served(Hasty) as connect:
+        client = await connect()
+        await client.send(REQUEST)
+        assert await client.answer() == (200, b"")
+        await client.send(begun)
+        await client.closed()
+
+
+async def test_headers_that_begin_behind_another_request_are_waited_for_as_long() -> None:
+    async with served(Hasty) as connect:
+        client = await connect()
+        await client.send(REQUEST + REQUEST[:10])
+        assert await client.answer() == (200, b"")
+        await client.closed()
+
+
+async def test_an_idle_connection_is_kept_for_further_requests() -> None:
+    async with served(Hasty) as connect:
+        client, watch = await connect(), await connect()
+        await client.send(REQUEST)
+        assert await client.answer() == (200, b"")
+        # By the time this one is closed, the other one has been idle for longer than headers may take.
+        await watch.closed()
+        second = await connect()
+        await second.closed()
+        await client.send(REQUEST)
+        assert await client.answer() == (200, b"")
+
+
+async def test_a_body_may_take_longer_than_headers() -> None:
+    async with served(Hasty) as connect:
+        client = await connect()
+        await client.send(REQUEST[:-2] + b"Content-Length: 4\r\n\r\n")
+        for part in (b"sl", b"ow"):
+            watch = await connect()
+            await watch.closed()
+            await client.send(part)
+        assert await client.answer() == (200, b"slow")
+
+
+async def test_requests_may_follow_each_other_without_waiting() -> None:
+    async with served(BoundedProtocol) as connect:
+        client = await connect()
+        await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na" * 3 + REQUEST)
+        assert [await client.answer() for _ in range(4)] == [(200, b"a")] * 3 + [(200, b"")]
