@@ -31,9 +31,10 @@ _SHORT_FLAGS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until it is told to stop; 2 where what it was told cannot be used, 1 where a port cannot."""
-    given = _parser().parse_args(arguments)
-    if given.command == "new-key":
-        return _new_key(given.name)
+    told = sys.argv[1:] if arguments is None else arguments
+    if told[:1] == ["new-key"]:
+        return _new_key(_new_key_parser().parse_args(told[1:]).name)
+    given = _parser().parse_args(told)
     source = Source(
         path=given.config or os.environ.get(settings.FILE_VARIABLE) or None,
         flags=settings.chosen_flags(given) | _short_flags(given),
@@ -69,11 +70,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m rl_router_api",
         description="The router API: one OpenAI-compatible endpoint in front of many models.",
-        epilog="Flags go before the environment (RL_ROUTER_ROUTING__MAX_TURNS), and that before the file.",
+        epilog="Flags go before the environment (RL_ROUTER_ROUTING__MAX_TURNS), and that before the file. "
+        "`new-key NAME` instead of flags prints a new API key and its entry for the keys file.",
         allow_abbrev=False,
     )
-    commands = parser.add_subparsers(dest="command", metavar="[new-key NAME]", parser_class=_Parser)
-    commands.add_parser("new-key", help="print a new API key and its entry for the keys file").add_argument("name")
     parser.add_argument("--config", metavar="FILE", help="a YAML file; default: what RL_ROUTER_CONFIG names")
     parser.add_argument("--router-model", metavar="NAME", help="the router model; default: the first its server lists")
     parser.add_argument("--max-turns", metavar="N", type=int, help="decisions a request may take; default 3")
@@ -85,6 +85,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--wait", metavar="SECONDS", type=float, default=0, help="for the router model; default 0")
     parser.add_argument("--version", action="version", version=__version__)
     settings.add_flags(parser.add_argument_group("every field of the configuration, its value as YAML"))
+    return parser
+
+
+def _new_key_parser() -> argparse.ArgumentParser:
+    # No subcommand of the other's: argparse would take an unknown flag's value for its name, and blame that.
+    parser = _Parser(prog="python -m rl_router_api new-key", description="Prints a new API key and its entry.")
+    parser.add_argument("name", metavar="NAME", help="who the key is for")
     return parser
 
 

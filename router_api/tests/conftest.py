@@ -203,7 +203,8 @@ async def _served(app: App) -> AsyncIterator[str]:
     """uvicorn's server without its signal handlers and its tick, which a test need not wait for."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, lifespan="on", log_config=None, access_log=False, timeout_graceful_shutdown=5)
+        protocol = "rl_router_api.protocol:BoundedProtocol"
+        config = uvicorn.Config(app, http=protocol, lifespan="on", log_config=None, access_log=False)
         config.load()
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
