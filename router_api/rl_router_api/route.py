@@ -209,15 +209,20 @@ class Route:
             return await self._ask_one(planned, sharing=sharing, live=live)
         async with _Race() as race:
             race.add(self._ask_one(planned, sharing=sharing, live=live))
-            if not await race.anybody(wait) and (second := self._hedge_for(planned)):
-                race.add(self._ask_one(second, sharing=1, live=live))
+            if not await race.anybody(wait):
+                race.add(self._hedge(planned, live=live))
             return await race.winner()
+
+    async def _hedge(self, planned: PlannedCall, *, live: bool) -> Asked | None:
+        """The second call; whom to ask is found where it begins, so that hedges at once count each other."""
+        second = self._hedge_for(planned)
+        return await self._ask_one(second, sharing=1, live=live) if second else None
 
     def _hedge_for(self, planned: PlannedCall) -> PlannedCall | None:
         """The next target of the fallback order, unless the planned one has begun to answer."""
         busy = {entry.model_id for entry in self._ledger.target_calls if entry.open}
-        begun = [entry.first_byte for entry in self._ledger.target_calls if entry.open]
-        if self._calls_left() < 1 or planned.target not in busy or any(begun):
+        begun = {entry.model_id for entry in self._ledger.target_calls if entry.open and entry.first_byte}
+        if self._calls_left() < 1 or planned.target not in busy - begun:
             return None
         order = fallback_order(self._open(), self._limits.prefer, self._fleet.routing.fallback)
         return next((PlannedCall(each.name) for each in order if each.name not in busy), None)
@@ -228,11 +233,12 @@ class Route:
         if found is None:
             raise ValueError(planned.target)
         candidate = Candidate(*found, estimated_cost=None)
-        limit = self._output_limit(candidate, sharing)
-        asked = await self._attempt(candidate, planned, limit, live=live)
+        asked = await self._attempt(candidate, planned, self._output_limit(candidate, sharing), live=live)
         if asked.failure and self._worth_a_retry(candidate, asked.failure):
             await asyncio.sleep(_pause_before(asked.failure))
-            asked = await self._attempt(candidate, planned, limit, live=live)
+            # Meanwhile other calls may have taken what the limits left, and the failed one may have cost something.
+            if self._calls_left() > 0 and self._affordable(candidate, sharing):
+                asked = await self._attempt(candidate, planned, self._output_limit(candidate, sharing), live=live)
         if not asked.good:
             self._failed.add(candidate.name)
         self._calls.append(asked)
@@ -281,7 +287,7 @@ class _Race:
     """Calls under way at once, of which the first good one wins; the others are cancelled."""
 
     def __init__(self) -> None:
-        self._tasks: list[asyncio.Task[Asked]] = []
+        self._tasks: list[asyncio.Task[Asked | None]] = []
         self._won: Asked | None = None
 
     async def __aenter__(self) -> Self:
@@ -294,7 +300,7 @@ class _Race:
             if isinstance(ended, Asked) and ended.stream and ended is not self._won:
                 ended.stream.close()
 
-    def add(self, call: Coroutine[Any, Any, Asked]) -> None:
+    def add(self, call: Coroutine[Any, Any, Asked | None]) -> None:
         self._tasks.append(asyncio.create_task(call))
 
     async def anybody(self, seconds: float) -> bool:
@@ -304,13 +310,13 @@ class _Race:
 
     async def winner(self) -> Asked:
         """The first good call, or else the last failed one."""
-        waiting = set(self._tasks)
+        waiting, ended = set(self._tasks), list[Asked]()
         while True:
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            ended = [task.result() for task in self._tasks if task in done]
+            ended += [asked for task in self._tasks if task in done and (asked := task.result())]
             good = [asked for asked in ended if asked.good]
             if good or not waiting:
-                self._won = (good or ended)[0]
+                self._won = (good or ended[-1:])[0]
                 return self._won
 
 
