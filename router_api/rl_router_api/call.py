@@ -116,7 +116,9 @@ async def complete(
                 response.close()
         completion = read_completion(received)
         entry.response = text_of(completion.first)
-        entry.received_bytes = sum(len(text_of(choice.message)) for choice in completion.choices if choice.message)
+        entry.received_bytes = sum(
+            len(text_of(choice.message).encode()) for choice in completion.choices if choice.message
+        )
         if completion.reported:
             entry.report(completion.reported.usage, completion.reported.raw)
     attempt.succeeded()

@@ -70,12 +70,13 @@ _COMPLETION = msgspec.json.Decoder(_Completion)
 _CHUNK = msgspec.json.Decoder(_Chunk)
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _USAGE = msgspec.json.Decoder(Usage)
-_OBJECT = msgspec.json.Decoder(dict[str, Any])
+_MOST_TOKENS = 10**15
+"""No usage is larger: beyond it sums would not be exact."""
 
 
 @dataclass(frozen=True)
 class Reported:
-    """A usage as reported: what is paid for, and all of it."""
+    """A usage as reported: what is paid for, and all of it as the upstream wrote it."""
 
     usage: Usage
     raw: dict[str, Any]
@@ -119,7 +120,7 @@ class Chunk:
     @property
     def text_bytes(self) -> int:
         """How much was generated in it, in bytes of text and tool arguments."""
-        return sum(len(text_of(choice.delta)) for choice in self.choices if choice.delta)
+        return sum(len(text_of(choice.delta).encode()) for choice in self.choices if choice.delta)
 
 
 def read_completion(body: bytes) -> Completion:
@@ -154,11 +155,11 @@ def read_usage(raw: Raw | bytes) -> Reported | None:
         return None
     try:
         usage = _USAGE.decode(raw)
-        whole = _OBJECT.decode(raw)
-    except msgspec.DecodeError:
+        whole = _FIELDS.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
         return None
-    counts = (usage.prompt_tokens, usage.completion_tokens)
-    if all(count is None for count in counts) or any(count is not None and count < 0 for count in counts):
+    counts = [each for each in (usage.prompt_tokens, usage.completion_tokens) if each is not None]
+    if not counts or not all(0 <= each <= _MOST_TOKENS for each in (*counts, usage.total)):
         return None
     return Reported(usage, whole)
 

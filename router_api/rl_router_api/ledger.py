@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from decimal import Context, Decimal, localcontext
+from decimal import ROUND_FLOOR, Context, Decimal, localcontext
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -66,6 +66,13 @@ def worst_cost(price: Price, input_tokens: int, output_tokens: int) -> Decimal:
     dearest_input = max(price.input, price.cached_input or Decimal(0))
     with localcontext(_EXACT):
         return (input_tokens * dearest_input + output_tokens * price.output).scaleb(-6) + price.request
+
+
+def bought_tokens(dollars: Decimal, price: Price) -> int:
+    """The output tokens that so much pays for at most, at a price that is not 0."""
+    with localcontext(_EXACT) as exact:
+        exact.rounding = ROUND_FLOOR
+        return int(dollars.scaleb(6) / price.output)
 
 
 def total(costs: list[Decimal]) -> Decimal:

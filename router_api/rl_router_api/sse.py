@@ -23,7 +23,7 @@ class Parser:
         """The events that are whole now. Raises EventTooLargeError where one has more than `limit` bytes."""
         whole = self._rest + received if self._rest else received
         *ended, self._rest = whole.split(b"\n\n") if b"\r" not in whole else _END_OF_EVENT.split(whole)
-        if len(self._rest) > self._limit:
+        if max(map(len, ended), default=0) > self._limit or len(self._rest) > self._limit:
             raise EventTooLargeError
         return [data for event in ended if (data := _data(event)) is not None]
 

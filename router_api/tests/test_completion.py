@@ -1,0 +1,184 @@
+"""Upstreams' answers: whole ones, chunks, usages; and what is none of them."""
+
+import itertools
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rl_router_api.completion import (
+    BrokenAnswerError,
+    Function,
+    Said,
+    ToolCall,
+    assemble,
+    read_chunk,
+    read_completion,
+    read_usage,
+    text_of,
+)
+
+SAID = {"role": "assistant", "content": "4"}
+USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=10,
+)
+FIELDS = st.dictionaries(st.sampled_from(["choices", "model", "usage", "error", "id", "object"]), JSON)
+
+
+def whole(**fields: Any) -> bytes:
+    return json.dumps({"choices": [{"index": 0, "message": SAID, "finish_reason": "stop"}], **fields}).encode()
+
+
+def chunk(delta: Any = None, *, index: int = 0, finish: str | None = None, **fields: Any) -> bytes:
+    return json.dumps({"choices": [{"index": index, "delta": delta, "finish_reason": finish}], **fields}).encode()
+
+
+def tool_call(name: str, arguments: object, index: int | None = None, call_id: str | None = None) -> dict[str, Any]:
+    return {"index": index, "id": call_id, "function": {"name": name, "arguments": arguments}}
+
+
+def test_a_completion_keeps_its_fields_as_they_were_written() -> None:
+    completion = read_completion(b'{"id": 7, "x" : {"y":1.50}, "choices":[{"message":{"content":"4"}}]}')
+    assert completion.first.content == "4"
+    assert bytes(completion.fields["x"]) == b'{"y":1.50}'
+    assert completion.reported is None
+
+
+def test_the_first_choice_is_the_first_that_was_sent() -> None:
+    choices = [{"index": 0, "message": SAID}, {"index": 1, "message": None}]
+    completion = read_completion(whole(choices=choices))
+    assert completion.first.content == "4"
+    assert len(completion.choices) == 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"null", b"[]", b"{}", b"<html>502 Bad Gateway</html>", whole()[:-5], whole() + b"x", b"\xff" + whole(),
+        whole(choices=[]), whole(choices=None), whole(choices=[{"index": 0}]), whole(choices=[None]),
+        whole(choices=[{"message": "4"}]), whole(choices=[{"message": {"content": 4}}]),
+        json.dumps({"error": {"message": "no"}}).encode(), b'{"choices": ' + b"[" * 100_000,
+        b'{"choices": [{"message": {"content": "\xc3"}}]}',
+    ],
+)  # fmt: skip
+def test_what_is_no_completion_is_a_broken_answer(body: bytes) -> None:
+    with pytest.raises(BrokenAnswerError):
+        read_completion(body)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=100) | FIELDS.map(lambda fields: json.dumps(fields).encode()))
+def test_nothing_but_a_broken_answer_is_raised(body: bytes) -> None:
+    for read in (read_completion, read_chunk):
+        try:
+            read(body)
+        except BrokenAnswerError as error:
+            assert str(error)
+
+
+def test_a_usage_is_read_and_kept_whole() -> None:
+    reported = read_usage(b'{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"cost":0.10,"x":{"a":1}}')
+    assert reported is not None
+    assert (reported.usage.input, reported.usage.output, reported.usage.total) == (10, 5, 15)
+    assert msgspec.json.encode(reported.raw).endswith(b'"cost":0.10,"x":{"a":1}}')
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"", b"null", b"[]", b"7", b"{}", b'{"total_tokens":5}', b'{"prompt_tokens":null}', b'{"prompt_tokens":-1}',
+        b'{"prompt_tokens":5,"completion_tokens":-5}', b'{"prompt_tokens":"5"}', b'{"prompt_tokens":5.5}',
+        b'{"prompt_tokens":1' + b"0" * 60 + b"}", b'{"prompt_tokens":1,"total_tokens":1' + b"0" * 60 + b"}",
+        b'{"prompt_tokens":' + b"1" * 5_000 + b"}", b'{"prompt_tokens":1,"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    ],
+)  # fmt: skip
+def test_a_usage_that_makes_no_sense_is_none(raw: bytes) -> None:
+    assert read_usage(raw) is None
+
+
+def test_an_answer_with_a_senseless_usage_is_an_answer() -> None:
+    completion = read_completion(whole(usage={"prompt_tokens": -1}))
+    assert completion.first.content == "4"
+    assert completion.reported is None
+
+
+def test_a_chunk_says_what_it_brings() -> None:
+    read = read_chunk(chunk({"content": "né"}, index=1, finish="stop", model="m", usage=USAGE))
+    assert (read.finished, read.model, read.error, read.has_tool_ids) == ([1], "m", None, False)
+    assert read.text_bytes == len("né".encode())
+    assert read.reported is not None
+    assert read.reported.usage.total == 15
+
+
+def test_a_chunk_with_a_tool_calls_id_says_so() -> None:
+    assert read_chunk(chunk({"tool_calls": [tool_call("f", "", 0, "call_1")]})).has_tool_ids
+    assert not read_chunk(chunk({"tool_calls": [tool_call("f", "{}", 0)]})).has_tool_ids
+
+
+@pytest.mark.parametrize("fields", [{"choices": []}, {"choices": [], "usage": USAGE}, {"usage": USAGE}])
+def test_chunks_without_a_choice_are_chunks(fields: dict[str, Any]) -> None:
+    read = read_chunk(json.dumps(fields).encode())
+    assert (read.choices, read.finished, read.text_bytes, read.error) == ([], [], 0, None)
+    assert (read.reported is not None) == ("usage" in fields)
+
+
+@pytest.mark.parametrize("error", [{"message": "overloaded"}, "overloaded"])
+def test_an_error_event_is_told_from_a_chunk(error: object) -> None:
+    read = read_chunk(json.dumps({"error": error}).encode())
+    assert read.error is not None
+    assert "overloaded" in read.error
+    assert read_chunk(chunk({"content": "x"}, error=None)).error is None
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{}", b"[DONE]", b'{"choices":null}', b'{"choices":[{"delta":5}]}', b'{"a":"\xff']
+)
+def test_what_is_no_chunk_is_a_broken_answer(data: bytes) -> None:
+    with pytest.raises(BrokenAnswerError):
+        read_chunk(data)
+
+
+PARTS = [{"type": "text", "text": "2+2"}, {"type": "text", "text": "=4"}, {"type": "image"}, "!", 5]
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        (Said(), ""),
+        (Said(content="4"), "4"),
+        (Said(content=PARTS), "2+2=4!"),
+        (Said(refusal="I will not."), "I will not."),
+        (Said(content="", tool_calls=[ToolCall(0, "a", Function("f", "{}"))]), '[{"name":"f","arguments":"{}"}]'),
+        (Said(tool_calls=[ToolCall(function=Function("g", {"y": 2}))]), '[{"name":"g","arguments":{"y":2}}]'),
+        (Said(tool_calls=[ToolCall()]), '[{"name":null,"arguments":null}]'),
+    ],
+)
+def test_an_answer_as_text_is_its_content_or_its_tool_calls(said: Said, text: str) -> None:
+    assert text_of(said) == text
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(min_size=1, max_size=60), st.lists(st.integers(0, 60), max_size=6))
+def test_a_stream_put_together_is_the_text_that_was_cut(text: str, at: list[int]) -> None:
+    edges = [0, *sorted(min(place, len(text)) for place in at), len(text)]
+    pieces = [text[start:end] for start, end in itertools.pairwise(edges)]
+    chunks = [read_chunk(chunk({"content": piece})) for piece in pieces]
+    chunks.insert(1, read_chunk(chunk({"content": "of another choice"}, index=1)))
+    assert text_of(assemble(chunks)) == text
+
+
+def test_tool_calls_put_together_are_those_that_were_streamed() -> None:
+    deltas: list[Any] = [
+        {"tool_calls": [tool_call("look", '{"x"', 0, "a")]},
+        None,
+        {"tool_calls": [{"index": 0, "function": {"arguments": ":1}"}}, tool_call("sit", "", 1, "b"), {"index": 1}]},
+    ]
+    said = assemble([read_chunk(chunk(delta)) for delta in deltas])
+    assert json.loads(text_of(said)) == [{"name": "look", "arguments": '{"x":1}'}, {"name": "sit", "arguments": ""}]
+    assert text_of(assemble([])) == ""
+    assert text_of(assemble([read_chunk(chunk({"refusal": "No."}))])) == "No."

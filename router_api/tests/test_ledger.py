@@ -1,0 +1,256 @@
+"""The books of a request: exact to the last digit, and nothing that was paid is ever missing from them."""
+
+import json
+from decimal import Decimal, localcontext
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rl_router_api.config import Price
+from rl_router_api.encoding import encode
+from rl_router_api.ledger import Entry, Ledger, Usage, bought_tokens, cost_of, shortest, total, worst_cost
+
+DOLLARS = st.decimals(min_value=0, max_value=10**9, places=12, allow_nan=False, allow_infinity=False)
+PRICES = st.builds(Price, input=DOLLARS, cached_input=st.none() | DOLLARS, output=DOLLARS, request=DOLLARS)
+TOKENS = st.integers(0, 10**15)
+USAGES = st.builds(Usage, prompt_tokens=TOKENS, completion_tokens=TOKENS)
+PRICE = Price(input=Decimal("2.5"), cached_input=Decimal("1.25"), output=Decimal(10), request=Decimal("0.001"))
+
+
+def usage(**fields: Any) -> Usage:
+    return msgspec.convert(fields, Usage)
+
+
+def plain(read: Usage) -> dict[str, Any]:
+    return {"prompt_tokens": read.prompt_tokens, "completion_tokens": read.completion_tokens}
+
+
+def booked(calls: list[tuple[bool, Price, Usage | None]]) -> Ledger:
+    ledger = Ledger("req_1")
+    for routing, price, read in calls:
+        entry = (
+            ledger.open_router_call("the-router", price, 10, Decimal(0))
+            if routing
+            else ledger.open_target_call("alpha", "call_alpha", price, 10, Decimal(0))
+        )
+        if read is not None:
+            entry.report(read, plain(read))
+        entry.close("ok")
+    ledger.close()
+    return ledger
+
+
+def as_read(ledger: Ledger) -> dict[str, Any]:
+    return dict(json.loads(encode(ledger.metadata("full")), parse_float=Decimal, parse_int=Decimal))
+
+
+def entry_of(price: Price | None = PRICE, counted_input: int = 100) -> Entry:
+    return Ledger("req_1").open_target_call("alpha", "call_alpha", price, counted_input, Decimal(5))
+
+
+def test_a_usage_costs_what_the_prices_say() -> None:
+    assert cost_of(usage(prompt_tokens=1_000_000, completion_tokens=100_000), PRICE) == Decimal("3.501")
+
+
+def test_cached_tokens_cost_the_cached_price_and_as_input_where_there_is_none() -> None:
+    read = usage(prompt_tokens=1_000_000, completion_tokens=0, prompt_tokens_details={"cached_tokens": 400_000})
+    assert cost_of(read, PRICE) == Decimal("2.001")
+    assert cost_of(read, Price(input=Decimal("2.5"))) == Decimal("2.5")
+
+
+def test_a_usage_that_claims_more_cached_tokens_than_it_read_costs_no_less_than_all_cached() -> None:
+    read = usage(prompt_tokens=10, prompt_tokens_details={"cached_tokens": 10**9})
+    assert cost_of(read, PRICE) == Decimal("0.0010125")
+    assert usage(prompt_tokens=10, prompt_tokens_details={"cached_tokens": -5}).cached == 0
+    assert usage(prompt_tokens=10, prompt_tokens_details={}).cached == 0
+
+
+def test_the_tokens_used_are_the_usages_total_or_else_the_sum() -> None:
+    assert usage(prompt_tokens=2, completion_tokens=3, total_tokens=9).total == 9
+    assert usage(prompt_tokens=2, completion_tokens=3).total == 5
+    assert usage(prompt_tokens=2, completion_tokens=3, total_tokens=-1).total == 5
+
+
+@settings(max_examples=100, deadline=None)
+@given(PRICES, TOKENS, TOKENS, st.floats(0, 1))
+def test_no_call_costs_more_than_its_worst_case(price: Price, read: int, written: int, cached: float) -> None:
+    of_them = min(int(read * cached), read)
+    paid = usage(prompt_tokens=read, completion_tokens=written, prompt_tokens_details={"cached_tokens": of_them})
+    assert 0 <= cost_of(paid, price) <= worst_cost(price, read, written)
+
+
+@settings(max_examples=100, deadline=None)
+@given(DOLLARS, DOLLARS.filter(bool))
+def test_the_tokens_that_a_sum_buys_cost_no_more_than_it_and_one_more_would(dollars: Decimal, output: Decimal) -> None:
+    price = Price(output=output)
+    tokens = bought_tokens(dollars, price)
+    assert worst_cost(price, 0, tokens) <= dollars < worst_cost(price, 0, tokens + 1)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), PRICES, st.none() | USAGES), max_size=8))
+def test_the_sums_of_the_metadata_are_exact_when_read_as_decimals(calls: Any) -> None:
+    said = as_read(booked(calls))
+    with localcontext(prec=200):
+        assert said["total_cost"] == said["router_cost"] + said["target_models_cost"]
+        assert sum((entry["cost"] for entry in said["call_history"]), Decimal(0)) == said["target_models_cost"]
+        assert sum((entry["cost"] for entry in said["router_calls"]), Decimal(0)) == said["router_cost"]
+        exact = [cost_of(read, price) for _, price, read in calls if read is not None]
+        if all(read is not None for _, _, read in calls):
+            assert said["total_cost"] == total(exact)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.decimals(min_value=0, max_value=10**18, places=15, allow_nan=False) | st.just(Decimal("1E+20")))
+def test_a_cost_is_written_as_the_same_number_without_trailing_zeros(value: Decimal) -> None:
+    text = encode(shortest(value)).decode()
+    assert Decimal(text) == value
+    digits = text.partition("E")[0]
+    assert not ("." in digits and digits.endswith("0"))
+    assert json.loads(text) == float(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [("0.00", "0"), ("1000", "1000"), ("1E+3", "1000"), ("0.50", "0.5"), ("0.00001", "0.00001")]
+)
+def test_costs_look_like_costs(value: str, text: str) -> None:
+    assert encode(shortest(Decimal(value))).decode() == text
+
+
+def test_an_entry_says_what_was_called_and_what_that_cost() -> None:
+    entry = entry_of()
+    entry.report(usage(prompt_tokens=10, completion_tokens=5, total_tokens=15), {"total_tokens": 15})
+    entry.response, entry.arguments, entry.dropped = "4", {"temperature": 0.1}, ("seed",)
+    entry.close("ok")
+    said = entry.as_target_json("full")
+    assert said.pop("latency") >= 0
+    assert said == {
+        "call_id": "call_1", "model_id": "alpha", "function_name": "call_alpha", "arguments": {"temperature": 0.1},
+        "response": "4", "cost": Decimal("0.001075"), "tokens_used": 15, "usage": {"total_tokens": 15},
+        "status": "ok", "selected": False, "dropped_params": ["seed"],
+    }  # fmt: skip
+
+
+def test_a_missing_usage_is_estimated_from_what_was_counted_and_received() -> None:
+    entry = entry_of(counted_input=100)
+    entry.received_bytes = 41
+    entry.close("ok")
+    said = entry.as_json()
+    assert said["estimated"] is True
+    assert said["usage"] == {"prompt_tokens": 100, "completion_tokens": 11, "total_tokens": 111}
+    assert said["cost"] == Decimal("0.00136")
+    assert said["tokens_used"] == 111
+
+
+def test_a_reported_usage_is_not_marked_estimated() -> None:
+    entry = entry_of()
+    entry.report(usage(prompt_tokens=1, completion_tokens=0), {})
+    entry.close("cancelled")
+    assert "estimated" not in entry.as_json()
+    assert entry.status == "cancelled"
+
+
+def test_a_call_that_was_refused_before_generating_costs_nothing() -> None:
+    entry = entry_of()
+    entry.close("error", "`alpha` answered 429", billed=False)
+    said = entry.as_json()
+    assert (said["cost"], said["tokens_used"], said["usage"]) == (0, 0, None)
+    assert (said["status"], said["error"]) == ("error", "`alpha` answered 429")
+
+
+def test_an_unknown_price_costs_nothing_and_is_marked() -> None:
+    entry = entry_of(price=None)
+    entry.report(usage(prompt_tokens=10**6, completion_tokens=10**6), {})
+    entry.close("ok")
+    assert entry.as_json()["cost"] == 0
+    assert entry.as_json()["unpriced"] is True
+
+
+def test_an_entry_is_closed_once() -> None:
+    entry = entry_of()
+    entry.close("timeout", "no answer")
+    before = entry.as_target_json("full")
+    entry.close("ok")
+    assert entry.as_target_json("full") == before
+
+
+def test_what_is_under_way_is_committed_at_its_worst_and_then_at_what_it_cost() -> None:
+    ledger = Ledger("req_1")
+    decision = ledger.open_router_call("the-router", PRICE, 10, Decimal("0.5"))
+    call = ledger.open_target_call("alpha", "call_alpha", PRICE, 10, Decimal(2))
+    assert ledger.committed() == Decimal("2.5")
+    decision.report(usage(prompt_tokens=0, completion_tokens=0), {})
+    decision.close("ok")
+    assert ledger.committed() == Decimal("2.001")
+    call.close("error", billed=False)
+    assert ledger.committed() == Decimal("0.001")
+
+
+def test_what_is_open_at_the_end_is_booked_as_cancelled_with_what_came() -> None:
+    ledger = Ledger("req_1")
+    entry = ledger.open_target_call("alpha", "call_alpha", PRICE, 1_000, Decimal(2))
+    assert entry.as_json()["status"] == "cancelled"
+    entry.received_bytes = 400
+    ledger.close()
+    assert entry.status == "cancelled"
+    assert ledger.target_cost == Decimal("0.0045")
+    assert ledger.committed() == ledger.target_cost
+
+
+def test_time_stands_still_once_a_ledger_is_closed() -> None:
+    ledger = Ledger("req_1")
+    ledger.close()
+    ended = ledger.total_time
+    ledger.close()
+    assert ledger.total_time == ended >= 0
+
+
+def test_call_ids_count_up_by_kind() -> None:
+    ledger = booked([(True, PRICE, None), (False, PRICE, None), (False, PRICE, None)])
+    assert [entry.call_id for entry in ledger.router_calls] == ["router_1"]
+    assert [entry.call_id for entry in ledger.target_calls] == ["call_1", "call_2"]
+
+
+def test_the_chosen_call_is_marked_and_named() -> None:
+    ledger = booked([(False, PRICE, None), (False, PRICE, None)])
+    ledger.chosen("select_response", ledger.target_calls[1], "alpha")
+    said = ledger.metadata("full")
+    assert [entry["selected"] for entry in said["call_history"]] == [False, True]
+    assert (said["model_used"], said["routing_strategy"]) == ("alpha", "select_response")
+    ledger.chosen("direct_response", None, "the-router")
+    assert ledger.metadata("full")["model_used"] == "the-router"
+
+
+def test_the_metadata_has_every_field_of_the_contract() -> None:
+    ledger = booked([(True, PRICE, None), (False, PRICE, None)])
+    ledger.turns = 2
+    said = ledger.metadata("full")
+    assert list(said) == [
+        "model_used", "routing_strategy", "turns_used", "total_cost", "router_cost", "target_models_cost",
+        "total_time", "call_history", "router_calls", "request_id",
+    ]  # fmt: skip
+    assert (said["turns_used"], said["request_id"]) == (2, "req_1")
+
+
+def test_texts_are_left_out_where_they_are_not_asked_for() -> None:
+    ledger = Ledger("req_1")
+    entry = ledger.open_target_call("alpha", "call_alpha", PRICE, 1, Decimal(0))
+    entry.response, entry.arguments = "a secret", {"optimized_system_prompt": "a secret", "temperature": 0.5}
+    ledger.close()
+    full, brief, none = (ledger.metadata(texts)["call_history"][0] for texts in ("full", "brief", "none"))
+    assert full["response"] == "a secret"
+    assert "response" not in brief
+    assert brief["arguments"] == entry.arguments
+    assert b"secret" not in encode(none)
+    assert none["arguments"] == {"temperature": 0.5}
+
+
+def test_the_first_part_of_an_answer_is_noted_once() -> None:
+    ledger = Ledger("req_1")
+    assert ledger.first_answered is None
+    ledger.began_to_answer()
+    first = ledger.first_answered
+    ledger.began_to_answer()
+    assert ledger.first_answered == first is not None

@@ -1,0 +1,88 @@
+"""Server-sent events: the same events come out however the bytes were cut."""
+
+import itertools
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rl_router_api import sse
+
+LIMIT = 10_000
+DATA = st.lists(
+    st.dictionaries(st.text(max_size=5), st.text(max_size=20), max_size=3).map(lambda v: json.dumps(v).encode()),
+    max_size=6,
+)
+
+
+def read(*pieces: bytes, limit: int = LIMIT) -> list[bytes]:
+    parser = sse.Parser(limit)
+    return [*itertools.chain.from_iterable(map(parser.feed, pieces)), *parser.end()]
+
+
+def cut(whole: bytes, at: list[int]) -> list[bytes]:
+    edges = [0, *sorted(place % (len(whole) + 1) for place in at), len(whole)]
+    return [whole[start:end] for start, end in itertools.pairwise(edges)]
+
+
+def test_what_is_written_is_read() -> None:
+    assert read(sse.event(b'{"a": 1}') + sse.event(sse.DONE)) == [b'{"a": 1}', sse.DONE]
+
+
+@settings(max_examples=100, deadline=None)
+@given(DATA, st.sampled_from([b"\n", b"\r\n", b"\r"]), st.lists(st.integers(0, 5_000), max_size=12))
+def test_events_do_not_depend_on_where_the_bytes_are_cut(data: list[bytes], newline: bytes, at: list[int]) -> None:
+    stream = b"".join(b": ping" + newline * 2 + b"data: " + each + newline * 2 for each in data)
+    assert read(*cut(stream, at)) == data
+
+
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+def test_a_stream_that_comes_byte_by_byte_is_read(newline: bytes) -> None:
+    stream = newline.join([b"event: x", b"data: 1", b"", b"data: 2", b"id: 7", b"", b""])
+    assert read(*(bytes([byte]) for byte in stream)) == [b"1", b"2"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=5))
+def test_nonsense_is_no_error(stream: bytes, at: list[int]) -> None:
+    assert all(isinstance(data, bytes) and data for data in read(*cut(stream, at)))
+
+
+@pytest.mark.parametrize(
+    "stream", [b"", b"\n\n\n\n", b": ping\n\n", b"event: x\nid: 1\n\n", b"data:\n\n", b"data: \n\n"]
+)
+def test_comments_and_events_without_data_are_passed_over(stream: bytes) -> None:
+    assert read(stream) == []
+
+
+def test_a_space_after_the_colon_is_optional() -> None:
+    assert read(b"data:1\n\ndata: 2\n\n") == [b"1", b"2"]
+
+
+def test_data_on_several_lines_is_one() -> None:
+    assert read(b'data: {\ndata: "a": 1}\n\n') == [b'{\n"a": 1}']
+
+
+def test_blank_lines_too_many_do_no_harm() -> None:
+    assert read(b"\n\ndata: 1\n\n\ndata: 2\n\n\n\n") == [b"1", b"2"]
+
+
+def test_a_last_event_without_a_blank_line_counts_once() -> None:
+    parser = sse.Parser(LIMIT)
+    assert parser.feed(b"data: 1\n\ndata: 2") == [b"1"]
+    assert parser.end() == [b"2"]
+    assert parser.end() == []
+
+
+@pytest.mark.parametrize(
+    "pieces", [[b"data: " + b"x" * 200], [b"data: ", b"x" * 200], [b"data: " + b"x" * 200 + b"\n\n"]]
+)
+def test_an_event_over_the_limit_is_refused_however_it_comes(pieces: list[bytes]) -> None:
+    parser = sse.Parser(100)
+    with pytest.raises(sse.EventTooLargeError):
+        for piece in pieces:
+            parser.feed(piece)
+
+
+def test_many_small_events_may_be_more_than_the_limit_together() -> None:
+    assert len(read(sse.event(b"x" * 50) * 10, limit=100)) == 10
