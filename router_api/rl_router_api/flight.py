@@ -44,28 +44,35 @@ class Flight:
         else:
             self._own.pop(name, None)
         if self._table is not None and self._place is not None:
-            offset = self._find(self._place.row, name)
+            offset = self._find(self._place.row, name, to_write=True)
             if offset is not None:
                 _CELL.pack_into(self._table, offset, _key(name), count)
 
     def total(self, name: str) -> int:
         """How many are under way in all workers."""
-        if self._table is None or self._place is None:
-            return self._own.get(name, 0)
-        return sum(self._count(row, name) for row in range(self._place.rows))
+        others = [row for row in range(self._place.rows) if row != self._place.row] if self._place else []
+        return self._own.get(name, 0) + sum(self._count(row, name) for row in others)
 
     def _count(self, row: int, name: str) -> int:
         offset = self._find(row, name)
         return 0 if offset is None or self._table is None else int(_CELL.unpack_from(self._table, offset)[1])
 
-    def _find(self, row: int, name: str) -> int | None:
-        """The cell that holds a name or is free for it; None where the row is full."""
-        key = _key(name)
+    def _find(self, row: int, name: str, *, to_write: bool = False) -> int | None:
+        """The cell that holds a name or is free for it; None where the row is full.
+
+        A name of which nothing is under way any more leaves its cell to a new one.
+        """
+        key, left = _key(name), None
         for step in range(_CELLS):
             offset = row * _ROW + (key + step) % _CELLS * _CELL.size
-            if self._table is not None and _CELL.unpack_from(self._table, offset)[0] in (key, 0):
+            found, count = _CELL.unpack_from(self._table, offset) if self._table is not None else (0, 0)
+            if found == key:
                 return offset
-        return None
+            if found == 0:
+                return offset if left is None else left
+            if to_write and count == 0 and left is None:
+                left = offset
+        return left
 
 
 def make_flight_table(folder: str, rows: int) -> str:
