@@ -114,8 +114,10 @@ class _Exchange:
             pings.cancel()
 
     async def _stream(self, outcome: Outcome, request: ChatRequest, limits: Limits) -> None:
+        # An answer that is whole goes out whole, however long its client takes to read it.
+        deadline = limits.deadline if outcome.stream is not None else None
         try:
-            async with asyncio.timeout_at(limits.deadline):
+            async with asyncio.timeout_at(deadline):
                 await self._relay(stream_events(outcome, request, self._ledger, self._history))
         except TimeoutError:
             message = "The deadline passed before the answer was whole."

@@ -55,7 +55,7 @@ async def test_a_router_model_in_trouble_leaves_the_fallback_order(stage: Stage,
 
 
 async def test_a_dead_router_model_does_not_cost_every_request_its_timeout(stage: Stage) -> None:
-    cast = await stage.routed(hang, None, None)
+    cast = await stage.routed(hang, None, None, router={"timeout": 0.1})
     for _ in range(5):
         assert strategy(await cast.answer())[0] == "fallback"
     assert len(cast.model.requests) == 5

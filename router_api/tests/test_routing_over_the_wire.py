@@ -641,10 +641,10 @@ async def test_the_servers_deadline_holds_where_the_request_asks_for_more(stage:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_at_the_deadline_an_answer_in_hand_goes_out(stage: Stage, stream: bool) -> None:
-    large = "word " * 400_000
+    large = "word " * 2_400_000
     both = decision("call_alpha", "call_beta")
     cast = await stage.routed(in_turn(both), text(large), hang, changes={"beta": {"timeout": 30}})
-    fields = {"router": {"deadline_ms": 400}}
+    fields = {"router": {"deadline_ms": 700}}
     if stream:
         *found, last, done = await cast.stream(**fields)
         assert done == "[DONE]"
