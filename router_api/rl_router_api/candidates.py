@@ -158,9 +158,12 @@ def _too_dear(limits: Limits, reasons: str) -> RouterError:
 
 
 def _unmet(request: ChatRequest, able: Sequence[Verdict], reasons: str) -> RouterError:
-    having = [set(verdict.candidate.target.capabilities or request.needs) for verdict in able]
+    having = [
+        request.needs if (has := verdict.candidate.target.capabilities) is None else frozenset(has) for verdict in able
+    ]
     unmet = sorted(need for need in request.needs if not any(need in has for has in having))
-    what = f"no model has it: {', '.join(unmet)}" if unmet else f"no model has all of it: {', '.join(request.needs)}"
+    named = ", ".join(unmet or sorted(request.needs))
+    what = f"no model has it: {named}" if unmet else f"no model has all of it: {named}"
     param = {"tools": "tools", "json_schema": "response_format", "n": "n", "logprobs": "logprobs"}
     at_fault = param.get(unmet[0], "messages") if unmet else None
     return bad_request(f"The request has a need that cannot be met; {what} ({reasons}).", at_fault, "unmet_need")

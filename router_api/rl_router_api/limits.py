@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
 from decimal import Decimal
 
 from .config import Prefer, Price, Review, Routing, Target
-from .ledger import Ledger, worst_cost
+from .ledger import Ledger, bought_tokens, total, worst_cost
 from .wire import ChatRequest
 
 LEAST_OUTPUT = 256
@@ -29,7 +30,7 @@ class Limits:
     @property
     def left(self) -> Decimal | None:
         """US dollars that may still be spent, calls under way taken off; None without a limit."""
-        return None if self.max_cost is None else self.max_cost - self.ledger.committed()
+        return None if self.max_cost is None else total([self.max_cost, -self.ledger.committed()])
 
     @property
     def seconds_left(self) -> float:
@@ -44,10 +45,10 @@ def limits_of(request: ChatRequest, routing: Routing, ledger: Ledger) -> Limits:
     """The limits a request runs under."""
     asked = request.options
     costs = [cost for cost in (routing.max_cost, asked.max_cost) if cost is not None]
-    seconds = min(routing.deadline, asked.deadline_ms / 1000) if asked.deadline_ms else routing.deadline
+    milliseconds = min(asked.deadline_ms or math.inf, routing.deadline * 1000)
     return Limits(
         max_cost=min(costs) if costs else None,
-        deadline=asyncio.get_running_loop().time() + seconds,
+        deadline=asyncio.get_running_loop().time() + milliseconds / 1000,
         max_turns=min(routing.max_turns, asked.max_turns or routing.max_turns),
         max_calls=routing.max_calls,
         review=_stricter_review(routing.review, asked.review),
@@ -64,16 +65,17 @@ def output_limit(request: ChatRequest, target: Target, left: Decimal) -> int | N
     price = target.price
     if price is None:
         return 0
-    room = left - worst_cost(price, request.most_input_tokens, 0)
+    room = total([left, -worst_cost(price, request.most_input_tokens, 0)])
     if room < 0:
         return 0
     if price.output == 0:
         return request.max_output
-    bought = int(room.scaleb(6) / (price.output * request.n))
+    bought = bought_tokens(room, price) // request.n
     if request.max_output is not None:
         return request.max_output if request.max_output <= bought else 0
     if target.context_length is not None:
-        bought = min(bought, max(target.context_length - request.input_tokens, 0))
+        # No less than that, however little the context leaves by our estimate: the rest is not short of money.
+        bought = min(bought, max(target.context_length - request.input_tokens, LEAST_OUTPUT))
     return bought
 
 

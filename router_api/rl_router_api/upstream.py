@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -19,8 +19,11 @@ _LATENCY_WEIGHT = 0.2
 class Key:
     """A key by environment variable or file; the file is looked at again each second, so that a new key is used."""
 
-    def __init__(self, secret: Secret, environment: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self, secret: Secret, environment: Mapping[str, str] = os.environ, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._variable, self._file, self._environment = secret.api_key_env, secret.api_key_file, environment
+        self._now = now
         self._looked = -_LOOK_AGAIN
         self._text = ""
 
@@ -33,8 +36,8 @@ class Key:
         """The key, or an empty text where none is wanted or it is not there."""
         if self._variable:
             return self._environment.get(self._variable, "").strip()
-        if self._file and time.monotonic() - self._looked >= _LOOK_AGAIN:
-            self._looked = time.monotonic()
+        if self._file and self._now() - self._looked >= _LOOK_AGAIN:
+            self._looked = self._now()
             self._text = self._read()
         return self._text
 
@@ -82,7 +85,8 @@ class Upstream:
         self._flight_name = f"upstream:{name}"
         self._base_url = base_url
         self._own_headers = dict(headers or {})
-        self._query = f"?{urlencode(query)}" if query else ""
+        self._own_query = dict(query or {})
+        self._query = f"?{urlencode(self._own_query)}" if query else ""
         self._set_aside_until = 0.0
         self.completions_url = self.url("/chat/completions")
 
@@ -101,7 +105,7 @@ class Upstream:
 
     def scrub(self, text: str) -> str:
         """The text without this upstream's key and secrets, cut to 500 characters."""
-        for hidden in (self.key.value, *self._own_headers.values()):
+        for hidden in (self.key.value, *self._own_headers.values(), *self._own_query.values()):
             if len(hidden) >= 6:
                 text = text.replace(hidden, "***")
         return text[:500]

@@ -1,0 +1,100 @@
+"""A breaker, on a clock of the test's own."""
+
+from rl_router_api.breaker import Breaker
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def fail(breaker: Breaker, times: int = 1) -> None:
+    for _ in range(times):
+        breaker.begin()
+        breaker.failed()
+
+
+def opened() -> tuple[Breaker, Clock]:
+    clock = Clock()
+    breaker = Breaker(clock)
+    fail(breaker, 5)
+    return breaker, clock
+
+
+def test_it_is_closed_at_first() -> None:
+    assert (Breaker(Clock()).state, Breaker().ready) == ("closed", True)
+
+
+def test_five_failures_in_a_row_open_it() -> None:
+    breaker = Breaker(Clock())
+    fail(breaker, 4)
+    assert (breaker.state, breaker.ready) == ("closed", True)
+    fail(breaker)
+    assert (breaker.state, breaker.ready) == ("open", False)
+
+
+def test_a_success_in_between_starts_the_count_anew() -> None:
+    breaker = Breaker(Clock())
+    for _ in range(3):
+        fail(breaker, 4)
+        breaker.begin()
+        breaker.succeeded()
+    assert breaker.state == "closed"
+
+
+def test_calls_that_were_cancelled_do_not_count() -> None:
+    breaker = Breaker(Clock())
+    for _ in range(20):
+        breaker.begin()
+        breaker.abandoned()
+    fail(breaker, 4)
+    assert breaker.state == "closed"
+
+
+def test_after_a_pause_one_probe_at_a_time_may_pass() -> None:
+    breaker, clock = opened()
+    clock.now += 4.9
+    assert not breaker.ready
+    clock.now += 0.1
+    assert (breaker.state, breaker.ready) == ("half_open", True)
+    breaker.begin()
+    assert not breaker.ready
+
+
+def test_a_probe_that_succeeds_closes_it() -> None:
+    breaker, clock = opened()
+    clock.now += 5
+    breaker.begin()
+    breaker.succeeded()
+    assert (breaker.state, breaker.ready) == ("closed", True)
+    fail(breaker, 4)
+    assert breaker.state == "closed"
+
+
+def test_a_probe_that_was_cancelled_leaves_room_for_the_next() -> None:
+    breaker, clock = opened()
+    clock.now += 5
+    breaker.begin()
+    breaker.abandoned()
+    assert (breaker.state, breaker.ready) == ("half_open", True)
+
+
+def test_pauses_double_up_to_a_minute_and_begin_anew_after_a_success() -> None:
+    breaker, clock = opened()
+    pauses = []
+    for _ in range(6):
+        start = clock.now
+        while not breaker.ready:
+            clock.now += 1
+        pauses.append(clock.now - start)
+        fail(breaker)
+    assert pauses == [5, 10, 20, 40, 60, 60]
+    clock.now += 60
+    breaker.begin()
+    breaker.succeeded()
+    fail(breaker, 5)
+    clock.now += 5
+    assert breaker.ready

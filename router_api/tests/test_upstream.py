@@ -1,0 +1,145 @@
+"""An upstream: its address, its key, what is sent along, and what is known of it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rl_router_api.config import Secret, Target
+from rl_router_api.upstream import Key, Upstream, of_target
+
+
+def upstream(**fields: Any) -> Upstream:
+    return of_target(Target.model_validate({"name": "alpha", "base_url": "http://a:1/v1/", **fields}))
+
+
+def keyed(path: Path, text: str = "sk-very-secret\n", **fields: Any) -> Upstream:
+    path.write_text(text)
+    return upstream(api_key_file=str(path), **fields)
+
+
+def test_its_endpoints_lie_under_its_base_url_with_its_query() -> None:
+    assert upstream().completions_url == "http://a:1/v1/chat/completions"
+    assert upstream(query={"api-version": "2024 10", "b": "&"}).url("/models") == (
+        "http://a:1/v1/models?api-version=2024+10&b=%26"
+    )
+
+
+def test_a_key_comes_from_the_environment_as_it_is_now() -> None:
+    environment: dict[str, str] = {}
+    key = Key(Secret(api_key_env="A_KEY"), environment)
+    assert (key.wanted, key.value, key.missing) == (True, "", "A_KEY is not set")
+    environment["A_KEY"] = " sk-1\n"
+    assert (key.value, key.missing) == ("sk-1", None)
+    environment["A_KEY"] = "  "
+    assert key.missing == "A_KEY is not set"
+
+
+def test_a_key_comes_from_a_file_without_its_newline(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("sk-1\n")
+    key = Key(Secret(api_key_file=str(tmp_path / "key")))
+    assert (key.value, key.missing) == ("sk-1", None)
+
+
+def test_a_key_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
+    now = [100.0]
+    key = Key(Secret(api_key_file=str(tmp_path / "key")), now=lambda: now[0])
+    for text in ("sk-1", "sk-2", ""):
+        (tmp_path / "key").write_text(text)
+        now[0] += 1
+        assert key.value == text
+    (tmp_path / "key").unlink()
+    now[0] += 1
+    assert key.missing is not None
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff\xfe"])
+def test_a_key_file_that_says_nothing_is_a_missing_key(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "key").write_bytes(content)
+    missing = Key(Secret(api_key_file=str(tmp_path / "key"))).missing
+    assert missing is not None
+    assert missing.endswith("is missing or empty")
+
+
+def test_where_no_key_is_named_none_is_missing() -> None:
+    key = Key(Secret())
+    assert (key.wanted, key.value, key.missing) == (False, "", None)
+
+
+def test_its_key_and_its_own_headers_are_sent(tmp_path: Path) -> None:
+    headers = keyed(tmp_path / "key", headers={"X-Team": "a"}).headers("00-trace")
+    assert headers == {
+        "Content-Type": "application/json", "X-Team": "a", "Authorization": "Bearer sk-very-secret",
+        "traceparent": "00-trace",
+    }  # fmt: skip
+
+
+def test_without_a_key_no_authorization_is_sent() -> None:
+    assert upstream().headers() == {"Content-Type": "application/json"}
+
+
+def test_keys_and_secrets_are_struck_out_of_what_it_says(tmp_path: Path) -> None:
+    each = keyed(tmp_path / "key", headers={"api-key": "header-secret"}, query={"code": "query-secret", "v": "1"})
+    said = each.scrub("bad key sk-very-secret (header-secret, query-secret) in version 1; sk-very-secret")
+    assert "secret" not in said
+    assert said.startswith("bad key *** ")
+    assert "version 1" in said
+
+
+def test_a_secret_at_the_cut_is_struck_out_too(tmp_path: Path) -> None:
+    said = keyed(tmp_path / "key").scrub("x" * 495 + "sk-very-secret")
+    assert len(said) <= 500
+    assert "sk-" not in said
+
+
+def test_an_upstream_without_secrets_says_what_it_says() -> None:
+    assert upstream().scrub("no such model") == "no such model"
+
+
+def test_after_a_429_it_is_not_ready() -> None:
+    each = upstream()
+    assert each.ready
+    each.put_aside(1_000)
+    assert 0 < each.set_aside <= 1_000
+    assert not each.ready
+    each.put_aside(0)
+    assert each.set_aside == 0
+    assert each.ready
+
+
+def test_calls_under_way_are_counted() -> None:
+    each = upstream()
+    each.begin()
+    each.begin()
+    assert each.in_flight == 2
+    each.end()
+    assert each.in_flight == 1
+    each.end()
+    assert each.in_flight == 0
+
+
+def test_its_state_is_that_of_its_last_call() -> None:
+    each = upstream()
+    assert (each.known, each.trouble, each.latency) == (False, None, None)
+    each.went_wrong("answered 401", counts=False)
+    assert (each.known, each.trouble) == (True, "answered 401")
+    each.went_well(2.0)
+    assert (each.trouble, each.latency) == (None, 2.0)
+
+
+def test_its_latency_follows_slowly() -> None:
+    each = upstream()
+    each.went_well(1.0)
+    each.went_well(2.0)
+    assert each.latency is not None
+    assert 1.0 < each.latency < 1.5
+
+
+def test_only_failures_that_count_open_its_breaker() -> None:
+    refusing, failing = upstream(), upstream()
+    for _ in range(9):
+        refusing.went_wrong("answered 400", counts=False)
+        failing.went_wrong("refused the connection", counts=True)
+    assert refusing.ready
+    assert not failing.ready
+    assert failing.breaker.state == "open"
