@@ -16,8 +16,9 @@ from .payload import ADVICE_LIMIT, Advice
 from .prompt import SELECT
 
 _THOUGHT = re.compile(r"^.*</think>|<think>.*$", re.S | re.I)
-_HERMES = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.S)
-_FENCED = re.compile(r"\A```(?:json)?\s*\n(.*?)\n?```\Z", re.S)
+# No run of white space may match in two ways here: a router model that repeats newlines would cost cubic time.
+_HERMES = re.compile(r"<tool_call>(.*?)</tool_call>", re.S)
+_FENCED = re.compile(r"\A```(?:json)?[ \t\r]*\n(.*?)```\Z", re.S)
 
 
 @dataclass(frozen=True)

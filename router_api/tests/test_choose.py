@@ -1,0 +1,106 @@
+"""Whose answer goes out, and what a client hears where nobody gave one."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from rl_router_api.call import CallFailedError
+from rl_router_api.candidates import Candidate
+from rl_router_api.choose import last_good, nobody_answered, refused_by_target, selected
+from rl_router_api.config import Price, Target
+from rl_router_api.decide import Asked
+from rl_router_api.ledger import Ledger
+from rl_router_api.upstream import of_target
+
+Ask = Callable[..., Asked]
+
+
+@pytest.fixture
+def ask() -> Ask:
+    """Makes calls of one request: `call_1`, `call_2` and so on."""
+    ledger = Ledger("r")
+
+    def make(name: str = "alpha", failure: CallFailedError | None = None) -> Asked:
+        target = Target(name=name, base_url="http://a/v1")
+        entry = ledger.open_target_call(name, target.tool_name, Price(), 1, Decimal(0))
+        return Asked(Candidate(target, of_target(target), None), entry, failure=failure)
+
+    return make
+
+
+def failure(kind: Any = "status", status: int | None = None, **fields: Any) -> CallFailedError:
+    return CallFailedError(kind, f"`alpha` {status or kind}", status=status, **fields)
+
+
+def test_the_last_good_call_is_the_latest_with_an_answer(ask: Ask) -> None:
+    calls = [ask(), ask("beta"), ask("gamma", failure("timeout"))]
+    assert last_good(calls) is calls[1]
+    assert last_good([calls[2]]) is None
+    assert last_good([]) is None
+
+
+def test_a_selection_means_a_call_id_or_the_last_good_call_of_a_function_or_a_model(ask: Ask) -> None:
+    calls = [ask(), ask("gpt-5.1"), ask(), ask("alpha", failure("reset"))]
+    assert selected("call_1", calls) is calls[0]
+    assert selected(" call_2\n", calls) is calls[1]
+    assert selected("call_alpha", calls) is calls[2]
+    assert selected("alpha", calls) is calls[2]
+    assert selected("gpt-5.1", calls) is calls[1]
+    assert selected("call_gpt_5_1", calls) is calls[1]
+
+
+@pytest.mark.parametrize("name", ["call_2", "beta", "call_beta", "call_9", "", "CALL_1", "gamma"])
+def test_a_selection_of_a_failed_call_or_of_nothing_is_none(ask: Ask, name: str) -> None:
+    assert selected(name, [ask(), ask("beta", failure("timeout"))]) is None
+
+
+@pytest.mark.parametrize(
+    ("failures", "status", "code", "retry_after"),
+    [
+        ([], 503, "no_target", None),
+        ([failure(status=429, retry_after=9.0), failure(status=429, retry_after=4.0)], 429, "rate_limit_exceeded", 4.0),
+        ([failure(status=429)], 429, "rate_limit_exceeded", 1.0),
+        ([failure("timeout"), failure("timeout")], 504, "upstream_timeout", None),
+        ([failure("refused"), failure("refused")], 503, "upstream_error", None),
+        ([failure("refused"), failure(status=503, retry_after=7.0)], 503, "upstream_error", 7.0),
+        ([failure("refused"), failure(status=429, retry_after=3.0)], 503, "upstream_error", 3.0),
+        ([failure("timeout"), failure("refused")], 502, "upstream_error", None),
+        ([failure(status=500)], 502, "upstream_error", None),
+        ([failure("broken", status=200)], 502, "upstream_error", None),
+        ([failure("reset")], 502, "upstream_error", None),
+        ([failure(status=401)], 502, "upstream_error", None),
+        ([failure(status=400), failure("reset")], 502, "upstream_error", None),
+    ],
+)
+def test_where_every_candidate_fails_the_status_says_how(
+    ask: Ask, failures: list[CallFailedError], status: int, code: str, retry_after: float | None
+) -> None:
+    error = nobody_answered([ask(failure=each) for each in failures])
+    assert (error.status, error.code, error.retry_after) == (status, code, retry_after)
+
+
+def test_every_failure_is_told_once(ask: Ask) -> None:
+    error = nobody_answered([ask(failure=failure("timeout")) for _ in range(3)])
+    assert error.message.count("`alpha` timeout") == 1
+
+
+def test_a_request_that_every_target_refused_gets_the_last_ones_status_and_message(ask: Ask) -> None:
+    said = {"message": "max_tokens is too large", "type": "invalid_request_error", "param": "max_tokens", "code": "big"}
+    calls = [ask(failure=failure(status=413)), ask(failure=failure(status=422, error=said))]
+    error = nobody_answered(calls)
+    assert error.status == 422
+    assert error.body() == said
+
+
+@pytest.mark.parametrize("said", [{}, {"message": None}, {"message": "", "type": 7, "param": [], "code": 400}])
+def test_an_odd_error_of_a_targets_becomes_one_in_openais_shape(ask: Ask, said: dict[str, Any]) -> None:
+    error = refused_by_target(ask(failure=failure(status=400, error=said)))
+    assert error.body() == {
+        "message": "`alpha` 400.", "type": "invalid_request_error", "param": None, "code": None,
+    }  # fmt: skip
+
+
+def test_a_call_that_did_not_fail_refused_nothing(ask: Ask) -> None:
+    with pytest.raises(ValueError, match="did not fail"):
+        refused_by_target(ask())

@@ -1,0 +1,231 @@
+"""The router model's answers: what is a decision, and what is not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rl_router_api.completion import Function, Said, ToolCall
+from rl_router_api.payload import ADVICE_LIMIT, Advice
+from rl_router_api.reading import UNREADABLE, Read, function_names, read_schema, read_tools, without_thoughts
+
+CORPUS = json.loads(Path(__file__).with_name("corpus").joinpath("decisions.json").read_text())
+OFFERED = function_names(["alpha", "gpt-5.1/mini"])
+ALPHA = '{"name": "call_alpha", "arguments": {}}'
+PIECES = st.sampled_from([
+    "<tool_call>", "</tool_call>", "<think>", "</think>", "```json\n", "\n```", ALPHA, '{"ask":"alpha"}', "[", "]", "{",
+    "}", '"', "\\", " ", "\n", "call_alpha", "select_response",
+    '{"name":"select_response","arguments":{"call_id":"a"}}',
+])  # fmt: skip
+TEXTS = st.lists(PIECES | st.text(max_size=10), max_size=12).map("".join) | st.sampled_from(CORPUS)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def called(*calls: tuple[str | None, Any]) -> Said:
+    return Said(tool_calls=[ToolCall(0, "x", Function(name, arguments)) for name, arguments in calls])
+
+
+def tools(said: Said | str, selectable: bool = False) -> Read:
+    return read_tools(said if isinstance(said, Said) else Said(content=said), OFFERED, selectable=selectable)
+
+
+def schema(text: str, selectable: bool = False) -> Read:
+    return read_schema(Said(content=text), OFFERED, selectable=selectable)
+
+
+def targets(read: Read) -> list[str]:
+    return [call.target for call in read.calls]
+
+
+def test_a_targets_function_is_its_name_in_letters_digits_and_underscores() -> None:
+    assert OFFERED == {"call_alpha": "alpha", "call_gpt_5_1_mini": "gpt-5.1/mini"}
+
+
+def test_tool_calls_are_read_in_order() -> None:
+    read = tools(called(("call_gpt_5_1_mini", "{}"), ("call_alpha", '{"temperature": 0.5}')))
+    assert targets(read) == ["gpt-5.1/mini", "alpha"]
+    assert read.calls[1].advice == Advice(temperature=0.5)
+    assert read.readable
+
+
+@pytest.mark.parametrize("arguments", [None, "", "{}", {}])
+def test_a_call_needs_no_arguments(arguments: object) -> None:
+    assert targets(tools(called(("call_alpha", arguments)))) == ["alpha"]
+
+
+@pytest.mark.parametrize("arguments", ["{", "null", "[]", '"x"', "7", [], 7, True, "{} {}"])
+def test_arguments_that_are_no_json_object_make_a_call_unreadable(arguments: object) -> None:
+    assert tools(called(("call_alpha", arguments))) == UNREADABLE
+    assert targets(tools(called(("call_alpha", arguments), ("call_gpt_5_1_mini", None)))) == ["gpt-5.1/mini"]
+
+
+@pytest.mark.parametrize("name", [None, "", "call_nobody", "alpha", "CALL_ALPHA", "select_response", "__class__"])
+def test_a_function_that_was_not_offered_is_no_decision(name: str | None) -> None:
+    assert tools(called((name, '{"call_id": "call_1"}'))) == UNREADABLE
+
+
+def test_a_tool_call_without_a_function_is_no_decision() -> None:
+    assert not tools(Said(tool_calls=[ToolCall()])).readable
+
+
+@pytest.mark.parametrize("text", [
+    ALPHA, f" {ALPHA}\n", f"[{ALPHA}]", f"```json\n{ALPHA}\n```", f"```\n{ALPHA}```", f"```json \r\n{ALPHA}\r\n```",
+    f"<tool_call>{ALPHA}</tool_call>", f"<tool_call>\n{ALPHA}\n</tool_call>\n", f"<think>hm</think>{ALPHA}",
+    f"<think>a</think> <think>b </think>\n<tool_call>{ALPHA}</tool_call>", f"no tag at first</think>{ALPHA}",
+    '{"name": "call_alpha"}', '{"name": "call_alpha", "parameters": {}}', '{"name": "call_alpha", "arguments": "{}"}',
+])  # fmt: skip
+def test_calls_written_as_text_are_read(text: str) -> None:
+    assert targets(tools(text)) == ["alpha"]
+
+
+def test_several_calls_written_as_text_are_all_read() -> None:
+    mini = '{"name": "call_gpt_5_1_mini", "arguments": {"optimized_system_prompt": "Think."}}'
+    for text in (f"<tool_call>{ALPHA}</tool_call>\n<tool_call>{mini}</tool_call>", f"[{ALPHA}, {mini}]"):
+        read = tools(text)
+        assert targets(read) == ["alpha", "gpt-5.1/mini"]
+        assert read.calls[1].advice.system_prompt == "Think."
+
+
+def test_content_in_parts_is_read_as_its_text() -> None:
+    assert targets(tools(Said(content=[{"type": "text", "text": ALPHA}]))) == ["alpha"]
+
+
+@pytest.mark.parametrize("text", [
+    f"Sure! <tool_call>{ALPHA}</tool_call>", f"<tool_call>{ALPHA}</tool_call> Done.", f"<tool_call>{ALPHA}",
+    f"{ALPHA}</tool_call>", "<tool_call></tool_call>", "<tool_call>nonsense</tool_call>", "", "   ",
+    "<think>never ends", f"<think>{ALPHA}</think>",
+])  # fmt: skip
+def test_calls_beside_other_text_and_broken_ones_are_unreadable(text: str) -> None:
+    assert tools(text) == UNREADABLE
+
+
+@pytest.mark.parametrize("text", ["Hello!", f"I would say {ALPHA}", f"{ALPHA} {ALPHA}", "[]", '{"name": 7}'])
+def test_a_text_without_a_call_is_a_text(text: str) -> None:
+    read = tools(text)
+    assert (read.readable, read.text) == (False, text)
+
+
+def test_thoughts_are_no_part_of_a_text() -> None:
+    assert tools("<think>They greet me.</think> Hello!").text == "Hello!"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("plain", "plain"), ("<think>a</think>b", "b"), ("a</think>b</think>c", "c"), ("a<think>b", "a"),
+        ("<THINK>a</THINK>b", "b"), ("<think>a<think>b</think>c<think>d", "c"), ("<think>\n\n</think>\n", ""),
+    ],
+)  # fmt: skip
+def test_thoughts_reach_up_to_the_last_end_of_them(text: str, left: str) -> None:
+    assert without_thoughts(text) == left
+
+
+@settings(max_examples=100, deadline=None)
+@given(TEXTS)
+def test_no_thought_is_ever_left(text: str) -> None:
+    left = without_thoughts(text).lower()
+    assert "</think>" not in left
+    assert "<think>" not in left
+
+
+@pytest.mark.parametrize("call_id", ["call_1", "call_alpha", "gpt-5.1/mini"])
+def test_a_selection_is_read_where_there_is_something_to_select(call_id: str) -> None:
+    asked = called(("select_response", json.dumps({"call_id": call_id})))
+    assert tools(asked, selectable=True).select == call_id
+    assert tools(asked) == UNREADABLE
+    assert schema(json.dumps({"select": call_id}), selectable=True).select == call_id
+    assert schema(json.dumps({"select": call_id})) == UNREADABLE
+
+
+@pytest.mark.parametrize("arguments", ["{}", '{"call_id": 7}', '{"call_id": " "}', '{"id": "call_1"}', "[]"])
+def test_a_selection_of_nothing_is_unreadable(arguments: str) -> None:
+    assert tools(called(("select_response", arguments)), selectable=True) == UNREADABLE
+
+
+def test_a_selection_goes_before_calls_beside_it() -> None:
+    asked = called(("call_alpha", "{}"), ("select_response", '{"call_id": "call_1"}'))
+    assert tools(asked, selectable=True) == Read(select="call_1")
+
+
+@pytest.mark.parametrize(
+    "text", ['{"ask":"alpha"}', '```json\n{"ask": "alpha"}\n```', '<think>x</think>{"ask":"alpha"}']
+)
+def test_a_decision_by_schema_is_read(text: str) -> None:
+    assert targets(schema(text)) == ["alpha"]
+    assert targets(schema(text, selectable=True)) == ["alpha"]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"ask":"nobody"}', '{"ask":"call_alpha"}', '{"ask":["alpha"]}', "[]", "alpha", "", "{}"]
+)
+def test_what_the_schema_does_not_allow_is_unreadable(text: str) -> None:
+    assert schema(text) == UNREADABLE
+
+
+@pytest.mark.parametrize("given", [-0.1, 2.1, 1e300, 10**30, True, "0.5", None, [0.5]])
+def test_a_temperature_that_is_none_is_no_advice(given: object) -> None:
+    assert tools(called(("call_alpha", {"temperature": given}))).calls[0].advice == Advice()
+
+
+@pytest.mark.parametrize("given", [0, 0.0, 1, 2])
+def test_a_temperature_is_advice(given: float) -> None:
+    assert tools(called(("call_alpha", {"temperature": given}))).calls[0].advice == Advice(temperature=float(given))
+
+
+@pytest.mark.parametrize("given", ["", "  \n", 7, None, ["Think."], {"x": 1}])
+def test_a_system_prompt_that_says_nothing_is_no_advice(given: object) -> None:
+    assert tools(called(("call_alpha", {"optimized_system_prompt": given}))).calls[0].advice == Advice()
+
+
+def test_no_more_advice_than_two_thousand_characters_is_taken() -> None:
+    advice = tools(called(("call_alpha", {"optimized_system_prompt": "x" * 9_000}))).calls[0].advice
+    assert advice.system_prompt == "x" * ADVICE_LIMIT
+
+
+def test_other_arguments_reach_nobody() -> None:
+    arguments = {"max_cost": 1e9, "model": "beta", "base_url": "http://evil", "temperature": 1}
+    assert tools(called(("call_alpha", arguments))).calls[0].advice.as_arguments() == {"temperature": 1.0}
+
+
+@pytest.mark.parametrize("text", [
+    "<tool_call>" + " " * 20_000 + "x", "<tool_call>" + "\n" * 20_000 + "x</tool_call", "```" + "\n" * 20_000 + "x",
+    "```json" + " \n" * 20_000 + "x", "<tool_call>" * 2_000, "<think>" * 20_000 + "x", "[" * 100_000, "```" * 20_000,
+    "</think" * 20_000,
+])  # fmt: skip
+def test_a_router_model_that_repeats_itself_is_read_as_nothing(text: str) -> None:
+    for read in (tools(text, selectable=True), schema(text, selectable=True)):
+        assert not read.readable
+
+
+@pytest.mark.parametrize("text", CORPUS)
+def test_nothing_in_the_corpus_is_a_decision(text: str) -> None:
+    assert not tools(text, selectable=True).readable
+    assert not schema(text, selectable=True).readable
+
+
+@settings(max_examples=100, deadline=None)
+@given(TEXTS, st.booleans())
+def test_whatever_the_text_is_only_offered_targets_are_called(text: str, selectable: bool) -> None:
+    for read in (tools(text, selectable), schema(text, selectable)):
+        assert set(targets(read)) <= {"alpha", "gpt-5.1/mini"}
+        assert selectable or read.select is None
+        assert not (read.calls and read.select)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from([*OFFERED, "select_response"]) | st.none() | st.text(max_size=9),
+                          JSON | TEXTS | st.dictionaries(st.sampled_from(["call_id", "temperature",
+                                                                         "optimized_system_prompt"]), JSON)),
+                max_size=5), st.booleans())  # fmt: skip
+def test_whatever_the_tool_calls_are_advice_stays_within_its_bounds(calls: Any, selectable: bool) -> None:
+    read = tools(called(*calls), selectable)
+    for call in read.calls:
+        assert call.target in OFFERED.values()
+        assert call.advice.temperature is None or 0 <= call.advice.temperature <= 2
+        assert call.advice.system_prompt is None or 0 < len(call.advice.system_prompt) <= ADVICE_LIMIT
