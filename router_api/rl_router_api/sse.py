@@ -18,18 +18,36 @@ class Parser:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._rest = b""
+        self._line: list[bytes] = []
+        """Pieces of a line that has not ended, put together once: a long line comes in thousands of them."""
+        self._line_size = 0
 
     def feed(self, received: bytes) -> list[bytes]:
         """The events that are whole now. Raises EventTooLargeError where one has more than `limit` bytes."""
-        whole = self._rest + received if self._rest else received
+        if b"\n" not in received and b"\r" not in received:
+            return self._hold(received)
+        whole = self._taken() + received
         *ended, self._rest = whole.split(b"\n\n") if b"\r" not in whole else _END_OF_EVENT.split(whole)
         if max(map(len, ended), default=0) > self._limit or len(self._rest) > self._limit:
             raise EventTooLargeError
         return [data for event in ended if (data := _data(event)) is not None]
 
+    def _hold(self, received: bytes) -> list[bytes]:
+        self._line.append(received)
+        self._line_size += len(received)
+        if len(self._rest) + self._line_size > self._limit:
+            raise EventTooLargeError
+        return []
+
+    def _taken(self) -> bytes:
+        """What is not yet an event."""
+        taken = b"".join([self._rest, *self._line])
+        self._rest, self._line, self._line_size = b"", [], 0
+        return taken
+
     def end(self) -> list[bytes]:
         """The last event where no blank line stood behind it, which servers forget."""
-        data, self._rest = _data(self._rest), b""
+        data = _data(self._taken())
         return [] if data is None else [data]
 
 
