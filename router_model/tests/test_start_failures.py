@@ -1,5 +1,6 @@
 """What keeps the CPU fallback from starting is one line with the remedy."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -10,10 +11,11 @@ from rl_router_model import template, weights
 from rl_router_model.problem import StartError
 
 
-def start(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "rl_router_model", *arguments], capture_output=True, text=True, timeout=60, check=False
-    )
+def start(*arguments: str, modules: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs it to its end; a module in the folder `modules` goes before an installed one."""
+    command = [sys.executable, "-m", "rl_router_model", *arguments]
+    environment = {**os.environ, **({"PYTHONPATH": str(modules)} if modules else {})}
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
 
 
 def test_a_port_in_use() -> None:
@@ -83,3 +85,33 @@ def test_an_unreadable_template(tmp_path: Path) -> None:
 def test_another_model_brings_its_own_template_and_text_is_one_too() -> None:
     assert template.read(None, bundled_model=False) == ""
     assert template.read("{{ messages }}", bundled_model=True) == "{{ messages }}"
+
+
+def test_a_machine_without_libgomp_is_told_the_package(tmp_path: Path) -> None:
+    missing = "libgomp.so.1: cannot open shared object file: No such file or directory"
+    (tmp_path / "xllamacpp.py").write_text(f"raise ImportError({missing!r})")
+    done = start("--port", "0", modules=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "rl_router_model: error: libgomp.so.1 is missing: apt-get install libgomp1\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--host", "192.0.2.1"], "192.0.2.1:0 cannot be listened on"),
+        (["--ssl-certfile", "/no/such.pem"], "the certificate /no/such.pem cannot be used"),
+        (["--chat-template", "/no/such.jinja"], "the chat template /no/such.jinja cannot be read"),
+        (["--model", "/no/such.gguf"], "no such model file: /no/such.gguf"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line_before_the_model_is_loaded(arguments: list[str], words: str) -> None:
+    done = start("--port", "0", *arguments)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_template_with_a_mistake_is_named_among_the_causes() -> None:
+    done = start("--port", "0", "--chat-template", "{% for %}")
+    assert done.returncode == 1
+    assert "the chat template has a mistake" in done.stderr.splitlines()[-1]
