@@ -76,8 +76,8 @@ class _Exchange:
         except asyncio.CancelledError:
             if not self._gone:
                 await self._fail(RouterError(503, "The server is shutting down.", code="shutting_down"))
-                raise
-            self._status = _CLIENT_GONE
+            else:
+                self._status = _CLIENT_GONE
         except ClientGoneError:
             self._status = _CLIENT_GONE
         except Exception:

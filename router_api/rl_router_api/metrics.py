@@ -36,7 +36,8 @@ class Metrics:
             buckets=_SECONDS,
         )
         self._unreadable = self._counter("unreadable_decisions", "Decisions that could not be read.", "")
-        self._in_flight = self._gauge("in_flight", "Requests under way.", mode="livesum")
+        # Every worker knows the number of all of them.
+        self._in_flight = self._gauge("in_flight", "Requests under way.", mode="livemostrecent")
         self._refused = self._gauge("configuration_refused", "1 while the file's configuration is not in force.")
         self._breaker = self._gauge("breaker_open", "1 while an upstream is not asked.", "model")
 
@@ -44,7 +45,7 @@ class Metrics:
         return Counter(f"rl_router_{name}", description, labels.split(), registry=self.registry)
 
     def _gauge(
-        self, name: str, description: str, labels: str = "", mode: Literal["livemax", "livesum"] = "livemax"
+        self, name: str, description: str, labels: str = "", mode: Literal["livemax", "livemostrecent"] = "livemax"
     ) -> Gauge:
         return Gauge(
             f"rl_router_{name}", description, labels.split(), registry=self.registry, multiprocess_mode=mode
@@ -71,13 +72,17 @@ class Metrics:
             self._tokens.labels(model, kind, "output").inc(entry.read_usage.output)
         self._cost.labels(model, kind).inc(float(entry.cost))
 
-    def exposition(self, fleet: Fleet, in_flight: int, *, refused: bool) -> bytes:
-        """All metrics in Prometheus' text format, those of all workers together."""
+    def look(self, fleet: Fleet, in_flight: int, *, refused: bool) -> None:
+        """Takes down how things are; each worker does so all the time, for another one may be asked for the metrics."""
         self._in_flight.set(in_flight)
         self._refused.set(refused)
         self._breaker.labels("router").set(fleet.router_model.breaker.state != "closed")
         for target, upstream in fleet.targets:
             self._breaker.labels(target.name).set(upstream.breaker.state != "closed")
+
+    def exposition(self, fleet: Fleet, in_flight: int, *, refused: bool) -> bytes:
+        """All metrics in Prometheus' text format, those of all workers together."""
+        self.look(fleet, in_flight, refused=refused)
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return generate_latest(self.registry)
         together = CollectorRegistry()

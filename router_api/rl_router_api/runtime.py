@@ -179,6 +179,7 @@ class Runtime:
             if text != self._text:
                 self._text = text
                 self.reload()
+            self.metrics.look(self.fleet, self.in_flight, refused=bool(self.refused))
 
     def _texts(self) -> bytes:
         """What is on disk now: the configuration and the keys."""

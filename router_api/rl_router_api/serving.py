@@ -15,7 +15,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing.context import SpawnProcess
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -30,10 +30,24 @@ from .shared import Counters, make_counter_table
 if TYPE_CHECKING:
     from .app import App
 
-_LAG = 5.0
-"""Seconds for which new connections are served after SIGTERM: balancers hear of it late."""
-_GRACE = 30
 _KEEP_ALIVE = 75
+_ONCE = 0.5
+"""Seconds within which a second signal is the first one's echo: a terminal, or systemd, tells every process of a group,
+and the parent of several workers tells them too."""
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """How a server stops after SIGTERM, in seconds.
+
+    `lag`: new connections are still served, for balancers hear of it late. `grace`: then what runs may finish.
+    """
+
+    lag: float = 5.0
+    grace: int = 30
+
+
+_USUAL = Stopping()
 
 
 class ListenError(Exception):
@@ -49,15 +63,23 @@ def listen(server: Server) -> list[socket.socket]:
     return sockets
 
 
-def serve(source: Source, configuration: Configuration, sockets: list[socket.socket]) -> None:
+def serve(
+    source: Source, configuration: Configuration, sockets: list[socket.socket], stopping: Stopping = _USUAL
+) -> None:
     """Serves until SIGTERM or SIGINT."""
     if configuration.server.workers == 1:
-        work(source, sockets)
+        work(source, sockets, stopping)
     else:
-        _supervise(source, configuration.server.workers, sockets)
+        _supervise(source, configuration.server.workers, sockets, stopping)
 
 
-def work(source: Source, sockets: list[socket.socket], counters: str | None = None, place: Place | None = None) -> None:
+def work(
+    source: Source,
+    sockets: list[socket.socket],
+    stopping: Stopping = _USUAL,
+    counters: str | None = None,
+    place: Place | None = None,
+) -> None:
     """One worker: the API on the first socket, the admin port on the second; `counters` and `place` are what several
     workers share."""
     from .app import App  # so that the parent of several workers stays small
@@ -67,9 +89,9 @@ def work(source: Source, sockets: list[socket.socket], counters: str | None = No
     configuration, refused = source.start()
     set_up(configuration.server.log_level)
     app = App(configuration, source, refused=refused, shares=Shares(Counters(counters), Flight(place)))
-    main = _Server(app)
+    main = _Server(app, stopping)
     with asyncio.Runner(loop_factory=main.config.get_loop_factory()) as runner:
-        runner.run(_serve_both(main, _AdminServer(app), sockets))
+        runner.run(_serve_both(main, _AdminServer(app, stopping), sockets))
 
 
 async def _serve_both(main: _Server, admin: _AdminServer, sockets: list[socket.socket]) -> None:
@@ -85,10 +107,13 @@ async def _serve_both(main: _Server, admin: _AdminServer, sockets: list[socket.s
 class _Server(uvicorn.Server):
     """uvicorn's server, but SIGTERM is heard by `/ready` first, and a stop that was asked for is no failure."""
 
-    def __init__(self, app: App) -> None:
-        super().__init__(_config(app, lifespan="on"))
+    def __init__(self, app: App, stopping: Stopping) -> None:
+        super().__init__(_config(app, stopping, lifespan="on"))
         self.listening = asyncio.Event()
         self._app = app
+        self._lag = stopping.lag
+        self._parent = multiprocessing.parent_process()
+        self._told_at: float | None = None
         self._exit_at: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -96,17 +121,24 @@ class _Server(uvicorn.Server):
         self.listening.set()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        if self.should_exit or self._exit_at is not None:
-            # The second time is meant: nothing is waited for any more.
-            self.should_exit, self.force_exit = True, sig == signal.SIGINT
-        elif sig == signal.SIGTERM:
+        now = time.monotonic()
+        if self._told_at is not None:
+            if now - self._told_at >= _ONCE:
+                # The second time is meant: nothing is waited for any more.
+                self.should_exit, self.force_exit = True, sig == signal.SIGINT
+            return
+        self._told_at = now
+        if sig == signal.SIGTERM and self.started:
             self._app.drain()
-            self._exit_at = time.monotonic() + _LAG
+            self._exit_at = now + self._lag
         else:
             self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
         if self._exit_at is not None and time.monotonic() >= self._exit_at:
+            self.should_exit = True
+        if self._parent is not None and not self._parent.is_alive():
+            # Nobody would ever tell this worker to stop.
             self.should_exit = True
         return await super().on_tick(counter)
 
@@ -114,15 +146,15 @@ class _Server(uvicorn.Server):
 class _AdminServer(uvicorn.Server):
     """The admin port: no signals of its own, it ends with the other."""
 
-    def __init__(self, app: App) -> None:
-        super().__init__(_config(app.admin, lifespan="off"))
+    def __init__(self, app: App, stopping: Stopping) -> None:
+        super().__init__(_config(app.admin, stopping, lifespan="off"))
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
 
-def _config(app: object, *, lifespan: str) -> uvicorn.Config:
+def _config(app: object, stopping: Stopping, *, lifespan: str) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         interface="asgi3",
@@ -133,7 +165,7 @@ def _config(app: object, *, lifespan: str) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=_GRACE,
+        timeout_graceful_shutdown=stopping.grace,
         timeout_keep_alive=_KEEP_ALIVE,
     )
 
@@ -146,15 +178,16 @@ def _bind(host: str, port: int, flag: str) -> socket.socket:
     try:
         made.bind((host, port))
         made.listen(2048)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         made.close()
-        why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+        in_use = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        why = "is in use" if in_use else f"cannot be used ({getattr(error, 'strerror', None) or error})"
         raise ListenError(f"{host}:{port} {why}; stop what listens there, or choose another with {flag}") from None
     made.set_inheritable(True)
     return made
 
 
-def _supervise(source: Source, workers: int, sockets: list[socket.socket]) -> None:
+def _supervise(source: Source, workers: int, sockets: list[socket.socket], stopping: Stopping) -> None:
     """Keeps `workers` processes running until a signal, which all of them hear."""
     folder = tempfile.mkdtemp(prefix="rl-router-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
@@ -163,34 +196,46 @@ def _supervise(source: Source, workers: int, sockets: list[socket.socket]) -> No
         # A worker that is started again serves what the others do, whatever the file says by then.
         source = replace(source, state=folder)
     context = multiprocessing.get_context("spawn")
-    stopping: list[int] = []
+    signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _: stopping.append(received))
+        signal.signal(number, lambda received, _: signals.append(received))
 
     def start(number: int) -> SpawnProcess:
-        process = context.Process(target=work, args=(source, sockets, counters, Place(flights, number, workers)))
+        place = Place(flights, number, workers)
+        process = context.Process(target=work, args=(source, sockets, stopping, counters, place))
         process.start()
         return process
 
     running = [start(number) for number in range(workers)]
     try:
-        while not stopping:
+        while not signals:
             multiprocessing.connection.wait([process.sentinel for process in running], timeout=0.2)
             for index, process in enumerate(running):
-                if not stopping and not process.is_alive():
+                if not signals and not process.is_alive():
                     logging.getLogger("rl_router").error("a worker ended (%s); starting another", process.exitcode)
+                    _forget_gauges(process.pid)
                     time.sleep(1.0)
                     running[index] = start(index)
     finally:
-        _stop(running, stopping)
+        for each in sockets:
+            # Or else connections would still be taken, by nobody, once the workers listen no more.
+            each.close()
+        _stop(running, signals)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _stop(running: list[SpawnProcess], stopping: list[int]) -> None:
+def _forget_gauges(pid: int | None) -> None:
+    """What a dead worker last said of now is not added to what the living say; its counters are."""
+    from prometheus_client import multiprocess  # looks at the folder when it is imported
+
+    multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+def _stop(running: list[SpawnProcess], signals: list[int]) -> None:
     told = 0
     while any(process.is_alive() for process in running):
         # Each signal goes on to the workers, a second one as well.
-        for number in stopping[told:] or ([signal.SIGTERM] if not stopping and not told else []):
+        for number in signals[told:] or ([signal.SIGTERM] if not signals and not told else []):
             told += 1
             for process in running:
                 if process.pid and process.is_alive():
