@@ -90,7 +90,7 @@ def messages(
     system: str, conversation: Sequence[Message], calls: Sequence[Asked], way: Way, room_tokens: int
 ) -> list[dict[str, Any]]:
     """The router model's messages, within `room_tokens` of its context."""
-    room = max(min(room_tokens * _BYTES_PER_TOKEN, _MOST_BYTES) - len(system), _LEAST_BYTES)
+    room = max(min(room_tokens * _BYTES_PER_TOKEN, _MOST_BYTES) - len(system.encode()), _LEAST_BYTES)
     for_answers = room // 2 if calls else 0
     said = [
         {"role": "system", "content": system},
@@ -114,17 +114,18 @@ def conversation_as_data(conversation: Sequence[Message], room: int) -> list[dic
     """The conversation as {role, text}; the last messages keep most of the room, the first (often the system prompt)
     a quarter, and what is left out is said."""
     texts = [{"role": harmless(message.role)[:40], "text": harmless(_text(message))} for message in conversation]
-    if sum(len(each["text"]) + 30 for each in texts) <= room:
+    if sum(_size(each) for each in texts) <= room:
         return texts
     first, rest = texts[:1], texts[1:]
     for each in first:
         each["text"] = shortened(each["text"], room // 4 if rest else room)
-    left = room - sum(len(each["text"]) for each in first)
+    left = room - sum(map(_size, first))
     kept: list[dict[str, str]] = []
-    while rest and left > _LEAST_BYTES // 2:
+    # The last message is what is asked: it is kept however little room there is.
+    while rest and (not kept or left > _LEAST_BYTES // 2):
         last = rest.pop()
         last["text"] = shortened(last["text"], max(left // 2, 100))
-        left -= len(last["text"]) + 30
+        left -= _size(last)
         kept.insert(0, last)
     gap = [{"role": "note", "text": f"[{len(rest)} messages left out]"}] if rest else []
     return first + gap + kept
@@ -136,11 +137,18 @@ def harmless(text: str) -> str:
 
 
 def shortened(text: str, room: int) -> str:
-    """At most about `room` characters, the middle left out."""
-    if len(text) <= room:
+    """At most about `room` bytes, the middle left out; a character's bytes are what it may cost in tokens."""
+    whole = text.encode()
+    if len(whole) <= room:
         return text
-    half = max((room - 40) // 2, 20)
-    return f"{text[:half]} [… {len(text) - 2 * half} characters left out …] {text[-half:]}"
+    half = max((room - 50) // 2, 20)
+    head, tail = whole[:half].decode(errors="ignore"), whole[-half:].decode(errors="ignore")
+    return f"{head} [… {len(text) - len(head) - len(tail)} characters left out …] {tail}"
+
+
+def _size(said: dict[str, str]) -> int:
+    """About the bytes of a message in the list."""
+    return len(said["text"].encode()) + 30
 
 
 def _text(message: Message) -> str:
@@ -155,7 +163,8 @@ def _text(message: Message) -> str:
 
 
 def _part_text(part: Part) -> str:
-    return part.text or part.refusal or _MEDIA.get(part.type, f"[{part.type}]")
+    said = part.text if part.text is not None else part.refusal
+    return said if said is not None else _MEDIA.get(part.type, f"[{part.type}]")
 
 
 def _about(target: Target) -> str:
