@@ -35,6 +35,8 @@ def _check_base_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be an http:// or https:// URL such as https://api.openai.com/v1")
+    if parts.port == 0:  # one that is no number, or too large, is a ValueError already
+        raise ValueError("must have a port from 1 to 65535, or none")
     if parts.query or parts.fragment:
         raise ValueError("must have no query or fragment; put parameters under `query`")
     return url.rstrip("/")

@@ -1,0 +1,246 @@
+"""The configuration's schema: what it takes, what it refuses and how it says so, and what is left out means."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from rl_router_api.config import Configuration, Routing, Target, check_names, tool_name
+
+NAMES = st.from_regex(r"[a-z][A-Za-z0-9._:/@+-]{0,20}", fullmatch=True).filter(
+    lambda name: not name.startswith("router")
+)
+DOLLARS = st.decimals(min_value=0, max_value=10**6, places=12, allow_nan=False, allow_infinity=False).map(str)
+SECONDS = st.floats(min_value=0.001, max_value=86_400)
+PRICES = st.fixed_dictionaries(
+    {}, optional={"input": DOLLARS, "cached_input": st.none() | DOLLARS, "output": DOLLARS, "request": DOLLARS}
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+TEXTS = st.dictionaries(st.text(max_size=10), st.text(max_size=10), max_size=3)
+TARGETS = st.fixed_dictionaries(
+    {"base_url": st.sampled_from(["http://a/v1", "https://[::1]:8000/v1/", "https://user:pass@host/x"])},
+    optional={
+        "model": st.text(min_size=1, max_size=20),
+        "price": st.none() | PRICES,
+        "description": st.text(max_size=50),
+        "capabilities": st.none() | st.lists(st.sampled_from(["tools", "vision", "n"]), unique=True),
+        "context_length": st.none() | st.integers(1, 10**7),
+        "timeout": SECONDS,
+        "max_in_flight": st.none() | st.integers(1, 10**6),
+        "params": st.fixed_dictionaries(
+            {}, optional={"rename": TEXTS, "drop": st.lists(st.text(max_size=5), max_size=3),
+                          "set": st.dictionaries(st.text(max_size=5), JSON, max_size=3)}
+        ),
+        "headers": TEXTS,
+        "query": TEXTS,
+        "api_key_env": st.just("A_KEY"),
+    },
+)  # fmt: skip
+CONFIGURATIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "targets": st.dictionaries(NAMES, TARGETS, min_size=1, max_size=4).map(
+            lambda found: [{"name": name, **fields} for name, fields in found.items()]
+        ),
+        "router": st.fixed_dictionaries({}, optional={
+            "protocol": st.sampled_from(["auto", "tools", "json_schema"]), "temperature": st.floats(0, 2),
+            "timeout": SECONDS, "price": PRICES, "model": st.none() | st.text(min_size=1, max_size=9),
+        }),
+        "routing": st.fixed_dictionaries({}, optional={
+            "max_cost": st.none() | DOLLARS, "deadline": SECONDS, "max_turns": st.integers(1, 32),
+            "hedge_after": st.none() | SECONDS, "prefer": st.sampled_from(["cost", "balanced", "quality"]),
+        }),
+        "server": st.fixed_dictionaries({}, optional={"cors_origins": st.lists(st.text(max_size=9), max_size=3)}),
+    },
+)  # fmt: skip
+
+
+def target(name: str = "alpha", **fields: Any) -> dict[str, Any]:
+    return {"name": name, "base_url": "http://a/v1", **fields}
+
+
+def refusal(values: Any) -> str:
+    with pytest.raises(ValidationError) as caught:
+        Configuration.model_validate(values)
+    error = caught.value.errors()[0]
+    return f"{'.'.join(map(str, error['loc']))}: {error['msg']}"
+
+
+def test_without_a_word_it_has_the_defaults_of_the_contract() -> None:
+    found = Configuration()
+    assert found.targets is None
+    assert (found.router.base_url, found.router.timeout) == ("http://127.0.0.1:8000/v1", 10)
+    assert (found.router.protocol, found.router.tool_choice) == ("auto", None)
+    routing = found.routing
+    assert (routing.policy, routing.prefer, routing.review) == ("rl", "balanced", "buffered")
+    assert (routing.max_turns, routing.max_calls, routing.deadline, routing.max_cost) == (3, 8, 600, None)
+    server = found.server
+    assert (server.host, server.port, server.ping_after) == ("127.0.0.1", 8800, 15)
+    assert (server.max_body_bytes, server.max_in_flight) == (32 * 1024 * 1024, 1024)
+
+
+def test_a_target_needs_only_a_name_and_a_base_url() -> None:
+    found = Target.model_validate(target())
+    assert (found.upstream_model, found.tool_name, found.timeout) == ("alpha", "call_alpha", 300)
+    assert (found.price, found.capabilities, found.context_length, found.max_in_flight) == (None,) * 4
+    assert Target.model_validate(target(model="a-1")).upstream_model == "a-1"
+
+
+def test_prices_are_exact() -> None:
+    found = Target.model_validate(target(price={"input": 0.1, "output": "0.000000000001"}))
+    assert found.price is not None
+    assert (found.price.input, found.price.output) == (Decimal("0.1"), Decimal("0.000000000001"))
+    assert found.price.cached_input is None
+
+
+@pytest.mark.parametrize(
+    ("values", "where", "near"),
+    [
+        ({"targts": []}, "", "targets"),
+        ({"routing": {"max_turn": 3}}, "routing", "max_turns"),
+        ({"router": {"base-url": "x"}}, "router", "base_url"),
+        ({"server": {"prot": 1}}, "server", "port"),
+        ({"targets": [target(api_key="sk-secret")]}, "targets.0", "api_key_env"),
+        ({"targets": [target(price={"inputs": 1})]}, "targets.0.price", "input"),
+        ({"targets": [target(params={"renames": {}})]}, "targets.0.params", "rename"),
+        ({"router": {"price": {"ouput": 1}}}, "router.price", "output"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_known_one(values: Any, where: str, near: str) -> None:
+    message = refusal(values)
+    assert message.startswith(f"{where}: ")
+    assert f"did you mean `{near}" in message
+    assert "sk-secret" not in message
+
+
+def test_an_unknown_key_that_is_like_no_other_is_refused_with_all_known_ones() -> None:
+    assert "known keys: router, routing, targets, server" in refusal({"zzz": 1})
+    assert "unknown key `7`" in refusal({7: 1})
+
+
+@pytest.mark.parametrize(
+    ("fields", "where"),
+    [
+        ({"price": {"input": -1}}, "targets.0.price.input"),
+        ({"price": {"request": "-0.1"}}, "targets.0.price.request"),
+        ({"price": {"output": "NaN"}}, "targets.0.price.output"),
+        ({"price": {"output": "Infinity"}}, "targets.0.price.output"),
+        ({"price": {"output": "cheap"}}, "targets.0.price.output"),
+        ({"price": {"output": "0.0000000000001"}}, "targets.0.price.output"),
+        ({"name": ""}, "targets.0.name"),
+        ({"name": "a b"}, "targets.0.name"),
+        ({"name": "a\n"}, "targets.0.name"),
+        ({"name": "x" * 129}, "targets.0.name"),
+        ({"timeout": 0}, "targets.0.timeout"),
+        ({"timeout": float("inf")}, "targets.0.timeout"),
+        ({"capabilities": ["flight"]}, "targets.0.capabilities.0"),
+        ({"context_length": 0}, "targets.0.context_length"),
+        ({"api_key_env": "sk-secret"}, "targets.0.api_key_env"),
+        ({"api_key_env": "A", "api_key_file": "b"}, "targets.0"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_field(fields: dict[str, Any], where: str) -> None:
+    assert refusal({"targets": [target(**fields)]}).startswith(f"{where}: ")
+
+
+@pytest.mark.parametrize("url", [
+    "", "a/v1", "ftp://a/v1", "http://", "http:///v1", "http://[::1", "http://a:b/v1", "http://a:99999/v1",
+    "http://a:0/v1", "http://a/v1?key=1", "http://a/v1#x",
+])  # fmt: skip
+def test_a_base_url_has_to_be_one(url: str) -> None:
+    assert refusal({"targets": [target(base_url=url)]}).startswith("targets.0.base_url: ")
+
+
+def test_a_slash_at_the_end_of_a_base_url_makes_no_difference() -> None:
+    assert Target.model_validate(target(base_url="http://a:8000/v1/")).base_url == "http://a:8000/v1"
+
+
+def test_two_targets_of_one_name_are_refused() -> None:
+    assert "two targets are called `alpha`" in refusal({"targets": [target(), target("beta"), target()]})
+
+
+def test_targets_whose_tool_names_collide_are_refused() -> None:
+    message = refusal({"targets": [target("gpt-5.1"), target("gpt-5-1")]})
+    assert "`gpt-5.1` and `gpt-5-1` would both be called as `call_gpt_5_1`" in message
+    long = "x" * 80
+    assert "would both be called" in refusal({"targets": [target(long + "a"), target(long + "b")]})
+
+
+@pytest.mark.parametrize("name", ["router", "router-tool-rl", "router_mine", "routers"])
+def test_names_that_begin_with_router_are_the_routers_own(name: str) -> None:
+    assert f"`{name}`" in refusal({"targets": [target(name)]})
+
+
+def test_the_fallback_order_names_targets() -> None:
+    values = {"targets": [target(), target("beta")], "routing": {"fallback": ["beta", "alpha"]}}
+    assert Configuration.model_validate(values).routing.fallback == ("beta", "alpha")
+    message = refusal({**values, "routing": {"fallback": ["beta", "gamma"]}})
+    assert "routing.fallback: `gamma` is not a target; targets: alpha, beta" in message
+
+
+def test_an_alias_is_no_targets_name() -> None:
+    assert "routing.aliases: `alpha`" in refusal({"targets": [target()], "routing": {"aliases": ["alpha"]}})
+    Configuration.model_validate({"targets": [target()], "routing": {"aliases": ["gpt-4o"]}})
+
+
+def test_an_empty_list_of_targets_is_refused() -> None:
+    assert refusal({"targets": []}).startswith("targets: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "tool"),
+    [
+        ("alpha", "call_alpha"),
+        ("gpt-5.1/mini", "call_gpt_5_1_mini"),
+        ("A_b", "call_A_b"),
+        ("x" * 99, "call_" + "x" * 59),
+    ],
+)
+def test_a_tool_name_is_call_and_the_name_in_letters_digits_and_underscores(name: str, tool: str) -> None:
+    assert tool_name(name) == tool
+
+
+def test_names_that_a_server_lists_are_checked_like_configured_ones() -> None:
+    listed = Target.model_validate(target("router-model"))
+    with pytest.raises(ValueError, match="choose another"):
+        check_names((listed,), Routing())
+
+
+def test_what_was_read_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError):
+        Configuration().router.model = "x"
+
+
+@settings(max_examples=100, deadline=None)
+@given(CONFIGURATIONS)
+def test_whatever_validates_can_be_dumped_and_read_again(values: dict[str, Any]) -> None:
+    try:
+        read = Configuration.model_validate(values)
+    except ValidationError as error:
+        assert "would both be called" in str(error)
+        return
+    dumped = json.loads(json.dumps(read.model_dump(mode="json")))
+    assert Configuration.model_validate(dumped) == read
+    assert Configuration.model_validate_json(read.model_dump_json()) == read
+
+
+@settings(max_examples=100, deadline=None)
+@given(JSON | st.dictionaries(st.sampled_from(["router", "routing", "targets", "server"]), JSON))
+def test_whatever_it_is_given_nothing_but_a_validation_error_is_raised(values: Any) -> None:
+    try:
+        Configuration.model_validate(values)
+    except ValidationError as error:
+        assert error.errors()
+
+
+def test_every_field_has_a_json_schema() -> None:
+    schema = Configuration.model_json_schema()
+    assert set(schema["properties"]) == {"router", "routing", "targets", "server"}
+    assert schema["additionalProperties"] is False
