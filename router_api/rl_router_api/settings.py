@@ -79,7 +79,7 @@ def _model_of(annotation: Any) -> type[BaseModel] | None:
 def _yaml_value(text: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise argparse.ArgumentTypeError(f"not YAML: {text!r}") from error
 
 
@@ -92,10 +92,10 @@ def _from_file(path: str) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: is not UTF-8 text") from None
     try:
         values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
-        raise ConfigurationError(f"{path}: {where}is not YAML: {getattr(error, 'problem', error)}") from None
+        raise ConfigurationError(f"{path}: {where}is not YAML: {_problem(error)}") from None
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -113,9 +113,14 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         ):  # fmt: skip
             try:
                 found[field] = yaml.safe_load(text)
-            except yaml.YAMLError:
+            except (yaml.YAMLError, ValueError, RecursionError):
                 raise ConfigurationError(f"{variable}: is not YAML: {text!r}") from None
     return found
+
+
+def _problem(error: Exception) -> str:
+    """What PyYAML has to say, in one line; dates that do not exist are a ValueError to it."""
+    return " ".join(str(getattr(error, "problem", None) or error).split())
 
 
 def _put(values: dict[str, Any], field: str, value: Any) -> None:
@@ -129,7 +134,14 @@ def _put(values: dict[str, Any], field: str, value: Any) -> None:
 
 
 def _lines(error: ValidationError, path: str | None) -> list[str]:
-    return [_line(detail, path) for detail in error.errors(include_url=False, include_context=False)[:5]]
+    details = error.errors(include_url=False, include_context=False)
+    places = [detail["loc"] for detail in details]
+
+    def is_mere_consequence(place: tuple[int | str, ...]) -> bool:
+        # A list of which one entry is wrong is then also too short.
+        return any(len(other) > len(place) and other[: len(place)] == place for other in places)
+
+    return [_line(detail, path) for detail in details if not is_mere_consequence(detail["loc"])][:5]
 
 
 def _line(detail: Any, path: str | None) -> str:
