@@ -68,12 +68,15 @@ def _is_null(value: Any) -> bool:
 
 def _apply_params(fields: dict[str, Any], target: Target) -> list[str]:
     params = target.params
+    dropped = []
     for old, new in params.rename.items():
         if old in fields:
             value = fields.pop(old)
             if _is_null(fields.get(new)):
                 fields[new] = value
-    dropped = [name for name in params.drop if fields.pop(name, None) is not None]
+            else:
+                dropped.append(old)
+    dropped += [name for name in params.drop if fields.pop(name, None) is not None]
     fields.update(params.set)
     return dropped
 

@@ -193,7 +193,9 @@ def test_a_temperature_of_the_router_models_is_dropped_without_a_word() -> None:
 def test_a_renamed_field_does_not_overwrite_what_the_client_said_under_the_new_name() -> None:
     params = {"rename": {"max_tokens": "max_completion_tokens"}}
     assert sent(target(params=params), max_tokens=5, max_completion_tokens=6)["max_completion_tokens"] == 6
+    assert made(target(params=params), max_tokens=5, max_completion_tokens=6).dropped == ("max_tokens",)
     assert sent(target(params=params), max_tokens=5, max_completion_tokens=None)["max_completion_tokens"] == 5
+    assert sent(target(params=params)) == {"model": "alpha", "messages": QUESTION}
 
 
 def calls(*ids: object) -> list[dict[str, Any]]:
