@@ -12,7 +12,7 @@ import math
 import re
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, Self
 
@@ -132,13 +132,16 @@ class ChunkStream:
     cancelled, with what came so far.
     """
 
-    def __init__(self, attempt: _Attempt, response: Response, choices: int) -> None:
+    def __init__(self, attempt: _Attempt, response: Response, choices: int, *, is_kept: bool) -> None:
         self._attempt = attempt
         self._response = response
         self._unfinished = set(range(choices))
         self._parser = sse.Parser(MAX_ANSWER)
         self._ready: deque[Chunk] = deque()
         self._over = False
+        self._broken: BrokenAnswerError | None = None
+        self._is_kept = is_kept
+        self._kept_bytes = 0
 
     async def start(self) -> None:
         """Waits for the first chunk with a choice. Raises CallFailedError."""
@@ -173,13 +176,24 @@ class ChunkStream:
 
     async def _receive(self) -> None:
         """Reads on until there is a further chunk, or the end."""
+        if self._broken is not None:
+            raise self._broken
         had = len(self._ready)
-        while len(self._ready) == had and not self._over:
-            for data in self._parser.feed(await self._more()):
-                if data == sse.DONE:
-                    self._over = True
-                    return
-                self._take(read_chunk(data))
+        try:
+            while len(self._ready) == had and not self._over:
+                self._take_all(self._parser.feed(await self._more()))
+        except BrokenAnswerError as error:
+            if len(self._ready) == had:
+                raise
+            # What came before it, though in the same bytes, is the client's all the same.
+            self._broken, self._over = error, False
+
+    def _take_all(self, events: Iterable[bytes]) -> None:
+        for data in events:
+            if data == sse.DONE:
+                self._over = True
+                return
+            self._take(read_chunk(data))
 
     async def _more(self) -> bytes:
         try:
@@ -191,19 +205,19 @@ class ChunkStream:
             received = b""
         if received:
             return received
-        self._over = True
-        for data in self._parser.end():
-            if data == sse.DONE:
-                return b""
-            self._take(read_chunk(data))
-        if self._unfinished:
+        self._take_all(self._parser.end())
+        if self._unfinished and not self._over:
             raise BrokenAnswerError("the stream ended before the answer did")
+        self._over = True
         return b""
 
     def _take(self, chunk: Chunk) -> None:
         entry = self._attempt.entry
         if chunk.error is not None:
             raise BrokenAnswerError(f"an error inside the stream: {chunk.error}")
+        self._kept_bytes += len(chunk.data) if self._is_kept else 0
+        if self._kept_bytes > MAX_ANSWER:
+            raise BrokenAnswerError(f"more than {MAX_ANSWER} bytes")
         if entry.first_byte is None:
             entry.first_byte = time.monotonic() - entry.started
         entry.received_bytes += chunk.text_bytes
@@ -214,17 +228,24 @@ class ChunkStream:
 
 
 async def open_stream(
-    upstream: Upstream, transport: Transport, body: bytes, entry: Entry, choices: int, traceparent: str | None = None
+    upstream: Upstream,
+    transport: Transport,
+    body: bytes,
+    entry: Entry,
+    choices: int,
+    *,
+    traceparent: str | None = None,
+    is_kept: bool = False,
 ) -> ChunkStream:
     """A stream whose first chunk has come, so that up to here another target can still be asked.
 
-    Raises CallFailedError.
+    One whose chunks are kept, to be replayed, is bounded in all as a whole answer is. Raises CallFailedError.
     """
     attempt = _Attempt(upstream, entry)
     with attempt.step():
         response = await attempt.send(transport, body, traceparent)
         entry.first_byte = None
-    stream = ChunkStream(attempt, response, choices)
+    stream = ChunkStream(attempt, response, choices, is_kept=is_kept)
     try:
         await stream.start()
     except BaseException:

@@ -268,7 +268,9 @@ class Route:
             if not request.stream:
                 whole = await complete(upstream, transport, payload.body, entry, traceparent=self._traceparent)
                 return Asked(candidate, entry, completion=whole, text=entry.response or "")
-            stream = await open_stream(upstream, transport, payload.body, entry, request.n, self._traceparent)
+            stream = await open_stream(
+                upstream, transport, payload.body, entry, request.n, traceparent=self._traceparent, is_kept=not live
+            )
             return Asked(candidate, entry, stream=stream) if live else await _collect(candidate, entry, stream)
         except CallFailedError as failure:
             return Asked(candidate, entry, failure=failure)

@@ -378,3 +378,31 @@ async def test_metadata_and_log_of_a_stream_agree(stage: Stage) -> None:
         return [metadata["total_cost"], [(each["cost"], each["usage"], each["status"]) for each in entries]]
 
     assert books(ledger) == books(exact(json.dumps(last["router_metadata"], default=float)))
+
+
+async def test_what_came_before_a_broken_event_reaches_the_client_even_in_the_same_bytes(stage: Stage) -> None:
+    whole_pieces = [event(piece) for piece in chunks("Once ", "upon")[:3]]
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.head("text/event-stream")
+        await exchange.piece(b"".join([*whole_pieces, b"data: {broken\n\n"]))
+        await exchange.end()
+
+    cast = await stage.routed(None, answer, None)
+    received = await cast.stream(model="alpha")
+    texts = [each["delta"].get("content") for chunk in received if "choices" in chunk for each in chunk["choices"]]
+    assert "".join(text or "" for text in texts) == "Once upon"
+    assert received[-1]["error"]["code"] == "stream_cut"
+    assert "[DONE]" not in received
+
+
+async def test_a_reviewed_stream_is_bounded_as_a_whole_answer_is(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rl_router_api.call.MAX_ANSWER", 20_000)
+    endless = stream([*chunks(*["many words " * 20] * 400)])
+    cast = await stage.routed(None, endless, text("short"), routing={"review": "always"})
+    received = await cast.stream()
+    metadata = next(event["router_metadata"] for event in received if "router_metadata" in event)
+    assert [(call["model_id"], call["status"]) for call in metadata["call_history"]] == [
+        ("alpha", "error"),
+        ("beta", "ok"),
+    ]
