@@ -1,0 +1,83 @@
+"""What the tests of every client share: the router's address, and what reached the targets behind it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+BASE_URL = os.environ["CLIENTS_ROUTER"]
+UPSTREAM = os.environ["CLIENTS_UPSTREAM"]
+
+Body = dict[str, Any]
+
+
+class Targets:
+    """What the targets got since the test began."""
+
+    @property
+    def seen(self) -> list[Body]:
+        return list(_at_upstream("GET"))
+
+    @property
+    def bodies(self) -> list[Body]:
+        return [each["body"] for each in self.seen]
+
+    @property
+    def names(self) -> list[str]:
+        return [each["target"] for each in self.seen]
+
+    @property
+    def last(self) -> Body:
+        return self.bodies[-1]
+
+    def tool_call_ids(self) -> list[str]:
+        """Every tool call id in the last request, in order."""
+        return re.findall(r'"(?:id|tool_call_id)": "([^"]*)"', json.dumps(self.last["messages"]))
+
+
+def _at_upstream(method: str) -> Any:
+    request = urllib.request.Request(f"{UPSTREAM}/seen", method=method)
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return json.load(response)
+
+
+@pytest.fixture
+def base_url() -> str:
+    """The router's `/v1`."""
+    return BASE_URL
+
+
+@pytest.fixture
+def picture() -> str:
+    """A picture of one pixel, as a data URL."""
+    return (
+        "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAA"
+        "AABJRU5ErkJggg=="
+    )
+
+
+@pytest.fixture
+def targets() -> Targets:
+    """The targets, who have not been asked anything yet."""
+    _at_upstream("DELETE")
+    return Targets()
+
+
+@pytest.fixture
+def is_one_loop(targets: Targets) -> Callable[[], None]:
+    """Asserts that a tool loop stayed with one target, which saw its own tool call ids and no mark of the router's."""
+
+    def check() -> None:
+        assert len(targets.names) > 1
+        assert len(set(targets.names)) == 1, targets.names
+        ids = targets.tool_call_ids()
+        assert ids
+        assert all(re.fullmatch(r"call_\d_\d", each) for each in ids), ids
+
+    return check
