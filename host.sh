@@ -154,7 +154,8 @@ build_command() {
     command+=(--host "$host" --port "$port")
     [ -z "$max_model_len" ] || command+=(--max-model-len "$max_model_len")
     [ -z "$template" ] || command+=(--chat-template "$template")
-    [ -z "$api_key" ] || command+=(--api-key "$api_key")
+    # Not as a flag, which every user of the machine could read in the list of processes.
+    [ -z "$api_key" ] || command=(env "VLLM_API_KEY=$api_key" "${command[@]}")
     [ ${#extra[@]} -eq 0 ] || command+=("${extra[@]}")
 }
 
@@ -226,13 +227,19 @@ run() {
     echo "Starting the router model (${model:-SmolLM2-135M-Instruct, $engine}) on port $port …"
     # A session of its own: Ctrl-C reaches this script alone, which then stops the server as it should be stopped.
     "$("$root/scripts/find-python")" -c 'import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])' "$@" \
-        > >(trap '' INT TERM && exec tee "$log") 2>&1 &
+        > >(trap '' INT TERM && keep_last_lines) 2>&1 &
     server=$!
     wait_until_ready
     echo "Router model $(served_name) is ready on http://$(local_host):$port/v1 ($SECONDS s). Next: bash serve.sh"
     local status=0
     wait "$server" || status=$?
     fail "the router model ended (exit status $status): $(last_line)" "$((status == 0 ? 1 : status))"
+}
+
+# Passes everything on, and keeps the last lines in the log: at most five hundred, however long the server runs.
+keep_last_lines() {
+    exec awk -v log_file="$log" '
+        { print; fflush(); if (n++ % 500 == 0) close(log_file); print > log_file; fflush(log_file) }'
 }
 
 wait_until_ready() {

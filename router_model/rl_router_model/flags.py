@@ -176,7 +176,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TOKENS",
         help="tokens a request may take (%(default)s)",
     )
-    add("--max-num-seqs", type=_positive, default=4, metavar="N", help="requests at once; others wait (%(default)s)")
+    add("--max-num-seqs", type=_positive, default=3, metavar="N", help="requests at once; others wait (%(default)s)")
     add("--chat-template", help="a file, or the template itself (default: Hermes for the bundled model, else its own)")
     add("--api-key", nargs="+", metavar="KEY", help="wanted by everything but /health (default: $VLLM_API_KEY)")
     add("--root-path", default="", metavar="PREFIX", help="the prefix of a proxy before it")

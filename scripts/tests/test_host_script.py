@@ -8,6 +8,8 @@ import re
 import signal
 import socket
 import subprocess
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -209,6 +211,16 @@ def test_the_cpu_fallback_answers_and_sigterm_ends_it(port: int, start: Start) -
     assert "Router model first, second is ready" in running.until_it_says("is ready")
     assert running.stop(signal.SIGTERM) == 143
     assert not answers(port)
+
+
+def test_an_api_key_is_wanted_of_clients_and_not_shown_to_other_users(port: int, start: Start) -> None:
+    running = start("--device", "cpu", "--port", str(port), "--api-key", "very-secret")
+    assert "SmolLM2-135M-Instruct" in running.until_it_says("is ready")
+    shown = subprocess.run(["pgrep", "-af", "rl_router_model"], capture_output=True, text=True, check=False).stdout
+    assert str(port) in shown
+    assert not [line for line in shown.splitlines() if "very-secret" in line and "host.sh" not in line]
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models")
 
 
 def test_a_port_in_use_is_told_and_its_server_left_alone() -> None:
