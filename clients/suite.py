@@ -145,6 +145,9 @@ def _environment(router: str, upstream: str, home: Path) -> dict[str, str]:
         # What users of these programs set; `unused` because the router here has no keys.
         "OPENAI_BASE_URL": f"{router}/v1",
         "OPENAI_API_KEY": "unused",
+        # The only things that clients would say of themselves elsewhere, or read there.
+        "OPENAI_AGENTS_DISABLE_TRACING": "1",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     }
 
 
