@@ -224,10 +224,11 @@ run() {
     trap 'rm -f "$log"' EXIT
     trap 'stop 130' INT
     trap 'stop 143' TERM
+    trap 'stop 129' HUP
     echo "Starting the router model (${model:-SmolLM2-135M-Instruct, $engine}) on port $port …"
     # A session of its own: Ctrl-C reaches this script alone, which then stops the server as it should be stopped.
     "$("$root/scripts/find-python")" -c 'import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])' "$@" \
-        > >(trap '' INT TERM && keep_last_lines) 2>&1 &
+        > >(trap '' INT TERM HUP && keep_last_lines) 2>&1 &
     server=$!
     wait_until_ready
     echo "Router model $(served_name) is ready on http://$(local_host):$port/v1 ($SECONDS s). Next: bash serve.sh"
@@ -308,9 +309,10 @@ explanation() {
 
 # Stops what this script started, and only that.
 stop() {
-    trap '' INT TERM
-    echo 'Stopping the router model …'
+    # The terminal may be gone, and with it whoever would read a line: that must not keep the server alive.
+    trap '' INT TERM HUP PIPE
     kill -TERM "$server" 2>/dev/null || true
+    echo 'Stopping the router model …' 2>/dev/null || true
     local _
     for _ in $(seq 300); do
         kill -0 "$server" 2>/dev/null || break

@@ -223,6 +223,18 @@ def test_an_api_key_is_wanted_of_clients_and_not_shown_to_other_users(port: int,
         urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models")
 
 
+def test_the_server_is_stopped_even_where_nobody_is_left_to_read_that_it_is(
+    machine: dict[str, str], port: int, start: Start
+) -> None:
+    running = start("--port", str(port), env=machine)
+    running.until_it_says("is ready")
+    assert running.process.stdout is not None
+    running.process.stdout.close()
+    running.process.send_signal(signal.SIGHUP)
+    assert running.process.wait(timeout=40) == 129
+    assert not answers(port)
+
+
 def test_a_port_in_use_is_told_and_its_server_left_alone() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
