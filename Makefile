@@ -2,7 +2,7 @@
 # Where there is none, find-python has said so and the first command fails.
 PYTHON3 := $(or $(shell scripts/find-python),false)
 
-.PHONY: demo test lint lock
+.PHONY: demo test lint lock clients
 
 demo: ## a routed answer on this machine; stays up until Ctrl-C
 	@$(PYTHON3) scripts/environment.py run
@@ -19,6 +19,9 @@ lint:
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@git ls-files --cached --others --exclude-standard | xargs grep -lE '^#!.*\bbash' | xargs .venv/bin/shellcheck
+
+clients: ## unchanged client software against serve.sh
+	@clients/run
 
 lock: ## write requirements/*.txt anew from pyproject.toml
 	@$(PYTHON3) scripts/environment.py dev
