@@ -18,6 +18,7 @@ from .encoding import encode
 from .errors import RouterError
 from .ledger import Ledger
 from .metrics import CONTENT_TYPE
+from .openapi import COMPLETION_BODY
 from .preview import preview, tools_page
 from .reply import JSON, error_reply
 from .runtime import Runtime, Shares
@@ -108,6 +109,14 @@ def _rest(app: App) -> FastAPI:
     rest = FastAPI(title="RL Router", version=__version__, lifespan=app.lifespan, redirect_slashes=False)
     rest.add_exception_handler(RouterError, _router_error)
     rest.add_exception_handler(HTTPException, _http_error)
+    _add_state(rest, app)
+    _add_models(rest, app)
+    _add_routing(rest, app)
+    return rest
+
+
+def _add_state(rest: FastAPI, app: App) -> None:
+    """What the service is and how it is."""
 
     @rest.get("/", summary="Service, version and configuration, without secrets")
     async def about() -> Response:
@@ -131,6 +140,14 @@ def _rest(app: App) -> FastAPI:
         draining = app.runtime.draining
         return _json({"ready": not draining}, 503 if draining else 200)
 
+    @rest.get("/metrics", summary="Prometheus metrics")
+    async def metrics() -> Response:
+        runtime = app.runtime
+        exposition = runtime.metrics.exposition(runtime.fleet, runtime.in_flight, refused=bool(runtime.refused))
+        return Response(exposition, media_type=CONTENT_TYPE)
+
+
+def _add_models(rest: FastAPI, app: App) -> None:
     @rest.get("/v1/models", summary="The names under which a request may be made")
     async def models() -> Response:
         return _json({"object": "list", "data": [_model(name) for name in app.runtime.current.model_names()]})
@@ -141,30 +158,29 @@ def _rest(app: App) -> FastAPI:
             raise unknown_model(name)
         return _json(_model(name))
 
-    @rest.post("/v1/route", summary="The decision alone, for a completion's body; nothing is paid to a target")
+
+def _add_routing(rest: FastAPI, app: App) -> None:
+    @rest.post(
+        "/v1/route",
+        summary="The decision alone, for a completion's body; nothing is paid to a target",
+        openapi_extra=COMPLETION_BODY,
+    )
     async def route(request: Request) -> Response:
         limit = app.runtime.configuration.server.max_body_bytes
+        key = request.scope.get("rl_router.key")
         body = await read_body(request.scope, request.receive, limit)
-        return _json(await preview(app.runtime, parse(body), request_id(request.scope)))
+        return _json(await preview(app.runtime, parse(body), request_id(request.scope), key))
 
     @rest.get("/debug/tools", summary="What the router model is given, and what each target can do")
     async def tools() -> Response:
         return _json(tools_page(app.runtime))
 
-    @rest.get("/metrics", summary="Prometheus metrics")
-    async def metrics() -> Response:
-        runtime = app.runtime
-        exposition = runtime.metrics.exposition(runtime.fleet, runtime.in_flight, refused=bool(runtime.refused))
-        return Response(exposition, media_type=CONTENT_TYPE)
-
-    _document_completions(rest)
-    return rest
-
-
-def _document_completions(rest: FastAPI) -> None:
-    """Completions are served before FastAPI sees them; here they get their place in the documentation and their 405."""
-
-    @rest.post(COMPLETIONS, summary="OpenAI's chat completions, routed, with `router_metadata`")
+    # Served before FastAPI sees them; here they get their place in the documentation, and their 405.
+    @rest.post(
+        COMPLETIONS,
+        summary="OpenAI's chat completions, routed, with `router_metadata`",
+        openapi_extra=COMPLETION_BODY,
+    )
     async def completions() -> Response:
         raise RouterError(500, "Completions are served elsewhere.")
 

@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from . import prompt
+from .access import ApiKey
 from .candidates import Verdict, fallback_order, judge, kept
 from .decide import Decision
 from .errors import RouterError
@@ -18,11 +19,15 @@ from .runtime import Runtime
 from .wire import ChatRequest
 
 
-async def preview(runtime: Runtime, request: ChatRequest, request_id: str) -> dict[str, Any]:
+async def preview(
+    runtime: Runtime, request: ChatRequest, request_id: str, key: ApiKey | None = None
+) -> dict[str, Any]:  # fmt: skip
     """The decision for a request, which the policy is asked for even where a request would be pinned.
 
     Raises RouterError.
     """
+    if key is not None:
+        runtime.access.begin(key)
     ledger = Ledger(request_id)
     limits = limits_of(request, runtime.configuration.routing, ledger)
     setup = runtime.current
@@ -41,7 +46,11 @@ async def preview(runtime: Runtime, request: ChatRequest, request_id: str) -> di
     finally:
         ledger.close()
         runtime.metrics.book(ledger, status)
-        log(logging.INFO, "request", status=status, **ledger.metadata("none"))
+        said = ledger.metadata("none")
+        if key is not None:
+            said["key"] = key.name
+            runtime.access.spend(key, said["total_cost"])
+        log(logging.INFO, "request", status=status, **said)
     calls = [{"target": call.target, "arguments": call.advice.as_arguments()} for call in decision.calls]
     if decision.problem:
         order = fallback_order(candidates, limits.prefer, runtime.configuration.routing.fallback)
