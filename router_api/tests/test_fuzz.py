@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import random
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -94,3 +97,16 @@ async def test_no_path_method_or_header_brings_a_5xx(stage: Stage) -> None:
                 }
                 response = await cast.client.request(method, path, content=b"[]", headers=headers)
                 assert_is_ours(response, f"{method} {path} {kind}".encode())
+
+
+async def test_schemathesis_finds_no_server_error_against_our_own_description(stage: Stage, tmp_path: Path) -> None:
+    cast = await stage.routed(None, text(), text())
+    program = Path(sys.executable).with_name("schemathesis")
+    running = await asyncio.create_subprocess_exec(
+        program, "run", f"{cast.client.base_url}/openapi.json".replace("//openapi", "/openapi"),
+        "--checks", "not_a_server_error", "--max-examples", "20", "--seed", "1", "--no-color",
+        cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    report, _ = await running.communicate()
+    assert running.returncode == 0, report.decode()
+    assert b"Test cases" in report or b"passed" in report, report.decode()
