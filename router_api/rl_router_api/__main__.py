@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from . import policies, settings
+from . import settings
 from .access import KeysError, new_key, read_keys
 from .config import Configuration
 from .serving import ListenError, listen, serve
@@ -104,10 +104,6 @@ def _short_flags(given: argparse.Namespace) -> dict[str, Any]:
 
 def _check(configuration: Configuration) -> None:
     """What the schema cannot see. Raises ConfigurationError, KeysError."""
-    name = configuration.routing.policy
-    if name not in policies.names():
-        known = ", ".join(policies.names())
-        raise settings.ConfigurationError(f"routing.policy: there is no policy `{name}`; known: {known}")
     if configuration.server.api_keys_file is not None:
         read_keys(configuration.server.api_keys_file)
     missing = [Key(target).missing for target in configuration.targets or ()]

@@ -117,6 +117,8 @@ class Runtime:
             self.refused = str(error)
             return
         self.refused = None
+        if self._source:
+            self._source.remember()
         self.access = Access(keys, self._counters)
         if configuration != self.configuration:
             if configuration.server != self.configuration.server:

@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from . import policies
 from .config import Configuration, Price
 
 PREFIX = "RL_ROUTER_"
@@ -36,9 +37,13 @@ def read(path: str | None, environment: Mapping[str, str], flags: Mapping[str, A
     for name, value in flags.items():
         _put(values, name, value)
     try:
-        return Configuration.model_validate(values)
+        configuration = Configuration.model_validate(values)
     except ValidationError as error:
         raise ConfigurationError("; ".join(_lines(error, path))) from None
+    name, known = configuration.routing.policy, policies.names()
+    if name not in known:
+        raise ConfigurationError(f"routing.policy: there is no policy `{name}`; known: {', '.join(known)}")
+    return configuration
 
 
 def add_flags(parser: argparse._ActionsContainer) -> None:
@@ -168,10 +173,8 @@ class Source:
     state: str | None = None
 
     def read(self) -> Configuration:
-        """The configuration as it is now; remembered as the last good one. Raises ConfigurationError."""
-        configuration = read(self.path, os.environ, self.flags)
-        self._remember()
-        return configuration
+        """The configuration as it is now. Raises ConfigurationError."""
+        return read(self.path, os.environ, self.flags)
 
     def start(self) -> tuple[Configuration, str | None]:
         """The configuration to start with, and why the file was refused where that is the last good one.
@@ -179,11 +182,13 @@ class Source:
         Raises ConfigurationError.
         """
         try:
-            return self.read(), None
+            configuration = self.read()
         except ConfigurationError as error:
             if self._kept is None or not self._kept.exists():
                 raise
             return read(str(self._kept), os.environ, self.flags), str(error)
+        self.remember()
+        return configuration, None
 
     @property
     def text(self) -> bytes:
@@ -199,7 +204,8 @@ class Source:
             return None
         return Path(self.state) / f"last-good-{hashlib.sha256(self.path.encode()).hexdigest()[:12]}.yaml"
 
-    def _remember(self) -> None:
+    def remember(self) -> None:
+        """Keeps the file as the last good one."""
         if self._kept is not None:
             fresh = self._kept.with_suffix(f".{os.getpid()}")
             fresh.write_bytes(self.text)

@@ -1,0 +1,335 @@
+"""Configuration and keys are read anew when their files change, and a wrong file changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from conftest import QUESTION, Stage, _served, router_section, target, until
+from rl_router_api.app import App
+from rl_router_api.settings import ConfigurationError, Source
+from upstreams import Body, Exchange, Upstream, error, text, whole
+
+
+class Running:
+    """A router whose configuration is a file."""
+
+    def __init__(self, app: App, client: httpx.AsyncClient, path: Path) -> None:
+        self.app, self.client, self.path = app, client, path
+
+    def write(self, configuration: Body | str) -> None:
+        fresh = self.path.with_suffix(".fresh")
+        fresh.write_text(configuration if isinstance(configuration, str) else yaml.safe_dump(configuration))
+        fresh.replace(self.path)
+
+    def take(self, configuration: Body | str) -> None:
+        """Writes the file and has it read, without waiting for the watch."""
+        self.write(configuration)
+        self.app.runtime.reload()
+
+    async def ask(self, model: str = "alpha", **fields: Any) -> httpx.Response:
+        body = {"model": model, "messages": QUESTION, **fields}
+        return await self.client.post("/v1/chat/completions", json=body)
+
+    async def names(self) -> list[str]:
+        listed = (await self.client.get("/v1/models")).json()["data"]
+        return [each["id"] for each in listed if not each["id"].startswith("router")]
+
+    async def health(self) -> Body:
+        return dict((await self.client.get("/health")).json())
+
+    async def refused(self) -> int:
+        lines = (await self.client.get("/metrics")).text.splitlines()
+        (value,) = [line.split()[1] for line in lines if line.startswith("rl_router_configuration_refused ")]
+        return int(float(value))
+
+    async def eventually_names(self, wanted: list[str]) -> None:
+        for _ in range(1_000):
+            if await self.names() == wanted:
+                return
+            await asyncio.sleep(0.01)
+        pytest.fail(f"the targets are {await self.names()}, not {wanted}")
+
+
+class Files:
+    """Starts routers on a configuration file."""
+
+    def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
+        self.path, self.state = folder / "router.yaml", folder / "state"
+        self.state.mkdir()
+        self._stack = stack
+
+    async def run(self, configuration: Body | str, *, state: bool = False) -> Running:
+        return await self._stack.enter_async_context(self.running(configuration, state=state))
+
+    @asynccontextmanager
+    async def running(self, configuration: Body | str, *, state: bool = False) -> AsyncIterator[Running]:
+        self.path.write_text(configuration if isinstance(configuration, str) else yaml.safe_dump(configuration))
+        source = Source(str(self.path), state=str(self.state) if state else None)
+        started, refused = source.start()
+        app = App(started, source, refused=refused)
+        async with (
+            _served(app) as url,
+            httpx.AsyncClient(base_url=url, timeout=20, trust_env=False, verify=False) as client,
+        ):
+            yield Running(app, client, self.path)
+
+
+@pytest.fixture
+async def files(stage: Stage, tmp_path: Path) -> AsyncIterator[Files]:
+    async with AsyncExitStack() as stack:
+        yield Files(tmp_path, stack)
+
+
+async def configured(stage: Stage, *answers: Any) -> tuple[Body, list[Upstream]]:
+    """A router model and targets called `alpha`, `beta`, with their servers."""
+    model = await stage.upstream()
+    asked = [await stage.upstream(answer) for answer in answers]
+    targets = [target(name, each.url, timeout=30) for name, each in zip(("alpha", "beta"), asked, strict=False)]
+    return {"router": router_section(model.url), "targets": targets}, asked
+
+
+def only(configuration: Body, *names: str) -> Body:
+    """The same with these targets alone."""
+    return {**configuration, "targets": [each for each in configuration["targets"] if each["name"] in names]}
+
+
+async def test_a_changed_file_is_read_by_itself(stage: Stage, files: Files) -> None:
+    both, _ = await configured(stage, text("a"), text("b"))
+    running = await files.run(only(both, "alpha"))
+    assert (await running.ask("beta")).status_code == 404
+    running.write(both)
+    await running.eventually_names(["alpha", "beta"])
+    assert (await running.ask("beta")).status_code == 200
+    running.write(only(both, "beta"))
+    await running.eventually_names(["beta"])
+    assert (await running.ask("alpha")).status_code == 404
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_request_ends_under_the_configuration_it_began_with(stage: Stage, files: Files, stream: bool) -> None:
+    go_on = asyncio.Event()
+
+    async def fails_late(exchange: Exchange) -> None:
+        await go_on.wait()
+        await error(500, "broken")(exchange)
+
+    both, (alpha, beta) = await configured(stage, fails_late, text("b"))
+    both["routing"] = {"policy": "fixed", "fallback": ["alpha", "beta"]}
+    running = await files.run(both)
+    asking = asyncio.create_task(running.ask("router", stream=stream))
+    await until(lambda: alpha.requests, "the call")
+    running.take({**only(both, "alpha"), "routing": {"call_history": "brief", "max_calls": 1}})
+    assert await running.names() == ["alpha"]
+    go_on.set()
+    response = await asking
+    assert response.status_code == 200
+    assert len(beta.requests) == 1
+    assert '"response":' in response.text
+
+
+WRONG = ["routing: {max_turns: 0}", "rooting: {}", "{{{", "- a list", "targets: []", "routing: {policy: nobodys}",
+         "routing: {fallback: [nobody]}\ntargets: [{name: a, base_url: 'http://127.0.0.1:9/v1'}]"]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_a_wrong_file_is_refused_whole_and_said_until_it_is_mended(
+    stage: Stage, files: Files, wrong: str
+) -> None:
+    good, _ = await configured(stage, text("a"))
+    running = await files.run(good)
+    assert await running.refused() == 0
+    running.take(f"server: {{max_in_flight: 1}}\n{wrong}" if wrong[0] in "rt" else wrong)
+    assert (await running.ask()).status_code == 200
+    assert running.app.runtime.configuration.server.max_in_flight > 1
+    health = await running.health()
+    assert (health["status"], health["configuration"]["state"]) == ("degraded", "refused")
+    assert health["configuration"]["reason"]
+    assert await running.refused() == 1
+    running.take({**good, "routing": {"max_turns": 2}})
+    assert (await running.health())["configuration"] == {"state": "ok"}
+    assert await running.refused() == 0
+    assert running.app.runtime.configuration.routing.max_turns == 2
+
+
+async def test_a_file_that_goes_away_is_refused_as_a_wrong_one(stage: Stage, files: Files) -> None:
+    good, _ = await configured(stage, text("a"))
+    running = await files.run(good)
+    running.path.unlink()
+    running.app.runtime.reload()
+    assert (await running.ask()).status_code == 200
+    assert (await running.health())["configuration"]["state"] == "refused"
+
+
+async def test_mended_to_what_runs_already_is_mended(stage: Stage, files: Files) -> None:
+    good, _ = await configured(stage, text("a"))
+    running = await files.run(good)
+    running.take("nonsense: 1")
+    running.take(good)
+    assert (await running.health())["configuration"] == {"state": "ok"}
+
+
+async def test_an_unchanged_target_keeps_its_breaker_and_a_changed_one_begins_anew(stage: Stage, files: Files) -> None:
+    both, _ = await configured(stage, error(500, "broken"), error(500, "broken"))
+    running = await files.run(both)
+    for name in ["alpha"] * 5 + ["beta"] * 5:
+        await running.ask(name)
+    alpha, beta = both["targets"]
+    running.take({**both, "targets": [alpha, {**beta, "description": "mended"}]})
+    states = {each.name: upstream.breaker.state for each, upstream in running.app.runtime.fleet.targets}
+    assert states == {"alpha": "open", "beta": "closed"}
+    health = await running.health()
+    assert health["targets"]["alpha"]["state"] == "bad"
+
+
+async def test_targets_may_be_asked_anew_after_a_reload_that_frees_them(stage: Stage, files: Files) -> None:
+    """What is under way at a target counts on, for the old and the new one are the same server."""
+    go_on = asyncio.Event()
+
+    async def slow(exchange: Exchange) -> None:
+        await go_on.wait()
+        await text("a")(exchange)
+
+    good, (alpha,) = await configured(stage, slow)
+    (described,) = good["targets"]
+    running = await files.run({**good, "targets": [{**described, "max_in_flight": 1}]})
+    asking = asyncio.create_task(running.ask())
+    await until(lambda: alpha.requests, "the call")
+    running.take({**good, "targets": [{**described, "max_in_flight": 1, "description": "changed"}]})
+    assert (await running.ask()).status_code == 429
+    go_on.set()
+    assert (await asking).status_code == 200
+    assert (await running.ask()).status_code == 200
+
+
+# After a restart.
+
+
+async def test_after_a_restart_a_wrong_file_gives_way_to_the_last_good_one(stage: Stage, files: Files) -> None:
+    good, _ = await configured(stage, text("a"))
+    async with files.running(good, state=True) as first:
+        assert (await first.ask()).status_code == 200
+    second = await files.run("targets: 3", state=True)
+    assert (await second.ask()).status_code == 200
+    health = await second.health()
+    assert (health["status"], health["configuration"]["state"]) == ("degraded", "refused")
+    assert "targets" in health["configuration"]["reason"]
+    assert await second.refused() == 1
+    second.take(good)
+    assert (await second.health())["configuration"] == {"state": "ok"}
+    assert await second.refused() == 0
+
+
+async def test_the_last_good_file_is_the_one_that_was_read_last(stage: Stage, files: Files) -> None:
+    both, _ = await configured(stage, text("a"), text("b"))
+    async with files.running(both, state=True) as first:
+        first.take(only(both, "beta"))
+        first.take("nonsense: 1")
+    second = await files.run("nonsense: 1", state=True)
+    assert await second.names() == ["beta"]
+
+
+async def test_a_policy_that_does_not_exist_is_never_the_last_good_file(stage: Stage, files: Files) -> None:
+    good, _ = await configured(stage, text("a"))
+    wrong = {**good, "routing": {"policy": "nobodys"}}
+    async with files.running(good, state=True) as first:
+        first.take(wrong)
+    second = await files.run("nonsense: 1", state=True)
+    assert (await second.ask()).status_code == 200
+
+
+def test_without_a_good_file_a_wrong_one_is_an_error(files: Files) -> None:
+    files.path.write_text("targets: 3")
+    with pytest.raises(ConfigurationError, match="targets"):
+        Source(str(files.path), state=str(files.state)).start()
+
+
+# Keys of upstreams.
+
+
+async def test_a_new_key_in_its_file_is_used_without_a_restart(stage: Stage, files: Files, tmp_path: Path) -> None:
+    good, (alpha,) = await configured(stage, text("a"))
+    (tmp_path / "key").write_text("first-key\n")
+    (described,) = good["targets"]
+    running = await files.run({**good, "targets": [{**described, "api_key_file": str(tmp_path / "key")}]})
+    await running.ask()
+    assert alpha.requests[-1].headers["authorization"] == "Bearer first-key"
+    (tmp_path / "key").write_text("second-key")
+
+    for _ in range(1_000):
+        await running.ask()
+        if alpha.requests[-1].headers["authorization"] == "Bearer second-key":
+            break
+        await asyncio.sleep(0.01)
+    assert alpha.requests[-1].headers["authorization"] == "Bearer second-key"
+
+
+async def test_a_target_whose_key_file_is_not_there_is_left_out_until_it_is(
+    stage: Stage, files: Files, tmp_path: Path
+) -> None:
+    good, _ = await configured(stage, text("a"), text("b"))
+    alpha, beta = good["targets"]
+    running = await files.run({**good, "targets": [{**alpha, "api_key_file": str(tmp_path / "key")}, beta]})
+    assert (await running.ask("beta")).status_code == 200
+    assert (await running.ask("alpha")).status_code == 503
+    assert (await running.health())["targets"]["alpha"]["state"] == "bad"
+    (tmp_path / "key").write_text("a-key")
+    for _ in range(1_000):
+        if (await running.ask("alpha")).status_code == 200:
+            break
+        await asyncio.sleep(0.01)
+    assert (await running.ask("alpha")).status_code == 200
+
+
+# Without configured targets.
+
+
+async def test_without_targets_the_router_models_names_become_targets_when_it_appears(
+    stage: Stage, files: Files
+) -> None:
+    listed = asyncio.Event()
+
+    class Late(Upstream):
+        async def _answer(self, exchange: Exchange) -> None:
+            if exchange.path.endswith("/models") and not listed.is_set():
+                await whole({"error": {"message": "loading"}}, status=503)(exchange)
+            else:
+                await super()._answer(exchange)
+
+    async with AsyncExitStack() as stack:
+        model = await stack.enter_async_context(Late(text("a")))
+        running = await stack.enter_async_context(
+            files.running({"router": {"base_url": model.url, "protocol": "tools"}})
+        )
+        assert await running.names() == []
+        refused = await running.ask("router")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "no_target")
+        assert (await running.client.get("/ready")).status_code == 200
+        listed.set()
+        await running.eventually_names(["listed-model"])
+        response = await running.ask("router")
+        assert response.status_code == 200
+        assert response.json()["router_metadata"]["target_models_cost"] == 0
+        assert "unpriced" not in response.json()["router_metadata"]["call_history"][0]
+        # A reload elsewhere leaves them.
+        running.take({"router": {"base_url": model.url, "protocol": "tools"}, "routing": {"max_turns": 2}})
+        assert await running.names() == ["listed-model"]
+
+
+async def test_a_configuration_that_comes_with_wrong_keys_is_not_the_last_good_one(
+    stage: Stage, files: Files, tmp_path: Path
+) -> None:
+    good, _ = await configured(stage, text("a"))
+    (tmp_path / "keys.yaml").write_text("- {name: nobody}")
+    async with files.running(good, state=True) as first:
+        first.take({**good, "server": {"api_keys_file": str(tmp_path / "keys.yaml")}})
+        assert (await first.health())["configuration"]["state"] == "refused"
+        assert (await first.ask()).status_code == 200
+    second = await files.run("nonsense: 1", state=True)
+    assert (await second.ask()).status_code == 200
