@@ -45,7 +45,7 @@ _PREFERENCES: dict[Prefer, str] = {
 }
 _WITH_TOOLS = (
     "Call the function of the model to ask; call several at once only where a second opinion is worth its cost. "
-    "`optimized_system_prompt` is optional advice to that model, `temperature` optional too. Once answers are in, call "
+    "A function's parameters are optional: advice to that model. Once answers are in, call "
     f"`{SELECT}` with the call_id of the best one, or ask another model if none will do."
 )
 _DIRECT = "A question that needs no model, such as a greeting, you may answer yourself as plain text."
