@@ -30,6 +30,7 @@ from .shared import Counters, make_counter_table
 if TYPE_CHECKING:
     from .app import App
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _KEEP_ALIVE = 75
 _ONCE = 0.5
 """Seconds within which a second signal is the first one's echo: a terminal, or systemd, tells every process of a group,
@@ -82,6 +83,10 @@ def work(
 ) -> None:
     """One worker: the API on the first socket, the admin port on the second; `counters` and `place` are what several
     workers share."""
+    # A signal is heard once the server can do something about it, and its echo after the end means nothing.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    for number in _SIGNALS:
+        signal.signal(number, lambda *_: None)
     from .app import App  # so that the parent of several workers stays small
     from .journal import set_up
     from .runtime import Shares
@@ -117,6 +122,7 @@ class _Server(uvicorn.Server):
         self._exit_at: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         await super().startup(sockets)
         self.listening.set()
 
@@ -197,13 +203,16 @@ def _supervise(source: Source, workers: int, sockets: list[socket.socket], stopp
         source = replace(source, state=folder)
     context = multiprocessing.get_context("spawn")
     signals: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _SIGNALS:
         signal.signal(number, lambda received, _: signals.append(received))
 
     def start(number: int) -> SpawnProcess:
         place = Place(flights, number, workers)
         process = context.Process(target=work, args=(source, sockets, stopping, counters, place))
+        # Blocked in the worker from its first moment on.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         process.start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         return process
 
     running = [start(number) for number in range(workers)]
