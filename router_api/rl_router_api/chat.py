@@ -181,18 +181,11 @@ class _Exchange:
 
     def _book(self) -> None:
         self._runtime.end()
-        self._ledger.close()
-        self._runtime.metrics.book(self._ledger, self._status)
+        asked = self._request if self._setup.configuration.server.log_prompts else None
+        texts = {"messages": asked.fields["messages"]} if asked else {}
+        self._runtime.book(self._ledger, self._status, self._key, "full" if asked else "none", **texts)
         if self._runtime.tracing is not None:
             self._runtime.tracing.write(self._ledger, self._status, header(self._scope, b"traceparent"))
-        texts = self._setup.configuration.server.log_prompts
-        said: dict[str, Any] = {"status": self._status, **self._ledger.metadata("full" if texts else "none")}
-        if texts and self._request is not None:
-            said["messages"] = self._request.fields["messages"]
-        if self._key is not None:
-            said["key"] = self._key.name
-            self._runtime.access.spend(self._key, said["total_cost"])
-        log(logging.INFO, "request", **said)
 
 
 def request_id(scope: Scope) -> str:

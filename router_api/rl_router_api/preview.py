@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any
 
 from . import prompt
@@ -11,7 +10,6 @@ from .access import ApiKey
 from .candidates import Verdict, fallback_order, judge, kept
 from .decide import Decision
 from .errors import RouterError
-from .journal import log
 from .ledger import Ledger, shortest
 from .limits import limits_of
 from .policies.rl import answers_directly
@@ -44,13 +42,7 @@ async def preview(
         status = 504
         raise RouterError(504, "The deadline passed.", code="deadline_exceeded", retryable=False) from None
     finally:
-        ledger.close()
-        runtime.metrics.book(ledger, status)
-        said = ledger.metadata("none")
-        if key is not None:
-            said["key"] = key.name
-            runtime.access.spend(key, said["total_cost"])
-        log(logging.INFO, "request", status=status, **said)
+        runtime.book(ledger, status, key)
     calls = [{"target": call.target, "arguments": call.advice.as_arguments()} for call in decision.calls]
     if decision.problem:
         order = fallback_order(candidates, limits.prefer, runtime.configuration.routing.fallback)

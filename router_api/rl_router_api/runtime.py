@@ -14,6 +14,7 @@ from .config import Configuration, Target
 from .fleet import Fleet
 from .flight import Flight
 from .journal import log
+from .ledger import Ledger, Texts
 from .listing import ListingError, list_models
 from .metrics import Metrics
 from .settings import ConfigurationError, Source
@@ -73,6 +74,16 @@ class Runtime:
     def end(self) -> None:
         """A request ended, however it did."""
         self._flight.change(_REQUESTS, -1)
+
+    def book(self, ledger: Ledger, status: int, key: ApiKey | None, texts: Texts = "none", **more: object) -> None:
+        """Closes the books of an ended request: in the metrics, in its key's day, and as its one line in the log."""
+        ledger.close()
+        self.metrics.book(ledger, status)
+        said: dict[str, Any] = {"status": status, **ledger.metadata(texts), **more}
+        if key is not None:
+            said["key"] = key.name
+            self.access.spend(key, said["total_cost"])
+        log(logging.INFO, "request", **said)
 
     @property
     def configuration(self) -> Configuration:
