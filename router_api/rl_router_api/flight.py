@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import mmap
-import os
 import struct
-import tempfile
 from dataclasses import dataclass
+
+from .shared import hashed, make_table
 
 _CELLS = 256
 _CELL = struct.Struct("<Qq")
@@ -46,7 +45,7 @@ class Flight:
         if self._table is not None and self._place is not None:
             offset = self._find(self._place.row, name, to_write=True)
             if offset is not None:
-                _CELL.pack_into(self._table, offset, _key(name), count)
+                _CELL.pack_into(self._table, offset, hashed(name), count)
 
     def total(self, name: str) -> int:
         """How many are under way in all workers."""
@@ -62,7 +61,7 @@ class Flight:
 
         A name of which nothing is under way any more leaves its cell to a new one.
         """
-        key, left = _key(name), None
+        key, left = hashed(name), None
         for step in range(_CELLS):
             offset = row * _ROW + (key + step) % _CELLS * _CELL.size
             found, count = _CELL.unpack_from(self._table, offset) if self._table is not None else (0, 0)
@@ -77,11 +76,4 @@ class Flight:
 
 def make_flight_table(folder: str, rows: int) -> str:
     """A new, empty table's file in `folder`, which its maker removes."""
-    handle, path = tempfile.mkstemp(prefix="flight-", dir=folder)
-    os.ftruncate(handle, rows * _ROW)
-    os.close(handle)
-    return path
-
-
-def _key(name: str) -> int:
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) or 1
+    return make_table(folder, "flight-", rows * _ROW)

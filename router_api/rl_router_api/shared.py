@@ -37,7 +37,7 @@ class Counters:
             offset, value = self._find(name)
             if offset is None:
                 return value
-            _SLOT.pack_into(self._table, offset, _key(name), value + amount)
+            _SLOT.pack_into(self._table, offset, hashed(name), value + amount)
             return value + amount
 
     def get(self, name: str) -> int:
@@ -66,7 +66,7 @@ class Counters:
 
     def _find(self, name: str) -> tuple[int | None, int]:
         """The slot that holds a name or is free for it, and its value."""
-        key = _key(name)
+        key = hashed(name)
         for step in range(_SLOTS):
             offset = _HEADER.size + (key + step) % _SLOTS * _SLOT.size
             found, value = _SLOT.unpack_from(self._table, offset)
@@ -77,11 +77,17 @@ class Counters:
 
 def make_counter_table(folder: str) -> str:
     """A new, empty table's file in `folder`, which its maker removes."""
-    handle, path = tempfile.mkstemp(prefix="counters-", dir=folder)
-    os.ftruncate(handle, _SIZE)
+    return make_table(folder, "counters-", _SIZE)
+
+
+def make_table(folder: str, prefix: str, size: int) -> str:
+    """The path of a new file of `size` zero bytes."""
+    handle, path = tempfile.mkstemp(prefix=prefix, dir=folder)
+    os.ftruncate(handle, size)
     os.close(handle)
     return path
 
 
-def _key(name: str) -> int:
+def hashed(name: str) -> int:
+    """What stands for a name in a table: eight bytes, never 0, which marks a free place."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) or 1
