@@ -186,7 +186,7 @@ def _call_as_json(call: ToolCall) -> dict[str, Any]:
 def assemble(chunks: list[Chunk]) -> Said:
     """The first choice's message, put together from its chunks."""
     content: list[str] = []
-    calls: dict[int, ToolCall] = {}
+    calls: dict[int | str, ToolCall] = {}
     for chunk in chunks:
         for choice in chunk.choices:
             if choice.index == 0 and choice.delta is not None:
@@ -196,8 +196,18 @@ def assemble(chunks: list[Chunk]) -> Said:
     return Said(content="".join(content) or None, tool_calls=list(calls.values()) or None)
 
 
-def _add_piece(calls: dict[int, ToolCall], piece: ToolCall) -> None:
-    call = calls.setdefault(piece.index or 0, ToolCall(piece.index, piece.id, Function("", "")))
+def _add_piece(calls: dict[int | str, ToolCall], piece: ToolCall) -> None:
+    call = calls.setdefault(_place(calls, piece), ToolCall(piece.index, piece.id, Function("", "")))
     if piece.function and call.function:
         call.function.name = (call.function.name or "") + (piece.function.name or "")
         call.function.arguments += piece.function.arguments if isinstance(piece.function.arguments, str) else ""
+
+
+def _place(calls: dict[int | str, ToolCall], piece: ToolCall) -> int | str:
+    """Which call a piece belongs to; where a server sends no index, a further id or name begins another call."""
+    if piece.index is not None:
+        return piece.index
+    if piece.id:
+        return piece.id
+    begins = not calls or (piece.function is not None and piece.function.name)
+    return -1 - len(calls) if begins else next(reversed(calls))

@@ -182,3 +182,16 @@ def test_tool_calls_put_together_are_those_that_were_streamed() -> None:
     assert json.loads(text_of(said)) == [{"name": "look", "arguments": '{"x":1}'}, {"name": "sit", "arguments": ""}]
     assert text_of(assemble([])) == ""
     assert text_of(assemble([read_chunk(chunk({"refusal": "No."}))])) == "No."
+
+
+PIECES: list[Any] = [{"name": "look", "arguments": '{"x"'}, {"arguments": ":1}"}, {"name": "sit", "arguments": "{}"}]
+
+
+@pytest.mark.parametrize("ids", [("a", None, "b"), ("a", "a", "b"), (None, None, None)])
+def test_tool_calls_whose_pieces_have_no_index_are_not_put_into_one(ids: tuple[str | None, ...]) -> None:
+    pieces = [{"id": call_id, "function": function} for call_id, function in zip(ids, PIECES, strict=True)]
+    for deltas in ([{"tool_calls": pieces}], [{"tool_calls": [piece]} for piece in pieces]):
+        said = assemble([read_chunk(chunk(delta)) for delta in deltas])
+        assert json.loads(text_of(said)) == [
+            {"name": "look", "arguments": '{"x":1}'}, {"name": "sit", "arguments": "{}"},
+        ]  # fmt: skip
