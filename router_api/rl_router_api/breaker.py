@@ -14,14 +14,19 @@ _LONGEST_PAUSE = 60.0
 
 
 class Breaker:
-    """Opens after five failures in a row; then one probe at a time, after pauses of 5 s that double up to 60 s."""
+    """Opens after five failures in a row; then one probe at a time, after pauses of 5 s that double up to 60 s.
+
+    Each call has a number, so that the end of another call is not taken for the probe's.
+    """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._failures = 0
         self._pause = _FIRST_PAUSE
         self._open_until: float | None = None
-        self._probing = False
+        self._calls = 0
+        self._probe: int | None = None
+        """The call that is the probe, while it is under way."""
 
     @property
     def state(self) -> State:
@@ -32,25 +37,34 @@ class Breaker:
     @property
     def ready(self) -> bool:
         """Whether a call should be made now."""
-        return self.state == "closed" or (self.state == "half_open" and not self._probing)
+        return self.state == "closed" or (self.state == "half_open" and self._probe is None)
 
-    def begin(self) -> None:
-        """A call starts; where the breaker is half open it is the probe."""
-        self._probing = self._probing or self.state == "half_open"
+    def begin(self) -> int:
+        """A call starts; where the breaker is half open it is the probe. Returns the call's number."""
+        self._calls += 1
+        if self._probe is None and self.state == "half_open":
+            self._probe = self._calls
+        return self._calls
 
     def succeeded(self) -> None:
         """The upstream answered as it should, or refused the request for the request's own sake."""
-        self._failures, self._pause, self._open_until, self._probing = 0, _FIRST_PAUSE, None, False
+        self._failures, self._pause, self._open_until, self._probe = 0, _FIRST_PAUSE, None, None
 
-    def failed(self) -> None:
+    def failed(self, call: int) -> None:
         """A refused connection, a timeout, a 5xx or a broken answer."""
         self._failures += 1
-        if self._probing:
+        is_probe = self._ends_probe(call)
+        if is_probe:
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)
-        if self._probing or self._failures >= _FAILURES:
+        if is_probe or self._failures >= _FAILURES:
             self._open_until = self._now() + self._pause
-        self._probing = False
 
-    def abandoned(self) -> None:
+    def abandoned(self, call: int) -> None:
         """The call ended without telling anything: it was cancelled."""
-        self._probing = False
+        self._ends_probe(call)
+
+    def _ends_probe(self, call: int) -> bool:
+        """Whether the call was the probe, which is then over."""
+        was_probe = self._probe == call
+        self._probe = None if was_probe else self._probe
+        return was_probe

@@ -261,7 +261,7 @@ class _Attempt:
         self.entry = entry
         self._upstream = upstream
         self._ended = False
-        upstream.begin()
+        self._call = upstream.begin()
 
     async def send(self, transport: Transport, body: bytes, traceparent: str | None) -> Response:
         """The answer to the request, its body still to be read. Raises what `step` understands."""
@@ -305,7 +305,7 @@ class _Attempt:
     def abandoned(self) -> None:
         """It was cancelled."""
         if self._end():
-            self._upstream.breaker.abandoned()
+            self._upstream.breaker.abandoned(self._call)
             self.entry.close("cancelled")
 
     def _failed(self, failure: CallFailedError) -> CallFailedError:
@@ -314,7 +314,7 @@ class _Attempt:
             self.entry.close(status, failure.message, billed=failure.billed)
             if failure.status == 429:
                 self._upstream.put_aside(failure.retry_after if failure.retry_after is not None else 1.0)
-            self._upstream.went_wrong(failure.message, counts=failure.counts_for_breaker)
+            self._upstream.went_wrong(self._call, failure.message, counts=failure.counts_for_breaker)
             log(logging.INFO, failure.message, call_id=self.entry.call_id, upstream_text=failure.log_text)
         return failure
 

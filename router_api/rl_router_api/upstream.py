@@ -115,10 +115,10 @@ class Upstream:
         """Calls under way, those of the server's other workers included."""
         return self._flight.total(self._flight_name)
 
-    def begin(self) -> None:
-        """A call starts."""
-        self.breaker.begin()
+    def begin(self) -> int:
+        """A call starts; returns its number."""
         self._flight.change(self._flight_name, 1)
+        return self.breaker.begin()
 
     def end(self) -> None:
         """A call ended, however it did."""
@@ -145,11 +145,11 @@ class Upstream:
         old = self.latency
         self.latency = seconds if old is None else old + _LATENCY_WEIGHT * (seconds - old)
 
-    def went_wrong(self, trouble: str, *, counts: bool) -> None:
-        """A call failed; `counts` where the breaker is to hear of it."""
+    def went_wrong(self, call: int, trouble: str, *, counts: bool) -> None:
+        """The call failed; `counts` where the breaker is to hear of it."""
         self.known, self.trouble = True, trouble
         if counts:
-            self.breaker.failed()
+            self.breaker.failed(call)
         else:
             self.breaker.succeeded()
 

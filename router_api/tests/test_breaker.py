@@ -1,5 +1,8 @@
 """A breaker, on a clock of the test's own."""
 
+from collections.abc import Callable
+
+import pytest
 from rl_router_api.breaker import Breaker
 
 
@@ -13,8 +16,7 @@ class Clock:
 
 def fail(breaker: Breaker, times: int = 1) -> None:
     for _ in range(times):
-        breaker.begin()
-        breaker.failed()
+        breaker.failed(breaker.begin())
 
 
 def opened() -> tuple[Breaker, Clock]:
@@ -48,8 +50,7 @@ def test_a_success_in_between_starts_the_count_anew() -> None:
 def test_calls_that_were_cancelled_do_not_count() -> None:
     breaker = Breaker(Clock())
     for _ in range(20):
-        breaker.begin()
-        breaker.abandoned()
+        breaker.abandoned(breaker.begin())
     fail(breaker, 4)
     assert breaker.state == "closed"
 
@@ -77,9 +78,34 @@ def test_a_probe_that_succeeds_closes_it() -> None:
 def test_a_probe_that_was_cancelled_leaves_room_for_the_next() -> None:
     breaker, clock = opened()
     clock.now += 5
-    breaker.begin()
-    breaker.abandoned()
+    breaker.abandoned(breaker.begin())
     assert (breaker.state, breaker.ready) == ("half_open", True)
+
+
+@pytest.mark.parametrize("end", [Breaker.abandoned, Breaker.failed])
+def test_the_end_of_an_older_call_is_not_the_probes(end: Callable[[Breaker, int], None]) -> None:
+    clock = Clock()
+    breaker = Breaker(clock)
+    older = breaker.begin()
+    fail(breaker, 5)
+    clock.now += 5
+    probe = breaker.begin()
+    end(breaker, older)
+    clock.now += 5
+    assert (breaker.state, breaker.ready) == ("half_open", False)
+    breaker.failed(probe)
+    clock.now += 9
+    assert breaker.state == "open"
+    clock.now += 1
+    assert breaker.ready
+
+
+def test_a_second_call_beside_the_probe_is_no_probe() -> None:
+    breaker, clock = opened()
+    clock.now += 5
+    breaker.begin()
+    breaker.abandoned(breaker.begin())
+    assert not breaker.ready
 
 
 def test_pauses_double_up_to_a_minute_and_begin_anew_after_a_success() -> None:

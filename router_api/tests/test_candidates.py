@@ -49,7 +49,7 @@ def refused(request: ChatRequest, *pairs: Pair, max_cost: str | None = None) -> 
 
 def broken(each: Pair) -> Pair:
     for _ in range(5):
-        each[1].breaker.failed()
+        each[1].breaker.failed(each[1].breaker.begin())
     return each
 
 

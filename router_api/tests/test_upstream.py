@@ -121,7 +121,7 @@ def test_calls_under_way_are_counted() -> None:
 def test_its_state_is_that_of_its_last_call() -> None:
     each = upstream()
     assert (each.known, each.trouble, each.latency) == (False, None, None)
-    each.went_wrong("answered 401", counts=False)
+    each.went_wrong(each.begin(), "answered 401", counts=False)
     assert (each.known, each.trouble) == (True, "answered 401")
     each.went_well(2.0)
     assert (each.trouble, each.latency) == (None, 2.0)
@@ -138,8 +138,8 @@ def test_its_latency_follows_slowly() -> None:
 def test_only_failures_that_count_open_its_breaker() -> None:
     refusing, failing = upstream(), upstream()
     for _ in range(9):
-        refusing.went_wrong("answered 400", counts=False)
-        failing.went_wrong("refused the connection", counts=True)
+        refusing.went_wrong(refusing.begin(), "answered 400", counts=False)
+        failing.went_wrong(failing.begin(), "refused the connection", counts=True)
     assert refusing.ready
     assert not failing.ready
     assert failing.breaker.state == "open"
