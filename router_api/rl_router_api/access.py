@@ -7,7 +7,7 @@ import hmac
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 from pathlib import Path
 
 import yaml
@@ -15,10 +15,10 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from .config import Dollars, Schema
 from .errors import RouterError
+from .ledger import picodollars
 from .shared import Counters
 
 _PREFIX = "rr-"
-_PICODOLLARS = Decimal(10) ** 12
 
 
 class ApiKey(Schema):
@@ -96,10 +96,9 @@ class Access:
 
     def begin(self, key: ApiKey) -> None:
         """Counts a request. Raises RouterError, a 429, where the key's day is used up."""
-        if key.usd_per_day is not None:
-            spent = Decimal(self._counters.get(f"usd:{key.name}")) / _PICODOLLARS
-            if spent >= key.usd_per_day:
-                raise _used_up(f"The key `{key.name}` has spent its {key.usd_per_day} USD of today.")
+        most = key.usd_per_day
+        if most is not None and self._counters.get(f"usd:{key.name}") >= picodollars(most):
+            raise _used_up(f"The key `{key.name}` has spent its {most} USD of today.")
         if key.requests_per_day is not None:
             count = self._counters.add(f"requests:{key.name}", 1)
             if count > key.requests_per_day:
@@ -108,7 +107,7 @@ class Access:
     def spend(self, key: ApiKey, cost: Decimal) -> None:
         """Books what a request cost."""
         if key.usd_per_day is not None and cost > 0:
-            self._counters.add(f"usd:{key.name}", int((cost * _PICODOLLARS).to_integral_value(ROUND_CEILING)))
+            self._counters.add(f"usd:{key.name}", picodollars(cost))
 
 
 def _digest(key: str) -> str:

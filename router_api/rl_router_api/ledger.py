@@ -7,6 +7,7 @@ the prices configured; a usage that never came is estimated and marked so.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Context, Decimal, localcontext
@@ -21,6 +22,8 @@ Texts = Literal["full", "brief", "none"]
 FREE = Price()
 # Wide enough that no product or sum of prices and tokens is ever rounded.
 _EXACT = Context(prec=80)
+_FINEST = Decimal("1e-18")
+"""What a token costs at the smallest price there is, in US dollars."""
 
 
 class _PromptDetails(Struct):
@@ -73,6 +76,18 @@ def bought_tokens(dollars: Decimal, price: Price) -> int:
     with localcontext(_EXACT) as exact:
         exact.rounding = ROUND_FLOOR
         return int(dollars.scaleb(6) / price.output)
+
+
+def share_of(dollars: Decimal, calls: int) -> Decimal:
+    """What each of so many calls may spend; rounded down, so that together they never spend more."""
+    with localcontext(_EXACT) as exact:
+        exact.rounding = ROUND_FLOOR
+        return (dollars / calls).quantize(_FINEST)
+
+
+def picodollars(dollars: Decimal) -> int:
+    """The whole picodollars that pay for it."""
+    return math.ceil(dollars.scaleb(12, _EXACT))
 
 
 def total(costs: list[Decimal]) -> Decimal:

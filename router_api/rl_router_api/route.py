@@ -15,7 +15,7 @@ from .completion import Chunk, Completion, assemble, text_of
 from .decide import Asked, Decision, PlannedCall, Policy
 from .errors import RouterError
 from .fleet import Fleet
-from .ledger import FREE, Entry, worst_cost
+from .ledger import FREE, Entry, share_of, worst_cost
 from .limits import LEAST_OUTPUT, Limits, output_limit
 from .marks import mark_of
 from .payload import payload_for
@@ -175,7 +175,7 @@ class Route:
 
     def _output_limit(self, candidate: Candidate, sharing: int) -> int | None:
         left = self._limits.left
-        return None if left is None else output_limit(self._request, candidate.target, left / sharing)
+        return None if left is None else output_limit(self._request, candidate.target, share_of(left, sharing))
 
     async def _commit(self, planned: PlannedCall, strategy: str) -> Outcome | None:
         """Makes one call whose answer goes out as it is; None where it failed and another may be asked."""

@@ -10,7 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rl_router_api.config import Price
 from rl_router_api.encoding import encode
-from rl_router_api.ledger import Entry, Ledger, Usage, bought_tokens, cost_of, shortest, total, worst_cost
+from rl_router_api.ledger import (
+    Entry,
+    Ledger,
+    Usage,
+    bought_tokens,
+    cost_of,
+    picodollars,
+    share_of,
+    shortest,
+    total,
+    worst_cost,
+)
 
 DOLLARS = st.decimals(min_value=0, max_value=10**9, places=12, allow_nan=False, allow_infinity=False)
 PRICES = st.builds(Price, input=DOLLARS, cached_input=st.none() | DOLLARS, output=DOLLARS, request=DOLLARS)
@@ -254,3 +265,24 @@ def test_the_first_part_of_an_answer_is_noted_once() -> None:
     first = ledger.first_answered
     ledger.began_to_answer()
     assert ledger.first_answered == first is not None
+
+
+LONG = Decimal("999999999999.999999999999999999999999999999999999")
+
+
+def test_a_share_is_never_rounded_up_whatever_the_context_of_decimals() -> None:
+    assert share_of(LONG, 1) == Decimal("999999999999.999999999999999999")
+    with localcontext(prec=5):
+        assert share_of(Decimal("0.0123456789"), 1) == Decimal("0.0123456789")
+
+
+@settings(max_examples=100, deadline=None)
+@given(DOLLARS, st.integers(1, 64))
+def test_shares_together_are_never_more_than_there_is(dollars: Decimal, calls: int) -> None:
+    assert total([share_of(dollars, calls)] * calls) <= dollars
+
+
+def test_a_keys_day_is_charged_the_next_whole_picodollar() -> None:
+    assert picodollars(Decimal("0.000000000001")) == 1
+    assert picodollars(Decimal("123456789.000000000000000000000000000001")) == 123_456_789 * 10**12 + 1
+    assert picodollars(Decimal(0)) == 0
