@@ -17,6 +17,8 @@ _SLOT = struct.Struct("<Qq")
 _HEADER = struct.Struct("<Q")
 _SIZE = _HEADER.size + _SLOTS * _SLOT.size
 _DAY = 86_400
+_MOST = 2**63 - 1
+"""In picodollars nine million US dollars: a sum stays there, since a target may report any usage."""
 
 
 class Counters:
@@ -37,8 +39,9 @@ class Counters:
             offset, value = self._find(name)
             if offset is None:
                 return value
-            _SLOT.pack_into(self._table, offset, hashed(name), value + amount)
-            return value + amount
+            value = min(value + amount, _MOST)
+            _SLOT.pack_into(self._table, offset, hashed(name), value)
+            return value
 
     def get(self, name: str) -> int:
         """The sum so far."""

@@ -50,6 +50,11 @@ def test_sums_may_be_as_large_as_a_million_dollars_in_picodollars(counters: Coun
     assert counters.add("usd:a", 10**18) == counters.get("usd:a") == 10**18
 
 
+def test_a_sum_too_large_to_be_kept_stays_at_the_largest(counters: Counters) -> None:
+    counters.add("usd:a", 5)
+    assert counters.add("usd:a", 10**30) == counters.add("usd:a", 1) == counters.get("usd:a") == 2**63 - 1
+
+
 def test_a_new_day_begins_with_nothing(counters: Counters, clock: Clock) -> None:
     counters.add("a", 7)
     clock.now = 11 * DAY - 1
