@@ -26,7 +26,7 @@ COMPLETION_BODY: dict[str, Any] = {
                         },
                         "stream": {"type": "boolean"},
                         "n": {"type": "integer", "minimum": 1},
-                        "max_completion_tokens": {"type": "integer", "minimum": 1},
+                        "max_completion_tokens": {"type": "integer"},
                         "router": {
                             "type": "object",
                             "description": "What the request asks of routing; never sent to a target.",

@@ -50,6 +50,8 @@ def payload_for(request: ChatRequest, target: Target, advice: Advice, output_lim
     if advice.temperature is not None and "temperature" not in request.fields:
         fields["temperature"] = advice.temperature
     if output_limit is not None:
+        # A limit of the client's that is none would stand beside ours.
+        fields.pop("max_completion_tokens", None)
         fields["max_tokens"] = output_limit
     if request.stream:
         fields["stream_options"] = _with_usage(request.fields.get("stream_options"))

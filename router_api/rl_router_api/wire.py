@@ -83,7 +83,7 @@ class ChatRequest:
     stream: bool
     include_usage: bool
     max_output: int | None
-    """The client's own limit on the tokens of one choice."""
+    """The client's own limit on the tokens of one choice; below 1 it is none, as some servers take it for unlimited."""
     n: int
     needs: frozenset[Capability]
     options: RouterOptions
@@ -136,14 +136,14 @@ def parse(body: bytes) -> ChatRequest:
     if len(messages) > MAX_MESSAGES:
         raise bad_request(f"`messages` has {len(messages)} entries; at most {MAX_MESSAGES} are taken.", "messages")
     stream_options = _read(fields, "stream_options", _StreamOptions)
-    n = _positive(fields, "n") or 1
+    n = _choices(fields)
     request = ChatRequest(
         fields={name: raw for name, raw in fields.items() if name not in ("model", "router")},
         model=model,
         messages=messages,
         stream=bool(_read(fields, "stream", bool)),
         include_usage=bool(stream_options and stream_options.include_usage),
-        max_output=_positive(fields, "max_completion_tokens") or _positive(fields, "max_tokens"),
+        max_output=_output_limit(fields),
         n=n,
         needs=_needs(fields, messages, n),
         options=options,
@@ -191,11 +191,17 @@ def _at_fault(name: str, text: str) -> RouterError:
     return bad_request(f"`{param}`: {message[:300]}.", param)
 
 
-def _positive(fields: dict[str, Raw], name: str) -> int | None:
-    value: int | None = _read(fields, name, int)
-    if value is not None and value < 1:
-        raise bad_request(f"`{name}` must be at least 1, not {value}.", name)
-    return value
+def _choices(fields: dict[str, Raw]) -> int:
+    n: int | None = _read(fields, "n", int)
+    if n is not None and n < 1:
+        raise bad_request(f"`n` must be at least 1, not {n}.", "n")
+    return n or 1
+
+
+def _output_limit(fields: dict[str, Raw]) -> int | None:
+    limits: list[int | None] = [_read(fields, name, int) for name in ("max_completion_tokens", "max_tokens")]
+    said = next((limit for limit in limits if limit is not None), None)
+    return said if said is not None and said > 0 else None
 
 
 def _check_options(options: RouterOptions) -> None:

@@ -161,6 +161,13 @@ def test_a_limit_on_the_output_is_set_for_a_request_that_has_none() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.parametrize("none", [0, -1, None])
+def test_a_limit_on_the_output_takes_the_place_of_one_that_is_none(name: str, none: int | None) -> None:
+    assert sent(limit=300, **{name: none}) == {"model": "alpha", "messages": QUESTION, "max_tokens": 300}
+    assert sent(**{name: none})[name] == none
+
+
 @pytest.mark.parametrize("given", [{}, {"stream_options": None}, {"stream_options": {"include_usage": False}}])
 def test_a_streamed_call_is_always_asked_for_usage(given: dict[str, Any]) -> None:
     assert sent(stream=True, **given)["stream_options"] == {"include_usage": True}

@@ -582,6 +582,18 @@ async def test_max_cost_sets_the_output_limit_that_it_buys(stage: Stage) -> None
     assert bought * Decimal(PRICE["output"]) / 1_000_000 <= Decimal("0.01")
 
 
+@pytest.mark.parametrize("limit", [0, -1])
+async def test_a_limit_below_one_token_goes_to_the_target_but_is_not_trusted_with_money(
+    stage: Stage, limit: int
+) -> None:
+    cast = await stage.routed(None, None)
+    await cast.answer(max_tokens=limit)
+    await cast.answer(max_tokens=limit, router={"max_cost": 0.01})
+    free, limited = cast.alpha.bodies
+    assert free["max_tokens"] == limit
+    assert 256 <= limited["max_tokens"] < 1000
+
+
 async def test_max_cost_counts_every_choice(stage: Stage) -> None:
     cast = await stage.routed(None, None)
     await cast.answer(router={"max_cost": 0.01}, n=3)

@@ -56,6 +56,13 @@ def test_what_is_left_out_or_null_has_openais_default() -> None:
 
 def test_max_completion_tokens_goes_before_max_tokens() -> None:
     assert read(max_tokens=5, max_completion_tokens=9).max_output == 9
+    assert read(max_tokens=5, max_completion_tokens=None).max_output == 5
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_below_one_token_is_none_to_rely_on(limit: int) -> None:
+    for request in (read(max_tokens=limit), read(max_tokens=5, max_completion_tokens=limit)):
+        assert request.max_output is None
 
 
 def test_the_fields_stay_as_they_were_written_but_model_and_router() -> None:
@@ -171,8 +178,8 @@ def test_a_wrong_option_is_a_400_that_names_it(options: object, field: str) -> N
         ({"messages": QUESTION * (MAX_MESSAGES + 1)}, "messages"),
         ({"n": 0}, "n"),
         ({"n": "two"}, "n"),
-        ({"max_tokens": 0}, "max_tokens"),
-        ({"max_completion_tokens": -1}, "max_completion_tokens"),
+        ({"max_tokens": "many"}, "max_tokens"),
+        ({"max_completion_tokens": 1.5}, "max_completion_tokens"),
         ({"temperature": "hot"}, "temperature"),
         ({"stream": 1}, "stream"),
         ({"stream_options": {"include_usage": "yes"}}, "stream_options.include_usage"),
