@@ -14,6 +14,9 @@ from .wire import ChatRequest
 LEAST_OUTPUT = 256
 """With less room for an answer than this, in tokens, a target is not asked at all."""
 
+MOST_OUTPUT = 16_384
+"""No more is asked for where only money bounds an answer: nearly every provider takes so many tokens, few take more."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -65,18 +68,17 @@ def output_limit(request: ChatRequest, target: Target, left: Decimal) -> int | N
     price = target.price
     if price is None:
         return 0
-    room = total([left, -worst_cost(price, request.most_input_tokens, 0)])
-    if room < 0:
+    money = total([left, -worst_cost(price, request.most_input_tokens, 0)])
+    if money < 0:
         return 0
     if price.output == 0:
         return request.max_output
-    bought = bought_tokens(room, price) // request.n
+    bought = bought_tokens(money, price) // request.n
     if request.max_output is not None:
         return request.max_output if request.max_output <= bought else 0
-    if target.context_length is not None:
-        # No less than that, however little the context leaves by our estimate: the rest is not short of money.
-        bought = min(bought, max(target.context_length - request.input_tokens, LEAST_OUTPUT))
-    return bought
+    # No less than the least, however little the context leaves by our estimate: the rest is not short of money.
+    room = MOST_OUTPUT if target.context_length is None else target.context_length - request.input_tokens
+    return min(bought, max(room, LEAST_OUTPUT), MOST_OUTPUT)
 
 
 def _stricter_review(server: Review, asked: Review | None) -> Review:

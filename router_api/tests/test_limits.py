@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rl_router_api.config import Price, Routing, Target
 from rl_router_api.ledger import Ledger, worst_cost
-from rl_router_api.limits import LEAST_OUTPUT, Limits, limits_of, output_limit
+from rl_router_api.limits import LEAST_OUTPUT, MOST_OUTPUT, Limits, limits_of, output_limit
 from rl_router_api.wire import ChatRequest, parse
 
 DOLLARS = st.decimals(min_value=0, max_value=10**6, places=12, allow_nan=False, allow_infinity=False)
@@ -120,6 +120,13 @@ def test_no_more_output_is_bought_than_fits_the_context_but_always_a_fair_answer
     price = {"output": "1"}
     assert 9_000 < (output_limit(asked(), target(price, context_length=10_000), Decimal(10**6)) or 0) < 10_000
     assert output_limit(asked(), target(price, context_length=1), Decimal(10**6)) == LEAST_OUTPUT
+
+
+@pytest.mark.parametrize("context", [None, 1_000_000])
+def test_no_provider_is_asked_for_more_output_than_it_may_take_only_because_it_is_cheap(context: int | None) -> None:
+    cheap = target({"output": "0.01"}, context_length=context)
+    assert output_limit(asked(), cheap, Decimal(1)) == MOST_OUTPUT
+    assert output_limit(asked(max_tokens=50_000), cheap, Decimal(1)) == 50_000
 
 
 @settings(max_examples=100, deadline=None)
