@@ -82,5 +82,5 @@ def output_limit(request: ChatRequest, target: Target, left: Decimal) -> int | N
 
 
 def _stricter_review(server: Review, asked: Review | None) -> Review:
-    # A request may choose how its answer is reviewed; `never` on the server means one call, and stays.
-    return server if asked is None or server == "never" else asked
+    # `never` bounds the calls and `always` what goes out unseen, so each binds; `buffered` asks for neither.
+    return asked if asked is not None and server == "buffered" else server

@@ -62,10 +62,11 @@ async def test_the_earlier_deadline_holds(request_: int | None, holds: float) ->
     ("server", "request_", "holds"),
     [
         ("buffered", None, "buffered"), ("buffered", "never", "never"), ("buffered", "always", "always"),
-        ("never", "always", "never"), ("never", "buffered", "never"), ("always", "buffered", "buffered"),
+        ("never", "always", "never"), ("never", "buffered", "never"), ("never", None, "never"),
+        ("always", "never", "always"), ("always", "buffered", "always"), ("always", None, "always"),
     ],
 )  # fmt: skip
-async def test_a_server_that_never_reviews_is_not_talked_into_more_calls(
+async def test_the_servers_review_holds_unless_it_leaves_the_choice(
     server: Any, request_: str | None, holds: str
 ) -> None:
     assert limits_of(asked({"review": request_}), Routing(review=server), Ledger("r")).review == holds
