@@ -135,7 +135,9 @@ def _nobody(request: ChatRequest, limits: Limits, verdicts: Sequence[Verdict]) -
     able = [verdict for verdict in verdicts if verdict.obstacle != "not_allowed"]
     if verdicts and not able:
         return bad_request("`router.models` leaves no model that may answer.", "router.models")
-    obstacles = {verdict.obstacle for verdict in able}
+    # A target without its key is as one that is not there: what stands against the others is what can be mended.
+    keyed = [verdict for verdict in able if verdict.obstacle != "no_key"]
+    obstacles = {verdict.obstacle for verdict in keyed}
     reasons = "; ".join(f"{verdict.candidate.name}: {verdict.reason}" for verdict in able)
     if obstacles & {"busy", "aside"}:
         waits = [verdict.candidate.upstream.set_aside for verdict in able if verdict.obstacle == "aside"]
@@ -143,12 +145,12 @@ def _nobody(request: ChatRequest, limits: Limits, verdicts: Sequence[Verdict]) -
         return RouterError(429, message, code="rate_limit_exceeded", retry_after=min(waits, default=1.0))
     if obstacles & {"cost", "unpriced"}:
         return _too_dear(limits, reasons)
-    if "no_key" in obstacles:
+    if able and not keyed:
         return RouterError(503, f"No model can be asked ({reasons}).", code="no_target")
     if not able:
         return RouterError(503, "No target model is known yet; is the router model up?", code="no_target")
     if "need" in obstacles:
-        return _unmet(request, able, reasons)
+        return _unmet(request, keyed, reasons)
     return bad_request(f"The request is too long for every model ({reasons}).", "messages", "context_length_exceeded")
 
 
@@ -157,9 +159,9 @@ def _too_dear(limits: Limits, reasons: str) -> RouterError:
     return RouterError(400, message, param="router.max_cost", code="max_cost_too_low", retryable=False)
 
 
-def _unmet(request: ChatRequest, able: Sequence[Verdict], reasons: str) -> RouterError:
+def _unmet(request: ChatRequest, keyed: Sequence[Verdict], reasons: str) -> RouterError:
     having = [
-        request.needs if (has := verdict.candidate.target.capabilities) is None else frozenset(has) for verdict in able
+        request.needs if (has := verdict.candidate.target.capabilities) is None else frozenset(has) for verdict in keyed
     ]
     unmet = sorted(need for need in request.needs if not any(need in has for has in having))
     named = ", ".join(unmet or sorted(request.needs))

@@ -142,6 +142,27 @@ def test_a_target_without_its_key_is_no_candidate() -> None:
     assert (error.status, error.code) == (503, "no_target")
 
 
+@pytest.mark.parametrize(
+    ("fields", "others", "code"),
+    [
+        ({"tools": [TOOL]}, {"capabilities": []}, "unmet_need"),
+        ({"max_tokens": 9_000}, {"context_length": 8_192}, "context_length_exceeded"),
+    ],
+)
+def test_a_target_without_its_key_does_not_hide_what_the_request_needs(
+    fields: dict[str, Any], others: dict[str, Any], code: str
+) -> None:
+    error = refused(asked(**fields), pair(api_key_file="no/such/file"), pair("beta", **others))
+    assert (error.status, error.code) == (400, code)
+    assert "alpha: no/such/file is missing" in error.message
+
+
+def test_a_need_that_only_a_target_without_its_key_meets_is_met_by_none() -> None:
+    error = refused(asked(tools=[TOOL]), pair(api_key_file="no/such/file"), pair("beta", capabilities=[]))
+    assert "no model has it: tools" in error.message
+    assert error.param == "tools"
+
+
 def test_a_target_with_all_its_places_taken_is_busy() -> None:
     each = pair(max_in_flight=1)
     assert names(asked(), each) == ["alpha"]
