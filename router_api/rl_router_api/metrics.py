@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterator
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest, multiprocess
+from prometheus_client.registry import Collector
 
 from .fleet import Fleet
 from .ledger import Entry, Ledger
@@ -83,8 +85,25 @@ class Metrics:
     def exposition(self, fleet: Fleet, in_flight: int, *, refused: bool) -> bytes:
         """All metrics in Prometheus' text format, those of all workers together."""
         self.look(fleet, in_flight, refused=refused)
+        shown = CollectorRegistry()
+        shown.register(_Present(self._source(), {"router", *(target.name for target, _ in fleet.targets)}))
+        return generate_latest(shown)
+
+    def _source(self) -> Collector:
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-            return generate_latest(self.registry)
-        together = CollectorRegistry()
-        multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
-        return generate_latest(together)
+            return self.registry
+        return multiprocess.MultiProcessCollector(CollectorRegistry())  # type: ignore[no-untyped-call]
+
+
+class _Present(Collector):
+    """Leaves out the breakers of targets that are no more: in the files of several workers nothing can be removed."""
+
+    def __init__(self, source: Collector, models: Collection[str]) -> None:
+        self._source = source
+        self._models = models
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._source.collect():
+            if metric.name == "rl_router_breaker_open":
+                metric.samples = [sample for sample in metric.samples if sample.labels["model"] in self._models]
+            yield metric

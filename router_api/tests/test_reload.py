@@ -49,6 +49,10 @@ class Running:
         (value,) = [line.split()[1] for line in lines if line.startswith("rl_router_configuration_refused ")]
         return int(float(value))
 
+    async def breakers(self) -> set[str]:
+        lines = (await self.client.get("/metrics")).text.splitlines()
+        return {line for line in lines if line.startswith("rl_router_breaker_open{")}
+
     async def eventually_names(self, wanted: list[str]) -> None:
         for _ in range(1_000):
             if await self.names() == wanted:
@@ -186,6 +190,17 @@ async def test_an_unchanged_target_keeps_its_breaker_and_a_changed_one_begins_an
     assert states == {"alpha": "open", "beta": "closed"}
     health = await running.health()
     assert health["targets"]["alpha"]["state"] == "bad"
+
+
+async def test_a_target_that_was_removed_leaves_no_breaker_in_the_metrics(stage: Stage, files: Files) -> None:
+    both, _ = await configured(stage, error(500, "broken"), text("b"))
+    running = await files.run(both)
+    for _ in range(5):
+        await running.ask("alpha")
+    breakers = {'rl_router_breaker_open{model="router"} 0.0', 'rl_router_breaker_open{model="beta"} 0.0'}
+    assert await running.breakers() == {'rl_router_breaker_open{model="alpha"} 1.0', *breakers}
+    running.take(only(both, "beta"))
+    assert await running.breakers() == breakers
 
 
 async def test_targets_may_be_asked_anew_after_a_reload_that_frees_them(stage: Stage, files: Files) -> None:
