@@ -42,6 +42,9 @@ def _check_base_url(url: str) -> str:
     return url.rstrip("/")
 
 
+_MEANT = {"routes": "routing"}
+"""What is meant by an unknown key that looks more like another known one."""
+
 BaseUrl = Annotated[str, Field(max_length=2048), AfterValidator(_check_base_url)]
 
 
@@ -56,7 +59,8 @@ class Schema(BaseModel):
         if isinstance(data, dict):
             for key in data:
                 if key not in cls.model_fields:
-                    near = difflib.get_close_matches(str(key), cls.model_fields, n=1, cutoff=0.4)
+                    alike = difflib.get_close_matches(str(key), cls.model_fields, n=1, cutoff=0.4)
+                    near = [name for name in cls.model_fields if name == _MEANT.get(key)] or alike
                     known = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(cls.model_fields)}"
                     raise ValueError(f"unknown key `{key}`; {known}")
         return data

@@ -49,7 +49,7 @@ def check_refused(ended: subprocess.CompletedProcess[str], code: int, *words: st
 
 REFUSED: dict[str, tuple[Any, tuple[str, ...]]] = {
     "an unknown key": ({"routing": {"max_turn": 3}}, ("routing", "max_turn", "max_turns")),
-    "an unknown section": ({"routes": {}}, ("routes", "router")),
+    "an unknown section": ({"routes": {}}, ("routes", "routing")),
     "an unknown key of a target": ({"targets": [{**TARGET, "modle": "x"}]}, ("targets.0", "modle", "model")),
     "two targets of one name": ({"targets": [TARGET, TARGET]}, ("alpha",)),
     "two targets called alike": ({"targets": [{**TARGET, "name": name} for name in ("a-b", "a.b")]}, ("a-b", "a.b")),

@@ -104,6 +104,8 @@ def test_prices_are_exact() -> None:
     ("values", "where", "near"),
     [
         ({"targts": []}, "", "targets"),
+        ({"routes": []}, "", "routing"),
+        ({"routers": {}}, "", "router"),
         ({"routing": {"max_turn": 3}}, "routing", "max_turns"),
         ({"router": {"base-url": "x"}}, "router", "base_url"),
         ({"server": {"prot": 1}}, "server", "port"),
