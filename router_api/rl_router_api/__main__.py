@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error; default info")
     parser.add_argument("--wait", metavar="SECONDS", type=float, default=0, help="for the router model; default 0")
     parser.add_argument("--version", action="version", version=__version__)
-    settings.add_flags(parser.add_argument_group("every field of the configuration, its value as YAML"))
+    settings.add_flags(parser.add_argument_group("every field of the configuration; lists and objects as YAML"))
     return parser
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -20,6 +21,8 @@ from .config import Configuration, Price
 PREFIX = "RL_ROUTER_"
 FILE_VARIABLE = "RL_ROUTER_CONFIG"
 STATE_VARIABLE = "RL_ROUTER_STATE_DIR"
+_NONE = ("", "~", "null")
+"""What stands for no value at all, as in YAML."""
 
 
 class ConfigurationError(Exception):
@@ -47,10 +50,10 @@ def read(path: str | None, environment: Mapping[str, str], flags: Mapping[str, A
 
 
 def add_flags(parser: argparse._ActionsContainer) -> None:
-    """One flag for every field of every section (`--routing.max-turns 3`), its value read as YAML."""
+    """One flag for every field of every section (`--routing.max-turns 3`)."""
     for name, description in _fields():
         parser.add_argument(
-            f"--{name.replace('_', '-')}", dest=name, metavar="VALUE", type=_yaml_value, default=argparse.SUPPRESS,
+            f"--{name.replace('_', '-')}", dest=name, metavar="VALUE", type=_reader(name), default=argparse.SUPPRESS,
             help=description.replace("%", "%%"),
         )  # fmt: skip
 
@@ -81,11 +84,41 @@ def _model_of(annotation: Any) -> type[BaseModel] | None:
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
-def _yaml_value(text: str) -> Any:
-    try:
+def _reader(field: str) -> Callable[[str], Any]:
+    def read_flag(text: str) -> Any:
+        try:
+            return _value(field, text)
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise argparse.ArgumentTypeError(f"not YAML: {text!r}") from error
+
+    return read_flag
+
+
+def _value(field: str, text: str) -> Any:
+    """What a variable or a flag says: a text as it stands, where YAML would make `::` a mapping; all else as YAML.
+
+    Raises YAMLError, ValueError, RecursionError.
+    """
+    annotation = _annotation(field)
+    if not _is_text(annotation):
         return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise argparse.ArgumentTypeError(f"not YAML: {text!r}") from error
+    return None if text in _NONE and type(None) in get_args(annotation) else text
+
+
+def _annotation(field: str) -> Any:
+    """The type of a dotted field; None where there is no such field."""
+    found: Any = Configuration
+    for name in field.split("."):
+        model = _model_of(found)
+        found = model.model_fields[name].annotation if model and name in model.model_fields else None
+    return found
+
+
+def _is_text(annotation: Any) -> bool:
+    """Whether a field holds a text, or one of several, or perhaps none."""
+    if get_origin(annotation) in (Union, UnionType):
+        return all(map(_is_text, get_args(annotation)))
+    return annotation in (str, type(None)) or get_origin(annotation) is Literal
 
 
 def _from_file(path: str) -> dict[str, Any]:
@@ -117,7 +150,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             "." in field or field == "targets"
         ):  # fmt: skip
             try:
-                found[field] = yaml.safe_load(text)
+                found[field] = _value(field, text)
             except (yaml.YAMLError, ValueError, RecursionError):
                 raise ConfigurationError(f"{variable}: is not YAML: {text!r}") from None
     return found

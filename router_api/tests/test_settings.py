@@ -99,8 +99,27 @@ def test_there_is_a_flag_for_every_field_and_only_given_ones_count() -> None:
     for section, model in sections.items():
         for name in type(model).model_fields:
             field = f"{section}.{name}"
-            assert flags(f"--{field.replace('_', '-')}", "[1]") == {field: [1]}
+            assert flags(f"--{field.replace('_', '-')}", "[1]")[field] in ([1], "[1]")
     assert flags() == {}
+
+
+@pytest.mark.parametrize("text", ["::", "::1", "7", "yes", "2024-01-01", "a: b", "[x]", "#5", "'7'"])
+def test_a_text_is_taken_as_it_stands(text: str) -> None:
+    named = read(None, {"RL_ROUTER_SERVER__HOST": text, "RL_ROUTER_ROUTER__MODEL": text}, {})
+    assert (named.server.host, named.router.model) == (text, text)
+    flagged = read(None, {}, flags("--server.host", text, "--router.model", text))
+    assert (flagged.server.host, flagged.router.model) == (text, text)
+
+
+@pytest.mark.parametrize("text", ["", "null", "~"])
+def test_a_text_that_may_be_left_out_can_be_taken_back(file: Path, text: str) -> None:
+    file.write_text("router: {model: a, tool_choice: auto}")
+    found = read(str(file), {"RL_ROUTER_ROUTER__MODEL": text}, flags("--router.tool-choice", text)).router
+    assert (found.model, found.tool_choice) == (None, None)
+
+
+def test_a_wrong_word_is_repeated_as_it_was_written() -> None:
+    assert "(got 'no')" in refusal(RL_ROUTER_ROUTING__PREFER="no")
 
 
 @pytest.mark.parametrize("value", ["[", "{", "2024-99-99", "'"])
