@@ -17,7 +17,7 @@ _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
 class Metrics:
-    """The counters of one process; their cost sums equal the ledger's."""
+    """The counters of one process; the cost sums of requests equal their ledgers'."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -25,6 +25,8 @@ class Metrics:
         self._calls = self._counter("calls", "Upstream attempts.", "model kind status")
         self._tokens = self._counter("tokens", "Tokens as reported or estimated.", "model kind direction")
         self._cost = self._counter("cost_usd", "US dollars spent.", "model kind")
+        self._probe_tokens = self._counter("probe_tokens", "Tokens of probes of the router model.", "direction")
+        self._probe_cost = self._counter("probe_cost_usd", "US dollars spent on them, which no request pays.", "")
         self._seconds = Histogram(
             "rl_router_request_seconds", "Whole requests.", registry=self.registry, buckets=_SECONDS
         )
@@ -64,6 +66,14 @@ class Metrics:
             self._book_call(entry, "router")
         for entry in ledger.target_calls:
             self._book_call(entry, "target")
+
+    def book_probe(self, ledger: Ledger) -> None:
+        """Counts a decision that was asked for to see how the router model is."""
+        for entry in ledger.router_calls:
+            if entry.read_usage is not None:
+                self._probe_tokens.labels("input").inc(entry.read_usage.input)
+                self._probe_tokens.labels("output").inc(entry.read_usage.output)
+        self._probe_cost.inc(float(ledger.router_cost))
 
     def _book_call(self, entry: Entry, kind: str) -> None:
         model = entry.model_id if kind == "target" else "router"

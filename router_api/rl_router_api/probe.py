@@ -38,12 +38,12 @@ class Probe:
         self._router_trouble: str | None = None
         self._router_known = False
 
-    async def look(self) -> None:
-        """Asks those that are due."""
+    async def look(self, book: Callable[[Ledger], None]) -> None:
+        """Asks those that are due; `book` gets what the router model's decision cost."""
         due = [pair for pair in self._fleet.targets if self._is_due(pair[1].name, pair[1])]
         work = [self._look_at_target(target, upstream) for target, upstream in due]
         if self._fleet.targets and self._is_due("", self._fleet.router_model, bad=bool(self._router_trouble)):
-            work.append(self._look_at_router())
+            work.append(self._look_at_router(book))
         await asyncio.gather(*work)
 
     def state(self) -> dict[str, Any]:
@@ -77,12 +77,15 @@ class Probe:
             log(logging.WARNING, f"target `{target.name}`: {trouble}", target=target.name)
         upstream.known, upstream.trouble = True, trouble
 
-    async def _look_at_router(self) -> None:
+    async def _look_at_router(self, book: Callable[[Ledger], None]) -> None:
         request = parse(_QUESTION)
         limits = limits_of(request, self._fleet.routing, Ledger("probe"))
         limits.ledger.turns = 1
         candidates = [Candidate(target, upstream, None) for target, upstream in self._fleet.targets]
-        decision = await self._policy(_POLICY).decide(request, candidates, limits, ())
+        try:
+            decision = await self._policy(_POLICY).decide(request, candidates, limits, ())
+        finally:
+            book(limits.ledger)
         if decision.problem and decision.problem != self._router_trouble:
             log(logging.WARNING, f"router model: {decision.problem}")
         self._router_known, self._router_trouble = True, decision.problem

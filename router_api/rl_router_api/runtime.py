@@ -182,8 +182,15 @@ class Runtime:
 
     async def _keep_probing(self) -> None:
         while True:
-            await self.current.probe.look()
+            await self.current.probe.look(self._book_probe)
             await asyncio.sleep(_LOOK_AGAIN)
+
+    def _book_probe(self, ledger: Ledger) -> None:
+        """What no request pays has books of its own, so that the metrics of requests equal their ledgers."""
+        ledger.close()
+        self.metrics.book_probe(ledger)
+        if ledger.router_calls:
+            log(logging.INFO, "probe", **ledger.metadata("none"))
 
     async def _keep_reading(self) -> None:
         while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +222,16 @@ async def test_targets_may_be_asked_anew_after_a_reload_that_frees_them(stage: S
     go_on.set()
     assert (await asking).status_code == 200
     assert (await running.ask()).status_code == 200
+
+
+async def test_a_look_at_the_router_model_has_a_line_of_its_own_in_the_log(
+    stage: Stage, files: Files, log: list[Body]
+) -> None:
+    good, _ = await configured(stage, text("a"))
+    await files.run(good)
+    await until(lambda: any(line["message"] == "probe" for line in log), "the line")
+    (line,) = [line for line in log if line["message"] == "probe"]
+    assert line["total_cost"] == line["router_calls"][0]["cost"] == Decimal("0.000007")
 
 
 # After a restart.

@@ -816,6 +816,14 @@ async def test_the_cost_counters_equal_the_logged_ledgers(stage: Stage) -> None:
     assert len(cast.served.ledgers) == 5
 
 
+async def test_what_a_look_at_the_router_model_costs_is_counted_beside_the_requests(stage: Stage) -> None:
+    cast = await stage.routed(None, None)
+    page = (await cast.client.get("/metrics")).text
+    assert float(metric(page, "rl_router_probe_cost_usd_total")) == pytest.approx(0.000007)
+    assert metric(page, "rl_router_probe_tokens_total") == 120
+    assert metric(page, "rl_router_cost_usd_total") == metric(page, "rl_router_requests_total") == 0
+
+
 async def reset_once(exchange: Exchange) -> None:
     exchange.reset()
 
