@@ -346,7 +346,7 @@ async def _refusal(upstream: Upstream, response: Response) -> CallFailedError:
     except (BrokenAnswerError, TransportError):
         text = ""
     error = _error_object(text)
-    if isinstance(error.get("message"), str):
+    if error.get("message"):
         error["message"] = upstream.scrub(error["message"])
     return CallFailedError(
         "status",
@@ -359,10 +359,16 @@ async def _refusal(upstream: Upstream, response: Response) -> CallFailedError:
 
 
 def _error_object(text: str) -> dict[str, Any]:
+    """The plain values of an upstream's error, its message as text whatever it is."""
     try:
-        body = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+        error = _error_in(msgspec.json.decode(text))
+        plain = {name: value for name, value in error.items() if not isinstance(value, (dict, list))}
+        return plain | ({"message": str(error["message"])} if error.get("message") else {})
+    except (msgspec.DecodeError, RecursionError):
         return {}
+
+
+def _error_in(body: Any) -> dict[str, Any]:
     if isinstance(body, list) and body:
         # Google's endpoint wraps its error in a list.
         body = body[0]

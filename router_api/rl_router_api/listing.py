@@ -48,7 +48,7 @@ async def list_models(upstream: Upstream, transport: Transport) -> list[Listed]:
         raise ListingError(f"answered {response.status}", response.status)
     try:
         listed = msgspec.json.decode(body, type=_Listing).data
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         listed = []
     if not listed:
         raise ListingError("lists no models", response.status)

@@ -22,6 +22,8 @@ from .marks import mark_in
 MAX_MESSAGES = 10_000
 PICTURE_TOKENS = 1_500
 _MOST_DOLLARS = 10**12
+_FRAMES = 50
+"""How much deeper in the stack a field may be read again: what nests too deeply for that is refused here."""
 _READ_BY_TARGETS = ("messages", "tools", "functions", "response_format")
 
 _MEDIA_NEEDS: dict[str, Capability] = {"image_url": "vision", "input_audio": "audio"}
@@ -159,9 +161,13 @@ def _object(body: bytes) -> dict[str, Raw]:
     except UnicodeDecodeError as error:
         raise bad_request(f"The body is not UTF-8 (byte {error.start}).") from None
     try:
-        return _OBJECT.decode(body)
+        return _decode_with_room(body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise bad_request(f"The body is not a JSON object: {error}") from None
+
+
+def _decode_with_room(body: bytes, frames: int = _FRAMES) -> dict[str, Raw]:
+    return _OBJECT.decode(body) if not frames else _decode_with_room(body, frames - 1)
 
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])

@@ -13,6 +13,9 @@ from conftest import Stage, events, exact, router_section, target, until
 from upstreams import (
     Answer,
     Body,
+    Exchange,
+    Upstream,
+    by,
     chunk,
     closed_port,
     completion,
@@ -31,6 +34,7 @@ from upstreams import (
     text,
     whole,
 )
+from upstreams import stream as streaming
 
 SHAPE = {"message", "type", "param", "code"}
 
@@ -216,6 +220,81 @@ async def test_a_failed_call_is_not_retried_and_its_text_stays_here(
     assert response.status_code == 502
     assert response.json()["error"].keys() == SHAPE
     assert "sk-alphas-secret" not in response.text + repr(cast.served.log)
+
+
+# What can just be read may be too deep to be read or written again: where that begins depends on the stack.
+DEPTHS = [*range(850, 1_000), 5_000]
+
+
+def nested(depth: int) -> bytes:
+    return b"[" * depth + b"]" * depth
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_that_nests_without_end_is_a_failed_call_in_openais_shape(stage: Stage, stream: bool) -> None:
+    call = b'{"index":0,"id":"a","function":{"name":"f","arguments":%s}}'
+    made = b'{"choices":[{"index":0,"%s":{"tool_calls":[' + call + b']},"finish_reason":"stop"}]}'
+
+    def deep(exchange: Exchange) -> Answer:
+        depth = int(exchange.body["messages"][0]["content"])
+        body = made % (b"delta" if stream else b"message", nested(depth))
+        return streaming([body]) if stream else whole(body)
+
+    cast = await stage.routed(None, by(deep))
+    for depth in DEPTHS:
+        response = await cast.ask(messages=[{"role": "user", "content": str(depth)}], stream=stream)
+        assert response.status_code in (200, 502), depth
+        assert response.status_code == 200 or response.json()["error"].keys() == SHAPE
+        cast.served.app.runtime.fleet.targets[0][1].breaker.succeeded()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_request_that_nests_too_deeply_is_a_400_whatever_it_would_go_through(
+    stage: Stage, stream: bool
+) -> None:
+    loop = b'{"role":"assistant","tool_calls":[{"id":"a_rr123456","x":%s}]},{"role":"tool","tool_call_id":"a_rr123456"}'
+    body = b'{"model":"router","stream":%s,"stream_options":{"x":%s},"messages":[' + loop + b"]}"
+    cast = await stage.routed(None, None)
+    for depth in DEPTHS:
+        filled = body % (b"true" if stream else b"false", nested(depth), nested(depth))
+        headers = {"content-type": "application/json"}
+        response = await cast.client.post("/v1/chat/completions", content=filled, headers=headers)
+        assert response.status_code in (200, 400), depth
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error": %s}' % nested(5_000),
+        b'{"error": {"message": "no", "code": %s, "param": %s}}' % (nested(100), nested(100)),
+        b'{"error": {"message": ["no", {"key": "sk-alphas-secret"}]}}',
+    ],
+)
+async def test_whatever_a_targets_error_holds_the_client_gets_one_in_openais_shape(
+    stage: Stage, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALPHAS_KEY", "sk-alphas-secret")
+    changes = {"alpha": {"api_key_env": "ALPHAS_KEY"}}
+    cast = await stage.routed(None, whole(body, status=400), changes=changes)
+    response = await cast.ask()
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert error.keys() == SHAPE
+    assert [name for name, value in error.items() if not isinstance(value, str | None)] == []
+    assert "sk-alphas-secret" not in response.text
+
+
+async def test_a_list_of_models_that_nests_without_end_is_no_list(stage: Stage) -> None:
+    class Nesting(Upstream):
+        async def _answer(self, exchange: Exchange) -> None:
+            listing = exchange.path.endswith("/models")
+            made = whole(b'{"data": [], "x": %s}' % nested(5_000))
+            await (made(exchange) if listing else super()._answer(exchange))
+
+    async with Nesting() as model, Nesting() as alpha:
+        sections = {"router": {"base_url": model.url}, "targets": [target("alpha", alpha.url)]}
+        async with stage.serving(**sections) as served:
+            assert (await served.ask()).status_code == 200
 
 
 async def test_no_redirect_is_followed(stage: Stage) -> None:
