@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from . import settings
-from .access import KeysError, new_key, read_keys
+from .access import KeysError, new_key
 from .config import Configuration
 from .serving import ListenError, listen, serve
 from .settings import Source
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         state=os.environ.get(settings.STATE_VARIABLE) or None,
     )
     try:
-        configuration, _ = source.start()
+        configuration = source.start().configuration
         _check(configuration)
         sockets = listen(configuration.server)
     except (settings.ConfigurationError, KeysError) as error:
@@ -103,9 +103,7 @@ def _short_flags(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def _check(configuration: Configuration) -> None:
-    """What the schema cannot see. Raises ConfigurationError, KeysError."""
-    if configuration.server.api_keys_file is not None:
-        read_keys(configuration.server.api_keys_file)
+    """What the schema cannot see. Raises ConfigurationError."""
     missing = [Key(target).missing for target in configuration.targets or ()]
     if missing and all(missing):
         raise settings.ConfigurationError(

@@ -34,7 +34,11 @@ _KEYS = TypeAdapter(tuple[ApiKey, ...])
 
 
 class KeysError(Exception):
-    """The keys file cannot be used; the message names the field."""
+    """The keys file at `path` cannot be used; the message names the field."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
 
 
 def new_key(name: str) -> tuple[str, str]:
@@ -51,18 +55,25 @@ def read_keys(path: str) -> tuple[ApiKey, ...]:
     except FileNotFoundError:
         return ()
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise KeysError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or type(error).__name__}") from None
+        problem = getattr(error, "strerror", None) or type(error).__name__
+        raise KeysError(path, f"cannot be read: {problem}") from None
     try:
         keys = _KEYS.validate_python(entries or [])
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise KeysError(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
+        raise KeysError(path, f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
     names = [key.name for key in keys]
     for name in names:
         if names.count(name) > 1:
-            raise KeysError(f"{path}: two keys are called `{name}`; give each a name of its own")
+            raise KeysError(path, f"two keys are called `{name}`; give each a name of its own")
     return keys
+
+
+def as_file(keys: Sequence[ApiKey]) -> bytes:
+    """What `read_keys` would read as these keys."""
+    entries = [key.model_dump(mode="json", exclude_none=True) for key in keys]
+    return yaml.safe_dump(entries, sort_keys=False).encode()
 
 
 class Access:

@@ -22,7 +22,7 @@ from .openapi import COMPLETION_BODY
 from .preview import preview, tools_page
 from .reply import JSON, error_reply
 from .runtime import Runtime, Shares
-from .settings import Source
+from .settings import Loaded, Source
 from .setup import unknown_model
 from .transport import AiohttpTransport
 from .version import __version__
@@ -38,15 +38,14 @@ class App:
 
     def __init__(
         self,
-        configuration: Configuration,
+        loaded: Loaded,
         source: Source | None = None,
         *,
-        refused: str | None = None,
         shares: Shares | None = None,
     ) -> None:
-        self._starting = (configuration, source, refused, shares)
+        self._starting = (loaded, source, shares)
         self._rest = _rest(self)
-        self._public = _with_cors(self._guarded, configuration.server.cors_origins)
+        self._public = _with_cors(self._guarded, loaded.configuration.server.cors_origins)
         self.runtime: Runtime
         self._completions: ChatCompletions
 
@@ -69,8 +68,8 @@ class App:
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         """Opens the connections once an event loop runs, closes them at the end."""
-        configuration, source, refused, shares = self._starting
-        self.runtime = Runtime(configuration, AiohttpTransport(), source, refused, shares)
+        loaded, source, shares = self._starting
+        self.runtime = Runtime(loaded, AiohttpTransport(), source, shares)
         self._completions = ChatCompletions(self.runtime)
         await self.runtime.start()
         yield

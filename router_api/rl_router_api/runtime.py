@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import tracing
-from .access import Access, ApiKey, KeysError, read_keys
+from .access import Access, ApiKey, KeysError
 from .config import Configuration, Target
 from .fleet import Fleet
 from .flight import Flight
@@ -17,7 +17,7 @@ from .journal import log
 from .ledger import Ledger, Texts
 from .listing import ListingError, list_models
 from .metrics import Metrics
-from .settings import ConfigurationError, Source
+from .settings import ConfigurationError, Loaded, Source, with_keys
 from .setup import Setup, targets_of
 from .shared import Counters
 from .transport import Transport
@@ -42,24 +42,28 @@ class Runtime:
 
     def __init__(
         self,
-        configuration: Configuration,
+        loaded: Loaded,
         transport: Transport,
         source: Source | None = None,
-        refused: str | None = None,
         shares: Shares | None = None,
     ) -> None:
         shares = shares or Shares(Counters(), Flight())
         self.metrics = Metrics()
         self.tracing = tracing.from_environment()
         self.draining = False
-        self.refused = refused
+        self.refused: str | None = None
+        self._refused_keys: str | None = None
+        """The keys file for whose sake the files are refused; it need not be the one in force."""
         self._source = source
         self._transport = transport
         self._counters = shares.counters
         self._flight = shares.flight
         self._tasks: set[asyncio.Task[None]] = set()
+        configuration = loaded.configuration
         self.current = Setup(configuration, configuration.targets or (), transport, self._flight, None)
-        self.access = Access(self._keys(configuration), self._counters)
+        self.access = self._access(loaded)
+        if loaded.refused is not None:
+            self._refuse(loaded.refused, "the files as they are now are refused, the last good ones are in force")
         self._text = self._texts()
 
     @property
@@ -120,17 +124,15 @@ class Runtime:
     def reload(self) -> None:
         """Takes the configuration and the keys as they are on disk; wrong ones are refused whole."""
         try:
-            configuration = self._source.read() if self._source else self.configuration
-            keys = self._keys(configuration)
+            loaded = self._source.load() if self._source else with_keys(self.configuration)
         except (ConfigurationError, KeysError) as error:
-            if self.refused != str(error):
-                log(logging.ERROR, f"the changed configuration is refused, the running one stays: {error}")
-            self.refused = str(error)
+            self._refuse(error, "the changed configuration is refused, the running one stays")
             return
-        self.refused = None
+        self.refused = self._refused_keys = None
+        configuration = loaded.configuration
         if self._source:
-            self._source.remember()
-        self.access = Access(keys, self._counters)
+            self._source.remember(loaded)
+        self.access = self._access(loaded)
         if configuration != self.configuration:
             if configuration.server != self.configuration.server:
                 log(logging.WARNING, "server.host, ports and workers take effect at the next start")
@@ -139,19 +141,22 @@ class Runtime:
             self._tell_of_keys()
             log(logging.INFO, "configuration read anew")
 
+    def _refuse(self, error: ConfigurationError | KeysError, words: str) -> None:
+        if self.refused != str(error):
+            log(logging.ERROR, f"{words}: {error}")
+        self.refused = str(error)
+        self._refused_keys = error.path if isinstance(error, KeysError) else None
+
     def _found_targets(self, configuration: Configuration) -> tuple[Target, ...]:
         """Targets that were listed, not configured, stay where the router model does."""
         same = self.configuration.targets is None and configuration.router == self.configuration.router
         return tuple(target for target, _ in self.fleet.targets) if same else ()
 
-    def _keys(self, configuration: Configuration) -> tuple[ApiKey, ...] | None:
-        path = configuration.server.api_keys_file
-        if path is None:
-            return None
-        keys = read_keys(path)
-        if not keys:
+    def _access(self, loaded: Loaded) -> Access:
+        if loaded.keys == ():
+            path = loaded.configuration.server.api_keys_file
             log(logging.WARNING, f"{path} holds no keys: nobody gets in")
-        return keys
+        return Access(loaded.keys, self._counters)
 
     def _tell_of_keys(self) -> None:
         for target, upstream in self.fleet.targets:
@@ -203,8 +208,9 @@ class Runtime:
 
     def _texts(self) -> bytes:
         """What is on disk now: the configuration and the keys."""
-        keys = Source(self.configuration.server.api_keys_file).text
-        return (self._source.text if self._source else b"") + b"\0" + keys
+        configured = self._source.text if self._source else b""
+        keys = [Source(path).text for path in (self.configuration.server.api_keys_file, self._refused_keys)]
+        return b"\0".join([configured, *keys])
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.add(asyncio.get_running_loop().create_task(work))

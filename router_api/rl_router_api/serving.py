@@ -91,9 +91,9 @@ def work(
     from .journal import set_up
     from .runtime import Shares
 
-    configuration, refused = source.start()
-    set_up(configuration.server.log_level)
-    app = App(configuration, source, refused=refused, shares=Shares(Counters(counters), Flight(place)))
+    loaded = source.start()
+    set_up(loaded.configuration.server.log_level)
+    app = App(loaded, source, shares=Shares(Counters(counters), Flight(place)))
     main = _Server(app, stopping)
     with asyncio.Runner(loop_factory=main.config.get_loop_factory()) as runner:
         runner.run(_serve_both(main, _AdminServer(app, stopping), sockets))

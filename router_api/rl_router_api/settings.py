@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import logging
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +18,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from . import policies
+from .access import ApiKey, KeysError, as_file, read_keys
 from .config import Configuration, Price
+from .journal import log
 
 PREFIX = "RL_ROUTER_"
 FILE_VARIABLE = "RL_ROUTER_CONFIG"
@@ -194,11 +198,27 @@ def _line(detail: Any, path: str | None) -> str:
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where a server's configuration comes from, and comes from again when the file changes.
+class Loaded:
+    """A configuration and the keys that it names, None where the server is open; and, where these are the last good
+    ones, why the files as they are now are refused."""
 
-    `state` is a folder in which the last file that could be used is kept, so that a process that starts while the file
-    is wrong serves as its predecessor did.
+    configuration: Configuration
+    keys: tuple[ApiKey, ...] | None
+    refused: ConfigurationError | KeysError | None = None
+
+
+def with_keys(configuration: Configuration) -> Loaded:
+    """A configuration with its keys as they are now. Raises KeysError."""
+    path = configuration.server.api_keys_file
+    return Loaded(configuration, None if path is None else read_keys(path))
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a server's configuration and keys come from, and come from again when a file changes.
+
+    `state` is a folder in which the last files that could be used are kept, so that a process that starts while one is
+    wrong serves as its predecessor did.
     """
 
     path: str | None = None
@@ -209,19 +229,18 @@ class Source:
         """The configuration as it is now. Raises ConfigurationError."""
         return read(self.path, os.environ, self.flags)
 
-    def start(self) -> tuple[Configuration, str | None]:
-        """The configuration to start with, and why the file was refused where that is the last good one.
+    def load(self) -> Loaded:
+        """The configuration and the keys as they are now. Raises ConfigurationError, KeysError."""
+        return with_keys(self.read())
 
-        Raises ConfigurationError.
-        """
+    def start(self) -> Loaded:
+        """What to start with: what is there now, or else the last good. Raises ConfigurationError, KeysError."""
         try:
-            configuration = self.read()
-        except ConfigurationError as error:
-            if self._kept is None or not self._kept.exists():
-                raise
-            return read(str(self._kept), os.environ, self.flags), str(error)
-        self.remember()
-        return configuration, None
+            loaded = self.load()
+        except (ConfigurationError, KeysError) as error:
+            return self._last_good(error)
+        self.remember(loaded)
+        return loaded
 
     @property
     def text(self) -> bytes:
@@ -231,15 +250,49 @@ class Source:
         except OSError:
             return b""
 
-    @property
-    def _kept(self) -> Path | None:
-        if self.state is None or self.path is None:
-            return None
-        return Path(self.state) / f"last-good-{hashlib.sha256(self.path.encode()).hexdigest()[:12]}.yaml"
+    def remember(self, loaded: Loaded) -> None:
+        """Keeps the files as the last good ones."""
+        try:
+            if self.path is not None:
+                _keep(self._kept(self.path), self.text)
+            if loaded.keys is not None:
+                _keep(self._kept(loaded.configuration.server.api_keys_file), as_file(loaded.keys))
+        except OSError as error:
+            log(logging.WARNING, f"{self.state}: the last good files cannot be kept: {error.strerror}")
 
-    def remember(self) -> None:
-        """Keeps the file as the last good one."""
-        if self._kept is not None:
-            fresh = self._kept.with_suffix(f".{os.getpid()}")
-            fresh.write_bytes(self.text)
-            fresh.replace(self._kept)
+    def _last_good(self, error: ConfigurationError | KeysError) -> Loaded:
+        kept = self._kept(self.path)
+        if self.state is None or (self.path is not None and not (kept and kept.exists())):
+            raise error
+        configuration = read(str(kept) if kept else None, os.environ, self.flags)
+        keys = self._last_good_keys(configuration, error)
+        if keys is None and isinstance(error, KeysError):
+            # The server was open before: what was meant to close it must not leave it so.
+            raise error
+        return Loaded(configuration, keys, error)
+
+    def _last_good_keys(
+        self, configuration: Configuration, error: ConfigurationError | KeysError
+    ) -> tuple[ApiKey, ...] | None:
+        try:
+            return with_keys(configuration).keys
+        except KeysError:
+            kept = self._kept(configuration.server.api_keys_file)
+            if kept is None or not kept.exists():
+                raise error from None
+            return read_keys(str(kept))
+
+    def _kept(self, path: str | None) -> Path | None:
+        """Where the last good copy of a file is."""
+        if self.state is None or path is None:
+            return None
+        return Path(self.state) / f"last-good-{hashlib.sha256(path.encode()).hexdigest()[:12]}.yaml"
+
+
+def _keep(path: Path | None, data: bytes) -> None:
+    """Writes a file whole, for its owner alone: hashes of keys are nobody else's business."""
+    if path is not None:
+        handle, fresh = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(fresh, path)

@@ -18,6 +18,7 @@ import uvicorn
 from rl_router_api.app import App
 from rl_router_api.config import Configuration
 from rl_router_api.journal import JsonLines
+from rl_router_api.settings import with_keys
 from upstreams import SILENCE, Answer, Body, Upstream
 
 QUESTION = [{"role": "user", "content": "What is 2 + 2?"}]
@@ -135,7 +136,7 @@ class Stage:
         """The same for as long as the context lasts."""
         for upstream in self._upstreams:
             upstream.rehearsing = True
-        app = App(Configuration.model_validate(sections))
+        app = App(with_keys(Configuration.model_validate(sections)))
         async with (
             _served(app) as url,
             httpx.AsyncClient(base_url=url, timeout=20, trust_env=False, verify=False) as client,

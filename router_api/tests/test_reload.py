@@ -13,6 +13,7 @@ import httpx
 import pytest
 import yaml
 from conftest import QUESTION, Stage, _served, router_section, target, until
+from rl_router_api.access import KeysError, new_key
 from rl_router_api.app import App
 from rl_router_api.settings import ConfigurationError, Source
 from upstreams import Body, Exchange, Upstream, error, text, whole
@@ -77,8 +78,7 @@ class Files:
     async def running(self, configuration: Body | str, *, state: bool = False) -> AsyncIterator[Running]:
         self.path.write_text(configuration if isinstance(configuration, str) else yaml.safe_dump(configuration))
         source = Source(str(self.path), state=str(self.state) if state else None)
-        started, refused = source.start()
-        app = App(started, source, refused=refused)
+        app = App(source.start(), source)
         async with (
             _served(app) as url,
             httpx.AsyncClient(base_url=url, timeout=20, trust_env=False, verify=False) as client,
@@ -359,3 +359,128 @@ async def test_a_configuration_that_comes_with_wrong_keys_is_not_the_last_good_o
         assert (await first.ask()).status_code == 200
     second = await files.run("nonsense: 1", state=True)
     assert (await second.ask()).status_code == 200
+
+
+# Keys of clients.
+
+
+class Keys:
+    """A keys file with one key, and a configuration that wants it."""
+
+    def __init__(self, path: Path, configuration: Body) -> None:
+        self.path = path
+        self.key, self._entry = new_key("somebody")
+        self.configuration: Body = {**configuration, "server": {"api_keys_file": str(path)}}
+        self.mend()
+
+    def mend(self) -> None:
+        self.path.write_text(self._entry)
+
+    def spoil(self) -> None:
+        self.path.write_text("- {name: nobody}")
+
+    async def opens(self, running: Running) -> bool:
+        """Whether the key gets in; without one nobody ever does."""
+        assert (await running.ask()).status_code == 401
+        running.client.headers["Authorization"] = f"Bearer {self.key}"
+        status = (await running.ask()).status_code
+        del running.client.headers["Authorization"]
+        return status == 200
+
+
+@pytest.fixture
+async def keys(stage: Stage, tmp_path: Path) -> Keys:
+    good, _ = await configured(stage, text("a"))
+    return Keys(tmp_path / "keys.yaml", good)
+
+
+async def test_after_a_restart_wrong_keys_give_way_to_the_last_good_ones(
+    files: Files, keys: Keys, log: list[Body]
+) -> None:
+    async with files.running(keys.configuration, state=True) as first:
+        assert await keys.opens(first)
+    keys.spoil()
+    second = await files.run(keys.configuration, state=True)
+    assert await keys.opens(second)
+    health = second.app.runtime.health()
+    assert (health["status"], health["configuration"]["state"]) == ("degraded", "refused")
+    assert "0.sha256" in health["configuration"]["reason"]
+    assert [line["level"] for line in log if "0.sha256" in line["message"]] == ["error"]
+    keys.mend()
+    second.app.runtime.reload()
+    assert second.app.runtime.health()["configuration"] == {"state": "ok"}
+
+
+async def test_keys_that_were_taken_away_before_the_file_went_wrong_stay_so(files: Files, keys: Keys) -> None:
+    async with files.running(keys.configuration, state=True) as first:
+        keys.path.write_text("[]")
+        first.app.runtime.reload()
+    keys.spoil()
+    second = await files.run(keys.configuration, state=True)
+    assert not await keys.opens(second)
+
+
+async def test_beside_the_last_good_configuration_the_keys_of_now_are_used(files: Files, keys: Keys) -> None:
+    async with files.running(keys.configuration, state=True):
+        keys.path.write_text("[]")
+    second = await files.run("nonsense: 1", state=True)
+    assert not await keys.opens(second)
+
+
+async def test_a_changed_configuration_is_refused_after_a_restart_too_where_its_keys_are_wrong(
+    files: Files, keys: Keys
+) -> None:
+    async with files.running(keys.configuration, state=True):
+        pass
+    keys.spoil()
+    second = await files.run({**keys.configuration, "routing": {"max_turns": 1}}, state=True)
+    assert second.app.runtime.configuration.routing.max_turns == 3
+    assert await keys.opens(second)
+
+
+@pytest.mark.parametrize("state", [True, False])
+async def test_wrong_keys_open_no_server(files: Files, keys: Keys, state: bool) -> None:
+    """Neither a new one nor one that was open before."""
+    keys.spoil()
+    with pytest.raises(KeysError, match=r"0\.sha256"):
+        await files.run(keys.configuration, state=state)
+    async with files.running({**keys.configuration, "server": {}}, state=state) as once_open:
+        assert (await once_open.ask()).status_code == 200
+    with pytest.raises(KeysError, match=r"0\.sha256"):
+        await files.run(keys.configuration, state=state)
+
+
+async def test_the_copies_of_the_last_good_files_are_for_their_owner_alone(files: Files, keys: Keys) -> None:
+    async with files.running(keys.configuration, state=True):
+        copies = list(files.state.iterdir())
+    assert len(copies) == 2
+    assert {copy.stat().st_mode & 0o777 for copy in copies} == {0o600}
+    assert not any(keys.key in copy.read_text() for copy in copies)
+
+
+async def test_without_a_file_for_the_rest_the_last_good_keys_are_kept_too(keys: Keys, files: Files) -> None:
+    source = Source(None, {"server.api_keys_file": str(keys.path)}, str(files.state))
+    good = source.start()
+    keys.spoil()
+    again = source.start()
+    assert again.keys == good.keys
+    assert isinstance(again.refused, KeysError)
+
+
+async def test_a_state_folder_that_cannot_be_written_is_told_and_serves(
+    files: Files, keys: Keys, log: list[Body]
+) -> None:
+    files.state.rmdir()
+    running = await files.run(keys.configuration, state=True)
+    assert await keys.opens(running)
+    assert [line for line in log if "cannot be kept" in line["message"]]
+
+
+async def test_keys_that_held_up_a_configuration_are_read_when_they_are_mended(files: Files, keys: Keys) -> None:
+    running = await files.run({**keys.configuration, "server": {}})
+    keys.spoil()
+    running.write(keys.configuration)
+    await until(lambda: running.app.runtime.refused, "the refusal")
+    keys.mend()
+    await until(lambda: not running.app.runtime.access.open, "the keys")
+    assert await keys.opens(running)

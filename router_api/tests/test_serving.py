@@ -28,7 +28,7 @@ from rl_router_api.serving import Stopping, listen, serve
 from rl_router_api.settings import Source
 if __name__ == "__main__":
     source = Source(sys.argv[1])
-    configuration, _ = source.start()
+    configuration = source.start().configuration
     serve(source, configuration, listen(configuration.server), Stopping(float(sys.argv[2]), int(sys.argv[3])))
 """
 PATIENT = 60
@@ -398,6 +398,25 @@ async def test_a_killed_worker_is_replaced_and_what_it_counted_is_kept(
         assert (await program.ask()).status_code == 200
         assert await program.metric("rl_router_requests_total") == 6
         assert await program.metric("rl_router_breaker_open") == 0
+
+
+async def test_a_worker_that_is_started_while_the_keys_are_wrong_wants_those_that_the_others_do(
+    stage: Stage, programs: Programs, tmp_path: Path
+) -> None:
+    key, entry = new_key("somebody")
+    (tmp_path / "keys.yaml").write_text(entry)
+    program = await programs.start(await configured(stage, workers=2, api_keys_file=str(tmp_path / "keys.yaml")))
+    one, other = program.workers()
+    (tmp_path / "keys.yaml").write_text("- {name: nobody}")
+    os.kill(one, signal.SIGKILL)
+    await until(lambda: len(program.workers()) == 2 and one not in program.workers(), "a new worker")
+    (new,) = set(program.workers()) - {other}
+    with program.only(new):
+        await program.eventually(program.answers, "the new worker's answer")
+        assert (await program.ask()).status_code == 401
+        program.client.headers["Authorization"] = f"Bearer {key}"
+        assert (await program.ask()).status_code == 200
+        assert (await program.admin("/health")).json()["configuration"]["state"] == "refused"
 
 
 async def test_limits_hold_over_all_workers(stage: Stage, programs: Programs, gates: Gates, tmp_path: Path) -> None:

@@ -203,8 +203,8 @@ def test_a_source_is_read_as_it_is_now(file: Path) -> None:
 
 def test_after_a_restart_the_last_good_file_still_serves_where_the_new_one_is_wrong(file: Path, tmp_path: Path) -> None:
     def started() -> tuple[int, str | None]:
-        configuration, refused = Source(str(file), state=str(state)).start()
-        return configuration.routing.max_turns, refused
+        loaded = Source(str(file), state=str(state)).start()
+        return loaded.configuration.routing.max_turns, loaded.refused and str(loaded.refused)
 
     (state := tmp_path / "state").mkdir()
     file.write_text("routing: {max_turns: 7}")
