@@ -8,7 +8,7 @@ gpus='' memory_utilization=0.9 max_model_len='' parallel='' parser=hermes templa
 host=127.0.0.1 port=8000 api_key='' device=auto engine=auto wait_seconds=1800 print_only=false
 names=() extra=()
 
-server='' log=''
+server='' log='' python=''
 
 usage() {
     cat <<'HELP'
@@ -183,7 +183,18 @@ check_model() {
 
 # The address at which this script itself asks.
 local_host() {
-    case $host in 0.0.0.0 | ::) echo 127.0.0.1 ;; *) echo "$host" ;; esac
+    case $host in 0.0.0.0) echo 127.0.0.1 ;; ::) echo ::1 ;; *) echo "$host" ;; esac
+}
+
+# The same with the port, as a URL has it.
+url() {
+    local scheme=http address argument
+    for argument in ${extra[@]+"${extra[@]}"}; do
+        case $argument in --ssl-certfile | --ssl-certfile=*) scheme=https ;; esac
+    done
+    address=$(local_host)
+    case $address in *:*) address="[$address]" ;; esac
+    echo "$scheme://$address:$port"
 }
 
 check_port() {
@@ -193,7 +204,6 @@ check_port() {
 }
 
 check_engine() {
-    local python
     python=$("$root/scripts/find-python")
     if [ "$engine" = llamacpp ]; then
         "$python" "$root/scripts/environment.py" run
@@ -227,11 +237,11 @@ run() {
     trap 'stop 129' HUP
     echo "Starting the router model (${model:-SmolLM2-135M-Instruct, $engine}) on port $port …"
     # A session of its own: Ctrl-C reaches this script alone, which then stops the server as it should be stopped.
-    "$("$root/scripts/find-python")" -c 'import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])' "$@" \
+    "$python" -c 'import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])' "$@" \
         > >(trap '' INT TERM HUP && keep_last_lines) 2>&1 &
     server=$!
     wait_until_ready
-    echo "Router model $(served_name) is ready on http://$(local_host):$port/v1 ($SECONDS s). Next: bash serve.sh"
+    echo "Router model $(served_name) is ready on $(url)/v1 ($SECONDS s). Next: bash serve.sh$(serving_flags)"
     local status=0
     wait "$server" || status=$?
     fail "the router model ended (exit status $status): $(last_line)" "$((status == 0 ? 1 : status))"
@@ -260,21 +270,32 @@ wait_until_ready() {
 }
 
 answers() {
-    local line=''
-    { exec 3<>"/dev/tcp/$(local_host)/$port"; } 2>/dev/null || return 1
-    printf 'GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n' >&3 2>/dev/null || true
-    read -r -t 5 line <&3 || true
-    exec 3>&-
-    [[ $line == *' 200'* ]] && kill -0 "$server" 2>/dev/null
+    # A connection is cheap to try, and before there is one nothing else can come.
+    (exec 3<>"/dev/tcp/$(local_host)/$port") 2>/dev/null || return 1
+    # In the background, so that a signal is heard at once.
+    ask /health >/dev/null &
+    wait $! && kill -0 "$server" 2>/dev/null
 }
 
 served_name() {
-    "$("$root/scripts/find-python")" - "http://$(local_host):$port/v1/models" "$api_key" <<'PYTHON' 2>/dev/null || echo "$model"
-import json, sys, urllib.request
-request = urllib.request.Request(sys.argv[1], headers={"Authorization": "Bearer " + sys.argv[2]})
-opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-print(", ".join(each["id"] for each in json.load(opener.open(request, timeout=10))["data"]))
+    ask /v1/models | "$python" -c 'import json, sys; print(", ".join(each["id"] for each in json.load(sys.stdin)["data"]))' \
+        2>/dev/null || echo "$model"
+}
+
+# What the server answers at a path. Its certificate names whom clients ask, which need not be this address.
+ask() {
+    API_KEY=$api_key "$python" - "$(url)$1" <<'PYTHON' 2>/dev/null
+import os, ssl, sys, urllib.request
+request = urllib.request.Request(sys.argv[1], headers={"Authorization": "Bearer " + os.environ["API_KEY"]})
+https = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), https)
+print(opener.open(request, timeout=5).read().decode())
 PYTHON
+}
+
+# What serve.sh has to be told to find the router model.
+serving_flags() {
+    case $(url) in https:*) echo " --router.base-url $(url)/v1" ;; esac
 }
 
 last_line() {

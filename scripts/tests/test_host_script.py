@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,7 +25,7 @@ esac
 """
 # Listens as vLLM does, once it has written down how it was called; or dies as vLLM dies.
 VLLM = """#!/usr/bin/env python3
-import http.server, json, os, signal, sys
+import http.server, json, os, signal, socket, ssl, sys
 json.dump({"pid": os.getpid(), "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}, open(os.environ["CALLED"], "w"))
 if os.environ.get("DIES"):
     sys.exit(os.environ["DIES"])
@@ -33,7 +34,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200); self.end_headers(); self.wfile.write(b'{"data": [{"id": "served"}]}')
     def log_message(self, *_): pass
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-http.server.HTTPServer(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), Handler).serve_forever()
+def told(flag):
+    return sys.argv[sys.argv.index(flag) + 1] if flag in sys.argv else None
+class Server(http.server.HTTPServer):
+    address_family = socket.AF_INET6 if ":" in told("--host") else socket.AF_INET
+server = Server((told("--host"), int(told("--port"))), Handler)
+if told("--ssl-certfile"):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(told("--ssl-certfile"), told("--ssl-keyfile"))
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
 """
 
 
@@ -204,6 +214,40 @@ def test_on_gpus_vllm_runs_until_ctrl_c(machine: dict[str, str], port: int, star
     assert '"gpus": "0,2"' in Path(machine["CALLED"]).read_text()
     assert running.stop() == 130
     assert not answers(port)
+
+
+def test_a_server_of_https_is_asked_by_https(machine: dict[str, str], port: int, start: Start, tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl, which makes the certificate, is not installed")
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=router.example",
+         "-keyout", key, "-out", certificate], check=True, capture_output=True,
+    )  # fmt: skip
+    tls = ["--ssl-certfile", certificate, "--ssl-keyfile", key]
+    running = start("--port", str(port), "--wait", "30", "--", *tls, env=machine)
+    line = running.until_it_says("is ready|error")
+    assert f"Router model served is ready on https://127.0.0.1:{port}/v1" in line
+    assert line.strip().endswith(f"bash serve.sh --router.base-url https://127.0.0.1:{port}/v1")
+
+
+@pytest.mark.parametrize(("address", "shown"), [("::1", "[::1]"), ("::", "[::1]"), ("0.0.0.0", "127.0.0.1")])
+def test_the_address_is_shown_as_a_url_has_it(
+    address: str, shown: str, machine: dict[str, str], port: int, start: Start
+) -> None:
+    if ":" in address and not can_listen_on_ipv6():
+        pytest.skip("this machine has no IPv6")
+    running = start("--host", address, "--port", str(port), "--wait", "30", env=machine)
+    line = running.until_it_says("is ready|error")
+    assert f"ready on http://{shown}:{port}/v1" in line
+
+
+def can_listen_on_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
 
 
 def test_the_cpu_fallback_answers_and_sigterm_ends_it(port: int, start: Start) -> None:
