@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from . import settings
 from .access import KeysError, new_key
 from .config import Configuration
-from .serving import ListenError, listen, serve
+from .serving import ListenError, address, listen, serve
 from .settings import Source
 from .upstream import Key
 from .version import __version__
@@ -141,11 +141,8 @@ def _answers(url: str) -> bool:
 
 
 def _announce(configuration: Configuration) -> None:
-    server = configuration.server
-    address = f"[{server.host}]" if ":" in server.host else server.host
-    print(
-        f"RL Router {__version__} on http://{address}:{server.port}/v1 (Ctrl-C stops it)", file=sys.stderr, flush=True
-    )
+    where = address(configuration.server.host, configuration.server.port)
+    print(f"RL Router {__version__} on http://{where}/v1 (Ctrl-C stops it)", file=sys.stderr, flush=True)
 
 
 def _new_key(name: str) -> int:

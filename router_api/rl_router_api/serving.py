@@ -64,6 +64,11 @@ def listen(server: Server) -> list[socket.socket]:
     return sockets
 
 
+def address(host: str, port: int) -> str:
+    """Host and port as in a URL."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def serve(
     source: Source, configuration: Configuration, sockets: list[socket.socket], stopping: Stopping = _USUAL
 ) -> None:
@@ -188,7 +193,8 @@ def _bind(host: str, port: int, flag: str) -> socket.socket:
         made.close()
         in_use = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
         why = "is in use" if in_use else f"cannot be used ({getattr(error, 'strerror', None) or error})"
-        raise ListenError(f"{host}:{port} {why}; stop what listens there, or choose another with {flag}") from None
+        remedy = f"stop what listens there, or choose another with {flag}"
+        raise ListenError(f"{address(host, port)} {why}; {remedy}") from None
     made.set_inheritable(True)
     return made
 

@@ -92,6 +92,11 @@ def test_a_port_in_use_is_refused_with_what_mends_it() -> None:
         check_refused(run("--serve-port", str(port)), 1, str(port), "in use", "--serve-port")
 
 
+def test_an_ipv6_address_is_named_as_a_url_has_it() -> None:
+    # Documentation's own addresses belong to no machine.
+    check_refused(run("--host", "2001:db8::1", "--serve-port", "8800"), 1, "error: [2001:db8::1]:8800 cannot be used")
+
+
 def test_an_admin_port_in_use_leaves_the_other_port_alone() -> None:
     port = free_port()
     with socket.create_server(("127.0.0.1", 0)) as taken:
