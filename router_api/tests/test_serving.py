@@ -102,6 +102,11 @@ class Program:
         mine = str(self.process.pid)
         return [int(pid) for pid, parent, args in rows if parent == mine and "spawn_main" in args]
 
+    def has_replaced(self, worker: int) -> bool:
+        """Whether there are two workers again, that one not among them."""
+        workers = self.workers()
+        return len(workers) == 2 and worker not in workers
+
     @contextmanager
     def only(self, worker: int) -> Iterator[None]:
         """While the context lasts no other worker can answer."""
@@ -391,7 +396,7 @@ async def test_a_killed_worker_is_replaced_and_what_it_counted_is_kept(
     with program.only(other):
         assert await program.metric("rl_router_breaker_open") == 1
     os.kill(one, signal.SIGKILL)
-    await until(lambda: len(program.workers()) == 2 and one not in program.workers(), "a new worker")
+    await until(lambda: program.has_replaced(one), "a new worker")
     (new,) = set(program.workers()) - {other}
     with program.only(new):
         await program.eventually(program.answers, "the new worker's answer")
@@ -409,7 +414,7 @@ async def test_a_worker_that_is_started_while_the_keys_are_wrong_wants_those_tha
     one, other = program.workers()
     (tmp_path / "keys.yaml").write_text("- {name: nobody}")
     os.kill(one, signal.SIGKILL)
-    await until(lambda: len(program.workers()) == 2 and one not in program.workers(), "a new worker")
+    await until(lambda: program.has_replaced(one), "a new worker")
     (new,) = set(program.workers()) - {other}
     with program.only(new):
         await program.eventually(program.answers, "the new worker's answer")
