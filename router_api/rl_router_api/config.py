@@ -1,18 +1,24 @@
 """The configuration's schema: what the YAML file, the environment and the flags may say.
 
 Prices are US dollars per million tokens, durations are seconds. Secrets are named (`api_key_env`, `api_key_file`),
-never written. This module imports pydantic alone, so that other programs can embed the schema.
+never written. This module imports pydantic alone, so that other programs can embed the schema: every field has an alias
+in camelCase, for those whose own fields are written so (`BY_ALIAS`).
 """
 
 from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic.alias_generators import to_camel
+
+BY_ALIAS: dict[str, Any] = {"by_alias": True, "by_name": False, "context": "camelCase"}
+"""What `model_validate` is given to read fields by their aliases instead of their names."""
 
 ROUTED_NAMES = ("router-tool-rl", "router")
 """The model names under which a request is routed."""
@@ -29,6 +35,8 @@ Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Dollars = Annotated[Decimal, Field(ge=0, allow_inf_nan=False, max_digits=24, decimal_places=12)]
 Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
 Port = Annotated[int, Field(ge=0, le=65_535)]
+Word = Annotated[str, Field(min_length=1, max_length=256)]
+Text = Annotated[str, Field(max_length=4096)]
 
 
 def _check_base_url(url: str) -> str:
@@ -51,35 +59,50 @@ BaseUrl = Annotated[str, Field(max_length=2048), AfterValidator(_check_base_url)
 class Schema(BaseModel):
     """Immutable, and an unknown key is refused with the nearest known one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=False,
+    )
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_unknown_keys(cls, data: Any) -> Any:
+    def _refuse_unknown_keys(cls, data: Any, info: ValidationInfo) -> Any:
         if isinstance(data, dict):
+            by_alias = info.context == BY_ALIAS["context"]
+            known = [field.alias or name if by_alias else name for name, field in cls.model_fields.items()]
             for key in data:
-                if key not in cls.model_fields:
-                    alike = difflib.get_close_matches(str(key), cls.model_fields, n=1, cutoff=0.4)
-                    near = [name for name in cls.model_fields if name == _MEANT.get(key)] or alike
-                    known = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(cls.model_fields)}"
-                    raise ValueError(f"unknown key `{key}`; {known}")
+                if key not in known:
+                    alike = difflib.get_close_matches(str(key), known, n=1, cutoff=0.4)
+                    near = [name for name in known if name == _MEANT.get(key)] or alike
+                    remedy = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(known)}"
+                    raise ValueError(f"unknown key `{key}`; {remedy}")
         return data
 
 
 class Price(Schema):
     """USD per million tokens; `request` is USD per request."""
 
-    input: Dollars = Decimal(0)
-    cached_input: Dollars | None = Field(None, description="prompt tokens read from a cache; as `input` where left out")
-    output: Dollars = Decimal(0)
-    request: Dollars = Decimal(0)
+    input: Dollars = Field(Decimal(0), description="USD per million prompt tokens")
+    cached_input: Dollars | None = Field(
+        None, description="USD per million prompt tokens that were read from a cache; default: as `input`"
+    )
+    output: Dollars = Field(Decimal(0), description="USD per million completion tokens")
+    request: Dollars = Field(Decimal(0), description="USD per request")
 
 
 class Secret(Schema):
     """Where a key is to be found: an environment variable or a file, never the key itself."""
 
-    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)
-    api_key_file: str | None = Field(None, min_length=1, max_length=4096, description="re-read when it changes")
+    api_key_env: str | None = Field(
+        None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128, description="a variable that holds its key"
+    )
+    api_key_file: str | None = Field(
+        None, min_length=1, max_length=4096, description="a file that holds its key; re-read when it changes"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -88,63 +111,72 @@ class Secret(Schema):
         return self
 
 
-class Router(Secret):
-    """The router model: the one that decides."""
+class Deciding(Schema):
+    """How the router model is asked for a decision, wherever it is served."""
 
-    base_url: BaseUrl = "http://127.0.0.1:8000/v1"
-    model: str | None = Field(None, min_length=1, max_length=256, description="default: the first name it lists")
-    protocol: Protocol = "auto"
+    protocol: Protocol = Field(
+        "auto", description="`tools`: by tool calls; `json_schema`: under a schema; `auto`: tools, then the schema"
+    )
     tool_choice: ToolChoice | None = Field(
         None, description="default: `required`, or `auto` where direct answers are on"
     )
-    temperature: float = Field(0.0, ge=0, le=2)
+    temperature: float = Field(0.0, ge=0, le=2, description="for its decisions")
     max_tokens: int = Field(1024, ge=16, le=65_536, description="the most it may write for one decision")
-    timeout: Seconds = 10.0
-    context_length: int | None = Field(None, ge=512, description="default: what it lists of itself, else 8192")
-    price: Price = Price()
+    timeout: Seconds = Field(10.0, description="seconds without a byte; then the fallback order decides")
+
+
+class Router(Deciding, Secret):
+    """The router model: the one that decides."""
+
+    base_url: BaseUrl = Field("http://127.0.0.1:8000/v1", description="where it is served")
+    model: Word | None = Field(None, description="default: the first name it lists")
+    context_length: int | None = Field(None, ge=512, description="tokens; default: what it lists of itself, else 8192")
+    price: Price = Field(Price(), description="what its decisions cost")
 
 
 class Routing(Schema):
     """How requests are routed where they do not say otherwise themselves."""
 
-    policy: str = Field("rl", pattern=r"^[a-z][a-z0-9_]*$", max_length=64)
-    prefer: Prefer = "balanced"
+    policy: str = Field(
+        "rl", pattern=r"^[a-z][a-z0-9_]*$", max_length=64, description="who decides: `rl` asks the router model"
+    )
+    prefer: Prefer = Field("balanced", description="told to the router model, and the order of the default fallback")
     max_turns: int = Field(3, ge=1, le=32, description="decisions a request may take")
     max_calls: int = Field(8, ge=1, le=64, description="target calls a request may make, retries included")
-    review: Review = "buffered"
-    deadline: Seconds = 600.0
+    review: Review = Field("buffered", description="which answers the router model sees before one goes out")
+    deadline: Seconds = Field(600.0, description="seconds a request may take")
     max_cost: Dollars | None = Field(None, description="USD a request may cost")
     fallback: tuple[Name, ...] = Field((), max_length=64, description="default: all capable targets, by `prefer`")
-    hedge_after: Seconds | None = Field(None, description="without a first byte, ask the next target too")
+    hedge_after: Seconds | None = Field(None, description="seconds without a first byte, then the next target is asked")
     direct_answers: bool | None = Field(None, description="default: only with `protocol: tools`")
     system_prompts: bool = Field(True, description="let the router model add advice to the system prompt")
     aliases: tuple[Name, ...] = Field((), max_length=64, description="further model names that are routed")
-    call_history: CallHistory = "full"
+    call_history: CallHistory = Field("full", description="`brief` leaves the texts out of `call_history`")
 
 
 class Params(Schema):
     """What to change in a request for a target that refuses common parameters."""
 
-    rename: dict[str, str] = Field(default_factory=dict, max_length=64)
-    drop: tuple[str, ...] = Field((), max_length=64)
-    set: dict[str, Any] = Field(default_factory=dict, max_length=64)
+    rename: dict[Text, Text] = Field(default_factory=dict, max_length=64, description="field names, old to new")
+    drop: tuple[Text, ...] = Field((), max_length=64, description="fields to leave out")
+    set: dict[Text, Any] = Field(default_factory=dict, max_length=64, description="fields to set")
 
 
-class Target(Secret):
-    """A model that answers."""
+class Answering(Schema):
+    """A model that answers, without its key."""
 
-    name: Name
-    base_url: BaseUrl
-    model: str | None = Field(None, min_length=1, max_length=256, description="its name at base_url; default: `name`")
+    name: Name = Field(description="what clients and the router model call it")
+    base_url: BaseUrl = Field(description="its OpenAI-compatible endpoint, `/v1` included where it has one")
+    model: Word | None = Field(None, description="its name at that endpoint; default: `name`")
     price: Price | None = Field(None, description="unknown where left out: cost 0, marked `unpriced`")
     description: str = Field("", max_length=1000, description="what it is good at; the router model reads it")
-    capabilities: tuple[Capability, ...] | None = Field(None, description="default: all")
+    capabilities: tuple[Capability, ...] | None = Field(None, max_length=16, description="default: all")
     context_length: int | None = Field(None, ge=1, description="tokens; default: unbounded")
     timeout: Seconds = Field(300.0, description="seconds without a byte")
-    max_in_flight: int | None = Field(None, ge=1)
-    params: Params = Params()
-    headers: dict[str, str] = Field(default_factory=dict, max_length=64)
-    query: dict[str, str] = Field(default_factory=dict, max_length=64)
+    max_in_flight: int | None = Field(None, ge=1, description="calls at the same time; default: unbounded")
+    params: Params = Field(Params(), description="what to change in a request for a model that refuses it")
+    headers: dict[Text, Text] = Field(default_factory=dict, max_length=64, description="headers to add to its calls")
+    query: dict[Text, Text] = Field(default_factory=dict, max_length=64, description="parameters to add to its calls")
 
     @property
     def upstream_model(self) -> str:
@@ -157,22 +189,33 @@ class Target(Secret):
         return tool_name(self.name)
 
 
-class Server(Schema):
+class Target(Answering, Secret):
+    """A model that answers."""
+
+
+class Handling(Schema):
+    """How requests are received, wherever the server listens."""
+
+    max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="larger requests are refused")
+    max_in_flight: int = Field(1024, ge=1, description="requests at the same time; more are refused")
+    ping_after: Seconds = Field(15.0, description="seconds without a byte, then a stream gets a comment")
+    cors_origins: tuple[Text, ...] = Field((), max_length=64, description="origins of web pages that may ask")
+    workers: int = Field(1, ge=1, le=256, description="processes")
+    log_level: LogLevel = Field("info", description="the least important lines that are logged")
+    log_prompts: bool = Field(False, description="write prompts and answers to the log too")
+
+
+class Server(Handling):
     """The listening side."""
 
-    host: str = Field("127.0.0.1", min_length=1, max_length=255)
-    port: Port = 8800
+    host: str = Field("127.0.0.1", min_length=1, max_length=255, description="the address to listen on")
+    port: Port = Field(8800, description="the port to listen on")
     admin_port: Port | None = Field(
         None, description="serves all but completions, without a key; default: port + 1, 8801; 0 turns it off"
     )
-    workers: int = Field(1, ge=1, le=256)
-    api_keys_file: str | None = Field(None, min_length=1, max_length=4096)
-    max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024)
-    max_in_flight: int = Field(1024, ge=1)
-    ping_after: Seconds = 15.0
-    cors_origins: tuple[str, ...] = Field((), max_length=64)
-    log_level: LogLevel = "info"
-    log_prompts: bool = Field(False, description="write prompts and answers to the log too")
+    api_keys_file: str | None = Field(
+        None, min_length=1, max_length=4096, description="who may ask; open to all where left out"
+    )
 
 
 class Configuration(Schema):
@@ -195,7 +238,7 @@ def tool_name(name: str) -> str:
     return ("call_" + re.sub(r"[^A-Za-z0-9_]", "_", name))[:64]
 
 
-def check_names(targets: tuple[Target, ...], routing: Routing) -> None:
+def check_names(targets: Sequence[Answering], routing: Routing) -> None:
     """Raises ValueError where a name is taken twice, is reserved, or names no target."""
     names = [target.name for target in targets]
     for name in names:
@@ -211,7 +254,7 @@ def check_names(targets: tuple[Target, ...], routing: Routing) -> None:
             raise ValueError(f"routing.fallback: `{name}` is not a target; targets: {', '.join(names)}")
 
 
-def _check_tool_names(targets: tuple[Target, ...]) -> None:
+def _check_tool_names(targets: Sequence[Answering]) -> None:
     seen: dict[str, str] = {}
     for target in targets:
         other = seen.setdefault(target.tool_name, target.name)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from rl_router_api.config import Configuration, Routing, Target, check_names, tool_name
+from rl_router_api.config import BY_ALIAS, Configuration, Routing, Target, check_names, tool_name
 
 NAMES = st.from_regex(r"[a-z][A-Za-z0-9._:/@+-]{0,20}", fullmatch=True).filter(
     lambda name: not name.startswith("router")
@@ -246,3 +246,20 @@ def test_every_field_has_a_json_schema() -> None:
     schema = Configuration.model_json_schema()
     assert set(schema["properties"]) == {"router", "routing", "targets", "server"}
     assert schema["additionalProperties"] is False
+
+
+def test_read_by_alias_every_field_is_in_camel_case_and_means_the_same() -> None:
+    spelled = {
+        "routing": {"maxTurns": 2},
+        "targets": [{"name": "a", "baseUrl": "http://a/v1", "price": {"cachedInput": "1"}}],
+    }
+    named = {
+        "routing": {"max_turns": 2},
+        "targets": [{"name": "a", "base_url": "http://a/v1", "price": {"cached_input": "1"}}],
+    }
+    assert Configuration.model_validate(spelled, **BY_ALIAS) == Configuration.model_validate(named)
+
+
+def test_read_by_alias_an_unknown_key_is_refused_with_the_nearest_alias() -> None:
+    with pytest.raises(ValidationError, match="unknown key `max_turns`; did you mean `maxTurns`"):
+        Configuration.model_validate({"routing": {"max_turns": 2}}, **BY_ALIAS)
