@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -120,6 +120,8 @@ def _annotation(field: str) -> Any:
 
 def _is_text(annotation: Any) -> bool:
     """Whether a field holds a text, or one of several, or perhaps none."""
+    if get_origin(annotation) is Annotated:
+        return _is_text(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
         return all(map(_is_text, get_args(annotation)))
     return annotation in (str, type(None)) or get_origin(annotation) is Literal
