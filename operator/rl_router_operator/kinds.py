@@ -1,0 +1,37 @@
+"""The kinds of objects that the operator makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind by the names that the API server knows it under; an `optional` one may be absent from a cluster."""
+
+    api_version: str
+    kind: str
+    plural: str
+    optional: bool = False
+
+
+KINDS = (
+    Kind("v1", "ServiceAccount", "serviceaccounts"),
+    Kind("v1", "ConfigMap", "configmaps"),
+    Kind("v1", "Service", "services"),
+    Kind("apps/v1", "StatefulSet", "statefulsets"),
+    Kind("apps/v1", "Deployment", "deployments"),
+    Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+    Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
+    Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
+    Kind("networking.k8s.io/v1", "Ingress", "ingresses"),
+    Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", optional=True),
+    Kind("monitoring.coreos.com/v1", "ServiceMonitor", "servicemonitors", optional=True),
+)
+"""In the order in which they are applied: what others refer to comes first."""
+
+POD = Kind("v1", "Pod", "pods")
+CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+"""Looked at, and for claims patched, but never made."""
+
+BY_NAME = {kind.kind: kind for kind in (*KINDS, POD, CLAIM)}

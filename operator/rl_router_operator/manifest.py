@@ -1,0 +1,27 @@
+"""A Kubernetes object as a mapping, and what is read from it everywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Manifest = dict[str, Any]
+Ref = tuple[str, str]
+"""(kind, name): what tells the objects of one RouterDeployment apart."""
+
+
+def ref_of(manifest: Manifest) -> Ref:
+    """The kind and the name."""
+    return manifest["kind"], manifest["metadata"]["name"]
+
+
+def uid_of(manifest: Manifest) -> str:
+    """The uid that the API server gave it."""
+    return str(manifest["metadata"]["uid"])
+
+
+def controller_of(manifest: Manifest) -> str | None:
+    """The uid of the object that controls it, None where there is none."""
+    for owner in manifest["metadata"].get("ownerReferences", ()):
+        if owner.get("controller"):
+            return str(owner["uid"])
+    return None

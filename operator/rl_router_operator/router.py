@@ -1,0 +1,76 @@
+"""One RouterDeployment as it was read from the API server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from rl_router_api.config import BY_ALIAS
+
+from .schema import GROUP, KIND, VERSION, RouterDeploymentSpec
+
+PAUSED = f"{GROUP}/paused"
+
+
+class InvalidSpecError(Exception):
+    """The spec passed the API server and cannot be used all the same; the message names the field and the remedy."""
+
+
+@dataclass(frozen=True)
+class Router:
+    """A RouterDeployment; `status` is what it says now, as last written."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    spec: RouterDeploymentSpec
+    annotations: Mapping[str, str]
+    status: Mapping[str, Any]
+    deleting: bool = False
+
+    @property
+    def paused(self) -> bool:
+        """Whether its children are to be left as they are."""
+        return self.annotations.get(PAUSED) == "true"
+
+    @property
+    def owner_reference(self) -> dict[str, Any]:
+        """What makes the garbage collector remove a child with it."""
+        return {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": KIND,
+            "name": self.name,
+            "uid": self.uid,
+            "controller": True,
+        }
+
+
+def read(body: Mapping[str, Any]) -> Router:
+    """The RouterDeployment of an object from the API server. Raises InvalidSpecError."""
+    metadata = body["metadata"]
+    return Router(
+        name=metadata["name"],
+        namespace=metadata["namespace"],
+        uid=metadata["uid"],
+        generation=metadata.get("generation", 0),
+        spec=read_spec(body.get("spec") or {}),
+        annotations=metadata.get("annotations") or {},
+        status=body.get("status") or {},
+        deleting="deletionTimestamp" in metadata,
+    )
+
+
+def read_spec(spec: Mapping[str, Any]) -> RouterDeploymentSpec:
+    """The spec in camelCase as the API server stores it. Raises InvalidSpecError."""
+    try:
+        return RouterDeploymentSpec.model_validate(spec, **BY_ALIAS)
+    except ValidationError as error:
+        raise InvalidSpecError("; ".join(_line(each) for each in error.errors(include_input=False)[:3])) from None
+
+
+def _line(detail: Any) -> str:
+    where = ".".join(["spec", *(str(part) for part in detail["loc"])])
+    return f"{where}: {detail['msg'].removeprefix('Value error, ')}"

@@ -1,0 +1,139 @@
+"""What both tiers' pods have in common."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from rl_router_api.config import Schema
+
+from .base import Annotations, LabelKey, Labels, LabelValue, ObjectName, ObjectRef, Open, Quantity, rules
+
+NUMERIC_USER = 65532
+"""Who the containers run as, and whose files their volumes are, unless the spec says otherwise."""
+
+
+class EnvVar(Schema):
+    """An environment variable of the container."""
+
+    name: str = Field(min_length=1, max_length=256, pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$", description="its name")
+    value: str | None = Field(None, max_length=32_768, description="its value; for secrets use `valueFrom`")
+    value_from: Open | None = Field(None, description="where its value comes from, as in a Pod: `secretKeyRef`, …")
+
+
+class Resources(Schema):
+    """A container's requests and limits, as in a Pod."""
+
+    requests: dict[LabelKey, Quantity] = Field(
+        default_factory=dict, max_length=16, description="what the scheduler reserves: `cpu`, `memory`, …"
+    )
+    limits: dict[LabelKey, Quantity] = Field(
+        default_factory=dict, max_length=16, description="what the container may use at most"
+    )
+
+
+class ServiceAccount(Schema):
+    """The service account of the pods; its token is never mounted."""
+
+    create: bool = Field(False, description="make one for these pods alone")
+    name: ObjectName | None = Field(None, description="an existing one, or the name of the one that is made")
+    annotations: Annotations = Field(default_factory=dict, description="annotations of the one that is made")
+
+
+class NetworkPolicy(Schema):
+    """Who may reach the pods; ingress rules only."""
+
+    enabled: bool | None = Field(None, description="default: true for the model, false for the API")
+    sources: Annotated[list[Open], Field(max_length=32)] = Field(
+        default_factory=list, alias="from", description="further peers that may connect, as in a NetworkPolicy"
+    )
+
+
+class PodSecurity(Schema):
+    """Who the containers run as; null leaves it to the platform."""
+
+    run_as_user: int | None = Field(NUMERIC_USER, ge=1, le=2**31 - 1, description="null: chosen by the platform")
+    fs_group: int | None = Field(NUMERIC_USER, ge=1, le=2**31 - 1, description="null: chosen by the platform")
+
+
+class Volume(Schema):
+    """A further volume of the pods."""
+
+    model_config = rules(
+        (
+            "[has(self.configMap), has(self.secret), has(self.persistentVolumeClaim), has(self.emptyDir),"
+            " has(self.projected)].filter(given, given).size() == 1",
+            "name one source: configMap, secret, persistentVolumeClaim, emptyDir or projected",
+        )
+    )
+
+    name: str = Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", description="its name")
+    config_map: Open | None = Field(None, description="as in a Pod")
+    secret: Open | None = Field(None, description="as in a Pod")
+    persistent_volume_claim: Open | None = Field(None, description="as in a Pod")
+    empty_dir: Open | None = Field(None, description="as in a Pod")
+    projected: Open | None = Field(None, description="as in a Pod")
+
+
+class VolumeMount(Schema):
+    """Where a further volume is mounted in the container."""
+
+    name: str = Field(min_length=1, max_length=63, description="the volume's name")
+    mount_path: str = Field(min_length=1, max_length=1024, description="the folder in the container")
+    sub_path: str | None = Field(None, max_length=1024, description="the folder in the volume")
+    read_only: bool = Field(False, description="nothing may be written")
+
+
+class PodTemplate(Schema):
+    """What is added to the pods."""
+
+    labels: Labels = Field(default_factory=dict, description="further labels")
+    annotations: Annotations = Field(default_factory=dict, description="further annotations")
+    node_selector: dict[LabelKey, LabelValue] = Field(
+        default_factory=dict, max_length=32, description="labels of the nodes on which they may run"
+    )
+    tolerations: list[Open] = Field(default_factory=list, max_length=32, description="as in a Pod")
+    affinity: Open | None = Field(None, description="as in a Pod")
+    topology_spread_constraints: list[Open] | None = Field(
+        None, max_length=16, description="as in a Pod; default for the API: spread over nodes"
+    )
+    priority_class_name: ObjectName | None = Field(None, description="as in a Pod")
+    runtime_class_name: ObjectName | None = Field(None, description="as in a Pod")
+    volumes: list[Volume] = Field(
+        default_factory=list,
+        max_length=32,
+        description="further volumes",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    volume_mounts: list[VolumeMount] = Field(
+        default_factory=list,
+        max_length=32,
+        description="where they are mounted",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["mountPath"]},
+    )
+    security_context: PodSecurity = Field(PodSecurity(), description="who the containers run as")
+
+
+class Pods(Schema):
+    """The fields that both tiers have."""
+
+    image: str | None = Field(
+        None, min_length=1, max_length=512, pattern=r"^\S+$", description="default: the operator's own version's"
+    )
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(None, description="as in a Pod")
+    image_pull_secrets: list[ObjectRef] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Secrets with which images are pulled",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    env: list[EnvVar] = Field(
+        default_factory=list,
+        max_length=128,
+        description="environment variables of the container",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    resources: Resources = Field(Resources(), description="the container's requests and limits")
+    service_account: ServiceAccount = Field(ServiceAccount(), description="the pods' service account")
+    network_policy: NetworkPolicy = Field(NetworkPolicy(), description="who may reach the pods")
+    pod_template: PodTemplate = Field(PodTemplate(), description="what is added to the pods")
