@@ -1,0 +1,54 @@
+"""What the operator may do, and what people may, as rules of Roles and ClusterRoles."""
+
+from __future__ import annotations
+
+from .kinds import CLAIM, KINDS, POD, Kind
+from .manifest import Manifest
+from .schema import GROUP, PLURAL
+
+READ = ("get", "list", "watch")
+LEASE = "rl-router-operator"
+"""The name of the Lease by which one operator acts at a time, in the operator's own namespace."""
+
+
+def operator_rules() -> list[Manifest]:
+    """What the operator needs wherever RouterDeployments may be: it reads no Secret and no pod's log."""
+    return [
+        _rule(GROUP, PLURAL, READ),
+        _rule(GROUP, f"{PLURAL}/status", ("get", "patch")),
+        *(_rule(_group(kind), kind.plural, (*READ, "create", "patch", "delete")) for kind in KINDS),
+        _rule(_group(POD), POD.plural, READ),
+        _rule(_group(CLAIM), CLAIM.plural, (*READ, "patch")),
+        _rule("", "events", (*READ, "create", "patch")),
+    ]
+
+
+def lease_rules() -> list[Manifest]:
+    """What it needs besides in its own namespace; who may create a Lease cannot be held to a name."""
+    return [
+        _rule("coordination.k8s.io", "leases", ("create",)),
+        {**_rule("coordination.k8s.io", "leases", ("get", "update", "patch")), "resourceNames": [LEASE]},
+    ]
+
+
+def viewer_rules() -> list[Manifest]:
+    """For people who may see RouterDeployments."""
+    return [_rule(GROUP, PLURAL, READ), _rule(GROUP, f"{PLURAL}/status", ("get",))]
+
+
+def editor_rules() -> list[Manifest]:
+    """For people who may write them, and so create pods and use any Secret of their namespace."""
+    return [
+        _rule(GROUP, PLURAL, (*READ, "create", "update", "patch", "delete", "deletecollection")),
+        _rule(GROUP, f"{PLURAL}/scale", ("get", "update", "patch")),
+        _rule(GROUP, f"{PLURAL}/status", ("get",)),
+    ]
+
+
+def _rule(group: str, resource: str, verbs: tuple[str, ...]) -> Manifest:
+    return {"apiGroups": [group], "resources": [resource], "verbs": list(verbs)}
+
+
+def _group(kind: Kind) -> str:
+    group, slash, _ = kind.api_version.partition("/")
+    return group if slash else ""
