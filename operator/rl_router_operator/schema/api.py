@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 from rl_router_api.config import Handling, Schema
 
-from .base import Annotations, KeyRef, ObjectName, ObjectRef, Open, rules
+from .base import Annotations, HostName, KeyRef, ObjectName, ObjectRef, Open, rules
 from .pods import Pods
 
 
@@ -45,7 +45,7 @@ class Ingress(Schema):
     """An Ingress to the API."""
 
     class_name: ObjectName | None = Field(None, description="the IngressClass; default: the cluster's")
-    host: str = Field(min_length=1, max_length=253, description="the host name")
+    host: HostName = Field(description="the host name")
     tls_secret_name: ObjectName | None = Field(None, description="the Secret with the host's certificate")
     annotations: Annotations = Field(default_factory=dict, description="annotations of the Ingress")
 
@@ -54,7 +54,7 @@ class HttpRoute(Schema):
     """An HTTPRoute of the Gateway API to the API."""
 
     parent_refs: list[Open] = Field(min_length=1, max_length=16, description="the Gateways, as in an HTTPRoute")
-    hostnames: list[str] = Field(default_factory=list, max_length=16, description="host names")
+    hostnames: list[HostName] = Field(default_factory=list, max_length=16, description="host names")
     annotations: Annotations = Field(default_factory=dict, description="annotations of the HTTPRoute")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from rl_router_api.config import Price, Schema, Word
@@ -111,7 +111,7 @@ class Model(Pods):
         "hermes", min_length=1, max_length=64, pattern=r"^[a-z0-9_-]+$", description="how vLLM reads tool calls"
     )
     chat_template: ChatTemplate | None = Field(None, description="default: the model's own")
-    extra_args: list[str] = Field(
+    extra_args: list[Annotated[str, Field(min_length=1, max_length=4096)]] = Field(
         default_factory=list, max_length=64, description="further flags of the engine; no `--api-key`"
     )
     hf_token_secret_ref: KeyRef | None = Field(None, description="the Secret's key that holds the hub's token")

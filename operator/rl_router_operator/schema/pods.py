@@ -12,6 +12,8 @@ from .base import Annotations, LabelKey, Labels, LabelValue, ObjectName, ObjectR
 NUMERIC_USER = 65532
 """Who the containers run as, and whose files their volumes are, unless the spec says otherwise."""
 
+Identity = Annotated[int, Field(ge=1, le=2**31 - 1, json_schema_extra={"nullable": True})]
+
 
 class EnvVar(Schema):
     """An environment variable of the container."""
@@ -52,8 +54,8 @@ class NetworkPolicy(Schema):
 class PodSecurity(Schema):
     """Who the containers run as; null leaves it to the platform."""
 
-    run_as_user: int | None = Field(NUMERIC_USER, ge=1, le=2**31 - 1, description="null: chosen by the platform")
-    fs_group: int | None = Field(NUMERIC_USER, ge=1, le=2**31 - 1, description="null: chosen by the platform")
+    run_as_user: Identity | None = Field(NUMERIC_USER, description="null: chosen by the platform")
+    fs_group: Identity | None = Field(NUMERIC_USER, description="null: chosen by the platform")
 
 
 class Volume(Schema):

@@ -1,0 +1,54 @@
+"""`python -m rl_router_operator.generate [--check]`: writes the files, or says which of them differ."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from .crd import definition
+
+ROOT = Path(__file__).parents[3]
+HEADER = (
+    "# Written by `python -m rl_router_operator.generate` from operator/rl_router_operator/schema/; not to be edited.\n"
+)
+
+
+def files() -> dict[str, str]:
+    """What is generated: a path from the repository's root to its text."""
+    crd = yaml.safe_dump(definition(), sort_keys=False, width=110, allow_unicode=True)
+    return {"crds/routerdeployments.rlrouter.dev.yaml": HEADER + crd}
+
+
+def write(texts: Mapping[str, str], root: Path) -> None:
+    """Writes every file under `root`."""
+    for path, text in texts.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text, encoding="utf-8")
+
+
+def drifted(texts: Mapping[str, str], root: Path) -> list[str]:
+    """The files under `root` that are missing or say something else."""
+    return [
+        path for path, text in texts.items() if not (root / path).is_file() or (root / path).read_text("utf-8") != text
+    ]
+
+
+def main() -> int:
+    """The command line; the exit status is 1 where `--check` found a file that is not as it would be written."""
+    parser = argparse.ArgumentParser(prog="python -m rl_router_operator.generate", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; name the files that would change")
+    if not parser.parse_args().check:
+        write(files(), ROOT)
+        return 0
+    changed = drifted(files(), ROOT)
+    for path in changed:
+        print(f"{path} is not what the schema says: run python -m rl_router_operator.generate")
+    return bool(changed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""The CustomResourceDefinition of RouterDeployments."""
+
+from __future__ import annotations
+
+from ..schema import GROUP, KIND, PLURAL, VERSION, RouterDeploymentSpec, RouterDeploymentStatus
+from .bounds import require_fit
+from .openapi import RULES, Json, structural
+
+_NAME_RULE = {
+    "rule": "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 46",
+    "message": "metadata.name: at most 46 characters, a-z, 0-9 and `-`, beginning with a letter and not ending in `-`:"
+    " choose a shorter or plainer name",
+}
+
+
+def definition() -> Json:
+    """The whole object. Raises UnfitSchemaError."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "names": {
+                "kind": KIND,
+                "listKind": f"{KIND}List",
+                "plural": PLURAL,
+                "singular": KIND.lower(),
+                "shortNames": ["rd"],
+                "categories": ["all"],
+            },
+            "scope": "Namespaced",
+            "versions": [_version()],
+        },
+    }
+
+
+def _version() -> Json:
+    return {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "additionalPrinterColumns": _columns(),
+        "subresources": {
+            "status": {},
+            "scale": {
+                "specReplicasPath": ".spec.api.replicas",
+                "statusReplicasPath": ".status.replicas",
+                "labelSelectorPath": ".status.selector",
+            },
+        },
+        "schema": {"openAPIV3Schema": _root()},
+    }
+
+
+def _columns() -> list[Json]:
+    ready = '.status.conditions[?(@.type=="Ready")]'
+    paths = {
+        "Ready": f"{ready}.status",
+        "Reason": f"{ready}.reason",
+        "Model": ".status.model",
+        "API": ".status.api",
+        "URL": ".status.url",
+    }
+    columns = [{"name": name, "type": "string", "jsonPath": path} for name, path in paths.items()]
+    return [*columns, {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}]
+
+
+def _root() -> Json:
+    spec = {**structural(RouterDeploymentSpec), "default": {}}
+    status = structural(RouterDeploymentStatus, defaults=False)
+    for name, schema in (("spec", spec), ("status", status)):
+        require_fit(schema, name)
+    return {
+        "type": "object",
+        "description": "A router: the model that decides, the API that clients use, and the models that answer.",
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": spec,
+            "status": status,
+        },
+        RULES: [_NAME_RULE],
+    }

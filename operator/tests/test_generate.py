@@ -1,0 +1,89 @@
+"""What is generated from the schema: complete, bounded, and as it stands in the repository."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+from pydantic import Field
+from rl_router_api.config import Schema
+from rl_router_operator.generate.__main__ import drifted, files, write
+from rl_router_operator.generate.bounds import UnfitSchemaError, require_fit
+from rl_router_operator.generate.openapi import structural
+
+CRD = "crds/routerdeployments.rlrouter.dev.yaml"
+
+
+def test_the_repository_holds_what_the_schema_generates():
+    outcome = subprocess.run(
+        [sys.executable, "-m", "rl_router_operator.generate", "--check"], capture_output=True, text=True, timeout=60
+    )
+    assert (outcome.returncode, outcome.stdout) == (0, "")
+
+
+def test_drift_is_named_by_its_file(tmp_path):
+    write(files(), tmp_path)
+    (tmp_path / CRD).write_text("edited by hand\n")
+    assert drifted(files(), tmp_path) == [CRD]
+
+
+def test_the_crd_can_be_applied_by_kubectl_from_the_client_side():
+    """The annotation that such an apply writes holds 256 KiB; JSON is shorter than YAML."""
+    assert len(files()[CRD].encode()) < 200 * 1024
+
+
+def test_an_unbounded_field_is_named_by_its_path():
+    class Part(Schema):
+        names: list[str] = Field(description="names", max_length=3)
+
+    class Whole(Schema):
+        parts: dict[str, Part] = Field(description="parts")
+
+    with pytest.raises(UnfitSchemaError) as refusal:
+        require_fit(structural(Whole), "spec")
+    assert str(refusal.value).splitlines() == ["spec.parts: no maxProperties", "spec.parts{}.names[]: no maxLength"]
+
+
+def test_a_field_without_a_description_is_named_by_its_path():
+    class Whole(Schema):
+        count: int
+
+    with pytest.raises(UnfitSchemaError, match=r"^spec\.count: no description$"):
+        require_fit(structural(Whole), "spec")
+
+
+def test_every_default_in_the_crd_is_one_of_the_operators_own_fields():
+    """The router API's defaults stay its own, so that a newer image has newer ones."""
+    spec = _spec()
+    assert "default" not in spec["properties"]["routing"]["properties"]["maxTurns"]
+    assert spec["properties"]["routing"]["properties"]["maxTurns"]["description"].endswith("; default: 3")
+    assert spec["properties"]["api"]["properties"]["replicas"]["default"] == 1
+
+
+def test_a_price_is_a_decimal_string():
+    price = _spec()["properties"]["targets"]["items"]["properties"]["price"]["properties"]["input"]
+    assert price["type"] == "string"
+    assert price["pattern"] == r"^[0-9]{1,12}(\.[0-9]{1,12})?$"
+
+
+def test_null_means_something_for_the_users_identity_alone():
+    assert _nullable(_spec(), "spec") == [
+        f"spec.{tier}.podTemplate.securityContext.{field}"
+        for tier in ("model", "api")
+        for field in ("runAsUser", "fsGroup")
+    ]
+
+
+def _spec():
+    version = yaml.safe_load(files()[CRD])["spec"]["versions"][0]
+    return version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+
+
+def _nullable(node, path):
+    found = [path] if node.get("nullable") else []
+    for name, child in node.get("properties", {}).items():
+        found += _nullable(child, f"{path}.{name}")
+    for key in ("items", "additionalProperties"):
+        if isinstance(node.get(key), dict):
+            found += _nullable(node[key], path)
+    return found
