@@ -54,7 +54,8 @@ def read_keys(path: str) -> tuple[ApiKey, ...]:
         entries = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return ()
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        # A date that does not exist is a ValueError to PyYAML, as is what is no UTF-8.
         problem = getattr(error, "strerror", None) or type(error).__name__
         raise KeysError(path, f"cannot be read: {problem}") from None
     try:
