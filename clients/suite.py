@@ -200,7 +200,7 @@ def _unpack_source(package: str, wanted: Path, source: Path) -> None:
         only = Path(folder) / "only.txt"
         only.write_text(block[0])
         pip = [str(BIN / "python"), "-m", "pip", "download", "-qq", "--disable-pip-version-check", "--no-deps"]
-        _install([*pip, "--no-binary", ":all:", "--require-hashes", "-r", str(only), "-d", folder])
+        _install([*pip, "--no-binary", package, "--require-hashes", "-r", str(only), "-d", folder])
         with tarfile.open(next(Path(folder).glob("*.tar.gz"))) as packed:
             packed.extractall(folder, filter="data")
         shutil.move(next(path for path in Path(folder).iterdir() if path.is_dir()), source)
