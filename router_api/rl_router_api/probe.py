@@ -40,7 +40,9 @@ class Probe:
 
     async def look(self, book: Callable[[Ledger], None]) -> None:
         """Asks those that are due; `book` gets what the router model's decision cost."""
-        due = [pair for pair in self._fleet.targets if self._is_due(pair[1].name, pair[1])]
+        # One whose key is not there yet is asked as soon as it is.
+        keyed = [pair for pair in self._fleet.targets if not pair[1].key.missing]
+        due = [pair for pair in keyed if self._is_due(pair[1].name, pair[1])]
         work = [self._look_at_target(target, upstream) for target, upstream in due]
         if self._fleet.targets and self._is_due("", self._fleet.router_model, bad=bool(self._router_trouble)):
             work.append(self._look_at_router(book))
@@ -63,8 +65,6 @@ class Probe:
         return False
 
     async def _look_at_target(self, target: Target, upstream: Upstream) -> None:
-        if upstream.key.missing:
-            return
         trouble = None
         try:
             await list_models(upstream, self._fleet.transport)
