@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -45,7 +45,7 @@ class App:
     ) -> None:
         self._starting = (loaded, source, shares)
         self._rest = _rest(self)
-        self._public = _with_cors(self._guarded, loaded.configuration.server.cors_origins)
+        self._public = _CORS(self._guarded, lambda: self.runtime.configuration.server.cors_origins)
         self.runtime: Runtime
         self._completions: ChatCompletions
 
@@ -96,12 +96,27 @@ async def refuse(scope: Scope, receive: Receive, send: Send, error: RouterError)
     await _reply_to(scope, error)(scope, receive, send)
 
 
-def _with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
-    if not origins:
-        return app
-    return CORSMiddleware(
-        app, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["*"], expose_headers=_EXPOSED
-    )  # fmt: skip
+class _CORS:
+    """Tells pages of the origins that are allowed now that they may ask."""
+
+    def __init__(self, app: ASGIApp, origins: Callable[[], Sequence[str]]) -> None:
+        self._app = app
+        self._origins = origins
+        self._made_for: Sequence[str] = ()
+        self._made = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (origins := self._origins()) != self._made_for:
+            self._made_for, self._made = origins, self._telling(origins)
+        await self._made(scope, receive, send)
+
+    def _telling(self, origins: Sequence[str]) -> ASGIApp:
+        if not origins:
+            return self._app
+        return CORSMiddleware(
+            self._app, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["*"],
+            expose_headers=_EXPOSED,
+        )  # fmt: skip
 
 
 def _rest(app: App) -> FastAPI:

@@ -34,11 +34,16 @@ def set_up(level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
-    LOG.setLevel(level.upper())
+    set_level(level)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+
+
+def set_level(level: str) -> None:
+    """How much of our own is logged from now on."""
+    LOG.setLevel(level.upper())
 
 
 def log(level: int, message: str, **fields: object) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from . import tracing
 from .access import Access, ApiKey, KeysError
-from .config import Configuration, Target
+from .config import Configuration, Server, Target
 from .fleet import Fleet
 from .flight import Flight
-from .journal import log
+from .journal import log, set_level
 from .ledger import Ledger, Texts
 from .listing import ListingError, list_models
 from .metrics import Metrics
@@ -24,6 +24,7 @@ from .transport import Transport
 
 _LOOK_AGAIN = 1.0
 _REQUESTS = "requests"
+_AT_THE_START = ("host", "port", "admin_port", "workers")
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,8 @@ class Runtime:
     async def start(self) -> None:
         """Begins to look at the upstreams and at the files."""
         self._tell_of_keys()
-        self._spawn(self._keep_discovering())
-        self._spawn(self._keep_probing())
-        self._spawn(self._keep_reading())
+        for work in (self._discover, self._probe, self._read):
+            self._tasks.add(asyncio.get_running_loop().create_task(_each_second(work)))
 
     async def stop(self) -> None:
         """Ends what `start` began and closes every connection."""
@@ -128,18 +128,32 @@ class Runtime:
         except (ConfigurationError, KeysError) as error:
             self._refuse(error, "the changed configuration is refused, the running one stays")
             return
+        # Whatever may go wrong comes first, so that nothing is taken halfway.
+        setup = self._changed(loaded.configuration)
         self.refused = self._refused_keys = None
-        configuration = loaded.configuration
         if self._source:
             self._source.remember(loaded)
         self.access = self._access(loaded)
-        if configuration != self.configuration:
-            if configuration.server != self.configuration.server:
-                log(logging.WARNING, "server.host, ports and workers take effect at the next start")
-            targets = configuration.targets or self._found_targets(configuration)
-            self.current = Setup(configuration, targets, self._transport, self._flight, self.fleet)
+        if setup is not None:
+            self._tell_of_server(setup.configuration.server)
+            self.current = setup
             self._tell_of_keys()
             log(logging.INFO, "configuration read anew")
+
+    def _changed(self, configuration: Configuration) -> Setup | None:
+        """What a changed configuration brings."""
+        if configuration == self.configuration:
+            return None
+        targets = configuration.targets or self._found_targets(configuration)
+        return Setup(configuration, targets, self._transport, self._flight, self.fleet)
+
+    def _tell_of_server(self, server: Server) -> None:
+        """Says what of a changed `server` section waits for the next start."""
+        set_level(server.log_level)
+        running = self.configuration.server
+        late = [f"server.{name}" for name in _AT_THE_START if getattr(server, name) != getattr(running, name)]
+        if late:
+            log(logging.WARNING, f"what changed of {', '.join(late)} takes effect at the next start")
 
     def _refuse(self, error: ConfigurationError | KeysError, words: str) -> None:
         if self.refused != str(error):
@@ -166,14 +180,10 @@ class Runtime:
         if self.access.open and host not in ("127.0.0.1", "localhost", "::1"):
             log(logging.WARNING, f"anybody who reaches {host} may use this server: no server.api_keys_file is set")
 
-    async def _keep_discovering(self) -> None:
-        """Without configured targets: every model that the router model's server lists is one, at price 0."""
-        while True:
-            if self.configuration.targets is None and not self.fleet.targets:
-                await self._discover()
-            await asyncio.sleep(_LOOK_AGAIN)
-
     async def _discover(self) -> None:
+        """Without configured targets: every model that the router model's server lists is one, at price 0."""
+        if self.configuration.targets is not None or self.fleet.targets:
+            return
         try:
             listed = await list_models(self.fleet.router_model, self._transport)
         except ListingError as error:
@@ -185,10 +195,8 @@ class Runtime:
             names = [target.name for target in targets]
             log(logging.INFO, "targets found at the router model's server", targets=names)
 
-    async def _keep_probing(self) -> None:
-        while True:
-            await self.current.probe.look(self._book_probe)
-            await asyncio.sleep(_LOOK_AGAIN)
+    async def _probe(self) -> None:
+        await self.current.probe.look(self._book_probe)
 
     def _book_probe(self, ledger: Ledger) -> None:
         """What no request pays has books of its own, so that the metrics of requests equal their ledgers."""
@@ -197,14 +205,12 @@ class Runtime:
         if ledger.router_calls:
             log(logging.INFO, "probe", **ledger.metadata("none"))
 
-    async def _keep_reading(self) -> None:
-        while True:
-            await asyncio.sleep(_LOOK_AGAIN)
-            text = self._texts()
-            if text != self._text:
-                self._text = text
-                self.reload()
-            self.metrics.look(self.fleet, self.in_flight, refused=bool(self.refused))
+    async def _read(self) -> None:
+        text = self._texts()
+        if text != self._text:
+            self._text = text
+            self.reload()
+        self.metrics.look(self.fleet, self.in_flight, refused=bool(self.refused))
 
     def _texts(self) -> bytes:
         """What is on disk now: the configuration and the keys."""
@@ -212,5 +218,12 @@ class Runtime:
         keys = [Source(path).text for path in (self.configuration.server.api_keys_file, self._refused_keys)]
         return b"\0".join([configured, *keys])
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.add(asyncio.get_running_loop().create_task(work))
+
+async def _each_second(work: Callable[[], Awaitable[None]]) -> None:
+    """Goes on whatever happens: a server that reads no file and asks no upstream any more would look well."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            logging.getLogger("rl_router").exception("what is looked after each second failed for a reason of our own")
+        await asyncio.sleep(_LOOK_AGAIN)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +14,7 @@ import httpx
 import pytest
 import yaml
 from conftest import QUESTION, Stage, _served, router_section, target, until
+from rl_router_api import policies
 from rl_router_api.access import KeysError, new_key
 from rl_router_api.app import App
 from rl_router_api.settings import ConfigurationError, Source
@@ -77,6 +79,15 @@ class Files:
     @asynccontextmanager
     async def running(self, configuration: Body | str, *, state: bool = False) -> AsyncIterator[Running]:
         self.path.write_text(configuration if isinstance(configuration, str) else yaml.safe_dump(configuration))
+        async with self._serving(state=state) as running:
+            yield running
+
+    async def start(self) -> Running:
+        """A router on the file as it is."""
+        return await self._stack.enter_async_context(self._serving())
+
+    @asynccontextmanager
+    async def _serving(self, *, state: bool = False) -> AsyncIterator[Running]:
         source = Source(str(self.path), state=str(self.state) if state else None)
         app = App(source.start(), source)
         async with (
@@ -84,6 +95,15 @@ class Files:
             httpx.AsyncClient(base_url=url, timeout=20, trust_env=False, verify=False) as client,
         ):
             yield Running(app, client, self.path)
+
+
+async def eventually(reached: Callable[[], Awaitable[object]]) -> None:
+    """Polls a coroutine function; fails after ten seconds."""
+    for _ in range(1_000):
+        if await reached():
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("what was waited for never came")
 
 
 @pytest.fixture
@@ -232,6 +252,174 @@ async def test_a_look_at_the_router_model_has_a_line_of_its_own_in_the_log(
     await until(lambda: any(line["message"] == "probe" for line in log), "the line")
     (line,) = [line for line in log if line["message"] == "probe"]
     assert line["total_cost"] == line["router_calls"][0]["cost"] == Decimal("0.000007")
+
+
+async def test_whatever_goes_wrong_in_a_reload_the_next_change_is_read(
+    stage: Stage, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: list[Body]
+) -> None:
+    """A policy is anybody's code."""
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    (folder / "torn.py").write_text("def create(fleet):\n    raise RuntimeError('torn')\n")
+    monkeypatch.setattr(policies, "__path__", [*policies.__path__, str(folder)])
+    both, _ = await configured(stage, text("a"), text("b"))
+    running = await files.run(only(both, "alpha"))
+    running.write({**both, "routing": {"policy": "torn"}})
+    await until(lambda: any("torn" in line.get("exception", "") for line in log), "the error in the log")
+    assert await running.names() == ["alpha"]
+    running.write(both)
+    await running.eventually_names(["alpha", "beta"])
+
+
+async def test_origins_and_the_log_level_change_without_a_restart(stage: Stage, files: Files, log: list[Body]) -> None:
+    good, _ = await configured(stage, text("a"))
+    running = await files.run(good)
+    origin = "https://app.example"
+
+    async def allowed() -> str | None:
+        asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        preflight = await running.client.options("/v1/chat/completions", headers=asked)
+        return preflight.headers.get("access-control-allow-origin")
+
+    assert await allowed() is None
+    running.take({**good, "server": {"cors_origins": [origin], "log_level": "error"}})
+    assert await allowed() == origin
+    log.clear()
+    assert (await running.ask()).status_code == 200
+    assert not log
+    running.take(good)
+    assert await allowed() is None
+    assert (await running.ask()).status_code == 200
+    assert [line for line in log if line["message"] == "request"]
+
+
+async def test_what_waits_for_the_next_start_is_named(stage: Stage, files: Files, log: list[Body]) -> None:
+    good, _ = await configured(stage, text("a"))
+    running = await files.run(good)
+
+    def warnings() -> list[str]:
+        return [line["message"] for line in log if "next start" in line["message"]]
+
+    running.take({**good, "server": {"max_in_flight": 7}})
+    assert not warnings()
+    running.take({**good, "server": {"max_in_flight": 7, "port": 8802, "workers": 2}})
+    (warning,) = warnings()
+    assert "server.port, server.workers" in warning
+
+
+# Kubernetes' volumes: what they show is swapped whole, by a symbolic link.
+
+
+class Volume:
+    """A folder as the kubelet mounts a ConfigMap or a Secret: each file is a link into `..data`, itself a link to the
+    folder of the day, which an update replaces at one stroke."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._updates = 0
+        folder.mkdir()
+
+    def __truediv__(self, name: str) -> Path:
+        return self._folder / name
+
+    def show(self, **files: str) -> None:
+        self._updates += 1
+        fresh = self._folder / f"..2026_01_01_00_00_00.{self._updates}"
+        fresh.mkdir()
+        for name, words in files.items():
+            (fresh / name).write_text(words)
+        link = self._folder / "..data_tmp"
+        link.symlink_to(fresh.name)
+        link.replace(self._folder / "..data")
+        for gone in [
+            path for path in self._folder.iterdir() if path.is_symlink() and path.name not in ("..data", *files)
+        ]:
+            gone.unlink()
+        for name in files:
+            if not (self._folder / name).is_symlink():
+                (self._folder / name).symlink_to(f"..data/{name}")
+        for old in [
+            path for path in self._folder.iterdir() if path.is_dir() and not path.is_symlink() and path != fresh
+        ]:
+            shutil.rmtree(old)
+
+
+async def test_a_configuration_that_kubernetes_swaps_is_read_by_itself(
+    stage: Stage, files: Files, tmp_path: Path
+) -> None:
+    both, _ = await configured(stage, text("a"), text("b"))
+    volume = Volume(tmp_path / "config")
+    volume.show(router=yaml.safe_dump(only(both, "alpha")))
+    files.path = volume / "router"
+    running = await files.start()
+    assert await running.names() == ["alpha"]
+    volume.show(router=yaml.safe_dump(both))
+    await running.eventually_names(["alpha", "beta"])
+    volume.show(router="nonsense: 1")
+    await until(lambda: running.app.runtime.refused, "the refusal")
+    assert (await running.ask("beta")).status_code == 200
+    volume.show(router=yaml.safe_dump(only(both, "beta")))
+    await running.eventually_names(["beta"])
+    assert (await running.health())["configuration"] == {"state": "ok"}
+
+
+async def test_keys_of_clients_that_kubernetes_swaps_are_read_by_themselves(
+    stage: Stage, files: Files, tmp_path: Path
+) -> None:
+    good, _ = await configured(stage, text("a"))
+    (first, first_entry), (second, second_entry) = new_key("first"), new_key("second")
+    volume = Volume(tmp_path / "keys")
+    running = await files.run({**good, "server": {"api_keys_file": str(volume / "keys")}})
+
+    async def opens(key: str) -> bool:
+        running.client.headers["Authorization"] = f"Bearer {key}"
+        return (await running.ask()).status_code == 200
+
+    async def refuses(key: str) -> bool:
+        return not await opens(key)
+
+    assert not await opens(first)
+    volume.show(keys=first_entry)
+    await eventually(lambda: opens(first))
+    volume.show(keys=second_entry)
+    await eventually(lambda: opens(second))
+    assert not await opens(first)
+    volume.show()
+    await eventually(lambda: refuses(second))
+
+
+async def test_a_targets_key_that_kubernetes_swaps_is_used_by_itself(
+    stage: Stage, files: Files, tmp_path: Path
+) -> None:
+    good, (alpha,) = await configured(stage, text("a"))
+    volume = Volume(tmp_path / "secret")
+    (described,) = good["targets"]
+    running = await files.run({**good, "targets": [{**described, "api_key_file": str(volume / "key")}]})
+    refused = await running.ask()
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "no_target")
+    assert (await running.health())["targets"]["alpha"]["state"] == "bad"
+
+    async def reached_with(key: str) -> bool:
+        return (await running.ask()).status_code == 200 and alpha.requests[-1].headers[
+            "authorization"
+        ] == f"Bearer {key}"
+
+    volume.show(key="first-key")
+    await eventually(lambda: reached_with("first-key"))
+    volume.show(key="second-key")
+    await eventually(lambda: reached_with("second-key"))
+
+
+async def test_a_target_is_looked_at_as_soon_as_its_key_appears(stage: Stage, files: Files, tmp_path: Path) -> None:
+    good, (alpha,) = await configured(stage, text("a"))
+    (described,) = good["targets"]
+    running = await files.run({**good, "targets": [{**described, "api_key_file": str(tmp_path / "key")}]})
+    assert (await running.health())["targets"]["alpha"]["state"] == "bad"
+    assert not alpha.listed
+    (tmp_path / "key").write_text("a-key")
+    await until(lambda: alpha.listed, "the question")
+    assert alpha.listed[0].headers["authorization"] == "Bearer a-key"
+    await until(lambda: running.app.runtime.health()["targets"]["alpha"] == {"state": "ok"}, "its state")
 
 
 # After a restart.
