@@ -23,14 +23,14 @@ from .completion import BrokenAnswerError, Chunk, Completion, read_chunk, read_c
 from .journal import log
 from .ledger import Entry, Status
 from .transport import Response, Transport, TransportError
-from .upstream import Upstream
+from .upstream import FullError, Upstream
 
 MAX_ANSWER = 32 * 1024 * 1024
 _MAX_ERROR = 64 * 1024
 _MAX_RETRY_AFTER = 86_400.0
 _MOST_HELD = 100
 
-FailureKind = Literal["refused", "reset", "timeout", "broken", "status"]
+FailureKind = Literal["refused", "reset", "timeout", "broken", "status", "busy"]
 
 _OWN_LIMIT_CODES = re.compile(
     r"context_length|unsupported_(parameter|value)|content_(filter|policy)|string_above_max|too_large|max_tokens", re.I
@@ -71,7 +71,7 @@ class CallFailedError(Exception):
     @property
     def retriable(self) -> bool:
         """Whether the same upstream may well answer a second try."""
-        return self.kind in ("refused", "reset") or self.status in (429, 502, 503)
+        return self.kind in ("refused", "reset") or (self.kind == "status" and self.status in (429, 502, 503))
 
     @property
     def refused_request(self) -> bool:
@@ -106,7 +106,7 @@ async def complete(
     within: float | None = None,
 ) -> Completion:
     """A whole completion, `within` seconds in all where that is given. Raises CallFailedError."""
-    attempt = _Attempt(upstream, entry)
+    attempt = _begun(upstream, entry)
     with attempt.step():
         async with asyncio.timeout(within):
             response = await attempt.send(transport, body, traceparent)
@@ -241,7 +241,7 @@ async def open_stream(
 
     One whose chunks are kept, to be replayed, is bounded in all as a whole answer is. Raises CallFailedError.
     """
-    attempt = _Attempt(upstream, entry)
+    attempt = _begun(upstream, entry)
     with attempt.step():
         response = await attempt.send(transport, body, traceparent)
         entry.first_byte = None
@@ -324,6 +324,16 @@ class _Attempt:
         self._ended = True
         self._upstream.end()
         return True
+
+
+def _begun(upstream: Upstream, entry: Entry) -> _Attempt:
+    """Raises CallFailedError where another call took the upstream's last place."""
+    try:
+        return _Attempt(upstream, entry)
+    except FullError:
+        failure = CallFailedError("busy", f"`{upstream.name}` has no place left", status=429)
+        entry.close("error", failure.message, billed=False)
+        raise failure from None
 
 
 async def _read(response: Response, limit: int, entry: Entry | None = None) -> bytes:

@@ -83,7 +83,7 @@ def fallback_order(candidates: Sequence[Candidate], prefer: Prefer, configured: 
 
 def _judge(request: ChatRequest, limits: Limits, target: Target, upstream: Upstream) -> Verdict:
     candidate = Candidate(target, upstream, _estimate(request, target))
-    obstacle = _by_request(request, target) or _by_money(request, limits, target) or _by_state(target, upstream)
+    obstacle = _by_request(request, target) or _by_money(request, limits, target) or _by_state(upstream)
     return Verdict(candidate, *obstacle) if obstacle else Verdict(candidate)
 
 
@@ -113,10 +113,10 @@ def _by_money(request: ChatRequest, limits: Limits, target: Target) -> tuple[Obs
     return None
 
 
-def _by_state(target: Target, upstream: Upstream) -> tuple[Obstacle, str] | None:
+def _by_state(upstream: Upstream) -> tuple[Obstacle, str] | None:
     if missing := upstream.key.missing:
         return "no_key", missing
-    if target.max_in_flight is not None and upstream.in_flight >= target.max_in_flight:
+    if upstream.places < 1:
         return "busy", f"{upstream.in_flight} calls are under way"
     if upstream.set_aside:
         return "aside", f"said 429; free in {upstream.set_aside:.0f} s"

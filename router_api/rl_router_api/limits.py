@@ -60,15 +60,16 @@ def limits_of(request: ChatRequest, routing: Routing, ledger: Ledger) -> Limits:
     )
 
 
-def output_limit(request: ChatRequest, target: Target, left: Decimal) -> int | None:
+def output_limit(request: ChatRequest, target: Target, left: Decimal, *, more_bytes: int = 0) -> int | None:
     """The tokens of one choice that `left` US dollars buy; None for no bound. Less than 1 where it buys nothing.
 
-    The client's own limit stays where it is set: the answer is then that limit, or 0 where it cannot be paid.
+    `more_bytes` go into the call beside the request. The client's own limit stays where it is set: the answer is then
+    that limit, or 0 where it cannot be paid.
     """
     price = target.price
     if price is None:
         return 0
-    money = total([left, -worst_cost(price, request.most_input_tokens, 0)])
+    money = total([left, -worst_cost(price, request.most_input_tokens + more_bytes // 2, 0)])
     if money < 0:
         return 0
     if price.output == 0:

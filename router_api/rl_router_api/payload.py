@@ -14,6 +14,7 @@ from .wire import ChatRequest
 
 ADVICE_LIMIT = 2_000
 _ADVICE = "Advice for this answer; whatever stands above takes precedence over it:\n"
+_AROUND = len('{"role":"system","content":""},')
 _RAW_OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _RAW_OBJECTS = msgspec.json.Decoder(list[dict[str, Raw]])
 _RAW_LIST = msgspec.json.Decoder(list[Raw])
@@ -25,6 +26,11 @@ class Advice:
 
     system_prompt: str | None = None
     temperature: float | None = None
+
+    @property
+    def size(self) -> int:
+        """The bytes that it adds to a request."""
+        return len((_ADVICE + self.system_prompt[:ADVICE_LIMIT]).encode()) + _AROUND if self.system_prompt else 0
 
     def as_arguments(self) -> dict[str, Any]:
         """The arguments as the router model gave them."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine, Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
 
 from .call import CallFailedError, ChunkStream, complete, open_stream
 from .candidates import Candidate, fallback_order, judge, kept
@@ -18,7 +18,8 @@ from .fleet import Fleet
 from .ledger import FREE, Entry, share_of, worst_cost
 from .limits import LEAST_OUTPUT, Limits, output_limit
 from .marks import mark_of
-from .payload import payload_for
+from .payload import NO_ADVICE, Advice, payload_for
+from .race import Race
 from .wire import ChatRequest
 
 _SOON = 2.0
@@ -40,6 +41,16 @@ class Outcome:
     completion: Completion | None = None
     chunks: tuple[Chunk, ...] = ()
     stream: ChunkStream | None = None
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A planned call for which the limits leave room: whom to ask, with which advice, and the limit on the output that
+    they set."""
+
+    candidate: Candidate
+    advice: Advice
+    limit: int | None
 
 
 class Route:
@@ -76,13 +87,13 @@ class Route:
         found = self._fleet.target(name)
         verdicts = judge(self._request, self._limits, [found] if found else [])
         only = kept(self._request, self._limits, verdicts)
-        return await self._commit(PlannedCall(only[0].name), "pinned") or self._give_up()
+        return await self._commit(self._ready(only[0]), "pinned") or self._give_up()
 
     async def _routed(self) -> Outcome:
         verdicts = judge(self._request, self._limits, self._fleet.targets)
         candidates = kept(self._request, self._limits, verdicts)
         for only in self._obvious(candidates):
-            outcome = await self._commit(PlannedCall(only.name), "pinned")
+            outcome = await self._commit(self._ready(only), "pinned")
             if outcome:
                 return outcome
         return await self._turns() or await self._fallback()
@@ -119,21 +130,21 @@ class Route:
             return self._chosen(in_hand, "last_response") if in_hand else None
         if in_hand and self._ledger.turns >= self._limits.max_turns:
             return self._chosen(in_hand, "max_turns_reached")
-        planned = self._possible(decision.calls, candidates)
-        if not planned:
+        possible = self._possible(decision.calls, {candidate.name for candidate in candidates})
+        if not possible:
             return self._chosen(in_hand, "last_response") if in_hand else None
-        if self._commits(decision, planned):
-            return await self._commit(planned[0], "committed")
-        await self._ask_all(planned)
+        if self._commits(decision, possible):
+            return await self._commit(possible[0], "committed")
+        await self._ask_all(possible)
         return None
 
-    def _commits(self, decision: Decision, planned: Sequence[PlannedCall]) -> bool:
+    def _commits(self, decision: Decision, possible: Sequence[_Ready]) -> bool:
         """Whether the first call's answer goes out without being shown to the router model."""
         limits = self._limits
         if decision.final or limits.review == "never" or self._ledger.turns >= limits.max_turns:
             return True
         first = not last_good(self._calls)
-        return self._request.stream and limits.review == "buffered" and len(planned) == 1 and first
+        return self._request.stream and limits.review == "buffered" and len(possible) == 1 and first
 
     async def _fallback(self) -> Outcome:
         """The fallback order, target by target."""
@@ -144,7 +155,7 @@ class Route:
             order = fallback_order(self._open(), self._limits.prefer, self._fleet.routing.fallback)
             if not order or self._calls_left() < 1:
                 return self._give_up()
-            outcome = await self._commit(PlannedCall(order[0].name), "fallback")
+            outcome = await self._commit(self._ready(order[0]), "fallback")
             if outcome:
                 return outcome
 
@@ -161,34 +172,43 @@ class Route:
     def _calls_left(self) -> int:
         return self._limits.max_calls - len(self._ledger.target_calls)
 
-    def _possible(self, planned: Sequence[PlannedCall], candidates: Sequence[Candidate]) -> list[PlannedCall]:
-        """Those of the planned calls that the limits leave room for, all at once."""
-        known = {candidate.name: candidate for candidate in candidates}
-        wanted = [call for call in planned if call.target in known][: max(self._calls_left(), 0)]
-        while wanted and not all(self._affordable(known[call.target], len(wanted)) for call in wanted):
+    def _possible(self, planned: Sequence[PlannedCall], offered: Collection[str]) -> list[_Ready]:
+        """Those of the planned calls for which there is room, all at once; while they were decided others may have
+        taken it."""
+        free = {candidate.name: candidate for candidate in self._open() if candidate.name in offered}
+        wanted = _placed([(free[call.target], call.advice) for call in planned if call.target in free])
+        wanted = wanted[: max(self._calls_left(), 0)]
+        while wanted:
+            ready = [self._ready(candidate, advice, sharing=len(wanted)) for candidate, advice in wanted]
+            if all(map(self._affordable, ready)):
+                return ready
             wanted.pop()
-        return wanted
+        return []
 
-    def _affordable(self, candidate: Candidate, sharing: int) -> bool:
-        limit = self._output_limit(candidate, sharing)
-        return limit is None or limit >= (self._request.max_output or LEAST_OUTPUT)
-
-    def _output_limit(self, candidate: Candidate, sharing: int) -> int | None:
+    def _ready(self, candidate: Candidate, advice: Advice = NO_ADVICE, *, sharing: int = 1) -> _Ready:
+        """A call that may spend its share of what is left of the money."""
+        given = advice if self._fleet.routing.system_prompts else replace(advice, system_prompt=None)
         left = self._limits.left
-        return None if left is None else output_limit(self._request, candidate.target, share_of(left, sharing))
+        if left is None:
+            return _Ready(candidate, given, None)
+        share = share_of(left, sharing)
+        return _Ready(candidate, given, output_limit(self._request, candidate.target, share, more_bytes=given.size))
 
-    async def _commit(self, planned: PlannedCall, strategy: str) -> Outcome | None:
+    def _affordable(self, call: _Ready) -> bool:
+        return call.limit is None or call.limit >= (self._request.max_output or LEAST_OUTPUT)
+
+    async def _commit(self, call: _Ready, strategy: str) -> Outcome | None:
         """Makes one call whose answer goes out as it is; None where it failed and another may be asked."""
-        asked = await self._ask(planned, sharing=1, live=self._request.stream)
+        asked = await self._ask(call, live=self._request.stream)
         self._refuse_where_final([asked])
         return self._chosen(asked, strategy) if asked.good else None
 
-    async def _ask_all(self, planned: Sequence[PlannedCall]) -> None:
-        if len(planned) == 1:
-            made = [await self._ask(planned[0], sharing=1, live=False)]
+    async def _ask_all(self, calls: Sequence[_Ready]) -> None:
+        if len(calls) == 1:
+            made = [await self._ask(calls[0], live=False)]
         else:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._ask(call, sharing=len(planned), live=False)) for call in planned]
+                tasks = [group.create_task(self._ask(call, live=False)) for call in calls]
             made = [task.result() for task in tasks]
         self._refuse_where_final(made)
 
@@ -201,46 +221,43 @@ class Route:
             if call in refusals and call.failure and (not call.failure.own_limit or len(refusals) > 1):
                 raise refused_by_target(call)
 
-    async def _ask(self, planned: PlannedCall, *, sharing: int, live: bool) -> Asked:
+    async def _ask(self, call: _Ready, *, live: bool) -> Asked:
         """One call; where it keeps silent for `hedge_after`, the next target is asked as well and the first answer
         wins."""
         wait = self._fleet.routing.hedge_after
         if wait is None or self._alone:
-            return await self._ask_one(planned, sharing=sharing, live=live)
-        async with _Race() as race:
-            race.add(self._ask_one(planned, sharing=sharing, live=live))
+            return await self._ask_one(call, live=live)
+        async with Race() as race:
+            race.add(self._ask_one(call, live=live))
             if not await race.anybody(wait):
-                race.add(self._hedge(planned, live=live))
+                race.add(self._hedge(call.candidate.name, live=live))
             return await race.winner()
 
-    async def _hedge(self, planned: PlannedCall, *, live: bool) -> Asked | None:
+    async def _hedge(self, silent: str, *, live: bool) -> Asked | None:
         """The second call; whom to ask is found where it begins, so that hedges at once count each other."""
-        second = self._hedge_for(planned)
-        return await self._ask_one(second, sharing=1, live=live) if second else None
+        second = self._hedge_for(silent)
+        return await self._ask_one(self._ready(second), live=live) if second else None
 
-    def _hedge_for(self, planned: PlannedCall) -> PlannedCall | None:
-        """The next target of the fallback order, unless the planned one has begun to answer."""
+    def _hedge_for(self, silent: str) -> Candidate | None:
+        """The next target of the fallback order, unless the silent one has begun to answer."""
         busy = {entry.model_id for entry in self._ledger.target_calls if entry.open}
         begun = {entry.model_id for entry in self._ledger.target_calls if entry.open and entry.first_byte}
-        if self._calls_left() < 1 or planned.target not in busy - begun:
+        if self._calls_left() < 1 or silent not in busy - begun:
             return None
         order = fallback_order(self._open(), self._limits.prefer, self._fleet.routing.fallback)
-        return next((PlannedCall(each.name) for each in order if each.name not in busy), None)
+        return next((each for each in order if each.name not in busy), None)
 
-    async def _ask_one(self, planned: PlannedCall, *, sharing: int, live: bool) -> Asked:
+    async def _ask_one(self, call: _Ready, *, live: bool) -> Asked:
         """One call, with a second try at the same target where that is worth it."""
-        found = self._fleet.target(planned.target)
-        if found is None:
-            raise ValueError(planned.target)
-        candidate = Candidate(*found, estimated_cost=None)
-        asked = await self._attempt(candidate, planned, self._output_limit(candidate, sharing), live=live)
-        if asked.failure and self._worth_a_retry(candidate, asked.failure):
+        asked = await self._attempt(call, live=live)
+        if asked.failure and self._worth_a_retry(call.candidate, asked.failure):
             await asyncio.sleep(_pause_before(asked.failure))
             # Meanwhile other calls may have taken what the limits left, and the failed one may have cost something.
-            if self._calls_left() > 0 and self._affordable(candidate, sharing):
-                asked = await self._attempt(candidate, planned, self._output_limit(candidate, sharing), live=live)
+            again = self._ready(call.candidate, call.advice)
+            if self._calls_left() > 0 and self._affordable(again):
+                asked = await self._attempt(again, live=live)
         if not asked.good:
-            self._failed.add(candidate.name)
+            self._failed.add(call.candidate.name)
         self._calls.append(asked)
         return asked
 
@@ -251,18 +268,13 @@ class Route:
         pause = _pause_before(failure)
         return pause <= (_SOON if others and not self._alone else _PATIENCE) and pause < self._limits.seconds_left
 
-    async def _attempt(self, candidate: Candidate, planned: PlannedCall, limit: int | None, *, live: bool) -> Asked:
-        request, target, upstream = self._request, candidate.target, candidate.upstream
-        advice = planned.advice if self._fleet.routing.system_prompts else replace(planned.advice, system_prompt=None)
-        set_limit = limit if request.max_output is None else None
-        payload = payload_for(request, target, advice, set_limit)
-        reserved = worst_cost(
-            target.price or FREE, request.most_input_tokens, request.n * (request.max_output or limit or 0)
-        )
-        entry = self._ledger.open_target_call(
-            target.name, target.tool_name, target.price, request.input_tokens, reserved
-        )
-        entry.arguments, entry.dropped = advice.as_arguments(), payload.dropped
+    async def _attempt(self, call: _Ready, *, live: bool) -> Asked:
+        request, candidate = self._request, call.candidate
+        upstream = candidate.upstream
+        set_limit = call.limit if request.max_output is None else None
+        payload = payload_for(request, candidate.target, call.advice, set_limit)
+        entry = self._open_entry(call)
+        entry.arguments, entry.dropped = call.advice.as_arguments(), payload.dropped
         transport = self._fleet.transport
         try:
             if not request.stream:
@@ -275,6 +287,13 @@ class Route:
         except CallFailedError as failure:
             return Asked(candidate, entry, failure=failure)
 
+    def _open_entry(self, call: _Ready) -> Entry:
+        request, target, advice = self._request, call.candidate.target, call.advice.size
+        most = request.n * (request.max_output or call.limit or 0)
+        reserved = worst_cost(target.price or FREE, request.most_input_tokens + advice // 2, most)
+        counted = request.input_tokens + advice // 4
+        return self._ledger.open_target_call(target.name, target.tool_name, target.price, counted, reserved)
+
     def _chosen(self, call: Asked, strategy: str) -> Outcome:
         self._ledger.chosen(strategy, call.entry, call.candidate.name)
         return Outcome(call.candidate.name, call.entry, call.completion, call.chunks, call.stream)
@@ -285,41 +304,14 @@ class Route:
         return Outcome(None, entry, completion)
 
 
-class _Race:
-    """Calls under way at once, of which the first good one wins; the others are cancelled."""
-
-    def __init__(self) -> None:
-        self._tasks: list[asyncio.Task[Asked | None]] = []
-        self._won: Asked | None = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        for ended in await asyncio.gather(*self._tasks, return_exceptions=True):
-            if isinstance(ended, Asked) and ended.stream and ended is not self._won:
-                ended.stream.close()
-
-    def add(self, call: Coroutine[Any, Any, Asked | None]) -> None:
-        self._tasks.append(asyncio.create_task(call))
-
-    async def anybody(self, seconds: float) -> bool:
-        """Whether a call ended within so many seconds."""
-        done, _ = await asyncio.wait(self._tasks, timeout=seconds)
-        return bool(done)
-
-    async def winner(self) -> Asked:
-        """The first good call, or else the last failed one."""
-        waiting, ended = set(self._tasks), list[Asked]()
-        while True:
-            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            ended += [asked for task in self._tasks if task in done and (asked := task.result())]
-            good = [asked for asked in ended if asked.good]
-            if good or not waiting:
-                self._won = (good or ended[-1:])[0]
-                return self._won
+def _placed(wanted: Sequence[tuple[Candidate, Advice]]) -> list[tuple[Candidate, Advice]]:
+    """Without those for which a target has no place left."""
+    kept_calls, taken = [], Counter[str]()
+    for candidate, advice in wanted:
+        if taken[candidate.name] < candidate.upstream.places:
+            taken[candidate.name] += 1
+            kept_calls.append((candidate, advice))
+    return kept_calls
 
 
 async def _collect(candidate: Candidate, entry: Entry, stream: ChunkStream) -> Asked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -55,6 +56,10 @@ class Key:
             return ""
 
 
+class FullError(Exception):
+    """As many calls are under way as there may be."""
+
+
 class Upstream:
     """One address that answers chat completions.
 
@@ -72,6 +77,7 @@ class Upstream:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
         flight: Flight | None = None,
+        most: int | None = None,
     ) -> None:
         self.name = name
         self.silence = silence
@@ -80,6 +86,7 @@ class Upstream:
         self.breaker = Breaker()
         self.latency: float | None = None
         self._flight = flight or Flight()
+        self._most = most
         self.trouble: str | None = None
         self.known = False
         self._flight_name = f"upstream:{name}"
@@ -115,9 +122,18 @@ class Upstream:
         """Calls under way, those of the server's other workers included."""
         return self._flight.total(self._flight_name)
 
+    @property
+    def places(self) -> float:
+        """How many further calls it may have under way."""
+        return math.inf if self._most is None else self._most - self.in_flight
+
     def begin(self) -> int:
-        """A call starts; returns its number."""
+        """A call starts; returns its number. Raises FullError where there is no place for it."""
+        # Taken before it is counted, so that of several workers at once none believes the last place to be its own.
         self._flight.change(self._flight_name, 1)
+        if self.places < 0:
+            self._flight.change(self._flight_name, -1)
+            raise FullError
         return self.breaker.begin()
 
     def end(self) -> None:
@@ -157,5 +173,6 @@ class Upstream:
 def of_target(target: Target, flight: Flight | None = None) -> Upstream:
     """The upstream behind a configured target."""
     return Upstream(
-        target.name, target.base_url, target.timeout, target, target.price, target.headers, target.query, flight
-    )
+        target.name, target.base_url, target.timeout, target, target.price, target.headers, target.query, flight,
+        target.max_in_flight,
+    )  # fmt: skip

@@ -473,6 +473,43 @@ async def test_over_max_in_flight_a_429_comes_at_once_and_health_still_answers(s
     assert (await cast.ask()).status_code == 200
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_of_requests_that_are_decided_together_no_more_reach_a_target_than_it_takes(
+    stage: Stage, stream: bool
+) -> None:
+    together, go_on, under_way = asyncio.Barrier(8), asyncio.Event(), [0, 0]
+
+    async def decide_together(exchange: Exchange) -> None:
+        await together.wait()
+        await whole(decision("call_alpha"))(exchange)
+
+    async def slow(exchange: Exchange) -> None:
+        under_way[0] += 1
+        under_way[1] = max(under_way)
+        await go_on.wait()
+        await text("a")(exchange)
+        under_way[0] -= 1
+
+    routing = {"fallback": ["alpha", "beta", "gamma"], "review": "never"}
+    changes = {"alpha": {"max_in_flight": 2, "timeout": 30}}
+    cast = await stage.routed(decide_together, slow, None, None, routing=routing, changes=changes)
+    asking = [asyncio.create_task(cast.ask(stream=stream, router={"max_turns": 1})) for _ in range(8)]
+    await until(lambda: under_way[0] == 2 and len(cast.beta.requests) == 6, "the calls")
+    go_on.set()
+    assert [(await each).status_code for each in asking] == [200] * 8
+    assert under_way[1] == 2
+
+
+async def test_calls_of_one_turn_leave_out_those_for_which_a_target_has_no_place(stage: Stage) -> None:
+    many = decision(*["call_alpha"] * 5, "call_beta")
+    cast = await stage.routed(
+        in_turn(many, select("call_1")), None, None, changes={"alpha": {"max_in_flight": 2}}
+    )  # fmt: skip
+    body = await cast.answer()
+    called = [(entry["model_id"], entry["status"]) for entry in body["router_metadata"]["call_history"]]
+    assert called == [("alpha", "ok"), ("alpha", "ok"), ("beta", "ok")]
+
+
 async def test_a_target_that_is_full_is_no_candidate(stage: Stage) -> None:
     changes = {"alpha": {"timeout": 30, "max_in_flight": 1}}
     cast = await stage.routed(None, hang, None, None, changes=changes)

@@ -635,6 +635,39 @@ async def test_calls_that_together_exceed_max_cost_are_not_all_made(stage: Stage
     assert models_called(body) == ["alpha"]
 
 
+async def test_calls_of_one_turn_have_each_a_fair_share_of_the_money(stage: Stage) -> None:
+    both = decision("call_alpha", "call_beta")
+    cast = await stage.routed(in_turn(both, select("call_1")), None, None)
+    most = Decimal("0.0062")
+    body = await cast.answer(router={"max_cost": float(most)})
+    assert models_called(body) == ["alpha", "beta"]
+    limits = [target.bodies[0]["max_tokens"] for target in (cast.alpha, cast.beta)]
+    assert min(limits) >= 256
+    assert sum(limits) * Decimal(PRICE["output"]) / 1_000_000 <= most
+
+
+async def test_advice_is_paid_for_within_max_cost(stage: Stage) -> None:
+    advised = decision(call("call_alpha", optimized_system_prompt="\u00e4" * 2_000))
+    dear = {"price": {"input": "100", "output": "10"}}
+    cast = await stage.routed(in_turn(advised, select("call_1")), None, None, changes={"alpha": dear})
+    most = Decimal("0.25")
+    await cast.answer(router={"max_cost": float(most)})
+    (sent,) = cast.alpha.requests
+    written = sent.body["messages"][0]["content"]
+    assert written.endswith("\u00e4" * 2_000)
+    read = len(written.encode()) // 2
+    assert (read * 100 + sent.body["max_tokens"] * 10) / Decimal(1_000_000) <= most
+
+
+async def test_advice_that_max_cost_cannot_pay_for_is_not_sent(stage: Stage) -> None:
+    advised = decision(call("call_alpha", optimized_system_prompt="a" * 2_000))
+    dear = {"price": {"input": "100", "output": "10"}}
+    cast = await stage.routed(in_turn(advised), None, None, changes={"alpha": dear})
+    body = await cast.answer(router={"max_cost": 0.05})
+    assert metadata(body)["total_cost"] < Decimal("0.05")
+    assert not any("Advice" in request.raw.decode() for request in cast.alpha.requests)
+
+
 async def test_the_deadline_ends_a_request_that_has_no_answer(stage: Stage) -> None:
     cast = await stage.routed(None, hang, None, changes={"alpha": {"timeout": 30}})
     response = await cast.ask(router={"deadline_ms": 150})

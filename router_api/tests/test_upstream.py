@@ -1,11 +1,15 @@
 """An upstream: its address, its key, what is sent along, and what is known of it."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rl_router_api.call import CallFailedError, complete
 from rl_router_api.config import Secret, Target
-from rl_router_api.upstream import Key, Upstream, of_target
+from rl_router_api.ledger import Ledger
+from rl_router_api.transport import AiohttpTransport
+from rl_router_api.upstream import FullError, Key, Upstream, of_target
 
 
 def upstream(**fields: Any) -> Upstream:
@@ -116,6 +120,30 @@ def test_calls_under_way_are_counted() -> None:
     assert each.in_flight == 1
     each.end()
     assert each.in_flight == 0
+
+
+def test_a_call_without_a_place_does_not_begin() -> None:
+    each = upstream(max_in_flight=2)
+    each.begin()
+    each.begin()
+    assert each.places == 0
+    with pytest.raises(FullError):
+        each.begin()
+    assert each.in_flight == 2
+    each.end()
+    each.begin()
+
+
+async def test_a_call_that_finds_no_place_is_a_failure_that_costs_nothing() -> None:
+    each, entry = upstream(max_in_flight=1), Ledger("r").open_target_call("alpha", "call_alpha", None, 10, Decimal(0))
+    each.begin()
+    transport = AiohttpTransport()
+    with pytest.raises(CallFailedError, match="no place left") as failed:
+        await complete(each, transport, b"{}", entry)
+    await transport.close()
+    assert (failed.value.status, failed.value.retriable) == (429, False)
+    assert (entry.status, entry.cost, entry.tokens) == ("error", 0, 0)
+    assert each.in_flight == 1
 
 
 def test_its_state_is_that_of_its_last_call() -> None:
