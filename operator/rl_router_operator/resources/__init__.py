@@ -1,1 +1,44 @@
 """What one RouterDeployment is turned into: pure functions from its spec to manifests, one file a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ..manifest import Manifest
+from ..router import Router
+from ..settings import Defaults
+from . import (
+    config_map,
+    deployment,
+    horizontal_pod_autoscaler,
+    http_route,
+    ingress,
+    network_policy,
+    pod_disruption_budget,
+    service,
+    service_account,
+    service_monitor,
+    stateful_set,
+)
+
+Builder = Callable[[Router, Defaults], Iterator[Manifest]]
+
+_BUILDERS: tuple[Builder, ...] = (
+    service_account.build,
+    config_map.build,
+    service.build,
+    stateful_set.build,
+    deployment.build,
+    pod_disruption_budget.build,
+    horizontal_pod_autoscaler.build,
+    network_policy.build,
+    ingress.build,
+    http_route.build,
+    service_monitor.build,
+)
+"""In the order of `kinds.KINDS`."""
+
+
+def desired(router: Router, defaults: Defaults) -> tuple[Manifest, ...]:
+    """Every child that the RouterDeployment should have, in the order in which they are applied."""
+    return tuple(child for build in _BUILDERS for child in build(router, defaults))

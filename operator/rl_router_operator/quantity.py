@@ -1,0 +1,24 @@
+"""Amounts as Kubernetes writes them: `2`, `500m`, `40Gi`."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+_WRITTEN = re.compile(r"([+-]?[0-9.]+)(?:([KMGTPE]i|[numkMGTPE]?)|[eE]([+-]?\d+))")
+_BINARY = {f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", start=1)}
+_DECIMAL = {
+    letter: Decimal(10) ** power for letter, power in zip("numkMGTPE", (-9, -6, -3, 3, 6, 9, 12, 15, 18), strict=True)
+}
+_FACTORS = {"": Decimal(1), **_DECIMAL, **_BINARY}
+
+GIBIBYTE = _BINARY["Gi"]
+
+
+def amount(quantity: int | str) -> Decimal:
+    """The number that a quantity stands for: bytes, cores. Raises ValueError where it is none."""
+    written = _WRITTEN.fullmatch(str(quantity))
+    if not written:
+        raise ValueError(f"{quantity!r} is no quantity such as 500m or 40Gi")
+    number, suffix, exponent = written.groups()
+    return Decimal(number) * (Decimal(10) ** int(exponent) if exponent else _FACTORS[suffix])

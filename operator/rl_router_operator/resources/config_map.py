@@ -1,0 +1,22 @@
+"""The ConfigMaps: the API's configuration and the router model's chat template. No secret is in either."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..manifest import Manifest
+from ..router import Router
+from ..settings import Defaults
+from . import engines, router_yaml
+from .objects import child
+
+ROUTER_YAML = "router.yaml"
+
+
+def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
+    """The API's always; the model's where its chat template is written in the spec."""
+    template = router.spec.model.chat_template
+    if template and template.text and not router.spec.model.external:
+        file = engines.CHAT_TEMPLATE.rpartition("/")[2]
+        yield child(router, "ConfigMap", "model", data={file: template.text})
+    yield child(router, "ConfigMap", "api", data={ROUTER_YAML: router_yaml.text(router)})

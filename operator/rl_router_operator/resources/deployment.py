@@ -1,0 +1,124 @@
+"""The Deployment of the router API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .. import naming
+from ..manifest import Manifest
+from ..router import Router
+from ..schema import Api
+from ..settings import Defaults
+from . import config_map, keys, pods
+from .objects import child
+
+_GRACE = 45
+"""The API serves on for 5 s after SIGTERM and gives running requests 30 s; preStop comes before."""
+_CONFIG_FOLDER = "/etc/rl-router"
+_STATE_FOLDER = "/var/lib/rl-router"
+_CA_FILE = "/etc/rl-router-ca/ca-bundle.pem"
+
+
+def build(router: Router, defaults: Defaults) -> Iterator[Manifest]:
+    """One, always."""
+    api = router.spec.api
+    yield child(
+        router,
+        "Deployment",
+        "api",
+        spec={
+            **_replicas(router),
+            "selector": {"matchLabels": naming.selector(router.name, "api")},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "template": pods.template(router, "api", api, _pod(router, defaults), {}),
+        },
+    )
+
+
+def _replicas(router: Router) -> dict[str, int]:
+    """Not ours while an autoscaler has them."""
+    if router.spec.suspend:
+        return {"replicas": 0}
+    return {} if router.spec.api.autoscaling else {"replicas": router.spec.api.replicas}
+
+
+def _pod(router: Router, defaults: Defaults) -> dict[str, Any]:
+    api = router.spec.api
+    spec = pods.pod_spec(router, "api", api, defaults, _container(router, defaults), _volumes(router), _GRACE)
+    if api.pod_template.topology_spread_constraints is None:
+        spec["topologySpreadConstraints"] = [_over_nodes(router)]
+    return spec
+
+
+def _over_nodes(router: Router) -> dict[str, Any]:
+    return {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": naming.selector(router.name, "api")},
+        # A roll-out's new pods are spread among themselves.
+        "matchLabelKeys": ["pod-template-hash"],
+    }
+
+
+def _container(router: Router, defaults: Defaults) -> dict[str, Any]:
+    api = router.spec.api
+    return pods.container(
+        "api",
+        api.image or defaults.image(defaults.images.api),
+        api,
+        defaults,
+        env=pods.variables(_variables(router, defaults)),
+        mounts=_mounts(router),
+        resources=pods.requests_and_limits(api.resources, cpu="100m", memory="256Mi"),
+        ports=[pods.port("http", naming.API_PORT), pods.port("admin", naming.ADMIN_PORT)],
+        readinessProbe=pods.probe("/ready", "http", periodSeconds=2, timeoutSeconds=5, failureThreshold=2),
+        livenessProbe=pods.probe("/health", "http", periodSeconds=10, timeoutSeconds=10, failureThreshold=6),
+    )
+
+
+def _variables(router: Router, defaults: Defaults) -> dict[str, str]:
+    found = {
+        "HOME": pods.HOME,
+        "RL_ROUTER_CONFIG": f"{_CONFIG_FOLDER}/{config_map.ROUTER_YAML}",
+        "RL_ROUTER_STATE_DIR": _STATE_FOLDER,
+        "RL_ROUTER_SERVER__HOST": "0.0.0.0",
+        **pods.proxy_variables(defaults, naming.child(router.name, "model")),
+    }
+    if router.spec.api.ca_bundle:
+        # Beside the image's own: those are found by SSL_CERT_DIR's default.
+        found["SSL_CERT_FILE"] = _CA_FILE
+    return found
+
+
+def _volumes(router: Router) -> list[dict[str, Any]]:
+    return [
+        {"name": "config", "configMap": {"name": naming.child(router.name, "api")}},
+        {"name": "state", "emptyDir": {}},
+        *keys.volumes(router),
+        *_ca_volumes(router.spec.api),
+    ]
+
+
+def _ca_volumes(api: Api) -> list[dict[str, Any]]:
+    if not api.ca_bundle:
+        return []
+    kind = "configMap" if api.ca_bundle.config_map_key_ref else "secret"
+    ref = api.ca_bundle.config_map_key_ref or api.ca_bundle.secret_key_ref
+    if not ref:
+        return []
+    source = {"name": ref.name, "items": [{"key": ref.key, "path": _CA_FILE.rpartition("/")[2]}]}
+    return [{"name": "ca-bundle", "projected": {"sources": [{kind: source}]}}]
+
+
+def _mounts(router: Router) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [
+        # A folder, never subPath: those do not follow a change.
+        {"name": "config", "mountPath": _CONFIG_FOLDER, "readOnly": True},
+        {"name": "state", "mountPath": _STATE_FOLDER},
+        *keys.mounts(router),
+    ]
+    if router.spec.api.ca_bundle:
+        found.append({"name": "ca-bundle", "mountPath": _CA_FILE.rpartition("/")[0], "readOnly": True})
+    return found

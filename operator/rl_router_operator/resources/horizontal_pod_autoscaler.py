@@ -1,0 +1,31 @@
+"""The HorizontalPodAutoscaler of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .. import naming
+from ..manifest import Manifest
+from ..router import Router
+from ..settings import Defaults
+from .objects import child
+
+
+def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
+    """Where `api.autoscaling` is set and nothing is suspended."""
+    scaling = router.spec.api.autoscaling
+    if not scaling or router.spec.suspend:
+        return
+    name = naming.child(router.name, "api")
+    target = {"type": "Utilization", "averageUtilization": scaling.target_cpu}
+    yield child(
+        router,
+        "HorizontalPodAutoscaler",
+        "api",
+        spec={
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "minReplicas": scaling.min_replicas,
+            "maxReplicas": scaling.max_replicas,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+        },
+    )

@@ -1,0 +1,34 @@
+"""The HTTPRoute of the Gateway API to the API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .. import naming
+from ..manifest import Manifest
+from ..router import Router
+from ..settings import Defaults
+from .objects import child, without_empty
+
+
+def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
+    """Where `api.httpRoute` is set."""
+    route = router.spec.api.http_route
+    if not route:
+        return
+    backend = {"name": naming.child(router.name, "api"), "port": naming.API_PORT}
+    yield child(
+        router,
+        "HTTPRoute",
+        "api",
+        annotations=route.annotations,
+        spec=without_empty(
+            {
+                "parentRefs": route.parent_refs,
+                "hostnames": route.hostnames,
+                "rules": [
+                    {"matches": [{"path": {"type": "PathPrefix", "value": "/"}}], "backendRefs": [backend]},
+                ],
+            }
+        ),
+    )

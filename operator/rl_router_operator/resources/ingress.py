@@ -1,0 +1,38 @@
+"""The Ingress to the API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .. import naming
+from ..manifest import Manifest
+from ..router import Router
+from ..settings import Defaults
+from .objects import child, without_empty
+
+
+def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
+    """Where `api.ingress` is set."""
+    ingress = router.spec.api.ingress
+    if not ingress:
+        return
+    backend = {"service": {"name": naming.child(router.name, "api"), "port": {"name": "http"}}}
+    tls = {"hosts": [ingress.host], "secretName": ingress.tls_secret_name}
+    yield child(
+        router,
+        "Ingress",
+        "api",
+        annotations=ingress.annotations,
+        spec=without_empty(
+            {
+                "ingressClassName": ingress.class_name,
+                "tls": [tls] if ingress.tls_secret_name else [],
+                "rules": [
+                    {
+                        "host": ingress.host,
+                        "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]},
+                    }
+                ],
+            }
+        ),
+    )

@@ -1,0 +1,55 @@
+"""The NetworkPolicies: who may reach the pods. Ingress rules only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .. import naming
+from ..manifest import Manifest
+from ..naming import Component
+from ..router import Router
+from ..settings import Defaults
+from .objects import child
+
+_NAMESPACE_NAME = "kubernetes.io/metadata.name"
+
+
+def build(router: Router, defaults: Defaults) -> Iterator[Manifest]:
+    """The model's unless it is turned off, since vLLM has no key; the API's where it is asked for."""
+    model, api = router.spec.model, router.spec.api
+    if not model.external and model.network_policy.enabled is not False:
+        yield _policy(router, "model", [_allow(naming.MODEL_PORT, _model_peers(router, defaults))])
+    if api.network_policy.enabled:
+        rules = [
+            _allow(naming.API_PORT, api.network_policy.sources),
+            _allow(naming.ADMIN_PORT, _namespaces(defaults.operator_namespace, defaults.monitoring_namespace)),
+        ]
+        yield _policy(router, "api", [rule for rule in rules if rule["from"]])
+
+
+def _policy(router: Router, component: Component, rules: list[dict[str, Any]]) -> Manifest:
+    spec = {
+        "podSelector": {"matchLabels": naming.selector(router.name, component)},
+        "policyTypes": ["Ingress"],
+        **({"ingress": rules} if rules else {}),
+    }
+    return child(router, "NetworkPolicy", component, spec=spec)
+
+
+def _allow(number: int, peers: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"from": peers, "ports": [{"protocol": "TCP", "port": number}]}
+
+
+def _model_peers(router: Router, defaults: Defaults) -> list[dict[str, Any]]:
+    watched = router.spec.monitoring.service_monitor.enabled
+    return [
+        {"podSelector": {"matchLabels": naming.selector(router.name, "api")}},
+        *(_namespaces(defaults.monitoring_namespace) if watched else ()),
+        *router.spec.model.network_policy.sources,
+    ]
+
+
+def _namespaces(*names: str) -> list[dict[str, Any]]:
+    named = dict.fromkeys(name for name in names if name)
+    return [{"namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: name}}} for name in named]

@@ -1,0 +1,34 @@
+"""The PodDisruptionBudget of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .. import naming
+from ..manifest import Manifest
+from ..router import Router
+from ..schema import Api
+from ..settings import Defaults
+from .objects import child
+
+
+def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
+    """Where there is more than one pod: one alone could never be drained."""
+    budget = router.spec.api.disruption_budget
+    if not budget.enabled or _pods_at_least(router.spec.api) < 2:
+        return
+    yield child(
+        router,
+        "PodDisruptionBudget",
+        "api",
+        spec={
+            "maxUnavailable": budget.max_unavailable,
+            # A pod that never became ready holds up no drain.
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            "selector": {"matchLabels": naming.selector(router.name, "api")},
+        },
+    )
+
+
+def _pods_at_least(api: Api) -> int:
+    return api.autoscaling.min_replicas if api.autoscaling else api.replicas

@@ -1,0 +1,182 @@
+"""What the pods of both tiers have in common: who they run as, where they may write, what users add to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .. import naming
+from ..naming import Component
+from ..router import Router
+from ..schema import PodTemplate, Resources
+from ..schema.pods import Pods
+from ..settings import Defaults
+from .objects import keyed, without_empty
+
+PRE_STOP_SECONDS = 5
+"""Balancers and proxies go on sending for a moment after a pod began to end."""
+HOME = "/home/rl-router"
+_CONTAINER_SECURITY = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
+
+
+def template(
+    router: Router, component: Component, pods: Pods, spec: Mapping[str, Any], annotations: Mapping[str, str]
+) -> dict[str, Any]:
+    """A pod template of the spec, with the labels by which its pods are found."""
+    added = pods.pod_template
+    metadata = {
+        "labels": {**added.labels, **naming.labels(router.name, component)},
+        "annotations": {**added.annotations, **annotations},
+    }
+    return {"metadata": without_empty(metadata), "spec": dict(spec)}
+
+
+def pod_spec(
+    router: Router,
+    component: Component,
+    pods: Pods,
+    defaults: Defaults,
+    container: Mapping[str, Any],
+    volumes: list[dict[str, Any]],
+    grace: int,
+) -> dict[str, Any]:
+    """A pod of one container that meets Pod Security `restricted`; `grace` is in seconds."""
+    return without_empty(
+        {
+            "automountServiceAccountToken": False,
+            # A Service called `vllm` would set VLLM_PORT, which vLLM refuses.
+            "enableServiceLinks": False,
+            "serviceAccountName": service_account_name(router, component, pods),
+            "imagePullSecrets": _pull_secrets(pods, defaults),
+            "securityContext": _pod_security(pods.pod_template),
+            "terminationGracePeriodSeconds": grace,
+            "containers": [container],
+            "volumes": keyed("name", [*_writable_volumes(), *volumes], _users_volumes(pods.pod_template)),
+            **_scheduling(pods.pod_template),
+        }
+    )
+
+
+def container(
+    name: str,
+    image: str,
+    pods: Pods,
+    defaults: Defaults,
+    *,
+    env: list[dict[str, Any]],
+    mounts: list[dict[str, Any]],
+    resources: Mapping[str, Any],
+    **further: Any,
+) -> dict[str, Any]:
+    """The pod's container; a user's variable, and a user's mount at the same place, take those of ours' place."""
+    return without_empty(
+        {
+            "name": name,
+            "image": image,
+            "imagePullPolicy": pods.image_pull_policy or defaults.image_pull_policy,
+            **further,
+            "env": keyed("name", env, _users_env(pods)),
+            "resources": resources,
+            "securityContext": _CONTAINER_SECURITY,
+            "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
+            # The last lines of a crash, which status quotes.
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+            "volumeMounts": keyed("mountPath", [*_writable_mounts(), *mounts], _users_mounts(pods.pod_template)),
+        }
+    )
+
+
+def variables(values: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Environment variables with these values."""
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
+def proxy_variables(defaults: Defaults, *direct: str) -> dict[str, str]:
+    """The proxy's variables, which lead nowhere for the hosts that are reached directly."""
+    if not defaults.proxy:
+        return {}
+    bypassed = [defaults.proxy.get("NO_PROXY", ""), "localhost", "127.0.0.1", *direct]
+    return {**defaults.proxy, "NO_PROXY": ",".join(host for host in bypassed if host)}
+
+
+def requests_and_limits(resources: Resources, **least: str) -> dict[str, Any]:
+    """The container's resources as set; what neither a request nor a limit names is requested as in `least`."""
+    requests = {name: str(value) for name, value in resources.requests.items()}
+    limits = {name: str(value) for name, value in resources.limits.items()}
+    added = {name: value for name, value in least.items() if name not in requests and name not in limits}
+    return without_empty({"requests": {**added, **requests}, "limits": limits})
+
+
+def probe(path: str, port: str, **settings: int) -> dict[str, Any]:
+    """A probe by HTTP; what is not set is Kubernetes' default."""
+    return {"httpGet": {"path": path, "port": port}, **settings}
+
+
+def port(name: str, number: int) -> dict[str, Any]:
+    """A port of the container."""
+    return {"name": name, "containerPort": number, "protocol": "TCP"}
+
+
+def service_account_name(router: Router, component: Component, pods: Pods) -> str | None:
+    """The pods' service account; None: the namespace's own."""
+    account = pods.service_account
+    return account.name or (naming.child(router.name, component) if account.create else None)
+
+
+def _pull_secrets(pods: Pods, defaults: Defaults) -> list[dict[str, Any]]:
+    return keyed(
+        "name",
+        [{"name": name} for name in defaults.image_pull_secrets],
+        [{"name": secret.name} for secret in pods.image_pull_secrets],
+    )
+
+
+def _pod_security(added: PodTemplate) -> dict[str, Any]:
+    security = added.security_context
+    return without_empty(
+        {
+            "runAsNonRoot": True,
+            "runAsUser": security.run_as_user,
+            "runAsGroup": security.run_as_user,
+            "fsGroup": security.fs_group,
+            "fsGroupChangePolicy": "OnRootMismatch" if security.fs_group else None,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+    )
+
+
+def _writable_volumes() -> list[dict[str, Any]]:
+    return [{"name": "home", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}]
+
+
+def _writable_mounts() -> list[dict[str, Any]]:
+    return [{"name": "home", "mountPath": HOME}, {"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - in the pod
+
+
+def _scheduling(added: PodTemplate) -> dict[str, Any]:
+    return {
+        "nodeSelector": added.node_selector,
+        "tolerations": added.tolerations,
+        "affinity": added.affinity,
+        "topologySpreadConstraints": added.topology_spread_constraints,
+        "priorityClassName": added.priority_class_name,
+        "runtimeClassName": added.runtime_class_name,
+    }
+
+
+def _users_volumes(added: PodTemplate) -> list[dict[str, Any]]:
+    return [volume.model_dump(by_alias=True, exclude_none=True) for volume in added.volumes]
+
+
+def _users_mounts(added: PodTemplate) -> list[dict[str, Any]]:
+    # The API server keeps no `readOnly: false`.
+    return [mount.model_dump(by_alias=True, exclude_defaults=True) for mount in added.volume_mounts]
+
+
+def _users_env(pods: Pods) -> list[dict[str, Any]]:
+    # Nor an empty value.
+    return [without_empty({**each.model_dump(by_alias=True), "value": each.value or None}) for each in pods.env]

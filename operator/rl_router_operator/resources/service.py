@@ -1,0 +1,47 @@
+"""The Services: the model's, its pods' own names, and the API's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .. import naming
+from ..manifest import Manifest
+from ..naming import Component
+from ..router import Router
+from ..schema import GROUP
+from ..settings import Defaults
+from .objects import child
+
+HEADLESS = f"{GROUP}/headless"
+"""The label that tells the pods' own Service from the clients'."""
+
+
+def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
+    """The admin port is in none of them."""
+    if not router.spec.model.external:
+        yield child(router, "Service", "model", spec=_spec(router, "model", naming.MODEL_PORT, type="ClusterIP"))
+        yield child(
+            router,
+            "Service",
+            "model",
+            name=naming.headless(router.name),
+            labels={HEADLESS: "true"},
+            spec=_spec(router, "model", naming.MODEL_PORT, type="ClusterIP", clusterIP="None"),
+        )
+    service = router.spec.api.service
+    yield child(
+        router,
+        "Service",
+        "api",
+        annotations=service.annotations,
+        spec=_spec(router, "api", naming.API_PORT, type=service.type),
+    )
+
+
+def _spec(router: Router, component: Component, number: int, **further: str) -> Mapping[str, Any]:
+    return {
+        **further,
+        "selector": naming.selector(router.name, component),
+        "ports": [{"name": "http", "port": number, "targetPort": "http", "protocol": "TCP"}],
+    }

@@ -1,0 +1,162 @@
+"""The StatefulSet of the router model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from .. import naming
+from ..manifest import Manifest
+from ..router import Router
+from ..schema import GROUP, Model
+from ..settings import Defaults
+from . import engines, pods, weights
+from .objects import child, without_empty
+
+MODEL_HASH = f"{GROUP}/model-hash"
+"""Changes with `spec.model`, and only then: what else would change the pods is held back until it does."""
+TEMPLATE_HASH = f"{GROUP}/chat-template-hash"
+_GRACE = 60
+_STARTUP_PERIOD = 2
+CLAIM = "weights"
+
+
+def build(router: Router, defaults: Defaults) -> Iterator[Manifest]:
+    """None where the router model is hosted elsewhere."""
+    model = router.spec.model
+    if model.external:
+        return
+    yield child(
+        router,
+        "StatefulSet",
+        "model",
+        annotations={MODEL_HASH: model_hash(model)},
+        spec={
+            "replicas": 0 if router.spec.suspend else model.replicas,
+            "serviceName": naming.headless(router.name),
+            # A corrected template then replaces a pod that never became ready.
+            "podManagementPolicy": "Parallel",
+            "selector": {"matchLabels": naming.selector(router.name, "model")},
+            "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}},
+            **_claims(router),
+            "template": _template(router, defaults),
+        },
+    )
+
+
+def model_hash(model: Model) -> str:
+    """A hash of what was set in `spec.model`; a default that is written out counts as not set."""
+    written = model.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return _hash(json.dumps(written, sort_keys=True, separators=(",", ":")))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _claims(router: Router) -> dict[str, Any]:
+    storage = router.spec.model.storage
+    if not storage:
+        return {}
+    claim = {
+        "accessModes": list(storage.access_modes),
+        "resources": {"requests": {"storage": str(storage.size)}},
+        "storageClassName": storage.class_name,
+    }
+    return {
+        # Weights outlive the StatefulSet, whoever deletes it.
+        "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
+        "volumeClaimTemplates": [
+            {
+                "metadata": {"name": CLAIM, "labels": naming.labels(router.name, "model")},
+                "spec": without_empty(claim),
+            }
+        ],
+    }
+
+
+def _template(router: Router, defaults: Defaults) -> dict[str, Any]:
+    model = router.spec.model
+    spec = pods.pod_spec(router, "model", model, defaults, _container(model, defaults), _volumes(router), _GRACE)
+    return pods.template(router, "model", model, spec, _annotations(model))
+
+
+def _annotations(model: Model) -> dict[str, str]:
+    """An engine reads its chat template at the start alone."""
+    text = model.chat_template.text if model.chat_template else None
+    return {TEMPLATE_HASH: _hash(text)} if text else {}
+
+
+def _container(model: Model, defaults: Defaults) -> dict[str, Any]:
+    return pods.container(
+        "model",
+        engines.image(model, defaults),
+        model,
+        defaults,
+        **engines.command(model),
+        env=_env(model, defaults),
+        mounts=_mounts(model),
+        resources=_resources(model),
+        ports=[pods.port("http", naming.MODEL_PORT)],
+        startupProbe=pods.probe(
+            "/health",
+            "http",
+            periodSeconds=_STARTUP_PERIOD,
+            timeoutSeconds=5,
+            failureThreshold=-(-model.startup_timeout // _STARTUP_PERIOD),
+        ),
+        readinessProbe=pods.probe("/health", "http", periodSeconds=5, timeoutSeconds=5, failureThreshold=3),
+        livenessProbe=pods.probe("/health", "http", periodSeconds=10, timeoutSeconds=10, failureThreshold=6),
+    )
+
+
+def _env(model: Model, defaults: Defaults) -> list[dict[str, Any]]:
+    values = {"HOME": pods.HOME, **pods.proxy_variables(defaults), **engines.variables(model)}
+    found = pods.variables(values)
+    if token := model.hf_token_secret_ref:
+        found.append({"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": token.name, "key": token.key}}})
+    return found
+
+
+def _resources(model: Model) -> dict[str, Any]:
+    if not model.source:
+        return pods.requests_and_limits(model.resources, cpu="250m", memory="512Mi")
+    resources = pods.requests_and_limits(model.resources)
+    if accelerator := model.accelerator:
+        resources["limits"] = {**resources.get("limits", {}), accelerator.resource: str(accelerator.count)}
+    return resources
+
+
+def _volumes(router: Router) -> list[dict[str, Any]]:
+    model = router.spec.model
+    shared_memory = f"{engines.SHARED_MEMORY_GIB * engines.ranks(model)}Gi"
+    found: list[dict[str, Any]] = [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": shared_memory}}]
+    source = weights.read(model.source)
+    if source and source.claim:
+        found.append({"name": "model", "persistentVolumeClaim": {"claimName": source.claim, "readOnly": True}})
+    if model.chat_template:
+        found.append({"name": "chat-template", "configMap": _chat_template(router)})
+    return found
+
+
+def _chat_template(router: Router) -> dict[str, Any]:
+    file = engines.CHAT_TEMPLATE.rpartition("/")[2]
+    template = router.spec.model.chat_template
+    ref = template.config_map_key_ref if template else None
+    name, key = (ref.name, ref.key) if ref else (naming.child(router.name, "model"), file)
+    return {"name": name, "items": [{"key": key, "path": file}]}
+
+
+def _mounts(model: Model) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [{"name": "shm", "mountPath": "/dev/shm"}]  # noqa: S108 - in the pod
+    source = weights.read(model.source)
+    if model.storage:
+        found.append({"name": CLAIM, "mountPath": engines.STORAGE_FOLDER})
+    if source and source.claim:
+        found.append({"name": "model", "mountPath": weights.CLAIM_FOLDER, "readOnly": True})
+    if model.chat_template:
+        folder = engines.CHAT_TEMPLATE.rpartition("/")[0]
+        found.append({"name": "chat-template", "mountPath": folder, "readOnly": True})
+    return found
