@@ -2,7 +2,7 @@
 # Where there is none, find-python has said so and the first command fails.
 PYTHON3 := $(or $(shell scripts/find-python),false)
 
-.PHONY: demo test lint lock clients
+.PHONY: demo test lint lock clients images
 
 demo: ## a routed answer on this machine; stays up until Ctrl-C
 	@$(PYTHON3) scripts/environment.py run
@@ -22,6 +22,9 @@ lint:
 
 clients: ## unchanged client software against serve.sh
 	@clients/run
+
+images: ## the container images rl-router/api, model and operator, tagged with the version
+	@scripts/images
 
 lock: ## write requirements/*.txt anew from pyproject.toml
 	@$(PYTHON3) scripts/environment.py dev
