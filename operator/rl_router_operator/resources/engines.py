@@ -69,10 +69,11 @@ def _common(model: Model, source: Weights | None) -> list[str]:
     return arguments
 
 
-def _llamacpp(_model: Model, source: Weights | None) -> list[str]:
-    if source is None:
+def _llamacpp(model: Model, source: Weights | None) -> list[str]:
+    if source is None or not model.source:
         return []
-    return ["--model", f"hf://{source.model}" if source.origin == "hub" else source.model]
+    # Unlike vLLM, our server takes a place on the hub as it is written in the spec.
+    return ["--model", model.source if source.origin == "hub" else source.model]
 
 
 def _vllm(model: Model, source: Weights | None) -> list[str]:

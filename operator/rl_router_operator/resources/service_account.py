@@ -14,12 +14,16 @@ from .pods import service_account_name
 
 
 def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
-    """One for each tier that asks for it."""
-    tiers: list[tuple[Component, Pods]] = [("api", router.spec.api)]
-    if not router.spec.model.external:
-        tiers.insert(0, ("model", router.spec.model))
+    """One for each tier that asks for it; one that both ask for by the same name is made once."""
+    made = {account["metadata"]["name"]: account for account in _accounts(router)}
+    yield from made.values()
+
+
+def _accounts(router: Router) -> Iterator[Manifest]:
+    tiers: tuple[tuple[Component, Pods], ...] = (("model", router.spec.model), ("api", router.spec.api))
     for component, pods in tiers:
-        if pods.service_account.create:
+        hosted = component == "api" or not router.spec.model.external
+        if hosted and pods.service_account.create:
             yield child(
                 router,
                 "ServiceAccount",
