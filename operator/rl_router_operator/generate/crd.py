@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..schema import GROUP, KIND, PLURAL, VERSION, RouterDeploymentSpec, RouterDeploymentStatus
 from .bounds import require_fit
-from .openapi import RULES, Json, structural
+from .openapi import RULES, Json, defaults_of, structural
 
 _NAME_RULE = {
     "rule": "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 46",
@@ -67,7 +67,8 @@ def _columns() -> list[Json]:
 
 
 def _root() -> Json:
-    spec = {**structural(RouterDeploymentSpec), "default": {}}
+    spec = structural(RouterDeploymentSpec)
+    spec["default"] = defaults_of(spec)
     status = structural(RouterDeploymentStatus, defaults=False)
     for name, schema in (("spec", spec), ("status", status)):
         require_fit(schema, name)

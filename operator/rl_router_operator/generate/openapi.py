@@ -110,5 +110,10 @@ def _write_default(folded: Json, node: Json, defaults: bool) -> None:
         return
     if not isinstance(default, dict):
         folded["default"] = default
-    elif any("default" in child for child in folded.get("properties", {}).values()):
-        folded["default"] = {}  # the API server fills it from the fields' own
+    elif filled := defaults_of(folded):
+        folded["default"] = filled
+
+
+def defaults_of(node: Json) -> Json:
+    """What an object is with the defaults of its fields: rules are checked on a default as it is written."""
+    return {name: child["default"] for name, child in node.get("properties", {}).items() if "default" in child}

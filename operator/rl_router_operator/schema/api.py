@@ -79,6 +79,35 @@ class CaBundle(Schema):
 class Api(Pods):
     """The router API."""
 
+    model_config = rules(
+        (
+            "!has(self.autoscaling) || !has(self.resources)"
+            " || (!has(self.resources.requests) && !has(self.resources.limits))"
+            " || (has(self.resources.requests) && 'cpu' in self.resources.requests)"
+            " || (has(self.resources.limits) && 'cpu' in self.resources.limits)",
+            "autoscaling goes by the CPU request: add api.resources.requests.cpu",
+            ".resources",
+        ),
+        (
+            "(self.service.type == 'ClusterIP' && !has(self.ingress) && !has(self.httpRoute))"
+            " || has(self.auth.secretRef) || self.auth.anonymous",
+            "an API that is reached from outside asks for keys: set api.auth.secretRef, or api.auth.anonymous: true"
+            " where anybody may ask",
+            ".auth",
+        ),
+        (
+            "!has(self.networkPolicy) || !has(self.networkPolicy.from)"
+            " || (has(self.networkPolicy.enabled) && self.networkPolicy.enabled)",
+            "the API's policy is made with enabled: true alone: set it, or leave `from` out",
+            ".networkPolicy",
+        ),
+        (
+            "!has(self.caBundle) || !has(self.env) || !self.env.exists(each, each.name == 'SSL_CERT_FILE')",
+            "caBundle sets SSL_CERT_FILE: leave one of them out",
+            ".env",
+        ),
+    )
+
     replicas: int = Field(1, ge=0, le=1000, description="pods; without meaning where `autoscaling` is set")
     autoscaling: Autoscaling | None = Field(None, description="scale by CPU between two numbers of pods")
     auth: Auth = Field(Auth(), description="who may ask")

@@ -12,7 +12,49 @@ VERSION = "v1alpha1"
 KIND = "RouterDeployment"
 PLURAL = "routerdeployments"
 
+
+def validations(*checks: tuple[str, str] | tuple[str, str, str]) -> dict[str, JsonValue]:
+    """Rules that the API server checks: (CEL expression, message) or (…, message, path of the field it is about)."""
+    found: list[JsonValue] = []
+    for expression, message, *path in checks:
+        rule: dict[str, JsonValue] = {"rule": expression, "message": message}
+        if path:
+            rule["fieldPath"] = path[0]
+        found.append(rule)
+    return {"x-kubernetes-validations": found}
+
+
+def rules(*checks: tuple[str, str] | tuple[str, str, str]) -> ConfigDict:
+    """The configuration of a model with such rules."""
+    return ConfigDict(json_schema_extra=validations(*checks))
+
+
+def url_rules(field: str) -> tuple[tuple[str, str, str], ...]:
+    """That a field holds an endpoint's URL which says where it is and nothing else."""
+    url, path = f"self.{field}", f".{field}"
+    return (
+        (
+            rf"{url}.matches(r'^https?://({_HOST}|\[{_IPV6}\])(:{_PORT})?(/{_PRINTABLE}*)?$')",
+            "must be an http:// or https:// URL such as https://api.openai.com/v1, without user info, query or"
+            " fragment: a key goes into apiKeySecretRef",
+            path,
+        ),
+        (
+            rf"!{url}.matches(r'^https?://\[') || isIP({url}.find(r'{_IPV6}'))",
+            "must have an IPv6 address between the brackets, such as http://[fd00::1]:8000/v1",
+            path,
+        ),
+    )
+
+
+_HOST = "[A-Za-z0-9_]([-A-Za-z0-9._]*[A-Za-z0-9_])?"
+_IPV6 = "[0-9A-Fa-f]*:[0-9A-Fa-f:.]+"
+_PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_PRINTABLE = r'[!-"$->@-~]'
+"""What is printed in ASCII, without `#` and `?`."""
+
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+VolumeName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 HostName = Annotated[
     str,
     Field(
@@ -23,36 +65,47 @@ HostName = Annotated[
 ]
 DataKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
 LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
-LabelValue = Annotated[str, Field(max_length=63)]
+LabelValue = Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")]
 AnnotationValue = Annotated[str, Field(max_length=16_384)]
-Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=64)]
-Annotations = Annotated[dict[LabelKey, AnnotationValue], Field(max_length=64)]
-_AMOUNT = r"(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))"
+
+_KEYS = (
+    "self.all(key, key.matches('^([a-z0-9][-a-z0-9.]{0,252}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",
+    "a key is a name of at most 63 letters, digits, `-`, `_` and `.`, with a domain and `/` before it or without",
+)
+_NOT_OURS = (
+    f"self.all(key, !key.startsWith('{GROUP}/'))",
+    f"keys that begin with `{GROUP}/` are the operator's own: choose another",
+)
+_NOT_SELECTED = (
+    "!self.exists(key, key in ['app.kubernetes.io/name', 'app.kubernetes.io/instance', 'app.kubernetes.io/component',"
+    " 'app.kubernetes.io/managed-by'])",
+    "app.kubernetes.io/name, instance, component and managed-by are the operator's own, by which it finds what it made:"
+    " choose another label",
+)
+Labels = Annotated[
+    dict[LabelKey, LabelValue],
+    Field(max_length=64, json_schema_extra=validations(_KEYS, _NOT_OURS, _NOT_SELECTED)),
+]
+Annotations = Annotated[
+    dict[LabelKey, AnnotationValue], Field(max_length=64, json_schema_extra=validations(_KEYS, _NOT_OURS))
+]
 Quantity = Annotated[
     int | str,
     Field(
         json_schema_extra={
             "x-kubernetes-int-or-string": True,
-            "pattern": rf"^(\+|-)?{_AMOUNT}(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?{_AMOUNT}))?$",
-            "maxLength": 64,
+            "minimum": 0,
+            "pattern": r"^[0-9]{1,18}(\.[0-9]{1,9})?(m|[kMGTPE]|[KMGTPE]i)?$",
+            "maxLength": 32,
         }
     ),
 ]
 """An amount as Kubernetes writes it: `2`, `500m`, `40Gi`."""
 Open = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
 """An object of a type that Kubernetes defines and checks itself."""
-ImageName = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\s]+$")]
-
-
-def rules(*checks: tuple[str, str] | tuple[str, str, str]) -> ConfigDict:
-    """A model's configuration with rules for the API server: (CEL expression, message) or (…, message, field path)."""
-    found: list[JsonValue] = []
-    for expression, message, *path in checks:
-        rule: dict[str, JsonValue] = {"rule": expression, "message": message}
-        if path:
-            rule["fieldPath"] = path[0]
-        found.append(rule)
-    return ConfigDict(json_schema_extra={"x-kubernetes-validations": found})
+Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[!-~]+$")]
+MAP_BY_NAME: dict[str, JsonValue] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+"""A list whose items are told apart by their names, each of which may be there once."""
 
 
 class ObjectRef(Schema):

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import Field
-from rl_router_api.config import Price, Schema, Word
+from rl_router_api.config import BaseUrl, Price, Schema, Word
 
-from .base import KeyRef, ObjectName, Quantity, rules
+from .base import KeyRef, ObjectName, Quantity, rules, url_rules, validations
 from .pods import Pods
 
 AccessMode = Literal["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany"]
 SOURCE = (
     r"^(hf://[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*(@[A-Za-z0-9._/-]+?)?(/[A-Za-z0-9._/-]+\.gguf)?"
-    r"|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[^\s?#]*)?|file:///[^\s?#]+)$"
+    r"|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[A-Za-z0-9._~/@+=,-]*)?|file:///[A-Za-z0-9._~/@+=,-]+)$"
 )
 
 
@@ -37,12 +37,17 @@ class Storage(Schema):
         (
             "has(self.className) == has(oldSelf.className)"
             " && (!has(self.className) || self.className == oldSelf.className)",
-            "a volume's class cannot be changed: make a RouterDeployment of another name, or leave it as it was",
+            "a volume's class cannot be changed: leave it as it was, or make a RouterDeployment of another name",
             ".className",
         ),
         (
             "quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0",
             "a volume cannot shrink: keep the size or choose a larger one",
+            ".size",
+        ),
+        (
+            "quantity(string(self.size)).isGreaterThan(quantity('0'))",
+            "must be more than nothing, such as 40Gi",
             ".size",
         ),
     )
@@ -69,19 +74,124 @@ class ChatTemplate(Schema):
 class ExternalModel(Schema):
     """A router model that is hosted elsewhere."""
 
-    base_url: str = Field(
-        min_length=1,
-        max_length=2048,
-        pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
-        description="its OpenAI-compatible endpoint, `/v1` included; without user info, query or fragment",
-    )
+    model_config = rules(*url_rules("baseUrl"))
+
+    base_url: BaseUrl = Field(description="its OpenAI-compatible endpoint, `/v1` included")
     model: Word | None = Field(None, description="its name there; default: the first one listed")
     price: Price | None = Field(None, description="what its decisions cost")
     api_key_secret_ref: KeyRef | None = Field(None, description="the Secret's key that holds its API key")
 
 
+_EXTRA_ARGS = validations(
+    (
+        "!self.exists(flag, flag.matches('^--api[-_]k'))",
+        "no --api-key: it would be seen in the pod, and the router model is reached by the API's pods alone"
+        " (model.networkPolicy)",
+    ),
+    (
+        "!self.exists(flag, flag.matches('^--hf[-_]token'))",
+        "no --hf-token: it would be seen in the pod; the token goes into model.hfTokenSecretRef",
+    ),
+    (
+        "!self.exists(flag, flag.matches('^--(host|port|uds|root[-_]path|ssl[-_][a-z_-]+|config)(=|$)'))",
+        "where and how the engine listens is the operator's: leave out --host, --port, --uds, --root-path, --ssl-… and"
+        " --config",
+    ),
+    (
+        "!self.exists(flag, flag.matches('^(--(model|revision|served[-_]model[-_]name|max[-_]model[-_]len"
+        "|gpu[-_]memory[-_]utilization|tensor[-_]parallel[-_]size|tool[-_]call[-_]parser|chat[-_]template"
+        "|shutdown[-_]timeout)|-tp)(=|$)'))",
+        "what has a field is set there: source (with the revision after `@`), servedName, maxModelLen,"
+        " gpuMemoryUtilization, tensorParallelSize, toolCallParser, chatTemplate",
+    ),
+)
+
+_HOSTED = (
+    "source",
+    "engine",
+    "image",
+    "imagePullPolicy",
+    "imagePullSecrets",
+    "env",
+    "resources",
+    "networkPolicy",
+    "servedName",
+    "accelerator",
+    "maxModelLen",
+    "gpuMemoryUtilization",
+    "tensorParallelSize",
+    "chatTemplate",
+    "extraArgs",
+    "hfTokenSecretRef",
+    "storage",
+)
+"""The fields that mean nothing where the model is hosted elsewhere, and that are not there by default."""
+
+_GGUF = "(!has(self.source) || self.source.endsWith('.gguf') || !self.source.startsWith('hf://'))"
+
+
 class Model(Pods):
     """The router model that the operator hosts, or where it is hosted."""
+
+    model_config = rules(
+        (
+            "!has(self.external) || !(" + " || ".join(f"has(self.{field})" for field in _HOSTED) + ")",
+            "a model that is hosted elsewhere has none of the fields of a hosted one: leave out external, or "
+            + ", ".join(_HOSTED),
+            ".external",
+        ),
+        (
+            "!has(self.accelerator) || has(self.source)",
+            "the bundled model runs on a CPU: name the weights in source, or leave accelerator out",
+            ".accelerator",
+        ),
+        (
+            "!has(self.accelerator) || self.accelerator.resource == 'nvidia.com/gpu' || has(self.image)",
+            "the default image is for nvidia.com/gpu: name one for this resource in model.image",
+            ".accelerator.resource",
+        ),
+        (
+            "!has(self.accelerator) || !has(self.engine) || self.engine != 'llamacpp'",
+            "the engine llamacpp runs on a CPU: leave accelerator out, or choose vllm",
+            ".engine",
+        ),
+        (
+            f"!has(self.engine) || self.engine != 'llamacpp' || {_GGUF}",
+            "the engine llamacpp reads GGUF files: name one in source (hf://org/name/file.gguf), or choose vllm",
+            ".source",
+        ),
+        (
+            "!has(self.engine) || self.engine != 'vllm' || has(self.source)",
+            "the engine vllm cannot serve the bundled model: name the weights in source, or leave engine out",
+            ".engine",
+        ),
+        (
+            "!has(self.tensorParallelSize) || self.tensorParallelSize"
+            " <= (has(self.accelerator) ? self.accelerator.count : 1)",
+            "must be at most accelerator.count (1 on a CPU): raise that, or lower this",
+            ".tensorParallelSize",
+        ),
+        (
+            "!has(self.gpuMemoryUtilization) || has(self.accelerator)",
+            "there is no accelerator whose memory it would be a part of: add accelerator, or leave this out",
+            ".gpuMemoryUtilization",
+        ),
+        (
+            "!has(self.storage) || (has(self.source) && self.source.startsWith('hf://'))",
+            "only weights from the hub are kept in storage: name them in source (hf://org/name), or leave storage out",
+            ".storage",
+        ),
+        (
+            "!has(self.hfTokenSecretRef) || (has(self.source) && self.source.startsWith('hf://'))",
+            "only the hub is shown its token: name the weights in source (hf://org/name), or leave this out",
+            ".hfTokenSecretRef",
+        ),
+        (
+            "!has(self.source) || self.source.split('/').all(part, part != '..')",
+            "must be written without `..`",
+            ".source",
+        ),
+    )
 
     source: str | None = Field(
         None,
@@ -112,7 +222,10 @@ class Model(Pods):
     )
     chat_template: ChatTemplate | None = Field(None, description="default: the model's own")
     extra_args: list[Annotated[str, Field(min_length=1, max_length=4096)]] = Field(
-        default_factory=list, max_length=64, description="further flags of the engine; no `--api-key`"
+        default_factory=list,
+        max_length=64,
+        description="further flags of the engine; no `--api-key`",
+        json_schema_extra=_EXTRA_ARGS,
     )
     hf_token_secret_ref: KeyRef | None = Field(None, description="the Secret's key that holds the hub's token")
     startup_timeout: int = Field(1800, ge=10, le=86_400, description="seconds that loading may take")

@@ -7,7 +7,20 @@ from typing import Annotated, Literal
 from pydantic import Field
 from rl_router_api.config import Schema
 
-from .base import Annotations, LabelKey, Labels, LabelValue, ObjectName, ObjectRef, Open, Quantity, rules
+from .base import (
+    MAP_BY_NAME,
+    Annotations,
+    Image,
+    LabelKey,
+    Labels,
+    LabelValue,
+    ObjectName,
+    ObjectRef,
+    Open,
+    Quantity,
+    VolumeName,
+    rules,
+)
 
 NUMERIC_USER = 65532
 """Who the containers run as, and whose files their volumes are, unless the spec says otherwise."""
@@ -17,6 +30,33 @@ Identity = Annotated[int, Field(ge=1, le=2**31 - 1, json_schema_extra={"nullable
 
 class EnvVar(Schema):
     """An environment variable of the container."""
+
+    model_config = rules(
+        ("!has(self.value) || !has(self.valueFrom)", "give either value or valueFrom, not both"),
+        (
+            "!has(self.value) || !self.name.matches('(TOKEN|API_?KEY|ACCESS_KEY|PRIVATE_KEY|SECRET|PASSWORD)$')",
+            "a secret is not written here, where whoever may see this object reads it: use valueFrom.secretKeyRef",
+            ".value",
+        ),
+        (
+            "!has(self.value) || !self.value.matches('://[^/]*@')",
+            "a URL with a password is not written here, where whoever may see this object reads it:"
+            " use valueFrom.secretKeyRef",
+            ".value",
+        ),
+        (
+            "!self.name.startsWith('RL_ROUTER_')",
+            "the router API's settings have fields of their own: spec.routing, spec.targets and spec.api.server",
+            ".name",
+        ),
+        (
+            "!(self.name in ['HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN'])",
+            "the hub's token has a field of its own: spec.model.hfTokenSecretRef",
+            ".name",
+        ),
+        ("self.name != 'VLLM_API_KEY'", "the operator's router model has no key: leave it out", ".name"),
+        ("self.name != 'HOME'", "the operator sets HOME to a folder that can be written: leave it out", ".name"),
+    )
 
     name: str = Field(min_length=1, max_length=256, pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$", description="its name")
     value: str | None = Field(None, max_length=32_768, description="its value; for secrets use `valueFrom`")
@@ -36,6 +76,14 @@ class Resources(Schema):
 
 class ServiceAccount(Schema):
     """The service account of the pods; its token is never mounted."""
+
+    model_config = rules(
+        (
+            "self.create || !has(self.annotations)",
+            "an existing service account is left as it is: set create: true, or leave annotations out",
+            ".annotations",
+        )
+    )
 
     create: bool = Field(False, description="make one for these pods alone")
     name: ObjectName | None = Field(None, description="an existing one, or the name of the one that is made")
@@ -69,7 +117,7 @@ class Volume(Schema):
         )
     )
 
-    name: str = Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", description="its name")
+    name: VolumeName = Field(description="its name")
     config_map: Open | None = Field(None, description="as in a Pod")
     secret: Open | None = Field(None, description="as in a Pod")
     persistent_volume_claim: Open | None = Field(None, description="as in a Pod")
@@ -80,14 +128,38 @@ class Volume(Schema):
 class VolumeMount(Schema):
     """Where a further volume is mounted in the container."""
 
-    name: str = Field(min_length=1, max_length=63, description="the volume's name")
-    mount_path: str = Field(min_length=1, max_length=1024, description="the folder in the container")
+    model_config = rules(
+        (
+            "self.mountPath.split('/').all(part, part != '.' && part != '..')",
+            "must be written without `.` and `..`",
+            ".mountPath",
+        ),
+        (
+            "!has(self.subPath) || (!self.subPath.startsWith('/') && !('..' in self.subPath.split('/')))",
+            "must be a path within the volume, without `..`",
+            ".subPath",
+        ),
+    )
+
+    name: VolumeName = Field(description="the volume's name")
+    mount_path: str = Field(
+        min_length=2, max_length=1024, pattern=r"^/[^:]+$", description="the folder or file in the container"
+    )
     sub_path: str | None = Field(None, max_length=1024, description="the folder in the volume")
     read_only: bool = Field(False, description="nothing may be written")
 
 
 class PodTemplate(Schema):
     """What is added to the pods."""
+
+    model_config = rules(
+        (
+            "!has(self.volumeMounts) || self.volumeMounts.all(mount,"
+            " has(self.volumes) && self.volumes.exists(volume, volume.name == mount.name))",
+            "a mount names none of podTemplate.volumes: add the volume, or correct the name",
+            ".volumeMounts",
+        )
+    )
 
     labels: Labels = Field(default_factory=dict, description="further labels")
     annotations: Annotations = Field(default_factory=dict, description="further annotations")
@@ -105,7 +177,7 @@ class PodTemplate(Schema):
         default_factory=list,
         max_length=32,
         description="further volumes",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        json_schema_extra=MAP_BY_NAME,
     )
     volume_mounts: list[VolumeMount] = Field(
         default_factory=list,
@@ -119,21 +191,19 @@ class PodTemplate(Schema):
 class Pods(Schema):
     """The fields that both tiers have."""
 
-    image: str | None = Field(
-        None, min_length=1, max_length=512, pattern=r"^\S+$", description="default: the operator's own version's"
-    )
+    image: Image | None = Field(None, description="default: the one of the operator's own version")
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(None, description="as in a Pod")
     image_pull_secrets: list[ObjectRef] = Field(
         default_factory=list,
         max_length=16,
         description="Secrets with which images are pulled",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        json_schema_extra=MAP_BY_NAME,
     )
     env: list[EnvVar] = Field(
         default_factory=list,
         max_length=128,
         description="environment variables of the container",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        json_schema_extra=MAP_BY_NAME,
     )
     resources: Resources = Field(Resources(), description="the container's requests and limits")
     service_account: ServiceAccount = Field(ServiceAccount(), description="the pods' service account")

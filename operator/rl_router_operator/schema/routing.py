@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-from rl_router_api.config import Answering, Deciding, Routing
+from typing import Annotated
 
-from .base import KeyRef, rules
+from pydantic import Field
+from rl_router_api.config import Answering, Deciding, Routing, Text
+
+from .base import KeyRef, rules, url_rules
+
+HeaderValue = Annotated[str, Field(max_length=4096, pattern="^[ -~]*$")]
 
 
 class RoutingSpec(Routing, Deciding):
@@ -18,15 +22,32 @@ class TargetSpec(Answering):
     model_config = rules(
         (
             "!self.name.startsWith('router')",
-            "names that begin with `router` are the router's own; choose another",
+            "names that begin with `router` are the router's own: choose another",
             ".name",
         ),
+        *url_rules("baseUrl"),
         (
-            "self.baseUrl.matches('^https?://[^/?#@]+(/[^?#]*)?$')",
-            "must be an http:// or https:// URL without user info, query or fragment; keys go into apiKeySecretRef,"
-            " parameters into query",
-            ".baseUrl",
+            "!has(self.headers) || !self.headers.exists(key, key.matches('[^!-9;-~]'))",
+            "a header's name is printable ASCII without blanks and `:`",
+            ".headers",
+        ),
+        (
+            "!has(self.headers) || !self.headers.exists(key, key.matches('(?i)"
+            "(authorization|cookie|token|secret|password|api[-_]?key|subscription-key)$'))",
+            "a header that holds a secret is not written here, where it would lie in a ConfigMap: a key goes into"
+            " apiKeySecretRef",
+            ".headers",
+        ),
+        (
+            "!has(self.query) || !self.query.exists(key, key.matches('(?i)"
+            "^(key|sig|signature)$|(token|secret|password|api[-_]?key|subscription-key)$'))",
+            "a parameter that holds a secret is not written here, where it would lie in a ConfigMap: a key goes into"
+            " apiKeySecretRef",
+            ".query",
         ),
     )
 
     api_key_secret_ref: KeyRef | None = Field(None, description="the Secret's key that holds its API key")
+    headers: dict[Text, HeaderValue] = Field(
+        default_factory=dict, max_length=64, description="headers to add to its calls; no keys"
+    )

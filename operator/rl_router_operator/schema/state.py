@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import Field
 from rl_router_api.config import Schema
 
+from .base import MAP_BY_NAME
+
 Ready = Literal["True", "False", "Unknown"]
 
 
@@ -52,5 +54,5 @@ class RouterDeploymentStatus(Schema):
         default_factory=list,
         max_length=64,
         description="how each target is",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        json_schema_extra=MAP_BY_NAME,
     )
