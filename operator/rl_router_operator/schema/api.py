@@ -83,8 +83,9 @@ class Api(Pods):
         (
             "!has(self.autoscaling) || !has(self.resources)"
             " || (!has(self.resources.requests) && !has(self.resources.limits))"
-            " || (has(self.resources.requests) && 'cpu' in self.resources.requests)"
-            " || (has(self.resources.limits) && 'cpu' in self.resources.limits)",
+            " || [has(self.resources.requests) ? self.resources.requests : {},"
+            " has(self.resources.limits) ? self.resources.limits : {}]"
+            ".exists(amounts, 'cpu' in amounts)",
             "autoscaling goes by the CPU request: add api.resources.requests.cpu",
             ".resources",
         ),

@@ -146,6 +146,13 @@ class Model(Pods):
             ".accelerator",
         ),
         (
+            "!has(self.resources) || ![has(self.resources.limits) ? self.resources.limits : {},"
+            " has(self.resources.requests) ? self.resources.requests : {}].exists(amounts, 'nvidia.com/gpu' in amounts"
+            " || (has(self.accelerator) && self.accelerator.resource in amounts))",
+            "an accelerator is asked for in model.accelerator, which sets the limit: leave it out here",
+            ".resources",
+        ),
+        (
             "!has(self.accelerator) || self.accelerator.resource == 'nvidia.com/gpu' || has(self.image)",
             "the default image is for nvidia.com/gpu: name one for this resource in model.image",
             ".accelerator.resource",

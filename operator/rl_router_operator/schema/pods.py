@@ -114,7 +114,12 @@ class Volume(Schema):
             "[has(self.configMap), has(self.secret), has(self.persistentVolumeClaim), has(self.emptyDir),"
             " has(self.projected)].filter(given, given).size() == 1",
             "name one source: configMap, secret, persistentVolumeClaim, emptyDir or projected",
-        )
+        ),
+        (
+            "!self.name.matches('^(config|state|model|weights|chat-template|ca-bundle|keys-.*)$')",
+            "the operator has a volume of this name, or may have: choose another",
+            ".name",
+        ),
     )
 
     name: VolumeName = Field(description="its name")
@@ -135,6 +140,11 @@ class VolumeMount(Schema):
             ".mountPath",
         ),
         (
+            "!self.mountPath.matches('^/(etc|var/run|var/lib)/rl-router')",
+            "the operator mounts what it needs there: choose another folder",
+            ".mountPath",
+        ),
+        (
             "!has(self.subPath) || (!self.subPath.startsWith('/') && !('..' in self.subPath.split('/')))",
             "must be a path within the volume, without `..`",
             ".subPath",
@@ -143,7 +153,7 @@ class VolumeMount(Schema):
 
     name: VolumeName = Field(description="the volume's name")
     mount_path: str = Field(
-        min_length=2, max_length=1024, pattern=r"^/[^:]+$", description="the folder or file in the container"
+        min_length=2, max_length=1024, pattern=r"^(/[^/:]+)+$", description="the folder or file in the container"
     )
     sub_path: str | None = Field(None, max_length=1024, description="the folder in the volume")
     read_only: bool = Field(False, description="nothing may be written")
