@@ -1,0 +1,30 @@
+"""APIReady: pods of the API are ready and say themselves how they are."""
+
+from __future__ import annotations
+
+from ..naming import ADMIN_PORT
+from ..router import Router
+from .conditions import Finding, found, said_before
+from .reasons import Reason
+from .reports import Reports
+from .tiers import Tier
+
+TYPE = "APIReady"
+_HEARD = frozenset({Reason.SERVING, Reason.UNREACHABLE})
+
+
+def finding(router: Router, tier: Tier, reports: Reports) -> Finding:
+    """Pods that the kubelet calls ready and that cannot be asked are neither good nor bad."""
+    if router.spec.suspend:
+        return found(TYPE, "False", Reason.SUSPENDED, "suspended: the API has no pods")
+    if tier.problem or not tier.ready:
+        reason, cause = tier.obstacle
+        return found(TYPE, "Unknown" if tier.is_hidden else "False", reason, cause)
+    if reports.heard:
+        return found(TYPE, "True", Reason.SERVING, f"{tier.counts} pods of the API are ready")
+    if reports.silent:
+        pod, why = reports.silent[0]
+        return found(TYPE, "Unknown", Reason.UNREACHABLE, f"port {ADMIN_PORT} of pod {pod} cannot be asked: {why}")
+    return said_before(router.status, TYPE, _HEARD) or found(
+        TYPE, "Unknown", Reason.UNCONFIRMED, "the API's pods are ready and were not asked yet"
+    )

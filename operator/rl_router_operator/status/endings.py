@@ -1,0 +1,84 @@
+"""Why a container ended: what its exit code and its last lines tell."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from .reasons import Reason
+from .words import lines, quote
+
+_NAMES_AN_ERROR = re.compile(r"(?i)^(?:[\w.]*(?:error|exception)\b|(?:\w+: )?(?:fatal|error)\b)")
+_SAYS_NOTHING = re.compile(r"(?i)see root cause|engine process failed|engine core initialization failed")
+_MODEL = (
+    (
+        Reason.MODEL_PATH_MISSING,
+        re.compile(
+            r"no such model file|no \.gguf file in|is no GGUF file|model file \S+ cannot be read|HFValidationError|"
+            r"Repo id must be in the form|local directory specified|does not appear to have a file named"
+        ),
+    ),
+    (Reason.HUB_FORBIDDEN, re.compile(r"\b403 Client Error|gated repo|GatedRepoError|is gated")),
+    (Reason.HUB_UNAUTHORIZED, re.compile(r"\b401 Client Error|\b401 Unauthorized")),
+    (
+        Reason.HUB_NOT_FOUND,
+        re.compile(
+            r"\b404 Client Error|(?:Repository|Revision|Entry)NotFoundError|(?:Repository|Revision|Entry) Not Found|"
+            r"is not a valid model identifier"
+        ),
+    ),
+    (
+        Reason.HUB_UNREACHABLE,
+        re.compile(
+            r"couldn't connect to '?http|LocalEntryNotFoundError|OfflineModeIsEnabled|Cannot reach http|"
+            r"Max retries exceeded|name resolution|Name or service not known|ProxyError"
+        ),
+    ),
+    (
+        Reason.ACCELERATOR_MEMORY,
+        re.compile(
+            r"(?:CUDA|HIP) out of memory|torch\.\w*OutOfMemoryError|No available memory for the cache blocks|"
+            r"Free memory on device|KV cache is needed|tokens that can be stored in KV cache"
+        ),
+    ),
+    (
+        Reason.ACCELERATOR_MISSING,
+        re.compile(r"No CUDA GPUs are available|Found no NVIDIA driver|Failed to infer device type"),
+    ),
+)
+"""What vLLM, the hub's client and the CPU fallback say, the most telling first."""
+
+
+def why(ended: Mapping[str, Any], *, model: bool) -> tuple[Reason, str]:
+    """The reason, and the container's own words, of a `terminated` state; `model` where it is the router model's."""
+    said = lines(ended.get("message") or "")
+    if ended.get("reason") == "OOMKilled":
+        return Reason.OUT_OF_MEMORY, "killed for want of memory"
+    if ended.get("reason") in ("StartError", "ContainerCannotRun"):
+        return Reason.CONTAINER_NOT_STARTED, quote(ended.get("message"))
+    for reason, pattern in _MODEL if model else ():
+        if line := next((each for each in reversed(said) if pattern.search(each)), None):
+            return reason, quote(line)
+    return Reason.CRASH_LOOPING, _last_words(said, ended.get("exitCode"))
+
+
+def _last_words(said: list[str], code: object) -> str:
+    """Standard output and error come in any order: the last line that names an error goes before the last one."""
+    texts = [_logged(each) for each in said]
+    errors = [each for each in texts if _NAMES_AN_ERROR.search(each) and not _SAYS_NOTHING.search(each)]
+    last = (errors or texts)[-1:]
+    return quote(f"exit code {code}: {last[0]}" if last else f"exit code {code}, without a word")
+
+
+def _logged(line: str) -> str:
+    """The message of a line that is a JSON log's."""
+    if not line.startswith("{"):
+        return line
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return line
+    message = entry.get("message")
+    return f"{entry.get('level', '')}: {message}" if isinstance(message, str) else line

@@ -1,0 +1,41 @@
+"""The warnings about an object that are still being repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from ..manifest import Manifest
+from .words import quote
+
+_WINDOW = timedelta(minutes=5)
+"""A kubelet repeats what it still cannot do every two minutes; what it said long before its last word is over."""
+
+
+def warnings(events: Iterable[Manifest], about: Manifest, *reasons: str) -> list[str]:
+    """The different words about the object for one of the reasons, those of the last minutes, in a fixed order."""
+    found = [each for each in events if each.get("reason") in reasons and _is_about(each, about)]
+    latest = max((last_seen(each) for each in found), default=None)
+    return sorted({quote(each.get("message")) for each in found if latest and latest - last_seen(each) <= _WINDOW})
+
+
+def last_seen(event: Manifest) -> datetime:
+    """When it was said last."""
+    series = event.get("series") or {}
+    times = (series.get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"))
+    return time_of(next((each for each in times if each), event["metadata"]["creationTimestamp"]))
+
+
+def time_of(text: str) -> datetime:
+    """A time as the API server writes it."""
+    return datetime.fromisoformat(text)
+
+
+def _is_about(event: Manifest, about: Manifest) -> bool:
+    involved = event["involvedObject"]
+    known = {involved.get("uid"), None, ""}
+    return (
+        involved.get("kind") == about["kind"]
+        and involved.get("name") == about["metadata"]["name"]
+        and about["metadata"].get("uid") in known
+    )

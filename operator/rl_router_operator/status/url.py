@@ -1,0 +1,50 @@
+"""Where clients ask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..manifest import Manifest
+from ..naming import API_PORT, child
+from ..observed import Observed
+from ..router import Router
+
+
+def url_of(router: Router, seen: Observed) -> str:
+    """The endpoint, ending in /v1: an HTTPRoute's or Ingress' host, else a load balancer's, else the Service's name."""
+    name = child(router.name, "api")
+    service = seen.children.get(("Service", name))
+    return (
+        _by_route(seen.children.get(("HTTPRoute", name)))
+        or _by_ingress(seen.children.get(("Ingress", name)))
+        or _by_load_balancer(service)
+        or f"http://{name}.{router.namespace}.svc:{API_PORT}/v1"
+    )
+
+
+def _by_route(route: Manifest | None) -> str | None:
+    """TLS ends at a listener of the Gateway, which is known by its port or name alone."""
+    spec = (route or {}).get("spec", {})
+    host = next((each for each in spec.get("hostnames", ()) if not each.startswith("*")), None)
+    secure = any(_is_secure(parent) for parent in spec.get("parentRefs", ()))
+    return f"{'https' if secure else 'http'}://{host}/v1" if host else None
+
+
+def _is_secure(parent: dict[str, Any]) -> bool:
+    section = str(parent.get("sectionName", ""))
+    return parent.get("port") == 443 or "https" in section or "tls" in section
+
+
+def _by_ingress(ingress: Manifest | None) -> str | None:
+    spec = (ingress or {}).get("spec", {})
+    host = next((rule["host"] for rule in spec.get("rules", ()) if rule.get("host")), None)
+    secure = any(not tls.get("hosts") or host in tls["hosts"] for tls in spec.get("tls", ()))
+    return f"{'https' if secure else 'http'}://{host}/v1" if host else None
+
+
+def _by_load_balancer(service: Manifest | None) -> str | None:
+    balancer = (service or {}).get("status", {}).get("loadBalancer", {})
+    for each in balancer.get("ingress", ()):
+        if address := each.get("hostname") or each.get("ip"):
+            return f"http://{f'[{address}]' if ':' in address else address}:{API_PORT}/v1"
+    return None
