@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with bounds against slow and endless headers, which it lets pass, and errors as OpenAI's."""
+"""uvicorn's HTTP protocol with bounds on slow and endless clients, which it lets pass, and errors as OpenAI's."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ class _HeadersTooLargeError(Exception):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Headers of at most 64 KiB, whole within 30 seconds of their first byte."""
+    """Headers of at most 64 KiB, whole within 30 seconds of their first byte; of an answer that waits for its reader
+    something is taken within 60."""
 
     headers_within: ClassVar[float] = 30.0
+    taken_within: ClassVar[float] = 60.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -26,6 +28,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._header_bytes = 0
         """Of headers that are not whole yet; what else came with them is counted too."""
         self._timer: asyncio.TimerHandle | None = None
+        self._reader_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -33,7 +36,16 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_waiting_for_reader()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._wait_for_reader()
+
+    def resume_writing(self) -> None:
+        self._stop_waiting_for_reader()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         if self._in_headers:
@@ -82,6 +94,22 @@ class BoundedProtocol(HttpToolsProtocol):
         self._timer = None
         if self.cycle is None or self.cycle.response_complete:
             self.transport.close()
+
+    def _wait_for_reader(self) -> None:
+        waiting = self.transport.get_write_buffer_size()
+        self._reader_timer = self.loop.call_later(self.taken_within, self._look_at_reader, waiting)
+
+    def _stop_waiting_for_reader(self) -> None:
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
+            self._reader_timer = None
+
+    def _look_at_reader(self, waited_before: int) -> None:
+        """A client that takes nothing would hold its request, and what waits for it, for ever."""
+        if self.transport.get_write_buffer_size() < waited_before:
+            self._wait_for_reader()
+        else:
+            self.transport.abort()
 
     def _refuse_headers(self) -> None:
         message = b"The headers are larger than %d bytes." % _MOST_HEADER_BYTES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
@@ -15,10 +16,17 @@ from rl_router_api.protocol import BoundedProtocol
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 MOST = 64 * 1024
+_SMALL = 32 * 1024
+LARGE = 2 * 1024 * 1024
 
 
 class Hasty(BoundedProtocol):
     headers_within: ClassVar[float] = 0.15
+    taken_within: ClassVar[float] = 0.45
+
+
+class Patient(Hasty):
+    taken_within: ClassVar[float] = 1.0
 
 
 class Connection:
@@ -37,6 +45,10 @@ class Connection:
         headers = dict(line.lower().split(": ", 1) for line in head.strip().split("\r\n")[1:])
         return int(head.split(" ")[1]), await self._reader.readexactly(int(headers["content-length"]))
 
+    async def take(self, size: int) -> bytes:
+        """Reads that much and no more."""
+        return await asyncio.wait_for(self._reader.readexactly(size), 10)
+
     async def closed(self) -> None:
         """Waits until the server closes; nothing may come before."""
         assert await asyncio.wait_for(self._reader.read(), 10) == b""
@@ -54,19 +66,27 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
 
 @asynccontextmanager
-async def served(protocol: type[BoundedProtocol]) -> AsyncIterator[Callable[[], Awaitable[Connection]]]:
+async def served(
+    protocol: type[BoundedProtocol], app: Any = echo
+) -> AsyncIterator[Callable[[], Awaitable[Connection]]]:
     """A server with that protocol; gives connections to it."""
-    config = uvicorn.Config(echo, http=protocol, ws="none", lifespan="off", log_config=None)
+    config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None)
     config.load()
     state = uvicorn.server.ServerState()
     loop = asyncio.get_running_loop()
     listening = await loop.create_server(
         lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
     )
-    port, writers = listening.sockets[0].getsockname()[1], list[asyncio.StreamWriter]()
+    # What the kernel keeps for a client that takes nothing would hide it from the server for long.
+    listening.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SMALL)
+    address, writers = listening.sockets[0].getsockname(), list[asyncio.StreamWriter]()
 
     async def connect() -> Connection:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL)
+        client.setblocking(False)
+        await loop.sock_connect(client, address)
+        reader, writer = await asyncio.open_connection(sock=client, limit=_SMALL)
         writers.append(writer)
         return Connection(reader, writer)
 
@@ -172,3 +192,35 @@ async def test_requests_may_follow_each_other_without_waiting() -> None:
         client = await connect()
         await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na" * 3 + REQUEST)
         assert [await client.answer() for _ in range(4)] == [(200, b"a")] * 3 + [(200, b"")]
+
+
+async def test_a_client_that_takes_nothing_of_its_answer_is_dropped() -> None:
+    gone = asyncio.Event()
+
+    async def large(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(2):
+            await send({"type": "http.response.body", "body": b"a" * LARGE, "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    async with served(Hasty, large) as connect:
+        client = await connect()
+        await client.send(REQUEST)
+        await asyncio.wait_for(gone.wait(), 10)
+
+
+async def test_a_client_that_takes_its_answer_slowly_gets_all_of_it() -> None:
+    async with served(Patient) as connect:
+        client = await connect()
+        body = b"b" * LARGE
+        await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        assert b"200 OK" in await client.take(100)
+        taken = 100
+        # Until the last of these is closed it takes longer than a client may take nothing.
+        for _ in range(8):
+            watch = await connect()
+            await watch.closed()
+            taken += len(await client.take(LARGE // 8 - 100))
+        assert taken > LARGE - 1_000
