@@ -16,7 +16,7 @@ from .access import KeysError, new_key
 from .config import Configuration
 from .serving import ListenError, address, listen, serve
 from .settings import Source
-from .upstream import Key
+from .upstream import without_credentials
 from .version import __version__
 
 _SHORT_FLAGS = {
@@ -42,7 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         configuration = source.start().configuration
-        _check(configuration)
         sockets = listen(configuration.server)
     except (settings.ConfigurationError, KeysError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -102,30 +101,21 @@ def _short_flags(given: argparse.Namespace) -> dict[str, Any]:
     return flags
 
 
-def _check(configuration: Configuration) -> None:
-    """What the schema cannot see. Raises ConfigurationError."""
-    missing = [Key(target).missing for target in configuration.targets or ()]
-    if missing and all(missing):
-        raise settings.ConfigurationError(
-            f"targets: no target is left for want of keys: {'; '.join(map(str, missing))}"
-        )
-
-
 def _wait_for_router_model(configuration: Configuration, seconds: float) -> None:
     """Waits until the router model's server answers, and says so; after `seconds` goes on all the same."""
-    url = f"{configuration.router.base_url}/models"
+    url, shown = f"{configuration.router.base_url}/models", without_credentials(configuration.router.base_url)
     end = time.monotonic() + seconds
     waited = False
     while seconds > 0 and not _answers(url):
         if time.monotonic() >= end:
             print(
-                f"warning: no router model at {configuration.router.base_url} after {seconds:.0f} s; starting anyway, "
+                f"warning: no router model at {shown} after {seconds:.0f} s; starting anyway, "
                 "requests go to the fallback order until it is there (bash host.sh)",
                 file=sys.stderr,
             )
             return
         if not waited:
-            print(f"Waiting for the router model at {configuration.router.base_url} …", file=sys.stderr, flush=True)
+            print(f"Waiting for the router model at {shown} …", file=sys.stderr, flush=True)
         waited = True
         time.sleep(min(0.5, max(end - time.monotonic(), 0.01)))
 

@@ -1,4 +1,4 @@
-"""Wires the endpoints to the hops: completions by a plain ASGI object, the rest by FastAPI, which documents all."""
+"""Wires the endpoints to the hops: what costs money by plain ASGI objects, the rest by FastAPI, which documents all."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from .body import header, read_body
-from .chat import ChatCompletions, Receive, Scope, Send, request_id
+from .body import header
+from .chat import ChatCompletion
 from .config import Configuration
 from .encoding import encode
 from .errors import RouterError
+from .exchange import Exchange, Receive, Scope, Send, request_id
 from .ledger import Ledger
 from .metrics import CONTENT_TYPE
 from .openapi import COMPLETION_BODY
-from .preview import preview, tools_page
+from .preview import Preview, tools_page
 from .reply import JSON, error_reply
 from .runtime import Runtime, Shares
 from .settings import Loaded, Source
 from .setup import unknown_model
 from .transport import AiohttpTransport
+from .upstream import without_credentials
 from .version import __version__
-from .wire import parse
 
-COMPLETIONS = "/v1/chat/completions"
+COMPLETIONS, ROUTE = "/v1/chat/completions", "/v1/route"
+_EXCHANGES: dict[str, type[Exchange]] = {COMPLETIONS: ChatCompletion, ROUTE: Preview}
+"""What costs money: plain ASGI, so that the hot path costs a third less than through FastAPI, which documents it."""
 _WITHOUT_KEY = ("/health", "/ready")
 _EXPOSED = ("x-request-id", "x-router-model", "x-router-cost", "retry-after")
 
@@ -47,7 +50,6 @@ class App:
         self._rest = _rest(self)
         self._public = _CORS(self._guarded, lambda: self.runtime.configuration.server.cors_origins)
         self.runtime: Runtime
-        self._completions: ChatCompletions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._public(scope, receive, send)
@@ -58,8 +60,8 @@ class App:
             message = "Completions are not served at the admin port."
             await refuse(scope, receive, send, RouterError(404, message))
         else:
-            scope["rl_router.details"] = True
-            await self._rest(scope, receive, send)
+            scope["rl_router.admin"] = scope["rl_router.details"] = True
+            await self._answer(scope, receive, send)
 
     def drain(self) -> None:
         """The server was told to stop: `/ready` says so from now on."""
@@ -70,25 +72,34 @@ class App:
         """Opens the connections once an event loop runs, closes them at the end."""
         loaded, source, shares = self._starting
         self.runtime = Runtime(loaded, AiohttpTransport(), source, shares)
-        self._completions = ChatCompletions(self.runtime)
         await self.runtime.start()
         yield
         await self.runtime.stop()
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "http":
+            access = self.runtime.access
+            scope["rl_router.details"] = access.open
+            # An exchange looks at its key itself, so that one that is refused is in the books too.
+            if scope["path"] not in _WITHOUT_KEY and _exchange(scope) is None:
+                try:
+                    access.admit(header(scope, b"authorization"))
+                except RouterError as error:
+                    await refuse(scope, receive, send, error)
+                    return
+        await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = _exchange(scope)
+        if exchange is not None:
+            await exchange(self.runtime, scope, receive, send).run()
+        else:
             await self._rest(scope, receive, send)
-            return
-        access, path = self.runtime.access, scope["path"]
-        scope["rl_router.details"] = access.open
-        if path not in _WITHOUT_KEY:
-            try:
-                scope["rl_router.key"] = access.admit(header(scope, b"authorization"))
-            except RouterError as error:
-                await refuse(scope, receive, send, error)
-                return
-        answering = self._completions if path == COMPLETIONS and scope["method"] == "POST" else self._rest
-        await answering(scope, receive, send)
+
+
+def _exchange(scope: Scope) -> type[Exchange] | None:
+    """What answers, where that costs money."""
+    return _EXCHANGES.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, error: RouterError) -> None:
@@ -174,46 +185,29 @@ def _add_models(rest: FastAPI, app: App) -> None:
 
 
 def _add_routing(rest: FastAPI, app: App) -> None:
-    @rest.post(
-        "/v1/route",
-        summary="The decision alone, for a completion's body; nothing is paid to a target",
-        openapi_extra=COMPLETION_BODY,
-    )
-    async def route(request: Request) -> Response:
-        limit = app.runtime.configuration.server.max_body_bytes
-        key = request.scope.get("rl_router.key")
-        body = await read_body(request.scope, request.receive, limit)
-        return _json(await preview(app.runtime, parse(body), request_id(request.scope), key))
-
     @rest.get("/debug/tools", summary="What the router model is given, and what each target can do")
     async def tools() -> Response:
         return _json(tools_page(app.runtime))
 
     # Served before FastAPI sees them; here they get their place in the documentation, and their 405.
-    @rest.post(
-        COMPLETIONS,
-        summary="OpenAI's chat completions, routed, with `router_metadata`",
-        openapi_extra=COMPLETION_BODY,
-    )
-    async def completions() -> Response:
-        raise RouterError(500, "Completions are served elsewhere.")
+    async def elsewhere() -> Response:
+        raise RouterError(500, "This is served elsewhere.")
+
+    decision = "The decision alone, for a completion's body; nothing is paid to a target"
+    completion = "OpenAI's chat completions, routed, with `router_metadata`"
+    for path, summary in ((ROUTE, decision), (COMPLETIONS, completion)):
+        rest.post(path, summary=summary, operation_id=path, openapi_extra=COMPLETION_BODY)(elsewhere)
 
 
 def without_secrets(configuration: Configuration) -> dict[str, Any]:
     """The configuration as JSON: headers' and parameters' values and credentials in URLs left out."""
     shown: dict[str, Any] = configuration.model_dump(mode="json")
     for upstream in [shown["router"], *(shown["targets"] or ())]:
-        upstream["base_url"] = _without_credentials(upstream["base_url"])
+        upstream["base_url"] = without_credentials(upstream["base_url"])
         for field in ("headers", "query"):
             if field in upstream:
                 upstream[field] = dict.fromkeys(upstream[field], "***")
     return shown
-
-
-def _without_credentials(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _model(name: str) -> dict[str, Any]:

@@ -3,56 +3,54 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from . import prompt
-from .access import ApiKey
-from .candidates import Verdict, fallback_order, judge, kept
+from .candidates import Candidate, Verdict, fallback_order, judge, kept
 from .decide import Decision
+from .encoding import encode
 from .errors import RouterError
-from .ledger import Ledger, shortest
+from .exchange import Exchange
+from .ledger import shortest
 from .limits import limits_of
 from .policies.rl import answers_directly
+from .reply import JSON, Reply, common_headers
 from .runtime import Runtime
 from .wire import ChatRequest
 
 
-async def preview(
-    runtime: Runtime, request: ChatRequest, request_id: str, key: ApiKey | None = None
-) -> dict[str, Any]:  # fmt: skip
-    """The decision for a request, which the policy is asked for even where a request would be pinned.
+class Preview(Exchange):
+    """A request for a decision: the policy is asked even where a completion would be pinned."""
 
-    Raises RouterError.
-    """
-    if key is not None:
-        runtime.access.begin(key)
-    ledger = Ledger(request_id)
-    limits = limits_of(request, runtime.configuration.routing, ledger)
-    setup = runtime.current
-    setup.pinned_target(request)
-    verdicts = judge(request, limits, setup.fleet.targets)
-    candidates = kept(request, limits, verdicts)
-    ledger.turns = 1
-    status = 500
-    try:
-        async with asyncio.timeout_at(limits.deadline):
-            decision = await setup.policy_for(request).decide(request, candidates, limits, ())
-        status, ledger.strategy = 200, "fallback" if decision.problem else None
-    except TimeoutError:
-        status = 504
-        raise RouterError(504, "The deadline passed.", code="deadline_exceeded", retryable=False) from None
-    finally:
-        runtime.book(ledger, status, key)
+    async def answer(self, request: ChatRequest) -> None:
+        setup, ledger = self._setup, self._ledger
+        limits = limits_of(request, setup.configuration.routing, ledger)
+        setup.pinned_target(request)
+        policy = setup.policy_for(request)
+        verdicts = judge(request, limits, setup.fleet.targets)
+        candidates = kept(request, limits, verdicts)
+        ledger.turns = 1
+        try:
+            async with asyncio.timeout_at(limits.deadline):
+                decision = await policy.decide(request, candidates, limits, ())
+        except TimeoutError:
+            raise RouterError(504, "The deadline passed.", code="deadline_exceeded", retryable=False) from None
+        ledger.strategy = "fallback" if decision.problem else None
+        order = fallback_order(candidates, limits.prefer, setup.configuration.routing.fallback)
+        body = encode(_as_json(decision, verdicts, order) | {"router_metadata": ledger.metadata("full")})
+        await self._reply(Reply(200, common_headers(ledger, JSON), body))
+
+
+def _as_json(decision: Decision, verdicts: Sequence[Verdict], order: Sequence[Candidate]) -> dict[str, Any]:
     calls = [{"target": call.target, "arguments": call.advice.as_arguments()} for call in decision.calls]
     if decision.problem:
-        order = fallback_order(candidates, limits.prefer, runtime.configuration.routing.fallback)
         calls = [{"target": candidate.name, "arguments": {}} for candidate in order[:1]]
     return {
         "decided_by": "fallback" if decision.problem else "router",
         "calls": calls,
         "words": _words(decision),
         "candidates": [_candidate(verdict) for verdict in verdicts],
-        "router_metadata": ledger.metadata("full"),
     }
 
 

@@ -176,3 +176,10 @@ def of_target(target: Target, flight: Flight | None = None) -> Upstream:
         target.name, target.base_url, target.timeout, target, target.price, target.headers, target.query, flight,
         target.max_in_flight,
     )  # fmt: skip
+
+
+def without_credentials(url: str) -> str:
+    """The address as it may be shown."""
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"

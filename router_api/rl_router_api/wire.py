@@ -232,6 +232,8 @@ def _needs(fields: dict[str, Raw], messages: list[Message], n: int) -> frozenset
     if "audio" in (_read(fields, "modalities", list[str]) or ()):
         needs.add("audio")
     for message in messages:
+        if message.role == "tool" or message.tool_calls:
+            needs.add("tools")
         if isinstance(message.content, list):
             needs.update(_MEDIA_NEEDS[part.type] for part in message.content if part.type in _MEDIA_NEEDS)
     return frozenset(needs)

@@ -404,6 +404,20 @@ def test_the_day_is_one_over_all_workers(keys: KeysFile, tmp_path: Path) -> None
 # The log.
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/route"])
+async def test_a_refused_request_is_in_the_log_and_in_the_metrics(stage: Stage, keys: KeysFile, path: str) -> None:
+    keys.add("somebody")
+    cast = await guarded(stage, keys)
+    wrong = {"Authorization": "Bearer sk-somebody-elses", "x-request-id": "mine"}
+    response = await cast.client.post(path, headers=wrong, json={"model": "alpha", "messages": QUESTION})
+    assert response.status_code == 401
+    (line,) = cast.served.ledgers
+    assert (line["status"], line["request_id"], line["total_cost"]) == (401, "mine", 0)
+    assert "sk-somebody-elses" not in str(cast.served.log)
+    known = await cast.client.get("/metrics", headers=bearer(keys.keys["somebody"]))
+    assert 'rl_router_requests_total{status="401",strategy="none"} 1.0' in known.text
+
+
 async def test_the_log_names_the_key_and_never_shows_it(stage: Stage, keys: KeysFile) -> None:
     key = keys.add("somebody")
     cast = await guarded(stage, keys)

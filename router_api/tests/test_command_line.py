@@ -58,7 +58,6 @@ REFUSED: dict[str, tuple[Any, tuple[str, ...]]] = {
     "an unknown policy": ({"routing": {"policy": "luck"}}, ("routing.policy", "luck", "rl")),
     "an alias that is a target": ({"routing": {"aliases": ["alpha"]}, "targets": [TARGET]}, ("aliases", "alpha")),
     "a fallback that is no target": ({"routing": {"fallback": ["beta"]}, "targets": [TARGET]}, ("fallback", "beta")),
-    "no target for want of keys": ({"targets": [{**TARGET, "api_key_env": "NO_SUCH_KEY"}]}, ("NO_SUCH_KEY",)),
     "no YAML": ("a: [", ("router.yaml", "YAML")),
     "a list": ("- a", ("router.yaml",)),
 }
@@ -169,6 +168,36 @@ async def test_it_serves_and_ends_well_at_sigterm(stage: Stage, tmp_path: Path) 
         _, said = await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode == 0
     assert b"Traceback" not in said
+
+
+async def test_targets_without_their_keys_cost_only_themselves(stage: Stage, tmp_path: Path) -> None:
+    """Even where none is left: keys that are files may come later."""
+    model, alpha = await stage.upstream(), await stage.upstream()
+    targets = [target("alpha", alpha.url, api_key_env="NO_SUCH_KEY")]
+    path = written(tmp_path, {"router": router_section(model.url), "targets": targets})
+    async with serving("--config", path) as (process, client, _):
+        refused = await client.post("/v1/chat/completions", json={"model": "router", "messages": QUESTION})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "no_target")
+        assert "NO_SUCH_KEY is not set" in refused.json()["error"]["message"]
+        health = (await client.get("/health")).json()
+        assert health["targets"]["alpha"] == {"state": "bad", "reason": "NO_SUCH_KEY is not set"}
+        process.send_signal(signal.SIGINT)
+        _, said = await asyncio.wait_for(process.communicate(), 30)
+    assert b"target `alpha` is left out: NO_SUCH_KEY is not set" in said
+
+
+def test_credentials_in_an_address_are_not_shown_while_it_is_waited_for(tmp_path: Path) -> None:
+    port = free_port()
+    path = written(tmp_path, {"router": {"base_url": f"http://me:secret-word@127.0.0.1:{port}/v1"}})
+    with subprocess.Popen(
+        [*COMMAND, "--config", path, "--wait", "30", "--serve-port", str(free_port())],
+        stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        process.terminate()
+    assert f"http://127.0.0.1:{port}/v1" in line
+    assert "secret-word" not in line
 
 
 async def test_two_workers_serve_as_one(stage: Stage, tmp_path: Path) -> None:

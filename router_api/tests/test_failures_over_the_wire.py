@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from conftest import Stage, events, exact, router_section, target, until
+from conftest import QUESTION, Stage, events, exact, router_section, target, until
 from upstreams import (
     Answer,
     Body,
@@ -395,13 +395,18 @@ async def test_when_the_client_goes_away_every_upstream_call_is_cancelled_and_bo
     assert ledger["total_cost"] == Decimal("0.000007") + sum(entry["cost"] for entry in ledger["call_history"])
 
 
-async def test_when_the_client_goes_away_the_router_model_is_not_left_deciding(stage: Stage) -> None:
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/route"])
+async def test_when_the_client_goes_away_the_router_model_is_not_left_deciding(stage: Stage, path: str) -> None:
     cast = await stage.routed(hang, None, None, router={"timeout": 30})
-    asking = asyncio.create_task(cast.ask())
+    asking = asyncio.create_task(cast.client.post(path, json={"model": "router", "messages": QUESTION}))
     await until(lambda: cast.model.requests, "the decision")
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
     await until(lambda: cast.model.requests[0].gone, "the end of the decision")
+    await until(lambda: cast.served.ledgers, "the ledger")
+    (ledger,) = cast.served.ledgers
+    assert (ledger["status"], ledger["router_calls"][0]["status"]) == (499, "cancelled")
+    assert ledger["total_cost"] > 0
 
 
 # Bad input.
@@ -471,6 +476,18 @@ async def test_over_max_in_flight_a_429_comes_at_once_and_health_still_answers(s
     await until(lambda: len(cast.served.ledgers) == 2, "the end of the first request")
     cast.alpha.answer = text()
     assert (await cast.ask()).status_code == 200
+
+
+async def test_previews_are_requests_under_way_like_others(stage: Stage) -> None:
+    cast = await stage.routed(hang, None, None, server={"max_in_flight": 1}, router={"timeout": 30})
+    body = {"model": "router", "messages": QUESTION}
+    asking = asyncio.create_task(cast.client.post("/v1/route", json=body))
+    await until(lambda: cast.model.requests, "the decision")
+    for path in ("/v1/route", "/v1/chat/completions"):
+        response = await cast.client.post(path, json=body)
+        assert (response.status_code, response.json()["error"]["code"]) == (429, "overloaded")
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -444,6 +444,15 @@ async def test_no_client_header_reaches_an_upstream_but_the_trace(stage: Stage) 
     assert set(cast.model.requests[0].headers) <= allowed - {"x-team"}
 
 
+@pytest.mark.parametrize("given", ["nonsense", "00-" + "a" * 60_000, "caf\u00e9"])
+async def test_a_trace_that_is_none_reaches_no_upstream(stage: Stage, given: str) -> None:
+    cast = await stage.routed(None, None, None)
+    body = {"model": "router", "messages": QUESTION}
+    headers = {"traceparent": given.encode("latin-1")}
+    assert (await cast.client.post("/v1/chat/completions", headers=headers, json=body)).status_code == 200
+    assert "traceparent" not in cast.alpha.requests[0].headers
+
+
 async def test_a_targets_key_goes_to_it_alone(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALPHAS_KEY", "sk-alphas-secret")
     cast = await stage.routed(None, None, None, changes={"alpha": {"api_key_env": "ALPHAS_KEY"}})
