@@ -31,6 +31,8 @@ def main() -> int:
 
 def _serve(options: flags.Options) -> None:
     context = listen.tls(options.ssl_certfile, options.ssl_keyfile)
+    if weights.is_remote(options.model):
+        _say(f"fetching {options.model}, unless it is here already")
     model = weights.find(options.model)
     chat_template = template.read(options.chat_template, bundled_model=options.model is None)
     engine.require()

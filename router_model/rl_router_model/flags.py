@@ -159,7 +159,11 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--model", help="a GGUF file or the folder of one (default: the bundled SmolLM2-135M-Instruct)")
+    add(
+        "--model",
+        help="a GGUF file, the folder of one, or hf://org/name[@revision]/file.gguf, which is fetched "
+        "(default: the bundled SmolLM2-135M-Instruct)",
+    )
     add(
         "--served-model-name",
         nargs="+",

