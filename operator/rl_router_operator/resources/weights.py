@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 _HUB = re.compile(r"hf://(?P<repository>[^/]+/[^/@]+)(?:@(?P<revision>.+?))?(?:/(?P<file>.+\.gguf))?")
+_GGUF_SUFFIX = re.compile(r"(-00001-of-\d{5})?\.gguf$")
 CLAIM_FOLDER = "/model"
 """Where a user's claim with weights is mounted."""
 
@@ -52,4 +53,5 @@ def _hub(source: str) -> Weights:
 
 
 def _last(path: str) -> str:
-    return path.rpartition("/")[2].removesuffix(".gguf")
+    """The last name in the path, without what only says that it is llama.cpp's format."""
+    return _GGUF_SUFFIX.sub("", path.rpartition("/")[2])
