@@ -2,7 +2,7 @@
 # Where there is none, find-python has said so and the first command fails.
 PYTHON3 := $(or $(shell scripts/find-python),false)
 
-.PHONY: demo test lint lock clients images
+.PHONY: demo test lint lock clients images chart
 
 demo: ## a routed answer on this machine; stays up until Ctrl-C
 	@$(PYTHON3) scripts/environment.py run
@@ -25,6 +25,10 @@ clients: ## unchanged client software against serve.sh
 
 images: ## the container images rl-router/api, model and operator, tagged with the version
 	@scripts/images
+
+chart: ## write what of charts/ and deploy/ follows from other files
+	@$(PYTHON3) scripts/environment.py dev
+	@.venv/bin/python scripts/chart
 
 lock: ## write requirements/*.txt anew from pyproject.toml
 	@$(PYTHON3) scripts/environment.py dev

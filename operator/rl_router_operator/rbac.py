@@ -31,6 +31,12 @@ def lease_rules() -> list[Manifest]:
     ]
 
 
+def definition_rules() -> list[Manifest]:
+    """What changing the definition of RouterDeployments takes, where it is there already."""
+    rule = _rule("apiextensions.k8s.io", "customresourcedefinitions", ("get", "patch"))
+    return [{**rule, "resourceNames": [f"{PLURAL}.{GROUP}"]}]
+
+
 def viewer_rules() -> list[Manifest]:
     """For people who may see RouterDeployments."""
     return [_rule(GROUP, PLURAL, READ), _rule(GROUP, f"{PLURAL}/status", ("get",))]

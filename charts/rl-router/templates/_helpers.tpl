@@ -1,0 +1,135 @@
+{{/* The chart's name, or what nameOverride says. */}}
+{{- define "rl-router.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* What everything in the release's namespace is called; short enough for a suffix. */}}
+{{- define "rl-router.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else if contains (include "rl-router.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "rl-router.name" .) | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* By these the operator's pods are found; they never change. */}}
+{{- define "rl-router.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "rl-router.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end -}}
+
+{{/* The labels of everything that the chart makes. */}}
+{{- define "rl-router.labels" -}}
+app.kubernetes.io/name: {{ include "rl-router.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+{{- if eq .Values.creator "helm" }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "rl-router.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "rl-router.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The operator's image: a digest wins over the tag. */}}
+{{- define "rl-router.image" -}}
+{{- with .Values.image -}}
+{{- if .registry }}{{ trimSuffix "/" .registry }}/{{ end }}{{ .repository }}
+{{- if .digest }}@{{ .digest }}{{ else }}:{{ default $.Chart.AppVersion .tag }}{{ end }}
+{{- end -}}
+{{- end -}}
+
+{{/* A container of the operator's image: all that its containers have in common. */}}
+{{- define "rl-router.container" -}}
+image: {{ include "rl-router.image" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+{{- with .Values.containerSecurityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+terminationMessagePolicy: FallbackToLogsOnError
+{{- end -}}
+
+{{/* What the pods of the operator's image have in common. */}}
+{{- define "rl-router.pod" -}}
+enableServiceLinks: false
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.securityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{/* The rules of a Role, (list . NAME): what the operator's own table of kinds says. */}}
+{{- define "rl-router.rules" -}}
+{{- (index . 0).Files.Get (printf "rules/%s.yaml" (index . 1)) | fromYamlArray | toYaml -}}
+{{- end -}}
+
+{{/* The annotations of what runs before an upgrade, at the weight given. */}}
+{{- define "rl-router.upgradeHook" -}}
+helm.sh/hook: pre-upgrade
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end -}}
+
+{{/* The annotations of what `helm test` runs, at the weight given; a failed one is left for a look. */}}
+{{- define "rl-router.testHook" -}}
+helm.sh/hook: test
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end -}}
+
+{{/* The operator's own flags, one for each value that says something. */}}
+{{- define "rl-router.arguments" -}}
+- --log-level={{ .Values.logLevel }}
+{{- with .Values.watchNamespaces }}
+- --watch-namespaces={{ join "," . }}
+{{- end }}
+{{- with .Values.image.registry }}
+- --registry={{ . }}
+{{- end }}
+{{- range $flag, $image := dict "api" .Values.routers.images.api "model" .Values.routers.images.model "vllm" .Values.routers.images.vllm "vllm-cpu" .Values.routers.images.vllmCpu }}
+{{- with $image }}
+- --{{ $flag }}-image={{ . }}
+{{- end }}
+{{- end }}
+{{- with .Values.routers.imagePullPolicy }}
+- --image-pull-policy={{ . }}
+{{- end }}
+{{- with .Values.routers.imagePullSecrets }}
+- --image-pull-secrets={{ join "," . }}
+{{- end }}
+{{- with .Values.prometheus.namespace }}
+- --monitoring-namespace={{ . }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,102 @@
+"""`python scripts/chart [--check]`: writes what of the chart and of deploy/ follows from other files.
+
+That is its version, its copy of the CRD, the rules of its Roles, the schema of its values, the README's list of them
+and, where Helm is installed, the manifests in deploy/. With `--check` it names the files that would change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from readme import readme
+from rl_router_api.version import __version__
+from rl_router_operator import rbac
+from rl_router_operator.generate.__main__ import drifted, files, write
+from schema import schema
+from values import read
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = "charts/rl-router"
+RULES = {
+    "operator": rbac.operator_rules,
+    "lease": rbac.lease_rules,
+    "crds": rbac.definition_rules,
+    "view": rbac.viewer_rules,
+    "edit": rbac.editor_rules,
+}
+RULES_HEADER = "# Written by `make chart` from operator/rl_router_operator/rbac.py; not to be edited.\n"
+DEPLOY_HEADER = """\
+# Written by `make chart`: the chart's output with its defaults, for kubectl; not to be edited.
+#
+#     kubectl apply --server-side -f crds
+#     kubectl apply --server-side -f deploy
+"""
+NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "rl-router-system"}}
+
+
+def chart_texts() -> dict[str, str]:
+    """What of the chart is generated: a path from the repository's root to its text."""
+    values = read(_text("values.yaml"))
+    return {
+        f"{CHART}/Chart.yaml": re.sub(r"(?m)^((app)?[vV]ersion): .*$", rf"\1: {__version__}", _text("Chart.yaml")),
+        f"{CHART}/README.md": readme(_text("README.md"), values),
+        f"{CHART}/values.schema.json": json.dumps(schema(values), indent=1, ensure_ascii=False) + "\n",
+        **{f"{CHART}/{path}": text for path, text in files().items() if path.startswith("crds/")},
+        **{f"{CHART}/rules/{name}.yaml": RULES_HEADER + _yaml(rules()) for name, rules in RULES.items()},
+    }
+
+
+def deploy_texts() -> dict[str, str]:
+    """The chart's output for kubectl. Raises CalledProcessError where Helm refuses the chart."""
+    command = f"helm template rl-router {CHART} --namespace rl-router-system --no-hooks --set creator=static".split()
+    output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    # Versions of Helm differ in the order of objects and in blank lines.
+    objects = sorted(filter(None, yaml.safe_load_all(output.stdout)), key=lambda each: (each["kind"], _name(each)))
+    text = yaml.safe_dump_all([NAMESPACE, *objects], sort_keys=False, width=110)
+    return {"deploy/rl-router.yaml": DEPLOY_HEADER + text}
+
+
+def _name(manifest: dict[str, Any]) -> str:
+    return str(manifest["metadata"]["name"])
+
+
+def _text(name: str) -> str:
+    return (ROOT / CHART / name).read_text("utf-8")
+
+
+def _yaml(rules: list[dict[str, Any]]) -> str:
+    return yaml.safe_dump(rules, sort_keys=False, width=110)
+
+
+def main() -> int:
+    """The command line; the exit status is 1 where `--check` found a file that is not as it would be written."""
+    parser = argparse.ArgumentParser(prog="python scripts/chart", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; name the files that would change")
+    check = parser.parse_args().check
+    changed = _bring_up_to_date(chart_texts(), check)
+    if shutil.which("helm"):
+        changed += _bring_up_to_date(deploy_texts(), check)
+    else:
+        print("deploy/ is left as it is: helm is not installed", file=sys.stderr)
+    for path in changed:
+        print(f"{path} is not what it is made from says: run `make chart`")
+    return bool(changed)
+
+
+def _bring_up_to_date(texts: dict[str, str], check: bool) -> list[str]:
+    if check:
+        return drifted(texts, ROOT)
+    write(texts, ROOT)
+    return []
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""The chart's values as their file tells them: each with its path, default, comment and the tags in the comment.
+
+The comments follow cert-manager's conventions: what stands above a key describes it, `+docs:section=…` begins a
+section, `+docs:property` says that the commented key below is a value without a default, `+docs:type=…`,
+`+docs:items=…`, `+docs:enum=…` and `+docs:schema=…` narrow what it may be, and `+docs:hidden` keeps it out of the
+README.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+_KEY = re.compile(r"^(?P<indent> *)(?P<name>[A-Za-z]\w*):")
+_COMMENT = re.compile(r"^(?P<indent> *)# ?(?P<text>.*)$")
+_TAG = re.compile(r"^\+docs:(?P<name>\w+)(=(?P<value>.*))?$")
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value; `default` is None where it has none, `about` the comment's paragraphs, a line each."""
+
+    path: tuple[str, ...]
+    default: Any
+    about: tuple[str, ...]
+    tags: dict[str, str]
+    section: str
+
+    @property
+    def hidden(self) -> bool:
+        """Whether it is no concern of users."""
+        return "hidden" in self.tags
+
+
+@dataclass
+class _Comment:
+    lines: list[str] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def add(self, text: str) -> None:
+        tag = _TAG.match(text)
+        if tag:
+            self.tags[tag["name"]] = tag["value"] or ""
+        else:
+            self.lines.append(text)
+
+    @property
+    def paragraphs(self) -> tuple[str, ...]:
+        joined = "\n".join(self.lines).strip("\n").split("\n\n")
+        return tuple(" ".join(paragraph.split()) for paragraph in joined if paragraph.strip())
+
+
+def read(text: str) -> list[Value]:
+    """The values of a values.yaml that have a comment, in its order."""
+    return list(_values(text))
+
+
+def _values(text: str) -> Iterator[Value]:
+    defaults, section, comment = yaml.safe_load(text), "", _Comment()
+    parents: list[tuple[int, str]] = []
+    for line in text.splitlines():
+        if key := _KEY.match(line):
+            parents = [*_above(parents, key), (len(key["indent"]), key["name"])]
+            if comment.lines or comment.tags:
+                path = tuple(name for _, name in parents)
+                yield Value(path, _at(defaults, path), comment.paragraphs, comment.tags, section)
+            comment = _Comment()
+        elif remark := _COMMENT.match(line):
+            unset = "property" in comment.tags and _KEY.match(remark["text"])
+            if unset:
+                path = (*(name for _, name in _above(parents, remark)), unset["name"])
+                yield Value(path, None, comment.paragraphs, comment.tags, section)
+                comment = _Comment()
+            else:
+                comment.add(remark["text"])
+                section = comment.tags.pop("section", section)
+        elif not line.strip():
+            comment = _Comment()
+
+
+def _above(parents: list[tuple[int, str]], line: re.Match[str]) -> list[tuple[int, str]]:
+    return [parent for parent in parents if parent[0] < len(line["indent"])]
+
+
+def _at(values: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        values = values[name]
+    return values
