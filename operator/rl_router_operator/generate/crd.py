@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from ..schema import GROUP, KIND, PLURAL, VERSION, RouterDeploymentSpec, RouterDeploymentStatus
+from ..schema.base import validations
 from .bounds import require_fit
-from .openapi import RULES, Json, defaults_of, structural
+from .openapi import Json, defaults_of, structural
 
-_NAME_RULE = {
-    "rule": "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 46",
-    "message": "metadata.name: at most 46 characters, a-z, 0-9 and `-`, beginning with a letter and not ending in `-`:"
-    " choose a shorter or plainer name",
-}
+_RULES = validations(
+    (
+        "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 46",
+        "metadata.name: at most 46 of a-z, 0-9 and `-`, beginning with a letter and not ending in `-`: choose a shorter"
+        " or plainer name",
+    ),
+    (
+        "!self.spec.model.serviceAccount.create || !self.spec.api.serviceAccount.create"
+        " || (has(self.spec.model.serviceAccount.name) ? self.spec.model.serviceAccount.name"
+        " : self.metadata.name + '-model')"
+        " != (has(self.spec.api.serviceAccount.name) ? self.spec.api.serviceAccount.name"
+        " : self.metadata.name + '-api')",
+        "one service account would be made twice: give model.serviceAccount and api.serviceAccount names of their own,"
+        " or create it in one of them alone",
+        ".spec.api.serviceAccount",
+    ),
+)
+"""What only the whole object tells."""
 
 
 def definition() -> Json:
@@ -82,5 +96,5 @@ def _root() -> Json:
             "spec": spec,
             "status": status,
         },
-        RULES: [_NAME_RULE],
+        **_RULES,
     }

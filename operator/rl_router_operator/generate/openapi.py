@@ -9,6 +9,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
+from ..schema.base import REMEDY
+
 Json = dict[str, Any]
 OPEN = "x-kubernetes-preserve-unknown-fields"
 RULES = "x-kubernetes-validations"
@@ -24,8 +26,12 @@ class _Nodes(GenerateJsonSchema):
     def decimal_schema(self, schema: core_schema.DecimalSchema) -> Json:
         places = schema["decimal_places"]
         whole = schema["max_digits"] - places
-        pattern = rf"^[0-9]{{1,{whole}}}(\.[0-9]{{1,{places}}})?$"
-        return {"type": "string", "pattern": pattern, "maxLength": whole + places + 1}
+        return {
+            "type": "string",
+            "maxLength": whole + places + 1,
+            "pattern": rf"^[0-9]{{1,{whole}}}(\.[0-9]{{1,{places}}})?$",
+            REMEDY: f'must be a decimal number in quotes such as "0.25", with at most {places} digits behind the point',
+        }
 
     def model_schema(self, schema: core_schema.ModelSchema) -> Json:
         found = super().model_schema(schema)
@@ -66,6 +72,7 @@ def _fold(node: Json, definitions: Json, defaults: bool) -> Json:
     if isinstance(node.get("additionalProperties"), dict):
         folded["additionalProperties"] = _fold(node["additionalProperties"], definitions, defaults)
     _write_any(folded, node)
+    _write_remedy(folded)
     _write_bounds(folded, node)
     _write_default(folded, node, defaults)
     return folded
@@ -89,6 +96,13 @@ def _write_any(folded: Json, node: Json) -> None:
         folded[OPEN] = True
     elif node.get("additionalProperties") is True and OPEN not in node:
         folded["additionalProperties"] = {OPEN: True}
+
+
+def _write_remedy(folded: Json) -> None:
+    """The API server's own words for a pattern are the pattern; a rule's can be a person's."""
+    if message := folded.pop(REMEDY, None):
+        rule = {"rule": f"self.matches(r'{folded.pop('pattern')}')", "message": message}
+        folded[RULES] = [rule, *folded.get(RULES, ())]
 
 
 def _write_bounds(folded: Json, node: Json) -> None:

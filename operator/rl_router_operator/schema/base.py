@@ -12,6 +12,9 @@ VERSION = "v1alpha1"
 KIND = "RouterDeployment"
 PLURAL = "routerdeployments"
 
+REMEDY = "remedy"
+"""In a field's json_schema_extra: what the API server says where its pattern is not met, in place of the pattern."""
+
 
 def validations(*checks: tuple[str, str] | tuple[str, str, str]) -> dict[str, JsonValue]:
     """Rules that the API server checks: (CEL expression, message) or (…, message, path of the field it is about)."""
@@ -53,19 +56,46 @@ _PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][
 _PRINTABLE = r'[!-"$->@-~]'
 """What is printed in ASCII, without `#` and `?`."""
 
-ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
-VolumeName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+_OBJECT_NAME = "must be the name of an object: a-z, 0-9, `-` and `.`, beginning and ending with a letter or a digit"
+ObjectName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        json_schema_extra={REMEDY: _OBJECT_NAME},
+    ),
+]
+VolumeName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=63,
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        json_schema_extra={REMEDY: "must be a-z, 0-9 and `-`, beginning and ending with a letter or a digit"},
+    ),
+]
 HostName = Annotated[
     str,
     Field(
         min_length=1,
         max_length=253,
         pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        json_schema_extra={REMEDY: "must be a host name such as router.example.com, without scheme, port and path"},
     ),
 ]
 DataKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
 LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
-LabelValue = Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")]
+LabelValue = Annotated[
+    str,
+    Field(
+        max_length=63,
+        pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$",
+        json_schema_extra={
+            REMEDY: "a label's value has letters, digits, `-`, `_` and `.`, the first and last being letters or digits"
+        },
+    ),
+]
 AnnotationValue = Annotated[str, Field(max_length=16_384)]
 
 _KEYS = (

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from rl_router_api.config import BaseUrl, Price, Schema, Word
 
-from .base import KeyRef, ObjectName, Quantity, rules, url_rules, validations
+from .base import REMEDY, KeyRef, ObjectName, Quantity, rules, url_rules, validations
 from .pods import Pods
 
 AccessMode = Literal["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany"]
@@ -205,6 +205,9 @@ class Model(Pods):
         min_length=1,
         max_length=1024,
         pattern=SOURCE,
+        json_schema_extra={
+            REMEDY: "must be hf://org/name[@revision][/file.gguf], pvc://claim/path or file:///path/in/the/image"
+        },
         description="`hf://org/name[@revision][/file.gguf]`, `pvc://claim/path` or `file:///path/in/the/image`;"
         " default: the bundled model, on a CPU",
     )

@@ -9,6 +9,7 @@ from rl_router_api.config import Schema
 
 from .base import (
     MAP_BY_NAME,
+    REMEDY,
     Annotations,
     Image,
     LabelKey,
@@ -153,7 +154,11 @@ class VolumeMount(Schema):
 
     name: VolumeName = Field(description="the volume's name")
     mount_path: str = Field(
-        min_length=2, max_length=1024, pattern=r"^(/[^/:]+)+$", description="the folder or file in the container"
+        min_length=2,
+        max_length=1024,
+        pattern=r"^(/[^/:]+)+$",
+        description="the folder or file in the container",
+        json_schema_extra={REMEDY: "must be a whole path such as /srv/data, without `:` and `/` at its end"},
     )
     sub_path: str | None = Field(None, max_length=1024, description="the folder in the volume")
     read_only: bool = Field(False, description="nothing may be written")
