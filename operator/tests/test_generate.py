@@ -63,7 +63,12 @@ def test_every_default_in_the_crd_is_one_of_the_operators_own_fields():
 def test_a_price_is_a_decimal_string():
     price = _spec()["properties"]["targets"]["items"]["properties"]["price"]["properties"]["input"]
     assert price["type"] == "string"
-    assert price["pattern"] == r"^[0-9]{1,12}(\.[0-9]{1,12})?$"
+    assert price["x-kubernetes-validations"] == [
+        {
+            "rule": r"self.matches(r'^[0-9]{1,12}(\.[0-9]{1,12})?$')",
+            "message": 'must be a decimal number in quotes such as "0.25", with at most 12 digits behind the point',
+        }
+    ]
 
 
 def test_null_means_something_for_the_users_identity_alone():
