@@ -17,7 +17,7 @@ DRAIN_SECONDS = 30
 SHARED_MEMORY_GIB = 1
 """vLLM dies at the start with a container's usual 64 MiB; each further rank talks through it too."""
 CHAT_TEMPLATE = "/etc/rl-router/chat-template/chat-template.jinja"
-STORAGE_FOLDER = "/weights"
+STORAGE_FOLDER = "/var/lib/rl-router/weights"
 _KV_CACHE_SHARE = 4
 """A quarter of a container's memory is for the KV cache: weights, activations and the server itself need the rest."""
 _KV_CACHE_GIB = 4

@@ -8,7 +8,7 @@ from typing import Literal
 
 _HUB = re.compile(r"hf://(?P<repository>[^/]+/[^/@]+)(?:@(?P<revision>.+?))?(?:/(?P<file>.+\.gguf))?")
 _GGUF_SUFFIX = re.compile(r"(-00001-of-\d{5})?\.gguf$")
-CLAIM_FOLDER = "/model"
+CLAIM_FOLDER = "/var/lib/rl-router/model"
 """Where a user's claim with weights is mounted."""
 
 

@@ -168,6 +168,13 @@ class Model(Pods):
             ".source",
         ),
         (
+            "!has(self.source) || !self.source.endsWith('.gguf') || has(self.image)"
+            " || (!has(self.accelerator) && (!has(self.engine) || self.engine == 'llamacpp'))",
+            "vLLM's own image reads no GGUF files: name one with vLLM's GGUF plugin in image, name other weights, or"
+            " leave accelerator and engine out",
+            ".source",
+        ),
+        (
             "!has(self.engine) || self.engine != 'vllm' || has(self.source)",
             "the engine vllm cannot serve the bundled model: name the weights in source, or leave engine out",
             ".engine",
