@@ -25,6 +25,8 @@ JSON = b"application/json"
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _MOST_HELD = 100
+_NO_HEADER = re.compile(r"[^\x20-\x7e]")
+"""What a header cannot hold; a router model may call itself anything."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def common_headers(ledger: Ledger, content_type: bytes) -> list[tuple[bytes, byt
     """What every reply carries: request id, and the model whose answer it is."""
     headers = [(b"content-type", content_type), (b"x-request-id", ledger.request_id.encode())]
     if ledger.model_used:
-        headers.append((b"x-router-model", ledger.model_used.encode(errors="replace")))
+        headers.append((b"x-router-model", _NO_HEADER.sub("?", ledger.model_used).encode()))
     return headers
 
 

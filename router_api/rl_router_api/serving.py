@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _KEEP_ALIVE = 75
+_CLOSE = (b"connection", b"close")
 _ONCE = 0.5
 """Seconds within which a second signal is the first one's echo: a terminal, or systemd, tells every process of a group,
 and the parent of several workers tells them too."""
@@ -142,6 +143,10 @@ class _Server(uvicorn.Server):
         if sig == signal.SIGTERM and self.started:
             self._app.drain()
             self._exit_at = now + self._lag
+            # Who asks again meanwhile does so by a new connection, elsewhere: one that is kept might be closed just
+            # when a request comes by it.
+            self.config.encoded_headers.append(_CLOSE)
+            self.server_state.default_headers.append(_CLOSE)
         else:
             self.should_exit = True
 

@@ -143,6 +143,16 @@ async def test_a_text_is_the_answer_where_direct_answers_are_on(stage: Stage) ->
     assert "easy" not in json.dumps(body, default=str)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_router_model_may_be_called_anything(stage: Stage, stream: bool) -> None:
+    name = "mod\u00e8le\r\nx-injected: 1"
+    cast = await stage.routed(whole(said("Hello!")), None, None, router={"model": name})
+    response = await cast.ask(stream=stream)
+    assert response.status_code == 200
+    assert response.headers["x-router-model"] == "mod?le??x-injected: 1"
+    assert "x-injected" not in response.headers
+
+
 @pytest.mark.parametrize(
     "changes",
     [

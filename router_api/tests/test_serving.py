@@ -301,6 +301,19 @@ async def test_after_sigterm_ready_says_no_and_new_connections_are_still_served(
     assert "Traceback" not in program.errors
 
 
+async def test_after_sigterm_clients_are_told_to_come_by_another_connection(stage: Stage, programs: Programs) -> None:
+    program = await programs.start(await configured(stage))
+    assert "connection" not in (await program.ask()).headers
+    program.tell(signal.SIGTERM)
+
+    async def told() -> bool:
+        return (await program.client.get("/ready")).status_code == 503
+
+    await program.eventually(told, "the signal")
+    for response in (await program.ask(), await program.ask(stream=True), await program.client.get("/health")):
+        assert (response.status_code, response.headers["connection"]) == (200, "close")
+
+
 async def test_after_sigterm_running_requests_and_streams_finish(
     stage: Stage, programs: Programs, gates: Gates
 ) -> None:
