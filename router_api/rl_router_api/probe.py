@@ -31,7 +31,10 @@ class Probe:
     The router model is asked for a decision, which must be its own.
     """
 
-    def __init__(self, fleet: Fleet, policy: Callable[[str], Policy]) -> None:
+    def __init__(
+        self, fleet: Fleet, policy: Callable[[str], Policy], now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._now = now
         self._fleet = fleet
         self._policy = policy
         self._asked: dict[str, float] = {}
@@ -57,7 +60,7 @@ class Probe:
         return {"router_model": _state(trouble, known), "targets": targets}
 
     def _is_due(self, name: str, upstream: Upstream, *, bad: bool = False) -> bool:
-        now = time.monotonic()
+        now = self._now()
         wanted = name not in self._asked or bad or not upstream.known or upstream.trouble is not None
         if wanted and now - self._asked.get(name, -_EVERY) >= _EVERY:
             self._asked[name] = now

@@ -91,6 +91,7 @@ class Upstream:
         self.requests: list[Exchange] = []
         self.rehearsing = False
         """While the router starts and asks how its upstreams are: everything is answered well, nothing is kept."""
+        self.listing: Answer = whole({"object": "list", "data": [{"id": "listed-model", "max_model_len": 8192}]})
         self.listed: list[Exchange] = []
         self.connections = 0
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -130,7 +131,7 @@ class Upstream:
         try:
             if exchange.path.partition("?")[0].endswith("/models"):
                 self.listed.append(exchange)
-                await whole({"object": "list", "data": [{"id": "listed-model", "max_model_len": 8192}]})(exchange)
+                await self.listing(exchange)
             elif self.rehearsing:
                 await polite(exchange)
             else:
