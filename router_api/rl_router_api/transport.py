@@ -122,6 +122,8 @@ class _AiohttpResponse:
 def _fault(error: BaseException) -> TransportError:
     if isinstance(error, (aiohttp.ConnectionTimeoutError, aiohttp.ServerTimeoutError, TimeoutError)):
         return TransportError("timeout", "no byte in time")
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return TransportError("refused", f"cannot connect: the proxy answered {error.status}")
     if isinstance(error, aiohttp.ClientConnectorError):
         return TransportError("refused", f"cannot connect: {error.os_error.strerror or type(error.os_error).__name__}")
     if isinstance(error, (aiohttp.ClientPayloadError, aiohttp.ClientResponseError, ValueError)):
