@@ -26,10 +26,10 @@ ROUTER_PRICE = {"input": "0.05", "output": "0.1"}
 PRICE = {"input": "1.25", "output": "10"}
 
 
-async def until(reached: Callable[[], object], what: str = "what was waited for") -> None:
-    """Polls until `reached` says yes; fails after ten seconds."""
+async def until(reached: Callable[[], object], what: str = "what was waited for", within: float = 10) -> None:
+    """Polls until `reached` says yes; fails after so many seconds."""
     loop = asyncio.get_running_loop()
-    end = loop.time() + 10
+    end = loop.time() + within
     while not reached():
         assert loop.time() < end, f"{what} never came"
         await asyncio.sleep(0.005)

@@ -387,7 +387,7 @@ async def test_when_the_client_goes_away_every_upstream_call_is_cancelled_and_bo
     await until(lambda: cast.alpha.requests and cast.beta.requests, "the calls")
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
-    await until(lambda: cast.alpha.requests[0].gone and cast.beta.requests[0].gone, "the end of the calls")
+    await until(lambda: cast.alpha.requests[0].gone and cast.beta.requests[0].gone, "the end of the calls", within=1)
     await until(lambda: cast.served.ledgers, "the ledger")
     (ledger,) = cast.served.ledgers
     assert history({"router_metadata": ledger}) == [("alpha", "cancelled"), ("beta", "cancelled")]
@@ -402,7 +402,7 @@ async def test_when_the_client_goes_away_the_router_model_is_not_left_deciding(s
     await until(lambda: cast.model.requests, "the decision")
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
-    await until(lambda: cast.model.requests[0].gone, "the end of the decision")
+    await until(lambda: cast.model.requests[0].gone, "the end of the decision", within=1)
     await until(lambda: cast.served.ledgers, "the ledger")
     (ledger,) = cast.served.ledgers
     assert (ledger["status"], ledger["router_calls"][0]["status"]) == (499, "cancelled")

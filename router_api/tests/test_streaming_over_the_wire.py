@@ -332,7 +332,7 @@ async def test_when_the_client_leaves_a_stream_its_call_is_cancelled_and_booked(
     async with cast.client.stream("POST", "/v1/chat/completions", json=asked) as response:
         async for _ in response.aiter_raw():
             break
-    await until(lambda: cast.alpha.requests[0].gone, "the end of the call")
+    await until(lambda: cast.alpha.requests[0].gone, "the end of the call", within=1)
     await until(lambda: cast.served.ledgers, "the ledger")
     (ledger,) = cast.served.ledgers
     (entry,) = ledger["call_history"]
