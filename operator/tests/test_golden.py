@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from rl_router_api.config import Configuration
 from rl_router_operator.resources import desired
 from rl_router_operator.router import read
 from rl_router_operator.settings import Defaults, Images
@@ -32,8 +33,22 @@ def test_a_sample_becomes_what_was_reviewed(sample):
     assert list(yaml.safe_load_all(golden.read_text())) == made
 
 
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
+def test_the_api_reads_the_configuration_of_a_sample(sample):
+    (text,) = [
+        child["data"]["router.yaml"] for child in desired(read(_as_stored(sample)), DEFAULTS) if _is_of_the_api(child)
+    ]
+    configuration = Configuration.model_validate(yaml.safe_load(text))
+    targets = yaml.safe_load(sample.read_text())["spec"].get("targets", [])
+    assert [target.name for target in configuration.targets or ()] == [target["name"] for target in targets]
+
+
 def test_every_golden_file_is_of_a_sample():
     assert {path.name for path in GOLDEN.iterdir()} == {path.name for path in SAMPLES}
+
+
+def _is_of_the_api(child):
+    return child["kind"] == "ConfigMap" and child["metadata"]["name"].endswith("-api")
 
 
 def _as_stored(sample):

@@ -22,6 +22,10 @@ def test_pods_are_spread_over_nodes_as_far_as_that_goes():
     assert constraint["labelSelector"]["matchLabels"].items() <= pod("api")["metadata"]["labels"].items()
 
 
+def test_an_empty_list_of_constraints_is_a_choice_too():
+    assert "topologySpreadConstraints" not in pod("api", api={"podTemplate": {"topologySpreadConstraints": []}})["spec"]
+
+
 def test_replicas_are_the_autoscalers_where_there_is_one():
     made = children(api={"replicas": 2, "autoscaling": {"minReplicas": 2, "maxReplicas": 9, "targetCPU": 50}})
     assert "replicas" not in made["Deployment", "demo-api"]["spec"]

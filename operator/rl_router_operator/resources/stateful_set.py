@@ -100,16 +100,23 @@ def _container(model: Model, defaults: Defaults) -> dict[str, Any]:
         mounts=_mounts(model),
         resources=_resources(model),
         ports=[pods.port("http", naming.MODEL_PORT)],
-        startupProbe=pods.probe(
+        **_probes(model),
+    )
+
+
+def _probes(model: Model) -> dict[str, Any]:
+    """The startup probe goes first, so that none of the others kills a model that is loading."""
+    return {
+        "startupProbe": pods.probe(
             "/health",
             "http",
             periodSeconds=_STARTUP_PERIOD,
             timeoutSeconds=5,
             failureThreshold=-(-model.startup_timeout // _STARTUP_PERIOD),
         ),
-        readinessProbe=pods.probe("/health", "http", periodSeconds=5, timeoutSeconds=5, failureThreshold=3),
-        livenessProbe=pods.probe("/health", "http", periodSeconds=10, timeoutSeconds=10, failureThreshold=6),
-    )
+        "readinessProbe": pods.probe("/health", "http", periodSeconds=5, timeoutSeconds=5, failureThreshold=3),
+        "livenessProbe": pods.probe("/health", "http", periodSeconds=10, timeoutSeconds=10, failureThreshold=6),
+    }
 
 
 def _env(model: Model, defaults: Defaults) -> list[dict[str, Any]]:
