@@ -28,9 +28,15 @@ _SECRETS = (
 """Credentials as they stand in errors and logs: headers, URLs, assignments, and tokens known by their beginning."""
 
 
-def clean(text: str) -> str:
-    """The text as one printable line of at most LIMIT characters; keys are struck out before it is cut."""
+def strike(text: str) -> str:
+    """The text as one printable line in which keys are struck out."""
     line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
     for secret, instead in _SECRETS:
         line = secret.sub(instead, line)
+    return line
+
+
+def clean(text: str) -> str:
+    """The same, cut to LIMIT characters."""
+    line = strike(text)
     return line if len(line) <= LIMIT else line[: LIMIT - 1] + "…"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 from rl_router_operator.observed import Health, Problem
 from rl_router_operator.schema import RouterDeploymentStatus
-from rl_router_operator.status import invalid, status_of
-from world import NOW, Pod, World, api_pod, condition, ended, health, of, router, running, said, workload
+from rl_router_operator.status import invalid
+from world import NOW, Pod, World, api_pod, condition, ended, health, of, running, said, workload
 
 LATER = NOW + timedelta(hours=1)
 TYPES = ["ModelReady", "APIReady", "TargetsReady", "Ready", "Degraded"]
@@ -181,10 +180,7 @@ def test_the_gravest_pod_is_told_of_first() -> None:
 def test_other_routers_pods_count_for_nothing() -> None:
     foreign = Pod(ready=True).manifest()
     foreign["metadata"]["labels"]["app.kubernetes.io/instance"] = "other"
-    seen = World(model=()).observed()
-
-    status = status_of(router(), replace(seen, pods=(*seen.pods, foreign)), NOW)
-    assert status["model"] == "0/1"
+    assert World(model=(), others=(foreign,)).status()["model"] == "0/1"
 
 
 def test_a_condition_of_another_version_of_the_operator_is_replaced() -> None:

@@ -200,11 +200,12 @@ def health(
 
 @dataclass(frozen=True)
 class World:
-    """A cluster in which all is well, and what is changed in it."""
+    """A cluster in which all is well, and what is changed in it; `others` are pods as manifests."""
 
     spec: dict[str, Any] | None = None
     model: tuple[Pod, ...] = (Pod(ready=True),)
     api: tuple[Pod, ...] = (api_pod(ready=True),)
+    others: tuple[Manifest, ...] = ()
     health: Health | None = field(default_factory=healthy)
     healths: dict[str, Health] | None = None
     events: tuple[Manifest, ...] = ()
@@ -217,7 +218,7 @@ class World:
         said = {pod.name: self.health for pod in self.api if self.health}
         return Observed(
             children={(each["kind"], each["metadata"]["name"]): each for each in self.children},
-            pods=tuple(pod.manifest() for pod in (*self.model, *self.api)),
+            pods=(*(pod.manifest() for pod in (*self.model, *self.api)), *self.others),
             claims=self.claims,
             events=self.events,
             healths=said if self.healths is None else self.healths,

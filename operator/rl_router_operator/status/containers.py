@@ -121,5 +121,5 @@ def _words(pod: Manifest, waiting: Mapping[str, Any], setting: Setting) -> str:
 def _told_by_events(pod: Manifest, image: str, setting: Setting) -> str:
     """Kubernetes before 1.32 says why in an Event alone."""
     prefix = f'Failed to pull image "{image}": '
-    told = [each for each in warnings(setting.events, pod, "Failed") if each.startswith(prefix)]
+    told = [each for each in warnings(setting.events, "Pod", pod, "Failed") if each.startswith(prefix)]
     return told[0].removeprefix(prefix) if told else ""

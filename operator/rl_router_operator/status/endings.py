@@ -20,15 +20,15 @@ _MODEL = (
             r"Repo id must be in the form|local directory specified|does not appear to have a file named"
         ),
     ),
-    (Reason.HUB_FORBIDDEN, re.compile(r"\b403 Client Error|gated repo|GatedRepoError|is gated")),
-    (Reason.HUB_UNAUTHORIZED, re.compile(r"\b401 Client Error|\b401 Unauthorized")),
+    (Reason.HUB_FORBIDDEN, re.compile(r"\b403 (?:Client Error|Forbidden)")),
+    (Reason.HUB_UNAUTHORIZED, re.compile(r"\b401 (?:Client Error|Unauthorized)")),
     (
         Reason.HUB_NOT_FOUND,
         re.compile(
-            r"\b404 Client Error|(?:Repository|Revision|Entry)NotFoundError|(?:Repository|Revision|Entry) Not Found|"
-            r"is not a valid model identifier"
+            r"\b404 (?:Client Error|Not Found)|(?:Repository|Revision)NotFoundError|not a valid model identifier"
         ),
     ),
+    (Reason.HUB_FORBIDDEN, re.compile(r"GatedRepoError|gated repo|is gated")),
     (
         Reason.HUB_UNREACHABLE,
         re.compile(
@@ -48,7 +48,8 @@ _MODEL = (
         re.compile(r"No CUDA GPUs are available|Found no NVIDIA driver|Failed to infer device type"),
     ),
 )
-"""What vLLM, the hub's client and the CPU fallback say, the most telling first."""
+"""What vLLM, the hub's client and the CPU fallback say, the most telling first: an answer of the hub before what it may
+be the answer to."""
 
 
 def why(ended: Mapping[str, Any], *, model: bool) -> tuple[Reason, str]:
@@ -58,10 +59,18 @@ def why(ended: Mapping[str, Any], *, model: bool) -> tuple[Reason, str]:
         return Reason.OUT_OF_MEMORY, "killed for want of memory"
     if ended.get("reason") in ("StartError", "ContainerCannotRun"):
         return Reason.CONTAINER_NOT_STARTED, quote(ended.get("message"))
-    for reason, pattern in _MODEL if model else ():
-        if line := next((each for each in reversed(said) if pattern.search(each)), None):
-            return reason, quote(line)
+    if model and (known := _known(said)):
+        return known
     return Reason.CRASH_LOOPING, _last_words(said, ended.get("exitCode"))
+
+
+def _known(said: list[str]) -> tuple[Reason, str] | None:
+    """The line that tells, and the one after it: the hub's client puts the address there."""
+    for reason, pattern in _MODEL:
+        for number in range(len(said) - 1, -1, -1):
+            if pattern.search(said[number]):
+                return reason, quote(" ".join(said[number : number + 2]))
+    return None
 
 
 def _last_words(said: list[str], code: object) -> str:

@@ -12,9 +12,9 @@ _WINDOW = timedelta(minutes=5)
 """A kubelet repeats what it still cannot do every two minutes; what it said long before its last word is over."""
 
 
-def warnings(events: Iterable[Manifest], about: Manifest, *reasons: str) -> list[str]:
-    """The different words about the object for one of the reasons, those of the last minutes, in a fixed order."""
-    found = [each for each in events if each.get("reason") in reasons and _is_about(each, about)]
+def warnings(events: Iterable[Manifest], kind: str, about: Manifest, *reasons: str) -> list[str]:
+    """The different words about an object of the kind for one of the reasons, the latest minutes' in a fixed order."""
+    found = [each for each in events if each.get("reason") in reasons and _is_about(each, kind, about)]
     latest = max((last_seen(each) for each in found), default=None)
     return sorted({quote(each.get("message")) for each in found if latest and latest - last_seen(each) <= _WINDOW})
 
@@ -31,11 +31,8 @@ def time_of(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def _is_about(event: Manifest, about: Manifest) -> bool:
-    involved = event["involvedObject"]
-    known = {involved.get("uid"), None, ""}
-    return (
-        involved.get("kind") == about["kind"]
-        and involved.get("name") == about["metadata"]["name"]
-        and about["metadata"].get("uid") in known
-    )
+def _is_about(event: Manifest, kind: str, about: Manifest) -> bool:
+    """By the uid where the event has one: a StatefulSet's pods follow each other under one name."""
+    involved, metadata = event["involvedObject"], about["metadata"]
+    uids = (metadata.get("uid"), None, "")
+    return (involved.get("kind"), involved.get("name")) == (kind, metadata["name"]) and involved.get("uid") in uids

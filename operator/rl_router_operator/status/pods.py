@@ -116,7 +116,7 @@ def _unscheduled(pod: Manifest, claims: Iterable[Manifest], setting: Setting) ->
     if scheduled.get("status") != "False":
         return None
     for claim in _claims_of(pod, claims):
-        words = warnings(setting.events, claim, "ProvisioningFailed", "FailedBinding")
+        words = warnings(setting.events, "PersistentVolumeClaim", claim, "ProvisioningFailed", "FailedBinding")
         if words and claim.get("status", {}).get("phase") != "Bound":
             return Reason.VOLUME_UNBOUND, f"claim {claim['metadata']['name']}: {'; '.join(words)}"
     return Reason.UNSCHEDULABLE, quote(scheduled.get("message"))
@@ -135,9 +135,9 @@ def _containers_are_ready(pod: Manifest) -> bool:
 
 
 def _unmounted(pod: Manifest, setting: Setting) -> tuple[Reason, str] | None:
-    if words := warnings(setting.events, pod, "FailedMount", "FailedAttachVolume", "FailedMapVolume"):
+    if words := warnings(setting.events, "Pod", pod, "FailedMount", "FailedAttachVolume", "FailedMapVolume"):
         return Reason.VOLUME_NOT_MOUNTED, "; ".join(words[:2])
-    if words := warnings(setting.events, pod, "FailedCreatePodSandBox", "FailedPodSandBoxStatus"):
+    if words := warnings(setting.events, "Pod", pod, "FailedCreatePodSandBox", "FailedPodSandBoxStatus"):
         return Reason.CONTAINER_NOT_STARTED, words[0]
     return None
 

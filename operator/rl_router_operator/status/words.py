@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ..scrub import clean
+from ..scrub import clean, strike
 
 _LOG_PREFIX = re.compile(r"^(?:\(\w+ pid=\d+\)\s*)?(?:[A-Z]+ \d\d-\d\d \d\d:\d\d:\d\d \[[^\]]*\]\s*)?")
 _CHANGING = (
@@ -28,8 +28,8 @@ def steady(text: str) -> str:
 
 
 def quote(text: object) -> str:
-    """Somebody else's words, fit for a status."""
-    return clean(steady(text if isinstance(text, str) else "")).rstrip(".")
+    """Somebody else's words, fit for a status: a key is known by its beginning, so it is struck out first."""
+    return clean(steady(strike(text))).rstrip(". ") if isinstance(text, str) else ""
 
 
 def lines(text: str) -> list[str]:
