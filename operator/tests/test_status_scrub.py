@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from rl_router_operator.scrub import LIMIT, clean
 
@@ -43,8 +43,8 @@ def test_any_text_becomes_one_printable_line_that_can_be_written(text: str) -> N
 @pytest.mark.parametrize("place", PLACES)
 @given(token=TOKENS, before=AROUND, after=AROUND)
 def test_a_key_is_struck_out_wherever_it_stands(place: str, token: str, before: str, after: str) -> None:
-    line = clean(f"{before} {place.format(token)} {after}")
-    assert token[:12] not in line.replace(clean(before), "").replace(clean(after), "")
+    assume(token[:12] not in before + after)
+    assert token[:12] not in clean(f"{before} {place.format(token)} {after}")
 
 
 @given(TOKENS, st.integers(0, LIMIT + 40))

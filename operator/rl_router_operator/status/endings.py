@@ -17,15 +17,17 @@ _MODEL = (
         Reason.MODEL_PATH_MISSING,
         re.compile(
             r"no such model file|no \.gguf file in|is no GGUF file|model file \S+ cannot be read|HFValidationError|"
-            r"Repo id must be in the form|local directory specified|does not appear to have a file named"
+            r"Repo id must be in the form|local directory specified|does not appear to have a file named|"
+            r"and HF_HUB_OFFLINE is set"
         ),
     ),
-    (Reason.HUB_FORBIDDEN, re.compile(r"\b403 (?:Client Error|Forbidden)")),
-    (Reason.HUB_UNAUTHORIZED, re.compile(r"\b401 (?:Client Error|Unauthorized)")),
+    (Reason.HUB_FORBIDDEN, re.compile(r"\b403 (?:Client Error|Forbidden)|refuses .+ \(403\)")),
+    (Reason.HUB_UNAUTHORIZED, re.compile(r"\b401 (?:Client Error|Unauthorized)|refuses .+ \(401\)")),
     (
         Reason.HUB_NOT_FOUND,
         re.compile(
-            r"\b404 (?:Client Error|Not Found)|(?:Repository|Revision)NotFoundError|not a valid model identifier"
+            r"\b404 (?:Client Error|Not Found)|has no .+ \(404\)|(?:Repository|Revision)NotFoundError|"
+            r"is not a valid model identifier"
         ),
     ),
     (Reason.HUB_FORBIDDEN, re.compile(r"GatedRepoError|gated repo|is gated")),
@@ -33,7 +35,7 @@ _MODEL = (
         Reason.HUB_UNREACHABLE,
         re.compile(
             r"couldn't connect to '?http|LocalEntryNotFoundError|OfflineModeIsEnabled|Cannot reach http|"
-            r"Max retries exceeded|name resolution|Name or service not known|ProxyError"
+            r"Max retries exceeded|cannot be fetched from|name resolution|Name or service not known|ProxyError"
         ),
     ),
     (

@@ -45,8 +45,8 @@ class Reason(StrEnum):
     NOT_DECIDING = (
         "NotDeciding",
         "The router model runs, but the API had no readable decision from it",
-        "Read the message: a refused key and an unknown model name belong into spec.model, slow decisions need a longer"
-        " spec.routing.timeout, and a model that was not trained to route needs spec.routing.protocol json_schema",
+        "Correct what the message names: a key or name in spec.model, spec.routing.timeout for slow decisions, or"
+        " spec.routing.protocol json_schema for a model that was not trained to route",
     )
     NO_TARGETS = (
         "NoTargets",
@@ -195,7 +195,7 @@ class Reason(StrEnum):
     )
     MODEL_PATH_MISSING = (
         "ModelPathMissing",
-        "There are no usable weights where spec.model.source says",
+        "There are no weights that can be used where spec.model.source says",
         "Correct the path in spec.model.source, or put the weights there",
     )
     NODE_REFUSED = (
