@@ -125,7 +125,7 @@ def test_suspended_is_said_and_is_no_fault() -> None:
     ).status()
     assert said(status, "Ready") == ("False", "Suspended")
     assert said(status, "TargetsReady") == ("Unknown", "Suspended")
-    assert said(status, "Degraded") == ("False", "AsAsked")
+    assert said(status, "Degraded") == ("False", "NoFault")
     assert (status["model"], status["api"]) == ("0/0", "0/0")
 
 

@@ -72,6 +72,7 @@ def test_a_roll_out_is_stuck_at_the_first_error_and_the_last_working_api_serves(
     message = of(status, "Degraded")["message"]
     assert "demo-api-new" in message
     assert "1 of 1 serve" in message
+    assert "imagePullSecrets" in message
 
 
 def test_a_roll_out_without_an_error_is_stuck_after_two_minutes() -> None:
@@ -79,14 +80,14 @@ def test_a_roll_out_without_an_error_is_stuck_after_two_minutes() -> None:
         new = NEW.but(age=age, state=running(), started=True, phase="Running")
         return said(World(api=(OLD, new), healths=SERVES).status(), "Degraded")
 
-    assert degraded(119) == ("False", "AsAsked")
+    assert degraded(119) == ("False", "NoFault")
     assert degraded(120) == ("True", "RolloutStuck")
 
 
 def test_a_model_may_load_as_long_as_its_startup_timeout() -> None:
     spec = {"model": {"startupTimeout": 600}}
     loading = World(spec=spec, model=(Pod(age=60, state=running(), phase="Running"),))
-    assert said(loading.status(now=NOW + timedelta(seconds=500)), "Degraded") == ("False", "AsAsked")
+    assert said(loading.status(now=NOW + timedelta(seconds=500)), "Degraded") == ("False", "NoFault")
     assert said(loading.status(now=NOW + timedelta(seconds=540)), "Degraded") == ("True", "RolloutStuck")
 
 
@@ -95,7 +96,7 @@ def test_a_pod_that_has_just_lost_its_readiness_has_its_time_too() -> None:
     for each in pod["status"]["conditions"]:
         each["lastTransitionTime"] = "2026-11-24T11:59:50Z"
     world = World(api=(OLD,), others=(pod,), healths=SERVES)
-    assert said(world.status(), "Degraded") == ("False", "AsAsked")
+    assert said(world.status(), "Degraded") == ("False", "NoFault")
 
 
 def test_a_pod_that_may_not_be_made_makes_a_roll_out_stuck() -> None:
@@ -116,7 +117,7 @@ def test_a_deployment_that_gave_up_is_stuck() -> None:
 def test_a_corrected_spec_heals() -> None:
     stuck = World(api=(OLD, NEW.but(**crashed("error: no"))), healths=SERVES).status()
     assert said(stuck, "Degraded") == ("True", "RolloutStuck")
-    assert said(World(api=(OLD,), healths=SERVES).status(stuck), "Degraded") == ("False", "AsAsked")
+    assert said(World(api=(OLD,), healths=SERVES).status(stuck), "Degraded") == ("False", "NoFault")
 
 
 def test_a_pod_that_cannot_be_asked_beside_one_that_can() -> None:

@@ -21,7 +21,7 @@ START = (
 )
 
 
-def model_says(pod: Pod, *events: Manifest, claims: tuple[Manifest, ...] = (), spec: object = None) -> tuple[str, str]:
+def model_says(pod: Pod, *events: Manifest, claims: tuple[Manifest, ...] = ()) -> tuple[str, str]:
     """Why a router model of one pod is not ready, and in which words."""
     status = World(model=(pod,), events=events, claims=claims).status()
     found = of(status, "ModelReady")
@@ -50,6 +50,13 @@ def test_a_claim_of_a_class_that_is_absent() -> None:
     assert (reason, 'storageclass.storage.k8s.io "fast" not found' in message) == ("VolumeUnbound", True)
     bound = claim | {"status": {"phase": "Bound"}}
     assert model_says(pod, told, claims=(bound,))[0] == "Unschedulable"
+
+
+def test_a_claim_with_weights_that_is_missing() -> None:
+    words = '0/1 nodes are available: persistentvolumeclaim "gone" not found. not found'
+    pod = Pod(scheduled=False, extra=(condition("PodScheduled", "False", "Unschedulable", words),))
+    reason, message = model_says(pod)
+    assert (reason, '"gone" not found' in message) == ("VolumeUnbound", True)
 
 
 def test_a_secret_that_is_to_be_mounted_is_missing() -> None:
@@ -340,7 +347,7 @@ def test_an_evicted_pod_and_its_successor() -> None:
     assert said(World(api=(evicted, successor)).status(), "APIReady") == ("False", "Loading")
     assert said(World(api=(evicted, successor.but(ready=True, state=None))).status(), "Degraded") == (
         "False",
-        "AsAsked",
+        "NoFault",
     )
 
 

@@ -38,7 +38,7 @@ REACHED = {
     Reason.SERVING: World(),
     Reason.DECIDING: World(),
     Reason.TARGETS_REACHABLE: World(),
-    Reason.AS_ASKED: World(),
+    Reason.NO_FAULT: World(),
     Reason.SUSPENDED: World(spec={"suspend": True}),
     Reason.SCALED_TO_ZERO: World(spec={"model": {"replicas": 0}}, model=()),
     Reason.UNCONFIRMED: World(healths={}),
@@ -95,7 +95,9 @@ def test_every_reason_has_a_world_in_which_it_is_reached() -> None:
 def test_a_reason_is_reached(reason: Reason) -> None:
     found = [each for each in REACHED[reason].status()["conditions"] if each["reason"] == reason]
     assert found
-    assert all(reason.remedy in each["message"] for each in found)
+    # A stuck roll-out's message has the remedy of what it is stuck at.
+    remedy = Reason.CRASH_LOOPING.remedy if reason is Reason.ROLLOUT_STUCK else reason.remedy
+    assert all(remedy in each["message"] for each in found)
 
 
 def test_a_spec_that_cannot_be_used_is_a_reason_too() -> None:

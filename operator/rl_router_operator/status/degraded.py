@@ -20,6 +20,7 @@ _PATIENCE = timedelta(seconds=120)
 _HEARD = frozenset({Reason.CONFIGURATION_REFUSED, Reason.NOT_DECIDING, Reason.UNREACHABLE, Reason.TARGET_BAD})
 
 Fault = tuple[Reason, str]
+"""The reason, and the sentences that say what is so and what to do about it."""
 
 
 def finding(
@@ -36,13 +37,13 @@ def finding(
         return old
     faults += [*_of_reports(reports), *_of_targets(targets)]
     if not faults:
-        return found(TYPE, "False", Reason.AS_ASKED, "everything is as the spec asks for")
-    return Finding(TYPE, "True", faults[0][0], " ".join(advice(*fault) for fault in faults))
+        return found(TYPE, "False", Reason.NO_FAULT, "no fault is known")
+    return Finding(TYPE, "True", faults[0][0], " ".join(sentences for _, sentences in faults))
 
 
 def _of_children(problems: Iterable[Problem]) -> Iterator[Fault]:
     for each in sorted(problems, key=lambda each: (each.reason, each.kind, each.name)):
-        yield Reason(each.reason), described(each)
+        yield _fault(Reason(each.reason), described(each))
 
 
 def _of_rollout(router: Router, tier: Tier, now: datetime) -> Iterator[Fault]:
@@ -50,14 +51,15 @@ def _of_rollout(router: Router, tier: Tier, now: datetime) -> Iterator[Fault]:
     if tier.wanted == 0:
         return
     patience = timedelta(seconds=router.spec.model.startup_timeout) if tier.component == "model" else _PATIENCE
-    stuck = [str(each) for each in tier.unready if _is_stuck(each, patience, now)]
+    stuck = [(each.reason, str(each)) for each in tier.unready if _is_stuck(each, patience, now)]
     if tier.refusal:
-        stuck.append(tier.refusal)
+        stuck.append((Reason.POD_REFUSED, tier.refusal))
     elif not stuck and _has_exceeded_its_deadline(tier):
-        stuck.append("its roll-out has exceeded its deadline")
+        stuck.append((Reason.ROLLOUT_STUCK, "its roll-out has exceeded its deadline"))
     if stuck:
+        reason, cause = stuck[0]
         serving = f"; {len(tier.ready)} of {tier.wanted} serve" if tier.ready else ""
-        yield Reason.ROLLOUT_STUCK, f"{tier.title}: {stuck[0]}{serving}"
+        yield Reason.ROLLOUT_STUCK, advice(reason, f"{tier.title}: {cause}{serving}")
 
 
 def _is_stuck(trouble: Trouble, patience: timedelta, now: datetime) -> bool:
@@ -71,15 +73,20 @@ def _has_exceeded_its_deadline(tier: Tier) -> bool:
 
 def _of_reports(reports: Reports) -> Iterator[Fault]:
     if reports.refused:
-        yield Reason.CONFIGURATION_REFUSED, f"the API serves with its last good configuration: {reports.refused}"
+        yield _fault(Reason.CONFIGURATION_REFUSED, f"the API keeps its last good configuration: {reports.refused}")
     if reports.doubted:
-        yield Reason.NOT_DECIDING, f"some of the API's pods have no decision from the router model: {reports.doubted}"
+        yield _fault(Reason.NOT_DECIDING, f"some of the API's pods have no decision: {reports.doubted}")
     if reports.heard and reports.silent:
         pod, why = reports.silent[0]
-        yield Reason.UNREACHABLE, f"pod {pod} cannot be asked how it is: {why}"
+        yield _fault(Reason.UNREACHABLE, f"pod {pod} cannot be asked how it is: {why}")
 
 
 def _of_targets(targets: Sequence[TargetState]) -> Iterator[Fault]:
     bad = [each for each in targets if each.state == "bad"]
     if bad:
-        yield Reason.TARGET_BAD, f"{listed(each.name for each in bad)} cannot answer ({bad[0].name}: {bad[0].reason})"
+        cause = f"{listed(each.name for each in bad)} cannot answer ({bad[0].name}: {bad[0].reason})"
+        yield _fault(Reason.TARGET_BAD, cause)
+
+
+def _fault(reason: Reason, cause: str) -> Fault:
+    return reason, advice(reason, cause)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,7 @@ _TAKEN_AWAY = {
     "EvictionByEvictionAPI": Reason.EVICTED,
     "TerminationByKubelet": Reason.EVICTED,
 }
+_CLAIM_MISSING = re.compile(r'persistentvolumeclaim "[^"]*" not found')
 _NO_ERROR = frozenset(
     {
         Reason.STARTING,
@@ -116,10 +118,11 @@ def _unscheduled(pod: Manifest, claims: Iterable[Manifest], setting: Setting) ->
     if scheduled.get("status") != "False":
         return None
     for claim in _claims_of(pod, claims):
-        words = warnings(setting.events, "PersistentVolumeClaim", claim, "ProvisioningFailed", "FailedBinding")
-        if words and claim.get("status", {}).get("phase") != "Bound":
-            return Reason.VOLUME_UNBOUND, f"claim {claim['metadata']['name']}: {'; '.join(words)}"
-    return Reason.UNSCHEDULABLE, quote(scheduled.get("message"))
+        told = warnings(setting.events, "PersistentVolumeClaim", claim, "ProvisioningFailed", "FailedBinding")
+        if told and claim.get("status", {}).get("phase") != "Bound":
+            return Reason.VOLUME_UNBOUND, f"claim {claim['metadata']['name']}: {'; '.join(told)}"
+    words = quote(scheduled.get("message"))
+    return Reason.VOLUME_UNBOUND if _CLAIM_MISSING.search(words) else Reason.UNSCHEDULABLE, words
 
 
 def _node_is_silent(pod: Manifest) -> tuple[Reason, str] | None:

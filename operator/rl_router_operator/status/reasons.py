@@ -23,7 +23,7 @@ class Reason(StrEnum):
     SERVING = "Serving", "The API's pods answer, and the router decides"
     DECIDING = "Deciding", "The router model decides: the API had a readable decision from it"
     TARGETS_REACHABLE = "TargetsReachable", "At least one target can answer"
-    AS_ASKED = "AsAsked", "Everything is as the spec asks for"
+    NO_FAULT = "NoFault", "No fault is known; what is not ready yet is under way"
     SUSPENDED = "Suspended", "No pods run because spec.suspend is true", "Set spec.suspend to false to start it"
     SCALED_TO_ZERO = (
         "ScaledToZero",
@@ -115,8 +115,9 @@ class Reason(StrEnum):
     )
     VOLUME_UNBOUND = (
         "VolumeUnbound",
-        "A pod's claim gets no volume",
-        "Name a StorageClass that exists and provisions (spec.model.storage.className), or free space for it",
+        "A pod's claim is missing or gets no volume",
+        "Make the claim that the message names, or name a StorageClass that exists and provisions in"
+        " spec.model.storage.className",
     )
     VOLUME_NOT_MOUNTED = (
         "VolumeNotMounted",

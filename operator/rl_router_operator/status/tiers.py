@@ -62,7 +62,7 @@ class Tier:
             return self.unready[0].reason, str(self.unready[0])
         if self.refusal:
             return Reason.POD_REFUSED, self.refusal
-        return Reason.STARTING, "its pods are being made"
+        return Reason.STARTING, f"the pods of the {self.title} are being made"
 
 
 def tier_of(router: Router, component: Component, seen: Observed, now: datetime) -> Tier:
