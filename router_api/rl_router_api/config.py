@@ -118,7 +118,7 @@ class Deciding(Schema):
         "auto", description="`tools`: by tool calls; `json_schema`: under a schema; `auto`: tools, then the schema"
     )
     tool_choice: ToolChoice | None = Field(
-        None, description="default: `required`, or `auto` where direct answers are on"
+        None, description="what the engine is asked with `tools`; default: `required`, or `auto` with direct answers"
     )
     temperature: float = Field(0.0, ge=0, le=2, description="for its decisions")
     max_tokens: int = Field(1024, ge=16, le=65_536, description="the most it may write for one decision")
@@ -129,7 +129,7 @@ class Router(Deciding, Secret):
     """The router model: the one that decides."""
 
     base_url: BaseUrl = Field("http://127.0.0.1:8000/v1", description="where it is served")
-    model: Word | None = Field(None, description="default: the first name it lists")
+    model: Word | None = Field(None, description="its name there; default: the first name it lists")
     context_length: int | None = Field(None, ge=512, description="tokens; default: what it lists of itself, else 8192")
     price: Price = Field(Price(), description="what its decisions cost")
 
@@ -146,9 +146,15 @@ class Routing(Schema):
     review: Review = Field("buffered", description="which answers the router model sees before one goes out")
     deadline: Seconds = Field(600.0, description="seconds a request may take")
     max_cost: Dollars | None = Field(None, description="USD a request may cost")
-    fallback: tuple[Name, ...] = Field((), max_length=64, description="default: all capable targets, by `prefer`")
+    fallback: tuple[Name, ...] = Field(
+        (),
+        max_length=64,
+        description="the order when no decision can be had; default: all capable targets, by `prefer`",
+    )
     hedge_after: Seconds | None = Field(None, description="seconds without a first byte, then the next target is asked")
-    direct_answers: bool | None = Field(None, description="default: only with `protocol: tools`")
+    direct_answers: bool | None = Field(
+        None, description="let the router model answer by itself; default: only with `protocol: tools`"
+    )
     system_prompts: bool = Field(True, description="let the router model add advice to the system prompt")
     aliases: tuple[Name, ...] = Field((), max_length=64, description="further model names that are routed")
     call_history: CallHistory = Field("full", description="`brief` leaves the texts out of `call_history`")
@@ -170,7 +176,7 @@ class Answering(Schema):
     model: Word | None = Field(None, description="its name at that endpoint; default: `name`")
     price: Price | None = Field(None, description="unknown where left out: cost 0, marked `unpriced`")
     description: str = Field("", max_length=1000, description="what it is good at; the router model reads it")
-    capabilities: tuple[Capability, ...] | None = Field(None, max_length=16, description="default: all")
+    capabilities: tuple[Capability, ...] | None = Field(None, max_length=16, description="what it can do; default: all")
     context_length: int | None = Field(None, ge=1, description="tokens; default: unbounded")
     timeout: Seconds = Field(300.0, description="seconds without a byte")
     max_in_flight: int | None = Field(None, ge=1, description="calls at the same time; default: unbounded")

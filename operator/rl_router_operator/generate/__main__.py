@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from . import reference
 from .crd import definition
 
 ROOT = Path(__file__).parents[3]
@@ -20,7 +21,7 @@ HEADER = (
 def files() -> dict[str, str]:
     """What is generated: a path from the repository's root to its text."""
     crd = yaml.safe_dump(definition(), sort_keys=False, width=110, allow_unicode=True)
-    return {"crds/routerdeployments.rlrouter.dev.yaml": HEADER + crd}
+    return {"crds/routerdeployments.rlrouter.dev.yaml": HEADER + crd, "docs/routerdeployment.md": reference.text()}
 
 
 def write(texts: Mapping[str, str], root: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from typing import Any
 
 from pydantic import BaseModel
@@ -52,7 +53,7 @@ def _tell_default(node: Json) -> None:
     default = node.pop("default", None)
     description = node.get("description", "")
     if default not in (None, "", [], {}) and not isinstance(default, dict) and "default:" not in description:
-        shown = str(default).lower() if isinstance(default, bool) else default
+        shown = f"{default:g}" if isinstance(default, float) else json.dumps(default).strip('"')
         node["description"] = f"{description}; default: {shown}"
 
 

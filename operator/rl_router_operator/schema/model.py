@@ -220,11 +220,13 @@ class Model(Pods):
     )
     external: ExternalModel | None = Field(None, description="a router model hosted elsewhere; nothing is hosted then")
     engine: Literal["vllm", "llamacpp"] | None = Field(
-        None, description="default: llamacpp for the bundled model and for `.gguf` without an accelerator, else vllm"
+        None,
+        description="what serves it; default: llamacpp for the bundled model and for `.gguf` without an accelerator,"
+        " else vllm",
     )
     served_name: Word | None = Field(None, description="the name it answers to; default: from its source")
     replicas: int = Field(1, ge=0, le=64, description="pods that serve it")
-    accelerator: Accelerator | None = Field(None, description="left out: a CPU")
+    accelerator: Accelerator | None = Field(None, description="what it runs on; left out: a CPU")
     max_model_len: int | None = Field(
         None, ge=512, le=16_777_216, description="tokens of context; default: the model's"
     )
@@ -237,7 +239,9 @@ class Model(Pods):
     tool_call_parser: str = Field(
         "hermes", min_length=1, max_length=64, pattern=r"^[a-z0-9_-]+$", description="how vLLM reads tool calls"
     )
-    chat_template: ChatTemplate | None = Field(None, description="default: the model's own")
+    chat_template: ChatTemplate | None = Field(
+        None, description="how a conversation is written for it; default: the model's own"
+    )
     extra_args: list[Annotated[str, Field(min_length=1, max_length=4096)]] = Field(
         default_factory=list,
         max_length=64,

@@ -94,7 +94,7 @@ class ServiceAccount(Schema):
 class NetworkPolicy(Schema):
     """Who may reach the pods; ingress rules only."""
 
-    enabled: bool | None = Field(None, description="default: true for the model, false for the API")
+    enabled: bool | None = Field(None, description="make one; default: true for the model, false for the API")
     sources: Annotated[list[Open], Field(max_length=32)] = Field(
         default_factory=list, alias="from", description="further peers that may connect, as in a NetworkPolicy"
     )
@@ -103,8 +103,8 @@ class NetworkPolicy(Schema):
 class PodSecurity(Schema):
     """Who the containers run as; null leaves it to the platform."""
 
-    run_as_user: Identity | None = Field(NUMERIC_USER, description="null: chosen by the platform")
-    fs_group: Identity | None = Field(NUMERIC_USER, description="null: chosen by the platform")
+    run_as_user: Identity | None = Field(NUMERIC_USER, description="as in a Pod; null: chosen by the platform")
+    fs_group: Identity | None = Field(NUMERIC_USER, description="as in a Pod; null: chosen by the platform")
 
 
 class Volume(Schema):
@@ -184,7 +184,7 @@ class PodTemplate(Schema):
     tolerations: list[Open] = Field(default_factory=list, max_length=32, description="as in a Pod")
     affinity: Open | None = Field(None, description="as in a Pod")
     topology_spread_constraints: list[Open] | None = Field(
-        None, max_length=16, description="as in a Pod; default for the API: spread over nodes"
+        None, max_length=16, description="as in a Pod; left out, the API's are spread over nodes"
     )
     priority_class_name: ObjectName | None = Field(None, description="as in a Pod")
     runtime_class_name: ObjectName | None = Field(None, description="as in a Pod")
@@ -206,7 +206,9 @@ class PodTemplate(Schema):
 class Pods(Schema):
     """The fields that both tiers have."""
 
-    image: Image | None = Field(None, description="default: the one of the operator's own version")
+    image: Image | None = Field(
+        None, description="the container's image; default: the one of the operator's own version"
+    )
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(None, description="as in a Pod")
     image_pull_secrets: list[ObjectRef] = Field(
         default_factory=list,
