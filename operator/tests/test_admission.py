@@ -1,5 +1,6 @@
 """What the API server takes and what it refuses, and in which words."""
 
+import re
 import subprocess
 
 import control_plane
@@ -12,7 +13,14 @@ from rl_router_operator.router import read
 
 VALID = sorted((ROOT / "samples").glob("*.yaml"))
 INVALID = sorted((ROOT / "samples" / "invalid").glob("*.yaml"))
+GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SOURCE = {"source": "hf://Qwen/Qwen2.5-7B-Instruct"}
+
+
+def _examples():
+    for guide in GUIDES:
+        for block in re.findall(r"^```yaml\n(apiVersion:.*?)^```", guide.read_text(), re.MULTILINE | re.DOTALL):
+            yield guide, block
 
 
 @pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
@@ -29,6 +37,12 @@ def test_an_invalid_sample_is_refused_in_the_words_that_it_names(admission, path
     *earlier, refused = yaml.safe_load_all(path.read_text())
     expected = path.read_text().splitlines()[0].removeprefix("# expected: ")
     assert expected in refusals(admission.change(*earlier, refused) if earlier else admission.create(refused))
+
+
+@pytest.mark.parametrize(("guide", "block"), [*_examples()], ids=lambda part: getattr(part, "name", ""))
+def test_an_example_in_a_guide_is_taken(admission, guide, block):
+    example = yaml.safe_load(block)
+    assert admission.create(example)["kind"] == "RouterDeployment", guide
 
 
 def test_an_empty_object_is_filled_with_the_defaults(admission):
