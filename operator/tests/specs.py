@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import string
 from typing import Any
@@ -26,6 +25,13 @@ def schema() -> Node:
 def specs() -> st.SearchStrategy[Node]:
     """Every value that the schema's types, bounds and patterns take; not every one keeps the rules between fields."""
     return _of(schema())
+
+
+def urls() -> st.SearchStrategy[str]:
+    """What a target's `baseUrl` may be."""
+    target = schema()["properties"]["targets"]["items"]
+    (pattern,) = (found[2] for rule in target[RULES] if (found := _FIELD.fullmatch(rule["rule"])))
+    return _matching(pattern)
 
 
 def _of(node: Node, pattern: str | None = None) -> st.SearchStrategy[Any]:
@@ -73,19 +79,9 @@ def _strings(node: Node, pattern: str | None) -> st.SearchStrategy[str]:
     least, most = node.get("minLength", 0), node["maxLength"]
     for given in (pattern, node.get("pattern"), *written):
         if given:
-            return _matching(given).filter(lambda text: least <= len(text) <= most and _addresses_are_valid(text))
+            return _matching(given).filter(lambda text: least <= len(text) <= most)
     return st.text(st.characters(codec="utf-8"), min_size=least, max_size=min(most, least + 10))
 
 
 def _matching(pattern: str) -> st.SearchStrategy[str]:
     return st.from_regex(re.compile(pattern.removeprefix("^").removesuffix("$"), re.ASCII), fullmatch=True)
-
-
-def _addresses_are_valid(text: str) -> bool:
-    """What a rule says of a URL besides its pattern."""
-    for written in re.findall(r"^https?://\[([^]]*)\]", text):
-        try:
-            ipaddress.IPv6Address(written)
-        except ValueError:
-            return False
-    return True

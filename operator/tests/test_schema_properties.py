@@ -8,7 +8,7 @@ from rl_router_api.config import Configuration, check_names
 from rl_router_operator.resources import desired
 from rl_router_operator.router import read, read_spec
 from rl_router_operator.settings import Defaults
-from specs import specs
+from specs import specs, urls
 
 MANY = settings(deadline=None, max_examples=100, suppress_health_check=[*HealthCheck])
 
@@ -17,6 +17,11 @@ MANY = settings(deadline=None, max_examples=100, suppress_health_check=[*HealthC
 @given(specs())
 def test_whatever_meets_the_schema_is_read(spec):
     read_spec(spec)
+
+
+@given(urls())
+def test_every_url_that_is_taken_is_one_to_the_router_api(url):
+    read_spec({"targets": [{"name": "a", "baseUrl": url}], "model": {"external": {"baseUrl": url}}})
 
 
 @MANY

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from rl_router_api.config import BaseUrl, Price, Schema, Word
 
-from .base import REMEDY, KeyRef, ObjectName, Quantity, rules, url_rules, validations
+from .base import REMEDY, KeyRef, ObjectName, Quantity, rules, url_rule, validations
 from .pods import Pods
 
 AccessMode = Literal["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany"]
@@ -74,7 +74,7 @@ class ChatTemplate(Schema):
 class ExternalModel(Schema):
     """A router model that is hosted elsewhere."""
 
-    model_config = rules(*url_rules("baseUrl"))
+    model_config = rules(url_rule("baseUrl"))
 
     base_url: BaseUrl = Field(description="its OpenAI-compatible endpoint, `/v1` included")
     model: Word | None = Field(None, description="its name there; default: the first one listed")

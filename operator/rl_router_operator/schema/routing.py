@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 from rl_router_api.config import Answering, Deciding, Routing, Text
 
-from .base import KeyRef, rules, url_rules
+from .base import KeyRef, rules, url_rule
 
 HeaderValue = Annotated[str, Field(max_length=4096, pattern="^[ -~]*$")]
 
@@ -25,7 +25,7 @@ class TargetSpec(Answering):
             "names that begin with `router` are the router's own: choose another",
             ".name",
         ),
-        *url_rules("baseUrl"),
+        url_rule("baseUrl"),
         (
             "!has(self.headers) || !self.headers.exists(key, key.matches('[^!-9;-~]'))",
             "a header's name is printable ASCII without blanks and `:`",
