@@ -147,9 +147,14 @@ def _rules(whole: _Row, rows: list[_Row], told: set[str]) -> Iterator[str]:
 
 def _each_rule(rows: list[_Row]) -> Iterator[tuple[str, Json]]:
     for row in rows:
-        for suffix, node in (("", row.node), *(("[]", row.node[key]) for key in ("items",) if key in row.node)):
+        for path, node in _with_values(row):
             for rule in node.get(RULES, ()):
-                yield (row.path + suffix + rule.get("fieldPath", "")).removeprefix("."), rule
-        values = row.node.get("additionalProperties")
-        for rule in values.get(RULES, ()) if isinstance(values, dict) else ():
-            yield row.path, rule
+                yield (path + rule.get("fieldPath", "")).removeprefix("."), rule
+
+
+def _with_values(row: _Row) -> Iterator[tuple[str, Json]]:
+    """The field, and what a list or a map of it holds."""
+    yield row.path, row.node
+    for key, suffix in (("items", "[]"), ("additionalProperties", "")):
+        if key in row.node:
+            yield row.path + suffix, row.node[key]
