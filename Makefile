@@ -2,7 +2,7 @@
 # Where there is none, find-python has said so and the first command fails.
 PYTHON3 := $(or $(shell scripts/find-python),false)
 
-.PHONY: demo test lint lock clients images chart
+.PHONY: demo test lint lock clients images chart e2e
 
 demo: ## a routed answer on this machine; stays up until Ctrl-C
 	@$(PYTHON3) scripts/environment.py run
@@ -22,6 +22,11 @@ lint:
 
 clients: ## unchanged client software against serve.sh
 	@clients/run
+
+e2e: ## the images, the chart and the operator in a real cluster (E2E_KUBECONFIG; unset: one made with kind)
+	@$(PYTHON3) scripts/environment.py dev
+	@scripts/images api model operator e2e-client
+	@.venv/bin/python -m pytest e2e
 
 images: ## the container images rl-router/api, model and operator, tagged with the version
 	@scripts/images

@@ -129,6 +129,11 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- with .Values.routers.imagePullSecrets }}
 - --image-pull-secrets={{ join "," . }}
 {{- end }}
+{{- range $flag, $proxy := dict "https-proxy" .Values.routers.proxy.httpsProxy "http-proxy" .Values.routers.proxy.httpProxy "no-proxy" .Values.routers.proxy.noProxy }}
+{{- with $proxy }}
+- --{{ $flag }}={{ . }}
+{{- end }}
+{{- end }}
 {{- with .Values.prometheus.namespace }}
 - --monitoring-namespace={{ . }}
 {{- end }}

@@ -1,0 +1,56 @@
+"""Clients inside the cluster, as pods with the openai package."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from cluster import Namespace, eventually
+
+
+class Client:
+    """A waiting pod that is told what to ask."""
+
+    def __init__(self, namespace: Namespace, pod: str = "client") -> None:
+        self._namespace, self._pod = namespace, pod
+
+    def ask(self, router: str, model: str = "router", *, stream: bool = False, key: str = "none", **limit: Any) -> Any:
+        """An answer or a refusal as ask.py prints it; `limit` is the body's `router` object."""
+        options = ["--model", model, "--key", key, "--limit", json.dumps(limit), *(["--stream"] if stream else [])]
+        return json.loads(self._python("ask.py", "--url", _url(router), *options))
+
+    def calls(self, target: str) -> int:
+        """How many completions a target has given."""
+        read = f"import urllib.request as r; print(r.urlopen('http://{target}:8000/calls').read().decode())"
+        return int(json.loads(self._python("-c", read))["calls"])
+
+    @contextmanager
+    def load(self, router: str, *models: str, connections: int = 4) -> Iterator[dict[str, Any]]:
+        """Steady load while the block runs; afterwards the mapping that it gets has `answers` and `failures`."""
+        found: dict[str, Any] = {}
+        options = ["--url", _url(router), "--connections", str(connections), *models]
+        self._python("load.py", *options)
+        self.until_asked(10)
+        yield found
+        self._python("-c", "open('/tmp/stop', 'w').close()")
+        found |= json.loads(eventually(lambda: self._read("/tmp/result"), within=180))
+
+    def until_asked(self, more: int) -> None:
+        """Waits until the load has had so many answers more."""
+        before = eventually(self._asked, within=60)
+        eventually(lambda: self._asked() >= before + more, within=120)
+
+    def _asked(self) -> int:
+        return int(self._read("/tmp/asked"))
+
+    def _read(self, path: str) -> str:
+        return self._python("-c", f"print(open('{path}').read())")
+
+    def _python(self, *arguments: str) -> str:
+        return self._namespace.kubectl("exec", self._pod, "--", "python", *arguments, timeout=300)
+
+
+def _url(router: str) -> str:
+    return f"http://{router}-api:8800/v1"

@@ -1,0 +1,85 @@
+"""Asks in the background, without a pause, until the file /tmp/stop is there; then says what failed.
+
+    python load.py --url http://demo-api:8800/v1 --connections 4 model …
+
+Each of the connections asks the models in turn, buffered and streamed, and is made anew for each question, as a client
+behind a balancer does. /tmp/asked holds the number of answers so far, /tmp/result in the end
+{"answers": 812, "failures": ["…"]}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import threading
+from pathlib import Path
+
+import openai
+from ask import ask
+
+STOP, ASKED, RESULT = Path("/tmp/stop"), Path("/tmp/asked"), Path("/tmp/result")
+
+
+class Load:
+    """What all connections count together."""
+
+    def __init__(self, url: str, models: list[str]) -> None:
+        self._url, self._models = url, models
+        self._lock = threading.Lock()
+        self.answers = 0
+        self.failures: list[str] = []
+
+    def run(self) -> None:
+        """One connection's questions."""
+        for model, stream in itertools.cycle(itertools.product(self._models, (False, True))):
+            if STOP.exists():
+                return
+            failure = self._failure(model, stream)
+            with self._lock:
+                self.failures += [failure] if failure else []
+                self.answers += not failure
+                ASKED.write_text(str(self.answers))
+
+    def _failure(self, model: str, stream: bool) -> str | None:
+        try:
+            with openai.OpenAI(base_url=self._url, api_key="none", max_retries=0, timeout=120) as client:
+                found = ask(client, model, stream, {})
+        except openai.OpenAIError as error:
+            return f"{model}, {'streamed' if stream else 'buffered'}: {type(error).__name__}: {error}"
+        return None if found["text"] and found["metadata"] else f"{model}: no whole answer: {found}"
+
+
+def main() -> None:
+    flags = argparse.ArgumentParser()
+    flags.add_argument("--url", required=True)
+    flags.add_argument("--connections", type=int, default=4)
+    flags.add_argument("models", nargs="+")
+    given = flags.parse_args()
+    # Whoever started it may lose the connection to this pod; the load goes on.
+    if not os.fork():
+        _detach()
+        _run(Load(given.url, given.models), given.connections)
+
+
+def _detach() -> None:
+    os.setsid()
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nowhere, stream)
+
+
+def _run(load: Load, connections: int) -> None:
+    threads = [threading.Thread(target=load.run) for _ in range(connections)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    part = RESULT.with_suffix(".part")
+    part.write_text(json.dumps({"answers": load.answers, "failures": load.failures}))
+    part.rename(RESULT)
+
+
+if __name__ == "__main__":
+    main()

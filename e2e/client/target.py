@@ -1,0 +1,103 @@
+"""A target: a small OpenAI-compatible server on port 8000 that answers with its own name.
+
+    python target.py NAME [--keys FILE]
+
+With a file of keys, a key a line, it wants one of them; the file is read anew for every request, as a mounted Secret
+changes. `GET /calls` tells how many completions it gave.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+WORDS = 8
+
+
+class Target(BaseHTTPRequestHandler):
+    """One connection; the class attributes are set once, before serving."""
+
+    protocol_version = "HTTP/1.1"
+    name = ""
+    keys: Path | None = None
+    calls = itertools.count()
+    given = 0
+
+    def do_GET(self) -> None:
+        if self.path == "/calls":
+            self._reply(200, {"calls": type(self).given})
+        elif self._allowed():
+            self._reply(200, {"object": "list", "data": [{"id": self.name, "object": "model"}]})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if not self._allowed():
+            return
+        type(self).given = next(self.calls) + 1
+        if body.get("stream"):
+            self._stream()
+        else:
+            text = " ".join([f"{self.name} says so."] * WORDS)
+            choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+            self._reply(200, {**self._head("chat.completion"), "choices": [choice], "usage": self._usage()})
+
+    def _allowed(self) -> bool:
+        if self.keys is None:
+            return True
+        accepted = {f"Bearer {key}" for key in self.keys.read_text().split()}
+        if self.headers.get("Authorization") in accepted:
+            return True
+        self._reply(401, {"error": {"message": "that key is not known here", "type": "invalid_request_error"}})
+        return False
+
+    def _reply(self, status: int, body: dict[str, Any]) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _stream(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        for word in range(WORDS):
+            delta = {"content": f"{self.name} says so. "}
+            self._event({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+            time.sleep(0.02 if word else 0)
+        self._event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        self._event({"choices": [], "usage": self._usage()})
+        self.wfile.write(b"data: [DONE]\n\n")
+
+    def _event(self, body: dict[str, Any]) -> None:
+        data = json.dumps({**self._head("chat.completion.chunk"), **body})
+        self.wfile.write(f"data: {data}\n\n".encode())
+
+    def _head(self, kind: str) -> dict[str, Any]:
+        return {"id": "chatcmpl-1", "object": kind, "created": 1, "model": self.name}
+
+    def _usage(self) -> dict[str, int]:
+        return {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Says nothing of each request."""
+
+
+def main() -> None:
+    flags = argparse.ArgumentParser()
+    flags.add_argument("name")
+    flags.add_argument("--keys", type=Path)
+    given = flags.parse_args()
+    Target.name, Target.keys = given.name, given.keys
+    ThreadingHTTPServer(("", 8000), Target).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+"""The images that the tests need, by name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+_VERSION_FILE = ROOT / "router_api" / "rl_router_api" / "version.py"
+VERSION = re.findall(r'__version__ = "(.*)"', _VERSION_FILE.read_text("utf-8"))[0]
+API, MODEL, OPERATOR, CLIENT = (f"rl-router/{name}:{VERSION}" for name in ("api", "model", "operator", "e2e-client"))
+ALL = (API, MODEL, OPERATOR, CLIENT)
+VLLM = "vllm/vllm-openai-cpu:v0.32.0"

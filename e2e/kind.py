@@ -1,0 +1,50 @@
+"""The cluster that the tests run in: the one that E2E_KUBECONFIG names, or one made with kind and removed again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+from cluster import Cluster, run
+
+NODES = 3
+_NAME = "rl-router-e2e"
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[Cluster]:
+    """A cluster whose nodes have no image of ours yet."""
+    given = os.environ.get("E2E_KUBECONFIG")
+    if given:
+        yield Cluster(Path(given))
+        return
+    kubeconfig = folder / "kubeconfig"
+    try:
+        _create(kubeconfig)
+        yield Cluster(kubeconfig)
+    finally:
+        run("kind", "delete", "cluster", "--name", _NAME, "--kubeconfig", kubeconfig)
+
+
+def load(target: Cluster, images: tuple[str, ...], *nodes: str) -> None:
+    """Puts images of this machine's Docker into the nodes (all, or those named) where the cluster is one of kind's.
+
+    Elsewhere the nodes must be able to pull them.
+    """
+    context = target.kubectl("config", "current-context").strip()
+    if context.startswith("kind-"):
+        chosen = ["--nodes", ",".join(nodes)] if nodes else []
+        run("kind", "load", "docker-image", "--name", context.removeprefix("kind-"), *chosen, *images, timeout=900)
+
+
+def _create(kubeconfig: Path) -> None:
+    nodes = [{"role": "control-plane"}, *[{"role": "worker"}] * (NODES - 1)]
+    configuration = {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": nodes}
+    image = os.environ.get("KIND_NODE_IMAGE")
+    run(
+        "kind", "create", "cluster", "--name", _NAME, "--kubeconfig", kubeconfig, "--wait", "3m", "--config", "-",
+        *(["--image", image] if image else []), stdin=yaml.safe_dump(configuration), timeout=600,
+    )  # fmt: skip

@@ -1,0 +1,88 @@
+"""The objects that the tests ask for: routers, targets, clients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from images import CLIENT
+
+Manifest = dict[str, Any]
+_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
+_POD_SECURITY = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def router(name: str, **spec: Any) -> Manifest:
+    """A RouterDeployment."""
+    return {"apiVersion": "rlrouter.dev/v1alpha1", "kind": "RouterDeployment", "metadata": {"name": name}, "spec": spec}
+
+
+def target(name: str, **further: Any) -> Manifest:
+    """A target of a RouterDeployment, served by `serving(name)`."""
+    return {
+        "name": name,
+        "baseUrl": f"http://{name}:8000/v1",
+        "price": {"input": "1", "output": "10"},
+        "description": f"Knows all about {name}.",
+        **further,
+    }
+
+
+def serving(name: str, keys: str | None = None, node: str | None = None) -> list[Manifest]:
+    """A Deployment and its Service that answer as the target `name`, with a Secret `keys` to its keys alone."""
+    labels = {"app": name}
+    container = _container("target", ["target.py", name, *(["--keys", "/keys/keys"] if keys else [])])
+    container |= {"readinessProbe": {"tcpSocket": {"port": 8000}, "periodSeconds": 1}}
+    volumes = []
+    if keys:
+        container["volumeMounts"].append({"name": "keys", "mountPath": "/keys"})
+        volumes.append({"name": "keys", "secret": {"secretName": keys}})
+    pod = {"metadata": {"labels": labels}, "spec": _pod(container, volumes, node)}
+    return [
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": name},
+            "spec": {"selector": {"matchLabels": labels}, "template": pod},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name},
+            "spec": {"selector": labels, "ports": [{"port": 8000}]},
+        },
+    ]
+
+
+def client(name: str = "client", node: str | None = None) -> Manifest:
+    """A pod that waits to be told what to ask."""
+    container = _container("client", ["-c", "import signal; signal.pause()"])
+    spec = {**_pod(container, [], node), "terminationGracePeriodSeconds": 0}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+
+
+def secret(name: str, **data: str) -> Manifest:
+    """A Secret of texts."""
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
+
+
+def _container(name: str, arguments: list[str]) -> Manifest:
+    return {
+        "name": name,
+        "image": CLIENT,
+        "imagePullPolicy": "IfNotPresent",
+        "args": arguments,
+        "securityContext": _SECURITY,
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+    }
+
+
+def _pod(container: Manifest, volumes: list[Manifest], node: str | None) -> Manifest:
+    placed = {"nodeSelector": {"kubernetes.io/hostname": node}} if node else {}
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": _POD_SECURITY,
+        "containers": [container],
+        "volumes": [{"name": "tmp", "emptyDir": {}}, *volumes],
+        **placed,
+    }

@@ -1,0 +1,42 @@
+"""The chart's release: one for all tests, since the operator looks after the whole cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cluster import Cluster, Namespace
+from images import ROOT
+
+CHART = ROOT / "charts" / "rl-router"
+NAME, NAMESPACE = "rl-router", "rl-router-system"
+NEVER = {"image": {"pullPolicy": "Never"}, "routers": {"imagePullPolicy": "Never"}}
+"""The images were loaded into the nodes, and nothing outside is to be asked for them."""
+
+
+class Release:
+    """`rl-router` in `rl-router-system`."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.namespace = Namespace(cluster, NAMESPACE)
+        self._values: Any = None
+
+    def install(self, values: Any = NEVER) -> str:
+        """Installs or upgrades it and waits until the operator is ready; what Helm says."""
+        self._values = values
+        return self.cluster.helm(
+            "upgrade", "--install", NAME, CHART, "--namespace", NAMESPACE, "--create-namespace",
+            "--wait", "--timeout", "3m", values=values,
+        )  # fmt: skip
+
+    def restore(self) -> None:
+        """Leaves it as it is by default."""
+        if self._values != NEVER:
+            self.install()
+
+    def uninstall(self) -> None:
+        """Removes it; that it is not there is no error."""
+        self._values = None
+        self.cluster.helm(
+            "uninstall", NAME, "--namespace", NAMESPACE, "--ignore-not-found", "--wait", "--timeout", "2m"
+        )  # fmt: skip
