@@ -2,7 +2,7 @@
 # Where there is none, find-python has said so and the first command fails.
 PYTHON3 := $(or $(shell scripts/find-python),false)
 
-.PHONY: demo test lint lock clients images chart e2e
+.PHONY: demo test lint lock clients images chart bench e2e
 
 demo: ## a routed answer on this machine; stays up until Ctrl-C
 	@$(PYTHON3) scripts/environment.py run
@@ -27,6 +27,10 @@ e2e: ## the images, the chart and the operator in a real cluster (E2E_KUBECONFIG
 	@$(PYTHON3) scripts/environment.py dev
 	@scripts/images api model operator e2e-client
 	@.venv/bin/python -m pytest e2e
+
+bench: ## what a request costs, beside peers; writes bench/results.md
+	@$(PYTHON3) scripts/environment.py dev
+	@.venv/bin/python bench/run.py
 
 images: ## the container images rl-router/api, model and operator, tagged with the version
 	@scripts/images

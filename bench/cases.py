@@ -1,0 +1,44 @@
+"""What is asked of the stacks: the requests that a client sends."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+_TEXT = (
+    "Which mountain is the tallest on Earth, and does it depend on whether one measures from sea level or the base? "
+)
+_MESSAGES = [
+    {"role": "system", "content": "You are a patient teacher of geography. Answer in two sentences, with figures."},
+    {"role": "user", "content": _TEXT},
+]
+_LONG = [{"role": ("user", "assistant")[at % 2], "content": _TEXT * 7} for at in range(41)]
+_NEVER, _BUFFERED = {"router": {"review": "never"}}, {"router": {"review": "buffered"}}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kind of request; `hops` is how many upstream calls it takes, and `at_most` the CPU time that is aimed at, in
+    microseconds at 64 connections."""
+
+    name: str
+    hops: int
+    fields: dict[str, Any]
+    at_most: float | None = None
+
+    @property
+    def body(self) -> bytes:
+        defaults = {"messages": _MESSAGES, "temperature": 0.2, "max_tokens": 400}
+        return json.dumps({**defaults, **self.fields}, separators=(",", ":")).encode()
+
+
+PINNED = Case("pinned model", 1, {"model": "small"}, 250)
+TWO_HOPS = Case("routed, two hops", 2, {"model": "router", **_NEVER}, 400)
+THREE_HOPS = Case("routed, three hops", 3, {"model": "router", **_BUFFERED})
+PINNED_STREAM = Case("pinned stream of 50 chunks", 1, {"model": "small", "stream": True}, 500)
+COMMITTED_STREAM = Case("committed stream of 50 chunks", 2, {"model": "router", "stream": True}, 700)
+PACED_STREAM = Case("pinned stream, a chunk every 10 ms", 1, {"model": "paced", "stream": True})
+LONG = Case("routed, two hops, 32 kB", 2, {"model": "router", "messages": _LONG, **_NEVER})
+
+ALL = (PINNED, TWO_HOPS, THREE_HOPS, PINNED_STREAM, COMMITTED_STREAM, PACED_STREAM, LONG)

@@ -1,0 +1,47 @@
+"""The obvious stack, to compare with: FastAPI, a pydantic body and httpx; no keys, no books, no metrics, no log."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict
+
+UPSTREAM = os.environ["BENCH_UPSTREAM"]
+client = httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=None), trust_env=False)
+app = FastAPI()
+
+
+class Message(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    role: str
+    content: str
+
+
+class Completion(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    model: str
+    messages: list[Message]
+    stream: bool = False
+
+
+@app.post("/v1/chat/completions", response_model=None)
+async def complete(body: Completion) -> dict[str, Any] | StreamingResponse:
+    asked = body.model_dump()
+    if body.model == "router":
+        decision = (await client.post(f"{UPSTREAM}/router/v1/chat/completions", json=asked)).json()
+        asked["model"] = decision["choices"][0]["message"]["tool_calls"][0]["function"]["name"]
+    if body.stream:
+        return StreamingResponse(relayed(asked), media_type="text/event-stream")
+    answer: dict[str, Any] = (await client.post(f"{UPSTREAM}/target/v1/chat/completions", json=asked)).json()
+    return answer
+
+
+async def relayed(asked: dict[str, Any]) -> AsyncIterator[bytes]:
+    async with client.stream("POST", f"{UPSTREAM}/target/v1/chat/completions", json=asked) as answer:
+        async for piece in answer.aiter_raw():
+            yield piece

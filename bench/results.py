@@ -1,0 +1,21 @@
+"""`bench/results.md`, a section for each thing that is measured."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_RESULTS = Path(__file__).with_name("results.md")
+
+
+def put(title: str, text: str) -> None:
+    """Writes a section, in the place of the one with that title."""
+    print(f"\n{text}")
+    whole = _RESULTS.read_text() if _RESULTS.exists() else "# Results\n"
+    section = f"## {title}\n\n{text.strip()}\n"
+    old = re.compile(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", re.S | re.M)
+    if old.search(whole):
+        whole = old.sub(lambda _: f"{section}\n", whole)
+    else:
+        whole = f"{whole.rstrip()}\n\n{section}"
+    _RESULTS.write_text(f"{whole.rstrip()}\n")

@@ -1,0 +1,83 @@
+"""What the router costs, beside its peers: `make bench`. Writes bench/results.md and bench/results.svg."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from load import Cost, measure
+from plot import write_plot
+from report import Measured, section_of_costs
+from results import put
+from stacks import PEERS, Stack, rl_router, start_upstream
+
+_NEEDED = {"gcc": "gcc", "wrk": "wrk"}
+_CONNECTIONS = (1, 64, 256)
+_PEER_CONNECTIONS = (1, 64)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured; the median counts")
+    parser.add_argument("--seconds", type=float, default=3, help="of load in each measurement")
+    parser.add_argument("--only", default="", metavar="WORDS", help="cases whose name has these words")
+    given = parser.parse_args()
+    check_tools()
+    with everything() as stacks:
+        measured = [each for round_ in range(given.rounds) for each in _round(stacks, given, round_)]
+    put("CPU time", section_of_costs(measured, given.rounds))
+    write_plot(measured)
+
+
+def check_tools() -> None:
+    """Exits where a program is missing that load or the upstream needs."""
+    missing = [name for name in _NEEDED if shutil.which(name) is None]
+    if missing:
+        packages = " ".join(_NEEDED[name] for name in missing)
+        raise SystemExit(f"error: {' and '.join(missing)} not found; on Debian: apt-get install {packages}")
+
+
+@contextmanager
+def everything() -> Iterator[list[Stack]]:
+    """The router and each peer that is installed, all running; only the one under load takes CPU time."""
+    with ExitStack() as running:
+        folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
+        upstream, url = start_upstream(folder)
+        running.callback(upstream.stop)
+        stacks = []
+        for start in (rl_router, *PEERS):
+            stack = start(folder, url)
+            if stack is not None:
+                running.callback(stack.process.stop)
+                stacks.append(stack)
+        yield stacks
+
+
+def _round(stacks: list[Stack], given: argparse.Namespace, round_: int) -> Iterator[Measured]:
+    for at, stack in enumerate(stacks):
+        for case in stack.cases:
+            if given.only not in case.name:
+                continue
+            for connections in _PEER_CONNECTIONS if at else _CONNECTIONS:
+                load = stack.load(case, connections)
+                if round_ == 0:
+                    measure(stack.process, load, 1)
+                cost = measure(stack.process, load, given.seconds)
+                _show(stack, case.name, connections, cost)
+                yield Measured(stack.name, case, connections, cost)
+
+
+def _show(stack: Stack, case: str, connections: int, cost: Cost) -> None:
+    print(
+        f"{stack.name:16} {case:34} {connections:4} connections {cost.cpu_us:8.0f} us of CPU {cost.per_second:7.0f}/s "
+        f"p50 {cost.p50_ms:8.2f} ms p99 {cost.p99_ms:8.2f} ms {stack.process.memory_mb():5.0f} MB",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
