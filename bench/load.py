@@ -61,18 +61,14 @@ def run(load: Load, seconds: float) -> dict[str, float]:
             "BENCH_CONNECTIONS": str(load.connections),
             "BENCH_RATE": str(load.rate),
         }
-        command = [
-            "wrk",
-            "-t1",
-            f"-c{load.connections}",
-            f"-d{seconds:.0f}s",
-            "--timeout=30s",
-            f"-s{_SCRIPT}",
-            load.url,
-        ]
+        command = ["wrk", "-t1", f"-c{load.connections}", f"-d{seconds:.0f}s", "--timeout=30s", f"-s{_SCRIPT}"]
         done = subprocess.run(
-            command, env={**os.environ, **told}, preexec_fn=pinned(LOAD_CORE), stdout=subprocess.PIPE, text=True, check=True
-        )  # fmt: skip
+            [*command, load.url],
+            env=os.environ | told,
+            preexec_fn=pinned(LOAD_CORE),
+            stdout=subprocess.PIPE,
+            check=True,
+        )
     answer: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
     if answer["failed"] or not answer["requests"]:
         raise SystemExit(f"error: {answer['failed']} of {answer['requests']} requests to {load.url} failed")

@@ -14,8 +14,7 @@ def put(title: str, text: str) -> None:
     whole = _RESULTS.read_text() if _RESULTS.exists() else "# Results\n"
     section = f"## {title}\n\n{text.strip()}\n"
     old = re.compile(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", re.S | re.M)
-    if old.search(whole):
-        whole = old.sub(lambda _: f"{section}\n", whole)
-    else:
-        whole = f"{whole.rstrip()}\n\n{section}"
+    if not old.search(whole):
+        whole = f"{whole.rstrip()}\n\n## {title}\n"
+    whole = old.sub(lambda _: f"{section}\n", whole)
     _RESULTS.write_text(f"{whole.rstrip()}\n")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
-from cases import ALL, COMMITTED_STREAM, PACED_STREAM, PINNED, PINNED_STREAM, THREE_HOPS, TWO_HOPS, Case
+from cases import ALL, COMMITTED_STREAM, PINNED, PINNED_STREAM, TWO_HOPS, Case
 from load import Load
 from processes import LOAD_CORE, SERVER_CORE, Process, free_port
 
@@ -60,20 +60,17 @@ def rl_router(folder: Path, upstream: str, workers: int = 1, core: int = SERVER_
     return Stack("RL Router", process, f"http://127.0.0.1:{port}/v1", ALL, {"Authorization": f"Bearer {key}"})
 
 
+_TARGETS = (
+    ("small", "target", "Quick and cheap: short questions, summaries, everyday chat."),
+    ("large", "target", "Strong reasoning at a higher price: programming, mathematics in several steps."),
+    ("paced", "paced", "Writes slowly."),
+)
+
+
 def _configuration(upstream: str, port: int, keys: Path, workers: int) -> dict[str, object]:
     targets = [
-        {
-            "name": name,
-            "model": f"{name}-2026",
-            "base_url": f"{upstream}/{path}/v1",
-            "price": _PRICE,
-            "description": text,
-        }
-        for name, path, text in (
-            ("small", "target", "Quick and cheap: short questions, summaries, everyday chat."),
-            ("large", "target", "Strong reasoning at a higher price: programming, mathematics in several steps."),
-            ("paced", "paced", "Writes slowly."),
-        )
+        {"name": name, "base_url": f"{upstream}/{path}/v1", "price": _PRICE, "description": text}
+        for name, path, text in _TARGETS
     ]
     router = {"base_url": f"{upstream}/router/v1", "model": "router-model", "price": _PRICE, "context_length": 32768}
     server = {"port": port, "admin_port": 0, "api_keys_file": str(keys), "workers": workers}
@@ -93,20 +90,14 @@ def obvious(folder: Path, upstream: str) -> Stack:
 
 def litellm(folder: Path, upstream: str) -> Stack | None:
     """LiteLLM's proxy, where `litellm` (or what BENCH_LITELLM names) is installed."""
-    program, port, config = (
-        shutil.which(os.environ.get("BENCH_LITELLM", "litellm")),
-        free_port(),
-        folder / "litellm.yaml",
-    )
+    program, port = shutil.which(os.environ.get("BENCH_LITELLM", "litellm")), free_port()
     if program is None:
         return None
+    config = folder / "litellm.yaml"
     model = {"model": "openai/small", "api_base": f"{upstream}/target/v1", "api_key": "none"}
     config.write_text(yaml.safe_dump({"model_list": [{"model_name": "small", "litellm_params": model}]}))
-    process = Process(
-        [program, "--config", str(config), "--port", str(port), "--host", "127.0.0.1"],
-        SERVER_CORE,
-        folder / "litellm.log",
-    )
+    command = [program, "--config", str(config), "--port", str(port), "--host", "127.0.0.1"]
+    process = Process(command, SERVER_CORE, folder / "litellm.log")
     process.until_it_answers(f"http://127.0.0.1:{port}/health/liveliness")
     return Stack("LiteLLM", process, f"http://127.0.0.1:{port}/v1", (PINNED, PINNED_STREAM))
 
@@ -119,9 +110,8 @@ def portkey(folder: Path, upstream: str) -> Stack | None:
     process = Process(["node", script, f"--port={port}", "--headless"], SERVER_CORE, folder / "portkey.log")
     process.until_it_answers(f"http://127.0.0.1:{port}/")
     config = json.dumps({"provider": "openai", "api_key": "none", "custom_host": f"{upstream}/target/v1"})
-    return Stack(
-        "Portkey", process, f"http://127.0.0.1:{port}/v1", (PINNED, PINNED_STREAM), {"x-portkey-config": config}
-    )
+    cases = (PINNED, PINNED_STREAM)
+    return Stack("Portkey", process, f"http://127.0.0.1:{port}/v1", cases, {"x-portkey-config": config})
 
 
 PEERS: tuple[Callable[[Path, str], Stack | None], ...] = (obvious, litellm, portkey)
