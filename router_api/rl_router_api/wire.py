@@ -194,6 +194,8 @@ def _at_fault(name: str, text: str) -> RouterError:
     missing = re.search(r"(?:missing required|contains unknown) field `([^`]*)`", message)
     if missing:
         param += f".{missing[1]}"
+    if name == "router" and "unknown" in message:
+        message = f"there is no such option; known: {', '.join(RouterOptions.__struct_fields__)}"
     return bad_request(f"`{param}`: {message[:300]}.", param)
 
 

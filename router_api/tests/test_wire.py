@@ -166,6 +166,14 @@ def test_a_wrong_option_is_a_400_that_names_it(options: object, field: str) -> N
     assert field in error.message
 
 
+def test_an_unknown_option_is_told_what_there_is() -> None:
+    error = refused_with(router={"max_cots": 1})
+    assert error.message == (
+        "`router.max_cots`: there is no such option; known: "
+        "max_cost, deadline_ms, models, policy, max_turns, review, prefer."
+    )
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
