@@ -25,7 +25,7 @@ COMPLETION_BODY: dict[str, Any] = {
                             },
                         },
                         "stream": {"type": "boolean"},
-                        "n": {"type": "integer", "minimum": 1},
+                        "n": {"type": "integer", "minimum": 1, "maximum": 128},
                         "max_completion_tokens": {"type": "integer"},
                         "router": {
                             "type": "object",

@@ -20,6 +20,8 @@ from .errors import RouterError, bad_request
 from .marks import mark_in
 
 MAX_MESSAGES = 10_000
+MOST_CHOICES = 128
+"""OpenAI's own limit."""
 PICTURE_TOKENS = 1_500
 _MOST_DOLLARS = 10**12
 _FRAMES = 50
@@ -201,8 +203,8 @@ def _at_fault(name: str, text: str) -> RouterError:
 
 def _choices(fields: dict[str, Raw]) -> int:
     n: int | None = _read(fields, "n", int)
-    if n is not None and n < 1:
-        raise bad_request(f"`n` must be at least 1, not {n}.", "n")
+    if n is not None and not 1 <= n <= MOST_CHOICES:
+        raise bad_request(f"`n` must be from 1 to {MOST_CHOICES}.", "n")
     return n or 1
 
 

@@ -33,7 +33,7 @@ WHOLE: dict[str, Any] = {
                "review": "never", "prefer": "cost"},
 }  # fmt: skip
 ODD: list[Any] = [
-    None, True, False, 0, -1, 1, 2.5, 1e308, 10**40, "", "x", "\u0000", "router", "🦊" * 50,
+    None, True, False, 0, -1, 1, 2.5, 1e308, 10**9, 10**40, "", "x", "\u0000", "router", "🦊" * 50,
     [], [[]], [None], {}, {"": {}},
     {"type": "text"}, {"role": "user"}, [{"role": "tool"}], [{"role": "user", "content": "hi"}],
 ]  # fmt: skip
@@ -79,6 +79,25 @@ async def test_no_body_brings_a_5xx_and_every_error_has_openais_shape(stage: Sta
     cast = await stage.routed(None, text(), text())
     for path, seed in (("/v1/chat/completions", 1), ("/v1/route", 2)):
         for body in mutants(400, seed):
+            response = await cast.client.post(path, content=body, headers={"content-type": "application/json"})
+            assert_is_ours(response, body)
+
+
+def odd_bodies() -> Iterator[bytes]:
+    """A whole request with each of its fields, and of its options, in turn anything odd."""
+    for name in WHOLE:
+        for odd in ODD:
+            yield json.dumps({**WHOLE, name: odd}).encode()
+    # A deadline of a millisecond is a 504 by right.
+    for name in WHOLE["router"].keys() - {"deadline_ms"}:
+        for odd in ODD:
+            yield json.dumps({**WHOLE, "router": {name: odd}}).encode()
+
+
+async def test_no_odd_value_of_a_single_field_brings_a_5xx(stage: Stage) -> None:
+    cast = await stage.routed(None, text(), text())
+    for path in ("/v1/chat/completions", "/v1/route"):
+        for body in odd_bodies():
             response = await cast.client.post(path, content=body, headers={"content-type": "application/json"})
             assert_is_ours(response, body)
 
