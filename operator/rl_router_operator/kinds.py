@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .schema import GROUP, KIND, PLURAL, VERSION
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -33,5 +35,7 @@ KINDS = (
 POD = Kind("v1", "Pod", "pods")
 CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 """Looked at, and for claims patched, but never made."""
+
+ROUTER = Kind(f"{GROUP}/{VERSION}", KIND, PLURAL)
 
 BY_NAME = {kind.kind: kind for kind in (*KINDS, POD, CLAIM)}

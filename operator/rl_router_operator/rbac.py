@@ -17,9 +17,12 @@ def operator_rules() -> list[Manifest]:
         _rule(GROUP, PLURAL, READ),
         _rule(GROUP, f"{PLURAL}/status", ("get", "patch")),
         *(_rule(_group(kind), kind.plural, (*READ, "create", "patch", "delete")) for kind in KINDS),
+        # For the hand-over of the replicas to an autoscaler.
+        _rule("apps", "deployments/scale", ("patch",)),
         _rule(_group(POD), POD.plural, READ),
         _rule(_group(CLAIM), CLAIM.plural, (*READ, "patch")),
-        _rule("", "events", (*READ, "create", "patch")),
+        _rule("", "events", READ),
+        _rule("events.k8s.io", "events", ("create",)),
     ]
 
 

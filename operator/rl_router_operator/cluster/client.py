@@ -1,0 +1,260 @@
+"""The API server: every request that the operator makes of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import aiohttp
+from kubernetes import aio
+
+from ..kinds import Kind
+from ..manifest import Manifest
+from ..naming import FIELD_MANAGER
+
+PAGE = 500
+_ANSWER_SECONDS = 10.0
+_WATCH_SECONDS = 290
+_SILENT_SECONDS = 90.0
+"""A watch without an event or a bookmark for so long is taken for dead."""
+_LONGEST_ERROR = 65_536
+
+
+class UnreachableError(Exception):
+    """No answer: refused, reset, or nothing within the limit."""
+
+
+class NotLeadingError(Exception):
+    """A write was asked for while this operator may not write."""
+
+
+class RefusedError(Exception):
+    """The API server's answer was no. `causes` are its (reason, field, message), `retry_after` is in seconds."""
+
+    def __init__(self, status: int, body: Mapping[str, Any], retry_after: float = 0.0) -> None:
+        details = body.get("details") or {}
+        self.status = status
+        self.reason = str(body.get("reason") or "")
+        self.message = str(body.get("message") or f"the API server answered {status}")
+        self.retry_after = retry_after
+        self.causes = [
+            (str(each.get("reason", "")), str(each.get("field", "")), str(each.get("message", "")))
+            for each in details.get("causes") or ()
+        ]
+        super().__init__(self.message)
+
+    @property
+    def is_missing_permission(self) -> bool:
+        """Whether a rule for the operator is missing, as opposed to an admission that refuses."""
+        return self.status == 403 and 'User "' in self.message and " cannot " in self.message
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the same request may well be answered in a moment."""
+        return self.status in (408, 429) or self.status >= 500
+
+    @property
+    def is_terminating(self) -> bool:
+        """Whether the namespace is being deleted."""
+        return any(reason == "NamespaceTerminating" for reason, _, _ in self.causes)
+
+
+async def connection(kubeconfig: str | None, context: str | None = None) -> aio.client.Configuration:
+    """How the API server is reached: a kubeconfig where one is named, else as a pod is told."""
+    configuration = aio.client.Configuration()
+    if kubeconfig:
+        await aio.config.load_kube_config(kubeconfig, context, configuration, persist_config=False)  # type: ignore[no-untyped-call]
+    else:
+        aio.config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
+    # Each watch holds a connection for good.
+    configuration.connection_pool_maxsize = 0
+    return configuration
+
+
+def path_of(kind: Kind, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:
+    """The path of a collection, of an object or of its subresource."""
+    parts = ["/apis" if "/" in kind.api_version else "/api", kind.api_version]
+    parts += [f"namespaces/{namespace}"] if namespace else []
+    parts += [each for each in (kind.plural, name, subresource) if each]
+    return "/".join(parts)
+
+
+class Api:
+    """Reads are always made, writes only while `may_write` says so; `wrote` is told the verb and the kind of each."""
+
+    def __init__(
+        self,
+        configuration: aio.client.Configuration,
+        may_write: Callable[[], bool] = lambda: True,
+        wrote: Callable[[str, str], None] = lambda _verb, _kind: None,
+    ) -> None:
+        self._client = aio.client.ApiClient(configuration)
+        self._client.user_agent = FIELD_MANAGER
+        self._may_write = may_write
+        self._wrote = wrote
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._client.close()  # type: ignore[no-untyped-call]
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
+        """An object as it is now, None where there is none."""
+        try:
+            return await self._ask("GET", path_of(kind, namespace, name))
+        except RefusedError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def list_all(
+        self, kind: Kind, namespace: str | None, selectors: Mapping[str, str]
+    ) -> tuple[list[Manifest], str]:
+        """Every object of a kind, page by page, and the version from which to watch on."""
+        items: list[Manifest] = []
+        more: dict[str, str] = {}
+        while True:
+            query = {**selectors, "limit": str(PAGE), **more}
+            page = await self._ask("GET", path_of(kind, namespace), query)
+            # A list's items do not say what they are.
+            items += [{"apiVersion": kind.api_version, "kind": kind.kind, **each} for each in page.get("items") or ()]
+            if not (token := page["metadata"].get("continue")):
+                return items, str(page["metadata"]["resourceVersion"])
+            more = {"continue": token}
+
+    async def watch(
+        self, kind: Kind, namespace: str | None, selectors: Mapping[str, str], version: str
+    ) -> AsyncIterator[tuple[str, Manifest]]:
+        """(type, object) for every change since `version`, until the API server ends the stream."""
+        query = {
+            **selectors,
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(_WATCH_SECONDS),
+        }
+        timeout = aiohttp.ClientTimeout(sock_connect=_ANSWER_SECONDS, sock_read=_SILENT_SECONDS)
+        try:
+            answer = await self._send("GET", path_of(kind, namespace), query, None, "", timeout)
+            async with answer:
+                await _check(answer)
+                async for line in answer.content:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        raise RefusedError(int(event["object"].get("code") or 500), event["object"])
+                    yield event["type"], event["object"]
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise UnreachableError(f"the watch on {kind.plural} broke: {error or type(error).__name__}") from error
+
+    async def apply(
+        self, kind: Kind, manifest: Manifest, *, force: bool, subresource: str = "", manager: str = FIELD_MANAGER
+    ) -> tuple[Manifest, bool]:
+        """Server-side apply; the object as it is then, and whether it was made just now."""
+        metadata = manifest["metadata"]
+        path = path_of(kind, metadata["namespace"], metadata["name"], subresource)
+        query = {"fieldManager": manager, "force": str(force).lower()}
+        answer, status = await self._write(
+            "apply", kind, "PATCH", path, query, manifest, "application/apply-patch+yaml"
+        )
+        return answer, status == 201
+
+    async def patch(self, kind: Kind, namespace: str, name: str, operations: list[dict[str, Any]]) -> Manifest:
+        """A JSON patch."""
+        query = {"fieldManager": FIELD_MANAGER}
+        path = path_of(kind, namespace, name)
+        answer, _ = await self._write("patch", kind, "PATCH", path, query, operations, "application/json-patch+json")
+        return answer
+
+    async def create(self, kind: Kind, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
+        """Makes an object; a dry run only asks whether it could be made."""
+        query = {"fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
+        path = path_of(kind, manifest["metadata"]["namespace"])
+        answer, _ = await self._write("create", kind, "POST", path, query, manifest)
+        return answer
+
+    async def replace(self, kind: Kind, manifest: Manifest) -> Manifest:
+        """Puts an object in the place of the one of the same resourceVersion. Not held to `may_write`: it is how the
+        Lease is taken."""
+        metadata = manifest["metadata"]
+        return await self._ask("PUT", path_of(kind, metadata["namespace"], metadata["name"]), {}, manifest)
+
+    async def make(self, kind: Kind, manifest: Manifest) -> Manifest:
+        """Makes an object whoever leads: the Lease."""
+        return await self._ask("POST", path_of(kind, manifest["metadata"]["namespace"]), {}, manifest)
+
+    async def delete(self, kind: Kind, manifest: Manifest, *, orphan: bool = False) -> None:
+        """Deletes the very object that was seen; one that is gone already is no error."""
+        metadata = manifest["metadata"]
+        options = {
+            "propagationPolicy": "Orphan" if orphan else "Background",
+            "preconditions": {"uid": metadata["uid"]},
+        }
+        try:
+            path = path_of(kind, metadata["namespace"], metadata["name"])
+            await self._write("delete", kind, "DELETE", path, {}, options)
+        except RefusedError as error:
+            if error.status != 404:
+                raise
+
+    async def _write(
+        self, verb: str, kind: Kind, method: str, path: str, query: Mapping[str, str], body: Any, content: str = ""
+    ) -> tuple[Manifest, int]:
+        if not self._may_write():
+            raise NotLeadingError
+        answer = await self._exchange(method, path, query, body, content)
+        self._wrote(verb, kind.kind)
+        return answer
+
+    async def _ask(self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None) -> Manifest:
+        answer, _ = await self._exchange(method, path, query or {}, body, "")
+        return answer
+
+    async def _exchange(
+        self, method: str, path: str, query: Mapping[str, str], body: Any, content: str
+    ) -> tuple[Manifest, int]:
+        timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
+        try:
+            answer = await self._send(method, path, query, body, content, timeout)
+            async with answer:
+                await _check(answer)
+                found: Manifest = await answer.json(content_type=None)
+                return found, answer.status
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise UnreachableError(f"{method} {path}: {error or type(error).__name__}") from error
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Any,
+        content: str,
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own
+    ) -> aiohttp.ClientResponse:
+        headers = {"Accept": "application/json", "Content-Type": content or "application/json"}
+        request = await self._client.param_serialize(
+            method,
+            path,
+            query_params=list(query.items()),
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        answer = await self._client.call_api(*request, _request_timeout=timeout)
+        response: aiohttp.ClientResponse = answer.response
+        return response
+
+
+async def _check(answer: aiohttp.ClientResponse) -> None:
+    """Raises RefusedError unless the answer is a success."""
+    if answer.status < 400:
+        return
+    text = await answer.content.read(_LONGEST_ERROR)
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = {"message": text.decode(errors="replace")[:512]}
+    seconds = answer.headers.get("Retry-After", "")
+    raise RefusedError(
+        answer.status, body if isinstance(body, dict) else {}, float(seconds) if seconds.isdecimal() else 0.0
+    )

@@ -1,0 +1,76 @@
+"""Events: what a person should notice about a RouterDeployment, each once."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import socket
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from ..journal import log
+from ..kinds import ROUTER, Kind
+from ..manifest import Manifest
+from ..naming import FIELD_MANAGER
+from .client import Api, RefusedError
+
+EVENT = Kind("events.k8s.io/v1", "Event", "events")
+_NOTE = 1024
+_NAME = 200
+
+
+def news(body: Manifest, after: Mapping[str, Any]) -> list[Manifest]:
+    """The Events about a RouterDeployment whose status becomes `after`: one for each condition with another reason.
+
+    An Event's name is made of what it says of which generation, so that the same is never said twice.
+    """
+    before = {each["type"]: each for each in (body.get("status") or {}).get("conditions", ())}
+    return [
+        _event(body, condition)
+        for condition in after.get("conditions", ())
+        if _said(condition) != _said(before.get(condition["type"], {"type": condition["type"]}))
+    ]
+
+
+async def post(api: Api, events: list[Manifest]) -> None:
+    """Makes the Events. One that cannot be made costs a line in the log, no more."""
+    for event in events:
+        try:
+            await api.create(EVENT, event)
+        except RefusedError as error:
+            if error.status != 409:
+                log(logging.WARNING, f"an Event could not be made: {error.message}")
+
+
+def _said(condition: Mapping[str, Any]) -> tuple[Any, ...]:
+    return condition["type"], condition.get("status"), condition.get("reason")
+
+
+def _event(body: Manifest, condition: Mapping[str, Any]) -> Manifest:
+    metadata = body["metadata"]
+    generation = metadata.get("generation", 0)
+    said = "/".join(str(each) for each in (metadata["uid"], generation, *_said(condition)))
+    bad = condition["status"] == ("True" if condition["type"] == "Degraded" else "False")
+    return {
+        "apiVersion": EVENT.api_version,
+        "kind": EVENT.kind,
+        "metadata": {
+            "name": f"{metadata['name'][:_NAME]}.{hashlib.sha256(said.encode()).hexdigest()[:16]}",
+            "namespace": metadata["namespace"],
+        },
+        "eventTime": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "reportingController": FIELD_MANAGER,
+        "reportingInstance": socket.gethostname()[:128] or FIELD_MANAGER,
+        "type": "Warning" if bad else "Normal",
+        "reason": condition["reason"],
+        "action": condition["type"],
+        "note": f"{condition['type']} is {condition['status']}: {condition.get('message', '')}"[:_NOTE],
+        "regarding": {
+            "apiVersion": ROUTER.api_version,
+            "kind": ROUTER.kind,
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "uid": metadata["uid"],
+        },
+    }

@@ -1,0 +1,54 @@
+"""What is kept of an object that is watched: what is compared, and what status is computed from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..manifest import Manifest
+from .drift import is_ours
+
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+def child(body: Manifest) -> Manifest:
+    """An object that the operator makes: of managedFields our own, of status no measurements."""
+    metadata = dict(body["metadata"])
+    entries = [entry for entry in metadata.pop("managedFields", ()) if is_ours(entry)]
+    if entries:
+        metadata["managedFields"] = entries
+    if _LAST_APPLIED in (metadata.get("annotations") or {}):
+        metadata["annotations"] = {k: v for k, v in metadata["annotations"].items() if k != _LAST_APPLIED}
+    status = {key: value for key, value in (body.get("status") or {}).items() if key != "currentMetrics"}
+    return {**body, "metadata": metadata, "status": status}
+
+
+def pod(body: Manifest) -> Manifest:
+    """A pod without most of its spec."""
+    spec = body.get("spec") or {}
+    containers = [{"name": each["name"], "image": each.get("image", "")} for each in spec.get("containers", ())]
+    volumes = [each for each in spec.get("volumes", ()) if "persistentVolumeClaim" in each]
+    metadata = {key: value for key, value in body["metadata"].items() if key not in ("managedFields", "annotations")}
+    return {
+        **body,
+        "metadata": metadata,
+        "spec": {"nodeName": spec.get("nodeName"), "containers": containers, "volumes": volumes},
+        "status": body.get("status") or {},
+    }
+
+
+def warning(body: Manifest) -> Manifest:
+    """An Event without who reported it."""
+    kept: tuple[str, ...] = (
+        *("apiVersion", "kind", "type", "reason", "message", "involvedObject"),
+        *("count", "series", "firstTimestamp", "lastTimestamp", "eventTime"),
+    )
+    metadata = {
+        key: body["metadata"].get(key) for key in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    }
+    found: dict[str, Any] = {key: body[key] for key in kept if body.get(key) is not None}
+    return {**found, "metadata": metadata}
+
+
+def router(body: Manifest) -> Manifest:
+    """A RouterDeployment without its history."""
+    return {**body, "metadata": {k: v for k, v in body["metadata"].items() if k != "managedFields"}}

@@ -1,0 +1,74 @@
+"""What the operator counts, for Prometheus."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+_SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+READINESS = ("True", "False", "Unknown")
+
+
+class Metrics:
+    """One operator's metrics; `readiness` gives the Ready of every RouterDeployment."""
+
+    def __init__(self, readiness: Callable[[], Iterable[str]]) -> None:
+        self.registry = CollectorRegistry()
+        self.reconciles = Counter(
+            "rl_router_operator_reconciles", "Looks at a RouterDeployment", ["outcome"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "rl_router_operator_reconcile_seconds", "How long a look took", buckets=_SECONDS, registry=self.registry
+        )
+        self.errors = Counter(
+            "rl_router_operator_errors",
+            "What the API server refused or did not answer",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.writes = Counter(
+            "rl_router_operator_writes", "Writes to the API server", ["verb", "kind"], registry=self.registry
+        )
+        self.leading = Gauge("rl_router_operator_leading", "1 while this operator writes", registry=self.registry)
+        self._resynced: float | None = None
+        age = Gauge(
+            "rl_router_operator_resync_age_seconds",
+            "Since all RouterDeployments were looked at",
+            registry=self.registry,
+        )
+        age.set_function(self._resync_age)
+        self.registry.register(_Readiness(readiness))
+
+    def resynced(self) -> None:
+        """All RouterDeployments are being looked at."""
+        self._resynced = time.monotonic()
+
+    def _resync_age(self) -> float:
+        return float("nan") if self._resynced is None else time.monotonic() - self._resynced
+
+
+class _Readiness(Collector):
+    """Counted when asked for, so that no object that is gone is counted on."""
+
+    def __init__(self, readiness: Callable[[], Iterable[str]]) -> None:
+        self._readiness = readiness
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """RouterDeployments by readiness."""
+        found = Tally(self._readiness())
+        family = GaugeMetricFamily("rl_router_operator_routerdeployments", "RouterDeployments", labels=["ready"])
+        for word in READINESS:
+            family.add_metric([word], found[word])
+        yield family
+
+
+def ready_of(body: Mapping[str, Any]) -> str:
+    """The Ready of a RouterDeployment as its status says."""
+    conditions = (body.get("status") or {}).get("conditions", ())
+    return next((str(each["status"]) for each in conditions if each["type"] == "Ready"), "Unknown")

@@ -1,0 +1,90 @@
+"""The work queue: which RouterDeployments to look at, and when."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+import time
+from collections.abc import Callable
+
+from .cluster.cache import Key
+
+LONGEST_PAUSE = 2.0
+_SHORTEST_PAUSE = 0.1
+
+
+class Queue:
+    """Keys, each at most once, handed out when due; a key in hand is not handed out again until it is `done`."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._due: dict[Key, float] = {}
+        self._heap: list[tuple[float, Key]] = []
+        self._in_hand: dict[Key, float | None] = {}
+        self._failures: dict[Key, int] = {}
+        self._woken = asyncio.Event()
+
+    def add(self, key: Key, after: float = 0.0) -> None:
+        """Asks for a look in `after` seconds; of several requests the earliest holds."""
+        due = self._clock() + after
+        if key in self._in_hand:
+            again = self._in_hand[key]
+            self._in_hand[key] = due if again is None else min(due, again)
+            return
+        if due < self._due.get(key, float("inf")):
+            self._due[key] = due
+            heapq.heappush(self._heap, (due, key))
+            self._woken.set()
+
+    async def get(self, limit: float) -> Key | None:
+        """The next key that is due, None where none is within `limit` seconds."""
+        deadline = self._clock() + limit
+        while (key := self._take()) is None:
+            left = min(deadline, self._next_due()) - self._clock()
+            if deadline <= self._clock():
+                return None
+            self._woken.clear()
+            try:
+                await asyncio.wait_for(self._woken.wait(), max(left, 0.001))
+            except TimeoutError:
+                continue
+        return key
+
+    def done(self, key: Key) -> None:
+        """The look went well; what was asked for meanwhile is due."""
+        self._failures.pop(key, None)
+        self._put_back(key)
+
+    def failed(self, key: Key) -> None:
+        """The look is to be repeated, a little later each time, 2 s at most."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        self._put_back(key)
+        self.add(key, min(_SHORTEST_PAUSE * 2.0 ** min(failures, 10), LONGEST_PAUSE) * random.uniform(0.5, 1.0))
+
+    def forget(self, key: Key) -> None:
+        """There is nothing to look at any more."""
+        self._failures.pop(key, None)
+        self._in_hand.pop(key, None)
+        self._due.pop(key, None)
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def _put_back(self, key: Key) -> None:
+        again = self._in_hand.pop(key, None)
+        if again is not None:
+            self.add(key, again - self._clock())
+
+    def _take(self) -> Key | None:
+        while self._heap and self._heap[0][0] <= self._clock():
+            due, key = heapq.heappop(self._heap)
+            # An entry that an earlier one has overtaken is no longer meant.
+            if self._due.get(key) == due:
+                del self._due[key]
+                self._in_hand[key] = None
+                return key
+        return None
+
+    def _next_due(self) -> float:
+        return self._heap[0][0] if self._heap else float("inf")
