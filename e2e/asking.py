@@ -21,10 +21,10 @@ class Client:
         options = ["--model", model, "--key", key, "--limit", json.dumps(limit), *(["--stream"] if stream else [])]
         return json.loads(self._python("ask.py", "--url", _url(router), *options))
 
-    def calls(self, target: str) -> int:
-        """How many completions a target has given."""
-        read = f"import urllib.request as r; print(r.urlopen('http://{target}:8000/calls').read().decode())"
-        return int(json.loads(self._python("-c", read))["calls"])
+    def seen_by(self, target: str) -> Any:
+        """What a target saw: `calls`, the number of completions it gave, and the `key` of the last."""
+        read = f"import urllib.request as r; print(r.urlopen('http://{target}:8000/seen').read().decode())"
+        return json.loads(self._python("-c", read))
 
     @contextmanager
     def load(self, router: str, *models: str, connections: int = 4) -> Iterator[dict[str, Any]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -137,3 +139,18 @@ class Namespace:
             return str(condition["message"])
 
         return eventually(said, within)
+
+
+@contextmanager
+def forwarded(namespace: Namespace, what: str, port: int) -> Iterator[int]:
+    """A port of this machine that leads to the one of a Service or pod."""
+    command = ["kubectl", "--kubeconfig", str(namespace.cluster.kubeconfig), "--namespace", namespace.name]
+    with subprocess.Popen([*command, "port-forward", what, f":{port}"], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            said = process.stdout.readline()
+            found = re.search(r"127\.0\.0\.1:(\d+) ->", said)
+            assert found, f"kubectl port-forward says {said!r}"
+            yield int(found[1])
+        finally:
+            process.terminate()

@@ -40,3 +40,7 @@ class Release:
         self.cluster.helm(
             "uninstall", NAME, "--namespace", NAMESPACE, "--ignore-not-found", "--wait", "--timeout", "2m"
         )  # fmt: skip
+
+    def test(self) -> None:
+        """`helm test`. Raises CommandError where it fails."""
+        self.cluster.helm("test", NAME, "--namespace", NAMESPACE, "--timeout", "12m", "--logs", timeout=800)

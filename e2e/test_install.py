@@ -2,32 +2,67 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 from asking import Client
-from cluster import Namespace
+from cluster import Cluster, Namespace, forwarded
+from images import ROOT
 from objects import router, serving, target
-from release import Release
+from release import NEVER, Release
+
+PATIENT = {"timeout": 60}
+"""A decision on a busy machine without an accelerator takes longer than ten seconds now and then."""
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["buffered", "streamed"])
-def test_the_least_router_answers(operator: Release, namespace: Namespace, client: Client, stream: bool) -> None:
+def test_the_least_router_answers(operator: Release, namespace: Namespace, client: Client) -> None:
     namespace.apply(router("demo"))
     namespace.until_ready("demo")
-    assert_whole(client.ask("demo", stream=stream))
+    for stream in (False, True):
+        assert_whole(client.ask("demo", stream=stream))
 
 
 def test_the_router_model_decides_between_targets(operator: Release, namespace: Namespace, client: Client) -> None:
-    namespace.apply(
-        *serving("physics"), *serving("poetry"), router("demo", targets=[target("physics"), target("poetry")])
-    )
+    two = [target("physics"), target("poetry")]
+    namespace.apply(*serving("physics"), *serving("poetry"), router("demo", targets=two, routing=PATIENT))
     namespace.until_ready("demo")
     answer = client.ask("demo", "router-tool-rl")
     assert_whole(answer)
     assert answer["metadata"]["model_used"] in ("physics", "poetry")
     assert answer["metadata"]["routing_strategy"] in ("select_response", "max_turns_reached")
     assert answer["metadata"]["target_models_cost"] > 0
+
+
+def test_the_live_checks_pass_through_a_port_forward(operator: Release, namespace: Namespace) -> None:
+    namespace.apply(router("demo", routing=PATIENT))
+    namespace.until_ready("demo")
+    with forwarded(namespace, "service/demo-api", 8800) as port:
+        url = f"http://127.0.0.1:{port}/v1"
+        done = subprocess.run(
+            [sys.executable, ROOT / "test_serve.py", "--url", url], capture_output=True, text=True, check=False
+        )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_one_installation_ends_with_an_answer(operator: Release) -> None:
+    notes = operator.install({**NEVER, "routerDeployment": {"create": True, "spec": {"routing": PATIENT}}})
+    assert "rd/router" in notes
+    operator.test()
+
+
+def test_kubectl_alone_installs_the_same(
+    operator: Release, cluster: Cluster, namespace: Namespace, client: Client
+) -> None:
+    operator.uninstall()
+    try:
+        cluster.kubectl("apply", "--server-side", "-f", ROOT / "crds", "-f", ROOT / "deploy")
+        namespace.apply(router("demo", routing=PATIENT))
+        namespace.until_ready("demo")
+        assert_whole(client.ask("demo"))
+    finally:
+        cluster.kubectl("delete", "-f", ROOT / "deploy", timeout=180)
 
 
 def assert_whole(answer: Any) -> None:

@@ -8,7 +8,7 @@ import sys
 import pytest
 from rendered import CHART, NAMESPACE, ROOT, helm, needs_helm, notes, of_kind, one, pods, refusal, render
 from rl_router_api.version import __version__
-from rl_router_operator import rbac
+from rl_router_operator import rbac, settings
 from rl_router_operator.router import read_spec
 
 pytestmark = needs_helm
@@ -129,6 +129,31 @@ def test_the_replicas_of_the_api_are_left_alone_unless_set() -> None:
     assert one(render(FIRST_ROUTER), "RouterDeployment")["spec"] == {}
     told = render({"routerDeployment": {"create": True, "spec": {"api": {"replicas": 3}}}})
     assert one(told, "RouterDeployment")["spec"] == {"api": {"replicas": 3}}
+
+
+def test_every_value_for_the_operator_reaches_its_settings() -> None:
+    images = {"api": "a:1", "model": "m:1", "vllm": "v:1", "vllmCpu": "c:1"}
+    proxy = {"httpsProxy": "http://p:1", "httpProxy": "http://p:2", "noProxy": "inside"}
+    routers = {"images": images, "imagePullPolicy": "Never", "imagePullSecrets": ["one", "two"], "proxy": proxy}
+    told = {"logLevel": "debug", "watchNamespaces": ["a", "b"], "image": {"registry": "r"}, "routers": routers}
+    objects = render({**told, "prometheus": {"namespace": "monitoring"}, "extraArgs": ["--workers=2"]})
+    found = settings.read(_arguments(objects), {"POD_NAMESPACE": NAMESPACE})
+    assert (found.log_level, found.namespaces, found.workers) == ("debug", ("a", "b"), 2)
+    assert found.defaults == settings.Defaults(
+        images=settings.Images("a:1", "m:1", "v:1", "c:1"),
+        registry="r",
+        image_pull_policy="Never",
+        image_pull_secrets=("one", "two"),
+        proxy={"HTTPS_PROXY": "http://p:1", "HTTP_PROXY": "http://p:2", "NO_PROXY": "inside"},
+        operator_namespace=NAMESPACE,
+        monitoring_namespace="monitoring",
+    )
+
+
+def test_by_default_the_operator_keeps_its_own_defaults() -> None:
+    found = settings.read(_arguments(render()), {})
+    assert found.defaults == settings.Defaults()
+    assert found.namespaces == ()
 
 
 def test_a_misspelt_value_is_refused_by_name() -> None:

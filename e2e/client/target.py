@@ -3,7 +3,7 @@
     python target.py NAME [--keys FILE]
 
 With a file of keys, a key a line, it wants one of them; the file is read anew for every request, as a mounted Secret
-changes. `GET /calls` tells how many completions it gave.
+changes. `GET /seen` tells how many completions it gave, and the key of the last.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ class Target(BaseHTTPRequestHandler):
     keys: Path | None = None
     calls = itertools.count()
     given = 0
+    last_key = ""
 
     def do_GET(self) -> None:
-        if self.path == "/calls":
-            self._reply(200, {"calls": type(self).given})
+        if self.path == "/seen":
+            self._reply(200, {"calls": type(self).given, "key": type(self).last_key})
         elif self._allowed():
             self._reply(200, {"object": "list", "data": [{"id": self.name, "object": "model"}]})
 
@@ -39,6 +40,7 @@ class Target(BaseHTTPRequestHandler):
         if not self._allowed():
             return
         type(self).given = next(self.calls) + 1
+        type(self).last_key = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if body.get("stream"):
             self._stream()
         else:

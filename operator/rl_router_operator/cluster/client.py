@@ -151,7 +151,7 @@ class Api:
     ) -> tuple[Manifest, bool]:
         """Server-side apply; the object as it is then, and whether it was made just now."""
         metadata = manifest["metadata"]
-        path = path_of(kind, metadata["namespace"], metadata["name"], subresource)
+        path = path_of(kind, metadata.get("namespace"), metadata["name"], subresource)
         query = {"fieldManager": manager, "force": str(force).lower()}
         answer, status = await self._write(
             "apply", kind, "PATCH", path, query, manifest, "application/apply-patch+yaml"
