@@ -25,6 +25,7 @@ _BYTES_PER_TOKEN = 2
 _MOST_BYTES = 24_000
 """However large the router model's context is: a decision must stay quick to read."""
 _LEAST_BYTES = 400
+_LONGEST_ROLE = 40
 _CONTROL = re.compile(
     r"<(?=[|\uff5c])|(?<=[|\uff5c])>"
     r"|<(?=/?\s*(?:tool_call|tool_response|tools|think|reasoning|s|start_of_turn|end_of_turn|bos|eos)\b)"
@@ -113,22 +114,31 @@ def repair_messages(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def conversation_as_data(conversation: Sequence[Message], room: int) -> list[dict[str, str]]:
     """The conversation as {role, text}; the last messages keep most of the room, the first (often the system prompt)
     a quarter, and what is left out is said."""
-    texts = [{"role": harmless(message.role)[:40], "text": harmless(_text(message))} for message in conversation]
-    if sum(_size(each) for each in texts) <= room:
-        return texts
-    first, rest = texts[:1], texts[1:]
-    for each in first:
-        each["text"] = shortened(each["text"], room // 4 if rest else room)
-    left = room - sum(map(_size, first))
+    said = [(message.role, _text(message)) for message in conversation]
+    if sum(_size(text) for _, text in said) <= room:
+        whole = [_told(role, text, room) for role, text in said]
+        if sum(_size(each["text"]) for each in whole) <= room:
+            return whole
+    (role, text), *rest = said
+    first = _told(role, text, room // 4 if rest else room)
+    left = room - _size(first["text"])
     kept: list[dict[str, str]] = []
     # The last message is what is asked: it is kept however little room there is.
     while rest and (not kept or left > _LEAST_BYTES // 2):
-        last = rest.pop()
-        last["text"] = shortened(last["text"], max(left // 2, 100))
-        left -= _size(last)
-        kept.insert(0, last)
+        role, text = rest.pop()
+        kept.insert(0, _told(role, text, max(left // 2, 100)))
+        left -= _size(kept[0]["text"])
     gap = [{"role": "note", "text": f"[{len(rest)} messages left out]"}] if rest else []
-    return first + gap + kept
+    return [first, *gap, *kept]
+
+
+def _told(role: str, text: str, room: int) -> dict[str, str]:
+    return {"role": harmless(role[:_LONGEST_ROLE])[:_LONGEST_ROLE], "text": excerpt(text, room)}
+
+
+def excerpt(text: str, room: int) -> str:
+    """At most about `room` bytes of the text, harmless. Shortened first: to look through megabytes takes seconds."""
+    return shortened(harmless(shortened(text, room)), room)
 
 
 def harmless(text: str) -> str:
@@ -146,9 +156,9 @@ def shortened(text: str, room: int) -> str:
     return f"{head} [… {len(text) - len(head) - len(tail)} characters left out …] {tail}"
 
 
-def _size(said: dict[str, str]) -> int:
+def _size(text: str) -> int:
     """About the bytes of a message in the list."""
-    return len(said["text"].encode()) + 30
+    return len(text.encode()) + 30
 
 
 def _text(message: Message) -> str:
@@ -218,7 +228,7 @@ def _answers_as_json(calls: Sequence[Asked], share: int) -> list[dict[str, Any]]
 def _answer(call: Asked, share: int) -> dict[str, str]:
     if call.failure is not None:
         return {"call_id": call.entry.call_id, "failed": harmless(call.failure.message)[:200]}
-    return {"call_id": call.entry.call_id, "answer": shortened(harmless(call.text), share)}
+    return {"call_id": call.entry.call_id, "answer": excerpt(call.text, share)}
 
 
 def _compact(value: object) -> str:

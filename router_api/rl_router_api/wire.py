@@ -20,6 +20,8 @@ from .errors import RouterError, bad_request
 from .marks import mark_in
 
 MAX_MESSAGES = 10_000
+MAX_PIECES = 10_000
+_MOST_FIELDS = 1_000
 MOST_CHOICES = 128
 """OpenAI's own limit."""
 PICTURE_TOKENS = 1_500
@@ -54,6 +56,11 @@ class Message(Struct):
     content: str | list[Part] | None = None
     tool_calls: list[dict[str, Raw]] | None = None
     tool_call_id: str | None = None
+
+    @property
+    def pieces(self) -> int:
+        """Content parts and tool calls."""
+        return (len(self.content) if isinstance(self.content, list) else 0) + len(self.tool_calls or ())
 
 
 class RouterOptions(Struct, frozen=True, forbid_unknown_fields=True):
@@ -139,6 +146,8 @@ def parse(body: bytes) -> ChatRequest:
         raise bad_request("`messages` is missing or empty; send at least one message.", "messages")
     if len(messages) > MAX_MESSAGES:
         raise bad_request(f"`messages` has {len(messages)} entries; at most {MAX_MESSAGES} are taken.", "messages")
+    if sum(message.pieces for message in messages) > MAX_PIECES:
+        raise bad_request(f"`messages` has more than {MAX_PIECES} content parts and tool calls.", "messages")
     stream_options = _read(fields, "stream_options", _StreamOptions)
     n = _choices(fields)
     request = ChatRequest(
@@ -163,9 +172,12 @@ def _object(body: bytes) -> dict[str, Raw]:
     except UnicodeDecodeError as error:
         raise bad_request(f"The body is not UTF-8 (byte {error.start}).") from None
     try:
-        return _decode_with_room(body)
+        fields = _decode_with_room(body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise bad_request(f"The body is not a JSON object: {error}") from None
+    if len(fields) > _MOST_FIELDS:
+        raise bad_request(f"The body has {len(fields)} fields; at most {_MOST_FIELDS} are taken.")
+    return fields
 
 
 def _decode_with_room(body: bytes, frames: int = _FRAMES) -> dict[str, Raw]:
@@ -222,9 +234,19 @@ def _check_options(options: RouterOptions) -> None:
         )
 
 
+def _is_filled(fields: dict[str, Raw], name: str) -> bool:
+    """Whether a list has entries, which are the target's to read."""
+    raw = bytes(fields.get(name, b"null"))
+    if raw == b"null":
+        return False
+    if not raw.startswith(b"["):
+        raise bad_request(f"`{name}`: Expected `array | null`.", name)
+    return raw[1:].lstrip() != b"]"
+
+
 def _needs(fields: dict[str, Raw], messages: list[Message], n: int) -> frozenset[Capability]:
     needs: set[Capability] = set()
-    if _read(fields, "tools", list[Raw]) or _read(fields, "functions", list[Raw]):
+    if _is_filled(fields, "tools") or _is_filled(fields, "functions"):
         needs.add("tools")
     response_format = _read(fields, "response_format", _ResponseFormat)
     if response_format and response_format.type == "json_schema":

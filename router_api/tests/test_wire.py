@@ -98,6 +98,11 @@ def test_what_a_request_needs_of_a_model(fields: dict[str, Any], needs: set[str]
     assert read(**fields).needs == needs
 
 
+@pytest.mark.parametrize("empty", [b"[]", b"[ \n ]", b"null"])
+def test_an_empty_list_of_tools_needs_none_however_it_is_written(empty: bytes) -> None:
+    assert not parse(b'{"model":"m","messages":[{"role":"user"}],"tools":%s}' % empty).needs
+
+
 @pytest.mark.parametrize(
     ("fields", "text_only"),
     [({}, True), ({"tools": [TOOL]}, False), ({"response_format": {"type": "json_object"}}, False), ({"n": 2}, False)],
