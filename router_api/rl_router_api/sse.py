@@ -6,6 +6,7 @@ import re
 
 DONE = b"[DONE]"
 _END_OF_EVENT = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_SEAM = 3
 
 
 class EventTooLargeError(Exception):
@@ -18,13 +19,16 @@ class Parser:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._rest = b""
-        self._line: list[bytes] = []
-        """Pieces of a line that has not ended, put together once: a long line comes in thousands of them."""
-        self._line_size = 0
+        self._held: list[bytes] = []
+        """Pieces of an event that has not ended, put together once: a long one comes in thousands of them."""
+        self._held_size = 0
+        self._seam = b""
+        """The last bytes before those that come, for an end of an event that comes in two pieces."""
 
     def feed(self, received: bytes) -> list[bytes]:
         """The events that are whole now. Raises EventTooLargeError where one has more than `limit` bytes."""
-        if b"\n" not in received and b"\r" not in received:
+        across, self._seam = self._seam + received, (self._seam + received[-_SEAM:])[-_SEAM:]
+        if b"\n\n" not in received and not _END_OF_EVENT.search(across):
             return self._hold(received)
         whole = self._taken() + received
         *ended, self._rest = whole.split(b"\n\n") if b"\r" not in whole else _END_OF_EVENT.split(whole)
@@ -33,16 +37,16 @@ class Parser:
         return [data for event in ended if (data := _data(event)) is not None]
 
     def _hold(self, received: bytes) -> list[bytes]:
-        self._line.append(received)
-        self._line_size += len(received)
-        if len(self._rest) + self._line_size > self._limit:
+        self._held.append(received)
+        self._held_size += len(received)
+        if len(self._rest) + self._held_size > self._limit:
             raise EventTooLargeError
         return []
 
     def _taken(self) -> bytes:
         """What is not yet an event."""
-        taken = b"".join([self._rest, *self._line])
-        self._rest, self._line, self._line_size = b"", [], 0
+        taken = b"".join([self._rest, *self._held])
+        self._rest, self._held, self._held_size = b"", [], 0
         return taken
 
     def end(self) -> list[bytes]:

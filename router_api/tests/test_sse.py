@@ -86,3 +86,12 @@ def test_an_event_over_the_limit_is_refused_however_it_comes(pieces: list[bytes]
 
 def test_many_small_events_may_be_more_than_the_limit_together() -> None:
     assert len(read(sse.event(b"x" * 50) * 10, limit=100)) == 10
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_an_event_of_very_many_lines_is_put_together_once(end: bytes) -> None:
+    """Put together at each of them it would take hours."""
+    parser = sse.Parser(10_000_000)
+    for _ in range(400_000):
+        assert parser.feed(b"data: x" + end) == []
+    assert parser.feed(end) == [b"\n".join([b"x"] * 400_000)]
