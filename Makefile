@@ -2,7 +2,7 @@
 # Where there is none, find-python has said so and the first command fails.
 PYTHON3 := $(or $(shell scripts/find-python),false)
 
-.PHONY: demo test lint lock clients images chart bench e2e
+.PHONY: demo test lint lock clients images chart bench e2e release-dry-run
 
 demo: ## a routed answer on this machine; stays up until Ctrl-C
 	@$(PYTHON3) scripts/environment.py run
@@ -38,6 +38,10 @@ images: ## the container images rl-router/api, model and operator, tagged with t
 chart: ## write what of charts/ and deploy/ follows from other files
 	@$(PYTHON3) scripts/environment.py dev
 	@.venv/bin/python scripts/chart
+
+release-dry-run: ## everything that a release publishes, in dist/
+	@$(PYTHON3) scripts/environment.py dev
+	@scripts/release
 
 lock: ## write requirements/*.txt anew from pyproject.toml
 	@$(PYTHON3) scripts/environment.py dev
