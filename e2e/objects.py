@@ -60,6 +60,16 @@ def client(name: str = "client", node: str | None = None) -> Manifest:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
 
 
+def mounting(pod: Manifest, claim: str, path: str) -> Manifest:
+    """The pod with a claim mounted into its container."""
+    spec = pod["spec"]
+    (container,) = spec["containers"]
+    mounted = {**container, "volumeMounts": [*container["volumeMounts"], {"name": claim, "mountPath": path}]}
+    volumes = [*spec["volumes"], {"name": claim, "persistentVolumeClaim": {"claimName": claim}}]
+    security = {**spec["securityContext"], "fsGroup": 65532}
+    return {**pod, "spec": {**spec, "containers": [mounted], "volumes": volumes, "securityContext": security}}
+
+
 def secret(name: str, **data: str) -> Manifest:
     """A Secret of texts."""
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}

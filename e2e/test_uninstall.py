@@ -26,7 +26,8 @@ def test_what_the_chart_made_is_gone_but_for_what_is_documented(operator: Releas
     operator.install({**NEVER, "routerDeployment": {"create": True, "spec": spec}})
     operator.namespace.until_ready("router")
     operator.uninstall()
-    eventually(lambda: _left(operator.namespace) == {"pvc/weights-router-model-0"}, within=180)
+    documented = {"PersistentVolumeClaim/weights-router-model-0", "Lease/rl-router-operator"}
+    eventually(lambda: _left(operator.namespace) == documented, within=180)
     assert _cluster_wide(cluster) == {"customresourcedefinition/routerdeployments.rlrouter.dev"}
     operator.namespace.kubectl("delete", "pvc", "weights-router-model-0")
 
@@ -45,7 +46,7 @@ def _left(namespace: Namespace) -> set[str]:
     found = namespace.all(f"{KINDS},pvc,secret")
     names = {f"{each['kind']}/{each['metadata']['name']}" for each in found}
     kubernetes_own = {"ConfigMap/kube-root-ca.crt", "ServiceAccount/default"}
-    return {name.replace("PersistentVolumeClaim", "pvc") for name in names - kubernetes_own}
+    return names - kubernetes_own
 
 
 def _cluster_wide(cluster: Cluster) -> set[str]:

@@ -1,0 +1,77 @@
+"""A real vLLM as the router model: what the operator writes is taken by the real server as it is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import kind
+import pytest
+from asking import Client
+from cluster import Cluster, CommandError, Namespace, run
+from images import VLLM
+from objects import client as client_pod
+from objects import mounting, router, serving, target
+from release import Release
+
+pytestmark = pytest.mark.vllm
+REPOSITORY = "HuggingFaceTB/SmolLM2-135M-Instruct"
+NAME = REPOSITORY.partition("/")[2]
+RESOURCES = {"requests": {"cpu": "500m", "memory": "4Gi"}, "limits": {"cpu": "2", "memory": "6Gi"}}
+
+
+@pytest.fixture
+def weights(cluster: Cluster, namespace: Namespace) -> Namespace:
+    """A namespace with the claim `weights`, which holds the model, on a node that has vLLM's image."""
+    folder = Path(os.environ.get("E2E_WEIGHTS", Path.home() / ".cache/kind-kit/models")) / NAME
+    if not folder.is_dir():
+        pytest.skip(f"no weights in {folder}: E2E_WEIGHTS names the folder that has {NAME}")
+    try:
+        run("docker", "image", "inspect", VLLM)
+    except CommandError:
+        pytest.skip(f"Docker has no image {VLLM}")
+    node = cluster.nodes[0]
+    kind.load(cluster, (VLLM,), node)
+    namespace.apply(_claim(), mounting(client_pod("filler", node), "weights", "/weights"))
+    namespace.kubectl("wait", "--for=condition=Ready", "pod/filler", "--timeout=120s")
+    namespace.kubectl("cp", "--no-preserve", folder, f"filler:/weights/{NAME}", timeout=300)
+    return namespace
+
+
+@pytest.mark.parametrize("protocol", ["tools", "json_schema"])
+def test_weights_of_a_claim_decide(operator: Release, weights: Namespace, client: Client, protocol: str) -> None:
+    _serve(weights, {"source": f"pvc://weights/{NAME}"}, protocol)
+    _assert_decided(client.ask("demo"))
+
+
+def test_weights_from_a_hub_decide(operator: Release, weights: Namespace, client: Client) -> None:
+    hub, service = serving("hub")
+    pod = hub["spec"]["template"]
+    pod["spec"]["containers"][0]["args"] = ["hub.py", REPOSITORY, f"/weights/{NAME}"]
+    hub["spec"]["template"] = mounting(pod, "weights", "/weights")
+    weights.apply(hub, service)
+    mirror = [{"name": "HF_ENDPOINT", "value": "http://hub:8000"}]
+    _serve(weights, {"source": f"hf://{REPOSITORY}", "env": mirror, "storage": {"size": "2Gi"}}, "json_schema")
+    _assert_decided(client.ask("demo"))
+
+
+def _serve(namespace: Namespace, model: dict[str, Any], protocol: str) -> None:
+    model = {**model, "maxModelLen": 4096, "resources": RESOURCES}
+    routing = {"protocol": protocol, "timeout": 120, "maxTurns": 2}
+    two = [target("physics"), target("poetry")]
+    namespace.apply(*serving("physics"), *serving("poetry"))
+    namespace.apply(router("demo", model=model, routing=routing, targets=two))
+    namespace.until_ready("demo", within=600)
+
+
+def _assert_decided(answer: Any) -> None:
+    assert answer["status"] == 200, answer
+    first, *_ = answer["metadata"]["router_calls"]
+    assert first["status"] == "ok", answer
+    assert answer["metadata"]["routing_strategy"] in ("select_response", "max_turns_reached"), answer
+
+
+def _claim() -> dict[str, Any]:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "weights"}, "spec": spec}
