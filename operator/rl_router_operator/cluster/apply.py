@@ -6,8 +6,10 @@ import copy
 import hashlib
 import json
 import logging
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..journal import log
 from ..kinds import BY_NAME, KINDS, ROUTER, Kind
@@ -35,6 +37,16 @@ class _ForeignError(Exception):
     """An object that is not the RouterDeployment's stands in a child's place."""
 
 
+@dataclass(frozen=True)
+class _Known:
+    """A child's uid and its RouterDeployment's; `left` is a print of what was applied and of what that left, where the
+    two differ."""
+
+    uid: str
+    router: str
+    left: str | None = None
+
+
 @dataclass
 class Children:
     """Writes the children of RouterDeployments. What the API server refuses is a Problem, no error; UnreachableError
@@ -43,7 +55,7 @@ class Children:
     api: Api
     cache: Cache
     sight: Sight
-    _as_good_as_it_gets: dict[Ref | tuple[str, ...], str] = field(default_factory=dict)
+    _known: dict[Key, dict[Ref, _Known]] = field(default_factory=lambda: defaultdict(dict))
 
     async def converge(self, router: Router, desired: tuple[Manifest, ...]) -> tuple[Problem, ...]:
         """Makes the children what is desired. Raises GoneError."""
@@ -54,24 +66,31 @@ class Children:
         problems += [await work.tend(each) for each in work.claims()]
         return tuple(problem for problem in problems if problem)
 
-    def is_as_good_as_it_gets(self, wanted: Manifest, live: Manifest) -> bool:
+    def was_left_so(self, key: Key, wanted: Manifest, live: Manifest) -> bool:
         """Whether the last apply of just this left just that: an admission changes what is applied."""
-        return self._as_good_as_it_gets.get(_where(live)) == _fingerprint(wanted, live)
+        known = self._known[key].get(ref_of(live))
+        return known is not None and known.left == _fingerprint(wanted, live)
 
-    def applied(self, wanted: Manifest, answer: Manifest, key: Key) -> None:
+    def was_owned(self, router: Router, live: Manifest) -> bool:
+        """Whether the very object was seen under the RouterDeployment's control."""
+        known = self._known[router.namespace, router.name].get(ref_of(live))
+        return known is not None and (known.uid, known.router) == (uid_of(live), router.uid)
+
+    def saw_owned(self, router: Router, live: Manifest) -> None:
+        """An object that the RouterDeployment controls."""
+        if not self.was_owned(router, live):
+            self._known[router.namespace, router.name][ref_of(live)] = _Known(uid_of(live), router.uid)
+
+    def applied(self, router: Router, wanted: Manifest, answer: Manifest) -> None:
         """Takes the answer to an apply."""
-        live = trimmed(answer)
+        key, live = (router.namespace, router.name), trimmed(answer)
         self.cache.put(live, (key,))
-        if is_applied(wanted, live):
-            self._as_good_as_it_gets.pop(_where(live), None)
-        else:
-            self._as_good_as_it_gets[_where(live)] = _fingerprint(wanted, live)
+        left = None if is_applied(wanted, live) else _fingerprint(wanted, live)
+        self._known[key][ref_of(live)] = _Known(uid_of(live), router.uid, left)
 
     def forget(self, key: Key) -> None:
         """Nothing is remembered of a RouterDeployment that is gone."""
-        for where in [each for each in self._as_good_as_it_gets if each[1] == key[0]]:
-            if self.cache.get(where[0], where[1], where[2]) is None:
-                del self._as_good_as_it_gets[where]
+        self._known.pop(key, None)
 
 
 @dataclass
@@ -139,7 +158,7 @@ class _Pass:
             answer, _ = await self._api.apply(BY_NAME[live["kind"]], _pinned(wanted, live), force=True)
         except RefusedError as error:
             return None if error.status == 409 else _problem(live, error)
-        self.children.applied(wanted, answer, self._key)
+        self.children.applied(self.router, wanted, answer)
         return None
 
     async def _ensure(self, kind: Kind, desired: Manifest) -> None:
@@ -157,9 +176,11 @@ class _Pass:
 
     async def _is_settled(self, kind: Kind, desired: Manifest, live: Manifest) -> bool:
         """Whether nothing is left to be done; False: it changed meanwhile, look again."""
-        self._refuse_foreign(live)
+        await self._refuse_foreign(live)
         wanted = rollout.held_back(desired, live) if kind.kind == "StatefulSet" else desired
-        if is_applied(wanted, live) or self.children.is_as_good_as_it_gets(wanted, live):
+        if is_applied(wanted, live) or self.children.was_left_so(self._key, wanted, live):
+            if union.clearing(live):
+                await self._clear(kind, live)
             return True
         if kind.kind == "Deployment":
             await self._hand_over(desired, live)
@@ -171,7 +192,7 @@ class _Pass:
         except RefusedError as error:
             return await self._yield_to(error, kind, wanted, live)
         log(logging.INFO, f"applied {_called(live)}", **self._where())
-        self.children.applied(wanted, answer, self._key)
+        self.children.applied(self.router, wanted, answer)
         return True
 
     async def _yield_to(self, error: RefusedError, kind: Kind, wanted: Manifest, live: Manifest) -> bool:
@@ -183,11 +204,24 @@ class _Pass:
         if kind.kind == "StatefulSet" and _is_forbidden_change(error):
             await self._replace(kind, wanted, live)
             return True
-        operations = union.removals(wanted, live, [where for _, where, _ in error.causes])
+        operations = union.mending(wanted, live, [where for _, where, _ in error.causes])
         if not operations:
             raise error
-        await self._api.patch(kind, self.router.namespace, live["metadata"]["name"], operations)
+        await self._patch(kind, live, operations)
         return False
+
+    async def _clear(self, kind: Kind, live: Manifest) -> None:
+        """Ends what a mending owns; the whole list of owners is needed for that."""
+        whole = await self._api.get(kind, self.router.namespace, live["metadata"]["name"])
+        if whole and (operations := union.clearing(whole)):
+            await self._patch(kind, whole, operations)
+
+    async def _patch(self, kind: Kind, live: Manifest, operations: list[dict[str, Any]]) -> None:
+        try:
+            await self._api.patch(kind, live, operations, union.MANAGER)
+        except RefusedError as error:
+            if error.status != 409 and not error.is_outdated:
+                raise
 
     async def _make(self, kind: Kind, desired: Manifest) -> None:
         await self._check_router()
@@ -202,7 +236,7 @@ class _Pass:
             await self._api.apply(kind, _nothing(answer), force=True)
             raise _ForeignError(f"{_called(desired)} was made by somebody else just now")
         log(logging.INFO, f"made {_called(desired)}", **self._where())
-        self.children.applied(wanted, answer, self._key)
+        self.children.applied(self.router, wanted, answer)
 
     async def _replace(self, kind: Kind, wanted: Manifest, live: Manifest) -> None:
         """Deletes a StatefulSet and leaves its pods; it is made again once it is gone."""
@@ -232,13 +266,17 @@ class _Pass:
             raise GoneError
         self._exists = True
 
-    def _refuse_foreign(self, live: Manifest) -> None:
+    async def _refuse_foreign(self, live: Manifest) -> None:
+        """Raises _ForeignError unless the object is the RouterDeployment's, or may become so."""
         controller = controller_of(live)
         if controller == self.router.uid:
-            return
-        if controller:
+            self.children.saw_owned(self.router, live)
+        elif controller:
             raise _ForeignError(f"{_called(live)} exists and is another object's: give one of the two another name")
-        if (live["metadata"].get("annotations") or {}).get(ADOPT) != "true":
+        elif self.children.was_owned(self.router, live) or _is_offered(live):
+            # Orphaned with a RouterDeployment that is being deleted, it would be collected if it got its owner back.
+            await self._check_router()
+        else:
             raise _ForeignError(
                 f"{_called(live)} exists and was not made for this RouterDeployment: delete it, or annotate it with"
                 f' {ADOPT}: "true" to let it be taken over'
@@ -271,6 +309,10 @@ def _has_others(live: Manifest) -> bool:
     return any(entry.get("manager") != FIELD_MANAGER and not entry.get("subresource") for entry in entries)
 
 
+def _is_offered(live: Manifest) -> bool:
+    return (live["metadata"].get("annotations") or {}).get(ADOPT) == "true"
+
+
 def _is_going(live: Manifest) -> bool:
     return "deletionTimestamp" in live["metadata"]
 
@@ -290,10 +332,6 @@ def _called(manifest: Manifest) -> str:
 def _problem(manifest: Manifest, error: RefusedError) -> Problem:
     reason = "Forbidden" if error.is_missing_permission else "Failed" if error.is_passing else "Refused"
     return Problem(*ref_of(manifest), reason, error.message)  # type: ignore[arg-type]
-
-
-def _where(live: Manifest) -> tuple[str, str, str]:
-    return live["kind"], live["metadata"]["namespace"], live["metadata"]["name"]
 
 
 def _fingerprint(wanted: Manifest, live: Manifest) -> str:

@@ -55,6 +55,11 @@ class RefusedError(Exception):
         return self.status in (408, 429) or self.status >= 500
 
     @property
+    def is_outdated(self) -> bool:
+        """Whether a JSON patch met another version than it was made for."""
+        return self.status == 422 and "resourceVersion" in self.message
+
+    @property
     def is_terminating(self) -> bool:
         """Whether the namespace is being deleted."""
         return any(reason == "NamespaceTerminating" for reason, _, _ in self.causes)
@@ -158,11 +163,14 @@ class Api:
         )
         return answer, status == 201
 
-    async def patch(self, kind: Kind, namespace: str, name: str, operations: list[dict[str, Any]]) -> Manifest:
-        """A JSON patch."""
-        query = {"fieldManager": FIELD_MANAGER}
-        path = path_of(kind, namespace, name)
-        answer, _ = await self._write("patch", kind, "PATCH", path, query, operations, "application/json-patch+json")
+    async def patch(self, kind: Kind, live: Manifest, operations: list[dict[str, Any]], manager: str) -> Manifest:
+        """A JSON patch of the object as it was seen: a later version is a conflict."""
+        metadata = live["metadata"]
+        seen = {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]}
+        path, query = path_of(kind, metadata["namespace"], metadata["name"]), {"fieldManager": manager}
+        answer, _ = await self._write(
+            "patch", kind, "PATCH", path, query, [seen, *operations], "application/json-patch+json"
+        )
         return answer
 
     async def create(self, kind: Kind, manifest: Manifest, *, dry_run: bool = False) -> Manifest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..manifest import Manifest
+from . import union
 from .drift import is_ours
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -13,7 +14,9 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 def child(body: Manifest) -> Manifest:
     """An object that the operator makes: of managedFields our own, of status no measurements."""
     metadata = dict(body["metadata"])
-    entries = [entry for entry in metadata.pop("managedFields", ()) if is_ours(entry)]
+    entries = [
+        entry for entry in metadata.pop("managedFields", ()) if is_ours(entry) or entry.get("manager") == union.MANAGER
+    ]
     if entries:
         metadata["managedFields"] = entries
     if _LAST_APPLIED in (metadata.get("annotations") or {}):

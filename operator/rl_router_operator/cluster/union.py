@@ -1,4 +1,9 @@
-"""Mending a union: where an edit left another member beside ours, the API server refuses the apply. Pure."""
+"""Mending what an edit left beside ours, for which the API server refuses the apply. Pure.
+
+Of a union, the other member goes and ours comes in one patch, since a union without a member is refused as well. Of a
+keyed list, an entry whose key was edited gives way to ours where the two clash. The patch makes its manager another
+owner of our fields, which would keep them when they are wanted no longer: it is cleared at once.
+"""
 
 from __future__ import annotations
 
@@ -7,39 +12,70 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..manifest import Manifest
+from ..naming import FIELD_MANAGER
+
+MANAGER = f"{FIELD_MANAGER}-mending"
 
 _INDEX = re.compile(r"\[[^\]]*\]")
-_KEYS = ("name", "mountPath", "uid", "containerPort", "port", "topologyKey")
+_KEYS = ("mountPath", "containerPort", "port", "uid", "topologyKey", "name")
+"""What the entries of keyed lists are known by; a port has a name too, which is not its key."""
 
 
-def removals(desired: Manifest, live: Manifest, fields: list[str]) -> list[dict[str, Any]]:
-    """The JSON patch that removes from `live` what stands beside ours where the API server found fault.
+def mending(desired: Manifest, live: Manifest, fields: list[str]) -> list[dict[str, Any]]:
+    """The JSON patch that removes from `live` what clashes with ours where the API server found fault.
 
-    `fields` are paths as in its answer, `spec.template.spec.volumes[0].hostPath`. Empty where nothing stands there.
+    `fields` are paths as in its answer, `spec.template.spec.volumes[0].hostPath`. Empty where nothing clashes.
     """
-    paths = {path for field in fields for path in _found(desired, live, _steps(field))}
-    if not paths:
+    steps = [_steps(field) for field in fields]
+    unions = {path: pair for each in steps for path, *pair in _unions(desired, live, each)}
+    entries = {path: entry for each in steps for path, entry in _clashes(desired, live, each)}
+    members = [operation for path, (ours, theirs) in unions.items() for operation in _exchange(path, ours, theirs)]
+    return [*members, *({"op": "replace", "path": path, "value": entry} for path, entry in entries.items())]
+
+
+def clearing(live: Manifest) -> list[dict[str, Any]]:
+    """The JSON patch that ends what a mending owns besides."""
+    entries = live["metadata"].get("managedFields", ())
+    kept = [entry for entry in entries if entry.get("manager") != MANAGER]
+    if len(kept) == len(entries):
         return []
-    seen = {"op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]}
-    return [seen, *({"op": "remove", "path": path} for path in sorted(paths))]
+    return [{"op": "replace", "path": "/metadata/managedFields", "value": kept}]
 
 
 def _steps(field: str) -> list[str]:
     return [step for step in _INDEX.sub("", field).split(".") if step]
 
 
-def _found(desired: Manifest, live: Manifest, steps: list[str]) -> list[str]:
-    """In the union that the path names or, where that is a member, in the one around it."""
-    for depth in (len(steps), len(steps) - 1):
-        paths = [
-            f"{path}/{_escaped(key)}"
-            for path, ours, theirs in _pairs(desired, live, steps[:depth], "")
-            for key in theirs
-            if key not in ours
-        ]
-        if depth and paths:
-            return paths
-    return []
+def _unions(desired: Manifest, live: Manifest, steps: list[str]) -> Iterator[tuple[str, Any, Any]]:
+    """(path, wanted, there) of each union that has another member than ours: the path names the member, or it."""
+    member, around = steps[-1], [*_pairs(desired, live, steps[:-1], "")]
+    exchanged = [pair for pair in around if (member in pair[1]) != (member in pair[2])]
+    yield from exchanged or (pair for pair in _pairs(desired, live, steps, "") if pair[2].keys() - pair[1].keys())
+
+
+def _exchange(path: str, ours: Any, theirs: Any) -> Iterator[dict[str, Any]]:
+    for key in theirs.keys() - ours.keys():
+        yield {"op": "remove", "path": f"{path}/{_escaped(key)}"}
+    for key in ours.keys() - theirs.keys():
+        yield {"op": "add", "path": f"{path}/{_escaped(key)}", "value": ours[key]}
+
+
+def _clashes(desired: Manifest, live: Manifest, steps: list[str]) -> Iterator[tuple[str, Any]]:
+    """(path, ours) of each entry of a list that has a value of ours under another key."""
+    *to_list, leaf = steps
+    for path, ours, theirs in _pairs(desired, live, to_list[:-1], "") if to_list else ():
+        wanted, there = ours.get(to_list[-1]), theirs.get(to_list[-1])
+        if isinstance(wanted, list) and isinstance(there, list):
+            for index, entry in enumerate(there):
+                if mine := _clashing(entry, leaf, wanted):
+                    yield f"{path}/{_escaped(to_list[-1])}/{index}", mine
+
+
+def _clashing(entry: Any, leaf: str, wanted: list[Any]) -> Any:
+    """Ours of the same value, where the entry is none of ours."""
+    if not isinstance(entry, dict) or leaf not in entry or any(_is_same_entry(each, entry) for each in wanted):
+        return None
+    return next((each for each in wanted if isinstance(each, dict) and each.get(leaf) == entry[leaf]), None)
 
 
 def _pairs(desired: Any, live: Any, steps: list[str], path: str) -> Iterator[tuple[str, Any, Any]]:

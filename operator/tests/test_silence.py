@@ -1,0 +1,77 @@
+"""Silence: what has not changed is not written."""
+
+from __future__ import annotations
+
+import asyncio
+
+from faults import Proxy
+from harness import Kube, Start, eventually, router
+from test_drift import FULL, settled
+
+WATCHED_SECONDS = 8.0
+
+
+async def _falls_silent(proxy: Proxy) -> None:
+    """Returns once nothing was written for a second."""
+
+    async def silent():
+        before = len(proxy.writes())
+        await asyncio.sleep(1.0)
+        assert len(proxy.writes()) == before
+
+    await eventually(silent, within=20)
+
+
+async def _is_silent(proxy: Proxy) -> None:
+    """Watches that nothing is written."""
+    before = len(proxy.writes())
+    await asyncio.sleep(WATCHED_SECONDS)
+    assert [(seen.method, seen.path) for seen in proxy.writes()[before:]] == []
+
+
+async def test_nothing_is_written_where_nothing_changes(kube: Kube, start: Start, proxy: Proxy):
+    await start(resync_seconds=2.0)
+    for number in range(20):
+        await kube.create(router(f"router-{number}", **FULL))
+    await eventually(lambda: _all_have_a_status(kube), within=60)
+    await _falls_silent(proxy)
+    await _is_silent(proxy)
+
+
+async def _all_have_a_status(kube: Kube):
+    assert all(each.get("status") for each in await kube.list("RouterDeployment"))
+
+
+async def test_an_equal_spec_writes_nothing(kube: Kube, start: Start, proxy: Proxy):
+    await settled(kube, start)
+    await _falls_silent(proxy)
+    before = len(proxy.writes())
+    live = await kube.get("RouterDeployment", "demo")
+    await kube.replace(live)
+    await kube.merge("RouterDeployment", "demo", {"metadata": {"annotations": {"note": "hello"}}})
+    await _falls_silent(proxy)
+    assert proxy.writes()[before:] == []
+
+
+async def test_a_restart_writes_nothing(kube: Kube, start: Start, proxy: Proxy):
+    first = await start()
+    await kube.create(router(**FULL))
+    await eventually(lambda: _all_have_a_status(kube))
+    await _falls_silent(proxy)
+    await first.stop()
+    before = len(proxy.writes())
+    second = await start()
+    await eventually(lambda: _looked(second))
+    await _is_silent(proxy)
+    assert proxy.writes()[before:] == []
+
+
+def _looked(running):
+    assert running.operator.metrics.registry.get_sample_value("rl_router_operator_reconciles_total", {"outcome": "ok"})
+
+
+async def test_each_child_is_written_once(kube: Kube, start: Start, proxy: Proxy):
+    before = await settled(kube, start)
+    await _falls_silent(proxy)
+    applied = [seen.path for seen in proxy.writes() if seen.method == "PATCH" and "status" not in seen.path]
+    assert sorted(applied) == sorted(kube.path(*ref) for ref in before)
