@@ -13,18 +13,14 @@ import control_plane
 import httpx
 import pytest
 import pytest_asyncio
-import yaml
-from admission import DEFINITIONS, ROUTERS, Admission
+from admission import Admission
 from control_plane import ADMIN, OPERATOR, RESTRICTED, ApiServer, authorization
-from eventually import eventually
 from faults import Proxy
 from harness import Kube, Running, Start, launch
+from prepared import ROLES, grant, prepared
 from rl_router_operator import rbac
-from rl_router_operator.generate.__main__ import ROOT
 from rl_router_operator.settings import LeaseTerms, Settings
 
-CRD = ROOT / "crds" / "routerdeployments.rlrouter.dev.yaml"
-_ROLES = "/apis/rbac.authorization.k8s.io/v1"
 _NUMBERS = itertools.count(1)
 
 
@@ -33,10 +29,7 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """One for all tests; skipped where its programs are missing."""
     if reason := control_plane.missing():
         pytest.skip(reason)
-    with control_plane.running(tmp_path_factory.mktemp("control-plane")) as server:
-        assert server.ask("POST", DEFINITIONS, yaml.safe_load(CRD.read_text()))["metadata"]["uid"]
-        eventually(lambda: server.client.get(ROUTERS).status_code == 200, "RouterDeployments are served")
-        _grant(server, "operator", [*rbac.operator_rules(), *rbac.lease_rules()])
+    with prepared(tmp_path_factory.mktemp("control-plane")) as server:
         yield server
 
 
@@ -97,32 +90,15 @@ def _settings(kube: Kube, kubeconfig: Path) -> Settings:
 def restrict(api_server: ApiServer) -> Iterator[Callable[[Callable[[str, str, str], bool]], str]]:
     """Grants a user what the operator may do but for what is taken away, by (group, resource, verb); its token."""
 
-    def grant(is_taken: Callable[[str, str, str], bool]) -> str:
+    def without(is_taken: Callable[[str, str, str], bool]) -> str:
         rules = []
         for rule in (*rbac.operator_rules(), *rbac.lease_rules()):
             where = rule["apiGroups"][0], rule["resources"][0]
             if verbs := [verb for verb in rule["verbs"] if not is_taken(*where, verb)]:
                 rules.append({**rule, "verbs": verbs})
-        _grant(api_server, "restricted", rules)
+        grant(api_server, "restricted", rules)
         return RESTRICTED
 
-    yield grant
+    yield without
     for plural in ("clusterrolebindings", "clusterroles"):
-        api_server.client.delete(f"{_ROLES}/{plural}/restricted")
-
-
-def _grant(server: ApiServer, user: str, rules: list[dict[str, Any]]) -> None:
-    """Lets a user do what the rules say, in place of what it might do before."""
-    group = "rbac.authorization.k8s.io"
-    role = {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": user}, "rules": rules}
-    binding = {
-        "apiVersion": f"{group}/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": user},
-        "subjects": [{"kind": "User", "name": user, "apiGroup": group}],
-        "roleRef": {"kind": "ClusterRole", "name": user, "apiGroup": group},
-    }
-    for plural, body in (("clusterroles", role), ("clusterrolebindings", binding)):
-        headers = {"Content-Type": "application/apply-patch+yaml"}
-        query = {"fieldManager": "tests", "force": "true"}
-        server.client.patch(f"{_ROLES}/{plural}/{user}", json=body, headers=headers, params=query).raise_for_status()
+        api_server.client.delete(f"{ROLES}/{plural}/restricted")

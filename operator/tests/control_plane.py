@@ -135,12 +135,16 @@ class ApiServer:
 
     def start_garbage_collector(self) -> bool:
         """Starts the collector and the namespaces' controller; False where the program is missing."""
+        return self.start_controllers("garbage-collector", "namespace")
+
+    def start_controllers(self, *names: str) -> bool:
+        """Starts some of Kubernetes' own controllers; False where the program is missing."""
         if not program("kube-controller-manager"):
             return False
         self._run(
             "kube-controller-manager",
             f"--kubeconfig={self.kubeconfig}",
-            "--controllers=garbage-collector-controller,namespace-controller",
+            f"--controllers={','.join(f'{name}-controller' for name in names)}",
             "--leader-elect=false",
             "--secure-port=0",
         )
