@@ -1,4 +1,8 @@
-"""The cluster that the tests run in: the one that E2E_KUBECONFIG names, or one made with kind and removed again."""
+"""The cluster that the tests run in: the one that E2E_KUBECONFIG names, or one made with kind and removed again.
+
+KIND_NODE_IMAGE names the nodes' image where kind's own cannot be pulled, E2E_MANIFESTS files (by colons) that are applied
+to the new cluster, as metrics-server's.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,10 @@ def cluster(folder: Path) -> Iterator[Cluster]:
     kubeconfig = folder / "kubeconfig"
     try:
         _create(kubeconfig)
-        yield Cluster(kubeconfig)
+        made = Cluster(kubeconfig)
+        for path in filter(None, os.environ.get("E2E_MANIFESTS", "").split(":")):
+            made.kubectl("apply", "-f", path)
+        yield made
     finally:
         run("kind", "delete", "cluster", "--name", _NAME, "--kubeconfig", kubeconfig)
 
