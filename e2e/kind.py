@@ -1,7 +1,7 @@
 """The cluster that the tests run in: the one that E2E_KUBECONFIG names, or one made with kind and removed again.
 
-KIND_NODE_IMAGE names the nodes' image where kind's own cannot be pulled, E2E_MANIFESTS files (by colons) that are applied
-to the new cluster, as metrics-server's.
+KIND_NODE_IMAGE names the nodes' image where kind's own cannot be pulled, E2E_MANIFESTS files (by colons) that are
+applied to the new cluster, as metrics-server's.
 """
 
 from __future__ import annotations
