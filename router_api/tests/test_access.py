@@ -15,10 +15,10 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from conftest import PRICE, QUESTION, Cast, Stage, router_section, target, until
 from rl_router_api.access import Access, KeysError, new_key, read_keys
 from rl_router_api.errors import RouterError
 from rl_router_api.shared import Counters, make_counter_table
+from stages import PRICE, QUESTION, Cast, Stage, router_section, target, until
 from upstreams import Body, text
 
 SHAPE = {"message", "type", "param", "code"}

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from conftest import QUESTION, Stage, exact, router_section, target, until
+from stages import QUESTION, Stage, exact, router_section, target, until
 
 COMMAND = [sys.executable, "-m", "rl_router_api"]
 TARGET = {"name": "alpha", "base_url": "http://127.0.0.1:9/v1"}

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from conftest import Stage, events, exact, router_section, target
+from stages import Stage, events, exact, router_section, target
 from upstreams import Body, Exchange, by, call, decision, select, text, usage
 
 PRICES = {

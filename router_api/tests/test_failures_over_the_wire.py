@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from conftest import QUESTION, Stage, events, exact, router_section, target, until
+from stages import QUESTION, Stage, events, exact, router_section, target, until
 from upstreams import (
     Answer,
     Body,

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from conftest import PRICE, ROUTER_PRICE, Served, Stage, events, exact, router_section, target
+from stages import PRICE, ROUTER_PRICE, Served, Stage, events, exact, router_section, target
 from upstreams import (
     Answer,
     Body,

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from conftest import Cast, Stage, events
+from stages import Cast, Stage, events
 from upstreams import Body, chunk, completion, decision, in_turn, select, stream, whole
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo=", "detail": "low"}}

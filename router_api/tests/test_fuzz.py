@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from conftest import Stage
+from stages import Stage
 from upstreams import text
 
 WHOLE: dict[str, Any] = {

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from conftest import Cast, Stage, exact, until
+from stages import Cast, Stage, exact, until
 from upstreams import (
     Answer,
     Body,

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 import pytest
 import uvicorn
-from conftest import until
 from rl_router_api.protocol import BoundedProtocol
+from stages import until
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 MOST = 64 * 1024

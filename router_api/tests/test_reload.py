@@ -13,11 +13,11 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from conftest import QUESTION, Stage, _served, router_section, target, until
 from rl_router_api import policies
 from rl_router_api.access import KeysError, new_key
 from rl_router_api.app import App
 from rl_router_api.settings import ConfigurationError, Source
+from stages import QUESTION, Stage, router_section, served_by, target, until
 from upstreams import Body, Exchange, Upstream, error, text, whole
 
 
@@ -91,7 +91,7 @@ class Files:
         source = Source(str(self.path), state=str(self.state) if state else None)
         app = App(source.start(), source)
         async with (
-            _served(app) as url,
+            served_by(app) as url,
             httpx.AsyncClient(base_url=url, timeout=20, trust_env=False, verify=False) as client,
         ):
             yield Running(app, client, self.path)

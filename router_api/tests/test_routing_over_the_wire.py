@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from conftest import PRICE, QUESTION, Stage, exact, router_section, target, until
+from stages import PRICE, QUESTION, Stage, exact, router_section, target, until
 from upstreams import (
     Body,
     Exchange,

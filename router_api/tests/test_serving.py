@@ -18,8 +18,8 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import QUESTION, Stage, events, router_section, target, until
 from rl_router_api.access import new_key
+from stages import QUESTION, Stage, events, router_section, target, until
 from upstreams import Answer, Body, Exchange, chunk, error, event, text
 
 HASTY = """

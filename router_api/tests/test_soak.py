@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import QUESTION, Served, Stage, router_section, target, until
+from stages import QUESTION, Served, Stage, router_section, target, until
 from upstreams import (
     Answer,
     Exchange,

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from conftest import QUESTION, Cast, Stage, events, exact, until
+from stages import QUESTION, Cast, Stage, events, exact, until
 from upstreams import (
     Answer,
     Body,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from conftest import Stage, until
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from stages import Stage, until
 
 CLIENT_TRACE = "0af7651916cd43dd8448eb211c80319c"
 
