@@ -16,9 +16,8 @@ from .cluster.cache import Key
 from .manifest import Manifest
 from .naming import ADMIN_PORT
 from .observed import Health
+from .settings import Asking
 
-UNSETTLED_SECONDS = 10.0
-SETTLED_SECONDS = 30.0
 _LIMIT_SECONDS = 5.0
 _LIMIT_BYTES = 65_536
 _AT_ONCE = 64
@@ -105,6 +104,7 @@ class Prober:
 
     ask: Ask
     changed: Callable[[Key], None]
+    asking: Asking
     clock: Callable[[], float] = time.monotonic
     _pods: dict[Key, dict[str, _Pod]] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -113,7 +113,7 @@ class Prober:
     def look(self, key: Key, pods: tuple[Manifest, ...], *, settled: bool) -> dict[str, Health]:
         """What the ready pods said, by name; asks those that are due."""
         trusted, before = key not in self._pods, self._pods.get(key, {})
-        every = SETTLED_SECONDS if settled else UNSETTLED_SECONDS
+        every = self.asking.settled if settled else self.asking.unsettled
         found = {}
         for name, address in _ready(pods):
             known = before.get(name)

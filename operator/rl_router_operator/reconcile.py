@@ -17,8 +17,9 @@ from .kinds import CLAIM, KINDS, POD, ROUTER
 from .manifest import Manifest, controller_of
 from .metrics import ready_of
 from .observed import Health, Observed, Problem
-from .probe import SETTLED_SECONDS, UNSETTLED_SECONDS, Prober
+from .probe import Prober
 from .router import InvalidSpecError, Router, read
+from .settings import Asking
 
 _LOOK_AGAIN = {"Failed": 2.0, "ForeignObject": 5.0, "Refused": 15.0, "Forbidden": 15.0}
 """Seconds until what went wrong is tried again; a kind that is missing is noticed when it appears."""
@@ -53,17 +54,17 @@ class Reconciler:
             self._forget(key)
             return None
         if "deletionTimestamp" in body["metadata"]:
-            return SETTLED_SECONDS
+            return self.prober.asking.settled
         try:
             router = read(body)
         except InvalidSpecError as error:
             await self._write_status(body, self.invalid(body, str(error), datetime.now(UTC)))
-            return SETTLED_SECONDS
+            return self.prober.asking.settled
         try:
             problems = () if router.paused else await self.children.converge(router, self.desired(router))
         except GoneError:
             self.roster.look_again()
-            return SETTLED_SECONDS
+            return self.prober.asking.settled
         return await self._report(router, body, problems)
 
     async def _report(self, router: Router, body: Manifest, problems: tuple[Problem, ...]) -> float:
@@ -71,10 +72,10 @@ class Reconciler:
         key = (router.namespace, router.name)
         observed = self._observe(router, (*problems, *self._blind(router.namespace)), settled=_is_settled(body))
         if self.prober.is_waiting(key):
-            return UNSETTLED_SECONDS
+            return self.prober.asking.unsettled
         status = self.status_of(router, observed, datetime.now(UTC))
         await self._write_status(body, status)
-        return _next_look(problems, settled=_is_settled({"status": status}))
+        return _next_look(problems, self.prober.asking, settled=_is_settled({"status": status}))
 
     def _observe(self, router: Router, problems: tuple[Problem, ...], *, settled: bool) -> Observed:
         key = (router.namespace, router.name)
@@ -123,6 +124,6 @@ def _is_settled(body: Manifest) -> bool:
     return ready_of(body) == "True"
 
 
-def _next_look(problems: tuple[Problem, ...], *, settled: bool) -> float:
+def _next_look(problems: tuple[Problem, ...], asking: Asking, *, settled: bool) -> float:
     pauses = [_LOOK_AGAIN[problem.reason] for problem in problems if problem.reason in _LOOK_AGAIN]
-    return min([SETTLED_SECONDS if settled else UNSETTLED_SECONDS, *pauses])
+    return min([asking.settled if settled else asking.unsettled, *pauses])

@@ -47,7 +47,7 @@ class Operator:
         self._cache = Cache(self._changed)
         self.roster = Roster(self._api, settings.namespaces, self.queue.add, settings.resync_seconds)
         self._sight = Sight(self._api, self._cache, settings.namespaces, self._recovered, settings.discovery_seconds)
-        self._prober = Prober(ask, self._changed)
+        self._prober = Prober(ask, self._changed, settings.asking)
         self._lease = Lease(
             self._api, settings.own_namespace, settings.lease, settings.identity, self._leads_now, settings.lease_terms
         )

@@ -58,6 +58,14 @@ class LeaseTerms:
 
 
 @dataclass(frozen=True)
+class Asking:
+    """Seconds between two questions to an API pod about how it is: while its router is Ready, and while it is not."""
+
+    settled: float = 30.0
+    unsettled: float = 10.0
+
+
+@dataclass(frozen=True)
 class Settings:
     """All of them; `kubeconfig` left out: as a pod is told. `namespaces` empty: all of them."""
 
@@ -68,6 +76,7 @@ class Settings:
     identity: str = field(default_factory=socket.gethostname)
     lease: str = LEASE
     lease_terms: LeaseTerms = LeaseTerms()
+    asking: Asking = Asking()
     host: str = "0.0.0.0"
     port: int = 8080
     workers: int = 8
