@@ -7,11 +7,11 @@ from pathlib import Path
 import control_plane
 import pytest
 import yaml
+from accepted import lost, open_definition
 from rl_router_operator.generate.__main__ import ROOT
 from rl_router_operator.kinds import BY_NAME, KINDS
 from rl_router_operator.manifest import ref_of
 from rl_router_operator.naming import FIELD_MANAGER
-from rl_router_operator.quantity import amount
 from rl_router_operator.resources import desired
 from rl_router_operator.router import read
 from rl_router_operator.settings import Defaults
@@ -51,7 +51,7 @@ def test_every_child_is_taken_and_kept_as_it_is(server, children):
     for child in children:
         kept = _applied(server, child)
         assert kept["kind"] == child["kind"], kept
-        assert not list(_lost(child, kept)), ref_of(child)
+        assert not list(lost(child, kept)), ref_of(child)
 
 
 def test_every_pod_meets_pod_security_restricted(server, children):
@@ -63,28 +63,7 @@ def test_every_pod_meets_pod_security_restricted(server, children):
 
 def _definitions():
     yield yaml.safe_load((ROOT / "crds/routerdeployments.rlrouter.dev.yaml").read_text())
-    yield from (_open_definition(kind) for kind in KINDS if kind.optional)
-
-
-def _open_definition(kind):
-    """A kind that may be absent from a cluster; whatever its fields."""
-    group, _, version = kind.api_version.partition("/")
-    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {
-            "name": f"{kind.plural}.{group}",
-            # The API server keeps names under k8s.io to those who say so.
-            "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"},
-        },
-        "spec": {
-            "group": group,
-            "scope": "Namespaced",
-            "names": {"kind": kind.kind, "plural": kind.plural},
-            "versions": [{"name": version, "served": True, "storage": True, "schema": schema}],
-        },
-    }
+    yield from (open_definition(kind) for kind in KINDS if kind.optional)
 
 
 def _namespace():
@@ -109,25 +88,6 @@ def _applied(server, child):
         content=json.dumps(child),
     )
     return answer.json()
-
-
-def _lost(made, kept, path=""):
-    """The paths of what the API server would keep otherwise; it writes quantities in its own way."""
-    if isinstance(made, dict) and isinstance(kept, dict):
-        for name, value in made.items():
-            yield from _lost(value, kept.get(name), f"{path}.{name}")
-    elif isinstance(made, list) and isinstance(kept, list) and len(made) == len(kept):
-        for index, value in enumerate(made):
-            yield from _lost(value, kept[index], f"{path}[{index}]")
-    elif made != kept and not _same_amount(made, kept):
-        yield path
-
-
-def _same_amount(made, kept):
-    try:
-        return amount(made) == amount(kept)
-    except ValueError:
-        return False
 
 
 def _pod(child, template):
