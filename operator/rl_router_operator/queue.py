@@ -7,6 +7,7 @@ import heapq
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from .cluster.cache import Key
 
@@ -45,10 +46,10 @@ class Queue:
             if deadline <= self._clock():
                 return None
             self._woken.clear()
-            try:
-                await asyncio.wait_for(self._woken.wait(), max(left, 0.001))
-            except TimeoutError:
-                continue
+            # Not wait_for, which may swallow a cancellation.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(left, 0.001)):
+                    await self._woken.wait()
         return key
 
     def done(self, key: Key) -> None:

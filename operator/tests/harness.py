@@ -27,7 +27,7 @@ async def eventually(check: Callable[[], Any], within: float = 10.0) -> Any:
         try:
             found = check()
             return await found if isinstance(found, Awaitable) else found
-        except (AssertionError, LookupError, TypeError):
+        except (AssertionError, LookupError, TypeError, ValueError):
             if asyncio.get_running_loop().time() > deadline:
                 raise
         await asyncio.sleep(0.05)
@@ -72,6 +72,10 @@ class Kube:
         answer = await self.client.request("DELETE", self.path(kind, name), params={"propagationPolicy": policy})
         if answer.status_code != 404:
             self._body(answer)
+
+    @staticmethod
+    def api_version(kind: str) -> str:
+        return _KINDS[kind].api_version
 
     def path(self, kind: str, name: str = "", subresource: str = "") -> str:
         known = _KINDS[kind]
@@ -147,3 +151,9 @@ def _serves(running: Running) -> None:
 def router(name: str = "demo", **spec: Any) -> _BODY:
     """A RouterDeployment of the spec."""
     return {"apiVersion": ROUTER.api_version, "kind": ROUTER.kind, "metadata": {"name": name}, "spec": spec}
+
+
+def condition(body: _BODY, type_: str) -> _BODY:
+    """A condition of a RouterDeployment."""
+    (found,) = [each for each in body["status"]["conditions"] if each["type"] == type_]
+    return dict(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from ..journal import log
 from ..kinds import ROUTER
@@ -59,12 +60,11 @@ class Roster:
         while True:
             self._again.clear()
             pause = self._every if await self._look() else _PAUSE
-            try:
-                await asyncio.wait_for(self._again.wait(), pause)
-            except TimeoutError:
-                continue
-            # Many ask at once.
-            await asyncio.sleep(_SETTLING)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._again.wait()
+                # Many ask at once.
+                await asyncio.sleep(_SETTLING)
 
     async def _look(self) -> bool:
         try:

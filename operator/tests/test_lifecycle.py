@@ -1,0 +1,245 @@
+"""What a RouterDeployment goes through: pause, suspension, autoscaling, held back roll-outs, new storage, its end."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from harness import Kube, Start, condition, eventually, router
+from rl_router_operator.settings import Defaults, Images
+from test_drift import FULL, settled
+
+AUTOSCALED = {"api": {"autoscaling": {"minReplicas": 2, "maxReplicas": 9}, "resources": {"requests": {"cpu": "1"}}}}
+
+
+async def _spec(kube: Kube, spec):
+    await kube.merge("RouterDeployment", "demo", {"spec": spec})
+
+
+async def _replicas(kube: Kube) -> int:
+    return (await kube.get("Deployment", "demo-api"))["spec"]["replicas"]
+
+
+async def test_a_paused_one_is_left_as_it_is(kube: Kube, start: Start):
+    await settled(kube, start, {})
+    await kube.merge("RouterDeployment", "demo", {"metadata": {"annotations": {"rlrouter.dev/paused": "true"}}})
+
+    async def said():
+        assert "paused" in condition(await kube.get("RouterDeployment", "demo"), "Ready")["message"]
+
+    await eventually(said)
+    await kube.merge("Deployment", "demo-api", {"spec": {"replicas": 7}})
+    await kube.delete("ConfigMap", "demo-api")
+    await asyncio.sleep(1.0)
+    assert await _replicas(kube) == 7
+    assert await kube.get("ConfigMap", "demo-api") is None
+    await kube.merge("RouterDeployment", "demo", {"metadata": {"annotations": {"rlrouter.dev/paused": None}}})
+
+    async def resumed():
+        assert await _replicas(kube) == 1
+        assert await kube.get("ConfigMap", "demo-api")
+
+    await eventually(resumed, within=5)
+
+
+async def test_an_autoscaler_starts_at_the_count_that_is_there(kube: Kube, start: Start):
+    await settled(kube, start, {"api": {"replicas": 5}})
+    counts = []
+
+    async def handed_over():
+        counts.append(await _replicas(kube))
+        assert await kube.get("HorizontalPodAutoscaler", "demo-api")
+        owners = (await kube.get("Deployment", "demo-api"))["metadata"]["managedFields"]
+        ours = [each for each in owners if each["manager"] == "rl-router-operator" and each["operation"] == "Apply"]
+        assert all("f:replicas" not in each["fieldsV1"]["f:spec"] for each in ours)
+
+    await _spec(kube, AUTOSCALED)
+    await eventually(handed_over)
+    assert set(counts) == {5}
+
+
+async def test_an_autoscalers_count_is_kept_and_taken_back_when_it_goes(kube: Kube, start: Start):
+    await settled(kube, start, AUTOSCALED)
+    await kube.merge("Deployment", "demo-api", {"spec": {"replicas": 6}}, subresource="scale")
+    await kube.merge("Deployment", "demo-api", {"spec": {"paused": True}})
+    await kube.delete("Service", "demo-api")
+    await eventually(lambda: _there(kube, "Service", "demo-api"))
+    assert await _replicas(kube) == 6
+    await _spec(kube, {"api": {"autoscaling": None, "replicas": 3}})
+
+    async def ours_again():
+        assert await _replicas(kube) == 3
+        assert await kube.get("HorizontalPodAutoscaler", "demo-api") is None
+
+    await eventually(ours_again, within=5)
+
+
+async def test_a_suspended_one_has_no_pods_and_wakes_at_the_autoscalers_least(kube: Kube, start: Start):
+    await settled(kube, start, AUTOSCALED)
+    await _spec(kube, {"suspend": True})
+
+    async def asleep():
+        assert await _replicas(kube) == 0
+        assert (await kube.get("StatefulSet", "demo-model"))["spec"]["replicas"] == 0
+        assert await kube.get("HorizontalPodAutoscaler", "demo-api") is None
+
+    await eventually(asleep, within=5)
+    await _spec(kube, {"suspend": False})
+
+    async def awake():
+        assert await _replicas(kube) == 2
+        assert await kube.get("HorizontalPodAutoscaler", "demo-api")
+
+    await eventually(awake, within=5)
+
+
+async def test_a_newer_operator_holds_its_template_back_until_the_model_changes(kube: Kube, start: Start):
+    first = await start()
+    await kube.create(router())
+    before = await eventually(lambda: _there(kube, "StatefulSet", "demo-model"))
+    await first.stop()
+    await start(defaults=Defaults(images=replace(Images(), llamacpp="rl-router/model:newer")))
+
+    async def held():
+        spec = (await kube.get("StatefulSet", "demo-model"))["spec"]
+        assert spec["template"]["spec"]["containers"][0]["image"] == "rl-router/model:newer"
+        assert spec["updateStrategy"]["rollingUpdate"]["partition"] == spec["replicas"] == 1
+
+    await eventually(held)
+    await kube.merge("StatefulSet", "demo-model", {"spec": {"updateStrategy": {"rollingUpdate": {"partition": 0}}}})
+    await eventually(held, within=5)
+    await _spec(kube, {"model": {"startupTimeout": 900}})
+
+    async def let_go():
+        live = await kube.get("StatefulSet", "demo-model")
+        assert live["spec"]["updateStrategy"]["rollingUpdate"]["partition"] == 0
+        assert live["metadata"]["uid"] == before["metadata"]["uid"]
+
+    await eventually(let_go, within=5)
+
+
+async def test_an_edited_template_is_repaired_without_being_held_back(kube: Kube, start: Start):
+    await settled(kube, start, {})
+    live = await kube.get("StatefulSet", "demo-model")
+    image = live["spec"]["template"]["spec"]["containers"][0]["image"]
+    live["spec"]["template"]["spec"]["containers"][0]["image"] = "edited"
+    await kube.replace(live)
+
+    async def repaired():
+        spec = (await kube.get("StatefulSet", "demo-model"))["spec"]
+        assert spec["template"]["spec"]["containers"][0]["image"] == image
+        assert spec["updateStrategy"]["rollingUpdate"]["partition"] == 0
+
+    await eventually(repaired, within=5)
+
+
+@pytest.fixture
+def collector(api_server):
+    if not api_server.start_garbage_collector():
+        pytest.skip("no kube-controller-manager beside kube-apiserver: garbage collection is not looked at")
+    yield
+    api_server.stop_garbage_collector()
+
+
+async def test_a_change_that_a_statefulset_forbids_makes_it_anew(kube: Kube, start: Start, collector):
+    before = (await settled(kube, start))["StatefulSet", "demo-model"]
+    selector = before["spec"]["selector"]["matchLabels"]
+    owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "demo-model", "uid": before["metadata"]["uid"]}
+    metadata = {"name": "demo-model-0", "labels": selector, "ownerReferences": [{**owner, "controller": True}]}
+    spec = {"containers": [{"name": "model", "image": "x"}]}
+    pod = await kube.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    await _spec(kube, {"model": {"storage": {"size": "2Gi"}}})
+
+    async def anew():
+        live = await kube.get("StatefulSet", "demo-model")
+        assert live["metadata"]["uid"] != before["metadata"]["uid"]
+        claim = live["spec"]["volumeClaimTemplates"][0]
+        assert claim["spec"]["resources"]["requests"]["storage"] == "2Gi"
+
+    await eventually(anew, within=30)
+    assert (await kube.get("Pod", "demo-model-0"))["metadata"]["uid"] == pod["metadata"]["uid"]
+
+
+async def test_claims_grow_and_are_owned_where_storage_is_not_retained(kube: Kube, start: Start):
+    await settled(kube, start)
+    labels = {"rlrouter.dev/router": "demo", "app.kubernetes.io/component": "model"}
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "spec": spec}
+    await kube.create({**claim, "metadata": {"name": "weights-demo-model-0", "labels": labels}})
+    await _spec(kube, {"model": {"storage": {"size": "1Gi", "retain": False}}})
+
+    async def owned():
+        live = await kube.get("PersistentVolumeClaim", "weights-demo-model-0")
+        (owner,) = live["metadata"]["ownerReferences"]
+        assert owner["name"] == "demo"
+        assert not owner["controller"]
+
+    await eventually(owned, within=5)
+    await _spec(kube, {"model": {"storage": {"size": "1Gi", "retain": True}}})
+
+    async def free():
+        assert "ownerReferences" not in (await kube.get("PersistentVolumeClaim", "weights-demo-model-0"))["metadata"]
+
+    await eventually(free, within=5)
+
+
+async def test_deletion_needs_no_operator(kube: Kube, start: Start, collector):
+    running = await start()
+    await kube.create(router(**FULL))
+    await eventually(lambda: _there(kube, "Ingress", "demo-api"))
+    await running.stop()
+    await kube.delete("RouterDeployment", "demo")
+
+    async def gone():
+        for kind in ("Ingress", "StatefulSet", "Deployment", "Service", "ConfigMap", "NetworkPolicy", "ServiceAccount"):
+            assert not await kube.list(kind, "rlrouter.dev/router")
+
+    await eventually(gone, within=40)
+
+
+async def test_optional_kinds_are_picked_up_when_they_appear(kube: Kube, start: Start, api_server):
+    await start()
+    route = {"parentRefs": [{"name": "gateway"}]}
+    await kube.create(router(api={"httpRoute": route, "auth": {"anonymous": True}}))
+
+    async def missed():
+        assert "HTTPRoute" in condition(await kube.get("RouterDeployment", "demo"), "Degraded")["message"]
+
+    await eventually(missed)
+    definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    api_server.client.post(definitions, json=_http_routes()).raise_for_status()
+    try:
+
+        async def made():
+            assert await kube.get("HTTPRoute", "demo-api")
+            degraded = condition(await kube.get("RouterDeployment", "demo"), "Degraded")
+            assert "HTTPRoute" not in degraded.get("message", "")
+
+        await eventually(made, within=15)
+    finally:
+        api_server.client.delete(f"{definitions}/httproutes.gateway.networking.k8s.io")
+
+
+def _http_routes():
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    names = {"kind": "HTTPRoute", "plural": "httproutes", "singular": "httproute", "listKind": "HTTPRouteList"}
+    approved = {"api-approved.kubernetes.io": "https://github.com/kubernetes-sigs/gateway-api"}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "httproutes.gateway.networking.k8s.io", "annotations": approved},
+        "spec": {
+            "group": "gateway.networking.k8s.io",
+            "scope": "Namespaced",
+            "names": names,
+            "versions": [version],
+        },
+    }
+
+
+async def _there(kube: Kube, kind: str, name: str):
+    found = await kube.get(kind, name)
+    assert found
+    return found
