@@ -25,7 +25,7 @@ from .reply import JSON, error_reply
 from .runtime import Runtime, Shares
 from .settings import Loaded, Source
 from .setup import unknown_model
-from .transport import AiohttpTransport
+from .transport import HttpTransport
 from .upstream import without_credentials
 from .version import __version__
 
@@ -71,7 +71,7 @@ class App:
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         """Opens the connections once an event loop runs, closes them at the end."""
         loaded, source, shares = self._starting
-        self.runtime = Runtime(loaded, AiohttpTransport(), source, shares)
+        self.runtime = Runtime(loaded, HttpTransport(), source, shares)
         await self.runtime.start()
         yield
         await self.runtime.stop()

@@ -362,7 +362,7 @@ async def _refusal(upstream: Upstream, response: Response) -> CallFailedError:
         "status",
         f"`{upstream.name}` answered {response.status}",
         status=response.status,
-        retry_after=_retry_after(response.headers.get("Retry-After")),
+        retry_after=_retry_after(response.headers.get("retry-after")),
         error=error,
         log_text=upstream.scrub(text),
     )

@@ -1,36 +1,29 @@
 """The one seam to upstreams: everything that leaves the process goes through a `Transport`.
 
-aiohttp stands behind it (httpx costs ten times the CPU there); a test may put a function in its place.
+Behind it are connections of our own over httptools: aiohttp costs three times the CPU there and httpx thirty times
+(docs/performance.md). A test may put a function in its place.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-import urllib.request
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from functools import lru_cache
+from typing import Protocol
 from urllib.parse import urlsplit
 
-import aiohttp
+from .connection import Connection, TransportError
+from .dialing import Place, ProxyRefusedError, basic, dial, place_of
 
 # Shorter than the five seconds after which common servers (uvicorn, vLLM) drop an idle connection, so that a
 # request is seldom sent into a connection that is just being closed.
 _KEEP_ALIVE = 4.0
 _CONNECT_TIMEOUT = 10.0
 
-FaultKind = Literal["refused", "reset", "timeout", "broken"]
-
-
-class TransportError(Exception):
-    """No whole answer: `kind` says whether the connection was refused, reset, silent too long, or its bytes broken."""
-
-    def __init__(self, kind: FaultKind, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
-
 
 class Response(Protocol):
-    """An upstream's answer, its body still to be read."""
+    """An upstream's answer, its body still to be read; `headers` are by lower-case name."""
 
     status: int
     headers: Mapping[str, str]
@@ -54,78 +47,144 @@ class Transport(Protocol):
         """Closes every connection."""
 
 
-class AiohttpTransport:
+class HttpTransport:
     """Pooled connections, no redirects, no cookies; proxies by HTTPS_PROXY and NO_PROXY, CAs by SSL_CERT_FILE."""
 
     def __init__(self) -> None:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0, keepalive_timeout=_KEEP_ALIVE, ssl=ssl.create_default_context(), ttl_dns_cache=10
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=("User-Agent", "Accept-Encoding", "Accept"),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT),
-            auto_decompress=True,
-        )
-        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
-        self._proxies: dict[str, str | None] = {}
+        self._trust = ssl.create_default_context()
+        self._places: dict[str, Place] = {}
+        self._idle: dict[str, list[Connection]] = {}
+        self._open: set[Connection] = set()
+        self._sweep: asyncio.TimerHandle | None = None
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, silence: float
     ) -> Response:
         try:
-            response = await self._session.request(
-                method, url, headers=headers, data=body, allow_redirects=False,
-                timeout=self._timeout(silence), proxy=self._proxy(url),
-            )  # fmt: skip
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise _fault(error) from error
-        return _AiohttpResponse(response)
+            place = self._place(url)
+            request = _request(method, url, place.proxy, headers, body)
+        except ValueError as error:
+            raise TransportError("broken", f"the request cannot be sent: {error}") from error
+        connection = self._take(place) or await self._dial(place, silence)
+        try:
+            await connection.ask(request, silence)
+        except BaseException:
+            self._drop(connection)
+            raise
+        return _Answer(self, place.origin, connection)
 
     async def close(self) -> None:
-        await self._session.close()
+        if self._sweep is not None:
+            self._sweep.cancel()
+        dropped = list(self._open)
+        for connection in dropped:
+            self._drop(connection)
+        if dropped:
+            await asyncio.wait([connection.lost for connection in dropped], timeout=1.0)
 
-    def _timeout(self, seconds: float) -> aiohttp.ClientTimeout:
-        made = self._timeouts.get(seconds)
-        if made is None:
-            made = self._timeouts[seconds] = aiohttp.ClientTimeout(
-                total=None, sock_connect=min(seconds, _CONNECT_TIMEOUT), sock_read=seconds
+    def give_back(self, origin: str, connection: Connection) -> None:
+        """Keeps a connection for the next request where it can take one."""
+        if not connection.reusable:
+            self._drop(connection)
+            return
+        loop = asyncio.get_running_loop()
+        connection.idle_since = loop.time()
+        self._idle.setdefault(origin, []).append(connection)
+        if self._sweep is None:
+            self._sweep = loop.call_later(_KEEP_ALIVE, self._drop_stale)
+
+    def _place(self, url: str) -> Place:
+        # Looked up once for each URL of the configuration: reading the environment costs more than the request.
+        place = self._places.get(url)
+        if place is None:
+            place = self._places[url] = place_of(url)
+        return place
+
+    def _take(self, place: Place) -> Connection | None:
+        """The connection that was used last, so that those beyond the need grow old."""
+        idle = self._idle.get(place.origin)
+        while idle:
+            connection = idle.pop()
+            if not connection.closed:
+                return connection
+            self._drop(connection)
+        return None
+
+    async def _dial(self, place: Place, silence: float) -> Connection:
+        try:
+            async with asyncio.timeout(min(silence, _CONNECT_TIMEOUT)):
+                connection = await dial(place, self._trust, silence)
+        except TimeoutError as error:
+            raise TransportError("timeout", "no connection in time") from error
+        except (OSError, ProxyRefusedError) as error:
+            why = getattr(error, "strerror", None) or (
+                str(error) if isinstance(error, ProxyRefusedError) else type(error).__name__
             )
-        return made
+            raise TransportError("refused", f"cannot connect: {why}") from error
+        self._open.add(connection)
+        return connection
 
-    def _proxy(self, url: str) -> str | None:
-        # Looked up once a host: aiohttp's own trust_env reads the whole environment, and ~/.netrc, at every request.
-        parts = urlsplit(url)
-        key = f"{parts.scheme}://{parts.netloc}"
-        if key not in self._proxies:
-            bypassed = urllib.request.proxy_bypass(parts.hostname or "")
-            self._proxies[key] = None if bypassed else urllib.request.getproxies().get(parts.scheme)
-        return self._proxies[key]
+    def _drop(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        connection.abort()
+
+    def _drop_stale(self) -> None:
+        self._sweep = None
+        loop = asyncio.get_running_loop()
+        for origin, idle in list(self._idle.items()):
+            fresh = [each for each in idle if not each.closed and loop.time() - each.idle_since < _KEEP_ALIVE]
+            for connection in set(idle) - set(fresh):
+                self._drop(connection)
+            self._idle[origin] = fresh
+            if not fresh:
+                del self._idle[origin]
+        if self._idle:
+            self._sweep = loop.call_later(_KEEP_ALIVE / 4, self._drop_stale)
 
 
-class _AiohttpResponse:
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self.status = response.status
-        self.headers: Mapping[str, str] = response.headers
+class _Answer:
+    def __init__(self, transport: HttpTransport, origin: str, connection: Connection) -> None:
+        self._transport = transport
+        self._origin = origin
+        self._connection: Connection | None = connection
+        self.status = connection.status
+        self.headers: Mapping[str, str] = connection.headers
 
     async def read(self) -> bytes:
-        try:
-            return await self._response.content.readany()
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise _fault(error) from error
+        return await self._connection.read() if self._connection is not None else b""
 
     def close(self) -> None:
-        self._response.close()
+        if self._connection is not None:
+            self._transport.give_back(self._origin, self._connection)
+            self._connection = None
 
 
-def _fault(error: BaseException) -> TransportError:
-    if isinstance(error, (aiohttp.ConnectionTimeoutError, aiohttp.ServerTimeoutError, TimeoutError)):
-        return TransportError("timeout", "no byte in time")
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return TransportError("refused", f"cannot connect: the proxy answered {error.status}")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return TransportError("refused", f"cannot connect: {error.os_error.strerror or type(error.os_error).__name__}")
-    if isinstance(error, (aiohttp.ClientPayloadError, aiohttp.ClientResponseError, ValueError)):
-        return TransportError("broken", f"the answer cannot be read: {type(error).__name__}")
-    return TransportError("reset", f"the connection was lost: {type(error).__name__}")
+def _request(method: str, url: str, proxy: str | None, headers: Mapping[str, str], body: bytes | None) -> bytes:
+    """The request's bytes. Raises ValueError where a header would break out of its line."""
+    lines = [_start(method, url, proxy), *(f"{name}: {value}" for name, value in headers.items())]
+    if body is not None:
+        lines.append(f"Content-Length: {len(body)}")
+    head = "\r\n".join([*lines, "", ""])
+    breaks = len(lines) + 1
+    # The start is of more lines than one.
+    breaks += lines[0].count("\r\n")
+    if head.count("\n") != breaks or head.count("\r") != breaks:
+        raise ValueError("a header holds a line break")
+    return head.encode() + (body or b"")
+
+
+@lru_cache(maxsize=1024)
+def _start(method: str, url: str, proxy: str | None) -> str:
+    """The request line, and the headers that follow from the address."""
+    parts = urlsplit(url)
+    authority = parts.netloc.rpartition("@")[2]
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    lines = [f"Host: {authority}", "Accept-Encoding: identity"]
+    if own := basic(parts):
+        lines.append(f"Authorization: {own}")
+    if proxy is not None and parts.scheme == "http":
+        # A proxy that is asked for a plain address fetches it itself.
+        path = f"http://{authority}{path}"
+        through = basic(urlsplit(proxy))
+        lines += [f"Proxy-Authorization: {through}"] if through else []
+    return "\r\n".join([f"{method} {path} HTTP/1.1", *lines])

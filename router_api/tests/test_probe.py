@@ -12,7 +12,7 @@ from rl_router_api.config import Configuration
 from rl_router_api.fleet import fleet_of
 from rl_router_api.ledger import Ledger
 from rl_router_api.probe import Probe
-from rl_router_api.transport import AiohttpTransport
+from rl_router_api.transport import HttpTransport
 from stages import router_section, target
 from upstreams import Answer, Body, Upstream, closed_port, decision, error, html, polite, reset, said, whole
 
@@ -22,7 +22,7 @@ EVERY = 30
 class Watch:
     """A router model and a target called `alpha`, looked at when a test says so; `now` is the time in seconds."""
 
-    def __init__(self, model: Upstream, alpha: Upstream, transport: AiohttpTransport, **changes: Any) -> None:
+    def __init__(self, model: Upstream, alpha: Upstream, transport: HttpTransport, **changes: Any) -> None:
         self.model, self.alpha = model, alpha
         self.now = 1_000.0
         self.booked: list[Ledger] = []
@@ -52,7 +52,7 @@ class Watches:
         self._stack = stack
 
     async def make(self, model: Answer = polite, **changes: Any) -> Watch:
-        transport = AiohttpTransport()
+        transport = HttpTransport()
         self._stack.push_async_callback(transport.close)
         upstreams = [await self._stack.enter_async_context(Upstream(answer)) for answer in (model, None)]
         return Watch(*upstreams, transport, **changes)

@@ -441,7 +441,8 @@ async def test_parameters_are_renamed_dropped_and_set_as_the_target_needs(stage:
 
 async def test_no_client_header_reaches_an_upstream_but_the_trace(stage: Stage) -> None:
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    headers = {"Authorization": "Bearer clients-key", "X-Mine": "1", "Cookie": "a=b", "traceparent": trace}
+    mine = {"X-Mine": "1", "Cookie": "a=b", "Accept-Encoding": "gzip"}
+    headers = {"Authorization": "Bearer clients-key", "traceparent": trace, **mine}
     own = {"headers": {"X-Team": "seven"}, "query": {"api-version": "2"}}
     cast = await stage.routed(None, None, None, changes={"alpha": own})
     await cast.client.post("/v1/chat/completions", headers=headers, json={"model": "router", "messages": QUESTION})
@@ -449,7 +450,8 @@ async def test_no_client_header_reaches_an_upstream_but_the_trace(stage: Stage) 
     assert sent.headers["traceparent"] == trace
     assert sent.headers["x-team"] == "seven"
     assert sent.path == "/v1/chat/completions?api-version=2"
-    allowed = {"host", "content-type", "content-length", "traceparent", "x-team"}
+    assert sent.headers["accept-encoding"] == "identity"
+    allowed = {"host", "content-type", "content-length", "accept-encoding", "traceparent", "x-team"}
     assert set(sent.headers) <= allowed
     assert set(cast.model.requests[0].headers) <= allowed - {"x-team"}
 

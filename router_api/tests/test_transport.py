@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from rl_router_api.transport import AiohttpTransport, TransportError
+from rl_router_api.transport import HttpTransport, TransportError
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -91,7 +91,7 @@ async def proxy(port: int) -> AsyncIterator[tuple[Proxy, str]]:
 
 async def fetched(url: str) -> bytes:
     """What a new transport gets from there. Raises TransportError."""
-    transport = AiohttpTransport()
+    transport = HttpTransport()
     try:
         response = await transport.send("GET", url, {}, None, 5.0)
         received = await response.read()

@@ -8,7 +8,7 @@ import pytest
 from rl_router_api.call import CallFailedError, complete
 from rl_router_api.config import Secret, Target
 from rl_router_api.ledger import Ledger
-from rl_router_api.transport import AiohttpTransport
+from rl_router_api.transport import HttpTransport
 from rl_router_api.upstream import FullError, Key, Upstream, of_target
 
 
@@ -137,7 +137,7 @@ def test_a_call_without_a_place_does_not_begin() -> None:
 async def test_a_call_that_finds_no_place_is_a_failure_that_costs_nothing() -> None:
     each, entry = upstream(max_in_flight=1), Ledger("r").open_target_call("alpha", "call_alpha", None, 10, Decimal(0))
     each.begin()
-    transport = AiohttpTransport()
+    transport = HttpTransport()
     with pytest.raises(CallFailedError, match="no place left") as failed:
         await complete(each, transport, b"{}", entry)
     await transport.close()

@@ -1,0 +1,199 @@
+"""One HTTP/1.1 connection to an upstream: a request out, its answer as bytes that come, then the next request."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal, cast
+
+import httptools
+
+FaultKind = Literal["refused", "reset", "timeout", "broken"]
+
+_MOST_HEADER_BYTES = 64 * 1024
+_MOST_WAITING = 256 * 1024
+"""Bytes of an answer that may wait for their reader before no more are taken from the upstream."""
+
+
+class TransportError(Exception):
+    """No whole answer: `kind` says whether the connection was refused, reset, silent too long, or its bytes broken."""
+
+    def __init__(self, kind: FaultKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Connection(asyncio.Protocol):
+    """Speaks HTTP/1.1 by httptools; `status` and `headers` (by lower-case name) are those of the latest answer."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._asked = False
+        self._keeps_alive = False
+        self.closed = False
+        self.lost: asyncio.Future[None] = self._loop.create_future()
+        """Done once nothing of the connection is left."""
+        self.idle_since = 0.0
+        self._forget()
+
+    def _forget(self) -> None:
+        """Makes ready for another answer."""
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self._head_bytes = 0
+        self._has_head = self._framed = self._complete = self._paused = False
+        self._pieces: list[bytes] = []
+        self._waiting_bytes = 0
+        self._fault: TransportError | None = None
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the answer was read to its end and the connection can take a further request."""
+        return self._complete and self._keeps_alive and not self.closed and not self._pieces
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """What it speaks over. Raises TransportError where it was never connected."""
+        if self._transport is None:
+            raise TransportError("reset", "the connection was lost")
+        return self._transport
+
+    async def ask(self, request: bytes, silence: float) -> None:
+        """Sends a request and waits for the answer's headers; `silence` is how many seconds may pass without a byte.
+
+        Raises TransportError.
+        """
+        self._forget()
+        self._asked = True
+        self._silence, self._heard = silence, self._loop.time()
+        self._timer = self._loop.call_later(silence, self._look_at_silence)
+        self.transport.write(request)
+        while not self._has_head:
+            await self._news()
+
+    async def read(self) -> bytes:
+        """The next bytes of the body as they come; none at its end. Raises TransportError."""
+        while not self._pieces and not self._complete:
+            await self._news()
+        read = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces, self._waiting_bytes = [], 0
+        if self._paused:
+            self._paused, self._heard = False, self._loop.time()
+            self.transport.resume_reading()
+        return read
+
+    def abort(self) -> None:
+        """Drops the connection."""
+        self.closed = True
+        self._stop_timer()
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def connect_through(self, host: str, port: int, authorization: str | None, silence: float) -> int:
+        """Asks the proxy at the other end for a tunnel; the status that it answers. Raises TransportError."""
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        proved = f"Proxy-Authorization: {authorization}\r\n" if authorization else ""
+        await self.ask(f"CONNECT {where} HTTP/1.1\r\nHost: {where}\r\n{proved}\r\n".encode(), silence)
+        self._stop_timer()
+        self._parser = httptools.HttpResponseParser(self)
+        return self.status
+
+    def over(self, transport: asyncio.Transport) -> None:
+        """From now on it speaks over this transport."""
+        self._transport = transport
+
+    async def _news(self) -> None:
+        """Waits until something came. Raises TransportError."""
+        if self._fault is not None:
+            raise self._fault
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _fail(self, kind: FaultKind, message: str) -> None:
+        if not self._complete and self._fault is None:
+            self._fault = TransportError(kind, message)
+        self.abort()
+        self._wake()
+
+    def _look_at_silence(self) -> None:
+        """A byte later than the timer was set puts it off; so does a reader for whom bytes wait."""
+        heard = self._loop.time() if self._paused else self._heard
+        left = heard + self._silence - self._loop.time()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._look_at_silence)
+        else:
+            self._fail("timeout", "no byte in time")
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        if not self.lost.done():
+            self.lost.set_result(None)
+        if self._has_head and not self._framed and exc is None:
+            # Without a length the end of the connection is the end of the answer.
+            self.on_message_complete()
+        elif self._has_head:
+            self._fail("broken", "the answer cannot be read: it was cut")
+        else:
+            self._fail("reset", f"the connection was lost: {type(exc).__name__ if exc else 'closed'}")
+
+    def data_received(self, data: bytes) -> None:
+        if not self._asked or self._complete:
+            # Bytes that nobody asked for would be taken for the next answer.
+            self.abort()
+            return
+        self._heard = self._loop.time()
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._fail("broken", f"the answer cannot be read: {type(error).__name__}")
+        if not self._has_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > _MOST_HEADER_BYTES:
+                self._fail("broken", f"the answer cannot be read: more than {_MOST_HEADER_BYTES} bytes of headers")
+        self._wake()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._has_head:
+            self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        self.status = self._parser.get_status_code()
+        if self.status < 200:
+            # 100 Continue and its like: the answer is still to come.
+            self.headers = {}
+            return
+        self._has_head = True
+        self._framed = "content-length" in self.headers or "transfer-encoding" in self.headers
+
+    def on_body(self, body: bytes) -> None:
+        self._pieces.append(body)
+        self._waiting_bytes += len(body)
+        if self._waiting_bytes > _MOST_WAITING and not self._paused:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        if not self._has_head:
+            return
+        self._complete, self._asked = True, False
+        self._keeps_alive = not self.closed and bool(self._parser.should_keep_alive())
+        self._stop_timer()
+        self._wake()
