@@ -20,7 +20,11 @@ class ClientGoneError(Exception):
 
 def header(scope: MutableMapping[str, Any], name: bytes) -> str | None:
     """A header's value."""
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
+    for key, value in scope["headers"]:
+        if key == name:
+            given: bytes = value
+            return given.decode("latin-1")
+    return None
 
 
 async def read_body(scope: MutableMapping[str, Any], receive: Receive, limit: int) -> bytes:

@@ -20,9 +20,10 @@ import msgspec
 
 from . import sse
 from .completion import BrokenAnswerError, Chunk, Completion, read_chunk, read_completion, text_of
+from .connection import TransportError
 from .journal import log
 from .ledger import Entry, Status
-from .transport import Response, Transport, TransportError
+from .transport import Response, Transport
 from .upstream import FullError, Upstream
 
 MAX_ANSWER = 32 * 1024 * 1024

@@ -23,15 +23,22 @@ Obstacle = Literal["not_allowed", "no_key", "need", "context", "unpriced", "cost
 
 @dataclass(frozen=True)
 class Candidate:
-    """A target that can serve the request; `estimated_cost` in US dollars, None where its price is unknown."""
+    """A target that can serve the request, which is thought to take so many tokens of input and of output."""
 
     target: Target
     upstream: Upstream
-    estimated_cost: Decimal | None
+    input_tokens: int = 0
+    output_tokens: int = 0
 
     @property
     def name(self) -> str:
         return self.target.name
+
+    @property
+    def estimated_cost(self) -> Decimal | None:
+        """US dollars; None where the target's price is unknown."""
+        price = self.target.price
+        return None if price is None else worst_cost(price, self.input_tokens, self.output_tokens)
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,8 @@ def fallback_order(candidates: Sequence[Candidate], prefer: Prefer, configured: 
 
 
 def _judge(request: ChatRequest, limits: Limits, target: Target, upstream: Upstream) -> Verdict:
-    candidate = Candidate(target, upstream, _estimate(request, target))
+    output = request.n * min(request.max_output or _USUAL_OUTPUT, _USUAL_OUTPUT)
+    candidate = Candidate(target, upstream, request.input_tokens, output)
     obstacle = _by_request(request, target) or _by_money(request, limits, target) or _by_state(upstream)
     return Verdict(candidate, *obstacle) if obstacle else Verdict(candidate)
 
@@ -123,12 +131,6 @@ def _by_state(upstream: Upstream) -> tuple[Obstacle, str] | None:
     if not upstream.breaker.ready:
         return "breaker", "failed too often lately"
     return None
-
-
-def _estimate(request: ChatRequest, target: Target) -> Decimal | None:
-    if target.price is None:
-        return None
-    return worst_cost(target.price, request.input_tokens, request.n * min(request.max_output or 500, _USUAL_OUTPUT))
 
 
 def _nobody(request: ChatRequest, limits: Limits, verdicts: Sequence[Verdict]) -> RouterError:

@@ -11,6 +11,7 @@ import difflib
 import re
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -239,6 +240,7 @@ class Configuration(Schema):
         return self
 
 
+@lru_cache(maxsize=1024)
 def tool_name(name: str) -> str:
     """`call_` and the target's name, every character but letters, digits and `_` as `_`, 64 characters at most."""
     return ("call_" + re.sub(r"[^A-Za-z0-9_]", "_", name))[:64]

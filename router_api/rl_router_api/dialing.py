@@ -57,7 +57,11 @@ async def dial(place: Place, trust: ssl.SSLContext, silence: float) -> Connectio
     port = proxy.port or (443 if secure_proxy else 80)
     made = await _open(proxy.hostname or "", port, trust if secure_proxy else None)
     if place.secure:
-        await _tunnel(made, place, basic(proxy), trust, silence)
+        try:
+            await _tunnel(made, place, basic(proxy), trust, silence)
+        except BaseException:
+            made.abort()
+            raise
     return made
 
 
@@ -76,16 +80,12 @@ async def _tunnel(
     made: Connection, place: Place, authorization: str | None, trust: ssl.SSLContext, silence: float
 ) -> None:
     """Has the proxy at the other end connect to the upstream, and speaks TLS with that from then on."""
-    try:
-        status = await made.connect_through(place.host, place.port, authorization, silence)
-        if not 200 <= status < 300:
-            raise ProxyRefusedError(f"the proxy answered {status}")
-        loop = asyncio.get_running_loop()
-        inner = await loop.start_tls(made.transport, made, trust, server_hostname=place.host)
-        made.over(cast(asyncio.Transport, inner))
-    except BaseException:
-        made.abort()
-        raise
+    status = await made.connect_through(place.host, place.port, authorization, silence)
+    if not 200 <= status < 300:
+        raise ProxyRefusedError(f"the proxy answered {status}")
+    loop = asyncio.get_running_loop()
+    inner = await loop.start_tls(made.transport, made, trust, server_hostname=place.host)
+    made.over(cast(asyncio.Transport, inner))
 
 
 @lru_cache(maxsize=1024)

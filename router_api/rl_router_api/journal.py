@@ -29,6 +29,9 @@ class JsonLines(logging.Formatter):
 
 def set_up(level: str) -> None:
     """Sends everything that is logged, uvicorn's lines too, to standard error as JSON."""
+    # A record needs none of what is left out here, which costs more than to write it.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     root = logging.getLogger()

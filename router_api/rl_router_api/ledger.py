@@ -11,6 +11,7 @@ import math
 import time
 from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Context, Decimal, localcontext
+from functools import reduce
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -22,6 +23,7 @@ Texts = Literal["full", "brief", "none"]
 FREE = Price()
 # Wide enough that no product or sum of prices and tokens is ever rounded.
 _EXACT = Context(prec=80)
+_NOTHING, _ONE = Decimal(0), Decimal(1)
 _FINEST = Decimal("1e-18")
 """What a token costs at the smallest price there is, in US dollars."""
 
@@ -59,16 +61,17 @@ class Usage(Struct):
 def cost_of(usage: Usage, price: Price) -> Decimal:
     """US dollars, exact."""
     cached_price = price.input if price.cached_input is None else price.cached_input
-    with localcontext(_EXACT):
-        tokens = (usage.input - usage.cached) * price.input + usage.cached * cached_price + usage.output * price.output
-        return tokens.scaleb(-6) + price.request
+    millionths = _EXACT.multiply(price.input, usage.input - usage.cached)
+    millionths = _EXACT.fma(cached_price, usage.cached, millionths)
+    millionths = _EXACT.fma(price.output, usage.output, millionths)
+    return shortest(_EXACT.add(millionths.scaleb(-6, _EXACT), price.request))
 
 
 def worst_cost(price: Price, input_tokens: int, output_tokens: int) -> Decimal:
     """What a call costs at most, in US dollars: nothing cached, every output token written."""
-    dearest_input = max(price.input, price.cached_input or Decimal(0))
-    with localcontext(_EXACT):
-        return (input_tokens * dearest_input + output_tokens * price.output).scaleb(-6) + price.request
+    dearest_input = max(price.input, price.cached_input or _NOTHING)
+    millionths = _EXACT.fma(price.output, output_tokens, _EXACT.multiply(dearest_input, input_tokens))
+    return _EXACT.add(millionths.scaleb(-6, _EXACT), price.request)
 
 
 def bought_tokens(dollars: Decimal, price: Price) -> int:
@@ -91,16 +94,16 @@ def picodollars(dollars: Decimal) -> int:
 
 
 def total(costs: list[Decimal]) -> Decimal:
-    """The exact sum."""
-    with localcontext(_EXACT):
-        return sum(costs, Decimal(0))
+    """The exact sum, as the shortest number."""
+    some = [cost for cost in costs if cost]
+    return shortest(reduce(_EXACT.add, some)) if some else _NOTHING
 
 
 def shortest(value: Decimal) -> Decimal:
     """The same number without trailing zeros, so that it is written as the shortest plain JSON number."""
-    with localcontext(_EXACT):
-        plain = value.normalize()
-        return plain.quantize(Decimal(1)) if plain.as_tuple().exponent > 0 else plain  # type: ignore[operator]
+    plain = value.normalize(_EXACT)
+    # Where the last digit stands for more than ones, it would be written with an exponent.
+    return plain.quantize(_ONE, context=_EXACT) if plain and plain == plain.to_integral_value() else plain
 
 
 @dataclass(slots=True)
@@ -113,12 +116,13 @@ class Entry:
     counted_input: int
     function_name: str | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
-    reserved: Decimal = Decimal(0)
+    reserved: Decimal = _NOTHING
     """What it may cost at most while it is under way."""
     response: str | None = None
     usage: dict[str, Any] | None = None
     read_usage: Usage | None = None
-    cost: Decimal = Decimal(0)
+    cost: Decimal = _NOTHING
+    """As the shortest number."""
     tokens: int = 0
     status: Status | None = None
     error: str | None = None
@@ -145,7 +149,7 @@ class Entry:
             return
         self.status, self.error = status, error
         self.latency = time.monotonic() - self.started
-        self.reserved = Decimal(0)
+        self.reserved = _NOTHING
         if not billed:
             return
         if self.read_usage is None:
@@ -164,7 +168,7 @@ class Entry:
         said: dict[str, Any] = {
             "call_id": self.call_id,
             "model_id": self.model_id,
-            "cost": shortest(self.cost),
+            "cost": self.cost,
             "tokens_used": self.tokens,
             "usage": self.usage,
             "latency": round(self.latency, 4),
@@ -267,9 +271,9 @@ class Ledger:
             "model_used": self.model_used,
             "routing_strategy": self.strategy,
             "turns_used": self.turns,
-            "total_cost": shortest(total([router_cost, target_cost])),
-            "router_cost": shortest(router_cost),
-            "target_models_cost": shortest(target_cost),
+            "total_cost": total([router_cost, target_cost]),
+            "router_cost": router_cost,
+            "target_models_cost": target_cost,
             "total_time": round(self.total_time, 4),
             "call_history": [entry.as_target_json(texts) for entry in self.target_calls],
             "router_calls": [entry.as_json() for entry in self.router_calls],

@@ -39,6 +39,10 @@ class Limits:
     def seconds_left(self) -> float:
         return self.deadline - asyncio.get_running_loop().time()
 
+    def reserve(self, price: Price, input_tokens: int, output_tokens: int) -> Decimal:
+        """What is set aside for a call while it is under way: its worst case, where a limit makes that matter."""
+        return Decimal(0) if self.max_cost is None else worst_cost(price, input_tokens, output_tokens)
+
     def affords(self, price: Price, input_tokens: int, output_tokens: int) -> bool:
         """Whether a call's worst case still fits."""
         return self.left is None or worst_cost(price, input_tokens, output_tokens) <= self.left

@@ -5,13 +5,14 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from .transport import Transport, TransportError
+from .connection import TransportError
+from .transport import Transport
 from .upstream import Upstream
 
 _MAX_LISTING = 4 * 1024 * 1024
 
 
-class Listed(Struct):
+class Listed(Struct, frozen=True):
     """A served model; vLLM tells its context length, in tokens."""
 
     id: str

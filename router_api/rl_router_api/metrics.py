@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
+from functools import cache
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest, multiprocess
@@ -45,6 +46,13 @@ class Metrics:
         self._refused = self._gauge("configuration_refused", "1 while the file's configuration is not in force.")
         self._breaker = self._gauge("breaker_open", "1 while an upstream is not asked.", "model")
 
+        # Looking for a labelled child takes longer than to count in it, so each is looked for once.
+        self._requests_of = cache(self._requests.labels)
+        self._calls_of = cache(self._calls.labels)
+        self._tokens_of = cache(self._tokens.labels)
+        self._cost_of = cache(self._cost.labels)
+        self._call_seconds_of = cache(self._call_seconds.labels)
+
     def _counter(self, name: str, description: str, labels: str) -> Counter:
         return Counter(f"rl_router_{name}", description, labels.split(), registry=self.registry)
 
@@ -57,9 +65,10 @@ class Metrics:
 
     def book(self, ledger: Ledger, status: int) -> None:
         """Counts an ended request and all its calls."""
-        self._requests.labels(ledger.strategy or "none", str(status)).inc()
+        self._requests_of(ledger.strategy or "none", str(status)).inc()
         self._seconds.observe(ledger.total_time)
-        self._unreadable.inc(ledger.unreadable)
+        if ledger.unreadable:
+            self._unreadable.inc(ledger.unreadable)
         if ledger.first_answered is not None:
             self._first_seconds.observe(ledger.first_answered)
         for entry in ledger.router_calls:
@@ -77,12 +86,12 @@ class Metrics:
 
     def _book_call(self, entry: Entry, kind: str) -> None:
         model = entry.model_id if kind == "target" else "router"
-        self._calls.labels(model, kind, entry.status or "cancelled").inc()
-        self._call_seconds.labels(model, kind).observe(entry.latency)
+        self._calls_of(model, kind, entry.status or "cancelled").inc()
+        self._call_seconds_of(model, kind).observe(entry.latency)
         if entry.read_usage is not None:
-            self._tokens.labels(model, kind, "input").inc(entry.read_usage.input)
-            self._tokens.labels(model, kind, "output").inc(entry.read_usage.output)
-        self._cost.labels(model, kind).inc(float(entry.cost))
+            self._tokens_of(model, kind, "input").inc(entry.read_usage.input)
+            self._tokens_of(model, kind, "output").inc(entry.read_usage.output)
+        self._cost_of(model, kind).inc(float(entry.cost))
 
     def look(self, fleet: Fleet, in_flight: int, *, refused: bool) -> None:
         """Takes down how things are; each worker does so all the time, for another one may be asked for the metrics."""

@@ -84,7 +84,7 @@ class Probe:
         request = parse(_QUESTION)
         limits = limits_of(request, self._fleet.routing, Ledger("probe"))
         limits.ledger.turns = 1
-        candidates = [Candidate(target, upstream, None) for target, upstream in self._fleet.targets]
+        candidates = [Candidate(target, upstream) for target, upstream in self._fleet.targets]
         try:
             decision = await self._policy(_POLICY).decide(request, candidates, limits, ())
         finally:

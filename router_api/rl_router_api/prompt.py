@@ -143,6 +143,8 @@ def excerpt(text: str, room: int) -> str:
 
 def harmless(text: str) -> str:
     """The text with everything that looks like a control token broken up by a space."""
+    if "<" not in text and ">" not in text and "[" not in text:
+        return text
     return _CONTROL.sub(lambda found: f"{found[0]} " if found[0] != ">" else " >", text)
 
 

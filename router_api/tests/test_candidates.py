@@ -206,7 +206,9 @@ def test_no_targets_at_all_is_a_503() -> None:
 
 
 def costing(**costs: str | None) -> list[Candidate]:
-    return [Candidate(*pair(name), Decimal(cost) if cost else None) for name, cost in costs.items()]
+    """Candidates of whom a request is thought to cost so much."""
+    prices = {name: {"input": cost} if cost else None for name, cost in costs.items()}
+    return [Candidate(*pair(name, price=price), 1_000_000, 0) for name, price in prices.items()]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def ask() -> Ask:
     def make(name: str = "alpha", failure: CallFailedError | None = None) -> Asked:
         target = Target(name=name, base_url="http://a/v1")
         entry = ledger.open_target_call(name, target.tool_name, Price(), 1, Decimal(0))
-        return Asked(Candidate(target, of_target(target), None), entry, failure=failure)
+        return Asked(Candidate(target, of_target(target)), entry, failure=failure)
 
     return make
 

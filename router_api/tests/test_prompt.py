@@ -90,7 +90,7 @@ def asked(*answers: str | CallFailedError, arguments: dict[str, Any] | None = No
     for answer in answers:
         entry = ledger.open_target_call("alpha", "call_alpha", Price(), 1, Decimal(0))
         entry.arguments = arguments or {}
-        candidate = Candidate(TARGETS[0], of_target(TARGETS[0]), None)
+        candidate = Candidate(TARGETS[0], of_target(TARGETS[0]))
         failed = isinstance(answer, CallFailedError)
         calls.append(Asked(candidate, entry, text="" if failed else answer, failure=answer if failed else None))
     return calls

@@ -7,6 +7,7 @@ import weakref
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -16,10 +17,10 @@ from .. import prompt
 from ..call import CallFailedError, complete
 from ..candidates import Candidate
 from ..completion import Completion, Said
-from ..config import Protocol, Router, Routing
+from ..config import Prefer, Protocol, Router, Routing
 from ..decide import Asked, Decision, Policy
 from ..fleet import Fleet
-from ..ledger import Ledger, worst_cost
+from ..ledger import Ledger
 from ..limits import Limits
 from ..listing import Listed, ListingError, list_models
 from ..prompt import Way
@@ -29,6 +30,7 @@ from ..wire import ChatRequest
 _DEFAULT_CONTEXT = 8192
 # `auto`: so many of the last requests needed the repair by schema before the worker starts with it.
 _NEEDED, _REMEMBERED = 5, 10
+_FRAMES = 256
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,16 @@ class Turn:
     @property
     def selectable(self) -> list[str]:
         return [call.entry.call_id for call in self.calls if call.good]
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What questions with the same candidates share: our instructions, the body's fields but the messages as JSON, and
+    the tokens that these leave of the context."""
+
+    system: str
+    fields: bytes
+    room: int
 
 
 @dataclass
@@ -64,6 +76,7 @@ class ReinforcementLearned:
         self._listed: Listed | None = None
         self._lately: deque[_Lately] = deque(maxlen=_REMEMBERED)
         self._starts_with_schema = fleet.router.protocol == "json_schema"
+        self._frame = lru_cache(maxsize=_FRAMES)(self._made_frame)
 
     async def decide(
         self, conversation: ChatRequest, candidates: Sequence[Candidate], limits: Limits, calls: Sequence[Asked]
@@ -105,6 +118,8 @@ class ReinforcementLearned:
 
     def _remember(self, ledger: Ledger) -> None:
         """Counts requests, however many turns each of them takes."""
+        if self._starts_with_schema:
+            return
         for known in self._lately:
             if known.ledger() is ledger:
                 known.needed_schema = ledger.repaired
@@ -117,13 +132,12 @@ class ReinforcementLearned:
 
     async def _ask(self, turn: Turn, way: Way, *, repair: bool) -> Decision:
         listed = await self._identity()
-        question = question_for(turn, self._fleet, listed, way, repair=repair)
-        body = msgspec.json.encode(question)
+        body = self._question(turn, listed, way, repair=repair)
         counted = len(body) // 4 + 1
         price, most = self._fleet.router.price, self._fleet.router.max_tokens
         if not turn.limits.affords(price, len(body) // 2, most):
             raise _UnaffordableError
-        reserved = worst_cost(price, len(body) // 2, most)
+        reserved = turn.limits.reserve(price, len(body) // 2, most)
         entry = turn.limits.ledger.open_router_call(listed.id, price, counted, reserved)
         completion = await complete(
             self._upstream, self._fleet.transport, body, entry, within=self._fleet.router.timeout
@@ -131,6 +145,43 @@ class ReinforcementLearned:
         decision = _decision(_read(completion.first, turn, way), completion, turn)
         turn.limits.ledger.unreadable += decision.problem is not None
         return decision
+
+    def _question(self, turn: Turn, listed: Listed, way: Way, *, repair: bool) -> bytes:
+        """The body of the request to the router model."""
+        names = tuple(candidate.name for candidate in turn.candidates)
+        frame = self._frame(
+            listed, way, names, tuple(turn.selectable), turn.limits.prefer, direct=turn.direct, closed=not turn.offered
+        )
+        said = prompt.messages(frame.system, turn.conversation.messages, turn.calls, way, frame.room)
+        messages = msgspec.json.encode(prompt.repair_messages(said) if repair else said)
+        return frame.fields[:-1] + b',"messages":' + messages + b"}"
+
+    def _made_frame(
+        self,
+        listed: Listed,
+        way: Way,
+        names: tuple[str, ...],
+        selectable: tuple[str, ...],
+        prefer: Prefer,
+        *,
+        direct: bool,
+        closed: bool,
+    ) -> _Frame:
+        """`closed` where none of the candidates may be called any more."""
+        router = self._fleet.router
+        targets = [found[0] for name in names if (found := self._fleet.target(name))]
+        offered = [] if closed else targets
+        asked: dict[str, Any] = {"model": listed.id, "temperature": router.temperature, "max_tokens": router.max_tokens}
+        if way == "tools":
+            advised = self._fleet.routing.system_prompts
+            asked["tools"] = prompt.tools(offered, select=bool(selectable), system_prompts=advised)
+            asked["tool_choice"] = router.tool_choice or ("auto" if direct else "required")
+        else:
+            named = {"name": "decision", "strict": True, "schema": prompt.decision_schema(offered, selectable)}
+            asked["response_format"] = {"type": "json_schema", "json_schema": named}
+        fields = msgspec.json.encode(asked)
+        room = (listed.max_model_len or _DEFAULT_CONTEXT) - router.max_tokens - len(fields) // 3
+        return _Frame(prompt.system_prompt(targets, prefer, way, direct=direct), fields, room)
 
     async def _identity(self) -> Listed:
         """The router model's name and context length, as configured or else as its server lists them."""
@@ -162,26 +213,6 @@ def answers_directly(router: Router, routing: Routing) -> bool:
     """Whether the router model may answer in its own words."""
     protocol: Protocol = router.protocol
     return protocol == "tools" if routing.direct_answers is None else routing.direct_answers
-
-
-def question_for(turn: Turn, fleet: Fleet, listed: Listed, way: Way, *, repair: bool) -> dict[str, Any]:
-    """The body of the request to the router model."""
-    router, routing = fleet.router, fleet.routing
-    all_targets = [candidate.target for candidate in turn.candidates]
-    offered = [candidate.target for candidate in turn.offered]
-    system = prompt.system_prompt(all_targets, turn.limits.prefer, way, direct=turn.direct)
-    asked: dict[str, Any] = {"model": listed.id, "temperature": router.temperature, "max_tokens": router.max_tokens}
-    if way == "tools":
-        asked["tools"] = prompt.tools(offered, select=bool(turn.selectable), system_prompts=routing.system_prompts)
-        asked["tool_choice"] = router.tool_choice or ("auto" if turn.direct else "required")
-    else:
-        schema = prompt.decision_schema(offered, turn.selectable)
-        named = {"name": "decision", "strict": True, "schema": schema}
-        asked["response_format"] = {"type": "json_schema", "json_schema": named}
-    taken = router.max_tokens + len(msgspec.json.encode(asked)) // 3
-    room = (listed.max_model_len or _DEFAULT_CONTEXT) - taken
-    said = prompt.messages(system, turn.conversation.messages, turn.calls, way, room)
-    return asked | {"messages": prompt.repair_messages(said) if repair else said}
 
 
 def _read(said: Said, turn: Turn, way: Way) -> Read:
