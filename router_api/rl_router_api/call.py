@@ -11,15 +11,14 @@ import logging
 import math
 import re
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, Self
 
 import msgspec
 
 from . import sse
-from .completion import BrokenAnswerError, Chunk, Completion, read_chunk, read_completion, text_of
+from .completion import BrokenAnswerError, Chunk, Completion, read_chunks, read_completion, text_of
 from .connection import TransportError
 from .journal import log
 from .ledger import Entry, Status
@@ -127,7 +126,7 @@ async def complete(
 
 
 class ChunkStream:
-    """A stream whose first choice is here; iterating gives the chunks up to the end.
+    """A stream whose first choice is here; iterating gives the chunks up to the end, all that are here at a time.
 
     Raises CallFailedError while iterating where the stream is cut. `close` ends it early: the entry then says
     cancelled, with what came so far.
@@ -138,7 +137,7 @@ class ChunkStream:
         self._response = response
         self._unfinished = set(range(choices))
         self._parser = sse.Parser(MAX_ANSWER)
-        self._ready: deque[Chunk] = deque()
+        self._ready: list[Chunk] = []
         self._over = False
         self._broken: BrokenAnswerError | None = None
         self._is_kept = is_kept
@@ -160,12 +159,13 @@ class ChunkStream:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Chunk:
+    async def __anext__(self) -> list[Chunk]:
         if not self._ready and not self._over:
             with self._attempt.step():
                 await self._receive()
         if self._ready:
-            return self._ready.popleft()
+            ready, self._ready = self._ready, []
+            return ready
         self._response.close()
         self._attempt.succeeded()
         raise StopAsyncIteration
@@ -189,12 +189,11 @@ class ChunkStream:
             # What came before it, though in the same bytes, is the client's all the same.
             self._broken, self._over = error, False
 
-    def _take_all(self, events: Iterable[bytes]) -> None:
-        for data in events:
-            if data == sse.DONE:
-                self._over = True
-                return
-            self._take(read_chunk(data))
+    def _take_all(self, events: list[bytes]) -> None:
+        is_over = sse.DONE in events
+        for chunk in read_chunks(events[: events.index(sse.DONE)] if is_over else events):
+            self._take(chunk)
+        self._over = self._over or is_over
 
     async def _more(self) -> bytes:
         try:
@@ -222,7 +221,8 @@ class ChunkStream:
         if entry.first_byte is None:
             entry.first_byte = time.monotonic() - entry.started
         entry.received_bytes += chunk.text_bytes
-        self._unfinished.difference_update(chunk.finished)
+        if chunk.finished:
+            self._unfinished.difference_update(chunk.finished)
         if chunk.reported:
             entry.report(chunk.reported.usage, chunk.reported.raw)
         self._ready.append(chunk)

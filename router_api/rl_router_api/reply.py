@@ -4,8 +4,9 @@ call ids and `router_metadata`."""
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Self
 
 import msgspec
@@ -25,6 +26,8 @@ JSON = b"application/json"
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _MOST_HELD = 100
+_AT_ONCE = 64
+"""Chunks of a replay that go out together."""
 _NO_HEADER = re.compile(r"[^\x20-\x7e]")
 """What a header cannot hold; a router model may call itself anything."""
 
@@ -81,37 +84,57 @@ def common_headers(ledger: Ledger, content_type: bytes) -> list[tuple[bytes, byt
 async def stream_events(
     outcome: Outcome, request: ChatRequest, ledger: Ledger, history: CallHistory
 ) -> AsyncGenerator[bytes, None]:
-    """The events of a streamed answer, the metadata on the last chunk. Raises CallFailedError where it is cut."""
+    """The events of a streamed answer as they come, the metadata on the last chunk.
+
+    Raises CallFailedError where it is cut.
+    """
     rewriter = _Rewriter(request, outcome.target)
-    held: list[Chunk] = []
-    last: Chunk | None = None
-    async for chunk in outcome.stream or _Replay(_whole(outcome, request)):
-        last = chunk
-        usage_alone = _is_usage_alone(chunk)
-        if usage_alone and not request.include_usage:
-            continue
-        if 0 < len(held) < _MOST_HELD and not chunk.choices and not usage_alone:
-            # What trails the end, such as a filter's verdict, is not the chunk that the metadata belongs on.
-            held.append(chunk)
-            continue
-        for each in held:
-            yield rewriter.event(each)
-        held = [chunk] if chunk.finished or usage_alone else []
-        if not held:
-            yield rewriter.event(chunk)
-    bearer, *trailing = held or [_empty_chunk(last)]
-    yield rewriter.event(bearer, ledger.metadata(history))
-    for each in trailing:
-        yield rewriter.event(each)
-    yield sse.event(sse.DONE)
+    holding = _Holding(include_usage=request.include_usage)
+    async for chunks in outcome.stream or _Replay(_whole(outcome, request)):
+        if going := list(holding.pass_on(chunks)):
+            yield rewriter.events(going)
+    bearer, *trailing = holding.end()
+    ends = [rewriter.event(bearer, ledger.metadata(history)), *map(rewriter.event, trailing), sse.event(sse.DONE)]
+    yield b"".join(ends)
 
 
 def _whole(outcome: Outcome, request: ChatRequest) -> Iterable[Chunk]:
     return _as_chunks(outcome.completion, request) if outcome.completion else outcome.chunks
 
 
-def _is_usage_alone(chunk: Chunk) -> bool:
-    return not chunk.choices and chunk.reported is not None
+class _Holding:
+    """Holds back the chunk that the metadata will ride on, until it is known to be the last."""
+
+    def __init__(self, *, include_usage: bool) -> None:
+        self._include_usage = include_usage
+        self._held: list[Chunk] = []
+        self._last: Chunk | None = None
+
+    def pass_on(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        """Those that can go out now."""
+        for chunk in chunks:
+            self._last = chunk
+            if chunk.choices and not self._held and not chunk.finished:
+                yield chunk
+            else:
+                yield from self._weigh(chunk)
+
+    def _weigh(self, chunk: Chunk) -> Iterator[Chunk]:
+        usage_alone = not chunk.choices and chunk.reported is not None
+        if usage_alone and not self._include_usage:
+            return
+        if 0 < len(self._held) < _MOST_HELD and not chunk.choices and not usage_alone:
+            # What trails the end, such as a filter's verdict, is not the chunk that the metadata belongs on.
+            self._held.append(chunk)
+            return
+        yield from self._held
+        self._held = [chunk] if chunk.finished or usage_alone else []
+        if not self._held:
+            yield chunk
+
+    def end(self) -> list[Chunk]:
+        """The chunk that the metadata rides on, and what trails it."""
+        return self._held or [_empty_chunk(self._last)]
 
 
 class _Replay:
@@ -123,10 +146,11 @@ class _Replay:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Chunk:
-        for chunk in self._chunks:
-            return chunk
-        raise StopAsyncIteration
+    async def __anext__(self) -> list[Chunk]:
+        some = list(islice(self._chunks, _AT_ONCE))
+        if not some:
+            raise StopAsyncIteration
+        return some
 
 
 class _Rewriter:
@@ -134,8 +158,25 @@ class _Rewriter:
 
     def __init__(self, request: ChatRequest, target: str | None) -> None:
         self._model = msgspec.json.encode(request.model)
+        self._chunks_model: str | None = None
+        self._old, self._new = b"", b""
         self._keep_usage = request.include_usage
         self._target = target
+
+    def events(self, chunks: list[Chunk]) -> bytes:
+        """Many, in one go where nothing but the model's name is to be changed."""
+        if len(chunks) > 1:
+            joined = b"\n\ndata: ".join([chunk.data for chunk in chunks])
+            if self._is_plain(joined, chunks):
+                return sse.event(joined.replace(self._old, self._new))
+        return b"".join(map(self.event, chunks))
+
+    def _is_plain(self, joined: bytes, chunks: list[Chunk]) -> bool:
+        """Whether each chunk holds the known model's name once and no usage or tool calls."""
+        if b'"usage"' in joined or b'"tool_calls"' in joined:
+            return False
+        known = all(chunk.model == self._chunks_model for chunk in chunks)
+        return known and joined.count(b'"model"') == joined.count(self._old) == len(chunks)
 
     def event(self, chunk: Chunk, metadata: dict[str, Any] | None = None) -> bytes:
         data = self._rewritten(chunk)
@@ -164,12 +205,14 @@ class _Rewriter:
     def _with_model(self, data: bytes, model: str | None) -> bytes | None:
         if model is None or data.count(b'"model"') != 1:
             return None
-        old = msgspec.json.encode(model)
-        for colon in (b":", b": "):
-            if b'"model"' + colon + old in data:
-                return data.replace(b'"model"' + colon + old, b'"model"' + colon + self._model, 1)
-        spaced = re.sub(rb'("model"\s*:\s*)' + re.escape(old), lambda found: found[1] + self._model, data, count=1)
-        return None if spaced is data else spaced
+        if model == self._chunks_model and self._old in data:
+            # Nearly always: a stream writes its model in one way.
+            return data.replace(self._old, self._new, 1)
+        found = re.search(rb'("model"\s*:\s*)' + re.escape(msgspec.json.encode(model)), data)
+        if found is None:
+            return None
+        self._chunks_model, self._old, self._new = model, found[0], found[1] + self._model
+        return data.replace(self._old, self._new, 1)
 
 
 def _as_chunks(completion: Completion, request: ChatRequest) -> list[Chunk]:

@@ -317,7 +317,7 @@ def _placed(wanted: Sequence[tuple[Candidate, Advice]]) -> list[tuple[Candidate,
 async def _collect(candidate: Candidate, entry: Entry, stream: ChunkStream) -> Asked:
     """A stream read to its end, to be reviewed and replayed."""
     try:
-        chunks = tuple([chunk async for chunk in stream])
+        chunks = tuple([chunk async for some in stream for chunk in some])
     finally:
         stream.close()
     entry.response = text_of(assemble(list(chunks)))

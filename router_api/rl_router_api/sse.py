@@ -34,7 +34,9 @@ class Parser:
         *ended, self._rest = whole.split(b"\n\n") if b"\r" not in whole else _END_OF_EVENT.split(whole)
         if max(map(len, ended), default=0) > self._limit or len(self._rest) > self._limit:
             raise EventTooLargeError
-        return [data for event in ended if (data := _data(event)) is not None]
+        if b"\r" not in whole:
+            return [data for event in ended if (data := _line(event) if b"\n" not in event else _data(event))]
+        return [data for event in ended if (data := _data(event))]
 
     def _hold(self, received: bytes) -> list[bytes]:
         self._held.append(received)
@@ -55,9 +57,12 @@ class Parser:
         return [] if data is None else [data]
 
 
+def _line(event: bytes) -> bytes | None:
+    """The data of an event of one line, as nearly all are."""
+    return event[5:].strip() if event.startswith(b"data:") else None
+
+
 def _data(event: bytes) -> bytes | None:
-    if event.startswith(b"data:") and b"\n" not in event and b"\r" not in event:
-        return event[5:].strip() or None
     lines = [line[5:].strip() for line in event.splitlines() if line.startswith(b"data:")]
     return b"\n".join(lines) or None
 
