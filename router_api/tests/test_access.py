@@ -200,7 +200,7 @@ SHA = "a" * 64
     (f"- {{name: a, sha256: {SHA}, requests_per_dai: 1}}", "requests_per_day"),
     (f"- {{name: a, sha256: {SHA}}}\n- {{name: a, sha256: {'b' * 64}}}", "`a`"),
     (f"name: a\nsha256: {SHA}", "keys.yaml"), ("{{{", "keys.yaml"), ("just words", "keys.yaml"),
-    ("- {name: 2024-13-45}", "keys.yaml"), ("[" * 5_000, "keys.yaml"),
+    ("- {name: 2024-13-45}", "keys.yaml"), ("[" * 500, "keys.yaml"),
 ])  # fmt: skip
 def test_a_wrong_file_is_refused_naming_the_field(keys: KeysFile, words: str, named: str) -> None:
     keys.write(words)
