@@ -27,8 +27,11 @@ def header(scope: MutableMapping[str, Any], name: bytes) -> str | None:
     return None
 
 
-async def read_body(scope: MutableMapping[str, Any], receive: Receive, limit: int) -> bytes:
-    """The JSON body, at most `limit` bytes. Raises RouterError (408, 413, 415), ClientGoneError."""
+async def read_body(
+    scope: MutableMapping[str, Any], receive: Receive, limit: int, *, silence: float = _SILENCE
+) -> bytes:  # fmt: skip
+    """The JSON body, at most `limit` bytes, without `silence` seconds in it. Raises RouterError (408, 413, 415),
+    ClientGoneError."""
     declared = (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
     if declared != "application/json":
         words = f"The body must be declared `Content-Type: application/json`, not `{declared or 'nothing'}`."
@@ -39,7 +42,7 @@ async def read_body(scope: MutableMapping[str, Any], receive: Receive, limit: in
     parts: list[bytes] = []
     size = 0
     while True:
-        message = await _next(receive)
+        message = await _next(receive, silence)
         if message["type"] == "http.disconnect":
             raise ClientGoneError
         part = message.get("body", b"")
@@ -51,12 +54,12 @@ async def read_body(scope: MutableMapping[str, Any], receive: Receive, limit: in
             return b"".join(parts)
 
 
-async def _next(receive: Receive) -> MutableMapping[str, Any]:
+async def _next(receive: Receive, silence: float) -> MutableMapping[str, Any]:
     try:
-        async with asyncio.timeout(_SILENCE):
+        async with asyncio.timeout(silence):
             return await receive()
     except TimeoutError:
-        raise RouterError(408, f"No byte of the body came for {_SILENCE:.0f} s.", code="request_timeout") from None
+        raise RouterError(408, f"No byte of the body came for {silence:g} s.", code="request_timeout") from None
 
 
 def _too_large(limit: int) -> RouterError:

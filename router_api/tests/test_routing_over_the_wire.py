@@ -870,6 +870,38 @@ async def test_the_cost_counters_equal_the_logged_ledgers(stage: Stage) -> None:
     assert len(cast.served.ledgers) == 5
 
 
+async def test_metrics_tell_times_tokens_and_how_requests_went(stage: Stage) -> None:
+    cast = await stage.routed(None, text(used=usage(11, 7)), error(500, "broken"), routing={"fallback": ["beta"]})
+    await cast.answer()
+    await cast.stream()
+    await cast.ask(model="beta")
+    page = (await cast.client.get("/metrics")).text
+    assert metric(page, 'rl_router_requests_total{status="200",strategy="select_response"}') == 1
+    assert metric(page, 'rl_router_requests_total{status="200",strategy="committed"}') == 1
+    assert metric(page, 'rl_router_requests_total{status="502",strategy="none"}') == 1
+    assert metric(page, 'rl_router_calls_total{kind="target",model="alpha",status="ok"}') == 2
+    assert metric(page, 'rl_router_calls_total{kind="target",model="beta",status="error"}') == 1
+    assert metric(page, 'rl_router_calls_total{kind="router",model="router",status="ok"}') == 3
+    assert metric(page, 'rl_router_tokens_total{direction="input",kind="target",model="alpha"}') == 22
+    assert metric(page, 'rl_router_tokens_total{direction="output",kind="target",model="alpha"}') == 14
+    assert metric(page, "rl_router_request_seconds_count") == 3
+    assert metric(page, 'rl_router_call_seconds_count{kind="target",model="alpha"}') == 2
+    assert metric(page, "rl_router_time_to_first_token_seconds_count") == 1
+    assert metric(page, 'rl_router_breaker_open{model="beta"}') == 0
+    assert metric(page, "rl_router_in_flight") == 0
+
+
+async def test_no_client_can_make_a_label(stage: Stage) -> None:
+    cast = await stage.routed(None, None, routing={"aliases": ["gpt-alias"]})
+    for model in ("nobody-knows", "gpt-alias", "alpha"):
+        await cast.client.post(
+            "/v1/chat/completions", headers={"x-request-id": "unheard-of"},
+            json={"model": model, "messages": QUESTION, "user": "unheard-of", "metadata": {"a": "unheard-of"}},
+        )  # fmt: skip
+    page = (await cast.client.get("/metrics")).text
+    assert not [word for word in ("nobody-knows", "gpt-alias", "unheard-of") if word in page]
+
+
 async def test_what_a_look_at_the_router_model_costs_is_counted_beside_the_requests(stage: Stage) -> None:
     cast = await stage.routed(None, None)
     page = (await cast.client.get("/metrics")).text
@@ -930,6 +962,14 @@ async def test_the_log_has_no_text_of_the_conversation(stage: Stage) -> None:
     await cast.answer(messages=[{"role": "user", "content": "question-text"}])
     logged = json.dumps(cast.served.log, default=str)
     assert not [each for each in ("advice-text", "answer-text", "question-text") if each in logged]
+
+
+async def test_the_log_has_prompts_and_answers_where_they_are_asked_for(stage: Stage) -> None:
+    cast = await stage.routed(None, text("from alpha"), None, server={"log_prompts": True})
+    await cast.answer()
+    (ledger,) = cast.served.ledgers
+    assert ledger["messages"] == QUESTION
+    assert [entry["response"] for entry in ledger["call_history"]] == ["from alpha"]
 
 
 async def test_the_usage_is_what_the_chosen_answers_target_reported(stage: Stage) -> None:
