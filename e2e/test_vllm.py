@@ -24,7 +24,7 @@ RESOURCES = {"requests": {"cpu": "500m", "memory": "4Gi"}, "limits": {"cpu": "2"
 @pytest.fixture
 def weights(cluster: Cluster, namespace: Namespace) -> Namespace:
     """A namespace with the claim `weights`, which holds the model, on a node that has vLLM's image."""
-    folder = Path(os.environ.get("E2E_WEIGHTS", Path.home() / ".cache/kind-kit/models")) / NAME
+    folder = Path(os.environ.get("E2E_WEIGHTS", "models")) / NAME
     if not folder.is_dir():
         pytest.skip(f"no weights in {folder}: E2E_WEIGHTS names the folder that has {NAME}")
     try:

@@ -29,7 +29,7 @@ _START_SECONDS = 60
 
 def program(name: str) -> str | None:
     """Where a program lies, if anywhere."""
-    folder = os.environ.get("KUBEBUILDER_ASSETS", str(Path.home() / ".cache/kind-kit/bin"))
+    folder = os.environ.get("KUBEBUILDER_ASSETS", "/usr/local/kubebuilder/bin")
     return shutil.which(name, path=folder) or shutil.which(name)
 
 
