@@ -39,9 +39,9 @@ class Stage:
     _addresses: list[str] = field(default_factory=list)
 
     async def open(self, **spec: Any) -> None:
-        """Makes the RouterDeployment, and waits for its workloads."""
+        """Makes the RouterDeployment, and waits for its first status."""
         await self.kube.create(router(**{"targets": TARGETS, **spec}))
-        await eventually(self.workloads)
+        await eventually(self.status)
 
     async def workloads(self) -> dict[str, Manifest]:
         """The StatefulSet and the Deployment by their tier."""
