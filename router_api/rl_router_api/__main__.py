@@ -16,7 +16,7 @@ from .access import KeysError, new_key
 from .config import Configuration
 from .serving import ListenError, address, listen, serve
 from .settings import Source
-from .upstream import without_credentials
+from .upstream import Key, without_credentials
 from .version import __version__
 
 _SHORT_FLAGS = {
@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         configuration = source.start().configuration
+        _check_keys(configuration)
         sockets = listen(configuration.server)
     except (settings.ConfigurationError, KeysError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -99,6 +100,15 @@ def _short_flags(given: argparse.Namespace) -> dict[str, Any]:
     if given.hosted_port is not None:
         flags["router.base_url"] = f"http://127.0.0.1:{given.hosted_port}/v1"
     return flags
+
+
+def _check_keys(configuration: Configuration) -> None:
+    """A key's file may come later, a variable cannot. Raises ConfigurationError where that leaves no target."""
+    missing = [Key(target).missing for target in configuration.targets or () if target.api_key_file is None]
+    if missing and all(missing) and len(missing) == len(configuration.targets or ()):
+        raise settings.ConfigurationError(
+            f"targets: no target is left for want of keys: {'; '.join(map(str, missing))}"
+        )
 
 
 def _wait_for_router_model(configuration: Configuration, seconds: float) -> None:

@@ -42,7 +42,7 @@ def free_port() -> int:
 def running(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """serve.sh on a free port, without its second port; its URL and its process, which is the API itself."""
     port = free_port()
-    command = ["bash", str(SERVE), "--serve-port", str(port), "--server.admin-port", "null", *arguments]
+    command = ["bash", str(SERVE), "--serve-port", str(port), "--server.admin-port", "0", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         yield f"http://127.0.0.1:{port}", process
