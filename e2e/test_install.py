@@ -57,7 +57,8 @@ def test_kubectl_alone_installs_the_same(
 ) -> None:
     operator.uninstall()
     try:
-        cluster.kubectl("apply", "--server-side", "-f", ROOT / "crds", "-f", ROOT / "deploy")
+        # The definition is Helm's or the upgrade's own so far.
+        cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", ROOT / "crds", "-f", ROOT / "deploy")
         namespace.apply(router("demo", routing=PATIENT))
         namespace.until_ready("demo")
         assert_whole(client.ask("demo"))
