@@ -108,10 +108,13 @@ class Reconciler:
         try:
             answer, _ = await self.api.apply(ROUTER, manifest, force=True, subresource="status")
         except RefusedError as error:
-            if error.status in (404, 409):
-                self.roster.look_again()
-                return
-            raise
+            if error.status not in (404, 409):
+                raise
+            # It is gone, or another has its name.
+            self.roster.look_again()
+            if error.status == 409:
+                raise
+            return
         self.roster.took(answer)
         await events.post(self.api, events.news(body, status))
 

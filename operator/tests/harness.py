@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,13 +111,6 @@ class Running:
         """Ends it as SIGTERM does."""
         self.stopped.set()
         await self.task
-
-    async def crash(self) -> None:
-        """Ends it without a farewell: the Lease stays taken."""
-        self.operator._lease._renewed = None
-        self.task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self.task
 
     async def ask(self, endpoint: str) -> httpx.Response:
         """One of the operator's own endpoints."""

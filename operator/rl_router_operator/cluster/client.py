@@ -121,6 +121,8 @@ class Api:
         while True:
             query = {**selectors, "limit": str(PAGE), **more}
             page = await self._ask("GET", path_of(kind, namespace), query)
+            if "resourceVersion" not in page.get("metadata", {}):
+                raise UnreachableError(f"the answer to a list of {kind.plural} is none")
             # A list's items do not say what they are.
             items += [{"apiVersion": kind.api_version, "kind": kind.kind, **each} for each in page.get("items") or ()]
             if not (token := page["metadata"].get("continue")):
@@ -225,7 +227,9 @@ class Api:
             answer = await self._send(method, path, query, body, content, timeout)
             async with answer:
                 await _check(answer)
-                found: Manifest = await answer.json(content_type=None)
+                found = await answer.json(content_type=None)
+                if not isinstance(found, dict):
+                    raise UnreachableError(f"{method} {path}: the answer is no object")
                 return found, answer.status
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise UnreachableError(f"{method} {path}: {error or type(error).__name__}") from error

@@ -26,7 +26,8 @@ def mending(desired: Manifest, live: Manifest, fields: list[str]) -> list[dict[s
 
     `fields` are paths as in its answer, `spec.template.spec.volumes[0].hostPath`. Empty where nothing clashes.
     """
-    steps = [_steps(field) for field in fields]
+    # An admission's fault may name no field at all.
+    steps = [found for field in fields if (found := _steps(field))]
     unions = {path: pair for each in steps for path, *pair in _unions(desired, live, each)}
     entries = {path: entry for each in steps for path, entry in _clashes(desired, live, each)}
     members = [operation for path, (ours, theirs) in unions.items() for operation in _exchange(path, ours, theirs)]

@@ -1,0 +1,88 @@
+"""What is known of the cluster: never older than what was known, never more than there is."""
+
+from __future__ import annotations
+
+from rl_router_operator.cluster.cache import Cache
+from rl_router_operator.cluster.sight import key_of_child, keys_of_warning
+
+KEY = ("team", "demo")
+
+
+def thing(name: str = "demo-api", version: int = 1, value: str = "a", router: str = "demo"):
+    labels = {"rlrouter.dev/router": router}
+    metadata = {"name": name, "namespace": "team", "resourceVersion": str(version), "labels": labels}
+    return {"kind": "ConfigMap", "metadata": metadata, "data": {"value": value}}
+
+
+def cache():
+    changes = []
+    return Cache(changes.append), changes
+
+
+def test_an_older_version_never_takes_a_newer_ones_place():
+    known, _ = cache()
+    known.put(thing(version=5, value="new"), (KEY,))
+    known.put(thing(version=4, value="old"), (KEY,))
+    known.drop(thing(version=4))
+    assert known.get("ConfigMap", "team", "demo-api")["data"] == {"value": "new"}
+
+
+def test_what_did_not_change_is_not_told():
+    known, changes = cache()
+    known.put(thing(version=1), (KEY,))
+    known.put(thing(version=2), (KEY,))
+    assert changes == [KEY]
+    assert known.get("ConfigMap", "team", "demo-api")["metadata"]["resourceVersion"] == "2"
+
+
+def test_a_list_takes_the_place_of_what_was_known_and_tells_what_is_gone():
+    known, changes = cache()
+    known.put(thing("gone", version=1), (KEY,))
+    known.put(thing("stays", version=2), (KEY,))
+    changes.clear()
+    known.replace("ConfigMap", None, [(thing("stays", version=2), (KEY,))], 9)
+    assert list(known.of(KEY)) == [("ConfigMap", "stays")]
+    assert changes == [KEY]
+
+
+def test_a_list_removes_nothing_that_was_written_after_it():
+    known, _ = cache()
+    known.put(thing(version=12), (KEY,))
+    known.replace("ConfigMap", None, [], 9)
+    assert list(known.of(KEY)) == [("ConfigMap", "demo-api")]
+
+
+def test_a_list_of_a_namespace_says_nothing_of_another():
+    known, _ = cache()
+    known.put(thing(version=1), (KEY,))
+    known.replace("ConfigMap", "elsewhere", [], 9)
+    assert list(known.of(KEY)) == [("ConfigMap", "demo-api")]
+
+
+def test_one_that_changes_hands_is_told_to_both():
+    known, changes = cache()
+    known.put(thing(version=1), (KEY,))
+    changes.clear()
+    known.put(thing(version=2, router="other"), key_of_child(thing(router="other")))
+    assert sorted(changes) == [("team", "demo"), ("team", "other")]
+    assert known.of(KEY) == {}
+
+
+def test_nothing_is_kept_of_a_routerdeployment_without_objects():
+    known, _ = cache()
+    known.put(thing(version=1), (KEY,))
+    known.drop(thing(version=2))
+    assert len(known) == 0
+    assert known.keys() == set()
+
+
+def test_a_warning_is_known_by_the_name_of_what_it_is_about():
+    def keys(name: str):
+        return keys_of_warning({"metadata": {"namespace": "team"}, "involvedObject": {"name": name}})
+
+    assert keys("demo-model-0") == (KEY,)
+    assert keys("demo-api-5d55-abcde") == (KEY,)
+    assert keys("weights-demo-model-0") == (KEY,)
+    assert keys("a-model-b-api-1") == (("team", "a"), ("team", "a-model-b"))
+    assert keys("something") == ()
+    assert keys("-model") == ()

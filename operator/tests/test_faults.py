@@ -1,0 +1,118 @@
+"""Faults of the API server: whatever it answers, or does not, the children come, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from aiohttp import web
+from faults import Proxy, Seen, gone_watch, once, status
+from harness import Kube, Start, condition, eventually, router
+from test_drift import settled
+
+ANSWERS = {
+    "409": lambda: status(409, "Conflict", "the object has been modified"),
+    "429": lambda: status(429, "TooManyRequests", "try again", **{"Retry-After": "1"}),
+    "500": lambda: status(500, "InternalError", "etcdserver: leader changed"),
+    "503": lambda: status(503, "ServiceUnavailable", "the server is shutting down"),
+    "nonsense": lambda: web.Response(text="<html>gateway</html>", content_type="text/html"),
+}
+
+
+async def _all_is_well(kube: Kube):
+    assert await kube.get("Deployment", "demo-api")
+    assert await kube.get("StatefulSet", "demo-model")
+    live = await kube.get("RouterDeployment", "demo")
+    assert condition(live, "Degraded")["status"] == "False"
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize(
+    ("method", "plural"),
+    [("PATCH", "configmaps"), ("PATCH", "routerdeployments/status"), ("GET", "deployments"), ("GET", "pods")],
+    ids=["apply", "status", "read", "list"],
+)
+async def test_a_fault_passes(kube: Kube, start: Start, proxy: Proxy, method, plural, answer):
+    proxy.faults.append(once(method=method, plural=plural, answer=answer, times=2))
+    await start()
+    await kube.create(router())
+    await eventually(lambda: _all_is_well(kube), within=20)
+
+
+async def test_a_request_without_an_answer_is_made_again(kube: Kube, start: Start, proxy: Proxy):
+    async def hang(seen: Seen):
+        if seen.method == "PATCH" and seen.plural == "configmaps":
+            proxy.faults.clear()
+            await asyncio.sleep(60)
+
+    proxy.faults.append(hang)
+    await start()
+    await kube.create(router())
+    await eventually(lambda: _all_is_well(kube), within=30)
+
+
+async def test_a_refused_child_is_a_condition_in_the_api_servers_words_and_stops_no_other(
+    kube: Kube, start: Start, proxy: Proxy
+):
+    refusal = "admission webhook denied the request: no images by that name"
+
+    def refuse(seen: Seen):
+        if seen.method == "PATCH" and seen.plural == "statefulsets":
+            return status(422, "Invalid", refusal)
+        return None
+
+    proxy.faults.append(refuse)
+    await start()
+    await kube.create(router())
+
+    async def told():
+        assert await kube.get("Deployment", "demo-api")
+        assert refusal in condition(await kube.get("RouterDeployment", "demo"), "Degraded")["message"]
+
+    await eventually(told)
+
+
+def too_old():
+    """The next watch of ConfigMaps is from too old a version."""
+    answer = once(method="GET", plural="configmaps", answer=gone_watch)
+    return lambda seen: answer(seen) if seen.is_watch else None
+
+
+async def test_watches_that_break_or_are_too_old_miss_nothing(kube: Kube, start: Start, proxy: Proxy):
+    await settled(kube, start, {})
+    for _ in range(3):
+        proxy.faults.append(too_old())
+        proxy.close_watches()
+        await kube.delete("ConfigMap", "demo-api")
+        await eventually(lambda: _exists(kube, "ConfigMap", "demo-api"), within=5)
+
+
+async def test_nothing_is_missed_while_the_api_server_is_away(kube: Kube, start: Start, proxy: Proxy):
+    running = await start()
+    await kube.create(router())
+    await kube.create(router("other"))
+    await eventually(lambda: _exists(kube, "Deployment", "demo-api"))
+    await eventually(lambda: _exists(kube, "Deployment", "other-api"))
+    await proxy.stop()
+    await kube.delete("ConfigMap", "demo-api")
+    await kube.delete("RouterDeployment", "other")
+    await kube.delete("ConfigMap", "other-api")
+    await kube.create(router("third"))
+    await asyncio.sleep(5.0)
+    assert (await running.ask("/healthz")).status_code == 200
+    await proxy.start()
+    await eventually(lambda: _exists(kube, "ConfigMap", "demo-api"))
+    await eventually(lambda: _exists(kube, "Deployment", "third-api"))
+    assert await kube.get("ConfigMap", "other-api") is None
+
+
+async def test_a_restarted_api_server_is_found_again(kube: Kube, start: Start, api_server):
+    await settled(kube, start, {})
+    api_server.kill_api_server()
+    await asyncio.to_thread(api_server.start_api_server)
+    await kube.delete("ConfigMap", "demo-api")
+    await eventually(lambda: _exists(kube, "ConfigMap", "demo-api"), within=15)
+
+
+async def _exists(kube: Kube, kind: str, name: str):
+    assert await kube.get(kind, name)

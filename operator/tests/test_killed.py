@@ -1,0 +1,119 @@
+"""kill -9 in the middle of every write: the operator that comes next completes it, and makes nothing twice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+from control_plane import OPERATOR, free_port
+from faults import Proxy, Seen, status
+from harness import Kube, condition, eventually, router
+from rl_router_operator.manifest import ref_of
+from rl_router_operator.resources import desired
+from rl_router_operator.router import read
+from rl_router_operator.settings import Defaults
+from test_drift import FULL
+
+
+@asynccontextmanager
+async def process(api_server, kube: Kube, proxy: Proxy, folder) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The operator as its own process, over the proxy."""
+    config = api_server.write_kubeconfig(proxy.url, OPERATOR, folder / "operator.kubeconfig")
+    environment = {**os.environ, "POD_NAMESPACE": kube.namespace, "POD_NAME": f"operator-{free_port()}"}
+    flags = (f"--kubeconfig={config}", f"--watch-namespaces={kube.namespace}", "--host=127.0.0.1")
+    started = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "rl_router_operator", *flags, f"--port={free_port()}"), env=environment
+    )
+    try:
+        yield started
+    finally:
+        if started.returncode is None:
+            started.kill()
+        await started.wait()
+
+
+async def _free_the_lease(kube: Kube):
+    """In place of waiting for its end."""
+    if await kube.get("Lease", "rl-router-operator"):
+        await kube.merge("Lease", "rl-router-operator", {"spec": {"holderIdentity": ""}})
+
+
+def killer(victim: list[asyncio.subprocess.Process], *, written: bool):
+    """Kills the operator at its third write, which the API server sees, or not."""
+    writes = 0
+
+    def kill(seen: Seen):
+        nonlocal writes
+        if not seen.is_write or seen.plural == "leases" or not victim:
+            return None
+        writes += 1
+        if writes == 3:
+            victim.pop().kill()
+            return None if written else status(503)
+        return None
+
+    return kill
+
+
+async def test_killed_in_the_middle_of_a_write_again_and_again_it_converges(api_server, kube: Kube, proxy, tmp_path):
+    body = await kube.create(router(**FULL))
+    wanted = {ref_of(child) for child in desired(read(body), Defaults())}
+    for number in range(5):
+        await _free_the_lease(kube)
+        victim: list[asyncio.subprocess.Process] = []
+        proxy.faults[:] = [killer(victim, written=number % 2 == 0)]
+        async with process(api_server, kube, proxy, tmp_path) as started:
+            victim.append(started)
+            assert await asyncio.wait_for(started.wait(), 40) == -signal.SIGKILL
+    proxy.faults.clear()
+    await _free_the_lease(kube)
+    async with process(api_server, kube, proxy, tmp_path):
+
+        async def whole():
+            for ref in wanted:
+                assert await kube.get(*ref), ref
+            condition(await kube.get("RouterDeployment", "demo"), "Ready")
+
+        await eventually(whole, within=30)
+    for kind in {kind for kind, _ in wanted}:
+        names = {each["metadata"]["name"] for each in await kube.list(kind, "rlrouter.dev/router")}
+        assert names == {name for each, name in wanted if each == kind}
+
+
+async def test_sigterm_ends_it_well_and_gives_the_lease_back(api_server, kube: Kube, proxy: Proxy, tmp_path):
+    async with process(api_server, kube, proxy, tmp_path) as started:
+
+        async def leads():
+            assert (await kube.get("Lease", "rl-router-operator"))["spec"]["holderIdentity"]
+
+        await eventually(leads, within=30)
+        started.terminate()
+        assert await asyncio.wait_for(started.wait(), 20) == 0
+    assert (await kube.get("Lease", "rl-router-operator"))["spec"]["holderIdentity"] == ""
+
+
+async def test_without_an_api_server_it_lives_and_says_that_it_is_not_ready(api_server, kube: Kube, tmp_path):
+    config = api_server.write_kubeconfig(f"http://127.0.0.1:{free_port()}", OPERATOR, tmp_path / "nowhere")
+    port = free_port()
+    flags = (f"--kubeconfig={config}", "--host=127.0.0.1", f"--port={port}")
+    started = await asyncio.create_subprocess_exec(sys.executable, "-m", "rl_router_operator", *flags)
+    try:
+        async with httpx.AsyncClient(trust_env=False, base_url=f"http://127.0.0.1:{port}") as client:
+
+            async def answers():
+                try:
+                    assert (await client.get("/healthz")).status_code == 200
+                except httpx.TransportError as error:
+                    raise AssertionError from error
+
+            await eventually(answers, within=30)
+            assert (await client.get("/readyz")).status_code == 503
+            assert "rl_router_operator_leading 0.0" in (await client.get("/metrics")).text
+    finally:
+        started.terminate()
+        assert await asyncio.wait_for(started.wait(), 20) == 0

@@ -1,0 +1,79 @@
+"""Several operators, one Lease: one acts, another takes over, and none writes without it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from faults import Proxy, Seen, status
+from harness import Kube, Running, Start, eventually, router
+from test_killed import process
+
+
+async def _ready(running: Running, word: str):
+    answer = await running.ask("/readyz")
+    assert (answer.status_code, answer.text.strip()) == (200, word)
+
+
+async def _exists(kube: Kube, kind: str, name: str):
+    assert await kube.get(kind, name)
+
+
+async def test_one_of_two_acts_and_the_other_takes_over_when_it_dies(
+    api_server, kube: Kube, start: Start, proxy: Proxy, tmp_path
+):
+    async with process(api_server, kube, proxy, tmp_path) as first:
+
+        async def leads():
+            assert (await kube.get("Lease", "rl-router-operator"))["spec"]["holderIdentity"]
+
+        await eventually(leads, within=30)
+        second = await start()
+        await eventually(lambda: _ready(second, "standby"))
+        first.kill()
+    await kube.create(router())
+    await eventually(lambda: _exists(kube, "Deployment", "demo-api"), within=30)
+    await _ready(second, "leader")
+
+
+async def test_an_operator_that_ends_gives_the_lease_back(kube: Kube, start: Start):
+    first = await start()
+    await eventually(lambda: _ready(first, "leader"))
+    await first.stop()
+    assert (await kube.get("Lease", "rl-router-operator"))["spec"]["holderIdentity"] == ""
+    second = await start()
+    await eventually(lambda: _ready(second, "leader"), within=2)
+
+
+async def test_a_lease_that_cannot_be_renewed_stops_writes_and_not_the_process(kube: Kube, start: Start, proxy: Proxy):
+    running = await start()
+    await kube.create(router())
+    await eventually(lambda: _exists(kube, "Deployment", "demo-api"))
+
+    def refuse(seen: Seen):
+        return status(500, "InternalError") if seen.method == "PUT" and seen.plural == "leases" else None
+
+    proxy.faults.append(refuse)
+    await eventually(lambda: _ready(running, "standby"))
+    before = len(proxy.writes())
+    await kube.delete("ConfigMap", "demo-api")
+    await asyncio.sleep(2.0)
+    assert proxy.writes()[before:] == []
+    assert await kube.get("ConfigMap", "demo-api") is None
+    assert (await running.ask("/healthz")).status_code == 200
+    proxy.faults.clear()
+    await eventually(lambda: _exists(kube, "ConfigMap", "demo-api"))
+
+
+async def test_two_operators_never_write_at_once(kube: Kube, start: Start, proxy: Proxy):
+    writers = []
+
+    def note(seen: Seen):
+        if seen.is_write and seen.plural != "leases":
+            writers.append(seen.path)
+
+    proxy.faults.append(note)
+    await asyncio.gather(start(), start(), start())
+    await kube.create(router())
+    await eventually(lambda: _exists(kube, "Deployment", "demo-api"))
+    applied = [path for path in writers if path.endswith("/deployments/demo-api")]
+    assert len(applied) == 1

@@ -1,0 +1,57 @@
+"""The operator's own settings: flags before variables, and errors that name the flag and the remedy."""
+
+from __future__ import annotations
+
+import pytest
+from rl_router_operator.settings import read
+
+
+def test_left_out_everything_has_its_default():
+    found = read([], {})
+    assert (found.namespaces, found.port, found.lease) == ((), 8080, "rl-router-operator")
+    assert found.defaults.operator_namespace == ""
+
+
+def test_a_flag_goes_before_a_variable():
+    environment = {"RL_ROUTER_OPERATOR_LOG_LEVEL": "warning", "RL_ROUTER_OPERATOR_REGISTRY": "registry.example"}
+    found = read(["--log-level=debug"], environment)
+    assert found.log_level == "debug"
+    assert found.defaults.image("a") == "registry.example/a"
+
+
+def test_a_pod_tells_its_name_and_namespace():
+    found = read([], {"POD_NAME": "operator-1", "POD_NAMESPACE": "system"})
+    assert (found.identity, found.own_namespace, found.defaults.operator_namespace) == (
+        "operator-1",
+        "system",
+        "system",
+    )
+
+
+def test_lists_are_written_by_commas():
+    found = read(["--watch-namespaces=a, b,", "--image-pull-secrets=x"], {})
+    assert found.namespaces == ("a", "b")
+    assert found.defaults.image_pull_secrets == ("x",)
+
+
+def test_what_the_chart_passes_is_taken():
+    flags = ["api-image", "model-image", "vllm-image", "vllm-cpu-image", "monitoring-namespace", "https-proxy"]
+    found = read([f"--{flag}={flag}" for flag in flags], {}).defaults
+    assert (found.images.api, found.images.llamacpp) == ("api-image", "model-image")
+    assert (found.images.vllm, found.images.vllm_cpu) == ("vllm-image", "vllm-cpu-image")
+    assert found.proxy == {"HTTPS_PROXY": "https-proxy"}
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [
+        ("--port=many", "--port: give a number from 0 to 65535"),
+        ("--workers=0", "--workers: give a number from 1"),
+        ("--log-level=loud", "--log-level: give one of debug, info"),
+        ("--image-pull-policy=Sometimes", "--image-pull-policy: give one of Always"),
+    ],
+)
+def test_what_cannot_be_used_is_named_with_the_remedy(flag, words, capsys):
+    with pytest.raises(SystemExit):
+        read([flag], {})
+    assert words in capsys.readouterr().err
