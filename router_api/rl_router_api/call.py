@@ -12,7 +12,7 @@ import math
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal, Self
 
 import msgspec
@@ -108,7 +108,7 @@ async def complete(
     """A whole completion, `within` seconds in all where that is given. Raises CallFailedError."""
     attempt = _begun(upstream, entry)
     with attempt.step():
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(within) if within is not None else nullcontext():
             response = await attempt.send(transport, body, traceparent)
             try:
                 received = await _read(response, MAX_ANSWER, entry)

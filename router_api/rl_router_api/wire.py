@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
 from typing import Annotated, Any
 
 import msgspec
@@ -99,33 +98,28 @@ class ChatRequest:
     needs: frozenset[Capability]
     options: RouterOptions
 
-    @cached_property
-    def parts(self) -> list[Part]:
-        """All content parts of all messages."""
-        return [part for message in self.messages if isinstance(message.content, list) for part in message.content]
+    parts: list[Part]
+    """All content parts of all messages."""
+    text_bytes: int
+    """The size of what a target reads as text."""
 
-    @cached_property
-    def _text_bytes(self) -> int:
-        total = sum(len(self.fields[name]) for name in _READ_BY_TARGETS if name in self.fields)
-        return total - sum(part.media for part in self.parts)
-
-    @cached_property
+    @property
     def input_tokens(self) -> int:
         """An estimate of what a target reads: four bytes a token, 1,500 tokens a picture."""
-        return self._text_bytes // 4 + PICTURE_TOKENS * sum(part.media > 0 for part in self.parts) + 1
+        return self.text_bytes // 4 + PICTURE_TOKENS * sum([part.media > 0 for part in self.parts]) + 1
 
-    @cached_property
+    @property
     def most_input_tokens(self) -> int:
         """A bound for limits that must hold: two bytes a token, audio and files by their bytes."""
-        media = sum(PICTURE_TOKENS if part.image_url else part.media // 2 for part in self.parts if part.media)
-        return self._text_bytes // 2 + media + 1
+        media = sum([PICTURE_TOKENS if part.image_url else part.media // 2 for part in self.parts if part.media])
+        return self.text_bytes // 2 + media + 1
 
     @property
     def text_only(self) -> bool:
         """Whether a plain text can be a whole answer to it."""
         return not self.needs and "response_format" not in self.fields and "functions" not in self.fields
 
-    @cached_property
+    @property
     def loop_mark(self) -> str | None:
         """The mark of the target whose tool calls the last messages answer, if this is a tool loop."""
         if not self.messages or self.messages[-1].role != "tool":
@@ -150,6 +144,7 @@ def parse(body: bytes) -> ChatRequest:
         raise bad_request(f"`messages` has more than {MAX_PIECES} content parts and tool calls.", "messages")
     stream_options = _read(fields, "stream_options", _StreamOptions)
     n = _choices(fields)
+    parts = [part for message in messages if isinstance(message.content, list) for part in message.content]
     request = ChatRequest(
         fields={name: raw for name, raw in fields.items() if name not in ("model", "router")},
         model=model,
@@ -160,9 +155,16 @@ def parse(body: bytes) -> ChatRequest:
         n=n,
         needs=_needs(fields, messages, n),
         options=options,
+        parts=parts,
+        text_bytes=_text_bytes(fields, parts),
     )
     _read(fields, "temperature", float)
     return request
+
+
+def _text_bytes(fields: dict[str, Raw], parts: list[Part]) -> int:
+    total = sum([len(fields[name]) for name in _READ_BY_TARGETS if name in fields])
+    return total - sum([part.media for part in parts])
 
 
 def _object(body: bytes) -> dict[str, Raw]:
@@ -172,12 +174,17 @@ def _object(body: bytes) -> dict[str, Raw]:
     except UnicodeDecodeError as error:
         raise bad_request(f"The body is not UTF-8 (byte {error.start}).") from None
     try:
-        fields = _decode_with_room(body)
+        # What nests deeply opens many brackets: where there are few, there is room in any case.
+        fields = _OBJECT.decode(body) if _brackets(body) < _FRAMES else _decode_with_room(body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise bad_request(f"The body is not a JSON object: {error}") from None
     if len(fields) > _MOST_FIELDS:
         raise bad_request(f"The body has {len(fields)} fields; at most {_MOST_FIELDS} are taken.")
     return fields
+
+
+def _brackets(body: bytes) -> int:
+    return body.count(b"[") + body.count(b"{")
 
 
 def _decode_with_room(body: bytes, frames: int = _FRAMES) -> dict[str, Raw]:
