@@ -31,6 +31,10 @@ e2e: ## the images, the chart and the operator in a real cluster (E2E_KUBECONFIG
 bench: ## what a request costs, beside peers; writes bench/results.md
 	@$(PYTHON3) scripts/environment.py dev
 	@.venv/bin/python bench/run.py
+	@.venv/bin/python bench/lasting.py
+	@.venv/bin/python bench/start.py
+	@.venv/bin/python bench/decisions.py
+	@.venv/bin/python bench/health.py
 
 images: ## the container images rl-router/api, model and operator, tagged with the version
 	@scripts/images

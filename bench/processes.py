@@ -29,6 +29,7 @@ class Process:
         self, command: Sequence[str], core: int, log: Path, environment: Mapping[str, str] | None = None
     ) -> None:
         self._log = log
+        self.started = time.monotonic()
         with log.open("wb") as file:
             self._child = subprocess.Popen(
                 command, preexec_fn=pinned(core), stdout=file, stderr=file,

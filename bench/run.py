@@ -5,25 +5,26 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from load import Cost, measure
+from load import Cost, measure, run
 from plot import write_plot
 from report import Measured, section_of_costs
 from results import put
-from stacks import PEERS, Stack, rl_router, start_upstream
+from stacks import PEERS, Stack, Start, rl_router, start_upstream
 
 _NEEDED = {"gcc": "gcc", "wrk": "wrk"}
 _CONNECTIONS = (1, 64, 256)
 _PEER_CONNECTIONS = (1, 64)
+_WARM_UP = 3.0
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured; the median counts")
-    parser.add_argument("--seconds", type=float, default=3, help="of load in each measurement")
+    parser.add_argument("--seconds", type=float, default=4, help="of load in each measurement")
     parser.add_argument("--only", default="", metavar="WORDS", help="cases whose name has these words")
     given = parser.parse_args()
     check_tools()
@@ -42,14 +43,14 @@ def check_tools() -> None:
 
 
 @contextmanager
-def everything() -> Iterator[list[Stack]]:
+def everything(peers: Sequence[Start] = PEERS) -> Iterator[list[Stack]]:
     """The router and each peer that is installed, all running; only the one under load takes CPU time."""
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
         upstream, url = start_upstream(folder)
         running.callback(upstream.stop)
         stacks = []
-        for start in (rl_router, *PEERS):
+        for start in (rl_router, *peers):
             stack = start(folder, url)
             if stack is not None:
                 running.callback(stack.process.stop)
@@ -65,7 +66,7 @@ def _round(stacks: list[Stack], given: argparse.Namespace, round_: int) -> Itera
             for connections in _PEER_CONNECTIONS if at else _CONNECTIONS:
                 load = stack.load(case, connections)
                 if round_ == 0:
-                    measure(stack.process, load, 1)
+                    run(load, _WARM_UP)
                 cost = measure(stack.process, load, given.seconds)
                 _show(stack, case.name, connections, cost)
                 yield Measured(stack.name, case, connections, cost)

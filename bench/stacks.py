@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -29,10 +30,15 @@ class Stack:
     base_url: str
     cases: tuple[Case, ...]
     headers: dict[str, str] = field(default_factory=dict)
+    upstream: str = ""
 
     def load(self, case: Case, connections: int, rate: float = 0.0) -> Load:
         """That case, asked of this stack."""
         return Load(f"{self.base_url}/chat/completions", case.body, self.headers, connections, rate)
+
+    def direct(self, case: Case, connections: int, rate: float = 0.0) -> Load:
+        """The same, asked of the upstream behind it."""
+        return Load(f"{self.upstream}/target/v1/chat/completions", case.body, {}, connections, rate)
 
 
 def start_upstream(folder: Path) -> tuple[Process, str]:
@@ -57,7 +63,7 @@ def rl_router(folder: Path, upstream: str, workers: int = 1, core: int = SERVER_
     process = Process([sys.executable, "-m", "rl_router_api", "--config", str(config)], core, folder / "router.log")
     process.until_it_answers(f"http://127.0.0.1:{port}/ready")
     key = said.rpartition(" ")[2]
-    return Stack("RL Router", process, f"http://127.0.0.1:{port}/v1", ALL, {"Authorization": f"Bearer {key}"})
+    return Stack("RL Router", process, f"http://127.0.0.1:{port}/v1", ALL, {"Authorization": f"Bearer {key}"}, upstream)
 
 
 _TARGETS = (
@@ -97,9 +103,12 @@ def litellm(folder: Path, upstream: str) -> Stack | None:
     model = {"model": "openai/small", "api_base": f"{upstream}/target/v1", "api_key": "none"}
     config.write_text(yaml.safe_dump({"model_list": [{"model_name": "small", "litellm_params": model}]}))
     command = [program, "--config", str(config), "--port", str(port), "--host", "127.0.0.1"]
-    process = Process(command, SERVER_CORE, folder / "litellm.log")
+    # It does not start without a key.
+    key = f"sk-{secrets.token_hex(16)}"
+    process = Process(command, SERVER_CORE, folder / "litellm.log", {"LITELLM_MASTER_KEY": key})
     process.until_it_answers(f"http://127.0.0.1:{port}/health/liveliness")
-    return Stack("LiteLLM", process, f"http://127.0.0.1:{port}/v1", (PINNED, PINNED_STREAM))
+    cases = (PINNED, PINNED_STREAM)
+    return Stack("LiteLLM", process, f"http://127.0.0.1:{port}/v1", cases, {"Authorization": f"Bearer {key}"})
 
 
 def portkey(folder: Path, upstream: str) -> Stack | None:
@@ -114,4 +123,5 @@ def portkey(folder: Path, upstream: str) -> Stack | None:
     return Stack("Portkey", process, f"http://127.0.0.1:{port}/v1", cases, {"x-portkey-config": config})
 
 
-PEERS: tuple[Callable[[Path, str], Stack | None], ...] = (obvious, litellm, portkey)
+Start = Callable[[Path, str], Stack | None]
+PEERS: tuple[Start, ...] = (obvious, litellm, portkey)

@@ -1,0 +1,98 @@
+"""What a decision reads and writes, measured against the CPU fallback: `python bench/decisions.py`."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from processes import LOAD_CORE, SERVER_CORE, Process, free_port
+from results import put
+
+_QUESTIONS = (
+    "What is the capital of Australia?",
+    "Write a function that reverses a linked list.",
+    "Prove that the square root of two is irrational.",
+    "Translate 'good morning' into Finnish.",
+    "Summarise the causes of the First World War in three sentences.",
+)
+_TARGETS = (
+    ("quick-helper", "0.05", "Cheap and quick. Greetings, facts, short everyday questions."),
+    ("careful-thinker", "0.50", "Slow and thorough. Mathematics, logic, explanations in several steps."),
+    ("code-writer", "0.20", "Programming: writes, explains and mends code in any language."),
+)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        engine, router = free_port(), free_port()
+        model = Process(
+            [sys.executable, "-m", "rl_router_model", "--port", str(engine)], LOAD_CORE, folder / "model.log"
+        )
+        try:
+            model.until_it_answers(f"http://127.0.0.1:{engine}/v1/models")
+            api = _api(folder, engine, router)
+            try:
+                put("Decisions", _section(list(_decisions(router))))
+            finally:
+                api.stop()
+        finally:
+            model.stop()
+
+
+def _api(folder: Path, engine: int, port: int) -> Process:
+    url = f"http://127.0.0.1:{engine}/v1"
+    targets = [
+        {"name": name, "base_url": url, "price": {"input": price, "output": price}, "description": text}
+        for name, price, text in _TARGETS
+    ]
+    config = folder / "router.yaml"
+    told = {"router": {"base_url": url, "protocol": "json_schema", "timeout": 60}, "targets": targets}
+    config.write_text(yaml.safe_dump({**told, "server": {"port": port, "admin_port": 0}}))
+    process = Process([sys.executable, "-m", "rl_router_api", "--config", str(config)], SERVER_CORE, folder / "api.log")
+    process.until_it_answers(f"http://127.0.0.1:{port}/ready")
+    return process
+
+
+def _decisions(port: int) -> Iterator[dict[str, Any]]:
+    """A decision's entry in the books, for each question twice over."""
+    for question in _QUESTIONS * 2:
+        body = {"model": "router", "messages": [{"role": "user", "content": question}]}
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/v1/route", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=120) as answer:
+            told = json.load(answer)
+        yield {**told["router_metadata"]["router_calls"][-1], "decided_by": told["decided_by"]}
+
+
+def _section(entries: list[dict[str, Any]]) -> str:
+    usages = [entry["usage"] for entry in entries]
+    figures = {
+        "tokens read": [usage["prompt_tokens"] for usage in usages],
+        "of these from the engine's cache": [
+            (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0) for usage in usages
+        ],
+        "tokens written (aimed at: 24 at most)": [usage["completion_tokens"] for usage in usages],
+        "seconds": [entry["latency"] for entry in entries],
+    }
+    rows = "\n".join(
+        f"| {name} | {statistics.median(each):g} | {min(each):g} | {max(each):g} |" for name, each in figures.items()
+    )
+    readable = sum(entry["decided_by"] == "router" for entry in entries)
+    return (
+        f"{len(entries)} decisions among {len(_TARGETS)} targets by the CPU fallback's own model on one core, "
+        f"`protocol: json_schema`; {readable} were readable.\n\n"
+        f"| | median | least | most |\n| --- | --- | --- | --- |\n{rows}"
+    )
+
+
+if __name__ == "__main__":
+    main()
