@@ -40,7 +40,7 @@ class Load:
             with self._lock:
                 self.failures += [failure] if failure else []
                 self.answers += not failure
-                ASKED.write_text(str(self.answers))
+                _write(ASKED, str(self.answers))
 
     def _failure(self, model: str, stream: bool) -> str | None:
         try:
@@ -76,9 +76,14 @@ def _run(load: Load, connections: int) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    part = RESULT.with_suffix(".part")
-    part.write_text(json.dumps({"answers": load.answers, "failures": load.failures}))
-    part.rename(RESULT)
+    _write(RESULT, json.dumps({"answers": load.answers, "failures": load.failures}))
+
+
+def _write(path: Path, text: str) -> None:
+    # Whoever looks sees all of it or nothing.
+    part = path.with_suffix(".part")
+    part.write_text(text)
+    part.rename(path)
 
 
 if __name__ == "__main__":
