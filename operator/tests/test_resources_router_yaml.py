@@ -26,6 +26,12 @@ def test_llama_cpp_decides_under_a_schema_unless_told_otherwise():
     assert "protocol" not in router_yaml(model={"source": "hf://a/b"})["router"]
 
 
+def test_llama_cpp_gets_longer_to_decide_unless_told_otherwise():
+    assert router_yaml()["router"]["timeout"] == 60
+    assert router_yaml(routing={"timeout": 5})["router"]["timeout"] == 5
+    assert "timeout" not in router_yaml(model={"source": "hf://a/b"})["router"]
+
+
 def test_how_the_router_model_is_asked_goes_apart_from_how_requests_are_routed():
     made = router_yaml(routing={"temperature": 0.5, "maxTokens": 64, "timeout": 3, "maxTurns": 2, "maxCost": "0.10"})
     assert made["routing"] == {"max_turns": 2, "max_cost": "0.10"}

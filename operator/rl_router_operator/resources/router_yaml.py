@@ -13,6 +13,8 @@ from ..schema import TargetSpec
 from . import engines, keys
 from .objects import without_empty
 
+_CPU_DECISION_SECONDS = 60
+
 
 def text(router: Router) -> str:
     """router.yaml; no secret is in it, only where each is found."""
@@ -32,8 +34,8 @@ def _router(router: Router) -> dict[str, Any]:
         key = external.api_key_secret_ref
         return {**set_there, **({"api_key_file": keys.path_of(key)} if key else {}), **deciding}
     if engines.name_of(router.spec.model) == "llamacpp":
-        # Small models that were not trained to route decide readably under a schema alone.
-        deciding = {"protocol": "json_schema", **deciding}
+        # Small models that were not trained to route decide readably under a schema alone, and slowly on a busy CPU.
+        deciding = {"protocol": "json_schema", "timeout": _CPU_DECISION_SECONDS, **deciding}
     return {"base_url": model_url(router), **deciding}
 
 
