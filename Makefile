@@ -2,7 +2,7 @@
 # Where there is none, find-python has said so and the first command fails.
 PYTHON3 := $(or $(shell scripts/find-python),false)
 
-.PHONY: demo test lint lock clients images chart bench e2e release-dry-run
+.PHONY: demo test lint lock clients images chart bench bench-operator e2e release-dry-run
 
 demo: ## a routed answer on this machine; stays up until Ctrl-C
 	@$(PYTHON3) scripts/environment.py run
@@ -35,6 +35,10 @@ bench: ## what a request costs, beside peers; writes bench/results.md
 	@.venv/bin/python bench/start.py
 	@.venv/bin/python bench/decisions.py
 	@.venv/bin/python bench/health.py
+
+bench-operator: ## what the operator costs for 1, 100 and 1,000 RouterDeployments; writes bench/operator.md
+	@$(PYTHON3) scripts/environment.py dev
+	@PYTHONPATH=bench:operator/tests .venv/bin/python bench/operator/run.py
 
 images: ## the container images rl-router/api, model and operator, tagged with the version
 	@scripts/images

@@ -58,9 +58,10 @@ def free_port() -> int:
 
 @dataclass
 class ApiServer:
-    """One API server and its etcd, whose data outlive the API server's process."""
+    """One API server and its etcd, whose data outlive the API server's process; `flags` are further ones of its."""
 
     folder: Path
+    flags: tuple[str, ...] = ()
     port: int = field(default_factory=free_port)
     _etcd_port: int = field(default_factory=free_port)
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -121,6 +122,7 @@ class ApiServer:
             "--disable-admission-plugins=ServiceAccount",
             "--service-cluster-ip-range=10.0.0.0/16",
             "--watch-cache=true",
+            *self.flags,
         )
         self._await_ready()
 
