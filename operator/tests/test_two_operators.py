@@ -1,17 +1,183 @@
-"""Two operators: one acts, the other is ready to."""
+"""Two operators with a proxy each, so that it shows which of them writes."""
 
 from __future__ import annotations
 
-from harness import Kube, Start, eventually, router
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from control_plane import ApiServer
+from faults import Fault, Proxy, Seen, status
+from harness import Kube, Running, Start, eventually, router
+from rl_router_operator.settings import LeaseTerms
+from test_killed import process
+
+LEASE = "rl-router-operator"
+LONG = LeaseTerms(duration=600.0, renew_deadline=400.0, retry=0.3)
+LEASE_SECONDS = 15
+"""For how long an operator that was not told otherwise holds the Lease."""
+WATCHED_SECONDS = 2.0
 
 
-async def test_one_of_two_operators_leads_and_both_are_ready(kube: Kube, start: Start):
-    operators = [await start(), await start()]
+@pytest_asyncio.fixture(autouse=True)
+async def second(api_server: ApiServer) -> AsyncIterator[Proxy]:
+    """What stands between the second operator and the API server; made first, so that it outlives the operators."""
+    made = Proxy(api_server)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+# Both are well
+
+
+async def test_a_standby_writes_nothing(kube: Kube, start: Start, second: Proxy):
+    await _leading(await start())
+    standby = await start(url=second.url)
     await kube.create(router())
+    await _there(kube, "Deployment", "demo-api")
+    await eventually(lambda: _is_ready(standby))
+    await _repaired(kube)
+    assert second.writes() == []
 
-    async def stand():
-        answers = [await each.ask("/readyz") for each in operators]
-        assert [each.status_code for each in answers] == [200, 200]
-        assert sorted(each.text for each in answers) == ["leader\n", "standby\n"]
 
-    await eventually(stand)
+# One goes
+
+
+async def test_the_next_operator_need_not_wait_for_a_lease_that_was_given_back(kube: Kube, start: Start):
+    first = await start(lease_terms=LONG)
+    await _leading(first)
+    standby = await start(lease_terms=LONG)
+    await kube.create(router())
+    await _there(kube, "ConfigMap", "demo-api")
+    await first.stop()
+    await _leading(standby)
+    await _repaired(kube)
+
+
+async def test_a_process_that_was_frozen_writes_nothing_when_it_goes_on(
+    api_server: ApiServer, kube: Kube, start: Start, second: Proxy, tmp_path: Path
+):
+    async with process(api_server, kube, second, tmp_path) as frozen:
+        await kube.create(router())
+        await _there(kube, "ConfigMap", "demo-api", within=30)
+        standby = await start()
+        frozen.send_signal(signal.SIGSTOP)
+        await kube.merge("RouterDeployment", "demo", {"spec": {"api": {"replicas": 2}}})
+        await eventually(lambda: _has_replicas(kube, 2), within=LEASE_SECONDS + 10)
+        before = len(second.writes())
+        frozen.send_signal(signal.SIGCONT)
+        await kube.merge("RouterDeployment", "demo", {"spec": {"api": {"replicas": 3}}})
+        await eventually(lambda: _has_replicas(kube, 3))
+        await asyncio.sleep(WATCHED_SECONDS)
+        assert second.writes()[before:] == []
+        assert await _holder(kube) == standby.operator.settings.identity
+
+
+# A Lease that cannot be renewed
+
+
+def _forbidden(seen: Seen) -> web.StreamResponse | None:
+    message = 'leases "rl-router-operator" is forbidden: User "operator" cannot update resource "leases"'
+    return status(403, "Forbidden", message) if seen.plural == "leases" and seen.method == "PUT" else None
+
+
+async def _unanswered(seen: Seen) -> web.StreamResponse | None:
+    if seen.plural == "leases":
+        await asyncio.sleep(30)
+    return None
+
+
+@pytest.mark.parametrize("fault", [_forbidden, _unanswered])
+async def test_a_lease_that_cannot_be_renewed_stops_the_writes_and_not_the_process(
+    kube: Kube, start: Start, proxy: Proxy, fault: Fault
+):
+    running = await start()
+    await kube.create(router())
+    await _there(kube, "ConfigMap", "demo-api")
+    proxy.faults.append(fault)
+    await eventually(lambda: _stands_by(running))
+    before = len(proxy.writes())
+    await kube.delete("ConfigMap", "demo-api")
+    await asyncio.sleep(WATCHED_SECONDS)
+    assert proxy.writes()[before:] == []
+    assert (await running.ask("/healthz")).status_code == 200
+    assert not running.task.done()
+
+    proxy.faults.clear()
+    await _there(kube, "ConfigMap", "demo-api")
+
+
+async def test_a_standby_takes_over_from_an_operator_that_cannot_renew(
+    kube: Kube, start: Start, proxy: Proxy, second: Proxy
+):
+    first = await start()
+    await _leading(first)
+    standby = await start(url=second.url)
+    proxy.faults.append(_unanswered)
+    await _leading(standby)
+    proxy.faults.clear()
+    await eventually(lambda: _stands_by(first))
+    await kube.create(router())
+    await _there(kube, "ConfigMap", "demo-api")
+    assert proxy.writes() == []
+
+
+async def test_a_deleted_lease_is_taken_again(kube: Kube, start: Start):
+    running = await start()
+    await _leading(running)
+    await kube.delete("Lease", LEASE)
+    await eventually(lambda: _is_held_by(kube, running.operator.settings.identity))
+    await _leading(running)
+
+
+# What the tests look at
+
+
+async def _leading(running: Running) -> None:
+    async def leads() -> None:
+        assert (await running.ask("/readyz")).text == "leader\n"
+
+    await eventually(leads)
+
+
+async def _stands_by(running: Running) -> None:
+    """Whatever readiness says: it may not write."""
+    metrics = (await running.ask("/metrics")).text
+    assert "\nrl_router_operator_leading 0.0\n" in metrics
+
+
+async def _is_ready(running: Running) -> None:
+    assert (await running.ask("/readyz")).status_code == 200
+
+
+async def _repaired(kube: Kube) -> None:
+    await kube.delete("ConfigMap", "demo-api")
+    await _there(kube, "ConfigMap", "demo-api")
+
+
+async def _there(kube: Kube, kind: str, name: str, within: float = 10) -> None:
+    async def there() -> None:
+        assert await kube.get(kind, name), f"{kind} {name} is not there"
+
+    await eventually(there, within)
+
+
+async def _has_replicas(kube: Kube, count: int) -> None:
+    live = await kube.get("Deployment", "demo-api")
+    assert live
+    assert live["spec"]["replicas"] == count
+
+
+async def _holder(kube: Kube) -> str:
+    live = await kube.get("Lease", LEASE)
+    assert live
+    return str(live["spec"].get("holderIdentity", ""))
+
+
+async def _is_held_by(kube: Kube, identity: str) -> None:
+    assert await _holder(kube) == identity
