@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,6 +43,7 @@ class Reconciler:
     desired: Desired
     status_of: StatusOf
     invalid: Invalid
+    _converged: dict[Key, tuple[object, ...]] = field(default_factory=dict)
 
     async def reconcile(self, key: Key) -> float | None:
         """Looks at a RouterDeployment. The seconds until the next look, None where it is gone.
@@ -61,11 +62,30 @@ class Reconciler:
             await self._write_status(body, self.invalid(body, str(error), datetime.now(UTC)))
             return self.prober.asking.settled
         try:
-            problems = () if router.paused else await self.children.converge(router, self.desired(router))
+            problems = () if router.paused else await self._converge(router)
         except GoneError:
             self.roster.look_again()
             return self.prober.asking.settled
         return await self._report(router, body, problems)
+
+    def doubt(self) -> None:
+        """Every RouterDeployment's children are compared again with what is wanted."""
+        self._converged.clear()
+
+    async def _converge(self, router: Router) -> tuple[Problem, ...]:
+        """Makes the children what is wanted. Most looks are for the status alone: where all is as it was when nothing
+        was left to do, nothing is compared."""
+        key, state = (router.namespace, router.name), self._state(router)
+        if self._converged.get(key) == state:
+            return ()
+        problems = await self.children.converge(router, self.desired(router))
+        if not problems and self._state(router) == state:
+            self._converged[key] = state
+        return problems
+
+    def _state(self, router: Router) -> tuple[object, ...]:
+        turn = self.cache.turn((router.namespace, router.name))
+        return turn, self.sight.turn, router.uid, router.generation, router.annotations
 
     async def _report(self, router: Router, body: Manifest, problems: tuple[Problem, ...]) -> float:
         """Writes the status."""
@@ -119,6 +139,7 @@ class Reconciler:
         await events.post(self.api, events.news(body, status))
 
     def _forget(self, key: Key) -> None:
+        self._converged.pop(key, None)
         self.prober.forget(key)
         self.children.forget(key)
 

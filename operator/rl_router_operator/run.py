@@ -157,6 +157,7 @@ class Operator:
         """Looks at everything now and then, also at what only time changes."""
         await self._sight.settled()
         while True:
+            self._reconciler.doubt()
             self._all()
             self.metrics.resynced()
             await asyncio.sleep(self.settings.resync_seconds)

@@ -35,6 +35,20 @@ def test_what_did_not_change_is_not_told():
     assert known.get("ConfigMap", "team", "demo-api")["metadata"]["resourceVersion"] == "2"
 
 
+def test_a_routers_turn_tells_whether_anything_of_it_has_changed():
+    known, _ = cache()
+    turns = [known.turn(KEY)]
+    for each in (thing(version=1), thing(version=2), thing(version=3, value="b")):
+        known.put(each, (KEY,))
+        turns.append(known.turn(KEY))
+    known.put(thing("another", router="other"), (("team", "other"),))
+    assert turns[1] == turns[2]
+    assert known.turn(KEY) == turns[3]
+    known.put(thing("second", version=4), (KEY,))
+    known.drop(thing("second", version=5))
+    assert len({*turns, known.turn(KEY)}) == 4
+
+
 def test_a_list_takes_the_place_of_what_was_known_and_tells_what_is_gone():
     known, changes = cache()
     known.put(thing("gone", version=1), (KEY,))

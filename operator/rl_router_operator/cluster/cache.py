@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -34,6 +35,8 @@ class Cache:
         self._changed = changed
         self._entries: dict[tuple[str, str, str], _Entry] = {}
         self._of: dict[Key, set[tuple[str, str, str]]] = defaultdict(set)
+        self._turns: dict[Key, int] = {}
+        self._count = itertools.count(1)
 
     def put(self, body: Manifest, keys: tuple[Key, ...]) -> None:
         """Takes an object as it is now."""
@@ -77,6 +80,10 @@ class Cache:
         """Everything that belongs to a RouterDeployment, by kind and name."""
         return {(where[0], where[2]): _body(self._entries[where]) for where in sorted(self._of.get(key, ()))}
 
+    def turn(self, key: Key) -> int:
+        """A number that is another whenever something that belongs to a RouterDeployment has changed."""
+        return self._turns.get(key, 0)
+
     def keys(self) -> set[Key]:
         """Every RouterDeployment that something belongs to."""
         return set(self._of)
@@ -99,6 +106,10 @@ class Cache:
 
     def _tell(self, before: _Entry | None, after: _Entry | None) -> None:
         for key in {*(before.keys if before else ()), *(after.keys if after else ())}:
+            if key in self._of:
+                self._turns[key] = next(self._count)
+            else:
+                self._turns.pop(key, None)
             self._changed(key)
 
 

@@ -26,8 +26,11 @@ class Sight:
     def __init__(
         self, api: Api, cache: Cache, namespaces: tuple[str, ...], changed: Callable[[], None], absent_pause: float
     ) -> None:
+        self.turn = 0
+        """Another number whenever what can be seen has changed."""
+        self._tell = changed
         self._watches = {
-            (source.kind.kind, source.namespace): Watch(api, cache, source, changed, absent_pause)
+            (source.kind.kind, source.namespace): Watch(api, cache, source, self._changed, absent_pause)
             for source in _sources(namespaces)
         }
 
@@ -64,6 +67,10 @@ class Sight:
     def troubles(self) -> list[str]:
         """Everything that cannot be seen, each as a sentence."""
         return [watch.trouble for watch in self._watches.values() if watch.trouble]
+
+    def _changed(self) -> None:
+        self.turn += 1
+        self._tell()
 
     def _watch(self, kind: str, namespace: str) -> Watch | None:
         return self._watches.get((kind, None)) or self._watches.get((kind, namespace))
