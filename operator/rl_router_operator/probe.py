@@ -20,7 +20,8 @@ from .settings import Asking
 
 _LIMIT_SECONDS = 5.0
 _LIMIT_BYTES = 65_536
-_AT_ONCE = 64
+_AT_ONCE = 512
+"""A thousand pods that keep silent until the limit are then still asked every ten seconds."""
 
 Ask = Callable[[str], Awaitable[Health]]
 """Asks the pod of an address."""
@@ -76,7 +77,7 @@ def _read(status: int, body: bytes) -> Health:
         return Health(None, f"/health answered more than {_LIMIT_BYTES // 1024} KiB")
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Health(None, "/health answered no JSON")
     return Health(answer) if isinstance(answer, dict) else Health(None, "/health answered no JSON object")
 
@@ -107,7 +108,7 @@ class Prober:
     asking: Asking
     clock: Callable[[], float] = time.monotonic
     _pods: dict[Key, dict[str, _Pod]] = field(default_factory=dict)
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _tasks: dict[tuple[Key, str, str], asyncio.Task[None]] = field(default_factory=dict)
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     def look(self, key: Key, pods: tuple[Manifest, ...], *, settled: bool) -> dict[str, Health]:
@@ -119,7 +120,8 @@ class Prober:
             known = before.get(name)
             if known is None or known.address != address:
                 known = _Pod(address, trusted)
-            if self.clock() - known.asked >= every:
+            # Pods that keep silent must not be asked faster than they are given up.
+            if self.clock() - known.asked >= every and (key, name, address) not in self._tasks:
                 known = replace(known, asked=self.clock())
                 self._start(key, name, address)
             found[name] = known
@@ -136,14 +138,15 @@ class Prober:
 
     async def close(self) -> None:
         """Gives up what is being asked."""
-        for task in self._tasks:
+        tasks = list(self._tasks.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _start(self, key: Key, name: str, address: str) -> None:
         task = asyncio.create_task(self._hear(key, name, address))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[key, name, address] = task
+        task.add_done_callback(lambda _: self._tasks.pop((key, name, address)))
 
     async def _hear(self, key: Key, name: str, address: str) -> None:
         async with self._slots:

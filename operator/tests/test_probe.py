@@ -73,6 +73,24 @@ async def test_it_is_asked_every_10_s_while_not_ready_else_every_30_s(settled, t
     assert pods.asked == times
 
 
+async def test_a_pod_that_keeps_silent_is_not_asked_again_meanwhile():
+    asked = 0
+
+    async def ask(_address: str) -> Health:
+        nonlocal asked
+        asked += 1
+        return await asyncio.Future()
+
+    now = 0.0
+    prober = Prober(ask, lambda _key: None, Asking(), clock=lambda: now)
+    for second in range(0, 60, 10):
+        now = float(second)
+        prober.look(KEY, (pod(),), settled=False)
+        await asyncio.sleep(0)
+    await prober.close()
+    assert asked == 1
+
+
 @pytest.mark.parametrize("other", [pod(ready=False), pod(going=True)])
 async def test_only_ready_pods_that_stay_are_asked(other):
     pods = Pods()
@@ -106,6 +124,10 @@ async def _no_json(request):
     return web.Response(text="hello")
 
 
+async def _too_deep(request):
+    return web.Response(text="[" * 60_000)
+
+
 @pytest.mark.parametrize(
     ("handler", "answer", "trouble"),
     [
@@ -113,6 +135,7 @@ async def _no_json(request):
         (_endless, None, "more than 64 KiB"),
         (_elsewhere, None, "answered 302"),
         (_no_json, None, "no JSON"),
+        (_too_deep, None, "no JSON"),
     ],
 )
 async def test_an_answer_is_json_of_64_kib_at_most_and_no_redirect(handler, answer, trouble, monkeypatch):
