@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
+from urllib.request import getproxies
 
 import aiohttp
 from kubernetes import aio
@@ -74,6 +75,8 @@ async def connection(kubeconfig: str | None, context: str | None = None) -> aio.
         aio.config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
     # Each watch holds a connection for good.
     configuration.connection_pool_maxsize = 0
+    # Where the environment names no proxy, aiohttp would only look for a .netrc, in a thread, before every request.
+    configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
     return configuration
 
 
