@@ -43,7 +43,7 @@ class Operator:
         self.port = 0
         self._turns = [time.monotonic()] * settings.workers
         self._forbidden: dict[str, str] = {}
-        self._api = Api(configuration, self.leads, lambda verb, kind: self.metrics.writes.labels(verb, kind).inc())
+        self._api = Api(configuration, self.leads, self._wrote, settings.silent_seconds)
         self._cache = Cache(self._changed)
         self.roster = Roster(self._api, settings.namespaces, self.queue.add, settings.resync_seconds)
         self._sight = Sight(self._api, self._cache, settings.namespaces, self._recovered, settings.discovery_seconds)
@@ -180,6 +180,9 @@ class Operator:
         self.metrics.leading.set(leads)
         if leads:
             self._all()
+
+    def _wrote(self, verb: str, kind: str) -> None:
+        self.metrics.writes.labels(verb, kind).inc()
 
     def _readiness(self) -> list[str]:
         return [ready_of(body) for key in self.roster if (body := self.roster.get(key))]

@@ -84,6 +84,8 @@ class Settings:
     """All RouterDeployments are looked at again so often, without a write where nothing has changed."""
     discovery_seconds: float = 60.0
     """Kinds that the cluster lacks are looked for so often."""
+    silent_seconds: float = 90.0
+    """A watch that says nothing for so long is opened anew, from where it was."""
     log_level: str = "info"
 
 

@@ -78,6 +78,17 @@ def too_old():
     return lambda seen: answer(seen) if seen.is_watch else None
 
 
+async def test_a_watch_that_says_nothing_is_opened_anew_without_a_list(kube: Kube, start: Start, proxy: Proxy):
+    def watches() -> list[Seen]:
+        asked = [seen for seen in proxy.requests if seen.plural == "ingresses"]
+        assert len([seen for seen in asked if seen.is_watch]) > 2
+        return asked
+
+    await start(silent_seconds=0.5)
+    asked = await eventually(watches)
+    assert len([seen for seen in asked if not seen.is_watch]) == 1
+
+
 async def test_watches_that_break_or_are_too_old_miss_nothing(kube: Kube, start: Start, proxy: Proxy):
     await settled(kube, start, {})
     for _ in range(3):

@@ -17,8 +17,6 @@ from ..naming import FIELD_MANAGER
 PAGE = 500
 _ANSWER_SECONDS = 10.0
 _WATCH_SECONDS = 290
-_SILENT_SECONDS = 90.0
-"""A watch without an event or a bookmark for so long is taken for dead."""
 _LONGEST_ERROR = 65_536
 
 
@@ -96,11 +94,13 @@ class Api:
         configuration: aio.client.Configuration,
         may_write: Callable[[], bool] = lambda: True,
         wrote: Callable[[str, str], None] = lambda _verb, _kind: None,
+        silent_seconds: float = 90.0,
     ) -> None:
         self._client = aio.client.ApiClient(configuration)
         self._client.user_agent = FIELD_MANAGER
         self._may_write = may_write
         self._wrote = wrote
+        self._silent_seconds = silent_seconds
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -135,7 +135,8 @@ class Api:
     async def watch(
         self, kind: Kind, namespace: str | None, selectors: Mapping[str, str], version: str
     ) -> AsyncIterator[tuple[str, Manifest]]:
-        """(type, object) for every change since `version`, until the API server ends the stream."""
+        """(type, object) for every change since `version`, until the API server ends the stream, or says nothing for so
+        long that the connection may be dead: of a kind without any object there is not even a bookmark."""
         query = {
             **selectors,
             "watch": "true",
@@ -143,15 +144,12 @@ class Api:
             "resourceVersion": version,
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
-        timeout = aiohttp.ClientTimeout(sock_connect=_ANSWER_SECONDS, sock_read=_SILENT_SECONDS)
+        timeout = aiohttp.ClientTimeout(sock_connect=_ANSWER_SECONDS, sock_read=self._silent_seconds)
         try:
             answer = await self._send("GET", path_of(kind, namespace), query, None, "", timeout)
             async with answer:
                 await _check(answer)
-                async for line in answer.content:
-                    event = json.loads(line)
-                    if event["type"] == "ERROR":
-                        raise RefusedError(int(event["object"].get("code") or 500), event["object"])
+                async for event in _events(answer):
                     yield event["type"], event["object"]
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise UnreachableError(f"the watch on {kind.plural} broke: {error or type(error).__name__}") from error
@@ -258,6 +256,18 @@ class Api:
         answer = await self._client.call_api(*request, _request_timeout=timeout)
         response: aiohttp.ClientResponse = answer.response
         return response
+
+
+async def _events(answer: aiohttp.ClientResponse) -> AsyncIterator[Manifest]:
+    """The events of a watch until it ends or is silent for too long."""
+    try:
+        async for line in answer.content:
+            event: Manifest = json.loads(line)
+            if event["type"] == "ERROR":
+                raise RefusedError(int(event["object"].get("code") or 500), event["object"])
+            yield event
+    except aiohttp.SocketTimeoutError:
+        return
 
 
 async def _check(answer: aiohttp.ClientResponse) -> None:
