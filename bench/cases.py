@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 _TEXT = (
@@ -24,7 +24,7 @@ class Case:
 
     name: str
     hops: int
-    fields: dict[str, Any]
+    fields: dict[str, Any] = field(hash=False)
     at_most: float | None = None
 
     @property

@@ -119,8 +119,7 @@ def portkey(folder: Path, upstream: str) -> Stack | None:
     process = Process(["node", script, f"--port={port}", "--headless"], SERVER_CORE, folder / "portkey.log")
     process.until_it_answers(f"http://127.0.0.1:{port}/")
     config = json.dumps({"provider": "openai", "api_key": "none", "custom_host": f"{upstream}/target/v1"})
-    cases = (PINNED, PINNED_STREAM)
-    return Stack("Portkey", process, f"http://127.0.0.1:{port}/v1", cases, {"x-portkey-config": config})
+    return Stack("Portkey", process, f"http://127.0.0.1:{port}/v1", (PINNED,), {"x-portkey-config": config})
 
 
 Start = Callable[[Path, str], Stack | None]
