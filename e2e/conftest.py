@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,11 @@ from release import Release
 from results import dump
 
 RESULTS = Path(__file__).parent / "results"
+
+
+def pytest_sessionstart() -> None:
+    """What an earlier run left is not taken for this one's."""
+    shutil.rmtree(RESULTS, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
