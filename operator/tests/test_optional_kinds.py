@@ -11,12 +11,16 @@ from eventually import eventually as becomes
 from faults import Proxy
 from harness import Kube, Start, condition, eventually, router
 from rl_router_operator.kinds import BY_NAME
+from test_drift import is_repaired_field_by_field
 
 OPTIONAL = {
     "ServiceMonitor": {"monitoring": {"serviceMonitor": {"enabled": True}}},
     "HTTPRoute": {"api": {"auth": {"anonymous": True}, "httpRoute": {"parentRefs": [{"name": "gateway"}]}}},
 }
 """Each with the spec that asks for it."""
+OF_CHOICE = {**OPTIONAL, "HorizontalPodAutoscaler": {"api": {"autoscaling": {"maxReplicas": 4}}}}
+"""With the kind that every cluster has and few ask for."""
+_THEIRS = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "theirs"}, "maxReplicas": 2}
 Install = Callable[[str], None]
 Uninstall = Callable[[str], None]
 
@@ -145,6 +149,37 @@ async def test_a_kind_that_stays_away_is_told_once(kube: Kube, start: Start, pro
     assert (await running.ask("/readyz")).status_code == 200
 
 
+@pytest.mark.parametrize("kind", OF_CHOICE)
+async def test_every_field_of_one_that_is_ours_is_repaired(kube: Kube, start: Start, install: Install, kind: str):
+    if kind in OPTIONAL:
+        install(kind)
+    await start()
+    await kube.create(router(**OF_CHOICE[kind]))
+    await eventually(lambda: _is_made(kube, kind))
+    before = await kube.get(kind, "demo-api")
+    assert before
+    await is_repaired_field_by_field(kube, (kind, "demo-api"), before)
+
+
+@pytest.mark.parametrize("kind", OF_CHOICE)
+async def test_somebodys_object_in_its_place_is_left_alone_and_named(
+    kube: Kube, start: Start, install: Install, kind: str
+):
+    if kind in OPTIONAL:
+        install(kind)
+    body = {"apiVersion": kube.api_version(kind), "kind": kind, "metadata": {"name": "demo-api"}, "spec": _THEIRS}
+    theirs = await eventually(lambda: kube.create(body))
+    await start()
+    await kube.create(router(**OF_CHOICE[kind]))
+    await eventually(lambda: _is_foreign(kube, kind))
+    assert await kube.get(kind, "demo-api") == theirs
+    await kube.delete(kind, "demo-api")
+    await eventually(lambda: _is_well(kube))
+    live = await kube.get(kind, "demo-api")
+    assert live
+    assert live["metadata"]["ownerReferences"][0]["name"] == "demo"
+
+
 def _lists(proxy: Proxy) -> int:
     return len([seen for seen in proxy.requests if seen.plural == "httproutes"])
 
@@ -169,6 +204,14 @@ async def _is_missing(kube: Kube, kind: str) -> None:
     degraded = condition(live, "Degraded")
     assert (degraded["status"], degraded["reason"]) == ("True", "KindMissing"), degraded
     assert kind in degraded["message"]
+
+
+async def _is_foreign(kube: Kube, kind: str) -> None:
+    live = await kube.get("RouterDeployment", "demo")
+    assert live
+    degraded = condition(live, "Degraded")
+    assert degraded["reason"] == "ForeignObject", degraded
+    assert f"{kind} demo-api" in degraded["message"]
 
 
 async def _is_well(kube: Kube) -> None:
