@@ -6,6 +6,7 @@ import asyncio
 
 from faults import Proxy, Seen, status
 from harness import Kube, Running, Start, eventually, router
+from rl_router_operator.settings import LeaseTerms
 from test_killed import process
 
 
@@ -42,6 +43,25 @@ async def test_an_operator_that_ends_gives_the_lease_back(kube: Kube, start: Sta
     assert (await kube.get("Lease", "rl-router-operator"))["spec"]["holderIdentity"] == ""
     second = await start()
     await eventually(lambda: _ready(second, "leader"), within=2)
+
+
+async def test_what_happens_while_the_lease_has_lapsed_is_made_good_once_it_is_renewed(
+    kube: Kube, start: Start, proxy: Proxy
+):
+    async def dawdle(seen: Seen):
+        if seen.method == "GET" and seen.plural == "leases":
+            await asyncio.sleep(0.7)
+
+    def lapsed():
+        assert not running.operator.leads()
+
+    running = await start(lease_terms=LeaseTerms(duration=3.0, renew_deadline=1.0, retry=0.8))
+    await kube.create(router())
+    await eventually(lambda: _exists(kube, "NetworkPolicy", "demo-model"))
+    proxy.faults.append(dawdle)
+    await eventually(lapsed)
+    await kube.delete("ConfigMap", "demo-api")
+    await eventually(lambda: _exists(kube, "ConfigMap", "demo-api"))
 
 
 async def test_a_lease_that_cannot_be_renewed_stops_writes_and_not_the_process(kube: Kube, start: Start, proxy: Proxy):

@@ -57,6 +57,8 @@ class Lease:
             self._fail(error)
             return
         self.trouble = self.missing = None
+        # It may have lapsed meanwhile: who put work away until this operator leads again must hear of it.
+        self._tell()
         # The Lease runs from before the request, not from its answer.
         self._renewed = began if taken else None
 
