@@ -103,6 +103,8 @@ class Operator:
         """The reconcile loop of one worker. It turns whether or not the API server is there."""
         while True:
             self._turns[number] = time.monotonic()
+            # A look that asks the API server nothing never waits, and a thousand of them would hold up the Lease.
+            await asyncio.sleep(0)
             key = await self.queue.get(_TURN_SECONDS)
             if key is None:
                 continue
