@@ -149,9 +149,9 @@ class Phases:
 
     async def _repair(self, size: int) -> tuple[float, int]:
         """Seconds from when the first of many children is deleted until the last is back, and how many they are."""
-        began = time.time()
         victims = _victims(size)
         paths = [path_of(BY_NAME[kind], NAMESPACE, name) for kind, name in victims]
+        began = time.time()
         await _all(self.client.delete(path, params={"propagationPolicy": "Background"}) for path in paths)
         last = await self._created(began, len(victims))
         _say(f"{len(victims)} deleted children are back after {last - began:.2f} s")
