@@ -198,45 +198,32 @@ async def test_deletion_needs_no_operator(kube: Kube, start: Start, collector):
     await eventually(gone, within=40)
 
 
-async def test_optional_kinds_are_picked_up_when_they_appear(kube: Kube, start: Start, api_server):
-    await start()
-    route = {"parentRefs": [{"name": "gateway"}]}
-    await kube.create(router(api={"httpRoute": route, "auth": {"anonymous": True}}))
-
-    async def missed():
-        assert "HTTPRoute" in condition(await kube.get("RouterDeployment", "demo"), "Degraded")["message"]
-
-    await eventually(missed)
-    definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    api_server.client.post(definitions, json=_http_routes()).raise_for_status()
-    try:
-
-        async def made():
-            assert await kube.get("HTTPRoute", "demo-api")
-            degraded = condition(await kube.get("RouterDeployment", "demo"), "Degraded")
-            assert "HTTPRoute" not in degraded.get("message", "")
-
-        await eventually(made, within=15)
-    finally:
-        api_server.client.delete(f"{definitions}/httproutes.gateway.networking.k8s.io")
+WATCHED_SECONDS = 3.0
 
 
-def _http_routes():
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
-    names = {"kind": "HTTPRoute", "plural": "httproutes", "singular": "httproute", "listKind": "HTTPRouteList"}
-    approved = {"api-approved.kubernetes.io": "https://github.com/kubernetes-sigs/gateway-api"}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "httproutes.gateway.networking.k8s.io", "annotations": approved},
-        "spec": {
-            "group": "gateway.networking.k8s.io",
-            "scope": "Namespaced",
-            "names": names,
-            "versions": [version],
-        },
-    }
+async def _is_left_alone(kube: Kube):
+    """Deletes a child, and watches that it stays away."""
+    await kube.delete("ConfigMap", "demo-api")
+    await asyncio.sleep(WATCHED_SECONDS)
+    assert await kube.get("ConfigMap", "demo-api") is None
+
+
+async def test_nothing_is_made_again_for_one_that_is_being_deleted(kube: Kube, start: Start):
+    await settled(kube, start, {})
+    await kube.merge("RouterDeployment", "demo", {"metadata": {"finalizers": ["example.com/hold"]}})
+    await kube.delete("RouterDeployment", "demo")
+    await _is_left_alone(kube)
+    await kube.merge("RouterDeployment", "demo", {"metadata": {"finalizers": None}})
+
+
+async def test_nothing_is_made_again_in_a_namespace_that_is_being_deleted(kube: Kube, start: Start):
+    running = await start()
+    await kube.create(router())
+    await eventually(lambda: _there(kube, "Deployment", "demo-api"))
+    # No controller empties it here, so it stays as it is in its first moment.
+    (await kube.client.delete(f"/api/v1/namespaces/{kube.namespace}")).raise_for_status()
+    await _is_left_alone(kube)
+    assert (await running.ask("/readyz")).status_code == 200
 
 
 async def _there(kube: Kube, kind: str, name: str):
