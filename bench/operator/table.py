@@ -28,7 +28,8 @@ def _text(results: list[Result], rest: float) -> str:
 Measured by `make bench-operator` on {os.cpu_count()} shared cores ({platform.machine()}, Python \
 {platform.python_version()}): an API server, etcd,
 Kubernetes' controllers, its scheduler and kwok run on the same cores as the operator, which has one of them. So trust
-ratios and counts, not seconds. Each RouterDeployment is `spec: {{}}`: {results[0].children // results[0].size} children and two pods.
+ratios and counts, not seconds. Each RouterDeployment is `spec: {{}}`: \
+{results[0].children // results[0].size} children and two pods.
 
 | RouterDeployments | {" | ".join(f"{each.size:,}" for each in results)} |
 | --- |{" ---: |" * len(results)}
