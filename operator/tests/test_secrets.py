@@ -212,10 +212,15 @@ async def test_tokens_in_what_the_api_server_says_are_struck_out_of_the_log(
         lambda seen: faults.status(403, message=WORDS) if seen.plural == "events" and seen.is_write else None
     )
     await scene.open()
-    await scene.rests()
+    await scene.serve()
+    await eventually(lambda: _is_logged(log()))
     logged = log()
     assert "an Event could not be made: it said" in logged
     assert not [token for token in TOKENS if token[:12] in logged]
+
+
+def _is_logged(logged: str) -> None:
+    assert "an Event could not be made" in logged
 
 
 def vault() -> Manifest:

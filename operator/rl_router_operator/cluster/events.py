@@ -13,6 +13,7 @@ from ..journal import log
 from ..kinds import ROUTER, Kind
 from ..manifest import Manifest
 from ..naming import FIELD_MANAGER
+from ..status.reasons import UNDER_WAY
 from .client import Api, RefusedError
 
 EVENT = Kind("events.k8s.io/v1", "Event", "events")
@@ -23,13 +24,18 @@ _NAME = 200
 def news(body: Manifest, after: Mapping[str, Any]) -> list[Manifest]:
     """The Events about a RouterDeployment whose status becomes `after`: one for each condition with another reason.
 
-    An Event's name is made of what it says of which generation, so that the same is never said twice.
+    What is merely under way is no news, nor is that Ready is not True for a reason that another condition gives. An
+    Event's name is made of what it says of which generation, so that the same is never said twice.
     """
-    before = {each["type"]: each for each in (body.get("status") or {}).get("conditions", ())}
+    before = [_said(each) for each in (body.get("status") or {}).get("conditions", ())]
+    conditions = after.get("conditions", ())
+    causes = [each["reason"] for each in conditions if each["type"] != "Ready"]
     return [
         _event(body, condition)
-        for condition in after.get("conditions", ())
-        if _said(condition) != _said(before.get(condition["type"], {"type": condition["type"]}))
+        for condition in conditions
+        if _said(condition) not in before
+        and condition["reason"] not in UNDER_WAY
+        and (condition["type"] != "Ready" or condition["status"] == "True" or condition["reason"] not in causes)
     ]
 
 

@@ -219,3 +219,7 @@ class Reason(StrEnum):
         "New pods do not become ready; earlier ones serve on where there are any",
         "Correct the spec as the message says: the roll-out then goes on by itself",
     )
+
+
+UNDER_WAY = frozenset({Reason.STARTING, Reason.LOADING, Reason.UNCONFIRMED, Reason.NO_FAULT})
+"""What passes by itself, or is as it should be without anybody having done anything."""

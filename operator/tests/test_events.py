@@ -1,0 +1,45 @@
+"""What a person is told by Events, and what not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rl_router_operator.cluster.events import news
+
+GOOD = {"ModelReady": "Deciding", "APIReady": "Serving", "TargetsReady": "TargetsReachable", "Ready": "Serving"}
+
+
+def conditions(status: str, reasons: dict[str, str]) -> dict[str, Any]:
+    found = [{"type": type_, "status": status, "reason": reason} for type_, reason in reasons.items()]
+    return {"conditions": [*found, {"type": "Degraded", "status": "False", "reason": "NoFault"}]}
+
+
+def told(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """(type, condition, reason) of each Event."""
+    body = {"metadata": {"name": "demo", "namespace": "ns", "uid": "u", "generation": 1}, "status": before}
+    return [(each["type"], each["action"], each["reason"]) for each in news(body, after)]
+
+
+def test_what_is_merely_under_way_is_no_news() -> None:
+    starting = {"ModelReady": "Loading", "APIReady": "Starting", "TargetsReady": "Unconfirmed", "Ready": "Loading"}
+    assert told({}, conditions("False", starting)) == []
+
+
+def test_a_router_that_becomes_ready_is_told_once_for_each_part_and_the_whole() -> None:
+    after = conditions("True", GOOD)
+    assert told({}, after) == [("Normal", type_, reason) for type_, reason in GOOD.items()]
+    assert told(after, after) == []
+
+
+def test_a_fault_is_told_where_it_is_and_not_again_by_ready() -> None:
+    before = conditions("True", GOOD)
+    after = conditions("True", {**GOOD, "Ready": "x"})
+    after["conditions"][0] |= {"status": "False", "reason": "CrashLooping"}
+    after["conditions"][3] |= {"status": "False", "reason": "CrashLooping"}
+    assert told(before, after) == [("Warning", "ModelReady", "CrashLooping")]
+
+
+def test_a_reason_that_ready_alone_gives_is_told() -> None:
+    after = conditions("True", {**GOOD, "Ready": "x"})
+    after["conditions"][3] |= {"status": "False", "reason": "InvalidSpec"}
+    assert told(conditions("True", GOOD), after) == [("Warning", "Ready", "InvalidSpec")]
