@@ -201,7 +201,7 @@ def test_credentials_in_an_address_are_not_shown_while_it_is_waited_for(tmp_path
     port = free_port()
     path = written(tmp_path, {"router": {"base_url": f"http://me:secret-word@127.0.0.1:{port}/v1"}})
     with subprocess.Popen(
-        [*COMMAND, "--config", path, "--wait", "30", "--serve-port", str(free_port())],
+        [*COMMAND, "--config", path, "--wait", "30", "--serve-port", str(free_port()), "--server.admin-port", "0"],
         stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stderr is not None
