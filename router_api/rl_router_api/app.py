@@ -14,9 +14,10 @@ from starlette.types import ASGIApp
 from .body import header
 from .chat import ChatCompletion
 from .config import Configuration
+from .cycle import Receive, Scope, Send
 from .encoding import encode
 from .errors import RouterError
-from .exchange import Exchange, Receive, Scope, Send, request_id
+from .exchange import Exchange, request_id
 from .ledger import Ledger
 from .metrics import CONTENT_TYPE
 from .openapi import COMPLETION_BODY

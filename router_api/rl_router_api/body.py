@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 
+from .cycle import CYCLE, Receive
 from .errors import RouterError
-
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 _SILENCE = 30.0
 """Seconds that may pass without a byte of the body."""
@@ -39,6 +38,15 @@ async def read_body(
     length = header(scope, b"content-length")
     if length is not None and length.isdigit() and int(length) > limit:
         raise _too_large(limit)
+    whole: bytes | None = scope[CYCLE].whole_body() if CYCLE in scope else None
+    if whole is None:
+        return await _parts(receive, limit, silence)
+    if len(whole) > limit:
+        raise _too_large(limit)
+    return whole
+
+
+async def _parts(receive: Receive, limit: int, silence: float) -> bytes:
     parts: list[bytes] = []
     size = 0
     while True:

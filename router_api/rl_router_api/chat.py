@@ -8,8 +8,9 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from .call import CallFailedError
+from .cycle import Receive, Scope, Send
 from .errors import RouterError
-from .exchange import Exchange, Receive, Scope, Send
+from .exchange import Exchange
 from .limits import Limits, limits_of
 from .reply import EVENT_STREAM, common_headers, completion_reply, error_event, stream_events
 from .route import Outcome, Route

@@ -7,21 +7,16 @@ import logging
 import re
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 
 from .access import ApiKey
 from .body import ClientGoneError, header, read_body
+from .cycle import CYCLE, Cycle, Receive, Scope, Send
 from .errors import RouterError
 from .journal import log
 from .ledger import Ledger
 from .reply import Reply, error_reply
 from .runtime import Runtime
 from .wire import ChatRequest, parse
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -37,6 +32,7 @@ class Exchange(ABC):
         self._scope = scope
         self._receive = receive
         self._send = send
+        self._cycle: Cycle = scope[CYCLE]
         self._ledger = Ledger(request_id(scope))
         self._setup = runtime.current
         self._history = self._setup.configuration.routing.call_history
@@ -54,11 +50,10 @@ class Exchange(ABC):
     async def run(self) -> None:
         """Answers, whatever happens, and books."""
         self._runtime.begin()
-        watch: asyncio.Task[None] | None = None
         try:
             self._admit()
             body = await read_body(self._scope, self._receive, self._setup.configuration.server.max_body_bytes)
-            watch = asyncio.create_task(self._watch_client(asyncio.current_task()))
+            self._watch_client()
             self._request = parse(body)
             await self.answer(self._request)
         except RouterError as error:
@@ -75,8 +70,7 @@ class Exchange(ABC):
             logging.getLogger("rl_router").exception("internal error")
             await self._fail(RouterError(500, "The router failed; its log says why.", code="internal_error"))
         finally:
-            if watch is not None:
-                watch.cancel()
+            self._cycle.when_gone = None
             self._book()
 
     def _admit(self) -> None:
@@ -106,14 +100,18 @@ class Exchange(ABC):
         await self._send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": reply.body})
 
-    async def _watch_client(self, serving: asyncio.Task[Any] | None) -> None:
-        """Cancels the request, and with it every upstream call, when its client goes away."""
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        # A server says "disconnect" after the reply's end as well.
-        if serving is not None and not self._ended:
-            self._gone = True
-            serving.cancel()
+    def _watch_client(self) -> None:
+        """Cancels the request, and with it every upstream call, when its client goes away. Raises ClientGoneError."""
+        if self._cycle.gone:
+            raise ClientGoneError
+        serving = asyncio.current_task()
+
+        def abandon() -> None:
+            if serving is not None and not self._ended:
+                self._gone = True
+                serving.cancel()
+
+        self._cycle.when_gone = abandon
 
     def _book(self) -> None:
         self._runtime.end()

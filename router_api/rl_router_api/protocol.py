@@ -1,103 +1,270 @@
-"""uvicorn's HTTP protocol with bounds on slow and endless clients, which it lets pass, and errors as OpenAI's."""
+"""HTTP/1.1 towards clients, by httptools: a connection in uvicorn's server, with bounds on slow and endless clients.
+
+uvicorn's own protocol has no such bounds, and costs twice the CPU time of this one (docs/performance.md).
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, ClassVar
+import logging
+import urllib.parse
+from collections import deque
+from typing import Any, ClassVar, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+import uvicorn
+from uvicorn.server import ServerState
+
+from .cycle import CYCLE, Cycle, Scope
 
 _MOST_HEADER_BYTES = 64 * 1024
+_MOST_WAITING = 64 * 1024
+"""Bytes of a body that may wait for their reader before no more are taken from the client."""
 _BODY = b'{"error":{"message":"%s","type":"invalid_request_error","param":null,"code":"%s"}}'
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
 class _HeadersTooLargeError(Exception):
     """Ends the parsing of a request."""
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(asyncio.Protocol):
     """Headers of at most 64 KiB, whole within 30 seconds of their first byte; of an answer that waits for its reader
     something is taken within 60."""
 
     headers_within: ClassVar[float] = 30.0
     taken_within: ClassVar[float] = 60.0
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],  # noqa: ARG002 - uvicorn gives it
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self._app = config.loaded_app
+        self._keep_alive = config.timeout_keep_alive
+        self._state = server_state
+        self._loop = _loop or asyncio.get_running_loop()
+        self._parser = httptools.HttpRequestParser(self)
+        # What follows a request with `Connection: close` is no reason to leave that request unanswered.
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._transport: asyncio.Transport
+        self._addresses: dict[str, Any] = {}
+        self._cycle: Cycle | None = None
+        self._waiting: deque[tuple[Cycle, Scope]] = deque()
+        """Requests that came before the reply to the one under way."""
         self._in_headers = True
         self._header_bytes = 0
         """Of headers that are not whole yet; what else came with them is counted too."""
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._expects_continue = False
+        self._reading_paused = False
+        self._in_hurry = False
+        """Whether headers are waited for, so that each further byte of them gives no new time."""
+        self._due = 0.0
+        """When the connection is given up, by the loop's clock; 0 while a request is under way."""
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self.write_paused = False
+        self._drained: asyncio.Future[None] | None = None
         self._reader_timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+    # What uvicorn's server and the cycles need.
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        return self._state.default_headers
+
+    def shutdown(self) -> None:
+        """The server stops: what is under way is the last request."""
+        if self._cycle is None or self._cycle.complete:
+            self._transport.close()
+        else:
+            self._cycle.keep_alive = False
+
+    def write(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    async def drained(self) -> None:
+        """Waits until the client has taken enough of what was written."""
+        if self._drained is None:
+            self._drained = self._loop.create_future()
+        await asyncio.shield(self._drained)
+
+    def resume_reading(self) -> None:
+        if self._reading_paused and not self._transport.is_closing():
+            self._reading_paused = False
+            self._transport.resume_reading()
+
+    def replied(self, *, keep_alive: bool) -> None:
+        """The reply is written to its end."""
+        self._state.total_requests += 1
+        if not keep_alive:
+            self._transport.close()
+        elif self._waiting:
+            self._begin(*self._waiting.popleft())
+        else:
+            self.resume_reading()
+            self._in_hurry = False
+            if self._header_bytes:
+                self._expect_headers()
+            else:
+                self._expect_within(self._keep_alive)
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._state.connections.add(self)  # type: ignore[arg-type]
+        server, client = (transport.get_extra_info(name) for name in ("sockname", "peername"))
+        self._addresses = {"server": server and server[:2], "client": client and client[:2]}
         self._expect_headers()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_timer()
-        self._stop_waiting_for_reader()
-        super().connection_lost(exc)
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio gives it
+        self._state.connections.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        for cycle in (self._cycle, *(cycle for cycle, _ in self._waiting)):
+            if cycle is not None:
+                cycle.leave()
+        self.resume_writing()
 
     def pause_writing(self) -> None:
-        super().pause_writing()
+        self.write_paused = True
         self._wait_for_reader()
 
     def resume_writing(self) -> None:
+        self.write_paused = False
         self._stop_waiting_for_reader()
-        super().resume_writing()
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        self._drained = None
 
     def data_received(self, data: bytes) -> None:
         if self._in_headers:
             self._header_bytes += len(data)
-        super().data_received(data)
-        if self._header_bytes > _MOST_HEADER_BYTES and not self.transport.is_closing():
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            logging.getLogger("uvicorn.error").warning("An upgrade was asked for; there is none.")
+        except httptools.HttpParserError:
+            self._refuse_bytes()
+            return
+        if self._header_bytes > _MOST_HEADER_BYTES and not self._transport.is_closing():
             self._refuse_headers()
-        elif self._header_bytes and self._timer is None:
+        elif self._header_bytes and not self._in_hurry and (self._cycle is None or self._cycle.complete):
             self._expect_headers()
 
+    # What the parser calls.
+
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        self._url, self._headers, self._expects_continue = b"", [], False
         self._in_headers = True
         self._header_bytes = self._header_bytes or 1
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self._expects_continue = True
+        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._header_bytes > _MOST_HEADER_BYTES and self._size_of_headers() > _MOST_HEADER_BYTES:
             raise _HeadersTooLargeError
-        self._in_headers, self._header_bytes = False, 0
-        self._stop_timer()
-        super().on_headers_complete()
+        self._in_headers, self._header_bytes, self._in_hurry = False, 0, False
+        before, scope = self._cycle, self._scope()
+        self._cycle = cycle = Cycle(
+            self,
+            scope["method"],
+            scope["http_version"],
+            keep_alive=scope["http_version"] != "1.0" and self._parser.should_keep_alive(),
+            expects_continue=self._expects_continue,
+        )
+        scope[CYCLE] = cycle
+        if before is None or before.complete:
+            self._begin(cycle, scope)
+        else:
+            self._waiting.append((cycle, scope))
+            self._pause_reading()
+
+    def on_body(self, body: bytes) -> None:
+        cycle = self._cycle
+        if cycle is not None and not cycle.complete:
+            cycle.take(body)
+            if cycle.held > _MOST_WAITING:
+                self._pause_reading()
 
     def on_message_complete(self) -> None:
         self._in_headers = True
-        super().on_message_complete()
+        if self._cycle is not None:
+            self._cycle.end_body()
 
-    def send_400_response(self, msg: str) -> None:
-        """What uvicorn says of anything that it cannot parse."""
-        if self._header_bytes > _MOST_HEADER_BYTES:
-            self._refuse_headers()
-        else:
-            self._refuse(b"400 Bad Request", _BODY % (msg.encode(), b"invalid_http"))
+    def _scope(self) -> Scope:
+        url = httptools.parse_url(self._url)
+        path = url.path.decode("ascii")
+        return {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": self._parser.get_http_version(),
+            "method": self._parser.get_method().decode("ascii"),
+            "scheme": "http",
+            "path": urllib.parse.unquote(path) if "%" in path else path,
+            "raw_path": url.path,
+            "query_string": url.query or b"",
+            "root_path": "",
+            "headers": self._headers,
+            **self._addresses,
+        }
+
+    def _begin(self, cycle: Cycle, scope: Scope) -> None:
+        self._due = 0.0
+        task = self._loop.create_task(cycle.run(self._app, scope))
+        self._state.tasks.add(task)
+        task.add_done_callback(self._state.tasks.discard)
+
+    def _pause_reading(self) -> None:
+        if not self._reading_paused and not self._transport.is_closing():
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    # Bounds.
 
     def _size_of_headers(self) -> int:
-        return len(self.url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)
+        return len(self._url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self._headers)
 
     def _expect_headers(self) -> None:
-        self._timer = self.loop.call_later(self.headers_within, self._give_up)
+        self._in_hurry = True
+        self._expect_within(self.headers_within)
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _expect_within(self, seconds: float) -> None:
+        """Gives the connection up unless a request comes to its headers' end within so many seconds.
 
-    def _give_up(self) -> None:
+        A timer that runs already is left to find out by itself that it is to wait for longer.
+        """
+        self._due = self._loop.time() + seconds
+        if self._timer is None or self._timer_at > self._due:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer, self._timer_at = self._loop.call_at(self._due, self._look_at_time), self._due
+
+    def _look_at_time(self) -> None:
         self._timer = None
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.close()
+        if self._due > self._loop.time():
+            self._expect_within(self._due - self._loop.time())
+        elif self._due:
+            self._transport.close()
 
     def _wait_for_reader(self) -> None:
-        waiting = self.transport.get_write_buffer_size()
-        self._reader_timer = self.loop.call_later(self.taken_within, self._look_at_reader, waiting)
+        waiting = self._transport.get_write_buffer_size()
+        self._reader_timer = self._loop.call_later(self.taken_within, self._look_at_reader, waiting)
 
     def _stop_waiting_for_reader(self) -> None:
         if self._reader_timer is not None:
@@ -106,10 +273,17 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _look_at_reader(self, waited_before: int) -> None:
         """A client that takes nothing would hold its request, and what waits for it, for ever."""
-        if self.transport.get_write_buffer_size() < waited_before:
+        if self._transport.get_write_buffer_size() < waited_before:
             self._wait_for_reader()
         else:
-            self.transport.abort()
+            self._transport.abort()
+
+    def _refuse_bytes(self) -> None:
+        if self._header_bytes > _MOST_HEADER_BYTES:
+            self._refuse_headers()
+        else:
+            logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+            self._refuse(b"400 Bad Request", _BODY % (b"Invalid HTTP request received.", b"invalid_http"))
 
     def _refuse_headers(self) -> None:
         message = b"The headers are larger than %d bytes." % _MOST_HEADER_BYTES
@@ -117,5 +291,5 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: bytes, body: bytes) -> None:
         head = b"HTTP/1.1 %s\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
-        self.transport.write(head % (status, len(body)) + body)
-        self.transport.close()
+        self._transport.write(head % (status, len(body)) + body)
+        self._transport.close()

@@ -6,7 +6,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from rl_router_api.body import ClientGoneError, Receive, read_body
+from rl_router_api.body import ClientGoneError, read_body
+from rl_router_api.cycle import Receive
 from rl_router_api.errors import RouterError
 
 LIMIT = 10

@@ -49,6 +49,15 @@ class Connection:
         """Reads that much and no more."""
         return await asyncio.wait_for(self._reader.readexactly(size), 10)
 
+    async def rest(self) -> bytes:
+        """All that comes until the server closes."""
+        return await asyncio.wait_for(self._reader.read(), 10)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server closed."""
+        return self._reader.at_eof()
+
     async def closed(self) -> None:
         """Waits until the server closes; nothing may come before."""
         assert await asyncio.wait_for(self._reader.read(), 10) == b""
@@ -224,3 +233,80 @@ async def test_a_client_that_takes_its_answer_slowly_gets_all_of_it() -> None:
             await watch.closed()
             taken += len(await client.take(LARGE // 8 - 100))
         assert taken > LARGE - 1_000
+
+
+async def test_a_byte_of_the_headers_now_and_then_gives_them_no_more_time() -> None:
+    async with served(Hasty) as connect:
+        client = await connect()
+        await client.send(REQUEST[:5])
+        for each in range(5, len(REQUEST) - 1):
+            if client.ended:
+                return
+            await client.send(REQUEST[each : each + 1])
+            await asyncio.sleep(0.05)
+        pytest.fail("the connection outlived what its headers may take")
+
+
+async def test_a_client_that_asks_first_is_told_to_send_its_body() -> None:
+    async with served(BoundedProtocol) as connect:
+        client = await connect()
+        await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        assert await client.take(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        await client.send(b"ok")
+        assert await client.answer() == (200, b"ok")
+
+
+async def chunked(scope: Any, receive: Any, send: Any) -> None:
+    """Answers with two parts and no length."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"a", "more_body": True})
+    await send({"type": "http.response.body", "body": b"b"})
+
+
+async def test_an_answer_without_a_length_goes_out_in_chunks() -> None:
+    async with served(BoundedProtocol, chunked) as connect:
+        client = await connect()
+        await client.send(REQUEST[:-2] + b"Connection: close\r\n\r\n")
+        head, _, body = (await client.rest()).partition(b"\r\n\r\n")
+        assert b"transfer-encoding: chunked" in head
+        assert body == b"1\r\na\r\n1\r\nb\r\n0\r\n\r\n"
+
+
+async def test_to_an_old_client_an_answer_without_a_length_ends_with_the_connection() -> None:
+    async with served(BoundedProtocol, chunked) as connect:
+        client = await connect()
+        await client.send(b"GET / HTTP/1.0\r\nHost: x\r\n\r\n")
+        head, _, body = (await client.rest()).partition(b"\r\n\r\n")
+        assert (b"transfer-encoding" in head, body) == (False, b"ab")
+
+
+async def test_a_head_request_gets_no_body() -> None:
+    async with served(BoundedProtocol) as connect:
+        client = await connect()
+        await client.send(b"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+        assert (await client.rest()).endswith(b"content-length: 2\r\nconnection: close\r\n\r\n")
+
+
+async def test_no_header_can_begin_another_line() -> None:
+    async def broken(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"x-a", b"1\r\nx-b: 2")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with served(BoundedProtocol, broken) as connect:
+        client = await connect()
+        await client.send(REQUEST)
+        status, _ = await client.answer()
+        assert status == 500
+        await client.closed()
+
+
+async def test_an_answer_that_the_application_does_not_finish_ends_the_connection() -> None:
+    async def unfinished(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        raise ValueError
+
+    async with served(BoundedProtocol, unfinished) as connect:
+        client = await connect()
+        await client.send(REQUEST)
+        assert (await client.rest()).endswith(b"\r\n\r\nhalf")
