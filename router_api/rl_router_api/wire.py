@@ -7,9 +7,8 @@ unchanged, number by number; only what routing needs to know is read out of them
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -82,8 +81,26 @@ class _ResponseFormat(Struct):
     type: str
 
 
-@dataclass(frozen=True)
-class ChatRequest:
+class _Body(Struct):
+    """What routing reads of a body."""
+
+    model: str | None = None
+    router: RouterOptions | None = None
+    messages: list[Message] | None = None
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    max_completion_tokens: int | None = None
+    max_tokens: int | None = None
+    n: int | None = None
+    tools: Raw = Raw()
+    functions: Raw = Raw()
+    response_format: _ResponseFormat | None = None
+    logprobs: bool | None = None
+    modalities: list[str] | None = None
+    temperature: float | None = None
+
+
+class ChatRequest(Struct, frozen=True):
     """A chat completion request, as far as routing has to understand it."""
 
     fields: dict[str, Raw]
@@ -102,11 +119,8 @@ class ChatRequest:
     """All content parts of all messages."""
     text_bytes: int
     """The size of what a target reads as text."""
-
-    @property
-    def input_tokens(self) -> int:
-        """An estimate of what a target reads: four bytes a token, 1,500 tokens a picture."""
-        return self.text_bytes // 4 + PICTURE_TOKENS * sum([part.media > 0 for part in self.parts]) + 1
+    input_tokens: int
+    """An estimate of what a target reads: four bytes a token, 1,500 tokens a picture."""
 
     @property
     def most_input_tokens(self) -> int:
@@ -130,41 +144,42 @@ class ChatRequest:
 def parse(body: bytes) -> ChatRequest:
     """Raises RouterError, a 400 that names the field."""
     fields = _object(body)
-    model = _read(fields, "model", str)
-    if not model:
+    read = _read(body)
+    if not read.model:
         raise bad_request("`model` is missing; send a model's name such as `router-tool-rl`.", "model")
-    options = _read(fields, "router", RouterOptions) or RouterOptions()
+    options = read.router or _NO_OPTIONS
     _check_options(options)
-    messages = _read(fields, "messages", list[Message])
+    messages = _messages(read)
+    for ours in ("model", "router"):
+        fields.pop(ours, None)
+    parts = [part for message in messages if isinstance(message.content, list) for part in message.content]
+    text_bytes = sum([len(fields[name]) for name in _READ_BY_TARGETS if name in fields])
+    text_bytes -= sum([part.media for part in parts])
+    return ChatRequest(
+        fields=fields,
+        model=read.model,
+        messages=messages,
+        stream=bool(read.stream),
+        include_usage=bool(read.stream_options and read.stream_options.include_usage),
+        max_output=_output_limit(read),
+        n=_choices(read),
+        needs=_needs(read, messages, parts),
+        options=options,
+        parts=parts,
+        text_bytes=text_bytes,
+        input_tokens=text_bytes // 4 + PICTURE_TOKENS * sum([part.media > 0 for part in parts]) + 1,
+    )
+
+
+def _messages(read: _Body) -> list[Message]:
+    messages = read.messages
     if not messages:
         raise bad_request("`messages` is missing or empty; send at least one message.", "messages")
     if len(messages) > MAX_MESSAGES:
         raise bad_request(f"`messages` has {len(messages)} entries; at most {MAX_MESSAGES} are taken.", "messages")
-    if sum(message.pieces for message in messages) > MAX_PIECES:
+    if sum([message.pieces for message in messages]) > MAX_PIECES:
         raise bad_request(f"`messages` has more than {MAX_PIECES} content parts and tool calls.", "messages")
-    stream_options = _read(fields, "stream_options", _StreamOptions)
-    n = _choices(fields)
-    parts = [part for message in messages if isinstance(message.content, list) for part in message.content]
-    request = ChatRequest(
-        fields={name: raw for name, raw in fields.items() if name not in ("model", "router")},
-        model=model,
-        messages=messages,
-        stream=bool(_read(fields, "stream", bool)),
-        include_usage=bool(stream_options and stream_options.include_usage),
-        max_output=_output_limit(fields),
-        n=n,
-        needs=_needs(fields, messages, n),
-        options=options,
-        parts=parts,
-        text_bytes=_text_bytes(fields, parts),
-    )
-    _read(fields, "temperature", float)
-    return request
-
-
-def _text_bytes(fields: dict[str, Raw], parts: list[Part]) -> int:
-    total = sum([len(fields[name]) for name in _READ_BY_TARGETS if name in fields])
-    return total - sum([part.media for part in parts])
+    return messages
 
 
 def _object(body: bytes) -> dict[str, Raw]:
@@ -192,44 +207,37 @@ def _decode_with_room(body: bytes, frames: int = _FRAMES) -> dict[str, Raw]:
 
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
-_DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
+_READ = msgspec.json.Decoder(_Body)
+_NO_OPTIONS = RouterOptions()
 
 
-def _read(fields: dict[str, Raw], name: str, kind: Any) -> Any:
-    raw = fields.get(name)
-    if raw is None:
-        return None
-    decoder = _DECODERS.get(kind)
-    if decoder is None:
-        decoder = _DECODERS[kind] = msgspec.json.Decoder(kind | None)
+def _read(body: bytes) -> _Body:
     try:
-        return decoder.decode(raw)
+        return _READ.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise _at_fault(name, str(error)) from None
+        raise _at_fault(str(error)) from None
 
 
-def _at_fault(name: str, text: str) -> RouterError:
-    """Turns msgspec's "Expected `str`, got `int` - at `$[0].role`" into a 400 that names `messages[0].role`."""
-    message, _, path = text.partition(" - at `$")
-    param = name + path.rstrip("`")
-    missing = re.search(r"(?:missing required|contains unknown) field `([^`]*)`", message)
-    if missing:
-        param += f".{missing[1]}"
-    if name == "router" and "unknown" in message:
-        message = f"there is no such option; known: {', '.join(RouterOptions.__struct_fields__)}"
+def _at_fault(text: str) -> RouterError:
+    """Turns msgspec's "Expected `str`, got `int` - at `$.messages[0].role`" into a 400 that names the field."""
+    message, _, path = text.partition(" - at `$.")
+    param = path.rstrip("`")
+    lacking = re.search(r"(missing required|contains unknown) field `([^`]*)`", message)
+    if lacking:
+        param += f".{lacking[2]}"
+        if lacking[1] == "contains unknown":
+            message = f"there is no such option; known: {', '.join(RouterOptions.__struct_fields__)}"
     return bad_request(f"`{param}`: {message[:300]}.", param)
 
 
-def _choices(fields: dict[str, Raw]) -> int:
-    n: int | None = _read(fields, "n", int)
-    if n is not None and not 1 <= n <= MOST_CHOICES:
+def _choices(read: _Body) -> int:
+    if read.n is not None and not 1 <= read.n <= MOST_CHOICES:
         raise bad_request(f"`n` must be from 1 to {MOST_CHOICES}.", "n")
-    return n or 1
+    return read.n or 1
 
 
-def _output_limit(fields: dict[str, Raw]) -> int | None:
-    limits: list[int | None] = [_read(fields, name, int) for name in ("max_completion_tokens", "max_tokens")]
-    said = next((limit for limit in limits if limit is not None), None)
+def _output_limit(read: _Body) -> int | None:
+    said = read.max_tokens if read.max_completion_tokens is None else read.max_completion_tokens
     return said if said is not None and said > 0 else None
 
 
@@ -241,32 +249,28 @@ def _check_options(options: RouterOptions) -> None:
         )
 
 
-def _is_filled(fields: dict[str, Raw], name: str) -> bool:
+def _is_filled(list_: Raw, name: str) -> bool:
     """Whether a list has entries, which are the target's to read."""
-    raw = bytes(fields.get(name, b"null"))
-    if raw == b"null":
+    raw = bytes(list_)
+    if raw in (b"", b"null"):
         return False
     if not raw.startswith(b"["):
         raise bad_request(f"`{name}`: Expected `array | null`.", name)
     return raw[1:].lstrip() != b"]"
 
 
-def _needs(fields: dict[str, Raw], messages: list[Message], n: int) -> frozenset[Capability]:
-    needs: set[Capability] = set()
-    if _is_filled(fields, "tools") or _is_filled(fields, "functions"):
+def _needs(read: _Body, messages: list[Message], parts: list[Part]) -> frozenset[Capability]:
+    needs: set[Capability] = {_MEDIA_NEEDS[part.type] for part in parts if part.type in _MEDIA_NEEDS}
+    if _is_filled(read.tools, "tools") or _is_filled(read.functions, "functions"):
         needs.add("tools")
-    response_format = _read(fields, "response_format", _ResponseFormat)
-    if response_format and response_format.type == "json_schema":
+    if read.response_format and read.response_format.type == "json_schema":
         needs.add("json_schema")
-    if n > 1:
+    if _choices(read) > 1:
         needs.add("n")
-    if _read(fields, "logprobs", bool):
+    if read.logprobs:
         needs.add("logprobs")
-    if "audio" in (_read(fields, "modalities", list[str]) or ()):
+    if "audio" in (read.modalities or ()):
         needs.add("audio")
-    for message in messages:
-        if message.role == "tool" or message.tool_calls:
-            needs.add("tools")
-        if isinstance(message.content, list):
-            needs.update(_MEDIA_NEEDS[part.type] for part in message.content if part.type in _MEDIA_NEEDS)
+    if any(message.role == "tool" or message.tool_calls for message in messages):
+        needs.add("tools")
     return frozenset(needs)
