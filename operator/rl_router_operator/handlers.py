@@ -19,6 +19,14 @@ Connect = Callable[[], Awaitable[Configuration]]
 _PAUSE = 2.0
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """That kopf leaves signals alone outside of the main thread is what is wanted."""
+    return not record.getMessage().startswith("OS signals are ignored")
+
+
+logging.getLogger("kopf._core.reactor.running").addFilter(_is_news)
+
+
 class _Backoffs:
     """Seconds between tries, without end: an outage, or a missing permission, is no reason to give up."""
 

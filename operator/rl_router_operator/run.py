@@ -43,7 +43,7 @@ class Operator:
         self.port = 0
         self._turns = [time.monotonic()] * settings.workers
         self._forbidden: dict[str, str] = {}
-        self._api = Api(configuration, self.leads, self._wrote, settings.silent_seconds)
+        self._api = Api(configuration, self._write_seconds, self._wrote, settings.silent_seconds)
         self._cache = Cache(self._changed)
         self.roster = Roster(self._api, settings.namespaces, self.queue.add, settings.resync_seconds)
         self._sight = Sight(self._api, self._cache, settings.namespaces, self._recovered, settings.discovery_seconds)
@@ -182,6 +182,10 @@ class Operator:
         self.metrics.leading.set(leads)
         if leads:
             self._all()
+
+    def _write_seconds(self) -> float:
+        """How long a write may take now."""
+        return self._lease.left()
 
     def _wrote(self, verb: str, kind: str) -> None:
         self.metrics.writes.labels(verb, kind).inc()

@@ -49,12 +49,17 @@ class Defaults:
 class LeaseTerms:
     """In seconds: for how long the Lease is held, when a holder that could not renew it gives up, how often it tries.
 
-    Giving up comes before the Lease's end by more than a request under way may take.
+    After giving up no write begins, and one under way ends before the Lease does.
     """
 
     duration: float = 15.0
     renew_deadline: float = 10.0
     retry: float = 2.0
+
+
+def lease_terms(duration: float) -> LeaseTerms:
+    """The terms of a Lease of so many seconds, in the usual proportions."""
+    return LeaseTerms(duration, renew_deadline=duration * 2 / 3, retry=duration * 2 / 15)
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,7 @@ _FLAGS: tuple[tuple[str, str, str], ...] = (
     ("kubeconfig", "", "the kubeconfig; left out: the pod's service account"),
     ("watch-namespaces", "", "namespaces to look in, by commas; left out: all"),
     ("lease", LEASE, "the name of the Lease by which one operator acts at a time"),
+    ("lease-seconds", "15", "for how long it is held: another takes over so long after the last renewal"),
     ("host", "0.0.0.0", "the address of /healthz, /readyz and /metrics"),
     ("port", "8080", "their port"),
     ("workers", "8", "RouterDeployments that are looked at at once"),
@@ -139,6 +145,7 @@ def _settings(given: Mapping[str, str], environment: Mapping[str, str]) -> Setti
         own_namespace=namespace,
         identity=environment.get("POD_NAME") or socket.gethostname(),
         lease=given["lease"],
+        lease_terms=lease_terms(_number(given, "lease_seconds", 3, 3600)),
         host=given["host"],
         port=int(_number(given, "port", 0, 65_535)),
         workers=int(_number(given, "workers", 1, 256)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from rl_router_operator.settings import read
+from rl_router_operator.settings import LeaseTerms, read
 
 
 def test_left_out_everything_has_its_default():
@@ -26,6 +26,12 @@ def test_a_pod_tells_its_name_and_namespace():
         "system",
         "system",
     )
+
+
+def test_a_lease_of_any_length_is_given_up_and_tried_for_in_time():
+    terms = read(["--lease-seconds=30"], {}).lease_terms
+    assert (terms.duration, terms.renew_deadline, terms.retry) == (30, 20, 4)
+    assert read([], {}).lease_terms == LeaseTerms()
 
 
 def test_lists_are_written_by_commas():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from control_plane import ApiServer
-from faults import Fault, Proxy, Seen, status
+from faults import Fault, Proxy, Seen, once, status
 from harness import Kube, Running, Start, eventually, router
 from rl_router_operator.settings import LeaseTerms
 from test_killed import process
@@ -130,6 +131,42 @@ async def test_a_standby_takes_over_from_an_operator_that_cannot_renew(
     await kube.create(router())
     await _there(kube, "ConfigMap", "demo-api")
     assert proxy.writes() == []
+
+
+async def test_a_write_without_an_answer_is_given_up_before_another_may_take_the_lease(
+    kube: Kube, start: Start, proxy: Proxy, second: Proxy
+):
+    writing = asyncio.Event()
+
+    async def silent(seen: Seen) -> web.StreamResponse | None:
+        if seen.is_write and seen.plural == "configmaps":
+            writing.set()
+        if writing.is_set():
+            await asyncio.sleep(30)
+        return None
+
+    proxy.faults.append(silent)
+    first = await start()
+    await _leading(first)
+    standby = await start(url=second.url)
+    await kube.create(router())
+    await _leading(standby)
+    given_up = first.operator.metrics.registry.get_sample_value(
+        "rl_router_operator_errors_total", {"reason": "unreachable"}
+    )
+    assert given_up == 1
+
+
+async def test_an_operator_that_finds_the_lease_made_meanwhile_stands_by_without_a_warning(
+    kube: Kube, start: Start, proxy: Proxy, caplog: pytest.LogCaptureFixture
+):
+    await _leading(await start(lease_terms=LONG))
+    unseen = once(method="GET", plural="leases", answer=lambda: status(404, "NotFound"))
+    proxy.faults.append(unseen)
+    late = await start()
+    await eventually(lambda: _is_ready(late))
+    await _stands_by(late)
+    assert [each.message for each in caplog.records if each.levelno >= logging.WARNING] == []
 
 
 async def test_a_deleted_lease_is_taken_again(kube: Kube, start: Start):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from urllib.request import getproxies
@@ -87,18 +88,19 @@ def path_of(kind: Kind, namespace: str | None = None, name: str | None = None, s
 
 
 class Api:
-    """Reads are always made, writes only while `may_write` says so; `wrote` is told the verb and the kind of each."""
+    """Reads are always made. A write may take `write_seconds`, and is not made where those are 0; `wrote` is told the
+    verb and the kind of each."""
 
     def __init__(
         self,
         configuration: aio.client.Configuration,
-        may_write: Callable[[], bool] = lambda: True,
+        write_seconds: Callable[[], float] = lambda: _ANSWER_SECONDS,
         wrote: Callable[[str, str], None] = lambda _verb, _kind: None,
         silent_seconds: float = 90.0,
     ) -> None:
         self._client = aio.client.ApiClient(configuration)
         self._client.user_agent = FIELD_MANAGER
-        self._may_write = may_write
+        self._write_seconds = write_seconds
         self._wrote = wrote
         self._silent_seconds = silent_seconds
 
@@ -184,8 +186,8 @@ class Api:
         return answer
 
     async def replace(self, kind: Kind, manifest: Manifest) -> Manifest:
-        """Puts an object in the place of the one of the same resourceVersion. Not held to `may_write`: it is how the
-        Lease is taken."""
+        """Puts an object in the place of the one of the same resourceVersion. Not held to `write_seconds`: it is how
+        the Lease is taken."""
         metadata = manifest["metadata"]
         return await self._ask("PUT", path_of(kind, metadata["namespace"], metadata["name"]), {}, manifest)
 
@@ -210,20 +212,28 @@ class Api:
     async def _write(
         self, verb: str, kind: Kind, method: str, path: str, query: Mapping[str, str], body: Any, content: str = ""
     ) -> tuple[Manifest, int]:
-        if not self._may_write():
+        seconds = min(self._write_seconds(), _ANSWER_SECONDS)
+        if seconds <= 0:
             raise NotLeadingError
-        answer = await self._exchange(method, path, query, body, content)
+        answer = await self._exchange(method, path, query, body, content, seconds)
         self._wrote(verb, kind.kind)
         return answer
 
     async def _ask(self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None) -> Manifest:
-        answer, _ = await self._exchange(method, path, query or {}, body, "")
+        answer, _ = await self._exchange(method, path, query or {}, body)
         return answer
 
     async def _exchange(
-        self, method: str, path: str, query: Mapping[str, str], body: Any, content: str
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Any,
+        content: str = "",
+        seconds: float = _ANSWER_SECONDS,
     ) -> tuple[Manifest, int]:
-        timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
+        # Never rounded up to a whole second: a write ends before the Lease does.
+        timeout = aiohttp.ClientTimeout(total=seconds, ceil_threshold=math.inf)
         try:
             answer = await self._send(method, path, query, body, content, timeout)
             async with answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -36,7 +37,12 @@ class Lease:
 
     def is_held(self) -> bool:
         """Whether this operator may write now."""
-        return self._renewed is not None and time.monotonic() - self._renewed < self._terms.renew_deadline
+        return self.left() > 0
+
+    def left(self) -> float:
+        """Seconds until the Lease ends, and so the most that a write may take; 0 where none may begin."""
+        age = math.inf if self._renewed is None else time.monotonic() - self._renewed
+        return self._terms.duration - age if age < self._terms.renew_deadline else 0.0
 
     async def run(self) -> None:
         """Takes the Lease as soon as it is free and renews it, for ever; gives it back when cancelled."""
@@ -64,14 +70,12 @@ class Lease:
 
     async def _take(self) -> bool:
         live = await self._api.get(LEASE, self._namespace, self._name)
-        if live is None:
-            await self._api.make(LEASE, self._lease(None))
-            return True
-        if not self._is_free(live):
+        if live and not self._is_free(live):
             return False
         try:
-            await self._api.replace(LEASE, self._lease(live))
+            await (self._api.replace if live else self._api.make)(LEASE, self._lease(live))
         except RefusedError as error:
+            # Another was quicker.
             if error.status == 409:
                 return False
             raise
