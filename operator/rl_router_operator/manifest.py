@@ -19,6 +19,14 @@ def uid_of(manifest: Manifest) -> str:
     return str(manifest["metadata"]["uid"])
 
 
+def condition(manifest: Manifest, type_: str) -> dict[str, Any]:
+    """A condition of an object's status, empty where it has none of that type."""
+    for each in manifest.get("status", {}).get("conditions", ()):
+        if each["type"] == type_:
+            return dict(each)
+    return {}
+
+
 def controller_of(manifest: Manifest) -> str | None:
     """The uid of the object that controls it, None where there is none."""
     for owner in manifest["metadata"].get("ownerReferences", ()):

@@ -104,6 +104,17 @@ async def is_resumed(stage: Stage) -> None:
     await stage.serve()
 
 
+async def loses_its_service(stage: Stage) -> None:
+    """A running operator makes a Service again at once."""
+    await stage.serve()
+    await stage.annotate("paused", "true")
+    await stage.kube.delete("Service", "demo-api")
+
+
+async def is_paused_no_more(stage: Stage) -> None:
+    await stage.annotate("paused", None)
+
+
 async def is_scaled(stage: Stage) -> None:
     await stage.edit(model={"replicas": 1})
     await stage.serve()
@@ -242,7 +253,7 @@ CASES = {
     Reason.TARGET_BAD: answer(health(targets={"cheap": None, "strong": "gone"}), "Degraded", "True", "`strong`"),
     Reason.CONFIGURATION_REFUSED: answer(health(refused="targets.0: no"), "Degraded", "True", "targets.0: no"),
     Reason.INVALID_SPEC: Case(is_unknown, "Ready", "False", "later", is_known),
-    Reason.FOREIGN_OBJECT: child("Ingress demo-api exists", somebody_has_the_name, gives_up_the_name),
+    Reason.FOREIGN_OBJECT: child("Ingress demo-api: exists", somebody_has_the_name, gives_up_the_name),
     Reason.REFUSED: child("the platform team makes Ingresses", a_policy_denies, the_policy_goes),
     Reason.FORBIDDEN: child('cannot patch resource "ingresses"', a_verb_is_taken, the_verb_is_given),
     Reason.FAILED: child("no leader", the_api_server_fails, the_api_server_recovers),
@@ -266,7 +277,8 @@ CASES = {
     ),
     Reason.CONTAINER_NOT_STARTED: pod(Pod(state=waiting("RunContainerError", "no such file")), "no such file"),
     Reason.LOADING: pod(Pod(state=running(), phase="Running"), "startup probe"),
-    Reason.NOT_READY: pod(Pod(state=running(), started=True, phase="Running"), "readiness probe"),
+    Reason.NOT_READY: pod(Pod(state=running(), started=True, phase="Running", lost=10), "readiness probe"),
+    Reason.SERVICE_MISSING: Case(loses_its_service, "APIReady", "False", "Service of the API", is_paused_no_more),
     Reason.STARTUP_TIMEOUT: ended("loading 3/7", 137, lasted=1800, age=1),
     Reason.CRASH_LOOPING: ended("ValueError: no good"),
     Reason.OUT_OF_MEMORY: pod(Pod(**crashed(None, 137, "OOMKilled")), "want of memory"),

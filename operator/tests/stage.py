@@ -52,6 +52,12 @@ class Stage:
         """Merges into the spec."""
         await self.kube.merge("RouterDeployment", "demo", {"spec": spec})
 
+    async def annotate(self, name: str, value: str | None) -> None:
+        """Sets an annotation of the RouterDeployment, named without its group, or takes it away."""
+        await self.kube.merge(
+            "RouterDeployment", "demo", {"metadata": {"annotations": {f"rlrouter.dev/{name}": value}}}
+        )
+
     async def put(self, pod: Pod) -> Manifest:
         """Makes a pod, in place of one of its name, as it looks some time after its creation."""
         shown = _today(pod.manifest())

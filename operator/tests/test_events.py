@@ -39,6 +39,11 @@ def test_a_fault_is_told_where_it_is_and_not_again_by_ready() -> None:
     assert told(before, after) == [("Warning", "ModelReady", "CrashLooping")]
 
 
+def test_what_was_asked_for_is_no_warning() -> None:
+    after = conditions("False", dict.fromkeys(GOOD, "Suspended"))
+    assert {type_ for type_, *_ in told(conditions("True", GOOD), after)} == {"Normal"}
+
+
 def test_a_reason_that_ready_alone_gives_is_told() -> None:
     after = conditions("True", {**GOOD, "Ready": "x"})
     after["conditions"][3] |= {"status": "False", "reason": "InvalidSpec"}

@@ -45,6 +45,16 @@ def test_it_stays_held_back():
     assert partition(held_back(wanted("new"), live)) == 1
 
 
+def test_what_is_held_back_stays_so_though_somebody_edits_the_annotation_that_says_so():
+    live = stored(held_back(wanted(model={"replicas": 3}), None))
+    live = stored(held_back(wanted("new", model={"replicas": 3}), live))
+    live["metadata"]["annotations"][RELEASED] = "edited"
+    live["metadata"]["managedFields"][0]["fieldsV1"] = {}
+    live = stored(held_back(wanted("new", model={"replicas": 3}), live))
+    assert partition(live) == 3
+    assert partition(held_back(wanted("new", model={"replicas": 3}), live)) == 3
+
+
 def test_a_change_of_the_model_lets_it_go():
     live = stored(held_back(wanted(), None))
     live = stored(held_back(wanted("new"), live))

@@ -7,7 +7,7 @@ from datetime import timedelta
 from rl_router_operator.observed import Health, Problem
 from rl_router_operator.schema import RouterDeploymentStatus
 from rl_router_operator.status import invalid
-from world import NOW, Pod, World, api_pod, condition, ended, health, of, running, said, workload
+from world import NOW, Pod, World, api_pod, condition, ended, health, of, running, said, service, workload
 
 LATER = NOW + timedelta(hours=1)
 TYPES = ["ModelReady", "APIReady", "TargetsReady", "Ready", "Degraded"]
@@ -87,6 +87,27 @@ def test_a_model_that_does_not_decide_is_not_ready_though_its_pods_are() -> None
     assert said(status, "ModelReady") == ("False", "NotDeciding")
     assert "no readable decision: prose" in of(status, "Ready")["message"]
     assert said(status, "Ready") == ("False", "NotDeciding")
+
+
+def test_a_model_is_not_blamed_for_what_the_api_found_before_its_pods_were_ready() -> None:
+    refused = health(router_model="cannot connect")
+    young, old = (World(model=(Pod(ready=True, age=age),), health=refused) for age in (5, 90))
+    assert said(young.status(), "ModelReady") == ("Unknown", "Unconfirmed")
+    assert said(old.status(), "ModelReady") == ("False", "NotDeciding")
+
+
+def test_a_tier_without_its_service_is_not_ready_whatever_its_pods_say() -> None:
+    assert said(World(services=(service("model"),)).status(), "APIReady") == ("False", "ServiceMissing")
+    assert said(World(services=(service("api"),)).status(), "ModelReady") == ("False", "ServiceMissing")
+    refused = Problem("Service", "demo-api", "Refused", "exceeded quota: services")
+    assert said(World(services=(service("model"),), problems=(refused,)).status(), "APIReady") == ("False", "Refused")
+
+
+def test_services_that_may_not_be_looked_at_are_not_called_missing() -> None:
+    hidden = Problem("Service", "demo-api", "Forbidden", 'cannot list resource "services"')
+    status = World(services=(service("model"),), problems=(hidden,)).status()
+    assert said(status, "APIReady") == ("True", "Serving")
+    assert said(status, "Degraded") == ("True", "Forbidden")
 
 
 def test_a_model_elsewhere_is_known_by_the_apis_word_alone() -> None:

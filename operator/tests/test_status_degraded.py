@@ -35,6 +35,13 @@ def test_all_faults_are_told_each_with_its_remedy_in_a_fixed_order() -> None:
     )
 
 
+def test_what_is_to_be_done_about_several_faults_alike_is_said_once() -> None:
+    foreign = [Problem(kind, "demo-api", "ForeignObject", "exists") for kind in ("Ingress", "NetworkPolicy")]
+    message = of(World(problems=tuple(foreign)).status(), "Degraded")["message"]
+    assert message.startswith("Ingress demo-api: exists; NetworkPolicy demo-api: exists. Delete it")
+    assert message.count("Delete it") == 1
+
+
 @pytest.mark.parametrize("kind", ["Deployment", "Service", "ConfigMap"])
 def test_a_foreign_object_in_a_needed_place_is_no_part_of_the_router(kind: str) -> None:
     problem = Problem(kind, "demo-api", "ForeignObject", "it is somebody else's")

@@ -281,8 +281,16 @@ def test_a_model_that_was_not_loaded_in_time() -> None:
     assert said(killed_before, "ModelReady") == ("False", "CrashLooping")
 
 
-def test_a_container_that_does_not_become_ready() -> None:
-    assert model_says(Pod(state=running(), started=True, phase="Running"))[0] == "NotReady"
+def test_a_container_that_is_ready_no_more() -> None:
+    assert model_says(Pod(state=running(), started=True, phase="Running", lost=10))[0] == "NotReady"
+
+
+def test_a_container_that_was_just_started_is_no_fault_before_its_first_readiness() -> None:
+    loaded = Pod(age=1500, state=running(1400), started=True, phase="Running")
+    assert model_says(loaded)[0] == "Loading"
+    young, old = (api_pod(age=90, state=running(age), started=True, phase="Running") for age in (5, 80))
+    assert said(World(api=(young,)).status(), "APIReady") == ("False", "Starting")
+    assert said(World(api=(old,)).status(), "APIReady") == ("False", "NotReady")
 
 
 def test_a_sidecar_that_fails_is_named() -> None:

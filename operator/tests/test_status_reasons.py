@@ -10,7 +10,7 @@ from rl_router_operator.manifest import Manifest
 from rl_router_operator.observed import Health, Problem, ProblemReason
 from rl_router_operator.status import invalid
 from rl_router_operator.status.reasons import Reason
-from world import NOW, Pod, World, api_pod, condition, crashed, event, health, running, waiting, workload
+from world import NOW, Pod, World, api_pod, condition, crashed, event, health, running, service, waiting, workload
 
 GUIDE = Path(__file__).parents[2] / "docs/troubleshooting-kubernetes.md"
 SECTION = re.compile(r"^### `(\w+)`\n(.*?)(?=^##|\Z)", re.M | re.S)
@@ -65,7 +65,8 @@ REACHED = {
     Reason.CONTAINER_CONFIG_ERROR: with_model(Pod(state=waiting("CreateContainerConfigError", "no secret"))),
     Reason.CONTAINER_NOT_STARTED: with_model(Pod(state=waiting("RunContainerError", "no program"))),
     Reason.LOADING: with_model(Pod(state=running())),
-    Reason.NOT_READY: with_model(Pod(state=running(), started=True)),
+    Reason.NOT_READY: with_model(Pod(state=running(), started=True, lost=10)),
+    Reason.SERVICE_MISSING: World(services=(service("model"),)),
     Reason.STARTUP_TIMEOUT: with_model(Pod(**crashed("loading", 137, lasted=1800, age=1))),
     Reason.CRASH_LOOPING: with_model(Pod(**crashed("ValueError: no"))),
     Reason.OUT_OF_MEMORY: with_model(Pod(**crashed(None, 137, "OOMKilled"))),

@@ -20,6 +20,12 @@ def test_a_target_that_cannot_answer_is_named_while_the_router_stays_ready() -> 
     ]
 
 
+def test_a_key_that_is_missing_is_told_by_its_secret_and_not_by_a_file_in_the_pod() -> None:
+    missing = "/var/run/rl-router/keys/open.ai-2/api-key is missing or empty"
+    status = World(health=health(targets={"cheap": missing, "strong": None})).status()
+    assert status["targets"][0]["reason"] == "key api-key of Secret open.ai-2 is missing or empty"
+
+
 def test_targets_are_not_ready_only_where_none_can_answer() -> None:
     status = World(health=health(targets=BOTH_BAD)).status()
     assert said(status, "TargetsReady") == ("False", "NoTargetAnswers")

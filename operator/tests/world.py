@@ -47,6 +47,11 @@ def workload(component: Component, replicas: int = 1, *conditions: Manifest) -> 
     }
 
 
+def service(component: Component) -> Manifest:
+    """The Service by which a tier is reached."""
+    return {"kind": "Service", "metadata": {"name": child(NAME, component), "uid": f"Service-{component}"}}
+
+
 def condition(
     type_: str, status: str, reason: str | None = None, message: str | None = None, age: float = 60
 ) -> Manifest:
@@ -66,7 +71,7 @@ class Pod:
 
     name: str = "demo-model-0"
     component: Component = "model"
-    age: float = 60
+    age: float = 90
     ready: bool = False
     started: bool = False
     scheduled: bool = True
@@ -79,6 +84,8 @@ class Pod:
     restarts: int = 0
     containers_ready: bool | None = None
     unready_reason: str | None = "ContainersNotReady"
+    lost: float | None = None
+    """Seconds since it was ready last, None where it never was."""
     claim: str | None = None
     extra: tuple[Manifest, ...] = ()
 
@@ -107,7 +114,7 @@ class Pod:
     def _status(self) -> Manifest:
         containers_ready = self.ready if self.containers_ready is None else self.containers_ready
         conditions = [
-            condition("Ready", *_truth(self.ready, self.unready_reason), age=self.age),
+            condition("Ready", *_truth(self.ready, self.unready_reason), age=self.lost or self.age),
             condition("ContainersReady", *_truth(containers_ready, self.unready_reason), age=self.age),
             condition("PodScheduled", "True"),
         ]
@@ -212,12 +219,13 @@ class World:
     claims: tuple[Manifest, ...] = ()
     problems: tuple[Problem, ...] = ()
     children: tuple[Manifest, ...] = (workload("model"), workload("api"))
+    services: tuple[Manifest, ...] = (service("model"), service("api"))
 
     def observed(self) -> Observed:
         """What the operator sees of it."""
         said = {pod.name: self.health for pod in self.api if self.health}
         return Observed(
-            children={(each["kind"], each["metadata"]["name"]): each for each in self.children},
+            children={(each["kind"], each["metadata"]["name"]): each for each in (*self.services, *self.children)},
             pods=(*(pod.manifest() for pod in (*self.model, *self.api)), *self.others),
             claims=self.claims,
             events=self.events,

@@ -230,11 +230,11 @@ class _Pass:
             answer, made = await self._api.apply(kind, wanted, force=False)
         except RefusedError as error:
             if error.status == 409:
-                raise _ForeignError(f"{_called(desired)} was made by somebody else just now") from error
+                raise _ForeignError("was made by somebody else just now") from error
             raise
         if not made and _has_others(answer):
             await self._api.apply(kind, _nothing(answer), force=True)
-            raise _ForeignError(f"{_called(desired)} was made by somebody else just now")
+            raise _ForeignError("was made by somebody else just now")
         log(logging.INFO, f"made {_called(desired)}", **self._where())
         self.children.applied(self.router, wanted, answer)
 
@@ -272,15 +272,12 @@ class _Pass:
         if controller == self.router.uid:
             self.children.saw_owned(self.router, live)
         elif controller:
-            raise _ForeignError(f"{_called(live)} exists and is another object's: give one of the two another name")
+            raise _ForeignError("exists and is another object's")
         elif self.children.was_owned(self.router, live) or _is_offered(live):
             # Orphaned with a RouterDeployment that is being deleted, it would be collected if it got its owner back.
             await self._check_router()
         else:
-            raise _ForeignError(
-                f"{_called(live)} exists and was not made for this RouterDeployment: delete it, or annotate it with"
-                f' {ADOPT}: "true" to let it be taken over'
-            )
+            raise _ForeignError("exists, and nothing says that it was made for this RouterDeployment")
 
     def _unseen(self, kind: Kind, desired: Manifest) -> Problem | None:
         trouble = self.children.sight.trouble(kind.kind, self.router.namespace)

@@ -13,7 +13,7 @@ from ..journal import log
 from ..kinds import ROUTER, Kind
 from ..manifest import Manifest
 from ..naming import FIELD_MANAGER
-from ..status.reasons import UNDER_WAY
+from ..status.reasons import AS_ASKED, UNDER_WAY
 from .client import Api, RefusedError
 
 EVENT = Kind("events.k8s.io/v1", "Event", "events")
@@ -68,7 +68,7 @@ def _event(body: Manifest, condition: Mapping[str, Any]) -> Manifest:
         "eventTime": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "reportingController": FIELD_MANAGER,
         "reportingInstance": socket.gethostname()[:128] or FIELD_MANAGER,
-        "type": "Warning" if bad else "Normal",
+        "type": "Warning" if bad and condition["reason"] not in AS_ASKED else "Normal",
         "reason": condition["reason"],
         "action": condition["type"],
         "note": f"{condition['type']} is {condition['status']}: {condition.get('message', '')}"[:_NOTE],

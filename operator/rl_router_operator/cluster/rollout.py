@@ -19,6 +19,8 @@ from ..schema import GROUP
 from .drift import owned_fields
 
 RELEASED = f"{GROUP}/released-template"
+_UNKNOWN = "unknown"
+"""No template's hash."""
 
 
 def held_back(desired: Manifest, live: Manifest | None) -> Manifest:
@@ -45,9 +47,11 @@ def _released(desired: Manifest, live: Manifest | None) -> str | None:
     said = live["metadata"].get("annotations") or {}
     if said.get(MODEL_HASH) != desired["metadata"]["annotations"][MODEL_HASH]:
         return None
-    # What somebody else wrote there says nothing.
+    # What somebody else wrote there says nothing; what is held back then stays so.
     ours = owned_fields(live).get("f:metadata", {}).get("f:annotations", {})
-    return said.get(RELEASED) if f"f:{RELEASED}" in ours else None
+    if f"f:{RELEASED}" in ours:
+        return str(said[RELEASED])
+    return _UNKNOWN if is_held_back(live) else None
 
 
 def _hash(template: Any) -> str:

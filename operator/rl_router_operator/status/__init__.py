@@ -54,7 +54,7 @@ def invalid(body: Manifest, message: str, now: datetime) -> dict[str, Any]:
 def _findings(router: Router, seen: Observed, tiers: tuple[Tier, Tier], url: str, now: datetime) -> tuple[Finding, ...]:
     reports = reports_of(tiers[1].ready, seen.healths)
     states = targets.states(router, reports)
-    of_model = model.finding(router, tiers[0], reports)
+    of_model = model.finding(router, tiers[0], reports, now)
     of_api = api.finding(router, tiers[1], reports)
     of_targets = targets.finding(router, states, reports)
     of_all = ready.finding(router, of_model, of_api, of_targets, url)

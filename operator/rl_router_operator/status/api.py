@@ -17,7 +17,7 @@ def finding(router: Router, tier: Tier, reports: Reports) -> Finding:
     """Pods that the kubelet calls ready and that cannot be asked are neither good nor bad."""
     if router.spec.suspend:
         return found(TYPE, "False", Reason.SUSPENDED, "suspended: the API has no pods")
-    if tier.problem or not tier.ready:
+    if not tier.serves:
         reason, cause = tier.obstacle
         return found(TYPE, "Unknown" if tier.is_hidden else "False", reason, cause)
     if reports.heard:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..manifest import Manifest
+from ..manifest import Manifest, condition
 from . import endings
 from .events import time_of, warnings
 from .reasons import Reason
@@ -16,6 +16,8 @@ from .words import quote
 
 _FORGIVEN = timedelta(minutes=10)
 """How long a container must run until the kubelet forgets its crashes."""
+_FIRST_MOMENTS = timedelta(seconds=60)
+"""What a container of the API may take to its first readiness."""
 _WAITING = {
     "ErrImagePull": Reason.IMAGE_PULL_FAILED,
     "ImagePullBackOff": Reason.IMAGE_PULL_FAILED,
@@ -72,7 +74,7 @@ def _of(pod: Manifest, status: Mapping[str, Any], setting: Setting) -> tuple[Rea
     if ended := _current_ending(status, setting):
         return _after_ending(ended, setting)
     if "running" in state:
-        return _running(status, setting)
+        return _running(pod, status, setting)
     return None
 
 
@@ -100,11 +102,23 @@ def _was_killed_loading(ended: Mapping[str, Any], timeout: int) -> bool:
     return time_of(ended["finishedAt"]) - time_of(ended["startedAt"]) >= timedelta(seconds=timeout)
 
 
-def _running(status: Mapping[str, Any], setting: Setting) -> tuple[Reason, str]:
+def _running(pod: Manifest, status: Mapping[str, Any], setting: Setting) -> tuple[Reason, str]:
     if status.get("started"):
+        if _is_starting(pod, status, setting):
+            reason = Reason.LOADING if setting.model else Reason.STARTING
+            return reason, "runs, and its readiness probe has not passed yet"
         return Reason.NOT_READY, "runs, but its readiness probe does not pass"
     allowed = f" (up to {setting.startup_timeout} s are allowed)" if setting.model else ""
     return Reason.LOADING, f"runs, and its startup probe has not passed yet{allowed}"
+
+
+def _is_starting(pod: Manifest, status: Mapping[str, Any], setting: Setting) -> bool:
+    """Whether a container was started for the first time, and need not be ready yet."""
+    started, unready = time_of(status["state"]["running"]["startedAt"]), condition(pod, "Ready")
+    if status.get("lastState") or not unready or time_of(unready["lastTransitionTime"]) > started:
+        return False
+    allowed = timedelta(seconds=setting.startup_timeout) if setting.model else _FIRST_MOMENTS
+    return setting.now - started <= allowed
 
 
 def _words(pod: Manifest, waiting: Mapping[str, Any], setting: Setting) -> str:

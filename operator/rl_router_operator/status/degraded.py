@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
 
+from ..manifest import condition
 from ..observed import Problem
 from ..router import Router
 from ..schema import TargetState
 from .conditions import Finding, advice, found, said_before
-from .pods import Trouble, condition
+from .pods import Trouble
 from .reasons import Reason
 from .reports import Reports
 from .tiers import Tier, described
@@ -42,8 +44,9 @@ def finding(
 
 
 def _of_children(problems: Iterable[Problem]) -> Iterator[Fault]:
-    for each in sorted(problems, key=lambda each: (each.reason, each.kind, each.name)):
-        yield _fault(Reason(each.reason), described(each))
+    ordered = sorted(problems, key=lambda each: (each.reason, each.kind, each.name))
+    for reason, alike in groupby(ordered, key=lambda each: each.reason):
+        yield _fault(Reason(reason), "; ".join(map(described, alike)))
 
 
 def _of_rollout(router: Router, tier: Tier, now: datetime) -> Iterator[Fault]:

@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from datetime import datetime, timedelta
 
+from ..manifest import condition
 from ..router import Router
 from .conditions import Finding, found, said_before
+from .events import time_of
 from .reasons import Reason
 from .reports import Reports
 from .tiers import Tier
 
 TYPE = "ModelReady"
+_ASKED_AGAIN_WITHIN = timedelta(seconds=60)
+"""An API that had no decision asks again every 30 s, and a decision may take some."""
 _HEARD = frozenset({Reason.DECIDING, Reason.NOT_DECIDING})
 
 
-def finding(router: Router, tier: Tier, reports: Reports) -> Finding:
+def finding(router: Router, tier: Tier, reports: Reports, now: datetime) -> Finding:
     """A model that is hosted elsewhere is known by the API's word alone."""
     external = router.spec.model.external
     if router.spec.suspend and not external:
         return found(TYPE, "False", Reason.SUSPENDED, "suspended: the router model has no pods")
-    if not external and (tier.problem or not tier.ready):
+    if not external and not tier.serves:
         reason, cause = tier.obstacle
         return found(TYPE, "Unknown" if tier.is_hidden else "False", reason, cause)
     where = "the router model that is hosted elsewhere" if external else f"the router model ({tier.counts} pods ready)"
-    return _by_decision(where, reports, router.status)
-
-
-def _by_decision(where: str, reports: Reports, before: Mapping[str, Any]) -> Finding:
-    if reports.pending and (old := said_before(before, TYPE, _HEARD)):
+    if reports.pending and (old := said_before(router.status, TYPE, _HEARD)):
         return old
+    return _by_decision(where, reports, is_asked=bool(external) or not _is_new(tier, now))
+
+
+def _by_decision(where: str, reports: Reports, *, is_asked: bool) -> Finding:
+    """`is_asked`: whether a model that did not decide has been asked since its pods are ready."""
     state = reports.router_model
     if state.word == "ok":
         return found(TYPE, "True", Reason.DECIDING, f"{where} decides")
-    if state.word == "bad":
+    if state.word == "bad" and is_asked:
         return found(TYPE, "False", Reason.NOT_DECIDING, f"{where} does not decide: {state.reason}")
     return found(TYPE, "Unknown", Reason.UNCONFIRMED, f"no API pod has had a decision from {where} yet")
+
+
+def _is_new(tier: Tier, now: datetime) -> bool:
+    """Whether the API may have asked in vain because no pod was ready yet."""
+    times = [time_of(condition(pod, "Ready")["lastTransitionTime"]) for pod in tier.ready]
+    return now - min(times) <= _ASKED_AGAIN_WITHIN

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from ..manifest import Manifest
+from ..manifest import Manifest, condition
 from . import containers
 from .containers import Setting
 from .events import time_of, warnings
@@ -81,14 +80,6 @@ def trouble_of(pod: Manifest, claims: Iterable[Manifest], setting: Setting) -> T
         or (Reason.STARTING, "being started")
     )
     return Trouble(pod["metadata"]["name"], reason, words, _since(pod))
-
-
-def condition(manifest: Manifest, type_: str) -> Mapping[str, Any]:
-    """A condition of an object's status, empty where it has none of that type."""
-    for each in manifest.get("status", {}).get("conditions", ()):
-        if each["type"] == type_:
-            return dict(each)
-    return {}
 
 
 def _taken_away(pod: Manifest) -> tuple[Reason, str] | None:

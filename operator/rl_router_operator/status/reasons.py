@@ -144,6 +144,11 @@ class Reason(StrEnum):
         "A container runs and its startup probe has not passed yet; large weights take minutes",
         "Wait; a model that needs longer than spec.model.startupTimeout needs a larger one",
     )
+    SERVICE_MISSING = (
+        "ServiceMissing",
+        "Pods are ready, and the Service that leads to them is not there",
+        "It is made again at once, unless the RouterDeployment is paused: remove the annotation rlrouter.dev/paused",
+    )
     NOT_READY = (
         "NotReady",
         "A container runs and does not pass its readiness probe",
@@ -223,3 +228,5 @@ class Reason(StrEnum):
 
 UNDER_WAY = frozenset({Reason.STARTING, Reason.LOADING, Reason.UNCONFIRMED, Reason.NO_FAULT})
 """What passes by itself, or is as it should be without anybody having done anything."""
+AS_ASKED = frozenset({Reason.SUSPENDED, Reason.SCALED_TO_ZERO})
+"""What is so because somebody wants it."""

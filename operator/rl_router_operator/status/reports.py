@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..manifest import Manifest
 from ..observed import Health
+from ..resources import keys
 from .words import quote
+
+_KEY_FILE = re.compile(rf"{keys.FOLDER}/([-a-z0-9.]+)/([-._a-zA-Z0-9]+)")
 
 Word = Literal["ok", "bad", "unknown"]
 
@@ -99,15 +103,20 @@ def _state(said: Any) -> State | None:
         case {"state": "ok" | "unknown" as word}:
             return State(word)
         case {"state": "bad"}:
-            return State("bad", quote(said.get("reason")) or "no reason given")
+            return State("bad", _reason(said))
     return None
 
 
 def _refusal(said: Any) -> str | None:
     match said:
         case {"state": "refused"}:
-            return quote(said.get("reason")) or "no reason given"
+            return _reason(said)
     return None
+
+
+def _reason(said: Mapping[str, Any]) -> str:
+    """Whoever reads a status knows the Secret and not where it is mounted."""
+    return _KEY_FILE.sub(r"key \2 of Secret \1", quote(said.get("reason"))) or "no reason given"
 
 
 def _first(states: list[State], *order: Word) -> State:

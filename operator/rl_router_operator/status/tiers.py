@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ..manifest import Manifest
+from ..manifest import Manifest, condition
 from ..naming import Component, child, selector
 from ..observed import Observed, Problem
 from ..router import Router
 from .containers import Setting
 from .events import last_seen
-from .pods import Trouble, condition, has_failed, is_going, is_ready, trouble_of
+from .pods import Trouble, has_failed, is_going, is_ready, trouble_of
 from .reasons import Reason
 from .words import quote, said_of_making
 
@@ -35,6 +34,8 @@ class Tier:
     """The cluster's words where it does not let a pod be made."""
     problem: Problem | None
     """What keeps the tier from being what was asked for, however its pods are."""
+    has_service: bool
+    """Whether there is a way to its pods, as far as one can see."""
 
     @property
     def counts(self) -> str:
@@ -52,12 +53,19 @@ class Tier:
         return self.problem is not None and self.problem.kind == "Pod"
 
     @property
+    def serves(self) -> bool:
+        """Whether a ready pod can be reached."""
+        return bool(self.ready) and self.problem is None and self.has_service
+
+    @property
     def obstacle(self) -> tuple[Reason, str]:
-        """Why no pod is ready."""
+        """Why it does not serve."""
         if self.problem:
             return Reason(self.problem.reason), described(self.problem)
         if self.wanted == 0:
             return Reason.SCALED_TO_ZERO, "the spec asks for 0 replicas"
+        if self.ready:
+            return Reason.SERVICE_MISSING, f"the Service of the {self.title} is not there"
         if self.unready:
             return self.unready[0].reason, str(self.unready[0])
         if self.refusal:
@@ -81,7 +89,8 @@ def tier_of(router: Router, component: Component, seen: Observed, now: datetime)
         ready=tuple(each for each in pods if is_ready(each)),
         unready=tuple(sorted(unready, key=lambda each: (not each.is_error, each.reason, each.pod))),
         refusal=_refusal(router, component, workload, seen, now) if len(living) < wanted else None,
-        problem=_in_the_way(router, component, seen.problems, workload),
+        problem=_in_the_way(router, component, seen, workload),
+        has_service=_has_service(router, component, seen),
     )
 
 
@@ -105,17 +114,30 @@ def _wanted(router: Router, component: Component, workload: Manifest | None) -> 
     return router.spec.api.replicas
 
 
-def _in_the_way(
-    router: Router, component: Component, problems: Iterable[Problem], workload: Manifest | None
-) -> Problem | None:
-    """A foreign object in a needed place is no part of this router; other problems only matter where nothing runs."""
+def _in_the_way(router: Router, component: Component, seen: Observed, workload: Manifest | None) -> Problem | None:
+    """A foreign object in a needed place is no part of this router; other problems only matter where nothing runs, or
+    nothing leads to it."""
     name = child(router.name, component)
-    for each in problems:
+    for each in seen.problems:
         if each.kind == "Pod" and each.reason == "Forbidden":
             return each
-        if each.name == name and each.kind in _ESSENTIAL and (each.reason == "ForeignObject" or workload is None):
+        if each.name != name or each.kind not in _ESSENTIAL:
+            continue
+        if each.reason == "ForeignObject" or workload is None or _leaves_no_way(each, seen):
             return each
     return None
+
+
+def _leaves_no_way(problem: Problem, seen: Observed) -> bool:
+    """Services that may not be looked at are not missing for that."""
+    is_absent = ("Service", problem.name) not in seen.children
+    return problem.kind == "Service" and problem.reason != "Forbidden" and is_absent
+
+
+def _has_service(router: Router, component: Component, seen: Observed) -> bool:
+    """With a problem about it, it is the problem that tells."""
+    ref = ("Service", child(router.name, component))
+    return ref in seen.children or any((each.kind, each.name) == ref for each in seen.problems)
 
 
 def _refusal(
