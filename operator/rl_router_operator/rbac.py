@@ -7,6 +7,7 @@ from .manifest import Manifest
 from .schema import GROUP, PLURAL
 
 READ = ("get", "list", "watch")
+_FOLLOW = ("list", "watch")
 LEASE = "rl-router-operator"
 """The name of the Lease by which one operator acts at a time, in the operator's own namespace."""
 
@@ -15,13 +16,13 @@ def operator_rules() -> list[Manifest]:
     """What the operator needs wherever RouterDeployments may be: it reads no Secret and no pod's log."""
     return [
         _rule(GROUP, PLURAL, READ),
-        _rule(GROUP, f"{PLURAL}/status", ("get", "patch")),
-        *(_rule(_group(kind), kind.plural, (*READ, "create", "patch", "delete")) for kind in KINDS),
+        _rule(GROUP, f"{PLURAL}/status", ("patch",)),
+        *(_rule(_group(kind), kind.plural, (*READ, "create", "patch", *_removal(kind))) for kind in KINDS),
         # For the hand-over of the replicas to an autoscaler.
         _rule("apps", "deployments/scale", ("patch",)),
-        _rule(_group(POD), POD.plural, READ),
-        _rule(_group(CLAIM), CLAIM.plural, (*READ, "patch")),
-        _rule("", "events", READ),
+        _rule(_group(POD), POD.plural, _FOLLOW),
+        _rule(_group(CLAIM), CLAIM.plural, (*_FOLLOW, "patch")),
+        _rule("", "events", _FOLLOW),
         _rule("events.k8s.io", "events", ("create",)),
     ]
 
@@ -30,13 +31,13 @@ def lease_rules() -> list[Manifest]:
     """What it needs besides in its own namespace; who may create a Lease cannot be held to a name."""
     return [
         _rule("coordination.k8s.io", "leases", ("create",)),
-        {**_rule("coordination.k8s.io", "leases", ("get", "update", "patch")), "resourceNames": [LEASE]},
+        {**_rule("coordination.k8s.io", "leases", ("get", "update")), "resourceNames": [LEASE]},
     ]
 
 
 def definition_rules() -> list[Manifest]:
     """What changing the definition of RouterDeployments takes, where it is there already."""
-    rule = _rule("apiextensions.k8s.io", "customresourcedefinitions", ("get", "patch"))
+    rule = _rule("apiextensions.k8s.io", "customresourcedefinitions", ("patch",))
     return [{**rule, "resourceNames": [f"{PLURAL}.{GROUP}"]}]
 
 
@@ -52,6 +53,11 @@ def editor_rules() -> list[Manifest]:
         _rule(GROUP, f"{PLURAL}/scale", ("get", "update", "patch")),
         _rule(GROUP, f"{PLURAL}/status", ("get",)),
     ]
+
+
+def _removal(kind: Kind) -> tuple[str, ...]:
+    """Every router has a Deployment; whatever else is made may come to be wanted no longer."""
+    return () if kind.kind == "Deployment" else ("delete",)
 
 
 def _rule(group: str, resource: str, verbs: tuple[str, ...]) -> Manifest:

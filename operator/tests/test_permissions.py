@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from harness import Kube, Start, condition, eventually, router
+from rl_router_operator import rbac
 from rl_router_operator.cluster.sight import EVENT
 from rl_router_operator.kinds import CLAIM, KINDS, POD, Kind
 from test_drift import FULL
@@ -32,6 +33,17 @@ _FOR_MAKING = [
     *((kind, verb) for kind in _MADE for verb in ("get", "create", "patch")),
 ]
 _FOR_REMOVING = [kind for kind in _MADE if kind.kind != "Deployment"]
+
+_FOR_A_CONDITION = [
+    ("rlrouter.dev", "routerdeployments", "list"),
+    ("rlrouter.dev", "routerdeployments/status", "patch"),
+    *(("coordination.k8s.io", "leases", verb) for verb in ("create", "get", "update")),
+]
+_LOOK = ("rlrouter.dev", "routerdeployments", "get")
+_FOLLOW = ("rlrouter.dev", "routerdeployments", "watch")
+_GROW = ("", "persistentvolumeclaims", "patch")
+_HAND_OVER = ("apps", "deployments/scale", "patch")
+_TELL = ("events.k8s.io", "events", "create")
 
 
 def _group(kind: Kind) -> str:
@@ -71,11 +83,54 @@ async def _there(kube: Kube, kind: str, name: str):
 
 
 async def test_replicas_that_may_not_be_handed_over_are_a_condition(kube: Kube, start: Start, restrict):
-    await start(user=restrict(lambda *rule: rule == ("apps", "deployments/scale", "patch")))
+    await start(user=restrict(lambda *rule: rule == _HAND_OVER))
     await kube.create(router(**FULL))
     await eventually(lambda: _there(kube, "Deployment", "demo-api"))
     await kube.merge("RouterDeployment", "demo", {"spec": _MOST})
     await eventually(lambda: _degraded_by(kube, 'patch resource "deployments/scale"'), within=20)
+
+
+async def test_nothing_is_made_for_one_that_may_not_be_looked_for(kube: Kube, start: Start, restrict):
+    await start(user=restrict(lambda *rule: rule == _LOOK))
+    await kube.create(router())
+    await eventually(lambda: _degraded_by(kube, 'get resource "routerdeployments"'), within=20)
+    assert await kube.get("Deployment", "demo-api") is None
+
+
+async def test_routers_that_may_not_be_watched_are_looked_for_now_and_then(
+    kube: Kube, start: Start, restrict, caplog: pytest.LogCaptureFixture
+):
+    await start(user=restrict(lambda *rule: rule == _FOLLOW), resync_seconds=1.0)
+    await kube.create(router())
+    await eventually(lambda: _there(kube, "NetworkPolicy", "demo-model"), within=20)
+
+    def logged():
+        assert 'cannot watch resource "routerdeployments' in caplog.text
+
+    await eventually(logged)
+
+
+async def test_claims_that_may_not_be_changed_are_a_condition(kube: Kube, start: Start, restrict):
+    await start(user=restrict(lambda *rule: rule == _GROW))
+    await kube.create(router(model={"source": "hf://org/name", "storage": {"size": "1Gi", "retain": False}}))
+    labels = {"rlrouter.dev/router": "demo", "app.kubernetes.io/component": "model"}
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    metadata = {"name": "weights-demo-model-0", "labels": labels}
+    await kube.create({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
+    await eventually(lambda: _degraded_by(kube, 'patch resource "persistentvolumeclaims"'), within=20)
+
+
+def test_no_verb_is_granted_whose_lack_would_not_be_told():
+    optional = {kind.plural for kind in KINDS if kind.optional}
+    granted = {
+        (rule["apiGroups"][0], rule["resources"][0], verb)
+        for rule in (*rbac.operator_rules(), *rbac.lease_rules())
+        for verb in rule["verbs"]
+        if rule["resources"][0] not in optional
+    }
+    kinds = [*_FOR_MAKING, *((kind, "delete") for kind in _FOR_REMOVING)]
+    told = {*_FOR_A_CONDITION, _LOOK, _FOLLOW, _GROW, _HAND_OVER, _TELL}
+    assert granted == told | {(_group(kind), kind.plural, verb) for kind, verb in kinds}
 
 
 async def test_a_verb_that_is_granted_again_is_noticed(kube: Kube, start: Start, restrict):
@@ -91,34 +146,25 @@ async def test_a_verb_that_is_granted_again_is_noticed(kube: Kube, start: Start,
     await eventually(lambda: degraded("False"))
 
 
-@pytest.mark.parametrize(
-    ("group", "resource", "verb", "words"),
-    [
-        ("rlrouter.dev", "routerdeployments", "list", 'list resource "routerdeployments"'),
-        ("rlrouter.dev", "routerdeployments/status", "patch", 'patch resource "routerdeployments/status"'),
-        ("coordination.k8s.io", "leases", "create", 'create resource "leases"'),
-        ("coordination.k8s.io", "leases", "get", 'get resource "leases"'),
-        ("coordination.k8s.io", "leases", "update", 'update resource "leases"'),
-    ],
-    ids=lambda each: each,
-)
+@pytest.mark.parametrize("rule", _FOR_A_CONDITION, ids="-".join)
 async def test_a_verb_without_which_no_condition_can_be_written_is_told_by_readiness(
-    kube: Kube, start: Start, restrict, group, resource, verb, words
+    kube: Kube, start: Start, restrict, rule
 ):
-    running = await start(user=restrict(lambda *rule: rule == (group, resource, verb)))
+    running = await start(user=restrict(lambda *each: each == rule))
     await kube.create(router())
+    _, resource, verb = rule
 
     async def told():
         answer = await running.ask("/readyz")
         assert answer.status_code == 503
-        assert words in answer.text
+        assert f'{verb} resource "{resource}"' in answer.text
 
     await eventually(told, within=20)
     assert (await running.ask("/healthz")).status_code == 200
 
 
 async def test_events_that_may_not_be_made_stop_nothing(kube: Kube, start: Start, restrict):
-    await start(user=restrict(lambda *rule: rule == ("events.k8s.io", "events", "create")))
+    await start(user=restrict(lambda *rule: rule == _TELL))
     await kube.create(router())
 
     async def written():
