@@ -1,13 +1,11 @@
-"""What a RouterDeployment goes through: pause, suspension, autoscaling, held back roll-outs, new storage, its end."""
+"""What a RouterDeployment goes through: pause, suspension, autoscaling, new storage, its end."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 from harness import Kube, Start, condition, eventually, router
-from rl_router_operator.settings import Defaults, Images
 from test_drift import FULL, settled
 
 AUTOSCALED = {"api": {"autoscaling": {"minReplicas": 2, "maxReplicas": 9}, "resources": {"requests": {"cpu": "1"}}}}
@@ -94,31 +92,6 @@ async def test_a_suspended_one_has_no_pods_and_wakes_at_the_autoscalers_least(ku
     await eventually(awake, within=5)
 
 
-async def test_a_newer_operator_holds_its_template_back_until_the_model_changes(kube: Kube, start: Start):
-    first = await start()
-    await kube.create(router())
-    before = await eventually(lambda: _there(kube, "StatefulSet", "demo-model"))
-    await first.stop()
-    await start(defaults=Defaults(images=replace(Images(), llamacpp="rl-router/model:newer")))
-
-    async def held():
-        spec = (await kube.get("StatefulSet", "demo-model"))["spec"]
-        assert spec["template"]["spec"]["containers"][0]["image"] == "rl-router/model:newer"
-        assert spec["updateStrategy"]["rollingUpdate"]["partition"] == spec["replicas"] == 1
-
-    await eventually(held)
-    await kube.merge("StatefulSet", "demo-model", {"spec": {"updateStrategy": {"rollingUpdate": {"partition": 0}}}})
-    await eventually(held, within=5)
-    await _spec(kube, {"model": {"startupTimeout": 900}})
-
-    async def let_go():
-        live = await kube.get("StatefulSet", "demo-model")
-        assert live["spec"]["updateStrategy"]["rollingUpdate"]["partition"] == 0
-        assert live["metadata"]["uid"] == before["metadata"]["uid"]
-
-    await eventually(let_go, within=5)
-
-
 async def test_an_edited_template_is_repaired_without_being_held_back(kube: Kube, start: Start):
     await settled(kube, start, {})
     live = await kube.get("StatefulSet", "demo-model")
@@ -140,25 +113,6 @@ def collector(api_server):
         pytest.skip("no kube-controller-manager beside kube-apiserver: garbage collection is not looked at")
     yield
     api_server.stop_garbage_collector()
-
-
-async def test_a_change_that_a_statefulset_forbids_makes_it_anew(kube: Kube, start: Start, collector):
-    before = (await settled(kube, start))["StatefulSet", "demo-model"]
-    selector = before["spec"]["selector"]["matchLabels"]
-    owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "demo-model", "uid": before["metadata"]["uid"]}
-    metadata = {"name": "demo-model-0", "labels": selector, "ownerReferences": [{**owner, "controller": True}]}
-    spec = {"containers": [{"name": "model", "image": "x"}]}
-    pod = await kube.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-    await _spec(kube, {"model": {"storage": {"size": "2Gi"}}})
-
-    async def anew():
-        live = await kube.get("StatefulSet", "demo-model")
-        assert live["metadata"]["uid"] != before["metadata"]["uid"]
-        claim = live["spec"]["volumeClaimTemplates"][0]
-        assert claim["spec"]["resources"]["requests"]["storage"] == "2Gi"
-
-    await eventually(anew, within=30)
-    assert (await kube.get("Pod", "demo-model-0"))["metadata"]["uid"] == pod["metadata"]["uid"]
 
 
 async def test_claims_grow_and_are_owned_where_storage_is_not_retained(kube: Kube, start: Start):

@@ -15,12 +15,10 @@ from control_plane import ApiServer
 from faults import Fault, Proxy, Seen, once, status
 from harness import Kube, Running, Start, eventually, router
 from rl_router_operator.settings import LeaseTerms
-from test_killed import process
+from test_killed import LEASE_SECONDS, process
 
 LEASE = "rl-router-operator"
 LONG = LeaseTerms(duration=600.0, renew_deadline=400.0, retry=0.3)
-LEASE_SECONDS = 15
-"""For how long an operator that was not told otherwise holds the Lease."""
 WATCHED_SECONDS = 2.0
 
 
@@ -67,13 +65,13 @@ async def test_a_process_that_was_frozen_writes_nothing_when_it_goes_on(
         await kube.create(router())
         await _there(kube, "ConfigMap", "demo-api", within=30)
         standby = await start()
-        frozen.send_signal(signal.SIGSTOP)
+        frozen.signal(signal.SIGSTOP)
         await kube.merge("RouterDeployment", "demo", {"spec": {"api": {"replicas": 2}}})
         await eventually(lambda: _has_replicas(kube, 2), within=LEASE_SECONDS + 10)
         before = len(second.writes())
         # It cannot ask whose the Lease is: its own clock has to do.
         second.faults.append(_unanswered)
-        frozen.send_signal(signal.SIGCONT)
+        frozen.signal(signal.SIGCONT)
         for count in (3, 4, 5):
             await kube.merge("RouterDeployment", "demo", {"spec": {"api": {"replicas": count}}})
             await kube.delete("ConfigMap", "demo-api")
@@ -92,13 +90,17 @@ def _forbidden(seen: Seen) -> web.StreamResponse | None:
     return status(403, "Forbidden", message) if seen.plural == "leases" and seen.method == "PUT" else None
 
 
+def _failing(seen: Seen) -> web.StreamResponse | None:
+    return status(500, "InternalError") if seen.plural == "leases" and seen.method == "PUT" else None
+
+
 async def _unanswered(seen: Seen) -> web.StreamResponse | None:
     if seen.plural == "leases":
         await asyncio.sleep(30)
     return None
 
 
-@pytest.mark.parametrize("fault", [_forbidden, _unanswered])
+@pytest.mark.parametrize("fault", [_forbidden, _failing, _unanswered])
 async def test_a_lease_that_cannot_be_renewed_stops_the_writes_and_not_the_process(
     kube: Kube, start: Start, proxy: Proxy, fault: Fault
 ):
