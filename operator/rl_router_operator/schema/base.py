@@ -42,6 +42,15 @@ def url_rule(field: str) -> tuple[str, str, str]:
     )
 
 
+KEY_LIKE = "(^|[^A-Za-z0-9])(hf_[A-Za-z0-9]{16}|sk-[A-Za-z0-9_-]{16})"
+"""A key within a text: as long as one, so that a word which merely begins so is none."""
+
+
+def begins_like_a_key(value: str) -> str:
+    """The CEL expression for whether a value is one that is mostly a key; cheaper than by pattern."""
+    return f"['Bearer ', 'bearer ', 'Basic ', 'basic ', 'hf_', 'sk-'].exists(start, {value}.startsWith(start))"
+
+
 _HOST = "[A-Za-z0-9_]([-A-Za-z0-9._]*[A-Za-z0-9_])?"
 _GROUP = "[0-9A-Fa-f]{1,4}"
 _IPV6 = "|".join(

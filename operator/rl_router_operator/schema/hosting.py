@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import validations
+from .base import KEY_LIKE, validations
 
 EXTRA_ARGS = validations(
     (
@@ -13,6 +13,10 @@ EXTRA_ARGS = validations(
     (
         "!self.exists(flag, flag.matches('^--hf[-_]token'))",
         "no --hf-token: it would be seen in the pod; the token goes into model.hfTokenSecretRef",
+    ),
+    (
+        f"!self.exists(flag, flag.matches('{KEY_LIKE}'))",
+        "a key is not written here, where it would be seen in the pod: give it in model.env by valueFrom.secretKeyRef",
     ),
     (
         "!self.exists(flag, flag.matches('^--(host|port|uds|root[-_]path|ssl[-_][a-z_-]+|config)(=|$)'))",
@@ -49,6 +53,30 @@ _HOSTED = (
 )
 """The fields that mean nothing where the model is hosted elsewhere, and that are not there by default."""
 
+_POD_TEMPLATE = (
+    "labels",
+    "annotations",
+    "nodeSelector",
+    "tolerations",
+    "affinity",
+    "topologySpreadConstraints",
+    "priorityClassName",
+    "runtimeClassName",
+    "volumes",
+    "volumeMounts",
+)
+_HAS_PODS = " || ".join(
+    [
+        "self.replicas != 1",
+        "self.toolCallParser != 'hermes'",
+        "self.startupTimeout != 1800",
+        "self.serviceAccount.create",
+        "has(self.serviceAccount.name)",
+        *(f"has(self.podTemplate.{field})" for field in _POD_TEMPLATE),
+    ]
+)
+"""Whether any of the fields that are there by default is set to something else."""
+
 _GGUF = "(!has(self.source) || self.source.endsWith('.gguf') || !self.source.startsWith('hf://'))"
 
 HOSTED_MODEL = validations(
@@ -56,6 +84,12 @@ HOSTED_MODEL = validations(
         "!has(self.external) || !(" + " || ".join(f"has(self.{field})" for field in _HOSTED) + ")",
         "a model that is hosted elsewhere has none of the fields of a hosted one: leave out external, or "
         + ", ".join(_HOSTED),
+        ".external",
+    ),
+    (
+        f"!has(self.external) || !({_HAS_PODS})",
+        "a model that is hosted elsewhere has no pods here: leave out external, or replicas, toolCallParser,"
+        " startupTimeout, serviceAccount, podTemplate",
         ".external",
     ),
     (

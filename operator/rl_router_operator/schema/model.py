@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 from rl_router_api.config import BaseUrl, Price, Schema, Word
 
-from .base import REMEDY, KeyRef, ObjectName, Quantity, rules, url_rule
+from .base import KEY_LIKE, REMEDY, KeyRef, ObjectName, Quantity, rules, url_rule
 from .hosting import EXTRA_ARGS, HOSTED_MODEL
 from .pods import Pods
 
@@ -65,7 +65,12 @@ class ChatTemplate(Schema):
     """The chat template: a text, or a key of a ConfigMap."""
 
     model_config = rules(
-        ("has(self.text) != has(self.configMapKeyRef)", "give either text or configMapKeyRef, not both")
+        ("has(self.text) != has(self.configMapKeyRef)", "give either text or configMapKeyRef, not both"),
+        (
+            f"!has(self.text) || !self.text.matches('{KEY_LIKE}')",
+            "a key is not written here, where it would lie in a ConfigMap: leave it out",
+            ".text",
+        ),
     )
 
     text: str | None = Field(None, min_length=1, max_length=65_536, description="the template itself")

@@ -20,6 +20,7 @@ from .base import (
     Open,
     Quantity,
     VolumeName,
+    begins_like_a_key,
     rules,
 )
 
@@ -37,6 +38,12 @@ class EnvVar(Schema):
         (
             "!has(self.value) || !self.name.matches('(TOKEN|API_?KEY|ACCESS_KEY|PRIVATE_KEY|SECRET|PASSWORD)$')",
             "a secret is not written here, where whoever may see this object reads it: use valueFrom.secretKeyRef",
+            ".value",
+        ),
+        (
+            f"!has(self.value) || !{begins_like_a_key('self.value')}",
+            "a value that begins like a key (Bearer, Basic, hf_, sk-) is not written here, where whoever may see this"
+            " object reads it: use valueFrom.secretKeyRef",
             ".value",
         ),
         (

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 from rl_router_api.config import Answering, Deciding, Routing, Text
 
-from .base import KeyRef, rules, url_rule
+from .base import KeyRef, begins_like_a_key, rules, url_rule
 
 HeaderValue = Annotated[str, Field(max_length=4096, pattern="^[ -~]*$")]
 
@@ -37,6 +37,18 @@ class TargetSpec(Answering):
             "a header that holds a secret is not written here, where it would lie in a ConfigMap: a key goes into"
             " apiKeySecretRef",
             ".headers",
+        ),
+        (
+            f"!has(self.headers) || !self.headers.exists(key, {begins_like_a_key('self.headers[key]')})",
+            "a value that begins like a key (Bearer, Basic, hf_, sk-) is not written here, where it would lie in a"
+            " ConfigMap: a key goes into apiKeySecretRef",
+            ".headers",
+        ),
+        (
+            f"!has(self.query) || !self.query.exists(key, {begins_like_a_key('self.query[key]')})",
+            "a value that begins like a key (Bearer, Basic, hf_, sk-) is not written here, where it would lie in a"
+            " ConfigMap: a key goes into apiKeySecretRef",
+            ".query",
         ),
         (
             "!has(self.query) || !self.query.exists(key, key.matches('(?i)"
