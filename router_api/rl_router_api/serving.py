@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from .app import App
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_KEEP_ALIVE = 75
+KEEP_ALIVE = 75
+"""Seconds for which an idle connection is kept: longer than clients keep theirs, whose request would meet its end."""
 _COLLECTED_AFTER = 20_000
 """Objects by which the youngest may grow before they are searched for cycles; Python's 700 are some requests' worth."""
 _CLOSE = (b"connection", b"close")
@@ -193,7 +194,7 @@ def _config(app: object, stopping: Stopping, *, lifespan: str) -> uvicorn.Config
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=stopping.grace,
-        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_keep_alive=KEEP_ALIVE,
     )
 
 

@@ -17,6 +17,7 @@ import uvicorn
 from rl_router_api.app import App
 from rl_router_api.config import Configuration
 from rl_router_api.journal import JsonLines
+from rl_router_api.serving import KEEP_ALIVE
 from rl_router_api.settings import with_keys
 from upstreams import SILENCE, Answer, Body, Upstream
 
@@ -171,8 +172,10 @@ async def served_by(app: App) -> AsyncIterator[str]:
     """uvicorn's server without its signal handlers and its tick, which a test need not wait for."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
-        protocol = "rl_router_api.protocol:BoundedProtocol"
-        config = uvicorn.Config(app, http=protocol, lifespan="on", log_config=None, access_log=False)
+        config = uvicorn.Config(
+            app, http="rl_router_api.protocol:BoundedProtocol", lifespan="on", log_config=None, access_log=False,
+            timeout_keep_alive=KEEP_ALIVE,
+        )  # fmt: skip
         config.load()
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)

@@ -89,7 +89,7 @@ def test_the_example_of_a_policy_is_one() -> None:
     )
     # In a policy's place, so that its relative imports are those of a real one.
     namespace = {"__name__": "rl_router_api.policies.coin", "__package__": "rl_router_api.policies"}
-    exec(compile(code, "coin.py", "exec"), namespace)
+    exec(compile(code, "<coin>", "exec"), namespace)
     assert callable(namespace["create"](None).decide)
 
 

@@ -44,6 +44,7 @@ def start(*, until: str, **environment: str) -> Demo:
         said += line
         if until in line:
             return Demo(process, model_port, serve_port, said)
+    process.wait(timeout=60)
     pytest.fail(f"the demonstration ended without saying {until!r}:\n{said}")
 
 
