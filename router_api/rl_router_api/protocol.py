@@ -46,9 +46,7 @@ class BoundedProtocol(asyncio.Protocol):
         self._keep_alive = config.timeout_keep_alive
         self._state = server_state
         self._loop = _loop or asyncio.get_running_loop()
-        self._parser = httptools.HttpRequestParser(self)
-        # What follows a request with `Connection: close` is no reason to leave that request unanswered.
-        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._parser = self._made_parser()
         self._transport: asyncio.Transport
         self._addresses: dict[str, Any] = {}
         self._cycle: Cycle | None = None
@@ -150,8 +148,9 @@ class BoundedProtocol(asyncio.Protocol):
             self._header_bytes += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            logging.getLogger("uvicorn.error").warning("An upgrade was asked for; there is none.")
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline_upgrade(data[upgrade.args[0] :])
+            return
         except httptools.HttpParserError:
             self._refuse_bytes()
             return
@@ -180,6 +179,8 @@ class BoundedProtocol(asyncio.Protocol):
         if self._header_bytes > _MOST_HEADER_BYTES and self._size_of_headers() > _MOST_HEADER_BYTES:
             raise _HeadersTooLargeError
         self._in_headers, self._header_bytes, self._in_hurry = False, 0, False
+        if self._parser.should_upgrade():
+            return  # `data_received` hears of it next.
         before, scope = self._cycle, self._scope()
         self._cycle = cycle = Cycle(
             self,
@@ -206,6 +207,27 @@ class BoundedProtocol(asyncio.Protocol):
         self._in_headers = True
         if self._cycle is not None:
             self._cycle.end_body()
+
+    def _made_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        # What follows a request with `Connection: close` is no reason to leave that request unanswered.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Reads the request anew without its offer of another protocol (Java's client offers h2c): the parser takes the
+        body for a part of that one."""
+        headers = [name + b": " + value for name, value in self._headers if name != b"upgrade"]
+        if len(headers) == len(self._headers):
+            self._refuse_bytes()  # CONNECT offers nothing else.
+            return
+        request_line = b"%b %b HTTP/%b" % (
+            self._parser.get_method(),
+            self._url,
+            self._parser.get_http_version().encode(),
+        )
+        self._parser = self._made_parser()
+        self.data_received(b"\r\n".join([request_line, *headers, b"", rest]))
 
     def _scope(self) -> Scope:
         url = httptools.parse_url(self._url)

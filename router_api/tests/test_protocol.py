@@ -203,6 +203,28 @@ async def test_requests_may_follow_each_other_without_waiting() -> None:
         assert [await client.answer() for _ in range(4)] == [(200, b"a")] * 3 + [(200, b"")]
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_request_that_offers_another_protocol_is_answered_in_this_one(at_once: bool) -> None:
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
+    head, body = REQUEST[:-2].replace(b"GET", b"POST") + offer + b"Content-Length: 4\r\n\r\n", b"body"
+    async with served(BoundedProtocol) as connect:
+        client = await connect()
+        for _ in range(2):
+            for part in [head + body] if at_once else [head[:-40], head[-40:], body[:1], body[1:]]:
+                await client.send(part)
+                await asyncio.sleep(0.01)
+            assert await client.answer() == (200, body)
+
+
+async def test_a_tunnel_is_refused() -> None:
+    async with served(BoundedProtocol) as connect:
+        client = await connect()
+        await client.send(b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n")
+        status, _ = await client.answer()
+        assert status == 400
+        await client.closed()
+
+
 async def test_a_client_that_takes_nothing_of_its_answer_is_dropped() -> None:
     gone = asyncio.Event()
 
