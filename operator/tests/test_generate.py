@@ -10,6 +10,7 @@ from pydantic import Field
 from rl_router_api.config import Schema
 from rl_router_operator.generate.__main__ import drifted, files, write
 from rl_router_operator.generate.bounds import UnfitSchemaError, require_fit
+from rl_router_operator.generate.crd import definition
 from rl_router_operator.generate.openapi import structural
 
 CRD = "crds/routerdeployments.rlrouter.dev.yaml"
@@ -20,6 +21,19 @@ def test_the_repository_holds_what_the_schema_generates():
         [sys.executable, "-m", "rl_router_operator.generate", "--check"], capture_output=True, text=True, timeout=60
     )
     assert (outcome.returncode, outcome.stdout) == (0, "")
+
+
+class KubernetesLoader(yaml.SafeLoader):
+    """Reads `n` and `y` as kubectl and Helm do."""
+
+    bool_values = yaml.SafeLoader.bool_values | {"n": False, "y": True}
+
+
+KubernetesLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("[nNyY]$"), list("nNyY"))
+
+
+def test_kubectl_and_helm_read_from_the_file_what_the_schema_says():
+    assert yaml.load(files()[CRD], KubernetesLoader) == definition()
 
 
 def test_drift_is_named_by_its_file(tmp_path):

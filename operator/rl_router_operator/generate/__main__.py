@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,9 +19,16 @@ HEADER = (
 )
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes `n` and `y` too, which kubectl and Helm read as truth values and PyYAML does not."""
+
+
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("[nNyY]$"), list("nNyY"))
+
+
 def files() -> dict[str, str]:
     """What is generated: a path from the repository's root to its text."""
-    crd = yaml.safe_dump(definition(), sort_keys=False, width=110, allow_unicode=True)
+    crd = yaml.dump(definition(), Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
     return {"crds/routerdeployments.rlrouter.dev.yaml": HEADER + crd, "docs/routerdeployment.md": reference.text()}
 
 
