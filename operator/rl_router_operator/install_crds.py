@@ -16,13 +16,15 @@ from .generate.crd import definition
 from .kinds import Kind
 
 _DEFINITION = Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions")
+_MANAGER = "helm"
+"""Helm's own name: under another one, a later `helm install` of another version would be refused as a conflict."""
 
 
 async def install() -> str:
     """Applies the definition, whoever else has set its fields; its name. Raises RefusedError and UnreachableError."""
     api = Api(await connection(os.environ.get("KUBECONFIG")))
     try:
-        applied, _ = await api.apply(_DEFINITION, definition(), force=True)
+        applied, _ = await api.apply(_DEFINITION, definition(), force=True, manager=_MANAGER)
     finally:
         await api.close()
     return str(applied["metadata"]["name"])

@@ -14,6 +14,7 @@ import pytest_asyncio
 from aiohttp import web
 from control_plane import ADMIN, OPERATOR, ApiServer
 from harness import Kube
+from rl_router_operator.generate.crd import definition
 
 DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/routerdeployments.rlrouter.dev"
 CALL = {"model_id": "physics", "selected": True}
@@ -110,6 +111,16 @@ async def test_an_older_definition_is_brought_up_to_date(api_server: ApiServer, 
     assert (status, "routerdeployments.rlrouter.dev" in out) == (0, True)
     columns = api_server.client.get(DEFINITION).json()["spec"]["versions"][0]["additionalPrinterColumns"]
     assert columns[0]["name"] == "Ready"
+
+
+async def test_helm_may_install_another_definition_afterwards(api_server: ApiServer, command: Command) -> None:
+    await command.run("install_crds")
+    another = definition()
+    another["spec"]["versions"][0]["additionalPrinterColumns"].pop()
+    headers = {"Content-Type": "application/apply-patch+yaml"}
+    answer = api_server.client.patch(DEFINITION, json=another, headers=headers, params={"fieldManager": "helm"})
+    assert answer.status_code == 200, answer.text
+    await command.run("install_crds")
 
 
 async def test_a_definition_that_may_not_be_changed_is_one_line(command: Command) -> None:
