@@ -11,7 +11,7 @@ from asking import Client
 from cluster import Cluster, Namespace, forwarded
 from images import ROOT
 from objects import router, serving, target
-from release import NEVER, Release
+from release import Release
 
 PATIENT = {"timeout": 60}
 """A decision on a busy machine without an accelerator takes longer than ten seconds now and then."""
@@ -44,12 +44,6 @@ def test_the_live_checks_pass_through_a_port_forward(operator: Release, namespac
             [sys.executable, ROOT / "test_serve.py", "--url", url], capture_output=True, text=True, check=False
         )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_one_installation_ends_with_an_answer(operator: Release) -> None:
-    notes = operator.install({**NEVER, "routerDeployment": {"create": True, "spec": {"routing": PATIENT}}})
-    assert "rd/router" in notes
-    operator.test()
 
 
 def test_kubectl_alone_installs_the_same(

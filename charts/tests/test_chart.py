@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -185,6 +186,14 @@ def test_the_disruption_budget_says_one_thing(told: dict[str, object]) -> None:
 def test_further_objects_are_templates() -> None:
     further = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: '{{ .Release.Name }}-more', labels: {}}"
     assert _named(render({"extraObjects": [further]}), "ConfigMap", "rl-router-more")
+
+
+def test_the_charts_readme_gives_commands_that_are_run_in_a_cluster() -> None:
+    guide = (ROOT / "docs" / "install.md").read_text("utf-8")
+    blocks = re.findall(r"^```bash\n(helm .*?)^```", (CHART / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 4
+    for block in blocks:
+        assert f"<!-- tested -->\n```bash\n{block}```" in guide
 
 
 def test_the_notes_of_an_operator_alone_lead_to_a_first_router() -> None:
