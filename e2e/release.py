@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from cluster import Cluster, Namespace
@@ -23,11 +24,19 @@ class Release:
 
     def install(self, values: Any = NEVER) -> str:
         """Installs or upgrades it and waits until the operator is ready; what Helm says."""
-        self._values = values
-        return self.cluster.helm(
-            "upgrade", "--install", NAME, CHART, "--namespace", NAMESPACE, "--create-namespace",
-            "--wait", "--timeout", "3m", values=values,
+        self._values = None
+        self._restrict()
+        said = self.cluster.helm(
+            "upgrade", "--install", NAME, CHART, "--namespace", NAMESPACE, "--wait", "--timeout", "3m", values=values
         )  # fmt: skip
+        self._values = values
+        return said
+
+    def _restrict(self) -> None:
+        """Has Kubernetes refuse what does not meet Pod Security `restricted` in the release's namespace."""
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
+        self.cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(namespace))
 
     def restore(self) -> None:
         """Leaves it as it is by default."""

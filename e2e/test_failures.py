@@ -13,10 +13,12 @@ from objects import router, secret, serving, target
 from release import Release
 
 GPU = "nvidia.com/gpu"
+NO_IMAGE = "127.0.0.1:5000/none:1"
+"""Nothing outside is asked for it."""
 BROKEN = {
     "an image that cannot be pulled": (
-        {"api": {"image": "127.0.0.1:5000/none:1", "imagePullPolicy": "IfNotPresent"}},
-        ("APIReady", "ImagePullFailed", "127.0.0.1:5000/none:1"),
+        {"api": {"image": NO_IMAGE, "imagePullPolicy": "IfNotPresent"}},
+        ("APIReady", "ImagePullFailed", NO_IMAGE),
     ),
     "a model that is not there": (
         {"model": {"engine": "llamacpp", "source": "file:///nowhere/model.gguf"}},
@@ -45,12 +47,21 @@ def test_a_pods_failure_is_said_and_mended(operator: Release, namespace: Namespa
 def test_too_few_accelerators_are_said_in_the_schedulers_words(
     operator: Release, cluster: Cluster, namespace: Namespace
 ) -> None:
+    model = {
+        "source": "hf://org/name",
+        "image": NO_IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "accelerator": {"count": 2},
+    }
     with accelerators(cluster, 1):
-        namespace.apply(router("demo", model={"engine": "llamacpp", "accelerator": {"count": 2}}))
+        namespace.apply(router("demo", model=model))
         said = namespace.until_says("demo", "ModelReady", "False", "Unschedulable")
         assert f"Insufficient {GPU}" in said
-        namespace.apply(router("demo", model={"engine": "llamacpp", "accelerator": {"count": 1}}))
-        namespace.until_ready("demo")
+    with accelerators(cluster, 2):
+        # What follows once a node was found.
+        namespace.until_says("demo", "ModelReady", "False", "ImagePullFailed")
+    namespace.apply(router("demo"))
+    namespace.until_ready("demo")
 
 
 def test_a_target_that_cannot_be_reached_is_named(operator: Release, namespace: Namespace) -> None:
@@ -66,14 +77,22 @@ def test_a_refused_key_is_said_and_its_correction_needs_no_restart(operator: Rel
     keyed = target("physics", apiKeySecretRef={"name": "physics-key", "key": "api-key"})
     namespace.apply(secret("accepted", keys="good"), secret("physics-key", **{"api-key": "bad"}))
     namespace.apply(*serving("physics", keys="accepted"), router("demo", targets=[keyed]))
-    namespace.until_says("demo", "TargetsReady", "False", "NoTargetAnswers", within=240)
-    (state,) = namespace.get("rd", "demo")["status"]["targets"]
-    assert (state["state"], "401" in state["reason"]) == ("bad", True)
+    # Before the target's pod serves, it is its connection that is refused.
+    state = eventually(lambda: _refused(namespace), within=240)
+    assert state["state"] == "bad"
     assert "bad" not in state["reason"]
+    assert namespace.condition("demo", "TargetsReady")["reason"] == "NoTargetAnswers"
     before = set(namespace.pods("demo", "api"))
     namespace.apply(secret("physics-key", **{"api-key": "good"}))
     namespace.until_ready("demo")
     assert set(namespace.pods("demo", "api")) == before
+
+
+def _refused(namespace: Namespace) -> dict[str, str]:
+    """The state of the only target, once that is about a key."""
+    state = namespace.get("rd", "demo")["status"]["targets"][0]
+    assert "401" in state["reason"], state
+    return dict(state)
 
 
 @contextmanager

@@ -39,13 +39,12 @@ def weights(cluster: Cluster, namespace: Namespace) -> Namespace:
     return namespace
 
 
-@pytest.mark.parametrize("protocol", ["tools", "json_schema"])
-def test_weights_of_a_claim_decide(operator: Release, weights: Namespace, client: Client, protocol: str) -> None:
-    _serve(weights, {"source": f"pvc://weights/{NAME}"}, protocol)
+def test_weights_of_a_claim_decide_by_calling_tools(operator: Release, weights: Namespace, client: Client) -> None:
+    _serve(weights, {"source": f"pvc://weights/{NAME}"}, "tools")
     _assert_decided(client.ask("demo"))
 
 
-def test_weights_from_a_hub_decide(operator: Release, weights: Namespace, client: Client) -> None:
+def test_weights_from_a_hub_decide_under_a_schema(operator: Release, weights: Namespace, client: Client) -> None:
     hub, service = serving("hub")
     pod = hub["spec"]["template"]
     pod["spec"]["containers"][0]["args"] = ["hub.py", REPOSITORY, f"/weights/{NAME}"]
