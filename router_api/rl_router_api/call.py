@@ -116,11 +116,11 @@ async def complete(
                 response.close()
         completion = read_completion(received)
         entry.response = text_of(completion.first)
-        entry.received_bytes = sum(
-            len(text_of(choice.message).encode()) for choice in completion.choices if choice.message
-        )
         if completion.reported:
             entry.report(completion.reported.usage, completion.reported.raw)
+        else:
+            said = [choice.message for choice in completion.choices if choice.message]
+            entry.received_bytes = sum(len(text_of(message).encode()) for message in said)
     attempt.succeeded()
     return completion
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
+
+from msgspec import Struct
 
 from .config import Prefer, Target
 from .errors import RouterError, bad_request
@@ -21,8 +22,7 @@ _USUAL_OUTPUT = 500
 Obstacle = Literal["not_allowed", "no_key", "need", "context", "unpriced", "cost", "busy", "aside", "breaker"]
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """A target that can serve the request, which is thought to take so many tokens of input and of output."""
 
     target: Target
@@ -41,8 +41,7 @@ class Candidate:
         return None if price is None else worst_cost(price, self.input_tokens, self.output_tokens)
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """A target and what stands against it, if anything."""
 
     candidate: Candidate

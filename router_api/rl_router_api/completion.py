@@ -6,7 +6,6 @@ As with requests, the fields that pass through stay the bytes the upstream sent.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -75,16 +74,14 @@ _MOST_TOKENS = 10**15
 """No usage is larger: beyond it sums would not be exact."""
 
 
-@dataclass(frozen=True)
-class Reported:
-    """A usage as reported: what is paid for, and all of it as the upstream wrote it."""
+class Reported(Struct, frozen=True):
+    """A usage as reported: what is paid for, and all of it as the upstream wrote it, on one line."""
 
     usage: Usage
-    raw: dict[str, Any]
+    raw: Raw
 
 
-@dataclass(frozen=True)
-class Completion:
+class Completion(Struct, frozen=True):
     """A whole answer; `fields` are its top-level fields as the upstream wrote them."""
 
     fields: dict[str, Raw]
@@ -126,18 +123,21 @@ def read_completion(body: bytes) -> Completion:
 
 def read_chunks(events: list[bytes]) -> Iterator[Chunk]:
     """The chunks, error events included. Raises BrokenAnswerError at the first that is none."""
+    # All at once, which costs a fraction of one by one; what is broken is found below.
+    whole = b"\n".join(events)
     try:
-        # All at once, which costs a fraction of one by one; what is broken is found below.
-        whole = b"\n".join(events)
         whole.decode()
         read = _CHUNK.decode_lines(whole)
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         read = []
-    return map(_chunk, events, read) if len(read) == len(events) else map(read_chunk, events)
+    in_lines = len(read) == len(events) == whole.count(b"\n") + 1
+    return map(_chunk, events, read) if in_lines else map(read_chunk, events)
 
 
 def read_chunk(data: bytes) -> Chunk:
     """Raises BrokenAnswerError unless `data` is a chunk, an error event included."""
+    # An event may have its data on several lines; it goes out on one.
+    data = data.replace(b"\n", b" ")
     try:
         data.decode()
         read = _CHUNK.decode(data)
@@ -167,13 +167,18 @@ def read_usage(raw: Raw | bytes) -> Reported | None:
         return None
     try:
         usage = _USAGE.decode(raw)
-        whole = _FIELDS.decode(raw)
     except (msgspec.DecodeError, RecursionError):
         return None
     counts = [each for each in (usage.prompt_tokens, usage.completion_tokens) if each is not None]
     if not counts or not all(0 <= each <= _MOST_TOKENS for each in (*counts, usage.total)):
         return None
-    return Reported(usage, whole)
+    return Reported(usage, _on_one_line(raw))
+
+
+def _on_one_line(raw: Raw | bytes) -> Raw:
+    """For the log, where each request has a line, and for streams, where each chunk has one."""
+    written = bytes(raw)
+    return Raw(msgspec.json.format(written, indent=-1) if b"\n" in written or b"\r" in written else written)
 
 
 def text_of(said: Said) -> str:

@@ -6,8 +6,9 @@ A policy lives in a file of its own in `policies/` and is found by that file's n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from .call import CallFailedError, ChunkStream
 from .candidates import Candidate
@@ -18,16 +19,14 @@ from .payload import NO_ADVICE, Advice
 from .wire import ChatRequest
 
 
-@dataclass(frozen=True)
-class PlannedCall:
+class PlannedCall(Struct, frozen=True):
     """A target to ask and with which advice."""
 
     target: str
     advice: Advice = NO_ADVICE
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """One turn's decision: calls to make, or a call whose answer goes out, or a text of the policy's own, or nothing.
 
     `select` is a call id, a function's name or a model's name. `direct` is the policy's own answer. `final` commits the
@@ -42,8 +41,7 @@ class Decision:
     problem: str | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Asked:
+class Asked(Struct, frozen=True, eq=False):
     """A call that was made: its last attempt's entry, and either an answer (whole, or as the chunks of a stream) or
     the failure. `text` is what the router model reads of it; `stream` is one that goes out as it comes."""
 

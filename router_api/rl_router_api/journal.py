@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from datetime import UTC, datetime
 from typing import Any
+
+import msgspec
 
 from .encoding import encode
 
 LOG = logging.getLogger("rl_router")
+_USUAL = logging.LogRecord(LOG.name, logging.INFO, "", 0, "", (), None).__dict__
 
 
 class JsonLines(logging.Formatter):
     """A record as one line of JSON; `extra={"fields": {...}}` are fields of their own."""
 
     def format(self, record: logging.LogRecord) -> str:
+        return self.line(record).decode()
+
+    def line(self, record: logging.LogRecord) -> bytes:
+        """The same as bytes, without a line's end."""
         said: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -24,7 +32,31 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             said["exception"] = self.formatException(record.exc_info)
-        return encode(said).decode()
+        line = encode(said)
+        # What clients and upstreams wrote as JSON may have lines of its own.
+        return msgspec.json.format(line, indent=-1) if b"\n" in line or b"\r" in line else line
+
+
+class _Record(logging.LogRecord):
+    """A record without a place in the source, which takes longer to find than the line takes to write."""
+
+    def __init__(self, level: int, message: str, fields: dict[str, object]) -> None:
+        self.__dict__.update(_USUAL)
+        self.levelno, self.levelname, self.created = level, logging.getLevelName(level), time.time()
+        self.msg, self.fields = message, fields
+
+
+class _Stderr(logging.Handler):
+    """Writes each record to standard error as bytes, whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines = JsonLines()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        out = sys.stderr.buffer
+        out.write(self._lines.line(record) + b"\n")
+        out.flush()
 
 
 def set_up(level: str) -> None:
@@ -32,10 +64,8 @@ def set_up(level: str) -> None:
     # A record needs none of what is left out here, which costs more than to write it.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
     root = logging.getLogger()
-    root.handlers = [handler]
+    root.handlers = [_Stderr()]
     root.setLevel(logging.WARNING)
     set_level(level)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
@@ -52,4 +82,4 @@ def set_level(level: str) -> None:
 def log(level: int, message: str, **fields: object) -> None:
     """One line."""
     if LOG.isEnabledFor(level):
-        LOG.log(level, message, extra={"fields": fields})
+        LOG.handle(_Record(level, message, fields))

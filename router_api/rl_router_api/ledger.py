@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Context, Decimal, localcontext
 from functools import reduce
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import Raw, Struct, field
 
 from .config import Price
 
@@ -23,7 +22,7 @@ Texts = Literal["full", "brief", "none"]
 FREE = Price()
 # Wide enough that no product or sum of prices and tokens is ever rounded.
 _EXACT = Context(prec=80)
-_NOTHING, _ONE = Decimal(0), Decimal(1)
+NOTHING, _ONE = Decimal(0), Decimal(1)
 _FINEST = Decimal("1e-18")
 """What a token costs at the smallest price there is, in US dollars."""
 
@@ -69,7 +68,7 @@ def cost_of(usage: Usage, price: Price) -> Decimal:
 
 def worst_cost(price: Price, input_tokens: int, output_tokens: int) -> Decimal:
     """What a call costs at most, in US dollars: nothing cached, every output token written."""
-    dearest_input = max(price.input, price.cached_input or _NOTHING)
+    dearest_input = max(price.input, price.cached_input or NOTHING)
     millionths = _EXACT.fma(price.output, output_tokens, _EXACT.multiply(dearest_input, input_tokens))
     return _EXACT.add(millionths.scaleb(-6, _EXACT), price.request)
 
@@ -94,9 +93,11 @@ def picodollars(dollars: Decimal) -> int:
 
 
 def total(costs: list[Decimal]) -> Decimal:
-    """The exact sum, as the shortest number."""
+    """The exact sum, as the shortest number where the costs are such numbers."""
     some = [cost for cost in costs if cost]
-    return shortest(reduce(_EXACT.add, some)) if some else _NOTHING
+    if len(some) == 1:
+        return some[0]
+    return shortest(reduce(_EXACT.add, some)) if some else NOTHING
 
 
 def shortest(value: Decimal) -> Decimal:
@@ -106,8 +107,7 @@ def shortest(value: Decimal) -> Decimal:
     return plain.quantize(_ONE, context=_EXACT) if plain and plain == plain.to_integral_value() else plain
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(Struct):
     """One upstream attempt."""
 
     call_id: str
@@ -115,13 +115,13 @@ class Entry:
     price: Price | None
     counted_input: int
     function_name: str | None = None
-    arguments: dict[str, Any] = field(default_factory=dict)
-    reserved: Decimal = _NOTHING
+    arguments: dict[str, Any] = {}
+    reserved: Decimal = NOTHING
     """What it may cost at most while it is under way."""
     response: str | None = None
-    usage: dict[str, Any] | None = None
+    usage: Raw | dict[str, int] | None = None
     read_usage: Usage | None = None
-    cost: Decimal = _NOTHING
+    cost: Decimal = NOTHING
     """As the shortest number."""
     tokens: int = 0
     status: Status | None = None
@@ -139,7 +139,7 @@ class Entry:
     def open(self) -> bool:
         return self.status is None
 
-    def report(self, usage: Usage, raw: dict[str, Any]) -> None:
+    def report(self, usage: Usage, raw: Raw) -> None:
         """Takes the usage that the upstream reported."""
         self.read_usage, self.usage = usage, raw
 
@@ -149,7 +149,7 @@ class Entry:
             return
         self.status, self.error = status, error
         self.latency = time.monotonic() - self.started
-        self.reserved = _NOTHING
+        self.reserved = NOTHING
         if not billed:
             return
         if self.read_usage is None:
@@ -184,8 +184,8 @@ class Entry:
 
     def as_target_json(self, texts: Texts) -> dict[str, Any]:
         """An entry of `call_history`."""
-        said = self.as_json() | {"function_name": self.function_name, "selected": self.selected}
-        said["arguments"] = self.arguments
+        said = self.as_json()
+        said["function_name"], said["selected"], said["arguments"] = self.function_name, self.selected, self.arguments
         if texts == "full":
             said["response"] = self.response
         if texts == "none":

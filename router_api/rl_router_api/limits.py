@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass
 from decimal import Decimal
 
+from msgspec import Struct
+
 from .config import Prefer, Price, Review, Routing, Target
-from .ledger import Ledger, bought_tokens, total, worst_cost
+from .ledger import NOTHING, Ledger, bought_tokens, total, worst_cost
 from .wire import ChatRequest
 
 LEAST_OUTPUT = 256
@@ -18,8 +19,7 @@ MOST_OUTPUT = 16_384
 """No more is asked for where only money bounds an answer: nearly every provider takes so many tokens, few take more."""
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """The limits of one request; `deadline` is a time of the event loop's clock, `max_cost` US dollars."""
 
     max_cost: Decimal | None
@@ -41,7 +41,7 @@ class Limits:
 
     def reserve(self, price: Price, input_tokens: int, output_tokens: int) -> Decimal:
         """What is set aside for a call while it is under way: its worst case, where a limit makes that matter."""
-        return Decimal(0) if self.max_cost is None else worst_cost(price, input_tokens, output_tokens)
+        return NOTHING if self.max_cost is None else worst_cost(price, input_tokens, output_tokens)
 
     def affords(self, price: Price, input_tokens: int, output_tokens: int) -> bool:
         """Whether a call's worst case still fits."""

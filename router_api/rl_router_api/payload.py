@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from .config import Target
 from .marks import unmark
@@ -20,8 +19,7 @@ _RAW_OBJECTS = msgspec.json.Decoder(list[dict[str, Raw]])
 _RAW_LIST = msgspec.json.Decoder(list[Raw])
 
 
-@dataclass(frozen=True)
-class Advice:
+class Advice(Struct, frozen=True):
     """What the router model wants a call to be made with."""
 
     system_prompt: str | None = None
@@ -38,8 +36,7 @@ class Advice:
         return {name: value for name, value in given.items() if value is not None}
 
 
-@dataclass(frozen=True)
-class Payload:
+class Payload(Struct, frozen=True):
     """A target's request body, and the client's fields that were left out of it."""
 
     body: bytes
@@ -92,7 +89,7 @@ def _apply_params(fields: dict[str, Any], target: Target) -> list[str]:
 def _messages(request: ChatRequest, advice: Advice) -> Any:
     raw = request.fields["messages"]
     advised = bool(advice.system_prompt)
-    marked = b"_rr" in bytes(raw)
+    marked = request.may_hold_marks
     if not advised and not marked:
         return raw
     messages = _RAW_OBJECTS.decode(raw)

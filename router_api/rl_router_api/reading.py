@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from .completion import Said, text_of
 from .config import tool_name
@@ -21,8 +21,7 @@ _HERMES = re.compile(r"<tool_call>(.*?)</tool_call>", re.S)
 _FENCED = re.compile(r"\A```(?:json)?[ \t\r]*\n(.*?)```\Z", re.S)
 
 
-@dataclass(frozen=True)
-class Read:
+class Read(Struct, frozen=True):
     """What a decision says: calls, or a selection, or a text without any call. All empty: it cannot be read."""
 
     calls: tuple[PlannedCall, ...] = ()

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Self
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from . import sse
 from .completion import Chunk, Completion, read_chunk
@@ -32,8 +31,7 @@ _NO_HEADER = re.compile(r"[^\x20-\x7e]")
 """What a header cannot hold; a router model may call itself anything."""
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """A whole response: status, headers and body."""
 
     status: int

@@ -6,7 +6,9 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from .call import CallFailedError, ChunkStream, complete, open_stream
 from .candidates import Candidate, fallback_order, judge, kept
@@ -29,8 +31,7 @@ _PATIENCE = 10.0
 _PAUSE = 0.2
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """Whose answer goes out: `completion` whole, `chunks` to be replayed, or `stream` to be relayed.
 
     `target` is None for the router model's own words.
@@ -43,8 +44,7 @@ class Outcome:
     stream: ChunkStream | None = None
 
 
-@dataclass(frozen=True)
-class _Ready:
+class _Ready(Struct, frozen=True):
     """A planned call for which the limits leave room: whom to ask, with which advice, and the limit on the output that
     they set."""
 

@@ -119,6 +119,8 @@ class ChatRequest(Struct, frozen=True):
     """All content parts of all messages."""
     text_bytes: int
     """The size of what a target reads as text."""
+    may_hold_marks: bool
+    """Whether something in it looks like a mark in a tool call id."""
     input_tokens: int
     """An estimate of what a target reads: four bytes a token, 1,500 tokens a picture."""
 
@@ -167,6 +169,7 @@ def parse(body: bytes) -> ChatRequest:
         options=options,
         parts=parts,
         text_bytes=text_bytes,
+        may_hold_marks=b"_rr" in body,
         input_tokens=text_bytes // 4 + PICTURE_TOKENS * sum([part.media > 0 for part in parts]) + 1,
     )
 

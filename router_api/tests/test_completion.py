@@ -15,6 +15,7 @@ from rl_router_api.completion import (
     ToolCall,
     assemble,
     read_chunk,
+    read_chunks,
     read_completion,
     read_usage,
     text_of,
@@ -86,6 +87,18 @@ def test_a_usage_is_read_and_kept_whole() -> None:
     assert reported is not None
     assert (reported.usage.input, reported.usage.output, reported.usage.total) == (10, 5, 15)
     assert msgspec.json.encode(reported.raw).endswith(b'"cost":0.10,"x":{"a":1}}')
+
+
+def test_a_chunk_that_came_on_several_lines_goes_out_on_one() -> None:
+    (chunk,) = read_chunks([b'{\n"choices": [{"index": 0,\n"delta": {"content": "a"}}]}'])
+    assert b"\n" not in chunk.data
+    assert chunk.text_bytes == 1
+
+
+def test_a_usage_that_is_written_on_several_lines_is_kept_on_one() -> None:
+    reported = read_usage(b'{\n  "prompt_tokens": 10,\r\n  "x": {\n    "cost": 0.10\n  }\n}')
+    assert reported is not None
+    assert bytes(reported.raw) == b'{"prompt_tokens":10,"x":{"cost":0.10}}'
 
 
 @pytest.mark.parametrize(

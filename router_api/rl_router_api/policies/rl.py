@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from .. import prompt
 from ..call import CallFailedError, complete
@@ -33,8 +33,7 @@ _NEEDED, _REMEMBERED = 5, 10
 _FRAMES = 256
 
 
-@dataclass(frozen=True)
-class Turn:
+class Turn(Struct, frozen=True):
     """One decision to be had; `offered` are the targets that may still be called."""
 
     conversation: ChatRequest
