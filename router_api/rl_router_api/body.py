@@ -8,6 +8,7 @@ from typing import Any
 
 from .cycle import CYCLE, Receive
 from .errors import RouterError
+from .timing import Until
 
 _SILENCE = 30.0
 """Seconds that may pass without a byte of the body."""
@@ -64,7 +65,7 @@ async def _parts(receive: Receive, limit: int, silence: float) -> bytes:
 
 async def _next(receive: Receive, silence: float) -> MutableMapping[str, Any]:
     try:
-        async with asyncio.timeout(silence):
+        with Until(asyncio.get_running_loop().time() + silence):
             return await receive()
     except TimeoutError:
         raise RouterError(408, f"No byte of the body came for {silence:g} s.", code="request_timeout") from None

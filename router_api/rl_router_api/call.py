@@ -11,8 +11,6 @@ import logging
 import math
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from typing import Any, Literal, Self
 
 import msgspec
@@ -22,6 +20,7 @@ from .completion import BrokenAnswerError, Chunk, Completion, read_chunks, read_
 from .connection import TransportError
 from .journal import log
 from .ledger import Entry, Status
+from .timing import Until
 from .transport import Response, Transport
 from .upstream import FullError, Upstream
 
@@ -107,8 +106,8 @@ async def complete(
 ) -> Completion:
     """A whole completion, `within` seconds in all where that is given. Raises CallFailedError."""
     attempt = _begun(upstream, entry)
-    with attempt.step():
-        async with asyncio.timeout(within) if within is not None else nullcontext():
+    with attempt:
+        with Until(None if within is None else asyncio.get_running_loop().time() + within):
             response = await attempt.send(transport, body, traceparent)
             try:
                 received = await _read(response, MAX_ANSWER, entry)
@@ -145,7 +144,7 @@ class ChunkStream:
 
     async def start(self) -> None:
         """Waits for the first chunk with a choice. Raises CallFailedError."""
-        with self._attempt.step():
+        with self._attempt:
             while not self._over and not self._says_something:
                 await self._receive()
             if not self._says_something:
@@ -161,7 +160,7 @@ class ChunkStream:
 
     async def __anext__(self) -> list[Chunk]:
         if not self._ready and not self._over:
-            with self._attempt.step():
+            with self._attempt:
                 await self._receive()
         if self._ready:
             ready, self._ready = self._ready, []
@@ -243,7 +242,7 @@ async def open_stream(
     One whose chunks are kept, to be replayed, is bounded in all as a whole answer is. Raises CallFailedError.
     """
     attempt = _begun(upstream, entry)
-    with attempt.step():
+    with attempt:
         response = await attempt.send(transport, body, traceparent)
         entry.first_byte = None
     stream = ChunkStream(attempt, response, choices, is_kept=is_kept)
@@ -265,7 +264,7 @@ class _Attempt:
         self._call = upstream.begin()
 
     async def send(self, transport: Transport, body: bytes, traceparent: str | None) -> Response:
-        """The answer to the request, its body still to be read. Raises what `step` understands."""
+        """The answer to the request, its body still to be read. Raises what ends the attempt."""
         upstream = self._upstream
         response = await transport.send(
             "POST", upstream.completions_url, upstream.headers(traceparent), body, upstream.silence
@@ -278,24 +277,32 @@ class _Attempt:
         self.entry.first_byte = time.monotonic() - self.entry.started
         return response
 
-    @contextmanager
-    def step(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """A part of the attempt: whatever goes wrong in it ends the attempt. Raises CallFailedError."""
-        name = self._upstream.name
-        try:
-            yield
-        except TransportError as error:
-            raise self._failed(CallFailedError(error.kind, f"`{name}`: {error}")) from error
-        except TimeoutError as error:
-            raise self._failed(CallFailedError("timeout", f"`{name}`: no answer in time")) from error
-        except (BrokenAnswerError, sse.EventTooLargeError) as error:
-            words = self._upstream.scrub(str(error))
-            raise self._failed(CallFailedError("broken", f"`{name}` sent no usable answer", log_text=words)) from error
-        except CallFailedError as failure:
-            raise self._failed(failure) from None
-        except BaseException:
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is None:
+            return
+        failure = self._failure(error)
+        if failure is None:
             self.abandoned()
-            raise
+        else:
+            raise self._failed(failure) from (error if failure is not error else None)
+
+    def _failure(self, error: BaseException) -> CallFailedError | None:
+        """What an error says of the attempt; None where it says nothing of it."""
+        name = self._upstream.name
+        match error:
+            case CallFailedError():
+                return error
+            case TransportError():
+                return CallFailedError(error.kind, f"`{name}`: {error}")
+            case TimeoutError():
+                return CallFailedError("timeout", f"`{name}`: no answer in time")
+            case BrokenAnswerError() | sse.EventTooLargeError():
+                words = self._upstream.scrub(str(error))
+                return CallFailedError("broken", f"`{name}` sent no usable answer", log_text=words)
+        return None
 
     def succeeded(self) -> None:
         """A whole answer came."""

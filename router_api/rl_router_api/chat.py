@@ -15,6 +15,7 @@ from .limits import Limits, limits_of
 from .reply import EVENT_STREAM, common_headers, completion_reply, error_event, stream_events
 from .route import Outcome, Route
 from .runtime import Runtime
+from .timing import Until
 from .wire import ChatRequest
 
 
@@ -45,7 +46,7 @@ class ChatCompletion(Exchange):
         # An answer that is whole goes out whole, however long its client takes to read it.
         deadline = limits.deadline if outcome.stream is not None else None
         try:
-            async with asyncio.timeout_at(deadline):
+            with Until(deadline):
                 await self._relay(stream_events(outcome, request, self._ledger, self._history))
         except TimeoutError:
             message = "The deadline passed before the answer was whole."

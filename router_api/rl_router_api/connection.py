@@ -23,7 +23,7 @@ class TransportError(Exception):
 
 
 class Connection(asyncio.Protocol):
-    """Speaks HTTP/1.1 by httptools; `status` and `headers` (by lower-case name) are those of the latest answer."""
+    """Speaks HTTP/1.1 by httptools; `status` and `headers` (as they came) are those of the latest answer."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -31,6 +31,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._asked = False
         self._keeps_alive = False
         self.closed = False
@@ -42,9 +43,9 @@ class Connection(asyncio.Protocol):
     def _forget(self) -> None:
         """Makes ready for another answer."""
         self.status = 0
-        self.headers: dict[str, str] = {}
+        self.headers: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0
-        self._has_head = self._framed = self._complete = self._paused = False
+        self._has_head = self._complete = self._paused = False
         self._pieces: list[bytes] = []
         self._waiting_bytes = 0
         self._fault: TransportError | None = None
@@ -69,7 +70,7 @@ class Connection(asyncio.Protocol):
         self._forget()
         self._asked = True
         self._silence, self._heard = silence, self._loop.time()
-        self._timer = self._loop.call_later(silence, self._look_at_silence)
+        self._watch_silence()
         self.transport.write(request)
         while not self._has_head:
             await self._news()
@@ -105,6 +106,11 @@ class Connection(asyncio.Protocol):
         """From now on it speaks over this transport."""
         self._transport = transport
 
+    @property
+    def _framed(self) -> bool:
+        """Whether the answer says where it ends."""
+        return any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self.headers)
+
     async def _news(self) -> None:
         """Waits until something came. Raises TransportError."""
         if self._fault is not None:
@@ -125,12 +131,22 @@ class Connection(asyncio.Protocol):
         self.abort()
         self._wake()
 
+    def _watch_silence(self) -> None:
+        """A timer that runs already, for the last answer, is left to find out by itself that it came too early."""
+        due = self._heard + self._silence
+        if self._timer is None or self._timer_at > due:
+            self._stop_timer()
+            self._timer, self._timer_at = self._loop.call_at(due, self._look_at_silence), due
+
     def _look_at_silence(self) -> None:
         """A byte later than the timer was set puts it off; so does a reader for whom bytes wait."""
-        heard = self._loop.time() if self._paused else self._heard
-        left = heard + self._silence - self._loop.time()
-        if left > 0:
-            self._timer = self._loop.call_later(left, self._look_at_silence)
+        self._timer = None
+        if not self._asked:
+            return
+        if self._paused:
+            self._heard = self._loop.time()
+        if self._heard + self._silence > self._loop.time():
+            self._watch_silence()
         else:
             self._fail("timeout", "no byte in time")
 
@@ -172,16 +188,15 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._has_head:
-            self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()
         if self.status < 200:
             # 100 Continue and its like: the answer is still to come.
-            self.headers = {}
+            self.headers = []
             return
         self._has_head = True
-        self._framed = "content-length" in self.headers or "transfer-encoding" in self.headers
 
     def on_body(self, body: bytes) -> None:
         self._pieces.append(body)
@@ -195,5 +210,4 @@ class Connection(asyncio.Protocol):
             return
         self._complete, self._asked = True, False
         self._keeps_alive = not self.closed and bool(self._parser.should_keep_alive())
-        self._stop_timer()
         self._wake()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import re
-import secrets
 from abc import ABC, abstractmethod
 
 from .access import ApiKey
@@ -127,4 +127,4 @@ def request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return str(value, "ascii")
-    return f"req_{secrets.token_hex(16)}"
+    return f"req_{random.getrandbits(128):032x}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from .config import Configuration, Router, Routing, Target
 from .flight import Flight
@@ -27,9 +28,13 @@ class Fleet:
     def routing(self) -> Routing:
         return self.configuration.routing
 
+    @cached_property
+    def _by_name(self) -> dict[str, tuple[Target, Upstream]]:
+        return {pair[0].name: pair for pair in self.targets}
+
     def target(self, name: str) -> tuple[Target, Upstream] | None:
         """A target by its name."""
-        return next((pair for pair in self.targets if pair[0].name == name), None)
+        return self._by_name.get(name)
 
 
 def fleet_of(

@@ -213,6 +213,8 @@ class Ledger:
         self.first_answered: float | None = None
         """Seconds until the first byte of a streamed answer went out."""
         self._end: float | None = None
+        self._costs: tuple[Decimal, Decimal] | None = None
+        """Of the router model and of the targets, once they are final."""
 
     def began_to_answer(self) -> None:
         """A part of a streamed answer goes out."""
@@ -246,11 +248,12 @@ class Ledger:
             entry.selected = True
 
     def close(self) -> None:
-        """Books what is still open as cancelled; called once the request has ended, however it ended."""
+        """Books what is still open as cancelled; called once nothing more is asked, however the request ends."""
+        if self._end is not None:
+            return
         for entry in self.router_calls + self.target_calls:
             entry.close("cancelled")
-        if self._end is None:
-            self._end = time.monotonic()
+        self._end, self._costs = time.monotonic(), (self.router_cost, self.target_cost)
 
     @property
     def total_time(self) -> float:
@@ -266,7 +269,7 @@ class Ledger:
 
     def metadata(self, texts: Texts) -> dict[str, Any]:
         """`router_metadata`: all of it, or without the answers (`brief`), or without any text (`none`, for the log)."""
-        router_cost, target_cost = self.router_cost, self.target_cost
+        router_cost, target_cost = self._costs or (self.router_cost, self.target_cost)
         return {
             "model_used": self.model_used,
             "routing_strategy": self.strategy,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Collection, Iterator
-from functools import cache
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest, multiprocess
@@ -17,10 +17,20 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
+Labels = tuple[str, ...]
+
+
 class Metrics:
-    """The counters of one process; the cost sums of requests equal their ledgers'."""
+    """The counters of one process; the cost sums of requests equal their ledgers'.
+
+    What is booked is kept as plain numbers, for Prometheus' own objects take many times as long to count; these get it
+    when somebody looks, or at once where other workers may be asked for it.
+    """
 
     def __init__(self) -> None:
+        self._shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ
+        self._counted: defaultdict[tuple[Counter, Labels], float] = defaultdict(float)
+        self._timed: defaultdict[tuple[Histogram, Labels], list[float]] = defaultdict(list)
         self.registry = CollectorRegistry()
         self._requests = self._counter("requests", "Requests, by how they were routed and answered.", "strategy status")
         self._calls = self._counter("calls", "Upstream attempts.", "model kind status")
@@ -46,13 +56,6 @@ class Metrics:
         self._refused = self._gauge("configuration_refused", "1 while the file's configuration is not in force.")
         self._breaker = self._gauge("breaker_open", "1 while an upstream is not asked.", "model")
 
-        # Looking for a labelled child takes longer than to count in it, so each is looked for once.
-        self._requests_of = cache(self._requests.labels)
-        self._calls_of = cache(self._calls.labels)
-        self._tokens_of = cache(self._tokens.labels)
-        self._cost_of = cache(self._cost.labels)
-        self._call_seconds_of = cache(self._call_seconds.labels)
-
     def _counter(self, name: str, description: str, labels: str) -> Counter:
         return Counter(f"rl_router_{name}", description, labels.split(), registry=self.registry)
 
@@ -65,36 +68,51 @@ class Metrics:
 
     def book(self, ledger: Ledger, status: int) -> None:
         """Counts an ended request and all its calls."""
-        self._requests_of(ledger.strategy or "none", str(status)).inc()
-        self._seconds.observe(ledger.total_time)
+        self._counted[self._requests, (ledger.strategy or "none", str(status))] += 1
+        self._timed[self._seconds, ()].append(ledger.total_time)
         if ledger.unreadable:
-            self._unreadable.inc(ledger.unreadable)
+            self._counted[self._unreadable, ()] += ledger.unreadable
         if ledger.first_answered is not None:
-            self._first_seconds.observe(ledger.first_answered)
+            self._timed[self._first_seconds, ()].append(ledger.first_answered)
         for entry in ledger.router_calls:
             self._book_call(entry, "router")
         for entry in ledger.target_calls:
             self._book_call(entry, "target")
+        if self._shared:
+            self._hand_over()
 
     def book_probe(self, ledger: Ledger) -> None:
         """Counts a decision that was asked for to see how the router model is."""
         for entry in ledger.router_calls:
             if entry.read_usage is not None:
-                self._probe_tokens.labels("input").inc(entry.read_usage.input)
-                self._probe_tokens.labels("output").inc(entry.read_usage.output)
-        self._probe_cost.inc(float(ledger.router_cost))
+                self._counted[self._probe_tokens, ("input",)] += entry.read_usage.input
+                self._counted[self._probe_tokens, ("output",)] += entry.read_usage.output
+        self._counted[self._probe_cost, ()] += float(ledger.router_cost)
 
     def _book_call(self, entry: Entry, kind: str) -> None:
         model = entry.model_id if kind == "target" else "router"
-        self._calls_of(model, kind, entry.status or "cancelled").inc()
-        self._call_seconds_of(model, kind).observe(entry.latency)
+        counted = self._counted
+        counted[self._calls, (model, kind, entry.status or "cancelled")] += 1
+        self._timed[self._call_seconds, (model, kind)].append(entry.latency)
         if entry.read_usage is not None:
-            self._tokens_of(model, kind, "input").inc(entry.read_usage.input)
-            self._tokens_of(model, kind, "output").inc(entry.read_usage.output)
-        self._cost_of(model, kind).inc(float(entry.cost))
+            counted[self._tokens, (model, kind, "input")] += entry.read_usage.input
+            counted[self._tokens, (model, kind, "output")] += entry.read_usage.output
+        counted[self._cost, (model, kind)] += float(entry.cost)
+
+    def _hand_over(self) -> None:
+        """Gives what was booked to Prometheus' objects."""
+        for (counter, labels), amount in self._counted.items():
+            (counter.labels(*labels) if labels else counter).inc(amount)
+        for (histogram, labels), times in self._timed.items():
+            child = histogram.labels(*labels) if labels else histogram
+            for seconds in times:
+                child.observe(seconds)
+        self._counted.clear()
+        self._timed.clear()
 
     def look(self, fleet: Fleet, in_flight: int, *, refused: bool) -> None:
         """Takes down how things are; each worker does so all the time, for another one may be asked for the metrics."""
+        self._hand_over()
         self._in_flight.set(in_flight)
         self._refused.set(refused)
         self._breaker.labels("router").set(fleet.router_model.breaker.state != "closed")
@@ -109,7 +127,7 @@ class Metrics:
         return generate_latest(shown)
 
     def _source(self) -> Collector:
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        if not self._shared:
             return self.registry
         return multiprocess.MultiProcessCollector(CollectorRegistry())  # type: ignore[no-untyped-call]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from .limits import limits_of
 from .policies.rl import answers_directly
 from .reply import JSON, Reply, common_headers
 from .runtime import Runtime
+from .timing import Until
 from .wire import ChatRequest
 
 
@@ -32,7 +32,7 @@ class Preview(Exchange):
         candidates = kept(request, limits, verdicts)
         ledger.turns = 1
         try:
-            async with asyncio.timeout_at(limits.deadline):
+            with Until(limits.deadline):
                 decision = await policy.decide(request, candidates, limits, ())
         except TimeoutError:
             raise RouterError(504, "The deadline passed.", code="deadline_exceeded", retryable=False) from None

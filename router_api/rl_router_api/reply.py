@@ -47,6 +47,7 @@ def completion_reply(outcome: Outcome, request: ChatRequest, ledger: Ledger, his
     fields["model"] = request.model
     if outcome.target and any(choice.message and choice.message.tool_calls for choice in outcome.completion.choices):
         fields["choices"] = mark_choices(fields["choices"], outcome.target)
+    ledger.close()
     fields["router_metadata"] = metadata = ledger.metadata(history)
     headers = [
         *common_headers(ledger, JSON),
@@ -91,6 +92,7 @@ async def stream_events(
     async for chunks in outcome.stream or _Replay(_whole(outcome, request)):
         if going := list(holding.pass_on(chunks)):
             yield rewriter.events(going)
+    ledger.close()
     bearer, *trailing = holding.end()
     ends = [rewriter.event(bearer, ledger.metadata(history)), *map(rewriter.event, trailing), sse.event(sse.DONE)]
     yield b"".join(ends)

@@ -22,6 +22,7 @@ from .limits import LEAST_OUTPUT, Limits, output_limit
 from .marks import mark_of
 from .payload import NO_ADVICE, Advice, payload_for
 from .race import Race
+from .timing import Until
 from .wire import ChatRequest
 
 _SOON = 2.0
@@ -73,7 +74,7 @@ class Route:
     async def answer(self, pinned_to: str | None) -> Outcome:
         """The answer; `pinned_to` names the target that the client asked for. Raises RouterError."""
         try:
-            async with asyncio.timeout_at(self._limits.deadline):
+            with Until(self._limits.deadline):
                 return await (self._pinned(pinned_to) if pinned_to else self._routed())
         except TimeoutError:
             in_hand = last_good(self._calls)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from .connection import Connection, TransportError
 from .dialing import Place, ProxyRefusedError, basic, dial, place_of
+from .timing import Until
 
 # Shorter than the five seconds after which common servers (uvicorn, vLLM) drop an idle connection, so that a
 # request is seldom sent into a connection that is just being closed.
@@ -26,7 +27,10 @@ class Response(Protocol):
     """An upstream's answer, its body still to be read; `headers` are by lower-case name."""
 
     status: int
-    headers: Mapping[str, str]
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What stands above the body."""
 
     async def read(self) -> bytes:
         """The next bytes of the body as they come; none at its end. Raises TransportError."""
@@ -51,6 +55,7 @@ class HttpTransport:
     """Pooled connections, no redirects, no cookies; proxies by HTTPS_PROXY and NO_PROXY, CAs by SSL_CERT_FILE."""
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._trust = ssl.create_default_context()
         self._places: dict[str, Place] = {}
         self._idle: dict[str, list[Connection]] = {}
@@ -87,11 +92,10 @@ class HttpTransport:
         if not connection.reusable:
             self._drop(connection)
             return
-        loop = asyncio.get_running_loop()
-        connection.idle_since = loop.time()
+        connection.idle_since = self._loop.time()
         self._idle.setdefault(origin, []).append(connection)
         if self._sweep is None:
-            self._sweep = loop.call_later(_KEEP_ALIVE, self._drop_stale)
+            self._sweep = self._loop.call_later(_KEEP_ALIVE, self._drop_stale)
 
     def _place(self, url: str) -> Place:
         # Looked up once for each URL of the configuration: reading the environment costs more than the request.
@@ -112,7 +116,7 @@ class HttpTransport:
 
     async def _dial(self, place: Place, silence: float) -> Connection:
         try:
-            async with asyncio.timeout(min(silence, _CONNECT_TIMEOUT)):
+            with Until(self._loop.time() + min(silence, _CONNECT_TIMEOUT)):
                 connection = await dial(place, self._trust, silence)
         except TimeoutError as error:
             raise TransportError("timeout", "no connection in time") from error
@@ -130,16 +134,16 @@ class HttpTransport:
 
     def _drop_stale(self) -> None:
         self._sweep = None
-        loop = asyncio.get_running_loop()
+        now = self._loop.time()
         for origin, idle in list(self._idle.items()):
-            fresh = [each for each in idle if not each.closed and loop.time() - each.idle_since < _KEEP_ALIVE]
+            fresh = [each for each in idle if not each.closed and now - each.idle_since < _KEEP_ALIVE]
             for connection in set(idle) - set(fresh):
                 self._drop(connection)
             self._idle[origin] = fresh
             if not fresh:
                 del self._idle[origin]
         if self._idle:
-            self._sweep = loop.call_later(_KEEP_ALIVE / 4, self._drop_stale)
+            self._sweep = self._loop.call_later(_KEEP_ALIVE / 4, self._drop_stale)
 
 
 class _Answer:
@@ -148,10 +152,15 @@ class _Answer:
         self._origin = origin
         self._connection: Connection | None = connection
         self.status = connection.status
-        self.headers: Mapping[str, str] = connection.headers
+        self._headers = connection.headers
 
-    async def read(self) -> bytes:
-        return await self._connection.read() if self._connection is not None else b""
+    @property
+    def headers(self) -> Mapping[str, str]:
+        # Few are ever looked at.
+        return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._headers}
+
+    def read(self) -> Coroutine[Any, Any, bytes]:
+        return self._connection.read() if self._connection is not None else _nothing()
 
     def close(self) -> None:
         if self._connection is not None:
@@ -159,22 +168,27 @@ class _Answer:
             self._connection = None
 
 
+async def _nothing() -> bytes:
+    return b""
+
+
 def _request(method: str, url: str, proxy: str | None, headers: Mapping[str, str], body: bytes | None) -> bytes:
     """The request's bytes. Raises ValueError where a header would break out of its line."""
-    lines = [_start(method, url, proxy), *(f"{name}: {value}" for name, value in headers.items())]
-    if body is not None:
-        lines.append(f"Content-Length: {len(body)}")
-    head = "\r\n".join([*lines, "", ""])
-    breaks = len(lines) + 1
-    # The start is of more lines than one.
-    breaks += lines[0].count("\r\n")
-    if head.count("\n") != breaks or head.count("\r") != breaks:
+    head = _head(method, url, proxy, tuple(headers.items()))
+    return head + b"\r\n" if body is None else b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
+
+
+@lru_cache(maxsize=256)
+def _head(method: str, url: str, proxy: str | None, headers: tuple[tuple[str, str], ...]) -> bytes:
+    """The request line and the headers but the length, which differ little from one request to the next."""
+    lines = [*_start(method, url, proxy), *(f"{name}: {value}" for name, value in headers)]
+    head = "\r\n".join([*lines, ""])
+    if head.count("\n") != len(lines) or head.count("\r") != len(lines):
         raise ValueError("a header holds a line break")
-    return head.encode() + (body or b"")
+    return head.encode()
 
 
-@lru_cache(maxsize=1024)
-def _start(method: str, url: str, proxy: str | None) -> str:
+def _start(method: str, url: str, proxy: str | None) -> list[str]:
     """The request line, and the headers that follow from the address."""
     parts = urlsplit(url)
     authority = parts.netloc.rpartition("@")[2]
@@ -187,4 +201,4 @@ def _start(method: str, url: str, proxy: str | None) -> str:
         path = f"http://{authority}{path}"
         through = basic(urlsplit(proxy))
         lines += [f"Proxy-Authorization: {through}"] if through else []
-    return "\r\n".join([f"{method} {path} HTTP/1.1", *lines])
+    return [f"{method} {path} HTTP/1.1", *lines]

@@ -154,6 +154,7 @@ def parse(body: bytes) -> ChatRequest:
     messages = _messages(read)
     for ours in ("model", "router"):
         fields.pop(ours, None)
+    n = _choices(read)
     parts = [part for message in messages if isinstance(message.content, list) for part in message.content]
     text_bytes = sum([len(fields[name]) for name in _READ_BY_TARGETS if name in fields])
     text_bytes -= sum([part.media for part in parts])
@@ -164,8 +165,8 @@ def parse(body: bytes) -> ChatRequest:
         stream=bool(read.stream),
         include_usage=bool(read.stream_options and read.stream_options.include_usage),
         max_output=_output_limit(read),
-        n=_choices(read),
-        needs=_needs(read, messages, parts),
+        n=n,
+        needs=_needs(read, n, messages, parts),
         options=options,
         parts=parts,
         text_bytes=text_bytes,
@@ -262,13 +263,13 @@ def _is_filled(list_: Raw, name: str) -> bool:
     return raw[1:].lstrip() != b"]"
 
 
-def _needs(read: _Body, messages: list[Message], parts: list[Part]) -> frozenset[Capability]:
+def _needs(read: _Body, n: int, messages: list[Message], parts: list[Part]) -> frozenset[Capability]:
     needs: set[Capability] = {_MEDIA_NEEDS[part.type] for part in parts if part.type in _MEDIA_NEEDS}
     if _is_filled(read.tools, "tools") or _is_filled(read.functions, "functions"):
         needs.add("tools")
     if read.response_format and read.response_format.type == "json_schema":
         needs.add("json_schema")
-    if _choices(read) > 1:
+    if n > 1:
         needs.add("n")
     if read.logprobs:
         needs.add("logprobs")
