@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from functools import partial
@@ -115,6 +116,19 @@ async def test_the_last_working_api_serves_on_while_a_newer_one_does_not_start(k
     await kube.merge("RouterDeployment", "demo", {"spec": {"api": {"image": None}}})
     await eventually(lambda: _says(kube, "Degraded", "False"))
     assert await _uids(kube, "api") == pods
+
+
+async def test_pods_that_a_quota_forbids_are_told_of_in_its_words_and_come_when_there_is_room(kube: Kube, start: Start):
+    await _limit_pods(kube, 0)
+    await start()
+    await kube.create(router())
+    for type_ in ("ModelReady", "APIReady"):
+        await eventually(partial(_says, kube, type_, "False", "PodRefused", "exceeded quota: small, requested: pods=1"))
+    await eventually(lambda: _says(kube, "Degraded", "True", "RolloutStuck", "exceeded quota: small"))
+    await _limit_pods(kube, 9)
+    await eventually(lambda: _running(kube, "model"), within=30)
+    await eventually(lambda: _running(kube, "api"), within=30)
+    await eventually(lambda: _says(kube, "Degraded", "False"))
 
 
 # A newer operator, and the same one again
@@ -331,6 +345,17 @@ async def _generations(kube: Kube) -> dict[tuple[str, str], int]:
 
 async def _annotate(kube: Kube, kind: str, name: str, annotation: str, value: str | None) -> None:
     await kube.merge(kind, name, {"metadata": {"annotations": {f"rlrouter.dev/{annotation}": value}}})
+
+
+async def _limit_pods(kube: Kube, count: int) -> None:
+    """A quota, with the status that Kubernetes' controller gives it."""
+    path, hard = f"/api/v1/namespaces/{kube.namespace}/resourcequotas/small", {"pods": str(count)}
+    body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}}
+    for part, where in (("spec", path), ("status", f"{path}/status")):
+        content = json.dumps({**body, part: {"hard": hard, **({"used": {"pods": "0"}} if part == "status" else {})}})
+        headers = {"Content-Type": "application/apply-patch+yaml"}
+        query = {"fieldManager": "tests", "force": "true"}
+        (await kube.client.patch(where, params=query, content=content, headers=headers)).raise_for_status()
 
 
 async def _make_storage_class(kube: Kube) -> None:
