@@ -38,7 +38,7 @@ def test_an_unchanged_world_gives_an_equal_status_an_hour_later() -> None:
 
 
 def test_a_model_that_loads_gives_an_equal_status_half_an_hour_later() -> None:
-    world = World(model=(Pod(state=running(), phase="Running"),))
+    world = World(model=(Pod(age=60, state=running(), phase="Running"),))
     status = world.status()
     assert said(status, "ModelReady") == ("False", "Loading")
     assert world.status(status, NOW + timedelta(minutes=28)) == status
@@ -91,8 +91,9 @@ def test_a_model_that_does_not_decide_is_not_ready_though_its_pods_are() -> None
 
 def test_a_model_is_not_blamed_for_what_the_api_found_before_its_pods_were_ready() -> None:
     refused = health(router_model="cannot connect")
-    young, old = (World(model=(Pod(ready=True, age=age),), health=refused) for age in (5, 90))
+    young, old = (World(model=(Pod(ready=True, age=age),), health=refused) for age in (5, 130))
     assert said(young.status(), "ModelReady") == ("Unknown", "Unconfirmed")
+    assert "yet: cannot connect" in of(young.status(), "ModelReady")["message"]
     assert said(old.status(), "ModelReady") == ("False", "NotDeciding")
 
 

@@ -71,7 +71,7 @@ class Pod:
 
     name: str = "demo-model-0"
     component: Component = "model"
-    age: float = 90
+    age: float = 150
     ready: bool = False
     started: bool = False
     scheduled: bool = True

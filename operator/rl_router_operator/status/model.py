@@ -13,8 +13,8 @@ from .reports import Reports
 from .tiers import Tier
 
 TYPE = "ModelReady"
-_ASKED_AGAIN_WITHIN = timedelta(seconds=60)
-"""An API that had no decision asks again every 30 s, and a decision may take some."""
+_ASKED_AGAIN_WITHIN = timedelta(seconds=120)
+"""An API that had no decision asks again every 30 s, and on a busy CPU a decision may take 60."""
 _HEARD = frozenset({Reason.DECIDING, Reason.NOT_DECIDING})
 
 
@@ -39,7 +39,8 @@ def _by_decision(where: str, reports: Reports, *, is_asked: bool) -> Finding:
         return found(TYPE, "True", Reason.DECIDING, f"{where} decides")
     if state.word == "bad" and is_asked:
         return found(TYPE, "False", Reason.NOT_DECIDING, f"{where} does not decide: {state.reason}")
-    return found(TYPE, "Unknown", Reason.UNCONFIRMED, f"no API pod has had a decision from {where} yet")
+    yet = f"no API pod has had a decision from {where} yet"
+    return found(TYPE, "Unknown", Reason.UNCONFIRMED, f"{yet}: {state.reason}" if state.reason else yet)
 
 
 def _is_new(tier: Tier, now: datetime) -> bool:
