@@ -27,6 +27,24 @@ def test_an_older_version_never_takes_a_newer_ones_place():
     assert known.get("ConfigMap", "team", "demo-api")["data"] == {"value": "new"}
 
 
+def test_an_answer_that_comes_after_the_news_of_a_deletion_brings_nothing_back():
+    known, _ = cache()
+    known.put(thing(version=5), (KEY,))
+    known.drop(thing(version=7))
+    known.put(thing(version=6), (KEY,))
+    assert len(known) == 0
+    known.put(thing(version=8), (KEY,))
+    assert len(known) == 1
+
+
+def test_deletions_are_not_remembered_for_ever():
+    known, _ = cache()
+    for number in range(5000):
+        known.put(thing(f"a-{number}", version=number + 1), (KEY,))
+        known.drop(thing(f"a-{number}", version=number + 1))
+    assert len(known._gone) < 5000
+
+
 def test_what_did_not_change_is_not_told():
     known, changes = cache()
     known.put(thing(version=1), (KEY,))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ..manifest import Manifest, Ref
 
+_BURIED = 1024
 Key = tuple[str, str]
 """(namespace, name) of a RouterDeployment."""
 Keys = Callable[[Manifest], tuple[Key, ...]]
@@ -28,12 +29,15 @@ class _Entry:
 class Cache:
     """Objects by kind, namespace and name; `changed` is called with the key of whatever is no longer as it was.
 
-    An older version never takes a newer one's place, so the answer to a write may be put here before its watch event.
+    An older version never takes the place of a newer one or of a deletion, so the answer to a write may be put here
+    before its watch event, or after.
     """
 
     def __init__(self, changed: Callable[[Key], None]) -> None:
         self._changed = changed
         self._entries: dict[tuple[str, str, str], _Entry] = {}
+        self._gone: dict[tuple[str, str, str], int] = {}
+        """The versions at which the latest objects were deleted."""
         self._of: dict[Key, set[tuple[str, str, str]]] = defaultdict(set)
         self._turns: dict[Key, int] = {}
         self._count = itertools.count(1)
@@ -42,7 +46,7 @@ class Cache:
         """Takes an object as it is now."""
         where, entry = _where(body), _entry(body, keys)
         before = self._entries.get(where)
-        if before and entry.version < before.version:
+        if (before and entry.version < before.version) or entry.version < self._gone.get(where, 0):
             return
         self._entries[where] = entry
         if before is None or (before.text, before.keys) != (entry.text, keys):
@@ -53,8 +57,10 @@ class Cache:
         """Forgets an object that was deleted, unless a newer one of its name is known."""
         where = _where(body)
         before = self._entries.get(where)
-        if before and int(body["metadata"].get("resourceVersion") or before.version) >= before.version:
+        version = int(body["metadata"].get("resourceVersion") or 0)
+        if before and (not version or version >= before.version):
             self._forget(where, before)
+            self._bury(where, version)
 
     def replace(
         self, kind: str, namespace: str | None, bodies: Iterable[tuple[Manifest, tuple[Key, ...]]], version: int
@@ -90,6 +96,13 @@ class Cache:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def _bury(self, where: tuple[str, str, str], version: int) -> None:
+        """An answer that was under way is a moment late, no more."""
+        self._gone.pop(where, None)
+        self._gone[where] = version
+        if len(self._gone) > _BURIED:
+            del self._gone[next(iter(self._gone))]
 
     def _forget(self, where: tuple[str, str, str], entry: _Entry) -> None:
         del self._entries[where]

@@ -16,6 +16,8 @@ from ..manifest import Manifest
 from ..naming import FIELD_MANAGER
 
 PAGE = 500
+OPENED = "OPENED"
+"""What comes first from a watch that the API server has taken."""
 _ANSWER_SECONDS = 10.0
 _WATCH_SECONDS = 290
 _LONGEST_ERROR = 65_536
@@ -137,8 +139,9 @@ class Api:
     async def watch(
         self, kind: Kind, namespace: str | None, selectors: Mapping[str, str], version: str
     ) -> AsyncIterator[tuple[str, Manifest]]:
-        """(type, object) for every change since `version`, until the API server ends the stream, or says nothing for so
-        long that the connection may be dead: of a kind without any object there is not even a bookmark."""
+        """(OPENED, {}), and then (type, object) for every change since `version`, until the API server ends the stream,
+        or says nothing for so long that the connection may be dead: of a kind without any object there is not even a
+        bookmark."""
         query = {
             **selectors,
             "watch": "true",
@@ -151,6 +154,7 @@ class Api:
             answer = await self._send("GET", path_of(kind, namespace), query, None, "", timeout)
             async with answer:
                 await _check(answer)
+                yield OPENED, {}
                 async for event in _events(answer):
                     yield event["type"], event["object"]
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:

@@ -12,7 +12,7 @@ from ..journal import log
 from ..kinds import Kind
 from ..manifest import Manifest
 from .cache import Cache, Keys
-from .client import Api, RefusedError, UnreachableError
+from .client import OPENED, Api, RefusedError, UnreachableError
 
 LONGEST_PAUSE = 2.0
 """Seconds between two tries while the API server does not answer."""
@@ -35,8 +35,9 @@ class Source:
 
 @dataclass
 class Watch:
-    """`settled` is set once it is known how the source stands: `synced`, or `absent` from the cluster, or `trouble`
-    says why it cannot be seen. `changed` is called whenever that changes afterwards, and after each list but the first.
+    """`settled` is set once it is known how the source stands: `synced`, listed and watched, or `absent` from the
+    cluster, or `trouble` says why it cannot be seen. `changed` is called whenever that changes afterwards, and after
+    each list but the first.
     """
 
     api: Api
@@ -48,22 +49,20 @@ class Watch:
     synced: bool = False
     absent: bool = False
     trouble: str | None = None
+    _failures: int = 0
 
     async def run(self) -> None:
         """Lists and watches for ever."""
-        failures = 0
         while True:
             try:
                 await self._list_and_watch()
             except RefusedError as error:
-                failures = 0 if error.status == 410 else failures + 1
-                self._refused(error, failures)
+                self._failures = 0 if error.status == 410 else self._failures + 1
+                self._refused(error)
             except UnreachableError as error:
-                failures += 1
+                self._failures += 1
                 log(logging.DEBUG, str(error))
-            if self.synced:
-                failures = 0
-            await asyncio.sleep(self._pause(failures))
+            await asyncio.sleep(self._pause())
 
     async def _list_and_watch(self) -> None:
         """A list and the watches that follow it, until the version is too old or something breaks."""
@@ -71,14 +70,22 @@ class Watch:
         items, version = await self.api.list_all(source.kind, source.namespace, source.selectors)
         pairs = [(source.trim(item), source.keys(item)) for item in items]
         self.cache.replace(source.kind.kind, source.namespace, pairs, int(version))
-        self._stands(synced=True)
+        version = await self._follow(version, self._is_seen)
         while True:
             version = await self._follow(version)
 
-    async def _follow(self, version: str) -> str:
-        """One watch; the version that it got to."""
+    def _is_seen(self) -> None:
+        self._failures = 0
+        self._stands(synced=True)
+
+    async def _follow(self, version: str, opened: Callable[[], None] = lambda: None) -> str:
+        """One watch, until it ends; the version that it got to."""
         source = self.source
         async for event, body in self.api.watch(source.kind, source.namespace, source.selectors, version):
+            if event == OPENED:
+                # Not before: what may be listed and not watched would else be seen and not seen by turns.
+                opened()
+                continue
             version = body["metadata"]["resourceVersion"]
             if event == "BOOKMARK":
                 continue
@@ -89,17 +96,17 @@ class Watch:
                 self.cache.put(kept, source.keys(body))
         return version
 
-    def _refused(self, error: RefusedError, failures: int) -> None:
+    def _refused(self, error: RefusedError) -> None:
         if error.status == 404:
             self.cache.replace(self.source.kind.kind, self.source.namespace, (), _ANY_VERSION)
             self._stands(absent=True)
-        elif error.status == 403 or failures >= _PATIENCE:
+        elif error.status == 403 or self._failures >= _PATIENCE:
             self._stands(trouble=error.message)
 
-    def _pause(self, failures: int) -> float:
+    def _pause(self) -> float:
         if self.absent:
             return self.absent_pause
-        return min(_SHORTEST_PAUSE * 2.0**failures, LONGEST_PAUSE) * random.uniform(0.5, 1.0)
+        return min(_SHORTEST_PAUSE * 2.0 ** min(self._failures, 10), LONGEST_PAUSE) * random.uniform(0.5, 1.0)
 
     def _stands(self, *, synced: bool = False, absent: bool = False, trouble: str | None = None) -> None:
         changed = (self.synced, self.absent, self.trouble) != (synced, absent, trouble)
