@@ -121,6 +121,7 @@ async def test_claims_grow_and_are_owned_where_storage_is_not_retained(kube: Kub
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "spec": spec}
     await kube.create({**claim, "metadata": {"name": "weights-demo-model-0", "labels": labels}})
+    await kube.create({**claim, "metadata": {"name": "a-copy-of-somebodys", "labels": labels}})
     await _spec(kube, {"model": {"storage": {"size": "1Gi", "retain": False}}})
 
     async def owned():
@@ -130,6 +131,7 @@ async def test_claims_grow_and_are_owned_where_storage_is_not_retained(kube: Kub
         assert not owner["controller"]
 
     await eventually(owned, within=5)
+    assert "ownerReferences" not in (await kube.get("PersistentVolumeClaim", "a-copy-of-somebodys"))["metadata"]
     await _spec(kube, {"model": {"storage": {"size": "1Gi", "retain": True}}})
 
     async def free():

@@ -121,7 +121,7 @@ class _Pass:
     def claims(self) -> Iterable[tuple[Manifest, Manifest]]:
         """(wanted, there) for the claims of the model's pods."""
         for ref, live in self.seen.items():
-            if ref[0] == "PersistentVolumeClaim" and not _is_going(live):
+            if ref[0] == "PersistentVolumeClaim" and claims.is_made(self.router, live) and not _is_going(live):
                 yield claims.wanted(self.router, live), live
 
     async def remove(self, live: Manifest) -> Problem | None:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import naming
 from ..manifest import Manifest
 from ..quantity import amount
+from ..resources.stateful_set import CLAIM
 from ..router import Router
+
+
+def is_made(router: Router, live: Manifest) -> bool:
+    """Whether a claim is one that the StatefulSet makes: a copy that somebody made of one has its labels too."""
+    prefix = f"{CLAIM}-{naming.child(router.name, 'model')}-"
+    name = str(live["metadata"]["name"])
+    return name.startswith(prefix) and name.removeprefix(prefix).isdecimal()
 
 
 def wanted(router: Router, live: Manifest) -> Manifest:
