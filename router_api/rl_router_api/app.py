@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -77,25 +77,23 @@ class App:
         yield
         await self.runtime.stop()
 
-    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+    def _guarded(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # An exchange looks at its key itself, so that one that is refused is in the books too.
+        if scope["type"] == "http" and _exchange(scope) is None:
             access = self.runtime.access
             scope["rl_router.details"] = access.open
-            # An exchange looks at its key itself, so that one that is refused is in the books too.
-            if scope["path"] not in _WITHOUT_KEY and _exchange(scope) is None:
-                try:
+            try:
+                if scope["path"] not in _WITHOUT_KEY:
                     access.admit(header(scope, b"authorization"))
-                except RouterError as error:
-                    await refuse(scope, receive, send, error)
-                    return
-        await self._answer(scope, receive, send)
+            except RouterError as error:
+                return refuse(scope, receive, send, error)
+        return self._answer(scope, receive, send)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _answer(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = _exchange(scope)
         if exchange is not None:
-            await exchange(self.runtime, scope, receive, send).run()
-        else:
-            await self._rest(scope, receive, send)
+            return exchange(self.runtime, scope, receive, send).run()
+        return self._rest(scope, receive, send)
 
 
 def _exchange(scope: Scope) -> type[Exchange] | None:
@@ -117,10 +115,10 @@ class _CORS:
         self._made_for: Sequence[str] = ()
         self._made = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http" and (origins := self._origins()) != self._made_for:
             self._made_for, self._made = origins, self._telling(origins)
-        await self._made(scope, receive, send)
+        return self._made(scope, receive, send)
 
     def _telling(self, origins: Sequence[str]) -> ASGIApp:
         if not origins:

@@ -190,8 +190,14 @@ class ChunkStream:
 
     def _take_all(self, events: list[bytes]) -> None:
         is_over = sse.DONE in events
+        entry = self._attempt.entry
+        if entry.first_byte is None and events:
+            entry.first_byte = time.monotonic() - entry.started
         for chunk in read_chunks(events[: events.index(sse.DONE)] if is_over else events):
-            self._take(chunk)
+            if chunk.error is not None or chunk.finished or chunk.reported or self._is_kept:
+                self._look_at(chunk, entry)
+            entry.received_bytes += chunk.text_bytes
+            self._ready.append(chunk)
         self._over = self._over or is_over
 
     async def _more(self) -> bytes:
@@ -210,21 +216,16 @@ class ChunkStream:
         self._over = True
         return b""
 
-    def _take(self, chunk: Chunk) -> None:
-        entry = self._attempt.entry
+    def _look_at(self, chunk: Chunk, entry: Entry) -> None:
+        """Takes in what few chunks have. Raises BrokenAnswerError."""
         if chunk.error is not None:
             raise BrokenAnswerError(f"an error inside the stream: {chunk.error}")
         self._kept_bytes += len(chunk.data) if self._is_kept else 0
         if self._kept_bytes > MAX_ANSWER:
             raise BrokenAnswerError(f"more than {MAX_ANSWER} bytes")
-        if entry.first_byte is None:
-            entry.first_byte = time.monotonic() - entry.started
-        entry.received_bytes += chunk.text_bytes
-        if chunk.finished:
-            self._unfinished.difference_update(chunk.finished)
+        self._unfinished.difference_update(chunk.finished)
         if chunk.reported:
             entry.report(chunk.reported.usage, chunk.reported.raw)
-        self._ready.append(chunk)
 
 
 async def open_stream(

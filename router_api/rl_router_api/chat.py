@@ -25,6 +25,8 @@ class ChatCompletion(Exchange):
     def __init__(self, runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
         super().__init__(runtime, scope, receive, send)
         self._last_sent = time.monotonic()
+        self._silence: asyncio.TimerHandle
+        self._ping: asyncio.Task[None] | None = None
 
     async def answer(self, request: ChatRequest) -> None:
         setup = self._setup
@@ -35,12 +37,14 @@ class ChatCompletion(Exchange):
             outcome = await route.answer(pinned_to)
             await self._reply(completion_reply(outcome, request, self._ledger, self._history))
             return
-        pings = asyncio.create_task(self._ping())
+        self._expect_silence()
         try:
             outcome = await route.answer(pinned_to)
             await self._stream(outcome, request, limits)
         finally:
-            pings.cancel()
+            self._silence.cancel()
+            if self._ping is not None:
+                self._ping.cancel()
 
     async def _stream(self, outcome: Outcome, request: ChatRequest, limits: Limits) -> None:
         # An answer that is whole goes out whole, however long its client takes to read it.
@@ -74,15 +78,13 @@ class ChatCompletion(Exchange):
         self._last_sent = time.monotonic()
         await self._send({"type": "http.response.body", "body": event, "more_body": True})
 
-    async def _ping(self) -> None:
-        """Comments while nothing else can be sent, so that no proxy on the way cuts the connection."""
+    def _expect_silence(self) -> None:
+        """Sends comments while nothing else can be sent, so that no proxy on the way cuts the connection."""
         after = self._setup.configuration.server.ping_after
-        while True:
-            idle = time.monotonic() - self._last_sent
-            if idle >= after:
-                await self._send_event(b": ping\n\n")
-            else:
-                await asyncio.sleep(after - idle)
+        idle = time.monotonic() - self._last_sent
+        if idle >= after and (self._ping is None or self._ping.done()):
+            self._ping, idle = asyncio.create_task(self._send_event(b": ping\n\n")), 0.0
+        self._silence = asyncio.get_running_loop().call_later(max(after - idle, 0.01), self._expect_silence)
 
     async def _fail(self, error: RouterError) -> None:
         if not self._begun:

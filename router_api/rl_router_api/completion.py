@@ -148,17 +148,22 @@ def read_chunk(data: bytes) -> Chunk:
 
 def _chunk(data: bytes, read: _Chunk) -> Chunk:
     problem = bytes(read.error).decode() if read.error and bytes(read.error) != b"null" else None
-    if read.choices is None and problem is None and not read.usage:
-        raise BrokenAnswerError("a chunk without choices")
+    choices = read.choices
+    if choices is None:
+        if problem is None and not read.usage:
+            raise BrokenAnswerError("a chunk without choices")
+        choices = []
     finished, size, has_ids = [], 0, False
-    for choice in read.choices or ():
+    for choice in choices:
         if choice.finish_reason:
             finished.append(choice.index)
-        if choice.delta is not None:
-            size += len(text_of(choice.delta).encode())
-            has_ids = has_ids or any(call.id for call in choice.delta.tool_calls or ())
+        if (delta := choice.delta) is not None:
+            text = delta.content if type(delta.content) is str and delta.content else text_of(delta)
+            size += len(text) if text.isascii() else len(text.encode())
+            if delta.tool_calls:
+                has_ids = has_ids or any(call.id for call in delta.tool_calls)
     reported = read_usage(read.usage) if read.usage else None
-    return Chunk(data, read.choices or [], read.model, reported, problem, finished, size, has_ids)
+    return Chunk(data, choices, read.model, reported, problem, finished, size, has_ids)
 
 
 def read_usage(raw: Raw | bytes) -> Reported | None:

@@ -165,6 +165,9 @@ class _Rewriter:
 
     def events(self, chunks: list[Chunk]) -> bytes:
         """Many, in one go where nothing but the model's name is to be changed."""
+        if len(chunks) > 1 and self._chunks_model is None:
+            # How the target writes its model is seen from the first.
+            return self.event(chunks[0]) + self.events(chunks[1:])
         if len(chunks) > 1:
             joined = b"\n\ndata: ".join([chunk.data for chunk in chunks])
             if self._is_plain(joined, chunks):
@@ -175,7 +178,7 @@ class _Rewriter:
         """Whether each chunk holds the known model's name once and no usage or tool calls."""
         if b'"usage"' in joined or b'"tool_calls"' in joined:
             return False
-        known = all(chunk.model == self._chunks_model for chunk in chunks)
+        known = {chunk.model for chunk in chunks} == {self._chunks_model}
         return known and joined.count(b'"model"') == joined.count(self._old) == len(chunks)
 
     def event(self, chunk: Chunk, metadata: dict[str, Any] | None = None) -> bytes:

@@ -93,6 +93,8 @@ class Upstream:
         self._base_url = base_url
         self._own_headers = dict(headers or {})
         self._own_query = dict(query or {})
+        self._headers_key: str | None = None
+        self._headers: dict[str, str] = {}
         self._query = f"?{urlencode(self._own_query)}" if query else ""
         self._set_aside_until = 0.0
         self.completions_url = self.url("/chat/completions")
@@ -103,12 +105,14 @@ class Upstream:
 
     def headers(self, traceparent: str | None = None) -> dict[str, str]:
         """What is sent with every call; of the client's own headers only the traceparent."""
-        headers = {"Content-Type": "application/json", **self._own_headers}
-        if key := self.key.value:
-            headers["Authorization"] = f"Bearer {key}"
-        if traceparent:
-            headers["traceparent"] = traceparent
-        return headers
+        key = self.key.value
+        if key != self._headers_key:
+            self._headers, self._headers_key = self._made_headers(key), key
+        return {**self._headers, "traceparent": traceparent} if traceparent else self._headers
+
+    def _made_headers(self, key: str) -> dict[str, str]:
+        proof = {"Authorization": f"Bearer {key}"} if key else {}
+        return {"Content-Type": "application/json", **self._own_headers, **proof}
 
     def scrub(self, text: str) -> str:
         """The text without this upstream's key and secrets, cut to 500 characters."""
