@@ -37,7 +37,7 @@ class Breaker:
     @property
     def ready(self) -> bool:
         """Whether a call should be made now."""
-        return self.state == "closed" or (self.state == "half_open" and self._probe is None)
+        return self._open_until is None or (self.state == "half_open" and self._probe is None)
 
     def begin(self) -> int:
         """A call starts; where the breaker is half open it is the probe. Returns the call's number."""

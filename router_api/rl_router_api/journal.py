@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -53,16 +55,19 @@ class _Record(logging.LogRecord):
 
 
 class _Stderr(logging.Handler):
-    """Writes each record to standard error as bytes, whole."""
+    """Writes each record to standard error as bytes, whole; what cannot be written is no request's fault."""
 
     def __init__(self) -> None:
         super().__init__()
         self._lines = JsonLines()
+        self._file = sys.stderr.fileno()
 
     def emit(self, record: logging.LogRecord) -> None:
-        out = sys.stderr.buffer
-        out.write(self._lines.line(record) + b"\n")
-        out.flush()
+        left = memoryview(self._lines.line(record) + b"\n")
+        # Where nothing can be written, there is nobody to be told of it.
+        with suppress(OSError):
+            while left:
+                left = left[os.write(self._file, left) :]
 
 
 def set_up(level: str) -> None:

@@ -150,9 +150,9 @@ def harmless(text: str) -> str:
 
 def shortened(text: str, room: int) -> str:
     """At most about `room` bytes, the middle left out; a character's bytes are what it may cost in tokens."""
-    whole = text.encode()
-    if len(whole) <= room:
+    if _bytes(text) <= room:
         return text
+    whole = text.encode()
     half = max((room - 50) // 2, 20)
     head, tail = whole[:half].decode(errors="ignore"), whole[-half:].decode(errors="ignore")
     return f"{head} [… {len(text) - len(head) - len(tail)} characters left out …] {tail}"
@@ -160,7 +160,11 @@ def shortened(text: str, room: int) -> str:
 
 def _size(text: str) -> int:
     """About the bytes of a message in the list."""
-    return len(text.encode()) + 30
+    return _bytes(text) + 30
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def _text(message: Message) -> str:

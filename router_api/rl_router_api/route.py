@@ -97,7 +97,7 @@ class Route:
             outcome = await self._commit(self._ready(only), "pinned")
             if outcome:
                 return outcome
-        return await self._turns() or await self._fallback()
+        return await self._turns(candidates) or await self._fallback()
 
     def _obvious(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The candidate for which the router model need not be asked: the only one, or a tool loop's."""
@@ -106,10 +106,11 @@ class Route:
         mark = self._request.loop_mark
         return [each for each in candidates if mark_of(each.name) == mark][:1] if mark else []
 
-    async def _turns(self) -> Outcome | None:
+    async def _turns(self, candidates: Sequence[Candidate]) -> Outcome | None:
         """Asks the policy turn by turn; None where no decision led to an answer."""
         while self._ledger.turns < self._limits.max_turns:
-            candidates = self._open()
+            if self._calls:
+                candidates = self._open()
             if not candidates and not last_good(self._calls):
                 return None
             self._ledger.turns += 1

@@ -147,7 +147,7 @@ class Upstream:
     @property
     def set_aside(self) -> float:
         """Seconds until it may be asked again after a 429; 0 where that is now."""
-        return max(0.0, self._set_aside_until - time.monotonic())
+        return max(0.0, self._set_aside_until - time.monotonic()) if self._set_aside_until else 0.0
 
     def put_aside(self, seconds: float) -> None:
         """It said 429: no new request until then."""

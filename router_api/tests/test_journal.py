@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -12,12 +13,12 @@ Lines = Callable[[], list[dict[str, object]]]
 
 
 @pytest.fixture
-def written(capsysbinary: pytest.CaptureFixture[bytes]) -> Iterator[Lines]:
+def written(capfdbinary: pytest.CaptureFixture[bytes]) -> Iterator[Lines]:
     """What standard error gets of a process whose log is set up."""
     root, settings = logging.getLogger(), (logging.logThreads, logging.logProcesses, logging._srcfile)
     before = root.handlers, root.level, LOG.level
     set_up("info")
-    yield lambda: [json.loads(line) for line in capsysbinary.readouterr().err.splitlines()]
+    yield lambda: [json.loads(line) for line in capfdbinary.readouterr().err.splitlines()]
     logging.logThreads, logging.logProcesses, logging._srcfile = settings
     root.handlers = before[0]
     root.setLevel(before[1])
@@ -50,3 +51,12 @@ def test_a_failure_is_logged_with_where_it_happened(written: Lines) -> None:
     (line,) = written()
     assert line["message"] == "internal error"
     assert "ValueError" in str(line["exception"])
+
+
+def test_a_log_that_nobody_takes_is_no_failure_of_what_is_logged(
+    monkeypatch: pytest.MonkeyPatch, written: Lines
+) -> None:
+    with open("/dev/full", "wb", buffering=0) as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        set_up("info")
+        log(logging.INFO, "request")
