@@ -36,7 +36,8 @@ def test_the_router_model_decides_between_targets(operator: Release, namespace: 
 
 
 def test_the_live_checks_pass_through_a_port_forward(operator: Release, namespace: Namespace) -> None:
-    namespace.apply(router("demo", routing=PATIENT))
+    two = [target("physics"), target("poetry")]
+    namespace.apply(*serving("physics"), *serving("poetry"), router("demo", targets=two, routing=PATIENT))
     namespace.until_ready("demo")
     with forwarded(namespace, "service/demo-api", 8800) as port:
         url = f"http://127.0.0.1:{port}/v1"
