@@ -252,6 +252,7 @@ CASES = {
     ),
     Reason.TARGET_BAD: answer(health(targets={"cheap": None, "strong": "gone"}), "Degraded", "True", "`strong`"),
     Reason.CONFIGURATION_REFUSED: answer(health(refused="targets.0: no"), "Degraded", "True", "targets.0: no"),
+    Reason.NOBODY_ADMITTED: answer(health(closed="no keys: nobody gets in"), "Degraded", "True", "nobody gets in"),
     Reason.INVALID_SPEC: Case(is_unknown, "Ready", "False", "later", is_known),
     Reason.FOREIGN_OBJECT: child("Ingress demo-api: exists", somebody_has_the_name, gives_up_the_name),
     Reason.REFUSED: child("the platform team makes Ingresses", a_policy_denies, the_policy_goes),
@@ -278,7 +279,9 @@ CASES = {
     Reason.CONTAINER_NOT_STARTED: pod(Pod(state=waiting("RunContainerError", "no such file")), "no such file"),
     Reason.LOADING: pod(Pod(state=running(), phase="Running"), "startup probe"),
     Reason.NOT_READY: pod(Pod(state=running(), started=True, phase="Running", lost=10), "readiness probe"),
-    Reason.SERVICE_MISSING: Case(loses_its_service, "APIReady", "False", "Service of the API", is_paused_no_more),
+    Reason.SERVICE_MISSING: Case(
+        loses_its_service, "APIReady", "False", "no Service of this router", is_paused_no_more
+    ),
     Reason.STARTUP_TIMEOUT: ended("loading 3/7", 137, lasted=1800, age=1),
     Reason.CRASH_LOOPING: ended("ValueError: no good"),
     Reason.OUT_OF_MEMORY: pod(Pod(**crashed(None, 137, "OOMKilled")), "want of memory"),

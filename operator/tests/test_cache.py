@@ -100,6 +100,15 @@ def test_one_that_changes_hands_is_told_to_both():
     assert known.of(KEY) == {}
 
 
+def test_what_belongs_to_nobody_is_not_kept():
+    known, changes = cache()
+    known.put(thing("stranger"), ())
+    known.put(thing(version=1), (KEY,))
+    known.put(thing(version=2), ())
+    assert len(known) == 0
+    assert changes == [KEY, KEY]
+
+
 def test_nothing_is_kept_of_a_routerdeployment_without_objects():
     known, _ = cache()
     known.put(thing(version=1), (KEY,))

@@ -127,6 +127,19 @@ def test_what_an_api_pod_said_stands_until_its_successor_was_asked() -> None:
     assert World(health=None, api=(api_pod("demo-api-new-1", ready=True),)).status(before, LATER) == before
 
 
+def test_the_count_of_pods_is_todays_though_none_was_asked_since() -> None:
+    before = World(api=(api_pod(ready=True), api_pod("demo-api-old", ready=True))).status()
+    status = World(health=None, api=(api_pod("demo-api-new-1", ready=True),)).status(before, LATER)
+    assert said(status, "APIReady") == ("True", "Serving")
+    assert of(status, "APIReady")["message"].startswith("1/1 pods")
+
+
+def test_an_api_that_lets_nobody_in_is_a_fault_that_names_the_secret() -> None:
+    nobody = "/var/run/rl-router/keys/clients/keys holds no keys: nobody gets in"
+    message = of(World(health=health(closed=nobody)).status(), "Degraded")["message"]
+    assert message.startswith("Key keys of Secret clients holds no keys: nobody gets in.")
+
+
 def test_one_pod_that_decides_is_enough_and_the_others_doubt_is_told() -> None:
     pods = (api_pod("demo-api-a", ready=True), api_pod("demo-api-b", ready=True))
     healths = {"demo-api-a": health(), "demo-api-b": health(router_model="connection refused")}

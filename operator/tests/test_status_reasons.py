@@ -48,6 +48,7 @@ REACHED = {
     Reason.NO_TARGET_ANSWERS: World(health=health(targets={"cheap": "401", "strong": "401"})),
     Reason.TARGET_BAD: World(health=health(targets={"cheap": "401", "strong": None})),
     Reason.CONFIGURATION_REFUSED: World(health=health(refused="targets.0: no")),
+    Reason.NOBODY_ADMITTED: World(health=health(closed="no keys")),
     Reason.FOREIGN_OBJECT: with_problem("ForeignObject"),
     Reason.REFUSED: with_problem("Refused"),
     Reason.KIND_MISSING: with_problem("KindMissing"),

@@ -192,10 +192,14 @@ def healthy(**targets: str | None) -> Health:
 
 
 def health(
-    router_model: str | None = None, refused: str | None = None, targets: dict[str, str | None] | None = None
+    router_model: str | None = None,
+    refused: str | None = None,
+    targets: dict[str, str | None] | None = None,
+    closed: str | None = None,
 ) -> Health:
     """A pod's word; each argument is what is wrong, None where nothing is."""
     configuration = {"state": "refused", "reason": refused} if refused else {"state": "ok"}
+    configuration = {"state": "closed", "reason": closed} if closed else configuration
     answer = {
         "status": "ok",
         "configuration": configuration,

@@ -89,6 +89,11 @@ class Access:
         """Whether no keys are wanted."""
         return self._keys is None
 
+    @property
+    def closed(self) -> bool:
+        """Whether keys are wanted and there are none: nobody gets in."""
+        return self._keys is not None and not self._keys
+
     def admit(self, authorization: str | None) -> ApiKey | None:
         """The key that an Authorization header carries; None where none is wanted. Raises RouterError, a 401."""
         if self._keys is None:

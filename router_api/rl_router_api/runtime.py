@@ -117,9 +117,16 @@ class Runtime:
         """The state of the configuration, of the router model and of every target."""
         state = self.current.probe.state()
         bad = [each for each in (state["router_model"], *state["targets"].values()) if each["state"] == "bad"]
-        well = not bad and state["targets"] and not self.refused
-        configured = {"state": "refused", "reason": self.refused} if self.refused else {"state": "ok"}
+        configured = self._configured()
+        well = not bad and state["targets"] and configured["state"] == "ok"
         return {"status": "ok" if well else "degraded", "configuration": configured, **state}
+
+    def _configured(self) -> dict[str, str]:
+        if self.refused:
+            return {"state": "refused", "reason": self.refused}
+        if self.access.closed:
+            return {"state": "closed", "reason": _closed(self.configuration)}
+        return {"state": "ok"}
 
     def reload(self) -> None:
         """Takes the configuration and the keys as they are on disk; wrong ones are refused whole."""
@@ -167,10 +174,10 @@ class Runtime:
         return tuple(target for target, _ in self.fleet.targets) if same else ()
 
     def _access(self, loaded: Loaded) -> Access:
-        if loaded.keys == ():
-            path = loaded.configuration.server.api_keys_file
-            log(logging.WARNING, f"{path} holds no keys: nobody gets in")
-        return Access(loaded.keys, self._counters)
+        access = Access(loaded.keys, self._counters)
+        if access.closed:
+            log(logging.WARNING, _closed(loaded.configuration))
+        return access
 
     def _tell_of_keys(self) -> None:
         for target, upstream in self.fleet.targets:
@@ -217,6 +224,10 @@ class Runtime:
         configured = self._source.text if self._source else b""
         keys = [Source(path).text for path in (self.configuration.server.api_keys_file, self._refused_keys)]
         return b"\0".join([configured, *keys])
+
+
+def _closed(configuration: Configuration) -> str:
+    return f"{configuration.server.api_keys_file} holds no keys: nobody gets in"
 
 
 async def _each_second(work: Callable[[], Awaitable[None]]) -> None:

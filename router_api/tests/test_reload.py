@@ -379,8 +379,11 @@ async def test_keys_of_clients_that_kubernetes_swaps_are_read_by_themselves(
         return not await opens(key)
 
     assert not await opens(first)
+    closed = running.app.runtime.health()["configuration"]
+    assert (closed["state"], "nobody gets in" in closed["reason"]) == ("closed", True)
     volume.show(keys=first_entry)
     await eventually(lambda: opens(first))
+    assert running.app.runtime.health()["configuration"] == {"state": "ok"}
     volume.show(keys=second_entry)
     await eventually(lambda: opens(second))
     assert not await opens(first)

@@ -43,10 +43,14 @@ class Cache:
         self._count = itertools.count(1)
 
     def put(self, body: Manifest, keys: tuple[Key, ...]) -> None:
-        """Takes an object as it is now."""
+        """Takes an object as it is now. One that belongs to no RouterDeployment is not kept: most warnings do not."""
         where, entry = _where(body), _entry(body, keys)
         before = self._entries.get(where)
         if (before and entry.version < before.version) or entry.version < self._gone.get(where, 0):
+            return
+        if not keys:
+            if before:
+                self._forget(where, before)
             return
         self._entries[where] = entry
         if before is None or (before.text, before.keys) != (entry.text, keys):

@@ -20,11 +20,10 @@ def finding(router: Router, tier: Tier, reports: Reports) -> Finding:
     if not tier.serves:
         reason, cause = tier.obstacle
         return found(TYPE, "Unknown" if tier.is_hidden else "False", reason, cause)
-    if reports.heard:
+    old = said_before(router.status, TYPE, _HEARD)
+    if reports.heard or (reports.pending and old and old.reason is Reason.SERVING):
         return found(TYPE, "True", Reason.SERVING, f"{tier.counts} pods of the API are ready")
     if reports.silent:
         pod, why = reports.silent[0]
         return found(TYPE, "Unknown", Reason.UNREACHABLE, f"port {ADMIN_PORT} of pod {pod} cannot be asked: {why}")
-    return said_before(router.status, TYPE, _HEARD) or found(
-        TYPE, "Unknown", Reason.UNCONFIRMED, "the API's pods are ready and were not asked yet"
-    )
+    return old or found(TYPE, "Unknown", Reason.UNCONFIRMED, "the API's pods are ready and were not asked yet")

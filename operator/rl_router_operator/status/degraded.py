@@ -19,7 +19,9 @@ from .words import listed
 
 TYPE = "Degraded"
 _PATIENCE = timedelta(seconds=120)
-_HEARD = frozenset({Reason.CONFIGURATION_REFUSED, Reason.NOT_DECIDING, Reason.UNREACHABLE, Reason.TARGET_BAD})
+_HEARD = frozenset(
+    {Reason.CONFIGURATION_REFUSED, Reason.NOBODY_ADMITTED, Reason.NOT_DECIDING, Reason.UNREACHABLE, Reason.TARGET_BAD}
+)
 
 Fault = tuple[Reason, str]
 """The reason, and the sentences that say what is so and what to do about it."""
@@ -77,6 +79,8 @@ def _has_exceeded_its_deadline(tier: Tier) -> bool:
 def _of_reports(reports: Reports) -> Iterator[Fault]:
     if reports.refused:
         yield _fault(Reason.CONFIGURATION_REFUSED, f"the API keeps its last good configuration: {reports.refused}")
+    if reports.closed:
+        yield _fault(Reason.NOBODY_ADMITTED, reports.closed)
     if reports.doubted:
         yield _fault(Reason.NOT_DECIDING, f"some of the API's pods have no decision: {reports.doubted}")
     if reports.heard and reports.silent:

@@ -69,6 +69,12 @@ class Reason(StrEnum):
         "Correct the field that the message names; no restart is needed",
     )
 
+    NOBODY_ADMITTED = (
+        "NobodyAdmitted",
+        "The API asks its clients for keys and knows none, so nobody gets in",
+        "Make the Secret that spec.api.auth.secretRef names, with the list of keys under `keys`; no restart is needed",
+    )
+
     # What the API server said of the children.
     INVALID_SPEC = (
         "InvalidSpec",

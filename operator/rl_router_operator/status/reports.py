@@ -27,10 +27,11 @@ class State:
 
 @dataclass(frozen=True)
 class Report:
-    """What one pod said; `refused` is why its configuration is not in force."""
+    """What one pod said; `refused` is why its configuration is not in force, `closed` why nobody gets in."""
 
     pod: str
     refused: str | None
+    closed: str | None
     router_model: State
     targets: Mapping[str, State]
 
@@ -59,6 +60,11 @@ class Reports:
     def refused(self) -> str | None:
         """Why a pod's configuration is not in force."""
         return next((each.refused for each in self.heard if each.refused), None)
+
+    @property
+    def closed(self) -> str | None:
+        """Why a pod lets nobody in."""
+        return next((each.closed for each in self.heard if each.closed), None)
 
     @property
     def target_names(self) -> list[str]:
@@ -95,7 +101,9 @@ def _report(pod: str, health: Health) -> Report | str:
     if router_model is None or not isinstance(targets, Mapping):
         return "its answer is not a router API's"
     states = {quote(name): _state(each) or State("unknown") for name, each in targets.items()}
-    return Report(pod, _refusal(answer.get("configuration")), router_model, states)
+    configuration = answer.get("configuration")
+    refused, closed = (_reason_of(configuration, word) for word in ("refused", "closed"))
+    return Report(pod, refused, closed, router_model, states)
 
 
 def _state(said: Any) -> State | None:
@@ -107,9 +115,9 @@ def _state(said: Any) -> State | None:
     return None
 
 
-def _refusal(said: Any) -> str | None:
+def _reason_of(said: Any, word: str) -> str | None:
     match said:
-        case {"state": "refused"}:
+        case {"state": state} if state == word:
             return _reason(said)
     return None
 

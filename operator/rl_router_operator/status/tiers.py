@@ -65,7 +65,7 @@ class Tier:
         if self.wanted == 0:
             return Reason.SCALED_TO_ZERO, "the spec asks for 0 replicas"
         if self.ready:
-            return Reason.SERVICE_MISSING, f"the Service of the {self.title} is not there"
+            return Reason.SERVICE_MISSING, f"no Service of this router leads to the {self.title}'s pods"
         if self.unready:
             return self.unready[0].reason, str(self.unready[0])
         if self.refusal:
