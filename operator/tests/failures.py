@@ -280,7 +280,7 @@ CASES = {
     Reason.LOADING: pod(Pod(state=running(), phase="Running"), "startup probe"),
     Reason.NOT_READY: pod(Pod(state=running(), started=True, phase="Running", lost=10), "readiness probe"),
     Reason.SERVICE_MISSING: Case(
-        loses_its_service, "APIReady", "False", "no Service of this router", is_paused_no_more
+        loses_its_service, "APIReady", "False", "No Service of this router", is_paused_no_more
     ),
     Reason.STARTUP_TIMEOUT: ended("loading 3/7", 137, lasted=1800, age=1),
     Reason.CRASH_LOOPING: ended("ValueError: no good"),
