@@ -179,7 +179,26 @@ async def test_a_deleted_lease_is_taken_again(kube: Kube, start: Start):
     await _leading(running)
 
 
+async def test_a_deleted_lease_is_its_holders_until_it_would_have_ended(
+    kube: Kube, start: Start, proxy: Proxy, second: Proxy
+):
+    first = await start(lease_terms=LONG)
+    await _leading(first)
+    standby = await start(url=second.url)
+    await eventually(lambda: _has_seen_the_lease(second))
+    proxy.faults.append(_unanswered)
+    await kube.delete("Lease", LEASE)
+    await asyncio.sleep(WATCHED_SECONDS)
+    await _leading(first)
+    await _stands_by(standby)
+
+
 # What the tests look at
+
+
+def _has_seen_the_lease(proxy: Proxy) -> None:
+    """Answered once: it is asked for again."""
+    assert len([seen for seen in proxy.requests if seen.plural == "leases"]) > 1
 
 
 async def _leading(running: Running) -> None:

@@ -30,7 +30,7 @@ class Lease:
         self._terms = terms
         self._renewed: float | None = None
         self._led = False
-        self._seen: tuple[object, float] = (None, 0.0)
+        self._seen: tuple[Manifest, float] = ({}, 0.0)
         self.trouble: str | None = None
         self.missing: str | None = None
         """What the operator may not do."""
@@ -70,7 +70,7 @@ class Lease:
 
     async def _take(self) -> bool:
         live = await self._api.get(LEASE, self._namespace, self._name)
-        if live and not self._is_free(live):
+        if not self._is_free(live):
             return False
         try:
             await (self._api.replace if live else self._api.make)(LEASE, self._lease(live))
@@ -81,8 +81,9 @@ class Lease:
             raise
         return True
 
-    def _is_free(self, live: Manifest) -> bool:
-        spec = live.get("spec") or {}
+    def _is_free(self, live: Manifest | None) -> bool:
+        # One that was deleted is its holder's until it would have ended.
+        spec = live.get("spec") or {} if live else self._seen[0]
         holder = spec.get("holderIdentity")
         if self._seen[0] != spec:
             self._seen = (spec, time.monotonic())
