@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rl_router_operator.cluster.events import news
+import pytest
+from rl_router_operator.cluster.client import RefusedError
+from rl_router_operator.cluster.events import news, post
 
 GOOD = {"ModelReady": "Deciding", "APIReady": "Serving", "TargetsReady": "TargetsReachable", "Ready": "Serving"}
 
@@ -48,3 +50,15 @@ def test_a_reason_that_ready_alone_gives_is_told() -> None:
     after = conditions("True", {**GOOD, "Ready": "x"})
     after["conditions"][3] |= {"status": "False", "reason": "InvalidSpec"}
     assert told(conditions("True", GOOD), after) == [("Warning", "Ready", "InvalidSpec")]
+
+
+async def test_that_a_namespace_is_being_deleted_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    class Ending:
+        async def create(self, *_: Any) -> None:
+            cause = {"reason": "NamespaceTerminating", "message": "namespace ns is being terminated"}
+            raise RefusedError(403, {"message": "forbidden", "details": {"causes": [cause]}})
+
+    after = conditions("True", GOOD)
+    body = {"metadata": {"name": "demo", "namespace": "ns", "uid": "u", "generation": 1}}
+    await post(Ending(), news(body, after))  # type: ignore[arg-type]
+    assert caplog.text == ""

@@ -40,12 +40,13 @@ def news(body: Manifest, after: Mapping[str, Any]) -> list[Manifest]:
 
 
 async def post(api: Api, events: list[Manifest]) -> None:
-    """Makes the Events. One that cannot be made costs a line in the log, no more."""
+    """Makes the Events. One that cannot be made costs a line in the log, no more; in a namespace that is being deleted
+    none can."""
     for event in events:
         try:
             await api.create(EVENT, event)
         except RefusedError as error:
-            if error.status != 409:
+            if error.status != 409 and not error.is_terminating:
                 log(logging.WARNING, f"an Event could not be made: {error.message}")
 
 
