@@ -107,12 +107,12 @@ async def complete(
     """A whole completion, `within` seconds in all where that is given. Raises CallFailedError."""
     attempt = _begun(upstream, entry)
     with attempt:
-        with Until(None if within is None else asyncio.get_running_loop().time() + within):
-            response = await attempt.send(transport, body, traceparent)
-            try:
-                received = await _read(response, MAX_ANSWER, entry)
-            finally:
-                response.close()
+        answer = _whole_answer(attempt, transport, body, traceparent)
+        if within is None:
+            received = await answer
+        else:
+            with Until(asyncio.get_running_loop().time() + within):
+                received = await answer
         completion = read_completion(received)
         entry.response = text_of(completion.first)
         if completion.reported:
@@ -122,6 +122,14 @@ async def complete(
             entry.received_bytes = sum(len(text_of(message).encode()) for message in said)
     attempt.succeeded()
     return completion
+
+
+async def _whole_answer(attempt: _Attempt, transport: Transport, body: bytes, traceparent: str | None) -> bytes:
+    response = await attempt.send(transport, body, traceparent)
+    try:
+        return await _read(response, MAX_ANSWER, attempt.entry)
+    finally:
+        response.close()
 
 
 class ChunkStream:

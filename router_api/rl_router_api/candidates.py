@@ -56,7 +56,7 @@ class Verdict(Struct, frozen=True):
 def judge(request: ChatRequest, limits: Limits, targets: Iterable[tuple[Target, Upstream]]) -> list[Verdict]:
     """A verdict on every target, in the order of the configuration."""
     verdicts = [_judge(request, limits, target, upstream) for target, upstream in targets]
-    if not any(verdict.kept for verdict in verdicts):
+    if not [verdict for verdict in verdicts if verdict.obstacle is None]:
         # Every breaker is open: a call that may fail is better than a refusal.
         verdicts = [Verdict(verdict.candidate) if verdict.obstacle == "breaker" else verdict for verdict in verdicts]
     return verdicts
@@ -64,7 +64,7 @@ def judge(request: ChatRequest, limits: Limits, targets: Iterable[tuple[Target, 
 
 def kept(request: ChatRequest, limits: Limits, verdicts: Sequence[Verdict]) -> list[Candidate]:
     """The candidates. Raises RouterError where nobody is left: it names the need that nobody meets."""
-    found = [verdict.candidate for verdict in verdicts if verdict.kept]
+    found = [verdict.candidate for verdict in verdicts if verdict.obstacle is None]
     if not found:
         raise _nobody(request, limits, verdicts)
     return found
@@ -90,7 +90,10 @@ def fallback_order(candidates: Sequence[Candidate], prefer: Prefer, configured: 
 def _judge(request: ChatRequest, limits: Limits, target: Target, upstream: Upstream) -> Verdict:
     output = request.n * min(request.max_output or _USUAL_OUTPUT, _USUAL_OUTPUT)
     candidate = Candidate(target, upstream, request.input_tokens, output)
-    obstacle = _by_request(request, target) or _by_money(request, limits, target) or _by_state(upstream)
+    obstacle = _by_request(request, target)
+    if obstacle is None and limits.max_cost is not None:
+        obstacle = _by_money(request, limits, target)
+    obstacle = obstacle or _by_state(upstream)
     return Verdict(candidate, *obstacle) if obstacle else Verdict(candidate)
 
 

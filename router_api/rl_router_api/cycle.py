@@ -49,12 +49,14 @@ class Cycle:
 
     __slots__ = (
         "_chunked", "_expects_continue", "_head", "_is_head", "_line", "_news", "_parts", "_told", "complete", "gone",
-        "held", "keep_alive", "version", "when_gone", "whole",
+        "held", "keep_alive", "task", "version", "when_gone", "whole",
     )  # fmt: skip
 
     def __init__(self, line: Line, method: str, version: str, *, keep_alive: bool, expects_continue: bool) -> None:
         self._line = line
         self._is_head = method == "HEAD"
+        self.task: asyncio.Task[None] | None = None
+        """What runs it."""
         self.version = version
         self.keep_alive = keep_alive
         self._expects_continue = expects_continue
@@ -100,11 +102,13 @@ class Cycle:
         """A further part of the body."""
         self._parts.append(part)
         self.held += len(part)
-        self._wake()
+        if self._news is not None:
+            self._wake()
 
     def end_body(self) -> None:
         self.whole = True
-        self._wake()
+        if self._news is not None:
+            self._wake()
 
     def leave(self) -> None:
         """The client went away."""
@@ -187,5 +191,6 @@ class Cycle:
         self._head = b""
         if not more:
             self.complete = True
-            self._wake()
+            if self._news is not None:
+                self._wake()
             self._line.replied(keep_alive=self.keep_alive)

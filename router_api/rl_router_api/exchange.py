@@ -104,14 +104,12 @@ class Exchange(ABC):
         """Cancels the request, and with it every upstream call, when its client goes away. Raises ClientGoneError."""
         if self._cycle.gone:
             raise ClientGoneError
-        serving = asyncio.current_task()
+        self._cycle.when_gone = self._abandon
 
-        def abandon() -> None:
-            if serving is not None and not self._ended:
-                self._gone = True
-                serving.cancel()
-
-        self._cycle.when_gone = abandon
+    def _abandon(self) -> None:
+        if self._cycle.task is not None and not self._ended:
+            self._gone = True
+            self._cycle.task.cancel()
 
     def _book(self) -> None:
         self._runtime.end()

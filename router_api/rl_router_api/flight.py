@@ -49,8 +49,10 @@ class Flight:
 
     def total(self, name: str) -> int:
         """How many are under way in all workers."""
-        others = [row for row in range(self._place.rows) if row != self._place.row] if self._place else []
-        return self._own.get(name, 0) + sum(self._count(row, name) for row in others)
+        own = self._own.get(name, 0)
+        if self._place is None:
+            return own
+        return own + sum(self._count(row, name) for row in range(self._place.rows) if row != self._place.row)
 
     def _count(self, row: int, name: str) -> int:
         offset = self._find(row, name)

@@ -6,7 +6,6 @@ import logging
 import os
 import sys
 import time
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -55,19 +54,25 @@ class _Record(logging.LogRecord):
 
 
 class _Stderr(logging.Handler):
-    """Writes each record to standard error as bytes, whole; what cannot be written is no request's fault."""
+    """Writes each record to standard error as bytes, whole; what cannot be written is no request's fault.
+
+    One write a line needs no lock.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._lines = JsonLines()
         self._file = sys.stderr.fileno()
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def handle(self, record: logging.LogRecord) -> bool:
         left = memoryview(self._lines.line(record) + b"\n")
-        # Where nothing can be written, there is nobody to be told of it.
-        with suppress(OSError):
+        try:
             while left:
                 left = left[os.write(self._file, left) :]
+        except OSError:
+            # There is nobody to be told of it.
+            return False
+        return True
 
 
 def set_up(level: str) -> None:

@@ -59,9 +59,9 @@ class Usage(Struct):
 
 def cost_of(usage: Usage, price: Price) -> Decimal:
     """US dollars, exact."""
-    cached_price = price.input if price.cached_input is None else price.cached_input
-    millionths = _EXACT.multiply(price.input, usage.input - usage.cached)
-    millionths = _EXACT.fma(cached_price, usage.cached, millionths)
+    cached_price, cached = price.input if price.cached_input is None else price.cached_input, usage.cached
+    millionths = _EXACT.multiply(price.input, usage.input - cached)
+    millionths = _EXACT.fma(cached_price, cached, millionths)
     millionths = _EXACT.fma(price.output, usage.output, millionths)
     return shortest(_EXACT.add(millionths.scaleb(-6, _EXACT), price.request))
 
@@ -94,7 +94,7 @@ def picodollars(dollars: Decimal) -> int:
 
 def total(costs: list[Decimal]) -> Decimal:
     """The exact sum, as the shortest number where the costs are such numbers."""
-    some = [cost for cost in costs if cost]
+    some = list(filter(None, costs))
     if len(some) == 1:
         return some[0]
     return shortest(reduce(_EXACT.add, some)) if some else NOTHING
@@ -213,8 +213,8 @@ class Ledger:
         self.first_answered: float | None = None
         """Seconds until the first byte of a streamed answer went out."""
         self._end: float | None = None
-        self._costs: tuple[Decimal, Decimal] | None = None
-        """Of the router model and of the targets, once they are final."""
+        self._costs: tuple[Decimal, Decimal, Decimal] | None = None
+        """In all, of the router model and of the targets, once they are final."""
 
     def began_to_answer(self) -> None:
         """A part of a streamed answer goes out."""
@@ -253,7 +253,7 @@ class Ledger:
             return
         for entry in self.router_calls + self.target_calls:
             entry.close("cancelled")
-        self._end, self._costs = time.monotonic(), (self.router_cost, self.target_cost)
+        self._end, self._costs = time.monotonic(), self._sums()
 
     @property
     def total_time(self) -> float:
@@ -261,20 +261,24 @@ class Ledger:
 
     @property
     def router_cost(self) -> Decimal:
-        return total([entry.cost for entry in self.router_calls])
+        return total([entry.cost for entry in self.router_calls]) if self.router_calls else NOTHING
 
     @property
     def target_cost(self) -> Decimal:
         return total([entry.cost for entry in self.target_calls])
 
+    def _sums(self) -> tuple[Decimal, Decimal, Decimal]:
+        router_cost, target_cost = self.router_cost, self.target_cost
+        return total([router_cost, target_cost]), router_cost, target_cost
+
     def metadata(self, texts: Texts) -> dict[str, Any]:
         """`router_metadata`: all of it, or without the answers (`brief`), or without any text (`none`, for the log)."""
-        router_cost, target_cost = self._costs or (self.router_cost, self.target_cost)
+        total_cost, router_cost, target_cost = self._costs or self._sums()
         return {
             "model_used": self.model_used,
             "routing_strategy": self.strategy,
             "turns_used": self.turns,
-            "total_cost": total([router_cost, target_cost]),
+            "total_cost": total_cost,
             "router_cost": router_cost,
             "target_models_cost": target_cost,
             "total_time": round(self.total_time, 4),

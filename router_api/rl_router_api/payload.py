@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from .config import Target
+from .config import Params, Target
 from .marks import unmark
 from .wire import ChatRequest
 
@@ -32,8 +32,12 @@ class Advice(Struct, frozen=True):
 
     def as_arguments(self) -> dict[str, Any]:
         """The arguments as the router model gave them."""
-        given = {"optimized_system_prompt": self.system_prompt, "temperature": self.temperature}
-        return {name: value for name, value in given.items() if value is not None}
+        given: dict[str, Any] = {}
+        if self.system_prompt is not None:
+            given["optimized_system_prompt"] = self.system_prompt
+        if self.temperature is not None:
+            given["temperature"] = self.temperature
+        return given
 
 
 class Payload(Struct, frozen=True):
@@ -58,8 +62,9 @@ def payload_for(request: ChatRequest, target: Target, advice: Advice, output_lim
         fields["max_tokens"] = output_limit
     if request.stream:
         fields["stream_options"] = _with_usage(request.fields.get("stream_options"))
-    dropped = _apply_params(fields, target)
-    return Payload(msgspec.json.encode(fields), tuple(name for name in dropped if name in request.fields))
+    params = target.params
+    dropped = _apply_params(fields, params) if params.rename or params.drop or params.set else []
+    return Payload(msgspec.json.encode(fields), tuple([name for name in dropped if name in request.fields]))
 
 
 def _with_usage(raw: Raw | None) -> dict[str, Any]:
@@ -71,8 +76,7 @@ def _is_null(value: Any) -> bool:
     return value is None or (isinstance(value, Raw) and bytes(value).strip() == b"null")
 
 
-def _apply_params(fields: dict[str, Any], target: Target) -> list[str]:
-    params = target.params
+def _apply_params(fields: dict[str, Any], params: Params) -> list[str]:
     dropped = []
     for old, new in params.rename.items():
         if old in fields:

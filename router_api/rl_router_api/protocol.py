@@ -248,7 +248,7 @@ class BoundedProtocol(asyncio.Protocol):
 
     def _begin(self, cycle: Cycle, scope: Scope) -> None:
         self._due = 0.0
-        task = self._loop.create_task(cycle.run(self._app, scope))
+        cycle.task = task = self._loop.create_task(cycle.run(self._app, scope))
         self._state.tasks.add(task)
         task.add_done_callback(self._state.tasks.discard)
 

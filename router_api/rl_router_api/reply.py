@@ -45,7 +45,7 @@ def completion_reply(outcome: Outcome, request: ChatRequest, ledger: Ledger, his
         raise ValueError("a whole reply needs a whole completion")
     fields: dict[str, Any] = dict(outcome.completion.fields)
     fields["model"] = request.model
-    if outcome.target and any(choice.message and choice.message.tool_calls for choice in outcome.completion.choices):
+    if outcome.target and [each for each in outcome.completion.choices if each.message and each.message.tool_calls]:
         fields["choices"] = mark_choices(fields["choices"], outcome.target)
     ledger.close()
     fields["router_metadata"] = metadata = ledger.metadata(history)

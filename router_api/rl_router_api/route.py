@@ -17,7 +17,7 @@ from .completion import Chunk, Completion, assemble, text_of
 from .decide import Asked, Decision, PlannedCall, Policy
 from .errors import RouterError
 from .fleet import Fleet
-from .ledger import FREE, Entry, share_of
+from .ledger import FREE, NOTHING, Entry, share_of
 from .limits import LEAST_OUTPUT, Limits, output_limit
 from .marks import mark_of
 from .payload import NO_ADVICE, Advice, payload_for
@@ -292,7 +292,9 @@ class Route:
     def _open_entry(self, call: _Ready) -> Entry:
         request, target, advice = self._request, call.candidate.target, call.advice.size
         most = request.n * (request.max_output or call.limit or 0)
-        reserved = self._limits.reserve(target.price or FREE, request.most_input_tokens + advice // 2, most)
+        limits, reserved = self._limits, NOTHING
+        if limits.max_cost is not None:
+            reserved = limits.reserve(target.price or FREE, request.most_input_tokens + advice // 2, most)
         counted = request.input_tokens + advice // 4
         return self._ledger.open_target_call(target.name, target.tool_name, target.price, counted, reserved)
 

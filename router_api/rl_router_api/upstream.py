@@ -135,7 +135,7 @@ class Upstream:
         """A call starts; returns its number. Raises FullError where there is no place for it."""
         # Taken before it is counted, so that of several workers at once none believes the last place to be its own.
         self._flight.change(self._flight_name, 1)
-        if self.places < 0:
+        if self._most is not None and self.places < 0:
             self._flight.change(self._flight_name, -1)
             raise FullError
         return self.breaker.begin()

@@ -156,8 +156,8 @@ def parse(body: bytes) -> ChatRequest:
         fields.pop(ours, None)
     n = _choices(read)
     parts = [part for message in messages if isinstance(message.content, list) for part in message.content]
-    text_bytes = sum([len(fields[name]) for name in _READ_BY_TARGETS if name in fields])
-    text_bytes -= sum([part.media for part in parts])
+    media = [size for part in parts if (size := part.media)]
+    text_bytes = sum([len(fields[name]) for name in _READ_BY_TARGETS if name in fields]) - sum(media)
     return ChatRequest(
         fields=fields,
         model=read.model,
@@ -171,7 +171,7 @@ def parse(body: bytes) -> ChatRequest:
         parts=parts,
         text_bytes=text_bytes,
         may_hold_marks=b"_rr" in body,
-        input_tokens=text_bytes // 4 + PICTURE_TOKENS * sum([part.media > 0 for part in parts]) + 1,
+        input_tokens=text_bytes // 4 + PICTURE_TOKENS * len(media) + 1,
     )
 
 
@@ -181,7 +181,8 @@ def _messages(read: _Body) -> list[Message]:
         raise bad_request("`messages` is missing or empty; send at least one message.", "messages")
     if len(messages) > MAX_MESSAGES:
         raise bad_request(f"`messages` has {len(messages)} entries; at most {MAX_MESSAGES} are taken.", "messages")
-    if sum([message.pieces for message in messages]) > MAX_PIECES:
+    of_pieces = [message for message in messages if message.tool_calls or type(message.content) is list]
+    if sum([message.pieces for message in of_pieces]) > MAX_PIECES:
         raise bad_request(f"`messages` has more than {MAX_PIECES} content parts and tool calls.", "messages")
     return messages
 
@@ -255,8 +256,10 @@ def _check_options(options: RouterOptions) -> None:
 
 def _is_filled(list_: Raw, name: str) -> bool:
     """Whether a list has entries, which are the target's to read."""
+    if not list_:
+        return False
     raw = bytes(list_)
-    if raw in (b"", b"null"):
+    if raw == b"null":
         return False
     if not raw.startswith(b"["):
         raise bad_request(f"`{name}`: Expected `array | null`.", name)
@@ -275,6 +278,6 @@ def _needs(read: _Body, n: int, messages: list[Message], parts: list[Part]) -> f
         needs.add("logprobs")
     if "audio" in (read.modalities or ()):
         needs.add("audio")
-    if any(message.role == "tool" or message.tool_calls for message in messages):
+    if [message for message in messages if message.tool_calls or message.role == "tool"]:
         needs.add("tools")
     return frozenset(needs)
