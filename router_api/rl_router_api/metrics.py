@@ -17,6 +17,9 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
+_AT_ONCE = 64
+"""Requests whose figures are handed over together; those of a second would hold up all others for milliseconds."""
+
 Labels = tuple[str, ...]
 
 
@@ -24,11 +27,13 @@ class Metrics:
     """The counters of one process; the cost sums of requests equal their ledgers'.
 
     What is booked is kept as plain numbers, for Prometheus' own objects take many times as long to count; these get it
-    when somebody looks, or at once where other workers may be asked for it.
+    when somebody looks, by the batch, or at once where other workers may be asked for it.
     """
 
     def __init__(self) -> None:
         self._shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ
+        self._booked = 0
+        """Requests since the last time."""
         self._counted: defaultdict[tuple[Counter, Labels], float] = defaultdict(float)
         self._timed: defaultdict[tuple[Histogram, Labels], list[float]] = defaultdict(list)
         self.registry = CollectorRegistry()
@@ -78,7 +83,8 @@ class Metrics:
             self._book_call(entry, "router")
         for entry in ledger.target_calls:
             self._book_call(entry, "target")
-        if self._shared:
+        self._booked += 1
+        if self._shared or self._booked >= _AT_ONCE:
             self._hand_over()
 
     def book_probe(self, ledger: Ledger) -> None:
@@ -109,6 +115,7 @@ class Metrics:
                 child.observe(seconds)
         self._counted.clear()
         self._timed.clear()
+        self._booked = 0
 
     def look(self, fleet: Fleet, in_flight: int, *, refused: bool) -> None:
         """Takes down how things are; each worker does so all the time, for another one may be asked for the metrics."""
