@@ -332,13 +332,3 @@ async def test_an_answer_that_the_application_does_not_finish_ends_the_connectio
         client = await connect()
         await client.send(REQUEST)
         assert (await client.rest()).endswith(b"\r\n\r\nhalf")
-
-
-async def test_a_request_for_another_protocol_is_answered_in_this_one() -> None:
-    async with served(BoundedProtocol) as connect:
-        client = await connect()
-        asked = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAA\r\n"
-        await client.send(b"POST / HTTP/1.1\r\nHost: x\r\n" + asked + b"Content-Length: 2\r\n\r\nok")
-        assert await client.answer() == (200, b"ok")
-        await client.send(REQUEST)
-        assert await client.answer() == (200, b"")
