@@ -32,6 +32,7 @@ PLACES = [
 ]
 
 
+@settings(deadline=None)
 @given(st.text() | st.text(st.characters(), min_size=400, max_size=2000))
 def test_any_text_becomes_one_printable_line_that_can_be_written(text: str) -> None:
     line = clean(text)
@@ -41,12 +42,14 @@ def test_any_text_becomes_one_printable_line_that_can_be_written(text: str) -> N
 
 
 @pytest.mark.parametrize("place", PLACES)
+@settings(deadline=None)
 @given(token=TOKENS, before=AROUND, after=AROUND)
 def test_a_key_is_struck_out_wherever_it_stands(place: str, token: str, before: str, after: str) -> None:
     assume(token[:12] not in before + after)
     assert token[:12] not in clean(f"{before} {place.format(token)} {after}")
 
 
+@settings(deadline=None)
 @given(TOKENS, st.integers(0, LIMIT + 40))
 def test_a_key_at_the_cut_leaves_no_beginning(token: str, position: int) -> None:
     assert token[:3] not in clean(f"{'=' * position} sk-{token}")
