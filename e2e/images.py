@@ -11,3 +11,5 @@ VERSION = re.findall(r'__version__ = "(.*)"', _VERSION_FILE.read_text("utf-8"))[
 API, MODEL, OPERATOR, CLIENT = (f"rl-router/{name}:{VERSION}" for name in ("api", "model", "operator", "e2e-client"))
 ALL = (API, MODEL, OPERATOR, CLIENT)
 VLLM = "vllm/vllm-openai-cpu:v0.32.0"
+NO_IMAGE = "127.0.0.1:5000/none:1"
+"""One that is not there; nothing outside is asked for it."""

@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 from cluster import Cluster, Namespace, eventually
+from images import NO_IMAGE
 from objects import router, secret, serving, target
 from release import Release
 
 GPU = "nvidia.com/gpu"
-NO_IMAGE = "127.0.0.1:5000/none:1"
-"""Nothing outside is asked for it."""
 BROKEN = {
     "an image that cannot be pulled": (
         {"api": {"image": NO_IMAGE, "imagePullPolicy": "IfNotPresent"}},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from asking import Client
 from cluster import Cluster, Namespace, eventually
+from images import NO_IMAGE
 from objects import router
 from release import NEVER, Release
 
@@ -21,10 +22,16 @@ def test_a_router_that_the_chart_did_not_make_runs_on(operator: Release, namespa
 
 
 def test_what_the_chart_made_is_gone_but_for_what_is_documented(operator: Release, cluster: Cluster) -> None:
-    storage = {"size": "1Gi"}
-    spec = {"model": {"storage": storage}, "routing": {"timeout": 60}}
-    operator.install({**NEVER, "routerDeployment": {"create": True, "spec": spec}})
-    operator.namespace.until_ready("router")
+    # Only weights from a hub are kept; they need not come for the claim to be there.
+    model = {
+        "source": "hf://org/name",
+        "image": NO_IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "storage": {"size": "1Gi"},
+    }
+    operator.install({**NEVER, "routerDeployment": {"create": True, "spec": {"model": model}}})
+    eventually(lambda: operator.namespace.get("pvc", "weights-router-model-0"), within=120)
+    eventually(lambda: operator.namespace.pods("router", "api"), within=120)
     operator.uninstall()
     documented = {"PersistentVolumeClaim/weights-router-model-0", "Lease/rl-router-operator"}
     eventually(lambda: _left(operator.namespace) == documented, within=180)
