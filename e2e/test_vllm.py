@@ -20,7 +20,7 @@ REPOSITORY = "HuggingFaceTB/SmolLM2-135M-Instruct"
 NAME = REPOSITORY.partition("/")[2]
 FOLDER = Path(os.environ.get("E2E_WEIGHTS", "models")) / NAME
 RESOURCES = {"requests": {"cpu": "500m", "memory": "4Gi"}, "limits": {"cpu": "2", "memory": "6Gi"}}
-SCHEMA = {"protocol": "json_schema"}
+SCHEMA = {"protocol": "json_schema", "maxTurns": 2}
 TEMPLATE = """
 {%- for message in messages %}
     {{- '<|im_start|>' + message.role + '\\n' + (message.content or '') }}
@@ -62,7 +62,8 @@ def weights(node: str, namespace: Namespace) -> Namespace:
 
 def test_weights_of_a_claim_decide_by_calling_tools(operator: Release, weights: Namespace, client: Client) -> None:
     model = {"source": f"pvc://weights/{NAME}", "chatTemplate": {"text": TEMPLATE}}
-    _serve(weights, model, {"protocol": "tools", "toolChoice": "required"})
+    # One turn: so small a model calls by its example, and the example is no review of an answer.
+    _serve(weights, model, {"protocol": "tools", "toolChoice": "required", "maxTurns": 1})
     _assert_decided(client.ask("demo"))
 
 
@@ -79,7 +80,7 @@ def test_weights_from_a_hub_decide_under_a_schema(operator: Release, weights: Na
 
 def _serve(namespace: Namespace, model: dict[str, Any], routing: dict[str, Any]) -> None:
     model = {**model, "maxModelLen": 4096, "resources": RESOURCES}
-    routing = {**routing, "timeout": 120, "maxTokens": 256, "maxTurns": 2}
+    routing = {**routing, "timeout": 120, "maxTokens": 256}
     two = [target("physics"), target("poetry")]
     namespace.apply(*serving("physics"), *serving("poetry"))
     namespace.apply(router("demo", model=model, routing=routing, targets=two))
@@ -90,7 +91,7 @@ def _assert_decided(answer: Any) -> None:
     assert answer["status"] == 200, answer
     first, *_ = answer["metadata"]["router_calls"]
     assert first["status"] == "ok", answer
-    assert answer["metadata"]["routing_strategy"] in ("select_response", "max_turns_reached"), answer
+    assert answer["metadata"]["routing_strategy"] in ("committed", "select_response", "max_turns_reached"), answer
 
 
 def _claim() -> dict[str, Any]:
