@@ -16,6 +16,7 @@ from run import check_tools
 from stacks import rl_router, start_upstream
 
 _TIMES = 5
+_APP = "rl_router_api.server.app"
 
 
 def main() -> None:
@@ -57,11 +58,26 @@ def _section(took: list[float]) -> str:
 
 def _imports() -> list[tuple[str, float]]:
     """The longest imports of top-level packages, in milliseconds."""
-    command = [sys.executable, "-X", "importtime", "-c", "import rl_router_api.app, rl_router_api.serving"]
+    command = [
+        sys.executable,
+        "-X",
+        "importtime",
+        "-c",
+        "import rl_router_api.server.app, rl_router_api.server.serving",
+    ]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     lines = [line.partition(":")[2].split("|") for line in told.splitlines()[1:]]
     found = {name.strip(): int(whole) / 1000 for _, whole, name in lines}
-    wanted = ("fastapi", "pydantic", "uvicorn", "prometheus_client", "msgspec", "yaml", "asyncio", "rl_router_api.app")
+    wanted = (
+        "fastapi",
+        "pydantic",
+        "uvicorn",
+        "prometheus_client",
+        "msgspec",
+        "yaml",
+        "asyncio",
+        "rl_router_api.server.app",
+    )
     return sorted(((name, found[name]) for name in wanted if name in found), key=lambda each: -each[1])
 
 

@@ -11,12 +11,12 @@ import urllib.request
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from . import settings
-from .access import KeysError, new_key
 from .config import Configuration
-from .serving import ListenError, address, listen, serve
-from .settings import Source
-from .upstream import Key, without_credentials
+from .server import settings
+from .server.access import KeysError, new_key
+from .server.serving import ListenError, address, listen, serve
+from .server.settings import Source
+from .upstreams.upstream import Key, without_credentials
 from .version import __version__
 
 _SHORT_FLAGS = {

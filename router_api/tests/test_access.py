@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from rl_router_api.access import Access, KeysError, new_key, read_keys
 from rl_router_api.errors import RouterError
+from rl_router_api.server.access import Access, KeysError, new_key, read_keys
 from rl_router_api.shared import Counters, make_counter_table
 from stages import PRICE, QUESTION, Cast, Stage, router_section, target, until
 from upstreams import Body, text

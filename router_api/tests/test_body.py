@@ -6,9 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
-from rl_router_api.body import ClientGoneError, read_body
-from rl_router_api.cycle import Receive
 from rl_router_api.errors import RouterError
+from rl_router_api.server.body import ClientGoneError, read_body
+from rl_router_api.server.cycle import Receive
 
 LIMIT = 10
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from rl_router_api.breaker import Breaker
+from rl_router_api.upstreams.breaker import Breaker
 
 
 class Clock:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import rl_router_api
 import yaml
-from rl_router_api import settings
 from rl_router_api.config import Configuration, Target
-from rl_router_api.payload import NO_ADVICE, payload_for
-from rl_router_api.wire import parse
+from rl_router_api.routing.payload import NO_ADVICE, payload_for
+from rl_router_api.routing.wire import parse
+from rl_router_api.server import settings
 
 CATALOGUE = Path(rl_router_api.__file__).with_name("catalogue.yaml")
 TARGETS = settings.read(str(CATALOGUE), {}, {}).targets or ()

@@ -5,13 +5,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from rl_router_api.call import CallFailedError
-from rl_router_api.candidates import Candidate
-from rl_router_api.choose import last_good, nobody_answered, refused_by_target, selected
 from rl_router_api.config import Price, Target
-from rl_router_api.decide import Asked
 from rl_router_api.ledger import Ledger
-from rl_router_api.upstream import of_target
+from rl_router_api.routing.candidates import Candidate
+from rl_router_api.routing.choose import last_good, nobody_answered, refused_by_target, selected
+from rl_router_api.routing.decide import Asked
+from rl_router_api.upstreams.call import CallFailedError
+from rl_router_api.upstreams.upstream import of_target
 
 Ask = Callable[..., Asked]
 

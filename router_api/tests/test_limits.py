@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rl_router_api.config import Price, Routing, Target
 from rl_router_api.ledger import Ledger, worst_cost
-from rl_router_api.limits import LEAST_OUTPUT, MOST_OUTPUT, Limits, limits_of, output_limit
-from rl_router_api.wire import ChatRequest, parse
+from rl_router_api.routing.limits import LEAST_OUTPUT, MOST_OUTPUT, Limits, limits_of, output_limit
+from rl_router_api.routing.wire import ChatRequest, parse
 
 DOLLARS = st.decimals(min_value=0, max_value=10**6, places=12, allow_nan=False, allow_infinity=False)
 

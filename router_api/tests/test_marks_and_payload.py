@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 from rl_router_api.config import Target
-from rl_router_api.marks import mark_choices, mark_in, mark_of
-from rl_router_api.payload import ADVICE_LIMIT, NO_ADVICE, Advice, Payload, payload_for
-from rl_router_api.wire import parse
+from rl_router_api.routing.marks import mark_choices, mark_in, mark_of
+from rl_router_api.routing.payload import ADVICE_LIMIT, NO_ADVICE, Advice, Payload, payload_for
+from rl_router_api.routing.wire import parse
 
 QUESTION = [{"role": "user", "content": "2 + 2?"}]
 JSON = st.recursive(

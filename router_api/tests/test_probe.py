@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from rl_router_api import policies
 from rl_router_api.config import Configuration
-from rl_router_api.fleet import fleet_of
 from rl_router_api.ledger import Ledger
-from rl_router_api.probe import Probe
-from rl_router_api.transport import HttpTransport
+from rl_router_api.server.probe import Probe
+from rl_router_api.upstreams.fleet import fleet_of
+from rl_router_api.upstreams.transport import HttpTransport
 from stages import router_section, target
 from upstreams import Answer, Body, Upstream, closed_port, decision, error, html, polite, reset, said, whole
 

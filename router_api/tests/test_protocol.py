@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import pytest
 import uvicorn
-from rl_router_api.protocol import BoundedProtocol
+from rl_router_api.server.protocol import BoundedProtocol
 from stages import until
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -14,9 +14,9 @@ import httpx
 import pytest
 import yaml
 from rl_router_api import policies
-from rl_router_api.access import KeysError, new_key
-from rl_router_api.app import App
-from rl_router_api.settings import ConfigurationError, Source
+from rl_router_api.server.access import KeysError, new_key
+from rl_router_api.server.app import App
+from rl_router_api.server.settings import ConfigurationError, Source
 from stages import QUESTION, Stage, router_section, served_by, target, until
 from upstreams import Body, Exchange, Upstream, error, text, whole
 

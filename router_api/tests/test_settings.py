@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from rl_router_api.config import Configuration
-from rl_router_api.settings import ConfigurationError, Source, add_flags, chosen_flags, read
+from rl_router_api.server.settings import ConfigurationError, Source, add_flags, chosen_flags, read
 
 TARGET = "{name: alpha, base_url: 'http://a/v1'}"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from rl_router_api.connection import TransportError
-from rl_router_api.transport import HttpTransport, Response
+from rl_router_api.upstreams.connection import TransportError
+from rl_router_api.upstreams.transport import HttpTransport, Response
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

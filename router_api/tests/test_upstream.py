@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rl_router_api.call import CallFailedError, complete
 from rl_router_api.config import Secret, Target
 from rl_router_api.ledger import Ledger
-from rl_router_api.transport import HttpTransport
-from rl_router_api.upstream import FullError, Key, Upstream, of_target
+from rl_router_api.upstreams.call import CallFailedError, complete
+from rl_router_api.upstreams.transport import HttpTransport
+from rl_router_api.upstreams.upstream import FullError, Key, Upstream, of_target
 
 
 def upstream(**fields: Any) -> Upstream:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from ..decide import Policy
-from ..fleet import Fleet
+from ..routing.decide import Policy
+from ..upstreams.fleet import Fleet
 
 
 def names() -> list[str]:

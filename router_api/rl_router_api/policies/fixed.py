@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..candidates import Candidate, fallback_order
-from ..decide import Asked, Decision, PlannedCall, Policy
-from ..fleet import Fleet
-from ..limits import Limits
-from ..wire import ChatRequest
+from ..routing.candidates import Candidate, fallback_order
+from ..routing.decide import Asked, Decision, PlannedCall, Policy
+from ..routing.limits import Limits
+from ..routing.wire import ChatRequest
+from ..upstreams.fleet import Fleet
 
 
 class Fixed:

@@ -13,19 +13,19 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from .. import prompt
-from ..call import CallFailedError, complete
-from ..candidates import Candidate
-from ..completion import Completion, Said
 from ..config import Prefer, Protocol, Router, Routing
-from ..decide import Asked, Decision, Policy
-from ..fleet import Fleet
 from ..ledger import Ledger
-from ..limits import Limits
-from ..listing import Listed, ListingError, list_models
-from ..prompt import Way
-from ..reading import Read, function_names, read_schema, read_tools
-from ..wire import ChatRequest
+from ..routing import prompt
+from ..routing.candidates import Candidate
+from ..routing.decide import Asked, Decision, Policy
+from ..routing.limits import Limits
+from ..routing.prompt import Way
+from ..routing.reading import Read, function_names, read_schema, read_tools
+from ..routing.wire import ChatRequest
+from ..upstreams.call import CallFailedError, complete
+from ..upstreams.completion import Completion, Said
+from ..upstreams.fleet import Fleet
+from ..upstreams.listing import Listed, ListingError, list_models
 
 _DEFAULT_CONTEXT = 8192
 # `auto`: so many of the last requests needed the repair by schema before the worker starts with it.

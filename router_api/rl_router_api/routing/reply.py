@@ -11,12 +11,12 @@ from typing import Any, Self
 import msgspec
 from msgspec import Raw, Struct
 
-from . import sse
-from .completion import Chunk, Completion, read_chunk
-from .config import CallHistory
-from .encoding import encode
-from .errors import RouterError
-from .ledger import Ledger
+from ..config import CallHistory
+from ..encoding import encode
+from ..errors import RouterError
+from ..ledger import Ledger
+from ..upstreams import sse
+from ..upstreams.completion import Chunk, Completion, read_chunk
 from .marks import mark_choices
 from .route import Outcome
 from .wire import ChatRequest

@@ -11,9 +11,9 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from .journal import log
-from .ledger import Entry, Ledger
-from .version import __version__
+from ..journal import log
+from ..ledger import Entry, Ledger
+from ..version import __version__
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlencode
 
+from ..config import Price, Secret, Target
+from ..flight import Flight
 from .breaker import Breaker
-from .config import Price, Secret, Target
-from .flight import Flight
 
 _LOOK_AGAIN = 1.0
 _LATENCY_WEIGHT = 0.2

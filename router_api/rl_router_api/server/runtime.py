@@ -8,19 +8,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..config import Configuration, Server, Target
+from ..flight import Flight
+from ..journal import log, set_level
+from ..ledger import Ledger, Texts
+from ..shared import Counters
+from ..upstreams.fleet import Fleet
+from ..upstreams.listing import ListingError, list_models
+from ..upstreams.transport import Transport
 from . import tracing
 from .access import Access, ApiKey, KeysError
-from .config import Configuration, Server, Target
-from .fleet import Fleet
-from .flight import Flight
-from .journal import log, set_level
-from .ledger import Ledger, Texts
-from .listing import ListingError, list_models
 from .metrics import Metrics
 from .settings import ConfigurationError, Loaded, Source, with_keys
 from .setup import Setup, targets_of
-from .shared import Counters
-from .transport import Transport
 
 _LOOK_AGAIN = 1.0
 _REQUESTS = "requests"

@@ -9,11 +9,11 @@ from typing import Literal
 
 from msgspec import Struct
 
-from .config import Prefer, Target
-from .errors import RouterError, bad_request
-from .ledger import worst_cost
+from ..config import Prefer, Target
+from ..errors import RouterError, bad_request
+from ..ledger import worst_cost
+from ..upstreams.upstream import Upstream
 from .limits import LEAST_OUTPUT, Limits, output_limit
-from .upstream import Upstream
 from .wire import ChatRequest
 
 _USUAL_OUTPUT = 500

@@ -8,8 +8,8 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from .config import Prefer, Price, Review, Routing, Target
-from .ledger import NOTHING, Ledger, bought_tokens, total, worst_cost
+from ..config import Prefer, Price, Review, Routing, Target
+from ..ledger import NOTHING, Ledger, bought_tokens, total, worst_cost
 from .wire import ChatRequest
 
 LEAST_OUTPUT = 256

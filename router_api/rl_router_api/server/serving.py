@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from .config import Configuration, Server
-from .flight import Flight, Place, make_flight_table
+from ..config import Configuration, Server
+from ..flight import Flight, Place, make_flight_table
+from ..shared import Counters, make_counter_table
 from .settings import Source
-from .shared import Counters, make_counter_table
 
 if TYPE_CHECKING:
     from .app import App
@@ -97,8 +97,8 @@ def work(
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     for number in _SIGNALS:
         signal.signal(number, lambda *_: None)
+    from ..journal import set_up
     from .app import App  # so that the parent of several workers stays small
-    from .journal import set_up
     from .runtime import Shares
 
     loaded = source.start()
@@ -187,7 +187,7 @@ def _config(app: object, stopping: Stopping, *, lifespan: str) -> uvicorn.Config
         app,  # type: ignore[arg-type]
         interface="asgi3",
         proxy_headers=False,
-        http="rl_router_api.protocol:BoundedProtocol",
+        http="rl_router_api.server.protocol:BoundedProtocol",
         ws="none",
         lifespan=lifespan,  # type: ignore[arg-type]
         log_config=None,

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import MutableMapping
 from typing import Any
 
+from ..errors import RouterError
+from ..timing import Until
 from .cycle import CYCLE, Receive
-from .errors import RouterError
-from .timing import Until
 
 _SILENCE = 30.0
 """Seconds that may pass without a byte of the body."""

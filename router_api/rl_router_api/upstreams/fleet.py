@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from .config import Configuration, Router, Routing, Target
-from .flight import Flight
+from ..config import Configuration, Router, Routing, Target
+from ..flight import Flight
 from .transport import Transport
 from .upstream import Upstream, of_target
 

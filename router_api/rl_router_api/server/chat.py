@@ -7,16 +7,16 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from .call import CallFailedError
+from ..errors import RouterError
+from ..routing.limits import Limits, limits_of
+from ..routing.reply import EVENT_STREAM, common_headers, completion_reply, error_event, stream_events
+from ..routing.route import Outcome, Route
+from ..routing.wire import ChatRequest
+from ..timing import Until
+from ..upstreams.call import CallFailedError
 from .cycle import Receive, Scope, Send
-from .errors import RouterError
 from .exchange import Exchange
-from .limits import Limits, limits_of
-from .reply import EVENT_STREAM, common_headers, completion_reply, error_event, stream_events
-from .route import Outcome, Route
 from .runtime import Runtime
-from .timing import Until
-from .wire import ChatRequest
 
 
 class ChatCompletion(Exchange):

@@ -10,10 +10,10 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from .call import CallFailedError, ChunkStream
+from ..ledger import Entry
+from ..upstreams.call import CallFailedError, ChunkStream
+from ..upstreams.completion import Chunk, Completion
 from .candidates import Candidate
-from .completion import Chunk, Completion
-from .ledger import Entry
 from .limits import Limits
 from .payload import NO_ADVICE, Advice
 from .wire import ChatRequest

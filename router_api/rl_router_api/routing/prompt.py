@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from .config import Prefer, Target
+from ..config import Prefer, Target
 from .decide import Asked
 from .wire import Message, Part
 

@@ -13,8 +13,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from .config import Capability, Prefer, Review
-from .errors import RouterError, bad_request
+from ..config import Capability, Prefer, Review
+from ..errors import RouterError, bad_request
 from .marks import mark_in
 
 MAX_MESSAGES = 10_000

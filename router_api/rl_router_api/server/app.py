@@ -11,24 +11,24 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
+from ..config import Configuration
+from ..encoding import encode
+from ..errors import RouterError
+from ..ledger import Ledger
+from ..routing.reply import JSON, error_reply
+from ..upstreams.transport import HttpTransport
+from ..upstreams.upstream import without_credentials
+from ..version import __version__
 from .body import header
 from .chat import ChatCompletion
-from .config import Configuration
 from .cycle import Receive, Scope, Send
-from .encoding import encode
-from .errors import RouterError
 from .exchange import Exchange, request_id
-from .ledger import Ledger
 from .metrics import CONTENT_TYPE
 from .openapi import COMPLETION_BODY
 from .preview import Preview, tools_page
-from .reply import JSON, error_reply
 from .runtime import Runtime, Shares
 from .settings import Loaded, Source
 from .setup import unknown_model
-from .transport import HttpTransport
-from .upstream import without_credentials
-from .version import __version__
 
 COMPLETIONS, ROUTE = "/v1/chat/completions", "/v1/route"
 _EXCHANGES: dict[str, type[Exchange]] = {COMPLETIONS: ChatCompletion, ROUTE: Preview}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from . import policies
-from .config import ROUTED_NAMES, Configuration, Price, Target, check_names
-from .decide import Policy
-from .errors import RouterError, bad_request
-from .fleet import Fleet, fleet_of
-from .flight import Flight
-from .listing import Listed
+from .. import policies
+from ..config import ROUTED_NAMES, Configuration, Price, Target, check_names
+from ..errors import RouterError, bad_request
+from ..flight import Flight
+from ..routing.decide import Policy
+from ..routing.wire import ChatRequest
+from ..upstreams.fleet import Fleet, fleet_of
+from ..upstreams.listing import Listed
+from ..upstreams.transport import Transport
 from .probe import Probe
-from .transport import Transport
-from .wire import ChatRequest
 
 
 class Setup:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..errors import RouterError
 from .decide import Asked
-from .errors import RouterError
 
 
 def last_good(calls: Sequence[Asked]) -> Asked | None:

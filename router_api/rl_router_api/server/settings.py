@@ -17,10 +17,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from . import policies
+from .. import policies
+from ..config import Configuration, Price
+from ..journal import log
 from .access import ApiKey, KeysError, as_file, read_keys
-from .config import Configuration, Price
-from .journal import log
 
 PREFIX = "RL_ROUTER_"
 FILE_VARIABLE = "RL_ROUTER_CONFIG"

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from .completion import Said, text_of
-from .config import tool_name
+from ..config import tool_name
+from ..upstreams.completion import Said, text_of
 from .decide import PlannedCall
 from .payload import ADVICE_LIMIT, Advice
 from .prompt import SELECT

@@ -15,12 +15,12 @@ from typing import Any, Literal, Self
 
 import msgspec
 
+from ..journal import log
+from ..ledger import Entry, Status
+from ..timing import Until
 from . import sse
 from .completion import BrokenAnswerError, Chunk, Completion, read_chunks, read_completion, text_of
 from .connection import TransportError
-from .journal import log
-from .ledger import Entry, Status
-from .timing import Until
 from .transport import Response, Transport
 from .upstream import FullError, Upstream
 

@@ -8,16 +8,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from .candidates import Candidate
-from .config import Target
-from .decide import Policy
-from .fleet import Fleet
-from .journal import log
-from .ledger import Ledger
-from .limits import limits_of
-from .listing import ListingError, list_models
-from .upstream import Upstream
-from .wire import parse
+from ..config import Target
+from ..journal import log
+from ..ledger import Ledger
+from ..routing.candidates import Candidate
+from ..routing.decide import Policy
+from ..routing.limits import limits_of
+from ..routing.wire import parse
+from ..upstreams.fleet import Fleet
+from ..upstreams.listing import ListingError, list_models
+from ..upstreams.upstream import Upstream
 
 _EVERY = 30.0
 _QUESTION = b'{"model":"router","messages":[{"role":"user","content":"Hello, how are you?"}]}'

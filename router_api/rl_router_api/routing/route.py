@@ -10,19 +10,19 @@ from collections.abc import Collection, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from .call import CallFailedError, ChunkStream, complete, open_stream
+from ..errors import RouterError
+from ..ledger import FREE, NOTHING, Entry, share_of
+from ..timing import Until
+from ..upstreams.call import CallFailedError, ChunkStream, complete, open_stream
+from ..upstreams.completion import Chunk, Completion, assemble, text_of
+from ..upstreams.fleet import Fleet
 from .candidates import Candidate, fallback_order, judge, kept
 from .choose import last_good, nobody_answered, refused_by_target, selected
-from .completion import Chunk, Completion, assemble, text_of
 from .decide import Asked, Decision, PlannedCall, Policy
-from .errors import RouterError
-from .fleet import Fleet
-from .ledger import FREE, NOTHING, Entry, share_of
 from .limits import LEAST_OUTPUT, Limits, output_limit
 from .marks import mark_of
 from .payload import NO_ADVICE, Advice, payload_for
 from .race import Race
-from .timing import Until
 from .wire import ChatRequest
 
 _SOON = 2.0

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from .config import Params, Target
+from ..config import Params, Target
 from .marks import unmark
 from .wire import ChatRequest
 

@@ -1,0 +1,1 @@
+"""A request's way: read, decided, called, chosen, replied."""

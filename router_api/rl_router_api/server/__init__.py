@@ -1,0 +1,1 @@
+"""Listens, admits and answers: the endpoints, the HTTP towards clients, and what a serving process holds."""
