@@ -710,7 +710,7 @@ async def test_at_the_deadline_an_answer_in_hand_goes_out(stage: Stage, stream: 
     large = "word " * 2_400_000
     both = decision("call_alpha", "call_beta")
     cast = await stage.routed(in_turn(both), text(large), hang, changes={"beta": {"timeout": 30}})
-    fields = {"router": {"deadline_ms": 700}}
+    fields = {"router": {"deadline_ms": 2000}}
     if stream:
         *found, last, done = await cast.stream(**fields)
         assert done == "[DONE]"
