@@ -60,26 +60,31 @@ def weights(node: str, namespace: Namespace) -> Namespace:
     return namespace
 
 
-def test_weights_of_a_claim_decide_by_calling_tools(operator: Release, weights: Namespace, client: Client) -> None:
+def test_weights_of_a_claim_decide_by_calling_tools(
+    operator: Release, weights: Namespace, node: str, client: Client
+) -> None:
     model = {"source": f"pvc://weights/{NAME}", "chatTemplate": {"text": TEMPLATE}}
     # One turn: so small a model calls by its example, and the example is no review of an answer.
-    _serve(weights, model, {"protocol": "tools", "toolChoice": "required", "maxTurns": 1})
+    _serve(weights, node, model, {"protocol": "tools", "toolChoice": "required", "maxTurns": 1})
     _assert_decided(client.ask("demo"))
 
 
-def test_weights_from_a_hub_decide_under_a_schema(operator: Release, weights: Namespace, client: Client) -> None:
+def test_weights_from_a_hub_decide_under_a_schema(
+    operator: Release, weights: Namespace, node: str, client: Client
+) -> None:
     hub, service = serving("hub")
     pod = hub["spec"]["template"]
     pod["spec"]["containers"][0]["args"] = ["hub.py", REPOSITORY, f"/weights/{NAME}"]
     hub["spec"]["template"] = mounting(pod, "weights", "/weights")
     weights.apply(hub, service)
     mirror = [{"name": "HF_ENDPOINT", "value": "http://hub:8000"}]
-    _serve(weights, {"source": f"hf://{REPOSITORY}", "env": mirror, "storage": {"size": "2Gi"}}, SCHEMA)
+    _serve(weights, node, {"source": f"hf://{REPOSITORY}", "env": mirror, "storage": {"size": "2Gi"}}, SCHEMA)
     _assert_decided(client.ask("demo"))
 
 
-def _serve(namespace: Namespace, model: dict[str, Any], routing: dict[str, Any]) -> None:
-    model = {**model, "maxModelLen": 4096, "resources": RESOURCES}
+def _serve(namespace: Namespace, node: str, model: dict[str, Any], routing: dict[str, Any]) -> None:
+    placed = {"nodeSelector": {"kubernetes.io/hostname": node}}
+    model = {**model, "maxModelLen": 4096, "resources": RESOURCES, "podTemplate": placed}
     routing = {**routing, "timeout": 120, "maxTokens": 256}
     two = [target("physics"), target("poetry")]
     namespace.apply(*serving("physics"), *serving("poetry"))
