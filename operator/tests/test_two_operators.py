@@ -20,6 +20,7 @@ from test_killed import LEASE_SECONDS, process
 LEASE = "rl-router-operator"
 LONG = LeaseTerms(duration=600.0, renew_deadline=400.0, retry=0.3)
 WATCHED_SECONDS = 2.0
+RESTING_SECONDS = 1.0
 
 
 @pytest_asyncio.fixture(autouse=True)
@@ -65,6 +66,8 @@ async def test_a_process_that_was_frozen_writes_nothing_when_it_goes_on(
         await kube.create(router())
         await _there(kube, "ConfigMap", "demo-api", within=30)
         standby = await start()
+        # A write that was let go just before the freeze would go out after it.
+        await eventually(lambda: _rests(second))
         frozen.signal(signal.SIGSTOP)
         await kube.merge("RouterDeployment", "demo", {"spec": {"api": {"replicas": 2}}})
         await eventually(lambda: _has_replicas(kube, 2), within=LEASE_SECONDS + 10)
@@ -221,6 +224,12 @@ async def _is_ready(running: Running) -> None:
 async def _repaired(kube: Kube) -> None:
     await kube.delete("ConfigMap", "demo-api")
     await _there(kube, "ConfigMap", "demo-api")
+
+
+async def _rests(proxy: Proxy):
+    before = len(proxy.writes())
+    await asyncio.sleep(RESTING_SECONDS)
+    assert len(proxy.writes()) == before
 
 
 async def _there(kube: Kube, kind: str, name: str, within: float = 10) -> None:
