@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -32,7 +33,7 @@ class Demo(NamedTuple):
 
 def start(*, until: str, **environment: str) -> Demo:
     """A demonstration on free ports that has just said `until`."""
-    model_port, serve_port = free_port(), free_port()
+    model_port, serve_port = free_port(), free_pair()
     command = [sys.executable, str(DEMO), "--model-port", str(model_port), "--serve-port", str(serve_port)]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -57,6 +58,15 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def free_pair() -> int:
+    """A port that is free as the next one is, which the API takes as its second; below those that the system hands out,
+    so that nobody takes either meanwhile."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        if not listens(port) and not listens(port + 1):
+            return port
 
 
 def listens(port: int) -> bool:
@@ -162,7 +172,7 @@ def test_a_child_that_fails_is_shown_with_its_last_words(tmp_path: Path) -> None
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "__main__.py").write_text("import sys\nprint('loading')\nsys.exit('no memory left')\n")
-    ports = ("--model-port", str(free_port()), "--serve-port", str(free_port()))
+    ports = ("--model-port", str(free_port()), "--serve-port", str(free_pair()))
     done = subprocess.run(
         [sys.executable, str(DEMO), *ports, "--once"], capture_output=True, text=True, timeout=60, check=False,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
