@@ -66,6 +66,14 @@ async def test_a_text_that_speaks_of_models_is_left_alone(stage: Stage) -> None:
     assert words(await cast.stream()) == '"model":"upstream-model" is its name'
 
 
+@pytest.mark.parametrize("model", [b"", b'"model":"\\u0061lpha",'], ids=["no name", "a name written otherwise"])
+async def test_many_chunks_that_come_at_once_may_hold_no_name_to_change(stage: Stage, model: bytes) -> None:
+    piece = b'{%b"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}' % model
+    end = piece.replace(b"null", b'"stop"')
+    cast = await stage.routed(None, stream([piece] * 5_000 + [end]))
+    assert words(await cast.stream()) == "a" * 5_001
+
+
 @pytest.mark.parametrize("ending", ["\r\n\r\n", "\n\n"])
 async def test_events_are_read_however_they_are_cut_and_ended(stage: Stage, ending: str) -> None:
     data = b"".join(map(event, [*chunks("été", " ✓"), b"[DONE]"])).replace(b"\n\n", ending.encode())

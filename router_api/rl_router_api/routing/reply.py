@@ -165,14 +165,15 @@ class _Rewriter:
 
     def events(self, chunks: list[Chunk]) -> bytes:
         """Many, in one go where nothing but the model's name is to be changed."""
-        if len(chunks) > 1 and self._chunks_model is None:
-            # How the target writes its model is seen from the first.
-            return self.event(chunks[0]) + self.events(chunks[1:])
+        first = b""
+        if self._chunks_model is None:
+            # How the target writes its model is seen from the first, if it does at all.
+            first, chunks = self.event(chunks[0]), chunks[1:]
         if len(chunks) > 1:
             joined = b"\n\ndata: ".join([chunk.data for chunk in chunks])
             if self._is_plain(joined, chunks):
-                return sse.event(joined.replace(self._old, self._new))
-        return b"".join(map(self.event, chunks))
+                return first + sse.event(joined.replace(self._old, self._new))
+        return first + b"".join(map(self.event, chunks))
 
     def _is_plain(self, joined: bytes, chunks: list[Chunk]) -> bool:
         """Whether each chunk holds the known model's name once and no usage or tool calls."""
