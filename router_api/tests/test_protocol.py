@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import pytest
 import uvicorn
+from rl_router_api.server.cycle import CYCLE
 from rl_router_api.server.protocol import BoundedProtocol
 from stages import until
 
@@ -48,6 +49,9 @@ class Connection:
     async def take(self, size: int) -> bytes:
         """Reads that much and no more."""
         return await asyncio.wait_for(self._reader.readexactly(size), 10)
+
+    async def leave(self) -> None:
+        self._writer.transport.abort()
 
     async def rest(self) -> bytes:
         """All that comes until the server closes."""
@@ -136,10 +140,15 @@ async def test_headers_of_nearly_64_kib_with_a_body_behind_them_are_taken() -> N
         assert await client.answer() == (200, body)
 
 
-async def test_what_is_no_http_is_refused_as_openai_would() -> None:
+@pytest.mark.parametrize(
+    "sent",
+    [b"\x16\x03\x01 is a TLS handshake\r\n\r\n", b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n"],
+    ids=["TLS", "a tunnel"],
+)
+async def test_what_is_no_request_is_refused_as_openai_would(sent: bytes) -> None:
     async with served(BoundedProtocol) as connect:
         client = await connect()
-        await client.send(b"\x16\x03\x01 is a TLS handshake\r\n\r\n")
+        await client.send(sent)
         status, body = await client.answer()
         assert status == 400
         assert json.loads(body)["error"]["code"] == "invalid_http"
@@ -216,13 +225,23 @@ async def test_a_request_that_offers_another_protocol_is_answered_in_this_one(at
             assert await client.answer() == (200, body)
 
 
-async def test_a_tunnel_is_refused() -> None:
-    async with served(BoundedProtocol) as connect:
+async def test_a_stream_ends_when_its_client_leaves_even_where_that_has_sent_another_request() -> None:
+    begun, gone = asyncio.Event(), asyncio.Event()
+
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        scope[CYCLE].when_gone = gone.set
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while not gone.is_set():
+            await send({"type": "http.response.body", "body": b"a", "more_body": True})
+            begun.set()
+            await asyncio.sleep(0.001)
+
+    async with served(BoundedProtocol, endless) as connect:
         client = await connect()
-        await client.send(b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n")
-        status, _ = await client.answer()
-        assert status == 400
-        await client.closed()
+        await client.send(REQUEST * 2)
+        await begun.wait()
+        await client.leave()
+        await asyncio.wait_for(gone.wait(), 10)
 
 
 async def test_a_client_that_takes_nothing_of_its_answer_is_dropped() -> None:

@@ -50,6 +50,8 @@ class BoundedProtocol(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._addresses: dict[str, Any] = {}
         self._cycle: Cycle | None = None
+        """The latest request's, whose body comes."""
+        self._running: Cycle | None = None
         self._waiting: deque[tuple[Cycle, Scope]] = deque()
         """Requests that came before the reply to the one under way."""
         self._in_headers = True
@@ -127,7 +129,7 @@ class BoundedProtocol(asyncio.Protocol):
         self._state.connections.discard(self)
         if self._timer is not None:
             self._timer.cancel()
-        for cycle in (self._cycle, *(cycle for cycle, _ in self._waiting)):
+        for cycle in (self._running, *(cycle for cycle, _ in self._waiting)):
             if cycle is not None:
                 cycle.leave()
         self.resume_writing()
@@ -247,7 +249,7 @@ class BoundedProtocol(asyncio.Protocol):
         }
 
     def _begin(self, cycle: Cycle, scope: Scope) -> None:
-        self._due = 0.0
+        self._due, self._running = 0.0, cycle
         cycle.task = task = self._loop.create_task(cycle.run(self._app, scope))
         self._state.tasks.add(task)
         task.add_done_callback(self._state.tasks.discard)
