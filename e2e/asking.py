@@ -27,11 +27,10 @@ class Client:
         return json.loads(self._python("-c", read))
 
     @contextmanager
-    def load(self, router: str, *models: str, connections: int = 4) -> Iterator[dict[str, Any]]:
-        """Steady load while the block runs; afterwards the mapping that it gets has `answers` and `failures`."""
+    def load(self, router: str, *models: str) -> Iterator[dict[str, Any]]:
+        """Each of the models is asked steadily while the block runs; then its mapping has `answers` and `failures`."""
         found: dict[str, Any] = {}
-        options = ["--url", _url(router), "--connections", str(connections), *models]
-        self._python("load.py", *options)
+        self._python("load.py", "--url", _url(router), *models)
         self.until_asked(10)
         yield found
         self._python("-c", "open('/tmp/stop', 'w').close()")

@@ -1,4 +1,4 @@
-"""One cluster a run, one release in it, one namespace a test; what a failure leaves is dumped into e2e/results/."""
+"""One cluster a worker, one release in it, one namespace a test; what a failure leaves is dumped into e2e/results/."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import images
 import kind
 import pytest
 import release
+import xdist
 from asking import Client
 from cluster import Cluster, Namespace
 from objects import client as client_pod
@@ -21,16 +22,17 @@ from results import dump
 RESULTS = Path(__file__).parent / "results"
 
 
-def pytest_sessionstart() -> None:
+def pytest_sessionstart(session: pytest.Session) -> None:
     """What an earlier run left is not taken for this one's."""
-    shutil.rmtree(RESULTS, ignore_errors=True)
+    if not xdist.is_xdist_worker(session):
+        shutil.rmtree(RESULTS, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """The cluster, with our images in its nodes."""
-    with kind.cluster(tmp_path_factory.mktemp("kind")) as made:
-        kind.load(made, images.ALL)
+def cluster(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Cluster]:
+    """The worker's cluster, with our images in its nodes."""
+    with kind.cluster(f"rl-router-e2e-{worker_id}", tmp_path_factory.mktemp("kind")) as made:
+        kind.load(made, images.ALL, *made.nodes)
         yield made
 
 

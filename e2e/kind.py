@@ -15,13 +15,12 @@ import yaml
 from cluster import Cluster, run
 
 NODES = 3
-_NAME = "rl-router-e2e"
 _KUBELET = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "syncFrequency": "10s"}
 """A changed ConfigMap or Secret reaches the pods within seconds instead of a minute or so."""
 
 
 @contextmanager
-def cluster(folder: Path) -> Iterator[Cluster]:
+def cluster(name: str, folder: Path) -> Iterator[Cluster]:
     """A cluster whose nodes have no image of ours yet."""
     given = os.environ.get("E2E_KUBECONFIG")
     if given:
@@ -29,27 +28,27 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         return
     kubeconfig = folder / "kubeconfig"
     try:
-        _create(kubeconfig)
+        _create(name, kubeconfig)
         made = Cluster(kubeconfig)
         for path in filter(None, os.environ.get("E2E_MANIFESTS", "").split(":")):
             made.kubectl("apply", "-f", path)
         yield made
     finally:
-        run("kind", "delete", "cluster", "--name", _NAME, "--kubeconfig", kubeconfig)
+        run("kind", "delete", "cluster", "--name", name, "--kubeconfig", kubeconfig)
 
 
 def load(target: Cluster, images: tuple[str, ...], *nodes: str) -> None:
-    """Puts images of this machine's Docker into the nodes (all, or those named) where the cluster is one of kind's.
+    """Puts images of this machine's Docker into the nodes where the cluster is one of kind's.
 
     Elsewhere the nodes must be able to pull them.
     """
     context = target.kubectl("config", "current-context").strip()
     if context.startswith("kind-"):
-        chosen = ["--nodes", ",".join(nodes)] if nodes else []
-        run("kind", "load", "docker-image", "--name", context.removeprefix("kind-"), *chosen, *images, timeout=900)
+        chosen = ("--name", context.removeprefix("kind-"), "--nodes", ",".join(nodes))
+        run("kind", "load", "docker-image", *chosen, *images, timeout=900)
 
 
-def _create(kubeconfig: Path) -> None:
+def _create(name: str, kubeconfig: Path) -> None:
     nodes = [{"role": "control-plane"}, *[{"role": "worker"}] * (NODES - 1)]
     configuration = {
         "kind": "Cluster",
@@ -59,6 +58,6 @@ def _create(kubeconfig: Path) -> None:
     }
     image = os.environ.get("KIND_NODE_IMAGE")
     run(
-        "kind", "create", "cluster", "--name", _NAME, "--kubeconfig", kubeconfig, "--wait", "3m", "--config", "-",
+        "kind", "create", "cluster", "--name", name, "--kubeconfig", kubeconfig, "--wait", "3m", "--config", "-",
         *(["--image", image] if image else []), stdin=yaml.safe_dump(configuration), timeout=600,
     )  # fmt: skip

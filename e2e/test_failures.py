@@ -67,7 +67,7 @@ def test_a_target_that_cannot_be_reached_is_named(operator: Release, namespace: 
     both = [target("physics"), target("poetry")]
     namespace.apply(*serving("physics"), router("demo", targets=both))
     assert "poetry" in namespace.until_says("demo", "Degraded", "True", "TargetBad", within=240)
-    assert namespace.condition("demo", "TargetsReady")["status"] == "True"
+    namespace.until_says("demo", "TargetsReady", "True", "TargetsReachable")
     namespace.apply(*serving("poetry"))
     namespace.until_says("demo", "Degraded", "False", "NoFault")
 

@@ -22,10 +22,10 @@ def test_an_autoscaler_scales_out_under_load_and_is_not_fought(
     operator: Release, cluster: Cluster, namespace: Namespace, client: Client
 ) -> None:
     _require_metrics(cluster)
-    scaled = {"resources": SMALL, "autoscaling": {"minReplicas": 1, "maxReplicas": 2, "targetCPU": 50}}
+    scaled = {"resources": SMALL, "autoscaling": {"minReplicas": 1, "maxReplicas": 2, "targetCPU": 20}}
     namespace.apply(*serving("physics"), router("demo", api=scaled, targets=[target("physics")]))
     namespace.until_ready("demo")
-    with client.load("demo", "physics", connections=8) as found:
+    with client.load("demo", *["physics"] * 8) as found:
         eventually(lambda: len(namespace.pods("demo", "api")) == 2, within=300)
         namespace.kubectl("rollout", "status", "deployment/demo-api", "--timeout=120s")
         namespace.apply(router("demo", api=scaled, targets=[target("physics")], labels={"touched": "true"}))

@@ -15,7 +15,8 @@ from objects import client as client_pod
 from objects import mounting, router, serving, target
 from release import Release
 
-pytestmark = pytest.mark.vllm
+# One worker takes them all: its node has the image then.
+pytestmark = [pytest.mark.vllm, pytest.mark.xdist_group("vllm")]
 REPOSITORY = "HuggingFaceTB/SmolLM2-135M-Instruct"
 NAME = REPOSITORY.partition("/")[2]
 FOLDER = Path(os.environ.get("E2E_WEIGHTS", "models")) / NAME

@@ -1,10 +1,10 @@
-"""Asks in the background, without a pause, until the file /tmp/stop is there; then says what failed.
+"""Asks in the background until the file /tmp/stop is there; then says what failed.
 
-    python load.py --url http://demo-api:8800/v1 --connections 4 model …
+    python load.py --url http://demo-api:8800/v1 model …
 
-Each of the connections asks the models in turn, buffered and streamed, and is made anew for each question, as a client
-behind a balancer does. /tmp/asked holds the number of answers so far, /tmp/result in the end
-{"answers": 812, "failures": ["…"]}.
+For each of the models, which may be the same ones, somebody asks steadily, buffered and streamed, by a connection made
+anew for each question, as a client behind a balancer does. /tmp/asked holds the number of answers so far; in the end
+/tmp/result has {"answers": 812, "failures": ["…"]}.
 """
 
 from __future__ import annotations
@@ -14,28 +14,32 @@ import itertools
 import json
 import os
 import threading
+import time
 from pathlib import Path
 
 import openai
 from ask import ask
 
 STOP, ASKED, RESULT = Path("/tmp/stop"), Path("/tmp/asked"), Path("/tmp/result")
+PAUSE = 0.05
+"""Seconds between an answer and the next question: what is tested shares this machine's processors."""
 
 
 class Load:
-    """What all connections count together."""
+    """What all who ask count together."""
 
-    def __init__(self, url: str, models: list[str]) -> None:
-        self._url, self._models = url, models
+    def __init__(self, url: str) -> None:
+        self._url = url
         self._lock = threading.Lock()
         self.answers = 0
         self.failures: list[str] = []
 
-    def run(self) -> None:
-        """One connection's questions."""
-        for model, stream in itertools.cycle(itertools.product(self._models, (False, True))):
+    def run(self, model: str) -> None:
+        """One's questions."""
+        for stream in itertools.cycle((False, True)):
             if STOP.exists():
                 return
+            time.sleep(PAUSE)
             failure = self._failure(model, stream)
             with self._lock:
                 self.failures += [failure] if failure else []
@@ -54,13 +58,12 @@ class Load:
 def main() -> None:
     flags = argparse.ArgumentParser()
     flags.add_argument("--url", required=True)
-    flags.add_argument("--connections", type=int, default=4)
     flags.add_argument("models", nargs="+")
     given = flags.parse_args()
     # Whoever started it may lose the connection to this pod; the load goes on.
     if not os.fork():
         _detach()
-        _run(Load(given.url, given.models), given.connections)
+        _run(Load(given.url), given.models)
 
 
 def _detach() -> None:
@@ -70,8 +73,8 @@ def _detach() -> None:
         os.dup2(nowhere, stream)
 
 
-def _run(load: Load, connections: int) -> None:
-    threads = [threading.Thread(target=load.run) for _ in range(connections)]
+def _run(load: Load, models: list[str]) -> None:
+    threads = [threading.Thread(target=load.run, args=(model,)) for model in models]
     for thread in threads:
         thread.start()
     for thread in threads:

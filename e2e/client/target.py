@@ -1,5 +1,7 @@
 """A target: a small OpenAI-compatible server on port 8000 that answers with its own name.
 
+It counts a thousand tokens for a message and a hundred for its answer.
+
     python target.py NAME [--keys FILE]
 
 With a file of keys, a key a line, it wants one of them; the file is read anew for every request, as a mounted Secret
@@ -41,12 +43,13 @@ class Target(BaseHTTPRequestHandler):
             return
         type(self).given = next(self.calls) + 1
         type(self).last_key = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        usage = self._usage(len(body["messages"]))
         if body.get("stream"):
-            self._stream()
+            self._stream(usage)
         else:
             text = " ".join([f"{self.name} says so."] * WORDS)
             choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-            self._reply(200, {**self._head("chat.completion"), "choices": [choice], "usage": self._usage()})
+            self._reply(200, {**self._head("chat.completion"), "choices": [choice], "usage": usage})
 
     def _allowed(self) -> bool:
         if self.keys is None:
@@ -65,7 +68,7 @@ class Target(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def _stream(self) -> None:
+    def _stream(self, usage: dict[str, int]) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
@@ -75,7 +78,7 @@ class Target(BaseHTTPRequestHandler):
             self._event({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
             time.sleep(0.02 if word else 0)
         self._event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
-        self._event({"choices": [], "usage": self._usage()})
+        self._event({"choices": [], "usage": usage})
         self.wfile.write(b"data: [DONE]\n\n")
 
     def _event(self, body: dict[str, Any]) -> None:
@@ -85,8 +88,9 @@ class Target(BaseHTTPRequestHandler):
     def _head(self, kind: str) -> dict[str, Any]:
         return {"id": "chatcmpl-1", "object": kind, "created": 1, "model": self.name}
 
-    def _usage(self) -> dict[str, int]:
-        return {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+    def _usage(self, messages: int) -> dict[str, int]:
+        read, written = 1000 * messages, 100
+        return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Says nothing of each request."""
