@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from rendered import CHART, NAMESPACE, ROOT, helm, needs_helm, notes, of_kind, one, pods, refusal, render
+from rendered import CHART, NAMESPACE, OLDEST, ROOT, helm, needs_helm, notes, of_kind, one, pods, refusal, render
 from rl_router_api.version import __version__
 from rl_router_operator import rbac, settings
 from rl_router_operator.router import read_spec
@@ -41,6 +41,17 @@ def test_by_default_there_is_an_operator_and_no_router() -> None:
     (container,) = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
     assert container["image"] == f"rl-router/operator:{__version__}"
     assert not of_kind(objects, "RouterDeployment")
+
+
+def test_a_kubernetes_that_is_too_old_is_refused_by_its_version() -> None:
+    assert "requires kubeVersion: >=1.30.0-0 which is incompatible with Kubernetes v1.29" in refusal({}, "1.29")
+
+
+def test_a_guide_that_renders_without_a_cluster_says_for_which_kubernetes() -> None:
+    """Helm 3.14 renders for 1.29 where it is not told, which the chart refuses."""
+    guide = (ROOT / "docs" / "install.md").read_text("utf-8")
+    (command,) = re.findall(r"`(helm template [^`]*)`", guide)
+    assert f"--kube-version {OLDEST}" in command
 
 
 def test_the_definition_is_neither_a_template_nor_a_hook() -> None:

@@ -56,7 +56,9 @@ def chart_texts() -> dict[str, str]:
 
 def deploy_texts() -> dict[str, str]:
     """The chart's output for kubectl. Raises CalledProcessError where Helm refuses the chart."""
-    command = f"helm template rl-router {CHART} --namespace rl-router-system --no-hooks --set creator=static".split()
+    # Helm 3.14 would render for Kubernetes 1.29, which the chart refuses.
+    command = f"helm template rl-router {CHART} --kube-version 1.30 --namespace rl-router-system".split()
+    command += ["--no-hooks", "--set", "creator=static"]
     output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     # Versions of Helm differ in the order of objects and in blank lines.
     objects = sorted(filter(None, yaml.safe_load_all(output.stdout)), key=lambda each: (each["kind"], _name(each)))
