@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import images
 import kind
+import namespaces
 import pytest
-import release
 import xdist
 from asking import Client
 from cluster import Cluster, Namespace
 from objects import client as client_pod
 from release import Release
-from results import dump
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """What an earlier run left is not taken for this one's."""
     if not xdist.is_xdist_worker(session):
-        shutil.rmtree(RESULTS, ignore_errors=True)
+        shutil.rmtree(namespaces.RESULTS, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -53,16 +48,9 @@ def operator(_installed: Release) -> Release:
 
 @pytest.fixture
 def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Namespace]:
-    """A namespace of the test's own, with Pod Security `restricted` enforced."""
-    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_"))
-    made = Namespace(cluster, f"e2e-{words[:50].strip('-')}")
-    cluster.kubectl("delete", "namespace", made.name, "--ignore-not-found", timeout=300)
-    cluster.kubectl("create", "namespace", made.name)
-    cluster.kubectl("label", "namespace", made.name, "pod-security.kubernetes.io/enforce=restricted")
-    yield made
-    if request.node.stash.get(_FAILED, False):
-        dump(cluster, [made.name, release.NAMESPACE], RESULTS / words)
-    cluster.kubectl("delete", "namespace", made.name, "--wait=false")
+    """A namespace of the test's own."""
+    with namespaces.fresh(cluster, request.node) as made:
+        yield made
 
 
 @pytest.fixture
@@ -73,12 +61,10 @@ def client(namespace: Namespace) -> Client:
     return Client(namespace)
 
 
-_FAILED: pytest.StashKey[bool] = pytest.StashKey()
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
     """Tells the fixtures whether the test failed."""
     report = yield
-    item.stash[_FAILED] = item.stash.get(_FAILED, False) or report.failed
+    for node in item.listchain():
+        node.stash[namespaces.FAILED] = node.stash.get(namespaces.FAILED, False) or report.failed
     return report

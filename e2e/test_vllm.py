@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import kind
+import namespaces
 import pytest
 from asking import Client
 from cluster import Cluster, CommandError, Namespace, run
@@ -15,8 +17,7 @@ from objects import client as client_pod
 from objects import mounting, router, serving, target
 from release import Release
 
-# One worker takes them all: its node has the image then.
-pytestmark = [pytest.mark.vllm, pytest.mark.xdist_group("vllm")]
+pytestmark = pytest.mark.vllm
 REPOSITORY = "HuggingFaceTB/SmolLM2-135M-Instruct"
 NAME = REPOSITORY.partition("/")[2]
 FOLDER = Path(os.environ.get("E2E_WEIGHTS", "models")) / NAME
@@ -52,34 +53,41 @@ def node(cluster: Cluster) -> str:
     return chosen
 
 
-@pytest.fixture
-def weights(node: str, namespace: Namespace) -> Namespace:
-    """A namespace with the claim `weights`, which holds the model, on that node."""
-    namespace.apply(_claim(), mounting(client_pod("filler", node), "weights", "/weights"))
-    namespace.kubectl("wait", "--for=condition=Ready", "pod/filler", "--timeout=120s")
-    namespace.kubectl("cp", "--no-preserve", FOLDER, f"filler:/weights/{NAME}", timeout=300)
-    return namespace
+@pytest.fixture(scope="module")
+def namespace(cluster: Cluster, node: str, request: pytest.FixtureRequest) -> Iterator[Namespace]:
+    """A namespace with the claim `weights`, which holds the model, on that node; one for all: it is much to copy."""
+    with namespaces.fresh(cluster, request.node) as made:
+        made.apply(_claim(), mounting(client_pod("filler", node), "weights", "/weights"))
+        made.kubectl("wait", "--for=condition=Ready", "pod/filler", "--timeout=120s")
+        made.kubectl("cp", "--no-preserve", FOLDER, f"filler:/weights/{NAME}", timeout=300)
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _one_model_at_a_time(namespace: Namespace) -> Iterator[None]:
+    yield
+    namespace.kubectl("delete", "rd", "--all")
 
 
 def test_weights_of_a_claim_decide_by_calling_tools(
-    operator: Release, weights: Namespace, node: str, client: Client
+    operator: Release, namespace: Namespace, node: str, client: Client
 ) -> None:
     model = {"source": f"pvc://weights/{NAME}", "chatTemplate": {"text": TEMPLATE}}
     # One turn: so small a model calls by its example, and the example is no review of an answer.
-    _serve(weights, node, model, {"protocol": "tools", "toolChoice": "required", "maxTurns": 1})
+    _serve(namespace, node, model, {"protocol": "tools", "toolChoice": "required", "maxTurns": 1})
     _assert_decided(client.ask("demo"))
 
 
 def test_weights_from_a_hub_decide_under_a_schema(
-    operator: Release, weights: Namespace, node: str, client: Client
+    operator: Release, namespace: Namespace, node: str, client: Client
 ) -> None:
     hub, service = serving("hub")
     pod = hub["spec"]["template"]
     pod["spec"]["containers"][0]["args"] = ["hub.py", REPOSITORY, f"/weights/{NAME}"]
     hub["spec"]["template"] = mounting(pod, "weights", "/weights")
-    weights.apply(hub, service)
+    namespace.apply(hub, service)
     mirror = [{"name": "HF_ENDPOINT", "value": "http://hub:8000"}]
-    _serve(weights, node, {"source": f"hf://{REPOSITORY}", "env": mirror, "storage": {"size": "2Gi"}}, SCHEMA)
+    _serve(namespace, node, {"source": f"hf://{REPOSITORY}", "env": mirror, "storage": {"size": "2Gi"}}, SCHEMA)
     _assert_decided(client.ask("demo"))
 
 
