@@ -68,6 +68,21 @@ async def test_a_dead_router_model_does_not_cost_every_request_its_timeout(stage
     assert len(cast.model.requests) == 5
 
 
+async def test_a_router_model_that_was_replaced_is_asked_for_its_name_again(stage: Stage) -> None:
+    served = "listed-model"
+
+    def decides(asked: Exchange) -> Answer | Body:
+        return decision("call_beta") if asked.body["model"] == served else error(404, "There is no such model.")
+
+    cast = await stage.routed(by(decides), text("from alpha"), text("from beta"),
+                              router={"model": None}, routing={"review": "never"})  # fmt: skip
+    assert strategy(await cast.answer()) == ("committed", "beta")
+    served = "another-model"
+    cast.model.listing = whole({"object": "list", "data": [{"id": served, "max_model_len": 8192}]})
+    assert strategy(await cast.answer())[0] == "fallback"
+    assert strategy(await cast.answer()) == ("committed", "beta")
+
+
 async def test_unreadable_decisions_do_not_open_the_breaker(stage: Stage) -> None:
     cast = await stage.routed(whole(said("no call")), None, None, routing={"direct_answers": False})
     for _ in range(6):

@@ -31,6 +31,8 @@ _DEFAULT_CONTEXT = 8192
 # `auto`: so many of the last requests needed the repair by schema before the worker starts with it.
 _NEEDED, _REMEMBERED = 5, 10
 _FRAMES = 256
+_WRONG_MODEL = (400, 404)
+"""What a server answers that does not have the named model, or not with that context: another one serves there since."""
 
 
 class Turn(Struct, frozen=True):
@@ -98,6 +100,8 @@ class ReinforcementLearned:
         try:
             return await self._decided(turn)
         except CallFailedError as failure:
+            if failure.status in _WRONG_MODEL:
+                self._listed = None
             return Decision(problem=f"the router model failed: {failure.message}")
         except ListingError as error:
             return Decision(problem=f"the router model cannot be asked for its name: {error}")
