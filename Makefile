@@ -2,7 +2,7 @@
 # Where there is none, find-python has said so and the first command fails.
 PYTHON3 := $(or $(shell scripts/find-python),false)
 # Most of a test's time is waiting, so more of them run than there are cores. A file's tests stay together, in order.
-SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder --numprocesses
+SIDE_BY_SIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 # So it is in a cluster: so many clusters share the tests, or there is the one that is given.
 E2E_CLUSTERS ?= $(if $(E2E_KUBECONFIG),1,3)
 
@@ -15,7 +15,7 @@ demo: ## a routed answer on this machine; stays up until Ctrl-C
 test: ## lint, types, import rules and every test that needs no cluster
 	@$(PYTHON3) scripts/environment.py dev
 	@$(MAKE) --no-print-directory lint
-	@.venv/bin/python -m pytest $(SIDE_BY_SIDE) 3 --cov --cov-report=term:skip-covered
+	@.venv/bin/python -m pytest $(SIDE_BY_SIDE) --cov --cov-report=term:skip-covered
 
 lint:
 	@.venv/bin/ruff check .
@@ -30,7 +30,7 @@ clients: ## unchanged client software against serve.sh
 e2e: ## the images, the chart and the operator in a real cluster (E2E_KUBECONFIG; unset: one made with kind)
 	@$(PYTHON3) scripts/environment.py dev
 	@scripts/images api model operator e2e-client
-	@.venv/bin/python -m pytest $(SIDE_BY_SIDE) $(E2E_CLUSTERS) e2e/test_vllm.py e2e # the longest file first
+	@.venv/bin/python -m pytest --numprocesses $(E2E_CLUSTERS) --dist worksteal e2e
 
 bench: ## what a request costs, beside peers; writes bench/results.md
 	@$(PYTHON3) scripts/environment.py dev

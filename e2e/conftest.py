@@ -23,6 +23,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         shutil.rmtree(namespaces.RESULTS, ignore_errors=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins: nothing else is left to wait for at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("vllm") is None)
+
+
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Cluster]:
     """The worker's cluster, with our images in its nodes."""

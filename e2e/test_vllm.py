@@ -22,7 +22,6 @@ REPOSITORY = "HuggingFaceTB/SmolLM2-135M-Instruct"
 NAME = REPOSITORY.partition("/")[2]
 FOLDER = Path(os.environ.get("E2E_WEIGHTS", "models")) / NAME
 RESOURCES = {"requests": {"cpu": "500m", "memory": "4Gi"}, "limits": {"cpu": "2", "memory": "6Gi"}}
-SCHEMA = {"protocol": "json_schema", "maxTurns": 2}
 TEMPLATE = """
 {%- for message in messages %}
     {{- '<|im_start|>' + message.role + '\\n' + (message.content or '') }}
@@ -74,8 +73,8 @@ def test_weights_of_a_claim_decide_by_calling_tools(
 ) -> None:
     model = {"source": f"pvc://weights/{NAME}", "chatTemplate": {"text": TEMPLATE}}
     # One turn: so small a model calls by its example, and the example is no review of an answer.
-    _serve(namespace, node, model, {"protocol": "tools", "toolChoice": "required", "maxTurns": 1})
-    _assert_decided(client.ask("demo"))
+    _serve(namespace, "tools", node, model, {"protocol": "tools", "toolChoice": "required", "maxTurns": 1})
+    _assert_decided(client.ask("tools"))
 
 
 def test_weights_from_a_hub_decide_under_a_schema(
@@ -87,18 +86,19 @@ def test_weights_from_a_hub_decide_under_a_schema(
     hub["spec"]["template"] = mounting(pod, "weights", "/weights")
     namespace.apply(hub, service)
     mirror = [{"name": "HF_ENDPOINT", "value": "http://hub:8000"}]
-    _serve(namespace, node, {"source": f"hf://{REPOSITORY}", "env": mirror, "storage": {"size": "2Gi"}}, SCHEMA)
-    _assert_decided(client.ask("demo"))
+    model = {"source": f"hf://{REPOSITORY}", "env": mirror, "storage": {"size": "2Gi"}}
+    _serve(namespace, "schema", node, model, {"protocol": "json_schema", "maxTurns": 2})
+    _assert_decided(client.ask("schema"))
 
 
-def _serve(namespace: Namespace, node: str, model: dict[str, Any], routing: dict[str, Any]) -> None:
+def _serve(namespace: Namespace, name: str, node: str, model: dict[str, Any], routing: dict[str, Any]) -> None:
     placed = {"nodeSelector": {"kubernetes.io/hostname": node}}
     model = {**model, "maxModelLen": 4096, "resources": RESOURCES, "podTemplate": placed}
     routing = {**routing, "timeout": 120, "maxTokens": 256}
     two = [target("physics"), target("poetry")]
     namespace.apply(*serving("physics"), *serving("poetry"))
-    namespace.apply(router("demo", model=model, routing=routing, targets=two))
-    namespace.until_ready("demo", within=600)
+    namespace.apply(router(name, model=model, routing=routing, targets=two))
+    namespace.until_ready(name, within=600)
 
 
 def _assert_decided(answer: Any) -> None:
