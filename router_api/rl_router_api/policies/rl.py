@@ -32,7 +32,7 @@ _DEFAULT_CONTEXT = 8192
 _NEEDED, _REMEMBERED = 5, 10
 _FRAMES = 256
 _WRONG_MODEL = (400, 404)
-"""What a server answers that does not have the named model, or not with that context: another one serves there since."""
+"""What a server answers that has no such model, or not with so much context: another one serves there since."""
 
 
 class Turn(Struct, frozen=True):
