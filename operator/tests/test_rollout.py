@@ -7,7 +7,7 @@ import copy
 from made import children
 from rl_router_operator.cluster.drift import is_applied
 from rl_router_operator.cluster.rollout import RELEASED, held_back
-from rl_router_operator.cluster.union import mending
+from rl_router_operator.cluster.union import mending, overlooked
 from rl_router_operator.settings import Defaults, Images
 
 NAME = ("StatefulSet", "demo-model")
@@ -135,6 +135,60 @@ def test_an_entry_under_another_key_gives_way_to_ours():
     live = {"spec": {"ports": [{"name": "http", "port": 81}]}}
     expected = [{"op": "replace", "path": "/spec/ports/0", "value": {"name": "http", "port": 80}}]
     assert mending(ours, live, ["spec.ports[1].name"]) == expected
+
+
+def test_a_port_under_another_protocol_gives_way_to_ours():
+    ours = {"spec": {"ports": [{"name": "http", "port": 80}]}}
+    live = {"spec": {"ports": [{"name": "http", "port": 80, "protocol": "UDP"}]}}
+    expected = [{"op": "replace", "path": "/spec/ports/0", "value": {"name": "http", "port": 80}}]
+    assert mending(ours, live, ["spec.ports[1].name"]) == expected
+
+
+def _workload(*, ports, volumes, **container):
+    containers = [{"name": "model", "ports": ports, **container}]
+    return {"spec": {"template": {"spec": {"containers": containers, "volumes": volumes}}}}
+
+
+_MODEL = _workload(
+    ports=[{"name": "http", "containerPort": 8000}],
+    volumes=[{"name": "a", "configMap": {"name": "x"}}],
+    env=[{"name": "A", "value": "1"}, {"name": "B", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],
+    lifecycle={"preStop": {"sleep": {"seconds": 5}}},
+    livenessProbe={"httpGet": {"port": "http"}},
+)
+
+
+def _of_model(field):
+    return _MODEL["spec"]["template"]["spec"]["containers"][0][field]
+
+
+def test_what_kubernetes_before_1_34_takes_beside_ours_in_a_statefulset_is_removed():
+    live = _workload(
+        ports=[{"name": "http", "containerPort": 1}, *_of_model("ports"), {"name": "http", "containerPort": 2}],
+        volumes=[{"name": "a", "configMap": {"name": "x", "defaultMode": 420}, "emptyDir": {}}],
+        env=[{**_of_model("env")[0], "valueFrom": {}}, {**_of_model("env")[1], "value": "1"}],
+        lifecycle={"preStop": {**_of_model("lifecycle")["preStop"], "exec": {}}},
+        livenessProbe={**_of_model("livenessProbe"), "exec": {}, "periodSeconds": 10},
+    )
+    container = "/spec/template/spec/containers/0"
+    assert overlooked(_MODEL, live) == [
+        {"op": "remove", "path": f"{container}/ports/2"},
+        {"op": "remove", "path": f"{container}/ports/0"},
+        {"op": "remove", "path": f"{container}/livenessProbe/exec"},
+        {"op": "remove", "path": f"{container}/lifecycle/preStop/exec"},
+        {"op": "remove", "path": f"{container}/env/1/value"},
+        {"op": "remove", "path": f"{container}/env/0/valueFrom"},
+        {"op": "remove", "path": "/spec/template/spec/volumes/0/emptyDir"},
+    ]
+
+
+def test_what_is_there_in_place_of_ours_is_left_to_the_apply():
+    """An admission may exchange it each time."""
+    live = _workload(
+        ports=[{"name": "http", "containerPort": 1}], volumes=[{"name": "a", "emptyDir": {}}, {"name": "b", "nfs": {}}]
+    )
+    assert overlooked(_MODEL, live) == []
+    assert overlooked(_MODEL, _MODEL) == []
 
 
 def test_where_nothing_clashes_nothing_is_mended():

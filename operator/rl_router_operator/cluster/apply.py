@@ -179,12 +179,19 @@ class _Pass:
         await self._refuse_foreign(live)
         wanted = rollout.held_back(desired, live) if kind.kind == "StatefulSet" else desired
         if is_applied(wanted, live) or self.children.was_left_so(self._key, wanted, live):
-            if union.clearing(live):
-                await self._clear(kind, live)
-            return True
+            return await self._is_alone(kind, wanted, live)
         if kind.kind == "Deployment":
             await self._hand_over(desired, live)
         return await self._apply(kind, wanted, live)
+
+    async def _is_alone(self, kind: Kind, wanted: Manifest, live: Manifest) -> bool:
+        """Whether nothing that an edit or its mending left is beside ours; it is removed."""
+        if operations := union.overlooked(wanted, live):
+            await self._patch(kind, live, operations)
+            return False
+        if union.clearing(live):
+            await self._clear(kind, live)
+        return True
 
     async def _apply(self, kind: Kind, wanted: Manifest, live: Manifest) -> bool:
         try:

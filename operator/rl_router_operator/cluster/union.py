@@ -1,4 +1,4 @@
-"""Mending what an edit left beside ours, for which the API server refuses the apply. Pure.
+"""Mending what an edit left beside ours, for which the API server refuses the apply, or should have. Pure.
 
 Of a union, the other member goes and ours comes in one patch, since a union without a member is refused as well. Of a
 keyed list, an entry whose key was edited gives way to ours where the two clash. The patch makes its manager another
@@ -19,6 +19,17 @@ MANAGER = f"{FIELD_MANAGER}-mending"
 _INDEX = re.compile(r"\[[^\]]*\]")
 _KEYS = ("mountPath", "containerPort", "port", "uid", "topologyKey", "name")
 """What the entries of keyed lists are known by; a port has a name too, which is not its key."""
+_POD = "spec.template.spec"
+_UNIONS = [
+    f"{_POD}.{union}".split(".")
+    for union in (
+        "volumes",
+        "containers.env",
+        "containers.lifecycle.preStop",
+        *(f"containers.{probe}Probe" for probe in ("startup", "readiness", "liveness")),
+    )
+]
+_UNIQUE = f"{_POD}.containers.ports.name".split(".")
 
 
 def mending(desired: Manifest, live: Manifest, fields: list[str]) -> list[dict[str, Any]]:
@@ -29,9 +40,22 @@ def mending(desired: Manifest, live: Manifest, fields: list[str]) -> list[dict[s
     # An admission's fault may name no field at all.
     steps = [found for field in fields if (found := _steps(field))]
     unions = {path: pair for each in steps for path, *pair in _unions(desired, live, each)}
-    entries = {path: entry for each in steps for path, entry in _clashes(desired, live, each)}
+    entries = {path: entry for each in steps for path, entry, _ in _clashes(desired, live, each)}
     members = [operation for path, (ours, theirs) in unions.items() for operation in _exchange(path, ours, theirs)]
     return [*members, *({"op": "replace", "path": path, "value": entry} for path, entry in entries.items())]
+
+
+def overlooked(desired: Manifest, live: Manifest) -> list[dict[str, Any]]:
+    """The JSON patch that removes what an edit left beside ours where the API server named no fault.
+
+    Before 1.34 Kubernetes takes a StatefulSet with pods that it then refuses to make. Empty where nothing is to go.
+    """
+    found = [
+        *(each for union in _UNIONS for each in _second_members(desired, live, union)),
+        *(path for path, ours, there in _clashes(desired, live, _UNIQUE) if _has_entry(there, ours)),
+    ]
+    # From the end, so that the indices before it stay what they are.
+    return [{"op": "remove", "path": path} for path in reversed(found)]
 
 
 def clearing(live: Manifest) -> list[dict[str, Any]]:
@@ -54,6 +78,15 @@ def _unions(desired: Manifest, live: Manifest, steps: list[str]) -> Iterator[tup
     yield from exchanged or (pair for pair in _pairs(desired, live, steps, "") if pair[2].keys() - pair[1].keys())
 
 
+def _second_members(desired: Manifest, live: Manifest, union: list[str]) -> Iterator[str]:
+    for path, ours, theirs in _pairs(desired, live, union, ""):
+        if ours.keys() <= theirs.keys():
+            for name in theirs.keys() - ours.keys():
+                # Beside a probe's handler are numbers; of a variable the value is a member.
+                if isinstance(theirs[name], dict) or name == "value":
+                    yield f"{path}/{_escaped(name)}"
+
+
 def _exchange(path: str, ours: Any, theirs: Any) -> Iterator[dict[str, Any]]:
     for key in theirs.keys() - ours.keys():
         yield {"op": "remove", "path": f"{path}/{_escaped(key)}"}
@@ -61,20 +94,20 @@ def _exchange(path: str, ours: Any, theirs: Any) -> Iterator[dict[str, Any]]:
         yield {"op": "add", "path": f"{path}/{_escaped(key)}", "value": ours[key]}
 
 
-def _clashes(desired: Manifest, live: Manifest, steps: list[str]) -> Iterator[tuple[str, Any]]:
-    """(path, ours) of each entry of a list that has a value of ours under another key."""
+def _clashes(desired: Manifest, live: Manifest, steps: list[str]) -> Iterator[tuple[str, Any, list[Any]]]:
+    """(path, ours, all that is there) of each entry of a list that has a value of ours under another key."""
     *to_list, leaf = steps
     for path, ours, theirs in _pairs(desired, live, to_list[:-1], "") if to_list else ():
         wanted, there = ours.get(to_list[-1]), theirs.get(to_list[-1])
         if isinstance(wanted, list) and isinstance(there, list):
             for index, entry in enumerate(there):
                 if mine := _clashing(entry, leaf, wanted):
-                    yield f"{path}/{_escaped(to_list[-1])}/{index}", mine
+                    yield f"{path}/{_escaped(to_list[-1])}/{index}", mine, there
 
 
 def _clashing(entry: Any, leaf: str, wanted: list[Any]) -> Any:
     """Ours of the same value, where the entry is none of ours."""
-    if not isinstance(entry, dict) or leaf not in entry or any(_is_same_entry(each, entry) for each in wanted):
+    if not isinstance(entry, dict) or leaf not in entry or _has_entry(wanted, entry):
         return None
     return next((each for each in wanted if isinstance(each, dict) and each.get(leaf) == entry[leaf]), None)
 
@@ -93,11 +126,20 @@ def _pairs(desired: Any, live: Any, steps: list[str], path: str) -> Iterator[tup
             yield from _pairs(desired[steps[0]], live[steps[0]], steps[1:], f"{path}/{_escaped(steps[0])}")
 
 
+def _has_entry(entries: list[Any], entry: Any) -> bool:
+    return any(_is_same_entry(each, entry) for each in entries)
+
+
 def _is_same_entry(ours: Any, theirs: Any) -> bool:
     if not isinstance(ours, dict) or not isinstance(theirs, dict):
         return False
     key = next((key for key in _KEYS if key in ours), None)
-    return key is not None and ours[key] == theirs.get(key)
+    return key is not None and ours[key] == theirs.get(key) and _protocol(ours) == _protocol(theirs)
+
+
+def _protocol(entry: dict[str, Any]) -> Any:
+    """A port is known by it as well."""
+    return entry.get("protocol", "TCP")
 
 
 def _escaped(key: str) -> str:
