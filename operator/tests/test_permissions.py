@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from harness import Kube, Start, condition, eventually, router
 from rl_router_operator import rbac
+from rl_router_operator.cluster.client import RefusedError
 from rl_router_operator.cluster.sight import EVENT
 from rl_router_operator.kinds import CLAIM, KINDS, POD, Kind
 from test_drift import FULL
@@ -67,6 +68,18 @@ async def test_a_missing_verb_is_a_condition_that_names_it_and_stops_no_other_ki
     for other, name in wanted.items():
         if other != kind.kind:
             assert await kube.get(other, name)
+
+
+def test_a_verb_that_kubernetes_1_30_does_not_name_is_named():
+    body = {
+        "message": 'deployments.apps "demo-api" is forbidden: ',
+        "details": {"name": "demo-api", "group": "apps", "kind": "deployments"},
+    }
+    refused = RefusedError(403, body)
+    assert refused.is_missing_permission
+    assert refused.message.endswith(
+        'is forbidden: the operator cannot create resource "deployments" in API group "apps"'
+    )
 
 
 @pytest.mark.parametrize("kind", _FOR_REMOVING, ids=lambda each: each.plural)

@@ -39,6 +39,11 @@ class RefusedError(Exception):
         self.status = status
         self.reason = str(body.get("reason") or "")
         self.message = str(body.get("message") or f"the API server answered {status}")
+        # So Kubernetes 1.30 refuses an apply that would have made the object, and says no more.
+        self._names_no_verb = status == 403 and self.message.rstrip().endswith(" is forbidden:")
+        if self._names_no_verb:
+            resource = f'"{details.get("kind", "")}" in API group "{details.get("group", "")}"'
+            self.message = f"{self.message.rstrip()} the operator cannot create resource {resource}"
         self.retry_after = retry_after
         self.causes = [
             (str(each.get("reason", "")), str(each.get("field", "")), str(each.get("message", "")))
@@ -49,7 +54,8 @@ class RefusedError(Exception):
     @property
     def is_missing_permission(self) -> bool:
         """Whether a rule for the operator is missing, as opposed to an admission that refuses."""
-        return self.status == 403 and 'User "' in self.message and " cannot " in self.message
+        is_told = 'User "' in self.message and " cannot " in self.message
+        return self.status == 403 and (is_told or self._names_no_verb)
 
     @property
     def is_passing(self) -> bool:
