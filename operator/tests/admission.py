@@ -51,7 +51,8 @@ def refusals(status: Manifest) -> list[str]:
 
 
 def _words(cause: Manifest) -> str:
-    message = cause["message"].removeprefix("Invalid value: ")
+    # Kubernetes 1.30 shows a value's type in Go as well.
+    message = cause["message"].removeprefix("Invalid value: ").replace("map[string]interface {}", "")
     if message.startswith('"'):
         message = message.partition('": ')[2]
     return message if cause["field"] == "<nil>" else f"{cause['field']}: {message}"
