@@ -70,7 +70,7 @@ async def test_a_missing_verb_is_a_condition_that_names_it_and_stops_no_other_ki
             assert await kube.get(other, name)
 
 
-def test_a_verb_that_kubernetes_1_30_does_not_name_is_named():
+def test_a_verb_that_kubernetes_before_1_32_does_not_name_is_named():
     body = {
         "message": 'deployments.apps "demo-api" is forbidden: ',
         "details": {"name": "demo-api", "group": "apps", "kind": "deployments"},

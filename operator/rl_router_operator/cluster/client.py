@@ -39,7 +39,7 @@ class RefusedError(Exception):
         self.status = status
         self.reason = str(body.get("reason") or "")
         self.message = str(body.get("message") or f"the API server answered {status}")
-        # So Kubernetes 1.30 refuses an apply that would have made the object, and says no more.
+        # So Kubernetes before 1.32 refuses an apply that would have made the object, and says no more.
         self._names_no_verb = status == 403 and self.message.rstrip().endswith(" is forbidden:")
         if self._names_no_verb:
             resource = f'"{details.get("kind", "")}" in API group "{details.get("group", "")}"'
