@@ -186,7 +186,7 @@ class _Pass:
 
     async def _is_alone(self, kind: Kind, wanted: Manifest, live: Manifest) -> bool:
         """Whether nothing that an edit or its mending left is beside ours; it is removed."""
-        if operations := union.overlooked(wanted, live):
+        if kind.kind == "StatefulSet" and (operations := union.overlooked(wanted, live)):
             await self._patch(kind, live, operations)
             return False
         if union.clearing(live):
