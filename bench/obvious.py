@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
 UPSTREAM = os.environ["BENCH_UPSTREAM"]
-client = httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=None), trust_env=False)
+client = httpx.AsyncClient(timeout=60)
 app = FastAPI()
 
 

@@ -84,10 +84,10 @@ def _configuration(upstream: str, port: int, keys: Path, workers: int) -> dict[s
 
 
 def obvious(folder: Path, upstream: str) -> Stack:
-    """FastAPI and httpx."""
+    """FastAPI and httpx, as `pip install fastapi uvicorn httpx` brings them: what uvicorn has by its extras is ours."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "--app-dir", str(HERE), "obvious:app", "--port", str(port)]
-    command += ["--no-access-log", "--log-level", "warning"]
+    command += ["--loop", "asyncio", "--http", "h11", "--no-access-log", "--log-level", "warning"]
     process = Process(command, SERVER_CORE, folder / "obvious.log", {"BENCH_UPSTREAM": upstream})
     process.until_it_answers(f"http://127.0.0.1:{port}/")
     cases = (PINNED, TWO_HOPS, PINNED_STREAM, COMMITTED_STREAM)
