@@ -27,7 +27,7 @@ lint:
 clients: ## unchanged client software against serve.sh
 	@clients/run
 
-e2e: ## the images, the chart and the operator in a real cluster (E2E_KUBECONFIG; unset: one made with kind)
+e2e: ## the images, the chart and the operator in a real cluster (E2E_KUBECONFIG; unset: some made with kind)
 	@$(PYTHON3) scripts/environment.py dev
 	@scripts/images api model operator e2e-client
 	@.venv/bin/python -m pytest --numprocesses $(E2E_CLUSTERS) --dist worksteal e2e
