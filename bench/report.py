@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,8 +40,8 @@ def section_of_costs(measured: Sequence[Measured], rounds: int) -> str:
     return "\n\n".join(
         [
             f"CPU time a request as the kernel books it (user and system, all threads), median of {rounds}. The router "
-            "runs on one core with keys, prices, metrics and its log on; upstream and load run on another. See "
-            "[results.svg](results.svg).",
+            "runs on one core with keys, prices, metrics and its log on; upstream and load run on another. "
+            f"Python {platform.python_version()}, {platform.python_compiler()}. See [results.svg](results.svg).",
             _ours(measured),
             _ratios(measured),
         ]
