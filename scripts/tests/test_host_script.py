@@ -70,6 +70,12 @@ def host(*arguments: str, env: dict[str, str] | None = None) -> subprocess.Compl
     )
 
 
+def _hear_ctrl_c() -> None:
+    """In a child, before it begins: where the tests are a shell's background job, it would inherit that SIGINT is
+    ignored, which bash cannot undo."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Running:
     """A host.sh that runs; what it says is read line by line."""
 
@@ -77,6 +83,7 @@ class Running:
         self.process = subprocess.Popen(
             ["bash", str(ROOT / "host.sh"), *arguments],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env, start_new_session=True,
+            preexec_fn=_hear_ctrl_c,
         )  # fmt: skip
         self.said: list[str] = []
 
