@@ -25,12 +25,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured; the median counts")
     parser.add_argument("--seconds", type=float, default=4, help="of load in each measurement")
-    parser.add_argument("--only", default="", metavar="WORDS", help="cases whose name has these words")
+    parser.add_argument("--only", default="", metavar="WORDS", help="such cases alone; nothing is written")
     given = parser.parse_args()
     check_tools()
     with everything() as stacks:
         measured = [each for round_ in range(given.rounds) for each in _round(stacks, given, round_)]
-    put("CPU time", section_of_costs(measured, given.rounds))
+    section = section_of_costs(measured, given.rounds)
+    if given.only:
+        print(f"\n{section}")
+        return
+    put("CPU time", section)
     write_plot(measured)
 
 
