@@ -84,7 +84,8 @@ def _section(entries: list[dict[str, Any]]) -> str:
         "seconds": [entry["latency"] for entry in entries],
     }
     rows = "\n".join(
-        f"| {name} | {statistics.median(each):.4g} | {min(each):g} | {max(each):g} |" for name, each in figures.items()
+        f"| {name} | {round(statistics.median(each), 4):g} | {min(each):g} | {max(each):g} |"
+        for name, each in figures.items()
     )
     readable = sum(entry["decided_by"] == "router" for entry in entries)
     return (
