@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
@@ -72,6 +74,8 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
     body, more = b"", True
     while more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return
         body, more = body + message["body"], message["more_body"]
     headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -138,6 +142,123 @@ async def test_headers_of_nearly_64_kib_with_a_body_behind_them_are_taken() -> N
         body = b"b" * MOST
         await client.send(with_headers(MOST - 200) + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         assert await client.answer() == (200, body)
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+FRAMING = {
+    "many trailers": (b"0\r\n", b"a:\r\n" * 256),
+    "a trailer's endless name": (b"0\r\n", b"a" * 1024),
+    "a trailer's endless value": (b"0\r\nX: ", b"a" * 1024),
+    "trailers behind a part of the body": (b"4\r\nbody\r\n0\r\n", b"a:\r\n" * 256),
+    "a chunk's endless extension": (b"1;", b"a" * 1024),
+    "many extensions of a chunk": (b"1", b";a=b" * 256),
+    "an extension's endless quoted value": (b'1;a="', b"a" * 1024),
+    "a size with leading zeros": (b"", b"0" * 1024),
+    "an extension of a later chunk": (b"4\r\nbody\r\n1;", b"a" * 1024),
+}
+"""How a chunked body can be framed without an end: how it begins, and what follows again and again."""
+
+
+@pytest.mark.parametrize(("begun", "more"), FRAMING.values(), ids=FRAMING)
+async def test_a_body_is_framed_with_64_kib_at_most(begun: bytes, more: bytes) -> None:
+    async with served(BoundedProtocol) as connect:
+        client = await connect()
+        # What comes in one segment with headers or with a part of the body is not counted.
+        for part, pause in ((CHUNKED + begun, 0.02), (more * 63, 0.02), (more * 2, 0)):
+            assert not client.ended
+            await client.send(part)
+            await asyncio.sleep(pause)
+        status, body = await client.answer()
+        assert (status, json.loads(body)["error"]["code"]) == (400, "invalid_http")
+        await client.closed()
+
+
+@pytest.mark.parametrize(("begun", "more"), FRAMING.values(), ids=FRAMING)
+async def test_a_request_that_was_answered_early_is_framed_with_64_kib_at_most(begun: bytes, more: bytes) -> None:
+    async def refusing(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with served(BoundedProtocol, refusing) as connect:
+        client = await connect()
+        await client.send(CHUNKED)
+        assert await client.answer() == (401, b"")
+        await client.send(begun + more * 65)
+        # A second reply to one request would be taken for the next one's.
+        await client.closed()
+
+
+async def test_what_is_wrong_behind_a_request_is_not_told_within_its_reply() -> None:
+    begun = asyncio.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        begun.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async with served(BoundedProtocol, slow) as connect:
+        client = await connect()
+        await client.send(REQUEST)
+        await begun.wait()
+        await client.send(b"no request\r\n\r\n")
+        assert (await client.rest()).endswith(b"\r\n\r\n1\r\na\r\n")
+
+
+async def test_empty_lines_without_an_end_are_cut_off_as_headers_are() -> None:
+    async with served(BoundedProtocol) as connect:
+        client = await connect()
+        await client.send(b"\r\n" * (MOST // 2 + 1))
+        assert (await client.answer())[0] == 431
+        await client.closed()
+
+
+async def test_a_body_in_many_small_chunks_is_taken() -> None:
+    async with served(BoundedProtocol) as connect:
+        client = await connect()
+        await client.send(CHUNKED + b"1;a=b\r\nx\r\n" * (MOST // 4) + b"0\r\nX-Trailer: 1\r\n\r\n" + REQUEST)
+        assert await client.answer() == (200, b"x" * (MOST // 4))
+        assert await client.answer() == (200, b"")
+
+
+async def test_trailers_are_dropped() -> None:
+    seen: list[tuple[bytes, bytes]] = []
+
+    async def reading(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        seen.extend(scope["headers"])
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with served(BoundedProtocol, reading) as connect:
+        client = await connect()
+        trailers = b"Authorization: Bearer key\r\nContent-Type: text/plain\r\nExpect: 100-continue\r\n\r\n"
+        await client.send(CHUNKED + b"4\r\nbody\r\n0\r\n" + trailers)
+        assert await client.answer() == (200, b"")
+    assert seen == [(b"host", b"x"), (b"transfer-encoding", b"chunked")]
+
+
+@pytest.mark.parametrize("sent", [REQUEST, CHUNKED + b"0\r\n" + b"a:\r\n" * MOST, b"no request\r\n\r\n", REQUEST[:9]])
+async def test_a_connection_that_ended_leaves_nothing_to_the_garbage_collector(sent: bytes) -> None:
+    made = list[weakref.ref[BoundedProtocol]]()
+
+    class Noted(BoundedProtocol):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            made.append(weakref.ref(self))
+
+    gc.disable()
+    try:
+        async with served(Noted) as connect:
+            client = await connect()
+            await client.send(sent)
+            await asyncio.sleep(0.02)
+            await client.leave()
+        await until(lambda: made and made[0]() is None, "the end of the connection's memory")
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

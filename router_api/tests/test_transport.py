@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import shutil
 import ssl
 import subprocess
@@ -13,8 +14,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from rl_router_api.upstreams.connection import TransportError
+from rl_router_api.upstreams.connection import Connection, TransportError
 from rl_router_api.upstreams.transport import HttpTransport, Response
+from stages import until
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -263,6 +265,68 @@ async def test_what_is_no_answer_is_broken(nonsense: bytes) -> None:
         with pytest.raises(TransportError) as failed:
             await sending.send("GET", url, {}, None, 5.0)
         assert failed.value.kind == "broken"
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+FRAMING = {
+    "many trailers": (b"0\r\n", b"a:\r\n" * 256),
+    "a trailer's endless value": (b"0\r\nX: ", b"a" * 1024),
+    "a chunk's endless extension": (b"1;", b"a" * 1024),
+    "a size with leading zeros": (b"", b"0" * 1024),
+}
+"""How a chunked answer can be framed without an end: how it begins, and what follows again and again."""
+
+
+@pytest.mark.parametrize(("begun", "more"), FRAMING.values(), ids=FRAMING)
+async def test_an_answer_is_framed_with_64_kib_at_most(begun: bytes, more: bytes) -> None:
+    sent = [0]
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(HEAD + b"4\r\nbody\r\n" + begun)
+        while True:
+            writer.write(more)
+            sent[0] += len(more)
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    async with serving(endless) as url, transport() as sending:
+        response = await sending.send("GET", url, {}, None, 5.0)
+        with pytest.raises(TransportError, match="more than 65536 bytes of chunk sizes") as failed:
+            await everything(response)
+        assert failed.value.kind == "broken"
+        response.close()
+    assert sent[0] < 8_000_000
+
+
+async def test_interim_answers_without_an_end_are_no_answer() -> None:
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+    async with saying(early * 4_000) as (url, _), transport() as sending:
+        with pytest.raises(TransportError, match="more than 65536 bytes of headers"):
+            await sending.send("GET", url, {}, None, 5.0)
+
+
+async def test_an_answers_trailers_are_dropped() -> None:
+    async with saying(HEAD + b"2\r\nok\r\n0\r\nRetry-After: 9\r\n\r\n") as (url, _), transport() as sending:
+        response = await sending.send("GET", url, {}, None, 5.0)
+        assert await everything(response) == b"ok"
+        assert response.headers == {"transfer-encoding": "chunked"}
+
+
+@pytest.mark.parametrize("answer", [ANSWER, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", b"nonsense\r\n\r\n"])
+async def test_a_connection_that_ended_leaves_nothing_to_the_garbage_collector(answer: bytes) -> None:
+    def left() -> list[object]:
+        return [each for each in gc.get_objects() if isinstance(each, Connection)]
+
+    gc.collect()  # what earlier tests left
+    gc.disable()
+    try:
+        async with saying(answer, then_close=True) as (url, _), transport() as sending:
+            with contextlib.suppress(TransportError):
+                await everything(await sending.send("GET", url, {}, None, 5.0))
+        await until(lambda: not left(), "the end of the connection's memory")
+    finally:
+        gc.enable()
 
 
 async def test_silence_is_a_timeout_and_every_byte_puts_it_off() -> None:

@@ -73,6 +73,11 @@ class Cycle:
         self.when_gone: Callable[[], None] | None = None
         """Called where the client goes away before the reply is complete: a task that waits for it costs far more."""
 
+    @property
+    def begun(self) -> bool:
+        """Whether the application has begun to reply."""
+        return self._head is not None
+
     def whole_body(self) -> bytes | None:
         """What is left of the body, where that is all here already."""
         return self._taken() if self.whole else None

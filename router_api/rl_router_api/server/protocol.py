@@ -17,7 +17,9 @@ from uvicorn.server import ServerState
 
 from .cycle import CYCLE, Cycle, Scope
 
-_MOST_HEADER_BYTES = 64 * 1024
+_MAX_OVERHEAD = 64 * 1024
+"""Bytes that may come without a byte of a body among them: a request's headers, or the sizes, the extensions and the
+trailers of chunks."""
 _MOST_WAITING = 64 * 1024
 """Bytes of a body that may wait for their reader before no more are taken from the client."""
 _BODY = b'{"error":{"message":"%s","type":"invalid_request_error","param":null,"code":"%s"}}'
@@ -30,7 +32,7 @@ class _HeadersTooLargeError(Exception):
 
 class BoundedProtocol(asyncio.Protocol):
     """Headers of at most 64 KiB, whole within 30 seconds of their first byte; of an answer that waits for its reader
-    something is taken within 60."""
+    something is taken within 60. A body is framed with at most 64 KiB at a time, and its trailers are dropped."""
 
     headers_within: ClassVar[float] = 30.0
     taken_within: ClassVar[float] = 60.0
@@ -55,8 +57,10 @@ class BoundedProtocol(asyncio.Protocol):
         self._waiting: deque[tuple[Cycle, Scope]] = deque()
         """Requests that came before the reply to the one under way."""
         self._in_headers = True
-        self._header_bytes = 0
-        """Of headers that are not whole yet; what else came with them is counted too."""
+        """Whether a request's headers, or nothing, come next. False from the end of the headers to that of the body."""
+        self._overhead = 0
+        """Bytes since the last byte of a body, or since the last request ended. What came before these in the same
+        segment is counted too."""
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._expects_continue = False
@@ -108,7 +112,7 @@ class BoundedProtocol(asyncio.Protocol):
         else:
             self.resume_reading()
             self._in_hurry = False
-            if self._header_bytes:
+            if self._in_headers and self._overhead:
                 self._expect_headers()
             else:
                 self._expect_within(self._keep_alive)
@@ -133,6 +137,13 @@ class BoundedProtocol(asyncio.Protocol):
             if cycle is not None:
                 cycle.leave()
         self.resume_writing()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Drops what refers back to this connection, whose memory then comes free without the garbage collector."""
+        del self._parser
+        self._cycle = self._running = None
+        self._waiting.clear()
 
     def pause_writing(self) -> None:
         self.write_paused = True
@@ -146,8 +157,7 @@ class BoundedProtocol(asyncio.Protocol):
         self._drained = None
 
     def data_received(self, data: bytes) -> None:
-        if self._in_headers:
-            self._header_bytes += len(data)
+        self._overhead += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -156,9 +166,9 @@ class BoundedProtocol(asyncio.Protocol):
         except httptools.HttpParserError:
             self._refuse_bytes()
             return
-        if self._header_bytes > _MOST_HEADER_BYTES and not self._transport.is_closing():
-            self._refuse_headers()
-        elif self._header_bytes and not self._in_hurry and (self._cycle is None or self._cycle.complete):
+        if self._overhead > _MAX_OVERHEAD and not self._transport.is_closing():
+            self._refuse_overhead()
+        elif self._in_headers and self._overhead and not self._in_hurry and self._is_idle:
             self._expect_headers()
 
     # What the parser calls.
@@ -166,21 +176,24 @@ class BoundedProtocol(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._url, self._headers, self._expects_continue = b"", [], False
         self._in_headers = True
-        self._header_bytes = self._header_bytes or 1
+        self._overhead = self._overhead or 1
 
     def on_url(self, url: bytes) -> None:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_headers:
+            # A trailer: none means anything to this server, and it must not pass for a header (RFC 9110, 6.5.1).
+            return
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self._expects_continue = True
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        if self._header_bytes > _MOST_HEADER_BYTES and self._size_of_headers() > _MOST_HEADER_BYTES:
+        if self._overhead > _MAX_OVERHEAD and self._size_of_headers() > _MAX_OVERHEAD:
             raise _HeadersTooLargeError
-        self._in_headers, self._header_bytes, self._in_hurry = False, 0, False
+        self._in_headers, self._overhead, self._in_hurry = False, 0, False
         if self._parser.should_upgrade():
             return  # `data_received` hears of it next.
         before, scope = self._cycle, self._scope()
@@ -199,6 +212,7 @@ class BoundedProtocol(asyncio.Protocol):
             self._pause_reading()
 
     def on_body(self, body: bytes) -> None:
+        self._overhead = 0
         cycle = self._cycle
         if cycle is not None and not cycle.complete:
             cycle.take(body)
@@ -206,7 +220,7 @@ class BoundedProtocol(asyncio.Protocol):
                 self._pause_reading()
 
     def on_message_complete(self) -> None:
-        self._in_headers = True
+        self._in_headers, self._overhead = True, 0
         if self._cycle is not None:
             self._cycle.end_body()
 
@@ -286,6 +300,11 @@ class BoundedProtocol(asyncio.Protocol):
         elif self._due:
             self._transport.close()
 
+    @property
+    def _is_idle(self) -> bool:
+        """Whether every request that came so far was answered."""
+        return self._cycle is None or self._cycle.complete
+
     def _wait_for_reader(self) -> None:
         waiting = self._transport.get_write_buffer_size()
         self._reader_timer = self._loop.call_later(self.taken_within, self._look_at_reader, waiting)
@@ -303,17 +322,33 @@ class BoundedProtocol(asyncio.Protocol):
             self._transport.abort()
 
     def _refuse_bytes(self) -> None:
-        if self._header_bytes > _MOST_HEADER_BYTES:
-            self._refuse_headers()
+        if self._overhead > _MAX_OVERHEAD:
+            self._refuse_overhead()
         else:
             logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
             self._refuse(b"400 Bad Request", _BODY % (b"Invalid HTTP request received.", b"invalid_http"))
 
-    def _refuse_headers(self) -> None:
-        message = b"The headers are larger than %d bytes." % _MOST_HEADER_BYTES
-        self._refuse(b"431 Request Header Fields Too Large", _BODY % (message, b"headers_too_large"))
+    def _refuse_overhead(self) -> None:
+        if self._in_headers:
+            message = b"The headers are larger than %d bytes." % _MAX_OVERHEAD
+            self._refuse(b"431 Request Header Fields Too Large", _BODY % (message, b"headers_too_large"))
+        else:
+            message = b"More than %d bytes of chunk sizes, chunk extensions or trailers came at once." % _MAX_OVERHEAD
+            self._refuse(b"400 Bad Request", _BODY % (message, b"invalid_http"))
 
     def _refuse(self, status: bytes, body: bytes) -> None:
-        head = b"HTTP/1.1 %s\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
-        self._transport.write(head % (status, len(body)) + body)
+        """Ends the connection, with an error if the client would take it for the reply to what is wrong."""
+        if self._owes_reply:
+            if self._running is not None:
+                self._running.leave()
+            head = b"HTTP/1.1 %s\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+            self._transport.write(head % (status, len(body)) + body)
         self._transport.close()
+
+    @property
+    def _owes_reply(self) -> bool:
+        """Whether the next reply is the one to the request whose bytes come, and has not begun."""
+        running = self._running
+        if self._in_headers:
+            return running is None or running.complete
+        return running is not None and running is self._cycle and not running.begun

@@ -9,7 +9,9 @@ import httptools
 
 FaultKind = Literal["refused", "reset", "timeout", "broken"]
 
-_MOST_HEADER_BYTES = 64 * 1024
+_MAX_OVERHEAD = 64 * 1024
+"""Bytes that may come without a byte of the body among them: headers, interim answers, and the sizes, extensions and
+the trailers of chunks."""
 _MOST_WAITING = 256 * 1024
 """Bytes of an answer that may wait for their reader before no more are taken from the upstream."""
 
@@ -44,11 +46,13 @@ class Connection(asyncio.Protocol):
         """Makes ready for another answer."""
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
-        self._head_bytes = 0
+        self._overhead = 0
+        """Bytes since the last byte of the body, or since the request was sent."""
         self._has_head = self._complete = self._paused = False
         self._pieces: list[bytes] = []
         self._waiting_bytes = 0
-        self._fault: TransportError | None = None
+        self._fault: tuple[FaultKind, str] | None = None
+        """What a `TransportError` is to say; the error itself would refer back to this connection by its traceback."""
 
     @property
     def reusable(self) -> bool:
@@ -114,7 +118,7 @@ class Connection(asyncio.Protocol):
     async def _news(self) -> None:
         """Waits until something came. Raises TransportError."""
         if self._fault is not None:
-            raise self._fault
+            raise TransportError(*self._fault)
         self._waiter = self._loop.create_future()
         try:
             await self._waiter
@@ -127,7 +131,7 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, kind: FaultKind, message: str) -> None:
         if not self._complete and self._fault is None:
-            self._fault = TransportError(kind, message)
+            self._fault = kind, message
         self.abort()
         self._wake()
 
@@ -169,6 +173,8 @@ class Connection(asyncio.Protocol):
             self._fail("broken", "the answer cannot be read: it was cut")
         else:
             self._fail("reset", f"the connection was lost: {type(exc).__name__ if exc else 'closed'}")
+        # The parser refers back to this connection, whose memory comes free without the garbage collector.
+        del self._parser
 
     def data_received(self, data: bytes) -> None:
         if not self._asked or self._complete:
@@ -176,14 +182,14 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         self._heard = self._loop.time()
+        self._overhead += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail("broken", f"the answer cannot be read: {type(error).__name__}")
-        if not self._has_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > _MOST_HEADER_BYTES:
-                self._fail("broken", f"the answer cannot be read: more than {_MOST_HEADER_BYTES} bytes of headers")
+        if self._overhead > _MAX_OVERHEAD and not self._complete:
+            what = "chunk sizes, chunk extensions or trailers" if self._has_head else "headers"
+            self._fail("broken", f"the answer cannot be read: more than {_MAX_OVERHEAD} bytes of {what}")
         self._wake()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -196,9 +202,10 @@ class Connection(asyncio.Protocol):
             # 100 Continue and its like: the answer is still to come.
             self.headers = []
             return
-        self._has_head = True
+        self._has_head, self._overhead = True, 0
 
     def on_body(self, body: bytes) -> None:
+        self._overhead = 0
         self._pieces.append(body)
         self._waiting_bytes += len(body)
         if self._waiting_bytes > _MOST_WAITING and not self._paused:

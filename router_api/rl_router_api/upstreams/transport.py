@@ -81,6 +81,7 @@ class HttpTransport:
     async def close(self) -> None:
         if self._sweep is not None:
             self._sweep.cancel()
+        self._idle.clear()
         dropped = list(self._open)
         for connection in dropped:
             self._drop(connection)
