@@ -12,12 +12,16 @@ def router_yaml(**spec):
 def test_only_what_is_set_is_written():
     """An API that is older than a new field still reads the file."""
     model = {"source": "hf://a/b"}
-    assert router_yaml(model=model) == {"router": {"base_url": "http://demo-model:8000/v1"}}
+    assert router_yaml(model=model) == {
+        "server": {"api_keys_file": None},
+        "router": {"base_url": "http://demo-model:8000/v1"},
+    }
 
 
 def test_defaults_of_the_schema_are_not_written():
     spec = {"model": {"source": "hf://a/b", "replicas": 1}, "api": {"replicas": 1, "auth": {"anonymous": False}}}
-    assert set(router_yaml(**spec)) == {"router"}
+    made = router_yaml(**spec)
+    assert (set(made), set(made["server"])) == ({"server", "router"}, {"api_keys_file"})
 
 
 def test_llama_cpp_decides_under_a_schema_unless_told_otherwise():
@@ -83,6 +87,12 @@ def test_who_may_ask_is_a_file_of_the_secret():
     made = router_yaml(api={"auth": {"secretRef": {"name": "clients"}}, "server": {"maxInFlight": 7, "workers": 2}})
     assert made["server"].pop("api_keys_file").endswith("/clients/keys")
     assert made["server"] == {"max_in_flight": 7, "workers": 2}
+
+
+def test_that_nobody_needs_a_key_is_written_out_and_who_may_ask_stands_first():
+    """A running API takes keys away for the word `null` alone, and a file that is cut loses what stands last."""
+    text = children(api={"server": {"maxInFlight": 7}})["ConfigMap", "demo-api"]["data"]["router.yaml"]
+    assert text.startswith("server:\n  api_keys_file: null\n")
 
 
 def test_the_api_reads_the_file():

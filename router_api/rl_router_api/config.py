@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 BY_ALIAS: dict[str, Any] = {"by_alias": True, "by_name": False, "context": "camelCase"}
@@ -221,17 +221,27 @@ class Server(Handling):
         None, description="serves all but completions, without a key; default: port + 1, 8801; 0 turns it off"
     )
     api_keys_file: str | None = Field(
-        None, min_length=1, max_length=4096, description="who may ask; open to all where left out"
+        None, min_length=1, max_length=4096, description="who may ask; without it the server is open to everybody"
     )
+
+    @field_validator("api_keys_file", mode="before")
+    @classmethod
+    def _is_not_empty(cls, path: Any) -> Any:
+        if path == "":
+            raise ValueError("is empty; name the keys file, or write `null` to open the server to everybody")
+        return path
 
 
 class Configuration(Schema):
-    """The whole file. Without `targets`, every model that the router model's server lists is one, at price 0."""
+    """The whole file. Without `targets`, every model that the router model's server lists is one, at price 0.
 
+    `server` comes first, so that a file that is cut loses other sections before it loses who may ask.
+    """
+
+    server: Server = Server()
     router: Router = Router()
     routing: Routing = Routing()
     targets: tuple[Target, ...] | None = Field(None, min_length=1, max_length=64)
-    server: Server = Server()
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:

@@ -123,7 +123,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(values: Any, where
 
 
 def test_an_unknown_key_that_is_like_no_other_is_refused_with_all_known_ones() -> None:
-    assert "known keys: router, routing, targets, server" in refusal({"zzz": 1})
+    assert "known keys: server, router, routing, targets" in refusal({"zzz": 1})
     assert "unknown key `7`" in refusal({7: 1})
 
 

@@ -287,7 +287,7 @@ async def test_origins_and_the_log_level_change_without_a_restart(stage: Stage, 
     log.clear()
     assert (await running.ask()).status_code == 200
     assert not log
-    running.take(good)
+    running.take({**good, "server": {}})
     assert await allowed() is None
     assert (await running.ask()).status_code == 200
     assert [line for line in log if line["message"] == "request"]
@@ -555,6 +555,31 @@ async def test_a_configuration_that_comes_with_wrong_keys_is_not_the_last_good_o
 # Keys of clients.
 
 
+KEYS_GONE = {
+    "an empty file": "",
+    "spaces": " \n\n",
+    "a comment": "# server:\n#   api_keys_file: keys.yaml\n",
+    "an empty document": "---\n",
+    "a document that says null": "null\n",
+    "an empty mapping": "{}\n",
+    "a file of zeros": "\0" * 64,
+    "without the section": "TARGETS",
+    "with an empty section": "server:\nTARGETS",
+    "with a section of nothing": "server: {}\nTARGETS",
+    "with a section of null": "server: null\nTARGETS",
+    "with a section without the field": "server:\n  max_in_flight: 7\nTARGETS",
+    "with a section that was written twice": "server: {api_keys_file: KEYS}\nserver: {max_in_flight: 7}\nTARGETS",
+    "with a field that was cut behind its name": "server:\n  api_keys_file:",
+    "with a field without a value": "server:\n  api_keys_file:\nTARGETS",
+    "with an empty text": "server: {api_keys_file: ''}\nTARGETS",
+    "with a tilde": "server: {api_keys_file: ~}\nTARGETS",
+    "with a null from elsewhere": "server: &s\n  api_keys_file: &n\nTARGETS",
+    "with another name of the field": "server: {api_key_file: KEYS}\nTARGETS",
+    "cut before the section": "TARGETS",
+}
+"""What a file may become by accident: TARGETS stands for the rest of the configuration, KEYS for the keys' path."""
+
+
 class Keys:
     """A keys file with one key, and a configuration that wants it."""
 
@@ -627,6 +652,68 @@ async def test_a_changed_configuration_is_refused_after_a_restart_too_where_its_
     second = await files.run({**keys.configuration, "routing": {"max_turns": 1}}, state=True)
     assert second.app.runtime.configuration.routing.max_turns == 3
     assert await keys.opens(second)
+
+
+@pytest.mark.parametrize("edit", KEYS_GONE.values(), ids=KEYS_GONE)
+async def test_no_accident_with_the_file_opens_a_server(files: Files, keys: Keys, edit: str) -> None:
+    running = await files.run(keys.configuration)
+    rest = yaml.safe_dump({name: keys.configuration[name] for name in ("router", "targets")})
+    running.take(edit.replace("TARGETS", rest).replace("KEYS", str(keys.path)))
+    assert await keys.opens(running)
+    health = running.app.runtime.health()["configuration"]
+    assert health["state"] == "refused"
+    assert "\n" not in health["reason"]
+
+
+@pytest.mark.parametrize("edit", KEYS_GONE.values(), ids=KEYS_GONE)
+async def test_nor_does_it_at_a_restart_that_knows_the_last_good_file(files: Files, keys: Keys, edit: str) -> None:
+    async with files.running(keys.configuration, state=True):
+        pass
+    rest = yaml.safe_dump({name: keys.configuration[name] for name in ("router", "targets")})
+    second = await files.run(edit.replace("TARGETS", rest).replace("KEYS", str(keys.path)), state=True)
+    assert await keys.opens(second)
+
+
+async def test_a_file_that_is_cut_anywhere_opens_no_server(files: Files, keys: Keys) -> None:
+    running = await files.run(keys.configuration)
+    whole = yaml.safe_dump({**keys.configuration, "targets": keys.configuration["targets"]}, sort_keys=False)
+    server, rest = yaml.safe_dump({"server": keys.configuration["server"]}), whole[: whole.index("server:")]
+    for order in (server + rest, rest + server):
+        for end in range(len(order)):
+            running.take(order[:end])
+            assert not running.app.runtime.access.open, order[:end]
+
+
+@pytest.mark.parametrize("written", ["null", "Null", "NULL", "null  # everybody"])
+async def test_only_a_null_that_is_written_out_opens_a_server(files: Files, keys: Keys, written: str) -> None:
+    running = await files.run(keys.configuration)
+    rest = yaml.safe_dump({name: keys.configuration[name] for name in ("router", "targets")})
+    running.take(f"server:\n  api_keys_file: {written}\n{rest}")
+    assert (await running.ask()).status_code == 200
+
+
+async def test_a_section_that_went_missing_is_refused_even_if_nobody_needed_a_key(stage: Stage, files: Files) -> None:
+    good, _ = await configured(stage, text("a"), text("b"))
+    running = await files.run({**good, "server": {"max_in_flight": 7}})
+    running.take(only(good, "alpha"))
+    assert "server: the section is missing" in (await running.health())["configuration"]["reason"]
+    running.take({**only(good, "alpha"), "server": {}})
+    assert (await running.health())["configuration"] == {"state": "ok"}
+    assert await running.names() == ["alpha"]
+
+
+async def test_a_file_is_read_once_it_has_been_the_same_for_a_second(stage: Stage, files: Files) -> None:
+    both, _ = await configured(stage, text("a"), text("b"))
+    running = await files.run(only(both, "alpha"))
+    for _ in range(30):
+        # As a slow writer does it: never the same for as long as a second.
+        running.path.write_text(running.path.read_text() + "\n")
+        half = yaml.safe_dump(only(both, "beta"))
+        running.path.write_text(half + "#" * _ + "\n")
+        await asyncio.sleep(0.1)
+        assert await running.names() == ["alpha"]
+    running.write(both)
+    await running.eventually_names(["alpha", "beta"])
 
 
 @pytest.mark.parametrize("state", [True, False])

@@ -42,9 +42,8 @@ def test_flags_go_before_the_environment_and_that_before_the_file_and_that_befor
     assert routing.deadline == 7
 
 
-@pytest.mark.parametrize("text", ["", "# nothing yet\n", "null", "routing:\n"])
-def test_an_empty_file_or_section_says_nothing(file: Path, text: str) -> None:
-    file.write_text(text)
+def test_an_empty_section_says_nothing(file: Path) -> None:
+    file.write_text("routing:\n")
     found = read(str(file), {"RL_ROUTER_ROUTING__MAX_TURNS": "5"}, {})
     assert found.routing.max_turns == 5
 
@@ -118,6 +117,20 @@ def test_a_text_that_may_be_left_out_can_be_taken_back(file: Path, text: str) ->
     assert (found.model, found.tool_choice) == (None, None)
 
 
+def test_a_variable_or_a_flag_takes_the_keys_file_back_by_the_word_null_alone(file: Path) -> None:
+    file.write_text("server: {api_keys_file: keys.yaml}")
+
+    def named(text: str) -> list[str | None]:
+        variable = read(str(file), {"RL_ROUTER_SERVER__API_KEYS_FILE": text}, {})
+        flag = read(str(file), {}, flags("--server.api-keys-file", text))
+        return [variable.server.api_keys_file, flag.server.api_keys_file]
+
+    assert named("null") == [None, None]
+    assert named("~") == ["~", "~"]
+    assert "name the keys file, or write `null`" in refusal(file, RL_ROUTER_SERVER__API_KEYS_FILE="")
+    assert "name the keys file, or write `null`" in refusal(file, flags("--server.api-keys-file", ""))
+
+
 def test_a_wrong_word_is_repeated_as_it_was_written() -> None:
     assert "(got 'no')" in refusal(RL_ROUTER_ROUTING__PREFER="no")
 
@@ -142,6 +155,10 @@ def test_a_variable_that_is_no_yaml_is_named(value: str) -> None:
         ("a: \x00", "is not YAML"),
         ("a: !!python/object:os.system {}", "is not YAML"),
         ("[" * 5_000, "is not YAML"),
+        ("", "is empty; write a section (server, router, routing, targets)"),
+        ("# nothing", "is empty"),
+        ("{}", "is empty"),
+        ("server: {api_keys_file: }", "server.api_keys_file: is empty; name the keys file, or write `null`"),
         ("- a", "must be a mapping"),
         ("just a text", "must be a mapping"),
         ("targts: []", "unknown key `targts`; did you mean `targets`?"),

@@ -22,9 +22,9 @@ def text(router: Router) -> str:
         "router": _router(router),
         "routing": _routing(router, deciding=False),
         "targets": [_target(target) for target in router.spec.targets],
-        "server": _server(router),
     }
-    return yaml.safe_dump(without_empty(configuration), sort_keys=False, allow_unicode=True, width=120)
+    sections = {"server": _server(router), **without_empty(configuration)}
+    return yaml.safe_dump(sections, sort_keys=False, allow_unicode=True, width=120)
 
 
 def _router(router: Router) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def _target(target: TargetSpec) -> dict[str, Any]:
 
 
 def _server(router: Router) -> dict[str, Any]:
-    fields = router.spec.api.server.model_dump(mode="json", exclude_unset=True)
-    if secret := router.spec.api.auth.secret_ref:
-        fields["api_keys_file"] = keys.path(secret.name, keys.API_KEYS)
-    return fields
+    """A server that runs is opened by `null` alone, so that is written if no keys are configured."""
+    secret = router.spec.api.auth.secret_ref
+    keys_file = keys.path(secret.name, keys.API_KEYS) if secret else None
+    return {"api_keys_file": keys_file, **router.spec.api.server.model_dump(mode="json", exclude_unset=True)}

@@ -60,12 +60,14 @@ class Runtime:
         self._counters = shares.counters
         self._flight = shares.flight
         self._tasks: set[asyncio.Task[None]] = set()
+        self._loaded = loaded
         configuration = loaded.configuration
         self.current = Setup(configuration, configuration.targets or (), transport, self._flight, None)
         self.access = self._access(loaded)
         if loaded.refused is not None:
             self._refuse(loaded.refused, "the files as they are now are refused, the last good ones are in force")
-        self._text = self._texts()
+        self._text = self._noticed = self._texts()
+        """The files' texts when they were read, and when they were looked at."""
 
     @property
     def in_flight(self) -> int:
@@ -130,13 +132,17 @@ class Runtime:
 
     def reload(self) -> None:
         """Takes the configuration and the keys as they are on disk; wrong ones are refused whole."""
+        before = self._texts()
         try:
-            loaded = self._source.load() if self._source else with_keys(self.configuration)
+            loaded = self._source.load(self._loaded) if self._source else with_keys(self.configuration)
         except (ConfigurationError, KeysError) as error:
             self._refuse(error, "the changed configuration is refused, the running one stays")
             return
+        if self._texts() != before:
+            return  # Written while it was read: read again once it has been the same for a second.
         # Whatever may go wrong comes first, so that nothing is taken halfway.
         setup = self._changed(loaded.configuration)
+        self._loaded = loaded
         self.refused = self._refused_keys = None
         if self._source:
             self._source.remember(loaded)
@@ -214,9 +220,11 @@ class Runtime:
 
     async def _read(self) -> None:
         text = self._texts()
-        if text != self._text:
+        if text != self._text and text == self._noticed:
+            # The same for a second: whoever writes it has done so.
             self._text = text
             self.reload()
+        self._noticed = text
         self.metrics.look(self.fleet, self.in_flight, refused=bool(self.refused))
 
     def _texts(self) -> bytes:

@@ -27,6 +27,8 @@ FILE_VARIABLE = "RL_ROUTER_CONFIG"
 STATE_VARIABLE = "RL_ROUTER_STATE_DIR"
 _NONE = ("", "~", "null")
 """What stands for no value at all, as in YAML."""
+_KEYS_FILE = "server.api_keys_file"
+"""The field whose absence opens the server: only the word `null` stands for no value there."""
 
 
 class ConfigurationError(Exception):
@@ -38,7 +40,13 @@ def read(path: str | None, environment: Mapping[str, str], flags: Mapping[str, A
 
     Raises ConfigurationError.
     """
-    values = _from_file(path) if path else {}
+    return _configuration(_from_file(path) if path else {}, environment, flags, path)
+
+
+def _configuration(
+    values: dict[str, Any], environment: Mapping[str, str], flags: Mapping[str, Any], path: str | None
+) -> Configuration:
+    """`values` are the file's, which the others are put into."""
     for name, text in _from_environment(environment).items():
         _put(values, name, text)
     for name, value in flags.items():
@@ -106,7 +114,8 @@ def _value(field: str, text: str) -> Any:
     annotation = _annotation(field)
     if not _is_text(annotation):
         return yaml.safe_load(text)
-    return None if text in _NONE and type(None) in get_args(annotation) else text
+    none = ("null",) if field == _KEYS_FILE else _NONE
+    return None if text in none and type(None) in get_args(annotation) else text
 
 
 def _annotation(field: str) -> Any:
@@ -140,11 +149,25 @@ def _from_file(path: str) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
         raise ConfigurationError(f"{path}: {where}is not YAML: {_problem(error)}") from None
-    if values is None:
-        return {}
+    sections = ", ".join(Configuration.model_fields)
+    if values is None or values == {}:
+        raise ConfigurationError(f"{path}: is empty; write a section ({sections}), or start without a file")
     if not isinstance(values, dict):
-        raise ConfigurationError(f"{path}: must be a mapping with the keys {', '.join(Configuration.model_fields)}")
+        raise ConfigurationError(f"{path}: must be a mapping with the keys {sections}")
+    server = values.get("server")
+    if isinstance(server, dict) and server.get("api_keys_file", "") is None and not _writes_null(text):
+        server["api_keys_file"] = ""
     return values
+
+
+def _writes_null(text: str) -> bool:
+    """Whether a file writes `api_keys_file: null`. In a file that was cut, or filled in from a template without a
+    value, YAML takes nothing for null."""
+    node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
+    for name in _KEYS_FILE.split("."):
+        entries = node.value if isinstance(node, yaml.MappingNode) else []
+        node = next((value for key, value in reversed(entries) if key.value == name), None)
+    return isinstance(node, yaml.ScalarNode) and node.value.lower() == "null"
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -201,18 +224,40 @@ def _line(detail: Any, path: str | None) -> str:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A configuration and the keys that it names, None where the server is open; and, where these are the last good
-    ones, why the files as they are now are refused."""
+    """A configuration and the keys that it names, None if the server is open.
+
+    `refused` says why the files as they are now are not in force, if these are the last good ones. `has_server` is
+    whether the file has a `server` section.
+    """
 
     configuration: Configuration
     keys: tuple[ApiKey, ...] | None
     refused: ConfigurationError | KeysError | None = None
+    has_server: bool = False
 
 
-def with_keys(configuration: Configuration) -> Loaded:
+def with_keys(configuration: Configuration, *, has_server: bool = False) -> Loaded:
     """A configuration with its keys as they are now. Raises KeysError."""
     path = configuration.server.api_keys_file
-    return Loaded(configuration, None if path is None else read_keys(path))
+    return Loaded(configuration, None if path is None else read_keys(path), has_server=has_server)
+
+
+def check_still_closed(before: Loaded, now: Loaded) -> None:
+    """Raises ConfigurationError if a changed file would drop the authentication that was in force, unless it says so.
+
+    Such a file was most often emptied, cut or overwritten by mistake.
+    """
+    if before.has_server and not now.has_server:
+        raise ConfigurationError(
+            "server: the section is missing, which the configuration in force has; write it, at least `server: {}`"
+        )
+    server = now.configuration.server
+    is_written = "api_keys_file" in server.model_fields_set
+    if before.configuration.server.api_keys_file and server.api_keys_file is None and not is_written:
+        raise ConfigurationError(
+            f"{_KEYS_FILE}: is missing, which the configuration in force has; name the keys file, or write `null` to "
+            "open the server to everybody"
+        )
 
 
 @dataclass(frozen=True)
@@ -229,16 +274,23 @@ class Source:
 
     def read(self) -> Configuration:
         """The configuration as it is now. Raises ConfigurationError."""
-        return read(self.path, os.environ, self.flags)
+        return self._configured(self.path)[0]
 
-    def load(self) -> Loaded:
-        """The configuration and the keys as they are now. Raises ConfigurationError, KeysError."""
-        return with_keys(self.read())
+    def load(self, before: Loaded | None = None) -> Loaded:
+        """The configuration and the keys as they are now, which `before` gives way to.
+
+        Raises ConfigurationError, KeysError.
+        """
+        configuration, has_server = self._configured(self.path)
+        loaded = with_keys(configuration, has_server=has_server)
+        if before is not None:
+            check_still_closed(before, loaded)
+        return loaded
 
     def start(self) -> Loaded:
         """What to start with: what is there now, or else the last good. Raises ConfigurationError, KeysError."""
         try:
-            loaded = self.load()
+            loaded = self.load(self._remembered())
         except (ConfigurationError, KeysError) as error:
             return self._last_good(error)
         self.remember(loaded)
@@ -266,12 +318,12 @@ class Source:
         kept = self._kept(self.path)
         if self.state is None or (self.path is not None and not (kept and kept.exists())):
             raise error
-        configuration = read(str(kept) if kept else None, os.environ, self.flags)
+        configuration, has_server = self._configured(str(kept) if kept else None)
         keys = self._last_good_keys(configuration, error)
         if keys is None and isinstance(error, KeysError):
             # The server was open before: what was meant to close it must not leave it so.
             raise error
-        return Loaded(configuration, keys, error)
+        return Loaded(configuration, keys, error, has_server)
 
     def _last_good_keys(
         self, configuration: Configuration, error: ConfigurationError | KeysError
@@ -283,6 +335,24 @@ class Source:
             if kept is None or not kept.exists():
                 raise error from None
             return read_keys(str(kept))
+
+    def _remembered(self) -> Loaded | None:
+        """The last good configuration; None if there is none that can be read."""
+        kept = self._kept(self.path)
+        if kept is None or not kept.exists():
+            return None
+        try:
+            configuration, has_server = self._configured(str(kept))
+        except ConfigurationError:
+            # Written by another version.
+            return None
+        return Loaded(configuration, None, has_server=has_server)
+
+    def _configured(self, path: str | None) -> tuple[Configuration, bool]:
+        """The configuration of a file, and whether that has a `server` section. Raises ConfigurationError."""
+        values = _from_file(path) if path else {}
+        has_server = "server" in values
+        return _configuration(values, os.environ, self.flags, path), has_server
 
     def _kept(self, path: str | None) -> Path | None:
         """Where the last good copy of a file is."""
