@@ -6,14 +6,14 @@ from cases import PINNED, TWO_HOPS
 from load import measure, run
 from results import put
 from run import check_tools, everything
-from stacks import Stack
+from stacks import Stack, rl_router
 
 _REQUESTS, _CONNECTIONS, _SECONDS = 100_000, 64, 10.0
 
 
 def main() -> None:
     check_tools()
-    with everything(peers=()) as (router,):
+    with everything((rl_router,)) as (router,):
         put("Latency", _latency(router))
         put("Memory", _memory(router))
 

@@ -9,13 +9,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
 from cases import ALL, COMMITTED_STREAM, PINNED, PINNED_STREAM, TWO_HOPS, Case
 from load import Load
 from processes import LOAD_CORE, SERVER_CORE, Process, free_port
+from revisions import Revision
 
 HERE = Path(__file__).parent
 _PRICE = {"input": 0.1, "cached_input": 0.01, "output": 0.4}
@@ -50,20 +51,33 @@ def start_upstream(folder: Path) -> tuple[Process, str]:
     return process, url
 
 
-def rl_router(folder: Path, upstream: str, workers: int = 1, core: int = SERVER_CORE) -> Stack:
-    """As in production: keys, prices, metrics, and a log that goes into a file."""
+def rl_router(
+    folder: Path, upstream: str, workers: int = 1, core: int = SERVER_CORE, python: str = sys.executable
+) -> Stack:
+    """As in production: keys, prices, metrics, and a log that goes into a file; `python` decides which revision."""
     port, keys = free_port(), folder / "keys.yaml"
     new = subprocess.run(
-        [sys.executable, "-m", "rl_router_api", "new-key", "bench"], stdout=subprocess.PIPE, text=True, check=True
+        [python, "-m", "rl_router_api", "new-key", "bench"], stdout=subprocess.PIPE, text=True, check=True
     )  # fmt: skip
     said, _, entry = new.stdout.partition("\n\nIts entry for server.api_keys_file:\n")
     keys.write_text(entry)
     config = folder / "router.yaml"
     config.write_text(yaml.safe_dump(_configuration(upstream, port, keys, workers)))
-    process = Process([sys.executable, "-m", "rl_router_api", "--config", str(config)], core, folder / "router.log")
+    process = Process([python, "-m", "rl_router_api", "--config", str(config)], core, folder / "router.log")
     process.until_it_answers(f"http://127.0.0.1:{port}/ready")
     key = said.rpartition(" ")[2]
     return Stack("RL Router", process, f"http://127.0.0.1:{port}/v1", ALL, {"Authorization": f"Bearer {key}"}, upstream)
+
+
+def router_of(revision: Revision) -> Start:
+    """Returns what starts the router of that revision, in a folder of its own, as a stack of that label."""
+
+    def start(folder: Path, upstream: str) -> Stack:
+        own = folder / revision.label
+        own.mkdir()
+        return replace(rl_router(own, upstream, python=revision.python), name=revision.label)
+
+    return start
 
 
 _TARGETS = (
