@@ -14,8 +14,7 @@ import yaml
 from audit import Audit, policy
 from control_plane import OPERATOR, ApiServer
 
-ROOT = Path(__file__).parents[2]
-CRD = ROOT / "crds" / "routerdeployments.rlrouter.dev.yaml"
+_CRD = Path("crds/routerdeployments.rlrouter.dev.yaml")
 STAGES = Path(__file__).with_name("stages.yaml")
 _CONTROLLERS = ("deployment", "replicaset", "statefulset", "disruption", "garbage-collector", "namespace")
 _NEEDED = {
@@ -50,8 +49,8 @@ class Cluster:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Cluster]:
-    """A cluster with pretended nodes and RouterDeployments defined; stopped at the end."""
+def running(folder: Path, code: Path) -> Iterator[Cluster]:
+    """A cluster with pretended nodes and the CRD of the repository in `code`; stopped at the end."""
     (folder / "policy.json").write_text(json.dumps(policy("operator")))
     log = folder / "audit.log"
     auditing = (f"--audit-policy-file={folder}/policy.json", f"--audit-log-path={log}")
@@ -59,7 +58,7 @@ def running(folder: Path) -> Iterator[Cluster]:
     with ExitStack() as stack:
         stack.callback(server.stop)
         server.start()
-        _prepare(server)
+        _prepare(server, yaml.safe_load((code / _CRD).read_text()))
         for command in _programs(server.kubeconfig):
             _start(stack, command, folder)
         config = server.write_kubeconfig(server.url, OPERATOR, folder / "operator.kubeconfig")
@@ -83,7 +82,7 @@ def _start(stack: ExitStack, command: list[str], folder: Path) -> None:
     stack.callback(process.terminate)
 
 
-def _prepare(server: ApiServer) -> None:
+def _prepare(server: ApiServer, crd: dict[str, object]) -> None:
     group = "rbac.authorization.k8s.io"
     binding = {
         "metadata": {"name": "operator"},
@@ -91,7 +90,7 @@ def _prepare(server: ApiServer) -> None:
         "subjects": [{"apiGroup": group, "kind": "User", "name": "operator"}],
     }
     _make(server, f"/apis/{group}/v1/clusterrolebindings", binding)
-    _make(server, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", yaml.safe_load(CRD.read_text()))
+    _make(server, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
     for number in range(_NODES):
         node = {"metadata": {"name": f"node-{number}"}, "status": {"capacity": _ROOM, "allocatable": _ROOM}}
         _make(server, "/api/v1/nodes", node)

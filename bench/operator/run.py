@@ -1,21 +1,25 @@
 """What the operator costs for 1, 100 and 1,000 RouterDeployments: `make bench-operator`. Writes bench/operator.md.
 
-The API server, the controllers and the scheduler are real; nodes and pods are pretended. Each size has a new cluster.
+The API server, the controllers and the scheduler are real; nodes and pods are pretended. Each measurement has a new
+cluster. With `--against`, both revisions must create the same children for an empty spec, because the benchmark takes
+their number and names from the working tree.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import cluster
 import health
+from against import Round, in_turn, report
 from phases import Phases, Result
 from processes import SERVER_CORE, Process, free_port
-from table import write
+from revisions import WORKING_TREE, Revision, old_and_new
+from table import figures, write
 
 _SIZES = (1, 100, 1000)
 
@@ -26,30 +30,58 @@ def main() -> None:
     parser.add_argument("--rest", type=float, default=120, help="seconds at rest that are looked at")
     parser.add_argument("--keep", type=Path, help="a folder for the logs of everything that ran")
     parser.add_argument("--dry", action="store_true", help="show the results, and write none")
+    parser.add_argument("--against", metavar="REV", help="compare with this git revision; nothing is written")
+    parser.add_argument("--rounds", type=int, default=1, help="how often --against measures both (default: 1)")
     given = parser.parse_args()
+    if given.rounds != 1 and not given.against:
+        parser.error("--rounds needs --against: without it each size is measured once")
     cluster.check_programs()
-    results = [asyncio.run(_measured(int(size), given.rest, given.keep)) for size in given.sizes.split(",")]
-    write(results, given.rest, dry=given.dry)
+    if given.against:
+        _compare(given)
+    else:
+        write([_measured(int(size), given) for size in given.sizes.split(",")], given.rest, dry=given.dry)
 
 
-async def _measured(size: int, rest: float, keep: Path | None) -> Result:
+def _compare(given: argparse.Namespace) -> None:
+    """Prints, for each size, the ratios of the working tree's figures to those of the revision in `--against`."""
+    with old_and_new(given.against, "rl_router_operator") as pair:
+        for size in map(int, given.sizes.split(",")):
+            rounds = [_both(pair, size, given, round_) for round_ in range(given.rounds)]
+            print(f"\n{size:,} RouterDeployments. {report(*(each.title for each in pair), rounds)}\n", flush=True)
+
+
+def _both(pair: Sequence[Revision], size: int, given: argparse.Namespace, round_: int) -> Round:
+    found = {}
+    for revision in in_turn(pair, round_):
+        print(f"{size:,} RouterDeployments, round {round_ + 1}: {revision.title}", flush=True)
+        result = _measured(size, given, revision, f"-{revision.label}-{round_ + 1}")
+        found[revision.label] = figures(result, given.rest)
+    return found["old"], found["new"]
+
+
+def _measured(size: int, given: argparse.Namespace, revision: Revision = WORKING_TREE, suffix: str = "") -> Result:
+    """Measures one operator in a new cluster, whose logs are kept under the size and `suffix`."""
     with tempfile.TemporaryDirectory() as temporary:
-        folder = (keep or Path(temporary)) / str(size)
+        folder = (given.keep or Path(temporary)) / f"{size}{suffix}"
         folder.mkdir(parents=True)
-        with cluster.running(folder) as made:
-            async with health.answering() as pods:
-                operator, url = _operator(made.operator, folder / "operator.log")
-                try:
-                    return await Phases(made, operator, url, pods).run(size, rest)
-                finally:
-                    operator.stop()
+        return asyncio.run(_run(size, given.rest, folder, revision))
 
 
-def _operator(kubeconfig: Path, log: Path) -> tuple[Process, str]:
+async def _run(size: int, rest: float, folder: Path, revision: Revision) -> Result:
+    with cluster.running(folder, revision.folder) as made:
+        async with health.answering() as pods:
+            operator, url = _operator(revision.python, made.operator, folder / "operator.log")
+            try:
+                return await Phases(made, operator, url, pods).run(size, rest)
+            finally:
+                operator.stop()
+
+
+def _operator(python: str, kubeconfig: Path, log: Path) -> tuple[Process, str]:
     """The operator, as its image runs it, and where it serves its own endpoints."""
     port = free_port()
     flags = [f"--kubeconfig={kubeconfig}", "--host=127.0.0.1", f"--port={port}"]
-    return Process([sys.executable, "-m", "rl_router_operator", *flags], SERVER_CORE, log), f"http://127.0.0.1:{port}"
+    return Process([python, "-m", "rl_router_operator", *flags], SERVER_CORE, log), f"http://127.0.0.1:{port}"
 
 
 if __name__ == "__main__":

@@ -5,12 +5,30 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from phases import Result
 
 _FILE = Path(__file__).parents[1] / "operator.md"
 _VERBS = ("get", "patch", "status", "Events", "delete")
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A figure: its name, its value, and the digits after the point that are shown."""
+
+    name: str
+    value: Callable[[Result], float]
+    digits: int = 0
+
+    def of(self, results: list[Result]) -> str:
+        return f"| {self.name} | {' | '.join(f'{self.value(each):.{self.digits}f}' for each in results)} |"
+
+
+def figures(result: Result, rest: float) -> dict[str, float]:
+    """Returns every row's value, by the row's name, not rounded."""
+    return {row.name: row.value(result) for row in _rows(rest)}
 
 
 def write(results: list[Result], rest: float, *, dry: bool) -> None:
@@ -22,7 +40,7 @@ def write(results: list[Result], rest: float, *, dry: bool) -> None:
 
 
 def _text(results: list[Result], rest: float) -> str:
-    rows = "\n".join(_row(name, value, results) for name, value in _rows(rest))
+    rows = "\n".join(row.of(results) for row in _rows(rest))
     return f"""# The operator
 
 Measured by `make bench-operator` on {os.cpu_count()} shared cores ({platform.machine()}, Python \
@@ -41,35 +59,31 @@ and never answer: each is asked again and again and costs the operator its limit
 """
 
 
-def _rows(rest: float) -> list[tuple[str, Callable[[Result], str]]]:
+def _rows(rest: float) -> list[_Row]:
     return [
-        ("start: CPU seconds until ready", lambda r: f"{r.started_cpu:.1f}"),
-        ("memory before, MiB", lambda r: f"{r.memory:.0f}"),
-        ("all children made, s", lambda r: f"{r.made:.1f}"),
-        ("children made a second", lambda r: f"{r.children / r.made:.0f}"),
-        ("of that, the operator's CPU, s", lambda r: f"{r.made_cpu:.1f}"),
-        ("settled, s", lambda r: f"{r.settled:.1f}"),
-        *[(f"requests each until settled: {verb}", _each(verb)) for verb in _VERBS],
-        ("looks each until settled", lambda r: f"{r.looks / r.size:.1f}"),
-        ("memory when settled, MiB", lambda r: f"{r.settled_memory:.0f}"),
-        ("a RouterDeployment's memory, KiB", lambda r: f"{1024 * (r.settled_memory - r.memory) / r.size:.0f}"),
-        (f"writes in {rest:g} s at rest", lambda r: f"{r.rest.writes}"),
-        (f"requests in {rest:g} s at rest", lambda r: f"{r.rest.requests}"),
-        ("CPU at rest, % of a core", lambda r: f"{r.rest.cpu_percent:.1f}"),
-        ("memory after the rest, MiB", lambda r: f"{r.rest.memory:.0f}"),
-        ("children deleted at once", lambda r: f"{r.deleted}"),
-        ("all of them back, s", lambda r: f"{r.repaired:.2f}"),
-        (f"silent pods: writes in {rest / 2:g} s at rest", lambda r: f"{r.unreachable.writes}"),
-        ("silent pods: CPU, % of a core", lambda r: f"{r.unreachable.cpu_percent:.1f}"),
-        ("silent pods: memory, MiB", lambda r: f"{r.unreachable.memory:.0f}"),
-        (f"silent pods: asked in {rest / 2:g} s", lambda r: f"{r.unreachable.asked}"),
-        ("silent pods: children back, s", lambda r: f"{r.repaired_then:.2f}"),
+        _Row("start: CPU seconds until ready", lambda r: r.started_cpu, 1),
+        _Row("memory before, MiB", lambda r: r.memory),
+        _Row("all children made, s", lambda r: r.made, 1),
+        _Row("children made a second", lambda r: r.children / r.made),
+        _Row("of that, the operator's CPU, s", lambda r: r.made_cpu, 1),
+        _Row("settled, s", lambda r: r.settled, 1),
+        *[_Row(f"requests each until settled: {verb}", _each(verb), 1) for verb in _VERBS],
+        _Row("looks each until settled", lambda r: r.looks / r.size, 1),
+        _Row("memory when settled, MiB", lambda r: r.settled_memory),
+        _Row("a RouterDeployment's memory, KiB", lambda r: 1024 * (r.settled_memory - r.memory) / r.size),
+        _Row(f"writes in {rest:g} s at rest", lambda r: r.rest.writes),
+        _Row(f"requests in {rest:g} s at rest", lambda r: r.rest.requests),
+        _Row("CPU at rest, % of a core", lambda r: r.rest.cpu_percent, 1),
+        _Row("memory after the rest, MiB", lambda r: r.rest.memory),
+        _Row("children deleted at once", lambda r: r.deleted),
+        _Row("all of them back, s", lambda r: r.repaired, 2),
+        _Row(f"silent pods: writes in {rest / 2:g} s at rest", lambda r: r.unreachable.writes),
+        _Row("silent pods: CPU, % of a core", lambda r: r.unreachable.cpu_percent, 1),
+        _Row("silent pods: memory, MiB", lambda r: r.unreachable.memory),
+        _Row(f"silent pods: asked in {rest / 2:g} s", lambda r: r.unreachable.asked),
+        _Row("silent pods: children back, s", lambda r: r.repaired_then, 2),
     ]
 
 
-def _each(verb: str) -> Callable[[Result], str]:
-    return lambda r: f"{r.requests[verb] / r.size:.1f}"
-
-
-def _row(name: str, value: Callable[[Result], str], results: list[Result]) -> str:
-    return f"| {name} | {' | '.join(value(each) for each in results)} |"
+def _each(verb: str) -> Callable[[Result], float]:
+    return lambda r: r.requests[verb] / r.size
