@@ -166,6 +166,9 @@ class Params(Schema):
 
     rename: dict[Text, Text] = Field(default_factory=dict, max_length=64, description="field names, old to new")
     drop: tuple[Text, ...] = Field((), max_length=64, description="fields to leave out")
+    allow: tuple[Text, ...] = Field(
+        (), max_length=64, description="further fields that are sent under a `max_cost`, since they cost nothing there"
+    )
     set: dict[Text, Any] = Field(default_factory=dict, max_length=64, description="fields to set")
 
 
@@ -179,6 +182,12 @@ class Answering(Schema):
     description: str = Field("", max_length=1000, description="what it is good at; the router model reads it")
     capabilities: tuple[Capability, ...] | None = Field(None, max_length=16, description="what it can do; default: all")
     context_length: int | None = Field(None, ge=1, description="tokens; default: unbounded")
+    max_output: int | None = Field(
+        None,
+        ge=1,
+        description="tokens it may write; asked for under a `max_cost` if the client sets no limit; default: 32,768",
+    )
+    max_image_tokens: int = Field(5000, ge=1, description="tokens that a picture costs at most, under a `max_cost`")
     timeout: Seconds = Field(300.0, description="seconds without a byte")
     max_in_flight: int | None = Field(None, ge=1, description="calls at the same time; default: unbounded")
     params: Params = Field(Params(), description="what to change in a request for a model that refuses it")

@@ -127,6 +127,8 @@ class Entry(Struct):
     status: Status | None = None
     error: str | None = None
     estimated: bool = False
+    suspect: bool = False
+    """Whether the upstream's usage costs more than the worst case of what it was sent."""
     selected: bool = False
     dropped: tuple[str, ...] = ()
     received_bytes: int = 0
@@ -149,7 +151,7 @@ class Entry(Struct):
             return
         self.status, self.error = status, error
         self.latency = time.monotonic() - self.started
-        self.reserved = NOTHING
+        worst, self.reserved = self.reserved, NOTHING
         if not billed:
             return
         if self.read_usage is None:
@@ -162,6 +164,7 @@ class Entry(Struct):
             }
         self.tokens = self.read_usage.total
         self.cost = cost_of(self.read_usage, self.price or FREE)
+        self.suspect = bool(worst) and self.cost > worst
 
     def as_json(self) -> dict[str, Any]:
         """What all entries say in `router_metadata`."""
@@ -178,6 +181,8 @@ class Entry(Struct):
             said["error"] = self.error
         if self.estimated:
             said["estimated"] = True
+        if self.suspect:
+            said["suspect"] = True
         if self.price is None:
             said["unpriced"] = True
         return said

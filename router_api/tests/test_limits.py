@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rl_router_api.config import Price, Routing, Target
 from rl_router_api.ledger import Ledger, worst_cost
-from rl_router_api.routing.limits import LEAST_OUTPUT, MOST_OUTPUT, Limits, limits_of, output_limit
+from rl_router_api.routing.limits import LEAST_OUTPUT, MOST_OUTPUT, Limits, least_output, limits_of, output_limit
+from rl_router_api.routing.spending import max_input_tokens
 from rl_router_api.routing.wire import ChatRequest, parse
 
 DOLLARS = st.decimals(min_value=0, max_value=10**6, places=12, allow_nan=False, allow_infinity=False)
@@ -101,10 +102,15 @@ def test_the_rest_of_the_money_buys_so_much_output() -> None:
     assert output_limit(asked(), target({"output": "10", "request": "0.004"}), Decimal("0.01")) == 600
 
 
-def test_the_clients_own_limit_stays_or_cannot_be_paid() -> None:
-    assert output_limit(asked(max_tokens=1_000), target({"output": "10"}), Decimal("0.01")) == 1_000
-    assert output_limit(asked(max_tokens=1_001), target({"output": "10"}), Decimal("0.01")) == 0
-    assert output_limit(asked(max_tokens=500, n=3), target({"output": "10"}), Decimal("0.01")) == 0
+def test_the_clients_own_limit_is_lowered_to_what_can_be_paid() -> None:
+    assert output_limit(asked(max_tokens=900), target({"output": "10"}), Decimal("0.01")) == 900
+    assert output_limit(asked(max_tokens=1_001), target({"output": "10"}), Decimal("0.01")) == 1_000
+    assert output_limit(asked(max_tokens=500, n=3), target({"output": "10"}), Decimal("0.01")) == 333
+
+
+@pytest.mark.parametrize(("limit", "least"), [(None, 256), (5_000, 256), (256, 256), (10, 10)])
+def test_a_client_that_wants_less_than_256_tokens_gets_them_all_or_none(limit: int | None, least: int) -> None:
+    assert least_output(asked(**({"max_tokens": limit} if limit else {}))) == least
 
 
 def test_output_that_costs_nothing_has_no_bound_but_the_clients() -> None:
@@ -128,6 +134,7 @@ def test_no_provider_is_asked_for_more_output_than_it_may_take_only_because_it_i
     cheap = target({"output": "0.01"}, context_length=context)
     assert output_limit(asked(), cheap, Decimal(1)) == MOST_OUTPUT
     assert output_limit(asked(max_tokens=50_000), cheap, Decimal(1)) == 50_000
+    assert output_limit(asked(), target({"output": "0.01"}, max_output=4_096), Decimal(1)) == 4_096
 
 
 @settings(max_examples=100, deadline=None)
@@ -140,4 +147,4 @@ def test_no_answer_within_the_limit_costs_more_than_is_left(
     limit = output_limit(request, target(price.model_dump(), context_length=context), left)
     assert limit is None or limit >= 0
     if limit:
-        assert worst_cost(price, request.most_input_tokens, n * limit) <= left
+        assert worst_cost(price, max_input_tokens(request, target()), n * limit) <= left

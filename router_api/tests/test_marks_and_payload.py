@@ -53,13 +53,13 @@ def target(**fields: Any) -> Target:
     return Target.model_validate({"name": "alpha", "base_url": "http://a/v1", **fields})
 
 
-def made(to: Target | None = None, advice: Advice = NO_ADVICE, limit: int | None = None, **fields: Any) -> Payload:
+def made(to: Target | None = None, advice: Advice = NO_ADVICE, **fields: Any) -> Payload:
     body = {"model": "router", "messages": QUESTION, **fields}
-    return payload_for(parse(json.dumps(body).encode()), to or target(), advice, limit)
+    return payload_for(parse(json.dumps(body).encode()), to or target(), advice)
 
 
-def sent(to: Target | None = None, advice: Advice = NO_ADVICE, limit: int | None = None, **fields: Any) -> Any:
-    return json.loads(made(to, advice, limit, **fields).body)
+def sent(to: Target | None = None, advice: Advice = NO_ADVICE, **fields: Any) -> Any:
+    return json.loads(made(to, advice, **fields).body)
 
 
 def test_everything_that_openai_defines_reaches_the_target_unchanged() -> None:
@@ -73,7 +73,7 @@ def test_the_targets_own_model_name_is_sent_and_our_object_is_not() -> None:
 
 def test_numbers_keep_the_digits_that_the_client_wrote() -> None:
     body = b'{"model":"m","messages":[{"role":"user","content":"x"}],"temperature":0.10,"seed":12345678901234567890123}'
-    changed = payload_for(parse(body), target(), NO_ADVICE, None).body
+    changed = payload_for(parse(body), target(), NO_ADVICE).body
     assert b'"temperature":0.10' in changed
     assert b'"seed":12345678901234567890123' in changed
 
@@ -154,17 +154,9 @@ def test_advice_is_told_as_the_arguments_that_were_given() -> None:
     assert Advice("Think.", 0.0).as_arguments() == {"optimized_system_prompt": "Think.", "temperature": 0.0}
 
 
-def test_a_limit_on_the_output_is_set_for_a_request_that_has_none() -> None:
-    assert sent(limit=300)["max_tokens"] == 300
-    assert sent(target(params={"rename": {"max_tokens": "max_completion_tokens"}}), limit=300) == {
-        "model": "alpha", "messages": QUESTION, "max_completion_tokens": 300,
-    }  # fmt: skip
-
-
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
 @pytest.mark.parametrize("none", [0, -1, None])
-def test_a_limit_on_the_output_takes_the_place_of_one_that_is_none(name: str, none: int | None) -> None:
-    assert sent(limit=300, **{name: none}) == {"model": "alpha", "messages": QUESTION, "max_tokens": 300}
+def test_a_limit_on_the_output_that_is_none_is_the_targets_to_read(name: str, none: int | None) -> None:
     assert sent(**{name: none})[name] == none
 
 

@@ -621,8 +621,12 @@ async def test_max_cost_counts_every_choice(stage: Stage) -> None:
     assert cast.alpha.bodies[0]["max_tokens"] * 3 * Decimal(PRICE["output"]) / 1_000_000 <= Decimal("0.01")
 
 
+VIDEO = {"type": "video_url", "video_url": {"url": "https://example.com/two-hours.mp4"}}
+
+
 @pytest.mark.parametrize("fields", [{"router": {"max_cost": 0.001}},
-                                    {"router": {"max_cost": 0.01}, "max_tokens": 2000},
+                                    {"router": {"max_cost": 0.001}, "max_tokens": 200},
+                                    {"router": {"max_cost": 100}, "messages": [{"role": "user", "content": [VIDEO]}]},
                                     {"router": {"max_cost": 0}}])  # fmt: skip
 async def test_what_nobody_can_do_for_the_money_is_refused_for_good(stage: Stage, fields: Body) -> None:
     cast = await stage.routed(None, None, None)
@@ -631,6 +635,38 @@ async def test_what_nobody_can_do_for_the_money_is_refused_for_good(stage: Stage
     assert response.json()["error"]["code"] == "max_cost_too_low"
     assert response.headers["x-should-retry"] == "false"
     assert not cast.alpha.requests + cast.beta.requests
+
+
+async def test_a_limit_of_the_clients_that_max_cost_does_not_buy_is_lowered_in_every_spelling(stage: Stage) -> None:
+    cast = await stage.routed(None, None)
+    await cast.answer(router={"max_cost": 0.01}, max_tokens=2000, max_completion_tokens=3000, n_predict=4000)
+    body = cast.alpha.bodies[0]
+    assert 256 <= body["max_tokens"] < 1000
+    assert body["max_tokens"] == body["max_completion_tokens"] == body["n_predict"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_under_max_cost_what_may_cost_is_left_out_and_named(stage: Stage, stream: bool) -> None:
+    cast = await stage.routed(None, None)
+    fields = {"best_of": 20, "service_tier": "priority", "web_search_options": {}, "top_k": 5, "stream": stream}
+    response = await cast.ask(router={"max_cost": 0.01}, **fields)
+    assert response.status_code == 200
+    body = cast.alpha.bodies[0]
+    assert not {"best_of", "service_tier", "web_search_options"} & set(body)
+    assert body["top_k"] == 5
+    (entry,) = cast.served.ledgers[0]["call_history"]
+    assert entry["dropped_params"] == ["best_of", "service_tier", "web_search_options"]
+    await cast.ask(**fields)
+    assert cast.alpha.bodies[1]["best_of"] == 20
+
+
+async def test_a_bill_above_the_worst_case_is_booked_in_full_and_marked(stage: Stage) -> None:
+    dear = {"prompt_tokens": 10, "completion_tokens": 100_000, "total_tokens": 100_010}
+    cast = await stage.routed(None, text("a", used=dear))
+    (entry,) = metadata(await cast.answer(router={"max_cost": 0.01}))["call_history"]
+    assert (entry["cost"], entry["suspect"]) == (Decimal("1.0000125"), True)
+    (entry,) = metadata(await cast.answer())["call_history"]
+    assert "suspect" not in entry
 
 
 async def test_the_servers_max_cost_holds_where_the_request_asks_for_more(stage: Stage) -> None:
@@ -652,7 +688,7 @@ async def test_a_target_without_a_price_costs_nothing_and_is_marked(stage: Stage
 async def test_calls_that_together_exceed_max_cost_are_not_all_made(stage: Stage) -> None:
     both = decision("call_alpha", "call_beta")
     cast = await stage.routed(in_turn(both, select("call_1")), None, None)
-    body = await cast.answer(router={"max_cost": 0.015}, max_tokens=1000)
+    body = await cast.answer(router={"max_cost": 0.003}, max_tokens=200)
     assert models_called(body) == ["alpha"]
 
 
@@ -671,12 +707,12 @@ async def test_advice_is_paid_for_within_max_cost(stage: Stage) -> None:
     advised = decision(call("call_alpha", optimized_system_prompt="\u00e4" * 2_000))
     dear = {"price": {"input": "100", "output": "10"}}
     cast = await stage.routed(in_turn(advised, select("call_1")), None, None, changes={"alpha": dear})
-    most = Decimal("0.25")
+    most = Decimal("0.5")
     await cast.answer(router={"max_cost": float(most)})
     (sent,) = cast.alpha.requests
     written = sent.body["messages"][0]["content"]
     assert written.endswith("\u00e4" * 2_000)
-    read = len(written.encode()) // 2
+    read = len(written.encode())
     assert (read * 100 + sent.body["max_tokens"] * 10) / Decimal(1_000_000) <= most
 
 

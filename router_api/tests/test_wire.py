@@ -114,11 +114,8 @@ def test_only_a_plain_question_can_be_answered_with_a_text(fields: dict[str, Any
 def test_tokens_are_estimated_from_bytes_and_pictures_by_the_piece() -> None:
     plain = read(messages=[{"role": "user", "content": "x" * 4_000}])
     assert 1_000 <= plain.input_tokens <= 1_020
-    assert 2_000 <= plain.most_input_tokens <= 2_030
     picture = read(messages=[{"role": "user", "content": [PICTURE]}])
-    for tokens in (picture.input_tokens, picture.most_input_tokens):
-        assert PICTURE_TOKENS <= tokens <= PICTURE_TOKENS + 100
-    assert read(messages=[{"role": "user", "content": [SOUND]}]).most_input_tokens >= 4_500
+    assert PICTURE_TOKENS <= picture.input_tokens <= PICTURE_TOKENS + 100
 
 
 @pytest.mark.parametrize("name", ["tools", "functions"])
@@ -256,4 +253,3 @@ def test_whatever_the_fields_are_nothing_but_a_router_error_is_raised(fields: di
         assert error.status == 400
     else:
         assert request.input_tokens >= 1
-        assert request.most_input_tokens >= 1

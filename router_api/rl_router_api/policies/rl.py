@@ -138,9 +138,9 @@ class ReinforcementLearned:
         body = self._question(turn, listed, way, repair=repair)
         counted = len(body) // 4 + 1
         price, most = self._fleet.router.price, self._fleet.router.max_tokens
-        if not turn.limits.affords(price, len(body) // 2, most):
+        if not turn.limits.affords(price, len(body), most):
             raise _UnaffordableError
-        reserved = turn.limits.reserve(price, len(body) // 2, most)
+        reserved = turn.limits.reserve(price, len(body), most)
         entry = turn.limits.ledger.open_router_call(listed.id, price, counted, reserved)
         completion = await complete(
             self._upstream, self._fleet.transport, body, entry, within=self._fleet.router.timeout

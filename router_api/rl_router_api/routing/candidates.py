@@ -13,7 +13,8 @@ from ..config import Prefer, Target
 from ..errors import RouterError, bad_request
 from ..ledger import worst_cost
 from ..upstreams.upstream import Upstream
-from .limits import LEAST_OUTPUT, Limits, output_limit
+from .limits import Limits, least_output, output_limit
+from .spending import bounds_output
 from .wire import ChatRequest
 
 _USUAL_OUTPUT = 500
@@ -116,8 +117,11 @@ def _by_money(request: ChatRequest, limits: Limits, target: Target) -> tuple[Obs
         return None
     if target.price is None:
         return "unpriced", "its price is unknown and `max_cost` is set"
-    bought = output_limit(request, target, left)
-    least = request.max_output or LEAST_OUTPUT
+    if limits.unsized is not None:
+        return "cost", f"nothing bounds the size of a {limits.unsized}"
+    if target.price.output and not bounds_output(request, target.params):
+        return "cost", "its `params` take the output limit away"
+    bought, least = output_limit(request, target, left), least_output(request)
     if bought is not None and bought < least:
         return "cost", f"{left} USD do not buy {least} tokens of output"
     return None
@@ -159,7 +163,7 @@ def _nobody(request: ChatRequest, limits: Limits, verdicts: Sequence[Verdict]) -
 
 
 def _too_dear(limits: Limits, reasons: str) -> RouterError:
-    message = f"`max_cost` of {limits.max_cost} USD is too low for every model ({reasons})."
+    message = f"No model can be kept within the `max_cost` of {limits.max_cost} USD ({reasons})."
     return RouterError(400, message, param="router.max_cost", code="max_cost_too_low", retryable=False)
 
 

@@ -10,17 +10,21 @@ from msgspec import Struct
 
 from ..config import Prefer, Price, Review, Routing, Target
 from ..ledger import NOTHING, Ledger, bought_tokens, total, worst_cost
+from .spending import max_input_tokens, unsized_part
 from .wire import ChatRequest
 
 LEAST_OUTPUT = 256
 """With less room for an answer than this, in tokens, a target is not asked at all."""
 
-MOST_OUTPUT = 16_384
-"""No more is asked for where only money bounds an answer: nearly every provider takes so many tokens, few take more."""
+MOST_OUTPUT = 32_768
+"""The output limit, in tokens, if neither the client nor the target's `max_output` sets one."""
 
 
 class Limits(Struct, frozen=True):
-    """The limits of one request; `deadline` is a time of the event loop's clock, `max_cost` US dollars."""
+    """The limits of one request; `deadline` is a time of the event loop's clock, `max_cost` US dollars.
+
+    `unsized` names a part of the request that no `max_cost` can bound.
+    """
 
     max_cost: Decimal | None
     deadline: float
@@ -29,6 +33,7 @@ class Limits(Struct, frozen=True):
     review: Review
     prefer: Prefer
     ledger: Ledger
+    unsized: str | None = None
 
     @property
     def left(self) -> Decimal | None:
@@ -54,6 +59,7 @@ def limits_of(request: ChatRequest, routing: Routing, ledger: Ledger) -> Limits:
     costs = [cost for cost in (routing.max_cost, asked.max_cost) if cost is not None]
     milliseconds = min(asked.deadline_ms or math.inf, routing.deadline * 1000)
     return Limits(
+        unsized=unsized_part(request) if costs else None,
         max_cost=min(costs) if costs else None,
         deadline=asyncio.get_running_loop().time() + milliseconds / 1000,
         max_turns=min(routing.max_turns, asked.max_turns or routing.max_turns),
@@ -64,26 +70,36 @@ def limits_of(request: ChatRequest, routing: Routing, ledger: Ledger) -> Limits:
     )
 
 
-def output_limit(request: ChatRequest, target: Target, left: Decimal, *, more_bytes: int = 0) -> int | None:
-    """The tokens of one choice that `left` US dollars buy; None for no bound. Less than 1 where it buys nothing.
+def least_output(request: ChatRequest) -> int:
+    """The tokens of output below which a target is not asked."""
+    return min(request.max_output or LEAST_OUTPUT, LEAST_OUTPUT)
 
-    `more_bytes` go into the call beside the request. The client's own limit stays where it is set: the answer is then
-    that limit, or 0 where it cannot be paid.
+
+def output_limit(request: ChatRequest, target: Target, left: Decimal, *, more_bytes: int = 0) -> int | None:
+    """The tokens of one choice that a call may write for `left` US dollars; None for no bound, less than 1 if the call
+    cannot be made at all.
+
+    It is the client's own limit, or else the target's, or as much of that as the money buys. `more_bytes` go into the
+    call beside the request.
     """
     price = target.price
     if price is None:
         return 0
-    money = total([left, -worst_cost(price, request.most_input_tokens + more_bytes // 2, 0)])
+    money = total([left, -worst_cost(price, max_input_tokens(request, target) + more_bytes, 0)])
     if money < 0:
         return 0
     if price.output == 0:
         return request.max_output
-    bought = bought_tokens(money, price) // request.n
-    if request.max_output is not None:
-        return request.max_output if request.max_output <= bought else 0
+    return min(request.max_output or _usual_limit(request, target), bought_tokens(money, price) // request.n)
+
+
+def _usual_limit(request: ChatRequest, target: Target) -> int:
+    """The limit for a client that sets none."""
+    most = target.max_output or MOST_OUTPUT
+    if target.context_length is None:
+        return most
     # No less than the least, however little the context leaves by our estimate: the rest is not short of money.
-    room = MOST_OUTPUT if target.context_length is None else target.context_length - request.input_tokens
-    return min(bought, max(room, LEAST_OUTPUT), MOST_OUTPUT)
+    return min(most, max(target.context_length - request.input_tokens, LEAST_OUTPUT))
 
 
 def _stricter_review(server: Review, asked: Review | None) -> Review:

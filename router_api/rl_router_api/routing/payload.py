@@ -9,7 +9,8 @@ from msgspec import Raw, Struct
 
 from ..config import Params, Target
 from .marks import unmark
-from .wire import ChatRequest
+from .spending import leave_out_costs
+from .wire import OUTPUT_LIMITS, ChatRequest
 
 ADVICE_LIMIT = 2_000
 _ADVICE = "Advice for this answer; whatever stands above takes precedence over it:\n"
@@ -50,21 +51,35 @@ class Payload(Struct, frozen=True):
 NO_ADVICE = Advice()
 
 
-def payload_for(request: ChatRequest, target: Target, advice: Advice, output_limit: int | None) -> Payload:
-    """The body for `target`; `output_limit` is set where the client set none and a cost limit needs one."""
+class Guard(Struct, frozen=True):
+    """What a money limit asks of a call: that nothing is sent that may cost more, and the output limit, if any."""
+
+    output_limit: int | None = None
+
+
+def payload_for(request: ChatRequest, target: Target, advice: Advice, guard: Guard | None = None) -> Payload:
+    """The body for `target`, under a money limit if `guard` is given."""
     fields: dict[str, Any] = {"model": target.upstream_model, **request.fields}
-    fields["messages"] = _messages(request, advice)
+    costly = leave_out_costs(fields, target.params.allow) if guard else ()
+    fields["messages"] = _messages(request, fields["messages"], advice)
     if advice.temperature is not None and "temperature" not in request.fields:
         fields["temperature"] = advice.temperature
-    if output_limit is not None:
-        # A limit of the client's that is none would stand beside ours.
-        fields.pop("max_completion_tokens", None)
-        fields["max_tokens"] = output_limit
+    if guard and guard.output_limit is not None and "max_completion_tokens" not in fields:
+        fields["max_tokens"] = guard.output_limit
     if request.stream:
         fields["stream_options"] = _with_usage(request.fields.get("stream_options"))
     params = target.params
     dropped = _apply_params(fields, params) if params.rename or params.drop or params.set else []
-    return Payload(msgspec.json.encode(fields), tuple([name for name in dropped if name in request.fields]))
+    if guard and guard.output_limit is not None:
+        _limit_output(fields, guard.output_limit, params)
+    return Payload(msgspec.json.encode(fields), (*costly, *[name for name in dropped if name in request.fields]))
+
+
+def _limit_output(fields: dict[str, Any], limit: int, params: Params) -> None:
+    """Sets every spelling of the output limit that is present, whichever of them the target reads."""
+    for name in (*OUTPUT_LIMITS, *[params.rename.get(name) for name in OUTPUT_LIMITS]):
+        if name in fields:
+            fields[name] = limit
 
 
 def _with_usage(raw: Raw | None) -> dict[str, Any]:
@@ -90,8 +105,7 @@ def _apply_params(fields: dict[str, Any], params: Params) -> list[str]:
     return dropped
 
 
-def _messages(request: ChatRequest, advice: Advice) -> Any:
-    raw = request.fields["messages"]
+def _messages(request: ChatRequest, raw: Raw, advice: Advice) -> Any:
     advised = bool(advice.system_prompt)
     marked = request.may_hold_marks
     if not advised and not marked:

@@ -19,10 +19,11 @@ from ..upstreams.fleet import Fleet
 from .candidates import Candidate, fallback_order, judge, kept
 from .choose import last_good, nobody_answered, refused_by_target, selected
 from .decide import Asked, Decision, PlannedCall, Policy
-from .limits import LEAST_OUTPUT, Limits, output_limit
+from .limits import Limits, least_output, output_limit
 from .marks import mark_of
-from .payload import NO_ADVICE, Advice, payload_for
+from .payload import NO_ADVICE, Advice, Guard, payload_for
 from .race import Race
+from .spending import max_input_tokens
 from .wire import ChatRequest
 
 _SOON = 2.0
@@ -197,7 +198,7 @@ class Route:
         return _Ready(candidate, given, output_limit(self._request, candidate.target, share, more_bytes=given.size))
 
     def _affordable(self, call: _Ready) -> bool:
-        return call.limit is None or call.limit >= (self._request.max_output or LEAST_OUTPUT)
+        return call.limit is None or call.limit >= least_output(self._request)
 
     async def _commit(self, call: _Ready, strategy: str) -> Outcome | None:
         """Makes one call whose answer goes out as it is; None where it failed and another may be asked."""
@@ -273,8 +274,8 @@ class Route:
     async def _attempt(self, call: _Ready, *, live: bool) -> Asked:
         request, candidate = self._request, call.candidate
         upstream = candidate.upstream
-        set_limit = call.limit if request.max_output is None else None
-        payload = payload_for(request, candidate.target, call.advice, set_limit)
+        guard = None if self._limits.max_cost is None else Guard(call.limit)
+        payload = payload_for(request, candidate.target, call.advice, guard)
         entry = self._open_entry(call)
         entry.arguments, entry.dropped = call.advice.as_arguments(), payload.dropped
         transport = self._fleet.transport
@@ -291,10 +292,10 @@ class Route:
 
     def _open_entry(self, call: _Ready) -> Entry:
         request, target, advice = self._request, call.candidate.target, call.advice.size
-        most = request.n * (request.max_output or call.limit or 0)
         limits, reserved = self._limits, NOTHING
         if limits.max_cost is not None:
-            reserved = limits.reserve(target.price or FREE, request.most_input_tokens + advice // 2, most)
+            read, written = max_input_tokens(request, target) + advice, request.n * (call.limit or 0)
+            reserved = limits.reserve(target.price or FREE, read, written)
         counted = request.input_tokens + advice // 4
         return self._ledger.open_target_call(target.name, target.tool_name, target.price, counted, reserved)
 

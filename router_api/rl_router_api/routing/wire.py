@@ -27,6 +27,12 @@ _MOST_DOLLARS = 10**12
 _FRAMES = 50
 """How much deeper in the stack a field may be read again: what nests too deeply for that is refused here."""
 _READ_BY_TARGETS = ("messages", "tools", "functions", "response_format")
+OUTPUT_LIMITS = (
+    "max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "max_gen_len", "max_tokens_to_sample",
+    "maxTokens", "maxOutputTokens", "n_predict", "num_predict",
+)  # fmt: skip
+"""How engines spell the limit on the tokens of an answer."""
+_FURTHER_LIMITS = OUTPUT_LIMITS[2:]
 
 _MEDIA_NEEDS: dict[str, Capability] = {"image_url": "vision", "input_audio": "audio"}
 
@@ -54,6 +60,8 @@ class Message(Struct):
     content: str | list[Part] | None = None
     tool_calls: list[dict[str, Raw]] | None = None
     tool_call_id: str | None = None
+    audio: Raw = Raw()
+    images: Raw = Raw()
 
     @property
     def pieces(self) -> int:
@@ -125,12 +133,6 @@ class ChatRequest(Struct, frozen=True):
     """An estimate of what a target reads: four bytes a token, 1,500 tokens a picture."""
 
     @property
-    def most_input_tokens(self) -> int:
-        """A bound for limits that must hold: two bytes a token, audio and files by their bytes."""
-        media = sum([PICTURE_TOKENS if part.image_url else part.media // 2 for part in self.parts if part.media])
-        return self.text_bytes // 2 + media + 1
-
-    @property
     def text_only(self) -> bool:
         """Whether a plain text can be a whole answer to it."""
         return not self.needs and "response_format" not in self.fields and "functions" not in self.fields
@@ -164,7 +166,7 @@ def parse(body: bytes) -> ChatRequest:
         messages=messages,
         stream=bool(read.stream),
         include_usage=bool(read.stream_options and read.stream_options.include_usage),
-        max_output=_output_limit(read),
+        max_output=_output_limit(read, fields),
         n=n,
         needs=_needs(read, n, messages, parts),
         options=options,
@@ -241,9 +243,20 @@ def _choices(read: _Body) -> int:
     return read.n or 1
 
 
-def _output_limit(read: _Body) -> int | None:
+def _output_limit(read: _Body, fields: dict[str, Raw]) -> int | None:
     said = read.max_tokens if read.max_completion_tokens is None else read.max_completion_tokens
+    if said is None:
+        further = [_whole_number(fields[name]) for name in _FURTHER_LIMITS if name in fields]
+        said = min((limit for limit in further if limit and limit > 0), default=None)
     return said if said is not None and said > 0 else None
+
+
+def _whole_number(raw: Raw) -> int | None:
+    """None for what is none; such a field is its target's to read."""
+    try:
+        return msgspec.json.decode(raw, type=int)
+    except msgspec.DecodeError:
+        return None
 
 
 def _check_options(options: RouterOptions) -> None:
