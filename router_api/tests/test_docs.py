@@ -95,7 +95,10 @@ def test_the_example_of_a_policy_is_one() -> None:
     assert callable(namespace["create"](None).decide)
 
 
-@pytest.mark.parametrize("guide", [*GUIDES, ROOT / "CONTRIBUTING.md"], ids=lambda guide: guide.name)
+BESIDE_THE_GUIDES = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
+
+
+@pytest.mark.parametrize("guide", [*GUIDES, *BESIDE_THE_GUIDES], ids=lambda guide: guide.name)
 def test_links_between_the_guides_lead_somewhere(guide: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", guide.read_text()):
         assert (guide.parent / target).exists(), target
