@@ -1,0 +1,67 @@
+"""The gate runs its steps in order and beside each other, and no step of it is left running."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def gate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("gate", ROOT / ".ci" / "gate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["gate"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def shell(command: str) -> tuple[str, ...]:
+    return ("bash", "-c", command)
+
+
+def test_a_step_begins_when_those_before_it_have_ended(gate: ModuleType, tmp_path: Path) -> None:
+    planned = [
+        gate.Step("first", shell(f"sleep 0.1; echo first >> {tmp_path}/order"), 1),
+        gate.Step("last", shell(f"cat {tmp_path}/order"), 1, ("first", "beside")),
+        gate.Step("beside", shell(f"echo beside >> {tmp_path}/order"), 1),
+    ]
+    ended = gate.run(planned, gate.Running(), tmp_path, {})
+    assert [each.step.name for each in ended][-1] == "last"
+    assert sorted(ended[-1].output.split()) == ["beside", "first"]
+
+
+def test_the_first_failure_ends_what_runs_and_keeps_the_rest_from_beginning(gate: ModuleType, tmp_path: Path) -> None:
+    planned = [
+        gate.Step("fails", shell("echo why; exit 3"), 1),
+        gate.Step("runs", shell("trap 'echo tidied up; exit 130' INT; while :; do sleep 0.05; done"), 1),
+        gate.Step("never", shell("echo begun"), 1, ("fails",)),
+    ]
+    ended = {each.step.name: each for each in gate.run(planned, gate.Running(), tmp_path, {})}
+    assert (ended["fails"].status, ended["fails"].output) == (3, "why\n")
+    assert ended["runs"].status != 0
+    assert "never" not in ended
+
+
+def test_the_slowest_tests_of_all_steps_are_told(gate: ModuleType, tmp_path: Path) -> None:
+    case = '<testsuite><testcase classname="tests.test_{0}" name="test_{0}" time="{1}"/></testsuite>'
+    for name, seconds in (("quick", 0.5), ("slow", 61)):
+        (tmp_path / f"{name}.xml").write_text(case.format(name, seconds))
+    _, first, second = gate._slowest(tmp_path).splitlines()
+    assert first == "  61.0 s  slow: tests.test_slow.test_slow"
+    assert second.endswith("tests.test_quick.test_quick")
+
+
+def test_every_step_waits_for_steps_that_there_are(gate: ModuleType) -> None:
+    for with_kit in (True, False):
+        planned = gate.steps(with_kit=with_kit)
+        names = {step.name for step in planned}
+        assert all(names.issuperset(step.after) for step in planned)
+        assert {("make", "test"), ("make", "clients")} <= {step.command for step in planned}
