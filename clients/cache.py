@@ -1,0 +1,119 @@
+"""A folder of environments that are kept from run to run, each under the hash of everything that decides its contents.
+
+An environment is made in its final place, because a virtual environment cannot be moved. A stamp, written last, tells a
+complete one from one whose installation was interrupted. Its folder's modification time is the time of its last use.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+UNUSED = 30 * 24 * 3600.0
+"""Seconds without use after which an environment that no lock file names is removed."""
+PATIENCE = 180.0
+"""Seconds to wait for another run that installs the same environment."""
+
+
+class CacheError(Exception):
+    """The cache folder cannot be used; the message is one line with the remedy."""
+
+
+class BusyError(Exception):
+    """Another run holds an environment's lock."""
+
+
+def folder_named_by(environment: Mapping[str, str]) -> Path:
+    """Returns the cache folder that the environment variables select."""
+    if selected := environment.get("CLIENTS_CACHE"):
+        return Path(selected).expanduser().absolute()
+    base = environment.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "rl-router" / "clients"
+
+
+class Cache:
+    """The cache folder. `pause` waits for that many seconds between two attempts to get a lock."""
+
+    def __init__(self, folder: Path, pause: Callable[[float], None] = time.sleep) -> None:
+        self._folder = folder
+        self._pause = pause
+
+    def require_writable(self) -> None:
+        """Raises CacheError if the folder cannot be created or written."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._folder):
+                pass
+        except OSError as error:
+            reason = f"the clients' cache {self._folder} cannot be written: {error.strerror}"
+            raise CacheError(f"{reason}. Set CLIENTS_CACHE to a folder that can be written") from None
+
+    def home(self, name: str, decisive: list[bytes]) -> Path:
+        """Returns the folder of the environment whose contents follow from `decisive`; it need not exist yet."""
+        key = hashlib.sha256(b"\0".join(decisive)).hexdigest()[:16]
+        return self._folder / f"{name}-{key}"
+
+    def ensure(self, home: Path, make: Callable[[Path], None]) -> None:
+        """Has `make` fill the empty folder `home`, unless it is complete.
+
+        Raises BusyError if another run installs it for longer than PATIENCE.
+        """
+        with self._locked(home, PATIENCE):
+            if not _is_complete(home):
+                if home.exists():
+                    shutil.rmtree(home)
+                home.mkdir()
+                make(home)
+                _stamp(home).write_text(str(home))
+            os.utime(home)
+
+    def remove_stale(self, current: Collection[Path]) -> None:
+        """Removes what is not in `current` and was not used for 30 days, except what another run is using."""
+        # Only what has a lock is an environment: the folder may hold other things.
+        for lock in self._folder.glob(f"*-{'[0-9a-f]' * 16}.lock"):
+            home = lock.with_suffix("")
+            if home not in current and _is_unused(home):
+                with suppress(BusyError), self._locked(home, 0):
+                    # It may have been used while this run waited for the lock.
+                    if _is_unused(home):
+                        shutil.rmtree(home, ignore_errors=True)
+
+    @contextmanager
+    def _locked(self, home: Path, patience: float) -> Iterator[None]:
+        end = time.monotonic() + patience
+        with home.with_name(f"{home.name}.lock").open("w") as lock:
+            while not _takes(lock.fileno()):
+                if time.monotonic() >= end:
+                    raise BusyError
+                self._pause(0.1)
+            yield
+
+
+def _takes(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _stamp(home: Path) -> Path:
+    return home / ".complete"
+
+
+def _is_complete(home: Path) -> bool:
+    """Whether it was installed to the end, in this place, and has an interpreter that still exists."""
+    stamp, python = _stamp(home), home / "bin" / "python"
+    is_dangling = python.is_symlink() and not python.exists()
+    return stamp.exists() and stamp.read_text() == str(home) and not is_dangling
+
+
+def _is_unused(home: Path) -> bool:
+    return home.exists() and time.time() - home.stat().st_mtime > UNUSED
