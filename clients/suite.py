@@ -2,44 +2,49 @@
 
     clients/run [NAME…]
 
-Each client has a virtual environment of its own, since they do not resolve into one. A client that cannot be installed
-is named in a line and counts as skipped. Exit status 1 where a test fails, 2 where there is nothing to run.
+Each client has an environment of its own, since they do not resolve into one, and a router and upstreams of its own, so
+that several are tried at the same time. A client that cannot be installed is named in a line and counts as skipped.
+Exit status 1 if a test fails, 2 if there is nothing to run or the cache of environments cannot be written.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
+import itertools
 import json
 import os
-import re
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 import urllib.request
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-HERE = Path(__file__).resolve().parent
+import environments
+from cache import Cache, CacheError, folder_named_by
+from environments import AT_MOST, BIN, HERE, MissingError, clients
+from processes import Processes
+
 ROOT = HERE.parent
-BIN = ROOT / ".venv" / "bin"
-ENVIRONMENTS = ROOT / ".venv-clients"
 READY = 60.0
-AT_MOST = 180.0
-"""Seconds that an installation or a run of tests may take."""
 WHOLE = 900.0
 """Seconds that all of it may take; what is not begun by then is skipped."""
+
+AT_ONCE = 3
+"""Clients that are tried at the same time: about as many as keep two cores busy, since each also waits."""
+PORTS = itertools.count(random.randrange(20_000, 32_000))
+"""Where routers listen: the system gives these ports to no connection, and no port is used twice in a run."""
 
 TARGETS = ("alpha", "beta", "modest")
 MODEST: dict[str, object] = {"capabilities": ["tools"]}
@@ -48,8 +53,8 @@ ALIASES = ("gpt-6-astra", "gpt-4o-mini")
 """Model names that clients' own tests have fixed in them."""
 
 
-class MissingError(Exception):
-    """A client cannot be installed here; the message says why in one line."""
+class RouterError(Exception):
+    """The router did not start; the message ends with its log."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +80,22 @@ class Outcome:
         return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
 
 
-def clients() -> list[str]:
-    """Every client's name."""
-    return sorted(path.parent.name for kind in ("requirements.in", "package.json") for path in HERE.glob(f"*/{kind}"))
+@dataclass(frozen=True)
+class Trial:
+    """What one client's tests use and no other's: the folder, with the output; and what all use."""
+
+    name: str
+    folder: Path
+    cache: Cache
+    processes: Processes
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "output"
+
+    def say(self, line: str) -> None:
+        with self.output.open("a") as output:
+            output.write(f"{line}\n")
 
 
 def main(arguments: list[str]) -> int:
@@ -88,46 +106,78 @@ def main(arguments: list[str]) -> int:
         print(f"error: no client `{unknown[0]}`; there are {', '.join(clients())}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with tempfile.TemporaryDirectory(prefix="clients-") as folder, _upstream() as upstream:
-        end = time.monotonic() + WHOLE
-        total = sum((_in_time(name, upstream, Path(folder), end) for name in names), Outcome())
+    cache = Cache(folder_named_by(os.environ))
+    try:
+        cache.require_writable()
+    except CacheError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    total = _try_all(list(dict.fromkeys(names)), cache)
+    environments.remove_stale(cache)
     print(f"\n{total}", flush=True)
     return 1 if total.failed or not total.passed + total.skipped else 0
 
 
-def _in_time(name: str, upstream: str, folder: Path, end: float) -> Outcome:
-    """Tries a client behind a router of its own, unless there is no time left."""
+def _try_all(names: list[str], cache: Cache) -> Outcome:
+    """Tries several clients at a time; each one's output is printed when it has finished."""
+    end, total = time.monotonic() + WHOLE, Outcome()
+    with (
+        tempfile.TemporaryDirectory(prefix="clients-") as folder,
+        ThreadPoolExecutor(AT_ONCE) as pool,
+        Processes() as processes,
+    ):
+        trials = [Trial(name, Path(folder) / name, cache, processes) for name in names]
+        started = {pool.submit(_in_time, trial, end): trial for trial in trials}
+        for done in as_completed(started):
+            total += done.result()
+            print(f"\n== {started[done].name}\n{started[done].output.read_text(errors='replace')}", end="", flush=True)
+    return total
+
+
+def _in_time(trial: Trial, end: float) -> Outcome:
+    """Tries a client, unless there is no time left."""
+    trial.folder.mkdir()
     if time.monotonic() >= end:
-        print(f"\n{name}: skipped, the clients before it took {WHOLE:.0f} s", flush=True)
+        trial.say(f"{trial.name}: skipped, the clients before it took {WHOLE:.0f} s")
         return Outcome(skipped=1)
-    with _router(upstream, folder) as router:
-        return _try(name, router, upstream, folder)
-
-
-def _try(name: str, router: str, upstream: str, folder: Path) -> Outcome:
-    """Installs a client where need be and runs its tests."""
-    print(f"\n== {name}", flush=True)
-    begun = time.monotonic()
     try:
-        runs = _node(name) if (HERE / name / "package.json").exists() else _python(name)
+        return _try(trial)
     except MissingError as missing:
-        print(f"{name}: skipped, {missing}", flush=True)
+        trial.say(f"{trial.name}: skipped, {missing}")
         return Outcome(skipped=1)
-    environment = _environment(router, upstream, folder / name)
-    outcome = sum((_run(run, environment, folder / f"{name}.xml") for run in runs), Outcome())
-    print(f"{name}: {outcome} ({time.monotonic() - begun:.0f} s)", flush=True)
+    except RouterError as error:
+        trial.say(f"{trial.name}: {error}")
+        return Outcome(failed=1)
+
+
+def _try(trial: Trial) -> Outcome:
+    """Installs a client, if the cache does not have it, and runs its tests behind a router of its own."""
+    begun = time.monotonic()
+    home = environments.ensure(trial.name, trial.cache, trial.processes)
+    installed = time.monotonic()
+    runs = _node(trial, home) if environments.is_node(trial.name) else _python(trial.name, home)
+    with _upstream(trial) as upstream, _router(trial, upstream) as router:
+        environment = _environment(router, upstream, trial.folder / "home")
+        outcome = sum((_run(run, environment, trial) for run in runs), Outcome())
+    took = f"installation {installed - begun:.0f} s, tests {time.monotonic() - installed:.0f} s"
+    trial.say(f"{trial.name}: {outcome} ({took})")
     return outcome
 
 
-def _run(run: Run, environment: dict[str, str], report: Path) -> Outcome:
+def _run(run: Run, environment: dict[str, str], trial: Trial) -> Outcome:
     """Runs tests; what ends without a report, or badly for another reason than a test's, is a failure too."""
+    report = trial.folder / "report.xml"
     report.unlink(missing_ok=True)
     command = [part.replace("REPORT", str(report)) for part in run.command]
-    try:
-        status = subprocess.run(command, cwd=run.folder, env=environment, timeout=AT_MOST, check=False).returncode
-    except subprocess.TimeoutExpired:
-        print(f"stopped after {AT_MOST:.0f} s", flush=True)
-        status = 1
+    with (
+        trial.output.open("a") as output,
+        trial.processes.started(command, cwd=run.folder, env=environment, stdout=output, stderr=output) as process,
+    ):
+        try:
+            status = process.wait(AT_MOST)
+        except subprocess.TimeoutExpired:
+            trial.say(f"stopped after {AT_MOST:.0f} s")
+            status = 1
     outcome = _read(report) if report.exists() else Outcome()
     return outcome + Outcome(failed=1) if status and not outcome.failed else outcome
 
@@ -172,22 +222,13 @@ def _read(report: Path) -> Outcome:
     return total
 
 
-# Clients in Python.
+# The commands that run a client's tests.
 
 
-def _python(name: str) -> list[Run]:
-    """Makes the client's virtual environment, or brings it up to date; the commands that run its tests."""
-    home, wanted = ENVIRONMENTS / name, HERE / name / "requirements.txt"
-    with _kept_up_to_date(home, wanted) as is_old:
-        if is_old:
-            _install([str(BIN / "uv"), "venv", "--quiet", "--python", str(BIN / "python"), str(home)])
-            pip = [str(BIN / "uv"), "pip", "install", "--quiet", "--python", str(home / "bin" / "python"), "--no-deps"]
-            _install([*pip, "--require-hashes", "--requirement", str(wanted)])
-            if theirs := _theirs(name):
-                _unpack_source(theirs["package"], wanted, home / "source")
+def _python(name: str, home: Path) -> list[Run]:
     pytest = [str(home / "bin" / "python"), "-m", "pytest"]
     runs = [Run([*pytest, "-c", str(HERE / "pytest.ini"), "."], HERE / name)]
-    if theirs := _theirs(name):
+    if theirs := environments.theirs(name):
         left_out = " or ".join(f"({each['tests']})" for each in theirs["left_out"])
         # Their own settings but for those that ask for a process a core.
         command = [*pytest, "-o", "addopts=", "-q", "-p", "no:cacheprovider", "-k", f"not ({left_out})", *theirs["run"]]
@@ -195,110 +236,54 @@ def _python(name: str) -> list[Run]:
     return [Run([*run.command, "--junitxml=REPORT"], run.folder) for run in runs]
 
 
-def _theirs(name: str) -> dict[str, Any]:
-    """Which of the client's own tests are run."""
-    path = HERE / name / "theirs.yaml"
-    return dict(yaml.safe_load(path.read_text())) if path.exists() else {}
-
-
-def _unpack_source(package: str, wanted: Path, source: Path) -> None:
-    """The source distribution of the locked version and hash, since the tests are in no wheel."""
-    block = re.search(rf"^{re.escape(package)}==.*\n(?: .*\n)*", wanted.read_text(), re.M)
-    assert block is not None
-    with tempfile.TemporaryDirectory() as folder:
-        only = Path(folder) / "only.txt"
-        only.write_text(block[0])
-        pip = [str(BIN / "python"), "-m", "pip", "download", "-qq", "--disable-pip-version-check", "--no-deps"]
-        _install([*pip, "--no-binary", package, "--require-hashes", "-r", str(only), "-d", folder])
-        with tarfile.open(next(Path(folder).glob("*.tar.gz"))) as packed:
-            packed.extractall(folder, filter="data")
-        shutil.move(next(path for path in Path(folder).iterdir() if path.is_dir()), source)
-
-
-@contextmanager
-def _kept_up_to_date(home: Path, wanted: Path) -> Iterator[bool]:
-    """Whether `home` has to be made anew from `wanted`; if so, it is empty, and stamped once it was made."""
-    stamp = home / ".installed"
-    fingerprint = hashlib.sha256(wanted.read_bytes() + str(home).encode()).hexdigest()
-    is_old = not stamp.exists() or stamp.read_text() != fingerprint
-    if is_old:
-        print(f"Setting up {home.relative_to(ROOT)} …", flush=True)
-        shutil.rmtree(home, ignore_errors=True)
-    yield is_old
-    if is_old:
-        stamp.write_text(fingerprint)
-
-
-def _install(command: list[str]) -> None:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=AT_MOST)
-    except subprocess.TimeoutExpired:
-        raise MissingError(f"its installation took longer than {AT_MOST:.0f} s") from None
-    if done.returncode:
-        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        raise MissingError(" — ".join(["it cannot be installed; is a package index reachable?", *last]))
-
-
-# Clients in JavaScript.
-
-
-def _node(name: str) -> list[Run]:
-    """Installs the client's locked packages; the commands that run its tests."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        raise MissingError("node and npm are needed")
-    home, lock = ENVIRONMENTS / name, HERE / name / "package-lock.json"
-    with _kept_up_to_date(home, lock) as is_old:
-        if is_old:
-            home.mkdir(parents=True)
-            for each in (lock, lock.with_name("package.json")):
-                shutil.copy(each, home)
-            _install([npm, "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(home)])
-    # Modules are looked for beside the file that asks for them.
-    for path in (HERE / name).glob("*.mjs"):
-        shutil.copy(path, home)
+def _node(trial: Trial, home: Path) -> list[Run]:
+    # Node looks for modules beside the file that imports them, so the tests are copied beside a link to the packages.
+    tests = trial.folder / "tests"
+    tests.mkdir()
+    (tests / "node_modules").symlink_to(home / "node_modules")
+    for path in (HERE / trial.name).glob("*.mjs"):
+        shutil.copy(path, tests)
     reporters = ["--test-reporter=spec", "--test-reporter-destination=stdout"]
     reporters += ["--test-reporter=junit", "--test-reporter-destination=REPORT"]
-    return [Run([node, "--test", *reporters, *map(str, sorted(home.glob("*.test.mjs")))], home)]
+    return [Run(["node", "--test", *reporters, *map(str, sorted(tests.glob("*.test.mjs")))], tests)]
 
 
 # What the clients talk to.
 
 
 @contextmanager
-def _upstream() -> Iterator[str]:
+def _upstream(trial: Trial) -> Iterator[str]:
     command = [str(BIN / "python"), str(HERE / "upstream.py")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().strip()
-        finally:
-            process.terminate()
+    with (
+        trial.output.open("a") as output,
+        trial.processes.started(command, stdout=subprocess.PIPE, stderr=output) as process,
+    ):
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
 
 
 @contextmanager
-def _router(upstream: str, folder: Path) -> Iterator[str]:
-    """serve.sh with its targets; its log is shown where it does not start."""
-    port, admin_port = _free_ports(2)
-    targets = [_target(upstream, name) for name in TARGETS]
+def _router(trial: Trial, upstream: str) -> Iterator[str]:
+    """serve.sh with its targets."""
+    port, admin_port = _free_port(), _free_port()
     configuration = {
         "router": {"base_url": f"{upstream}/router/v1", "price": {"input": 0.05, "output": 0.1}},
         "routing": {"aliases": list(ALIASES)},
-        "targets": targets,
+        "targets": [_target(upstream, name) for name in TARGETS],
         "server": {"port": port, "admin_port": admin_port},
     }
-    path = folder / "router.yaml"
+    path, log = trial.folder / "router.yaml", trial.folder / "router.log"
     path.write_text(yaml.safe_dump(configuration))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RL_ROUTER_")}
     environment["NO_PROXY"] = environment["no_proxy"] = "127.0.0.1"
     command = ["bash", str(ROOT / "serve.sh"), "--config", str(path)]
-    log = folder / "router.log"
-    with log.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output, env=environment) as process:
-        try:
-            _await_health(f"http://127.0.0.1:{port}/health", process, log)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
+    with (
+        log.open("w") as output,
+        trial.processes.started(command, stdout=output, stderr=output, env=environment) as process,
+    ):
+        if not _becomes_ready(f"http://127.0.0.1:{port}", process, trial.processes):
+            raise RouterError(f"the router did not start:\n{log.read_text()[-2000:]}")
+        yield f"http://127.0.0.1:{port}"
 
 
 def _target(upstream: str, name: str) -> dict[str, object]:
@@ -306,28 +291,32 @@ def _target(upstream: str, name: str) -> dict[str, object]:
     return {"name": name, "base_url": f"{upstream}/{name}/v1", "price": price, **(MODEST if name == "modest" else {})}
 
 
-def _await_health(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Until the router model and every target are known, so that the tests see no probes."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def _becomes_ready(router: str, process: subprocess.Popen[str], processes: Processes) -> bool:
+    """Waits until the router model and every target are known, so that the tests see no probes."""
     end = time.monotonic() + READY
     while time.monotonic() < end and process.poll() is None:
-        try:
-            with opener.open(url.replace("/health", "/ready"), timeout=5), opener.open(url, timeout=5) as response:
-                health = json.load(response)
-                if all(each["state"] == "ok" for each in (health["router_model"], *health["targets"].values())):
-                    return
-        except OSError:
-            pass
-        time.sleep(0.1)
-    sys.exit(f"error: the router did not start:\n{log.read_text()[-2000:]}")
+        if _is_ready(router):
+            return True
+        processes.pause(0.1)
+    return False
 
 
-def _free_ports(count: int) -> list[int]:
-    taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports: list[int] = [each.getsockname()[1] for each in taken]
-    for each in taken:
-        each.close()
-    return ports
+def _is_ready(router: str) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{router}/ready", timeout=5), opener.open(f"{router}/health", timeout=5) as response:
+            health = json.load(response)
+    except OSError:
+        return False
+    return all(each["state"] == "ok" for each in (health["router_model"], *health["targets"].values()))
+
+
+def _free_port() -> int:
+    while True:
+        with socket.socket() as probe:
+            port = next(PORTS)
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """The cache that keeps the environments of `make clients` from run to run."""
 
 import os
+import subprocess
+import sys
 import time
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -165,3 +167,16 @@ def test_other_folders_are_never_removed(cache, home: Path) -> None:
 )
 def test_the_folder_is_the_one_that_the_environment_selects(environment: dict[str, str], folder: str) -> None:
     assert caching.folder_named_by(environment) == Path(folder)
+
+
+def test_a_folder_that_cannot_be_written_is_one_line_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = subprocess.run(
+        [sys.executable, ROOT / "clients" / "suite.py"], capture_output=True, text=True, check=False,
+        env={**os.environ, "CLIENTS_CACHE": str(tmp_path / "file" / "cache")},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: the clients' cache {tmp_path}/file/cache cannot be written: Not a directory. "
+        "Set CLIENTS_CACHE to a folder that can be written\n"
+    )
