@@ -191,7 +191,6 @@ def _environment(router: str, upstream: str, home: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "HOME": str(home),
         "TMPDIR": str(home),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "HTTP_PROXY": nowhere,
         "HTTPS_PROXY": nowhere,
         "http_proxy": nowhere,
