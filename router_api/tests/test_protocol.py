@@ -189,21 +189,60 @@ async def test_a_request_that_was_answered_early_is_framed_with_64_kib_at_most(b
 
 
 async def test_what_is_wrong_behind_a_request_is_not_told_within_its_reply() -> None:
-    begun = asyncio.Event()
+    begun, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"a", "more_body": True})
         begun.set()
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        await go_on.wait()
+        await send({"type": "http.response.body", "body": b"b"})
 
     async with served(BoundedProtocol, slow) as connect:
         client = await connect()
         await client.send(REQUEST)
         await begun.wait()
         await client.send(b"no request\r\n\r\n")
-        assert (await client.rest()).endswith(b"\r\n\r\n1\r\na\r\n")
+        await asyncio.sleep(0.02)
+        go_on.set()
+        assert (await client.rest()).endswith(b"\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "wrong", [b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n", b"no request\r\n\r\n", with_headers(2 * MOST) + b"\r\n\r\n"],
+    ids=["no address", "no request", "large headers"],
+)  # fmt: skip
+async def test_what_is_wrong_behind_a_request_leaves_that_requests_answer_alone(wrong: bytes) -> None:
+    go_on = asyncio.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await go_on.wait()
+        await echo(scope, receive, send)
+
+    async with served(BoundedProtocol, slow) as connect:
+        client = await connect()
+        await client.send(REQUEST + wrong + REQUEST)
+        await asyncio.sleep(0.02)
+        go_on.set()
+        assert await client.answer() == (200, b"")
+        await client.closed()
+
+
+async def test_an_address_that_is_none_is_refused() -> None:
+    async with served(BoundedProtocol) as connect:
+        client = await connect()
+        await client.send(b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await client.answer())[0] == 400
+        await client.closed()
+
+
+@pytest.mark.parametrize("offer", [b"", b"Connection: Upgrade\r\nUpgrade: x\r\n"], ids=["plain", "upgrade"])
+async def test_requests_without_an_end_in_one_segment_are_answered_up_to_a_bound(offer: bytes) -> None:
+    async with served(BoundedProtocol) as connect:
+        client = await connect()
+        await client.send((REQUEST[:-2] + offer + b"\r\n") * 400)
+        answered = (await client.rest()).count(b"HTTP/1.1 200 OK")
+        assert 100 <= answered <= 110
 
 
 async def test_empty_lines_without_an_end_are_cut_off_as_headers_are() -> None:

@@ -267,6 +267,19 @@ async def test_what_is_no_answer_is_broken(nonsense: bytes) -> None:
         assert failed.value.kind == "broken"
 
 
+SURPLUS = [b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", ANSWER, b"HTTP/1.1 100 Continue\r\n\r\n", b"nonsense",
+           b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"]  # fmt: skip
+
+
+@pytest.mark.parametrize("surplus", SURPLUS)
+async def test_bytes_behind_an_answer_are_no_part_of_it_nor_of_the_next_one(surplus: bytes) -> None:
+    async with saying(ANSWER + surplus, ANSWER) as (url, connections), transport() as sending:
+        for _ in range(2):
+            response = await sending.send("GET", url, {}, None, 5.0)
+            assert (response.status, await everything(response)) == (200, b"ok")
+        assert connections == [2]
+
+
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 FRAMING = {
     "many trailers": (b"0\r\n", b"a:\r\n" * 256),

@@ -20,13 +20,15 @@ from .cycle import CYCLE, Cycle, Scope
 _MAX_OVERHEAD = 64 * 1024
 """Bytes that may come without a byte of a body among them: a request's headers, or the sizes, the extensions and the
 trailers of chunks."""
+_MAX_PIPELINED = 100
+"""Requests that may wait for the reply to the one before them."""
 _MOST_WAITING = 64 * 1024
 """Bytes of a body that may wait for their reader before no more are taken from the client."""
 _BODY = b'{"error":{"message":"%s","type":"invalid_request_error","param":null,"code":"%s"}}'
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
-class _HeadersTooLargeError(Exception):
+class _RefusedError(Exception):
     """Ends the parsing of a request."""
 
 
@@ -59,8 +61,11 @@ class BoundedProtocol(asyncio.Protocol):
         self._in_headers = True
         """Whether a request's headers, or nothing, come next. False from the end of the headers to that of the body."""
         self._overhead = 0
-        """Bytes since the last byte of a body, or since the last request ended. What came before these in the same
-        segment is counted too."""
+        """Bytes since the last byte of a body, or since the last request ended, but for those in the same segment."""
+        self._segment = self._span = 0
+        """Bytes of the segment that is being parsed, and of all segments that the latest request's headers are in."""
+        self._is_over = False
+        """Whether nothing more is read: what came last is no request, and the replies before it are still to go out."""
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._expects_continue = False
@@ -109,6 +114,8 @@ class BoundedProtocol(asyncio.Protocol):
             self._transport.close()
         elif self._waiting:
             self._begin(*self._waiting.popleft())
+        elif self._is_over:
+            self._transport.close()
         else:
             self.resume_reading()
             self._in_hurry = False
@@ -157,12 +164,14 @@ class BoundedProtocol(asyncio.Protocol):
         self._drained = None
 
     def data_received(self, data: bytes) -> None:
-        self._overhead += len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._decline_upgrade(data[upgrade.args[0] :])
+        if self._is_over:
             return
+        self._segment = len(data)
+        self._overhead += self._segment
+        self._span += self._segment
+        try:
+            while data:
+                data = self._parsed(data)
         except httptools.HttpParserError:
             self._refuse_bytes()
             return
@@ -177,6 +186,7 @@ class BoundedProtocol(asyncio.Protocol):
         self._url, self._headers, self._expects_continue = b"", [], False
         self._in_headers = True
         self._overhead = self._overhead or 1
+        self._span = self._segment
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -191,12 +201,15 @@ class BoundedProtocol(asyncio.Protocol):
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        if self._overhead > _MAX_OVERHEAD and self._size_of_headers() > _MAX_OVERHEAD:
-            raise _HeadersTooLargeError
-        self._in_headers, self._overhead, self._in_hurry = False, 0, False
+        if self._span > _MAX_OVERHEAD and self._size_of_headers() > _MAX_OVERHEAD:
+            self._overhead = self._size_of_headers()
+            raise _RefusedError
         if self._parser.should_upgrade():
-            return  # `data_received` hears of it next.
+            return  # `_parsed` hears of it next.
         before, scope = self._cycle, self._scope()
+        if len(self._waiting) >= _MAX_PIPELINED:
+            raise _RefusedError
+        self._in_headers, self._overhead, self._in_hurry = False, 0, False
         self._cycle = cycle = Cycle(
             self,
             scope["method"],
@@ -230,20 +243,27 @@ class BoundedProtocol(asyncio.Protocol):
         parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return parser
 
-    def _decline_upgrade(self, rest: bytes) -> None:
-        """Reads the request anew without its offer of another protocol (Java's client offers h2c): the parser takes the
-        body for a part of that one."""
+    def _parsed(self, data: bytes) -> bytes:
+        """Has the parser read this, and returns what is to be read after it. Raises HttpParserError."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            return self._without_upgrade(data[upgrade.args[0] :])
+        return b""
+
+    def _without_upgrade(self, rest: bytes) -> bytes:
+        """Returns the request without its offer of another protocol (Java's client offers h2c), and the `rest` of the
+        segment: the parser takes a body for a part of that protocol. Raises HttpParserError for a tunnel."""
         headers = [name + b": " + value for name, value in self._headers if name != b"upgrade"]
         if len(headers) == len(self._headers):
-            self._refuse_bytes()  # CONNECT offers nothing else.
-            return
+            raise httptools.HttpParserError("CONNECT offers nothing else")
         request_line = b"%b %b HTTP/%b" % (
             self._parser.get_method(),
             self._url,
             self._parser.get_http_version().encode(),
         )
         self._parser = self._made_parser()
-        self.data_received(b"\r\n".join([request_line, *headers, b"", rest]))
+        return b"\r\n".join([request_line, *headers, b"", rest])
 
     def _scope(self) -> Scope:
         url = httptools.parse_url(self._url)
@@ -337,7 +357,13 @@ class BoundedProtocol(asyncio.Protocol):
             self._refuse(b"400 Bad Request", _BODY % (message, b"invalid_http"))
 
     def _refuse(self, status: bytes, body: bytes) -> None:
-        """Ends the connection, with an error if the client would take it for the reply to what is wrong."""
+        """Ends the connection, with an error if the client would take it for the reply to what is wrong.
+
+        Requests that came whole before that are still answered.
+        """
+        if self._in_headers and not self._is_idle:
+            self._is_over = True
+            return
         if self._owes_reply:
             if self._running is not None:
                 self._running.leave()
@@ -349,6 +375,4 @@ class BoundedProtocol(asyncio.Protocol):
     def _owes_reply(self) -> bool:
         """Whether the next reply is the one to the request whose bytes come, and has not begun."""
         running = self._running
-        if self._in_headers:
-            return running is None or running.complete
-        return running is not None and running is self._cycle and not running.begun
+        return self._in_headers or (running is not None and running is self._cycle and not running.begun)

@@ -24,6 +24,10 @@ class TransportError(Exception):
         self.kind = kind
 
 
+class _SurplusError(Exception):
+    """Ends the parsing of bytes that follow an answer."""
+
+
 class Connection(asyncio.Protocol):
     """Speaks HTTP/1.1 by httptools; `status` and `headers` (as they came) are those of the latest answer."""
 
@@ -191,6 +195,11 @@ class Connection(asyncio.Protocol):
             what = "chunk sizes, chunk extensions or trailers" if self._has_head else "headers"
             self._fail("broken", f"the answer cannot be read: more than {_MAX_OVERHEAD} bytes of {what}")
         self._wake()
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            # What follows a whole answer in its segment is nobody's answer, and must not become part of that one.
+            raise _SurplusError
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._has_head:
