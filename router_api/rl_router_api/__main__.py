@@ -15,7 +15,7 @@ from .config import Configuration
 from .server import settings
 from .server.access import KeysError, new_key
 from .server.serving import ListenError, address, listen, serve
-from .server.settings import Source
+from .server.source import STATE_VARIABLE, Source
 from .upstreams.upstream import Key, without_credentials
 from .version import __version__
 
@@ -38,10 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     source = Source(
         path=given.config or os.environ.get(settings.FILE_VARIABLE) or None,
         flags=settings.chosen_flags(given) | _short_flags(given),
-        state=os.environ.get(settings.STATE_VARIABLE) or None,
+        state=os.environ.get(STATE_VARIABLE) or None,
     )
     try:
-        configuration = source.start().configuration
+        loaded = source.start()
+        configuration = loaded.configuration
         _check_keys(configuration)
         sockets = listen(configuration.server)
     except (settings.ConfigurationError, KeysError) as error:
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     _announce(configuration)
-    serve(source, configuration, sockets)
+    serve(source, loaded, sockets)
     return 0
 
 

@@ -18,7 +18,7 @@ from rl_router_api.config import Configuration
 from rl_router_api.journal import JsonLines
 from rl_router_api.server.app import App
 from rl_router_api.server.serving import KEEP_ALIVE
-from rl_router_api.server.settings import with_keys
+from rl_router_api.server.source import with_keys
 from upstreams import SILENCE, Answer, Body, Upstream
 
 QUESTION = [{"role": "user", "content": "What is 2 + 2?"}]

@@ -16,7 +16,8 @@ import yaml
 from rl_router_api import policies
 from rl_router_api.server.access import KeysError, new_key
 from rl_router_api.server.app import App
-from rl_router_api.server.settings import ConfigurationError, Source
+from rl_router_api.server.settings import ConfigurationError
+from rl_router_api.server.source import Source
 from stages import QUESTION, Stage, router_section, served_by, target, until
 from upstreams import Body, Exchange, Upstream, error, text, whole
 
@@ -684,6 +685,56 @@ async def test_a_file_that_is_cut_anywhere_opens_no_server(files: Files, keys: K
             assert not running.app.runtime.access.open, order[:end]
 
 
+def test_a_file_that_loses_its_keys_between_the_first_look_and_the_start_opens_no_server(
+    files: Files, keys: Keys
+) -> None:
+    files.path.write_text(yaml.safe_dump(keys.configuration))
+    for state in (None, str(files.state)):
+        source = Source(str(files.path), state=state)
+        files.path.write_text(yaml.safe_dump(keys.configuration))
+        before = source.start()
+        files.path.write_text(yaml.safe_dump({**keys.configuration, "server": {}}))
+        started = source.start(before)
+        assert (started.keys, "is missing" in str(started.refused)) == (before.keys, True)
+
+
+@pytest.mark.parametrize("kept", ["unknown: 1", "[", "routing: {fallback: [nobody]}"])
+def test_a_last_good_file_that_cannot_be_read_any_more_opens_no_server(files: Files, keys: Keys, kept: str) -> None:
+    files.path.write_text(yaml.safe_dump(keys.configuration))
+    source = Source(str(files.path), state=str(files.state))
+    source.start()
+    (copy,) = [path for path in files.state.glob("*.yaml") if "targets" in path.read_text()]
+    for told in ([], list(files.state.glob("*.json"))):
+        copy.write_text(kept)
+        for path in told:
+            # As an older version left it.
+            path.unlink()
+        files.path.write_text(yaml.safe_dump({**keys.configuration, "server": {}}))
+        with pytest.raises(ConfigurationError):
+            source.start()
+
+
+def test_keys_that_a_flag_named_are_not_forgotten_with_the_flag(files: Files, keys: Keys) -> None:
+    files.path.write_text(yaml.safe_dump({**keys.configuration, "server": {}}))
+    flagged = Source(str(files.path), {"server.api_keys_file": str(keys.path)}, str(files.state))
+    assert flagged.start().keys
+    with pytest.raises(ConfigurationError, match="name the keys file, or write `null`"):
+        Source(str(files.path), {}, str(files.state)).start()
+    opened = Source(str(files.path), {"server.api_keys_file": None}, str(files.state)).start()
+    assert opened.keys is None
+    assert Source(str(files.path), {}, str(files.state)).start().refused is None
+
+
+def test_a_file_is_known_by_every_spelling_of_its_path(
+    files: Files, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.path.write_text(yaml.safe_dump(keys.configuration))
+    good = Source(str(files.path), state=str(files.state)).start()
+    files.path.write_text(yaml.safe_dump({**keys.configuration, "server": {}}))
+    monkeypatch.chdir(files.path.parent)
+    assert Source(files.path.name, state=str(files.state)).start().keys == good.keys
+
+
 @pytest.mark.parametrize("written", ["null", "Null", "NULL", "null  # everybody"])
 async def test_only_a_null_that_is_written_out_opens_a_server(files: Files, keys: Keys, written: str) -> None:
     running = await files.run(keys.configuration)
@@ -731,7 +782,7 @@ async def test_wrong_keys_open_no_server(files: Files, keys: Keys, state: bool) 
 async def test_the_copies_of_the_last_good_files_are_for_their_owner_alone(files: Files, keys: Keys) -> None:
     async with files.running(keys.configuration, state=True):
         copies = list(files.state.iterdir())
-    assert len(copies) == 2
+    assert len(copies) == 3
     assert {copy.stat().st_mode & 0o777 for copy in copies} == {0o600}
     assert not any(keys.key in copy.read_text() for copy in copies)
 

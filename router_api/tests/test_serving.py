@@ -25,11 +25,11 @@ from upstreams import Answer, Body, Exchange, chunk, error, event, text
 HASTY = """
 import sys
 from rl_router_api.server.serving import Stopping, listen, serve
-from rl_router_api.server.settings import Source
+from rl_router_api.server.source import Source
 if __name__ == "__main__":
     source = Source(sys.argv[1])
-    configuration = source.start().configuration
-    serve(source, configuration, listen(configuration.server), Stopping(float(sys.argv[2]), int(sys.argv[3])))
+    loaded = source.start()
+    serve(source, loaded, listen(loaded.configuration.server), Stopping(float(sys.argv[2]), int(sys.argv[3])))
 """
 PATIENT = 60
 

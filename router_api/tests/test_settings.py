@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from rl_router_api.config import Configuration
-from rl_router_api.server.settings import ConfigurationError, Source, add_flags, chosen_flags, read
+from rl_router_api.server.settings import ConfigurationError, add_flags, chosen_flags, read
+from rl_router_api.server.source import Source
 
 TARGET = "{name: alpha, base_url: 'http://a/v1'}"
 
@@ -159,6 +160,11 @@ def test_a_variable_that_is_no_yaml_is_named(value: str) -> None:
         ("# nothing", "is empty"),
         ("{}", "is empty"),
         ("server: {api_keys_file: }", "server.api_keys_file: is empty; name the keys file, or write `null`"),
+        ("server:", "server: must be a mapping of fields"),
+        ("server: []\ntargets: []", "server: must be a mapping of fields"),
+        ("server:\n  api_keys_fi", "server: must be a mapping of fields"),
+        ("server: {port: 1}\nserver: {port: 2}", "line 2: is not YAML: `server` is written twice"),
+        ("server: {api_keys_file: a, api_keys_file: null}", "`api_keys_file` is written twice"),
         ("- a", "must be a mapping"),
         ("just a text", "must be a mapping"),
         ("targts: []", "unknown key `targts`; did you mean `targets`?"),
@@ -193,6 +199,13 @@ def test_several_mistakes_are_told_at_once(file: Path) -> None:
     assert "routing.max_calls" in message
 
 
+def test_no_flag_or_variable_takes_the_place_of_a_section_that_was_cut(file: Path) -> None:
+    for text in ("server:", "server:\n  api_keys_fi", "server: x", "server: []"):
+        file.write_text(text)
+        assert "server: must be a mapping" in refusal(file, {"server.port": 1})
+        assert "server: must be a mapping" in refusal(file, RL_ROUTER_SERVER__PORT="1")
+
+
 def test_an_unknown_variable_or_flag_of_a_known_section_is_refused() -> None:
     assert "did you mean `max_turns`" in refusal(RL_ROUTER_ROUTING__MAX_TURN="3")
     assert "did you mean `max_turns`" in refusal(None, {"routing.max_turn": 3})
@@ -212,8 +225,8 @@ def test_a_source_is_read_as_it_is_now(file: Path) -> None:
     assert source.text == b""
     for turns in (1, 2):
         file.write_text(f"routing: {{max_turns: {turns}, max_calls: 9}}")
-        assert source.read().routing.max_turns == turns
-        assert source.read().routing.max_calls == 2
+        assert source.load().configuration.routing.max_turns == turns
+        assert source.load().configuration.routing.max_calls == 2
     assert source.text.startswith(b"routing:")
     assert Source().text == b""
 

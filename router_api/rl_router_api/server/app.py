@@ -27,8 +27,8 @@ from .metrics import CONTENT_TYPE
 from .openapi import COMPLETION_BODY
 from .preview import Preview, tools_page
 from .runtime import Runtime, Shares
-from .settings import Loaded, Source
 from .setup import unknown_model
+from .source import Loaded, Source
 
 COMPLETIONS, ROUTE = "/v1/chat/completions", "/v1/route"
 _EXCHANGES: dict[str, type[Exchange]] = {COMPLETIONS: ChatCompletion, ROUTE: Preview}

@@ -19,8 +19,9 @@ from ..upstreams.transport import Transport
 from . import tracing
 from .access import Access, ApiKey, KeysError
 from .metrics import Metrics
-from .settings import ConfigurationError, Loaded, Source, with_keys
+from .settings import ConfigurationError
 from .setup import Setup, targets_of
+from .source import Loaded, Source, with_keys
 
 _LOOK_AGAIN = 1.0
 _REQUESTS = "requests"
@@ -134,7 +135,7 @@ class Runtime:
         """Takes the configuration and the keys as they are on disk; wrong ones are refused whole."""
         before = self._texts()
         try:
-            loaded = self._source.load(self._loaded) if self._source else with_keys(self.configuration)
+            loaded = self._source.load(self._loaded.authentication) if self._source else with_keys(self.configuration)
         except (ConfigurationError, KeysError) as error:
             self._refuse(error, "the changed configuration is refused, the running one stays")
             return

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from ..config import Configuration, Server
+from ..config import Server
 from ..flight import Flight, Place, make_flight_table
 from ..shared import Counters, make_counter_table
-from .settings import Source
+from .source import Loaded, Source
 
 if TYPE_CHECKING:
     from .app import App
@@ -74,14 +74,12 @@ def address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def serve(
-    source: Source, configuration: Configuration, sockets: list[socket.socket], stopping: Stopping = _USUAL
-) -> None:
-    """Serves until SIGTERM or SIGINT."""
-    if configuration.server.workers == 1:
-        work(source, sockets, stopping)
+def serve(source: Source, loaded: Loaded, sockets: list[socket.socket], stopping: Stopping = _USUAL) -> None:
+    """Serves until SIGTERM or SIGINT; `loaded` is what the source had when the sockets were made."""
+    if loaded.configuration.server.workers == 1:
+        work(source, sockets, stopping, before=loaded)
     else:
-        _supervise(source, configuration.server.workers, sockets, stopping)
+        _supervise(source, loaded, sockets, stopping)
 
 
 def work(
@@ -90,9 +88,10 @@ def work(
     stopping: Stopping = _USUAL,
     counters: str | None = None,
     place: Place | None = None,
+    before: Loaded | None = None,
 ) -> None:
     """One worker: the API on the first socket, the admin port on the second; `counters` and `place` are what several
-    workers share."""
+    workers share, `before` is what to go on with if the files went wrong meanwhile."""
     # A signal is heard once the server can do something about it, and its echo after the end means nothing.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     for number in _SIGNALS:
@@ -101,7 +100,7 @@ def work(
     from .app import App  # so that the parent of several workers stays small
     from .runtime import Shares
 
-    loaded = source.start()
+    loaded = source.start(before)
     set_up(loaded.configuration.server.log_level)
     app = App(loaded, source, shares=Shares(Counters(counters), Flight(place)))
     _spare_the_collector()
@@ -216,14 +215,16 @@ def _bind(host: str, port: int, flag: str) -> socket.socket:
     return made
 
 
-def _supervise(source: Source, workers: int, sockets: list[socket.socket], stopping: Stopping) -> None:
-    """Keeps `workers` processes running until a signal, which all of them hear."""
+def _supervise(source: Source, loaded: Loaded, sockets: list[socket.socket], stopping: Stopping) -> None:
+    """Keeps the configured number of processes running until a signal, which all of them hear."""
+    workers = loaded.configuration.server.workers
     folder = tempfile.mkdtemp(prefix="rl-router-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     counters, flights = make_counter_table(folder), make_flight_table(folder, workers)
     if source.state is None:
-        # A worker that is started again serves what the others do, whatever the file says by then.
+        # A worker that is started, or started again, serves what the others do, whatever the file says by then.
         source = replace(source, state=folder)
+        source.remember(loaded)
     context = multiprocessing.get_context("spawn")
     signals: list[int] = []
     for number in _SIGNALS:

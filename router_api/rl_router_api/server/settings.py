@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
-import logging
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -19,12 +14,9 @@ from pydantic.fields import FieldInfo
 
 from .. import policies
 from ..config import Configuration, Price
-from ..journal import log
-from .access import ApiKey, KeysError, as_file, read_keys
 
 PREFIX = "RL_ROUTER_"
 FILE_VARIABLE = "RL_ROUTER_CONFIG"
-STATE_VARIABLE = "RL_ROUTER_STATE_DIR"
 _NONE = ("", "~", "null")
 """What stands for no value at all, as in YAML."""
 _KEYS_FILE = "server.api_keys_file"
@@ -40,13 +32,16 @@ def read(path: str | None, environment: Mapping[str, str], flags: Mapping[str, A
 
     Raises ConfigurationError.
     """
-    return _configuration(_from_file(path) if path else {}, environment, flags, path)
+    return merged(parsed(text_of(path), path) if path else {}, environment, flags, path)
 
 
-def _configuration(
+def merged(
     values: dict[str, Any], environment: Mapping[str, str], flags: Mapping[str, Any], path: str | None
 ) -> Configuration:
-    """`values` are the file's, which the others are put into."""
+    """The configuration of the `values` of the file `path`, under those of the environment and the flags.
+
+    Raises ConfigurationError.
+    """
     for name, text in _from_environment(environment).items():
         _put(values, name, text)
     for name, value in flags.items():
@@ -136,15 +131,21 @@ def _is_text(annotation: Any) -> bool:
     return annotation in (str, type(None)) or get_origin(annotation) is Literal
 
 
-def _from_file(path: str) -> dict[str, Any]:
+def text_of(path: str) -> str:
+    """What the file says. Raises ConfigurationError if it cannot be read."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"{path}: is not UTF-8 text") from None
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        if isinstance(error, UnicodeDecodeError):
+            raise ConfigurationError(f"{path}: is not UTF-8 text") from None
+        reason = getattr(error, "strerror", None) or "no file can have this name"
+        raise ConfigurationError(f"{path}: cannot be read: {reason}") from None
+
+
+def parsed(text: str, path: str) -> dict[str, Any]:
+    """The sections of the file `path`. Raises ConfigurationError if it is no YAML, or no mapping of sections."""
     try:
-        values = yaml.safe_load(text)
+        values = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
@@ -154,10 +155,27 @@ def _from_file(path: str) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: is empty; write a section ({sections}), or start without a file")
     if not isinstance(values, dict):
         raise ConfigurationError(f"{path}: must be a mapping with the keys {sections}")
-    server = values.get("server")
-    if isinstance(server, dict) and server.get("api_keys_file", "") is None and not _writes_null(text):
+    server = values.get("server", {})
+    if not isinstance(server, dict):
+        # A flag or a variable would take its place, and the keys with it.
+        raise ConfigurationError(f"{path}: server: must be a mapping of fields; `server: {{}}` takes the defaults")
+    if server.get("api_keys_file", "") is None and not _writes_null(text):
         server["api_keys_file"] = ""
     return values
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is written twice, of which YAML would drop the first without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        written = set[str]()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in written:
+                    problem = f"`{key.value}` is written twice"
+                    raise yaml.constructor.ConstructorError(problem=problem, problem_mark=key.start_mark)
+                written.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def _writes_null(text: str) -> bool:
@@ -220,151 +238,3 @@ def _line(detail: Any, path: str | None) -> str:
     if not secret and not isinstance(given, (dict, list, tuple)) and detail["type"] not in ("value_error", "missing"):
         message += f" (got {given!r})"
     return ": ".join(part for part in (path, where, message) if part)
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A configuration and the keys that it names, None if the server is open.
-
-    `refused` says why the files as they are now are not in force, if these are the last good ones. `has_server` is
-    whether the file has a `server` section.
-    """
-
-    configuration: Configuration
-    keys: tuple[ApiKey, ...] | None
-    refused: ConfigurationError | KeysError | None = None
-    has_server: bool = False
-
-
-def with_keys(configuration: Configuration, *, has_server: bool = False) -> Loaded:
-    """A configuration with its keys as they are now. Raises KeysError."""
-    path = configuration.server.api_keys_file
-    return Loaded(configuration, None if path is None else read_keys(path), has_server=has_server)
-
-
-def check_still_closed(before: Loaded, now: Loaded) -> None:
-    """Raises ConfigurationError if a changed file would drop the authentication that was in force, unless it says so.
-
-    Such a file was most often emptied, cut or overwritten by mistake.
-    """
-    if before.has_server and not now.has_server:
-        raise ConfigurationError(
-            "server: the section is missing, which the configuration in force has; write it, at least `server: {}`"
-        )
-    server = now.configuration.server
-    is_written = "api_keys_file" in server.model_fields_set
-    if before.configuration.server.api_keys_file and server.api_keys_file is None and not is_written:
-        raise ConfigurationError(
-            f"{_KEYS_FILE}: is missing, which the configuration in force has; name the keys file, or write `null` to "
-            "open the server to everybody"
-        )
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a server's configuration and keys come from, and come from again when a file changes.
-
-    `state` is a folder in which the last files that could be used are kept, so that a process that starts while one is
-    wrong serves as its predecessor did.
-    """
-
-    path: str | None = None
-    flags: Mapping[str, Any] = field(default_factory=dict)
-    state: str | None = None
-
-    def read(self) -> Configuration:
-        """The configuration as it is now. Raises ConfigurationError."""
-        return self._configured(self.path)[0]
-
-    def load(self, before: Loaded | None = None) -> Loaded:
-        """The configuration and the keys as they are now, which `before` gives way to.
-
-        Raises ConfigurationError, KeysError.
-        """
-        configuration, has_server = self._configured(self.path)
-        loaded = with_keys(configuration, has_server=has_server)
-        if before is not None:
-            check_still_closed(before, loaded)
-        return loaded
-
-    def start(self) -> Loaded:
-        """What to start with: what is there now, or else the last good. Raises ConfigurationError, KeysError."""
-        try:
-            loaded = self.load(self._remembered())
-        except (ConfigurationError, KeysError) as error:
-            return self._last_good(error)
-        self.remember(loaded)
-        return loaded
-
-    @property
-    def text(self) -> bytes:
-        """The file's bytes, to see whether it changed; empty where it is not there."""
-        try:
-            return Path(self.path).read_bytes() if self.path else b""
-        except OSError:
-            return b""
-
-    def remember(self, loaded: Loaded) -> None:
-        """Keeps the files as the last good ones."""
-        try:
-            if self.path is not None:
-                _keep(self._kept(self.path), self.text)
-            if loaded.keys is not None:
-                _keep(self._kept(loaded.configuration.server.api_keys_file), as_file(loaded.keys))
-        except OSError as error:
-            log(logging.WARNING, f"{self.state}: the last good files cannot be kept: {error.strerror}")
-
-    def _last_good(self, error: ConfigurationError | KeysError) -> Loaded:
-        kept = self._kept(self.path)
-        if self.state is None or (self.path is not None and not (kept and kept.exists())):
-            raise error
-        configuration, has_server = self._configured(str(kept) if kept else None)
-        keys = self._last_good_keys(configuration, error)
-        if keys is None and isinstance(error, KeysError):
-            # The server was open before: what was meant to close it must not leave it so.
-            raise error
-        return Loaded(configuration, keys, error, has_server)
-
-    def _last_good_keys(
-        self, configuration: Configuration, error: ConfigurationError | KeysError
-    ) -> tuple[ApiKey, ...] | None:
-        try:
-            return with_keys(configuration).keys
-        except KeysError:
-            kept = self._kept(configuration.server.api_keys_file)
-            if kept is None or not kept.exists():
-                raise error from None
-            return read_keys(str(kept))
-
-    def _remembered(self) -> Loaded | None:
-        """The last good configuration; None if there is none that can be read."""
-        kept = self._kept(self.path)
-        if kept is None or not kept.exists():
-            return None
-        try:
-            configuration, has_server = self._configured(str(kept))
-        except ConfigurationError:
-            # Written by another version.
-            return None
-        return Loaded(configuration, None, has_server=has_server)
-
-    def _configured(self, path: str | None) -> tuple[Configuration, bool]:
-        """The configuration of a file, and whether that has a `server` section. Raises ConfigurationError."""
-        values = _from_file(path) if path else {}
-        has_server = "server" in values
-        return _configuration(values, os.environ, self.flags, path), has_server
-
-    def _kept(self, path: str | None) -> Path | None:
-        """Where the last good copy of a file is."""
-        if self.state is None or path is None:
-            return None
-        return Path(self.state) / f"last-good-{hashlib.sha256(path.encode()).hexdigest()[:12]}.yaml"
-
-
-def _keep(path: Path | None, data: bytes) -> None:
-    """Writes a file whole, for its owner alone: hashes of keys are nobody else's business."""
-    if path is not None:
-        handle, fresh = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(fresh, path)
