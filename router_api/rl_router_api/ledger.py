@@ -117,7 +117,7 @@ class Entry(Struct):
     function_name: str | None = None
     arguments: dict[str, Any] = {}
     reserved: Decimal = NOTHING
-    """What it may cost at most while it is under way."""
+    """What it may still cost beyond `cost`: while it is under way, and if its usage never came."""
     response: str | None = None
     usage: Raw | dict[str, int] | None = None
     read_usage: Usage | None = None
@@ -165,6 +165,9 @@ class Entry(Struct):
         self.tokens = self.read_usage.total
         self.cost = cost_of(self.read_usage, self.price or FREE)
         self.suspect = bool(worst) and self.cost > worst
+        if self.estimated and not self.suspect:
+            # It may be billed in full all the same.
+            self.reserved = worst - self.cost
 
     def as_json(self) -> dict[str, Any]:
         """What all entries say in `router_metadata`."""

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Raw
 from rl_router_api.config import Price, Routing, Target
-from rl_router_api.ledger import Ledger, worst_cost
+from rl_router_api.ledger import Ledger, Usage, worst_cost
 from rl_router_api.routing.limits import LEAST_OUTPUT, MOST_OUTPUT, Limits, least_output, limits_of, output_limit
 from rl_router_api.routing.spending import max_input_tokens
 from rl_router_api.routing.wire import ChatRequest, parse
@@ -83,11 +84,23 @@ def test_what_is_left_is_less_what_was_spent_and_what_is_under_way() -> None:
     found = limits("1", ledger)
     assert found.left == Decimal("0.3")
     assert not found.affords(Price(request=Decimal("0.4")), 0, 0)
+    entry.report(Usage(0, 0), Raw(b"{}"))
     entry.close("ok")
     assert found.left == Decimal("0.9")
     assert found.affords(Price(request=Decimal("0.9")), 0, 0)
     assert not found.affords(Price(request=Decimal("0.9"), output=Decimal("0.000001")), 0, 1)
     assert limits().affords(Price(request=Decimal(10**9)), 10**9, 10**9)
+
+
+def test_a_call_whose_bill_never_came_is_held_at_its_worst_case() -> None:
+    ledger = Ledger("r")
+    price = Price(output=Decimal(1))
+    for status in ("timeout", "cancelled", "ok"):
+        ledger.open_target_call("alpha", "call_alpha", price, 0, Decimal("0.2")).close(status)
+    assert ledger.target_cost == 0
+    assert limits("1", ledger).left == Decimal("0.4")
+    ledger.open_target_call("alpha", "call_alpha", price, 0, Decimal("0.2")).close("error", billed=False)
+    assert limits("1", ledger).left == Decimal("0.4")
 
 
 def test_what_is_left_is_exact_however_many_digits_it_has() -> None:

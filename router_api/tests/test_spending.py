@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rl_router_api.config import Target
 from rl_router_api.errors import RouterError
-from rl_router_api.routing.payload import NO_ADVICE, Advice, Guard, Payload, payload_for
-from rl_router_api.routing.spending import FREE_FIELDS, bounds_output, max_input_tokens, unsized_part
+from rl_router_api.routing.payload import NO_ADVICE, Advice, Guard, Payload, bounds_output, payload_for
+from rl_router_api.routing.spending import FREE_FIELDS, max_input_tokens, unsized_part
 from rl_router_api.routing.wire import OUTPUT_LIMITS, ChatRequest, parse
 
 QUESTION = [{"role": "user", "content": "2 + 2?"}]
@@ -71,7 +71,8 @@ def test_what_costs_nothing_is_sent_as_the_client_wrote_it() -> None:
         "logit_bias": {"50256": -100}, "repetition_penalty": 1.1, "min_tokens": 5, "ignore_eos": True,
         "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}},
         "guided_json": {"type": "object"}, "structured_outputs": {"regex": "a+"}, "grammar": "root ::= \"a\"",
-        "tools": [FUNCTION, {"type": "custom", "custom": {"name": "c"}}, {"function": {"name": "f"}}],
+        "tools": [FUNCTION, {"type": "custom", "custom": {"name": "c"}}, {"function": {"name": "f"}},
+                  {"type": "function", "name": "flat", "parameters": {}}],
         "tool_choice": "auto", "parallel_tool_calls": False, "reasoning_effort": "low", "verbosity": "low",
         "logprobs": True, "top_logprobs": 3, "user": "ada", "metadata": {"team": "a"}, "store": True,
         "chat_template_kwargs": {"enable_thinking": False, "level": "high", "depth": 3, "nothing": None},
@@ -107,9 +108,30 @@ def test_tools_that_the_provider_runs_are_left_out(type_: str) -> None:
     assert sent(target(params={"allow": ["tools"]}), tools=[hosted])["tools"] == [hosted]
 
 
-@pytest.mark.parametrize("tool", [{"type": 7}, "web_search", None, [FUNCTION]])
-def test_a_tool_that_cannot_be_read_is_left_out(tool: Any) -> None:
+@pytest.mark.parametrize("tool", [{"type": 7}, "web_search", None, [FUNCTION], {}, {"type": "function"},
+                                  {"googleSearch": {}}, {"type": "function", "googleSearch": {}},
+                                  {**FUNCTION, "code_execution": {}}])  # fmt: skip
+def test_a_tool_that_is_not_only_a_function_is_left_out(tool: Any) -> None:
     assert made(tools=[tool]).dropped == ("tools.0 (unknown)",)
+
+
+@pytest.mark.parametrize(
+    ("name", "off", "on"),
+    [
+        ("thinking", {"type": "disabled"}, {"type": "enabled", "budget_tokens": 9_000}),
+        ("enable_thinking", False, True),
+        ("reasoning", {"enabled": False}, {"max_tokens": 90_000}),
+        ("service_tier", "flex", "priority"),
+        ("modalities", ["text"], ["text", "audio"]),
+    ],
+)
+def test_what_only_switches_off_what_may_cost_is_sent(name: str, off: Any, on: Any) -> None:
+    assert sent(**{name: off})[name] == off
+    assert name not in sent(**{name: on})
+
+
+def test_arguments_of_a_template_that_are_none_are_nothing_to_tell_of() -> None:
+    assert made(chat_template_kwargs=None).dropped == ()
 
 
 @pytest.mark.parametrize(
@@ -189,6 +211,7 @@ def test_a_limit_in_another_spelling_is_the_clients_limit_too(name: str) -> None
     [
         {"rename": {"max_tokens": "max_completion_tokens"}},
         {"rename": {"max_tokens": "length"}},
+        {"rename": {"max_completion_tokens": "first", "first": "second"}},
         {"set": {"max_tokens": 4_096}},
         {"set": {"n_predict": -1}},
         {"drop": ["max_completion_tokens"]},
@@ -196,16 +219,22 @@ def test_a_limit_in_another_spelling_is_the_clients_limit_too(name: str) -> None
 )
 def test_what_a_targets_params_do_leaves_the_limit_in_force(params: dict[str, Any]) -> None:
     for fields in ({}, {"max_tokens": 9_999}, {"max_completion_tokens": 9_999, "max_tokens": 5_000}):
-        if bounds_output(asked(**fields), target(params=params).params):
-            body = sent(target(params=params), **fields)
-            assert body
-            assert set(body.values()) == {300}
+        body = sent(target(params=params), **fields)
+        assert bool(body) == bounds_output(asked(**fields), target(params=params).params)
+        assert set(body.values()) <= {300}
+
+
+def test_a_lower_limit_that_a_target_sets_itself_stays() -> None:
+    assert sent(target(params={"set": {"max_tokens": 200}}), max_tokens=9_999) == {"max_tokens": 200}
 
 
 def test_a_target_whose_params_take_the_limit_away_is_known() -> None:
     params = target(params={"drop": ["max_tokens"]}).params
     assert not bounds_output(asked(), params)
     assert bounds_output(asked(max_completion_tokens=5), params)
+    for taking in ({"drop": ["max_completion_tokens"]}, {"rename": {"max_completion_tokens": "x"}, "drop": ["x"]},
+                   {"set": {"n": 8}}, {"rename": {"user": "n"}}):  # fmt: skip
+        assert not bounds_output(asked(max_completion_tokens=5), target(params=taking).params)
     assert bounds_output(asked(), target(params={"drop": ["max_tokens"], "set": {"n_predict": 5}}).params)
 
 
@@ -261,12 +290,18 @@ def test_sound_counts_by_its_bytes() -> None:
         {"type": "image", "source": {"type": "url", "url": "https://x/a.png"}},
         {"type": "video", "video": ["https://x/a.jpg"]},
         {"type": "text", "text": "a", "file": {"file_id": "file-1"}},
+        {"type": "text", "text": "a", "uuid": "u", "video_url": {"url": "https://x/two-hours.mp4"}},
+        {"type": "text", "text": "a", "document": "https://x/a.pdf"},
         {"type": "made_up"},
         picture("data:application/pdf;base64,JVBERi0x"),
         picture("DATA:video/mp4;base64,AAAA"),
         {"type": "image_url", "image_url": {"id": "img-1"}},
         {"type": "input_audio", "input_audio": {"data": "https://x/two-hours.wav"}},
         {"type": "input_audio", "input_audio": {"id": "audio-1"}},
+        {"type": "input_audio", "input_audio": {"data": " " * 20 + "https://x/a.wav"}},
+        {"type": "input_audio", "input_audio": {"data": "QUJD", "url": "https://x/a.wav"}},
+        {"type": "input_audio", "input_audio": {"data": ""}},
+        {"type": "input_audio", "input_audio": {"data": "file:/tmp/a.wav"}},
     ],
     ids=lambda part: json.dumps(part)[:60],
 )
@@ -274,7 +309,8 @@ def test_a_part_whose_size_nothing_bounds_is_named(part: Any) -> None:
     assert unsized_part(with_part(part)) == f"`{part['type']}` part"
 
 
-@pytest.mark.parametrize("field", [{"audio": {"id": "audio_1"}}, {"images": ["https://x/a.png"]}])
+@pytest.mark.parametrize("field", [{"audio": {"id": "audio_1"}}, {"images": ["https://x/a.png"]},
+                                   {"videos": ["https://x/a.mp4"]}, {"file_ids": ["file-1"]}])  # fmt: skip
 def test_a_message_that_refers_to_something_of_unknown_size_is_named(field: dict[str, Any]) -> None:
     (name,) = field
     messages = [{"role": "assistant", "content": "a", **field}, *QUESTION]
@@ -294,6 +330,16 @@ def test_a_message_that_refers_to_something_of_unknown_size_is_named(field: dict
 def test_a_part_of_known_size_is_none(part: Any) -> None:
     assert unsized_part(with_part(part)) is None
     assert unsized_part(asked(messages=[{"role": "assistant", "content": "a", "audio": None}, *QUESTION])) is None
+
+
+def test_tools_that_a_template_could_write_out_without_bounds_are_named() -> None:
+    deep: Any = {}
+    for _ in range(40):
+        deep = {"a": deep}
+    tool = {"type": "function", "function": {"name": "f", "parameters": deep}}
+    assert unsized_part(asked(tools=[tool])) == "`tools` field that is so deeply nested"
+    usual = {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "string", "enum": ["x", "y"]}}}}
+    assert unsized_part(asked(tools=[{"type": "function", "function": {"name": "f", "parameters": usual}}])) is None
 
 
 JSON = st.recursive(

@@ -14,7 +14,7 @@ from ..errors import RouterError, bad_request
 from ..ledger import worst_cost
 from ..upstreams.upstream import Upstream
 from .limits import Limits, least_output, output_limit
-from .spending import bounds_output
+from .payload import bounds_output
 from .wire import ChatRequest
 
 _USUAL_OUTPUT = 500
@@ -120,7 +120,7 @@ def _by_money(request: ChatRequest, limits: Limits, target: Target) -> tuple[Obs
     if limits.unsized is not None:
         return "cost", f"nothing bounds the size of a {limits.unsized}"
     if target.price.output and not bounds_output(request, target.params):
-        return "cost", "its `params` take the output limit away"
+        return "cost", "its `params` take away what bounds its output"
     bought, least = output_limit(request, target, left), least_output(request)
     if bought is not None and bought < least:
         return "cost", f"{left} USD do not buy {least} tokens of output"

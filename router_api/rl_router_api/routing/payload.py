@@ -64,22 +64,39 @@ def payload_for(request: ChatRequest, target: Target, advice: Advice, guard: Gua
     fields["messages"] = _messages(request, fields["messages"], advice)
     if advice.temperature is not None and "temperature" not in request.fields:
         fields["temperature"] = advice.temperature
-    if guard and guard.output_limit is not None and "max_completion_tokens" not in fields:
-        fields["max_tokens"] = guard.output_limit
+    if guard and guard.output_limit is not None:
+        _limit_output(fields, guard.output_limit)
     if request.stream:
         fields["stream_options"] = _with_usage(request.fields.get("stream_options"))
     params = target.params
     dropped = _apply_params(fields, params) if params.rename or params.drop or params.set else []
     if guard and guard.output_limit is not None:
-        _limit_output(fields, guard.output_limit, params)
+        # `params.set` may have put other limits there.
+        fields.update({name: _lower(fields[name], guard.output_limit) for name in OUTPUT_LIMITS if name in fields})
     return Payload(msgspec.json.encode(fields), (*costly, *[name for name in dropped if name in request.fields]))
 
 
-def _limit_output(fields: dict[str, Any], limit: int, params: Params) -> None:
-    """Sets every spelling of the output limit that is present, whichever of them the target reads."""
-    for name in (*OUTPUT_LIMITS, *[params.rename.get(name) for name in OUTPUT_LIMITS]):
-        if name in fields:
-            fields[name] = limit
+def bounds_output(request: ChatRequest, params: Params) -> bool:
+    """Whether an output limit of ours, and the number of choices, stay in a request to which `params` are applied."""
+    if "n" in params.set or "n" in params.rename.values():
+        return False
+    ours: Any = object()
+    fields = dict[str, Any].fromkeys(request.fields)
+    _limit_output(fields, ours)
+    _apply_params(fields, params)
+    return ours in fields.values() or any(name in fields for name in OUTPUT_LIMITS)
+
+
+def _limit_output(fields: dict[str, Any], limit: int) -> None:
+    """Sets every spelling of the output limit that is present, whichever of them the target reads, and one of OpenAI's
+    in any case."""
+    if "max_completion_tokens" not in fields:
+        fields["max_tokens"] = limit
+    fields.update({name: limit for name in OUTPUT_LIMITS if name in fields})
+
+
+def _lower(value: Any, limit: int) -> int:
+    return min(value, limit) if isinstance(value, int) and value > 0 else limit
 
 
 def _with_usage(raw: Raw | None) -> dict[str, Any]:

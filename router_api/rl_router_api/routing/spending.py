@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from ..config import Params, Target
+from ..config import Target
 from .wire import OUTPUT_LIMITS, ChatRequest, Part
 
 _CONVERSATION = """
@@ -52,9 +52,31 @@ FREE_FIELDS = frozenset(
 )
 """Fields that cost nothing beyond the tokens that are counted, in the words of OpenAI, vLLM, SGLang, llama.cpp and
 others. They are counted as input, byte by byte, since an engine may put them into the prompt."""
+_FREE_VALUES: dict[str, tuple[Any, ...]] = {
+    "modalities": (["text"],),
+    "service_tier": ("default", "flex"),
+    "thinking": ({"type": "disabled"},),
+    "enable_thinking": (False,),
+    "reasoning": ({"enabled": False}, {"effort": "none"}),
+    "web_search": (False,),
+}
+"""Values of further fields that only switch off what may cost, or choose what costs less."""
 _FREE_TOOLS = ("function", "custom")
 """Tools that the client runs; a provider charges for those that it runs itself."""
+_FIELDS_OF_TOOLS = frozenset(
+    ("type", "function", "custom", "name", "description", "parameters", "input_schema", "strict", "cache_control")
+)
 _SIZED_PARTS = ("text", "refusal", "image_url", "input_audio")
+_FIELDS_OF_PARTS = frozenset(
+    (*_SIZED_PARTS, "type", "detail", "cache_control", "annotations", "citations", "id", "index", "signature",
+     "extra_content")
+)  # fmt: skip
+_REFERENCES = ("audio", "images", "image", "videos", "video", "files", "file", "file_ids", "documents", "attachments")
+"""Fields of messages that may refer to something of any size."""
+_SOUND = re.compile(r"(data:(audio/[a-z0-9.+-]{1,32})?;base64,)?[A-Za-z0-9+/=_-]+")
+_EXPANDED = 4
+"""A template may write tools with line breaks and indents. Up to so many times their size, tokens of several bytes make
+up for it."""
 _PLAIN = re.compile(rb'true|false|null|-?[0-9][0-9.eE+-]{0,31}|"[A-Za-z0-9_-]{0,32}"')
 _MARKED_WITHIN = 4
 """Levels of lists and objects in which `cache_control` is looked for: a content part's and a function's are the
@@ -62,6 +84,7 @@ deepest."""
 _MAX_NAMED = 32
 _MAX_NAME = 64
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_OBJECTS = msgspec.json.Decoder(list[dict[str, Raw]])
 _LIST = msgspec.json.Decoder(list[Raw])
 
 
@@ -69,12 +92,16 @@ class _Picture(Struct):
     url: str
 
 
-class _Sound(Struct):
+class _Sound(Struct, forbid_unknown_fields=True):
     data: str
+    format: str | None = None
 
 
 class _Tool(Struct):
     type: str = "function"  # some engines take a tool without a type for one
+    function: Raw = Raw()
+    custom: Raw = Raw()
+    name: Raw = Raw()
 
 
 def max_input_tokens(request: ChatRequest, target: Target) -> int:
@@ -86,20 +113,11 @@ def max_input_tokens(request: ChatRequest, target: Target) -> int:
 
 
 def unsized_part(request: ChatRequest) -> str | None:
-    """Names a part of the conversation whose size in tokens nothing bounds, such as a video; None if there is none."""
-    for message in request.messages:
-        for name, reference in (("audio", message.audio), ("images", message.images)):
-            if _is_given(reference):
-                return f"message's `{name}`"
-    unsized = next((part for part in request.parts if not _is_sized(part)), None)
-    return None if unsized is None else f"`{unsized.type[:_MAX_NAME]}` part"
-
-
-def bounds_output(request: ChatRequest, params: Params) -> bool:
-    """Whether an output limit of ours is still in the request once `params` were applied to it."""
-    present = {name for name in OUTPUT_LIMITS if name in request.fields} | {"max_tokens"}
-    left = {params.rename.get(name, name) for name in present} - set(params.drop)
-    return bool(left) or any(name in params.set for name in OUTPUT_LIMITS)
+    """Names a part of the request whose size in tokens nothing bounds, such as a video; None if there is none."""
+    for name in ("tools", "functions"):
+        if name in request.fields and _expands(request.fields[name]):
+            return f"`{name}` field that is so deeply nested"
+    return next((part for message in _messages(request) if (part := _unsized_in(message))), None)
 
 
 def leave_out_costs(fields: dict[str, Any], allowed: Collection[str]) -> tuple[str, ...]:
@@ -107,7 +125,8 @@ def leave_out_costs(fields: dict[str, Any], allowed: Collection[str]) -> tuple[s
 
     `fields` are still as the client wrote them, but for `model`.
     """
-    dropped = [name for name in fields if name not in FREE_FIELDS and name not in allowed and name != "model"]
+    free = FREE_FIELDS.union(allowed, ["model"])
+    dropped = [name for name, raw in fields.items() if name not in free and not _is_free_value(name, raw)]
     for name in dropped:
         del fields[name]
     for name, free_of in (("tools", _own_tools), ("chat_template_kwargs", _plain_arguments)):
@@ -124,10 +143,34 @@ def _is_given(raw: Raw) -> bool:
     return len(raw) > 0 and (len(raw) != len(b"null") or bytes(raw) != b"null")
 
 
-def _is_sized(part: Part) -> bool:
-    if part.type not in _SIZED_PARTS or _is_given(part.file):
+def _is_free_value(name: str, raw: Raw) -> bool:
+    return name in _FREE_VALUES and len(raw) < _MAX_NAME and msgspec.json.decode(raw) in _FREE_VALUES[name]
+
+
+def _expands(raw: Raw) -> bool:
+    return len(msgspec.json.format(bytes(raw), indent=4)) > _EXPANDED * len(raw) + _MAX_NAME
+
+
+def _messages(request: ChatRequest) -> list[dict[str, Raw]]:
+    return _OBJECTS.decode(request.fields["messages"])
+
+
+def _unsized_in(message: dict[str, Raw]) -> str | None:
+    for name in _REFERENCES:
+        if name in message and _is_given(message[name]):
+            return f"message's `{name}`"
+    content = message.get("content", Raw())
+    parts = _LIST.decode(content) if _begins(content) == b"[" else []
+    unsized = next((part for part in parts if not _is_sized(part)), None)
+    return None if unsized is None else f"`{msgspec.json.decode(unsized, type=Part).type[:_MAX_NAME]}` part"
+
+
+def _is_sized(raw: Raw) -> bool:
+    """Whether a content part is a text, a picture or sound, with nothing else beside it."""
+    if any(_is_given(value) for name, value in _OBJECT.decode(raw).items() if name not in _FIELDS_OF_PARTS):
         return False
-    if _is_given(part.image_url) and not _is_image(part.image_url):
+    part = msgspec.json.decode(raw, type=Part)
+    if part.type not in _SIZED_PARTS or (_is_given(part.image_url) and not _is_image(part.image_url)):
         return False
     return not _is_given(part.input_audio) or _holds_sound(part.input_audio)
 
@@ -145,7 +188,7 @@ def _is_image(raw: Raw) -> bool:
 def _holds_sound(raw: Raw) -> bool:
     """Whether the sound itself is there, not an address of it."""
     try:
-        return "://" not in msgspec.json.decode(raw, type=_Sound).data[:16]
+        return _SOUND.fullmatch(msgspec.json.decode(raw, type=_Sound).data) is not None
     except msgspec.DecodeError:
         return False
 
@@ -161,18 +204,21 @@ def _own_tools(raw: Raw) -> tuple[Raw | None, list[str]]:
     return (raw if not left_out else _raw(own) if own else None), left_out
 
 
-def _type_of(tool: Raw) -> str:
+def _type_of(raw: Raw) -> str:
+    """A tool's type; `unknown` if it is not, or not only, a function or a custom tool of the client's own."""
     try:
-        return msgspec.json.decode(tool, type=_Tool).type
+        tool, fields = msgspec.json.decode(raw, type=_Tool), _OBJECT.decode(raw)
     except msgspec.DecodeError:
         return "unknown"
+    is_own = _FIELDS_OF_TOOLS.issuperset(fields) and any(map(_is_given, (tool.function, tool.custom, tool.name)))
+    return tool.type if is_own or tool.type not in _FREE_TOOLS else "unknown"
 
 
 def _plain_arguments(raw: Raw) -> tuple[Raw | None, list[str]]:
     """A template's arguments that are a number, a boolean, null or a word, and the names of the others: some engines
     take a whole template from here, which can write any number of tokens."""
     if _begins(raw) != b"{":
-        return None, ["chat_template_kwargs"]
+        return (None, ["chat_template_kwargs"]) if _is_given(raw) else (raw, [])
     arguments = _OBJECT.decode(raw)
     plain = {name: value for name, value in arguments.items() if _PLAIN.fullmatch(bytes(value))}
     return _raw(plain), [f"chat_template_kwargs.{name}" for name in arguments if name not in plain]

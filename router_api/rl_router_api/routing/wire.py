@@ -60,8 +60,6 @@ class Message(Struct):
     content: str | list[Part] | None = None
     tool_calls: list[dict[str, Raw]] | None = None
     tool_call_id: str | None = None
-    audio: Raw = Raw()
-    images: Raw = Raw()
 
     @property
     def pieces(self) -> int:
