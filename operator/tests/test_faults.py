@@ -10,6 +10,7 @@ from faults import Proxy, Seen, gone_watch, once, status
 from harness import Kube, Start, condition, eventually, router
 from test_drift import settled
 
+pytestmark = pytest.mark.waits
 ANSWERS = {
     "409": lambda: status(409, "Conflict", "the object has been modified"),
     "429": lambda: status(429, "TooManyRequests", "try again", **{"Retry-After": "1"}),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from faults import Proxy
 from harness import Kube, Start, eventually, router
 from test_drift import FULL, settled
 
+pytestmark = pytest.mark.waits
 WATCHED_SECONDS = 8.0
 LONG_SECONDS = 120.0
 MANY = 100
