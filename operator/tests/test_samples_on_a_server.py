@@ -1,7 +1,12 @@
-"""Every sample, applied to a real API server: the operator makes the children that a person reviewed, and no others."""
+"""Every sample on a real API server.
+
+The operator makes the children that a person reviewed, and no others. The API server takes each child as it is, and its
+pods under Pod Security `restricted`.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,12 +24,16 @@ from harness import Kube, Start, eventually
 from prepared import prepared
 from rl_router_operator.cluster.drift import is_applied
 from rl_router_operator.cluster.rollout import held_back
-from rl_router_operator.kinds import KINDS
+from rl_router_operator.kinds import BY_NAME, KINDS
 from rl_router_operator.manifest import Manifest, Ref, ref_of
 from rl_router_operator.naming import FIELD_MANAGER, ROUTER_LABEL
+from rl_router_operator.resources import desired
+from rl_router_operator.router import read
 from test_golden import DEFAULTS, GOLDEN, SAMPLES
 
 NO_UID = "00000000-0000-0000-0000-000000000000"
+RESTRICTED = "restricted"
+EVERYTHING = Path(__file__).with_name("everything.yaml")
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
 
 
@@ -38,7 +47,32 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
             server.client.post(DEFINITIONS, json=open_definition(kind)).raise_for_status()
             path = f"/apis/{kind.api_version}/{kind.plural}"
             wait_until(lambda path=path: server.client.get(path).status_code == 200, path)  # type: ignore[misc]
+        server.client.post("/api/v1/namespaces", json=restricted_namespace()).raise_for_status()
         yield server
+
+
+@pytest.fixture(params=[*SAMPLES, EVERYTHING], ids=lambda path: path.stem)
+def taken(request: pytest.FixtureRequest, api_server: ApiServer) -> list[Manifest]:
+    """The children of the sample as the API server stores it."""
+    path = f"/apis/rlrouter.dev/v1alpha1/namespaces/{RESTRICTED}/routerdeployments?dryRun=All&fieldValidation=Strict"
+    stored = api_server.ask("POST", path, body_of(request.param))
+    assert stored["kind"] == "RouterDeployment", stored
+    return list(desired(read(stored), DEFAULTS))
+
+
+def test_every_child_is_taken_and_kept_as_it_is(api_server: ApiServer, taken: list[Manifest]) -> None:
+    for child in taken:
+        kept = applied(api_server, child)
+        assert kept["kind"] == child["kind"], kept
+        assert not list(lost(child, kept)), ref_of(child)
+
+
+def test_every_pod_meets_pod_security_restricted(api_server: ApiServer, taken: list[Manifest]) -> None:
+    for child in taken:
+        if template := child.get("spec", {}).get("template"):
+            pod = pod_of(child, template)
+            made = api_server.ask("POST", f"/api/v1/namespaces/{RESTRICTED}/pods?dryRun=All", pod)
+            assert made["kind"] == "Pod", made
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
@@ -92,3 +126,31 @@ async def children(kube: Kube, name: str) -> dict[Ref, Any]:
             body = {"apiVersion": kind.api_version, "kind": kind.kind, **each}
             found[ref_of(body)] = body
     return found
+
+
+def restricted_namespace() -> Manifest:
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": RESTRICTED, "labels": labels}}
+
+
+def applied(server: ApiServer, child: Manifest) -> Any:
+    """What the API server would keep of the child, or its refusal."""
+    kind, name = BY_NAME[child["kind"]], child["metadata"]["name"]
+    prefix = f"/apis/{kind.api_version}" if "/" in kind.api_version else "/api/v1"
+    answer = server.client.patch(
+        f"{prefix}/namespaces/{RESTRICTED}/{kind.plural}/{name}",
+        params={"dryRun": "All", "fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"},
+        headers={"Content-Type": "application/apply-patch+yaml"},
+        content=json.dumps(child),
+    )
+    return answer.json()
+
+
+def pod_of(child: Manifest, template: Manifest) -> Manifest:
+    # The StatefulSet's controller adds the volumes of its claims.
+    claims = [
+        {"name": claim["metadata"]["name"], "persistentVolumeClaim": {"claimName": "any"}}
+        for claim in child["spec"].get("volumeClaimTemplates", [])
+    ]
+    spec = {**template["spec"], "volumes": [*template["spec"]["volumes"], *claims]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {**template["metadata"], "name": "a-pod"}, "spec": spec}
