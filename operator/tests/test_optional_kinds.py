@@ -71,14 +71,6 @@ def _definition(kind: str) -> dict:
     }
 
 
-@pytest.mark.parametrize("kind", OPTIONAL)
-async def test_a_kind_that_the_cluster_lacks_is_named_and_stops_nothing_else(kube: Kube, start: Start, kind: str):
-    await start()
-    await kube.create(router(**OPTIONAL[kind]))
-    await eventually(lambda: _is_missing(kube, kind))
-    assert await kube.get("Deployment", "demo-api")
-
-
 async def test_a_kind_that_nobody_asks_for_is_no_fault(kube: Kube, start: Start):
     await start()
     await kube.create(router())
@@ -86,22 +78,16 @@ async def test_a_kind_that_nobody_asks_for_is_no_fault(kube: Kube, start: Start)
 
 
 @pytest.mark.parametrize("kind", OPTIONAL)
-async def test_a_kind_is_used_once_it_appears(kube: Kube, start: Start, install: Install, kind: str):
+async def test_a_kind_that_the_cluster_lacks_is_named_and_once_it_appears_used_and_watched(
+    kube: Kube, start: Start, install: Install, kind: str
+):
     await start()
     await kube.create(router(**OPTIONAL[kind]))
     await eventually(lambda: _is_missing(kube, kind))
+    assert await kube.get("Deployment", "demo-api")
     install(kind)
     await eventually(lambda: _is_made(kube, kind))
     await eventually(lambda: _is_well(kube))
-
-
-@pytest.mark.parametrize("kind", OPTIONAL)
-async def test_a_kind_that_appeared_is_watched(kube: Kube, start: Start, install: Install, kind: str):
-    await start()
-    await kube.create(router(**OPTIONAL[kind]))
-    await eventually(lambda: _is_missing(kube, kind))
-    install(kind)
-    await eventually(lambda: _is_made(kube, kind))
     await kube.delete(kind, "demo-api")
     await eventually(lambda: _is_made(kube, kind), within=5)
     await kube.merge(kind, "demo-api", {"spec": None})
