@@ -157,9 +157,7 @@ async def test_deletion_needs_no_operator(kube: Kube, start: Start, collector):
 WATCHED_SECONDS = 3.0
 
 
-async def _is_left_alone(kube: Kube):
-    """Deletes a child, and watches that it stays away."""
-    await kube.delete("ConfigMap", "demo-api")
+async def _stays_away(kube: Kube):
     await asyncio.sleep(WATCHED_SECONDS)
     assert await kube.get("ConfigMap", "demo-api") is None
 
@@ -168,18 +166,30 @@ async def test_nothing_is_made_again_for_one_that_is_being_deleted(kube: Kube, s
     await settled(kube, start, {})
     await kube.merge("RouterDeployment", "demo", {"metadata": {"finalizers": ["example.com/hold"]}})
     await kube.delete("RouterDeployment", "demo")
-    await _is_left_alone(kube)
+    await kube.delete("ConfigMap", "demo-api")
+    # A child of another router shows that the operator has seen both deletions.
+    await kube.create(router("later"))
+    await eventually(lambda: _there(kube, "ConfigMap", "later-api"))
+    await _stays_away(kube)
     await kube.merge("RouterDeployment", "demo", {"metadata": {"finalizers": None}})
 
 
 async def test_nothing_is_made_again_in_a_namespace_that_is_being_deleted(kube: Kube, start: Start):
     running = await start()
     await kube.create(router())
-    await eventually(lambda: _there(kube, "Deployment", "demo-api"))
+    await eventually(lambda: _is_well(kube))
     # No controller empties it here, so it stays as it is in its first moment.
     (await kube.client.delete(f"/api/v1/namespaces/{kube.namespace}")).raise_for_status()
-    await _is_left_alone(kube)
+    await kube.delete("ConfigMap", "demo-api")
+    await kube.merge("RouterDeployment", "demo", {"metadata": {"annotations": {"note": "look"}}})
+    await _stays_away(kube)
+    assert "ConfigMap" not in condition(await kube.get("RouterDeployment", "demo"), "Degraded")["message"]
     assert (await running.ask("/readyz")).status_code == 200
+
+
+async def _is_well(kube: Kube):
+    assert await kube.get("ConfigMap", "demo-api")
+    assert condition(await kube.get("RouterDeployment", "demo"), "Degraded")["status"] == "False"
 
 
 async def _there(kube: Kube, kind: str, name: str):

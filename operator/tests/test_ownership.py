@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import pytest
@@ -145,34 +144,3 @@ async def test_another_object_of_the_name_is_not_overwritten(kube: Kube, start: 
 
 def _is_there(made: list):
     assert made
-
-
-async def test_a_routerdeployment_that_is_being_deleted_gets_nothing(kube: Kube, start: Start, proxy: Proxy):
-    await start()
-    body = router()
-    body["metadata"]["finalizers"] = ["example.com/wait"]
-    await kube.create(body)
-    await eventually(lambda: _exists(kube, "ConfigMap", "demo-api"))
-    await kube.delete("RouterDeployment", "demo")
-    await kube.delete("ConfigMap", "demo-api")
-    # Another one's child shows that the deletions were seen.
-    await kube.create(router("later"))
-    await eventually(lambda: _exists(kube, "ConfigMap", "later-api"))
-    await asyncio.sleep(1.0)
-    assert await kube.get("ConfigMap", "demo-api") is None
-    await kube.merge("RouterDeployment", "demo", {"metadata": {"finalizers": None}})
-
-
-async def test_nothing_is_made_in_a_namespace_that_is_being_deleted(kube: Kube, start: Start):
-    await settled(kube, start, {})
-    await kube.client.delete(f"/api/v1/namespaces/{kube.namespace}")
-    await kube.delete("ConfigMap", "demo-api")
-    await kube.merge("RouterDeployment", "demo", {"metadata": {"annotations": {"note": "look"}}})
-    await asyncio.sleep(2.0)
-    assert await kube.get("ConfigMap", "demo-api") is None
-    degraded = condition(await kube.get("RouterDeployment", "demo"), "Degraded")
-    assert "ConfigMap" not in degraded.get("message", "")
-
-
-async def _exists(kube: Kube, kind: str, name: str):
-    assert await kube.get(kind, name)
