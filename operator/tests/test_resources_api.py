@@ -1,25 +1,12 @@
 """The router API's Deployment: rolled without losing a request, and only when its pods must change."""
 
-from made import children, container, env, mounts, pod
+from made import children, env, mounts, pod
 
 TARGET = {"name": "a", "baseUrl": "https://a.example/v1"}
 
 
 def keyed(name, secret, key):
     return {**TARGET, "name": name, "apiKeySecretRef": {"name": secret, "key": key}}
-
-
-def test_a_roll_out_never_has_fewer_pods_than_asked_for():
-    spec = children(api={"replicas": 2})["Deployment", "demo-api"]["spec"]
-    assert spec["replicas"] == 2
-    assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
-
-
-def test_pods_are_spread_over_nodes_as_far_as_that_goes():
-    (constraint,) = pod("api")["spec"]["topologySpreadConstraints"]
-    assert constraint["topologyKey"] == "kubernetes.io/hostname"
-    assert constraint["whenUnsatisfiable"] == "ScheduleAnyway"
-    assert constraint["labelSelector"]["matchLabels"].items() <= pod("api")["metadata"]["labels"].items()
 
 
 def test_an_empty_list_of_constraints_is_a_choice_too():
@@ -36,10 +23,6 @@ def test_replicas_are_the_autoscalers_where_there_is_one():
         "name": "cpu",
         "target": {"type": "Utilization", "averageUtilization": 50},
     }
-
-
-def test_there_is_always_a_cpu_request_that_an_autoscaler_can_go_by():
-    assert container("api")["resources"]["requests"]["cpu"]
 
 
 def test_a_disruption_takes_one_pod_at_a_time_and_waits_for_no_broken_one():
@@ -59,33 +42,6 @@ def test_an_autoscaler_that_keeps_two_pods_has_a_budget():
         api={"autoscaling": {"minReplicas": 2, "maxReplicas": 9}, "disruptionBudget": {"maxUnavailable": 2}}
     )
     assert made["PodDisruptionBudget", "demo-api"]["spec"]["maxUnavailable"] == 2
-
-
-def test_the_admin_port_is_on_the_pod_and_in_no_service():
-    assert {port["containerPort"] for port in container("api")["ports"]} == {8800, 8801}
-    for (kind, _), child in children().items():
-        if kind == "Service":
-            assert all(port["port"] in (8000, 8800) for port in child["spec"]["ports"])
-
-
-def test_it_is_asked_whether_it_is_ready_and_alive_without_a_key():
-    found = container("api")
-    assert found["readinessProbe"]["httpGet"] == {"path": "/ready", "port": "http"}
-    assert found["livenessProbe"]["httpGet"] == {"path": "/health", "port": "http"}
-
-
-def test_it_listens_for_other_pods_and_may_keep_its_state():
-    variables = env("api")
-    assert variables["RL_ROUTER_SERVER__HOST"] == "0.0.0.0"
-    assert mounts("api")[variables["RL_ROUTER_STATE_DIR"]]["emptyDir"] == {}
-
-
-def test_the_configuration_is_a_folder_that_follows_its_configmap():
-    folder, _, file = env("api")["RL_ROUTER_CONFIG"].rpartition("/")
-    mount = mounts("api")[folder]
-    assert mount["configMap"] == {"name": "demo-api"}
-    assert "subPath" not in mount
-    assert file in children()["ConfigMap", "demo-api"]["data"]
 
 
 def test_targets_prices_and_routing_change_no_pod():

@@ -86,10 +86,6 @@ def test_the_apis_service_is_of_the_type_and_with_the_annotations_that_were_aske
     assert made["Service", "demo-api"]["metadata"]["annotations"] == {"internal": "true"}
 
 
-def test_the_models_pods_have_names_of_their_own():
-    assert children()["Service", "demo-model-pods"]["spec"]["clusterIP"] == "None"
-
-
 def test_prometheus_asks_the_apis_admin_port_which_wants_no_key():
     made = children(monitoring={"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}})
     monitor = made["ServiceMonitor", "demo-api"]

@@ -8,60 +8,12 @@ BOTH = pytest.mark.parametrize("tier", ["model", "api"])
 
 
 @BOTH
-def test_a_pod_runs_as_nobody_in_particular_and_may_nothing(tier):
-    spec = pod(tier)["spec"]
-    assert spec["securityContext"] == {
-        "runAsNonRoot": True,
-        "runAsUser": 65532,
-        "runAsGroup": 65532,
-        "fsGroup": 65532,
-        "fsGroupChangePolicy": "OnRootMismatch",
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    assert spec["containers"][0]["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "readOnlyRootFilesystem": True,
-    }
-    assert spec["automountServiceAccountToken"] is False
-
-
-@BOTH
 def test_who_it_runs_as_may_be_left_to_the_platform(tier):
     given = {"podTemplate": {"securityContext": {"runAsUser": None, "fsGroup": None}}}
     assert pod(tier, **{tier: given})["spec"]["securityContext"] == {
         "runAsNonRoot": True,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
-
-
-@BOTH
-def test_services_of_the_namespace_set_no_variables(tier):
-    """One called `vllm` would set VLLM_PORT, which vLLM refuses."""
-    assert pod(tier)["spec"]["enableServiceLinks"] is False
-
-
-@BOTH
-def test_home_and_tmp_can_be_written(tier):
-    found = mounts(tier)
-    assert found["/tmp"]["emptyDir"] == {}
-    assert found[env(tier)["HOME"]]["emptyDir"] == {}
-
-
-@BOTH
-def test_the_last_lines_of_a_crash_are_kept(tier):
-    assert container(tier)["terminationMessagePolicy"] == "FallbackToLogsOnError"
-
-
-@BOTH
-def test_a_pod_that_ends_waits_for_balancers_without_a_shell(tier):
-    assert container(tier)["lifecycle"] == {"preStop": {"sleep": {"seconds": 5}}}
-
-
-@BOTH
-def test_what_ends_has_time_to_finish_its_requests(tier):
-    """5 s before SIGTERM and up to 35 s after it."""
-    assert pod(tier)["spec"]["terminationGracePeriodSeconds"] == {"model": 60, "api": 45}[tier]
 
 
 @BOTH
