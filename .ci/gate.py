@@ -56,13 +56,16 @@ class Running:
     """The processes of the steps under way, each the leader of a group of its own."""
 
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
+    is_stopping: bool = False
 
     def start(self, command: tuple[str, ...], environment: dict[str, str]) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             command, cwd=ROOT, env=os.environ | environment, text=True, errors="replace", stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_hear_interrupts,
         )  # fmt: skip
         self.processes.append(process)
+        if self.is_stopping:
+            _interrupt(process)
         return process
 
     def __enter__(self) -> None:
@@ -73,9 +76,19 @@ class Running:
 
     def stop(self) -> None:
         """Ends what still runs, as Ctrl-C would: the tests remove their clusters."""
+        self.is_stopping = True
         for process in self.processes:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGINT)
+            _interrupt(process)
+
+
+def _interrupt(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
+
+
+def _hear_interrupts() -> None:
+    """A shell's background job, and what it starts, would ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def steps(*, with_kit: bool) -> list[Step]:

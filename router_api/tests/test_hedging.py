@@ -257,7 +257,7 @@ async def test_a_retry_must_fit_what_the_failed_call_left_of_max_cost(stage: Sta
 
 async def test_the_hedge_must_fit_max_cost_beside_the_silent_call(stage: Stage) -> None:
     cast = await hedged(stage, hang, text("b"))
-    response = await cast.ask(max_tokens=1000, router={"max_cost": 0.015, "deadline_ms": 300})
+    response = await cast.ask(max_tokens=200, router={"max_cost": 0.003, "deadline_ms": 300})
     assert response.status_code == 504
     assert not cast.beta.requests
 

@@ -39,15 +39,23 @@ def test_a_step_begins_when_those_before_it_have_ended(gate: ModuleType, tmp_pat
 
 
 def test_the_first_failure_ends_what_runs_and_keeps_the_rest_from_beginning(gate: ModuleType, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
     planned = [
-        gate.Step("fails", shell("echo why; exit 3"), 1),
-        gate.Step("runs", shell("trap 'echo tidied up; exit 130' INT; while :; do sleep 0.05; done"), 1),
+        gate.Step("fails", shell(f"until [ -e {begun} ]; do sleep 0.05; done; echo why; exit 3"), 1),
+        gate.Step("runs", shell(f"trap 'echo tidied up; exit 130' INT; : > {begun}; while :; do sleep 0.05; done"), 1),
         gate.Step("never", shell("echo begun"), 1, ("fails",)),
     ]
     ended = {each.step.name: each for each in gate.run(planned, gate.Running(), tmp_path, {})}
     assert (ended["fails"].status, ended["fails"].output) == (3, "why\n")
-    assert ended["runs"].status != 0
+    assert (ended["runs"].status, ended["runs"].output) == (130, "tidied up\n")
     assert "never" not in ended
+
+
+def test_a_step_that_is_started_after_a_failure_is_ended_at_once(gate: ModuleType) -> None:
+    running = gate.Running()
+    running.stop()
+    with running.start(shell("sleep 60"), {}) as process:
+        assert process.wait(10) != 0
 
 
 def test_the_slowest_tests_of_all_steps_are_told(gate: ModuleType, tmp_path: Path) -> None:
