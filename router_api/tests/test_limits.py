@@ -12,7 +12,7 @@ from msgspec import Raw
 from rl_router_api.config import Price, Routing, Target
 from rl_router_api.ledger import Ledger, Usage, worst_cost
 from rl_router_api.routing.limits import LEAST_OUTPUT, MOST_OUTPUT, Limits, least_output, limits_of, output_limit
-from rl_router_api.routing.spending import max_input_tokens
+from rl_router_api.routing.sizes import max_input_tokens
 from rl_router_api.routing.wire import ChatRequest, parse
 
 DOLLARS = st.decimals(min_value=0, max_value=10**6, places=12, allow_nan=False, allow_infinity=False)

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from ..config import Prefer, Price, Review, Routing, Target
 from ..ledger import NOTHING, Ledger, bought_tokens, total, worst_cost
-from .spending import max_input_tokens, unsized_part
+from .sizes import max_input_tokens, unsized_part
 from .wire import ChatRequest
 
 LEAST_OUTPUT = 256

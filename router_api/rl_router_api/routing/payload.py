@@ -8,8 +8,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ..config import Params, Target
+from .free_fields import leave_out_costs
 from .marks import unmark
-from .spending import leave_out_costs
 from .wire import OUTPUT_LIMITS, ChatRequest
 
 ADVICE_LIMIT = 2_000

@@ -23,7 +23,7 @@ from .limits import Limits, least_output, output_limit
 from .marks import mark_of
 from .payload import NO_ADVICE, Advice, Guard, payload_for
 from .race import Race
-from .spending import max_input_tokens
+from .sizes import max_input_tokens
 from .wire import ChatRequest
 
 _SOON = 2.0

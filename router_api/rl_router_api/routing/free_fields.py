@@ -1,4 +1,4 @@
-"""What of a request is sent under a money limit, so that a call costs no more than its worst case.
+"""Which fields of a request are sent under a money limit, so that a call costs no more than its worst case.
 
 Engines and aggregators read far more fields than OpenAI defines. Some of them cost money that no price of ours covers:
 a second spelling of the output limit, several answers of which one is returned, a web search, a dearer service tier. So
@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from ..config import Target
-from .wire import OUTPUT_LIMITS, ChatRequest, Part
+from .raw import begins, is_given
+from .wire import OUTPUT_LIMITS
 
 _CONVERSATION = """
     messages tools tool_choice parallel_tool_calls functions function_call response_format stream stream_options n stop
@@ -66,17 +66,6 @@ _FREE_TOOLS = ("function", "custom")
 _FIELDS_OF_TOOLS = frozenset(
     ("type", "function", "custom", "name", "description", "parameters", "input_schema", "strict", "cache_control")
 )
-_SIZED_PARTS = ("text", "refusal", "image_url", "input_audio")
-_FIELDS_OF_PARTS = frozenset(
-    (*_SIZED_PARTS, "type", "detail", "cache_control", "annotations", "citations", "id", "index", "signature",
-     "extra_content")
-)  # fmt: skip
-_REFERENCES = ("audio", "images", "image", "videos", "video", "files", "file", "file_ids", "documents", "attachments")
-"""Fields of messages that may refer to something of any size."""
-_SOUND = re.compile(r"(data:(audio/[a-z0-9.+-]{1,32})?;base64,)?[A-Za-z0-9+/=_-]+")
-_EXPANDED = 4
-"""A template may write tools with line breaks and indents. Up to so many times their size, tokens of several bytes make
-up for it."""
 _PLAIN = re.compile(rb'true|false|null|-?[0-9][0-9.eE+-]{0,31}|"[A-Za-z0-9_-]{0,32}"')
 _MARKED_WITHIN = 4
 """Levels of lists and objects in which `cache_control` is looked for: a content part's and a function's are the
@@ -84,17 +73,7 @@ deepest."""
 _MAX_NAMED = 32
 _MAX_NAME = 64
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
-_OBJECTS = msgspec.json.Decoder(list[dict[str, Raw]])
 _LIST = msgspec.json.Decoder(list[Raw])
-
-
-class _Picture(Struct):
-    url: str
-
-
-class _Sound(Struct, forbid_unknown_fields=True):
-    data: str
-    format: str | None = None
 
 
 class _Tool(Struct):
@@ -102,22 +81,6 @@ class _Tool(Struct):
     function: Raw = Raw()
     custom: Raw = Raw()
     name: Raw = Raw()
-
-
-def max_input_tokens(request: ChatRequest, target: Target) -> int:
-    """A bound of the tokens that `target` reads: one a byte, and `max_image_tokens` a picture."""
-    allowed = target.params.allow
-    counted = [len(raw) for name, raw in request.fields.items() if name in FREE_FIELDS or name in allowed]
-    pictures = [part for part in request.parts if part.type == "image_url" or _is_given(part.image_url)]
-    return sum(counted) - sum([len(part.image_url) for part in pictures]) + len(pictures) * target.max_image_tokens
-
-
-def unsized_part(request: ChatRequest) -> str | None:
-    """Names a part of the request whose size in tokens nothing bounds, such as a video; None if there is none."""
-    for name in ("tools", "functions"):
-        if name in request.fields and _expands(request.fields[name]):
-            return f"`{name}` field that is so deeply nested"
-    return next((part for message in _messages(request) if (part := _unsized_in(message))), None)
 
 
 def leave_out_costs(fields: dict[str, Any], allowed: Collection[str]) -> tuple[str, ...]:
@@ -139,63 +102,13 @@ def leave_out_costs(fields: dict[str, Any], allowed: Collection[str]) -> tuple[s
     return _named(dropped)
 
 
-def _is_given(raw: Raw) -> bool:
-    return len(raw) > 0 and (len(raw) != len(b"null") or bytes(raw) != b"null")
-
-
 def _is_free_value(name: str, raw: Raw) -> bool:
     return name in _FREE_VALUES and len(raw) < _MAX_NAME and msgspec.json.decode(raw) in _FREE_VALUES[name]
 
 
-def _expands(raw: Raw) -> bool:
-    return len(msgspec.json.format(bytes(raw), indent=4)) > _EXPANDED * len(raw) + _MAX_NAME
-
-
-def _messages(request: ChatRequest) -> list[dict[str, Raw]]:
-    return _OBJECTS.decode(request.fields["messages"])
-
-
-def _unsized_in(message: dict[str, Raw]) -> str | None:
-    for name in _REFERENCES:
-        if name in message and _is_given(message[name]):
-            return f"message's `{name}`"
-    content = message.get("content", Raw())
-    parts = _LIST.decode(content) if _begins(content) == b"[" else []
-    unsized = next((part for part in parts if not _is_sized(part)), None)
-    return None if unsized is None else f"`{msgspec.json.decode(unsized, type=Part).type[:_MAX_NAME]}` part"
-
-
-def _is_sized(raw: Raw) -> bool:
-    """Whether a content part is a text, a picture or sound, with nothing else beside it."""
-    if any(_is_given(value) for name, value in _OBJECT.decode(raw).items() if name not in _FIELDS_OF_PARTS):
-        return False
-    part = msgspec.json.decode(raw, type=Part)
-    if part.type not in _SIZED_PARTS or (_is_given(part.image_url) and not _is_image(part.image_url)):
-        return False
-    return not _is_given(part.input_audio) or _holds_sound(part.input_audio)
-
-
-def _is_image(raw: Raw) -> bool:
-    """Whether a picture may be one: data of another kind, such as a PDF, has any number of pages."""
-    try:
-        picture = msgspec.json.decode(raw, type=str | _Picture)
-    except msgspec.DecodeError:
-        return False
-    url = (picture if isinstance(picture, str) else picture.url).strip()[:11].lower()
-    return not url.startswith("data:") or url == "data:image/"
-
-
-def _holds_sound(raw: Raw) -> bool:
-    """Whether the sound itself is there, not an address of it."""
-    try:
-        return _SOUND.fullmatch(msgspec.json.decode(raw, type=_Sound).data) is not None
-    except msgspec.DecodeError:
-        return False
-
-
 def _own_tools(raw: Raw) -> tuple[Raw | None, list[str]]:
     """The tools that the client runs, and where the others stood."""
-    if not _is_given(raw):
+    if not is_given(raw):
         return raw, []
     tools = _LIST.decode(raw)
     types = [_type_of(tool) for tool in tools]
@@ -210,15 +123,15 @@ def _type_of(raw: Raw) -> str:
         tool, fields = msgspec.json.decode(raw, type=_Tool), _OBJECT.decode(raw)
     except msgspec.DecodeError:
         return "unknown"
-    is_own = _FIELDS_OF_TOOLS.issuperset(fields) and any(map(_is_given, (tool.function, tool.custom, tool.name)))
+    is_own = _FIELDS_OF_TOOLS.issuperset(fields) and any(map(is_given, (tool.function, tool.custom, tool.name)))
     return tool.type if is_own or tool.type not in _FREE_TOOLS else "unknown"
 
 
 def _plain_arguments(raw: Raw) -> tuple[Raw | None, list[str]]:
     """A template's arguments that are a number, a boolean, null or a word, and the names of the others: some engines
     take a whole template from here, which can write any number of tokens."""
-    if _begins(raw) != b"{":
-        return (None, ["chat_template_kwargs"]) if _is_given(raw) else (raw, [])
+    if begins(raw) != b"{":
+        return (None, ["chat_template_kwargs"]) if is_given(raw) else (raw, [])
     arguments = _OBJECT.decode(raw)
     plain = {name: value for name, value in arguments.items() if _PLAIN.fullmatch(bytes(value))}
     return _raw(plain), [f"chat_template_kwargs.{name}" for name in arguments if name not in plain]
@@ -235,19 +148,15 @@ def _unmark_for_cache(fields: dict[str, Any]) -> list[str]:
 
 def _unmarked(raw: Raw, depth: int) -> Any:
     """A list or an object without the `cache_control` of its objects, so many levels deep; as it was if it has none."""
-    if depth == 0 or _begins(raw) not in (b"[", b"{"):
+    if depth == 0 or begins(raw) not in (b"[", b"{"):
         return raw
-    if _begins(raw) == b"[":
+    if begins(raw) == b"[":
         entries = _LIST.decode(raw)
         unmarked = [_unmarked(entry, depth - 1) for entry in entries]
         return raw if all(map(operator.is_, unmarked, entries)) else unmarked
     fields = _OBJECT.decode(raw)
     kept = {name: _unmarked(value, depth - 1) for name, value in fields.items() if name != "cache_control"}
     return raw if len(kept) == len(fields) and all(kept[name] is fields[name] for name in kept) else kept
-
-
-def _begins(raw: Raw) -> bytes:
-    return bytes(memoryview(raw)[:1])
 
 
 def _raw(value: object) -> Raw:

@@ -1,0 +1,15 @@
+"""JSON that is kept as the client wrote it."""
+
+from __future__ import annotations
+
+from msgspec import Raw
+
+
+def begins(raw: Raw) -> bytes:
+    """The first byte, which tells an object, a list and a text apart; none of nothing."""
+    return bytes(memoryview(raw)[:1])
+
+
+def is_given(raw: Raw) -> bool:
+    """Whether there is a value that is not null."""
+    return len(raw) > 0 and (len(raw) != len(b"null") or bytes(raw) != b"null")

@@ -1,0 +1,100 @@
+"""How many tokens a target reads at most, for limits that must hold."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+from msgspec import Raw, Struct
+
+from ..config import Target
+from .free_fields import FREE_FIELDS
+from .raw import begins, is_given
+from .wire import ChatRequest, Part
+
+_SIZED_PARTS = ("text", "refusal", "image_url", "input_audio")
+_FIELDS_OF_PARTS = frozenset(
+    (*_SIZED_PARTS, "type", "detail", "cache_control", "annotations", "citations", "id", "index", "signature",
+     "extra_content")
+)  # fmt: skip
+_REFERENCES = ("audio", "images", "image", "videos", "video", "files", "file", "file_ids", "documents", "attachments")
+"""Fields of messages that may refer to something of any size."""
+_SOUND = re.compile(r"(data:(audio/[a-z0-9.+-]{1,32})?;base64,)?[A-Za-z0-9+/=_-]+")
+_EXPANDED = 4
+"""A template may write tools with line breaks and indents. Up to so many times their size, tokens of several bytes make
+up for it."""
+_MAX_NAME = 64
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_OBJECTS = msgspec.json.Decoder(list[dict[str, Raw]])
+_LIST = msgspec.json.Decoder(list[Raw])
+
+
+class _Picture(Struct):
+    url: str
+
+
+class _Sound(Struct, forbid_unknown_fields=True):
+    data: str
+    format: str | None = None
+
+
+def max_input_tokens(request: ChatRequest, target: Target) -> int:
+    """A bound of the tokens that `target` reads: one a byte, and `max_image_tokens` a picture."""
+    allowed = target.params.allow
+    counted = [len(raw) for name, raw in request.fields.items() if name in FREE_FIELDS or name in allowed]
+    pictures = [part for part in request.parts if part.type == "image_url" or is_given(part.image_url)]
+    return sum(counted) - sum([len(part.image_url) for part in pictures]) + len(pictures) * target.max_image_tokens
+
+
+def unsized_part(request: ChatRequest) -> str | None:
+    """Names a part of the request whose size in tokens nothing bounds, such as a video; None if there is none."""
+    for name in ("tools", "functions"):
+        if name in request.fields and _expands(request.fields[name]):
+            return f"`{name}` field that is so deeply nested"
+    return next((part for message in _messages(request) if (part := _unsized_in(message))), None)
+
+
+def _expands(raw: Raw) -> bool:
+    return len(msgspec.json.format(bytes(raw), indent=4)) > _EXPANDED * len(raw) + _MAX_NAME
+
+
+def _messages(request: ChatRequest) -> list[dict[str, Raw]]:
+    return _OBJECTS.decode(request.fields["messages"])
+
+
+def _unsized_in(message: dict[str, Raw]) -> str | None:
+    for name in _REFERENCES:
+        if name in message and is_given(message[name]):
+            return f"message's `{name}`"
+    content = message.get("content", Raw())
+    parts = _LIST.decode(content) if begins(content) == b"[" else []
+    unsized = next((part for part in parts if not _is_sized(part)), None)
+    return None if unsized is None else f"`{msgspec.json.decode(unsized, type=Part).type[:_MAX_NAME]}` part"
+
+
+def _is_sized(raw: Raw) -> bool:
+    """Whether a content part is a text, a picture or sound, with nothing else beside it."""
+    if any(is_given(value) for name, value in _OBJECT.decode(raw).items() if name not in _FIELDS_OF_PARTS):
+        return False
+    part = msgspec.json.decode(raw, type=Part)
+    if part.type not in _SIZED_PARTS or (is_given(part.image_url) and not _is_image(part.image_url)):
+        return False
+    return not is_given(part.input_audio) or _holds_sound(part.input_audio)
+
+
+def _is_image(raw: Raw) -> bool:
+    """Whether a picture may be one: data of another kind, such as a PDF, has any number of pages."""
+    try:
+        picture = msgspec.json.decode(raw, type=str | _Picture)
+    except msgspec.DecodeError:
+        return False
+    url = (picture if isinstance(picture, str) else picture.url).strip()[:11].lower()
+    return not url.startswith("data:") or url == "data:image/"
+
+
+def _holds_sound(raw: Raw) -> bool:
+    """Whether the sound itself is there, not an address of it."""
+    try:
+        return _SOUND.fullmatch(msgspec.json.decode(raw, type=_Sound).data) is not None
+    except msgspec.DecodeError:
+        return False
