@@ -20,8 +20,7 @@ class Release:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.namespace = Namespace(cluster, NAMESPACE)
-        self._values: Any = NEVER
-        """Those it was last installed with; None if it is not installed. At first it is as it is by default."""
+        self._values: Any = None
 
     def install(self, values: Any = NEVER) -> str:
         """Installs or upgrades it and waits until the operator is ready; what Helm says."""

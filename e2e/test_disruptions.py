@@ -37,7 +37,6 @@ def test_a_deleted_pod_of_the_api_fails_no_request(operator: Release, cluster: C
         _until_replaced(namespace, {pod["metadata"]["uid"]})
 
 
-@pytest.mark.alone
 def test_an_upgraded_chart_fails_no_request_and_restarts_no_model(
     operator: Release, cluster: Cluster, namespace: Namespace
 ) -> None:
@@ -49,7 +48,6 @@ def test_an_upgraded_chart_fails_no_request_and_restarts_no_model(
         assert set(namespace.pods("demo", "model")) == models
 
 
-@pytest.mark.alone
 def test_a_drained_node_fails_no_request(operator: Release, cluster: Cluster, namespace: Namespace) -> None:
     if len(cluster.nodes) < 2:
         pytest.skip("a node to drain and another one are needed")

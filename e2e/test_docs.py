@@ -42,7 +42,6 @@ def test_the_readme_leads_from_no_cluster_to_a_routed_answer(tmp_path: Path) -> 
     assert answer["router_metadata"]["model_used"]
 
 
-@pytest.mark.alone
 def test_the_guide_to_installation_installs_upgrades_and_uninstalls(operator: Release, cluster: Cluster) -> None:
     context = cluster.kubectl("config", "current-context").strip()
     if not context.startswith("kind-"):

@@ -47,7 +47,6 @@ def test_the_live_checks_pass_through_a_port_forward(operator: Release, namespac
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.alone
 def test_kubectl_alone_installs_the_same(
     operator: Release, cluster: Cluster, namespace: Namespace, client: Client
 ) -> None:

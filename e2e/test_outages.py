@@ -10,8 +10,6 @@ from cluster import Cluster, CommandError, Namespace, eventually, run
 from objects import router
 from release import NAMESPACE, NEVER, Release
 
-pytestmark = pytest.mark.alone
-
 CHILDREN = "statefulset,deployment,service,configmap,networkpolicy"
 OURS = "rlrouter.dev/router=demo"
 

@@ -9,8 +9,6 @@ from images import NO_IMAGE
 from objects import router
 from release import NEVER, Release
 
-pytestmark = pytest.mark.alone
-
 KINDS = "statefulset,deployment,service,configmap,networkpolicy,poddisruptionbudget,serviceaccount,pod,lease,job"
 
 

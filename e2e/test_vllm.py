@@ -16,7 +16,6 @@ from images import VLLM
 from objects import client as client_pod
 from objects import mounting, router, serving, target
 from release import Release
-from sharing import Shared
 
 pytestmark = pytest.mark.vllm
 REPOSITORY = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -40,7 +39,7 @@ TEMPLATE = """
 
 
 @pytest.fixture(scope="module")
-def node(cluster: Cluster, shared: Shared) -> str:
+def node(cluster: Cluster) -> str:
     """A node that has vLLM's image."""
     if not FOLDER.is_dir():
         pytest.skip(f"no weights in {FOLDER}: E2E_WEIGHTS names the folder that has {NAME}")
@@ -48,20 +47,18 @@ def node(cluster: Cluster, shared: Shared) -> str:
         run("docker", "image", "inspect", VLLM)
     except CommandError:
         pytest.skip(f"Docker has no image {VLLM}")
-    with shared.held(alone=False):
-        chosen = cluster.nodes[0]
-        kind.load(cluster, (VLLM,), chosen)
+    chosen = cluster.nodes[0]
+    kind.load(cluster, (VLLM,), chosen)
     return chosen
 
 
 @pytest.fixture(scope="module")
-def namespace(cluster: Cluster, shared: Shared, node: str, request: pytest.FixtureRequest) -> Iterator[Namespace]:
+def namespace(cluster: Cluster, node: str, request: pytest.FixtureRequest) -> Iterator[Namespace]:
     """A namespace with the claim `weights`, which holds the model, on that node; one for all: it is much to copy."""
     with namespaces.fresh(cluster, request.node) as made:
-        with shared.held(alone=False):
-            made.apply(_claim(), mounting(client_pod("filler", node), "weights", "/weights"))
-            made.kubectl("wait", "--for=condition=Ready", "pod/filler", "--timeout=120s")
-            made.kubectl("cp", "--no-preserve", FOLDER, f"filler:/weights/{NAME}", timeout=300)
+        made.apply(_claim(), mounting(client_pod("filler", node), "weights", "/weights"))
+        made.kubectl("wait", "--for=condition=Ready", "pod/filler", "--timeout=120s")
+        made.kubectl("cp", "--no-preserve", FOLDER, f"filler:/weights/{NAME}", timeout=300)
         yield made
 
 
