@@ -97,7 +97,7 @@ def steps(*, with_kit: bool) -> list[Step]:
         return [Step("test", ("make", "test"), 10), Step("clients", ("make", "clients"), 3, ("test",))]
     return [
         Step("kit", (str(KIT / "up"),), 3),
-        Step("test", ("make", "test"), 8, ("kit",)),
+        Step("test", ("make", "test"), 9, ("kit",)),
         Step("vllm", (str(KIT / "vllm" / "make"),), 5, ("kit",)),
         Step("clients", ("make", "clients"), 3, ("test",)),
         Step("e2e", ("make", "e2e"), 18, ("test", "vllm")),
