@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from .raw import begins, is_given
+from .raw import begins, encoded, is_given
 from .wire import OUTPUT_LIMITS
 
 _CONVERSATION = """
@@ -114,7 +114,7 @@ def _own_tools(raw: Raw) -> tuple[Raw | None, list[str]]:
     types = [_type_of(tool) for tool in tools]
     left_out = [f"tools.{at} ({type_})" for at, type_ in enumerate(types) if type_ not in _FREE_TOOLS]
     own = [tool for tool, type_ in zip(tools, types, strict=True) if type_ in _FREE_TOOLS]
-    return (raw if not left_out else _raw(own) if own else None), left_out
+    return (raw if not left_out else encoded(own) if own else None), left_out
 
 
 def _type_of(raw: Raw) -> str:
@@ -134,7 +134,7 @@ def _plain_arguments(raw: Raw) -> tuple[Raw | None, list[str]]:
         return (None, ["chat_template_kwargs"]) if is_given(raw) else (raw, [])
     arguments = _OBJECT.decode(raw)
     plain = {name: value for name, value in arguments.items() if _PLAIN.fullmatch(bytes(value))}
-    return _raw(plain), [f"chat_template_kwargs.{name}" for name in arguments if name not in plain]
+    return encoded(plain), [f"chat_template_kwargs.{name}" for name in arguments if name not in plain]
 
 
 def _unmark_for_cache(fields: dict[str, Any]) -> list[str]:
@@ -142,7 +142,7 @@ def _unmark_for_cache(fields: dict[str, Any]) -> list[str]:
     found = []
     for name in ("messages", "tools"):
         if name in fields and (unmarked := _unmarked(fields[name], _MARKED_WITHIN)) is not fields[name]:
-            fields[name], found = _raw(unmarked), ["cache_control"]
+            fields[name], found = encoded(unmarked), ["cache_control"]
     return found
 
 
@@ -157,10 +157,6 @@ def _unmarked(raw: Raw, depth: int) -> Any:
     fields = _OBJECT.decode(raw)
     kept = {name: _unmarked(value, depth - 1) for name, value in fields.items() if name != "cache_control"}
     return raw if len(kept) == len(fields) and all(kept[name] is fields[name] for name in kept) else kept
-
-
-def _raw(value: object) -> Raw:
-    return Raw(msgspec.json.encode(value))
 
 
 def _named(dropped: list[str]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 from ..config import Params, Target
 from .free_fields import leave_out_costs
 from .marks import unmark
+from .raw import encoded
 from .wire import OUTPUT_LIMITS, ChatRequest
 
 ADVICE_LIMIT = 2_000
@@ -141,14 +142,10 @@ def _advise(request: ChatRequest, messages: list[dict[str, Raw]], text: str) -> 
         if read.role in ("system", "developer"):
             message["content"] = _appended(read.content, message.get("content"), text)
             return
-    messages.insert(0, {"role": _raw("system"), "content": _raw(text)})
+    messages.insert(0, {"role": encoded("system"), "content": encoded(text)})
 
 
 def _appended(content: object, raw: Raw | None, text: str) -> Raw:
     if isinstance(content, list):
-        return _raw([*_RAW_LIST.decode(raw or b"[]"), {"type": "text", "text": text}])
-    return _raw(f"{content}\n\n{text}" if content else text)
-
-
-def _raw(value: object) -> Raw:
-    return Raw(msgspec.json.encode(value))
+        return encoded([*_RAW_LIST.decode(raw or b"[]"), {"type": "text", "text": text}])
+    return encoded(f"{content}\n\n{text}" if content else text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import Raw
 
 
@@ -13,3 +14,8 @@ def begins(raw: Raw) -> bytes:
 def is_given(raw: Raw) -> bool:
     """Whether there is a value that is not null."""
     return len(raw) > 0 and (len(raw) != len(b"null") or bytes(raw) != b"null")
+
+
+def encoded(value: object) -> Raw:
+    """A value as JSON."""
+    return Raw(msgspec.json.encode(value))

@@ -19,7 +19,7 @@ PREFIX = "RL_ROUTER_"
 FILE_VARIABLE = "RL_ROUTER_CONFIG"
 _NONE = ("", "~", "null")
 """What stands for no value at all, as in YAML."""
-_KEYS_FILE = "server.api_keys_file"
+KEYS_FILE = "server.api_keys_file"
 """The field whose absence opens the server: only the word `null` stands for no value there."""
 
 
@@ -109,7 +109,7 @@ def _value(field: str, text: str) -> Any:
     annotation = _annotation(field)
     if not _is_text(annotation):
         return yaml.safe_load(text)
-    none = ("null",) if field == _KEYS_FILE else _NONE
+    none = ("null",) if field == KEYS_FILE else _NONE
     return None if text in none and type(None) in get_args(annotation) else text
 
 
@@ -182,7 +182,7 @@ def _writes_null(text: str) -> bool:
     """Whether a file writes `api_keys_file: null`. In a file that was cut, or filled in from a template without a
     value, YAML takes nothing for null."""
     node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
-    for name in _KEYS_FILE.split("."):
+    for name in KEYS_FILE.split("."):
         entries = node.value if isinstance(node, yaml.MappingNode) else []
         node = next((value for key, value in reversed(entries) if key.value == name), None)
     return isinstance(node, yaml.ScalarNode) and node.value.lower() == "null"

@@ -15,10 +15,9 @@ from typing import Any
 from ..config import Configuration
 from ..journal import log
 from .access import ApiKey, KeysError, as_file, read_keys
-from .settings import ConfigurationError, merged, parsed, text_of
+from .settings import KEYS_FILE, ConfigurationError, merged, parsed, text_of
 
 STATE_VARIABLE = "RL_ROUTER_STATE_DIR"
-_KEYS_FILE = "server.api_keys_file"
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Loaded:
         is_written = "api_keys_file" in self.configuration.server.model_fields_set
         if before.has_keys and not self.authentication.has_keys and not is_written:
             raise ConfigurationError(
-                f"{_KEYS_FILE}: is missing, which the configuration in force has; name the keys file, or write `null` "
+                f"{KEYS_FILE}: is missing, which the configuration in force has; name the keys file, or write `null` "
                 "to open the server to everybody"
             )
 
