@@ -165,9 +165,9 @@ class Entry(Struct):
         self.tokens = self.read_usage.total
         self.cost = cost_of(self.read_usage, self.price or FREE)
         self.suspect = bool(worst) and self.cost > worst
-        if self.estimated and not self.suspect:
+        if self.estimated:
             # It may be billed in full all the same.
-            self.reserved = worst - self.cost
+            self.reserved = max(worst - self.cost, NOTHING)
 
     def as_json(self) -> dict[str, Any]:
         """What all entries say in `router_metadata`."""

@@ -161,3 +161,9 @@ def test_no_answer_within_the_limit_costs_more_than_is_left(
     assert limit is None or limit >= 0
     if limit:
         assert worst_cost(price, max_input_tokens(request, target()), n * limit) <= left
+
+
+def test_a_call_that_no_limit_held_is_held_at_nothing_more_than_its_estimate() -> None:
+    ledger = Ledger("r")
+    ledger.open_target_call("alpha", "call_alpha", Price(request=Decimal("0.1")), 0, Decimal(0)).close("timeout")
+    assert ledger.committed() == ledger.target_cost == Decimal("0.1")

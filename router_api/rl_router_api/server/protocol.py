@@ -206,7 +206,7 @@ class BoundedProtocol(asyncio.Protocol):
             raise _RefusedError
         if self._parser.should_upgrade():
             return  # `_parsed` hears of it next.
-        before, scope = self._cycle, self._scope()
+        is_next, scope = self._is_idle, self._scope()
         if len(self._waiting) >= _MAX_PIPELINED:
             raise _RefusedError
         self._in_headers, self._overhead, self._in_hurry = False, 0, False
@@ -218,7 +218,7 @@ class BoundedProtocol(asyncio.Protocol):
             expects_continue=self._expects_continue,
         )
         scope[CYCLE] = cycle
-        if before is None or before.complete:
+        if is_next:
             self._begin(cycle, scope)
         else:
             self._waiting.append((cycle, scope))
