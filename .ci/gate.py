@@ -16,6 +16,9 @@ import xml.etree.ElementTree as ET
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, TypeAlias
+
+Process: TypeAlias = "subprocess.Popen[bytes]"
 
 ROOT = Path(__file__).resolve().parents[1]
 KIT = ROOT.parent / "shared" / "kind"
@@ -55,13 +58,15 @@ class Ended:
 class Running:
     """The processes of the steps under way, each the leader of a group of its own."""
 
-    processes: list[subprocess.Popen[str]] = field(default_factory=list)
+    processes: list[Process] = field(default_factory=list)
     is_stopping: bool = False
 
-    def start(self, command: tuple[str, ...], environment: dict[str, str]) -> subprocess.Popen[str]:
+    def start(self, command: tuple[str, ...], environment: dict[str, str], output: IO[bytes]) -> Process:
+        """`output` is a file, not a pipe: a pipe ends only with the last process that holds it, and a step may leave
+        a service running."""
         process = subprocess.Popen(
-            command, cwd=ROOT, env=os.environ | environment, text=True, errors="replace", stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_hear_interrupts,
+            command, cwd=ROOT, env=os.environ | environment, stdin=subprocess.DEVNULL, stdout=output,
+            stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_hear_interrupts,
         )  # fmt: skip
         self.processes.append(process)
         if self.is_stopping:
@@ -81,7 +86,7 @@ class Running:
             _interrupt(process)
 
 
-def _interrupt(process: subprocess.Popen[str]) -> None:
+def _interrupt(process: Process) -> None:
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGINT)
 
@@ -124,8 +129,7 @@ def run(planned: list[Step], running: Running, folder: Path, environment: dict[s
             done = {each.step.name for each in ended}
             for step in [each for each in waiting if done.issuperset(each.after)]:
                 waiting.remove(step)
-                report = {"PYTEST_ADDOPTS": f"--junitxml={folder / step.name}.xml"}
-                under_way.add(threads.submit(_run, step, running, environment | report))
+                under_way.add(threads.submit(_run, step, running, folder, environment))
             finished, under_way = wait(under_way, return_when=FIRST_COMPLETED)
             ended += [future.result() for future in finished]
             for each in ended[-len(finished) :]:
@@ -136,11 +140,14 @@ def run(planned: list[Step], running: Running, folder: Path, environment: dict[s
     return ended
 
 
-def _run(step: Step, running: Running, environment: dict[str, str]) -> Ended:
+def _run(step: Step, running: Running, folder: Path, environment: dict[str, str]) -> Ended:
     begun = time.monotonic()
-    process = running.start(step.command, environment)
-    output, _ = process.communicate()
-    return Ended(step, process.returncode, output, begun, time.monotonic() - begun)
+    print(f"== {step.name}: {' '.join(step.command)} begins", flush=True)
+    log = folder / f"{step.name}.log"
+    with log.open("wb") as output:
+        report = {"PYTEST_ADDOPTS": f"--junitxml={folder / step.name}.xml"}
+        status = running.start(step.command, environment | report, output).wait()
+    return Ended(step, status, log.read_text(errors="replace"), begun, time.monotonic() - begun)
 
 
 def _show(ended: Ended) -> None:

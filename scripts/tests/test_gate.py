@@ -51,11 +51,18 @@ def test_the_first_failure_ends_what_runs_and_keeps_the_rest_from_beginning(gate
     assert "never" not in ended
 
 
-def test_a_step_that_is_started_after_a_failure_is_ended_at_once(gate: ModuleType) -> None:
+def test_a_step_that_is_started_after_a_failure_is_ended_at_once(gate: ModuleType, tmp_path: Path) -> None:
     running = gate.Running()
     running.stop()
-    with running.start(shell("sleep 60"), {}) as process:
+    with (tmp_path / "output").open("wb") as output, running.start(shell("sleep 60"), {}, output) as process:
         assert process.wait(10) != 0
+
+
+def test_a_step_ends_though_a_service_that_it_started_goes_on(gate: ModuleType, tmp_path: Path) -> None:
+    left = shell(f"(sleep 3; : > {tmp_path}/over) & echo ready")
+    (ended,) = gate.run([gate.Step("kit", left, 1)], gate.Running(), tmp_path, {})
+    assert not (tmp_path / "over").exists()
+    assert (ended.status, ended.output) == (0, "ready\n")
 
 
 def test_the_slowest_tests_of_all_steps_are_told(gate: ModuleType, tmp_path: Path) -> None:
