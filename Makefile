@@ -3,8 +3,8 @@
 PYTHON3 := $(or $(shell scripts/find-python),false)
 # Most of a test's time is waiting, so more of them run than there are cores. A file's tests stay together, in order.
 SIDE_BY_SIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
-# So it is in a cluster: so many clusters share the tests, or there is the one that is given.
-E2E_CLUSTERS ?= $(if $(E2E_KUBECONFIG),1,3)
+# So it is in a cluster: one worker has a cluster alone, the others share one. In a cluster that is given tests run in turn.
+E2E_WORKERS ?= $(if $(E2E_KUBECONFIG),1,3)
 
 .PHONY: demo test lint lock clients images chart bench bench-operator e2e release-dry-run
 
@@ -30,7 +30,7 @@ clients: ## unchanged client software against serve.sh
 e2e: ## the images, the chart and the operator in a real cluster (E2E_KUBECONFIG; unset: some made with kind)
 	@$(PYTHON3) scripts/environment.py dev
 	@scripts/images api model operator e2e-client
-	@.venv/bin/python -m pytest --numprocesses $(E2E_CLUSTERS) --dist worksteal e2e
+	@.venv/bin/python -m pytest --numprocesses $(E2E_WORKERS) --dist loadscope --no-loadscope-reorder e2e
 
 bench: ## what a request costs, beside peers; writes bench/results.md
 	@$(PYTHON3) scripts/environment.py dev

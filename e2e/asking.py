@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from cluster import Namespace, eventually
 
 
@@ -39,7 +40,7 @@ class Client:
     def until_asked(self, more: int) -> None:
         """Waits until the load has had so many answers more."""
         before = eventually(self._asked, within=60)
-        eventually(lambda: self._asked() >= before + more, within=120)
+        eventually(lambda: self._asked() >= before + more, within=120, every=2)
 
     def _asked(self) -> int:
         return int(self._read("/tmp/asked"))
@@ -53,3 +54,12 @@ class Client:
 
 def _url(router: str) -> str:
     return f"http://{router}-api:8800/v1"
+
+
+def assert_whole(answer: Any) -> None:
+    """An answer with a text, and metadata that adds up."""
+    assert answer["status"] == 200, answer
+    assert answer["text"]
+    metadata = answer["metadata"]
+    assert sum(call["selected"] for call in metadata["call_history"]) == 1
+    assert metadata["total_cost"] == pytest.approx(metadata["router_cost"] + metadata["target_models_cost"])

@@ -1,4 +1,4 @@
-"""A cluster as the tests reach it: through kubectl, with real manifests and plain JSON."""
+"""A cluster as the tests reach it: through kubectl, with real manifests, and by plain reads of the API server."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
+from reading import Reader, ReadError
 
 Manifest = dict[str, Any]
 T = TypeVar("T")
@@ -37,7 +38,7 @@ def eventually(check: Callable[[], T], within: float, every: float = 0.5) -> T:
         try:
             found = check()
             assert found, f"still {found!r} after {within:g} s"
-        except (AssertionError, CommandError, LookupError):
+        except (AssertionError, CommandError, LookupError, ReadError):
             if time.monotonic() > end:
                 raise
             time.sleep(every)
@@ -50,6 +51,7 @@ class Cluster:
 
     def __init__(self, kubeconfig: Path) -> None:
         self.kubeconfig = kubeconfig
+        self.reader = Reader(kubeconfig)
 
     def kubectl(self, *arguments: str | Path, stdin: str | None = None, timeout: float = 120) -> str:
         """Raises CommandError."""
@@ -60,10 +62,6 @@ class Cluster:
         told = ["--values", "-"] if values is not None else []
         stdin = yaml.safe_dump(values) if values is not None else None
         return run("helm", "--kubeconfig", self.kubeconfig, *arguments, *told, stdin=stdin, timeout=timeout)
-
-    def raw(self, path: str) -> Any:
-        """An answer of the API server."""
-        return json.loads(self.kubectl("get", "--raw", path))
 
     @property
     def nodes(self) -> list[str]:
@@ -97,20 +95,18 @@ class Namespace:
         self.kubectl("patch", kind, name, *where, "--type=merge", "--patch", json.dumps(change))
 
     def get(self, kind: str, name: str) -> Manifest:
-        """Raises CommandError where there is none."""
-        found: Manifest = json.loads(self.kubectl("get", kind, name, "--output", "json"))
+        """Raises ReadError where there is none."""
+        found: Manifest = self.cluster.reader.get(self.name, kind, name)
         return found
 
-    def all(self, kind: str, selector: str = "") -> list[Manifest]:
-        """Every object of a kind, those that are being deleted too."""
-        found = json.loads(self.kubectl("get", kind, "--selector", selector, "--output", "json"))
-        items: list[Manifest] = found["items"]
-        return items
+    def all(self, *kinds: str, selector: str = "") -> list[Manifest]:
+        """Every object of the kinds, those that are being deleted too. Raises ReadError."""
+        return [each for kind in kinds for each in self.cluster.reader.all(self.name, kind, selector)]
 
     def pods(self, router: str, component: str) -> dict[str, Manifest]:
         """The pods of a router's tier that are not being deleted, by uid."""
         selector = f"rlrouter.dev/router={router},app.kubernetes.io/component={component}"
-        living = [pod for pod in self.all("pods", selector) if "deletionTimestamp" not in pod["metadata"]]
+        living = [pod for pod in self.all("pod", selector=selector) if "deletionTimestamp" not in pod["metadata"]]
         return {pod["metadata"]["uid"]: pod for pod in living}
 
     def condition(self, router: str, kind: str) -> Manifest:

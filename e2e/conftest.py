@@ -1,12 +1,12 @@
-"""One cluster a worker, one release in it, one namespace a test; what a failure leaves is dumped into e2e/results/."""
+"""One release in a cluster that tests share, one namespace a test; failures are dumped into e2e/results/."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-import images
 import kind
 import namespaces
 import pytest
@@ -14,7 +14,11 @@ import xdist
 from asking import Client
 from cluster import Cluster, Namespace
 from objects import client as client_pod
-from release import Release
+from release import BUSY, CLUSTERS, Release, installed
+from xdist.scheduler import LoadScopeScheduling
+
+IN_TURN = ("e2e/alone/", "e2e/test_vllm.py", "e2e/test_readme.py")
+"""What one worker runs from its first test to its last."""
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -23,32 +27,63 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         shutil.rmtree(namespaces.RESULTS, ignore_errors=True)
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Removes what all workers used."""
+    if xdist.is_xdist_worker(session) or session.config.option.collectonly:
+        return
+    if cluster := kind.given():
+        Release(cluster).uninstall()
+    elif shutil.which("kind"):
+        for name in CLUSTERS:
+            kind.delete(name)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest begins: nothing else is left to wait for at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("vllm") is None)
+    items.sort(key=lambda item: _unit(item.nodeid) == item.nodeid)
+
+
+class _Scheduler(LoadScopeScheduling):
+    """Gives the workers one unit after the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _unit(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """As xdist documents it."""
+    return _Scheduler(config, log)
+
+
+def _unit(nodeid: str) -> str:
+    """What one worker runs: a single test, or those that are run in turn."""
+    return next((each for each in IN_TURN if nodeid.startswith(each)), nodeid)
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Cluster]:
-    """The worker's cluster, with our images in its nodes."""
-    with kind.cluster(f"rl-router-e2e-{worker_id}", tmp_path_factory.mktemp("kind")) as made:
-        kind.load(made, images.ALL, *made.nodes)
-        yield made
+def folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """One for all workers."""
+    own = tmp_path_factory.getbasetemp()
+    return own if worker_id == "master" else own.parent
 
 
 @pytest.fixture(scope="session")
-def _installed(cluster: Cluster) -> Iterator[Release]:
-    operator = Release(cluster)
-    operator.install()
-    yield operator
-    operator.uninstall()
+def busy(folder: Path) -> Release:
+    """The release in the cluster that most tests use, several at a time."""
+    return installed(BUSY, folder)
 
 
 @pytest.fixture
-def operator(_installed: Release) -> Release:
-    """The chart's release, as it is by default, whatever the test before did to it."""
-    _installed.restore()
-    return _installed
+def operator(busy: Release) -> Release:
+    """The chart's release, as it is by default."""
+    busy.restore()
+    return busy
+
+
+@pytest.fixture
+def cluster(operator: Release) -> Cluster:
+    """The one that the release is in."""
+    return operator.cluster
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ from typing import Any
 from images import CLIENT
 
 Manifest = dict[str, Any]
+PATIENT = {"timeout": 60}
+"""A decision on a busy machine without an accelerator takes longer than ten seconds now and then."""
 _SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
 _POD_SECURITY = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 

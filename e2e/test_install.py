@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Any
 
-import pytest
-from asking import Client
-from cluster import Cluster, Namespace, forwarded
+from asking import Client, assert_whole
+from cluster import Namespace, forwarded
 from images import ROOT
-from objects import router, serving, target
+from objects import PATIENT, router, serving, target
 from release import Release
-
-PATIENT = {"timeout": 60}
-"""A decision on a busy machine without an accelerator takes longer than ten seconds now and then."""
 
 
 def test_the_least_router_answers(operator: Release, namespace: Namespace, client: Client) -> None:
@@ -45,26 +40,3 @@ def test_the_live_checks_pass_through_a_port_forward(operator: Release, namespac
             [sys.executable, ROOT / "test_serve.py", "--url", url], capture_output=True, text=True, check=False
         )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_kubectl_alone_installs_the_same(
-    operator: Release, cluster: Cluster, namespace: Namespace, client: Client
-) -> None:
-    operator.uninstall()
-    try:
-        # The definition is Helm's or the upgrade's own so far.
-        cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", ROOT / "crds", "-f", ROOT / "deploy")
-        namespace.apply(router("demo", routing=PATIENT))
-        namespace.until_ready("demo")
-        assert_whole(client.ask("demo"))
-    finally:
-        cluster.kubectl("delete", "-f", ROOT / "deploy", timeout=180)
-
-
-def assert_whole(answer: Any) -> None:
-    """An answer with a text, and metadata that adds up."""
-    assert answer["status"] == 200, answer
-    assert answer["text"]
-    metadata = answer["metadata"]
-    assert sum(call["selected"] for call in metadata["call_history"]) == 1
-    assert metadata["total_cost"] == pytest.approx(metadata["router_cost"] + metadata["target_models_cost"])

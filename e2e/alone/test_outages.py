@@ -10,7 +10,7 @@ from cluster import Cluster, CommandError, Namespace, eventually, run
 from objects import router
 from release import NAMESPACE, NEVER, Release
 
-CHILDREN = "statefulset,deployment,service,configmap,networkpolicy"
+CHILDREN = ("statefulset", "deployment", "service", "configmap", "networkpolicy")
 OURS = "rlrouter.dev/router=demo"
 
 
@@ -27,10 +27,10 @@ def test_another_version_of_the_operator_touches_nothing(operator: Release, name
 def test_a_restarted_api_server_costs_nothing(
     operator: Release, cluster: Cluster, namespace: Namespace, client: Client
 ) -> None:
-    before = operator.namespace.all("pods", "app.kubernetes.io/component=operator")
+    before = operator.namespace.all("pod", selector="app.kubernetes.io/component=operator")
     _survives(namespace, lambda: _restart_api_server(cluster))
     assert client.ask("demo")["status"] == 200
-    after = operator.namespace.all("pods", "app.kubernetes.io/component=operator")
+    after = operator.namespace.all("pod", selector="app.kubernetes.io/component=operator")
     restarts = [each["status"]["containerStatuses"][0]["restartCount"] for each in (*before, *after)]
     assert restarts == [0] * len(restarts), "the operator did not sit it out"
 
@@ -51,7 +51,7 @@ def _generations(namespace: Namespace) -> dict[tuple[str, str], tuple[str, int |
     """uid and generation of every child by kind and name."""
     return {
         (each["kind"], each["metadata"]["name"]): (each["metadata"]["uid"], each["metadata"].get("generation"))
-        for each in namespace.all(CHILDREN, OURS)
+        for each in namespace.all(*CHILDREN, selector=OURS)
     }
 
 

@@ -9,7 +9,10 @@ from images import NO_IMAGE
 from objects import router
 from release import NEVER, Release
 
-KINDS = "statefulset,deployment,service,configmap,networkpolicy,poddisruptionbudget,serviceaccount,pod,lease,job"
+KINDS = (
+    "statefulset", "deployment", "service", "configmap", "networkpolicy", "poddisruptionbudget", "serviceaccount",
+    "pod", "lease", "job",
+)  # fmt: skip
 
 
 def test_a_router_that_the_chart_did_not_make_runs_on(operator: Release, namespace: Namespace, client: Client) -> None:
@@ -18,7 +21,7 @@ def test_a_router_that_the_chart_did_not_make_runs_on(operator: Release, namespa
     operator.uninstall()
     assert client.ask("demo")["status"] == 200
     namespace.kubectl("delete", "rd", "demo", "--timeout=60s")
-    eventually(lambda: not namespace.all(KINDS, "rlrouter.dev/router=demo"), within=180)
+    eventually(lambda: not namespace.all(*KINDS, selector="rlrouter.dev/router=demo"), within=180)
 
 
 def test_what_the_chart_made_is_gone_but_for_what_is_documented(operator: Release, cluster: Cluster) -> None:
@@ -46,11 +49,11 @@ def test_router_and_operator_may_go_in_any_order(operator: Release, namespace: N
     steps = [lambda: namespace.kubectl("delete", "rd", "demo", "--timeout=60s"), operator.uninstall]
     for step in steps if router_first else reversed(steps):
         step()
-    eventually(lambda: not namespace.all(KINDS, "rlrouter.dev/router=demo"), within=180)
+    eventually(lambda: not namespace.all(*KINDS, selector="rlrouter.dev/router=demo"), within=180)
 
 
 def _left(namespace: Namespace) -> set[str]:
-    found = namespace.all(f"{KINDS},pvc,secret")
+    found = namespace.all(*KINDS, "pvc", "secret")
     names = {f"{each['kind']}/{each['metadata']['name']}" for each in found}
     kubernetes_own = {"ConfigMap/kube-root-ca.crt", "ServiceAccount/default"}
     return names - kubernetes_own
