@@ -99,13 +99,13 @@ def _hear_interrupts() -> None:
 def steps(*, with_kit: bool) -> list[Step]:
     """The README's test command and unchanged clients; with the kit real clusters, too."""
     if not with_kit:
-        return [Step("test", ("make", "test"), 10), Step("clients", ("make", "clients"), 3, ("test",))]
+        return [Step("test", ("make", "test"), 11), Step("clients", ("make", "clients"), 3, ("test",))]
     return [
         Step("kit", (str(KIT / "up"),), 3),
-        Step("test", ("make", "test"), 9, ("kit",)),
+        Step("test", ("make", "test"), 11, ("kit",)),
         Step("vllm", (str(KIT / "vllm" / "make"),), 5, ("kit",)),
         Step("clients", ("make", "clients"), 3, ("test",)),
-        Step("e2e", ("make", "e2e"), 18, ("test", "vllm")),
+        Step("e2e", ("make", "e2e"), 19, ("test", "vllm")),
     ]
 
 
