@@ -130,6 +130,14 @@ def test_below_256_tokens_of_output_a_target_is_no_candidate() -> None:
     assert names(asked(max_tokens=10), each, max_cost="0.00001") == ["alpha"]
 
 
+def test_a_refusal_for_money_says_how_much_of_what_it_does_not_buy() -> None:
+    three = refused(asked(max_tokens=20, n=3), pair(price={"output": "10"}), max_cost="0.0000001").message
+    assert "of 0.0000001 USD" in three
+    assert "alpha: 0.0000001 USD do not buy 3 choices of 20 tokens" in three
+    unpriced = refused(asked(), pair(price=None), max_cost="1").message
+    assert "its `price` in the configuration is missing" in unpriced
+
+
 def test_a_target_whose_context_is_nearly_full_is_not_called_too_dear() -> None:
     request = asked(messages=[{"role": "user", "content": "x" * 4_000}])
     assert names(request, pair(price={"output": "1"}, context_length=1_050), max_cost="5") == ["alpha"]

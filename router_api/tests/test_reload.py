@@ -379,9 +379,15 @@ async def test_keys_of_clients_that_kubernetes_swaps_are_read_by_themselves(
     async def refuses(key: str) -> bool:
         return not await opens(key)
 
+    async def says_that_it_is_empty() -> bool:
+        said = running.app.runtime.health()["configuration"].get("reason")
+        return said == f"{volume / 'keys'} holds no keys: nobody gets in"
+
     assert not await opens(first)
     closed = running.app.runtime.health()["configuration"]
-    assert (closed["state"], "nobody gets in" in closed["reason"]) == ("closed", True)
+    assert closed == {"state": "closed", "reason": f"{volume / 'keys'} is not there: nobody gets in"}
+    volume.show(keys="")
+    await eventually(says_that_it_is_empty)
     volume.show(keys=first_entry)
     await eventually(lambda: opens(first))
     assert running.app.runtime.health()["configuration"] == {"state": "ok"}

@@ -116,14 +116,15 @@ def _by_money(request: ChatRequest, limits: Limits, target: Target) -> tuple[Obs
     if left is None:
         return None
     if target.price is None:
-        return "unpriced", "its price is unknown and `max_cost` is set"
+        return "unpriced", "its price is unknown, and `max_cost` is set: its `price` in the configuration is missing"
     if limits.unsized is not None:
         return "cost", f"nothing bounds the size of a {limits.unsized}"
     if target.price.output and not bounds_output(request, target.params):
         return "cost", "its `params` take away what bounds its output"
     bought, least = output_limit(request, target, left), least_output(request)
     if bought is not None and bought < least:
-        return "cost", f"{left} USD do not buy {least} tokens of output"
+        choices = f"{request.n} choices of " if request.n > 1 else ""
+        return "cost", f"{left:f} USD do not buy {choices}{least} tokens of output"
     return None
 
 
@@ -163,7 +164,7 @@ def _nobody(request: ChatRequest, limits: Limits, verdicts: Sequence[Verdict]) -
 
 
 def _too_dear(limits: Limits, reasons: str) -> RouterError:
-    message = f"No model can be kept within the `max_cost` of {limits.max_cost} USD ({reasons})."
+    message = f"No model can be kept within the `max_cost` of {limits.max_cost:f} USD ({reasons})."
     return RouterError(400, message, param="router.max_cost", code="max_cost_too_low", retryable=False)
 
 

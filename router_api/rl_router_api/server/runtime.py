@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..config import Configuration, Server, Target
@@ -236,7 +237,8 @@ class Runtime:
 
 
 def _closed(configuration: Configuration) -> str:
-    return f"{configuration.server.api_keys_file} holds no keys: nobody gets in"
+    file = Path(configuration.server.api_keys_file or "")
+    return f"{file} holds no keys: nobody gets in" if file.exists() else f"{file} is not there: nobody gets in"
 
 
 async def _each_second(work: Callable[[], Awaitable[None]]) -> None:
