@@ -17,7 +17,7 @@ test: ## lint, types, import rules and every test that needs no cluster
 	@$(MAKE) --no-print-directory lint
 	@.venv/bin/python -m pytest $(SIDE_BY_SIDE)
 
-coverage: ## which lines the tests run; it makes them half as fast again
+coverage: ## which lines the tests run, for three quarters more CPU time
 	@$(PYTHON3) scripts/environment.py dev
 	@.venv/bin/python -m pytest $(SIDE_BY_SIDE) --cov --cov-report=term:skip-covered
 

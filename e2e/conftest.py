@@ -68,16 +68,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def busy(folder: Path) -> Release:
+def chart(folder: Path) -> Release:
     """The release in the cluster that most tests use, several at a time."""
     return installed(BUSY, folder)
 
 
 @pytest.fixture
-def operator(busy: Release) -> Release:
-    """The chart's release, as it is by default."""
-    busy.restore()
-    return busy
+def operator(chart: Release) -> Release:
+    """The chart's release, as it is by default, whatever the test before did to it."""
+    chart.restore()
+    return chart
 
 
 @pytest.fixture

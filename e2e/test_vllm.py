@@ -39,7 +39,7 @@ TEMPLATE = """
 
 
 @pytest.fixture(scope="module")
-def node(busy: Release) -> str:
+def node(chart: Release) -> str:
     """A node that has vLLM's image."""
     if not FOLDER.is_dir():
         pytest.skip(f"no weights in {FOLDER}: E2E_WEIGHTS names the folder that has {NAME}")
@@ -47,15 +47,15 @@ def node(busy: Release) -> str:
         run("docker", "image", "inspect", VLLM)
     except CommandError:
         pytest.skip(f"Docker has no image {VLLM}")
-    chosen = busy.cluster.nodes[0]
-    kind.load(busy.cluster, (VLLM,), chosen)
+    chosen = chart.cluster.nodes[0]
+    kind.load(chart.cluster, (VLLM,), chosen)
     return chosen
 
 
 @pytest.fixture(scope="module")
-def namespace(busy: Release, node: str, request: pytest.FixtureRequest) -> Iterator[Namespace]:
+def namespace(chart: Release, node: str, request: pytest.FixtureRequest) -> Iterator[Namespace]:
     """A namespace with the claim `weights`, which holds the model, on that node; one for all: it is much to copy."""
-    with namespaces.fresh(busy.cluster, request.node) as made:
+    with namespaces.fresh(chart.cluster, request.node) as made:
         made.apply(_claim(), mounting(client_pod("filler", node), "weights", "/weights"))
         made.kubectl("wait", "--for=condition=Ready", "pod/filler", "--timeout=120s")
         made.kubectl("cp", "--no-preserve", FOLDER, f"filler:/weights/{NAME}", timeout=300)

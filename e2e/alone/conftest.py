@@ -9,13 +9,6 @@ from release import ALONE, Release, installed
 
 
 @pytest.fixture(scope="session")
-def quiet(folder: Path) -> Release:
+def chart(folder: Path) -> Release:
     """The release in the cluster of these tests. Where a cluster is given, that is the only one."""
     return installed(ALONE, folder)
-
-
-@pytest.fixture
-def operator(quiet: Release) -> Release:
-    """The chart's release, as it is by default, whatever the test before did to it."""
-    quiet.restore()
-    return quiet
