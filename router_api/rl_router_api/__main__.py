@@ -11,11 +11,11 @@ import urllib.request
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from .access.keys import KeysError, new_key
 from .config import Configuration
-from .server import settings
-from .server.access import KeysError, new_key
-from .server.serving import ListenError, address, listen, serve
-from .server.source import STATE_VARIABLE, Source
+from .runtime import settings
+from .runtime.source import STATE_VARIABLE, Source
+from .server.workers import ListenError, address, listen, serve
 from .upstreams.upstream import Key, without_credentials
 from .version import __version__
 

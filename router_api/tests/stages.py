@@ -14,11 +14,11 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from rl_router_api.accounting.log import JsonLines
 from rl_router_api.config import Configuration
-from rl_router_api.journal import JsonLines
+from rl_router_api.runtime.source import with_keys
 from rl_router_api.server.app import App
-from rl_router_api.server.serving import KEEP_ALIVE
-from rl_router_api.server.source import with_keys
+from rl_router_api.server.workers import KEEP_ALIVE
 from upstreams import SILENCE, Answer, Body, Upstream
 
 QUESTION = [{"role": "user", "content": "What is 2 + 2?"}]
@@ -173,7 +173,7 @@ async def served_by(app: App) -> AsyncIterator[str]:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
-            app, http="rl_router_api.server.protocol:BoundedProtocol", lifespan="on", log_config=None, access_log=False,
+            app, http="rl_router_api.http1.protocol:BoundedProtocol", lifespan="on", log_config=None, access_log=False,
             timeout_keep_alive=KEEP_ALIVE,
         )  # fmt: skip
         config.load()

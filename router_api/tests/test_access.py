@@ -15,9 +15,9 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from rl_router_api.access.counters import Counters, make_counter_table
+from rl_router_api.access.keys import Access, KeysError, new_key, read_keys
 from rl_router_api.errors import RouterError
-from rl_router_api.server.access import Access, KeysError, new_key, read_keys
-from rl_router_api.shared import Counters, make_counter_table
 from stages import PRICE, QUESTION, Cast, Stage, router_section, target, until
 from upstreams import Body, text
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from rl_router_api.errors import RouterError
+from rl_router_api.http1.cycle import Receive
 from rl_router_api.server.body import ClientGoneError, read_body
-from rl_router_api.server.cycle import Receive
 
 LIMIT = 10
 

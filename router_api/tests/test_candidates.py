@@ -5,12 +5,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from rl_router_api.accounting.ledger import Ledger
 from rl_router_api.config import Target
+from rl_router_api.dialects.chat.read_request import ChatRequest, parse
 from rl_router_api.errors import RouterError
-from rl_router_api.ledger import Ledger
 from rl_router_api.routing.candidates import Candidate, Verdict, fallback_order, judge, kept
 from rl_router_api.routing.limits import Limits
-from rl_router_api.routing.wire import ChatRequest, parse
 from rl_router_api.upstreams.upstream import Upstream, of_target
 
 QUESTION = [{"role": "user", "content": "2 + 2?"}]

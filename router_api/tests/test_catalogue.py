@@ -7,9 +7,9 @@ import pytest
 import rl_router_api
 import yaml
 from rl_router_api.config import Configuration, Target
-from rl_router_api.routing.payload import NO_ADVICE, payload_for
-from rl_router_api.routing.wire import parse
-from rl_router_api.server import settings
+from rl_router_api.dialects.chat.read_request import parse
+from rl_router_api.dialects.chat.write_request import NO_ADVICE, payload_for
+from rl_router_api.runtime import settings
 
 CATALOGUE = Path(rl_router_api.__file__).with_name("catalogue.yaml")
 TARGETS = settings.read(str(CATALOGUE), {}, {}).targets or ()

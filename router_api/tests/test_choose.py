@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from rl_router_api.accounting.ledger import Ledger
 from rl_router_api.config import Price, Target
-from rl_router_api.ledger import Ledger
 from rl_router_api.routing.candidates import Candidate
 from rl_router_api.routing.choose import last_good, nobody_answered, refused_by_target, selected
 from rl_router_api.routing.decide import Asked

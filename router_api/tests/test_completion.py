@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rl_router_api.upstreams.completion import (
+from rl_router_api.dialects.chat.read_answer import (
     BrokenAnswerError,
     Function,
     Said,

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rl_router_api.flight import Flight, Place, make_flight_table
-from rl_router_api.shared import Counters, make_counter_table
+from rl_router_api.access.counters import Counters, make_counter_table
+from rl_router_api.upstreams.in_flight import Flight, Place, make_flight_table
 
 # The tables live as long as their process: nothing closes them.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from msgspec import Raw
-from rl_router_api.journal import LOG, log, set_up
+from rl_router_api.accounting.log import LOG, log, set_up
 
 Lines = Callable[[], list[dict[str, object]]]
 

@@ -8,9 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rl_router_api.config import Price
-from rl_router_api.encoding import encode
-from rl_router_api.ledger import (
+from rl_router_api.accounting.ledger import (
     Entry,
     Ledger,
     Usage,
@@ -22,6 +20,8 @@ from rl_router_api.ledger import (
     total,
     worst_cost,
 )
+from rl_router_api.config import Price
+from rl_router_api.encoding import encode
 
 DOLLARS = st.decimals(min_value=0, max_value=10**9, places=12, allow_nan=False, allow_infinity=False)
 PRICES = st.builds(Price, input=DOLLARS, cached_input=st.none() | DOLLARS, output=DOLLARS, request=DOLLARS)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
+from rl_router_api.accounting.ledger import Ledger, Usage, worst_cost
 from rl_router_api.config import Price, Routing, Target
-from rl_router_api.ledger import Ledger, Usage, worst_cost
+from rl_router_api.dialects.chat.read_request import ChatRequest, parse
+from rl_router_api.dialects.chat.sizes import max_input_tokens
 from rl_router_api.routing.limits import LEAST_OUTPUT, MOST_OUTPUT, Limits, least_output, limits_of, output_limit
-from rl_router_api.routing.sizes import max_input_tokens
-from rl_router_api.routing.wire import ChatRequest, parse
 
 DOLLARS = st.decimals(min_value=0, max_value=10**6, places=12, allow_nan=False, allow_infinity=False)
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 from rl_router_api.config import Target
-from rl_router_api.routing.marks import mark_choices, mark_in, mark_of
-from rl_router_api.routing.payload import ADVICE_LIMIT, NO_ADVICE, Advice, Payload, payload_for
-from rl_router_api.routing.wire import parse
+from rl_router_api.dialects.chat.affinity import mark_choices, mark_in, mark_of
+from rl_router_api.dialects.chat.read_request import parse
+from rl_router_api.dialects.chat.write_request import ADVICE_LIMIT, NO_ADVICE, Advice, Payload, payload_for
 
 QUESTION = [{"role": "user", "content": "2 + 2?"}]
 JSON = st.recursive(

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rl_router_api.config import Target
+from rl_router_api.dialects.chat.free_fields import FREE_FIELDS
+from rl_router_api.dialects.chat.read_request import OUTPUT_LIMITS, ChatRequest, parse
+from rl_router_api.dialects.chat.sizes import max_input_tokens, unsized_part
+from rl_router_api.dialects.chat.write_request import NO_ADVICE, Advice, Guard, Payload, bounds_output, payload_for
 from rl_router_api.errors import RouterError
-from rl_router_api.routing.free_fields import FREE_FIELDS
-from rl_router_api.routing.payload import NO_ADVICE, Advice, Guard, Payload, bounds_output, payload_for
-from rl_router_api.routing.sizes import max_input_tokens, unsized_part
-from rl_router_api.routing.wire import OUTPUT_LIMITS, ChatRequest, parse
 
 QUESTION = [{"role": "user", "content": "2 + 2?"}]
 FUNCTION = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}

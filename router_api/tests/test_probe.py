@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from rl_router_api import policies
+from rl_router_api.accounting.ledger import Ledger
 from rl_router_api.config import Configuration
-from rl_router_api.ledger import Ledger
-from rl_router_api.server.probe import Probe
+from rl_router_api.runtime.probe import Probe
 from rl_router_api.upstreams.fleet import fleet_of
 from rl_router_api.upstreams.transport import HttpTransport
 from stages import router_section, target

@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 import pytest
 import uvicorn
-from rl_router_api.server.cycle import CYCLE
-from rl_router_api.server.protocol import BoundedProtocol
+from rl_router_api.http1.cycle import CYCLE
+from rl_router_api.http1.protocol import BoundedProtocol
 from stages import until
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

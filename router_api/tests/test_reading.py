@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rl_router_api.routing.payload import ADVICE_LIMIT, Advice
+from rl_router_api.dialects.chat.read_answer import Function, Said, ToolCall
+from rl_router_api.dialects.chat.write_request import ADVICE_LIMIT, Advice
 from rl_router_api.routing.reading import UNREADABLE, Read, function_names, read_schema, read_tools, without_thoughts
-from rl_router_api.upstreams.completion import Function, Said, ToolCall
 
 CORPUS = json.loads(Path(__file__).with_name("corpus").joinpath("decisions.json").read_text())
 OFFERED = function_names(["alpha", "gpt-5.1/mini"])

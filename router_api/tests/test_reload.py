@@ -14,10 +14,10 @@ import httpx
 import pytest
 import yaml
 from rl_router_api import policies
-from rl_router_api.server.access import KeysError, new_key
+from rl_router_api.access.keys import KeysError, new_key
+from rl_router_api.runtime.settings import ConfigurationError
+from rl_router_api.runtime.source import Source
 from rl_router_api.server.app import App
-from rl_router_api.server.settings import ConfigurationError
-from rl_router_api.server.source import Source
 from stages import QUESTION, Stage, router_section, served_by, target, until
 from upstreams import Body, Exchange, Upstream, error, text, whole
 

@@ -18,14 +18,14 @@ from typing import Any
 
 import httpx
 import pytest
-from rl_router_api.server.access import new_key
+from rl_router_api.access.keys import new_key
 from stages import QUESTION, Stage, events, router_section, target, until
 from upstreams import Answer, Body, Exchange, chunk, error, event, text
 
 HASTY = """
 import sys
-from rl_router_api.server.serving import Stopping, listen, serve
-from rl_router_api.server.source import Source
+from rl_router_api.server.workers import Stopping, listen, serve
+from rl_router_api.runtime.source import Source
 if __name__ == "__main__":
     source = Source(sys.argv[1])
     loaded = source.start()

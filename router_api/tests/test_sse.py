@@ -6,7 +6,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rl_router_api.upstreams import sse
+from rl_router_api.dialects import sse
 
 LIMIT = 10_000
 DATA = st.lists(

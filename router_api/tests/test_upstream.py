@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rl_router_api.accounting.ledger import Ledger
 from rl_router_api.config import Secret, Target
-from rl_router_api.ledger import Ledger
 from rl_router_api.upstreams.call import CallFailedError, complete
 from rl_router_api.upstreams.transport import HttpTransport
 from rl_router_api.upstreams.upstream import FullError, Key, Upstream, of_target

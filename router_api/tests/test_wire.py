@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rl_router_api.dialects.chat.affinity import mark_of
+from rl_router_api.dialects.chat.read_request import MAX_MESSAGES, PICTURE_TOKENS, ChatRequest, parse
 from rl_router_api.errors import RouterError
-from rl_router_api.routing.marks import mark_of
-from rl_router_api.routing.wire import MAX_MESSAGES, PICTURE_TOKENS, ChatRequest, parse
 
 CORPUS = json.loads(Path(__file__).with_name("corpus").joinpath("bodies.json").read_text())
 QUESTION = [{"role": "user", "content": "2 + 2?"}]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..dialects.chat.read_request import ChatRequest
 from ..routing.candidates import Candidate, fallback_order
 from ..routing.decide import Asked, Decision, PlannedCall, Policy
 from ..routing.limits import Limits
-from ..routing.wire import ChatRequest
 from ..upstreams.fleet import Fleet
 
 

@@ -13,17 +13,17 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from ..accounting.ledger import Ledger
 from ..config import Prefer, Protocol, Router, Routing
-from ..ledger import Ledger
+from ..dialects.chat.read_answer import Completion, Said
+from ..dialects.chat.read_request import ChatRequest
 from ..routing import prompt
 from ..routing.candidates import Candidate
 from ..routing.decide import Asked, Decision, Policy
 from ..routing.limits import Limits
 from ..routing.prompt import Way
 from ..routing.reading import Read, function_names, read_schema, read_tools
-from ..routing.wire import ChatRequest
 from ..upstreams.call import CallFailedError, complete
-from ..upstreams.completion import Completion, Said
 from ..upstreams.fleet import Fleet
 from ..upstreams.listing import Listed, ListingError, list_models
 

@@ -9,13 +9,13 @@ from typing import Literal
 
 from msgspec import Struct
 
+from ..accounting.ledger import worst_cost
 from ..config import Prefer, Target
+from ..dialects.chat.read_request import ChatRequest
+from ..dialects.chat.write_request import bounds_output
 from ..errors import RouterError, bad_request
-from ..ledger import worst_cost
 from ..upstreams.upstream import Upstream
 from .limits import Limits, least_output, output_limit
-from .payload import bounds_output
-from .wire import ChatRequest
 
 _USUAL_OUTPUT = 500
 """Tokens of a middling answer, for estimates where the client set no limit."""

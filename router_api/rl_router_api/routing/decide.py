@@ -10,13 +10,13 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from ..ledger import Entry
+from ..accounting.ledger import Entry
+from ..dialects.chat.read_answer import Chunk, Completion
+from ..dialects.chat.read_request import ChatRequest
+from ..dialects.chat.write_request import NO_ADVICE, Advice
 from ..upstreams.call import CallFailedError, ChunkStream
-from ..upstreams.completion import Chunk, Completion
 from .candidates import Candidate
 from .limits import Limits
-from .payload import NO_ADVICE, Advice
-from .wire import ChatRequest
 
 
 class PlannedCall(Struct, frozen=True):

@@ -8,10 +8,10 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from ..accounting.ledger import NOTHING, Ledger, bought_tokens, total, worst_cost
 from ..config import Prefer, Price, Review, Routing, Target
-from ..ledger import NOTHING, Ledger, bought_tokens, total, worst_cost
-from .sizes import max_input_tokens, unsized_part
-from .wire import ChatRequest
+from ..dialects.chat.read_request import ChatRequest
+from ..dialects.chat.sizes import max_input_tokens, unsized_part
 
 LEAST_OUTPUT = 256
 """With less room for an answer than this, in tokens, a target is not asked at all."""

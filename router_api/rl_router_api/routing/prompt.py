@@ -14,8 +14,8 @@ from typing import Any, Literal
 import msgspec
 
 from ..config import Prefer, Target
+from ..dialects.chat.read_request import Message, Part
 from .decide import Asked
-from .wire import Message, Part
 
 SELECT = "select_response"
 

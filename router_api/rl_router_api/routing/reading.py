@@ -10,9 +10,9 @@ import msgspec
 from msgspec import Struct
 
 from ..config import tool_name
-from ..upstreams.completion import Said, text_of
+from ..dialects.chat.read_answer import Said, text_of
+from ..dialects.chat.write_request import ADVICE_LIMIT, Advice
 from .decide import PlannedCall
-from .payload import ADVICE_LIMIT, Advice
 from .prompt import SELECT
 
 _THOUGHT = re.compile(r"^.*</think>|<think>.*$", re.S | re.I)

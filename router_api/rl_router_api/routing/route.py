@@ -10,21 +10,21 @@ from collections.abc import Collection, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ..accounting.ledger import FREE, NOTHING, Entry, share_of
+from ..dialects.chat.affinity import mark_of
+from ..dialects.chat.read_answer import Chunk, Completion, assemble, text_of
+from ..dialects.chat.read_request import ChatRequest
+from ..dialects.chat.sizes import max_input_tokens
+from ..dialects.chat.write_request import NO_ADVICE, Advice, Guard, payload_for
 from ..errors import RouterError
-from ..ledger import FREE, NOTHING, Entry, share_of
 from ..timing import Until
 from ..upstreams.call import CallFailedError, ChunkStream, complete, open_stream
-from ..upstreams.completion import Chunk, Completion, assemble, text_of
 from ..upstreams.fleet import Fleet
 from .candidates import Candidate, fallback_order, judge, kept
 from .choose import last_good, nobody_answered, refused_by_target, selected
 from .decide import Asked, Decision, PlannedCall, Policy
 from .limits import Limits, least_output, output_limit
-from .marks import mark_of
-from .payload import NO_ADVICE, Advice, Guard, payload_for
 from .race import Race
-from .sizes import max_input_tokens
-from .wire import ChatRequest
 
 _SOON = 2.0
 """Seconds within which a failed target is worth a second try although others are left."""

@@ -1,1 +1,1 @@
-"""Listens, admits and answers: the endpoints, the HTTP towards clients, and what a serving process holds."""
+"""The endpoints: what listens, admits and answers."""

@@ -11,24 +11,24 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
+from ..accounting.ledger import Ledger
+from ..accounting.metrics import CONTENT_TYPE
 from ..config import Configuration
+from ..dialects.chat.write_answer import JSON, error_reply
 from ..encoding import encode
 from ..errors import RouterError
-from ..ledger import Ledger
-from ..routing.reply import JSON, error_reply
+from ..http1.cycle import Receive, Scope, Send
+from ..runtime.runtime import Runtime, Shares
+from ..runtime.setup import unknown_model
+from ..runtime.source import Loaded, Source
 from ..upstreams.transport import HttpTransport
 from ..upstreams.upstream import without_credentials
 from ..version import __version__
 from .body import header
-from .chat import ChatCompletion
-from .cycle import Receive, Scope, Send
+from .chat_completions import ChatCompletion
 from .exchange import Exchange, request_id
-from .metrics import CONTENT_TYPE
 from .openapi import COMPLETION_BODY
-from .preview import Preview, tools_page
-from .runtime import Runtime, Shares
-from .setup import unknown_model
-from .source import Loaded, Source
+from .route import Preview, tools_page
 
 COMPLETIONS, ROUTE = "/v1/chat/completions", "/v1/route"
 _EXCHANGES: dict[str, type[Exchange]] = {COMPLETIONS: ChatCompletion, ROUTE: Preview}

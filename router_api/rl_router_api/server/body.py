@@ -7,8 +7,8 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from ..errors import RouterError
+from ..http1.cycle import CYCLE, Receive
 from ..timing import Until
-from .cycle import CYCLE, Receive
 
 _SILENCE = 30.0
 """Seconds that may pass without a byte of the body."""

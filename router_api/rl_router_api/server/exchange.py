@@ -8,15 +8,15 @@ import random
 import re
 from abc import ABC, abstractmethod
 
+from ..access.keys import ApiKey
+from ..accounting.ledger import Ledger
+from ..accounting.log import log
+from ..dialects.chat.read_request import ChatRequest, parse
+from ..dialects.chat.write_answer import Reply, error_reply
 from ..errors import RouterError
-from ..journal import log
-from ..ledger import Ledger
-from ..routing.reply import Reply, error_reply
-from ..routing.wire import ChatRequest, parse
-from .access import ApiKey
+from ..http1.cycle import CYCLE, Cycle, Receive, Scope, Send
+from ..runtime.runtime import Runtime
 from .body import ClientGoneError, header, read_body
-from .cycle import CYCLE, Cycle, Receive, Scope, Send
-from .runtime import Runtime
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")

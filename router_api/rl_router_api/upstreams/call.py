@@ -15,11 +15,11 @@ from typing import Any, Literal, Self
 
 import msgspec
 
-from ..journal import log
-from ..ledger import Entry, Status
+from ..accounting.ledger import Entry, Status
+from ..accounting.log import log
+from ..dialects import sse
+from ..dialects.chat.read_answer import BrokenAnswerError, Chunk, Completion, read_chunks, read_completion, text_of
 from ..timing import Until
-from . import sse
-from .completion import BrokenAnswerError, Chunk, Completion, read_chunks, read_completion, text_of
 from .connection import TransportError
 from .transport import Response, Transport
 from .upstream import FullError, Upstream

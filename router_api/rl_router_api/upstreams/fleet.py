@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..config import Configuration, Router, Routing, Target
-from ..flight import Flight
+from .in_flight import Flight
 from .transport import Transport
 from .upstream import Upstream, of_target
 

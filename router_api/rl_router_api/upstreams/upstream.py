@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from ..config import Price, Secret, Target
-from ..flight import Flight
 from .breaker import Breaker
+from .in_flight import Flight
 
 _LOOK_AGAIN = 1.0
 _LATENCY_WEIGHT = 0.2

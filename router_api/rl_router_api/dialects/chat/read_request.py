@@ -13,9 +13,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from ..config import Capability, Prefer, Review
-from ..errors import RouterError, bad_request
-from .marks import mark_in
+from ...config import Capability, Prefer, Review
+from ...errors import RouterError, bad_request
+from .affinity import mark_in
 
 MAX_MESSAGES = 10_000
 MAX_PIECES = 10_000

@@ -7,10 +7,10 @@ import re
 import msgspec
 from msgspec import Raw, Struct
 
-from ..config import Target
+from ...config import Target
+from ...conversation.raw import begins, is_given
 from .free_fields import FREE_FIELDS
-from .raw import begins, is_given
-from .wire import ChatRequest, Part
+from .read_request import ChatRequest, Part
 
 _SIZED_PARTS = ("text", "refusal", "image_url", "input_audio")
 _FIELDS_OF_PARTS = frozenset(

@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ..accounting.ledger import Ledger
+from ..accounting.log import log
 from ..config import Target
-from ..journal import log
-from ..ledger import Ledger
+from ..dialects.chat.read_request import parse
 from ..routing.candidates import Candidate
 from ..routing.decide import Policy
 from ..routing.limits import limits_of
-from ..routing.wire import parse
 from ..upstreams.fleet import Fleet
 from ..upstreams.listing import ListingError, list_models
 from ..upstreams.upstream import Upstream

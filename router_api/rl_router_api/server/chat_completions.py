@@ -7,16 +7,16 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from ..dialects.chat.read_request import ChatRequest
+from ..dialects.chat.write_answer import EVENT_STREAM, common_headers, completion_reply, error_event, stream_events
 from ..errors import RouterError
+from ..http1.cycle import Receive, Scope, Send
 from ..routing.limits import Limits, limits_of
-from ..routing.reply import EVENT_STREAM, common_headers, completion_reply, error_event, stream_events
 from ..routing.route import Outcome, Route
-from ..routing.wire import ChatRequest
+from ..runtime.runtime import Runtime
 from ..timing import Until
 from ..upstreams.call import CallFailedError
-from .cycle import Receive, Scope, Send
 from .exchange import Exchange
-from .runtime import Runtime
 
 
 class ChatCompletion(Exchange):

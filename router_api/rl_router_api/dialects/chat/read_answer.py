@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from ..ledger import Usage
+from ...accounting.ledger import Usage
 
 
 class BrokenAnswerError(Exception):

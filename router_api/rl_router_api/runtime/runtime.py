@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..access.counters import Counters
+from ..access.keys import Access, ApiKey, KeysError
+from ..accounting import traces as tracing
+from ..accounting.ledger import Ledger, Texts
+from ..accounting.log import log, set_level
+from ..accounting.metrics import Metrics
 from ..config import Configuration, Server, Target
-from ..flight import Flight
-from ..journal import log, set_level
-from ..ledger import Ledger, Texts
-from ..shared import Counters
 from ..upstreams.fleet import Fleet
+from ..upstreams.in_flight import Flight
 from ..upstreams.listing import ListingError, list_models
 from ..upstreams.transport import Transport
-from . import tracing
-from .access import Access, ApiKey, KeysError
-from .metrics import Metrics
 from .settings import ConfigurationError
 from .setup import Setup, targets_of
 from .source import Loaded, Source, with_keys

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from msgspec import Raw, Struct, field
 
-from .config import Price
+from ..config import Price
 
 Status = Literal["ok", "error", "timeout", "cancelled"]
 Texts = Literal["full", "brief", "none"]

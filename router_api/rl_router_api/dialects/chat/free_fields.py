@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from .raw import begins, encoded, is_given
-from .wire import OUTPUT_LIMITS
+from ...conversation.raw import begins, encoded, is_given
+from .read_request import OUTPUT_LIMITS
 
 _CONVERSATION = """
     messages tools tool_choice parallel_tool_calls functions function_call response_format stream stream_options n stop

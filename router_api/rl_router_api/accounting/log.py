@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from .encoding import encode
+from ..encoding import encode
 
 LOG = logging.getLogger("rl_router")
 _USUAL = logging.LogRecord(LOG.name, logging.INFO, "", 0, "", (), None).__dict__

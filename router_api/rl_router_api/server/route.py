@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..accounting.ledger import shortest
+from ..dialects.chat.read_request import ChatRequest
+from ..dialects.chat.write_answer import JSON, Reply, common_headers
 from ..encoding import encode
 from ..errors import RouterError
-from ..ledger import shortest
 from ..policies.rl import answers_directly
 from ..routing import prompt
 from ..routing.candidates import Candidate, Verdict, fallback_order, judge, kept
 from ..routing.decide import Decision
 from ..routing.limits import limits_of
-from ..routing.reply import JSON, Reply, common_headers
-from ..routing.wire import ChatRequest
+from ..runtime.runtime import Runtime
 from ..timing import Until
 from .exchange import Exchange
-from .runtime import Runtime
 
 
 class Preview(Exchange):

@@ -11,15 +11,15 @@ from typing import Any, Self
 import msgspec
 from msgspec import Raw, Struct
 
-from ..config import CallHistory
-from ..encoding import encode
-from ..errors import RouterError
-from ..ledger import Ledger
-from ..upstreams import sse
-from ..upstreams.completion import Chunk, Completion, read_chunk
-from .marks import mark_choices
-from .route import Outcome
-from .wire import ChatRequest
+from ...accounting.ledger import Ledger
+from ...config import CallHistory
+from ...encoding import encode
+from ...errors import RouterError
+from ...routing.route import Outcome
+from .. import sse
+from .affinity import mark_choices
+from .read_answer import Chunk, Completion, read_chunk
+from .read_request import ChatRequest
 
 JSON = b"application/json"
 EVENT_STREAM = b"text/event-stream; charset=utf-8"

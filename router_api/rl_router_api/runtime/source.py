@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..access.keys import ApiKey, KeysError, as_file, read_keys
+from ..accounting.log import log
 from ..config import Configuration
-from ..journal import log
-from .access import ApiKey, KeysError, as_file, read_keys
 from .settings import KEYS_FILE, ConfigurationError, merged, parsed, text_of
 
 STATE_VARIABLE = "RL_ROUTER_STATE_DIR"

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from ..access.counters import Counters, make_counter_table
 from ..config import Server
-from ..flight import Flight, Place, make_flight_table
-from ..shared import Counters, make_counter_table
-from .source import Loaded, Source
+from ..runtime.source import Loaded, Source
+from ..upstreams.in_flight import Flight, Place, make_flight_table
 
 if TYPE_CHECKING:
     from .app import App
@@ -96,9 +96,9 @@ def work(
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     for number in _SIGNALS:
         signal.signal(number, lambda *_: None)
-    from ..journal import set_up
+    from ..accounting.log import set_up
+    from ..runtime.runtime import Shares
     from .app import App  # so that the parent of several workers stays small
-    from .runtime import Shares
 
     loaded = source.start(before)
     set_up(loaded.configuration.server.log_level)
@@ -186,7 +186,7 @@ def _config(app: object, stopping: Stopping, *, lifespan: str) -> uvicorn.Config
         app,  # type: ignore[arg-type]
         interface="asgi3",
         proxy_headers=False,
-        http="rl_router_api.server.protocol:BoundedProtocol",
+        http="rl_router_api.http1.protocol:BoundedProtocol",
         ws="none",
         lifespan=lifespan,  # type: ignore[arg-type]
         log_config=None,

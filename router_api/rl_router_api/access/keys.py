@@ -13,10 +13,10 @@ from pathlib import Path
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
+from ..accounting.ledger import picodollars
 from ..config import Dollars, Schema
 from ..errors import RouterError
-from ..ledger import picodollars
-from ..shared import Counters
+from .counters import Counters
 
 _PREFIX = "rr-"
 

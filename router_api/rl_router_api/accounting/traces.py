@@ -11,9 +11,9 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from ..journal import log
-from ..ledger import Entry, Ledger
 from ..version import __version__
+from .ledger import Entry, Ledger
+from .log import log
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from ..config import Params, Target
+from ...config import Params, Target
+from ...conversation.raw import encoded
+from .affinity import unmark
 from .free_fields import leave_out_costs
-from .marks import unmark
-from .raw import encoded
-from .wire import OUTPUT_LIMITS, ChatRequest
+from .read_request import OUTPUT_LIMITS, ChatRequest
 
 ADVICE_LIMIT = 2_000
 _ADVICE = "Advice for this answer; whatever stands above takes precedence over it:\n"

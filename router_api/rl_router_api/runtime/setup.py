@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from .. import policies
 from ..config import ROUTED_NAMES, Configuration, Price, Target, check_names
+from ..dialects.chat.read_request import ChatRequest
 from ..errors import RouterError, bad_request
-from ..flight import Flight
 from ..routing.decide import Policy
-from ..routing.wire import ChatRequest
 from ..upstreams.fleet import Fleet, fleet_of
+from ..upstreams.in_flight import Flight
 from ..upstreams.listing import Listed
 from ..upstreams.transport import Transport
 from .probe import Probe

@@ -1,0 +1,1 @@
+"""The internal request and answer, which every room above works on."""
