@@ -11,11 +11,12 @@ import urllib.request
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from .access.keys import KeysError, new_key
+from .access.keys import new_key
 from .config import Configuration
+from .errors import ConfigurationError, KeysError, ListenError
 from .runtime import settings
 from .runtime.source import STATE_VARIABLE, Source
-from .server.workers import ListenError, address, listen, serve
+from .server.workers import address, listen, serve
 from .upstreams.upstream import Key, without_credentials
 from .version import __version__
 
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         configuration = loaded.configuration
         _check_keys(configuration)
         sockets = listen(configuration.server)
-    except (settings.ConfigurationError, KeysError) as error:
+    except (ConfigurationError, KeysError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except ListenError as error:
@@ -107,9 +108,7 @@ def _check_keys(configuration: Configuration) -> None:
     """A key's file may come later, a variable cannot. Raises ConfigurationError where that leaves no target."""
     missing = [Key(target).missing for target in configuration.targets or () if target.api_key_file is None]
     if missing and all(missing) and len(missing) == len(configuration.targets or ()):
-        raise settings.ConfigurationError(
-            f"targets: no target is left for want of keys: {'; '.join(map(str, missing))}"
-        )
+        raise ConfigurationError(f"targets: no target is left for want of keys: {'; '.join(map(str, missing))}")
 
 
 def _wait_for_router_model(configuration: Configuration, seconds: float) -> None:

@@ -16,8 +16,8 @@ import httpx
 import pytest
 import yaml
 from rl_router_api.access.counters import Counters, make_counter_table
-from rl_router_api.access.keys import Access, KeysError, new_key, read_keys
-from rl_router_api.errors import RouterError
+from rl_router_api.access.keys import Access, new_key, read_keys
+from rl_router_api.errors import ApiError, KeysError
 from stages import PRICE, QUESTION, Cast, Stage, router_section, target, until
 from upstreams import Body, text
 
@@ -381,7 +381,7 @@ def admitted(access: Access, key: str) -> bool:
     assert found is not None
     try:
         access.begin(found)
-    except RouterError as error:
+    except ApiError as error:
         assert (error.status, error.code) == (429, "insufficient_quota")
         return False
     return True

@@ -6,9 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
-from rl_router_api.errors import RouterError
+from rl_router_api.errors import ApiError, ClientGoneError
 from rl_router_api.http1.cycle import Receive
-from rl_router_api.server.body import ClientGoneError, read_body
+from rl_router_api.server.body import read_body
 
 LIMIT = 10
 
@@ -48,13 +48,13 @@ async def test_a_type_may_have_parameters_and_capitals(kind: str) -> None:
 @pytest.mark.parametrize("parts", [[b"a" * 11], [b"aaaa"] * 3])
 @pytest.mark.parametrize("headers", [{}, {"content_length": "11"}])
 async def test_a_larger_body_is_a_413(headers: dict[str, str], parts: list[bytes]) -> None:
-    with pytest.raises(RouterError) as refused:
+    with pytest.raises(ApiError) as refused:
         await read_body(scope(**headers), coming(*parts), LIMIT)
     assert refused.value.status == 413
 
 
 async def test_a_body_that_does_not_come_is_a_408() -> None:
-    with pytest.raises(RouterError) as refused:
+    with pytest.raises(ApiError) as refused:
         await read_body(scope(), coming(b"{", then="silence"), LIMIT, silence=0.01)
     assert (refused.value.status, refused.value.code) == (408, "request_timeout")
 
@@ -66,6 +66,6 @@ async def test_a_client_that_goes_in_the_middle_is_gone() -> None:
 
 @pytest.mark.parametrize("kind", ["text/plain", "", "application/x-www-form-urlencoded", "application/jsonl"])
 async def test_another_type_is_a_415_that_names_it(kind: str) -> None:
-    with pytest.raises(RouterError, match=kind or "nothing") as refused:
+    with pytest.raises(ApiError, match=kind or "nothing") as refused:
         await read_body(scope(content_type=kind), coming(b"{}"), LIMIT)
     assert refused.value.status == 415

@@ -8,7 +8,7 @@ import pytest
 from rl_router_api.accounting.ledger import Ledger
 from rl_router_api.config import Target
 from rl_router_api.dialects.chat.read_request import ChatRequest, parse
-from rl_router_api.errors import RouterError
+from rl_router_api.errors import ApiError
 from rl_router_api.routing.candidates import Candidate, Verdict, fallback_order, judge, kept
 from rl_router_api.routing.limits import Limits
 from rl_router_api.upstreams.upstream import Upstream, of_target
@@ -41,8 +41,8 @@ def names(request: ChatRequest, *pairs: Pair, max_cost: str | None = None) -> li
     return [candidate.name for candidate in found]
 
 
-def refused(request: ChatRequest, *pairs: Pair, max_cost: str | None = None) -> RouterError:
-    with pytest.raises(RouterError) as caught:
+def refused(request: ChatRequest, *pairs: Pair, max_cost: str | None = None) -> ApiError:
+    with pytest.raises(ApiError) as caught:
         names(request, *pairs, max_cost=max_cost)
     return caught.value
 

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from rl_router_api.accounting.ledger import Ledger
 from rl_router_api.config import Price, Target
+from rl_router_api.dialects.chat.write_error import error_object
+from rl_router_api.errors import CallFailedError
 from rl_router_api.routing.candidates import Candidate
 from rl_router_api.routing.choose import last_good, nobody_answered, refused_by_target, selected
 from rl_router_api.routing.decide import Asked
-from rl_router_api.upstreams.call import CallFailedError
 from rl_router_api.upstreams.upstream import of_target
 
 Ask = Callable[..., Asked]
@@ -90,13 +91,13 @@ def test_a_request_that_every_target_refused_gets_the_last_ones_status_and_messa
     calls = [ask(failure=failure(status=413)), ask(failure=failure(status=422, error=said))]
     error = nobody_answered(calls)
     assert error.status == 422
-    assert error.body() == said
+    assert error_object(error) == said
 
 
 @pytest.mark.parametrize("said", [{}, {"message": None}, {"message": "", "type": 7, "param": [], "code": 400}])
 def test_an_odd_error_of_a_targets_becomes_one_in_openais_shape(ask: Ask, said: dict[str, Any]) -> None:
     error = refused_by_target(ask(failure=failure(status=400, error=said)))
-    assert error.body() == {
+    assert error_object(error) == {
         "message": "`alpha` 400.", "type": "invalid_request_error", "param": None, "code": None,
     }  # fmt: skip
 

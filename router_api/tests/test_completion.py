@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rl_router_api.dialects.chat.read_answer import (
-    BrokenAnswerError,
     Function,
     Said,
     ToolCall,
@@ -20,6 +19,7 @@ from rl_router_api.dialects.chat.read_answer import (
     read_usage,
     text_of,
 )
+from rl_router_api.errors import BrokenAnswerError
 
 SAID = {"role": "assistant", "content": "4"}
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}

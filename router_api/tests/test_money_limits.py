@@ -11,7 +11,7 @@ from rl_router_api.dialects.chat.free_fields import FREE_FIELDS
 from rl_router_api.dialects.chat.read_request import OUTPUT_LIMITS, ChatRequest, parse
 from rl_router_api.dialects.chat.sizes import max_input_tokens, unsized_part
 from rl_router_api.dialects.chat.write_request import NO_ADVICE, Advice, Guard, Payload, bounds_output, payload_for
-from rl_router_api.errors import RouterError
+from rl_router_api.errors import ApiError
 
 QUESTION = [{"role": "user", "content": "2 + 2?"}]
 FUNCTION = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
@@ -365,7 +365,7 @@ MESSAGE = st.fixed_dictionaries(
 def test_whatever_the_fields_are_a_request_that_is_read_can_be_bounded(messages: Any, fields: dict[str, Any]) -> None:
     try:
         request = asked(messages=messages, **fields)
-    except RouterError as error:
+    except ApiError as error:
         assert error.status == 400
         return
     assert max_input_tokens(request, target()) > 0

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from rl_router_api.accounting.ledger import Ledger
 from rl_router_api.config import Price, Target
 from rl_router_api.dialects.chat.read_request import Message, parse
+from rl_router_api.errors import CallFailedError
 from rl_router_api.routing import prompt
 from rl_router_api.routing.candidates import Candidate
 from rl_router_api.routing.decide import Asked
 from rl_router_api.routing.prompt import Way
-from rl_router_api.upstreams.call import CallFailedError
 from rl_router_api.upstreams.upstream import of_target
 
 TARGETS = [

@@ -14,8 +14,8 @@ import httpx
 import pytest
 import yaml
 from rl_router_api import policies
-from rl_router_api.access.keys import KeysError, new_key
-from rl_router_api.runtime.settings import ConfigurationError
+from rl_router_api.access.keys import new_key
+from rl_router_api.errors import ConfigurationError, KeysError
 from rl_router_api.runtime.source import Source
 from rl_router_api.server.app import App
 from stages import QUESTION, Stage, router_section, served_by, target, until

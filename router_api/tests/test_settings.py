@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from rl_router_api.config import Configuration
-from rl_router_api.runtime.settings import ConfigurationError, add_flags, chosen_flags, read
+from rl_router_api.errors import ConfigurationError
+from rl_router_api.runtime.settings import add_flags, chosen_flags, read
 from rl_router_api.runtime.source import Source
 
 TARGET = "{name: alpha, base_url: 'http://a/v1'}"

@@ -14,7 +14,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from rl_router_api.upstreams.connection import Connection, TransportError
+from rl_router_api.errors import TransportError
+from rl_router_api.upstreams.connection import Connection
 from rl_router_api.upstreams.transport import HttpTransport, Response
 from stages import until
 

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from rl_router_api.accounting.ledger import Ledger
 from rl_router_api.config import Secret, Target
-from rl_router_api.upstreams.call import CallFailedError, complete
+from rl_router_api.errors import CallFailedError, NoCapacityError
+from rl_router_api.upstreams.call import complete
 from rl_router_api.upstreams.transport import HttpTransport
-from rl_router_api.upstreams.upstream import FullError, Key, Upstream, of_target
+from rl_router_api.upstreams.upstream import Key, Upstream, of_target
 
 
 def upstream(**fields: Any) -> Upstream:
@@ -127,7 +128,7 @@ def test_a_call_without_a_place_does_not_begin() -> None:
     each.begin()
     each.begin()
     assert each.places == 0
-    with pytest.raises(FullError):
+    with pytest.raises(NoCapacityError):
         each.begin()
     assert each.in_flight == 2
     each.end()

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rl_router_api.dialects.chat.affinity import mark_of
 from rl_router_api.dialects.chat.read_request import MAX_MESSAGES, PICTURE_TOKENS, ChatRequest, parse
-from rl_router_api.errors import RouterError
+from rl_router_api.dialects.chat.write_error import error_object
+from rl_router_api.errors import ApiError
 
 CORPUS = json.loads(Path(__file__).with_name("corpus").joinpath("bodies.json").read_text())
 QUESTION = [{"role": "user", "content": "2 + 2?"}]
@@ -29,13 +30,13 @@ def read(**fields: Any) -> ChatRequest:
     return parse(json.dumps({"model": "router", "messages": QUESTION, **fields}).encode())
 
 
-def refused(body: bytes) -> RouterError:
-    with pytest.raises(RouterError) as caught:
+def refused(body: bytes) -> ApiError:
+    with pytest.raises(ApiError) as caught:
         parse(body)
     return caught.value
 
 
-def refused_with(**fields: Any) -> RouterError:
+def refused_with(**fields: Any) -> ApiError:
     return refused(json.dumps({"model": "router", "messages": QUESTION, **fields}).encode())
 
 
@@ -230,8 +231,8 @@ def test_a_number_of_five_thousand_digits_is_a_400(name: str) -> None:
 def test_every_body_of_the_corpus_is_refused_in_openais_shape(body: str) -> None:
     error = refused(body.encode())
     assert error.status == 400
-    assert set(error.body()) == {"message", "type", "param", "code"}
-    json.dumps(error.body())
+    assert set(error_object(error)) == {"message", "type", "param", "code"}
+    json.dumps(error_object(error))
 
 
 @settings(max_examples=100, deadline=None)
@@ -239,7 +240,7 @@ def test_every_body_of_the_corpus_is_refused_in_openais_shape(body: str) -> None
 def test_whatever_the_bytes_are_nothing_but_a_router_error_is_raised(body: bytes) -> None:
     try:
         parse(body)
-    except RouterError as error:
+    except ApiError as error:
         assert error.status == 400
 
 
@@ -249,7 +250,7 @@ def test_whatever_the_fields_are_nothing_but_a_router_error_is_raised(fields: di
     base = {"model": "m", "messages": QUESTION} if whole else {}
     try:
         request = parse(json.dumps(base | fields).encode())
-    except RouterError as error:
+    except ApiError as error:
         assert error.status == 400
     else:
         assert request.input_tokens >= 1

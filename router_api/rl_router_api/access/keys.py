@@ -15,7 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from ..accounting.ledger import picodollars
 from ..config import Dollars, Schema
-from ..errors import RouterError
+from ..errors import ApiError, KeysError
 from .counters import Counters
 
 _PREFIX = "rr-"
@@ -31,14 +31,6 @@ class ApiKey(Schema):
 
 
 _KEYS = TypeAdapter(tuple[ApiKey, ...])
-
-
-class KeysError(Exception):
-    """The keys file at `path` cannot be used; the message names the field."""
-
-    def __init__(self, path: str, problem: str) -> None:
-        super().__init__(f"{path}: {problem}")
-        self.path = path
 
 
 def new_key(name: str) -> tuple[str, str]:
@@ -95,7 +87,7 @@ class Access:
         return self._keys is not None and not self._keys
 
     def admit(self, authorization: str | None) -> ApiKey | None:
-        """The key that an Authorization header carries; None where none is wanted. Raises RouterError, a 401."""
+        """The key that an Authorization header carries; None where none is wanted. Raises ApiError, a 401."""
         if self._keys is None:
             return None
         scheme, _, given = (authorization or "").partition(" ")
@@ -112,7 +104,7 @@ class Access:
         return found
 
     def begin(self, key: ApiKey) -> None:
-        """Counts a request. Raises RouterError, a 429, where the key's day is used up."""
+        """Counts a request. Raises ApiError, a 429, where the key's day is used up."""
         most = key.usd_per_day
         if most is not None and self._counters.get(f"usd:{key.name}") >= picodollars(most):
             raise _used_up(f"The key `{key.name}` has spent its {most} USD of today.")
@@ -131,15 +123,15 @@ def _digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def _refused(message: str) -> RouterError:
-    return RouterError(
+def _refused(message: str) -> ApiError:
+    return ApiError(
         401, message, code="invalid_api_key", headers={"www-authenticate": "Bearer"}, retryable=False
     )  # fmt: skip
 
 
-def _used_up(message: str) -> RouterError:
+def _used_up(message: str) -> ApiError:
     now = datetime.now(UTC)
     midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-    return RouterError(
+    return ApiError(
         429, message, code="insufficient_quota", retry_after=(midnight - now).total_seconds(), retryable=False
     )

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 
+from ..errors import EventTooLargeError
+
 DONE = b"[DONE]"
 _END_OF_EVENT = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _SEAM = 3
-
-
-class EventTooLargeError(Exception):
-    """An event that is larger than any chunk may be."""
 
 
 class Parser:

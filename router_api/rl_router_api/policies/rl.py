@@ -17,15 +17,16 @@ from ..accounting.ledger import Ledger
 from ..config import Prefer, Protocol, Router, Routing
 from ..dialects.chat.read_answer import Completion, Said
 from ..dialects.chat.read_request import ChatRequest
+from ..errors import CallFailedError, ListingError
 from ..routing import prompt
 from ..routing.candidates import Candidate
 from ..routing.decide import Asked, Decision, Policy
 from ..routing.limits import Limits
 from ..routing.prompt import Way
 from ..routing.reading import Read, function_names, read_schema, read_tools
-from ..upstreams.call import CallFailedError, complete
+from ..upstreams.call import complete
 from ..upstreams.fleet import Fleet
-from ..upstreams.listing import Listed, ListingError, list_models
+from ..upstreams.listing import Listed, list_models
 
 _DEFAULT_CONTEXT = 8192
 # `auto`: so many of the last requests needed the repair by schema before the worker starts with it.

@@ -13,7 +13,7 @@ from ..accounting.ledger import worst_cost
 from ..config import Prefer, Target
 from ..dialects.chat.read_request import ChatRequest
 from ..dialects.chat.write_request import bounds_output
-from ..errors import RouterError, bad_request
+from ..errors import ApiError, bad_request
 from ..upstreams.upstream import Upstream
 from .limits import Limits, least_output, output_limit
 
@@ -64,7 +64,7 @@ def judge(request: ChatRequest, limits: Limits, targets: Iterable[tuple[Target, 
 
 
 def kept(request: ChatRequest, limits: Limits, verdicts: Sequence[Verdict]) -> list[Candidate]:
-    """The candidates. Raises RouterError where nobody is left: it names the need that nobody meets."""
+    """The candidates. Raises ApiError where nobody is left: it names the need that nobody meets."""
     found = [verdict.candidate for verdict in verdicts if verdict.obstacle is None]
     if not found:
         raise _nobody(request, limits, verdicts)
@@ -140,7 +140,7 @@ def _by_state(upstream: Upstream) -> tuple[Obstacle, str] | None:
     return None
 
 
-def _nobody(request: ChatRequest, limits: Limits, verdicts: Sequence[Verdict]) -> RouterError:
+def _nobody(request: ChatRequest, limits: Limits, verdicts: Sequence[Verdict]) -> ApiError:
     able = [verdict for verdict in verdicts if verdict.obstacle != "not_allowed"]
     if verdicts and not able:
         return bad_request("`router.models` leaves no model that may answer.", "router.models")
@@ -151,24 +151,24 @@ def _nobody(request: ChatRequest, limits: Limits, verdicts: Sequence[Verdict]) -
     if obstacles & {"busy", "aside"}:
         waits = [verdict.candidate.upstream.set_aside for verdict in able if verdict.obstacle == "aside"]
         message = f"No model has room for this request ({reasons})."
-        return RouterError(429, message, code="rate_limit_exceeded", retry_after=min(waits, default=1.0))
+        return ApiError(429, message, code="rate_limit_exceeded", retry_after=min(waits, default=1.0))
     if obstacles & {"cost", "unpriced"}:
         return _too_dear(limits, reasons)
     if able and not keyed:
-        return RouterError(503, f"No model can be asked ({reasons}).", code="no_target")
+        return ApiError(503, f"No model can be asked ({reasons}).", code="no_target")
     if not able:
-        return RouterError(503, "No target model is known yet; is the router model up?", code="no_target")
+        return ApiError(503, "No target model is known yet; is the router model up?", code="no_target")
     if "need" in obstacles:
         return _unmet(request, keyed, reasons)
     return bad_request(f"The request is too long for every model ({reasons}).", "messages", "context_length_exceeded")
 
 
-def _too_dear(limits: Limits, reasons: str) -> RouterError:
+def _too_dear(limits: Limits, reasons: str) -> ApiError:
     message = f"No model can be kept within the `max_cost` of {limits.max_cost:f} USD ({reasons})."
-    return RouterError(400, message, param="router.max_cost", code="max_cost_too_low", retryable=False)
+    return ApiError(400, message, param="router.max_cost", code="max_cost_too_low", retryable=False)
 
 
-def _unmet(request: ChatRequest, keyed: Sequence[Verdict], reasons: str) -> RouterError:
+def _unmet(request: ChatRequest, keyed: Sequence[Verdict], reasons: str) -> ApiError:
     having = [
         request.needs if (has := verdict.candidate.target.capabilities) is None else frozenset(has) for verdict in keyed
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..errors import RouterError
+from ..errors import ApiError
 from .decide import Asked
 
 
@@ -22,11 +22,11 @@ def selected(name: str, calls: Sequence[Asked]) -> Asked | None:
     return last_good([call for call in calls if wanted in (call.entry.function_name, call.entry.model_id)])
 
 
-def nobody_answered(calls: Sequence[Asked]) -> RouterError:
+def nobody_answered(calls: Sequence[Asked]) -> ApiError:
     """Every candidate failed: a status that says how, in OpenAI's error shape."""
     failures = [call.failure for call in calls if call.failure is not None]
     if not failures:
-        return RouterError(503, "No model could be asked.", code="no_target")
+        return ApiError(503, "No model could be asked.", code="no_target")
     if all(failure.refused_request for failure in failures):
         return refused_by_target(calls[-1])
     words = "; ".join(dict.fromkeys(failure.message for failure in failures))
@@ -34,21 +34,21 @@ def nobody_answered(calls: Sequence[Asked]) -> RouterError:
     retry_after = min(waits) if waits else None
     if all(failure.status == 429 for failure in failures):
         message = f"Every model is rate limited: {words}."
-        return RouterError(429, message, code="rate_limit_exceeded", retry_after=retry_after or 1.0)
+        return ApiError(429, message, code="rate_limit_exceeded", retry_after=retry_after or 1.0)
     if all(failure.kind == "timeout" for failure in failures):
-        return RouterError(504, f"No model answered in time: {words}.", code="upstream_timeout")
+        return ApiError(504, f"No model answered in time: {words}.", code="upstream_timeout")
     down = all(failure.kind == "refused" or failure.status in (429, 503) for failure in failures)
     status = 503 if down else 502
-    return RouterError(status, f"No model answered: {words}.", code="upstream_error", retry_after=retry_after)
+    return ApiError(status, f"No model answered: {words}.", code="upstream_error", retry_after=retry_after)
 
 
-def refused_by_target(call: Asked) -> RouterError:
+def refused_by_target(call: Asked) -> ApiError:
     """A target found fault with the request: its status and its words."""
     failure = call.failure
     if failure is None:
         raise ValueError("the call did not fail")
     error = failure.error
-    return RouterError(
+    return ApiError(
         failure.status or 400,
         str(error.get("message") or f"{failure.message}."),
         kind=_text(error.get("type")) or "invalid_request_error",

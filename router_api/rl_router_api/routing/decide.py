@@ -14,7 +14,8 @@ from ..accounting.ledger import Entry
 from ..dialects.chat.read_answer import Chunk, Completion
 from ..dialects.chat.read_request import ChatRequest
 from ..dialects.chat.write_request import NO_ADVICE, Advice
-from ..upstreams.call import CallFailedError, ChunkStream
+from ..errors import CallFailedError
+from ..upstreams.call import ChunkStream
 from .candidates import Candidate
 from .limits import Limits
 

@@ -16,9 +16,9 @@ from ..dialects.chat.read_answer import Chunk, Completion, assemble, text_of
 from ..dialects.chat.read_request import ChatRequest
 from ..dialects.chat.sizes import max_input_tokens
 from ..dialects.chat.write_request import NO_ADVICE, Advice, Guard, payload_for
-from ..errors import RouterError
+from ..errors import ApiError, CallFailedError
 from ..timing import Until
-from ..upstreams.call import CallFailedError, ChunkStream, complete, open_stream
+from ..upstreams.call import ChunkStream, complete, open_stream
 from ..upstreams.fleet import Fleet
 from .candidates import Candidate, fallback_order, judge, kept
 from .choose import last_good, nobody_answered, refused_by_target, selected
@@ -73,7 +73,7 @@ class Route:
         """Whether the client named the target, so that no other may answer in its place."""
 
     async def answer(self, pinned_to: str | None) -> Outcome:
-        """The answer; `pinned_to` names the target that the client asked for. Raises RouterError."""
+        """The answer; `pinned_to` names the target that the client asked for. Raises ApiError."""
         try:
             with Until(self._limits.deadline):
                 return await (self._pinned(pinned_to) if pinned_to else self._routed())
@@ -82,7 +82,7 @@ class Route:
             if in_hand is not None:
                 return self._chosen(in_hand, "timeout")
             message = "The deadline passed before any model had answered."
-            raise RouterError(504, message, code="deadline_exceeded", retryable=False) from None
+            raise ApiError(504, message, code="deadline_exceeded", retryable=False) from None
 
     async def _pinned(self, name: str) -> Outcome:
         self._alone = True

@@ -12,11 +12,12 @@ from ..accounting.ledger import Ledger
 from ..accounting.log import log
 from ..config import Target
 from ..dialects.chat.read_request import parse
+from ..errors import ListingError
 from ..routing.candidates import Candidate
 from ..routing.decide import Policy
 from ..routing.limits import limits_of
 from ..upstreams.fleet import Fleet
-from ..upstreams.listing import ListingError, list_models
+from ..upstreams.listing import list_models
 from ..upstreams.upstream import Upstream
 
 _EVERY = 30.0

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from ..access.counters import Counters
-from ..access.keys import Access, ApiKey, KeysError
+from ..access.keys import Access, ApiKey
 from ..accounting import traces as tracing
 from ..accounting.ledger import Ledger, Texts
 from ..accounting.log import log, set_level
 from ..accounting.metrics import Metrics
 from ..config import Configuration, Server, Target
+from ..errors import ConfigurationError, KeysError, ListingError
 from ..upstreams.fleet import Fleet
 from ..upstreams.in_flight import Flight
-from ..upstreams.listing import ListingError, list_models
+from ..upstreams.listing import list_models
 from ..upstreams.transport import Transport
-from .settings import ConfigurationError
 from .setup import Setup, targets_of
 from .source import Loaded, Source, with_keys
 

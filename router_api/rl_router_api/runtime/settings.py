@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from .. import policies
 from ..config import Configuration, Price
+from ..errors import ConfigurationError
 
 PREFIX = "RL_ROUTER_"
 FILE_VARIABLE = "RL_ROUTER_CONFIG"
@@ -21,10 +22,6 @@ _NONE = ("", "~", "null")
 """What stands for no value at all, as in YAML."""
 KEYS_FILE = "server.api_keys_file"
 """The field whose absence opens the server: only the word `null` stands for no value there."""
-
-
-class ConfigurationError(Exception):
-    """The configuration cannot be used; the message is one line that names the field and the remedy."""
 
 
 def read(path: str | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Configuration:

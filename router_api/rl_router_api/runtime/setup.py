@@ -5,7 +5,7 @@ from __future__ import annotations
 from .. import policies
 from ..config import ROUTED_NAMES, Configuration, Price, Target, check_names
 from ..dialects.chat.read_request import ChatRequest
-from ..errors import RouterError, bad_request
+from ..errors import ApiError, bad_request
 from ..routing.decide import Policy
 from ..upstreams.fleet import Fleet, fleet_of
 from ..upstreams.in_flight import Flight
@@ -39,7 +39,7 @@ class Setup:
         return made
 
     def policy_for(self, request: ChatRequest) -> Policy:
-        """The policy that a request runs under. Raises RouterError."""
+        """The policy that a request runs under. Raises ApiError."""
         name = request.options.policy or self.configuration.routing.policy
         try:
             return self.policy(name)
@@ -50,7 +50,7 @@ class Setup:
             ) from None
 
     def pinned_target(self, request: ChatRequest) -> str | None:
-        """The target that a request names as its model; None where it is to be routed. Raises RouterError, a 404."""
+        """The target that a request names as its model; None where it is to be routed. Raises ApiError, a 404."""
         for name in request.options.models or ():
             if self.fleet.target(name) is None:
                 known = ", ".join(target.name for target, _ in self.fleet.targets)
@@ -66,10 +66,10 @@ class Setup:
         return [*ROUTED_NAMES, *self.configuration.routing.aliases, *(target.name for target, _ in self.fleet.targets)]
 
 
-def unknown_model(name: str) -> RouterError:
+def unknown_model(name: str) -> ApiError:
     """OpenAI's 404 for a model that is not there."""
     message = f"The model `{name}` does not exist; `GET /v1/models` lists those that do."
-    return RouterError(404, message, param="model", code="model_not_found")
+    return ApiError(404, message, param="model", code="model_not_found")
 
 
 def targets_of(listed: list[Listed], configuration: Configuration) -> tuple[Target, ...]:

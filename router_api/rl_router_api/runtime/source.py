@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..access.keys import ApiKey, KeysError, as_file, read_keys
+from ..access.keys import ApiKey, as_file, read_keys
 from ..accounting.log import log
 from ..config import Configuration
-from .settings import KEYS_FILE, ConfigurationError, merged, parsed, text_of
+from ..errors import ConfigurationError, KeysError
+from .settings import KEYS_FILE, merged, parsed, text_of
 
 STATE_VARIABLE = "RL_ROUTER_STATE_DIR"
 

@@ -16,7 +16,7 @@ from ..accounting.metrics import CONTENT_TYPE
 from ..config import Configuration
 from ..dialects.chat.write_answer import JSON, error_reply
 from ..encoding import encode
-from ..errors import RouterError
+from ..errors import ApiError
 from ..http1.cycle import Receive, Scope, Send
 from ..runtime.runtime import Runtime, Shares
 from ..runtime.setup import unknown_model
@@ -59,7 +59,7 @@ class App:
         """Everything but completions, without a key, all details included."""
         if scope.get("path") == COMPLETIONS:
             message = "Completions are not served at the admin port."
-            await refuse(scope, receive, send, RouterError(404, message))
+            await refuse(scope, receive, send, ApiError(404, message))
         else:
             scope["rl_router.admin"] = scope["rl_router.details"] = True
             await self._answer(scope, receive, send)
@@ -85,7 +85,7 @@ class App:
             try:
                 if scope["path"] not in _WITHOUT_KEY:
                     access.admit(header(scope, b"authorization"))
-            except RouterError as error:
+            except ApiError as error:
                 return refuse(scope, receive, send, error)
         return self._answer(scope, receive, send)
 
@@ -101,7 +101,7 @@ def _exchange(scope: Scope) -> type[Exchange] | None:
     return _EXCHANGES.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
 
 
-async def refuse(scope: Scope, receive: Receive, send: Send, error: RouterError) -> None:
+async def refuse(scope: Scope, receive: Receive, send: Send, error: ApiError) -> None:
     """Answers with an error."""
     await _reply_to(scope, error)(scope, receive, send)
 
@@ -131,7 +131,7 @@ class _CORS:
 
 def _rest(app: App) -> FastAPI:
     rest = FastAPI(title="RL Router", version=__version__, lifespan=app.lifespan, redirect_slashes=False)
-    rest.add_exception_handler(RouterError, _router_error)
+    rest.add_exception_handler(ApiError, _router_error)
     rest.add_exception_handler(HTTPException, _http_error)
     _add_state(rest, app)
     _add_models(rest, app)
@@ -190,7 +190,7 @@ def _add_routing(rest: FastAPI, app: App) -> None:
 
     # Served before FastAPI sees them; here they get their place in the documentation, and their 405.
     async def elsewhere() -> Response:
-        raise RouterError(500, "This is served elsewhere.")
+        raise ApiError(500, "This is served elsewhere.")
 
     decision = "The decision alone, for a completion's body; nothing is paid to a target"
     completion = "OpenAI's chat completions, routed, with `router_metadata`"
@@ -218,12 +218,12 @@ def _json(value: object, status: int = 200) -> Response:
 
 
 async def _router_error(request: Request, error: Exception) -> Response:
-    if not isinstance(error, RouterError):
+    if not isinstance(error, ApiError):
         raise error
     return _reply_to(request.scope, error)
 
 
-def _reply_to(scope: Scope, error: RouterError) -> Response:
+def _reply_to(scope: Scope, error: ApiError) -> Response:
     reply = error_reply(error, Ledger(request_id(scope)), "full")
     return Response(reply.body, reply.status, {name.decode(): value.decode() for name, value in reply.headers})
 
@@ -238,4 +238,4 @@ async def _http_error(request: Request, error: Exception) -> Response:
         405: f"`{path}` does not take {method}.",
     }.get(error.status_code, str(error.detail))
     headers = dict(error.headers or {})
-    return await _router_error(request, RouterError(error.status_code, message, headers=headers))
+    return await _router_error(request, ApiError(error.status_code, message, headers=headers))

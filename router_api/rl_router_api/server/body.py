@@ -6,16 +6,12 @@ import asyncio
 from collections.abc import MutableMapping
 from typing import Any
 
-from ..errors import RouterError
+from ..errors import ApiError, ClientGoneError
 from ..http1.cycle import CYCLE, Receive
 from ..timing import Until
 
 _SILENCE = 30.0
 """Seconds that may pass without a byte of the body."""
-
-
-class ClientGoneError(Exception):
-    """The client went away before its request was whole."""
 
 
 def header(scope: MutableMapping[str, Any], name: bytes) -> str | None:
@@ -30,12 +26,12 @@ def header(scope: MutableMapping[str, Any], name: bytes) -> str | None:
 async def read_body(
     scope: MutableMapping[str, Any], receive: Receive, limit: int, *, silence: float = _SILENCE
 ) -> bytes:  # fmt: skip
-    """The JSON body, at most `limit` bytes, without `silence` seconds in it. Raises RouterError (408, 413, 415),
+    """The JSON body, at most `limit` bytes, without `silence` seconds in it. Raises ApiError (408, 413, 415),
     ClientGoneError."""
     declared = (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
     if declared != "application/json":
         words = f"The body must be declared `Content-Type: application/json`, not `{declared or 'nothing'}`."
-        raise RouterError(415, words, code="unsupported_media_type")
+        raise ApiError(415, words, code="unsupported_media_type")
     length = header(scope, b"content-length")
     if length is not None and length.isdigit() and int(length) > limit:
         raise _too_large(limit)
@@ -68,8 +64,8 @@ async def _next(receive: Receive, silence: float) -> MutableMapping[str, Any]:
         with Until(asyncio.get_running_loop().time() + silence):
             return await receive()
     except TimeoutError:
-        raise RouterError(408, f"No byte of the body came for {silence:g} s.", code="request_timeout") from None
+        raise ApiError(408, f"No byte of the body came for {silence:g} s.", code="request_timeout") from None
 
 
-def _too_large(limit: int) -> RouterError:
-    return RouterError(413, f"The body is larger than {limit} bytes.", code="request_too_large")
+def _too_large(limit: int) -> ApiError:
+    return ApiError(413, f"The body is larger than {limit} bytes.", code="request_too_large")

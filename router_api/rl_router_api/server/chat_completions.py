@@ -9,13 +9,12 @@ from contextlib import aclosing
 
 from ..dialects.chat.read_request import ChatRequest
 from ..dialects.chat.write_answer import EVENT_STREAM, common_headers, completion_reply, error_event, stream_events
-from ..errors import RouterError
+from ..errors import ApiError, CallFailedError
 from ..http1.cycle import Receive, Scope, Send
 from ..routing.limits import Limits, limits_of
 from ..routing.route import Outcome, Route
 from ..runtime.runtime import Runtime
 from ..timing import Until
-from ..upstreams.call import CallFailedError
 from .exchange import Exchange
 
 
@@ -54,10 +53,10 @@ class ChatCompletion(Exchange):
                 await self._relay(stream_events(outcome, request, self._ledger, self._history))
         except TimeoutError:
             message = "The deadline passed before the answer was whole."
-            raise RouterError(504, message, code="deadline_exceeded", retryable=False) from None
+            raise ApiError(504, message, code="deadline_exceeded", retryable=False) from None
         except CallFailedError as failure:
             message = f"The answer was cut: {failure.message}."
-            raise RouterError(502, message, code="stream_cut") from None
+            raise ApiError(502, message, code="stream_cut") from None
         finally:
             if outcome.stream is not None:
                 outcome.stream.close()
@@ -86,7 +85,7 @@ class ChatCompletion(Exchange):
             self._ping, idle = asyncio.create_task(self._send_event(b": ping\n\n")), 0.0
         self._silence = asyncio.get_running_loop().call_later(max(after - idle, 0.01), self._expect_silence)
 
-    async def _fail(self, error: RouterError) -> None:
+    async def _fail(self, error: ApiError) -> None:
         if not self._begun:
             await super()._fail(error)
             return

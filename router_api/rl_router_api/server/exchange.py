@@ -13,10 +13,10 @@ from ..accounting.ledger import Ledger
 from ..accounting.log import log
 from ..dialects.chat.read_request import ChatRequest, parse
 from ..dialects.chat.write_answer import Reply, error_reply
-from ..errors import RouterError
+from ..errors import ApiError, ClientGoneError
 from ..http1.cycle import CYCLE, Cycle, Receive, Scope, Send
 from ..runtime.runtime import Runtime
-from .body import ClientGoneError, header, read_body
+from .body import header, read_body
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -45,7 +45,7 @@ class Exchange(ABC):
 
     @abstractmethod
     async def answer(self, request: ChatRequest) -> None:
-        """Sends the reply. Raises RouterError."""
+        """Sends the reply. Raises ApiError."""
 
     async def run(self) -> None:
         """Answers, whatever happens, and books."""
@@ -56,11 +56,11 @@ class Exchange(ABC):
             self._watch_client()
             self._request = parse(body)
             await self.answer(self._request)
-        except RouterError as error:
+        except ApiError as error:
             await self._fail(error)
         except asyncio.CancelledError:
             if not self._gone:
-                await self._fail(RouterError(503, "The server is shutting down.", code="shutting_down"))
+                await self._fail(ApiError(503, "The server is shutting down.", code="shutting_down"))
             else:
                 self._status = _CLIENT_GONE
         except ClientGoneError:
@@ -68,7 +68,7 @@ class Exchange(ABC):
         except Exception:
             log(logging.ERROR, "a request failed for a reason of our own", request_id=self._ledger.request_id)
             logging.getLogger("rl_router").exception("internal error")
-            await self._fail(RouterError(500, "The router failed; its log says why.", code="internal_error"))
+            await self._fail(ApiError(500, "The router failed; its log says why.", code="internal_error"))
         finally:
             self._cycle.when_gone = None
             self._book()
@@ -79,7 +79,7 @@ class Exchange(ABC):
         most = self._setup.configuration.server.max_in_flight
         if self._runtime.in_flight > most:
             message = f"The server is at its limit of {most} requests at once."
-            raise RouterError(429, message, code="overloaded", retry_after=1.0)
+            raise ApiError(429, message, code="overloaded", retry_after=1.0)
         if self._key is not None:
             self._runtime.access.begin(self._key)
 
@@ -89,7 +89,7 @@ class Exchange(ABC):
         given = header(self._scope, b"traceparent")
         return given if given and _TRACEPARENT.fullmatch(given) else None
 
-    async def _fail(self, error: RouterError) -> None:
+    async def _fail(self, error: ApiError) -> None:
         self._status, self._ended = error.status, True
         self._ledger.close()
         await self._reply(error_reply(error, self._ledger, self._history))

@@ -9,7 +9,7 @@ from ..accounting.ledger import shortest
 from ..dialects.chat.read_request import ChatRequest
 from ..dialects.chat.write_answer import JSON, Reply, common_headers
 from ..encoding import encode
-from ..errors import RouterError
+from ..errors import ApiError
 from ..policies.rl import answers_directly
 from ..routing import prompt
 from ..routing.candidates import Candidate, Verdict, fallback_order, judge, kept
@@ -35,7 +35,7 @@ class Preview(Exchange):
             with Until(limits.deadline):
                 decision = await policy.decide(request, candidates, limits, ())
         except TimeoutError:
-            raise RouterError(504, "The deadline passed.", code="deadline_exceeded", retryable=False) from None
+            raise ApiError(504, "The deadline passed.", code="deadline_exceeded", retryable=False) from None
         ledger.strategy = "fallback" if decision.problem else None
         order = fallback_order(candidates, limits.prefer, setup.configuration.routing.fallback)
         body = encode(_as_json(decision, verdicts, order) | {"router_metadata": ledger.metadata("full")})

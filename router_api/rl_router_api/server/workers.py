@@ -25,6 +25,7 @@ import uvicorn
 
 from ..access.counters import Counters, make_counter_table
 from ..config import Server
+from ..errors import ListenError
 from ..runtime.source import Loaded, Source
 from ..upstreams.in_flight import Flight, Place, make_flight_table
 
@@ -54,10 +55,6 @@ class Stopping:
 
 
 _USUAL = Stopping()
-
-
-class ListenError(Exception):
-    """A port cannot be listened on; the message names the remedy."""
 
 
 def listen(server: Server) -> list[socket.socket]:

@@ -11,25 +11,23 @@ import logging
 import math
 import re
 import time
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import msgspec
 
 from ..accounting.ledger import Entry, Status
 from ..accounting.log import log
 from ..dialects import sse
-from ..dialects.chat.read_answer import BrokenAnswerError, Chunk, Completion, read_chunks, read_completion, text_of
+from ..dialects.chat.read_answer import Chunk, Completion, read_chunks, read_completion, text_of
+from ..errors import BrokenAnswerError, CallFailedError, NoCapacityError, TransportError
 from ..timing import Until
-from .connection import TransportError
 from .transport import Response, Transport
-from .upstream import FullError, Upstream
+from .upstream import Upstream
 
 MAX_ANSWER = 32 * 1024 * 1024
 _MAX_ERROR = 64 * 1024
 _MAX_RETRY_AFTER = 86_400.0
 _MOST_HELD = 100
-
-FailureKind = Literal["refused", "reset", "timeout", "broken", "status", "busy"]
 
 _OWN_LIMIT_CODES = re.compile(
     r"context_length|unsupported_(parameter|value)|content_(filter|policy)|string_above_max|too_large|max_tokens", re.I
@@ -40,59 +38,6 @@ _OWN_LIMIT_WORDS = re.compile(
     r"max_(completion_)?tokens",
     re.I,
 )
-
-
-class CallFailedError(Exception):
-    """An attempt that brought no answer.
-
-    `message` may be shown to clients, `log_text` not. `error` is the upstream's own error object, `retry_after` seconds
-    where it named them, and `own_limit` says that another target may well take the request.
-    """
-
-    def __init__(
-        self,
-        kind: FailureKind,
-        message: str,
-        *,
-        status: int | None = None,
-        retry_after: float | None = None,
-        error: dict[str, Any] | None = None,
-        log_text: str = "",
-    ) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.message = message
-        self.status = status
-        self.retry_after = retry_after
-        self.error = error or {}
-        self.log_text = log_text
-
-    @property
-    def retriable(self) -> bool:
-        """Whether the same upstream may well answer a second try."""
-        return self.kind in ("refused", "reset") or (self.kind == "status" and self.status in (429, 502, 503))
-
-    @property
-    def refused_request(self) -> bool:
-        """Whether the upstream found fault with the request itself."""
-        return self.status in (400, 413, 422)
-
-    @property
-    def own_limit(self) -> bool:
-        """Whether it is this upstream's own limit (context length, unsupported parameter, content filter)."""
-        if not self.refused_request:
-            return False
-        code, message = str(self.error.get("code") or ""), str(self.error.get("message") or "")
-        return self.status == 413 or bool(_OWN_LIMIT_CODES.search(code) or _OWN_LIMIT_WORDS.search(message))
-
-    @property
-    def counts_for_breaker(self) -> bool:
-        return self.status is None or self.status >= 500 or self.kind == "broken"
-
-    @property
-    def billed(self) -> bool:
-        """Whether something may have been generated before it failed."""
-        return self.kind in ("reset", "timeout", "broken")
 
 
 async def complete(
@@ -308,7 +253,7 @@ class _Attempt:
                 return CallFailedError(error.kind, f"`{name}`: {error}")
             case TimeoutError():
                 return CallFailedError("timeout", f"`{name}`: no answer in time")
-            case BrokenAnswerError() | sse.EventTooLargeError():
+            case BrokenAnswerError():
                 words = self._upstream.scrub(str(error))
                 return CallFailedError("broken", f"`{name}` sent no usable answer", log_text=words)
         return None
@@ -347,7 +292,7 @@ def _begun(upstream: Upstream, entry: Entry) -> _Attempt:
     """Raises CallFailedError where another call took the upstream's last place."""
     try:
         return _Attempt(upstream, entry)
-    except FullError:
+    except NoCapacityError:
         failure = CallFailedError("busy", f"`{upstream.name}` has no place left", status=429)
         entry.close("error", failure.message, billed=False)
         raise failure from None
@@ -381,8 +326,17 @@ async def _refusal(upstream: Upstream, response: Response) -> CallFailedError:
         status=response.status,
         retry_after=_retry_after(response.headers.get("retry-after")),
         error=error,
+        own_limit=_is_own_limit(response.status, error),
         log_text=upstream.scrub(text),
     )
+
+
+def _is_own_limit(status: int, error: dict[str, Any]) -> bool:
+    """Whether a refusal is for the sake of the upstream's own limits (context length, unsupported parameter, content
+    filter)."""
+    code, message = str(error.get("code") or ""), str(error.get("message") or "")
+    said = bool(_OWN_LIMIT_CODES.search(code) or _OWN_LIMIT_WORDS.search(message))
+    return status == 413 or (status in (400, 422) and said)
 
 
 def _error_object(text: str) -> dict[str, Any]:

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal, cast
+from typing import cast
 
 import httptools
 
-FaultKind = Literal["refused", "reset", "timeout", "broken"]
+from ..errors import FaultKind, TransportError
 
 _MAX_OVERHEAD = 64 * 1024
 """Bytes that may come without a byte of the body among them: headers, interim answers, and the sizes, extensions and
 the trailers of chunks."""
 _MOST_WAITING = 256 * 1024
 """Bytes of an answer that may wait for their reader before no more are taken from the upstream."""
-
-
-class TransportError(Exception):
-    """No whole answer: `kind` says whether the connection was refused, reset, silent too long, or its bytes broken."""
-
-    def __init__(self, kind: FaultKind, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
 
 
 class _SurplusError(Exception):

@@ -14,14 +14,11 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import aiohappyeyeballs
 
+from ..errors import ProxyRefusedError
 from .connection import Connection
 
 _STAGGER = 0.25
 """Seconds after which a further address of a host is tried beside one that does not answer (RFC 8305)."""
-
-
-class ProxyRefusedError(Exception):
-    """The proxy opens no way to the upstream; the message says what it answered."""
 
 
 @dataclass(frozen=True)

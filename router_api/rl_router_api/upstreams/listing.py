@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from .connection import TransportError
+from ..errors import ListingError, TransportError
 from .transport import Transport
 from .upstream import Upstream
 
@@ -21,14 +21,6 @@ class Listed(Struct, frozen=True):
 
 class _Listing(Struct):
     data: list[Listed]
-
-
-class ListingError(Exception):
-    """The list could not be had; the message says why in a few words. `status` is None where nothing answered."""
-
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 async def list_models(upstream: Upstream, transport: Transport) -> list[Listed]:

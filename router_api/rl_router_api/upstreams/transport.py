@@ -13,9 +13,10 @@ from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from ..errors import ProxyRefusedError, TransportError
 from ..timing import Until
-from .connection import Connection, TransportError
-from .dialing import Place, ProxyRefusedError, basic, dial, place_of
+from .connection import Connection
+from .dialing import Place, basic, dial, place_of
 
 # Shorter than the five seconds after which common servers (uvicorn, vLLM) drop an idle connection, so that a
 # request is seldom sent into a connection that is just being closed.

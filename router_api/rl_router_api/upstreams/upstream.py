@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from ..config import Price, Secret, Target
+from ..errors import NoCapacityError
 from .breaker import Breaker
 from .in_flight import Flight
 
@@ -54,10 +55,6 @@ class Key:
             return Path(self._file or "").read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
             return ""
-
-
-class FullError(Exception):
-    """As many calls are under way as there may be."""
 
 
 class Upstream:
@@ -132,12 +129,12 @@ class Upstream:
         return math.inf if self._most is None else self._most - self.in_flight
 
     def begin(self) -> int:
-        """A call starts; returns its number. Raises FullError where there is no place for it."""
+        """A call starts; returns its number. Raises NoCapacityError where there is no place for it."""
         # Taken before it is counted, so that of several workers at once none believes the last place to be its own.
         self._flight.change(self._flight_name, 1)
         if self._most is not None and self.places < 0:
             self._flight.change(self._flight_name, -1)
-            raise FullError
+            raise NoCapacityError
         return self.breaker.begin()
 
     def end(self) -> None:

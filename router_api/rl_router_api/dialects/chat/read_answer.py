@@ -12,10 +12,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ...accounting.ledger import Usage
-
-
-class BrokenAnswerError(Exception):
-    """The upstream's bytes are no completion; the message says why."""
+from ...errors import BrokenAnswerError
 
 
 class Function(Struct):

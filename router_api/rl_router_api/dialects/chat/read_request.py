@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from ...config import Capability, Prefer, Review
-from ...errors import RouterError, bad_request
+from ...errors import ApiError, bad_request
 from .affinity import mark_in
 
 MAX_MESSAGES = 10_000
@@ -144,7 +144,7 @@ class ChatRequest(Struct, frozen=True):
 
 
 def parse(body: bytes) -> ChatRequest:
-    """Raises RouterError, a 400 that names the field."""
+    """Raises ApiError, a 400 that names the field."""
     fields = _object(body)
     read = _read(body)
     if not read.model:
@@ -223,7 +223,7 @@ def _read(body: bytes) -> _Body:
         raise _at_fault(str(error)) from None
 
 
-def _at_fault(text: str) -> RouterError:
+def _at_fault(text: str) -> ApiError:
     """Turns msgspec's "Expected `str`, got `int` - at `$.messages[0].role`" into a 400 that names the field."""
     message, _, path = text.partition(" - at `$.")
     param = path.rstrip("`")

@@ -14,12 +14,13 @@ from msgspec import Raw, Struct
 from ...accounting.ledger import Ledger
 from ...config import CallHistory
 from ...encoding import encode
-from ...errors import RouterError
+from ...errors import ApiError
 from ...routing.route import Outcome
 from .. import sse
 from .affinity import mark_choices
 from .read_answer import Chunk, Completion, read_chunk
 from .read_request import ChatRequest
+from .write_error import error_object
 
 JSON = b"application/json"
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
@@ -56,7 +57,7 @@ def completion_reply(outcome: Outcome, request: ChatRequest, ledger: Ledger, his
     return Reply(200, headers, encode(fields))
 
 
-def error_reply(error: RouterError, ledger: Ledger, history: CallHistory) -> Reply:
+def error_reply(error: ApiError, ledger: Ledger, history: CallHistory) -> Reply:
     """An error in OpenAI's shape; what was paid nevertheless stands beside it."""
     headers = common_headers(ledger, JSON)
     headers += [(name.encode(), value.encode()) for name, value in error.headers.items()]
@@ -67,7 +68,7 @@ def error_reply(error: RouterError, ledger: Ledger, history: CallHistory) -> Rep
     return Reply(error.status, headers, encode(_error_body(error, ledger, history)))
 
 
-def error_event(error: RouterError, ledger: Ledger, history: CallHistory) -> bytes:
+def error_event(error: ApiError, ledger: Ledger, history: CallHistory) -> bytes:
     """The same inside a stream that has begun."""
     return sse.event(encode(_error_body(error, ledger, history)))
 
@@ -242,8 +243,8 @@ def _empty_chunk(last: Chunk | None) -> Chunk:
     return read_chunk(encode(fields))
 
 
-def _error_body(error: RouterError, ledger: Ledger, history: CallHistory) -> dict[str, Any]:
-    body: dict[str, Any] = {"error": error.body()}
+def _error_body(error: ApiError, ledger: Ledger, history: CallHistory) -> dict[str, Any]:
+    body: dict[str, Any] = {"error": error_object(error)}
     if ledger.target_calls or ledger.router_calls:
         body["router_metadata"] = ledger.metadata(history)
     return body
