@@ -17,7 +17,8 @@ from .errors import ConfigurationError, KeysError, ListenError
 from .runtime import settings
 from .runtime.source import STATE_VARIABLE, Source
 from .server.workers import address, listen, serve
-from .upstreams.upstream import Key, without_credentials
+from .upstreams.key import Key
+from .upstreams.upstream import without_credentials
 from .version import __version__
 
 _SHORT_FLAGS = {

@@ -11,7 +11,8 @@
     │   ├── BrokenAnswerError     the bytes of a response are no answer
     │   │   └── EventTooLargeError
     │   ├── NoCapacityError       as many calls are in flight as there may be
-    │   └── ListingError          the upstream's list of models cannot be had
+    │   ├── ListingError          the upstream's list of models cannot be had
+    │   └── NoDecisionError       the router model cannot be asked, or failed
     └── SetupError                the server cannot start, or cannot use a changed file
         ├── ConfigurationError
         ├── KeysError
@@ -22,6 +23,7 @@ The dialects turn an `ApiError` into bytes. `__main__` turns a `SetupError` into
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Literal
 
 FaultKind = Literal["refused", "reset", "timeout", "broken"]
@@ -84,7 +86,8 @@ class CallFailedError(UpstreamError):
 
     `message` may be shown to clients, `log_text` may not. `error` is the upstream's own error object, `retry_after` the
     seconds that it named. `own_limit` is whether the upstream refused the request for a limit of its own (context
-    length, an unsupported parameter, a content filter), so that another target may well take it.
+    length, an unsupported parameter, a content filter), so that another target may well take it. `refusal` is what the
+    client is told if the call was not even made, for want of money.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class CallFailedError(UpstreamError):
         retry_after: float | None = None,
         error: dict[str, Any] | None = None,
         own_limit: bool = False,
+        refusal: ApiError | None = None,
         log_text: str = "",
     ) -> None:
         super().__init__(message)
@@ -105,6 +109,7 @@ class CallFailedError(UpstreamError):
         self.retry_after = retry_after
         self.error = error or {}
         self.own_limit = own_limit
+        self.refusal = refusal
         self.log_text = log_text
 
     @property
@@ -157,6 +162,14 @@ class ListingError(UpstreamError):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+class NoDecisionError(UpstreamError):
+    """The router model cannot be asked, or failed; the message says why. `cost` is what that cost, in US dollars."""
+
+    def __init__(self, message: str, cost: Decimal = Decimal(0)) -> None:
+        super().__init__(message)
+        self.cost = cost
 
 
 class SetupError(RlRouterError):

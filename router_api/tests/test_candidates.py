@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 from rl_router_api.accounting.ledger import Ledger
+from rl_router_api.accounting.spending import UNLIMITED, MaxCost
 from rl_router_api.config import Target
-from rl_router_api.dialects.chat.read_request import ChatRequest, parse
+from rl_router_api.conversation.request import Request
+from rl_router_api.dialects.chat.read_request import read_request
 from rl_router_api.errors import ApiError
-from rl_router_api.routing.candidates import Candidate, Verdict, fallback_order, judge, kept
-from rl_router_api.routing.limits import Limits
+from rl_router_api.routing.candidates import Callee, Verdict, judge, kept
+from rl_router_api.routing.decide import Limits, fallback_order
 from rl_router_api.upstreams.upstream import Upstream, of_target
 
 QUESTION = [{"role": "user", "content": "2 + 2?"}]
@@ -24,24 +26,25 @@ def pair(name: str = "alpha", **fields: Any) -> Pair:
     return target, of_target(target)
 
 
-def asked(router: Any = None, **fields: Any) -> ChatRequest:
-    return parse(json.dumps({"model": "router", "messages": QUESTION, "router": router, **fields}).encode())
+def asked(router: Any = None, **fields: Any) -> Request:
+    return read_request(json.dumps({"model": "router", "messages": QUESTION, "router": router, **fields}).encode())
 
 
 def limits(max_cost: str | None = None) -> Limits:
-    return Limits(Decimal(max_cost) if max_cost else None, 0.0, 3, 8, "buffered", "balanced", Ledger("r"))
+    spending = MaxCost(Decimal(max_cost)) if max_cost else UNLIMITED
+    return Limits(spending, 0.0, 3, 8, "buffered", "balanced", Ledger("r"))
 
 
-def verdicts(request: ChatRequest, *pairs: Pair, max_cost: str | None = None) -> list[Verdict]:
+def verdicts(request: Request, *pairs: Pair, max_cost: str | None = None) -> list[Verdict]:
     return judge(request, limits(max_cost), pairs)
 
 
-def names(request: ChatRequest, *pairs: Pair, max_cost: str | None = None) -> list[str]:
+def names(request: Request, *pairs: Pair, max_cost: str | None = None) -> list[str]:
     found = kept(request, limits(max_cost), verdicts(request, *pairs, max_cost=max_cost))
     return [candidate.name for candidate in found]
 
 
-def refused(request: ChatRequest, *pairs: Pair, max_cost: str | None = None) -> ApiError:
+def refused(request: Request, *pairs: Pair, max_cost: str | None = None) -> ApiError:
     with pytest.raises(ApiError) as caught:
         names(request, *pairs, max_cost=max_cost)
     return caught.value
@@ -183,9 +186,9 @@ def test_a_target_with_all_its_places_taken_is_busy() -> None:
 
 def test_after_a_429_a_target_is_set_aside_and_the_shortest_wait_is_told() -> None:
     first, second = pair(), pair("beta")
-    first[1].put_aside(5_000)
+    first[1].cool_down(5_000)
     assert names(asked(), first, second) == ["beta"]
-    second[1].put_aside(1_000)
+    second[1].cool_down(1_000)
     error = refused(asked(), first, second)
     assert error.status == 429
     assert error.retry_after is not None
@@ -213,10 +216,10 @@ def test_no_targets_at_all_is_a_503() -> None:
     assert (error.status, error.code) == (503, "no_target")
 
 
-def costing(**costs: str | None) -> list[Candidate]:
+def costing(**costs: str | None) -> list[Callee]:
     """Candidates of whom a request is thought to cost so much."""
     prices = {name: {"input": cost} if cost else None for name, cost in costs.items()}
-    return [Candidate(*pair(name, price=price), 1_000_000, 0) for name, price in prices.items()]
+    return [Callee(*pair(name, price=price), 1_000_000, 0) for name, price in prices.items()]
 
 
 @pytest.mark.parametrize(
@@ -248,8 +251,8 @@ def test_a_configured_fallback_order_names_everybody_who_is_asked() -> None:
 def test_the_estimate_of_a_call_counts_input_choices_and_the_limit_on_output() -> None:
     priced = pair(price={"output": "1000000"})
     estimates = [
-        verdicts(asked(**fields), priced)[0].candidate.estimated_cost
+        verdicts(asked(**fields), priced)[0].callee.estimated_cost
         for fields in ({}, {"max_tokens": 5}, {"max_tokens": 5, "n": 3})
     ]
     assert estimates == [500, 5, 15]
-    assert verdicts(asked(), pair(price=None))[0].candidate.estimated_cost is None
+    assert verdicts(asked(), pair(price=None))[0].callee.estimated_cost is None

@@ -7,8 +7,9 @@ import pytest
 import rl_router_api
 import yaml
 from rl_router_api.config import Configuration, Target
-from rl_router_api.dialects.chat.read_request import parse
-from rl_router_api.dialects.chat.write_request import NO_ADVICE, payload_for
+from rl_router_api.conversation.additions import NO_ADVICE
+from rl_router_api.dialects.chat.read_request import read_request
+from rl_router_api.dialects.chat.write_request import write_request
 from rl_router_api.runtime import settings
 
 CATALOGUE = Path(rl_router_api.__file__).with_name("catalogue.yaml")
@@ -19,8 +20,8 @@ REFUSED_BY_REASONING_MODELS = {"max_tokens", "temperature", "top_p", "presence_p
 def sent_to(target: Target, **fields: object) -> dict[str, object]:
     """What reaches the target of a request with these fields; of the README's example where none are given."""
     asked = {"model": "router-tool-rl", "messages": [{"role": "user", "content": "2 + 2?"}]}
-    request = parse(json.dumps(asked | (fields or {"max_tokens": 1000, "temperature": 0.7})).encode())
-    return dict(json.loads(payload_for(request, target, NO_ADVICE, None).body))
+    request = read_request(json.dumps(asked | (fields or {"max_tokens": 1000, "temperature": 0.7})).encode())
+    return dict(json.loads(write_request(request, target, NO_ADVICE, None).body))
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)

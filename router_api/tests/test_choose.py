@@ -1,7 +1,6 @@
 """Whose answer goes out, and what a client hears where nobody gave one."""
 
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,12 +8,12 @@ from rl_router_api.accounting.ledger import Ledger
 from rl_router_api.config import Price, Target
 from rl_router_api.dialects.chat.write_error import error_object
 from rl_router_api.errors import CallFailedError
-from rl_router_api.routing.candidates import Candidate
+from rl_router_api.routing.candidates import Callee
 from rl_router_api.routing.choose import last_good, nobody_answered, refused_by_target, selected
-from rl_router_api.routing.decide import Asked
+from rl_router_api.routing.outcome import MadeCall
 from rl_router_api.upstreams.upstream import of_target
 
-Ask = Callable[..., Asked]
+Ask = Callable[..., MadeCall]
 
 
 @pytest.fixture
@@ -22,10 +21,10 @@ def ask() -> Ask:
     """Makes calls of one request: `call_1`, `call_2` and so on."""
     ledger = Ledger("r")
 
-    def make(name: str = "alpha", failure: CallFailedError | None = None) -> Asked:
+    def make(name: str = "alpha", failure: CallFailedError | None = None) -> MadeCall:
         target = Target(name=name, base_url="http://a/v1")
-        entry = ledger.open_target_call(name, target.tool_name, Price(), 1, Decimal(0))
-        return Asked(Candidate(target, of_target(target)), entry, failure=failure)
+        entry = ledger.open_target_call(name, target.tool_name, Price(), 1)
+        return MadeCall(Callee(target, of_target(target)), entry, failure=failure)
 
     return make
 

@@ -4,21 +4,12 @@ import itertools
 import json
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rl_router_api.dialects.chat.read_answer import (
-    Function,
-    Said,
-    ToolCall,
-    assemble,
-    read_chunk,
-    read_chunks,
-    read_completion,
-    read_usage,
-    text_of,
-)
+from rl_router_api.accounting.usage import read_usage
+from rl_router_api.conversation.answer import AnswerMessage, Function, ToolCall, assemble, text_of
+from rl_router_api.dialects.chat.read_answer import read_answer, read_chunk, read_chunks
 from rl_router_api.errors import BrokenAnswerError
 
 SAID = {"role": "assistant", "content": "4"}
@@ -44,15 +35,15 @@ def tool_call(name: str, arguments: object, index: int | None = None, call_id: s
 
 
 def test_a_completion_keeps_its_fields_as_they_were_written() -> None:
-    completion = read_completion(b'{"id": 7, "x" : {"y":1.50}, "choices":[{"message":{"content":"4"}}]}')
+    completion = read_answer(b'{"id": 7, "x" : {"y":1.50}, "choices":[{"message":{"content":"4"}}]}')
     assert completion.first.content == "4"
     assert bytes(completion.fields["x"]) == b'{"y":1.50}'
-    assert completion.reported is None
+    assert not completion.usage
 
 
 def test_the_first_choice_is_the_first_that_was_sent() -> None:
     choices = [{"index": 0, "message": SAID}, {"index": 1, "message": None}]
-    completion = read_completion(whole(choices=choices))
+    completion = read_answer(whole(choices=choices))
     assert completion.first.content == "4"
     assert len(completion.choices) == 2
 
@@ -69,13 +60,13 @@ def test_the_first_choice_is_the_first_that_was_sent() -> None:
 )  # fmt: skip
 def test_what_is_no_completion_is_a_broken_answer(body: bytes) -> None:
     with pytest.raises(BrokenAnswerError):
-        read_completion(body)
+        read_answer(body)
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=100) | FIELDS.map(lambda fields: json.dumps(fields).encode()))
 def test_nothing_but_a_broken_answer_is_raised(body: bytes) -> None:
-    for read in (read_completion, read_chunk):
+    for read in (read_answer, read_chunk):
         try:
             read(body)
         except BrokenAnswerError as error:
@@ -83,10 +74,11 @@ def test_nothing_but_a_broken_answer_is_raised(body: bytes) -> None:
 
 
 def test_a_usage_is_read_and_kept_whole() -> None:
-    reported = read_usage(b'{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"cost":0.10,"x":{"a":1}}')
-    assert reported is not None
-    assert (reported.usage.input, reported.usage.output, reported.usage.total) == (10, 5, 15)
-    assert msgspec.json.encode(reported.raw).endswith(b'"cost":0.10,"x":{"a":1}}')
+    written = b'{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"cost":0.10,"x":{"a":1}}'
+    usage = read_usage(written)
+    assert usage is not None
+    assert (usage.input, usage.output, usage.total) == (10, 5, 15)
+    assert bytes(read_answer(b'{"choices":[{"message":{}}],"usage":%s}' % written).usage) == written
 
 
 def test_a_chunk_that_came_on_several_lines_goes_out_on_one() -> None:
@@ -96,9 +88,9 @@ def test_a_chunk_that_came_on_several_lines_goes_out_on_one() -> None:
 
 
 def test_a_usage_that_is_written_on_several_lines_is_kept_on_one() -> None:
-    reported = read_usage(b'{\n  "prompt_tokens": 10,\r\n  "x": {\n    "cost": 0.10\n  }\n}')
-    assert reported is not None
-    assert bytes(reported.raw) == b'{"prompt_tokens":10,"x":{"cost":0.10}}'
+    written = b'{\n  "prompt_tokens": 10,\r\n  "x": {\n    "cost": 0.10\n  }\n}'
+    answer = read_answer(b'{"choices":[{"message":{}}],"usage":%s}' % written)
+    assert bytes(answer.usage) == b'{"prompt_tokens":10,"x":{"cost":0.10}}'
 
 
 @pytest.mark.parametrize(
@@ -115,17 +107,18 @@ def test_a_usage_that_makes_no_sense_is_none(raw: bytes) -> None:
 
 
 def test_an_answer_with_a_senseless_usage_is_an_answer() -> None:
-    completion = read_completion(whole(usage={"prompt_tokens": -1}))
+    completion = read_answer(whole(usage={"prompt_tokens": -1}))
     assert completion.first.content == "4"
-    assert completion.reported is None
+    assert not completion.usage
 
 
 def test_a_chunk_says_what_it_brings() -> None:
     read = read_chunk(chunk({"content": "né"}, index=1, finish="stop", model="m", usage=USAGE))
     assert (read.finished, read.model, read.error, read.has_tool_ids) == ([1], "m", None, False)
     assert read.text_bytes == len("né".encode())
-    assert read.reported is not None
-    assert read.reported.usage.total == 15
+    usage = read_usage(read.usage)
+    assert usage is not None
+    assert usage.total == 15
 
 
 def test_a_chunk_with_a_tool_calls_id_says_so() -> None:
@@ -137,7 +130,7 @@ def test_a_chunk_with_a_tool_calls_id_says_so() -> None:
 def test_chunks_without_a_choice_are_chunks(fields: dict[str, Any]) -> None:
     read = read_chunk(json.dumps(fields).encode())
     assert (read.choices, read.finished, read.text_bytes, read.error) == ([], [], 0, None)
-    assert (read.reported is not None) == ("usage" in fields)
+    assert bool(read.usage) == ("usage" in fields)
 
 
 @pytest.mark.parametrize("error", [{"message": "overloaded"}, "overloaded"])
@@ -162,16 +155,19 @@ PARTS = [{"type": "text", "text": "2+2"}, {"type": "text", "text": "=4"}, {"type
 @pytest.mark.parametrize(
     ("said", "text"),
     [
-        (Said(), ""),
-        (Said(content="4"), "4"),
-        (Said(content=PARTS), "2+2=4!"),
-        (Said(refusal="I will not."), "I will not."),
-        (Said(content="", tool_calls=[ToolCall(0, "a", Function("f", "{}"))]), '[{"name":"f","arguments":"{}"}]'),
-        (Said(tool_calls=[ToolCall(function=Function("g", {"y": 2}))]), '[{"name":"g","arguments":{"y":2}}]'),
-        (Said(tool_calls=[ToolCall()]), '[{"name":null,"arguments":null}]'),
+        (AnswerMessage(), ""),
+        (AnswerMessage(content="4"), "4"),
+        (AnswerMessage(content=PARTS), "2+2=4!"),
+        (AnswerMessage(refusal="I will not."), "I will not."),
+        (
+            AnswerMessage(content="", tool_calls=[ToolCall(0, "a", Function("f", "{}"))]),
+            '[{"name":"f","arguments":"{}"}]',
+        ),
+        (AnswerMessage(tool_calls=[ToolCall(function=Function("g", {"y": 2}))]), '[{"name":"g","arguments":{"y":2}}]'),
+        (AnswerMessage(tool_calls=[ToolCall()]), '[{"name":null,"arguments":null}]'),
     ],
 )
-def test_an_answer_as_text_is_its_content_or_its_tool_calls(said: Said, text: str) -> None:
+def test_an_answer_as_text_is_its_content_or_its_tool_calls(said: AnswerMessage, text: str) -> None:
     assert text_of(said) == text
 
 

@@ -85,16 +85,6 @@ def test_every_policy_is_described() -> None:
         assert f"| `{name}` |" in text
 
 
-def test_the_example_of_a_policy_is_one() -> None:
-    (code,) = re.findall(
-        r"^```python\n(.*?)^```", (ROOT / "docs" / "policies.md").read_text(), re.MULTILINE | re.DOTALL
-    )
-    # In a policy's place, so that its relative imports are those of a real one.
-    namespace = {"__name__": "rl_router_api.policies.coin", "__package__": "rl_router_api.policies"}
-    exec(compile(code, "<coin>", "exec"), namespace)
-    assert callable(namespace["create"](None).decide)
-
-
 BESIDE_THE_GUIDES = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
 
 

@@ -9,9 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 from rl_router_api.config import Target
-from rl_router_api.dialects.chat.affinity import mark_choices, mark_in, mark_of
-from rl_router_api.dialects.chat.read_request import parse
-from rl_router_api.dialects.chat.write_request import ADVICE_LIMIT, NO_ADVICE, Advice, Payload, payload_for
+from rl_router_api.conversation.additions import MAX_ADVICE, NO_ADVICE, Advice
+from rl_router_api.conversation.affinity import affinity_in, affinity_of
+from rl_router_api.dialects.behind import Payload
+from rl_router_api.dialects.chat.affinity import put_on
+from rl_router_api.dialects.chat.read_request import read_request
+from rl_router_api.dialects.chat.write_request import write_request
 
 QUESTION = [{"role": "user", "content": "2 + 2?"}]
 JSON = st.recursive(
@@ -55,7 +58,7 @@ def target(**fields: Any) -> Target:
 
 def made(to: Target | None = None, advice: Advice = NO_ADVICE, **fields: Any) -> Payload:
     body = {"model": "router", "messages": QUESTION, **fields}
-    return payload_for(parse(json.dumps(body).encode()), to or target(), advice)
+    return write_request(read_request(json.dumps(body).encode()), to or target(), advice)
 
 
 def sent(to: Target | None = None, advice: Advice = NO_ADVICE, **fields: Any) -> Any:
@@ -73,7 +76,7 @@ def test_the_targets_own_model_name_is_sent_and_our_object_is_not() -> None:
 
 def test_numbers_keep_the_digits_that_the_client_wrote() -> None:
     body = b'{"model":"m","messages":[{"role":"user","content":"x"}],"temperature":0.10,"seed":12345678901234567890123}'
-    changed = payload_for(parse(body), target(), NO_ADVICE).body
+    changed = write_request(read_request(body), target(), NO_ADVICE).body
     assert b'"temperature":0.10' in changed
     assert b'"seed":12345678901234567890123' in changed
 
@@ -146,7 +149,7 @@ def test_advice_to_an_empty_system_message_is_its_content(content: dict[str, Any
 
 def test_no_more_advice_than_two_thousand_characters_is_sent() -> None:
     content = sent(advice=Advice(system_prompt="é" * 5_000))["messages"][0]["content"]
-    assert content.count("é") == ADVICE_LIMIT == 2_000
+    assert content.count("é") == MAX_ADVICE == 2_000
 
 
 def test_advice_is_told_as_the_arguments_that_were_given() -> None:
@@ -202,7 +205,7 @@ def calls(*ids: object) -> list[dict[str, Any]]:
 
 
 def test_marks_come_off_before_a_target_sees_them() -> None:
-    mark = f"_rr{mark_of('alpha')}"
+    mark = f"_rr{affinity_of('alpha')}"
     messages = [
         *QUESTION,
         {"role": "assistant", "content": None, "tool_calls": calls(f"call_1{mark}", "call_2")},
@@ -222,19 +225,19 @@ def test_odd_tool_calls_pass_as_they_are(calls_given: object) -> None:
 
 
 def marked(choices: Any, name: str = "alpha") -> Any:
-    return json.loads(bytes(mark_choices(Raw(msgspec.json.encode(choices)), name)))
+    return json.loads(bytes(put_on(Raw(msgspec.json.encode(choices)), name)))
 
 
 def test_a_mark_is_six_hex_digits_of_the_targets_name() -> None:
-    assert mark_in(f"call_1_rr{mark_of('alpha')}") == mark_of("alpha")
-    assert len(mark_of("alpha")) == 6
-    assert int(mark_of("alpha"), 16) >= 0
-    assert mark_of("alpha") != mark_of("beta")
+    assert affinity_in(f"call_1_rr{affinity_of('alpha')}") == affinity_of("alpha")
+    assert len(affinity_of("alpha")) == 6
+    assert int(affinity_of("alpha"), 16) >= 0
+    assert affinity_of("alpha") != affinity_of("beta")
 
 
 @pytest.mark.parametrize("given", [None, "", "call_1", "call_rr123", "call_rrzzzzzz", "x_rr123456_more"])
 def test_an_id_of_somebody_elses_has_no_mark(given: str | None) -> None:
-    assert mark_in(given) is None
+    assert affinity_in(given) is None
 
 
 @pytest.mark.parametrize("part", ["message", "delta"])
@@ -245,7 +248,7 @@ def test_every_tool_call_of_every_choice_is_marked_and_nothing_else_changes(part
         {"index": 2, part: None},
         {"index": 3, part: {"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}, *calls(None, "")]}},
     ]
-    suffix = f"_rr{mark_of('alpha')}"
+    suffix = f"_rr{affinity_of('alpha')}"
     expected = json.loads(json.dumps(choices))
     expected[0][part]["tool_calls"] = calls("a" + suffix, "b" + suffix)
     assert marked(choices) == expected

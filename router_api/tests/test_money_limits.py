@@ -7,18 +7,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rl_router_api.config import Target
+from rl_router_api.conversation.additions import NO_ADVICE, Advice, MoneyGuard
+from rl_router_api.conversation.request import Request
+from rl_router_api.dialects.behind import Payload
+from rl_router_api.dialects.chat.fields import OUTPUT_LIMITS
 from rl_router_api.dialects.chat.free_fields import FREE_FIELDS
-from rl_router_api.dialects.chat.read_request import OUTPUT_LIMITS, ChatRequest, parse
+from rl_router_api.dialects.chat.read_request import read_request
 from rl_router_api.dialects.chat.sizes import max_input_tokens, unsized_part
-from rl_router_api.dialects.chat.write_request import NO_ADVICE, Advice, Guard, Payload, bounds_output, payload_for
+from rl_router_api.dialects.chat.write_request import bounds_output, write_request
 from rl_router_api.errors import ApiError
 
 QUESTION = [{"role": "user", "content": "2 + 2?"}]
 FUNCTION = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
 
 
-def asked(**fields: Any) -> ChatRequest:
-    return parse(json.dumps({"model": "router", "messages": QUESTION, **fields}).encode())
+def asked(**fields: Any) -> Request:
+    return read_request(json.dumps({"model": "router", "messages": QUESTION, **fields}).encode())
 
 
 def target(**fields: Any) -> Target:
@@ -26,7 +30,7 @@ def target(**fields: Any) -> Target:
 
 
 def made(to: Target | None = None, limit: int | None = 300, advice: Advice = NO_ADVICE, **fields: Any) -> Payload:
-    return payload_for(asked(**fields), to or target(), advice, Guard(limit))
+    return write_request(asked(**fields), to or target(), advice, MoneyGuard(limit))
 
 
 def sent(to: Target | None = None, limit: int | None = 300, **fields: Any) -> dict[str, Any]:
@@ -156,13 +160,15 @@ def test_marks_that_have_a_provider_write_its_cache_are_left_out() -> None:
     assert body["messages"] == [{"role": "user", "content": [part, part]}, {"role": "user", "content": "b"}]
     assert body["tools"] == [{"type": "function", "function": function}]
     assert payload.dropped == ("cache_control",)
-    allowed = payload_for(asked(messages=messages), target(params={"allow": ["cache_control"]}), NO_ADVICE, Guard(300))
+    allowed = write_request(
+        asked(messages=messages), target(params={"allow": ["cache_control"]}), NO_ADVICE, MoneyGuard(300)
+    )
     assert json.loads(allowed.body)["messages"] == messages
 
 
 def test_messages_without_such_marks_are_sent_byte_by_byte() -> None:
     body = b'{"model":"m","messages":[ {"role":"user","content":[{"type":"text", "text":"a"}]} ],"seed":1e0}'
-    payload = payload_for(parse(body), target(), NO_ADVICE, Guard(300))
+    payload = write_request(read_request(body), target(), NO_ADVICE, MoneyGuard(300))
     assert b'"messages":[ {"role":"user","content":[{"type":"text", "text":"a"}]} ]' in payload.body
     assert b'"seed":1e0' in payload.body
 
@@ -253,7 +259,7 @@ def picture(url: str = "https://x/8k.png", **fields: Any) -> dict[str, Any]:
 SOUND = {"type": "input_audio", "input_audio": {"data": "QUJD" * 100, "format": "wav"}}
 
 
-def with_part(part: Any) -> ChatRequest:
+def with_part(part: Any) -> Request:
     return asked(messages=[{"role": "user", "content": [part, {"type": "text", "text": "hi"}]}])
 
 
@@ -370,6 +376,6 @@ def test_whatever_the_fields_are_a_request_that_is_read_can_be_bounded(messages:
         return
     assert max_input_tokens(request, target()) > 0
     assert unsized_part(request) is None or "`" in str(unsized_part(request))
-    body = json.loads(payload_for(request, target(), NO_ADVICE, Guard(300)).body)
+    body = json.loads(write_request(request, target(), NO_ADVICE, MoneyGuard(300)).body)
     assert "cache_control" not in body
     assert body["max_tokens"] == 300

@@ -10,13 +10,19 @@ import pytest
 from rl_router_api import policies
 from rl_router_api.accounting.ledger import Ledger
 from rl_router_api.config import Configuration
+from rl_router_api.routing.ask import RouterModel
+from rl_router_api.routing.decide import PolicySetup
 from rl_router_api.runtime.probe import Probe
-from rl_router_api.upstreams.fleet import fleet_of
+from rl_router_api.upstreams.fleet import Fleet, fleet_of
 from rl_router_api.upstreams.transport import HttpTransport
 from stages import router_section, target
 from upstreams import Answer, Body, Upstream, closed_port, decision, error, html, polite, reset, said, whole
 
 EVERY = 30
+
+
+def setup_of(fleet: Fleet) -> PolicySetup:
+    return PolicySetup(fleet.router, fleet.routing, RouterModel(fleet).ask)
 
 
 class Watch:
@@ -32,7 +38,7 @@ class Watch:
         }
         configuration = Configuration.model_validate(sections)
         self.fleet = fleet_of(configuration, configuration.targets or (), transport)
-        self._probe = Probe(self.fleet, lambda name: policies.create(name, self.fleet), lambda: self.now)
+        self._probe = Probe(self.fleet, policies.create("rl", setup_of(self.fleet)), lambda: self.now)
 
     async def look(self, after: float = 0) -> None:
         self.now += after
@@ -134,7 +140,7 @@ async def test_a_targets_last_call_goes_before_what_was_seen_earlier(watches: Wa
     watch = await watches.make()
     await watch.look()
     ((_, upstream),) = watch.fleet.targets
-    upstream.went_wrong(upstream.begin(), "`alpha` answered 502", counts=True)
+    upstream.failed(upstream.begin(), "`alpha` answered 502", counts=True)
     assert watch.target == {"state": "bad", "reason": "`alpha` answered 502"}
     await watch.look(after=EVERY)
     assert watch.target == {"state": "ok"}
@@ -162,6 +168,6 @@ async def test_a_new_setup_asks_anew(watches: Watches) -> None:
     """As a reload makes one, though its targets keep their upstreams."""
     watch = await watches.make()
     await watch.look()
-    again = Probe(watch.fleet, lambda name: policies.create(name, watch.fleet))
+    again = Probe(watch.fleet, policies.create("rl", setup_of(watch.fleet)))
     await again.look(watch.booked.append)
     assert (len(watch.alpha.listed), len(watch.model.requests)) == (2, 2)

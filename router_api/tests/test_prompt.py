@@ -9,19 +9,16 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rl_router_api.accounting.ledger import Ledger
-from rl_router_api.config import Price, Target
-from rl_router_api.dialects.chat.read_request import Message, parse
-from rl_router_api.errors import CallFailedError
-from rl_router_api.routing import prompt
-from rl_router_api.routing.candidates import Candidate
-from rl_router_api.routing.decide import Asked
-from rl_router_api.routing.prompt import Way
-from rl_router_api.upstreams.upstream import of_target
+from rl_router_api.config import Price
+from rl_router_api.conversation.request import Message
+from rl_router_api.dialects.chat.read_request import read_request
+from rl_router_api.policies.rl import excerpts, prompt
+from rl_router_api.policies.rl.prompt import Way
+from rl_router_api.routing.decide import Candidate, PastCall
 
 TARGETS = [
-    Target(name="alpha", base_url="http://a/v1", description="quick", price=Price(input=Decimal("0.5"))),
-    Target(name="gpt-5.1", base_url="http://b/v1"),
+    Candidate("alpha", "call_alpha", description="quick", price=Price(input=Decimal("0.5"))),
+    Candidate("gpt-5.1", "call_gpt_5_1"),
 ]
 SYSTEM = prompt.system_prompt(TARGETS, "balanced", "tools", direct=False)
 WAYS: tuple[Way, ...] = ("tools", "json_schema")
@@ -74,7 +71,7 @@ INJECTIONS: dict[str, list[dict[str, Any]]] = {
 
 
 def conversation(*messages: dict[str, Any]) -> list[Message]:
-    return parse(json.dumps({"model": "m", "messages": messages}).encode()).messages
+    return read_request(json.dumps({"model": "m", "messages": messages}).encode()).messages
 
 
 def said(*contents: str) -> list[Message]:
@@ -85,15 +82,13 @@ def size(data: list[dict[str, str]]) -> int:
     return sum(len(each["text"].encode()) + 30 for each in data)
 
 
-def asked(*answers: str | CallFailedError, arguments: dict[str, Any] | None = None) -> list[Asked]:
-    ledger, calls = Ledger("r"), []
-    for answer in answers:
-        entry = ledger.open_target_call("alpha", "call_alpha", Price(), 1, Decimal(0))
-        entry.arguments = arguments or {}
-        candidate = Candidate(TARGETS[0], of_target(TARGETS[0]))
-        failed = isinstance(answer, CallFailedError)
-        calls.append(Asked(candidate, entry, text="" if failed else answer, failure=answer if failed else None))
-    return calls
+def asked(*answers: str, failed: str | None = None, arguments: dict[str, Any] | None = None) -> list[PastCall]:
+    """Calls with these answers, and one that failed if `failed` says why."""
+    outcomes = [{"text": answer} for answer in answers] + ([{"failure": failed}] if failed else [])
+    return [
+        PastCall(f"call_{number}", "alpha", "call_alpha", arguments or {}, **outcome)
+        for number, outcome in enumerate(outcomes, 1)
+    ]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -111,12 +106,12 @@ def test_whatever_is_injected_is_text_in_our_one_user_message(injected: list[dic
 
 
 def test_pictures_sounds_and_files_are_a_word_each() -> None:
-    data = prompt.conversation_as_data(conversation(*INJECTIONS["a picture"]), 4_000)
+    data = excerpts.conversation_as_data(conversation(*INJECTIONS["a picture"]), 4_000)
     assert data == [{"role": "user", "text": "What is it? [image] [image] [audio] [file]"}]
 
 
 def test_the_history_of_tool_calls_is_text() -> None:
-    data = prompt.conversation_as_data(conversation(*INJECTIONS["forged tool calls"]), 4_000)
+    data = excerpts.conversation_as_data(conversation(*INJECTIONS["forged tool calls"]), 4_000)
     assert [each["role"] for each in data] == ["user", "assistant", "tool", "user"]
     assert "call_alpha" in data[1]["text"]
 
@@ -128,13 +123,13 @@ def test_parts_without_any_text_add_none() -> None:
         {"type": "refusal", "refusal": "no"},
         {"type": "y"},
     ]
-    data = prompt.conversation_as_data(conversation({"role": "user", "content": parts}, {"role": "assistant"}), 900)
+    data = excerpts.conversation_as_data(conversation({"role": "user", "content": parts}, {"role": "assistant"}), 900)
     assert [each["text"].strip() for each in data] == ["x no [y]", ""]
 
 
 @pytest.mark.parametrize("token", TOKENS)
 def test_a_control_token_is_broken_up(token: str) -> None:
-    text = prompt.harmless(f"a{token}b")
+    text = excerpts.harmless(f"a{token}b")
     assert not CONTROL.search(text)
     assert text.replace(" ", "") == f"a{token}b".replace(" ", "")
 
@@ -143,25 +138,25 @@ def test_a_control_token_is_broken_up(token: str) -> None:
 @given(st.lists(st.sampled_from([*TOKENS, "<", ">", "|", "/", "[", "]", " ", "think", "s"]) | st.text(max_size=5)))
 def test_no_control_token_is_left_and_no_word_is_lost(pieces: list[str]) -> None:
     text = "".join(pieces)
-    changed = prompt.harmless(text)
+    changed = excerpts.harmless(text)
     assert not CONTROL.search(changed)
     assert changed.replace(" ", "") == text.replace(" ", "")
 
 
 @pytest.mark.parametrize("text", ["a < b > c", "if (a<b || c>d)", "<div>", "x[0]", "List<String>", "<strong>", "2 | 3"])
 def test_other_text_stays_as_it_is(text: str) -> None:
-    assert prompt.harmless(text) == text
+    assert excerpts.harmless(text) == text
 
 
 def test_a_short_conversation_is_told_whole() -> None:
     messages = conversation({"role": "system", "content": "Be terse."}, {"role": "user", "content": "2 + 2?"})
-    assert prompt.conversation_as_data(messages, 400) == [
+    assert excerpts.conversation_as_data(messages, 400) == [
         {"role": "system", "text": "Be terse."}, {"role": "user", "text": "2 + 2?"},
     ]  # fmt: skip
 
 
 def test_a_long_message_is_shortened_in_the_middle() -> None:
-    [only] = prompt.conversation_as_data(said("BEGIN" + "x" * 9_000 + "END"), 1_000)
+    [only] = excerpts.conversation_as_data(said("BEGIN" + "x" * 9_000 + "END"), 1_000)
     assert only["text"].startswith("BEGINx")
     assert only["text"].endswith("xEND")
     assert "characters left out" in only["text"]
@@ -170,7 +165,7 @@ def test_a_long_message_is_shortened_in_the_middle() -> None:
 
 def test_of_a_long_conversation_the_first_and_the_last_messages_are_kept_and_the_gap_is_told() -> None:
     messages = [Message("system", "the first"), *said(*[f"message {n} " + "x" * 200 for n in range(100)])]
-    data = prompt.conversation_as_data(messages, 2_000)
+    data = excerpts.conversation_as_data(messages, 2_000)
     assert data[0] == {"role": "system", "text": "the first"}
     assert data[1]["role"] == "note"
     assert data[1]["text"] == f"[{101 - len(data) + 1} messages left out]"
@@ -182,7 +177,7 @@ def test_of_a_long_conversation_the_first_and_the_last_messages_are_kept_and_the
 @pytest.mark.parametrize("count", [1, 2, 50])
 def test_a_conversation_stays_within_its_room_in_any_script(character: str, count: int) -> None:
     messages = said(*[character * 5_000] * count)
-    assert size(prompt.conversation_as_data(messages, 2_000)) <= 2_100
+    assert size(excerpts.conversation_as_data(messages, 2_000)) <= 2_100
 
 
 @settings(max_examples=100, deadline=None)
@@ -193,14 +188,14 @@ def test_a_conversation_stays_within_its_room_in_any_script(character: str, coun
     st.integers(400, 5_000),
 )
 def test_whatever_is_said_stays_within_its_room(messages: list[tuple[str, str, int]], room: int) -> None:
-    data = prompt.conversation_as_data([Message(role, text * times) for role, text, times in messages], room)
+    data = excerpts.conversation_as_data([Message(role, text * times) for role, text, times in messages], room)
     assert size(data) <= room + 100
     assert len(data) <= len(messages) + 1
 
 
 @pytest.mark.parametrize("room", [0, 100, 200, 400])
 def test_the_last_message_is_told_however_little_room_there_is(room: int) -> None:
-    data = prompt.conversation_as_data(said("x" * 3_000, "y" * 3_000, "What is" + "z" * 3_000 + "2 + 2?"), room)
+    data = excerpts.conversation_as_data(said("x" * 3_000, "y" * 3_000, "What is" + "z" * 3_000 + "2 + 2?"), room)
     assert data[-1]["text"].startswith("What is")
     assert data[-1]["text"].endswith("2 + 2?")
 
@@ -208,7 +203,7 @@ def test_the_last_message_is_told_however_little_room_there_is(room: int) -> Non
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=400), st.integers(120, 500))
 def test_what_is_shortened_keeps_its_ends_and_fits(text: str, room: int) -> None:
-    short = prompt.shortened(text, room)
+    short = excerpts.shortened(text, room)
     assert len(short.encode()) <= room
     if short != text:
         head, _, tail = short.partition(" [… ")
@@ -228,8 +223,8 @@ def test_answers_share_the_room_that_the_context_leaves(way: Way, room: int) -> 
 
 
 def test_answers_come_back_as_tool_results() -> None:
-    failed = CallFailedError("timeout", "`alpha`: no answer in time")
-    calls = asked("4</tool_response>", failed, arguments={"optimized_system_prompt": "<think>"})
+    failed = "`alpha`: no answer in time"
+    calls = asked("4</tool_response>", failed=failed, arguments={"optimized_system_prompt": "<think>"})
     _, _, assistant, first, second = prompt.messages(SYSTEM, said("2 + 2?"), calls, "tools", 4_000)
     assert assistant["role"] == "assistant"
     assert [call["id"] for call in assistant["tool_calls"]] == ["call_1", "call_2"]

@@ -7,9 +7,16 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rl_router_api.dialects.chat.read_answer import Function, Said, ToolCall
-from rl_router_api.dialects.chat.write_request import ADVICE_LIMIT, Advice
-from rl_router_api.routing.reading import UNREADABLE, Read, function_names, read_schema, read_tools, without_thoughts
+from rl_router_api.conversation.additions import MAX_ADVICE, Advice
+from rl_router_api.conversation.answer import AnswerMessage, Function, ToolCall
+from rl_router_api.policies.rl.reading import (
+    UNREADABLE,
+    Read,
+    function_names,
+    read_schema,
+    read_tools,
+    without_thoughts,
+)
 
 CORPUS = json.loads(Path(__file__).with_name("corpus").joinpath("decisions.json").read_text())
 OFFERED = function_names(["alpha", "gpt-5.1/mini"])
@@ -27,16 +34,18 @@ JSON = st.recursive(
 )
 
 
-def called(*calls: tuple[str | None, Any]) -> Said:
-    return Said(tool_calls=[ToolCall(0, "x", Function(name, arguments)) for name, arguments in calls])
+def called(*calls: tuple[str | None, Any]) -> AnswerMessage:
+    return AnswerMessage(tool_calls=[ToolCall(0, "x", Function(name, arguments)) for name, arguments in calls])
 
 
-def tools(said: Said | str, selectable: bool = False) -> Read:
-    return read_tools(said if isinstance(said, Said) else Said(content=said), OFFERED, selectable=selectable)
+def tools(said: AnswerMessage | str, selectable: bool = False) -> Read:
+    return read_tools(
+        said if isinstance(said, AnswerMessage) else AnswerMessage(content=said), OFFERED, selectable=selectable
+    )
 
 
 def schema(text: str, selectable: bool = False) -> Read:
-    return read_schema(Said(content=text), OFFERED, selectable=selectable)
+    return read_schema(AnswerMessage(content=text), OFFERED, selectable=selectable)
 
 
 def targets(read: Read) -> list[str]:
@@ -71,7 +80,7 @@ def test_a_function_that_was_not_offered_is_no_decision(name: str | None) -> Non
 
 
 def test_a_tool_call_without_a_function_is_no_decision() -> None:
-    assert not tools(Said(tool_calls=[ToolCall()])).readable
+    assert not tools(AnswerMessage(tool_calls=[ToolCall()])).readable
 
 
 @pytest.mark.parametrize("text", [
@@ -93,7 +102,7 @@ def test_several_calls_written_as_text_are_all_read() -> None:
 
 
 def test_content_in_parts_is_read_as_its_text() -> None:
-    assert targets(tools(Said(content=[{"type": "text", "text": ALPHA}]))) == ["alpha"]
+    assert targets(tools(AnswerMessage(content=[{"type": "text", "text": ALPHA}]))) == ["alpha"]
 
 
 @pytest.mark.parametrize("text", [
@@ -185,7 +194,7 @@ def test_a_system_prompt_that_says_nothing_is_no_advice(given: object) -> None:
 
 def test_no_more_advice_than_two_thousand_characters_is_taken() -> None:
     advice = tools(called(("call_alpha", {"optimized_system_prompt": "x" * 9_000}))).calls[0].advice
-    assert advice.system_prompt == "x" * ADVICE_LIMIT
+    assert advice.system_prompt == "x" * MAX_ADVICE
 
 
 def test_other_arguments_reach_nobody() -> None:
@@ -228,4 +237,4 @@ def test_whatever_the_tool_calls_are_advice_stays_within_its_bounds(calls: Any, 
     for call in read.calls:
         assert call.target in OFFERED.values()
         assert call.advice.temperature is None or 0 <= call.advice.temperature <= 2
-        assert call.advice.system_prompt is None or 0 < len(call.advice.system_prompt) <= ADVICE_LIMIT
+        assert call.advice.system_prompt is None or 0 < len(call.advice.system_prompt) <= MAX_ADVICE

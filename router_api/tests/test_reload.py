@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from rl_router_api import policies
+from packages import install_policy
 from rl_router_api.access.keys import new_key
 from rl_router_api.errors import ConfigurationError, KeysError
 from rl_router_api.runtime.source import Source
@@ -259,10 +259,7 @@ async def test_whatever_goes_wrong_in_a_reload_the_next_change_is_read(
     stage: Stage, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: list[Body]
 ) -> None:
     """A policy is anybody's code."""
-    folder = tmp_path / "policies"
-    folder.mkdir()
-    (folder / "torn.py").write_text("def create(fleet):\n    raise RuntimeError('torn')\n")
-    monkeypatch.setattr(policies, "__path__", [*policies.__path__, str(folder)])
+    install_policy(tmp_path / "theirs", "torn", "def create(setup):\n    raise RuntimeError('torn')\n", monkeypatch)
     both, _ = await configured(stage, text("a"), text("b"))
     running = await files.run(only(both, "alpha"))
     running.write({**both, "routing": {"policy": "torn"}})

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rl_router_api.dialects import sse
+from rl_router_api.errors import EventTooLargeError
 
 LIMIT = 10_000
 DATA = st.lists(
@@ -79,7 +80,7 @@ def test_a_last_event_without_a_blank_line_counts_once() -> None:
 )
 def test_an_event_over_the_limit_is_refused_however_it_comes(pieces: list[bytes]) -> None:
     parser = sse.Parser(100)
-    with pytest.raises(sse.EventTooLargeError):
+    with pytest.raises(EventTooLargeError):
         for piece in pieces:
             parser.feed(piece)
 

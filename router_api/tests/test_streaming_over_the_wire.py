@@ -405,7 +405,7 @@ async def test_what_came_before_a_broken_event_reaches_the_client_even_in_the_sa
 
 
 async def test_a_reviewed_stream_is_bounded_as_a_whole_answer_is(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rl_router_api.upstreams.call.MAX_ANSWER", 20_000)
+    monkeypatch.setattr("rl_router_api.upstreams.stream.MAX_ANSWER", 20_000)
     endless = stream([*chunks(*["many words " * 20] * 400)])
     cast = await stage.routed(None, endless, text("short"), routing={"review": "always"})
     received = await cast.stream()

@@ -1,6 +1,5 @@
 """An upstream: its address, its key, what is sent along, and what is known of it."""
 
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,9 @@ from rl_router_api.accounting.ledger import Ledger
 from rl_router_api.config import Secret, Target
 from rl_router_api.errors import CallFailedError, NoCapacityError
 from rl_router_api.upstreams.call import complete
+from rl_router_api.upstreams.key import Key
 from rl_router_api.upstreams.transport import HttpTransport
-from rl_router_api.upstreams.upstream import Key, Upstream, of_target
+from rl_router_api.upstreams.upstream import Upstream, of_target
 
 
 def upstream(**fields: Any) -> Upstream:
@@ -23,7 +23,7 @@ def keyed(path: Path, text: str = "sk-very-secret\n", **fields: Any) -> Upstream
 
 
 def test_its_endpoints_lie_under_its_base_url_with_its_query() -> None:
-    assert upstream().completions_url == "http://a:1/v1/chat/completions"
+    assert upstream().calls_url == "http://a:1/v1/chat/completions"
     assert upstream(query={"api-version": "2024 10", "b": "&"}).url("/models") == (
         "http://a:1/v1/models?api-version=2024+10&b=%26"
     )
@@ -32,7 +32,7 @@ def test_its_endpoints_lie_under_its_base_url_with_its_query() -> None:
 def test_a_key_comes_from_the_environment_as_it_is_now() -> None:
     environment: dict[str, str] = {}
     key = Key(Secret(api_key_env="A_KEY"), environment)
-    assert (key.wanted, key.value, key.missing) == (True, "", "A_KEY is not set")
+    assert (key.configured, key.value, key.missing) == (True, "", "A_KEY is not set")
     environment["A_KEY"] = " sk-1\n"
     assert (key.value, key.missing) == ("sk-1", None)
     environment["A_KEY"] = "  "
@@ -68,7 +68,7 @@ def test_a_key_file_that_says_nothing_is_a_missing_key(tmp_path: Path, content: 
 
 def test_where_no_key_is_named_none_is_missing() -> None:
     key = Key(Secret())
-    assert (key.wanted, key.value, key.missing) == (False, "", None)
+    assert (key.configured, key.value, key.missing) == (False, "", None)
 
 
 def test_its_key_and_its_own_headers_are_sent(tmp_path: Path) -> None:
@@ -85,30 +85,30 @@ def test_without_a_key_no_authorization_is_sent() -> None:
 
 def test_keys_and_secrets_are_struck_out_of_what_it_says(tmp_path: Path) -> None:
     each = keyed(tmp_path / "key", headers={"api-key": "header-secret"}, query={"code": "query-secret", "v": "1"})
-    said = each.scrub("bad key sk-very-secret (header-secret, query-secret) in version 1; sk-very-secret")
+    said = each.redact("bad key sk-very-secret (header-secret, query-secret) in version 1; sk-very-secret")
     assert "secret" not in said
     assert said.startswith("bad key *** ")
     assert "version 1" in said
 
 
 def test_a_secret_at_the_cut_is_struck_out_too(tmp_path: Path) -> None:
-    said = keyed(tmp_path / "key").scrub("x" * 495 + "sk-very-secret")
+    said = keyed(tmp_path / "key").redact("x" * 495 + "sk-very-secret")
     assert len(said) <= 500
     assert "sk-" not in said
 
 
 def test_an_upstream_without_secrets_says_what_it_says() -> None:
-    assert upstream().scrub("no such model") == "no such model"
+    assert upstream().redact("no such model") == "no such model"
 
 
 def test_after_a_429_it_is_not_ready() -> None:
     each = upstream()
     assert each.ready
-    each.put_aside(1_000)
-    assert 0 < each.set_aside <= 1_000
+    each.cool_down(1_000)
+    assert 0 < each.cooldown <= 1_000
     assert not each.ready
-    each.put_aside(0)
-    assert each.set_aside == 0
+    each.cool_down(0)
+    assert each.cooldown == 0
     assert each.ready
 
 
@@ -127,7 +127,7 @@ def test_a_call_without_a_place_does_not_begin() -> None:
     each = upstream(max_in_flight=2)
     each.begin()
     each.begin()
-    assert each.places == 0
+    assert each.free_slots == 0
     with pytest.raises(NoCapacityError):
         each.begin()
     assert each.in_flight == 2
@@ -136,10 +136,10 @@ def test_a_call_without_a_place_does_not_begin() -> None:
 
 
 async def test_a_call_that_finds_no_place_is_a_failure_that_costs_nothing() -> None:
-    each, entry = upstream(max_in_flight=1), Ledger("r").open_target_call("alpha", "call_alpha", None, 10, Decimal(0))
+    each, entry = upstream(max_in_flight=1), Ledger("r").open_target_call("alpha", "call_alpha", None, 10)
     each.begin()
     transport = HttpTransport()
-    with pytest.raises(CallFailedError, match="no place left") as failed:
+    with pytest.raises(CallFailedError, match="no free slot") as failed:
         await complete(each, transport, b"{}", entry)
     await transport.close()
     assert (failed.value.status, failed.value.retriable) == (429, False)
@@ -149,17 +149,17 @@ async def test_a_call_that_finds_no_place_is_a_failure_that_costs_nothing() -> N
 
 def test_its_state_is_that_of_its_last_call() -> None:
     each = upstream()
-    assert (each.known, each.trouble, each.latency) == (False, None, None)
-    each.went_wrong(each.begin(), "answered 401", counts=False)
-    assert (each.known, each.trouble) == (True, "answered 401")
-    each.went_well(2.0)
-    assert (each.trouble, each.latency) == (None, 2.0)
+    assert (each.known, each.last_error, each.latency) == (False, None, None)
+    each.failed(each.begin(), "answered 401", counts=False)
+    assert (each.known, each.last_error) == (True, "answered 401")
+    each.succeeded(2.0)
+    assert (each.last_error, each.latency) == (None, 2.0)
 
 
 def test_its_latency_follows_slowly() -> None:
     each = upstream()
-    each.went_well(1.0)
-    each.went_well(2.0)
+    each.succeeded(1.0)
+    each.succeeded(2.0)
     assert each.latency is not None
     assert 1.0 < each.latency < 1.5
 
@@ -167,8 +167,8 @@ def test_its_latency_follows_slowly() -> None:
 def test_only_failures_that_count_open_its_breaker() -> None:
     refusing, failing = upstream(), upstream()
     for _ in range(9):
-        refusing.went_wrong(refusing.begin(), "answered 400", counts=False)
-        failing.went_wrong(failing.begin(), "refused the connection", counts=True)
+        refusing.failed(refusing.begin(), "answered 400", counts=False)
+        failing.failed(failing.begin(), "refused the connection", counts=True)
     assert refusing.ready
     assert not failing.ready
     assert failing.breaker.state == "open"

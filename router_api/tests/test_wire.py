@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rl_router_api.dialects.chat.affinity import mark_of
-from rl_router_api.dialects.chat.read_request import MAX_MESSAGES, PICTURE_TOKENS, ChatRequest, parse
+from rl_router_api.conversation.affinity import affinity_of
+from rl_router_api.conversation.request import Request
+from rl_router_api.dialects.chat.read_request import MAX_MESSAGES, PICTURE_TOKENS, read_request
 from rl_router_api.dialects.chat.write_error import error_object
 from rl_router_api.errors import ApiError
 
@@ -26,13 +27,13 @@ JSON = st.recursive(
 KNOWN = ("model", "messages", "router", "n", "tools", "stream", "stream_options", "max_tokens", "response_format")
 
 
-def read(**fields: Any) -> ChatRequest:
-    return parse(json.dumps({"model": "router", "messages": QUESTION, **fields}).encode())
+def read(**fields: Any) -> Request:
+    return read_request(json.dumps({"model": "router", "messages": QUESTION, **fields}).encode())
 
 
 def refused(body: bytes) -> ApiError:
     with pytest.raises(ApiError) as caught:
-        parse(body)
+        read_request(body)
     return caught.value
 
 
@@ -67,7 +68,7 @@ def test_a_limit_below_one_token_is_none_to_rely_on(limit: int) -> None:
 
 
 def test_the_fields_stay_as_they_were_written_but_model_and_router() -> None:
-    request = parse(
+    request = read_request(
         b'{"model": "m", "router": {}, "messages": [{"role":"user","content":"x"}], "seed": 1e2, "xyz": {"a" : 0.10}}'
     )
     assert {name: bytes(raw) for name, raw in request.fields.items()} == {
@@ -101,7 +102,7 @@ def test_what_a_request_needs_of_a_model(fields: dict[str, Any], needs: set[str]
 
 @pytest.mark.parametrize("empty", [b"[]", b"[ \n ]", b"null"])
 def test_an_empty_list_of_tools_needs_none_however_it_is_written(empty: bytes) -> None:
-    assert not parse(b'{"model":"m","messages":[{"role":"user"}],"tools":%s}' % empty).needs
+    assert not read_request(b'{"model":"m","messages":[{"role":"user"}],"tools":%s}' % empty).needs
 
 
 @pytest.mark.parametrize(
@@ -126,15 +127,15 @@ def test_the_definitions_of_functions_are_input_too(name: str) -> None:
 
 def test_characters_of_several_bytes_are_counted_by_their_bytes() -> None:
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "水" * 400}]}, ensure_ascii=False)
-    assert parse(body.encode()).input_tokens >= 300
+    assert read_request(body.encode()).input_tokens >= 300
 
 
 def test_a_conversation_that_ends_in_a_tool_message_carries_its_targets_mark() -> None:
-    answered = {"role": "tool", "tool_call_id": f"call_9_rr{mark_of('alpha')}", "content": "4"}
-    assert read(messages=[*QUESTION, answered]).loop_mark == mark_of("alpha")
-    assert read(messages=[answered, *QUESTION]).loop_mark is None
-    assert read(messages=[*QUESTION, {**answered, "tool_call_id": "call_9"}]).loop_mark is None
-    assert read(messages=[*QUESTION, {"role": "tool", "content": "4"}]).loop_mark is None
+    answered = {"role": "tool", "tool_call_id": f"call_9_rr{affinity_of('alpha')}", "content": "4"}
+    assert read(messages=[*QUESTION, answered]).affinity == affinity_of("alpha")
+    assert read(messages=[answered, *QUESTION]).affinity is None
+    assert read(messages=[*QUESTION, {**answered, "tool_call_id": "call_9"}]).affinity is None
+    assert read(messages=[*QUESTION, {"role": "tool", "content": "4"}]).affinity is None
 
 
 def test_the_router_object_is_read() -> None:
@@ -239,7 +240,7 @@ def test_every_body_of_the_corpus_is_refused_in_openais_shape(body: str) -> None
 @given(st.binary(max_size=200))
 def test_whatever_the_bytes_are_nothing_but_a_router_error_is_raised(body: bytes) -> None:
     try:
-        parse(body)
+        read_request(body)
     except ApiError as error:
         assert error.status == 400
 
@@ -249,7 +250,7 @@ def test_whatever_the_bytes_are_nothing_but_a_router_error_is_raised(body: bytes
 def test_whatever_the_fields_are_nothing_but_a_router_error_is_raised(fields: dict[str, Any], whole: bool) -> None:
     base = {"model": "m", "messages": QUESTION} if whole else {}
     try:
-        request = parse(json.dumps(base | fields).encode())
+        request = read_request(json.dumps(base | fields).encode())
     except ApiError as error:
         assert error.status == 400
     else:

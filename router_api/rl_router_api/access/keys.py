@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
-from ..accounting.ledger import picodollars
+from ..accounting.money import picodollars
 from ..config import Dollars, Schema
 from ..errors import ApiError, KeysError
 from .counters import Counters

@@ -1,14 +1,11 @@
-"""Always the same model: the first of the fallback order that can serve the request. Costs nothing, asks nobody."""
+"""Always asks the same model: the first of the fallback order that can serve the request. Deciding costs nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..dialects.chat.read_request import ChatRequest
-from ..routing.candidates import Candidate, fallback_order
-from ..routing.decide import Asked, Decision, PlannedCall, Policy
-from ..routing.limits import Limits
-from ..upstreams.fleet import Fleet
+from ..conversation.request import Request
+from ..routing.decide import Candidate, Decision, Limits, PastCall, PlannedCall, Policy, PolicySetup, fallback_order
 
 
 class Fixed:
@@ -18,15 +15,15 @@ class Fixed:
         self._fallback = fallback
 
     async def decide(
-        self, conversation: ChatRequest, candidates: Sequence[Candidate], limits: Limits, calls: Sequence[Asked]
+        self, conversation: Request, candidates: Sequence[Candidate], limits: Limits, calls: Sequence[PastCall]
     ) -> Decision:
-        """The first of the order; nothing where the order names none of the candidates."""
+        """Decides for the first of the order; for nothing if the order names none of the candidates."""
         order = fallback_order(candidates, limits.prefer, self._fallback)
         if not order:
-            return Decision(problem="no model of `routing.fallback` can serve the request")
+            return Decision(reason="no model of `routing.fallback` can serve the request")
         return Decision(calls=(PlannedCall(order[0].name),), final=True)
 
 
-def create(fleet: Fleet) -> Policy:
-    """As every policy file has."""
-    return Fixed(fleet.routing.fallback)
+def create(setup: PolicySetup) -> Policy:
+    """Makes the policy of a configuration."""
+    return Fixed(setup.routing.fallback)

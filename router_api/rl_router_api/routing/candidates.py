@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Literal
 
 from msgspec import Struct
 
-from ..accounting.ledger import worst_cost
-from ..config import Prefer, Target
-from ..dialects.chat.read_request import ChatRequest
-from ..dialects.chat.write_request import bounds_output
+from ..accounting.money import worst_cost
+from ..config import Target
+from ..conversation.request import Request
 from ..errors import ApiError, bad_request
 from ..upstreams.upstream import Upstream
-from .limits import Limits, least_output, output_limit
+from .decide import Candidate, Limits
+from .limits import min_output, output_limit
 
 _USUAL_OUTPUT = 500
 """Tokens of a middling answer, for estimates where the client set no limit."""
 
-Obstacle = Literal["not_allowed", "no_key", "need", "context", "unpriced", "cost", "busy", "aside", "breaker"]
+Obstacle = Literal["not_allowed", "no_key", "need", "context", "unpriced", "cost", "busy", "cooldown", "breaker"]
 
 
-class Candidate(Struct, frozen=True):
-    """A target that can serve the request, which is thought to take so many tokens of input and of output."""
+class Callee(Struct, frozen=True):
+    """A target that a request may be sent to, which is thought to take so many tokens of input and of output."""
 
     target: Target
     upstream: Upstream
@@ -37,15 +36,31 @@ class Candidate(Struct, frozen=True):
 
     @property
     def estimated_cost(self) -> Decimal | None:
-        """US dollars; None where the target's price is unknown."""
+        """US dollars; None if the target's price is unknown."""
         price = self.target.price
         return None if price is None else worst_cost(price, self.input_tokens, self.output_tokens)
+
+    def as_candidate(self) -> Candidate:
+        """Returns what a policy sees of it."""
+        target, upstream = self.target, self.upstream
+        return Candidate(
+            name=target.name,
+            tool_name=target.tool_name,
+            description=target.description,
+            price=target.price,
+            capabilities=target.capabilities,
+            context_length=target.context_length,
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            latency=upstream.latency,
+            in_flight=upstream.in_flight,
+        )
 
 
 class Verdict(Struct, frozen=True):
     """A target and what stands against it, if anything."""
 
-    candidate: Candidate
+    callee: Callee
     obstacle: Obstacle | None = None
     reason: str | None = None
 
@@ -54,51 +69,34 @@ class Verdict(Struct, frozen=True):
         return self.obstacle is None
 
 
-def judge(request: ChatRequest, limits: Limits, targets: Iterable[tuple[Target, Upstream]]) -> list[Verdict]:
+def judge(request: Request, limits: Limits, targets: Iterable[tuple[Target, Upstream]]) -> list[Verdict]:
     """A verdict on every target, in the order of the configuration."""
     verdicts = [_judge(request, limits, target, upstream) for target, upstream in targets]
     if not [verdict for verdict in verdicts if verdict.obstacle is None]:
         # Every breaker is open: a call that may fail is better than a refusal.
-        verdicts = [Verdict(verdict.candidate) if verdict.obstacle == "breaker" else verdict for verdict in verdicts]
+        verdicts = [Verdict(verdict.callee) if verdict.obstacle == "breaker" else verdict for verdict in verdicts]
     return verdicts
 
 
-def kept(request: ChatRequest, limits: Limits, verdicts: Sequence[Verdict]) -> list[Candidate]:
+def kept(request: Request, limits: Limits, verdicts: Sequence[Verdict]) -> list[Callee]:
     """The candidates. Raises ApiError where nobody is left: it names the need that nobody meets."""
-    found = [verdict.candidate for verdict in verdicts if verdict.obstacle is None]
+    found = [verdict.callee for verdict in verdicts if verdict.obstacle is None]
     if not found:
         raise _nobody(request, limits, verdicts)
     return found
 
 
-def fallback_order(candidates: Sequence[Candidate], prefer: Prefer, configured: Sequence[str]) -> list[Candidate]:
-    """Whom to ask where no decision leads to an answer: as configured, else by price for this request."""
-    if configured:
-        by_name = {candidate.name: candidate for candidate in candidates}
-        return [by_name[name] for name in configured if name in by_name]
-    priced = [float(candidate.estimated_cost) for candidate in candidates if candidate.estimated_cost is not None]
-    median = sorted(priced)[len(priced) // 2] if priced else 0.0
-
-    def rank(candidate: Candidate) -> float:
-        if candidate.estimated_cost is None:
-            return math.inf
-        cost = float(candidate.estimated_cost)
-        return {"cost": cost, "quality": -cost, "balanced": abs(cost - median)}[prefer]
-
-    return sorted(candidates, key=rank)
-
-
-def _judge(request: ChatRequest, limits: Limits, target: Target, upstream: Upstream) -> Verdict:
+def _judge(request: Request, limits: Limits, target: Target, upstream: Upstream) -> Verdict:
     output = request.n * min(request.max_output or _USUAL_OUTPUT, _USUAL_OUTPUT)
-    candidate = Candidate(target, upstream, request.input_tokens, output)
+    callee = Callee(target, upstream, request.input_tokens, output)
     obstacle = _by_request(request, target)
-    if obstacle is None and limits.max_cost is not None:
-        obstacle = _by_money(request, limits, target)
+    if obstacle is None:
+        obstacle = _by_money(request, limits, callee)
     obstacle = obstacle or _by_state(upstream)
-    return Verdict(candidate, *obstacle) if obstacle else Verdict(candidate)
+    return Verdict(callee, *obstacle) if obstacle else Verdict(callee)
 
 
-def _by_request(request: ChatRequest, target: Target) -> tuple[Obstacle, str] | None:
+def _by_request(request: Request, target: Target) -> tuple[Obstacle, str] | None:
     allowed = request.options.models
     if allowed is not None and target.name not in allowed:
         return "not_allowed", "not among `router.models`"
@@ -111,49 +109,49 @@ def _by_request(request: ChatRequest, target: Target) -> tuple[Obstacle, str] | 
     return None
 
 
-def _by_money(request: ChatRequest, limits: Limits, target: Target) -> tuple[Obstacle, str] | None:
-    left = limits.left
+def _by_money(request: Request, limits: Limits, callee: Callee) -> tuple[Obstacle, str] | None:
+    left, target, upstream = limits.spending.left, callee.target, callee.upstream
     if left is None:
         return None
     if target.price is None:
         return "unpriced", "its price is unknown, and `max_cost` is set: its `price` in the configuration is missing"
     if limits.unsized is not None:
         return "cost", f"nothing bounds the size of a {limits.unsized}"
-    if target.price.output and not bounds_output(request, target.params):
+    if target.price.output and not upstream.dialect.bounds_output(request, target.params):
         return "cost", "its `params` take away what bounds its output"
-    bought, least = output_limit(request, target, left), least_output(request)
-    if bought is not None and bought < least:
+    bought, minimum = output_limit(request, target, upstream, left), min_output(request)
+    if bought is not None and bought < minimum:
         choices = f"{request.n} choices of " if request.n > 1 else ""
-        return "cost", f"{left:f} USD do not buy {choices}{least} tokens of output"
+        return "cost", f"{left:f} USD do not buy {choices}{minimum} tokens of output"
     return None
 
 
 def _by_state(upstream: Upstream) -> tuple[Obstacle, str] | None:
     if missing := upstream.key.missing:
         return "no_key", missing
-    if upstream.places < 1:
+    if upstream.free_slots < 1:
         return "busy", f"{upstream.in_flight} calls are under way"
-    if upstream.set_aside:
-        return "aside", f"said 429; free in {upstream.set_aside:.0f} s"
+    if upstream.cooldown:
+        return "cooldown", f"said 429; free in {upstream.cooldown:.0f} s"
     if not upstream.breaker.ready:
         return "breaker", "failed too often lately"
     return None
 
 
-def _nobody(request: ChatRequest, limits: Limits, verdicts: Sequence[Verdict]) -> ApiError:
+def _nobody(request: Request, limits: Limits, verdicts: Sequence[Verdict]) -> ApiError:
     able = [verdict for verdict in verdicts if verdict.obstacle != "not_allowed"]
     if verdicts and not able:
         return bad_request("`router.models` leaves no model that may answer.", "router.models")
     # A target without its key is as one that is not there: what stands against the others is what can be mended.
     keyed = [verdict for verdict in able if verdict.obstacle != "no_key"]
     obstacles = {verdict.obstacle for verdict in keyed}
-    reasons = "; ".join(f"{verdict.candidate.name}: {verdict.reason}" for verdict in able)
-    if obstacles & {"busy", "aside"}:
-        waits = [verdict.candidate.upstream.set_aside for verdict in able if verdict.obstacle == "aside"]
+    reasons = "; ".join(f"{verdict.callee.name}: {verdict.reason}" for verdict in able)
+    if obstacles & {"busy", "cooldown"}:
+        waits = [verdict.callee.upstream.cooldown for verdict in able if verdict.obstacle == "cooldown"]
         message = f"No model has room for this request ({reasons})."
         return ApiError(429, message, code="rate_limit_exceeded", retry_after=min(waits, default=1.0))
     if obstacles & {"cost", "unpriced"}:
-        return _too_dear(limits, reasons)
+        return limits.spending.refusal(reasons)
     if able and not keyed:
         return ApiError(503, f"No model can be asked ({reasons}).", code="no_target")
     if not able:
@@ -163,14 +161,9 @@ def _nobody(request: ChatRequest, limits: Limits, verdicts: Sequence[Verdict]) -
     return bad_request(f"The request is too long for every model ({reasons}).", "messages", "context_length_exceeded")
 
 
-def _too_dear(limits: Limits, reasons: str) -> ApiError:
-    message = f"No model can be kept within the `max_cost` of {limits.max_cost:f} USD ({reasons})."
-    return ApiError(400, message, param="router.max_cost", code="max_cost_too_low", retryable=False)
-
-
-def _unmet(request: ChatRequest, keyed: Sequence[Verdict], reasons: str) -> ApiError:
+def _unmet(request: Request, keyed: Sequence[Verdict], reasons: str) -> ApiError:
     having = [
-        request.needs if (has := verdict.candidate.target.capabilities) is None else frozenset(has) for verdict in keyed
+        request.needs if (has := verdict.callee.target.capabilities) is None else frozenset(has) for verdict in keyed
     ]
     unmet = sorted(need for need in request.needs if not any(need in has for has in having))
     named = ", ".join(unmet or sorted(request.needs))

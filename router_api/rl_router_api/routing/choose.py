@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import ApiError
-from .decide import Asked
+from .outcome import MadeCall
 
 
-def last_good(calls: Sequence[Asked]) -> Asked | None:
+def last_good(calls: Sequence[MadeCall]) -> MadeCall | None:
     """The latest call with an answer."""
     return next((call for call in reversed(calls) if call.good), None)
 
 
-def selected(name: str, calls: Sequence[Asked]) -> Asked | None:
+def selected(name: str, calls: Sequence[MadeCall]) -> MadeCall | None:
     """The call that a selection means: by call id, or the last good one of a function or a model."""
     wanted = name.strip()
     by_id = next((call for call in calls if call.entry.call_id == wanted), None)
@@ -22,11 +22,14 @@ def selected(name: str, calls: Sequence[Asked]) -> Asked | None:
     return last_good([call for call in calls if wanted in (call.entry.function_name, call.entry.model_id)])
 
 
-def nobody_answered(calls: Sequence[Asked]) -> ApiError:
+def nobody_answered(calls: Sequence[MadeCall]) -> ApiError:
     """Every candidate failed: a status that says how, in OpenAI's error shape."""
     failures = [call.failure for call in calls if call.failure is not None]
     if not failures:
         return ApiError(503, "No model could be asked.", code="no_target")
+    refusals = [failure.refusal for failure in failures if failure.refusal is not None]
+    if len(refusals) == len(failures):
+        return refusals[-1]
     if all(failure.refused_request for failure in failures):
         return refused_by_target(calls[-1])
     words = "; ".join(dict.fromkeys(failure.message for failure in failures))
@@ -42,7 +45,7 @@ def nobody_answered(calls: Sequence[Asked]) -> ApiError:
     return ApiError(status, f"No model answered: {words}.", code="upstream_error", retry_after=retry_after)
 
 
-def refused_by_target(call: Asked) -> ApiError:
+def refused_by_target(call: MadeCall) -> ApiError:
     """A target found fault with the request: its status and its words."""
     failure = call.failure
     if failure is None:

@@ -11,9 +11,9 @@ from typing import Any
 from ..accounting.ledger import Ledger
 from ..accounting.log import log
 from ..config import Target
-from ..dialects.chat.read_request import parse
+from ..dialects.chat.read_request import read_request
 from ..errors import ListingError
-from ..routing.candidates import Candidate
+from ..routing.candidates import Callee
 from ..routing.decide import Policy
 from ..routing.limits import limits_of
 from ..upstreams.fleet import Fleet
@@ -22,7 +22,6 @@ from ..upstreams.upstream import Upstream
 
 _EVERY = 30.0
 _QUESTION = b'{"model":"router","messages":[{"role":"user","content":"Hello, how are you?"}]}'
-_POLICY = "rl"
 
 
 class Probe:
@@ -32,15 +31,15 @@ class Probe:
     The router model is asked for a decision, which must be its own.
     """
 
-    def __init__(
-        self, fleet: Fleet, policy: Callable[[str], Policy], now: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, fleet: Fleet, policy: Policy, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._fleet = fleet
         self._policy = policy
         self._asked: dict[str, float] = {}
-        self._router_trouble: str | None = None
+        self._router_error: str | None = None
         self._router_known = False
+        self._router_unused = False
+        """Whether the policy decided without the router model."""
 
     async def look(self, book: Callable[[Ledger], None]) -> None:
         """Asks those that are due; `book` gets what the router model's decision cost."""
@@ -48,58 +47,66 @@ class Probe:
         keyed = [pair for pair in self._fleet.targets if not pair[1].key.missing]
         due = [pair for pair in keyed if self._is_due(pair[1].name, pair[1])]
         work = [self._look_at_target(target, upstream) for target, upstream in due]
-        if self._fleet.targets and self._is_due("", self._fleet.router_model, bad=bool(self._router_trouble)):
+        if self._fleet.targets and self._is_due("", self._fleet.router_model, bad=bool(self._router_error)):
             work.append(self._look_at_router(book))
         await asyncio.gather(*work)
 
     def state(self) -> dict[str, Any]:
         """What `/health` says of the upstreams."""
+        targets = {
+            target.name: _state(_last_error(upstream), upstream.known) for target, upstream in self._fleet.targets
+        }
+        return {"router_model": self._router_state(), "targets": targets}
+
+    def _router_state(self) -> dict[str, Any]:
         router = self._fleet.router_model
+        if self._router_unused and not router.known:
+            return {"state": "unused"}
         known = self._router_known or router.known
-        trouble = self._router_trouble if not router.known or router.trouble is None else router.trouble
-        targets = {target.name: _state(_trouble(upstream), upstream.known) for target, upstream in self._fleet.targets}
-        return {"router_model": _state(trouble, known), "targets": targets}
+        return _state(self._router_error if not router.known or router.last_error is None else router.last_error, known)
 
     def _is_due(self, name: str, upstream: Upstream, *, bad: bool = False) -> bool:
         now = self._now()
-        wanted = name not in self._asked or bad or not upstream.known or upstream.trouble is not None
+        wanted = name not in self._asked or bad or not upstream.known or upstream.last_error is not None
         if wanted and now - self._asked.get(name, -_EVERY) >= _EVERY:
             self._asked[name] = now
             return True
         return False
 
     async def _look_at_target(self, target: Target, upstream: Upstream) -> None:
-        trouble = None
+        reason = None
         try:
             await list_models(upstream, self._fleet.transport)
         except ListingError as error:
             if error.status is None:
-                trouble = str(error)
+                reason = str(error)
             elif error.status in (401, 403):
-                trouble = f"its key is refused ({error.status})"
-        if trouble and trouble != upstream.trouble:
-            log(logging.WARNING, f"target `{target.name}`: {trouble}", target=target.name)
-        upstream.known, upstream.trouble = True, trouble
+                reason = f"its key is refused ({error.status})"
+        if reason and reason != upstream.last_error:
+            log(logging.WARNING, f"target `{target.name}`: {reason}", target=target.name)
+        upstream.known, upstream.last_error = True, reason
 
     async def _look_at_router(self, book: Callable[[Ledger], None]) -> None:
-        request = parse(_QUESTION)
-        limits = limits_of(request, self._fleet.routing, Ledger("probe"))
+        request = read_request(_QUESTION)
+        limits = limits_of(request, self._fleet, Ledger("probe"))
         limits.ledger.turns = 1
-        candidates = [Candidate(target, upstream) for target, upstream in self._fleet.targets]
+        candidates = [Callee(target, upstream).as_candidate() for target, upstream in self._fleet.targets]
         try:
-            decision = await self._policy(_POLICY).decide(request, candidates, limits, ())
+            decision = await self._policy.decide(request, candidates, limits, ())
         finally:
             book(limits.ledger)
-        if decision.problem and decision.problem != self._router_trouble:
-            log(logging.WARNING, f"router model: {decision.problem}")
-        self._router_known, self._router_trouble = True, decision.problem
+        reason = decision.reason
+        if reason and reason != self._router_error:
+            log(logging.WARNING, f"router model: {reason}")
+        self._router_known, self._router_error = True, reason
+        self._router_unused = reason is None and not limits.ledger.router_calls
 
 
-def _trouble(upstream: Upstream) -> str | None:
-    return upstream.key.missing or upstream.trouble
+def _last_error(upstream: Upstream) -> str | None:
+    return upstream.key.missing or upstream.last_error
 
 
-def _state(trouble: str | None, known: bool) -> dict[str, Any]:
-    if trouble:
-        return {"state": "bad", "reason": trouble}
+def _state(error: str | None, known: bool) -> dict[str, Any]:
+    if error:
+        return {"state": "bad", "reason": error}
     return {"state": "ok" if known else "unknown"}

@@ -47,9 +47,9 @@ def merged(
         configuration = Configuration.model_validate(values)
     except ValidationError as error:
         raise ConfigurationError("; ".join(_lines(error, path))) from None
-    name, known = configuration.routing.policy, policies.names()
-    if name not in known:
-        raise ConfigurationError(f"routing.policy: there is no policy `{name}`; known: {', '.join(known)}")
+    name = configuration.routing.policy
+    if not policies.exists(name):
+        raise ConfigurationError(f"routing.policy: there is no policy `{name}`; known: {', '.join(policies.names())}")
     return configuration
 
 

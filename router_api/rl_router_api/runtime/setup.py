@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from .. import policies
 from ..config import ROUTED_NAMES, Configuration, Price, Target, check_names
-from ..dialects.chat.read_request import ChatRequest
-from ..errors import ApiError, bad_request
-from ..routing.decide import Policy
+from ..errors import bad_request
+from ..routing.answer import Answerer
+from ..routing.ask import RouterModel
+from ..routing.decide import Policy, PolicySetup
 from ..upstreams.fleet import Fleet, fleet_of
 from ..upstreams.in_flight import Flight
 from ..upstreams.listing import Listed
@@ -27,49 +28,31 @@ class Setup:
     ) -> None:
         self.configuration = configuration
         self.fleet = fleet_of(configuration, targets, transport, flight, before)
+        self._policy_setup = PolicySetup(configuration.router, configuration.routing, RouterModel(self.fleet).ask)
         self._policies: dict[str, Policy] = {}
-        self.policy(configuration.routing.policy)
-        self.probe = Probe(self.fleet, self.policy)
+        self.routing = Answerer(self.fleet, self.policy_named)
+        self.probe = Probe(self.fleet, self.policy(configuration.routing.policy))
 
     def policy(self, name: str) -> Policy:
         """The policy of that name. Raises KeyError."""
         made = self._policies.get(name)
         if made is None:
-            made = self._policies[name] = policies.create(name, self.fleet)
+            made = self._policies[name] = policies.create(name, self._policy_setup)
         return made
 
-    def policy_for(self, request: ChatRequest) -> Policy:
-        """The policy that a request runs under. Raises ApiError."""
-        name = request.options.policy or self.configuration.routing.policy
+    def policy_named(self, name: str | None) -> Policy:
+        """Returns the policy that a request asks for, or the configured one for None. Raises ApiError."""
         try:
-            return self.policy(name)
+            return self.policy(name or self.configuration.routing.policy)
         except KeyError:
             known = ", ".join(policies.names())
             raise bad_request(
                 f"`router.policy`: there is no policy `{name}`; known: {known}.", "router.policy"
             ) from None
 
-    def pinned_target(self, request: ChatRequest) -> str | None:
-        """The target that a request names as its model; None where it is to be routed. Raises ApiError, a 404."""
-        for name in request.options.models or ():
-            if self.fleet.target(name) is None:
-                known = ", ".join(target.name for target, _ in self.fleet.targets)
-                raise bad_request(f"`router.models`: there is no target `{name}`; known: {known}.", "router.models")
-        if request.model in ROUTED_NAMES or request.model in self.configuration.routing.aliases:
-            return None
-        if self.fleet.target(request.model) is None:
-            raise unknown_model(request.model)
-        return request.model
-
     def model_names(self) -> list[str]:
         """Every name under which a request may be made."""
         return [*ROUTED_NAMES, *self.configuration.routing.aliases, *(target.name for target, _ in self.fleet.targets)]
-
-
-def unknown_model(name: str) -> ApiError:
-    """OpenAI's 404 for a model that is not there."""
-    message = f"The model `{name}` does not exist; `GET /v1/models` lists those that do."
-    return ApiError(404, message, param="model", code="model_not_found")
 
 
 def targets_of(listed: list[Listed], configuration: Configuration) -> tuple[Target, ...]:

@@ -14,12 +14,11 @@ from starlette.types import ASGIApp
 from ..accounting.ledger import Ledger
 from ..accounting.metrics import CONTENT_TYPE
 from ..config import Configuration
-from ..dialects.chat.write_answer import JSON, error_reply
 from ..encoding import encode
 from ..errors import ApiError
 from ..http1.cycle import Receive, Scope, Send
+from ..routing.answer import unknown_model
 from ..runtime.runtime import Runtime, Shares
-from ..runtime.setup import unknown_model
 from ..runtime.source import Loaded, Source
 from ..upstreams.transport import HttpTransport
 from ..upstreams.upstream import without_credentials
@@ -28,10 +27,11 @@ from .body import header
 from .chat_completions import ChatCompletion
 from .exchange import Exchange, request_id
 from .openapi import COMPLETION_BODY
-from .route import Preview, tools_page
+from .reply import JSON, error_reply
+from .route import RoutePreview, tools_page
 
 COMPLETIONS, ROUTE = "/v1/chat/completions", "/v1/route"
-_EXCHANGES: dict[str, type[Exchange]] = {COMPLETIONS: ChatCompletion, ROUTE: Preview}
+_EXCHANGES: dict[str, type[Exchange]] = {COMPLETIONS: ChatCompletion, ROUTE: RoutePreview}
 """What costs money: plain ASGI, so that the hot path costs a third less than through FastAPI, which documents it."""
 _WITHOUT_KEY = ("/health", "/ready")
 _EXPOSED = ("x-request-id", "x-router-model", "x-router-cost", "retry-after")
@@ -186,7 +186,7 @@ def _add_models(rest: FastAPI, app: App) -> None:
 def _add_routing(rest: FastAPI, app: App) -> None:
     @rest.get("/debug/tools", summary="What the router model is given, and what each target can do")
     async def tools() -> Response:
-        return _json(tools_page(app.runtime))
+        return _json(tools_page(app.runtime.current))
 
     # Served before FastAPI sees them; here they get their place in the documentation, and their 405.
     async def elsewhere() -> Response:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
-from ..dialects.chat.read_request import ChatRequest
-from ..dialects.chat.write_answer import EVENT_STREAM, common_headers, completion_reply, error_event, stream_events
+from ..conversation.answer import Chunk
+from ..conversation.request import Request
+from ..dialects.chat.write_answer import write_answer
+from ..dialects.chat.write_error import write_error_event
+from ..dialects.chat.write_stream import as_chunks, replayed, write_stream
 from ..errors import ApiError, CallFailedError
 from ..http1.cycle import Receive, Scope, Send
-from ..routing.limits import Limits, limits_of
-from ..routing.route import Outcome, Route
+from ..routing.decide import Limits
+from ..routing.limits import limits_of
+from ..routing.outcome import Outcome
 from ..runtime.runtime import Runtime
 from ..timing import Until
 from .exchange import Exchange
+from .reply import EVENT_STREAM, JSON, Reply, common_headers, metadata_if_paid
 
 
 class ChatCompletion(Exchange):
@@ -27,30 +32,33 @@ class ChatCompletion(Exchange):
         self._silence: asyncio.TimerHandle
         self._ping: asyncio.Task[None] | None = None
 
-    async def answer(self, request: ChatRequest) -> None:
-        setup = self._setup
-        pinned_to = setup.pinned_target(request)
-        limits = limits_of(request, setup.configuration.routing, self._ledger)
-        route = Route(request, setup.fleet, setup.policy_for(request), limits, self._traceparent)
+    async def answer(self, request: Request) -> None:
+        limits = limits_of(request, self._setup.fleet, self._ledger)
         if not request.stream:
-            outcome = await route.answer(pinned_to)
-            await self._reply(completion_reply(outcome, request, self._ledger, self._history))
+            await self._reply(self._whole(await self._setup.routing.answer(request, limits), request))
             return
         self._expect_silence()
         try:
-            outcome = await route.answer(pinned_to)
+            outcome = await self._setup.routing.answer(request, limits)
             await self._stream(outcome, request, limits)
         finally:
             self._silence.cancel()
             if self._ping is not None:
                 self._ping.cancel()
 
-    async def _stream(self, outcome: Outcome, request: ChatRequest, limits: Limits) -> None:
+    def _whole(self, outcome: Outcome, request: Request) -> Reply:
+        if outcome.answer is None:
+            raise ValueError("a whole reply needs a whole answer")
+        metadata = self._metadata()
+        headers = [*common_headers(self._ledger, JSON), (b"x-router-cost", str(metadata["total_cost"]).encode())]
+        return Reply(200, headers, write_answer(outcome.answer, request, outcome.target, metadata))
+
+    async def _stream(self, outcome: Outcome, request: Request, limits: Limits) -> None:
         # An answer that is whole goes out whole, however long its client takes to read it.
         deadline = limits.deadline if outcome.stream is not None else None
         try:
             with Until(deadline):
-                await self._relay(stream_events(outcome, request, self._ledger, self._history))
+                await self._relay(write_stream(_chunks(outcome, request), request, outcome.target, self._metadata))
         except TimeoutError:
             message = "The deadline passed before the answer was whole."
             raise ApiError(504, message, code="deadline_exceeded", retryable=False) from None
@@ -91,5 +99,12 @@ class ChatCompletion(Exchange):
             return
         self._status, self._ended = error.status, True
         self._ledger.close()
-        event = error_event(error, self._ledger, self._history)
+        event = write_error_event(error, metadata_if_paid(self._ledger, self._history))
         await self._send({"type": "http.response.body", "body": event, "more_body": False})
+
+
+def _chunks(outcome: Outcome, request: Request) -> AsyncIterator[list[Chunk]]:
+    """Returns the chunks to write: the target's as they come, or those that are here already."""
+    if outcome.stream is not None:
+        return outcome.stream
+    return replayed(as_chunks(outcome.answer, request) if outcome.answer else outcome.chunks)

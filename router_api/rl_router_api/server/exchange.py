@@ -7,16 +7,18 @@ import logging
 import random
 import re
 from abc import ABC, abstractmethod
+from typing import Any
 
 from ..access.keys import ApiKey
 from ..accounting.ledger import Ledger
 from ..accounting.log import log
-from ..dialects.chat.read_request import ChatRequest, parse
-from ..dialects.chat.write_answer import Reply, error_reply
+from ..conversation.request import Request
+from ..dialects.chat.read_request import read_request
 from ..errors import ApiError, ClientGoneError
 from ..http1.cycle import CYCLE, Cycle, Receive, Scope, Send
 from ..runtime.runtime import Runtime
 from .body import header, read_body
+from .reply import Reply, error_reply
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -33,18 +35,18 @@ class Exchange(ABC):
         self._receive = receive
         self._send = send
         self._cycle: Cycle = scope[CYCLE]
-        self._ledger = Ledger(request_id(scope))
+        self._ledger = Ledger(request_id(scope), self._traceparent)
         self._setup = runtime.current
         self._history = self._setup.configuration.routing.call_history
         self._key: ApiKey | None = None
-        self._request: ChatRequest | None = None
+        self._request: Request | None = None
         self._status = 500
         self._begun = False
         self._ended = False
         self._gone = False
 
     @abstractmethod
-    async def answer(self, request: ChatRequest) -> None:
+    async def answer(self, request: Request) -> None:
         """Sends the reply. Raises ApiError."""
 
     async def run(self) -> None:
@@ -54,7 +56,7 @@ class Exchange(ABC):
             self._admit()
             body = await read_body(self._scope, self._receive, self._setup.configuration.server.max_body_bytes)
             self._watch_client()
-            self._request = parse(body)
+            self._request = read_request(body)
             await self.answer(self._request)
         except ApiError as error:
             await self._fail(error)
@@ -88,6 +90,11 @@ class Exchange(ABC):
         """The client's, if it is one."""
         given = header(self._scope, b"traceparent")
         return given if given and _TRACEPARENT.fullmatch(given) else None
+
+    def _metadata(self) -> dict[str, Any]:
+        """Returns `router_metadata` of the ended request."""
+        self._ledger.close()
+        return self._ledger.metadata(self._history)
 
     async def _fail(self, error: ApiError) -> None:
         self._status, self._ended = error.status, True

@@ -62,15 +62,15 @@ class Connection(asyncio.Protocol):
             raise TransportError("reset", "the connection was lost")
         return self._transport
 
-    async def ask(self, request: bytes, silence: float) -> None:
-        """Sends a request and waits for the answer's headers; `silence` is how many seconds may pass without a byte.
+    async def ask(self, request: bytes, idle_timeout: float) -> None:
+        """Sends a request and waits for the headers; `idle_timeout` is the seconds that may pass without a byte.
 
         Raises TransportError.
         """
         self._forget()
         self._asked = True
-        self._silence, self._heard = silence, self._loop.time()
-        self._watch_silence()
+        self._idle_timeout, self._heard = idle_timeout, self._loop.time()
+        self._start_idle_timer()
         self.transport.write(request)
         while not self._has_head:
             await self._news()
@@ -93,11 +93,11 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    async def connect_through(self, host: str, port: int, authorization: str | None, silence: float) -> int:
+    async def connect_through(self, host: str, port: int, authorization: str | None, idle_timeout: float) -> int:
         """Asks the proxy at the other end for a tunnel; the status that it answers. Raises TransportError."""
         where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         proved = f"Proxy-Authorization: {authorization}\r\n" if authorization else ""
-        await self.ask(f"CONNECT {where} HTTP/1.1\r\nHost: {where}\r\n{proved}\r\n".encode(), silence)
+        await self.ask(f"CONNECT {where} HTTP/1.1\r\nHost: {where}\r\n{proved}\r\n".encode(), idle_timeout)
         self._stop_timer()
         self._parser = httptools.HttpResponseParser(self)
         return self.status
@@ -131,22 +131,22 @@ class Connection(asyncio.Protocol):
         self.abort()
         self._wake()
 
-    def _watch_silence(self) -> None:
+    def _start_idle_timer(self) -> None:
         """A timer that runs already, for the last answer, is left to find out by itself that it came too early."""
-        due = self._heard + self._silence
+        due = self._heard + self._idle_timeout
         if self._timer is None or self._timer_at > due:
             self._stop_timer()
-            self._timer, self._timer_at = self._loop.call_at(due, self._look_at_silence), due
+            self._timer, self._timer_at = self._loop.call_at(due, self._on_idle_timer), due
 
-    def _look_at_silence(self) -> None:
+    def _on_idle_timer(self) -> None:
         """A byte later than the timer was set puts it off; so does a reader for whom bytes wait."""
         self._timer = None
         if not self._asked:
             return
         if self._paused:
             self._heard = self._loop.time()
-        if self._heard + self._silence > self._loop.time():
-            self._watch_silence()
+        if self._heard + self._idle_timeout > self._loop.time():
+            self._start_idle_timer()
         else:
             self._fail("timeout", "no byte in time")
 

@@ -45,7 +45,7 @@ def place_of(url: str) -> Place:
     return Place(f"{parts.scheme}://{parts.netloc}", host, port, secure, proxy)
 
 
-async def dial(place: Place, trust: ssl.SSLContext, silence: float) -> Connection:
+async def dial(place: Place, trust: ssl.SSLContext, idle_timeout: float) -> Connection:
     """A new connection. Raises OSError (ssl.SSLError is one), ProxyRefusedError, TransportError, ValueError."""
     if place.proxy is None:
         return await _open(place.host, place.port, trust if place.secure else None)
@@ -55,7 +55,7 @@ async def dial(place: Place, trust: ssl.SSLContext, silence: float) -> Connectio
     made = await _open(proxy.hostname or "", port, trust if secure_proxy else None)
     if place.secure:
         try:
-            await _tunnel(made, place, basic(proxy), trust, silence)
+            await _tunnel(made, place, basic(proxy), trust, idle_timeout)
         except BaseException:
             made.abort()
             raise
@@ -74,10 +74,10 @@ async def _open(host: str, port: int, trust: ssl.SSLContext | None) -> Connectio
 
 
 async def _tunnel(
-    made: Connection, place: Place, authorization: str | None, trust: ssl.SSLContext, silence: float
+    made: Connection, place: Place, authorization: str | None, trust: ssl.SSLContext, idle_timeout: float
 ) -> None:
     """Has the proxy at the other end connect to the upstream, and speaks TLS with that from then on."""
-    status = await made.connect_through(place.host, place.port, authorization, silence)
+    status = await made.connect_through(place.host, place.port, authorization, idle_timeout)
     if not 200 <= status < 300:
         raise ProxyRefusedError(f"the proxy answered {status}")
     loop = asyncio.get_running_loop()

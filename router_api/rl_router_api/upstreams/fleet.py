@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..config import Configuration, Router, Routing, Target
+from ..conversation.request import Request
 from .in_flight import Flight
 from .transport import Transport
 from .upstream import Upstream, of_target
@@ -33,8 +34,13 @@ class Fleet:
         return {pair[0].name: pair for pair in self.targets}
 
     def target(self, name: str) -> tuple[Target, Upstream] | None:
-        """A target by its name."""
+        """Returns a target by its name."""
         return self._by_name.get(name)
+
+    def unsized_part(self, request: Request) -> str | None:
+        """Returns the name of a part of the request whose size in tokens nothing bounds; None if there is none."""
+        dialects = dict.fromkeys(upstream.dialect for _, upstream in self.targets)
+        return next((part for dialect in dialects if (part := dialect.unsized_part(request))), None)
 
 
 def fleet_of(
@@ -60,7 +66,7 @@ def fleet_of(
 
 
 def _router_model(router: Router) -> Upstream:
-    return Upstream("router model", router.base_url, router.timeout, router, router.price)
+    return Upstream("router model", router.base_url, router.timeout, router)
 
 
 def _find(kept: dict[str, tuple[Target, Upstream]], target: Target) -> Upstream | None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from ..errors import ProxyRefusedError, TransportError
+from ..errors import BrokenAnswerError, ProxyRefusedError, TransportError
 from ..timing import Until
 from .connection import Connection
 from .dialing import Place, basic, dial, place_of
@@ -41,15 +41,32 @@ class Response(Protocol):
 
 
 class Transport(Protocol):
-    """Sends requests; `silence` is how many seconds may pass without a byte."""
+    """Sends requests; `idle_timeout` is how many seconds may pass without a byte."""
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, silence: float
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, idle_timeout: float
     ) -> Response:
         """Raises TransportError."""
 
     async def close(self) -> None:
         """Closes every connection."""
+
+
+async def read_whole(response: Response, limit: int, count: Callable[[int], None] | None = None) -> bytes:
+    """Returns the body; `count` hears how many bytes are here so far.
+
+    Raises BrokenAnswerError if it is longer than `limit` bytes, TransportError.
+    """
+    parts: list[bytes] = []
+    size = 0
+    while part := await response.read():
+        parts.append(part)
+        size += len(part)
+        if count is not None:
+            count(size)
+        if size > limit:
+            raise BrokenAnswerError(f"more than {limit} bytes")
+    return b"".join(parts)
 
 
 class HttpTransport:
@@ -64,16 +81,16 @@ class HttpTransport:
         self._sweep: asyncio.TimerHandle | None = None
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, silence: float
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, idle_timeout: float
     ) -> Response:
         try:
             place = self._place(url)
             request = _request(method, url, place.proxy, headers, body)
         except ValueError as error:
             raise TransportError("broken", f"the request cannot be sent: {error}") from error
-        connection = self._take(place) or await self._dial(place, silence)
+        connection = self._take(place) or await self._dial(place, idle_timeout)
         try:
-            await connection.ask(request, silence)
+            await connection.ask(request, idle_timeout)
         except BaseException:
             self._drop(connection)
             raise
@@ -116,10 +133,10 @@ class HttpTransport:
             self._drop(connection)
         return None
 
-    async def _dial(self, place: Place, silence: float) -> Connection:
+    async def _dial(self, place: Place, idle_timeout: float) -> Connection:
         try:
-            with Until(self._loop.time() + min(silence, _CONNECT_TIMEOUT)):
-                connection = await dial(place, self._trust, silence)
+            with Until(self._loop.time() + min(idle_timeout, _CONNECT_TIMEOUT)):
+                connection = await dial(place, self._trust, idle_timeout)
         except TimeoutError as error:
             raise TransportError("timeout", "no connection in time") from error
         except (OSError, ProxyRefusedError) as error:

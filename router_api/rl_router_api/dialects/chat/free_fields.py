@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ...conversation.raw import begins, encoded, is_given
-from .read_request import OUTPUT_LIMITS
+from .fields import OUTPUT_LIMITS
 
 _CONVERSATION = """
     messages tools tool_choice parallel_tool_calls functions function_call response_format stream stream_options n stop

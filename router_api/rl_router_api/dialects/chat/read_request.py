@@ -1,4 +1,4 @@
-"""Bytes to a request: the first hop.
+"""Reads a client's request: the bytes of a chat completion's body to the internal request.
 
 Fields stay the bytes the client sent (`msgspec.Raw`), so that whatever the router does not change reaches a target
 unchanged, number by number; only what routing needs to know is read out of them.
@@ -7,15 +7,14 @@ unchanged, number by number; only what routing needs to know is read out of them
 from __future__ import annotations
 
 import re
-from decimal import Decimal
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
 
-from ...config import Capability, Prefer, Review
+from ...config import Capability
+from ...conversation.request import Message, Options, Part, Request
 from ...errors import ApiError, bad_request
-from .affinity import mark_in
+from .fields import OUTPUT_LIMITS
 
 MAX_MESSAGES = 10_000
 MAX_PIECES = 10_000
@@ -27,56 +26,9 @@ _MOST_DOLLARS = 10**12
 _FRAMES = 50
 """How much deeper in the stack a field may be read again: what nests too deeply for that is refused here."""
 _READ_BY_TARGETS = ("messages", "tools", "functions", "response_format")
-OUTPUT_LIMITS = (
-    "max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "max_gen_len", "max_tokens_to_sample",
-    "maxTokens", "maxOutputTokens", "n_predict", "num_predict",
-)  # fmt: skip
-"""How engines spell the limit on the tokens of an answer."""
 _FURTHER_LIMITS = OUTPUT_LIMITS[2:]
 
 _MEDIA_NEEDS: dict[str, Capability] = {"image_url": "vision", "input_audio": "audio"}
-
-
-class Part(Struct):
-    """A content part; the payload of pictures, audio and files stays raw."""
-
-    type: str
-    text: str | None = None
-    refusal: str | None = None
-    image_url: Raw = Raw()
-    input_audio: Raw = Raw()
-    file: Raw = Raw()
-
-    @property
-    def media(self) -> int:
-        """The bytes of a picture, of audio or of a file."""
-        return len(self.image_url) + len(self.input_audio) + len(self.file)
-
-
-class Message(Struct):
-    """What routing reads of a message."""
-
-    role: str
-    content: str | list[Part] | None = None
-    tool_calls: list[dict[str, Raw]] | None = None
-    tool_call_id: str | None = None
-
-    @property
-    def pieces(self) -> int:
-        """Content parts and tool calls."""
-        return (len(self.content) if isinstance(self.content, list) else 0) + len(self.tool_calls or ())
-
-
-class RouterOptions(Struct, frozen=True, forbid_unknown_fields=True):
-    """The body's `router` object: what the client asks of routing, within the server's own limits."""
-
-    max_cost: Annotated[Decimal, Meta()] | None = None
-    deadline_ms: Annotated[int, Meta(gt=0)] | None = None
-    models: Annotated[list[str], Meta(min_length=1, max_length=64)] | None = None
-    policy: str | None = None
-    max_turns: Annotated[int, Meta(ge=1)] | None = None
-    review: Review | None = None
-    prefer: Prefer | None = None
 
 
 class _StreamOptions(Struct):
@@ -91,7 +43,7 @@ class _Body(Struct):
     """What routing reads of a body."""
 
     model: str | None = None
-    router: RouterOptions | None = None
+    router: Options | None = None
     messages: list[Message] | None = None
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
@@ -106,44 +58,7 @@ class _Body(Struct):
     temperature: float | None = None
 
 
-class ChatRequest(Struct, frozen=True):
-    """A chat completion request, as far as routing has to understand it."""
-
-    fields: dict[str, Raw]
-    """Every field of the body but `model` and `router`, as the client wrote it."""
-    model: str
-    messages: list[Message]
-    stream: bool
-    include_usage: bool
-    max_output: int | None
-    """The client's own limit on the tokens of one choice; below 1 it is none, as some servers take it for unlimited."""
-    n: int
-    needs: frozenset[Capability]
-    options: RouterOptions
-
-    parts: list[Part]
-    """All content parts of all messages."""
-    text_bytes: int
-    """The size of what a target reads as text."""
-    may_hold_marks: bool
-    """Whether something in it looks like a mark in a tool call id."""
-    input_tokens: int
-    """An estimate of what a target reads: four bytes a token, 1,500 tokens a picture."""
-
-    @property
-    def text_only(self) -> bool:
-        """Whether a plain text can be a whole answer to it."""
-        return not self.needs and "response_format" not in self.fields and "functions" not in self.fields
-
-    @property
-    def loop_mark(self) -> str | None:
-        """The mark of the target whose tool calls the last messages answer, if this is a tool loop."""
-        if not self.messages or self.messages[-1].role != "tool":
-            return None
-        return mark_in(self.messages[-1].tool_call_id)
-
-
-def parse(body: bytes) -> ChatRequest:
+def read_request(body: bytes) -> Request:
     """Raises ApiError, a 400 that names the field."""
     fields = _object(body)
     read = _read(body)
@@ -158,7 +73,7 @@ def parse(body: bytes) -> ChatRequest:
     parts = [part for message in messages if isinstance(message.content, list) for part in message.content]
     media = [size for part in parts if (size := part.media)]
     text_bytes = sum([len(fields[name]) for name in _READ_BY_TARGETS if name in fields]) - sum(media)
-    return ChatRequest(
+    return Request(
         fields=fields,
         model=read.model,
         messages=messages,
@@ -170,7 +85,7 @@ def parse(body: bytes) -> ChatRequest:
         options=options,
         parts=parts,
         text_bytes=text_bytes,
-        may_hold_marks=b"_rr" in body,
+        may_hold_affinity=b"_rr" in body,
         input_tokens=text_bytes // 4 + PICTURE_TOKENS * len(media) + 1,
     )
 
@@ -213,7 +128,7 @@ def _decode_with_room(body: bytes, frames: int = _FRAMES) -> dict[str, Raw]:
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _READ = msgspec.json.Decoder(_Body)
-_NO_OPTIONS = RouterOptions()
+_NO_OPTIONS = Options()
 
 
 def _read(body: bytes) -> _Body:
@@ -231,7 +146,7 @@ def _at_fault(text: str) -> ApiError:
     if lacking:
         param += f".{lacking[2]}"
         if lacking[1] == "contains unknown":
-            message = f"there is no such option; known: {', '.join(RouterOptions.__struct_fields__)}"
+            message = f"there is no such option; known: {', '.join(Options.__struct_fields__)}"
     return bad_request(f"`{param}`: {message[:300]}.", param)
 
 
@@ -257,7 +172,7 @@ def _whole_number(raw: Raw) -> int | None:
         return None
 
 
-def _check_options(options: RouterOptions) -> None:
+def _check_options(options: Options) -> None:
     cost = options.max_cost
     if cost is not None and not (cost.is_finite() and 0 <= cost <= _MOST_DOLLARS):
         raise bad_request(

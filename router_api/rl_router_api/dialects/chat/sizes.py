@@ -9,8 +9,8 @@ from msgspec import Raw, Struct
 
 from ...config import Target
 from ...conversation.raw import begins, is_given
+from ...conversation.request import Part, Request
 from .free_fields import FREE_FIELDS
-from .read_request import ChatRequest, Part
 
 _SIZED_PARTS = ("text", "refusal", "image_url", "input_audio")
 _FIELDS_OF_PARTS = frozenset(
@@ -38,7 +38,7 @@ class _Sound(Struct, forbid_unknown_fields=True):
     format: str | None = None
 
 
-def max_input_tokens(request: ChatRequest, target: Target) -> int:
+def max_input_tokens(request: Request, target: Target) -> int:
     """A bound of the tokens that `target` reads: one a byte, and `max_image_tokens` a picture."""
     allowed = target.params.allow
     counted = [len(raw) for name, raw in request.fields.items() if name in FREE_FIELDS or name in allowed]
@@ -46,7 +46,7 @@ def max_input_tokens(request: ChatRequest, target: Target) -> int:
     return sum(counted) - sum([len(part.image_url) for part in pictures]) + len(pictures) * target.max_image_tokens
 
 
-def unsized_part(request: ChatRequest) -> str | None:
+def unsized_part(request: Request) -> str | None:
     """Names a part of the request whose size in tokens nothing bounds, such as a video; None if there is none."""
     for name in ("tools", "functions"):
         if name in request.fields and _expands(request.fields[name]):
@@ -58,7 +58,7 @@ def _expands(raw: Raw) -> bool:
     return len(msgspec.json.format(bytes(raw), indent=4)) > _EXPANDED * len(raw) + _MAX_NAME
 
 
-def _messages(request: ChatRequest) -> list[dict[str, Raw]]:
+def _messages(request: Request) -> list[dict[str, Raw]]:
     return _OBJECTS.decode(request.fields["messages"])
 
 

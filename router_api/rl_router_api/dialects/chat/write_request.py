@@ -1,64 +1,27 @@
-"""What reaches a target: the client's own bytes, and the few changes that are ours to make."""
+"""Writes the request to a target: the client's own bytes, and the few changes that are ours to make."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from ...config import Params, Target
+from ...conversation.additions import Advice, MoneyGuard
 from ...conversation.raw import encoded
-from .affinity import unmark
+from ...conversation.request import Request
+from ..behind import Payload
+from .affinity import take_off
+from .fields import OUTPUT_LIMITS
 from .free_fields import leave_out_costs
-from .read_request import OUTPUT_LIMITS, ChatRequest
 
-ADVICE_LIMIT = 2_000
-_ADVICE = "Advice for this answer; whatever stands above takes precedence over it:\n"
-_AROUND = len('{"role":"system","content":""},')
 _RAW_OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _RAW_OBJECTS = msgspec.json.Decoder(list[dict[str, Raw]])
 _RAW_LIST = msgspec.json.Decoder(list[Raw])
 
 
-class Advice(Struct, frozen=True):
-    """What the router model wants a call to be made with."""
-
-    system_prompt: str | None = None
-    temperature: float | None = None
-
-    @property
-    def size(self) -> int:
-        """The bytes that it adds to a request."""
-        return len((_ADVICE + self.system_prompt[:ADVICE_LIMIT]).encode()) + _AROUND if self.system_prompt else 0
-
-    def as_arguments(self) -> dict[str, Any]:
-        """The arguments as the router model gave them."""
-        given: dict[str, Any] = {}
-        if self.system_prompt is not None:
-            given["optimized_system_prompt"] = self.system_prompt
-        if self.temperature is not None:
-            given["temperature"] = self.temperature
-        return given
-
-
-class Payload(Struct, frozen=True):
-    """A target's request body, and the client's fields that were left out of it."""
-
-    body: bytes
-    dropped: tuple[str, ...]
-
-
-NO_ADVICE = Advice()
-
-
-class Guard(Struct, frozen=True):
-    """What a money limit asks of a call: that nothing is sent that may cost more, and the output limit, if any."""
-
-    output_limit: int | None = None
-
-
-def payload_for(request: ChatRequest, target: Target, advice: Advice, guard: Guard | None = None) -> Payload:
+def write_request(request: Request, target: Target, advice: Advice, guard: MoneyGuard | None = None) -> Payload:
     """The body for `target`, under a money limit if `guard` is given."""
     fields: dict[str, Any] = {"model": target.upstream_model, **request.fields}
     costly = leave_out_costs(fields, target.params.allow) if guard else ()
@@ -77,7 +40,7 @@ def payload_for(request: ChatRequest, target: Target, advice: Advice, guard: Gua
     return Payload(msgspec.json.encode(fields), (*costly, *[name for name in dropped if name in request.fields]))
 
 
-def bounds_output(request: ChatRequest, params: Params) -> bool:
+def bounds_output(request: Request, params: Params) -> bool:
     """Whether an output limit of ours, and the number of choices, stay in a request to which `params` are applied."""
     if "n" in params.set or "n" in params.rename.values():
         return False
@@ -123,21 +86,20 @@ def _apply_params(fields: dict[str, Any], params: Params) -> list[str]:
     return dropped
 
 
-def _messages(request: ChatRequest, raw: Raw, advice: Advice) -> Any:
-    advised = bool(advice.system_prompt)
-    marked = request.may_hold_marks
-    if not advised and not marked:
+def _messages(request: Request, raw: Raw, advice: Advice) -> Any:
+    text = advice.text
+    if not text and not request.may_hold_affinity:
         return raw
     messages = _RAW_OBJECTS.decode(raw)
-    if marked:
+    if request.may_hold_affinity:
         for message in messages:
-            unmark(message)
-    if advised:
-        _advise(request, messages, _ADVICE + (advice.system_prompt or "")[:ADVICE_LIMIT])
+            take_off(message)
+    if text:
+        _advise(request, messages, text)
     return messages
 
 
-def _advise(request: ChatRequest, messages: list[dict[str, Raw]], text: str) -> None:
+def _advise(request: Request, messages: list[dict[str, Raw]], text: str) -> None:
     for read, message in zip(request.messages, messages, strict=True):
         if read.role in ("system", "developer"):
             message["content"] = _appended(read.content, message.get("content"), text)

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ..config import tool_name
-from ..dialects.chat.read_answer import Said, text_of
-from ..dialects.chat.write_request import ADVICE_LIMIT, Advice
-from .decide import PlannedCall
+from ...config import tool_name
+from ...conversation.additions import MAX_ADVICE, Advice
+from ...conversation.answer import AnswerMessage, text_of
+from ...routing.decide import PlannedCall
 from .prompt import SELECT
 
 _THOUGHT = re.compile(r"^.*</think>|<think>.*$", re.S | re.I)
@@ -36,9 +36,9 @@ class Read(Struct, frozen=True):
 UNREADABLE = Read()
 
 
-def read_tools(said: Said, offered: Mapping[str, str], *, selectable: bool) -> Read:
+def read_tools(said: AnswerMessage, offered: Mapping[str, str], *, selectable: bool) -> Read:
     """A decision by tool calls; `offered` maps the functions that may be called to their targets."""
-    text = without_thoughts(text_of(Said(content=said.content)))
+    text = without_thoughts(text_of(AnswerMessage(content=said.content)))
     if said.tool_calls:
         calls = [(call.function.name, call.function.arguments) for call in said.tool_calls if call.function]
     else:
@@ -49,9 +49,9 @@ def read_tools(said: Said, offered: Mapping[str, str], *, selectable: bool) -> R
     return _understood(calls, offered, selectable=selectable)
 
 
-def read_schema(said: Said, offered: Mapping[str, str], *, selectable: bool) -> Read:
+def read_schema(said: AnswerMessage, offered: Mapping[str, str], *, selectable: bool) -> Read:
     """A decision under `prompt.decision_schema`."""
-    decided = _json(_unfenced(without_thoughts(text_of(Said(content=said.content)))))
+    decided = _json(_unfenced(without_thoughts(text_of(AnswerMessage(content=said.content)))))
     if not isinstance(decided, dict):
         return UNREADABLE
     asked, select = decided.get("ask"), decided.get("select")
@@ -113,7 +113,7 @@ def _advice(arguments: Mapping[str, Any]) -> Advice:
     prompt, temperature = arguments.get("optimized_system_prompt"), arguments.get("temperature")
     usable = isinstance(temperature, (int, float)) and not isinstance(temperature, bool) and 0 <= temperature <= 2
     return Advice(
-        system_prompt=prompt.strip()[:ADVICE_LIMIT] if isinstance(prompt, str) and prompt.strip() else None,
+        system_prompt=prompt.strip()[:MAX_ADVICE] if isinstance(prompt, str) and prompt.strip() else None,
         temperature=float(temperature) if usable and temperature is not None else None,
     )
 

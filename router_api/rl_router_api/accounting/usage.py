@@ -1,0 +1,56 @@
+"""The tokens of a call, as upstreams report them."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw, Struct
+
+_MAX_TOKENS = 10**15
+"""No usage is larger: beyond it sums would not be exact."""
+
+
+class _PromptDetails(Struct):
+    cached_tokens: int | None = None
+
+
+class Usage(Struct):
+    """OpenAI's usage, as far as it is paid for; tokens."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+
+    @property
+    def input(self) -> int:
+        return max(self.prompt_tokens or 0, 0)
+
+    @property
+    def output(self) -> int:
+        return max(self.completion_tokens or 0, 0)
+
+    @property
+    def cached(self) -> int:
+        details = self.prompt_tokens_details
+        return min(max((details.cached_tokens if details else 0) or 0, 0), self.input)
+
+    @property
+    def total(self) -> int:
+        return self.total_tokens if self.total_tokens and self.total_tokens > 0 else self.input + self.output
+
+
+_USAGE = msgspec.json.Decoder(Usage)
+
+
+def read_usage(raw: Raw | bytes) -> Usage | None:
+    """Returns a reported usage, or None if there is none that makes sense."""
+    if not raw or bytes(raw) == b"null":
+        return None
+    try:
+        usage = _USAGE.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    counts = [count for count in (usage.prompt_tokens, usage.completion_tokens) if count is not None]
+    if not counts or not all(0 <= count <= _MAX_TOKENS for count in (*counts, usage.total)):
+        return None
+    return usage

@@ -1,0 +1,19 @@
+"""Chat completions behind the router, as upstreams speak them."""
+
+from .read_answer import read_answer, read_chunks
+from .read_error import read_error
+from .sizes import max_input_tokens, unsized_part
+from .write_request import bounds_output, write_request
+
+path = "/chat/completions"
+
+__all__ = [
+    "bounds_output",
+    "max_input_tokens",
+    "path",
+    "read_answer",
+    "read_chunks",
+    "read_error",
+    "unsized_part",
+    "write_request",
+]

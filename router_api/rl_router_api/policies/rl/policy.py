@@ -1,0 +1,207 @@
+"""Decides by asking the router model, and asks once more if its answer cannot be read."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+
+from ...config import Prefer
+from ...conversation.answer import Answer
+from ...conversation.request import Request
+from ...errors import NoDecisionError
+from ...routing.decide import Candidate, Decision, Limits, PastCall, Policy, PolicySetup
+from . import prompt
+from .prompt import Way
+from .reading import Read, function_names, read_schema, read_tools
+
+# `auto`: so many of the last requests needed the repair by schema before the worker starts with it.
+_NEEDED, _REMEMBERED = 5, 10
+_MAX_FRAMES = 256
+
+
+class Turn(Struct, frozen=True):
+    """One decision to be had; `direct` is whether the router model may answer in its own words."""
+
+    conversation: Request
+    candidates: Sequence[Candidate]
+    limits: Limits
+    calls: Sequence[PastCall]
+    direct: bool
+
+    @property
+    def selectable(self) -> tuple[str, ...]:
+        """The ids of the calls whose answer may be selected."""
+        return tuple(call.call_id for call in self.calls if call.good)
+
+    @property
+    def offered(self) -> Sequence[Candidate]:
+        """The targets that may still be called: none on the last turn, if there is an answer."""
+        return () if self.limits.is_last_turn and self.selectable else self.candidates
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What questions with the same candidates share: our instructions, and the tools or the schema as JSON."""
+
+    system: str
+    tools: bytes
+
+
+@dataclass
+class _Recent:
+    """One of the last requests, and whether it needed the repair by schema."""
+
+    conversation: weakref.ref[Request]
+    needed_schema: bool
+
+
+class RouterModelPolicy:
+    """Asks the router model by the protocol that `router.protocol` names."""
+
+    def __init__(self, setup: PolicySetup) -> None:
+        self._router = setup.router
+        self._routing = setup.routing
+        self._ask_router_model = setup.ask
+        self._recent: deque[_Recent] = deque(maxlen=_REMEMBERED)
+        self._starts_with_schema = setup.router.protocol == "json_schema"
+        self._frames: dict[object, _Frame] = {}
+
+    async def decide(
+        self, conversation: Request, candidates: Sequence[Candidate], limits: Limits, calls: Sequence[PastCall]
+    ) -> Decision:
+        """Decides one turn; a router model that fails, or stays unreadable, leads to a decision with a `reason`."""
+        direct = self._answers_directly and conversation.text_only and not calls
+        turn = Turn(conversation, candidates, limits, calls, direct)
+        decision = await self._asked(turn, "json_schema" if self._starts_with_schema else "tools")
+        is_answered = decision.reason is None or decision.unreadable > 0
+        if decision.unreadable and not limits.ledger.repaired:
+            again = await self._asked(turn, "tools" if self._router.protocol == "tools" else "json_schema", repair=True)
+            is_answered = again.reason is None or again.unreadable > 0
+            decision = _added(decision, again)
+        if is_answered:
+            self._remember(turn, needed_schema=decision.repaired or limits.ledger.repaired)
+        return decision
+
+    def explain(self, candidates: Sequence[Candidate], prefer: Prefer) -> dict[str, Any]:
+        """Returns the system prompt and the tools that the router model is given, by tool calling and by schema."""
+        direct = self._answers_directly
+        return {
+            "protocol": self._router.protocol,
+            "system_prompt": prompt.system_prompt(candidates, prefer, "tools", direct=direct),
+            "tools": prompt.tools(candidates, select=True, system_prompts=self._routing.system_prompts),
+            "json_schema": {
+                "system_prompt": prompt.system_prompt(candidates, prefer, "json_schema", direct=False),
+                "schema": prompt.decision_schema(candidates, ()) if candidates else None,
+            },
+        }
+
+    @property
+    def _answers_directly(self) -> bool:
+        """Whether the router model may answer in its own words."""
+        configured = self._routing.direct_answers
+        return self._router.protocol == "tools" if configured is None else configured
+
+    async def _asked(self, turn: Turn, way: Way, *, repair: bool = False) -> Decision:
+        frame = self._frame(turn, way)
+
+        def conversation(room: int) -> list[dict[str, Any]]:
+            messages = prompt.messages(frame.system, turn.conversation.messages, turn.calls, way, room)
+            return prompt.repair_messages(messages) if repair else messages
+
+        try:
+            paid = await self._ask_router_model(conversation, frame.tools, turn.limits)
+        except NoDecisionError as error:
+            return Decision(reason=str(error), cost=error.cost)
+        return _decision(_read(paid.answer, turn, way), paid.answer, turn, paid.cost)
+
+    def _remember(self, turn: Turn, *, needed_schema: bool) -> None:
+        """Counts requests, however many turns each of them takes."""
+        if self._starts_with_schema:
+            return
+        for known in self._recent:
+            if known.conversation() is turn.conversation:
+                known.needed_schema = needed_schema
+                break
+        else:
+            self._recent.append(_Recent(weakref.ref(turn.conversation), needed_schema))
+        needed = sum(known.needed_schema for known in self._recent)
+        if self._router.protocol == "auto" and needed >= _NEEDED:
+            self._starts_with_schema = True
+
+    def _frame(self, turn: Turn, way: Way) -> _Frame:
+        names = tuple(candidate.name for candidate in turn.candidates)
+        key = (way, names, turn.selectable, turn.limits.prefer, turn.direct, bool(turn.offered))
+        frame = self._frames.get(key)
+        if frame is None:
+            if len(self._frames) >= _MAX_FRAMES:
+                self._frames.clear()
+            frame = self._frames[key] = self._new_frame(turn, way)
+        return frame
+
+    def _new_frame(self, turn: Turn, way: Way) -> _Frame:
+        fields: dict[str, Any] = {}
+        if way == "tools":
+            fields["tools"] = prompt.tools(
+                turn.offered, select=bool(turn.selectable), system_prompts=self._routing.system_prompts
+            )
+            fields["tool_choice"] = self._router.tool_choice or ("auto" if turn.direct else "required")
+        else:
+            schema = prompt.decision_schema(turn.offered, turn.selectable)
+            named = {"name": "decision", "strict": True, "schema": schema}
+            fields["response_format"] = {"type": "json_schema", "json_schema": named}
+        system = prompt.system_prompt(turn.candidates, turn.limits.prefer, way, direct=turn.direct)
+        return _Frame(system, msgspec.json.encode(fields))
+
+
+def _read(answer: Answer, turn: Turn, way: Way) -> Read:
+    offered = function_names([candidate.name for candidate in turn.candidates])
+    reader = read_tools if way == "tools" else read_schema
+    return reader(answer.first, offered, selectable=bool(turn.selectable))
+
+
+def _decision(read: Read, answer: Answer, turn: Turn, cost: Decimal) -> Decision:
+    if read.readable:
+        return Decision(calls=read.calls, select=read.select, cost=cost)
+    if read.text and turn.direct:
+        return Decision(direct=_direct(answer, read.text), cost=cost)
+    return Decision(reason="the router model's decision could not be read", cost=cost, unreadable=1)
+
+
+def _added(first: Decision, repaired: Decision) -> Decision:
+    """Returns the repaired decision with what both took."""
+    return replace(
+        repaired,
+        cost=first.cost + repaired.cost,
+        unreadable=first.unreadable + repaired.unreadable,
+        repaired=True,
+    )
+
+
+def _direct(answer: Answer, text: str) -> Answer:
+    """Returns the router model's own answer, without its thoughts."""
+    message = {"role": "assistant", "content": text}
+    choice = {"index": 0, "message": message, "finish_reason": answer.choices[0].finish_reason or "stop"}
+    fields: dict[str, Any] = {
+        "id": f"chatcmpl-{time.time_ns():x}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": "",
+        "choices": [choice],
+        "usage": answer.fields.get("usage"),
+    }
+    raw = {name: Raw(msgspec.json.encode(value)) for name, value in fields.items() if value is not None}
+    return Answer(raw, answer.choices, answer.usage)
+
+
+def create(setup: PolicySetup) -> Policy:
+    """Makes the policy of a configuration."""
+    return RouterModelPolicy(setup)

@@ -1,0 +1,121 @@
+"""The way of a request through routing: candidates, turns, and whose answer goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from ..config import ROUTED_NAMES
+from ..conversation.affinity import affinity_of
+from ..conversation.request import Request
+from ..errors import ApiError, bad_request
+from ..timing import Until
+from ..upstreams.fleet import Fleet
+from .calls import Calls
+from .candidates import Callee, Verdict, judge, kept
+from .choose import nobody_answered
+from .decide import Decision, Limits, Policy, fallback_order
+from .outcome import Outcome
+from .turns import Turns
+
+
+class Preview(Struct, frozen=True):
+    """What would be done with a request: the decision, a verdict on every target, and the fallback order."""
+
+    decision: Decision
+    verdicts: Sequence[Verdict]
+    order: Sequence[Callee]
+
+
+class Answerer:
+    """Answers requests under one configuration.
+
+    `policy_named` returns the policy of a name, or the configured one for None. Raises ApiError if there is none.
+    """
+
+    def __init__(self, fleet: Fleet, policy_named: Callable[[str | None], Policy]) -> None:
+        self._fleet = fleet
+        self._policy_named = policy_named
+
+    async def answer(self, request: Request, limits: Limits) -> Outcome:
+        """Returns the answer to a request. Raises ApiError."""
+        pinned = pinned_target(request, self._fleet)
+        policy = self._policy_named(request.options.policy)
+        calls = Calls(request, self._fleet, limits, alone=pinned is not None)
+        turns = Turns(request, policy, limits, calls)
+        try:
+            with Until(limits.deadline):
+                outcome = await self._answered(request, limits, pinned, turns, calls)
+        except TimeoutError:
+            if calls.completed is not None:
+                return turns.chosen(calls.completed, "timeout")
+            message = "The deadline passed before any model had answered."
+            raise ApiError(504, message, code="deadline_exceeded", retryable=False) from None
+        if outcome is None:
+            raise self._failure(request, limits, calls)
+        return outcome
+
+    async def preview(self, request: Request, limits: Limits) -> Preview:
+        """Asks the policy once, even if the request would be pinned, and calls no target. Raises ApiError."""
+        pinned_target(request, self._fleet)
+        policy = self._policy_named(request.options.policy)
+        verdicts = judge(request, limits, self._fleet.targets)
+        callees = kept(request, limits, verdicts)
+        limits.ledger.turns = 1
+        try:
+            with Until(limits.deadline):
+                decision = await policy.decide(request, [callee.as_candidate() for callee in callees], limits, ())
+        except TimeoutError:
+            raise ApiError(504, "The deadline passed.", code="deadline_exceeded", retryable=False) from None
+        limits.ledger.decided(unreadable=decision.unreadable, repaired=decision.repaired)
+        order = fallback_order(callees, limits.prefer, self._fleet.routing.fallback)
+        return Preview(decision, verdicts, order)
+
+    async def _answered(
+        self, request: Request, limits: Limits, pinned: str | None, turns: Turns, calls: Calls
+    ) -> Outcome | None:
+        """Returns the outcome; None if every call failed. Raises ApiError."""
+        if pinned is not None:
+            callee = self._fleet.target(pinned)
+            only = kept(request, limits, judge(request, limits, [callee] if callee else []))
+            return await turns.commit(calls.ready(only[0]), "pinned")
+        callees = kept(request, limits, judge(request, limits, self._fleet.targets))
+        for obvious in _obvious(request, callees):
+            outcome = await turns.commit(calls.ready(obvious), "pinned")
+            if outcome:
+                return outcome
+        return await turns.answer(callees)
+
+    def _failure(self, request: Request, limits: Limits, calls: Calls) -> ApiError:
+        """Returns why nobody answered. Raises ApiError if meanwhile no target is left that could be asked."""
+        if not calls.made:
+            kept(request, limits, judge(request, limits, self._fleet.targets))
+        return nobody_answered(calls.made)
+
+
+def pinned_target(request: Request, fleet: Fleet) -> str | None:
+    """Returns the target that a request names as its model; None if it is to be routed. Raises ApiError, a 404."""
+    for name in request.options.models or ():
+        if fleet.target(name) is None:
+            known = ", ".join(target.name for target, _ in fleet.targets)
+            raise bad_request(f"`router.models`: there is no target `{name}`; known: {known}.", "router.models")
+    if request.model in ROUTED_NAMES or request.model in fleet.routing.aliases:
+        return None
+    if fleet.target(request.model) is None:
+        raise unknown_model(request.model)
+    return request.model
+
+
+def unknown_model(name: str) -> ApiError:
+    """Returns OpenAI's 404 for a model that is not there."""
+    message = f"The model `{name}` does not exist; `GET /v1/models` lists those that do."
+    return ApiError(404, message, param="model", code="model_not_found")
+
+
+def _obvious(request: Request, callees: Sequence[Callee]) -> list[Callee]:
+    """Returns the target for which no policy need be asked: the only one, or a tool loop's."""
+    if len(callees) == 1:
+        return list(callees)
+    affinity = request.affinity
+    return [callee for callee in callees if affinity_of(callee.name) == affinity][:1] if affinity else []

@@ -1,0 +1,95 @@
+"""The router model as policies ask it: every question is reserved, booked, and answered within its time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ..accounting.ledger import Entry
+from ..accounting.money import NOTHING, worst_cost
+from ..config import Router
+from ..conversation.answer import Answer
+from ..errors import CallFailedError, ListingError, NoDecisionError, UnaffordableError
+from ..upstreams.call import complete
+from ..upstreams.fleet import Fleet
+from ..upstreams.listing import Listed, list_models
+from .decide import Limits, PaidAnswer
+
+_DEFAULT_CONTEXT = 8192
+"""Tokens of a router model that does not say how many it takes."""
+_WRONG_MODEL = (400, 404)
+"""What a server answers that has no such model, or not with so much context: another one serves there since."""
+
+
+class RouterModel:
+    """The router model of one configuration; its name and its context length are looked up when they are needed."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._router = fleet.router
+        self._upstream = fleet.router_model
+        self._listed: Listed | None = None
+
+    async def ask(
+        self, conversation: Callable[[int], list[dict[str, Any]]], tools: bytes, limits: Limits
+    ) -> PaidAnswer:
+        """Returns its answer; see `decide.Ask`. Raises NoDecisionError."""
+        if not self._upstream.ready:
+            raise NoDecisionError("the router model failed too often lately")
+        if missing := self._upstream.key.missing:
+            raise NoDecisionError(f"the router model's key: {missing}")
+        try:
+            listed = await self._identity()
+        except ListingError as error:
+            raise NoDecisionError(f"the router model cannot be asked for its name: {error}") from None
+        return await self._asked(listed, self._body(listed, conversation, tools), limits)
+
+    def _body(self, listed: Listed, conversation: Callable[[int], list[dict[str, Any]]], tools: bytes) -> bytes:
+        router = self._router
+        head = {"model": listed.id, "temperature": router.temperature, "max_tokens": router.max_tokens}
+        fields = msgspec.json.encode(head)[:-1] + b"," + tools[1:]
+        room = (listed.max_model_len or _DEFAULT_CONTEXT) - router.max_tokens - len(fields) // 3
+        return fields[:-1] + b',"messages":' + msgspec.json.encode(conversation(room)) + b"}"
+
+    async def _asked(self, listed: Listed, body: bytes, limits: Limits) -> PaidAnswer:
+        router = self._router
+        spending = limits.spending
+        worst = NOTHING if spending.left is None else worst_cost(router.price, len(body), router.max_tokens)
+        try:
+            hold = spending.reserve(worst)
+        except UnaffordableError:
+            raise NoDecisionError("`max_cost` leaves nothing for a decision") from None
+        entry = limits.ledger.open_router_call(listed.id, router.price, len(body) // 4 + 1)
+        entry.hold = hold
+        return PaidAnswer(await self._completed(body, entry), entry.cost)
+
+    async def _completed(self, body: bytes, entry: Entry) -> Answer:
+        try:
+            return await complete(self._upstream, self._fleet.transport, body, entry, within=self._router.timeout)
+        except CallFailedError as failure:
+            if failure.status in _WRONG_MODEL:
+                self._listed = None
+            raise NoDecisionError(f"the router model failed: {failure.message}", entry.cost) from None
+
+    async def _identity(self) -> Listed:
+        """Returns its name and context length, as configured or else as its server lists them. Raises ListingError."""
+        if self._listed is None:
+            router = self._router
+            if router.model and router.context_length:
+                self._listed = Listed(router.model, router.context_length)
+            else:
+                self._listed = await self._look_up(router)
+        return self._listed
+
+    async def _look_up(self, router: Router) -> Listed:
+        try:
+            listed = await list_models(self._upstream, self._fleet.transport)
+        except ListingError:
+            if router.model is None:
+                raise
+            return Listed(router.model, router.context_length or _DEFAULT_CONTEXT)
+        named = next((model for model in listed if model.id == router.model), None)
+        found = named or Listed(router.model or listed[0].id, listed[0].max_model_len)
+        return Listed(found.id, router.context_length or found.max_model_len or _DEFAULT_CONTEXT)

@@ -1,0 +1,50 @@
+"""A whole HTTP response: status, headers and body."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from msgspec import Struct
+
+from ..accounting.ledger import Ledger
+from ..config import CallHistory
+from ..dialects.chat.write_error import write_error
+from ..errors import ApiError
+
+JSON = b"application/json"
+EVENT_STREAM = b"text/event-stream; charset=utf-8"
+_NOT_IN_HEADERS = re.compile(r"[^\x20-\x7e]")
+"""What a header cannot hold; a router model may call itself anything."""
+
+
+class Reply(Struct, frozen=True):
+    """A whole response."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+def error_reply(error: ApiError, ledger: Ledger, history: CallHistory) -> Reply:
+    """Returns an error; what was paid nevertheless stands beside it."""
+    headers = common_headers(ledger, JSON)
+    headers += [(name.encode(), value.encode()) for name, value in error.headers.items()]
+    if error.retry_after is not None:
+        headers.append((b"retry-after", str(max(1, round(error.retry_after + 0.49))).encode()))
+    if error.retryable is False:
+        headers.append((b"x-should-retry", b"false"))
+    return Reply(error.status, headers, write_error(error, metadata_if_paid(ledger, history)))
+
+
+def metadata_if_paid(ledger: Ledger, history: CallHistory) -> dict[str, Any] | None:
+    """Returns `router_metadata` for an error: None if nobody was asked."""
+    return ledger.metadata(history) if ledger.target_calls or ledger.router_calls else None
+
+
+def common_headers(ledger: Ledger, content_type: bytes) -> list[tuple[bytes, bytes]]:
+    """Returns what every response carries: the request's id, and the model whose answer it is."""
+    headers = [(b"content-type", content_type), (b"x-request-id", ledger.request_id.encode())]
+    if ledger.model_used:
+        headers.append((b"x-router-model", _NOT_IN_HEADERS.sub("?", ledger.model_used).encode()))
+    return headers

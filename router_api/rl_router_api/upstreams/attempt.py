@@ -1,0 +1,106 @@
+"""One attempt at a call: it has a slot at its upstream and an open ledger entry, and tells both how it ended."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from ..accounting.ledger import Entry, Status
+from ..accounting.log import log
+from ..errors import BrokenAnswerError, CallFailedError, NoCapacityError, TransportError
+from .refusal import refusal_of
+from .transport import Response, Transport
+from .upstream import Upstream
+
+_DEFAULT_COOLDOWN = 1.0
+"""Seconds for which an upstream that said 429 without a time gets no request."""
+
+
+class Attempt:
+    """Books an attempt, and tells its upstream's breaker how it went; whichever end is told first counts."""
+
+    def __init__(self, upstream: Upstream, entry: Entry) -> None:
+        self.entry = entry
+        self.upstream = upstream
+        self._ended = False
+        self._call = upstream.begin()
+
+    async def send(self, transport: Transport, body: bytes, traceparent: str | None) -> Response:
+        """The answer to the request, its body still to be read. Raises what ends the attempt."""
+        upstream = self.upstream
+        response = await transport.send(
+            "POST", upstream.calls_url, upstream.headers(traceparent), body, upstream.idle_timeout
+        )
+        if not 200 <= response.status < 300:
+            try:
+                raise await refusal_of(upstream, response)
+            finally:
+                response.close()
+        self.entry.first_byte = time.monotonic() - self.entry.started
+        return response
+
+    def __enter__(self) -> None:
+        """A part of the attempt: whatever goes wrong in it ends the attempt. Raises CallFailedError."""
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is None:
+            return
+        failure = self._failure(error)
+        if failure is None:
+            self.abandoned()
+        else:
+            raise self._failed(failure) from (error if failure is not error else None)
+
+    def _failure(self, error: BaseException) -> CallFailedError | None:
+        """What an error says of the attempt; None where it says nothing of it."""
+        name = self.upstream.name
+        match error:
+            case CallFailedError():
+                return error
+            case TransportError():
+                return CallFailedError(error.kind, f"`{name}`: {error}")
+            case TimeoutError():
+                return CallFailedError("timeout", f"`{name}`: no answer in time")
+            case BrokenAnswerError():
+                words = self.upstream.redact(str(error))
+                return CallFailedError("broken", f"`{name}` sent no usable answer", log_text=words)
+        return None
+
+    def succeeded(self) -> None:
+        """A whole answer came."""
+        if self._end():
+            self.entry.close("ok")
+            self.upstream.succeeded(self.entry.latency)
+
+    def abandoned(self) -> None:
+        """It was cancelled."""
+        if self._end():
+            self.upstream.breaker.abandoned(self._call)
+            self.entry.close("cancelled")
+
+    def _failed(self, failure: CallFailedError) -> CallFailedError:
+        if self._end():
+            status: Status = "timeout" if failure.kind == "timeout" else "error"
+            self.entry.close(status, failure.message, billed=failure.billed)
+            if failure.status == 429:
+                self.upstream.cool_down(_DEFAULT_COOLDOWN if failure.retry_after is None else failure.retry_after)
+            self.upstream.failed(self._call, failure.message, counts=failure.counts_for_breaker)
+            log(logging.INFO, failure.message, call_id=self.entry.call_id, upstream_text=failure.log_text)
+        return failure
+
+    def _end(self) -> bool:
+        if self._ended:
+            return False
+        self._ended = True
+        self.upstream.end()
+        return True
+
+
+def begun(upstream: Upstream, entry: Entry) -> Attempt:
+    """Begins an attempt. Raises CallFailedError if another call took the upstream's last free slot."""
+    try:
+        return Attempt(upstream, entry)
+    except NoCapacityError:
+        failure = CallFailedError("busy", f"`{upstream.name}` has no free slot", status=429)
+        entry.close("error", failure.message, billed=False)
+        raise failure from None

@@ -1,0 +1,150 @@
+"""A streamed call to an upstream: its chunks as they come, or what went wrong."""
+
+from __future__ import annotations
+
+import time
+from typing import Self
+
+from ..accounting.ledger import Entry
+from ..conversation.answer import Chunk
+from ..dialects import sse
+from ..errors import BrokenAnswerError, TransportError
+from .attempt import Attempt, begun
+from .call import MAX_ANSWER
+from .transport import Response, Transport
+from .upstream import Upstream
+
+_MAX_HELD = 100
+"""Chunks without a choice after which the first choice is taken to be on its way."""
+
+
+class ChunkStream:
+    """A stream whose first choice is here; iterating gives the chunks up to the end, all that are here at a time.
+
+    Raises CallFailedError while iterating where the stream is cut. `close` ends it early: the entry then says
+    cancelled, with what came so far.
+    """
+
+    def __init__(self, attempt: Attempt, response: Response, choices: int, *, is_kept: bool) -> None:
+        self._attempt = attempt
+        self._dialect = attempt.upstream.dialect
+        self._response = response
+        self._unfinished = set(range(choices))
+        self._parser = sse.Parser(MAX_ANSWER)
+        self._ready: list[Chunk] = []
+        self._over = False
+        self._broken: BrokenAnswerError | None = None
+        self._is_kept = is_kept
+        self._kept_bytes = 0
+
+    async def start(self) -> None:
+        """Waits for the first chunk with a choice. Raises CallFailedError."""
+        with self._attempt:
+            while not self._over and not self._says_something:
+                await self._receive()
+            if not self._says_something:
+                raise BrokenAnswerError("a stream without choices")
+
+    @property
+    def _says_something(self) -> bool:
+        """Whether a choice is among the chunks; behind very many without one, it is taken to be on its way."""
+        return len(self._ready) >= _MAX_HELD or any(chunk.choices for chunk in self._ready)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[Chunk]:
+        if not self._ready and not self._over:
+            with self._attempt:
+                await self._receive()
+        if self._ready:
+            ready, self._ready = self._ready, []
+            return ready
+        self._response.close()
+        self._attempt.succeeded()
+        raise StopAsyncIteration
+
+    def close(self) -> None:
+        """Drops the connection where the stream has not ended."""
+        self._response.close()
+        self._attempt.abandoned()
+
+    async def _receive(self) -> None:
+        """Reads on until there is a further chunk, or the end."""
+        if self._broken is not None:
+            raise self._broken
+        had = len(self._ready)
+        try:
+            while len(self._ready) == had and not self._over:
+                self._take_all(self._parser.feed(await self._more()))
+        except BrokenAnswerError as error:
+            if len(self._ready) == had:
+                raise
+            # What came before it, though in the same bytes, is the client's all the same.
+            self._broken, self._over = error, False
+
+    def _take_all(self, events: list[bytes]) -> None:
+        is_over = sse.DONE in events
+        entry = self._attempt.entry
+        if entry.first_byte is None and events:
+            entry.first_byte = time.monotonic() - entry.started
+        for chunk in self._dialect.read_chunks(events[: events.index(sse.DONE)] if is_over else events):
+            if chunk.error is not None or chunk.finished or chunk.usage or self._is_kept:
+                self._look_at(chunk, entry)
+            entry.received_bytes += chunk.text_bytes
+            self._ready.append(chunk)
+        self._over = self._over or is_over
+
+    async def _more(self) -> bytes:
+        try:
+            received = await self._response.read()
+        except TransportError:
+            # Some servers never close: once every choice has said why it ended, nothing is missing.
+            if self._unfinished:
+                raise
+            received = b""
+        if received:
+            return received
+        self._take_all(self._parser.end())
+        if self._unfinished and not self._over:
+            raise BrokenAnswerError("the stream ended before the answer did")
+        self._over = True
+        return b""
+
+    def _look_at(self, chunk: Chunk, entry: Entry) -> None:
+        """Takes in what few chunks have. Raises BrokenAnswerError."""
+        if chunk.error is not None:
+            raise BrokenAnswerError(f"an error inside the stream: {chunk.error}")
+        self._kept_bytes += len(chunk.data) if self._is_kept else 0
+        if self._kept_bytes > MAX_ANSWER:
+            raise BrokenAnswerError(f"more than {MAX_ANSWER} bytes")
+        self._unfinished.difference_update(chunk.finished)
+        if chunk.usage:
+            entry.report(chunk.usage)
+
+
+async def open_stream(
+    upstream: Upstream,
+    transport: Transport,
+    body: bytes,
+    entry: Entry,
+    choices: int,
+    *,
+    traceparent: str | None = None,
+    is_kept: bool = False,
+) -> ChunkStream:
+    """A stream whose first chunk has come, so that up to here another target can still be asked.
+
+    One whose chunks are kept, to be replayed, is bounded in all as a whole answer is. Raises CallFailedError.
+    """
+    attempt = begun(upstream, entry)
+    with attempt:
+        response = await attempt.send(transport, body, traceparent)
+        entry.first_byte = None
+    stream = ChunkStream(attempt, response, choices, is_kept=is_kept)
+    try:
+        await stream.start()
+    except BaseException:
+        stream.close()
+        raise
+    return stream

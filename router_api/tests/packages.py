@@ -1,0 +1,20 @@
+"""Packages of others, as pip would have installed them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def install_policy(folder: Path, name: str, code: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Installs a package with one module, `NAME_policy`, whose function `create` is the entry point of a policy."""
+    module, information = f"{name}_policy", folder / f"{name}_policy-1.0.dist-info"
+    information.mkdir(parents=True)
+    (folder / f"{module}.py").write_text(code)
+    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-policy\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text(f"[rl_router.policies]\n{name} = {module}:create\n")
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    return folder

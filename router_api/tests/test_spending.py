@@ -1,0 +1,96 @@
+"""Money is reserved before a call and settled after it, so that calls at once never spend more than there is."""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import Raw
+from rl_router_api.accounting.ledger import Entry, Ledger
+from rl_router_api.accounting.spending import UNLIMITED, MaxCost
+from rl_router_api.config import Price
+from rl_router_api.errors import UnaffordableError
+
+PRICE = Price(input=Decimal("2.5"), output=Decimal(10), request=Decimal("0.001"))
+DOLLARS = st.decimals(min_value=0, max_value=10**6, places=12, allow_nan=False, allow_infinity=False)
+
+
+def call(spending: MaxCost, worst: str, price: Price = PRICE) -> Entry:
+    """A call under way, whose worst case is reserved."""
+    entry = Ledger("req_1").open_target_call("alpha", "call_alpha", price, 0)
+    entry.hold = spending.reserve(Decimal(worst))
+    return entry
+
+
+def report(entry: Entry, **usage: Any) -> None:
+    entry.report(Raw(msgspec.json.encode(usage)))
+
+
+def test_a_call_under_way_holds_its_worst_case_and_then_what_it_cost() -> None:
+    spending = MaxCost(Decimal(1))
+    entry = call(spending, "0.7")
+    assert spending.left == Decimal("0.3")
+    report(entry, prompt_tokens=0, completion_tokens=0)
+    entry.close("ok")
+    assert spending.left == Decimal("0.999")
+
+
+def test_what_is_not_left_cannot_be_reserved() -> None:
+    spending = MaxCost(Decimal("0.3"))
+    with pytest.raises(UnaffordableError) as caught:
+        spending.reserve(Decimal("0.300000000001"))
+    assert (caught.value.status, caught.value.code, caught.value.retryable) == (400, "max_cost_too_low", False)
+    assert "0.3 USD" in caught.value.message
+    assert spending.left == Decimal("0.3")
+    assert spending.reserve(Decimal("0.3")).worst == Decimal("0.3")
+    assert spending.left == 0
+
+
+def test_a_call_whose_bill_never_came_is_held_at_its_worst_case() -> None:
+    spending = MaxCost(Decimal(1))
+    for status in ("timeout", "cancelled", "ok"):
+        call(spending, "0.2", Price(output=Decimal(1))).close(status)
+    assert spending.left == Decimal("0.4")
+    call(spending, "0.2").close("error", billed=False)
+    assert spending.left == Decimal("0.4")
+
+
+def test_a_bill_above_the_worst_case_is_taken_in_full_and_marked() -> None:
+    spending = MaxCost(Decimal(1))
+    entry = call(spending, "0.1")
+    report(entry, prompt_tokens=0, completion_tokens=50_000)
+    entry.close("ok")
+    assert entry.suspect
+    assert spending.left == Decimal("0.499")
+
+
+def test_what_is_left_is_exact_however_many_digits_it_has() -> None:
+    spending = MaxCost(Decimal(999_999_999_999))
+    spending.reserve(Decimal("0.000000000000000000000000000000000001"))
+    assert spending.left == Decimal("999999999998.999999999999999999999999999999999999")
+
+
+def test_without_a_limit_everything_can_be_reserved_and_nothing_is_held() -> None:
+    assert UNLIMITED.left is None
+    hold = UNLIMITED.reserve(Decimal(10**9))
+    assert hold.worst == 0
+    hold.settle(Decimal(5))
+    assert UNLIMITED.left is None
+
+
+@settings(max_examples=100, deadline=None)
+@given(DOLLARS, st.lists(st.tuples(DOLLARS, st.floats(0, 1)), max_size=10))
+def test_whatever_is_reserved_and_settled_the_limit_holds(limit: Decimal, calls: list[tuple[Decimal, float]]) -> None:
+    spending, spent = MaxCost(limit), Decimal(0)
+    for worst, share in calls:
+        try:
+            hold = spending.reserve(worst)
+        except UnaffordableError:
+            continue
+        cost = (worst * Decimal(share)).quantize(Decimal("1e-12"), rounding="ROUND_FLOOR")
+        hold.settle(cost)
+        spent += cost
+    assert spent <= limit
+    assert spending.left == limit - spent
