@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import cast
 
 import httptools
 
 from ..errors import FaultKind, TransportError
+from .idle_timer import IdleTimer
 
 _MAX_OVERHEAD = 64 * 1024
 """Bytes that may come without a byte of the body among them: headers, interim answers, and the sizes, extensions and
 the trailers of chunks."""
-_MOST_WAITING = 256 * 1024
+_MAX_WAITING = 256 * 1024
 """Bytes of an answer that may wait for their reader before no more are taken from the upstream."""
 
 
@@ -28,8 +30,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
+        self._idle = IdleTimer()
         self._asked = False
         self._keeps_alive = False
         self.closed = False
@@ -44,7 +45,8 @@ class Connection(asyncio.Protocol):
         self.headers: list[tuple[bytes, bytes]] = []
         self._overhead = 0
         """Bytes since the last byte of the body, or since the request was sent."""
-        self._has_head = self._complete = self._paused = False
+        self._has_head = self._complete = False
+        self._idle.is_paused = False
         self._pieces: list[bytes] = []
         self._waiting_bytes = 0
         self._fault: tuple[FaultKind, str] | None = None
@@ -69,8 +71,7 @@ class Connection(asyncio.Protocol):
         """
         self._forget()
         self._asked = True
-        self._idle_timeout, self._heard = idle_timeout, self._loop.time()
-        self._start_idle_timer()
+        self._idle.start(idle_timeout, partial(self._fail, "timeout", "no byte in time"))
         self.transport.write(request)
         while not self._has_head:
             await self._news()
@@ -81,35 +82,26 @@ class Connection(asyncio.Protocol):
             await self._news()
         read = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces, self._waiting_bytes = [], 0
-        if self._paused:
-            self._paused, self._heard = False, self._loop.time()
+        if self._idle.is_paused:
+            self._idle.is_paused, self._idle.heard = False, self._loop.time()
             self.transport.resume_reading()
         return read
 
     def abort(self) -> None:
         """Drops the connection."""
         self.closed = True
-        self._stop_timer()
+        self._idle.cancel()
         if self._transport is not None:
             self._transport.abort()
 
-    async def connect_through(self, host: str, port: int, authorization: str | None, idle_timeout: float) -> int:
-        """Asks the proxy at the other end for a tunnel; the status that it answers. Raises TransportError."""
-        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        proved = f"Proxy-Authorization: {authorization}\r\n" if authorization else ""
-        await self.ask(f"CONNECT {where} HTTP/1.1\r\nHost: {where}\r\n{proved}\r\n".encode(), idle_timeout)
-        self._stop_timer()
+    def forget_parser(self) -> None:
+        """Makes ready for another protocol's bytes: a tunnel's, behind the proxy's answer."""
+        self._idle.cancel()
         self._parser = httptools.HttpResponseParser(self)
-        return self.status
 
     def over(self, transport: asyncio.Transport) -> None:
         """From now on it speaks over this transport."""
         self._transport = transport
-
-    @property
-    def _framed(self) -> bool:
-        """Whether the answer says where it ends."""
-        return any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self.headers)
 
     async def _news(self) -> None:
         """Waits until something came. Raises TransportError."""
@@ -131,30 +123,6 @@ class Connection(asyncio.Protocol):
         self.abort()
         self._wake()
 
-    def _start_idle_timer(self) -> None:
-        """A timer that runs already, for the last answer, is left to find out by itself that it came too early."""
-        due = self._heard + self._idle_timeout
-        if self._timer is None or self._timer_at > due:
-            self._stop_timer()
-            self._timer, self._timer_at = self._loop.call_at(due, self._on_idle_timer), due
-
-    def _on_idle_timer(self) -> None:
-        """A byte later than the timer was set puts it off; so does a reader for whom bytes wait."""
-        self._timer = None
-        if not self._asked:
-            return
-        if self._paused:
-            self._heard = self._loop.time()
-        if self._heard + self._idle_timeout > self._loop.time():
-            self._start_idle_timer()
-        else:
-            self._fail("timeout", "no byte in time")
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
@@ -162,7 +130,7 @@ class Connection(asyncio.Protocol):
         self.closed = True
         if not self.lost.done():
             self.lost.set_result(None)
-        if self._has_head and not self._framed and exc is None:
+        if self._has_head and not _is_framed(self.headers) and exc is None:
             # Without a length the end of the connection is the end of the answer.
             self.on_message_complete()
         elif self._has_head:
@@ -177,7 +145,7 @@ class Connection(asyncio.Protocol):
             # Bytes that nobody asked for would be taken for the next answer.
             self.abort()
             return
-        self._heard = self._loop.time()
+        self._idle.heard = self._loop.time()
         self._overhead += len(data)
         try:
             self._parser.feed_data(data)
@@ -209,13 +177,19 @@ class Connection(asyncio.Protocol):
         self._overhead = 0
         self._pieces.append(body)
         self._waiting_bytes += len(body)
-        if self._waiting_bytes > _MOST_WAITING and not self._paused:
-            self._paused = True
+        if self._waiting_bytes > _MAX_WAITING and not self._idle.is_paused:
+            self._idle.is_paused = True
             self.transport.pause_reading()
 
     def on_message_complete(self) -> None:
         if not self._has_head:
             return
         self._complete, self._asked = True, False
+        self._idle.suspend()
         self._keeps_alive = not self.closed and bool(self._parser.should_keep_alive())
         self._wake()
+
+
+def _is_framed(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Returns whether the answer says where it ends."""
+    return any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in headers)

@@ -77,7 +77,11 @@ async def _tunnel(
     made: Connection, place: Place, authorization: str | None, trust: ssl.SSLContext, idle_timeout: float
 ) -> None:
     """Has the proxy at the other end connect to the upstream, and speaks TLS with that from then on."""
-    status = await made.connect_through(place.host, place.port, authorization, idle_timeout)
+    where = f"[{place.host}]:{place.port}" if ":" in place.host else f"{place.host}:{place.port}"
+    proof = f"Proxy-Authorization: {authorization}\r\n" if authorization else ""
+    await made.ask(f"CONNECT {where} HTTP/1.1\r\nHost: {where}\r\n{proof}\r\n".encode(), idle_timeout)
+    made.forget_parser()
+    status = made.status
     if not 200 <= status < 300:
         raise ProxyRefusedError(f"the proxy answered {status}")
     loop = asyncio.get_running_loop()
