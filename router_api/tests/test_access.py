@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from rl_router_api.access.counters import Counters, make_counter_table
+from rl_router_api.access.day_counters import Counters, make_counter_table
 from rl_router_api.access.keys import Access, new_key, read_keys
 from rl_router_api.errors import ApiError, KeysError
 from stages import PRICE, QUESTION, Cast, Stage, router_section, target, until

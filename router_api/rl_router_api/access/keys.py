@@ -16,7 +16,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from ..accounting.money import picodollars
 from ..config import Dollars, Schema
 from ..errors import ApiError, KeysError
-from .counters import Counters
+from .day_counters import Counters
 
 _PREFIX = "rr-"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..access.counters import Counters
+from ..access.day_counters import Counters
 from ..access.keys import Access, ApiKey
 from ..accounting import traces as tracing
 from ..accounting.ledger import Ledger, Texts

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from ..access.counters import Counters, make_counter_table
+from ..access.day_counters import Counters, make_counter_table
 from ..config import Server
 from ..errors import ListenError
 from ..runtime.source import Loaded, Source

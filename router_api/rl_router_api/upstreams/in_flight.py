@@ -6,7 +6,7 @@ import mmap
 import struct
 from dataclasses import dataclass
 
-from ..access.counters import hashed, make_table
+from ..access.day_counters import hashed, make_table
 
 _CELLS = 256
 _CELL = struct.Struct("<Qq")

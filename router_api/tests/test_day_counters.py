@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rl_router_api.access.counters import Counters, make_counter_table
+from rl_router_api.access.day_counters import Counters, make_counter_table
 from rl_router_api.upstreams.in_flight import Flight, Place, make_flight_table
 
 # The tables live as long as their process: nothing closes them.
