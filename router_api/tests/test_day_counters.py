@@ -1,15 +1,13 @@
-"""What the workers of one server count together: use of the day, and what is under way."""
+"""The workers of one server share the counters of the day."""
 
 from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rl_router_api.access.day_counters import Counters, make_counter_table
-from rl_router_api.upstreams.in_flight import Flight, Place, make_flight_table
 
 # The tables live as long as their process: nothing closes them.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -97,85 +95,3 @@ def test_processes_that_add_at_once_lose_nothing(tmp_path: Path) -> None:
         process.join(30)
     assert [process.exitcode for process in processes] == [0, 0, 0]
     assert Counters(path).get("a") == 6_000
-
-
-# What is under way.
-
-
-@pytest.fixture
-def table(tmp_path: Path) -> Iterator[str]:
-    yield make_flight_table(str(tmp_path), 3)
-
-
-def test_what_is_under_way_is_what_began_and_has_not_ended() -> None:
-    flight = Flight()
-    assert flight.total("a") == 0
-    flight.change("a", 1)
-    flight.change("a", 1)
-    flight.change("b", 1)
-    flight.change("a", -1)
-    assert (flight.total("a"), flight.total("b")) == (1, 1)
-    flight.change("a", -1)
-    assert flight.total("a") == 0
-
-
-def test_workers_see_what_is_under_way_in_all_of_them(table: str) -> None:
-    workers = [Flight(Place(table, row, 3)) for row in range(3)]
-    for count, worker in enumerate(workers, 1):
-        for _ in range(count):
-            worker.change("a", 1)
-    assert [worker.total("a") for worker in workers] == [6, 6, 6]
-    workers[2].change("a", -1)
-    assert [worker.total("a") for worker in workers] == [5, 5, 5]
-
-
-def test_a_dead_workers_share_is_forgotten_when_its_successor_takes_its_place(table: str) -> None:
-    one, other = Flight(Place(table, 0, 3)), Flight(Place(table, 1, 3))
-    one.change("a", 1)
-    other.change("a", 5)
-    successor = Flight(Place(table, 1, 3))
-    assert one.total("a") == successor.total("a") == 1
-
-
-def begin_many(path: str, row: int) -> None:
-    flight = Flight(Place(path, row, 3))
-    for _ in range(1_000):
-        flight.change("a", 1)
-    for _ in range(999):
-        flight.change("a", -1)
-
-
-def test_processes_that_count_at_once_disturb_no_other(table: str) -> None:
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=begin_many, args=(table, row)) for row in (0, 1)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(30)
-    watcher = Flight(Place(table, 2, 3))
-    assert watcher.total("a") == 2
-
-
-def test_a_full_row_still_tells_of_the_names_it_holds(table: str) -> None:
-    flight = Flight(Place(table, 0, 3))
-    for number in range(256):
-        flight.change(f"name-{number}", 1)
-    flight.change("name-0", 1)
-    assert flight.total("name-0") == 2
-    assert flight.total("name-255") == 1
-
-
-def test_a_name_that_found_no_room_is_still_counted_by_its_own_worker(table: str) -> None:
-    flight = Flight(Place(table, 0, 3))
-    for number in range(257):
-        flight.change(f"name-{number}", 1)
-    assert flight.total("name-256") == 1
-
-
-def test_names_that_are_no_longer_under_way_leave_their_room_to_others(table: str) -> None:
-    one, other = Flight(Place(table, 0, 3)), Flight(Place(table, 1, 3))
-    for number in range(1_000):
-        one.change(f"upstream:{number}", 1)
-        one.change(f"upstream:{number}", -1)
-    one.change("upstream:new", 1)
-    assert other.total("upstream:new") == 1

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import mmap
-import os
 import struct
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from ..shared_memory import hashed, make_table
 
 _SLOTS = 16_384
 _SLOT = struct.Struct("<Qq")
@@ -81,16 +80,3 @@ class Counters:
 def make_counter_table(folder: str) -> str:
     """A new, empty table's file in `folder`, which its maker removes."""
     return make_table(folder, "counters-", _SIZE)
-
-
-def make_table(folder: str, prefix: str, size: int) -> str:
-    """The path of a new file of `size` zero bytes."""
-    handle, path = tempfile.mkstemp(prefix=prefix, dir=folder)
-    os.ftruncate(handle, size)
-    os.close(handle)
-    return path
-
-
-def hashed(name: str) -> int:
-    """What stands for a name in a table: eight bytes, never 0, which marks a free place."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) or 1

@@ -18,7 +18,7 @@ from ..accounting.metrics import Metrics
 from ..config import Configuration, Server, Target
 from ..errors import ConfigurationError, KeysError, ListingError
 from ..upstreams.fleet import Fleet
-from ..upstreams.in_flight import Flight
+from ..upstreams.in_flight import InFlight
 from ..upstreams.listing import list_models
 from ..upstreams.transport import Transport
 from .setup import Setup, targets_of
@@ -34,7 +34,7 @@ class Shares:
     """What the workers of one server share."""
 
     counters: Counters
-    flight: Flight
+    in_flight: InFlight
 
 
 class Runtime:
@@ -50,7 +50,7 @@ class Runtime:
         source: Source | None = None,
         shares: Shares | None = None,
     ) -> None:
-        shares = shares or Shares(Counters(), Flight())
+        shares = shares or Shares(Counters(), InFlight())
         self.metrics = Metrics()
         self.tracing = tracing.from_environment()
         self.draining = False
@@ -60,11 +60,11 @@ class Runtime:
         self._source = source
         self._transport = transport
         self._counters = shares.counters
-        self._flight = shares.flight
+        self._in_flight = shares.in_flight
         self._tasks: set[asyncio.Task[None]] = set()
         self._loaded = loaded
         configuration = loaded.configuration
-        self.current = Setup(configuration, configuration.targets or (), transport, self._flight, None)
+        self.current = Setup(configuration, configuration.targets or (), transport, self._in_flight, None)
         self.access = self._access(loaded)
         if loaded.refused is not None:
             self._refuse(loaded.refused, "the files as they are now are refused, the last good ones are in force")
@@ -74,15 +74,15 @@ class Runtime:
     @property
     def in_flight(self) -> int:
         """Requests under way in all workers."""
-        return self._flight.total(_REQUESTS)
+        return self._in_flight.total(_REQUESTS)
 
     def begin(self) -> None:
         """A request starts."""
-        self._flight.change(_REQUESTS, 1)
+        self._in_flight.change(_REQUESTS, 1)
 
     def end(self) -> None:
         """A request ended, however it did."""
-        self._flight.change(_REQUESTS, -1)
+        self._in_flight.change(_REQUESTS, -1)
 
     def book(self, ledger: Ledger, status: int, key: ApiKey | None, texts: Texts = "none", **more: object) -> None:
         """Closes the books of an ended request: in the metrics, in its key's day, and as its one line in the log."""
@@ -160,7 +160,7 @@ class Runtime:
         if configuration == self.configuration:
             return None
         targets = configuration.targets or self._found_targets(configuration)
-        return Setup(configuration, targets, self._transport, self._flight, self.fleet)
+        return Setup(configuration, targets, self._transport, self._in_flight, self.fleet)
 
     def _tell_of_server(self, server: Server) -> None:
         """Says what of a changed `server` section waits for the next start."""
@@ -206,7 +206,7 @@ class Runtime:
             return
         targets = targets_of(listed, self.configuration)
         if targets:
-            self.current = Setup(self.configuration, targets, self._transport, self._flight, self.fleet)
+            self.current = Setup(self.configuration, targets, self._transport, self._in_flight, self.fleet)
             names = [target.name for target in targets]
             log(logging.INFO, "targets found at the router model's server", targets=names)
 

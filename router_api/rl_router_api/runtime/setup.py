@@ -9,7 +9,7 @@ from ..routing.answer import Answerer
 from ..routing.ask import RouterModel
 from ..routing.decide import Policy, PolicySetup
 from ..upstreams.fleet import Fleet, fleet_of
-from ..upstreams.in_flight import Flight
+from ..upstreams.in_flight import InFlight
 from ..upstreams.listing import Listed
 from ..upstreams.transport import Transport
 from .probe import Probe
@@ -23,7 +23,7 @@ class Setup:
         configuration: Configuration,
         targets: tuple[Target, ...],
         transport: Transport,
-        flight: Flight,
+        flight: InFlight,
         before: Fleet | None,
     ) -> None:
         self.configuration = configuration

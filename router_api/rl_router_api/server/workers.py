@@ -27,7 +27,7 @@ from ..access.day_counters import Counters, make_counter_table
 from ..config import Server
 from ..errors import ListenError
 from ..runtime.source import Loaded, Source
-from ..upstreams.in_flight import Flight, Place, make_flight_table
+from ..upstreams.in_flight import InFlight, WorkerRow, make_in_flight_table
 
 if TYPE_CHECKING:
     from .app import App
@@ -84,10 +84,10 @@ def work(
     sockets: list[socket.socket],
     stopping: Stopping = _USUAL,
     counters: str | None = None,
-    place: Place | None = None,
+    row: WorkerRow | None = None,
     before: Loaded | None = None,
 ) -> None:
-    """One worker: the API on the first socket, the admin port on the second; `counters` and `place` are what several
+    """One worker: the API on the first socket, the admin port on the second; `counters` and `row` are what several
     workers share, `before` is what to go on with if the files went wrong meanwhile."""
     # A signal is heard once the server can do something about it, and its echo after the end means nothing.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -99,7 +99,7 @@ def work(
 
     loaded = source.start(before)
     set_up(loaded.configuration.server.log_level)
-    app = App(loaded, source, shares=Shares(Counters(counters), Flight(place)))
+    app = App(loaded, source, shares=Shares(Counters(counters), InFlight(row)))
     _spare_the_collector()
     main = _Server(app, stopping)
     with asyncio.Runner(loop_factory=main.config.get_loop_factory()) as runner:
@@ -217,7 +217,7 @@ def _supervise(source: Source, loaded: Loaded, sockets: list[socket.socket], sto
     workers = loaded.configuration.server.workers
     folder = tempfile.mkdtemp(prefix="rl-router-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-    counters, flights = make_counter_table(folder), make_flight_table(folder, workers)
+    counters, in_flight = make_counter_table(folder), make_in_flight_table(folder, workers)
     if source.state is None:
         # A worker that is started, or started again, serves what the others do, whatever the file says by then.
         source = replace(source, state=folder)
@@ -228,8 +228,8 @@ def _supervise(source: Source, loaded: Loaded, sockets: list[socket.socket], sto
         signal.signal(number, lambda received, _: signals.append(received))
 
     def start(number: int) -> SpawnProcess:
-        place = Place(flights, number, workers)
-        process = context.Process(target=work, args=(source, sockets, stopping, counters, place))
+        row = WorkerRow(in_flight, number, workers)
+        process = context.Process(target=work, args=(source, sockets, stopping, counters, row))
         # Blocked in the worker from its first moment on.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         process.start()

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from ..config import Configuration, Router, Routing, Target
 from ..conversation.request import Request
-from .in_flight import Flight
+from .in_flight import InFlight
 from .transport import Transport
 from .upstream import Upstream, of_target
 
@@ -47,7 +47,7 @@ def fleet_of(
     configuration: Configuration,
     targets: tuple[Target, ...],
     transport: Transport,
-    flight: Flight | None = None,
+    flight: InFlight | None = None,
     before: Fleet | None = None,
 ) -> Fleet:
     """A fleet of `targets`, which are the configuration's or those that the router model's server lists.

@@ -1,4 +1,4 @@
-"""How many requests and calls are under way, over all workers of one server."""
+"""How many requests and calls are in flight, over all workers of one server."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import mmap
 import struct
 from dataclasses import dataclass
 
-from ..access.day_counters import hashed, make_table
+from ..shared_memory import hashed, make_table
 
 _CELLS = 256
 _CELL = struct.Struct("<Qq")
@@ -14,68 +14,71 @@ _ROW = _CELLS * _CELL.size
 
 
 @dataclass(frozen=True)
-class Place:
-    """A worker's row in the table that all workers of a server map: its file, the worker's number, how many rows."""
+class WorkerRow:
+    """One worker's row in the table that all workers of a server map: the table's file, and which row of how many."""
 
     path: str
-    row: int
+    index: int
     rows: int
 
 
-class Flight:
-    """Counts by name. Each worker writes its own row alone, so that none waits for another, and one that died is
-    forgotten when its successor takes the row."""
+class InFlight:
+    """Counts by name.
 
-    def __init__(self, place: Place | None = None) -> None:
+    Each worker writes its own row only, so no worker waits for another. When a worker dies, its successor takes the row
+    and clears it.
+    """
+
+    def __init__(self, row: WorkerRow | None = None) -> None:
         self._own: dict[str, int] = {}
-        self._place = place
+        self._row = row
         self._table: mmap.mmap | None = None
-        if place is not None:
-            with open(place.path, "r+b") as file:
-                self._table = mmap.mmap(file.fileno(), place.rows * _ROW)
-            self._table[place.row * _ROW : (place.row + 1) * _ROW] = bytes(_ROW)
+        if row is not None:
+            with open(row.path, "r+b") as file:
+                self._table = mmap.mmap(file.fileno(), row.rows * _ROW)
+            self._table[row.index * _ROW : (row.index + 1) * _ROW] = bytes(_ROW)
 
     def change(self, name: str, by: int) -> None:
-        """Something of that name begins or ends in this worker."""
+        """Counts a request or call of that name that begins (1) or ends (-1) in this worker."""
         count = self._own.get(name, 0) + by
         if count:
             self._own[name] = count
         else:
             self._own.pop(name, None)
-        if self._table is not None and self._place is not None:
-            offset = self._find(self._place.row, name, to_write=True)
+        if self._table is not None and self._row is not None:
+            offset = self._find(self._row.index, name, to_write=True)
             if offset is not None:
                 _CELL.pack_into(self._table, offset, hashed(name), count)
 
     def total(self, name: str) -> int:
-        """How many are under way in all workers."""
+        """Returns how many are in flight in all workers."""
         own = self._own.get(name, 0)
-        if self._place is None:
+        if self._row is None:
             return own
-        return own + sum(self._count(row, name) for row in range(self._place.rows) if row != self._place.row)
+        return own + sum(self._count(index, name) for index in range(self._row.rows) if index != self._row.index)
 
-    def _count(self, row: int, name: str) -> int:
-        offset = self._find(row, name)
+    def _count(self, index: int, name: str) -> int:
+        offset = self._find(index, name)
         return 0 if offset is None or self._table is None else int(_CELL.unpack_from(self._table, offset)[1])
 
-    def _find(self, row: int, name: str, *, to_write: bool = False) -> int | None:
-        """The cell that holds a name or is free for it; None where the row is full.
+    def _find(self, index: int, name: str, *, to_write: bool = False) -> int | None:
+        """Returns the offset of the cell that holds a name or is free for it; None if the row is full.
 
-        A name of which nothing is under way any more leaves its cell to a new one.
+        A new name may take the cell of a name that has nothing in flight any more.
         """
-        key, left = hashed(name), None
+        key, reusable = hashed(name), None
         for step in range(_CELLS):
-            offset = row * _ROW + (key + step) % _CELLS * _CELL.size
-            found, count = _CELL.unpack_from(self._table, offset) if self._table is not None else (0, 0)
-            if found == key:
+            offset = index * _ROW + (key + step) % _CELLS * _CELL.size
+            stored, count = _CELL.unpack_from(self._table, offset) if self._table is not None else (0, 0)
+            if stored == key:
                 return offset
-            if found == 0:
-                return offset if left is None else left
-            if to_write and count == 0 and left is None:
-                left = offset
-        return left
+            if stored == 0:
+                return offset if reusable is None else reusable
+            if to_write and count == 0 and reusable is None:
+                reusable = offset
+        return reusable
 
 
-def make_flight_table(folder: str, rows: int) -> str:
-    """A new, empty table's file in `folder`, which its maker removes."""
-    return make_table(folder, "flight-", rows * _ROW)
+def make_in_flight_table(folder: str, rows: int) -> str:
+    """Returns the path of a new, empty table's file in `folder`. The caller removes it."""
+    return make_table(folder, "in-flight-", rows * _ROW)

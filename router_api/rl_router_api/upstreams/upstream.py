@@ -12,7 +12,7 @@ from ..dialects.behind import Behind
 from ..dialects.chat import behind as chat
 from ..errors import NoCapacityError
 from .breaker import Breaker
-from .in_flight import Flight
+from .in_flight import InFlight
 from .key import Key
 
 _LATENCY_WEIGHT = 0.2
@@ -39,7 +39,7 @@ class Upstream:
         *,
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
-        flight: Flight | None = None,
+        flight: InFlight | None = None,
         max_in_flight: int | None = None,
     ) -> None:
         self.name = name
@@ -50,7 +50,7 @@ class Upstream:
         self.latency: float | None = None
         self.last_error: str | None = None
         self.known = False
-        self._flight = flight or Flight()
+        self._flight = flight or InFlight()
         self._flight_name = f"upstream:{name}"
         self._max_in_flight = max_in_flight
         self._base_url = base_url
@@ -137,7 +137,7 @@ class Upstream:
             self.breaker.succeeded()
 
 
-def of_target(target: Target, flight: Flight | None = None) -> Upstream:
+def of_target(target: Target, flight: InFlight | None = None) -> Upstream:
     """Returns the upstream behind a configured target."""
     return Upstream(
         target.name, target.base_url, target.timeout, target, headers=target.headers, query=target.query,
