@@ -15,8 +15,9 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from rl_router_api.access.day_counters import Counters, make_counter_table
-from rl_router_api.access.keys import Access, new_key, read_keys
+from rl_router_api.access.admission import Admission
+from rl_router_api.access.day_counters import DayCounters, make_counter_table
+from rl_router_api.access.keys import new_key, read_keys
 from rl_router_api.errors import ApiError, KeysError
 from stages import PRICE, QUESTION, Cast, Stage, router_section, target, until
 from upstreams import Body, text
@@ -87,8 +88,8 @@ def test_a_new_key_is_printed_with_an_entry_that_lets_it_in(tmp_path: Path) -> N
     assert len(key) >= 40
     assert key not in entry
     (tmp_path / "keys.yaml").write_text(entry, encoding="utf-8")
-    access = Access(read_keys(str(tmp_path / "keys.yaml")), Counters())
-    admitted = access.admit(f"Bearer {key}")
+    admission = Admission(read_keys(str(tmp_path / "keys.yaml")), DayCounters())
+    admitted = admission.authenticate(f"Bearer {key}")
     assert admitted is not None
     assert admitted.name == "Zoë's laptop"
 
@@ -376,11 +377,11 @@ async def test_a_raised_limit_counts_from_where_the_day_stands(stage: Stage, key
     assert_used_up(await ask(cast, key))
 
 
-def admitted(access: Access, key: str) -> bool:
-    found = access.admit(f"Bearer {key}")
+def admitted(admission: Admission, key: str) -> bool:
+    found = admission.authenticate(f"Bearer {key}")
     assert found is not None
     try:
-        access.begin(found)
+        admission.begin(found)
     except ApiError as error:
         assert (error.status, error.code) == (429, "insufficient_quota")
         return False
@@ -391,11 +392,11 @@ def admitted(access: Access, key: str) -> bool:
 def test_the_day_is_one_over_all_workers(keys: KeysFile, tmp_path: Path) -> None:
     counted, paid = keys.add("counted", requests_per_day=3), keys.add("paid", usd_per_day="0.3")
     table = make_counter_table(str(tmp_path))
-    workers = [Access(read_keys(str(keys.path)), Counters(table)) for _ in range(2)]
+    workers = [Admission(read_keys(str(keys.path)), DayCounters(table)) for _ in range(2)]
     assert [admitted(workers[number % 2], counted) for number in range(5)] == [True, True, True, False, False]
     for worker in workers:
         assert admitted(worker, paid)
-        entry = worker.admit(f"Bearer {paid}")
+        entry = worker.authenticate(f"Bearer {paid}")
         assert entry is not None
         worker.spend(entry, Decimal("0.15"))
     assert [admitted(worker, paid) for worker in workers] == [False, False]

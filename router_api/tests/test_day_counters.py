@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from rl_router_api.access.day_counters import Counters, make_counter_table
+from rl_router_api.access.day_counters import DayCounters, make_counter_table
 
 # The tables live as long as their process: nothing closes them.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -31,29 +31,29 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture(params=["alone", "shared"])
-def counters(request: pytest.FixtureRequest, tmp_path: Path) -> Counters:
-    return Counters(make_counter_table(str(tmp_path)) if request.param == "shared" else None)
+def counters(request: pytest.FixtureRequest, tmp_path: Path) -> DayCounters:
+    return DayCounters(make_counter_table(str(tmp_path)) if request.param == "shared" else None)
 
 
-def test_what_was_never_added_is_nothing(counters: Counters) -> None:
+def test_what_was_never_added_is_nothing(counters: DayCounters) -> None:
     assert counters.get("requests:a") == 0
 
 
-def test_what_is_added_adds_up_by_name(counters: Counters) -> None:
+def test_what_is_added_adds_up_by_name(counters: DayCounters) -> None:
     assert [counters.add("a", 1), counters.add("a", 2), counters.add("b", 5)] == [1, 3, 5]
     assert (counters.get("a"), counters.get("b")) == (3, 5)
 
 
-def test_sums_may_be_as_large_as_a_million_dollars_in_picodollars(counters: Counters) -> None:
+def test_sums_may_be_as_large_as_a_million_dollars_in_picodollars(counters: DayCounters) -> None:
     assert counters.add("usd:a", 10**18) == counters.get("usd:a") == 10**18
 
 
-def test_a_sum_too_large_to_be_kept_stays_at_the_largest(counters: Counters) -> None:
+def test_a_sum_too_large_to_be_kept_stays_at_the_largest(counters: DayCounters) -> None:
     counters.add("usd:a", 5)
     assert counters.add("usd:a", 10**30) == counters.add("usd:a", 1) == counters.get("usd:a") == 2**63 - 1
 
 
-def test_a_new_day_begins_with_nothing(counters: Counters, clock: Clock) -> None:
+def test_a_new_day_begins_with_nothing(counters: DayCounters, clock: Clock) -> None:
     counters.add("a", 7)
     clock.now = 11 * DAY - 1
     assert counters.get("a") == 7
@@ -63,7 +63,7 @@ def test_a_new_day_begins_with_nothing(counters: Counters, clock: Clock) -> None
 
 
 def test_a_full_table_drops_what_is_added_and_keeps_what_it_has() -> None:
-    counters = Counters()
+    counters = DayCounters()
     names = [f"name-{number}" for number in range(16_384 + 2)]
     for name in names:
         counters.add(name, 3)
@@ -73,14 +73,14 @@ def test_a_full_table_drops_what_is_added_and_keeps_what_it_has() -> None:
 
 def test_instances_on_one_file_count_together(tmp_path: Path) -> None:
     path = make_counter_table(str(tmp_path))
-    one, other = Counters(path), Counters(path)
+    one, other = DayCounters(path), DayCounters(path)
     one.add("a", 1)
     assert other.add("a", 1) == 2
     assert one.get("a") == 2
 
 
 def add_many(path: str, times: int) -> None:
-    counters = Counters(path)
+    counters = DayCounters(path)
     for _ in range(times):
         counters.add("a", 1)
 
@@ -94,4 +94,4 @@ def test_processes_that_add_at_once_lose_nothing(tmp_path: Path) -> None:
     for process in processes:
         process.join(30)
     assert [process.exitcode for process in processes] == [0, 0, 0]
-    assert Counters(path).get("a") == 6_000
+    assert DayCounters(path).get("a") == 6_000

@@ -685,7 +685,7 @@ async def test_a_file_that_is_cut_anywhere_opens_no_server(files: Files, keys: K
     for order in (server + rest, rest + server):
         for end in range(len(order)):
             running.take(order[:end])
-            assert not running.app.runtime.access.open, order[:end]
+            assert not running.app.runtime.admission.open, order[:end]
 
 
 def test_a_file_that_loses_its_keys_between_the_first_look_and_the_start_opens_no_server(
@@ -814,5 +814,5 @@ async def test_keys_that_held_up_a_configuration_are_read_when_they_are_mended(f
     running.write(keys.configuration)
     await until(lambda: running.app.runtime.refused, "the refusal")
     keys.mend()
-    await until(lambda: not running.app.runtime.access.open, "the keys")
+    await until(lambda: not running.app.runtime.admission.open, "the keys")
     assert await keys.opens(running)

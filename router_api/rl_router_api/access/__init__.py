@@ -1,1 +1,1 @@
-"""Who may use the server, and how much of it."""
+"""Who may use the server, and how much each key may use in a day."""

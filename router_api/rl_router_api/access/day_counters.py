@@ -1,4 +1,4 @@
-"""Counters that all workers of one server share: a small table in memory that is mapped into each of them."""
+"""Counters of the current day that all workers of one server share: a small table that each of them maps."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _SLOT = struct.Struct("<Qq")
 _HEADER = struct.Struct("<Q")
 _SIZE = _HEADER.size + _SLOTS * _SLOT.size
 _DAY = 86_400
-_MOST = 2**63 - 1
-"""In picodollars nine million US dollars: a sum stays there, since a target may report any usage."""
+_MAXIMUM = 2**63 - 1
+"""Nine million US dollars in picodollars. A sum stays there, because a target may report any usage."""
 
 
-class Counters:
+class DayCounters:
     """Named whole numbers that start at 0 each day (UTC).
 
-    `path` names the file behind the table, which the parent of several workers makes; None keeps it to this process.
-    A table that is full drops what is added: it holds sixteen thousand names, two for each key.
+    `path` names the file behind the table, which the parent of several workers makes. None keeps the table to this
+    process. The table holds 16,384 names, two for each key. A full table drops new names.
     """
 
     def __init__(self, path: str | None = None) -> None:
@@ -32,25 +32,25 @@ class Counters:
         self._table = mmap.mmap(self._file.fileno() if self._file else -1, _SIZE)
 
     def add(self, name: str, amount: int) -> int:
-        """Adds, and returns the sum so far."""
+        """Adds, and returns the sum of today."""
         with self._locked():
             self._begin_day()
             offset, value = self._find(name)
             if offset is None:
                 return value
-            value = min(value + amount, _MOST)
+            value = min(value + amount, _MAXIMUM)
             _SLOT.pack_into(self._table, offset, hashed(name), value)
             return value
 
     def get(self, name: str) -> int:
-        """The sum so far."""
+        """Returns the sum of today."""
         with self._locked():
             self._begin_day()
             return self._find(name)[1]
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        # Held for microseconds: nobody does anything slow under it.
+        # Held for microseconds: nothing slow happens under it.
         if self._file is None:
             yield
             return
@@ -67,16 +67,16 @@ class Counters:
             _HEADER.pack_into(self._table, 0, today)
 
     def _find(self, name: str) -> tuple[int | None, int]:
-        """The slot that holds a name or is free for it, and its value."""
+        """Returns the offset of the slot that holds a name or is free for it, and the slot's value."""
         key = hashed(name)
         for step in range(_SLOTS):
             offset = _HEADER.size + (key + step) % _SLOTS * _SLOT.size
-            found, value = _SLOT.unpack_from(self._table, offset)
-            if found in (key, 0):
+            stored, value = _SLOT.unpack_from(self._table, offset)
+            if stored in (key, 0):
                 return offset, value
         return None, 0
 
 
 def make_counter_table(folder: str) -> str:
-    """A new, empty table's file in `folder`, which its maker removes."""
+    """Returns the path of a new, empty table's file in `folder`. The caller removes it."""
     return make_table(folder, "counters-", _SIZE)

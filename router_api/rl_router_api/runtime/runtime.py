@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..access.day_counters import Counters
-from ..access.keys import Access, ApiKey
+from ..access.admission import Admission
+from ..access.day_counters import DayCounters
+from ..access.keys import ApiKey
 from ..accounting import traces as tracing
 from ..accounting.ledger import Ledger, Texts
 from ..accounting.log import log, set_level
@@ -33,7 +34,7 @@ _AT_THE_START = ("host", "port", "admin_port", "workers")
 class Shares:
     """What the workers of one server share."""
 
-    counters: Counters
+    counters: DayCounters
     in_flight: InFlight
 
 
@@ -50,7 +51,7 @@ class Runtime:
         source: Source | None = None,
         shares: Shares | None = None,
     ) -> None:
-        shares = shares or Shares(Counters(), InFlight())
+        shares = shares or Shares(DayCounters(), InFlight())
         self.metrics = Metrics()
         self.tracing = tracing.from_environment()
         self.draining = False
@@ -65,7 +66,7 @@ class Runtime:
         self._loaded = loaded
         configuration = loaded.configuration
         self.current = Setup(configuration, configuration.targets or (), transport, self._in_flight, None)
-        self.access = self._access(loaded)
+        self.admission = self._admission(loaded)
         if loaded.refused is not None:
             self._refuse(loaded.refused, "the files as they are now are refused, the last good ones are in force")
         self._text = self._noticed = self._texts()
@@ -91,7 +92,7 @@ class Runtime:
         said: dict[str, Any] = {"status": status, **ledger.metadata(texts), **more}
         if key is not None:
             said["key"] = key.name
-            self.access.spend(key, said["total_cost"])
+            self.admission.spend(key, said["total_cost"])
         log(logging.INFO, "request", **said)
 
     @property
@@ -128,7 +129,7 @@ class Runtime:
     def _configured(self) -> dict[str, str]:
         if self.refused:
             return {"state": "refused", "reason": self.refused}
-        if self.access.closed:
+        if self.admission.closed:
             return {"state": "closed", "reason": _closed(self.configuration)}
         return {"state": "ok"}
 
@@ -148,7 +149,7 @@ class Runtime:
         self.refused = self._refused_keys = None
         if self._source:
             self._source.remember(loaded)
-        self.access = self._access(loaded)
+        self.admission = self._admission(loaded)
         if setup is not None:
             self._tell_of_server(setup.configuration.server)
             self.current = setup
@@ -181,18 +182,18 @@ class Runtime:
         same = self.configuration.targets is None and configuration.router == self.configuration.router
         return tuple(target for target, _ in self.fleet.targets) if same else ()
 
-    def _access(self, loaded: Loaded) -> Access:
-        access = Access(loaded.keys, self._counters)
-        if access.closed:
+    def _admission(self, loaded: Loaded) -> Admission:
+        admission = Admission(loaded.keys, self._counters)
+        if admission.closed:
             log(logging.WARNING, _closed(loaded.configuration))
-        return access
+        return admission
 
     def _tell_of_keys(self) -> None:
         for target, upstream in self.fleet.targets:
             if missing := upstream.key.missing:
                 log(logging.WARNING, f"target `{target.name}` is left out: {missing}", target=target.name)
         host = self.configuration.server.host
-        if self.access.open and host not in ("127.0.0.1", "localhost", "::1"):
+        if self.admission.open and host not in ("127.0.0.1", "localhost", "::1"):
             log(logging.WARNING, f"anybody who reaches {host} may use this server: no server.api_keys_file is set")
 
     async def _discover(self) -> None:

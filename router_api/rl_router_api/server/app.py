@@ -80,11 +80,11 @@ class App:
     def _guarded(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         # An exchange looks at its key itself, so that one that is refused is in the books too.
         if scope["type"] == "http" and _exchange(scope) is None:
-            access = self.runtime.access
-            scope["rl_router.details"] = access.open
+            admission = self.runtime.admission
+            scope["rl_router.details"] = admission.open
             try:
                 if scope["path"] not in _WITHOUT_KEY:
-                    access.admit(header(scope, b"authorization"))
+                    admission.authenticate(header(scope, b"authorization"))
             except ApiError as error:
                 return refuse(scope, receive, send, error)
         return self._answer(scope, receive, send)

@@ -77,13 +77,13 @@ class Exchange(ABC):
 
     def _admit(self) -> None:
         if not self._scope.get("rl_router.admin"):
-            self._key = self._runtime.access.admit(header(self._scope, b"authorization"))
+            self._key = self._runtime.admission.authenticate(header(self._scope, b"authorization"))
         most = self._setup.configuration.server.max_in_flight
         if self._runtime.in_flight > most:
             message = f"The server is at its limit of {most} requests at once."
             raise ApiError(429, message, code="overloaded", retry_after=1.0)
         if self._key is not None:
-            self._runtime.access.begin(self._key)
+            self._runtime.admission.begin(self._key)
 
     @property
     def _traceparent(self) -> str | None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from ..access.day_counters import Counters, make_counter_table
+from ..access.day_counters import DayCounters, make_counter_table
 from ..config import Server
 from ..errors import ListenError
 from ..runtime.source import Loaded, Source
@@ -99,7 +99,7 @@ def work(
 
     loaded = source.start(before)
     set_up(loaded.configuration.server.log_level)
-    app = App(loaded, source, shares=Shares(Counters(counters), InFlight(row)))
+    app = App(loaded, source, shares=Shares(DayCounters(counters), InFlight(row)))
     _spare_the_collector()
     main = _Server(app, stopping)
     with asyncio.Runner(loop_factory=main.config.get_loop_factory()) as runner:
