@@ -15,7 +15,7 @@ from ..access.keys import ApiKey
 from ..accounting import traces as tracing
 from ..accounting.ledger import Ledger, Texts
 from ..accounting.log import log, set_level
-from ..accounting.metrics import Metrics
+from ..accounting.metrics import CurrentState, Metrics
 from ..config import Configuration, Server, Target
 from ..errors import ConfigurationError, KeysError, ListingError
 from ..upstreams.fleet import Fleet
@@ -126,6 +126,12 @@ class Runtime:
         well = not bad and state["targets"] and configured["state"] == "ok"
         return {"status": "ok" if well else "degraded", "configuration": configured, **state}
 
+    def state(self) -> CurrentState:
+        """How the server is now, for the metrics."""
+        upstreams = {"router": self.fleet.router_model} | {target.name: each for target, each in self.fleet.targets}
+        open_breakers = {name: upstream.breaker.state != "closed" for name, upstream in upstreams.items()}
+        return CurrentState(self.in_flight, bool(self.refused), open_breakers)
+
     def _configured(self) -> dict[str, str]:
         if self.refused:
             return {"state": "refused", "reason": self.refused}
@@ -228,7 +234,7 @@ class Runtime:
             self._text = text
             self.reload()
         self._noticed = text
-        self.metrics.look(self.fleet, self.in_flight, refused=bool(self.refused))
+        self.metrics.update(self.state())
 
     def _texts(self) -> bytes:
         """What is on disk now: the configuration and the keys."""
