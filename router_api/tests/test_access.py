@@ -18,6 +18,9 @@ import yaml
 from rl_router_api.access.admission import Admission
 from rl_router_api.access.day_counters import DayCounters, make_counter_table
 from rl_router_api.access.keys import new_key, read_keys
+from rl_router_api.accounting.ledger import Ledger
+from rl_router_api.accounting.recorders import EndedRequest
+from rl_router_api.config import Price
 from rl_router_api.errors import ApiError, KeysError
 from stages import PRICE, QUESTION, Cast, Stage, router_section, target, until
 from upstreams import Body, text
@@ -388,6 +391,24 @@ def admitted(admission: Admission, key: str) -> bool:
     return True
 
 
+def spent(dollars: str) -> Ledger:
+    """The ledger of a request that cost so much."""
+    ledger = Ledger("req-1")
+    ledger.open_target_call("alpha", "call_alpha", Price(request=Decimal(dollars)), 0).close("ok")
+    ledger.close()
+    return ledger
+
+
+def test_only_dollars_of_a_key_with_a_limit_are_counted(keys: KeysFile) -> None:
+    keys.add("limited", usd_per_day="1")
+    keys.add("free")
+    counters = DayCounters()
+    admission = Admission(read_keys(str(keys.path)), counters)
+    for name in ("limited", "free", "unknown", None):
+        admission.record(EndedRequest(spent("0.25"), 200, key=name))
+    assert [counters.get(f"usd:{name}") for name in ("limited", "free", "unknown")] == [250_000_000_000, 0, 0]
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_the_day_is_one_over_all_workers(keys: KeysFile, tmp_path: Path) -> None:
     counted, paid = keys.add("counted", requests_per_day=3), keys.add("paid", usd_per_day="0.3")
@@ -396,9 +417,7 @@ def test_the_day_is_one_over_all_workers(keys: KeysFile, tmp_path: Path) -> None
     assert [admitted(workers[number % 2], counted) for number in range(5)] == [True, True, True, False, False]
     for worker in workers:
         assert admitted(worker, paid)
-        entry = worker.authenticate(f"Bearer {paid}")
-        assert entry is not None
-        worker.spend(entry, Decimal("0.15"))
+        worker.record(EndedRequest(spent("0.15"), 200, key="paid"))
     assert [admitted(worker, paid) for worker in workers] == [False, False]
 
 

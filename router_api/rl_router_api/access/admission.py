@@ -5,9 +5,9 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 
 from ..accounting.money import picodollars
+from ..accounting.recorders import EndedRequest
 from ..errors import ApiError
 from .day_counters import DayCounters
 from .keys import ApiKey, digest_of
@@ -18,6 +18,7 @@ class Admission:
 
     def __init__(self, keys: Sequence[ApiKey] | None, counters: DayCounters) -> None:
         self._keys = keys
+        self._limited = {key.name for key in keys or () if key.usd_per_day is not None}
         self._counters = counters
 
     @property
@@ -57,10 +58,10 @@ class Admission:
             if count > key.requests_per_day:
                 raise _used_up(f"The key `{key.name}` has made its {key.requests_per_day} requests for today.")
 
-    def spend(self, key: ApiKey, cost: Decimal) -> None:
-        """Counts what a request cost, in US dollars."""
-        if key.usd_per_day is not None and cost > 0:
-            self._counters.add(f"usd:{key.name}", picodollars(cost))
+    def record(self, request: EndedRequest) -> None:
+        """Counts what a request cost towards its key's day, if the key's dollars are limited."""
+        if request.key in self._limited and request.ledger.total_cost:
+            self._counters.add(f"usd:{request.key}", picodollars(request.ledger.total_cost))
 
 
 def _unauthorized(message: str) -> ApiError:

@@ -196,6 +196,10 @@ class Ledger:
     def target_cost(self) -> Decimal:
         return total([entry.cost for entry in self.target_calls])
 
+    @property
+    def total_cost(self) -> Decimal:
+        return (self._costs or self._sums())[0]
+
     def _sums(self) -> tuple[Decimal, Decimal, Decimal]:
         router_cost, target_cost = self.router_cost, self.target_cost
         return total([router_cost, target_cost]), router_cost, target_cost

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metr
 from prometheus_client.registry import Collector
 
 from .ledger import Entry, Ledger
+from .recorders import EndedRequest
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -40,7 +41,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ
-        self._booked = 0
+        self._recorded = 0
         """Requests since the last batch went to Prometheus."""
         self._counted: defaultdict[tuple[Counter, Labels], float] = defaultdict(float)
         self._timed: defaultdict[tuple[Histogram, Labels], list[float]] = defaultdict(list)
@@ -79,23 +80,24 @@ class Metrics:
             f"rl_router_{name}", description, labels.split(), registry=self.registry, multiprocess_mode=mode
         )  # fmt: skip
 
-    def book(self, ledger: Ledger, status: int) -> None:
-        """Counts an ended request and all its calls."""
-        self._counted[self._requests, (ledger.strategy or "none", str(status))] += 1
+    def record(self, request: EndedRequest) -> None:
+        """Counts a request and all its calls."""
+        ledger = request.ledger
+        self._counted[self._requests, (ledger.strategy or "none", str(request.status))] += 1
         self._timed[self._seconds, ()].append(ledger.total_time)
         if ledger.unreadable:
             self._counted[self._unreadable, ()] += ledger.unreadable
         if ledger.first_answered is not None:
             self._timed[self._first_seconds, ()].append(ledger.first_answered)
         for entry in ledger.router_calls:
-            self._book_call(entry, "router")
+            self._count_call(entry, "router")
         for entry in ledger.target_calls:
-            self._book_call(entry, "target")
-        self._booked += 1
-        if self._shared or self._booked >= _BATCH:
+            self._count_call(entry, "target")
+        self._recorded += 1
+        if self._shared or self._recorded >= _BATCH:
             self._flush()
 
-    def book_probe(self, ledger: Ledger) -> None:
+    def record_probe(self, ledger: Ledger) -> None:
         """Counts a health probe of the router model."""
         for entry in ledger.router_calls:
             if entry.read_usage is not None:
@@ -103,7 +105,7 @@ class Metrics:
                 self._counted[self._probe_tokens, ("output",)] += entry.read_usage.output
         self._counted[self._probe_cost, ()] += float(ledger.router_cost)
 
-    def _book_call(self, entry: Entry, kind: str) -> None:
+    def _count_call(self, entry: Entry, kind: str) -> None:
         model = entry.model_id if kind == "target" else "router"
         counted = self._counted
         counted[self._calls, (model, kind, entry.status or "cancelled")] += 1
@@ -123,7 +125,7 @@ class Metrics:
                 child.observe(seconds)
         self._counted.clear()
         self._timed.clear()
-        self._booked = 0
+        self._recorded = 0
 
     def update(self, state: CurrentState) -> None:
         """Sets the gauges. Each worker does so every second, because another worker may be asked for the metrics."""

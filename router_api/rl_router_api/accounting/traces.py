@@ -1,7 +1,7 @@
 """OpenTelemetry traces by the GenAI semantic conventions: a span for the request, one for each decision and call.
 
-The spans are written from the ledger once a request has ended, so that tracing costs nothing on the way. Needs the
-extra `otel`; where to send them is said by OpenTelemetry's own variables (OTEL_EXPORTER_OTLP_ENDPOINT and friends).
+The spans are written from the ledger when a request ends, so tracing does not slow it down. Needs the extra `otel`.
+OpenTelemetry's own variables (OTEL_EXPORTER_OTLP_ENDPOINT and its like) name the receiver.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ..version import __version__
 from .ledger import Entry, Ledger
 from .log import log
+from .recorders import EndedRequest
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 _VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
-class Tracing:
-    """Writes spans to a provider."""
+class Traces:
+    """Writes the spans of each request to a provider."""
 
     def __init__(self, provider: TracerProvider) -> None:
         from opentelemetry import trace
@@ -33,27 +34,19 @@ class Tracing:
         self._tracer = provider.get_tracer("rl_router_api", __version__)
         self._propagator = TraceContextTextMapPropagator()
 
-    def write(self, ledger: Ledger, status: int, traceparent: str | None) -> None:
-        """The spans of an ended request, below the client's own span where it sent one."""
+    def record(self, request: EndedRequest) -> None:
+        """Writes the spans of a request, below the client's own span if it sent one."""
+        ledger = request.ledger
         # Monotonic times become the wall clock's nanoseconds.
         offset = time.time() - time.monotonic()
-        parent = self._propagator.extract({"traceparent": traceparent} if traceparent else {})
         span = self._tracer.start_span(
             "chat router",
-            context=parent,
+            context=self._propagator.extract({"traceparent": ledger.traceparent} if ledger.traceparent else {}),
             kind=self._trace.SpanKind.SERVER,
             start_time=int((ledger.started + offset) * 1e9),
-            attributes={
-                "gen_ai.operation.name": "chat",
-                "gen_ai.response.model": ledger.model_used or "",
-                "http.response.status_code": status,
-                "rl_router.request_id": ledger.request_id,
-                "rl_router.routing_strategy": ledger.strategy or "",
-                "rl_router.turns_used": ledger.turns,
-                "rl_router.total_cost": float(ledger.router_cost + ledger.target_cost),
-            },
+            attributes=_attributes(ledger, request.status),
         )
-        if status >= 500:
+        if request.status >= 500:
             span.set_status(self._trace.StatusCode.ERROR)
         inside = self._trace.set_span_in_context(span)
         for hop, entries in (("decide", ledger.router_calls), ("call", ledger.target_calls)):
@@ -85,12 +78,24 @@ class Tracing:
         span.end(int((entry.started + entry.latency + offset) * 1e9))
 
     def close(self) -> None:
-        """Sends what is left."""
+        """Sends the spans that are left."""
         self._provider.shutdown()
 
 
-def from_environment() -> Tracing | None:
-    """Tracing where OpenTelemetry's variables ask for it; a log line where the extra is missing."""
+def _attributes(ledger: Ledger, status: int) -> dict[str, str | int | float]:
+    return {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.response.model": ledger.model_used or "",
+        "http.response.status_code": status,
+        "rl_router.request_id": ledger.request_id,
+        "rl_router.routing_strategy": ledger.strategy or "",
+        "rl_router.turns_used": ledger.turns,
+        "rl_router.total_cost": float(ledger.router_cost + ledger.target_cost),
+    }
+
+
+def from_environment() -> Traces | None:
+    """Returns the traces if OpenTelemetry's variables ask for them. Logs a warning if the extra is missing."""
     if not any(os.environ.get(name) for name in _VARIABLES):
         return None
     try:
@@ -103,4 +108,4 @@ def from_environment() -> Tracing | None:
         return None
     provider = TracerProvider(resource=Resource.create({"service.name": "rl-router"}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    return Tracing(provider)
+    return Traces(provider)

@@ -11,11 +11,12 @@ from typing import Any
 
 from ..access.admission import Admission
 from ..access.day_counters import DayCounters
-from ..access.keys import ApiKey
-from ..accounting import traces as tracing
-from ..accounting.ledger import Ledger, Texts
+from ..accounting import traces
+from ..accounting.ledger import Ledger
 from ..accounting.log import log, set_level
 from ..accounting.metrics import CurrentState, Metrics
+from ..accounting.recorders import Recorder
+from ..accounting.request_log import RequestLog, log_probe
 from ..config import Configuration, Server, Target
 from ..errors import ConfigurationError, KeysError, ListingError
 from ..upstreams.fleet import Fleet
@@ -53,7 +54,8 @@ class Runtime:
     ) -> None:
         shares = shares or Shares(DayCounters(), InFlight())
         self.metrics = Metrics()
-        self.tracing = tracing.from_environment()
+        self._traces = traces.from_environment()
+        self._request_log = RequestLog()
         self.draining = False
         self.refused: str | None = None
         self._refused_keys: str | None = None
@@ -85,15 +87,11 @@ class Runtime:
         """A request ended, however it did."""
         self._in_flight.change(_REQUESTS, -1)
 
-    def book(self, ledger: Ledger, status: int, key: ApiKey | None, texts: Texts = "none", **more: object) -> None:
-        """Closes the books of an ended request: in the metrics, in its key's day, and as its one line in the log."""
-        ledger.close()
-        self.metrics.book(ledger, status)
-        said: dict[str, Any] = {"status": status, **ledger.metadata(texts), **more}
-        if key is not None:
-            said["key"] = key.name
-            self.admission.spend(key, said["total_cost"])
-        log(logging.INFO, "request", **said)
+    @property
+    def recorders(self) -> tuple[Recorder, ...]:
+        """Who learns of a request that begins now, once it has ended."""
+        recorders: tuple[Recorder, ...] = (self.metrics, self.admission, self._request_log)
+        return recorders if self._traces is None else (*recorders, self._traces)
 
     @property
     def configuration(self) -> Configuration:
@@ -115,8 +113,8 @@ class Runtime:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._transport.close()
-        if self.tracing is not None:
-            await asyncio.to_thread(self.tracing.close)
+        if self._traces is not None:
+            await asyncio.to_thread(self._traces.close)
 
     def health(self) -> dict[str, Any]:
         """The state of the configuration, of the router model and of every target."""
@@ -221,11 +219,10 @@ class Runtime:
         await self.current.probe.look(self._book_probe)
 
     def _book_probe(self, ledger: Ledger) -> None:
-        """What no request pays has books of its own, so that the metrics of requests equal their ledgers."""
+        """Records a probe apart from requests, so that the metrics of requests equal the sums of their ledgers."""
         ledger.close()
-        self.metrics.book_probe(ledger)
-        if ledger.router_calls:
-            log(logging.INFO, "probe", **ledger.metadata("none"))
+        self.metrics.record_probe(ledger)
+        log_probe(ledger)
 
     async def _read(self) -> None:
         text = self._texts()

@@ -12,6 +12,7 @@ from typing import Any
 from ..access.keys import ApiKey
 from ..accounting.ledger import Ledger
 from ..accounting.log import log
+from ..accounting.recorders import EndedRequest, record_all
 from ..conversation.request import Request
 from ..dialects.chat.read_request import read_request
 from ..errors import ApiError, ClientGoneError
@@ -37,6 +38,7 @@ class Exchange(ABC):
         self._cycle: Cycle = scope[CYCLE]
         self._ledger = Ledger(request_id(scope), self._traceparent)
         self._setup = runtime.current
+        self._recorders = runtime.recorders
         self._history = self._setup.configuration.routing.call_history
         self._key: ApiKey | None = None
         self._request: Request | None = None
@@ -120,11 +122,11 @@ class Exchange(ABC):
 
     def _book(self) -> None:
         self._runtime.end()
-        asked = self._request if self._setup.configuration.server.log_prompts else None
-        texts = {"messages": asked.fields["messages"]} if asked else {}
-        self._runtime.book(self._ledger, self._status, self._key, "full" if asked else "none", **texts)
-        if self._runtime.tracing is not None:
-            self._runtime.tracing.write(self._ledger, self._status, self._traceparent)
+        self._ledger.close()
+        key = None if self._key is None else self._key.name
+        request = self._request if self._setup.configuration.server.log_prompts else None
+        messages = None if request is None else request.fields["messages"]
+        record_all(self._recorders, EndedRequest(self._ledger, self._status, key, messages))
 
 
 def request_id(scope: Scope) -> str:

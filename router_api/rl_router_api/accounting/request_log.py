@@ -1,0 +1,30 @@
+"""The log's line of each ended request, and of each health probe of the router model. A line is the ledger."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from .ledger import Ledger
+from .log import log
+from .recorders import EndedRequest
+
+
+class RequestLog:
+    """Writes one line for each request."""
+
+    def record(self, request: EndedRequest) -> None:
+        """Writes the line. Texts of the request and its answers are in it only if `messages` are."""
+        texts = request.messages is not None
+        fields: dict[str, Any] = {"status": request.status, **request.ledger.metadata("full" if texts else "none")}
+        if texts:
+            fields["messages"] = request.messages
+        if request.key is not None:
+            fields["key"] = request.key
+        log(logging.INFO, "request", **fields)
+
+
+def log_probe(ledger: Ledger) -> None:
+    """Writes the line of a probe that called the router model."""
+    if ledger.router_calls:
+        log(logging.INFO, "probe", **ledger.metadata("none"))
