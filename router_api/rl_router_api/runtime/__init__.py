@@ -1,1 +1,1 @@
-"""What a serving process holds: the configuration in force, its reloading, and the state of its upstreams."""
+"""What a serving process holds: the configuration in force, how it is reloaded, and the state of its upstreams."""

@@ -1,4 +1,4 @@
-"""How the upstreams are: each one's last call, and while that was bad or there was none, a free question."""
+"""Health probes of the upstreams. An upstream is probed until a call to it succeeds, and again after one that fails."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 from ..accounting.ledger import Ledger
 from ..accounting.log import log
+from ..accounting.metrics import Metrics
+from ..accounting.request_log import log_probe
 from ..config import Target
 from ..dialects.chat.read_request import read_request
 from ..errors import ListingError
@@ -20,36 +22,37 @@ from ..upstreams.fleet import Fleet
 from ..upstreams.listing import list_models
 from ..upstreams.upstream import Upstream
 
-_EVERY = 30.0
+_INTERVAL = 30.0
+"""Seconds between two probes of the same upstream."""
 _QUESTION = b'{"model":"router","messages":[{"role":"user","content":"Hello, how are you?"}]}'
 
 
 class Probe:
-    """The state of a fleet's upstreams.
+    """Probes a fleet's upstreams and knows their state.
 
-    A target is asked for its models with its key: 401, 403 and no connection are bad, any other status is reachable.
-    The router model is asked for a decision, which must be its own.
+    A target is asked for its list of models with its key. No connection, a 401 and a 403 are bad, any other answer is
+    good. The router model is asked for a decision, which must be its own and not the fallback's.
     """
 
     def __init__(self, fleet: Fleet, policy: Policy, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._fleet = fleet
         self._policy = policy
-        self._asked: dict[str, float] = {}
+        self._probed_at: dict[str, float] = {}
         self._router_error: str | None = None
         self._router_known = False
         self._router_unused = False
         """Whether the policy decided without the router model."""
 
-    async def look(self, book: Callable[[Ledger], None]) -> None:
-        """Asks those that are due; `book` gets what the router model's decision cost."""
-        # One whose key is not there yet is asked as soon as it is.
+    async def run(self, record: Callable[[Ledger], None]) -> None:
+        """Probes the upstreams that are due. `record` gets the ledger of the router model's probe."""
+        # A target whose key is missing is probed as soon as the key appears.
         keyed = [pair for pair in self._fleet.targets if not pair[1].key.missing]
         due = [pair for pair in keyed if self._is_due(pair[1].name, pair[1])]
-        work = [self._look_at_target(target, upstream) for target, upstream in due]
+        probes = [self._probe_target(target, upstream) for target, upstream in due]
         if self._fleet.targets and self._is_due("", self._fleet.router_model, bad=bool(self._router_error)):
-            work.append(self._look_at_router(book))
-        await asyncio.gather(*work)
+            probes.append(self._probe_router(record))
+        await asyncio.gather(*probes)
 
     def state(self) -> dict[str, Any]:
         """What `/health` says of the upstreams."""
@@ -67,13 +70,13 @@ class Probe:
 
     def _is_due(self, name: str, upstream: Upstream, *, bad: bool = False) -> bool:
         now = self._now()
-        wanted = name not in self._asked or bad or not upstream.known or upstream.last_error is not None
-        if wanted and now - self._asked.get(name, -_EVERY) >= _EVERY:
-            self._asked[name] = now
+        needed = name not in self._probed_at or bad or not upstream.known or upstream.last_error is not None
+        if needed and now - self._probed_at.get(name, -_INTERVAL) >= _INTERVAL:
+            self._probed_at[name] = now
             return True
         return False
 
-    async def _look_at_target(self, target: Target, upstream: Upstream) -> None:
+    async def _probe_target(self, target: Target, upstream: Upstream) -> None:
         reason = None
         try:
             await list_models(upstream, self._fleet.transport)
@@ -86,7 +89,7 @@ class Probe:
             log(logging.WARNING, f"target `{target.name}`: {reason}", target=target.name)
         upstream.known, upstream.last_error = True, reason
 
-    async def _look_at_router(self, book: Callable[[Ledger], None]) -> None:
+    async def _probe_router(self, record: Callable[[Ledger], None]) -> None:
         request = read_request(_QUESTION)
         limits = limits_of(request, self._fleet, Ledger("probe"))
         limits.ledger.turns = 1
@@ -94,12 +97,19 @@ class Probe:
         try:
             decision = await self._policy.decide(request, candidates, limits, ())
         finally:
-            book(limits.ledger)
+            record(limits.ledger)
         reason = decision.reason
         if reason and reason != self._router_error:
             log(logging.WARNING, f"router model: {reason}")
         self._router_known, self._router_error = True, reason
         self._router_unused = reason is None and not limits.ledger.router_calls
+
+
+def record_probe(metrics: Metrics, ledger: Ledger) -> None:
+    """Records a probe apart from requests, so that the metrics of requests equal the sums of their ledgers."""
+    ledger.close()
+    metrics.record_probe(ledger)
+    log_probe(ledger)
 
 
 def _last_error(upstream: Upstream) -> str | None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from .. import policies
-from ..config import ROUTED_NAMES, Configuration, Price, Target, check_names
+from ..config import ROUTED_NAMES, Configuration, Target
 from ..errors import bad_request
 from ..routing.answer import Answerer
 from ..routing.ask import RouterModel
 from ..routing.decide import Policy, PolicySetup
 from ..upstreams.fleet import Fleet, fleet_of
 from ..upstreams.in_flight import InFlight
-from ..upstreams.listing import Listed
 from ..upstreams.transport import Transport
 from .probe import Probe
 
@@ -23,11 +22,11 @@ class Setup:
         configuration: Configuration,
         targets: tuple[Target, ...],
         transport: Transport,
-        flight: InFlight,
+        in_flight: InFlight,
         before: Fleet | None,
     ) -> None:
         self.configuration = configuration
-        self.fleet = fleet_of(configuration, targets, transport, flight, before)
+        self.fleet = fleet_of(configuration, targets, transport, in_flight, before)
         self._policy_setup = PolicySetup(configuration.router, configuration.routing, RouterModel(self.fleet).ask)
         self._policies: dict[str, Policy] = {}
         self.routing = Answerer(self.fleet, self.policy_named)
@@ -53,21 +52,3 @@ class Setup:
     def model_names(self) -> list[str]:
         """Every name under which a request may be made."""
         return [*ROUTED_NAMES, *self.configuration.routing.aliases, *(target.name for target, _ in self.fleet.targets)]
-
-
-def targets_of(listed: list[Listed], configuration: Configuration) -> tuple[Target, ...]:
-    """The models that the router model's server lists as targets of price 0; unusable names are passed over."""
-    router = configuration.router
-    routing = configuration.routing.model_copy(update={"fallback": ()})
-    found: list[Target] = []
-    for each in listed:
-        try:
-            target = Target(
-                name=each.id, base_url=router.base_url, price=Price(), context_length=each.max_model_len,
-                api_key_env=router.api_key_env, api_key_file=router.api_key_file,
-            )  # fmt: skip
-            check_names((*found, target), routing)
-        except ValueError:
-            continue
-        found.append(target)
-    return tuple(found)

@@ -167,7 +167,7 @@ def _add_state(rest: FastAPI, app: App) -> None:
     @rest.get("/metrics", summary="Prometheus metrics")
     async def metrics() -> Response:
         runtime = app.runtime
-        return Response(runtime.metrics.exposition(runtime.state()), media_type=CONTENT_TYPE)
+        return Response(runtime.metrics.exposition(runtime.current_state()), media_type=CONTENT_TYPE)
 
 
 def _add_models(rest: FastAPI, app: App) -> None:

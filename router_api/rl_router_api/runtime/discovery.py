@@ -1,0 +1,46 @@
+"""Targets without configuration: the models that the router model's server lists."""
+
+from __future__ import annotations
+
+import logging
+
+from ..accounting.log import log
+from ..config import Configuration, Price, Target, check_names
+from ..errors import ListingError
+from ..upstreams.fleet import Fleet
+from ..upstreams.listing import Listed, list_models
+
+
+async def listed_targets(fleet: Fleet) -> tuple[Target, ...]:
+    """Returns the targets that the router model's server lists now; none while it cannot be asked."""
+    try:
+        listed = await list_models(fleet.router_model, fleet.transport)
+    except ListingError as error:
+        log(logging.DEBUG, f"the router model's server lists no targets yet: {error}")
+        return ()
+    return targets_of(listed, fleet.configuration)
+
+
+def targets_of(listed: list[Listed], configuration: Configuration) -> tuple[Target, ...]:
+    """Returns a target of price 0 for each listed model. Models whose names cannot be used are skipped."""
+    router = configuration.router
+    routing = configuration.routing.model_copy(update={"fallback": ()})
+    targets: list[Target] = []
+    for model in listed:
+        try:
+            target = Target(
+                name=model.id, base_url=router.base_url, price=Price(), context_length=model.max_model_len,
+                api_key_env=router.api_key_env, api_key_file=router.api_key_file,
+            )  # fmt: skip
+            check_names((*targets, target), routing)
+        except ValueError:
+            continue
+        targets.append(target)
+    return tuple(targets)
+
+
+def kept_targets(fleet: Fleet, configuration: Configuration) -> tuple[Target, ...]:
+    """Returns the fleet's listed targets if a changed configuration names the same router model. Otherwise none."""
+    before = fleet.configuration
+    same = before.targets is None and configuration.router == before.router
+    return tuple(target for target, _ in fleet.targets) if same else ()

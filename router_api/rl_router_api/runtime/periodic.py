@@ -1,0 +1,25 @@
+"""The loop that repeats a server's background work every second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from ..accounting.log import LOG
+
+_PERIOD = 1.0
+"""Seconds."""
+
+
+async def each_second(work: Callable[[], Awaitable[None]]) -> None:
+    """Repeats `work` until it is cancelled.
+
+    A failure is logged and does not end the loop: a server that no longer reads its files or probes its upstreams would
+    look healthy.
+    """
+    while True:
+        try:
+            await work()
+        except Exception:
+            LOG.exception("background work failed; it is repeated in a second")
+        await asyncio.sleep(_PERIOD)
