@@ -543,6 +543,30 @@ async def test_without_targets_the_router_models_names_become_targets_when_it_ap
         assert await running.names() == ["listed-model"]
 
 
+async def test_listed_models_never_replace_the_targets_of_a_reload_that_came_meanwhile(
+    stage: Stage, files: Files
+) -> None:
+    go_on, answered = asyncio.Event(), asyncio.Event()
+
+    async def slow(exchange: Exchange) -> None:
+        await go_on.wait()
+        await whole({"data": [{"id": "listed-model"}]})(exchange)
+        answered.set()
+
+    both, _ = await configured(stage, text("a"))
+    model = await stage.upstream(text("a"))
+    model.listing = slow
+    router = {"base_url": model.url, "protocol": "tools"}
+    running = await files.run({"router": router})
+    await until(lambda: model.listed, "the question")
+    running.take({"router": router, "targets": both["targets"]})
+    go_on.set()
+    await answered.wait()
+    for _ in range(3):
+        assert (await running.ask()).status_code == 200
+    assert await running.names() == ["alpha"]
+
+
 async def test_a_configuration_that_comes_with_wrong_keys_is_not_the_last_good_one(
     stage: Stage, files: Files, tmp_path: Path
 ) -> None:
