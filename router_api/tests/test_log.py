@@ -1,4 +1,4 @@
-"""The log has a line of JSON for each record, whatever is in it."""
+"""The log has one line of JSON for each record."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ Lines = Callable[[], list[dict[str, object]]]
 
 @pytest.fixture
 def written(capfdbinary: pytest.CaptureFixture[bytes]) -> Iterator[Lines]:
-    """What standard error gets of a process whose log is set up."""
+    """Returns the lines on standard error since the last call."""
     root, settings = logging.getLogger(), (logging.logThreads, logging.logProcesses, logging._srcfile)
     before = root.handlers, root.level, LOG.level
     set_up("info")
@@ -32,18 +32,18 @@ def test_a_line_has_its_time_its_level_its_message_and_its_fields(written: Lines
     assert line == {"level": "warning", "message": "a target is left out: %s", "target": "alpha"}
 
 
-def test_json_that_somebody_wrote_on_several_lines_is_logged_on_one(written: Lines) -> None:
+def test_json_with_line_breaks_is_logged_on_one_line(written: Lines) -> None:
     log(logging.INFO, "request", messages=Raw(b'[\n  {"role": "user",\r\n   "content": "a\\nb"}\n]'), cost=1)
     (line,) = written()
     assert line["messages"] == [{"role": "user", "content": "a\nb"}]
 
 
-def test_what_is_less_important_than_the_level_is_left_out(written: Lines) -> None:
+def test_records_below_the_level_are_left_out(written: Lines) -> None:
     log(logging.DEBUG, "nothing")
     assert written() == []
 
 
-def test_a_failure_is_logged_with_where_it_happened(written: Lines) -> None:
+def test_a_failure_is_logged_with_its_traceback(written: Lines) -> None:
     try:
         int("odd")
     except ValueError:
@@ -53,9 +53,7 @@ def test_a_failure_is_logged_with_where_it_happened(written: Lines) -> None:
     assert "ValueError" in str(line["exception"])
 
 
-def test_a_log_that_nobody_takes_is_no_failure_of_what_is_logged(
-    monkeypatch: pytest.MonkeyPatch, written: Lines
-) -> None:
+def test_a_log_that_cannot_be_written_fails_nothing(monkeypatch: pytest.MonkeyPatch, written: Lines) -> None:
     with open("/dev/full", "wb", buffering=0) as full:
         monkeypatch.setattr(sys, "stderr", full)
         set_up("info")

@@ -1,4 +1,4 @@
-"""Configuration and keys are read anew when their files change, and a wrong file changes nothing."""
+"""Configuration and keys are reloaded when their files change, and an invalid file changes nothing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Running:
         fresh.replace(self.path)
 
     def take(self, configuration: Body | str) -> None:
-        """Writes the file and has it read, without waiting for the watch."""
+        """Writes the file and reloads it at once."""
         self.write(configuration)
         self.app.runtime.reload()
 
@@ -126,7 +126,7 @@ def only(configuration: Body, *names: str) -> Body:
     return {**configuration, "targets": [each for each in configuration["targets"] if each["name"] in names]}
 
 
-async def test_a_changed_file_is_read_by_itself(stage: Stage, files: Files) -> None:
+async def test_a_changed_file_is_reloaded(stage: Stage, files: Files) -> None:
     both, _ = await configured(stage, text("a"), text("b"))
     running = await files.run(only(both, "alpha"))
     assert (await running.ask("beta")).status_code == 404
@@ -165,7 +165,7 @@ WRONG = ["routing: {max_turns: 0}", "rooting: {}", "{{{", "- a list", "targets: 
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-async def test_a_wrong_file_is_refused_whole_and_said_until_it_is_mended(
+async def test_an_invalid_file_is_refused_as_a_whole_and_reported_until_it_is_valid(
     stage: Stage, files: Files, wrong: str
 ) -> None:
     good, _ = await configured(stage, text("a"))
@@ -184,7 +184,7 @@ async def test_a_wrong_file_is_refused_whole_and_said_until_it_is_mended(
     assert running.app.runtime.configuration.routing.max_turns == 2
 
 
-async def test_a_file_that_goes_away_is_refused_as_a_wrong_one(stage: Stage, files: Files) -> None:
+async def test_a_removed_file_is_refused(stage: Stage, files: Files) -> None:
     good, _ = await configured(stage, text("a"))
     running = await files.run(good)
     running.path.unlink()
@@ -193,7 +193,7 @@ async def test_a_file_that_goes_away_is_refused_as_a_wrong_one(stage: Stage, fil
     assert (await running.health())["configuration"]["state"] == "refused"
 
 
-async def test_mended_to_what_runs_already_is_mended(stage: Stage, files: Files) -> None:
+async def test_a_file_that_is_restored_to_the_running_configuration_is_accepted(stage: Stage, files: Files) -> None:
     good, _ = await configured(stage, text("a"))
     running = await files.run(good)
     running.take("nonsense: 1")
@@ -201,7 +201,7 @@ async def test_mended_to_what_runs_already_is_mended(stage: Stage, files: Files)
     assert (await running.health())["configuration"] == {"state": "ok"}
 
 
-async def test_an_unchanged_target_keeps_its_breaker_and_a_changed_one_begins_anew(stage: Stage, files: Files) -> None:
+async def test_a_reload_keeps_the_breakers_of_unchanged_targets_only(stage: Stage, files: Files) -> None:
     both, _ = await configured(stage, error(500, "broken"), error(500, "broken"))
     running = await files.run(both)
     for name in ["alpha"] * 5 + ["beta"] * 5:
@@ -214,7 +214,7 @@ async def test_an_unchanged_target_keeps_its_breaker_and_a_changed_one_begins_an
     assert health["targets"]["alpha"]["state"] == "bad"
 
 
-async def test_a_target_that_was_removed_leaves_no_breaker_in_the_metrics(stage: Stage, files: Files) -> None:
+async def test_a_removed_target_has_no_breaker_in_the_metrics(stage: Stage, files: Files) -> None:
     both, _ = await configured(stage, error(500, "broken"), text("b"))
     running = await files.run(both)
     for _ in range(5):
@@ -225,7 +225,7 @@ async def test_a_target_that_was_removed_leaves_no_breaker_in_the_metrics(stage:
     assert await running.breakers() == breakers
 
 
-async def test_targets_may_be_asked_anew_after_a_reload_that_frees_them(stage: Stage, files: Files) -> None:
+async def test_a_changed_target_still_counts_the_calls_that_were_in_flight_before(stage: Stage, files: Files) -> None:
     """What is under way at a target counts on, for the old and the new one are the same server."""
     go_on = asyncio.Event()
 
@@ -245,7 +245,7 @@ async def test_targets_may_be_asked_anew_after_a_reload_that_frees_them(stage: S
     assert (await running.ask()).status_code == 200
 
 
-async def test_a_look_at_the_router_model_has_a_line_of_its_own_in_the_log(
+async def test_a_probe_of_the_router_model_has_its_own_line_in_the_log(
     stage: Stage, files: Files, log: list[Body]
 ) -> None:
     good, _ = await configured(stage, text("a"))
@@ -255,7 +255,7 @@ async def test_a_look_at_the_router_model_has_a_line_of_its_own_in_the_log(
     assert line["total_cost"] == line["router_calls"][0]["cost"] == Decimal("0.000007")
 
 
-async def test_whatever_goes_wrong_in_a_reload_the_next_change_is_read(
+async def test_a_reload_that_fails_does_not_stop_the_next_one(
     stage: Stage, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: list[Body]
 ) -> None:
     """A policy is anybody's code."""
@@ -291,7 +291,7 @@ async def test_origins_and_the_log_level_change_without_a_restart(stage: Stage, 
     assert [line for line in log if line["message"] == "request"]
 
 
-async def test_what_waits_for_the_next_start_is_named(stage: Stage, files: Files, log: list[Body]) -> None:
+async def test_fields_that_take_effect_at_the_next_start_are_named(stage: Stage, files: Files, log: list[Body]) -> None:
     good, _ = await configured(stage, text("a"))
     running = await files.run(good)
 
@@ -342,9 +342,7 @@ class Volume:
             shutil.rmtree(old)
 
 
-async def test_a_configuration_that_kubernetes_swaps_is_read_by_itself(
-    stage: Stage, files: Files, tmp_path: Path
-) -> None:
+async def test_a_configuration_that_kubernetes_swaps_is_reloaded(stage: Stage, files: Files, tmp_path: Path) -> None:
     both, _ = await configured(stage, text("a"), text("b"))
     volume = Volume(tmp_path / "config")
     volume.show(router=yaml.safe_dump(only(both, "alpha")))
@@ -361,9 +359,7 @@ async def test_a_configuration_that_kubernetes_swaps_is_read_by_itself(
     assert (await running.health())["configuration"] == {"state": "ok"}
 
 
-async def test_keys_of_clients_that_kubernetes_swaps_are_read_by_themselves(
-    stage: Stage, files: Files, tmp_path: Path
-) -> None:
+async def test_keys_of_clients_that_kubernetes_swaps_are_reloaded(stage: Stage, files: Files, tmp_path: Path) -> None:
     good, _ = await configured(stage, text("a"))
     (first, first_entry), (second, second_entry) = new_key("first"), new_key("second")
     volume = Volume(tmp_path / "keys")
@@ -395,9 +391,7 @@ async def test_keys_of_clients_that_kubernetes_swaps_are_read_by_themselves(
     await eventually(lambda: refuses(second))
 
 
-async def test_a_targets_key_that_kubernetes_swaps_is_used_by_itself(
-    stage: Stage, files: Files, tmp_path: Path
-) -> None:
+async def test_a_targets_key_that_kubernetes_swaps_is_used(stage: Stage, files: Files, tmp_path: Path) -> None:
     good, (alpha,) = await configured(stage, text("a"))
     volume = Volume(tmp_path / "secret")
     (described,) = good["targets"]
@@ -417,7 +411,7 @@ async def test_a_targets_key_that_kubernetes_swaps_is_used_by_itself(
     await eventually(lambda: reached_with("second-key"))
 
 
-async def test_a_target_is_looked_at_as_soon_as_its_key_appears(stage: Stage, files: Files, tmp_path: Path) -> None:
+async def test_a_target_is_probed_as_soon_as_its_key_appears(stage: Stage, files: Files, tmp_path: Path) -> None:
     good, (alpha,) = await configured(stage, text("a"))
     (described,) = good["targets"]
     running = await files.run({**good, "targets": [{**described, "api_key_file": str(tmp_path / "key")}]})
@@ -780,7 +774,7 @@ async def test_a_section_that_went_missing_is_refused_even_if_nobody_needed_a_ke
     assert await running.names() == ["alpha"]
 
 
-async def test_a_file_is_read_once_it_has_been_the_same_for_a_second(stage: Stage, files: Files) -> None:
+async def test_a_file_is_reloaded_when_it_has_not_changed_for_a_second(stage: Stage, files: Files) -> None:
     both, _ = await configured(stage, text("a"), text("b"))
     running = await files.run(only(both, "alpha"))
     for _ in range(30):
@@ -823,7 +817,7 @@ async def test_without_a_file_for_the_rest_the_last_good_keys_are_kept_too(keys:
     assert isinstance(again.refused, KeysError)
 
 
-async def test_a_state_folder_that_cannot_be_written_is_told_and_serves(
+async def test_a_server_whose_state_folder_cannot_be_written_warns_and_serves(
     files: Files, keys: Keys, log: list[Body]
 ) -> None:
     files.state.rmdir()

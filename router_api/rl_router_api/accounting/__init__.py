@@ -1,1 +1,1 @@
-"""What a request called and what that cost, exactly, and everybody who is told of it: log, metrics, traces."""
+"""What a request called and what that cost, exactly, and its recorders: log, metrics, traces."""

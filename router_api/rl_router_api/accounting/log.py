@@ -1,4 +1,4 @@
-"""The log: one JSON object a line, on standard error. A request's line is its ledger."""
+"""The log: one JSON object a line, on standard error."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _USUAL = logging.LogRecord(LOG.name, logging.INFO, "", 0, "", (), None).__dict__
 
 
 class JsonLines(logging.Formatter):
-    """A record as one line of JSON; `extra={"fields": {...}}` are fields of their own."""
+    """Formats a record as one line of JSON. `extra={"fields": {...}}` adds fields of its own."""
 
     def format(self, record: logging.LogRecord) -> str:
         return self.line(record).decode()
 
     def line(self, record: logging.LogRecord) -> bytes:
-        """The same as bytes, without a line's end."""
-        said: dict[str, Any] = {
+        """Returns the line as bytes, without a line break."""
+        fields: dict[str, Any] = {
             "time": f"{_second(int(record.created))}.{int(record.created % 1 * 1000):03d}+00:00",
             "level": record.levelname.lower(),
             "message": record.getMessage(),
             **getattr(record, "fields", {}),
         }
         if record.exc_info:
-            said["exception"] = self.formatException(record.exc_info)
-        line = encode(said)
-        # What clients and upstreams wrote as JSON may have lines of its own.
+            fields["exception"] = self.formatException(record.exc_info)
+        line = encode(fields)
+        # JSON of clients and upstreams may contain line breaks.
         return msgspec.json.format(line, indent=-1) if b"\n" in line or b"\r" in line else line
 
 
@@ -45,7 +45,7 @@ def _second(timestamp: int) -> str:
 
 
 class _Record(logging.LogRecord):
-    """A record without a place in the source, which takes longer to find than the line takes to write."""
+    """A record without its place in the source code. Finding that takes longer than writing the line."""
 
     def __init__(self, level: int, message: str, fields: dict[str, object]) -> None:
         self.__dict__.update(_USUAL)
@@ -54,9 +54,9 @@ class _Record(logging.LogRecord):
 
 
 class _Stderr(logging.Handler):
-    """Writes each record to standard error as bytes, whole; what cannot be written is no request's fault.
+    """Writes each record to standard error as bytes. A failure to write never fails a request.
 
-    One write a line needs no lock.
+    Each line is one write, so no lock is needed.
     """
 
     def __init__(self) -> None:
@@ -65,19 +65,19 @@ class _Stderr(logging.Handler):
         self._file = sys.stderr.fileno()
 
     def handle(self, record: logging.LogRecord) -> bool:
-        left = memoryview(self._lines.line(record) + b"\n")
+        rest = memoryview(self._lines.line(record) + b"\n")
         try:
-            while left:
-                left = left[os.write(self._file, left) :]
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
         except OSError:
-            # There is nobody to be told of it.
+            # There is no other place to report it.
             return False
         return True
 
 
 def set_up(level: str) -> None:
-    """Sends everything that is logged, uvicorn's lines too, to standard error as JSON."""
-    # A record needs none of what is left out here, which costs more than to write it.
+    """Writes everything that is logged, uvicorn's lines too, to standard error as JSON."""
+    # Collecting these costs more than writing the line, and no line shows them.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
     root = logging.getLogger()
@@ -91,11 +91,11 @@ def set_up(level: str) -> None:
 
 
 def set_level(level: str) -> None:
-    """How much of our own is logged from now on."""
+    """Sets the level of our own lines."""
     LOG.setLevel(level.upper())
 
 
 def log(level: int, message: str, **fields: object) -> None:
-    """One line."""
+    """Writes one line."""
     if LOG.isEnabledFor(level):
         LOG.handle(_Record(level, message, fields))

@@ -23,13 +23,7 @@ from .periodic import each_second
 from .probe import record_probe
 from .reload import Files
 from .setup import Setup
-from .setup_warnings import (
-    warn_of_closed_server,
-    warn_of_missing_keys,
-    warn_of_open_server,
-    warn_of_restart,
-    why_closed,
-)
+from .setup_warnings import warn_of_closed_server, warn_of_restart, warn_of_setup, why_closed
 from .source import Loaded, Source
 
 _REQUESTS = "requests"
@@ -57,7 +51,7 @@ class Runtime:
         self._transport = transport
         self._tasks: set[asyncio.Task[None]] = set()
         self.current = self._setup(loaded.configuration, loaded.configuration.targets or (), None)
-        self.admission = self._admission(loaded)
+        self.admission = _admission(loaded, self._shares.counters)
         self._files = Files(loaded, source)
 
     @property
@@ -94,7 +88,7 @@ class Runtime:
 
     async def start(self) -> None:
         """Begins to discover targets, to probe the upstreams and to watch the files."""
-        self._warn()
+        warn_of_setup(self.fleet, self.admission)
         for work in (self._discover, self._probe, self._watch):
             self._tasks.add(asyncio.get_running_loop().create_task(each_second(work)))
 
@@ -136,12 +130,12 @@ class Runtime:
         # What may fail comes first, so that nothing is taken halfway.
         setup = self._changed(loaded.configuration)
         self._files.accept(loaded)
-        self.admission = self._admission(loaded)
+        self.admission = _admission(loaded, self._shares.counters)
         if setup is not None:
             set_level(setup.configuration.server.log_level)
             warn_of_restart(self.configuration.server, setup.configuration.server)
             self.current = setup
-            self._warn()
+            warn_of_setup(self.fleet, self.admission)
             log(logging.INFO, "configuration reloaded")
 
     def _changed(self, configuration: Configuration) -> Setup | None:
@@ -152,15 +146,6 @@ class Runtime:
 
     def _setup(self, configuration: Configuration, targets: tuple[Target, ...], before: Fleet | None) -> Setup:
         return Setup(configuration, targets, self._transport, self._shares.in_flight, before)
-
-    def _admission(self, loaded: Loaded) -> Admission:
-        admission = Admission(loaded.keys, self._shares.counters)
-        warn_of_closed_server(loaded.configuration.server, admission)
-        return admission
-
-    def _warn(self) -> None:
-        warn_of_missing_keys(self.fleet)
-        warn_of_open_server(self.configuration.server, self.admission)
 
     async def _discover(self) -> None:
         """Looks for targets at the router model's server if none are configured."""
@@ -181,3 +166,9 @@ class Runtime:
         if self._files.changed():
             self.reload()
         self.metrics.update(self.current_state())
+
+
+def _admission(loaded: Loaded, counters: DayCounters) -> Admission:
+    admission = Admission(loaded.keys, counters)
+    warn_of_closed_server(loaded.configuration.server, admission)
+    return admission

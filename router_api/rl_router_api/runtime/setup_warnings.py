@@ -14,17 +14,14 @@ _LOCAL = ("127.0.0.1", "localhost", "::1")
 _FIXED_AT_START = ("host", "port", "admin_port", "workers")
 
 
-def warn_of_missing_keys(fleet: Fleet) -> None:
-    """Warns of each target that has no key although one is configured."""
+def warn_of_setup(fleet: Fleet, admission: Admission) -> None:
+    """Warns of each target without its key, and if other machines may use the server without a key."""
     for target, upstream in fleet.targets:
         if missing := upstream.key.missing:
             log(logging.WARNING, f"target `{target.name}` is left out: {missing}", target=target.name)
-
-
-def warn_of_open_server(server: Server, admission: Admission) -> None:
-    """Warns if other machines may use the server without a key."""
-    if admission.open and server.host not in _LOCAL:
-        log(logging.WARNING, f"anybody who can reach {server.host} may use this server; set server.api_keys_file")
+    host = fleet.configuration.server.host
+    if admission.open and host not in _LOCAL:
+        log(logging.WARNING, f"anybody who can reach {host} may use this server; set server.api_keys_file")
 
 
 def warn_of_closed_server(server: Server, admission: Admission) -> None:

@@ -1,4 +1,4 @@
-"""Where a server's configuration and keys come from, and what of them is kept for the next start."""
+"""Where a server's configuration and keys come from, and the last good copies that are kept for the next start."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ STATE_VARIABLE = "RL_ROUTER_STATE_DIR"
 
 @dataclass(frozen=True)
 class Authentication:
-    """What a changed configuration must not lose: the file's `server` section, and keys that requests need."""
+    """Whether a configuration has a `server` section, and whether it names a keys file. A reload must not lose them."""
 
     has_server: bool
     has_keys: bool
 
 
 _CLOSED = Authentication(has_server=True, has_keys=True)
-"""What is assumed if it cannot be known."""
+"""What is assumed if the record cannot be read."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A configuration, the keys that it names (None if the server is open), and its file's text.
+    """A configuration, the keys of its keys file (None if the server is open), and the configuration file's text.
 
-    `refused` says why the files as they are now are not in force, if these are the last good ones. `has_server` is
+    `refused` is set if these are the last good files: it says why those on disk are not in force. `has_server` says
     whether the file has a `server` section.
     """
 
@@ -52,9 +52,9 @@ class Loaded:
         return Authentication(self.has_server, has_keys=self.configuration.server.api_keys_file is not None)
 
     def check_keeps(self, before: Authentication) -> None:
-        """Raises ConfigurationError if it would drop the authentication that was in force, unless it says so.
+        """Raises ConfigurationError if this configuration drops the authentication of `before` without saying so.
 
-        Such a file was most often emptied, cut or overwritten by mistake.
+        Such a file was most likely emptied, cut or overwritten by mistake.
         """
         if before.has_server and not self.has_server:
             raise ConfigurationError(
@@ -69,17 +69,16 @@ class Loaded:
 
 
 def with_keys(configuration: Configuration, *, has_server: bool = False, text: str = "") -> Loaded:
-    """A configuration with its keys as they are now. Raises KeysError."""
+    """Returns a configuration with the keys that its keys file has now. Raises KeysError."""
     path = configuration.server.api_keys_file
     return Loaded(configuration, None if path is None else read_keys(path), has_server=has_server, text=text)
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a server's configuration and keys come from, and come from again when a file changes.
+    """Where a server's configuration and keys come from, at the start and at each reload.
 
-    `state` is a folder in which the last files that could be used are kept, so that a process that starts while one is
-    wrong serves as its predecessor did.
+    `state` is the folder of the last good files. A process that starts while a file is invalid serves with them.
     """
 
     path: str | None = None
@@ -87,7 +86,7 @@ class Source:
     state: str | None = None
 
     def load(self, before: Authentication | None = None) -> Loaded:
-        """The configuration and the keys as they are now, which keep the authentication of `before`.
+        """Returns the configuration and the keys on disk. They must keep the authentication of `before`.
 
         Raises ConfigurationError, KeysError.
         """
@@ -98,9 +97,9 @@ class Source:
         return loaded
 
     def start(self, before: Loaded | None = None) -> Loaded:
-        """What to start with: what is there now, or else `before`, which was there a moment ago, or the last good.
+        """Returns what to start with: the files on disk if they are valid, otherwise `before`, otherwise the last good.
 
-        Raises ConfigurationError, KeysError.
+        `before` was read a moment ago. Raises ConfigurationError, KeysError.
         """
         try:
             loaded = self.load(before.authentication if before else self._remembered())
@@ -111,14 +110,14 @@ class Source:
 
     @property
     def text(self) -> bytes:
-        """The file's bytes, to see whether it changed; empty where it is not there."""
+        """The file's bytes, by which a change is noticed. Empty if there is no file."""
         try:
             return Path(self.path).read_bytes() if self.path else b""
         except (OSError, ValueError):
             return b""
 
     def remember(self, loaded: Loaded) -> None:
-        """Keeps the files as the last good ones."""
+        """Keeps copies of the files as the last good ones."""
         try:
             if self.path is not None:
                 _keep(self._kept(self.path), loaded.text.encode())
@@ -136,7 +135,7 @@ class Source:
         keys = self._last_good_keys(configuration, error)
         remembered = self._remembered()
         if keys is None and (isinstance(error, KeysError) or (remembered is not None and remembered.has_keys)):
-            # Neither what was meant to close an open server nor the loss of what closed it leaves it open.
+            # Neither invalid keys for an open server nor the loss of a server's keys may leave the server open.
             raise error
         return Loaded(configuration, keys, error, has_server, text)
 
@@ -153,17 +152,17 @@ class Source:
 
     def _remembered(self) -> Authentication | None:
         """The authentication of the last good files; None if none are kept."""
-        kept, told = self._kept(self.path), self._kept_authentication
-        if told is not None and told.exists():
+        copy, record = self._kept(self.path), self._kept_authentication
+        if record is not None and record.exists():
             try:
-                return Authentication(**json.loads(told.read_text()))
+                return Authentication(**json.loads(record.read_text()))
             except (OSError, ValueError, TypeError):
                 return _CLOSED
-        # A version that kept the files alone may have been here.
-        return _CLOSED if kept is not None and kept.exists() else None
+        # An older version kept the files without this record.
+        return _CLOSED if copy is not None and copy.exists() else None
 
     def _read(self, path: str | None) -> tuple[Configuration, bool, str]:
-        """The configuration of a file, whether that has a `server` section, and its text. Raises ConfigurationError."""
+        """Returns a file's configuration, whether it has a `server` section, its text. Raises ConfigurationError."""
         text = text_of(path) if path else ""
         values = parsed(text, path) if path else {}
         has_server = "server" in values
@@ -171,11 +170,11 @@ class Source:
 
     @property
     def _kept_authentication(self) -> Path | None:
-        """Where it is kept what of the last good files a changed one must not lose."""
+        """The path of the record of the last good files' authentication. None without a state folder."""
         return None if self.state is None else Path(self.state) / f"last-good-{_hashed(self.path or '')}.json"
 
     def _kept(self, path: str | None) -> Path | None:
-        """Where the last good copy of a file is."""
+        """Returns the path of a file's last good copy. None without a state folder."""
         if self.state is None or path is None:
             return None
         return Path(self.state) / f"last-good-{_hashed(path)}.yaml"
@@ -186,7 +185,7 @@ def _hashed(path: str) -> str:
 
 
 def _keep(path: Path | None, data: bytes) -> None:
-    """Writes a file whole, for its owner alone: hashes of keys are nobody else's business."""
+    """Writes a file as a whole, readable by its owner only, because it may hold the hashes of keys."""
     if path is not None:
         handle, fresh = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(handle, "wb") as file:
