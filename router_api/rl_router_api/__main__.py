@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(told)
     source = Source(
         path=given.config or os.environ.get(settings.FILE_VARIABLE) or None,
-        flags=settings.chosen_flags(given) | _short_flags(given),
+        flags=settings.LAYER.chosen_flags(given) | _short_flags(given),
         state=os.environ.get(STATE_VARIABLE) or None,
     )
     try:
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error; default info")
     parser.add_argument("--wait", metavar="SECONDS", type=float, default=0, help="for the router model; default 0")
     parser.add_argument("--version", action="version", version=__version__)
-    settings.add_flags(parser.add_argument_group("every field of the configuration; lists and objects as YAML"))
+    settings.LAYER.add_flags(parser.add_argument_group("every field of the configuration; lists and objects as YAML"))
     return parser
 
 

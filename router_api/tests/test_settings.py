@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rl_router_api.config import Configuration
 from rl_router_api.errors import ConfigurationError
-from rl_router_api.runtime.settings import add_flags, chosen_flags, read
+from rl_router_api.runtime.settings import LAYER, read
 from rl_router_api.runtime.source import Source
 
 TARGET = "{name: alpha, base_url: 'http://a/v1'}"
@@ -28,8 +28,8 @@ def refusal(path: Path | None = None, flags: dict[str, Any] | None = None, /, **
 
 def flags(*arguments: str) -> dict[str, Any]:
     parser = argparse.ArgumentParser(exit_on_error=False)
-    add_flags(parser)
-    return chosen_flags(parser.parse_args(arguments))
+    LAYER.add_flags(parser)
+    return LAYER.chosen_flags(parser.parse_args(arguments))
 
 
 def test_without_any_source_the_defaults_hold() -> None:
@@ -78,10 +78,16 @@ def test_a_price_can_be_set_part_by_part() -> None:
 def test_variables_that_only_look_like_ours_are_left_alone() -> None:
     others = {
         "RL_ROUTER_PORT": "tcp://10.0.0.1:8800", "RL_ROUTER_SERVICE_HOST": "10.0.0.1", "RL_ROUTER_CONFIG": "x.yaml",
-        "RL_ROUTER_SERVER_PORT": "tcp://10.0.0.1:1", "RL_ROUTER_STATE_DIR": "/x", "RL_ROUTER_ROUTER": "x", "PATH": "[",
+        "RL_ROUTER_SERVER_PORT": "tcp://10.0.0.1:1", "RL_ROUTER_STATE_DIR": "/x", "PATH": "[",
         "XRL_ROUTER_ROUTING__MAX_TURNS": "x", "RL_ROUTER_ROUTER_PORT_8000_TCP": "tcp://10.0.0.1:8000",
     }  # fmt: skip
     assert read(None, others, {}) == Configuration()
+
+
+def test_a_variable_that_names_a_whole_section_is_refused_with_one_that_names_a_field() -> None:
+    message = refusal(RL_ROUTER_SERVER="{port: 1}")
+    assert message.startswith("RL_ROUTER_SERVER: is a whole section")
+    assert "RL_ROUTER_SERVER__MAX_BODY_BYTES" in message
 
 
 def test_every_field_can_be_set_by_a_flag() -> None:
@@ -210,6 +216,28 @@ def test_no_flag_or_variable_takes_the_place_of_a_section_that_was_cut(file: Pat
 def test_an_unknown_variable_or_flag_of_a_known_section_is_refused() -> None:
     assert "did you mean `max_turns`" in refusal(RL_ROUTER_ROUTING__MAX_TURN="3")
     assert "did you mean `max_turns`" in refusal(None, {"routing.max_turn": 3})
+
+
+def test_a_mistake_is_told_of_the_variable_or_the_flag_that_made_it(file: Path) -> None:
+    file.write_text("routing: {max_turns: 2}")
+    turns = {"RL_ROUTER_ROUTING__MAX_TURNS": "0"}
+    assert refusal(file, **turns).startswith("RL_ROUTER_ROUTING__MAX_TURNS: routing.max_turns: Input should be greater")
+    flagged = refusal(file, {"routing.max_turns": 99}, **turns)
+    assert flagged.startswith("--routing.max-turns: routing.max_turns: Input should be less")
+    assert refusal(file, RL_ROUTER_TARGETS="[{name: a}]").startswith("RL_ROUTER_TARGETS: targets.0.base_url: ")
+    assert refusal(file, RL_ROUTER_ROUTING__MAX_TURN="3").startswith("RL_ROUTER_ROUTING__MAX_TURN: routing: unknown")
+    assert refusal(file, {"routing.max_turns": 3}, RL_ROUTER_ROUTER__PRICE="3").startswith("RL_ROUTER_ROUTER__PRICE: ")
+
+
+def test_a_mistake_of_the_file_is_told_of_the_file_whatever_else_is_set(file: Path) -> None:
+    file.write_text("routing: {max_turns: 0}")
+    message = refusal(file, {"routing.review": "never"}, RL_ROUTER_ROUTING__MAX_CALLS="2")
+    assert message.startswith(f"{file}: routing.max_turns: ")
+
+
+def test_a_key_that_is_not_unicode_is_refused_like_any_other(file: Path) -> None:
+    file.write_text(r'"\ud800": 1')
+    assert r"unknown key `\ud800`" in refusal(file)
 
 
 def test_a_key_written_where_its_name_belongs_is_not_repeated(file: Path) -> None:

@@ -1,5 +1,7 @@
-"""The configuration: its schema, re-exported here for the other rooms and for the operator."""
+"""The configuration: its schema and how settings are read, re-exported for the other rooms and for the operator."""
 
+from ..errors import ConfigurationError
+from .layer import SettingsLayer
 from .schema import (
     BY_ALIAS,
     ROUTED_NAMES,
@@ -36,6 +38,7 @@ __all__ = [
     "CallHistory",
     "Capability",
     "Configuration",
+    "ConfigurationError",
     "Deciding",
     "Dollars",
     "Handling",
@@ -49,6 +52,7 @@ __all__ = [
     "Schema",
     "Secret",
     "Server",
+    "SettingsLayer",
     "Target",
     "Text",
     "Word",

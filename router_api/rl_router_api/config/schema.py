@@ -7,7 +7,6 @@ in camelCase, for those whose own fields are written so (`BY_ALIAS`).
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from decimal import Decimal
@@ -17,6 +16,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic.alias_generators import to_camel
+
+from .unknown_keys import remedy, unknown_key
 
 BY_ALIAS: dict[str, Any] = {"by_alias": True, "by_name": False, "context": "camelCase"}
 """What `model_validate` is given to read fields by their aliases instead of their names."""
@@ -51,9 +52,6 @@ def _check_base_url(url: str) -> str:
     return url.rstrip("/")
 
 
-_MEANT = {"routes": "routing"}
-"""What is meant by an unknown key that looks more like another known one."""
-
 BaseUrl = Annotated[str, Field(max_length=2048), AfterValidator(_check_base_url)]
 
 
@@ -77,10 +75,7 @@ class Schema(BaseModel):
             known = [field.alias or name if by_alias else name for name, field in cls.model_fields.items()]
             for key in data:
                 if key not in known:
-                    alike = difflib.get_close_matches(str(key), known, n=1, cutoff=0.4)
-                    near = [name for name in known if name == _MEANT.get(key)] or alike
-                    remedy = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(known)}"
-                    raise ValueError(f"unknown key `{key}`; {remedy}")
+                    raise unknown_key(key, remedy(str(key), known))
         return data
 
 

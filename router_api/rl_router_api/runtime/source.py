@@ -15,8 +15,9 @@ from typing import Any
 from ..access.keys import ApiKey, as_file, read_keys
 from ..accounting.log import log
 from ..config import Configuration
+from ..config.yaml_file import text_of
 from ..errors import ConfigurationError, KeysError
-from .settings import KEYS_FILE, merged, parsed, text_of
+from .settings import KEYS_FILE, merged, parsed
 
 STATE_VARIABLE = "RL_ROUTER_STATE_DIR"
 

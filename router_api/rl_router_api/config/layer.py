@@ -1,0 +1,190 @@
+"""Reads a pydantic model from a file, the environment and flags: the settings of the API and of the operator.
+
+A flag goes before a variable, a variable before the file, and the file before the default. A field stands at the top of
+the model (`targets`) or in a section, which is a model of its own (`routing.max_turns`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from ..errors import ConfigurationError
+from .problems import Origin, lines
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_NULLS = ("", "~", "null")
+"""What sets an optional text to null, as in YAML."""
+
+
+@dataclass(frozen=True)
+class SettingsLayer(Generic[Model]):
+    """Reads `model`; its variables begin with `prefix`.
+
+    `only_null` names the optional texts that nothing but the word `null` sets to null.
+    """
+
+    model: type[Model]
+    prefix: str
+    only_null: Collection[str] = ()
+
+    def add_flags(self, parser: argparse._ActionsContainer) -> None:
+        """Adds a flag for every field: `--routing.max-turns` for `routing.max_turns`."""
+        for name, field in fields_of(self.model).items():
+            parser.add_argument(
+                flag_of(name),
+                dest=name,
+                metavar="VALUE",
+                type=self._flag_reader(name),
+                default=argparse.SUPPRESS,
+                help=f"{_help(field)}; {self.variable_of(name)}".replace("%", "%%"),
+            )
+
+    def chosen_flags(self, arguments: argparse.Namespace) -> dict[str, Any]:
+        """Returns the values of the flags that the command line has, by field name."""
+        return {name: getattr(arguments, name) for name in fields_of(self.model) if hasattr(arguments, name)}
+
+    def variable_of(self, name: str) -> str:
+        """Returns the environment variable of a field: `RL_ROUTER_ROUTING__MAX_TURNS`."""
+        return self.prefix + name.replace(".", "__").upper()
+
+    def merged(
+        self,
+        values: dict[str, Any],
+        environment: Mapping[str, str],
+        flags: Mapping[str, Any],
+        path: str | None = None,
+    ) -> Model:
+        """Returns the model of the `values` of the file `path`, overridden by variables and flags.
+
+        Raises ConfigurationError, which names the source and the field of each mistake.
+        """
+        origins: list[Origin] = []
+        for origin, value in (*self._from_environment(environment), *_from_flags(flags)):
+            _put(values, origin.field, value)
+            origins.append(origin)
+        try:
+            return self.model.model_validate(values)
+        except ValidationError as error:
+            raise ConfigurationError("; ".join(lines(error, origins, path))) from None
+
+    def _from_environment(self, environment: Mapping[str, str]) -> Iterator[tuple[Origin, Any]]:
+        for variable, text in environment.items():
+            name = variable.removeprefix(self.prefix).lower().replace("__", ".")
+            # Kubernetes sets variables such as RL_ROUTER_PORT for a Service named rl-router: those are not fields.
+            if variable.startswith(self.prefix) and name.partition(".")[0] in self.model.model_fields:
+                self._refuse_section(variable, name)
+                yield Origin(variable, name), self._variable_value(variable, name, text)
+
+    def _refuse_section(self, variable: str, name: str) -> None:
+        field = field_of(self.model, name)
+        if "." not in name and field and (section := model_of(field.annotation)):
+            example = self.variable_of(f"{name}.{next(iter(section.model_fields))}")
+            raise ConfigurationError(f"{variable}: is a whole section; set its fields one by one, such as {example}")
+
+    def _variable_value(self, variable: str, name: str, text: str) -> Any:
+        try:
+            return self._value(name, text)
+        except (yaml.YAMLError, ValueError, RecursionError):
+            raise ConfigurationError(f"{variable}: is not YAML: {text!r}") from None
+
+    def _flag_reader(self, name: str) -> Callable[[str], Any]:
+        def read_flag(text: str) -> Any:
+            try:
+                return self._value(name, text)
+            except (yaml.YAMLError, ValueError, RecursionError) as error:
+                raise argparse.ArgumentTypeError(f"not YAML: {text!r}") from error
+
+        return read_flag
+
+    def _value(self, name: str, text: str) -> Any:
+        """Returns a text as it stands, because YAML would make `::` a mapping, and any other value read as YAML.
+
+        Raises YAMLError, ValueError, RecursionError.
+        """
+        field = field_of(self.model, name)
+        if field is None or not _takes_text(field):
+            return yaml.safe_load(text)
+        nulls = ("null",) if name in self.only_null else _NULLS
+        return None if text in nulls and type(None) in get_args(field.annotation) else text
+
+
+def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Returns the fields of a model and of its sections, by dotted name."""
+    fields: dict[str, FieldInfo] = {}
+    for name, field in model.model_fields.items():
+        section = model_of(field.annotation)
+        if section is None:
+            fields[name] = field
+        else:
+            fields |= {f"{name}.{inner}": info for inner, info in section.model_fields.items()}
+    return fields
+
+
+def field_of(model: type[BaseModel], name: str) -> FieldInfo | None:
+    """Returns the field with a dotted name of any depth; None if the model has no such field."""
+    section, _, rest = name.partition(".")
+    field = model.model_fields.get(section)
+    if field is None or not rest:
+        return field
+    inner = model_of(field.annotation)
+    return field_of(inner, rest) if inner else None
+
+
+def model_of(annotation: Any) -> type[BaseModel] | None:
+    """Returns the annotation if it is a model."""
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def flag_of(name: str) -> str:
+    """Returns the flag of a field: `--routing.max-turns`."""
+    return f"--{name.replace('_', '-')}"
+
+
+def plain_default(field: FieldInfo) -> Any:
+    """Returns a field's default if a person would write it; None if there is none, or if it is empty."""
+    default = field.default
+    return None if default in (PydanticUndefined, None, (), "") or isinstance(default, BaseModel) else default
+
+
+def _help(field: FieldInfo) -> str:
+    default = plain_default(field)
+    shown = "" if default is None else f"; default: {default}"
+    return f"{field.description or 'a list'}{shown}"
+
+
+def _takes_text(field: FieldInfo) -> bool:
+    """Whether a field holds text, or has a validator of its own that reads text."""
+    return _is_text(field.annotation) or any(isinstance(each, BeforeValidator) for each in field.metadata)
+
+
+def _is_text(annotation: Any) -> bool:
+    if get_origin(annotation) is Annotated:
+        return _is_text(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return all(map(_is_text, get_args(annotation)))
+    return annotation in (str, type(None)) or get_origin(annotation) is Literal
+
+
+def _from_flags(flags: Mapping[str, Any]) -> Iterator[tuple[Origin, Any]]:
+    for name, value in flags.items():
+        yield Origin(flag_of(name), name), value
+
+
+def _put(values: dict[str, Any], field: str, value: Any) -> None:
+    *sections, name = field.split(".")
+    for section in sections:
+        # A section that is empty in the file, or not a mapping, gives way to the stronger source.
+        if not isinstance(values.get(section), dict):
+            values[section] = {}
+        values = values[section]
+    values[name] = value
