@@ -122,6 +122,19 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(values: Any, where
     assert "sk-secret" not in message
 
 
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"router": {"max_cost": 1}}, "router: unknown key `max_cost`; did you mean `routing.max_cost`?"),
+        ({"max_turns": 3}, "unknown key `max_turns`; did you mean `routing.max_turns`?"),
+        ({"routing": {"timeout": 3}}, "did you mean `router.timeout` or `targets.timeout`?"),
+        ({"targets": [target(deadline=3)]}, "targets.0: unknown key `deadline`; did you mean `routing.deadline`?"),
+    ],
+)
+def test_a_key_in_the_wrong_section_is_refused_with_its_right_place(values: Any, says: str) -> None:
+    assert says in refusal(values)
+
+
 def test_an_unknown_key_that_is_like_no_other_is_refused_with_all_known_ones() -> None:
     assert "known keys: server, router, routing, targets" in refusal({"zzz": 1})
     assert "unknown key `7`" in refusal({7: 1})

@@ -8,7 +8,7 @@ in camelCase, for those whose own fields are written so (`BY_ALIAS`).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Self
@@ -236,6 +236,9 @@ class Server(Handling):
         return path
 
 
+_SECTIONS: dict[str, type[Schema]] = {"server": Server, "router": Router, "routing": Routing}
+
+
 class Configuration(Schema):
     """The whole file. Without `targets`, every model that the router model's server lists is one, at price 0.
 
@@ -247,11 +250,41 @@ class Configuration(Schema):
     routing: Routing = Routing()
     targets: tuple[Target, ...] | None = Field(None, min_length=1, max_length=64)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_misplaced_keys(cls, data: Any) -> Any:
+        """Names the right place of a key that another section has. The section alone could only name its own keys."""
+        for place, part, model in _parts(data):
+            for key in part:
+                if key not in model.model_fields and (right := _places_of(key)):
+                    raise unknown_key(key, f"did you mean {' or '.join(right)}?", place)
+        return data
+
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
         if self.targets is not None:
             check_names(self.targets, self.routing)
         return self
+
+
+def _parts(data: Any) -> Iterator[tuple[str, dict[Any, Any], type[Schema]]]:
+    """Yields every mapping of a configuration that a section or a target is read from, with its dotted place."""
+    if not isinstance(data, dict):
+        return
+    yield "", data, Configuration
+    for section, model in _SECTIONS.items():
+        if isinstance(part := data.get(section), dict):
+            yield section, part, model
+    targets = data.get("targets")
+    for index, target in enumerate(targets if isinstance(targets, (list, tuple)) else ()):
+        if isinstance(target, dict):
+            yield f"targets.{index}", target, Target
+
+
+def _places_of(key: Any) -> list[str]:
+    """Returns the dotted names of the fields with this name, quoted."""
+    sections: dict[str, type[Schema]] = {**_SECTIONS, "targets": Target}
+    return [f"`{section}.{key}`" for section, model in sections.items() if key in model.model_fields]
 
 
 @lru_cache(maxsize=1024)
