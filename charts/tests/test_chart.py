@@ -9,7 +9,7 @@ import sys
 import pytest
 from rendered import CHART, NAMESPACE, OLDEST, ROOT, helm, needs_helm, notes, of_kind, one, pods, refusal, render
 from rl_router_api.version import __version__
-from rl_router_operator import rbac, settings
+from rl_router_operator import options, rbac, settings
 from rl_router_operator.router import read_spec
 
 pytestmark = needs_helm
@@ -149,7 +149,7 @@ def test_every_value_for_the_operator_reaches_its_settings() -> None:
     routers = {"images": images, "imagePullPolicy": "Never", "imagePullSecrets": ["one", "two"], "proxy": proxy}
     told = {"logLevel": "debug", "watchNamespaces": ["a", "b"], "image": {"registry": "r"}, "routers": routers}
     objects = render({**told, "prometheus": {"namespace": "monitoring"}, "extraArgs": ["--workers=2"]})
-    found = settings.read(_arguments(objects), {"POD_NAMESPACE": NAMESPACE})
+    found = options.read(_arguments(objects), {"POD_NAMESPACE": NAMESPACE})
     assert (found.log_level, found.namespaces, found.workers) == ("debug", ("a", "b"), 2)
     assert found.defaults == settings.Defaults(
         images=settings.Images("a:1", "m:1", "v:1", "c:1"),
@@ -163,7 +163,7 @@ def test_every_value_for_the_operator_reaches_its_settings() -> None:
 
 
 def test_by_default_the_operator_keeps_its_own_defaults() -> None:
-    found = settings.read(_arguments(render()), {})
+    found = options.read(_arguments(render()), {})
     assert found.defaults == settings.Defaults()
     assert found.namespaces == ()
 

@@ -9,11 +9,12 @@ import sys
 
 from kubernetes.aio.config import ConfigException
 
-from . import journal, settings
+from . import journal, options
 from .run import run
+from .settings import Settings
 
 
-async def _until_told(given: settings.Settings) -> None:
+async def _until_told(given: Settings) -> None:
     stop = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
@@ -22,7 +23,7 @@ async def _until_told(given: settings.Settings) -> None:
 
 def main() -> int:
     """Runs until SIGTERM or SIGINT."""
-    given = settings.read(sys.argv[1:], os.environ)
+    given = options.read(sys.argv[1:], os.environ)
     journal.set_up(given.log_level)
     try:
         asyncio.run(_until_told(given))

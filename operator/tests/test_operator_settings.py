@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from rl_router_operator.settings import LeaseTerms, read
+from rl_router_operator.options import read
+from rl_router_operator.settings import Images, LeaseTerms
 
 
 def test_left_out_everything_has_its_default():
@@ -61,3 +62,14 @@ def test_what_cannot_be_used_is_named_with_the_remedy(flag, words, capsys):
     with pytest.raises(SystemExit):
         read([flag], {})
     assert words in capsys.readouterr().err
+
+
+def test_what_cannot_be_used_in_a_variable_is_named_by_the_variable(capsys):
+    with pytest.raises(SystemExit):
+        read([], {"RL_ROUTER_OPERATOR_PORT": "many"})
+    assert "error: RL_ROUTER_OPERATOR_PORT: give a number from 0 to 65535, not 'many'" in capsys.readouterr().err
+
+
+def test_an_empty_image_or_pull_policy_leaves_the_default():
+    found = read(["--api-image="], {"RL_ROUTER_OPERATOR_IMAGE_PULL_POLICY": ""}).defaults
+    assert (found.images, found.image_pull_policy) == (Images(), None)

@@ -156,9 +156,16 @@ def plain_default(field: FieldInfo) -> Any:
     return None if default in (PydanticUndefined, None, (), "") or isinstance(default, BaseModel) else default
 
 
+def written(value: Any) -> str:
+    """Returns a plain value as a person would write it in a flag."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
+
+
 def _help(field: FieldInfo) -> str:
     default = plain_default(field)
-    shown = "" if default is None else f"; default: {default}"
+    shown = "" if default is None else f"; default: {written(default)}"
     return f"{field.description or 'a list'}{shown}"
 
 

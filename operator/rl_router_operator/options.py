@@ -1,0 +1,141 @@
+"""What a person sets on the operator, by flags or variables, and the settings that follow from it."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from rl_router_api.config import ConfigurationError, SettingsLayer
+
+from .rbac import LEASE
+from .settings import Defaults, Images, Settings, lease_terms
+
+
+def _number(minimum: float, maximum: float) -> BeforeValidator:
+    """Returns a validator that reads a number within these bounds."""
+
+    def read_number(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not minimum <= number <= maximum:
+            raise ValueError(f"give a number from {minimum:g} to {maximum:g}, not {text!r}")
+        return number
+
+    return BeforeValidator(read_number)
+
+
+def _one_of(*words: str) -> BeforeValidator:
+    """Returns a validator that accepts one of these words, or null."""
+
+    def read_word(text: str | None) -> str | None:
+        if text is not None and text not in words:
+            raise ValueError(f"give one of {', '.join(words)}, not {text!r}")
+        return text
+
+    return BeforeValidator(read_word)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+"""Names that are separated by commas."""
+_LEVELS = ("debug", "info", "warning", "error")
+_PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+
+
+class Options(BaseModel):
+    """What a person sets, by a flag (`--log-level`) or a variable (`RL_ROUTER_OPERATOR_LOG_LEVEL`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kubeconfig: str | None = Field(None, description="path of a kubeconfig file; default: the pod's service account")
+    watch_namespaces: Names = Field((), description="namespaces to watch, separated by commas; default: all")
+    lease: str = Field(LEASE, description="name of the Lease that elects the one operator that acts")
+    lease_seconds: Annotated[float, _number(3, 3600)] = Field(
+        15.0, description="seconds for which the Lease is held; another operator takes over this long after a renewal"
+    )
+    host: str = Field("0.0.0.0", description="address of /healthz, /readyz and /metrics")
+    port: Annotated[int, _number(0, 65_535)] = Field(8080, description="port of /healthz, /readyz and /metrics")
+    workers: Annotated[int, _number(1, 256)] = Field(8, description="RouterDeployments reconciled at the same time")
+    resync_seconds: Annotated[float, _number(1, 86_400)] = Field(
+        300.0, description="seconds between two reconciliations of every RouterDeployment"
+    )
+    log_level: Annotated[str, _one_of(*_LEVELS)] = Field("info", description=f"one of {', '.join(_LEVELS)}")
+    registry: str = Field("", description="registry of the default images; default: none")
+    api_image: str | None = Field(None, description=f"default image of the router API; default: {Images.api}")
+    model_image: str | None = Field(None, description=f"default image of the CPU fallback; default: {Images.llamacpp}")
+    vllm_image: str | None = Field(None, description=f"default image of vLLM for accelerators; default: {Images.vllm}")
+    vllm_cpu_image: str | None = Field(None, description=f"default image of vLLM for CPUs; default: {Images.vllm_cpu}")
+    image_pull_policy: Annotated[str | None, _one_of(*_PULL_POLICIES)] = Field(
+        None, description=f"default pull policy: one of {', '.join(_PULL_POLICIES)}; default: Kubernetes' own"
+    )
+    image_pull_secrets: Names = Field((), description="Secrets for pulling the images, separated by commas")
+    monitoring_namespace: str = Field("", description="namespace whose pods may read the API's metrics")
+    https_proxy: str = Field("", description="HTTPS_PROXY of the pods that the operator creates")
+    http_proxy: str = Field("", description="HTTP_PROXY of the pods that the operator creates")
+    no_proxy: str = Field("", description="NO_PROXY of the pods that the operator creates")
+
+
+LAYER = SettingsLayer(Options, "RL_ROUTER_OPERATOR_")
+
+
+def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """Returns the settings of a command line and an environment; a flag goes before a variable.
+
+    Exits with status 2 if one cannot be used, and names it.
+    """
+    parser = argparse.ArgumentParser(prog="python -m rl_router_operator", description="The RL Router operator.")
+    LAYER.add_flags(parser)
+    flags = LAYER.chosen_flags(parser.parse_args(arguments))
+    try:
+        options = LAYER.merged({}, environment, flags)
+    except ConfigurationError as error:
+        parser.error(str(error))
+    return _settings(options, environment)
+
+
+def _settings(options: Options, environment: Mapping[str, str]) -> Settings:
+    return Settings(
+        defaults=_defaults(options, environment.get("POD_NAMESPACE", "")),
+        kubeconfig=options.kubeconfig or environment.get("KUBECONFIG") or None,
+        namespaces=options.watch_namespaces,
+        own_namespace=environment.get("POD_NAMESPACE", "default"),
+        identity=environment.get("POD_NAME") or socket.gethostname(),
+        lease=options.lease,
+        lease_terms=lease_terms(options.lease_seconds),
+        host=options.host,
+        port=options.port,
+        workers=options.workers,
+        resync_seconds=options.resync_seconds,
+        log_level=options.log_level,
+    )
+
+
+def _defaults(options: Options, namespace: str) -> Defaults:
+    proxy = {"HTTPS_PROXY": options.https_proxy, "HTTP_PROXY": options.http_proxy, "NO_PROXY": options.no_proxy}
+    return Defaults(
+        images=_images(options),
+        registry=options.registry,
+        image_pull_policy=options.image_pull_policy,
+        image_pull_secrets=options.image_pull_secrets,
+        proxy={variable: value for variable, value in proxy.items() if value},
+        operator_namespace=namespace,
+        monitoring_namespace=options.monitoring_namespace,
+    )
+
+
+def _images(options: Options) -> Images:
+    return Images(
+        api=options.api_image or Images.api,
+        llamacpp=options.model_image or Images.llamacpp,
+        vllm=options.vllm_image or Images.vllm,
+        vllm_cpu=options.vllm_cpu_image or Images.vllm_cpu,
+    )
