@@ -1,8 +1,11 @@
 """The configuration's schema: what the YAML file, the environment and the flags may say.
 
 Prices are US dollars per million tokens, durations are seconds. Secrets are named (`api_key_env`, `api_key_file`),
-never written. This module imports pydantic alone, so that other programs can embed the schema: every field has an alias
-in camelCase, for those whose own fields are written so (`BY_ALIAS`).
+never written. This module imports nothing but pydantic, so that other programs can embed the schema. Every field has an
+alias in camelCase for programs that write their own fields so (`BY_ALIAS`).
+
+The descriptions are read in four places: in docs/configuration.md, in `--help`, in the CRD and in its reference. A
+description ends with "; default: …" if the default needs words.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from pydantic.alias_generators import to_camel
 from .unknown_keys import remedy, unknown_key
 
 BY_ALIAS: dict[str, Any] = {"by_alias": True, "by_name": False, "context": "camelCase"}
-"""What `model_validate` is given to read fields by their aliases instead of their names."""
+"""The arguments of `model_validate` that read fields by their aliases instead of their names."""
 
 ROUTED_NAMES = ("router-tool-rl", "router")
 """The model names under which a request is routed."""
@@ -45,7 +48,7 @@ def _check_base_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be an http:// or https:// URL such as https://api.openai.com/v1")
-    if parts.port == 0:  # one that is no number, or too large, is a ValueError already
+    if parts.port == 0:  # urlsplit raises ValueError for any other port that is not valid
         raise ValueError("must have a port from 1 to 65535, or none")
     if parts.query or parts.fragment:
         raise ValueError("must have no query or fragment; put parameters under `query`")
@@ -56,7 +59,7 @@ BaseUrl = Annotated[str, Field(max_length=2048), AfterValidator(_check_base_url)
 
 
 class Schema(BaseModel):
-    """Immutable, and an unknown key is refused with the nearest known one."""
+    """An immutable model that refuses an unknown key and names the nearest known one."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -84,20 +87,23 @@ class Price(Schema):
 
     input: Dollars = Field(Decimal(0), description="USD per million prompt tokens")
     cached_input: Dollars | None = Field(
-        None, description="USD per million prompt tokens that were read from a cache; default: as `input`"
+        None, description="USD per million prompt tokens read from a prompt cache; default: as `input`"
     )
-    output: Dollars = Field(Decimal(0), description="USD per million completion tokens")
+    output: Dollars = Field(Decimal(0), description="USD per million completion tokens, reasoning included")
     request: Dollars = Field(Decimal(0), description="USD per request")
 
 
 class Secret(Schema):
-    """Where a key is to be found: an environment variable or a file, never the key itself."""
+    """The place of an API key: an environment variable or a file, never the key itself."""
 
     api_key_env: str | None = Field(
-        None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128, description="a variable that holds its key"
+        None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        max_length=128,
+        description="environment variable that holds the API key",
     )
     api_key_file: str | None = Field(
-        None, min_length=1, max_length=4096, description="a file that holds its key; re-read when it changes"
+        None, min_length=1, max_length=4096, description="file that holds the API key. It is read again when it changes"
     )
 
     @model_validator(mode="after")
@@ -108,124 +114,198 @@ class Secret(Schema):
 
 
 class Deciding(Schema):
-    """How the router model is asked for a decision, wherever it is served."""
+    """How the router model is asked for a decision."""
 
     protocol: Protocol = Field(
-        "auto", description="`tools`: by tool calls; `json_schema`: under a schema; `auto`: tools, then the schema"
+        "auto",
+        description="how decisions are asked for. `tools`: by tool calls, for models trained to route. `json_schema`:"
+        " under a JSON schema, for any other model. `auto`: `tools`, and `json_schema` if tool calls are unreadable",
     )
     tool_choice: ToolChoice | None = Field(
-        None, description="what the engine is asked with `tools`; default: `required`, or `auto` with direct answers"
+        None,
+        description="`tool_choice` under the `tools` protocol. `auto` suits a model that was trained to think first;"
+        " default: `required`, or `auto` with direct answers",
     )
-    temperature: float = Field(0.0, ge=0, le=2, description="for its decisions")
-    max_tokens: int = Field(1024, ge=16, le=65_536, description="the most it may write for one decision")
-    timeout: Seconds = Field(10.0, description="seconds without a byte; then the fallback order decides")
+    temperature: float = Field(0.0, ge=0, le=2, description="sampling temperature of the router model")
+    max_tokens: int = Field(1024, ge=16, le=65_536, description="maximum number of tokens of one decision")
+    timeout: Seconds = Field(
+        10.0, description="seconds without data before the router model is given up and the fallback order is used"
+    )
 
 
 class Router(Deciding, Secret):
-    """The router model: the one that decides."""
+    """The router model, which decides."""
 
-    base_url: BaseUrl = Field("http://127.0.0.1:8000/v1", description="where it is served")
-    model: Word | None = Field(None, description="its name there; default: the first name it lists")
-    context_length: int | None = Field(None, ge=512, description="tokens; default: what it lists of itself, else 8192")
-    price: Price = Field(Price(), description="what its decisions cost")
+    base_url: BaseUrl = Field("http://127.0.0.1:8000/v1", description="OpenAI-compatible endpoint of the router model")
+    model: Word | None = Field(
+        None, description="name of the model at its endpoint; default: the first name that the endpoint lists"
+    )
+    context_length: int | None = Field(
+        None,
+        ge=512,
+        description="context length in tokens. Longer conversations are shortened; default: what the endpoint lists,"
+        " else 8192",
+    )
+    price: Price = Field(Price(), description="price of its decisions, booked as `router_cost`; default: 0")
 
 
 class Routing(Schema):
-    """How requests are routed where they do not say otherwise themselves."""
+    """How requests are routed, unless a request says otherwise."""
 
     policy: str = Field(
-        "rl", pattern=r"^[a-z][a-z0-9_]*$", max_length=64, description="who decides: `rl` asks the router model"
+        "rl",
+        pattern=r"^[a-z][a-z0-9_]*$",
+        max_length=64,
+        description="name of the policy that decides. `rl` asks the router model, `fixed` takes the first target of the"
+        " fallback order",
     )
-    prefer: Prefer = Field("balanced", description="told to the router model, and the order of the default fallback")
-    max_turns: int = Field(3, ge=1, le=32, description="decisions a request may take")
-    max_calls: int = Field(8, ge=1, le=64, description="target calls a request may make, retries included")
-    review: Review = Field("buffered", description="which answers the router model sees before one goes out")
-    deadline: Seconds = Field(600.0, description="seconds a request may take")
-    max_cost: Dollars | None = Field(None, description="USD a request may cost")
+    prefer: Prefer = Field(
+        "balanced", description="what the router model is to aim at. It also orders the default fallback"
+    )
+    max_turns: int = Field(3, ge=1, le=32, description="maximum number of decisions for a request")
+    max_calls: int = Field(
+        8, ge=1, le=64, description="maximum number of target calls for a request: retries, hedges and fallbacks too"
+    )
+    review: Review = Field(
+        "buffered",
+        description="which answers the router model sees before one is returned. `buffered`: all, but in a stream a"
+        " single call is streamed through. `never`: none, so the first call's answer is returned. `always`:"
+        " all, in a stream too",
+    )
+    deadline: Seconds = Field(
+        600.0, description="maximum seconds for a request. A completed answer is then returned, if there is one"
+    )
+    max_cost: Dollars | None = Field(
+        None, description="maximum USD for a request, checked before each call by its worst case; default: no limit"
+    )
     fallback: tuple[Name, ...] = Field(
         (),
         max_length=64,
-        description="the order when no decision can be had; default: all capable targets, by `prefer`",
+        description="order of targets if there is no decision; default: all capable targets, by `prefer`",
     )
-    hedge_after: Seconds | None = Field(None, description="seconds without a first byte, then the next target is asked")
+    hedge_after: Seconds | None = Field(
+        None, description="seconds without a first byte before the next target is asked as well; default: never"
+    )
     direct_answers: bool | None = Field(
-        None, description="let the router model answer by itself; default: only with `protocol: tools`"
+        None, description="whether the router model may answer by itself; default: only with `protocol: tools`"
     )
-    system_prompts: bool = Field(True, description="let the router model add advice to the system prompt")
-    aliases: tuple[Name, ...] = Field((), max_length=64, description="further model names that are routed")
-    call_history: CallHistory = Field("full", description="`brief` leaves the texts out of `call_history`")
+    system_prompts: bool = Field(True, description="whether the router model may add advice to the prompt of a target")
+    aliases: tuple[Name, ...] = Field(
+        (), max_length=64, description="additional model names that are routed, for programs with a fixed one"
+    )
+    call_history: CallHistory = Field("full", description="`brief` omits the texts from `call_history`")
 
 
 class Params(Schema):
-    """What to change in a request for a target that refuses common parameters."""
+    """Changes to a request for a target that rejects common parameters."""
 
-    rename: dict[Text, Text] = Field(default_factory=dict, max_length=64, description="field names, old to new")
-    drop: tuple[Text, ...] = Field((), max_length=64, description="fields to leave out")
-    allow: tuple[Text, ...] = Field(
-        (), max_length=64, description="further fields that are sent under a `max_cost`, since they cost nothing there"
+    rename: dict[Text, Text] = Field(
+        default_factory=dict, max_length=64, description="fields to rename, old name to new name"
     )
-    set: dict[Text, Any] = Field(default_factory=dict, max_length=64, description="fields to set")
+    drop: tuple[Text, ...] = Field(
+        (), max_length=64, description="fields to remove. The call's `call_history` entry names them"
+    )
+    allow: tuple[Text, ...] = Field(
+        (),
+        max_length=64,
+        description="additional fields that are sent under a `max_cost`, because they cost nothing here",
+    )
+    set: dict[Text, Any] = Field(
+        default_factory=dict, max_length=64, description="fields to set, over what the client sent"
+    )
 
 
 class Answering(Schema):
-    """A model that answers, without its key."""
+    """A model that answers, without the place of its API key."""
 
-    name: Name = Field(description="what clients and the router model call it")
-    base_url: BaseUrl = Field(description="its OpenAI-compatible endpoint, `/v1` included where it has one")
-    model: Word | None = Field(None, description="its name at that endpoint; default: `name`")
-    price: Price | None = Field(None, description="unknown where left out: cost 0, marked `unpriced`")
-    description: str = Field("", max_length=1000, description="what it is good at; the router model reads it")
-    capabilities: tuple[Capability, ...] | None = Field(None, max_length=16, description="what it can do; default: all")
-    context_length: int | None = Field(None, ge=1, description="tokens; default: unbounded")
+    name: Name = Field(description="name for clients and the router model. It must not begin with `router`")
+    base_url: BaseUrl = Field(description="OpenAI-compatible endpoint, with `/v1` if it has one")
+    model: Word | None = Field(None, description="name of the model at its endpoint; default: `name`")
+    price: Price | None = Field(
+        None,
+        description="price of its calls. Calls without a price cost 0 and are marked `unpriced`, and none is made under"
+        " a `max_cost`; default: unknown",
+    )
+    description: str = Field(
+        "",
+        max_length=1000,
+        description="what the model is good at and when it is worth its price, for the router model",
+    )
+    capabilities: tuple[Capability, ...] | None = Field(
+        None,
+        max_length=16,
+        description="what the model supports. Requests that need another capability are not sent to it; default: all",
+    )
+    context_length: int | None = Field(
+        None, ge=1, description="context length in tokens. Longer requests are not sent to it; default: unlimited"
+    )
     max_output: int | None = Field(
         None,
         ge=1,
-        description="tokens it may write; asked for under a `max_cost` if the client sets no limit; default: 32,768",
+        description="maximum number of output tokens, set under a `max_cost` if the client sets none; default: 32,768",
     )
-    max_image_tokens: int = Field(5000, ge=1, description="tokens that a picture costs at most, under a `max_cost`")
-    timeout: Seconds = Field(300.0, description="seconds without a byte")
-    max_in_flight: int | None = Field(None, ge=1, description="calls at the same time; default: unbounded")
-    params: Params = Field(Params(), description="what to change in a request for a model that refuses it")
-    headers: dict[Text, Text] = Field(default_factory=dict, max_length=64, description="headers to add to its calls")
-    query: dict[Text, Text] = Field(default_factory=dict, max_length=64, description="parameters to add to its calls")
+    max_image_tokens: int = Field(
+        5000, ge=1, description="maximum number of tokens of an image, assumed under a `max_cost`"
+    )
+    timeout: Seconds = Field(300.0, description="seconds without data before a call fails")
+    max_in_flight: int | None = Field(
+        None, ge=1, description="maximum number of concurrent calls, over all workers; default: unlimited"
+    )
+    params: Params = Field(Params(), description="changes to requests, for a model that rejects common parameters")
+    headers: dict[Text, Text] = Field(default_factory=dict, max_length=64, description="headers to add to calls")
+    query: dict[Text, Text] = Field(default_factory=dict, max_length=64, description="query parameters to add to calls")
 
     @property
     def upstream_model(self) -> str:
-        """The model name that is sent to `base_url`."""
+        """Returns the model name that is sent to `base_url`."""
         return self.model or self.name
 
     @property
     def tool_name(self) -> str:
-        """The function under which the router model calls this target."""
+        """Returns the name of the tool by which the router model calls this target."""
         return tool_name(self.name)
 
 
-class Target(Answering, Secret):
+class Target(Secret, Answering):
     """A model that answers."""
 
 
 class Handling(Schema):
-    """How requests are received, wherever the server listens."""
+    """How requests are received."""
 
-    max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="larger requests are refused")
-    max_in_flight: int = Field(1024, ge=1, description="requests at the same time; more are refused")
-    ping_after: Seconds = Field(15.0, description="seconds without a byte, then a stream gets a comment")
-    cors_origins: tuple[Text, ...] = Field((), max_length=64, description="origins of web pages that may ask")
-    workers: int = Field(1, ge=1, le=256, description="processes")
-    log_level: LogLevel = Field("info", description="the least important lines that are logged")
-    log_prompts: bool = Field(False, description="write prompts and answers to the log too")
+    max_body_bytes: int = Field(
+        32 * 1024 * 1024, ge=1024, description="maximum bytes of a request body. Larger ones get a 413"
+    )
+    max_in_flight: int = Field(
+        1024, ge=1, description="maximum number of concurrent requests, over all workers. More get a 429"
+    )
+    ping_after: Seconds = Field(
+        15.0, description="seconds without data before a stream gets a comment, so that proxies keep it open"
+    )
+    cors_origins: tuple[Text, ...] = Field((), max_length=64, description="origins of web pages that may call the API")
+    workers: int = Field(1, ge=1, le=256, description="number of worker processes")
+    log_level: LogLevel = Field("info", description="minimum level of log lines")
+    log_prompts: bool = Field(False, description="whether prompts and answers are logged too")
 
 
 class Server(Handling):
     """The listening side."""
 
-    host: str = Field("127.0.0.1", min_length=1, max_length=255, description="the address to listen on")
-    port: Port = Field(8800, description="the port to listen on")
+    host: str = Field(
+        "127.0.0.1", min_length=1, max_length=255, description="address to listen on. `0.0.0.0` is all addresses"
+    )
+    port: Port = Field(8800, description="port to listen on")
     admin_port: Port | None = Field(
-        None, description="serves all but completions, without a key; default: port + 1, 8801; 0 turns it off"
+        None,
+        description="port for monitoring, which serves everything but completions, without a key. 0 turns it off;"
+        " default: `server.port` + 1",
     )
     api_keys_file: str | None = Field(
-        None, min_length=1, max_length=4096, description="who may ask; without it the server is open to everybody"
+        None,
+        min_length=1,
+        max_length=4096,
+        description="YAML list of `{name, sha256, requests_per_day, usd_per_day}`. Without it the API is open to"
+        " everybody. To remove it again, write `null`",
     )
 
     @field_validator("api_keys_file", mode="before")
@@ -240,15 +320,20 @@ _SECTIONS: dict[str, type[Schema]] = {"server": Server, "router": Router, "routi
 
 
 class Configuration(Schema):
-    """The whole file. Without `targets`, every model that the router model's server lists is one, at price 0.
+    """The whole file.
 
-    `server` comes first, so that a file that is cut loses other sections before it loses who may ask.
+    `server` comes first, so that a file that is cut loses other sections before it loses the keys.
     """
 
     server: Server = Server()
     router: Router = Router()
     routing: Routing = Routing()
-    targets: tuple[Target, ...] | None = Field(None, min_length=1, max_length=64)
+    targets: tuple[Target, ...] | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="models that answer; default: every model that the router model's endpoint lists, at price 0",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -289,12 +374,12 @@ def _places_of(key: Any) -> list[str]:
 
 @lru_cache(maxsize=1024)
 def tool_name(name: str) -> str:
-    """`call_` and the target's name, every character but letters, digits and `_` as `_`, 64 characters at most."""
+    """Returns `call_` and the target's name, with `_` for other characters than letters and digits, cut to 64."""
     return ("call_" + re.sub(r"[^A-Za-z0-9_]", "_", name))[:64]
 
 
 def check_names(targets: Sequence[Answering], routing: Routing) -> None:
-    """Raises ValueError where a name is taken twice, is reserved, or names no target."""
+    """Raises ValueError if a name is taken twice, is reserved, or is not the name of a target."""
     names = [target.name for target in targets]
     for name in names:
         if names.count(name) > 1:
