@@ -6,7 +6,7 @@ SIDE_BY_SIDE := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 # So it is in a cluster: one worker has a cluster alone, the others share one. In a cluster that is given tests run in turn.
 E2E_WORKERS ?= $(if $(E2E_KUBECONFIG),1,3)
 
-.PHONY: demo test coverage lint lock clients images chart bench bench-operator e2e release-dry-run
+.PHONY: demo test coverage lint lock clients images reference chart bench bench-operator e2e release-dry-run
 
 demo: ## a routed answer on this machine; stays up until Ctrl-C
 	@$(PYTHON3) scripts/environment.py run
@@ -50,6 +50,11 @@ bench-operator: ## what the operator costs for 1, 100 and 1,000 RouterDeployment
 
 images: ## the container images rl-router/api, model and operator, tagged with the version
 	@scripts/images
+
+reference: ## write what of crds/ and docs/ follows from the schemas
+	@$(PYTHON3) scripts/environment.py dev
+	@.venv/bin/python -m rl_router_operator.generate
+	@.venv/bin/python scripts/configuration_reference.py
 
 chart: ## write what of charts/ and deploy/ follows from other files
 	@$(PYTHON3) scripts/environment.py dev
