@@ -17,7 +17,7 @@ from rl_router_api.encoding import encode
 
 DOLLARS = st.decimals(min_value=0, max_value=10**9, places=12, allow_nan=False, allow_infinity=False)
 PRICES = st.builds(Price, input=DOLLARS, cached_input=st.none() | DOLLARS, output=DOLLARS, request=DOLLARS)
-TOKENS = st.integers(0, 10**15)
+TOKENS = st.integers(0, 5 * 10**14)
 USAGES = st.builds(Usage, prompt_tokens=TOKENS, completion_tokens=TOKENS)
 PRICE = Price(input=Decimal("2.5"), cached_input=Decimal("1.25"), output=Decimal(10), request=Decimal("0.001"))
 

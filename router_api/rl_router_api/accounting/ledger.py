@@ -56,7 +56,7 @@ class Entry(Struct):
         return self.status is None
 
     def report(self, raw: Raw) -> None:
-        """Takes the usage that the upstream reported, on one line."""
+        """Takes the usage that the upstream reported, on one line; one that makes no sense is passed over."""
         usage = read_usage(raw)
         if usage is not None:
             self.read_usage, self.usage = usage, raw

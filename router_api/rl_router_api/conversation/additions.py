@@ -26,7 +26,7 @@ class Advice(Struct, frozen=True):
     @property
     def size(self) -> int:
         """The bytes that it adds to a request."""
-        return len(self.text.encode()) + _MESSAGE_AROUND if self.text else 0
+        return len((self.text or "").encode()) + _MESSAGE_AROUND if self.system_prompt else 0
 
     def as_arguments(self) -> dict[str, Any]:
         """The arguments as the router model gave them."""

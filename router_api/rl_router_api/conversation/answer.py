@@ -57,7 +57,7 @@ class Answer(Struct, frozen=True):
     fields: dict[str, Raw]
     choices: list[Choice]
     usage: Raw = Raw()
-    """As the upstream reported it, on one line; empty if it reported none that makes sense."""
+    """As the upstream reported it, on one line; empty if it reported none."""
 
     @property
     def first(self) -> AnswerMessage:

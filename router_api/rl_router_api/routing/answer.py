@@ -46,7 +46,11 @@ class Answerer:
         turns = Turns(request, policy, limits, calls)
         try:
             with Until(limits.deadline):
-                outcome = await self._answered(request, limits, pinned, turns, calls)
+                callees = self._callees(request, limits, pinned)
+                obvious = callees[0] if pinned is not None else _obvious(request, callees)
+                outcome = await turns.commit(calls.ready(obvious), "pinned") if obvious else None
+                if outcome is None and pinned is None:
+                    outcome = await turns.answer(callees)
         except TimeoutError:
             if calls.completed is not None:
                 return turns.chosen(calls.completed, "timeout")
@@ -72,20 +76,10 @@ class Answerer:
         order = fallback_order(callees, limits.prefer, self._fleet.routing.fallback)
         return Preview(decision, verdicts, order)
 
-    async def _answered(
-        self, request: Request, limits: Limits, pinned: str | None, turns: Turns, calls: Calls
-    ) -> Outcome | None:
-        """Returns the outcome; None if every call failed. Raises ApiError."""
-        if pinned is not None:
-            callee = self._fleet.target(pinned)
-            only = kept(request, limits, judge(request, limits, [callee] if callee else []))
-            return await turns.commit(calls.ready(only[0]), "pinned")
-        callees = kept(request, limits, judge(request, limits, self._fleet.targets))
-        for obvious in _obvious(request, callees):
-            outcome = await turns.commit(calls.ready(obvious), "pinned")
-            if outcome:
-                return outcome
-        return await turns.answer(callees)
+    def _callees(self, request: Request, limits: Limits, pinned: str | None) -> list[Callee]:
+        """Returns the targets that may be asked. Raises ApiError if there are none."""
+        only = self._fleet.target(pinned) if pinned is not None else None
+        return kept(request, limits, judge(request, limits, [only] if only else self._fleet.targets))
 
     def _failure(self, request: Request, limits: Limits, calls: Calls) -> ApiError:
         """Returns why nobody answered. Raises ApiError if meanwhile no target is left that could be asked."""
@@ -113,9 +107,9 @@ def unknown_model(name: str) -> ApiError:
     return ApiError(404, message, param="model", code="model_not_found")
 
 
-def _obvious(request: Request, callees: Sequence[Callee]) -> list[Callee]:
-    """Returns the target for which no policy need be asked: the only one, or a tool loop's."""
+def _obvious(request: Request, callees: Sequence[Callee]) -> Callee | None:
+    """Returns the target for which no policy need be asked: the only one, or a tool loop's; None if there is none."""
     if len(callees) == 1:
-        return list(callees)
+        return callees[0]
     affinity = request.affinity
-    return [callee for callee in callees if affinity_of(callee.name) == affinity][:1] if affinity else []
+    return next((callee for callee in callees if affinity_of(callee.name) == affinity), None) if affinity else None

@@ -10,7 +10,6 @@ import msgspec
 from ..accounting.ledger import Entry
 from ..accounting.money import NOTHING, worst_cost
 from ..config import Router
-from ..conversation.answer import Answer
 from ..errors import CallFailedError, ListingError, NoDecisionError, UnaffordableError
 from ..upstreams.call import complete
 from ..upstreams.fleet import Fleet
@@ -36,15 +35,27 @@ class RouterModel:
         self, conversation: Callable[[int], list[dict[str, Any]]], tools: bytes, limits: Limits
     ) -> PaidAnswer:
         """Returns its answer; see `decide.Ask`. Raises NoDecisionError."""
+        self._check_state()
+        try:
+            listed = self._listed or await self._look_up()
+        except ListingError as error:
+            raise NoDecisionError(f"the router model cannot be asked for its name: {error}") from None
+        body = self._body(listed, conversation, tools)
+        entry = self._open_entry(listed, body, limits)
+        try:
+            answer = await complete(self._upstream, self._fleet.transport, body, entry, within=self._router.timeout)
+        except CallFailedError as failure:
+            if failure.status in _WRONG_MODEL:
+                self._listed = None
+            raise NoDecisionError(f"the router model failed: {failure.message}", entry.cost) from None
+        return PaidAnswer(answer, entry.cost)
+
+    def _check_state(self) -> None:
+        """Raises NoDecisionError if the router model need not be asked now."""
         if not self._upstream.ready:
             raise NoDecisionError("the router model failed too often lately")
         if missing := self._upstream.key.missing:
             raise NoDecisionError(f"the router model's key: {missing}")
-        try:
-            listed = await self._identity()
-        except ListingError as error:
-            raise NoDecisionError(f"the router model cannot be asked for its name: {error}") from None
-        return await self._asked(listed, self._body(listed, conversation, tools), limits)
 
     def _body(self, listed: Listed, conversation: Callable[[int], list[dict[str, Any]]], tools: bytes) -> bytes:
         router = self._router
@@ -53,9 +64,9 @@ class RouterModel:
         room = (listed.max_model_len or _DEFAULT_CONTEXT) - router.max_tokens - len(fields) // 3
         return fields[:-1] + b',"messages":' + msgspec.json.encode(conversation(room)) + b"}"
 
-    async def _asked(self, listed: Listed, body: bytes, limits: Limits) -> PaidAnswer:
-        router = self._router
-        spending = limits.spending
+    def _open_entry(self, listed: Listed, body: bytes, limits: Limits) -> Entry:
+        """Reserves the worst case of the question and opens its entry. Raises NoDecisionError."""
+        router, spending = self._router, limits.spending
         worst = NOTHING if spending.left is None else worst_cost(router.price, len(body), router.max_tokens)
         try:
             hold = spending.reserve(worst)
@@ -63,27 +74,18 @@ class RouterModel:
             raise NoDecisionError("`max_cost` leaves nothing for a decision") from None
         entry = limits.ledger.open_router_call(listed.id, router.price, len(body) // 4 + 1)
         entry.hold = hold
-        return PaidAnswer(await self._completed(body, entry), entry.cost)
+        return entry
 
-    async def _completed(self, body: bytes, entry: Entry) -> Answer:
-        try:
-            return await complete(self._upstream, self._fleet.transport, body, entry, within=self._router.timeout)
-        except CallFailedError as failure:
-            if failure.status in _WRONG_MODEL:
-                self._listed = None
-            raise NoDecisionError(f"the router model failed: {failure.message}", entry.cost) from None
-
-    async def _identity(self) -> Listed:
+    async def _look_up(self) -> Listed:
         """Returns its name and context length, as configured or else as its server lists them. Raises ListingError."""
-        if self._listed is None:
-            router = self._router
-            if router.model and router.context_length:
-                self._listed = Listed(router.model, router.context_length)
-            else:
-                self._listed = await self._look_up(router)
+        router = self._router
+        if router.model and router.context_length:
+            self._listed = Listed(router.model, router.context_length)
+        else:
+            self._listed = await self._as_listed(router)
         return self._listed
 
-    async def _look_up(self, router: Router) -> Listed:
+    async def _as_listed(self, router: Router) -> Listed:
         try:
             listed = await list_models(self._upstream, self._fleet.transport)
         except ListingError:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from decimal import Decimal
+from typing import Any
 
 from ..accounting.ledger import Entry
 from ..accounting.money import FREE, worst_cost
@@ -76,7 +77,7 @@ class Calls:
 
     async def make(self, call: ReadyCall, *, live: bool = False) -> MadeCall:
         """Makes one call; `live` is whether the answer goes out as it comes. Raises ApiError if that is final."""
-        made = await self._make(call, live=live)
+        made = await self._made(call, live=live)
         self._raise_if_final([made])
         return made
 
@@ -86,7 +87,7 @@ class Calls:
             await self.make(calls[0])
             return
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._make(call, live=False)) for call in calls]
+            tasks = [group.create_task(self._made(call, live=False)) for call in calls]
         self._raise_if_final([task.result() for task in tasks])
 
     def _raise_if_final(self, made: Sequence[MadeCall]) -> None:
@@ -98,12 +99,13 @@ class Calls:
             if call in refusals and call.failure and (not call.failure.own_limit or len(refusals) > 1):
                 raise refused_by_target(call)
 
-    async def _make(self, call: ReadyCall, *, live: bool) -> MadeCall:
-        """Makes one call. If it stays silent for `hedge_after`, the next target is asked as well, and the first answer
-        wins."""
+    def _made(self, call: ReadyCall, *, live: bool) -> Coroutine[Any, Any, MadeCall]:
+        """Makes one call, which another may outrun if there is a time after which the next target is asked as well."""
         wait = self._fleet.routing.hedge_after
-        if wait is None or self._alone:
-            return await self._make_one(call, live=live)
+        return self._make_one(call, live=live) if wait is None or self._alone else self._raced(call, wait, live=live)
+
+    async def _raced(self, call: ReadyCall, wait: float, *, live: bool) -> MadeCall:
+        """Makes one call, and after `wait` silent seconds another one beside it; the first answer wins."""
         async with Race() as race:
             race.add(self._make_one(call, live=live))
             if not await race.anybody(wait):
@@ -145,42 +147,35 @@ class Calls:
         return pause <= (_SOON if others and not self._alone else _PATIENCE) and pause < self._limits.seconds_left
 
     async def _attempt(self, call: ReadyCall, *, live: bool) -> MadeCall:
-        callee = call.callee
-        entry = self._ledger.open_target_call(
-            callee.name, callee.target.tool_name, callee.target.price, self._counted_input(call)
-        )
-        try:
-            self._reserve(call, entry)
-            return await self._send(call, entry, live=live)
-        except CallFailedError as failure:
-            return MadeCall(callee, entry, failure=failure)
-
-    async def _send(self, call: ReadyCall, entry: Entry, *, live: bool) -> MadeCall:
-        """Makes one attempt. Raises CallFailedError."""
         request, callee = self._request, call.callee
         upstream, transport, traceparent = callee.upstream, self._fleet.transport, self._ledger.traceparent
         guard = None if self._limits.spending.left is None else MoneyGuard(call.limit)
         payload = upstream.dialect.write_request(request, callee.target, call.advice, guard)
-        entry.arguments, entry.dropped = call.advice.as_arguments(), payload.dropped
-        if not request.stream:
-            answer = await complete(upstream, transport, payload.body, entry, traceparent=traceparent)
-            return MadeCall(callee, entry, answer=answer, text=entry.response or "")
-        stream = await open_stream(
-            upstream, transport, payload.body, entry, request.n, traceparent=traceparent, is_kept=not live
-        )
-        return MadeCall(callee, entry, stream=stream) if live else await _collect(callee, entry, stream)
+        entry = self._open_entry(call, payload.dropped)
+        try:
+            if guard is not None:
+                self._reserve(call, entry)
+            if not request.stream:
+                answer = await complete(upstream, transport, payload.body, entry, traceparent=traceparent)
+                return MadeCall(callee, entry, answer=answer, text=entry.response or "")
+            stream = await open_stream(
+                upstream, transport, payload.body, entry, request.n, traceparent=traceparent, is_kept=not live
+            )
+            return MadeCall(callee, entry, stream=stream) if live else await _collect(callee, entry, stream)
+        except CallFailedError as failure:
+            return MadeCall(callee, entry, failure=failure)
 
-    def _counted_input(self, call: ReadyCall) -> int:
-        """Returns an estimate of the tokens that the target reads, for a usage that never comes."""
-        return self._request.input_tokens + call.advice.size // 4
+    def _open_entry(self, call: ReadyCall, dropped: tuple[str, ...]) -> Entry:
+        target, advice = call.callee.target, call.advice
+        counted = self._request.input_tokens + advice.size // 4
+        entry = self._ledger.open_target_call(target.name, target.tool_name, target.price, counted)
+        entry.arguments, entry.dropped = advice.as_arguments(), dropped
+        return entry
 
     def _reserve(self, call: ReadyCall, entry: Entry) -> None:
         """Sets the worst case of the call aside. Raises CallFailedError if other calls have taken the money."""
-        spending = self._limits.spending
-        if spending.left is None:
-            return
         try:
-            entry.hold = spending.reserve(self._worst_cost(call))
+            entry.hold = self._limits.spending.reserve(self._worst_cost(call))
         except UnaffordableError as error:
             entry.close("error", error.message, billed=False)
             raise CallFailedError("unaffordable", error.message, refusal=error) from None

@@ -90,8 +90,9 @@ def _judge(request: Request, limits: Limits, target: Target, upstream: Upstream)
     output = request.n * min(request.max_output or _USUAL_OUTPUT, _USUAL_OUTPUT)
     callee = Callee(target, upstream, request.input_tokens, output)
     obstacle = _by_request(request, target)
-    if obstacle is None:
-        obstacle = _by_money(request, limits, callee)
+    left = limits.spending.left
+    if obstacle is None and left is not None:
+        obstacle = _by_money(request, limits, callee, left)
     obstacle = obstacle or _by_state(upstream)
     return Verdict(callee, *obstacle) if obstacle else Verdict(callee)
 
@@ -109,10 +110,8 @@ def _by_request(request: Request, target: Target) -> tuple[Obstacle, str] | None
     return None
 
 
-def _by_money(request: Request, limits: Limits, callee: Callee) -> tuple[Obstacle, str] | None:
-    left, target, upstream = limits.spending.left, callee.target, callee.upstream
-    if left is None:
-        return None
+def _by_money(request: Request, limits: Limits, callee: Callee, left: Decimal) -> tuple[Obstacle, str] | None:
+    target, upstream = callee.target, callee.upstream
     if target.price is None:
         return "unpriced", "its price is unknown, and `max_cost` is set: its `price` in the configuration is missing"
     if limits.unsized is not None:

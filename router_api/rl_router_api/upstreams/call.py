@@ -56,8 +56,7 @@ async def _whole_answer(attempt: Attempt, transport: Transport, body: bytes, tra
 
 def _book(answer: Answer, entry: Entry) -> None:
     entry.response = text_of(answer.first)
-    if answer.usage:
-        entry.report(answer.usage)
-    else:
+    entry.report(answer.usage)
+    if entry.read_usage is None:
         messages = [choice.message for choice in answer.choices if choice.message]
         entry.received_bytes = sum(len(text_of(message).encode()) for message in messages)

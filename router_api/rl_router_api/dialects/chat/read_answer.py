@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Raw, Struct
 
-from ...accounting.usage import read_usage
 from ...conversation.answer import Answer, Choice, Chunk, ChunkChoice, text_of
 from ...errors import BrokenAnswerError
 
@@ -41,7 +40,7 @@ def read_answer(body: bytes) -> Answer:
         raise BrokenAnswerError(f"not a completion: {error}") from None
     if not read.choices or read.choices[0].message is None:
         raise BrokenAnswerError("a completion without choices")
-    return Answer(fields, read.choices, _usage(read.usage))
+    return Answer(fields, read.choices, _on_one_line(read.usage))
 
 
 def read_chunks(events: list[bytes]) -> Iterator[Chunk]:
@@ -85,16 +84,13 @@ def _chunk(data: bytes, read: _Chunk) -> Chunk:
             size += len(text) if text.isascii() else len(text.encode())
             if delta.tool_calls:
                 has_ids = has_ids or any(call.id for call in delta.tool_calls)
-    usage = _usage(read.usage) if read.usage else _NOTHING
+    usage = _on_one_line(read.usage) if read.usage else _NOTHING
     return Chunk(data, choices, read.model, usage, problem, finished, size, has_ids)
 
 
-def _usage(raw: Raw) -> Raw:
-    """Returns the usage on one line, or nothing if it makes no sense."""
-    return Raw() if read_usage(raw) is None else _on_one_line(raw)
-
-
 def _on_one_line(raw: Raw) -> Raw:
-    """For the log, where each request has a line, and for streams, where each chunk has one."""
+    """Returns what was written, without line breaks: in the log each request has a line, in streams each chunk."""
     written = bytes(raw)
-    return Raw(msgspec.json.format(written, indent=-1) if b"\n" in written or b"\r" in written else written)
+    if written == b"null":
+        return _NOTHING
+    return Raw(msgspec.json.format(written, indent=-1)) if b"\n" in written or b"\r" in written else raw
