@@ -11,6 +11,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 from rl_router_api import policies
+from rl_router_api.accounting.ledger import Strategy
 from rl_router_api.config import Configuration
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,6 +92,11 @@ def test_every_policy_is_described() -> None:
     text = (ROOT / "docs" / "policies.md").read_text()
     for name in policies.names():
         assert f"| `{name}` |" in text
+
+
+@pytest.mark.parametrize("strategy", get_args(Strategy))
+def test_every_strategy_is_described(strategy: str) -> None:
+    assert f"| `{strategy}` |" in (ROOT / "README.md").read_text()
 
 
 BESIDE_THE_GUIDES = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]

@@ -19,6 +19,17 @@ from .usage import Usage, read_usage
 
 Status = Literal["ok", "error", "timeout", "cancelled"]
 Texts = Literal["full", "brief", "none"]
+Strategy = Literal[
+    "committed",  # a call's answer goes out without a review
+    "direct_response",  # the router model's own answer
+    "fallback",  # nobody could decide: the first target of the fallback order that answers
+    "last_response",  # the last completed answer, because no decision chose one
+    "max_turns_reached",  # the last completed answer, because no further decision is allowed
+    "pinned",  # the only target that can answer, or the one that the client or its tool loop names
+    "select_response",  # the answer that the router model selected
+    "timeout",  # the last completed answer, because the deadline passed
+]
+"""How a request's answer was chosen: `routing_strategy` of `router_metadata`."""
 
 
 class Entry(Struct):
@@ -137,7 +148,7 @@ class Ledger:
         self.turns = 0
         self.repaired = False
         """Whether the request's one try to repair an unreadable decision was used."""
-        self.strategy: str | None = None
+        self.strategy: Strategy | None = None
         self.model_used: str | None = None
         self.unreadable = 0
         """Decisions that could not be read."""
@@ -170,7 +181,7 @@ class Ledger:
         self.unreadable += unreadable
         self.repaired = self.repaired or repaired
 
-    def chosen(self, strategy: str, entry: Entry | None, model: str) -> None:
+    def chosen(self, strategy: Strategy, entry: Entry | None, model: str) -> None:
         """Writes down whose answer goes out and why."""
         self.strategy, self.model_used = strategy, model
         if entry is not None:

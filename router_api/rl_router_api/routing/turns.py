@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..accounting.ledger import Strategy
 from ..conversation.answer import Answer
 from ..conversation.request import Request
 from .calls import Calls
@@ -28,12 +29,12 @@ class Turns:
         """Returns the answer to which decisions lead, or else the fallback order; None if nobody gave one."""
         return await self._decided(callees) or await self._fallback()
 
-    async def commit(self, call: ReadyCall, strategy: str) -> Outcome | None:
+    async def commit(self, call: ReadyCall, strategy: Strategy) -> Outcome | None:
         """Makes one call whose answer goes out as it is; None if it failed and another may be asked."""
         made = await self._calls.make(call, live=self._request.stream)
         return self.chosen(made, strategy) if made.good else None
 
-    def chosen(self, call: MadeCall, strategy: str) -> Outcome:
+    def chosen(self, call: MadeCall, strategy: Strategy) -> Outcome:
         """Returns the outcome: this call's answer goes out."""
         self._ledger.chosen(strategy, call.entry, call.callee.name)
         return Outcome(call.callee.name, call.entry, call.answer, call.chunks, call.stream)
