@@ -195,7 +195,7 @@ async def _acquainted(served: Served) -> None:
     def known() -> bool:
         # Not the endpoint's: that one tells the state alone where keys are wanted.
         health = served.app.runtime.health()
-        return all(each["state"] != "unknown" for each in (health["router_model"], *health["targets"].values()))
+        return all(each.state != "unknown" for each in (health.router_model, *health.targets.values()))
 
     for _ in range(5_000):
         if known():

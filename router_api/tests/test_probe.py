@@ -46,11 +46,11 @@ class Probed:
 
     @property
     def target(self) -> Body:
-        return dict(self._probe.state()["targets"]["alpha"])
+        return self._probe.targets["alpha"].model_dump(exclude_none=True)
 
     @property
     def router_model(self) -> Body:
-        return dict(self._probe.state()["router_model"])
+        return self._probe.router_model.model_dump(exclude_none=True)
 
 
 class Prober:

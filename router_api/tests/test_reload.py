@@ -16,6 +16,7 @@ import yaml
 from packages import install_policy
 from rl_router_api.access.keys import new_key
 from rl_router_api.errors import ConfigurationError, KeysError
+from rl_router_api.health import ConfigurationHealth
 from rl_router_api.runtime.source import Source
 from rl_router_api.server.app import App
 from stages import QUESTION, Stage, router_section, served_by, target, until
@@ -373,17 +374,18 @@ async def test_keys_of_clients_that_kubernetes_swaps_are_reloaded(stage: Stage, 
         return not await opens(key)
 
     async def says_that_it_is_empty() -> bool:
-        said = running.app.runtime.health()["configuration"].get("reason")
-        return said == f"{volume / 'keys'} holds no keys: nobody gets in"
+        reason = running.app.runtime.health().configuration.reason
+        return reason == f"{volume / 'keys'} holds no keys: nobody gets in"
 
     assert not await opens(first)
-    closed = running.app.runtime.health()["configuration"]
-    assert closed == {"state": "closed", "reason": f"{volume / 'keys'} is not there: nobody gets in"}
+    file = str(volume / "keys")
+    closed = ConfigurationHealth(state="closed", reason=f"{file} is not there: nobody gets in", file=file)
+    assert running.app.runtime.health().configuration == closed
     volume.show(keys="")
     await eventually(says_that_it_is_empty)
     volume.show(keys=first_entry)
     await eventually(lambda: opens(first))
-    assert running.app.runtime.health()["configuration"] == {"state": "ok"}
+    assert running.app.runtime.health().configuration.state == "ok"
     volume.show(keys=second_entry)
     await eventually(lambda: opens(second))
     assert not await opens(first)
@@ -420,7 +422,7 @@ async def test_a_target_is_probed_as_soon_as_its_key_appears(stage: Stage, files
     (tmp_path / "key").write_text("a-key")
     await until(lambda: alpha.listed, "the question")
     assert alpha.listed[0].headers["authorization"] == "Bearer a-key"
-    await until(lambda: running.app.runtime.health()["targets"]["alpha"] == {"state": "ok"}, "its state")
+    await until(lambda: running.app.runtime.health().targets["alpha"].state == "ok", "its state")
 
 
 # After a restart.
@@ -641,12 +643,12 @@ async def test_after_a_restart_wrong_keys_give_way_to_the_last_good_ones(
     second = await files.run(keys.configuration, state=True)
     assert await keys.opens(second)
     health = second.app.runtime.health()
-    assert (health["status"], health["configuration"]["state"]) == ("degraded", "refused")
-    assert "0.sha256" in health["configuration"]["reason"]
+    assert (health.status, health.configuration.state) == ("degraded", "refused")
+    assert "0.sha256" in (health.configuration.reason or "")
     assert [line["level"] for line in log if "0.sha256" in line["message"]] == ["error"]
     keys.mend()
     second.app.runtime.reload()
-    assert second.app.runtime.health()["configuration"] == {"state": "ok"}
+    assert second.app.runtime.health().configuration.state == "ok"
 
 
 async def test_keys_that_were_taken_away_before_the_file_went_wrong_stay_so(files: Files, keys: Keys) -> None:
@@ -682,9 +684,9 @@ async def test_no_accident_with_the_file_opens_a_server(files: Files, keys: Keys
     rest = yaml.safe_dump({name: keys.configuration[name] for name in ("router", "targets")})
     running.take(edit.replace("TARGETS", rest).replace("KEYS", str(keys.path)))
     assert await keys.opens(running)
-    health = running.app.runtime.health()["configuration"]
-    assert health["state"] == "refused"
-    assert "\n" not in health["reason"]
+    configuration = running.app.runtime.health().configuration
+    assert configuration.state == "refused"
+    assert "\n" not in (configuration.reason or "")
 
 
 @pytest.mark.parametrize("edit", KEYS_GONE.values(), ids=KEYS_GONE)

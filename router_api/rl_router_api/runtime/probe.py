@@ -6,15 +6,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
 
 from ..accounting.ledger import Ledger
 from ..accounting.log import log
 from ..accounting.metrics import Metrics
 from ..accounting.request_log import log_probe
-from ..config import Target
+from ..config import Secret, Target
 from ..dialects.chat.read_request import read_request
 from ..errors import ListingError
+from ..health import RouterModelHealth, UpstreamHealth
 from ..routing.candidates import Callee
 from ..routing.decide import Policy
 from ..routing.limits import limits_of
@@ -54,19 +54,24 @@ class Probe:
             probes.append(self._probe_router(record))
         await asyncio.gather(*probes)
 
-    def state(self) -> dict[str, Any]:
-        """What `/health` says of the upstreams."""
-        targets = {
-            target.name: _state(_last_error(upstream), upstream.known) for target, upstream in self._fleet.targets
-        }
-        return {"router_model": self._router_state(), "targets": targets}
-
-    def _router_state(self) -> dict[str, Any]:
+    @property
+    def router_model(self) -> RouterModelHealth:
+        """How the router model is."""
         router = self._fleet.router_model
         if self._router_unused and not router.known:
-            return {"state": "unused"}
+            return RouterModelHealth(state="unused")
         known = self._router_known or router.known
-        return _state(self._router_error if not router.known or router.last_error is None else router.last_error, known)
+        error = self._router_error if not router.known or router.last_error is None else router.last_error
+        health = _health(error, known, _missing_file(self._fleet.router, router))
+        return RouterModelHealth(state=health.state, reason=health.reason, file=health.file)
+
+    @property
+    def targets(self) -> dict[str, UpstreamHealth]:
+        """How each target is."""
+        return {
+            target.name: _health(_last_error(upstream), upstream.known, _missing_file(target, upstream))
+            for target, upstream in self._fleet.targets
+        }
 
     def _is_due(self, name: str, upstream: Upstream, *, bad: bool = False) -> bool:
         now = self._now()
@@ -116,7 +121,11 @@ def _last_error(upstream: Upstream) -> str | None:
     return upstream.key.missing or upstream.last_error
 
 
-def _state(error: str | None, known: bool) -> dict[str, Any]:
+def _missing_file(secret: Secret, upstream: Upstream) -> str | None:
+    return secret.api_key_file if upstream.key.missing else None
+
+
+def _health(error: str | None, known: bool, missing_file: str | None) -> UpstreamHealth:
     if error:
-        return {"state": "bad", "reason": error}
-    return {"state": "ok" if known else "unknown"}
+        return UpstreamHealth(state="bad", reason=error, file=missing_file)
+    return UpstreamHealth(state="ok" if known else "unknown")

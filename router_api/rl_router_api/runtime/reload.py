@@ -17,7 +17,7 @@ class Files:
 
     def __init__(self, loaded: Loaded, source: Source | None) -> None:
         self.refused: str | None = None
-        self._refused_keys_file: str | None = None
+        self.refused_keys_file: str | None = None
         """The keys file that the refusal is about. It need not be the one in force."""
         self._loaded = loaded
         self._source = source
@@ -49,7 +49,7 @@ class Files:
     def accept(self, loaded: Loaded) -> None:
         """Notes that `loaded` is in force, and keeps it for the next start."""
         self._loaded = loaded
-        self.refused = self._refused_keys_file = None
+        self.refused = self.refused_keys_file = None
         if self._source is not None:
             self._source.remember(loaded)
 
@@ -62,10 +62,10 @@ class Files:
         if self.refused != str(error):
             log(logging.ERROR, f"{message}: {error}")
         self.refused = str(error)
-        self._refused_keys_file = error.path if isinstance(error, KeysError) else None
+        self.refused_keys_file = error.path if isinstance(error, KeysError) else None
 
     def _contents(self) -> bytes:
         """Returns the bytes on disk: the configuration, the keys in force, and the keys that were refused."""
-        keys_files = (self._loaded.configuration.server.api_keys_file, self._refused_keys_file)
+        keys_files = (self._loaded.configuration.server.api_keys_file, self.refused_keys_file)
         sources = (self._source or Source(), *map(Source, keys_files))
         return b"\0".join(source.text for source in sources)

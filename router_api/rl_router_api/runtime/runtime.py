@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import Any
 
 from ..access.admission import Admission
 from ..access.day_counters import DayCounters
@@ -15,6 +14,7 @@ from ..accounting.metrics import CurrentState, Metrics
 from ..accounting.recorders import Recorder
 from ..accounting.request_log import RequestLog
 from ..config import Configuration, Target
+from ..health import ConfigurationHealth, HealthDocument
 from ..upstreams.fleet import Fleet
 from ..upstreams.in_flight import InFlight
 from ..upstreams.transport import Transport
@@ -101,20 +101,26 @@ class Runtime:
         if self._traces is not None:
             await asyncio.to_thread(self._traces.close)
 
-    def health(self) -> dict[str, Any]:
+    def health(self) -> HealthDocument:
         """The state of the configuration, of the router model and of every target."""
-        state = self.current.probe.state()
-        bad = [each for each in (state["router_model"], *state["targets"].values()) if each["state"] == "bad"]
-        configured = self._configured()
-        well = not bad and state["targets"] and configured["state"] == "ok"
-        return {"status": "ok" if well else "degraded", "configuration": configured, **state}
+        probe, configuration = self.current.probe, self._configured()
+        router_model, targets = probe.router_model, probe.targets
+        bad = any(each.state == "bad" for each in (router_model, *targets.values()))
+        well = not bad and targets and configuration.state == "ok"
+        return HealthDocument(
+            status="ok" if well else "degraded",
+            configuration=configuration,
+            router_model=router_model,
+            targets=targets,
+        )
 
-    def _configured(self) -> dict[str, str]:
+    def _configured(self) -> ConfigurationHealth:
         if self.refused:
-            return {"state": "refused", "reason": self.refused}
+            return ConfigurationHealth(state="refused", reason=self.refused, file=self._files.refused_keys_file)
         if self.admission.closed:
-            return {"state": "closed", "reason": why_closed(self.configuration.server)}
-        return {"state": "ok"}
+            server = self.configuration.server
+            return ConfigurationHealth(state="closed", reason=why_closed(server), file=server.api_keys_file)
+        return ConfigurationHealth(state="ok")
 
     def current_state(self) -> CurrentState:
         """How the server is now, for the metrics."""

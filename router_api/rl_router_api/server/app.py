@@ -157,7 +157,7 @@ def _add_state(rest: FastAPI, app: App) -> None:
     @rest.get("/health", summary="200 while the process serves, with the upstreams' state")
     async def health(request: Request) -> Response:
         health = app.runtime.health()
-        return _json(health if request.scope.get("rl_router.details") else {"status": health["status"]})
+        return _json(health.as_json() if request.scope.get("rl_router.details") else {"status": health.status})
 
     @rest.get("/ready", summary="200 until the server is told to stop")
     async def ready() -> Response:
