@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 
 from .access.keys import new_key
 from .config import Configuration
-from .errors import ConfigurationError, KeysError, ListenError
+from .errors import ConfigurationError, KeysError, ListenError, SetupError
+from .health import ExitCode
 from .runtime import settings
 from .runtime.source import STATE_VARIABLE, Source
 from .server.workers import address, listen, serve
@@ -29,10 +30,15 @@ _SHORT_FLAGS = {
     "workers": "server.workers",
     "log_level": "server.log_level",
 }
+_EXIT_CODES: dict[type[SetupError], ExitCode] = {
+    ConfigurationError: ExitCode.CONFIGURATION,
+    KeysError: ExitCode.KEYS_FILE,
+    ListenError: ExitCode.ADDRESS,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serves until it is told to stop; 2 where what it was told cannot be used, 1 where a port cannot."""
+    """Serves until it is told to stop. Returns 0, an `ExitCode` if the server cannot start, or 130 after Ctrl-C."""
     told = sys.argv[1:] if arguments is None else arguments
     if told[:1] == ["new-key"]:
         return _new_key(_new_key_parser().parse_args(told[1:]).name)
@@ -47,12 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         configuration = loaded.configuration
         _check_keys(configuration)
         sockets = listen(configuration.server)
-    except (ConfigurationError, KeysError) as error:
+    except SetupError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
-    except ListenError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return _EXIT_CODES[type(error)]
     try:
         _wait_for_router_model(configuration, given.wait)
     except KeyboardInterrupt:
@@ -66,7 +69,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line, without argparse's usage of fifty flags before it."""
         print(f"error: {message} (--help lists what there is)", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(ExitCode.CONFIGURATION)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,7 +77,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m rl_router_api",
         description="The router API: one OpenAI-compatible endpoint in front of many models.",
         epilog="Flags go before the environment (RL_ROUTER_ROUTING__MAX_TURNS), and that before the file. "
-        "`new-key NAME` instead of flags prints a new API key and its entry for the keys file.",
+        "`new-key NAME` instead of flags prints a new API key and its entry for the keys file. "
+        f"Exit codes of a server that cannot start: {'; '.join(f'{code:d} {code.means}' for code in ExitCode)}.",
         allow_abbrev=False,
     )
     parser.add_argument("--config", metavar="FILE", help="a YAML file; default: what RL_ROUTER_CONFIG names")

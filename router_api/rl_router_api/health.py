@@ -1,6 +1,6 @@
-"""How a server says how it is: the document of `GET /health`.
+"""How a server says how it is: by the document of `GET /health` while it runs, by its exit code if it cannot start.
 
-This module imports pydantic alone, so that other programs can read it by the same types. Reading is tolerant, because
+This module imports pydantic alone, so that other programs can read both by the same types. Reading is tolerant, because
 during a roll-out a server of another version answers: unknown fields are ignored, every field that is added has a
 default, and an unknown word for a state is read as the state that promises nothing.
 """
@@ -8,7 +8,8 @@ default, and an unknown word for a state is read as the state that promises noth
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from enum import IntEnum
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
@@ -70,3 +71,24 @@ class HealthDocument(_Part):
     def as_json(self) -> dict[str, Any]:
         """Returns the document as JSON values; fields that are not set are left out."""
         return self.model_dump(mode="json", exclude_none=True)
+
+
+class ExitCode(IntEnum):
+    """Why a server ended before it served, and a clause for a person that says so.
+
+    argparse ends with 2. Nobody else uses the other codes: Python itself ends with 1 or 2, uvicorn with 3, programs
+    that follow sysexits.h with 64 to 78, the CPU fallback with 80 to 89, and a shell or a signal with 126 and above.
+    """
+
+    means: str
+
+    def __new__(cls, code: int, means: str) -> Self:
+        """Makes a code that knows its meaning."""
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.means = means
+        return member
+
+    CONFIGURATION = 2, "the command line or the configuration cannot be used"
+    KEYS_FILE = 90, "the file of the clients' API keys cannot be used"
+    ADDRESS = 91, "the address or the port cannot be listened on"

@@ -22,6 +22,7 @@ from rl_router_api.accounting.ledger import Ledger
 from rl_router_api.accounting.recorders import EndedRequest
 from rl_router_api.config import Price
 from rl_router_api.errors import ApiError, KeysError
+from rl_router_api.health import ExitCode
 from stages import PRICE, QUESTION, Cast, Stage, router_section, target, until
 from upstreams import Body, text
 
@@ -233,7 +234,7 @@ def test_a_server_does_not_start_with_a_wrong_file(keys: KeysFile) -> None:
     keys.write("- {name: a, sha256: abc}")
     command = [sys.executable, "-m", "rl_router_api", "--server.api-keys-file", str(keys.path)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ended.returncode == 2
+    assert ended.returncode == ExitCode.KEYS_FILE
     (line,) = ended.stderr.splitlines()
     assert "0.sha256" in line
 
@@ -273,9 +274,9 @@ async def test_a_wrong_file_leaves_the_old_keys_and_health_says_so(stage: Stage,
     reload(cast)
     assert (await ask(cast, key)).status_code == 200
     health = cast.served.app.runtime.health()
-    assert health["status"] == "degraded"
-    assert health["configuration"]["state"] == "refused"
-    assert "0.sha256" in health["configuration"]["reason"]
+    assert (health.status, health.configuration.state) == ("degraded", "refused")
+    assert "0.sha256" in (health.configuration.reason or "")
+    assert health.configuration.file == str(keys.path)
     assert (await cast.client.get("/health")).json() == {"status": "degraded"}
     keys.write()
     reload(cast)

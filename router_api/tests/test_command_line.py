@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from rl_router_api.health import ExitCode
 from stages import QUESTION, Stage, exact, router_section, target, until
 
 COMMAND = [sys.executable, "-m", "rl_router_api"]
@@ -38,8 +39,8 @@ def written(folder: Path, configuration: object) -> str:
     return str(path)
 
 
-def check_refused(ended: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
-    """One line that says what is wrong, and nothing else."""
+def check_refused(ended: subprocess.CompletedProcess[str], code: ExitCode, *words: str) -> None:
+    """Checks the exit code, and that one line says what is wrong and nothing else."""
     assert ended.returncode == code
     assert ended.stdout == ""
     assert ended.stderr.startswith("error: ")
@@ -69,39 +70,41 @@ def test_a_wrong_configuration_is_refused_in_one_line(tmp_path: Path, what: str)
     configuration, words = REFUSED[what]
     port = free_port()
     ended = run("--config", written(tmp_path, configuration), "--serve-port", str(port))
-    check_refused(ended, 2, *words)
+    check_refused(ended, ExitCode.CONFIGURATION, *words)
     with socket.socket() as asking:
         assert asking.connect_ex(("127.0.0.1", port)) != 0
 
 
 def test_an_unknown_flag_is_refused_in_one_line() -> None:
-    check_refused(run("--max-turn", "3"), 2, "--max-turn")
+    check_refused(run("--max-turn", "3"), ExitCode.CONFIGURATION, "--max-turn")
 
 
 def test_a_file_that_is_not_there_is_refused_in_one_line(tmp_path: Path) -> None:
-    check_refused(run("--config", str(tmp_path / "missing.yaml")), 2, "missing.yaml")
+    check_refused(run("--config", str(tmp_path / "missing.yaml")), ExitCode.CONFIGURATION, "missing.yaml")
 
 
 def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
-    check_refused(run("--config", str(tmp_path)), 2, str(tmp_path))
+    check_refused(run("--config", str(tmp_path)), ExitCode.CONFIGURATION, str(tmp_path))
 
 
 def test_a_port_in_use_is_refused_with_what_mends_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        check_refused(run("--serve-port", str(port)), 1, str(port), "in use", "--serve-port")
+        check_refused(run("--serve-port", str(port)), ExitCode.ADDRESS, str(port), "in use", "--serve-port")
 
 
 def test_an_ipv6_address_is_named_as_a_url_has_it() -> None:
     # Documentation's own addresses belong to no machine.
-    check_refused(run("--host", "2001:db8::1", "--serve-port", "8800"), 1, "error: [2001:db8::1]:8800 cannot be used")
+    ended = run("--host", "2001:db8::1", "--serve-port", "8800")
+    check_refused(ended, ExitCode.ADDRESS, "error: [2001:db8::1]:8800 cannot be used")
 
 
 def test_an_admin_port_in_use_leaves_the_other_port_alone() -> None:
     port = free_port()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         admin = str(taken.getsockname()[1])
-        check_refused(run("--serve-port", str(port), "--server.admin-port", admin), 1, admin, "in use")
+        ended = run("--serve-port", str(port), "--server.admin-port", admin)
+        check_refused(ended, ExitCode.ADDRESS, admin, "in use")
     with socket.socket() as asking:
         assert asking.connect_ex(("127.0.0.1", port)) != 0
 

@@ -1,15 +1,19 @@
-"""The document of `/health`, between versions too."""
+"""The document of `/health`, between versions too, and the exit codes of a server that cannot start."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from rl_router_api.health import HealthDocument
+from rl_router_api.__main__ import _EXIT_CODES
+from rl_router_api.errors import SetupError
+from rl_router_api.health import ExitCode, HealthDocument
 from stages import Stage
 
+GUIDE = (Path(__file__).resolve().parents[2] / "docs/troubleshooting.md").read_text()
 WELL: dict[str, Any] = {
     "status": "ok",
     "configuration": {"state": "ok"},
@@ -64,3 +68,18 @@ def test_a_document_of_a_later_version_is_read_as_far_as_it_is_known() -> None:
 def test_what_no_router_says_is_not_read(answer: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         HealthDocument.model_validate(answer)
+
+
+def kinds(error: type[SetupError]) -> Iterator[type[SetupError]]:
+    for kind in error.__subclasses__():
+        yield kind
+        yield from kinds(kind)
+
+
+def test_every_error_of_a_start_has_an_exit_code() -> None:
+    assert {_EXIT_CODES[kind] for kind in kinds(SetupError)} == set(ExitCode)
+
+
+@pytest.mark.parametrize("code", ExitCode)
+def test_the_guide_explains_every_exit_code(code: ExitCode) -> None:
+    assert f"| {code:d} | {code.means} |" in GUIDE

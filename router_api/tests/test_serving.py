@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import pytest
 from rl_router_api.access.keys import new_key
+from rl_router_api.health import ExitCode
 from stages import QUESTION, Stage, events, router_section, target, until
 from upstreams import Answer, Body, Exchange, chunk, error, event, text
 
@@ -267,7 +268,7 @@ async def test_a_port_in_use_is_said_in_one_line(stage: Stage, programs: Program
         number = taken.getsockname()[1]
         server = {**ports(), name: number}
         program = await programs.launch({**await configured(stage), "server": server})
-        assert await program.exit_status() == 1
+        assert await program.exit_status() == ExitCode.ADDRESS
     (line,) = program.errors.splitlines()
     assert f"127.0.0.1:{number} is in use" in line
     assert flag in line
@@ -275,7 +276,7 @@ async def test_a_port_in_use_is_said_in_one_line(stage: Stage, programs: Program
 
 async def test_an_admin_port_behind_the_last_port_is_said_in_one_line(stage: Stage, programs: Programs) -> None:
     program = await programs.launch({**await configured(stage), "server": {"port": 65_535, "admin_port": None}})
-    assert await program.exit_status() == 1
+    assert await program.exit_status() == ExitCode.ADDRESS
     (line,) = program.errors.splitlines()
     assert "--server.admin-port" in line or "--serve-port" in line
 

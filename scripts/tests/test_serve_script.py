@@ -131,7 +131,7 @@ def test_a_port_in_use_is_one_line_with_the_remedy() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         done = serve("--serve-port", str(taken.getsockname()[1]), "--wait", "0")
-    assert done.returncode == 1
+    assert done.returncode == 91
     (line,) = done.stderr.splitlines()
     assert "--serve-port" in line
 
