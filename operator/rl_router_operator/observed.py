@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
+
+from rl_router_api.health import HealthDocument
 
 from .manifest import Manifest, Ref
 
@@ -29,9 +31,9 @@ class Problem:
 
 @dataclass(frozen=True)
 class Health:
-    """What an API pod's admin port said; `answer` is the JSON of its /health, None where it could not be had."""
+    """What an API pod's admin port said; `answer` is None if it could not be had, and `trouble` says why."""
 
-    answer: Mapping[str, Any] | None
+    answer: HealthDocument | None
     trouble: str | None = None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import time
 from collections.abc import Awaitable, Callable
@@ -11,6 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
+from pydantic import ValidationError
+from pydantic_core import from_json
+from rl_router_api.health import HealthDocument
 
 from .cluster.cache import Key
 from .manifest import Manifest
@@ -76,10 +78,11 @@ def _read(status: int, body: bytes) -> Health:
     if len(body) > _LIMIT_BYTES:
         return Health(None, f"/health answered more than {_LIMIT_BYTES // 1024} KiB")
     try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
+        return Health(HealthDocument.model_validate(from_json(body)))
+    except ValidationError:
+        return Health(None, "its answer is not a router API's")
+    except ValueError:
         return Health(None, "/health answered no JSON")
-    return Health(answer) if isinstance(answer, dict) else Health(None, "/health answered no JSON object")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from rl_router_operator.manifest import Manifest
 from rl_router_operator.observed import Health
 from rl_router_operator.status.reasons import Reason
 from stage import Stage
-from world import TARGETS, Pod, api_pod, condition, crashed, event, health, healthy, running, waiting
+from world import TARGETS, Pod, answered, api_pod, condition, crashed, event, health, healthy, running, waiting
 
 CLAIM = "weights-demo-model-0"
 INGRESS = {"auth": {"anonymous": True}, "ingress": {"host": "router.example.com"}}
@@ -236,8 +236,8 @@ async def the_kind_is_brought(stage: Stage) -> None:
 
 
 CREATING = Pod(state=waiting("ContainerCreating"))
-UNSAID = Health({**(health().answer or {}), "router_model": {"state": "unknown"}})
-NONE = Health({**(health().answer or {}), "targets": {}})
+UNSAID = answered(health(), router_model={"state": "unknown"})
+NONE = answered(health(), targets={})
 CASES = {
     Reason.SUSPENDED: Case(is_suspended, "Ready", "False", "no pods run", is_resumed),
     Reason.SCALED_TO_ZERO: Case(

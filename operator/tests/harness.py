@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from rl_router_api.health import HealthDocument
 from rl_router_operator.cluster.client import connection
 from rl_router_operator.kinds import BY_NAME, ROUTER, Kind
 from rl_router_operator.observed import Health
 from rl_router_operator.run import Operator
 from rl_router_operator.settings import Settings
 
-WELL = {"status": "ok", "configuration": {"state": "ok"}, "router_model": {"state": "ok"}, "targets": {}}
+WELL = HealthDocument.model_validate(
+    {"status": "ok", "configuration": {"state": "ok"}, "router_model": {"state": "ok"}, "targets": {}}
+)
 _BODY = dict[str, Any]
 
 

@@ -9,10 +9,10 @@ from aiohttp import web
 from rl_router_operator.observed import Health
 from rl_router_operator.probe import Asker, Prober
 from rl_router_operator.settings import Asking
-from world import api_pod
+from world import api_pod, health
 
 KEY = ("team", "demo")
-WELL, ILL = Health({"status": "ok"}), Health(None, "refused")
+WELL, ILL = health(), Health(None, "refused")
 
 
 def pod(ready: bool = True, going: bool = False):
@@ -108,8 +108,17 @@ async def served(handler):
     return runner, runner.addresses[0][1]
 
 
-async def _answer(request):
-    return web.json_response({"status": "degraded"})
+async def _well(request):
+    return web.json_response(WELL.answer.as_json())
+
+
+async def _later(request):
+    """What an API of a later version may say besides."""
+    return web.json_response(WELL.answer.as_json() | {"store": {"state": "ok"}})
+
+
+async def _without_details(request):
+    return web.json_response({"status": "ok"})
 
 
 async def _endless(request):
@@ -131,7 +140,9 @@ async def _too_deep(request):
 @pytest.mark.parametrize(
     ("handler", "answer", "trouble"),
     [
-        (_answer, {"status": "degraded"}, None),
+        (_well, WELL.answer, None),
+        (_later, WELL.answer, None),
+        (_without_details, None, "not a router API's"),
         (_endless, None, "more than 64 KiB"),
         (_elsewhere, None, "answered 302"),
         (_no_json, None, "no JSON"),

@@ -7,7 +7,7 @@ from datetime import timedelta
 from rl_router_operator.observed import Health, Problem
 from rl_router_operator.schema import RouterDeploymentStatus
 from rl_router_operator.status import invalid
-from world import NOW, Pod, World, api_pod, condition, ended, health, of, running, said, service, workload
+from world import NOW, Pod, World, answered, api_pod, condition, ended, health, of, running, said, service, workload
 
 LATER = NOW + timedelta(hours=1)
 TYPES = ["ModelReady", "APIReady", "TargetsReady", "Ready", "Degraded"]
@@ -77,9 +77,12 @@ def test_an_api_that_cannot_be_asked_is_neither_good_nor_bad() -> None:
     assert said(status, "Ready") == ("Unknown", "Unreachable")
 
 
-def test_an_answer_that_is_no_routers_is_no_answer() -> None:
-    for answer in ({}, {"targets": []}, {"router_model": "ok", "targets": {}}, {"router_model": {"state": 7}}):
-        assert said(World(health=Health(answer)).status(), "APIReady") == ("Unknown", "Unreachable")
+def test_states_that_only_a_later_version_knows_are_neither_good_nor_bad() -> None:
+    later = answered(health(), configuration={"state": "migrating"}, router_model={"state": "asleep"})
+    status = World(health=later).status()
+    assert said(status, "APIReady") == ("True", "Serving")
+    assert said(status, "ModelReady") == ("Unknown", "Unconfirmed")
+    assert said(status, "Degraded") == ("False", "NoFault")
 
 
 def test_a_model_that_does_not_decide_is_not_ready_though_its_pods_are() -> None:
@@ -134,9 +137,16 @@ def test_the_count_of_pods_is_todays_though_none_was_asked_since() -> None:
     assert of(status, "APIReady")["message"].startswith("1/1 pods")
 
 
+def test_a_keys_file_that_is_refused_is_named_by_its_secret() -> None:
+    file = "/var/run/rl-router/keys/clients/keys"
+    message = of(World(health=health(refused=f"{file}: 0.sha256: no hash", file=file)).status(), "Degraded")["message"]
+    assert "good configuration: key keys of Secret clients: 0.sha256: no hash." in message
+
+
 def test_an_api_that_lets_nobody_in_is_a_fault_that_names_the_secret() -> None:
-    nobody = "/var/run/rl-router/keys/clients/keys holds no keys: nobody gets in"
-    message = of(World(health=health(closed=nobody)).status(), "Degraded")["message"]
+    file = "/var/run/rl-router/keys/clients/keys"
+    nobody = health(closed=f"{file} holds no keys: nobody gets in", file=file)
+    message = of(World(health=nobody).status(), "Degraded")["message"]
     assert message.startswith("Key keys of Secret clients holds no keys: nobody gets in.")
 
 

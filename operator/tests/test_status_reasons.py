@@ -10,12 +10,25 @@ from rl_router_operator.manifest import Manifest
 from rl_router_operator.observed import Health, Problem, ProblemReason
 from rl_router_operator.status import invalid
 from rl_router_operator.status.reasons import Reason
-from world import NOW, Pod, World, api_pod, condition, crashed, event, health, running, service, waiting, workload
+from world import (
+    NOW,
+    Pod,
+    World,
+    answered,
+    api_pod,
+    condition,
+    crashed,
+    event,
+    health,
+    running,
+    service,
+    waiting,
+    workload,
+)
 
 GUIDE = Path(__file__).parents[2] / "docs/troubleshooting-kubernetes.md"
 SECTION = re.compile(r"^### `(\w+)`\n(.*?)(?=^##|\Z)", re.M | re.S)
 CLAIM = {"metadata": {"name": "weights-demo-model-0", "uid": "c"}, "status": {"phase": "Pending"}}
-BARE = dict(health().answer or {})
 
 
 def with_model(pod: Pod, *events: Manifest) -> World:
@@ -44,7 +57,7 @@ REACHED = {
     Reason.UNCONFIRMED: World(healths={}),
     Reason.UNREACHABLE: World(health=Health(None, "timed out")),
     Reason.NOT_DECIDING: World(health=health(router_model="prose")),
-    Reason.NO_TARGETS: World(spec={}, health=Health(BARE | {"targets": {}})),
+    Reason.NO_TARGETS: World(spec={}, health=answered(health(), targets={})),
     Reason.NO_TARGET_ANSWERS: World(health=health(targets={"cheap": "401", "strong": "401"})),
     Reason.TARGET_BAD: World(health=health(targets={"cheap": "401", "strong": None})),
     Reason.CONFIGURATION_REFUSED: World(health=health(refused="targets.0: no")),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from rl_router_api.health import ConfigurationHealth, HealthDocument, UpstreamHealth
 from rl_router_operator.manifest import Manifest
 from rl_router_operator.naming import Component, child, labels
 from rl_router_operator.observed import Health, Observed, Problem
@@ -196,17 +197,26 @@ def health(
     refused: str | None = None,
     targets: dict[str, str | None] | None = None,
     closed: str | None = None,
+    file: str | None = None,
 ) -> Health:
-    """A pod's word; each argument is what is wrong, None where nothing is."""
-    configuration = {"state": "refused", "reason": refused} if refused else {"state": "ok"}
-    configuration = {"state": "closed", "reason": closed} if closed else configuration
-    answer = {
-        "status": "ok",
-        "configuration": configuration,
-        "router_model": _state(router_model),
-        "targets": {name: _state(reason) for name, reason in (targets or {"cheap": None, "strong": None}).items()},
-    }
-    return Health(answer)
+    """A pod's word; each argument is what is wrong, None if nothing is; `file` is the file that all of it is about."""
+    configuration = ConfigurationHealth(state="ok")
+    if reason := refused or closed:
+        configuration = ConfigurationHealth(state="refused" if refused else "closed", reason=reason, file=file)
+    states = targets or {"cheap": None, "strong": None}
+    document = HealthDocument(
+        status="ok",
+        configuration=configuration,
+        router_model=_state(router_model, file),
+        targets={name: _state(reason, file) for name, reason in states.items()},
+    )
+    return Health(document)
+
+
+def answered(answer: Health, **parts: Any) -> Health:
+    """The same answer with other parts of its document, as JSON has them."""
+    assert answer.answer
+    return Health(HealthDocument.model_validate(answer.answer.as_json() | parts))
 
 
 @dataclass(frozen=True)
@@ -258,5 +268,5 @@ def _truth(is_true: bool, reason: str | None) -> tuple[str, str | None]:
     return ("True", None) if is_true else ("False", reason)
 
 
-def _state(reason: str | None) -> Manifest:
-    return {"state": "bad", "reason": reason} if reason else {"state": "ok"}
+def _state(reason: str | None, file: str | None) -> UpstreamHealth:
+    return UpstreamHealth(state="bad", reason=reason, file=file) if reason else UpstreamHealth(state="ok")

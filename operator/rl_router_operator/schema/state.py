@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 from rl_router_api.config import Schema
+from rl_router_api.health import UpstreamState
 
 from .base import MAP_BY_NAME
 
@@ -29,7 +30,7 @@ class TargetState(Schema):
     """How a target is, as the API's pods see it."""
 
     name: str = Field(max_length=128, description="the target's name")
-    state: Literal["ok", "bad", "unknown"] = Field(description="ok, bad or unknown")
+    state: UpstreamState = Field(description="ok, bad or unknown")
     reason: str | None = Field(None, max_length=512, description="why it is bad")
 
 

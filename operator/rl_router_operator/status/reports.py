@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+
+from rl_router_api.health import ConfigurationHealth, HealthDocument, UpstreamHealth, UpstreamState
 
 from ..manifest import Manifest
 from ..observed import Health
 from ..resources import keys
 from .words import quote
 
-_KEY_FILE = re.compile(rf"{keys.FOLDER}/([-a-z0-9.]+)/([-._a-zA-Z0-9]+)")
-
-Word = Literal["ok", "bad", "unknown"]
-
 
 @dataclass(frozen=True)
 class State:
     """How an upstream is, and why it is bad."""
 
-    word: Word
+    word: UpstreamState
     reason: str | None = None
 
 
@@ -93,41 +89,37 @@ def reports_of(ready: Iterable[Manifest], healths: Mapping[str, Health]) -> Repo
 
 
 def _report(pod: str, health: Health) -> Report | str:
-    """The report, or why there is none; whatever listens on the port may have answered anything."""
+    """The report, or why there is none."""
     if health.answer is None:
         return quote(health.trouble) or "no answer"
-    answer = health.answer
-    router_model, targets = _state(answer.get("router_model")), answer.get("targets")
-    if router_model is None or not isinstance(targets, Mapping):
-        return "its answer is not a router API's"
-    states = {quote(name): _state(each) or State("unknown") for name, each in targets.items()}
-    configuration = answer.get("configuration")
-    refused, closed = (_reason_of(configuration, word) for word in ("refused", "closed"))
-    return Report(pod, refused, closed, router_model, states)
+    return _read(pod, health.answer)
 
 
-def _state(said: Any) -> State | None:
-    match said:
-        case {"state": "ok" | "unknown" as word}:
-            return State(word)
-        case {"state": "bad"}:
-            return State("bad", _reason(said))
-    return None
+def _read(pod: str, document: HealthDocument) -> Report:
+    configuration = document.configuration
+    return Report(
+        pod,
+        refused=_reason(configuration) if configuration.state == "refused" else None,
+        closed=_reason(configuration) if configuration.state == "closed" else None,
+        router_model=_state(document.router_model),
+        targets={quote(name): _state(each) for name, each in document.targets.items()},
+    )
 
 
-def _reason_of(said: Any, word: str) -> str | None:
-    match said:
-        case {"state": state} if state == word:
-            return _reason(said)
-    return None
+def _state(said: UpstreamHealth) -> State:
+    return State("bad", _reason(said)) if said.state == "bad" else State(said.state)
 
 
-def _reason(said: Mapping[str, Any]) -> str:
+def _reason(said: UpstreamHealth | ConfigurationHealth) -> str:
     """Whoever reads a status knows the Secret and not where it is mounted."""
-    return _KEY_FILE.sub(r"key \2 of Secret \1", quote(said.get("reason"))) or "no reason given"
+    reason, file = quote(said.reason) or "no reason given", quote(said.file)
+    if named := keys.named_by(file):
+        secret, key = named
+        return reason.replace(file, f"key {key} of Secret {secret}")
+    return reason
 
 
-def _first(states: list[State], *order: Word) -> State:
+def _first(states: list[State], *order: UpstreamState) -> State:
     """The first state of the first word that any has."""
     for word in order:
         for state in states:
