@@ -15,7 +15,7 @@ from rl_router_model.problem import StartError
 
 
 def main() -> int:
-    """The exit code: 0 after a signal, 1 where it cannot start, 2 for a mistake in the command line."""
+    """Returns the exit code: 0 after a signal, an `ExitCode` if the server cannot start."""
     options = flags.parse(sys.argv[1:])
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop_loading)
@@ -25,7 +25,7 @@ def main() -> int:
         _serve(options)
     except StartError as error:
         _say(f"error: {error}")
-        return 1
+        return error.code
     return 0
 
 

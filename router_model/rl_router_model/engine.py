@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from rl_router_model.problem import StartError
+from rl_router_model.problem import ExitCode, StartError
 
 # Each request that is answered or waits holds one of these; llama.cpp's default makes even short ones wait.
 HTTP_THREADS = 64
@@ -43,7 +43,7 @@ def start(model: Path, template: str, slots: int, slot_tokens: int, threads: int
     try:
         server = llama.Server(params)
     except RuntimeError:
-        raise StartError(_refusal(model, template)) from None
+        raise StartError(ExitCode.ENGINE, _refusal(model, template)) from None
     return Engine(server.listening_address, key, alias, _slot_tokens(server.listening_address, key), server)
 
 
@@ -53,8 +53,8 @@ def require() -> Any:
         import xllamacpp
     except ImportError as error:
         if "libgomp" in str(error):
-            raise StartError("libgomp.so.1 is missing: apt-get install libgomp1") from None
-        raise StartError(f"llama.cpp cannot be loaded: {error}; pip install xllamacpp") from None
+            raise StartError(ExitCode.ENGINE, "libgomp.so.1 is missing: apt-get install libgomp1") from None
+        raise StartError(ExitCode.ENGINE, f"llama.cpp cannot be loaded: {error}; pip install xllamacpp") from None
     return xllamacpp
 
 

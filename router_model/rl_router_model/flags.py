@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from rl_router_model.problem import ExitCode
+
 _SWITCHES = [
     "async-scheduling",
     "disable-custom-all-reduce",
@@ -135,7 +137,7 @@ def parse(arguments: Sequence[str]) -> Options:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message} (--help lists the flags)\n")
+        self.exit(ExitCode.COMMAND_LINE, f"error: {message} (--help lists the flags)\n")
 
 
 class _Ignore(argparse.Action):
@@ -155,7 +157,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m rl_router_model",
         description="Serves a GGUF model on the CPU, with llama.cpp behind vLLM's flag names.",
-        epilog="vLLM's flags that mean nothing here are accepted and named in one line.",
+        epilog="vLLM's flags that mean nothing here are accepted and named in one line. "
+        f"Exit codes of a server that cannot start: {'; '.join(f'{code:d} {code.means}' for code in ExitCode)}.",
         allow_abbrev=False,
     )
     add = parser.add_argument

@@ -11,12 +11,13 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import quote
 
-from rl_router_model.problem import StartError
+from rl_router_model.problem import ExitCode, StartError
 
 SCHEME = "hf://"
 _PLACE = re.compile(r"hf://(?P<repository>[^/]+/[^/@]+)(?:@(?P<revision>.+?))?/(?P<file>.+\.gguf)")
 _PARTS = re.compile(r"-00001-of-(\d{5})\.gguf$")
 _SILENCE = 60.0
+_REFUSALS = {401: ExitCode.HUB_UNAUTHORIZED, 403: ExitCode.HUB_FORBIDDEN, 404: ExitCode.HUB_NOT_FOUND}
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ def read(model: str) -> Place:
     """What `hf://org/name[@revision]/file.gguf` names. Raises StartError."""
     written = _PLACE.fullmatch(model)
     if not written:
-        raise StartError(f"--model {model} names no GGUF file: write hf://org/name[@revision]/file.gguf")
+        raise StartError(
+            ExitCode.COMMAND_LINE, f"--model {model} names no GGUF file: write hf://org/name[@revision]/file.gguf"
+        )
     return Place(written["repository"], written["revision"] or "main", written["file"])
 
 
@@ -57,7 +60,8 @@ def _parts(file: str) -> list[str]:
 
 def _fetch(place: Place, target: Path, environment: Mapping[str, str]) -> None:
     if environment.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
-        raise StartError(f"{place.file} of {place.repository} is not in {target.parent}, and HF_HUB_OFFLINE is set")
+        message = f"{place.file} of {place.repository} is not in {target.parent}, and HF_HUB_OFFLINE is set"
+        raise StartError(ExitCode.MODEL_MISSING, message)
     endpoint = (environment.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
     url = f"{endpoint}/{place.repository}/resolve/{quote(place.revision, safe='')}/{quote(place.file)}"
     request = urllib.request.Request(url, headers={"User-Agent": "rl-router"})  # noqa: S310 - an operator's own hub
@@ -67,10 +71,13 @@ def _fetch(place: Place, target: Path, environment: Mapping[str, str]) -> None:
     try:
         _download(request, target)
     except urllib.error.HTTPError as error:
-        raise StartError(_refusal(place, endpoint, error.code)) from None
+        error.close()
+        code = _REFUSALS.get(error.code, ExitCode.HUB_FAILED)
+        raise StartError(code, _refusal(place, endpoint, error.code)) from None
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
-        raise StartError(f"{place.file} of {place.repository} cannot be fetched from {endpoint}: {reason}") from None
+        message = f"{place.file} of {place.repository} cannot be fetched from {endpoint}: {reason}"
+        raise StartError(ExitCode.HUB_UNREACHABLE, message) from None
 
 
 def _download(request: urllib.request.Request, target: Path) -> None:

@@ -3,7 +3,7 @@
 import socket
 import ssl
 
-from rl_router_model.problem import StartError
+from rl_router_model.problem import ExitCode, StartError
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -13,7 +13,7 @@ def bind(host: str, port: int) -> socket.socket:
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except OSError as error:
-        raise StartError(f"--host {host} is no address of this machine: {error.strerror}") from None
+        raise StartError(ExitCode.ADDRESS, f"--host {host} is no address of this machine: {error.strerror}") from None
     bound = socket.socket(family, kind, protocol)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -22,7 +22,7 @@ def bind(host: str, port: int) -> socket.socket:
         bound.listen(128)
     except OSError as error:
         bound.close()
-        raise StartError(_refusal(error, host, port)) from None
+        raise StartError(ExitCode.ADDRESS, _refusal(error, host, port)) from None
     return bound
 
 
@@ -35,7 +35,9 @@ def tls(certfile: str | None, keyfile: str | None) -> ssl.SSLContext | None:
         context.load_cert_chain(certfile, keyfile)
     except (OSError, ssl.SSLError) as error:
         names = certfile if keyfile is None else f"{certfile} with {keyfile}"
-        raise StartError(f"the certificate {names} cannot be used: {error.strerror or error}") from None
+        raise StartError(
+            ExitCode.COMMAND_LINE, f"the certificate {names} cannot be used: {error.strerror or error}"
+        ) from None
     return context
 
 

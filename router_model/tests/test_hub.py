@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from rl_router_model import hub
-from rl_router_model.problem import StartError
+from rl_router_model.problem import ExitCode, StartError
 
 MODEL = b"GGUF" + bytes(2_000_000)
 
@@ -86,13 +86,21 @@ def test_a_model_in_parts_is_fetched_with_all_of_them(server: Hub, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("status", "remedy"),
-    [(401, "set HF_TOKEN to a token that may read it"), (404, "check the repository"), (503, "try again later")],
+    ("status", "code", "remedy"),
+    [
+        (401, ExitCode.HUB_UNAUTHORIZED, "set HF_TOKEN to a token that may read it"),
+        (403, ExitCode.HUB_FORBIDDEN, "set HF_TOKEN to a token that may read it"),
+        (404, ExitCode.HUB_NOT_FOUND, "check the repository"),
+        (503, ExitCode.HUB_FAILED, "try again later"),
+    ],
 )
-def test_the_hubs_refusal_names_the_remedy(server: Hub, tmp_path: Path, status: int, remedy: str) -> None:
+def test_the_hubs_refusal_has_an_exit_code_and_names_the_remedy(
+    server: Hub, tmp_path: Path, status: int, code: ExitCode, remedy: str
+) -> None:
     server.status = status
-    with pytest.raises(StartError, match=rf"{server.url} .*\b{status}\b.*{remedy}"):
+    with pytest.raises(StartError, match=rf"{server.url} .*\b{status}\b.*{remedy}") as refused:
         fetch(server, tmp_path, "hf://acme/router/m.gguf")
+    assert refused.value.code == code
 
 
 def test_half_a_model_is_not_taken_for_one(server: Hub, tmp_path: Path) -> None:

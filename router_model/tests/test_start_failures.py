@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from rl_router_model import template, weights
-from rl_router_model.problem import StartError
+from rl_router_model.problem import ExitCode, StartError
+
+GUIDE = (Path(__file__).resolve().parents[2] / "docs/troubleshooting.md").read_text()
 
 
 def start(*arguments: str, modules: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -21,7 +23,7 @@ def start(*arguments: str, modules: Path | None = None) -> subprocess.CompletedP
 def test_a_port_in_use() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = start("--port", str(taken.getsockname()[1]))
-    assert done.returncode == 1
+    assert done.returncode == ExitCode.ADDRESS
     assert "is in use: stop what uses it, or choose another with --port" in done.stderr
     assert "loading" not in done.stderr
 
@@ -30,13 +32,13 @@ def test_a_damaged_model_file(tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.gguf"
     damaged.write_bytes(b"GGUF and then nonsense")
     done = start("--model", str(damaged), "--port", "0")
-    assert done.returncode == 1
+    assert done.returncode == ExitCode.ENGINE
     assert "llama.cpp refuses" in done.stderr.splitlines()[-1]
 
 
 def test_an_unknown_flag() -> None:
     done = start("--max-model-length", "5")
-    assert done.returncode == 2
+    assert done.returncode == ExitCode.COMMAND_LINE
     assert "did you mean --max-model-len?" in done.stderr
 
 
@@ -91,27 +93,39 @@ def test_a_machine_without_libgomp_is_told_the_package(tmp_path: Path) -> None:
     missing = "libgomp.so.1: cannot open shared object file: No such file or directory"
     (tmp_path / "xllamacpp.py").write_text(f"raise ImportError({missing!r})")
     done = start("--port", "0", modules=tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == ExitCode.ENGINE
     assert done.stderr == "rl_router_model: error: libgomp.so.1 is missing: apt-get install libgomp1\n"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "code", "words"),
     [
-        (["--host", "192.0.2.1"], "192.0.2.1:0 cannot be listened on"),
-        (["--ssl-certfile", "/no/such.pem"], "the certificate /no/such.pem cannot be used"),
-        (["--chat-template", "/no/such.jinja"], "the chat template /no/such.jinja cannot be read"),
-        (["--model", "/no/such.gguf"], "no such model file: /no/such.gguf"),
+        (["--host", "192.0.2.1"], ExitCode.ADDRESS, "192.0.2.1:0 cannot be listened on"),
+        (["--ssl-certfile", "/no/such.pem"], ExitCode.COMMAND_LINE, "the certificate /no/such.pem cannot be used"),
+        (
+            ["--chat-template", "/no/such.jinja"],
+            ExitCode.COMMAND_LINE,
+            "the chat template /no/such.jinja cannot be read",
+        ),
+        (["--model", "/no/such.gguf"], ExitCode.MODEL_MISSING, "no such model file: /no/such.gguf"),
+        (["--model", "hf://acme/router"], ExitCode.COMMAND_LINE, "names no GGUF file"),
     ],
 )
-def test_what_cannot_be_used_is_one_line_before_the_model_is_loaded(arguments: list[str], words: str) -> None:
+def test_what_cannot_be_used_is_one_line_before_the_model_is_loaded(
+    arguments: list[str], code: ExitCode, words: str
+) -> None:
     done = start("--port", "0", *arguments)
-    assert done.returncode == 1
+    assert done.returncode == code
     assert words in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert done.stderr.splitlines()[-1].startswith("rl_router_model: error: ")
 
 
 def test_a_template_with_a_mistake_is_named_among_the_causes() -> None:
     done = start("--port", "0", "--chat-template", "{% for %}")
-    assert done.returncode == 1
+    assert done.returncode == ExitCode.ENGINE
     assert "the chat template has a mistake" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("code", ExitCode)
+def test_the_guide_explains_every_exit_code(code: ExitCode) -> None:
+    assert f"| {code:d} | {code.means} |" in GUIDE
