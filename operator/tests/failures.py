@@ -291,7 +291,7 @@ CASES = {
     Reason.HUB_FORBIDDEN: ended("GatedRepoError: 403 Client Error"),
     Reason.HUB_NOT_FOUND: ended("RepositoryNotFoundError: 404 Client Error"),
     Reason.HUB_UNREACHABLE: ended("LocalEntryNotFoundError: cannot find the file on the hub"),
-    Reason.MODEL_PATH_MISSING: ended("error: no such model file: /model/x"),
+    Reason.MODEL_PATH_MISSING: ended("error: no such model file: /model/x", 80),
     Reason.NODE_REFUSED: pod(Pod(phase="Failed", reason="UnexpectedAdmissionError", message="no device"), "no device"),
     Reason.EVICTED: pod(Pod(phase="Failed", reason="Evicted", message="low on memory"), "low on memory"),
     Reason.NODE_LOST: pod(

@@ -1,4 +1,4 @@
-"""The CPU fallback's own last words, as it says them, read as the reason that they are."""
+"""The exit codes of the CPU fallback and of the router API, read as the reasons that they stand for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from world import Pod, World, crashed, said
+from rl_router_api.health import ExitCode as ApiExitCode
+from rl_router_model.problem import ExitCode
+from rl_router_operator.status.endings import CPU_FALLBACK
+from world import Pod, World, api_pod, crashed, of, said
 
 
 class Hub(ThreadingHTTPServer):
@@ -51,8 +54,7 @@ def reason_of(model: str, home: Path, **environment: str) -> str:
         text=True,
         timeout=60,
     )
-    assert ended.returncode == 1
-    status, reason = said(World(model=(Pod(**crashed(ended.stderr)),)).status(), "ModelReady")
+    status, reason = said(World(model=(Pod(**crashed(ended.stderr, ended.returncode)),)).status(), "ModelReady")
     assert status == "False"
     return reason
 
@@ -72,3 +74,57 @@ def test_weights_that_are_not_there_are_told(tmp_path: Path) -> None:
     assert reason_of(str(tmp_path / "x.gguf"), tmp_path) == "ModelPathMissing"
     assert reason_of(str(tmp_path), tmp_path) == "ModelPathMissing"
     assert reason_of("hf://o/n/x.gguf", tmp_path, HF_HUB_OFFLINE="1") == "ModelPathMissing"
+    for name in "ab":
+        (tmp_path / f"{name}.gguf").touch()
+    assert reason_of(str(tmp_path), tmp_path) == "ModelPathMissing"
+
+
+def test_a_mistake_in_the_command_line_is_a_crash_with_its_line(tmp_path: Path) -> None:
+    assert reason_of("hf://no-file", tmp_path) == "CrashLooping"
+
+
+def test_the_operator_knows_every_exit_code_of_the_cpu_fallback() -> None:
+    assert set(CPU_FALLBACK) == set(ExitCode) - {ExitCode.COMMAND_LINE}
+
+
+def test_an_exit_code_of_the_cpu_fallback_goes_before_what_its_words_look_like() -> None:
+    words = "rl_router_model: error: --host hub is no address of this machine: Name or service not known"
+    status = World(model=(Pod(**crashed(words, ExitCode.ADDRESS)),)).status()
+    assert said(status, "ModelReady") == ("False", "CrashLooping")
+    assert f"exit code {ExitCode.ADDRESS:d}: {words}." in of(status, "ModelReady")["message"]
+
+
+def test_a_sidecar_that_ends_with_a_number_of_ours_says_nothing_about_the_model() -> None:
+    pod = Pod(**crashed("no mesh", ExitCode.HUB_FORBIDDEN)).manifest()
+    pod["status"]["containerStatuses"][0]["name"] = "mesh"
+    assert said(World(model=(), others=(pod,)).status(), "ModelReady") == ("False", "CrashLooping")
+
+
+def ended_api(*arguments: str) -> World:
+    """A cluster whose API's pod ended as a real API does with these arguments."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "rl_router_api", *arguments], capture_output=True, text=True, timeout=60
+    )
+    return World(api=(api_pod(**crashed(ended.stderr, ended.returncode)),))
+
+
+def test_an_api_that_cannot_start_with_its_configuration_is_told(tmp_path: Path) -> None:
+    wrong = tmp_path / "router.yaml"
+    wrong.write_text("routing: {max_turn: 2}")
+    status = ended_api("--config", str(wrong)).status()
+    assert said(status, "APIReady") == ("False", "ConfigurationRefused")
+    assert "unknown key `max_turn`; did you mean `max_turns`?" in of(status, "APIReady")["message"]
+
+
+def test_an_api_that_cannot_start_with_its_keys_file_is_told(tmp_path: Path) -> None:
+    wrong = tmp_path / "keys.yaml"
+    wrong.write_text("- {name: a, sha256: abc}")
+    status = ended_api("--server.api-keys-file", str(wrong)).status()
+    assert said(status, "APIReady") == ("False", "ConfigurationRefused")
+    assert "0.sha256" in of(status, "APIReady")["message"]
+
+
+def test_an_api_whose_port_is_taken_is_a_crash_with_its_line() -> None:
+    status = ended_api("--host", "2001:db8::1").status()
+    assert said(status, "APIReady") == ("False", "CrashLooping")
+    assert f"exit code {ApiExitCode.ADDRESS:d}: error: [2001:db8::1]" in of(status, "APIReady")["message"]

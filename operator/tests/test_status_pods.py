@@ -146,7 +146,7 @@ def test_an_engines_own_prefix_and_its_summary_are_left_out() -> None:
 def test_the_apis_refusal_of_its_configuration_is_told() -> None:
     pod = api_pod(**crashed("error: targets.0.name: `router` is taken; choose another\n", 2))
     status = World(api=(pod,)).status()
-    assert said(status, "APIReady") == ("False", "CrashLooping")
+    assert said(status, "APIReady") == ("False", "ConfigurationRefused")
     assert "targets.0.name: `router` is taken" in of(status, "APIReady")["message"]
     logged = api_pod(**crashed('{"time":"2026-11-24T12:00:00","level":"error","message":"no disk"}\n'))
     assert "error: no disk" in of(World(api=(logged,)).status(), "APIReady")["message"]
@@ -235,11 +235,6 @@ def test_out_of_memory() -> None:
             "huggingface_hub.errors.HFValidationError: Repo id must be in the form 'namespace/repo_name': '/model/x'.",
             "ModelPathMissing",
             "/model/x",
-        ),
-        (
-            "rl_router_model: error: no such model file: /model/x.gguf; the CPU fallback downloads nothing",
-            "ModelPathMissing",
-            "/model/x.gguf",
         ),
         (
             "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.",

@@ -90,7 +90,7 @@ REACHED = {
     Reason.HUB_FORBIDDEN: with_model(Pod(**crashed("GatedRepoError: 403 Client Error."))),
     Reason.HUB_NOT_FOUND: with_model(Pod(**crashed("RepositoryNotFoundError: 404 Client Error."))),
     Reason.HUB_UNREACHABLE: with_model(Pod(**crashed("LocalEntryNotFoundError: cannot find it"))),
-    Reason.MODEL_PATH_MISSING: with_model(Pod(**crashed("error: no such model file: /model/x"))),
+    Reason.MODEL_PATH_MISSING: with_model(Pod(**crashed("error: no such model file: /model/x", 80))),
     Reason.NODE_REFUSED: with_model(Pod(phase="Failed", reason="UnexpectedAdmissionError", message="no device")),
     Reason.EVICTED: with_model(Pod(phase="Failed", reason="Evicted", message="low on memory")),
     Reason.NODE_LOST: with_model(Pod(containers_ready=True, unready_reason=None, started=True, state=running())),

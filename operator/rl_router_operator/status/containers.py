@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from ..manifest import Manifest, condition
+from ..naming import Component
 from . import endings
 from .events import time_of, warnings
 from .reasons import Reason
@@ -33,7 +33,6 @@ _WAITING = {
     "PreStartHookError": Reason.CONTAINER_NOT_STARTED,
     "PostStartHookError": Reason.CONTAINER_NOT_STARTED,
 }
-_RPC = re.compile(r"rpc error: code = \w+ desc = ")
 _BACK_OFF = 'Back-off pulling image "'
 
 
@@ -72,7 +71,7 @@ def _of(pod: Manifest, status: Mapping[str, Any], setting: Setting) -> tuple[Rea
     if "waiting" in state and (reason := _WAITING.get(state["waiting"].get("reason", ""))):
         return reason, _words(pod, state["waiting"], setting)
     if ended := _current_ending(status, setting):
-        return _after_ending(ended, setting)
+        return _after_ending(ended, setting, _codes(status, setting))
     if "running" in state:
         return _running(pod, status, setting)
     return None
@@ -88,8 +87,14 @@ def _current_ending(status: Mapping[str, Any], setting: Setting) -> Mapping[str,
     return ended
 
 
-def _after_ending(ended: Mapping[str, Any], setting: Setting) -> tuple[Reason, str]:
-    reason, words = endings.why(ended, model=setting.model)
+def _codes(status: Mapping[str, Any], setting: Setting) -> Mapping[int, Reason]:
+    """The exit codes of our own program; a sidecar may end with the same numbers for other reasons."""
+    ours: Component = "model" if setting.model else "api"
+    return endings.CODES[ours] if status["name"] == ours else {}
+
+
+def _after_ending(ended: Mapping[str, Any], setting: Setting, codes: Mapping[int, Reason]) -> tuple[Reason, str]:
+    reason, words = endings.why(ended, model=setting.model, codes=codes)
     if reason is Reason.CRASH_LOOPING and setting.model and _was_killed_loading(ended, setting.startup_timeout):
         return Reason.STARTUP_TIMEOUT, f"not loaded after {setting.startup_timeout} s; its last line: {words}"
     return reason, words

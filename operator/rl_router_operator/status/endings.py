@@ -7,27 +7,48 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from rl_router_api.health import ExitCode
+
+from ..naming import Component
 from .reasons import Reason
 from .words import lines, quote
 
-_NAMES_AN_ERROR = re.compile(r"(?i)^(?:[\w.]*(?:error|exception)\b|(?:\w+: )?(?:fatal|error)\b)")
+CPU_FALLBACK: Mapping[int, Reason] = {
+    80: Reason.MODEL_PATH_MISSING,
+    81: Reason.HUB_UNAUTHORIZED,
+    82: Reason.HUB_FORBIDDEN,
+    83: Reason.HUB_NOT_FOUND,
+    84: Reason.HUB_UNREACHABLE,
+    85: Reason.CRASH_LOOPING,  # the hub answered with another error
+    86: Reason.CRASH_LOOPING,  # llama.cpp refuses the model
+    87: Reason.CRASH_LOOPING,  # its address cannot be listened on
+}
+"""The exit codes that the CPU fallback alone ends with; its 2 for a wrong command line is vLLM's too."""
+_API: Mapping[int, Reason] = {
+    ExitCode.CONFIGURATION: Reason.CONFIGURATION_REFUSED,
+    ExitCode.KEYS_FILE: Reason.CONFIGURATION_REFUSED,
+    ExitCode.ADDRESS: Reason.CRASH_LOOPING,
+}
+CODES: Mapping[Component, Mapping[int, Reason]] = {"model": CPU_FALLBACK, "api": _API}
+"""The reasons of the exit codes of our own programs, by the container that runs them."""
+
+_NAMES_AN_ERROR = re.compile(r"(?i)^(?:[\w.]*(?:error|exception)|fatal)\b")
+"""How Python, Go and many others begin the line that tells."""
 _SAYS_NOTHING = re.compile(r"(?i)see root cause|engine process failed|engine core initialization failed")
 _MODEL = (
     (
         Reason.MODEL_PATH_MISSING,
         re.compile(
-            r"no such model file|no \.gguf file in|is no GGUF file|model file \S+ cannot be read|HFValidationError|"
-            r"Repo id must be in the form|local directory specified|does not appear to have a file named|"
-            r"and HF_HUB_OFFLINE is set"
+            r"HFValidationError|Repo id must be in the form|local directory specified|"
+            r"does not appear to have a file named"
         ),
     ),
-    (Reason.HUB_FORBIDDEN, re.compile(r"\b403 (?:Client Error|Forbidden)|refuses .+ \(403\)")),
-    (Reason.HUB_UNAUTHORIZED, re.compile(r"\b401 (?:Client Error|Unauthorized)|refuses .+ \(401\)")),
+    (Reason.HUB_FORBIDDEN, re.compile(r"\b403 (?:Client Error|Forbidden)")),
+    (Reason.HUB_UNAUTHORIZED, re.compile(r"\b401 (?:Client Error|Unauthorized)")),
     (
         Reason.HUB_NOT_FOUND,
         re.compile(
-            r"\b404 (?:Client Error|Not Found)|has no .+ \(404\)|(?:Repository|Revision)NotFoundError|"
-            r"is not a valid model identifier"
+            r"\b404 (?:Client Error|Not Found)|(?:Repository|Revision)NotFoundError|is not a valid model identifier"
         ),
     ),
     (Reason.HUB_FORBIDDEN, re.compile(r"GatedRepoError|gated repo|is gated")),
@@ -35,7 +56,7 @@ _MODEL = (
         Reason.HUB_UNREACHABLE,
         re.compile(
             r"couldn't connect to '?http|LocalEntryNotFoundError|OfflineModeIsEnabled|Cannot reach http|"
-            r"Max retries exceeded|cannot be fetched from|name resolution|Name or service not known|ProxyError"
+            r"Max retries exceeded|name resolution|Name or service not known|ProxyError"
         ),
     ),
     (
@@ -50,20 +71,26 @@ _MODEL = (
         re.compile(r"No CUDA GPUs are available|Found no NVIDIA driver|Failed to infer device type"),
     ),
 )
-"""What vLLM, the hub's client and the CPU fallback say, the most telling first: an answer of the hub before what it may
-be the answer to."""
+"""What vLLM, the hub's client and CUDA say. A status of the hub comes first, because a vaguer error may wrap it."""
 
 
-def why(ended: Mapping[str, Any], *, model: bool) -> tuple[Reason, str]:
-    """The reason, and the container's own words, of a `terminated` state; `model` where it is the router model's."""
+def why(ended: Mapping[str, Any], *, model: bool, codes: Mapping[int, Reason]) -> tuple[Reason, str]:
+    """The reason, and the container's own words, of a `terminated` state.
+
+    `model`: the pod is the router model's. `codes`: the exit codes of the container's program, which tell more than any
+    words.
+    """
     said = lines(ended.get("message") or "")
     if ended.get("reason") == "OOMKilled":
         return Reason.OUT_OF_MEMORY, "killed for want of memory"
     if ended.get("reason") in ("StartError", "ContainerCannotRun"):
         return Reason.CONTAINER_NOT_STARTED, quote(ended.get("message"))
+    code = ended.get("exitCode")
+    if reason := codes.get(code or 0):
+        return reason, _coded(said[-1:], code)
     if model and (known := _known(said)):
         return known
-    return Reason.CRASH_LOOPING, _last_words(said, ended.get("exitCode"))
+    return Reason.CRASH_LOOPING, _last_words(said, code)
 
 
 def _known(said: list[str]) -> tuple[Reason, str] | None:
@@ -78,18 +105,21 @@ def _known(said: list[str]) -> tuple[Reason, str] | None:
 def _last_words(said: list[str], code: object) -> str:
     """Standard output and error come in any order: the last line that names an error goes before the last one."""
     texts = [_logged(each) for each in said]
-    errors = [each for each in texts if _NAMES_AN_ERROR.search(each) and not _SAYS_NOTHING.search(each)]
-    last = (errors or texts)[-1:]
+    errors = [text for text, is_error in texts if is_error and not _SAYS_NOTHING.search(text)]
+    return _coded((errors or [text for text, _ in texts])[-1:], code)
+
+
+def _coded(last: list[str], code: object) -> str:
     return quote(f"exit code {code}: {last[0]}" if last else f"exit code {code}, without a word")
 
 
-def _logged(line: str) -> str:
-    """The message of a line that is a JSON log's."""
-    if not line.startswith("{"):
-        return line
+def _logged(line: str) -> tuple[str, bool]:
+    """The line, or the message of a line that is a JSON log's, and whether it names an error."""
     try:
-        entry = json.loads(line)
+        entry = json.loads(line) if line.startswith("{") else None
     except ValueError:
-        return line
-    message = entry.get("message")
-    return f"{entry.get('level', '')}: {message}" if isinstance(message, str) else line
+        entry = None
+    match entry:
+        case {"level": str(level), "message": str(message)}:
+            return f"{level}: {message}", level in ("error", "critical", "fatal")
+    return line, bool(_NAMES_AN_ERROR.search(line))

@@ -65,7 +65,7 @@ class Reason(StrEnum):
     )
     CONFIGURATION_REFUSED = (
         "ConfigurationRefused",
-        "The API refused its changed configuration or keys file and serves with the last good one",
+        "The API cannot use its configuration or keys file; a server that had a good one keeps serving with it",
         "Correct the field that the message names; no restart is needed",
     )
 
