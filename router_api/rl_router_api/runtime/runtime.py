@@ -105,8 +105,8 @@ class Runtime:
         """The state of the configuration, of the router model and of every target."""
         probe, configuration = self.current.probe, self._configured()
         router_model, targets = probe.router_model, probe.targets
-        bad = any(each.state == "bad" for each in (router_model, *targets.values()))
-        well = not bad and targets and configuration.state == "ok"
+        states = [router_model.state, *(target.state for target in targets.values())]
+        well = "bad" not in states and targets and configuration.state == "ok"
         return HealthDocument(
             status="ok" if well else "degraded",
             configuration=configuration,
