@@ -173,7 +173,7 @@ async def served_by(app: App) -> AsyncIterator[str]:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
-            app, http="rl_router_api.http1.protocol:BoundedProtocol", lifespan="on", log_config=None, access_log=False,
+            app, http="rl_router_api.server.protocol:ApiProtocol", lifespan="on", log_config=None, access_log=False,
             timeout_keep_alive=KEEP_ALIVE,
         )  # fmt: skip
         config.load()

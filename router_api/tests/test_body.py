@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from rl_router_api.errors import ApiError, ClientGoneError
-from rl_router_api.http1.cycle import Receive
+from rl_router_api.http1.asgi import Receive
 from rl_router_api.server.body import read_body
 
 LIMIT = 10

@@ -1,1 +1,4 @@
-"""HTTP/1.1 towards clients, below the ASGI application."""
+"""HTTP/1.1 for an ASGI application: a protocol for uvicorn's server that bounds slow and endless clients.
+
+Imports the standard library and httptools alone.
+"""

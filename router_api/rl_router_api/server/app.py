@@ -16,7 +16,7 @@ from ..accounting.metrics import CONTENT_TYPE
 from ..config import Configuration
 from ..encoding import encode
 from ..errors import ApiError
-from ..http1.cycle import Receive, Scope, Send
+from ..http1.asgi import Receive, Scope, Send
 from ..routing.answer import unknown_model
 from ..runtime.runtime import Runtime, Shares
 from ..runtime.source import Loaded, Source

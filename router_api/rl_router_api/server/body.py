@@ -7,7 +7,8 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from ..errors import ApiError, ClientGoneError
-from ..http1.cycle import CYCLE, Receive
+from ..http1.asgi import Receive
+from ..http1.cycle import EXTENSION
 from ..timing import Until
 
 _SILENCE = 30.0
@@ -35,7 +36,8 @@ async def read_body(
     length = header(scope, b"content-length")
     if length is not None and length.isdigit() and int(length) > limit:
         raise _too_large(limit)
-    whole: bytes | None = scope[CYCLE].whole_body() if CYCLE in scope else None
+    cycle = scope.get("extensions", {}).get(EXTENSION)
+    whole: bytes | None = cycle.whole_body() if cycle is not None else None
     if whole is None:
         return await _parts(receive, limit, silence)
     if len(whole) > limit:

@@ -16,7 +16,8 @@ from ..accounting.recorders import EndedRequest, record_all
 from ..conversation.request import Request
 from ..dialects.chat.read_request import read_request
 from ..errors import ApiError, ClientGoneError
-from ..http1.cycle import CYCLE, Cycle, Receive, Scope, Send
+from ..http1.asgi import Receive, Scope, Send
+from ..http1.cycle import EXTENSION, Cycle
 from ..runtime.runtime import Runtime
 from .body import header, read_body
 from .reply import Reply, error_reply
@@ -35,7 +36,7 @@ class Exchange(ABC):
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._cycle: Cycle = scope[CYCLE]
+        self._cycle: Cycle = scope["extensions"][EXTENSION]
         self._ledger = Ledger(request_id(scope), self._traceparent)
         self._setup = runtime.current
         self._recorders = runtime.recorders
@@ -74,7 +75,7 @@ class Exchange(ABC):
             logging.getLogger("rl_router").exception("internal error")
             await self._fail(ApiError(500, "The router failed; its log says why.", code="internal_error"))
         finally:
-            self._cycle.when_gone = None
+            self._cycle.unwatch()
             self._book()
 
     def _admit(self) -> None:
@@ -111,9 +112,9 @@ class Exchange(ABC):
 
     def _watch_client(self) -> None:
         """Cancels the request, and with it every upstream call, when its client goes away. Raises ClientGoneError."""
-        if self._cycle.gone:
+        if self._cycle.disconnected:
             raise ClientGoneError
-        self._cycle.when_gone = self._abandon
+        self._cycle.watch(self._abandon)
 
     def _abandon(self) -> None:
         if self._cycle.task is not None and not self._ended:

@@ -183,7 +183,7 @@ def _config(app: object, stopping: Stopping, *, lifespan: str) -> uvicorn.Config
         app,  # type: ignore[arg-type]
         interface="asgi3",
         proxy_headers=False,
-        http="rl_router_api.http1.protocol:BoundedProtocol",
+        http="rl_router_api.server.protocol:ApiProtocol",
         ws="none",
         lifespan=lifespan,  # type: ignore[arg-type]
         log_config=None,

@@ -1,0 +1,76 @@
+"""Ends connections whose clients are slow to send their headers or to read their response."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class Deadlines:
+    """The two timers of a connection. `due` is when it is closed, by the loop's clock; 0 while a request runs."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        transport: asyncio.Transport,
+        headers_timeout: float,
+        write_timeout: float,
+    ) -> None:
+        self._loop = loop
+        self._transport = transport
+        self._headers_timeout = headers_timeout
+        self._write_timeout = write_timeout
+        self.due = 0.0
+        self.in_headers = False
+        """Whether headers have begun, or the connection is new. A further byte of them then gives no new time."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._write_timer: asyncio.TimerHandle | None = None
+
+    def expect_headers(self) -> None:
+        """Closes the connection unless a request's headers end in time."""
+        self.expect_request(self._headers_timeout)
+        self.in_headers = True
+
+    def expect_request(self, seconds: float) -> None:
+        """Closes the connection unless a request comes to the end of its headers within so many seconds."""
+        self.in_headers = False
+        self.due = self._loop.time() + seconds
+        # A timer that is early sets itself anew, which is cheaper than a new timer for each request.
+        if self._timer is None or self._timer_at > self.due:
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._timer_at = self._loop.call_at(self.due, self._check_due), self.due
+
+    def _check_due(self) -> None:
+        self._timer = None
+        if self.due > self._loop.time():
+            self._set_timer()
+        elif self.due:
+            self._transport.close()
+
+    def expect_reader(self) -> None:
+        """Aborts the connection unless the client reads something of its response in time."""
+        unread = self._transport.get_write_buffer_size()
+        self._write_timer = self._loop.call_later(self._write_timeout, self._check_reader, unread)
+
+    def _check_reader(self, unread_before: int) -> None:
+        """A client that reads nothing would keep its request, and what waits for it, forever."""
+        if self._transport.get_write_buffer_size() < unread_before:
+            self.expect_reader()
+        else:
+            self._transport.abort()
+
+    def reader_is_back(self) -> None:
+        """The client has read enough of its response."""
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def close(self) -> None:
+        """The connection has ended."""
+        self.reader_is_back()
+        if self._timer is not None:
+            self._timer.cancel()

@@ -1,0 +1,168 @@
+"""Reads requests from a connection's bytes with httptools, and counts what comes besides bodies."""
+
+from __future__ import annotations
+
+import urllib.parse
+from typing import Any, Protocol
+
+import httptools
+
+from .asgi import Scope
+from .cycle import EXTENSION, Connection, Cycle
+from .pipeline import Pipeline
+from .refusals import MAX_OVERHEAD
+
+_MAX_PIPELINED = 100
+"""Requests that may wait for the response to the one before them."""
+_MAX_BUFFERED = 64 * 1024
+"""Bytes of a body that may wait for their reader before no more are read from the client."""
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
+
+
+class _RefusedError(Exception):
+    """Ends the parsing of a request."""
+
+
+class ReadConnection(Connection, Protocol):
+    """A connection, as far as the reader needs it."""
+
+    def pause_reading(self) -> None: ...
+
+
+class RequestReader:
+    """`latest` is the latest request, whose body may still come.
+
+    `in_headers` is true from the end of a request to the end of the next one's headers. `overhead` counts the bytes
+    since the last byte of a body, or since the last request ended, without those in the same segment.
+    """
+
+    def __init__(self, connection: ReadConnection, pipeline: Pipeline, addresses: dict[str, Any]) -> None:
+        self._connection = connection
+        self._pipeline = pipeline
+        self._addresses = addresses
+        self._parser = self._new_parser()
+        self.latest: Cycle | None = None
+        self.in_headers = True
+        self.overhead = 0
+        self._segment = self._span = 0
+        """Bytes of the segment that is being parsed, and of all segments that the latest request's headers are in."""
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._expects_continue = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether every request that came so far has its complete response."""
+        return self.latest is None or self.latest.response_complete
+
+    def read(self, data: bytes) -> None:
+        """Parses a segment. Raises HttpParserError."""
+        self._segment = size = len(data)
+        self.overhead += size
+        self._span += size
+        while data:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._without_upgrade(data[upgrade.args[0] :])
+            else:
+                return
+
+    def close(self) -> None:
+        """Drops what refers back to the connection, whose memory then comes free without the garbage collector."""
+        del self._parser, self._connection
+        self.latest = None
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        self._url, self._headers, self._expects_continue = b"", [], False
+        self.in_headers = True
+        self.overhead = self.overhead or 1
+        self._span = self._segment
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.in_headers:
+            # A trailer: none means anything to this server, and it must not pass for a header (RFC 9110, 6.5.1).
+            return
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self._expects_continue = True
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        if self._span > MAX_OVERHEAD and self._header_bytes() > MAX_OVERHEAD:
+            self.overhead = self._header_bytes()
+            raise _RefusedError
+        if self._parser.should_upgrade():
+            return  # `read` gets the upgrade next.
+        is_next, scope, pipeline = self.is_idle, self._scope(), self._pipeline
+        if len(pipeline.waiting) >= _MAX_PIPELINED:
+            raise _RefusedError
+        self.in_headers, self.overhead = False, 0
+        self.latest = cycle = Cycle(
+            self._connection,
+            scope["method"],
+            scope["http_version"],
+            keep_alive=scope["http_version"] != "1.0" and self._parser.should_keep_alive(),
+            expects_continue=self._expects_continue,
+        )
+        scope["extensions"] = {EXTENSION: cycle}
+        if is_next:
+            pipeline.start(cycle, scope)
+        else:
+            pipeline.waiting.append((cycle, scope))
+            self._connection.pause_reading()
+
+    def on_body(self, body: bytes) -> None:
+        self.overhead = 0
+        cycle = self.latest
+        if cycle is not None and not cycle.response_complete:
+            cycle.add_body(body)
+            if cycle.buffered > _MAX_BUFFERED:
+                self._connection.pause_reading()
+
+    def on_message_complete(self) -> None:
+        self.in_headers, self.overhead = True, 0
+        if self.latest is not None:
+            self.latest.end_body()
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        # What follows a request with `Connection: close` is no reason to leave that request unanswered.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
+
+    def _without_upgrade(self, rest: bytes) -> bytes:
+        """Returns the request without its offer of another protocol (Java's client offers h2c), and the `rest` of the
+        segment: the parser takes a body for a part of that protocol. Raises HttpParserError for a tunnel."""
+        headers = [name + b": " + value for name, value in self._headers if name != b"upgrade"]
+        if len(headers) == len(self._headers):
+            raise httptools.HttpParserError("CONNECT offers nothing else")
+        version = self._parser.get_http_version().encode()
+        request_line = b"%b %b HTTP/%b" % (self._parser.get_method(), self._url, version)
+        self._parser = self._new_parser()
+        return b"\r\n".join([request_line, *headers, b"", rest])
+
+    def _scope(self) -> Scope:
+        url = httptools.parse_url(self._url)
+        path = url.path.decode("ascii")
+        return {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": self._parser.get_http_version(),
+            "method": self._parser.get_method().decode("ascii"),
+            "scheme": "http",
+            "path": urllib.parse.unquote(path) if "%" in path else path,
+            "raw_path": url.path,
+            "query_string": url.query or b"",
+            "root_path": "",
+            "headers": self._headers,
+            **self._addresses,
+        }
+
+    def _header_bytes(self) -> int:
+        return len(self._url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self._headers)

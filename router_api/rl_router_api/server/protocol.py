@@ -1,0 +1,17 @@
+"""The HTTP/1.1 protocol that `serve` uses, with the API's error bodies."""
+
+from __future__ import annotations
+
+from ..dialects.chat.write_error import error_object
+from ..encoding import encode
+from ..errors import ApiError
+from ..http1.protocol import BoundedProtocol
+from ..http1.refusals import Refusal
+
+
+class ApiProtocol(BoundedProtocol):
+    """A connection whose errors have OpenAI's shape."""
+
+    @staticmethod
+    def error_body(refusal: Refusal) -> bytes:
+        return encode({"error": error_object(ApiError(refusal.status, refusal.message, code=refusal.code))})
