@@ -17,7 +17,8 @@ from .errors import ConfigurationError, KeysError, ListenError, SetupError
 from .health import ExitCode
 from .runtime import settings
 from .runtime.source import STATE_VARIABLE, Source
-from .server.workers import address, listen, serve
+from .server.listen import address, listen
+from .server.supervisor import serve
 from .upstreams.key import Key
 from .upstreams.upstream import without_credentials
 from .version import __version__

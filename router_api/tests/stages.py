@@ -18,7 +18,7 @@ from rl_router_api.accounting.log import JsonLines
 from rl_router_api.config import Configuration
 from rl_router_api.runtime.source import with_keys
 from rl_router_api.server.app import App
-from rl_router_api.server.workers import KEEP_ALIVE
+from rl_router_api.server.worker import KEEP_ALIVE
 from upstreams import SILENCE, Answer, Body, Upstream
 
 QUESTION = [{"role": "user", "content": "What is 2 + 2?"}]

@@ -25,8 +25,10 @@ from upstreams import Answer, Body, Exchange, chunk, error, event, text
 
 HASTY = """
 import sys
-from rl_router_api.server.workers import Stopping, listen, serve
 from rl_router_api.runtime.source import Source
+from rl_router_api.server.listen import listen
+from rl_router_api.server.supervisor import serve
+from rl_router_api.server.worker import Stopping
 if __name__ == "__main__":
     source = Source(sys.argv[1])
     loaded = source.start()

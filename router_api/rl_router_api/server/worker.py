@@ -1,38 +1,29 @@
-"""Listens: one process, or several workers on the same sockets; stops gracefully."""
+"""One worker: the API on the first socket, the admin port on the second; stops gracefully."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import gc
-import logging
 import multiprocessing
-import multiprocessing.connection
-import os
-import shutil
 import signal
 import socket
-import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from multiprocessing.context import SpawnProcess
+from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
 
 import uvicorn
 
-from ..access.day_counters import DayCounters, make_counter_table
-from ..config import Server
-from ..errors import ListenError
+from ..access.day_counters import DayCounters
 from ..runtime.source import Loaded, Source
-from ..upstreams.in_flight import InFlight, WorkerRow, make_in_flight_table
+from ..upstreams.in_flight import InFlight, WorkerRow
 
 if TYPE_CHECKING:
     from .app import App
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 KEEP_ALIVE = 75
 """Seconds for which an idle connection is kept: longer than clients keep theirs, whose request would meet its end."""
 _COLLECTED_AFTER = 20_000
@@ -54,35 +45,13 @@ class Stopping:
     grace: int = 30
 
 
-_USUAL = Stopping()
-
-
-def listen(server: Server) -> list[socket.socket]:
-    """The sockets of the server and, where there is one, of its admin port. Raises ListenError."""
-    sockets = [_bind(server.host, server.port, "--serve-port")]
-    admin_port = server.admin_port if server.admin_port is not None else server.port and server.port + 1
-    if admin_port:
-        sockets.append(_bind(server.host, admin_port, "--server.admin-port (0 turns it off)"))
-    return sockets
-
-
-def address(host: str, port: int) -> str:
-    """Host and port as in a URL."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def serve(source: Source, loaded: Loaded, sockets: list[socket.socket], stopping: Stopping = _USUAL) -> None:
-    """Serves until SIGTERM or SIGINT; `loaded` is what the source had when the sockets were made."""
-    if loaded.configuration.server.workers == 1:
-        work(source, sockets, stopping, before=loaded)
-    else:
-        _supervise(source, loaded, sockets, stopping)
+USUAL = Stopping()
 
 
 def work(
     source: Source,
     sockets: list[socket.socket],
-    stopping: Stopping = _USUAL,
+    stopping: Stopping = USUAL,
     counters: str | None = None,
     row: WorkerRow | None = None,
     before: Loaded | None = None,
@@ -90,8 +59,8 @@ def work(
     """One worker: the API on the first socket, the admin port on the second; `counters` and `row` are what several
     workers share, `before` is what to go on with if the files went wrong meanwhile."""
     # A signal is heard once the server can do something about it, and its echo after the end means nothing.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    for number in _SIGNALS:
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    for number in SIGNALS:
         signal.signal(number, lambda *_: None)
     from ..accounting.log import set_up
     from ..runtime.runtime import Shares
@@ -136,7 +105,7 @@ class _Server(uvicorn.Server):
         self._exit_at: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         await super().startup(sockets)
         self.listening.set()
 
@@ -192,82 +161,3 @@ def _config(app: object, stopping: Stopping, *, lifespan: str) -> uvicorn.Config
         timeout_graceful_shutdown=stopping.grace,
         timeout_keep_alive=KEEP_ALIVE,
     )
-
-
-def _bind(host: str, port: int, flag: str) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Without the protocol's number asyncio does not set TCP_NODELAY, and small replies wait 40 ms for the client.
-    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        made.bind((host, port))
-        made.listen(2048)
-    except (OSError, OverflowError) as error:
-        made.close()
-        in_use = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-        why = "is in use" if in_use else f"cannot be used ({getattr(error, 'strerror', None) or error})"
-        remedy = f"stop what listens there, or choose another with {flag}"
-        raise ListenError(f"{address(host, port)} {why}; {remedy}") from None
-    made.set_inheritable(True)
-    return made
-
-
-def _supervise(source: Source, loaded: Loaded, sockets: list[socket.socket], stopping: Stopping) -> None:
-    """Keeps the configured number of processes running until a signal, which all of them hear."""
-    workers = loaded.configuration.server.workers
-    folder = tempfile.mkdtemp(prefix="rl-router-")
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-    counters, in_flight = make_counter_table(folder), make_in_flight_table(folder, workers)
-    if source.state is None:
-        # A worker that is started, or started again, serves what the others do, whatever the file says by then.
-        source = replace(source, state=folder)
-        source.remember(loaded)
-    context = multiprocessing.get_context("spawn")
-    signals: list[int] = []
-    for number in _SIGNALS:
-        signal.signal(number, lambda received, _: signals.append(received))
-
-    def start(number: int) -> SpawnProcess:
-        row = WorkerRow(in_flight, number, workers)
-        process = context.Process(target=work, args=(source, sockets, stopping, counters, row))
-        # Blocked in the worker from its first moment on.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        process.start()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        return process
-
-    running = [start(number) for number in range(workers)]
-    try:
-        while not signals:
-            multiprocessing.connection.wait([process.sentinel for process in running], timeout=0.2)
-            for index, process in enumerate(running):
-                if not signals and not process.is_alive():
-                    logging.getLogger("rl_router").error("a worker ended (%s); starting another", process.exitcode)
-                    _forget_gauges(process.pid)
-                    time.sleep(1.0)
-                    running[index] = start(index)
-    finally:
-        for each in sockets:
-            # Or else connections would still be taken, by nobody, once the workers listen no more.
-            each.close()
-        _stop(running, signals)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _forget_gauges(pid: int | None) -> None:
-    """What a dead worker last said of now is not added to what the living say; its counters are."""
-    from prometheus_client import multiprocess  # looks at the folder when it is imported
-
-    multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
-
-
-def _stop(running: list[SpawnProcess], signals: list[int]) -> None:
-    told = 0
-    while any(process.is_alive() for process in running):
-        # Each signal goes on to the workers, a second one as well.
-        for number in signals[told:] or ([signal.SIGTERM] if not signals and not told else []):
-            told += 1
-            for process in running:
-                if process.pid and process.is_alive():
-                    os.kill(process.pid, number)
-        multiprocessing.connection.wait([process.sentinel for process in running], timeout=0.1)
