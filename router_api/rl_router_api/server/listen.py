@@ -8,9 +8,11 @@ import socket
 from ..config import Server
 from ..errors import ListenError
 
+_BACKLOG = 2048
+
 
 def listen(server: Server) -> list[socket.socket]:
-    """The sockets of the server and, where there is one, of its admin port. Raises ListenError."""
+    """Returns the socket of the API and, if there is an admin port, its socket. Raises ListenError."""
     sockets = [_bind(server.host, server.port, "--serve-port")]
     admin_port = server.admin_port if server.admin_port is not None else server.port and server.port + 1
     if admin_port:
@@ -19,18 +21,18 @@ def listen(server: Server) -> list[socket.socket]:
 
 
 def address(host: str, port: int) -> str:
-    """Host and port as in a URL."""
+    """Returns host and port as in a URL."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _bind(host: str, port: int, flag: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Without the protocol's number asyncio does not set TCP_NODELAY, and small replies wait 40 ms for the client.
+    # Without the protocol's number asyncio does not set TCP_NODELAY, and small responses wait 40 ms for the client.
     made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))
-        made.listen(2048)
+        made.listen(_BACKLOG)
     except (OSError, OverflowError) as error:
         made.close()
         in_use = isinstance(error, OSError) and error.errno == errno.EADDRINUSE

@@ -1,4 +1,4 @@
-"""Serves with one process, or with several workers on the same sockets."""
+"""Serves with one process, or supervises several workers on the same sockets."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from ..runtime.source import Loaded, Source
 from ..upstreams.in_flight import WorkerRow, make_in_flight_table
 from .worker import SIGNALS, USUAL, Stopping, work
 
+_RESTART_DELAY = 1.0
+
 
 def serve(source: Source, loaded: Loaded, sockets: list[socket.socket], stopping: Stopping = USUAL) -> None:
-    """Serves until SIGTERM or SIGINT; `loaded` is what the source had when the sockets were made."""
+    """Serves until SIGTERM or SIGINT. `loaded` is what the source contained when the sockets were opened."""
     if loaded.configuration.server.workers == 1:
         work(source, sockets, stopping, before=loaded)
     else:
@@ -29,61 +31,80 @@ def serve(source: Source, loaded: Loaded, sockets: list[socket.socket], stopping
 
 
 def _supervise(source: Source, loaded: Loaded, sockets: list[socket.socket], stopping: Stopping) -> None:
-    """Keeps the configured number of processes running until a signal, which all of them hear."""
-    workers = loaded.configuration.server.workers
+    """Runs the configured number of workers until a signal, which it passes on to all of them."""
     folder = tempfile.mkdtemp(prefix="rl-router-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-    counters, in_flight = make_counter_table(folder), make_in_flight_table(folder, workers)
     if source.state is None:
-        # A worker that is started, or started again, serves what the others do, whatever the file says by then.
+        # A worker that starts, or restarts, serves what the others do, even if the file has changed meanwhile.
         source = replace(source, state=folder)
         source.remember(loaded)
-    context = multiprocessing.get_context("spawn")
     signals: list[int] = []
     for number in SIGNALS:
         signal.signal(number, lambda received, _: signals.append(received))
+    workers = _Workers(source, sockets, stopping, folder, loaded.configuration.server.workers)
+    try:
+        while not signals:
+            workers.wait(0.2)
+            workers.restart_dead(signals)
+    finally:
+        for each in sockets:
+            # Otherwise the kernel would accept connections that nobody serves once the workers stop listening.
+            each.close()
+        workers.stop(signals)
+        shutil.rmtree(folder, ignore_errors=True)
 
-    def start(number: int) -> SpawnProcess:
-        row = WorkerRow(in_flight, number, workers)
-        process = context.Process(target=work, args=(source, sockets, stopping, counters, row))
-        # Blocked in the worker from its first moment on.
+
+class _Workers:
+    """The processes of one server. `folder` holds what they share."""
+
+    def __init__(
+        self, source: Source, sockets: list[socket.socket], stopping: Stopping, folder: str, count: int
+    ) -> None:
+        self._start_with = (source, sockets, stopping, make_counter_table(folder))
+        self._in_flight = make_in_flight_table(folder, count)
+        self._count = count
+        self._context = multiprocessing.get_context("spawn")
+        self._running = [self._start(number) for number in range(count)]
+
+    def _start(self, number: int) -> SpawnProcess:
+        row = WorkerRow(self._in_flight, number, self._count)
+        process = self._context.Process(target=work, args=(*self._start_with, row))
+        # The worker inherits the mask, so that signals wait from its first moment on.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         process.start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         return process
 
-    running = [start(number) for number in range(workers)]
-    try:
-        while not signals:
-            multiprocessing.connection.wait([process.sentinel for process in running], timeout=0.2)
-            for index, process in enumerate(running):
-                if not signals and not process.is_alive():
-                    logging.getLogger("rl_router").error("a worker ended (%s); starting another", process.exitcode)
-                    _forget_gauges(process.pid)
-                    time.sleep(1.0)
-                    running[index] = start(index)
-    finally:
-        for each in sockets:
-            # Or else connections would still be taken, by nobody, once the workers listen no more.
-            each.close()
-        _stop(running, signals)
-        shutil.rmtree(folder, ignore_errors=True)
+    def wait(self, seconds: float) -> None:
+        """Waits so long, or until a worker ends."""
+        multiprocessing.connection.wait([process.sentinel for process in self._running], timeout=seconds)
+
+    def restart_dead(self, signals: list[int]) -> None:
+        """Starts another worker for each one that ended, unless `signals` holds one."""
+        for number, process in enumerate(self._running):
+            if not signals and not process.is_alive():
+                logging.getLogger("rl_router").error("a worker ended (%s); starting another", process.exitcode)
+                _forget_gauges(process.pid)
+                time.sleep(_RESTART_DELAY)
+                self._running[number] = self._start(number)
+
+    def stop(self, signals: list[int]) -> None:
+        """Passes each of `signals` on, later ones too, until every worker has ended."""
+        passed = 0
+        while any(process.is_alive() for process in self._running):
+            for number in signals[passed:] or ([signal.SIGTERM] if not signals and not passed else []):
+                passed += 1
+                self._send(number)
+            self.wait(0.1)
+
+    def _send(self, number: int) -> None:
+        for process in self._running:
+            if process.pid and process.is_alive():
+                os.kill(process.pid, number)
 
 
 def _forget_gauges(pid: int | None) -> None:
-    """What a dead worker last said of now is not added to what the living say; its counters are."""
+    """The gauges of a dead worker no longer count. Its counters do."""
     from prometheus_client import multiprocess  # looks at the folder when it is imported
 
     multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
-
-
-def _stop(running: list[SpawnProcess], signals: list[int]) -> None:
-    told = 0
-    while any(process.is_alive() for process in running):
-        # Each signal goes on to the workers, a second one as well.
-        for number in signals[told:] or ([signal.SIGTERM] if not signals and not told else []):
-            told += 1
-            for process in running:
-                if process.pid and process.is_alive():
-                    os.kill(process.pid, number)
-        multiprocessing.connection.wait([process.sentinel for process in running], timeout=0.1)

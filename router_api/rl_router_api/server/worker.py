@@ -1,4 +1,4 @@
-"""One worker: the API on the first socket, the admin port on the second; stops gracefully."""
+"""One worker process: the API on the first socket, the admin port on the second. It stops gracefully."""
 
 from __future__ import annotations
 
@@ -25,20 +25,22 @@ if TYPE_CHECKING:
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 KEEP_ALIVE = 75
-"""Seconds for which an idle connection is kept: longer than clients keep theirs, whose request would meet its end."""
-_COLLECTED_AFTER = 20_000
-"""Objects by which the youngest may grow before they are searched for cycles; Python's 700 are some requests' worth."""
+"""Seconds for which an idle connection is kept. Clients keep theirs for less, so none sends a request into a connection
+that the server is closing."""
+_GC_THRESHOLD = 20_000
+"""Objects that the youngest generation may gain before Python looks for cycles. Python's own 700 are few requests."""
 _CLOSE = (b"connection", b"close")
-_ONCE = 0.5
-"""Seconds within which a second signal is the first one's echo: a terminal, or systemd, tells every process of a group,
-and the parent of several workers tells them too."""
+_ECHO = 0.5
+"""Seconds within which a second signal repeats the first one: a terminal, or systemd, signals every process of a group,
+and the supervisor signals its workers too."""
 
 
 @dataclass(frozen=True)
 class Stopping:
     """How a server stops after SIGTERM, in seconds.
 
-    `lag`: new connections are still served, for balancers hear of it late. `grace`: then what runs may finish.
+    For `lag`, new connections are still served, since load balancers learn late that the server is not ready. Then
+    requests that run may finish within `grace`.
     """
 
     lag: float = 5.0
@@ -56,30 +58,31 @@ def work(
     row: WorkerRow | None = None,
     before: Loaded | None = None,
 ) -> None:
-    """One worker: the API on the first socket, the admin port on the second; `counters` and `row` are what several
-    workers share, `before` is what to go on with if the files went wrong meanwhile."""
-    # A signal is heard once the server can do something about it, and its echo after the end means nothing.
+    """Serves until a signal. Several workers share `counters` and `row`. `before` is what to serve if the files have
+    become invalid since it was loaded."""
+    # Signals wait until the server can act on them. A repeated one after the end means nothing.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     for number in SIGNALS:
         signal.signal(number, lambda *_: None)
+    # Imported here to keep the supervisor, which imports this module, small.
     from ..accounting.log import set_up
     from ..runtime.runtime import Shares
-    from .app import App  # so that the parent of several workers stays small
+    from .app import App
 
     loaded = source.start(before)
     set_up(loaded.configuration.server.log_level)
     app = App(loaded, source, shares=Shares(DayCounters(counters), InFlight(row)))
-    _spare_the_collector()
+    _tune_garbage_collection()
     main = _Server(app, stopping)
     with asyncio.Runner(loop_factory=main.config.get_loop_factory()) as runner:
         runner.run(_serve_both(main, _AdminServer(app, stopping), sockets))
 
 
-def _spare_the_collector() -> None:
-    """What is there now stays; what a request leaves behind holds few cycles, so it is looked through seldom."""
+def _tune_garbage_collection() -> None:
+    """Objects that exist now are never collected, and requests leave few cycles, so Python seldom looks for them."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_COLLECTED_AFTER)
+    gc.set_threshold(_GC_THRESHOLD)
 
 
 async def _serve_both(main: _Server, admin: _AdminServer, sockets: list[socket.socket]) -> None:
@@ -93,7 +96,7 @@ async def _serve_both(main: _Server, admin: _AdminServer, sockets: list[socket.s
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, but SIGTERM is heard by `/ready` first, and a stop that was asked for is no failure."""
+    """uvicorn's server, but on SIGTERM `/ready` changes first, and a requested stop exits with 0."""
 
     def __init__(self, app: App, stopping: Stopping) -> None:
         super().__init__(_config(app, stopping, lifespan="on"))
@@ -101,7 +104,7 @@ class _Server(uvicorn.Server):
         self._app = app
         self._lag = stopping.lag
         self._parent = multiprocessing.parent_process()
-        self._told_at: float | None = None
+        self._signalled_at: float | None = None
         self._exit_at: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -111,17 +114,17 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         now = time.monotonic()
-        if self._told_at is not None:
-            if now - self._told_at >= _ONCE:
-                # The second time is meant: nothing is waited for any more.
+        if self._signalled_at is not None:
+            if now - self._signalled_at >= _ECHO:
+                # A second signal ends the server at once.
                 self.should_exit, self.force_exit = True, sig == signal.SIGINT
             return
-        self._told_at = now
+        self._signalled_at = now
         if sig == signal.SIGTERM and self.started:
             self._app.drain()
             self._exit_at = now + self._lag
-            # Who asks again meanwhile does so by a new connection, elsewhere: one that is kept might be closed just
-            # when a request comes by it.
+            # Clients should send their next request to another server by a new connection. A connection that is kept
+            # might be closed just when a request comes by it.
             self.config.encoded_headers.append(_CLOSE)
             self.server_state.default_headers.append(_CLOSE)
         else:
@@ -131,13 +134,13 @@ class _Server(uvicorn.Server):
         if self._exit_at is not None and time.monotonic() >= self._exit_at:
             self.should_exit = True
         if self._parent is not None and not self._parent.is_alive():
-            # Nobody would ever tell this worker to stop.
+            # Without its supervisor no signal would reach this worker.
             self.should_exit = True
         return await super().on_tick(counter)
 
 
 class _AdminServer(uvicorn.Server):
-    """The admin port: no signals of its own, it ends with the other."""
+    """The admin port. It handles no signals: it ends with the other server."""
 
     def __init__(self, app: App, stopping: Stopping) -> None:
         super().__init__(_config(app.admin, stopping, lifespan="off"))
