@@ -92,6 +92,12 @@ def test_a_model_that_does_not_decide_is_not_ready_though_its_pods_are() -> None
     assert said(status, "Ready") == ("False", "NotDeciding")
 
 
+def test_a_model_that_the_policy_does_not_need_is_ready_with_its_pods() -> None:
+    status = World(health=answered(health(), router_model={"state": "unused"})).status()
+    assert said(status, "ModelReady") == ("True", "Unused")
+    assert said(status, "Ready") == ("True", "Serving")
+
+
 def test_a_model_is_not_blamed_for_what_the_api_found_before_its_pods_were_ready() -> None:
     refused = health(router_model="cannot connect")
     young, old = (World(model=(Pod(ready=True, age=age),), health=refused) for age in (5, 130))

@@ -74,6 +74,7 @@ REACHED = {
         unschedulable("unbound", claim=CLAIM["metadata"]["name"]),
         event("PersistentVolumeClaim", CLAIM["metadata"]["name"], "ProvisioningFailed", "no class"),
     ),
+    Reason.UNUSED: World(health=answered(health(), router_model={"state": "unused"})),
     Reason.VOLUME_NOT_MOUNTED: with_model(CREATING, event("Pod", "demo-model-0", "FailedMount", "no secret")),
     Reason.IMAGE_PULL_FAILED: with_model(Pod(state=waiting("ErrImagePull", "not found"))),
     Reason.CONTAINER_CONFIG_ERROR: with_model(Pod(state=waiting("CreateContainerConfigError", "no secret"))),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rl_router_api.health import ConfigurationHealth, HealthDocument, UpstreamHealth
+from rl_router_api.health import ConfigurationHealth, HealthDocument, RouterModelHealth, UpstreamHealth
 from rl_router_operator.manifest import Manifest
 from rl_router_operator.naming import Component, child, labels
 from rl_router_operator.observed import Health, Observed, Problem
@@ -207,7 +207,7 @@ def health(
     document = HealthDocument(
         status="ok",
         configuration=configuration,
-        router_model=_state(router_model, file),
+        router_model=RouterModelHealth.model_validate(dict(_state(router_model, file))),
         targets={name: _state(reason, file) for name, reason in states.items()},
     )
     return Health(document)

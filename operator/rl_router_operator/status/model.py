@@ -37,6 +37,8 @@ def _by_decision(where: str, reports: Reports, *, is_asked: bool) -> Finding:
     state = reports.router_model
     if state.word == "ok":
         return found(TYPE, "True", Reason.DECIDING, f"{where} decides")
+    if state.word == "unused":
+        return found(TYPE, "True", Reason.UNUSED, f"{where} is not asked: `spec.routing.policy` decides without it")
     if state.word == "bad" and is_asked:
         return found(TYPE, "False", Reason.NOT_DECIDING, f"{where} does not decide: {state.reason}")
     yet = f"no API pod has had a decision from {where} yet"

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     # All is well, or as was asked for.
     SERVING = "Serving", "The API's pods answer, and the router decides"
     DECIDING = "Deciding", "The router model decides: the API had a readable decision from it"
+    UNUSED = "Unused", "The policy that spec.routing.policy names decides without the router model"
     TARGETS_REACHABLE = "TargetsReachable", "At least one target can answer"
     NO_FAULT = "NoFault", "No fault is known; what is not ready yet is under way"
     SUSPENDED = "Suspended", "No pods run because spec.suspend is true", "Set spec.suspend to false to start it"

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from rl_router_api.health import ConfigurationHealth, HealthDocument, UpstreamHealth, UpstreamState
+from rl_router_api.health import (
+    ConfigurationHealth,
+    HealthDocument,
+    RouterModelHealth,
+    RouterModelState,
+    UpstreamHealth,
+)
 
 from ..manifest import Manifest
 from ..observed import Health
@@ -17,7 +23,7 @@ from .words import quote
 class State:
     """How an upstream is, and why it is bad."""
 
-    word: UpstreamState
+    word: RouterModelState
     reason: str | None = None
 
 
@@ -44,7 +50,7 @@ class Reports:
     @property
     def router_model(self) -> State:
         """The best that any pod says."""
-        return _first([report.router_model for report in self.heard], "ok", "bad")
+        return _first([report.router_model for report in self.heard], "ok", "bad", "unused")
 
     @property
     def doubted(self) -> str | None:
@@ -106,11 +112,11 @@ def _read(pod: str, document: HealthDocument) -> Report:
     )
 
 
-def _state(said: UpstreamHealth) -> State:
+def _state(said: UpstreamHealth | RouterModelHealth) -> State:
     return State("bad", _reason(said)) if said.state == "bad" else State(said.state)
 
 
-def _reason(said: UpstreamHealth | ConfigurationHealth) -> str:
+def _reason(said: UpstreamHealth | RouterModelHealth | ConfigurationHealth) -> str:
     """Whoever reads a status knows the Secret and not where it is mounted."""
     reason, file = quote(said.reason) or "no reason given", quote(said.file)
     if named := keys.named_by(file):
@@ -119,7 +125,7 @@ def _reason(said: UpstreamHealth | ConfigurationHealth) -> str:
     return reason
 
 
-def _first(states: list[State], *order: UpstreamState) -> State:
+def _first(states: list[State], *order: RouterModelState) -> State:
     """The first state of the first word that any has."""
     for word in order:
         for state in states:
