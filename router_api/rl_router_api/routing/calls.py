@@ -37,6 +37,7 @@ class Calls:
     def __init__(self, request: Request, fleet: Fleet, limits: Limits, *, alone: bool) -> None:
         self._request = request
         self._fleet = fleet
+        self._routing = fleet.routing
         self._limits = limits
         self._ledger = limits.ledger
         self._alone = alone
@@ -60,7 +61,7 @@ class Calls:
 
     def in_fallback_order(self) -> list[Callee]:
         """Returns the targets that may still be asked, in the fallback order."""
-        return fallback_order(self.open(), self._limits.prefer, self._fleet.routing.fallback)
+        return fallback_order(self.open(), self._limits.prefer, self._routing.fallback)
 
     def possible(self, planned: Sequence[PlannedCall], offered: Collection[str]) -> list[ReadyCall]:
         """Returns those of the planned calls for which there is room, all at once; while they were decided others may
@@ -68,12 +69,12 @@ class Calls:
         free = {callee.name: callee for callee in self.open() if callee.name in offered}
         wanted = within_free_slots([(free[call.target], call.advice) for call in planned if call.target in free])
         return affordable_together(
-            self._request, self._limits, self._fleet.routing, wanted[: max(self.left, 0)]
+            self._request, self._limits, self._routing, wanted[: max(self.left, 0)]
         )  # fmt: skip
 
     def ready(self, callee: Callee, advice: Advice = NO_ADVICE) -> ReadyCall:
         """Returns a call that may spend what is left of the money."""
-        return ready(self._request, self._limits, self._fleet.routing, callee, advice)
+        return ready(self._request, self._limits, self._routing, callee, advice)
 
     async def make(self, call: ReadyCall, *, live: bool = False) -> MadeCall:
         """Makes one call; `live` is whether the answer goes out as it comes. Raises ApiError if that is final."""
@@ -101,7 +102,7 @@ class Calls:
 
     def _made(self, call: ReadyCall, *, live: bool) -> Coroutine[Any, Any, MadeCall]:
         """Makes one call, which another may outrun if there is a time after which the next target is asked as well."""
-        wait = self._fleet.routing.hedge_after
+        wait = self._routing.hedge_after
         return self._make_one(call, live=live) if wait is None or self._alone else self._raced(call, wait, live=live)
 
     async def _raced(self, call: ReadyCall, wait: float, *, live: bool) -> MadeCall:
