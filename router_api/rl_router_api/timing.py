@@ -1,4 +1,4 @@
-"""A bound on time that costs little: half of every request runs under one."""
+"""Deadlines: a bound on time that costs little, since half of every request runs under one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way of a request through routing: candidates, turns, and whose answer goes out."""
+"""`answer(request, limits)`: the whole way of a request through routing, and `preview`, the decision alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The router model as policies ask it: every question is reserved, booked, and answered within its time."""
+"""Asks the router model for a policy: the call is reserved, booked in the ledger, and ends in time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The making of calls: attempt, retry, hedge, race."""
+"""Makes the calls to targets: attempt, retry, hedge."""
 
 from __future__ import annotations
 

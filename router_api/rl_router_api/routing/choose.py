@@ -1,4 +1,4 @@
-"""Whose answer goes out, and what a client is told where nobody gave one."""
+"""Whose answer goes out, and what a client is told if nobody gave one."""
 
 from __future__ import annotations
 

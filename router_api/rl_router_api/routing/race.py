@@ -1,4 +1,4 @@
-"""Calls for the same answer, under way at once."""
+"""Calls in flight at once for the same answer: the first good one wins, the others are cancelled."""
 
 from __future__ import annotations
 

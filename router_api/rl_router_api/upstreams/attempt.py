@@ -1,4 +1,4 @@
-"""One attempt at a call: it has a slot at its upstream and an open ledger entry, and tells both how it ended."""
+"""One attempt at a call: it holds a slot at its upstream and an open ledger entry, and tells both how it ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections to upstreams are opened here: directly or through a proxy, with TLS or without."""
+"""Opens connections to upstreams: directly or through a proxy, with TLS or without."""
 
 from __future__ import annotations
 

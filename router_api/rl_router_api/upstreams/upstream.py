@@ -1,4 +1,4 @@
-"""An upstream (the router model or a target): how to reach it, and how its last calls went."""
+"""An upstream (the router model or a target): its address, headers, free slots, cooldown, and how its calls went."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the router model's answer is read: tool calls, Hermes text, bare or fenced JSON, or a decision by schema."""
+"""Reads the router model's answer: tool calls, Hermes text, bare or fenced JSON, or a decision by schema."""
 
 from __future__ import annotations
 
