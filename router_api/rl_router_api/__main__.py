@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 import urllib.error
@@ -16,10 +15,10 @@ from .config import Configuration
 from .errors import ConfigurationError, KeysError, ListenError, SetupError
 from .health import ExitCode
 from .runtime import settings
-from .runtime.source import STATE_VARIABLE, Source
+from .runtime.setup import check_keys
+from .runtime.source import Source
 from .server.listen import address, listen
 from .server.supervisor import serve
-from .upstreams.key import Key
 from .upstreams.upstream import without_credentials
 from .version import __version__
 
@@ -44,15 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if told[:1] == ["new-key"]:
         return _new_key(_new_key_parser().parse_args(told[1:]).name)
     given = _parser().parse_args(told)
-    source = Source(
-        path=given.config or os.environ.get(settings.FILE_VARIABLE) or None,
-        flags=settings.LAYER.chosen_flags(given) | _short_flags(given),
-        state=os.environ.get(STATE_VARIABLE) or None,
-    )
+    source = Source.from_environment(given.config, settings.LAYER.chosen_flags(given) | _short_flags(given))
     try:
         loaded = source.start()
         configuration = loaded.configuration
-        _check_keys(configuration)
+        check_keys(configuration)
         sockets = listen(configuration.server)
     except SetupError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -108,13 +103,6 @@ def _short_flags(given: argparse.Namespace) -> dict[str, Any]:
     if given.hosted_port is not None:
         flags["router.base_url"] = f"http://127.0.0.1:{given.hosted_port}/v1"
     return flags
-
-
-def _check_keys(configuration: Configuration) -> None:
-    """A key's file may come later, a variable cannot. Raises ConfigurationError where that leaves no target."""
-    missing = [Key(target).missing for target in configuration.targets or () if target.api_key_file is None]
-    if missing and all(missing) and len(missing) == len(configuration.targets or ()):
-        raise ConfigurationError(f"targets: no target is left for want of keys: {'; '.join(map(str, missing))}")
 
 
 def _wait_for_router_model(configuration: Configuration, seconds: float) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from rl_router_api.errors import ApiError, ClientGoneError
-from rl_router_api.http1.asgi import Receive
 from rl_router_api.server.body import read_body
+from rl_router_api.server.client import Messages
+from starlette.types import Receive
 
 LIMIT = 10
 
@@ -32,40 +33,49 @@ def coming(*parts: bytes, then: str = "end") -> Receive:
     return receive
 
 
+async def read(headers: dict[str, Any], receive: Receive, **bounds: Any) -> bytes:
+    """The body of a client whom ASGI's messages tell of."""
+
+    async def send(message: Any) -> None:
+        """Nothing is sent to it."""
+
+    return await read_body(headers, Messages(receive, send), receive, LIMIT, **bounds)
+
+
 async def test_a_body_in_parts_is_whole() -> None:
-    assert await read_body(scope(), coming(b"{", b"", b"}"), LIMIT) == b"{}"
+    assert await read(scope(), coming(b"{", b"", b"}")) == b"{}"
 
 
 async def test_a_body_of_just_the_limit_is_taken() -> None:
-    assert await read_body(scope(content_length="10"), coming(b"a" * LIMIT), LIMIT) == b"a" * LIMIT
+    assert await read(scope(content_length="10"), coming(b"a" * LIMIT)) == b"a" * LIMIT
 
 
 @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON"])
 async def test_a_type_may_have_parameters_and_capitals(kind: str) -> None:
-    assert await read_body(scope(content_type=kind), coming(b"{}"), LIMIT) == b"{}"
+    assert await read(scope(content_type=kind), coming(b"{}")) == b"{}"
 
 
 @pytest.mark.parametrize("parts", [[b"a" * 11], [b"aaaa"] * 3])
 @pytest.mark.parametrize("headers", [{}, {"content_length": "11"}])
 async def test_a_larger_body_is_a_413(headers: dict[str, str], parts: list[bytes]) -> None:
     with pytest.raises(ApiError) as refused:
-        await read_body(scope(**headers), coming(*parts), LIMIT)
+        await read(scope(**headers), coming(*parts))
     assert refused.value.status == 413
 
 
 async def test_a_body_that_does_not_come_is_a_408() -> None:
     with pytest.raises(ApiError) as refused:
-        await read_body(scope(), coming(b"{", then="silence"), LIMIT, silence=0.01)
+        await read(scope(), coming(b"{", then="silence"), read_timeout=0.01)
     assert (refused.value.status, refused.value.code) == (408, "request_timeout")
 
 
 async def test_a_client_that_goes_in_the_middle_is_gone() -> None:
     with pytest.raises(ClientGoneError):
-        await read_body(scope(), coming(b"{", then="goes"), LIMIT)
+        await read(scope(), coming(b"{", then="goes"))
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "", "application/x-www-form-urlencoded", "application/jsonl"])
 async def test_another_type_is_a_415_that_names_it(kind: str) -> None:
     with pytest.raises(ApiError, match=kind or "nothing") as refused:
-        await read_body(scope(content_type=kind), coming(b"{}"), LIMIT)
+        await read(scope(content_type=kind), coming(b"{}"))
     assert refused.value.status == 415

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from .. import policies
 from ..config import ROUTED_NAMES, Configuration, Target
-from ..errors import bad_request
+from ..errors import ConfigurationError, bad_request
 from ..routing.answer import Answerer
 from ..routing.ask import RouterModel
 from ..routing.decide import Policy, PolicySetup
 from ..upstreams.fleet import Fleet, fleet_of
 from ..upstreams.in_flight import InFlight
+from ..upstreams.key import Key
 from ..upstreams.transport import Transport
 from .probe import Probe
 
@@ -52,3 +53,10 @@ class Setup:
     def model_names(self) -> list[str]:
         """Every name under which a request may be made."""
         return [*ROUTED_NAMES, *self.configuration.routing.aliases, *(target.name for target, _ in self.fleet.targets)]
+
+
+def check_keys(configuration: Configuration) -> None:
+    """Raises ConfigurationError if missing variables leave no target. Keys in files may come later."""
+    missing = [Key(target).missing for target in configuration.targets or () if target.api_key_file is None]
+    if missing and all(missing) and len(missing) == len(configuration.targets or ()):
+        raise ConfigurationError(f"targets: no target is left for want of keys: {'; '.join(map(str, missing))}")

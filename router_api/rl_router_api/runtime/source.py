@@ -10,14 +10,14 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ..access.keys import ApiKey, as_file, read_keys
 from ..accounting.log import log
 from ..config import Configuration
 from ..config.yaml_file import text_of
 from ..errors import ConfigurationError, KeysError
-from .settings import KEYS_FILE, merged, parsed
+from .settings import FILE_VARIABLE, KEYS_FILE, merged, parsed
 
 STATE_VARIABLE = "RL_ROUTER_STATE_DIR"
 
@@ -85,6 +85,12 @@ class Source:
     path: str | None = None
     flags: Mapping[str, Any] = field(default_factory=dict)
     state: str | None = None
+
+    @classmethod
+    def from_environment(cls, path: str | None = None, flags: Mapping[str, Any] | None = None) -> Self:
+        """Returns the source that RL_ROUTER_CONFIG and RL_ROUTER_STATE_DIR name. `path` and `flags` go first."""
+        path = path or os.environ.get(FILE_VARIABLE) or None
+        return cls(path, flags or {}, os.environ.get(STATE_VARIABLE) or None)
 
     def load(self, before: Authentication | None = None) -> Loaded:
         """Returns the configuration and the keys on disk. They must keep the authentication of `before`.

@@ -1,34 +1,27 @@
-"""A request's headers and body, read within bounds."""
+"""A request's body, read within bounds."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
-from typing import Any
+
+from starlette.types import Message, Receive, Scope
 
 from ..errors import ApiError, ClientGoneError
-from ..http1.asgi import Receive
-from ..http1.cycle import EXTENSION
 from ..timing import Until
+from .client import Client
+from .scope import header
 
-_SILENCE = 30.0
+_READ_TIMEOUT = 30.0
 """Seconds that may pass without a byte of the body."""
 
 
-def header(scope: MutableMapping[str, Any], name: bytes) -> str | None:
-    """A header's value."""
-    for key, value in scope["headers"]:
-        if key == name:
-            given: bytes = value
-            return given.decode("latin-1")
-    return None
-
-
 async def read_body(
-    scope: MutableMapping[str, Any], receive: Receive, limit: int, *, silence: float = _SILENCE
+    scope: Scope, client: Client, receive: Receive, limit: int, *, read_timeout: float = _READ_TIMEOUT
 ) -> bytes:  # fmt: skip
-    """The JSON body, at most `limit` bytes, without `silence` seconds in it. Raises ApiError (408, 413, 415),
-    ClientGoneError."""
+    """Returns the JSON body of at most `limit` bytes. No `read_timeout` seconds may pass without a byte of it.
+
+    Raises ApiError (408, 413, 415), ClientGoneError.
+    """
     declared = (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
     if declared != "application/json":
         words = f"The body must be declared `Content-Type: application/json`, not `{declared or 'nothing'}`."
@@ -36,20 +29,19 @@ async def read_body(
     length = header(scope, b"content-length")
     if length is not None and length.isdigit() and int(length) > limit:
         raise _too_large(limit)
-    cycle = scope.get("extensions", {}).get(EXTENSION)
-    whole: bytes | None = cycle.whole_body() if cycle is not None else None
+    whole = client.whole_body()
     if whole is None:
-        return await _parts(receive, limit, silence)
+        return await _parts(receive, limit, read_timeout)
     if len(whole) > limit:
         raise _too_large(limit)
     return whole
 
 
-async def _parts(receive: Receive, limit: int, silence: float) -> bytes:
+async def _parts(receive: Receive, limit: int, read_timeout: float) -> bytes:
     parts: list[bytes] = []
     size = 0
     while True:
-        message = await _next(receive, silence)
+        message = await _next(receive, read_timeout)
         if message["type"] == "http.disconnect":
             raise ClientGoneError
         part = message.get("body", b"")
@@ -61,12 +53,12 @@ async def _parts(receive: Receive, limit: int, silence: float) -> bytes:
             return b"".join(parts)
 
 
-async def _next(receive: Receive, silence: float) -> MutableMapping[str, Any]:
+async def _next(receive: Receive, read_timeout: float) -> Message:
     try:
-        with Until(asyncio.get_running_loop().time() + silence):
+        with Until(asyncio.get_running_loop().time() + read_timeout):
             return await receive()
     except TimeoutError:
-        raise ApiError(408, f"No byte of the body came for {silence:g} s.", code="request_timeout") from None
+        raise ApiError(408, f"No byte of the body came for {read_timeout:g} s.", code="request_timeout") from None
 
 
 def _too_large(limit: int) -> ApiError:

@@ -7,13 +7,14 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
+from starlette.types import Receive, Scope, Send
+
 from ..conversation.answer import Chunk
 from ..conversation.request import Request
 from ..dialects.chat.write_answer import write_answer
 from ..dialects.chat.write_error import write_error_event
 from ..dialects.chat.write_stream import as_chunks, replayed, write_stream
 from ..errors import ApiError, CallFailedError
-from ..http1.asgi import Receive, Scope, Send
 from ..routing.decide import Limits
 from ..routing.limits import limits_of
 from ..routing.outcome import Outcome

@@ -1,10 +1,15 @@
-"""What the OpenAPI description says of a completion's body, which no framework reads for us."""
+"""What the OpenAPI description says of the endpoints that FastAPI does not serve."""
 
 from __future__ import annotations
 
 from typing import Any
 
-COMPLETION_BODY: dict[str, Any] = {
+from fastapi import FastAPI, Response
+
+from ..errors import ApiError
+
+COMPLETIONS, ROUTE = "/v1/chat/completions", "/v1/route"
+_COMPLETION_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
@@ -47,3 +52,15 @@ COMPLETION_BODY: dict[str, Any] = {
         },
     }
 }
+
+
+def document_exchanges(api: FastAPI) -> None:
+    """Describes the endpoints that cost money, which other applications serve, and answers other methods with a 405."""
+
+    async def elsewhere() -> Response:
+        raise ApiError(500, "This is served elsewhere.")
+
+    decision = "The decision alone, for a completion's body; nothing is paid to a target"
+    completion = "OpenAI's chat completions, routed, with `router_metadata`"
+    for path, summary in ((ROUTE, decision), (COMPLETIONS, completion)):
+        api.post(path, summary=summary, operation_id=path, openapi_extra=_COMPLETION_BODY)(elsewhere)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ..dialects.chat.write_error import error_object
-from ..encoding import encode
+from ..dialects.chat.write_error import write_error
 from ..errors import ApiError
 from ..http1.protocol import BoundedProtocol
 from ..http1.refusals import Refusal
@@ -14,4 +13,4 @@ class ApiProtocol(BoundedProtocol):
 
     @staticmethod
     def error_body(refusal: Refusal) -> bytes:
-        return encode({"error": error_object(ApiError(refusal.status, refusal.message, code=refusal.code))})
+        return write_error(ApiError(refusal.status, refusal.message, code=refusal.code))

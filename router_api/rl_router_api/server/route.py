@@ -1,4 +1,4 @@
-"""What the router would do and why: `POST /v1/route` and `GET /debug/tools`."""
+"""What the router would do and why: `POST /v1/route`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from ..accounting.money import shortest
 from ..conversation.request import Request
 from ..encoding import encode
 from ..routing.answer import Preview
-from ..routing.candidates import Callee, Verdict
-from ..routing.decide import Candidate, Decision, Explains
+from ..routing.candidates import Verdict
+from ..routing.decide import Decision
 from ..routing.limits import limits_of
-from ..runtime.setup import Setup
 from .exchange import Exchange
 from .reply import JSON, Reply, common_headers
 
@@ -40,26 +39,6 @@ def _as_json(preview: Preview, policy: str, ledger: Ledger) -> dict[str, Any]:
         "calls": calls,
         "words": _words(decision),
         "candidates": [_candidate(verdict) for verdict in preview.verdicts],
-    }
-
-
-def tools_page(setup: Setup) -> dict[str, Any]:
-    """Returns what the policy tells its router model, and what each target can do."""
-    routing = setup.configuration.routing
-    policy = setup.policy_named(None)
-    candidates = [Callee(target, upstream).as_candidate() for target, upstream in setup.fleet.targets]
-    explained = policy.explain(candidates, routing.prefer) if isinstance(policy, Explains) else {}
-    return {"policy": routing.policy, **explained, "targets": [_target(candidate) for candidate in candidates]}
-
-
-def _target(candidate: Candidate) -> dict[str, Any]:
-    return {
-        "name": candidate.name,
-        "function_name": candidate.tool_name,
-        "description": candidate.description,
-        "capabilities": candidate.capabilities or "all",
-        "context_length": candidate.context_length,
-        "price": candidate.price.model_dump() if candidate.price else None,
     }
 
 

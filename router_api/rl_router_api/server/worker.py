@@ -75,7 +75,7 @@ def work(
     _tune_garbage_collection()
     main = _Server(app, stopping)
     with asyncio.Runner(loop_factory=main.config.get_loop_factory()) as runner:
-        runner.run(_serve_both(main, _AdminServer(app, stopping), sockets))
+        runner.run(_serve_both(app, main, stopping, sockets))
 
 
 def _tune_garbage_collection() -> None:
@@ -85,14 +85,17 @@ def _tune_garbage_collection() -> None:
     gc.set_threshold(_GC_THRESHOLD)
 
 
-async def _serve_both(main: _Server, admin: _AdminServer, sockets: list[socket.socket]) -> None:
+async def _serve_both(app: App, main: _Server, stopping: Stopping, sockets: list[socket.socket]) -> None:
     serving = asyncio.create_task(main.serve(sockets[:1]))
     await asyncio.wait([serving, asyncio.create_task(main.listening.wait())], return_when=asyncio.FIRST_COMPLETED)
-    beside = asyncio.create_task(admin.serve(sockets[1:])) if sockets[1:] and not serving.done() else None
+    if not sockets[1:] or serving.done():
+        await serving
+        return
+    admin = _AdminServer(app, stopping)
+    serving_admin = asyncio.create_task(admin.serve(sockets[1:]))
     await serving
-    if beside is not None:
-        admin.should_exit = True
-        await beside
+    admin.should_exit = True
+    await serving_admin
 
 
 class _Server(uvicorn.Server):

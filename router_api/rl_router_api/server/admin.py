@@ -1,0 +1,30 @@
+"""The application of the admin port."""
+
+from __future__ import annotations
+
+from starlette.types import Receive, Scope, Send
+
+from ..errors import ApiError
+from ..runtime.runtime import Runtime
+from .endpoints import endpoints
+from .openapi import COMPLETIONS, ROUTE
+from .responses import refuse
+from .route import RoutePreview
+from .scope import route
+
+
+class Admin:
+    """Everything but completions, without a key and with all details."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._endpoints = endpoints(runtime, lambda: True)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = route(scope) if scope["type"] == "http" else None
+        if path == COMPLETIONS:
+            await refuse(scope, receive, send, ApiError(404, "Completions are not served at the admin port."))
+        elif path == ROUTE and scope["method"] == "POST":
+            await RoutePreview(self._runtime, scope, receive, send, needs_key=False).run()
+        else:
+            await self._endpoints(scope, receive, send)

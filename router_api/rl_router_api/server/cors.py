@@ -1,0 +1,33 @@
+"""CORS with origins that a reload may change."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+_EXPOSED = ("x-request-id", "x-router-model", "x-router-cost", "retry-after")
+
+
+class Cors:
+    """Allows pages of the configured origins to use an application."""
+
+    def __init__(self, app: ASGIApp, origins: Callable[[], Sequence[str]]) -> None:
+        self._app = app
+        self._origins = origins
+        self._allowed: Sequence[str] = ()
+        self._allowing = app
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if (origins := self._origins()) != self._allowed:
+            self._allowed, self._allowing = origins, self._allow(origins)
+        return self._allowing(scope, receive, send)
+
+    def _allow(self, origins: Sequence[str]) -> ASGIApp:
+        if not origins:
+            return self._app
+        return CORSMiddleware(
+            self._app, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["*"],
+            expose_headers=_EXPOSED,
+        )  # fmt: skip

@@ -1,0 +1,29 @@
+"""The names under which a request may be made: `/v1/models`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Response
+
+from ..routing.answer import unknown_model
+from ..runtime.runtime import Runtime
+from .responses import json_response
+
+
+def add_models(api: FastAPI, runtime: Runtime) -> None:
+    """Adds the endpoints."""
+
+    @api.get("/v1/models", summary="The names under which a request may be made")
+    async def models() -> Response:
+        return json_response({"object": "list", "data": [_model(name) for name in runtime.current.model_names()]})
+
+    @api.get("/v1/models/{name:path}", summary="One of them")
+    async def model(name: str) -> Response:
+        if name not in runtime.current.model_names():
+            raise unknown_model(name)
+        return json_response(_model(name))
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "rl-router"}

@@ -1,0 +1,52 @@
+"""The responses of FastAPI's endpoints: JSON, and errors in the API's shape."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
+
+from ..accounting.ledger import Ledger
+from ..encoding import encode
+from ..errors import ApiError
+from .reply import JSON, error_reply
+from .scope import request_id
+
+
+def json_response(value: object, status: int = 200) -> Response:
+    """Returns a value as JSON."""
+    return Response(encode(value), status, media_type=JSON.decode())
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send, error: ApiError) -> None:
+    """Answers a request with an error."""
+    await _error_response(scope, error)(scope, receive, send)
+
+
+def answer_errors(api: FastAPI) -> None:
+    """Makes responses of the errors that endpoints raise."""
+    api.add_exception_handler(ApiError, _api_error)
+    api.add_exception_handler(HTTPException, _http_error)
+
+
+async def _api_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, ApiError):
+        raise error
+    return _error_response(request.scope, error)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    """Returns Starlette's own 404 and 405 in the API's shape."""
+    if not isinstance(error, HTTPException):
+        raise error
+    path, method = request.url.path, request.method
+    message = {
+        404: f"There is no `{path}` here; `GET /docs` lists what there is.",
+        405: f"`{path}` does not take {method}.",
+    }.get(error.status_code, str(error.detail))
+    return _error_response(request.scope, ApiError(error.status_code, message, headers=dict(error.headers or {})))
+
+
+def _error_response(scope: Scope, error: ApiError) -> Response:
+    reply = error_reply(error, Ledger(request_id(scope)), "full")
+    return Response(reply.body, reply.status, {name.decode(): value.decode() for name, value in reply.headers})

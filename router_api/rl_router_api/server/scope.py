@@ -1,0 +1,41 @@
+"""What a request's scope says: its path, a header, its id."""
+
+from __future__ import annotations
+
+import random
+import re
+
+from starlette.types import Scope
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def route(scope: Scope) -> str:
+    """Returns the path below `root_path`, under which a server may have mounted the application."""
+    path: str = scope["path"]
+    root = scope.get("root_path")
+    return path.removeprefix(root) if root else path
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """Returns a header's value; `name` is in lower case."""
+    for key, value in scope["headers"]:
+        if key == name:
+            text: bytes = value
+            return text.decode("latin-1")
+    return None
+
+
+def request_id(scope: Scope) -> str:
+    """Returns the client's own x-request-id if it is a valid one, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return str(value, "ascii")
+    return f"req_{random.getrandbits(128):032x}"
+
+
+def traceparent(scope: Scope) -> str | None:
+    """Returns the client's traceparent if it is a valid one."""
+    value = header(scope, b"traceparent")
+    return value if value and _TRACEPARENT.fullmatch(value) else None

@@ -1,0 +1,54 @@
+"""What the service is and how it is: `/`, `/health`, `/ready`, `/metrics`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI, Response
+
+from ..accounting.metrics import CONTENT_TYPE
+from ..config import Configuration
+from ..runtime.runtime import Runtime
+from ..upstreams.upstream import without_credentials
+from ..version import __version__
+from .responses import json_response
+
+
+def add_state(api: FastAPI, runtime: Runtime, shows_details: Callable[[], bool]) -> None:
+    """Adds the endpoints. `shows_details` says whether `/health` tells more than the state."""
+
+    @api.get("/", summary="Service, version and configuration, without secrets")
+    async def about() -> Response:
+        return json_response(
+            {
+                "service": "rl-router",
+                "version": __version__,
+                "models": runtime.current.model_names(),
+                "configuration": _without_secrets(runtime.configuration),
+            }
+        )
+
+    @api.get("/health", summary="200 while the process serves, with the upstreams' state")
+    async def health() -> Response:
+        health = runtime.health()
+        return json_response(health if shows_details() else {"status": health["status"]})
+
+    @api.get("/ready", summary="200 until the server is told to stop")
+    async def ready() -> Response:
+        return json_response({"ready": not runtime.draining}, 503 if runtime.draining else 200)
+
+    @api.get("/metrics", summary="Prometheus metrics")
+    async def metrics() -> Response:
+        return Response(runtime.metrics.exposition(runtime.current_state()), media_type=CONTENT_TYPE)
+
+
+def _without_secrets(configuration: Configuration) -> dict[str, Any]:
+    """Returns the configuration as JSON without the values of headers and parameters and the credentials in URLs."""
+    shown: dict[str, Any] = configuration.model_dump(mode="json")
+    for upstream in [shown["router"], *(shown["targets"] or ())]:
+        upstream["base_url"] = without_credentials(upstream["base_url"])
+        for field in ("headers", "query"):
+            if field in upstream:
+                upstream[field] = dict.fromkeys(upstream[field], "***")
+    return shown
