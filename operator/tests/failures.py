@@ -236,6 +236,7 @@ async def the_kind_is_brought(stage: Stage) -> None:
 
 
 CREATING = Pod(state=waiting("ContainerCreating"))
+UNUSED = answered(health(), router_model={"state": "unused"})
 UNSAID = answered(health(), router_model={"state": "unknown"})
 NONE = answered(health(), targets={})
 CASES = {
@@ -245,6 +246,7 @@ CASES = {
     ),
     Reason.UNCONFIRMED: answer(UNSAID, "ModelReady", "Unknown", "No API pod has had a decision"),
     Reason.UNREACHABLE: answer(Health(None, "timed out"), "APIReady", "Unknown", "timed out"),
+    Reason.UNUSED: answer(UNUSED, "ModelReady", "True", "is not asked"),
     Reason.NOT_DECIDING: answer(health(router_model="wrote prose"), "ModelReady", "False", "wrote prose"),
     Reason.NO_TARGETS: answer(NONE, "TargetsReady", "False", "There are no targets", targets=[]),
     Reason.NO_TARGET_ANSWERS: answer(

@@ -6,14 +6,12 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from itertools import islice
 
 from starlette.types import Receive, Scope, Send
 
 from ..conversation.answer import Chunk
 from ..conversation.request import Request
-from ..dialects.chat.write_answer import write_answer
-from ..dialects.chat.write_error import write_error_event
-from ..dialects.chat.write_stream import as_chunks, replayed, write_stream
 from ..errors import ApiError, CallFailedError
 from ..routing.decide import Limits
 from ..routing.limits import limits_of
@@ -22,6 +20,9 @@ from ..runtime.runtime import Runtime
 from ..timing import Until
 from .exchange import Exchange
 from .reply import EVENT_STREAM, JSON, Reply, common_headers, metadata_if_paid
+
+_AT_ONCE = 64
+"""Chunks of a replay that go out together."""
 
 
 class ChatCompletion(Exchange):
@@ -52,14 +53,15 @@ class ChatCompletion(Exchange):
             raise ValueError("a whole reply needs a whole answer")
         metadata = self._metadata()
         headers = [*common_headers(self._ledger, JSON), (b"x-router-cost", str(metadata["total_cost"]).encode())]
-        return Reply(200, headers, write_answer(outcome.answer, request, outcome.target, metadata))
+        return Reply(200, headers, self._dialect.write_answer(outcome.answer, request, outcome.target, metadata))
 
     async def _stream(self, outcome: Outcome, request: Request, limits: Limits) -> None:
         # An answer that is whole goes out whole, however long its client takes to read it.
         deadline = limits.deadline if outcome.stream is not None else None
         try:
             with Until(deadline):
-                await self._relay(write_stream(_chunks(outcome, request), request, outcome.target, self._metadata))
+                chunks = outcome.stream or self._replayed(outcome, request)
+                await self._relay(self._dialect.write_stream(chunks, request, outcome.target, self._metadata))
         except TimeoutError:
             message = "The deadline passed before the answer was whole."
             raise ApiError(504, message, code="deadline_exceeded", retryable=False) from None
@@ -69,6 +71,12 @@ class ChatCompletion(Exchange):
         finally:
             if outcome.stream is not None:
                 outcome.stream.close()
+
+    async def _replayed(self, outcome: Outcome, request: Request) -> AsyncIterator[list[Chunk]]:
+        """Yields the chunks that are here already, some at a time."""
+        chunks = iter(self._dialect.as_chunks(outcome.answer, request) if outcome.answer else outcome.chunks)
+        while some := list(islice(chunks, _AT_ONCE)):
+            yield some
 
     async def _relay(self, events: AsyncGenerator[bytes, None]) -> None:
         async with aclosing(events):
@@ -100,12 +108,5 @@ class ChatCompletion(Exchange):
             return
         self._status, self._ended = error.status, True
         self._ledger.close()
-        event = write_error_event(error, metadata_if_paid(self._ledger, self._history))
+        event = self._dialect.write_error_event(error, metadata_if_paid(self._ledger, self._history))
         await self._send({"type": "http.response.body", "body": event, "more_body": False})
-
-
-def _chunks(outcome: Outcome, request: Request) -> AsyncIterator[list[Chunk]]:
-    """Returns the chunks to write: the target's as they come, or those that are here already."""
-    if outcome.stream is not None:
-        return outcome.stream
-    return replayed(as_chunks(outcome.answer, request) if outcome.answer else outcome.chunks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from starlette.types import Receive, Scope, Send
 
@@ -14,7 +14,8 @@ from ..accounting.ledger import Ledger
 from ..accounting.log import log
 from ..accounting.recorders import EndedRequest, record_all
 from ..conversation.request import Request
-from ..dialects.chat.read_request import read_request
+from ..dialects.chat import front as chat
+from ..dialects.front import Front
 from ..errors import ApiError, ClientGoneError
 from ..runtime.runtime import Runtime
 from .body import read_body
@@ -27,7 +28,9 @@ _CLIENT_GONE = 499
 
 
 class Exchange(ABC):
-    """A request and its reply. What the answer is, each endpoint says."""
+    """A request and its reply. What the answer is, and in which dialect, each endpoint says."""
+
+    _dialect: ClassVar[Front] = chat
 
     def __init__(
         self, runtime: Runtime, scope: Scope, receive: Receive, send: Send, *, needs_key: bool = True
@@ -60,7 +63,7 @@ class Exchange(ABC):
             limit = self._setup.configuration.server.max_body_bytes
             body = await read_body(self._scope, self._client, self._receive, limit)
             self._watch_client()
-            self._request = read_request(body)
+            self._request = self._dialect.read_request(body)
             await self.answer(self._request)
         except ApiError as error:
             await self._fail(error)
@@ -117,7 +120,7 @@ class Exchange(ABC):
     async def _fail(self, error: ApiError) -> None:
         self._status, self._ended = error.status, True
         self._ledger.close()
-        await self._reply(error_reply(error, self._ledger, self._history))
+        await self._reply(error_reply(error, self._ledger, self._history, self._dialect))
 
     async def _reply(self, reply: Reply) -> None:
         self._status, self._begun, self._ended = reply.status, True, True

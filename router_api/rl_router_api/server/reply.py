@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ..accounting.ledger import Ledger
 from ..config import CallHistory
-from ..dialects.chat.write_error import write_error
+from ..dialects.front import Front
 from ..errors import ApiError
 
 JSON = b"application/json"
@@ -26,7 +26,7 @@ class Reply(Struct, frozen=True):
     body: bytes
 
 
-def error_reply(error: ApiError, ledger: Ledger, history: CallHistory) -> Reply:
+def error_reply(error: ApiError, ledger: Ledger, history: CallHistory, dialect: Front) -> Reply:
     """Returns an error; what was paid nevertheless stands beside it."""
     headers = common_headers(ledger, JSON)
     headers += [(name.encode(), value.encode()) for name, value in error.headers.items()]
@@ -34,7 +34,7 @@ def error_reply(error: ApiError, ledger: Ledger, history: CallHistory) -> Reply:
         headers.append((b"retry-after", str(max(1, round(error.retry_after + 0.49))).encode()))
     if error.retryable is False:
         headers.append((b"x-should-retry", b"false"))
-    return Reply(error.status, headers, write_error(error, metadata_if_paid(ledger, history)))
+    return Reply(error.status, headers, dialect.write_error(error, metadata_if_paid(ledger, history)))
 
 
 def metadata_if_paid(ledger: Ledger, history: CallHistory) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from ..accounting.ledger import Ledger
+from ..dialects.chat import front as chat
 from ..encoding import encode
 from ..errors import ApiError
 from .reply import JSON, error_reply
@@ -48,5 +49,5 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _error_response(scope: Scope, error: ApiError) -> Response:
-    reply = error_reply(error, Ledger(request_id(scope)), "full")
+    reply = error_reply(error, Ledger(request_id(scope)), "full", chat)
     return Response(reply.body, reply.status, {name.decode(): value.decode() for name, value in reply.headers})

@@ -32,7 +32,7 @@ def add_state(api: FastAPI, runtime: Runtime, shows_details: Callable[[], bool])
     @api.get("/health", summary="200 while the process serves, with the upstreams' state")
     async def health() -> Response:
         health = runtime.health()
-        return json_response(health if shows_details() else {"status": health["status"]})
+        return json_response(health.as_json() if shows_details() else {"status": health.status})
 
     @api.get("/ready", summary="200 until the server is told to stop")
     async def ready() -> Response:

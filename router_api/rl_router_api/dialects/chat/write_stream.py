@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
-from itertools import islice
 from typing import Any
 
 import msgspec
@@ -20,8 +19,6 @@ from .read_answer import read_chunk
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _MAX_HELD = 100
 """Chunks that are held back behind the one that the metadata will ride on."""
-_AT_ONCE = 64
-"""Chunks of a replay that go out together."""
 
 
 async def write_stream(
@@ -39,13 +36,6 @@ async def write_stream(
     bearer, *trailing = holding.end()
     ends = [rewriter.event(bearer, metadata()), *map(rewriter.event, trailing), sse.event(sse.DONE)]
     yield b"".join(ends)
-
-
-async def replayed(chunks: Iterable[Chunk]) -> AsyncIterator[list[Chunk]]:
-    """Yields chunks that are here already, some at a time."""
-    rest = iter(chunks)
-    while some := list(islice(rest, _AT_ONCE)):
-        yield some
 
 
 def as_chunks(answer: Answer, request: Request) -> list[Chunk]:
