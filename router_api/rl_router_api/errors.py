@@ -85,9 +85,10 @@ class CallFailedError(UpstreamError):
     """An attempt that brought no answer.
 
     `message` may be shown to clients, `log_text` may not. `error` is the upstream's own error object, `retry_after` the
-    seconds that it named. `own_limit` is whether the upstream refused the request for a limit of its own (context
-    length, an unsupported parameter, a content filter), so that another target may well take it. `refusal` is what the
-    client is told if the call was not even made, for want of money.
+    seconds that it named. `retriable` is whether the same upstream may well answer a second try. `own_limit` is whether
+    it refused the request for a limit of its own (context length, an unsupported parameter, a content filter), so that
+    another target may well take it. `refusal` is what the client is told if the call was not even made, for want of
+    money.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class CallFailedError(UpstreamError):
         status: int | None = None,
         retry_after: float | None = None,
         error: dict[str, Any] | None = None,
+        retriable: bool = False,
         own_limit: bool = False,
         refusal: ApiError | None = None,
         log_text: str = "",
@@ -108,14 +110,10 @@ class CallFailedError(UpstreamError):
         self.status = status
         self.retry_after = retry_after
         self.error = error or {}
+        self.retriable = retriable
         self.own_limit = own_limit
         self.refusal = refusal
         self.log_text = log_text
-
-    @property
-    def retriable(self) -> bool:
-        """Whether the same upstream may well answer a second try."""
-        return self.kind in ("refused", "reset") or (self.kind == "status" and self.status in (429, 502, 503))
 
     @property
     def refused_request(self) -> bool:

@@ -1,4 +1,4 @@
-"""The keys file: API keys hashed at rest, each with a name and optional limits for a day."""
+"""The file of the clients' API keys: hashed at rest, each with a name and optional limits for a day."""
 
 from __future__ import annotations
 

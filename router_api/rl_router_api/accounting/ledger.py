@@ -1,4 +1,4 @@
-"""What a request called and what that cost, exactly.
+"""The ledger: what a request called and what that cost, exactly; `router_metadata` and `call_history` are made of it.
 
 Every upstream attempt opens an entry before it is sent, so that nothing that was paid for can be lost: what is still
 open when the request ends is booked as cancelled. A usage that never came is estimated and marked so.

@@ -1,4 +1,4 @@
-"""HTTP/1.1 for clients: a connection in uvicorn's server, with bounds on slow and endless clients.
+"""A client's HTTP/1.1 connection in uvicorn's server: it connects the reader, the pipeline and the deadlines.
 
 uvicorn's own protocol has no such bounds, and costs twice the CPU time of this one (docs/performance.md).
 """

@@ -1,4 +1,4 @@
-"""Reads requests from a connection's bytes with httptools, and counts what comes besides bodies."""
+"""Reads requests from a connection's bytes with httptools; limits the size of headers and of what frames a body."""
 
 from __future__ import annotations
 

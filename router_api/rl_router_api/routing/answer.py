@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from ..config import ROUTED_NAMES
 from ..conversation.affinity import affinity_of
 from ..conversation.request import Request
-from ..errors import ApiError, bad_request
+from ..errors import ApiError
 from ..timing import Until
 from ..upstreams.fleet import Fleet
 from .calls import Calls
 from .candidates import Callee, Verdict, judge, kept
 from .choose import nobody_answered
 from .decide import Decision, Limits, Policy, fallback_order
+from .model_names import pinned_target
 from .outcome import Outcome
 from .turns import Turns
 
@@ -86,25 +86,6 @@ class Answerer:
         if not calls.made:
             kept(request, limits, judge(request, limits, self._fleet.targets))
         return nobody_answered(calls.made)
-
-
-def pinned_target(request: Request, fleet: Fleet) -> str | None:
-    """Returns the target that a request names as its model; None if it is to be routed. Raises ApiError, a 404."""
-    for name in request.options.models or ():
-        if fleet.target(name) is None:
-            known = ", ".join(target.name for target, _ in fleet.targets)
-            raise bad_request(f"`router.models`: there is no target `{name}`; known: {known}.", "router.models")
-    if request.model in ROUTED_NAMES or request.model in fleet.routing.aliases:
-        return None
-    if fleet.target(request.model) is None:
-        raise unknown_model(request.model)
-    return request.model
-
-
-def unknown_model(name: str) -> ApiError:
-    """Returns OpenAI's 404 for a model that is not there."""
-    message = f"The model `{name}` does not exist; `GET /v1/models` lists those that do."
-    return ApiError(404, message, param="model", code="model_not_found")
 
 
 def _obvious(request: Request, callees: Sequence[Callee]) -> Callee | None:

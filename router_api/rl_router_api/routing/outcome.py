@@ -1,4 +1,4 @@
-"""What came of a request's calls."""
+"""The results: a call that was made, and the outcome of a request."""
 
 from __future__ import annotations
 

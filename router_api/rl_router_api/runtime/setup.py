@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import policies
-from ..config import ROUTED_NAMES, Configuration, Target
+from ..config import Configuration, Target
 from ..errors import ConfigurationError, bad_request
 from ..routing.answer import Answerer
 from ..routing.ask import RouterModel
@@ -49,10 +49,6 @@ class Setup:
             raise bad_request(
                 f"`router.policy`: there is no policy `{name}`; known: {known}.", "router.policy"
             ) from None
-
-    def model_names(self) -> list[str]:
-        """Every name under which a request may be made."""
-        return [*ROUTED_NAMES, *self.configuration.routing.aliases, *(target.name for target, _ in self.fleet.targets)]
 
 
 def check_keys(configuration: Configuration) -> None:

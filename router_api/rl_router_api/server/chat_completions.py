@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions`: takes a request through the hops, streamed or not."""
+"""`POST /v1/chat/completions`: a request for a completion and its reply, streamed or not."""
 
 from __future__ import annotations
 

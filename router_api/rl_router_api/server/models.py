@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI, Response
 
-from ..routing.answer import unknown_model
+from ..routing.model_names import model_names, unknown_model
 from ..runtime.runtime import Runtime
 from .responses import json_response
 
@@ -16,11 +16,11 @@ def add_models(api: FastAPI, runtime: Runtime) -> None:
 
     @api.get("/v1/models", summary="The names under which a request may be made")
     async def models() -> Response:
-        return json_response({"object": "list", "data": [_model(name) for name in runtime.current.model_names()]})
+        return json_response({"object": "list", "data": [_model(name) for name in model_names(runtime.fleet)]})
 
     @api.get("/v1/models/{name:path}", summary="One of them")
     async def model(name: str) -> Response:
-        if name not in runtime.current.model_names():
+        if name not in model_names(runtime.fleet):
             raise unknown_model(name)
         return json_response(_model(name))
 

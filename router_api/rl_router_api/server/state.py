@@ -9,6 +9,7 @@ from fastapi import FastAPI, Response
 
 from ..accounting.metrics import CONTENT_TYPE
 from ..config import Configuration
+from ..routing.model_names import model_names
 from ..runtime.runtime import Runtime
 from ..upstreams.upstream import without_credentials
 from ..version import __version__
@@ -24,7 +25,7 @@ def add_state(api: FastAPI, runtime: Runtime, shows_details: Callable[[], bool])
             {
                 "service": "rl-router",
                 "version": __version__,
-                "models": runtime.current.model_names(),
+                "models": model_names(runtime.fleet),
                 "configuration": _without_secrets(runtime.configuration),
             }
         )

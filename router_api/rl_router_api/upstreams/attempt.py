@@ -58,7 +58,7 @@ class Attempt:
             case CallFailedError():
                 return error
             case TransportError():
-                return CallFailedError(error.kind, f"`{name}`: {error}")
+                return CallFailedError(error.kind, f"`{name}`: {error}", retriable=error.kind in ("refused", "reset"))
             case TimeoutError():
                 return CallFailedError("timeout", f"`{name}`: no answer in time")
             case BrokenAnswerError():

@@ -1,4 +1,4 @@
-"""The key of an upstream: from an environment variable or a file."""
+"""The key with which an upstream is called: from an environment variable, or a file that is read again each second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an upstream means by a status other than a 2xx."""
+"""What an upstream's error status means: whether to try again, and whether another target may take the request."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from ..errors import BrokenAnswerError, CallFailedError, TransportError
 from .transport import Response, read_whole
 from .upstream import Upstream
 
+_RETRIABLE = (429, 502, 503)
+"""The statuses after which the same upstream may well answer a second try."""
 _MAX_ERROR = 64 * 1024
 """Bytes of an error that are read."""
 _MAX_RETRY_AFTER = 86_400.0
@@ -41,6 +43,7 @@ async def refusal_of(upstream: Upstream, response: Response) -> CallFailedError:
         status=response.status,
         retry_after=_retry_after(response.headers.get("retry-after")),
         error=error,
+        retriable=response.status in _RETRIABLE,
         own_limit=_is_own_limit(response.status, error),
         log_text=upstream.redact(text),
     )
