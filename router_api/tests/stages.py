@@ -7,7 +7,7 @@ import json
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -98,6 +98,8 @@ class Stage:
     """What a test builds: upstreams, and routers in front of them."""
 
     def __init__(self, stack: AsyncExitStack, log: list[Body]) -> None:
+        self.server: Callable[[App], AbstractAsyncContextManager[str]] = served_by
+        """What serves the application, and gives its URL."""
         self._stack = stack
         self._log = log
         self._upstreams: list[Upstream] = []
@@ -119,7 +121,7 @@ class Stage:
             upstream.rehearsing = True
         app = App(with_keys(Configuration.model_validate(sections)))
         async with (
-            served_by(app) as url,
+            self.server(app) as url,
             httpx.AsyncClient(base_url=url, timeout=20, trust_env=False, verify=False) as client,
         ):
             served = Served(app, client, self._log)
@@ -168,13 +170,12 @@ def target(name: str, url: str, **fields: Any) -> Body:
 
 
 @asynccontextmanager
-async def served_by(app: App) -> AsyncIterator[str]:
+async def served_by(app: App, http: str = "rl_router_api.server.protocol:ApiProtocol") -> AsyncIterator[str]:
     """uvicorn's server without its signal handlers and its tick, which a test need not wait for."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
-            app, http="rl_router_api.server.protocol:ApiProtocol", lifespan="on", log_config=None, access_log=False,
-            timeout_keep_alive=KEEP_ALIVE,
+            app, http=http, lifespan="on", log_config=None, access_log=False, timeout_keep_alive=KEEP_ALIVE,
         )  # fmt: skip
         config.load()
         server = uvicorn.Server(config)
