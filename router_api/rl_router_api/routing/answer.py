@@ -1,4 +1,4 @@
-"""`answer(request, limits)`: the whole way of a request through routing, and `preview`, the decision alone."""
+"""`answer(request, limits)`: a request's whole way through routing, within its deadline; `preview` only decides."""
 
 from __future__ import annotations
 

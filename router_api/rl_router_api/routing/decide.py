@@ -1,4 +1,4 @@
-"""What a policy is asked and what it answers.
+"""What a policy is asked and what it answers, and the fallback order that `prefer` gives.
 
 A policy has one method, `decide`. It sees plain values alone, and one function with which it may ask the router model.
 """

@@ -1,6 +1,6 @@
-"""The one seam to upstreams: everything that leaves the process goes through a `Transport`.
+"""The HTTP client for upstreams: a pool of connections behind the one seam, `Transport`.
 
-Behind it are connections of our own over httptools: aiohttp costs three times the CPU there and httpx thirty times
+The connections are our own, over httptools: aiohttp costs three times the CPU there and httpx thirty times
 (docs/performance.md). A test may put a function in its place.
 """
 
