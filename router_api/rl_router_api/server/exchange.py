@@ -21,7 +21,7 @@ from ..runtime.runtime import Runtime
 from .body import read_body
 from .client import client_of
 from .reply import Reply, error_reply
-from .scope import header, request_id, traceparent
+from .scope import credentials, request_id, traceparent
 
 _CLIENT_GONE = 499
 """The status in the log of a request whose client has gone (nginx's convention)."""
@@ -82,7 +82,7 @@ class Exchange(ABC):
 
     def _admit(self) -> None:
         if self._needs_key:
-            self._key = self._runtime.admission.authenticate(header(self._scope, b"authorization"))
+            self._key = self._runtime.admission.authenticate(credentials(self._scope))
         limit = self._setup.configuration.server.max_in_flight
         if self._runtime.in_flight > limit:
             message = f"The server is at its limit of {limit} requests at once."

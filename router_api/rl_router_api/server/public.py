@@ -14,7 +14,7 @@ from .exchange import Exchange
 from .openapi import COMPLETIONS, ROUTE
 from .responses import refuse
 from .route import RoutePreview
-from .scope import header, route
+from .scope import credentials, route
 
 _EXCHANGES: dict[str, type[Exchange]] = {COMPLETIONS: ChatCompletion, ROUTE: RoutePreview}
 """What costs money. These are plain ASGI, which costs a third less than FastAPI."""
@@ -36,7 +36,7 @@ class Public:
             return exchange(self._runtime, scope, receive, send).run()
         if path not in _WITHOUT_KEY:
             try:
-                self._runtime.admission.authenticate(header(scope, b"authorization"))
+                self._runtime.admission.authenticate(credentials(scope))
             except ApiError as error:
                 return refuse(scope, receive, send, error)
         return self._endpoints(scope, receive, send)

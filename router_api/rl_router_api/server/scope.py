@@ -1,4 +1,4 @@
-"""What a request's scope says: its path, a header, its id."""
+"""What a request's scope says: its path, its headers, its id, the credentials of its client."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ def header(scope: Scope, name: bytes) -> str | None:
             text: bytes = value
             return text.decode("latin-1")
     return None
+
+
+def credentials(scope: Scope) -> str | None:
+    """Returns the Authorization that the client sends."""
+    return header(scope, b"authorization")
 
 
 def request_id(scope: Scope) -> str:
