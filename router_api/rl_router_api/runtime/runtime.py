@@ -97,6 +97,8 @@ class Runtime:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # The exception of a task that was cancelled refers to the connection that it used.
+        self._tasks.clear()
         await self._transport.close()
         if self._traces is not None:
             await asyncio.to_thread(self._traces.close)
