@@ -12,12 +12,13 @@ from typing import Any, NoReturn
 
 from .access.keys import new_key
 from .config import Configuration
-from .errors import ConfigurationError, KeysError, ListenError, SetupError
+from .errors import SetupError
 from .health import ExitCode
 from .runtime import settings
 from .runtime.setup import check_keys
 from .runtime.source import Source
 from .server.listen import address, listen
+from .server.start_errors import report
 from .server.supervisor import serve
 from .upstreams.upstream import without_credentials
 from .version import __version__
@@ -29,11 +30,6 @@ _SHORT_FLAGS = {
     "host": "server.host",
     "workers": "server.workers",
     "log_level": "server.log_level",
-}
-_EXIT_CODES: dict[type[SetupError], ExitCode] = {
-    ConfigurationError: ExitCode.CONFIGURATION,
-    KeysError: ExitCode.KEYS_FILE,
-    ListenError: ExitCode.ADDRESS,
 }
 
 
@@ -50,8 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_keys(configuration)
         sockets = listen(configuration.server)
     except SetupError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return _EXIT_CODES[type(error)]
+        return report(error)
     try:
         _wait_for_router_model(configuration, given.wait)
     except KeyboardInterrupt:

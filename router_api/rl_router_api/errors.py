@@ -18,7 +18,7 @@
         ├── KeysError
         └── ListenError
 
-The dialects turn an `ApiError` into bytes. `__main__` turns a `SetupError` into a line and an exit code.
+The dialects turn an `ApiError` into bytes, and `server/start_errors.py` a `SetupError` into a line and an exit code.
 """
 
 from __future__ import annotations

@@ -267,10 +267,7 @@ def check_left(ledgers: list[Body]) -> None:
     assert (ledger["status"], call["status"], call["cost"] > 0) == (499, "cancelled", True)
 
 
-# As docs/install.md says.
-
-
-@pytest.mark.parametrize(
+documented = pytest.mark.parametrize(
     "command",
     [
         ["uvicorn", "--factory", "rl_router_api.server.app:create", "--port"],
@@ -278,6 +275,10 @@ def check_left(ledgers: list[Body]) -> None:
     ],
     ids=["uvicorn", "hypercorn"],
 )
+"""The commands of docs/scaling.md."""
+
+
+@documented
 async def test_the_documented_commands_serve(stage: Stage, tmp_path: Path, command: list[str]) -> None:
     model, alpha = await stage.upstream(), await stage.upstream()
     sections = {"router": router_section(model.url), "targets": [target("alpha", alpha.url)]}
@@ -314,3 +315,15 @@ async def first_answer(url: str, process: asyncio.subprocess.Process) -> Body:
             else:
                 return dict(response.json())
     pytest.fail("the server never came up")
+
+
+@documented
+async def test_a_wrong_configuration_is_one_line_there_too(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "config.yaml").write_text("routing: {max_turn: 3}")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", *command[:-1], stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "RL_ROUTER_CONFIG": str(tmp_path / "config.yaml")},
+    )  # fmt: skip
+    _, errors = await asyncio.wait_for(process.communicate(), 20)
+    (line,) = errors.decode().splitlines()
+    assert line.endswith("config.yaml: routing: unknown key `max_turn`; did you mean `max_turns`?")

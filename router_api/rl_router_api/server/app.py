@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,6 +10,7 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..accounting.log import set_up
+from ..errors import SetupError
 from ..runtime.runtime import Runtime, Shares
 from ..runtime.setup import check_keys
 from ..runtime.source import Loaded, Source
@@ -16,16 +18,20 @@ from ..upstreams.transport import HttpTransport
 from .admin import Admin
 from .cors import Cors
 from .public import Public
+from .start_errors import report
 
 
 def create() -> App:
     """Returns the application with the configuration that RL_ROUTER_CONFIG and the environment give.
 
-    Sends the log of the process to standard error, as JSON. Raises SetupError.
+    Sends the log of the process to standard error, as JSON. Ends the process if the configuration cannot be used.
     """
     source = Source.from_environment()
-    loaded = source.start()
-    check_keys(loaded.configuration)
+    try:
+        loaded = source.start()
+        check_keys(loaded.configuration)
+    except SetupError as error:
+        sys.exit(report(error))
     set_up(loaded.configuration.server.log_level)
     return App(loaded, source)
 

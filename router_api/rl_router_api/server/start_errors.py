@@ -1,0 +1,20 @@
+"""Tells why a server cannot start: one line for a person, an exit code for programs."""
+
+from __future__ import annotations
+
+import sys
+
+from ..errors import ConfigurationError, KeysError, ListenError, SetupError
+from ..health import ExitCode
+
+_EXIT_CODES: dict[type[SetupError], ExitCode] = {
+    ConfigurationError: ExitCode.CONFIGURATION,
+    KeysError: ExitCode.KEYS_FILE,
+    ListenError: ExitCode.ADDRESS,
+}
+
+
+def report(error: SetupError) -> ExitCode:
+    """Writes the line to standard error and returns the code to exit with."""
+    sys.stderr.write(f"error: {error}\n")
+    return _EXIT_CODES[type(error)]
