@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from rl_router_api.__main__ import _EXIT_CODES
 from rl_router_api.errors import SetupError
 from rl_router_api.health import ExitCode, HealthDocument
+from rl_router_api.server.start_errors import EXIT_CODES
 from stages import Stage
 
 GUIDE = (Path(__file__).resolve().parents[2] / "docs/troubleshooting.md").read_text()
@@ -77,7 +77,7 @@ def kinds(error: type[SetupError]) -> Iterator[type[SetupError]]:
 
 
 def test_every_error_of_a_start_has_an_exit_code() -> None:
-    assert {_EXIT_CODES[kind] for kind in kinds(SetupError)} == set(ExitCode)
+    assert {EXIT_CODES[kind] for kind in kinds(SetupError)} == set(ExitCode)
 
 
 @pytest.mark.parametrize("code", ExitCode)

@@ -7,7 +7,7 @@ import sys
 from ..errors import ConfigurationError, KeysError, ListenError, SetupError
 from ..health import ExitCode
 
-_EXIT_CODES: dict[type[SetupError], ExitCode] = {
+EXIT_CODES: dict[type[SetupError], ExitCode] = {
     ConfigurationError: ExitCode.CONFIGURATION,
     KeysError: ExitCode.KEYS_FILE,
     ListenError: ExitCode.ADDRESS,
@@ -17,4 +17,4 @@ _EXIT_CODES: dict[type[SetupError], ExitCode] = {
 def report(error: SetupError) -> ExitCode:
     """Writes the line to standard error and returns the code to exit with."""
     sys.stderr.write(f"error: {error}\n")
-    return _EXIT_CODES[type(error)]
+    return EXIT_CODES[type(error)]
