@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from ..errors import ListingError, TransportError
-from .transport import Transport
+from ..errors import BrokenAnswerError, ListingError, TransportError
+from .transport import Transport, read_whole
 from .upstream import Upstream
 
 _MAX_LISTING = 4 * 1024 * 1024
@@ -28,11 +28,9 @@ async def list_models(upstream: Upstream, transport: Transport) -> list[Listed]:
     try:
         response = await transport.send("GET", upstream.url("/models"), upstream.headers(), None, 5.0)
         try:
-            body = b""
-            while chunk := await response.read():
-                body += chunk
-                if len(body) > _MAX_LISTING:
-                    raise ListingError("its list of models is too long", response.status)
+            body = await read_whole(response, _MAX_LISTING)
+        except BrokenAnswerError:
+            raise ListingError("its list of models is too long", response.status) from None
         finally:
             response.close()
     except TransportError as error:
