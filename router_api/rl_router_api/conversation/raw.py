@@ -5,6 +5,11 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
+# Decoders of one level: the fields and the entries stay as they were written.
+OBJECT = msgspec.json.Decoder(dict[str, Raw])
+OBJECTS = msgspec.json.Decoder(list[dict[str, Raw]])
+LIST = msgspec.json.Decoder(list[Raw])
+
 
 def begins(raw: Raw) -> bytes:
     """The first byte, which tells an object, a list and a text apart; none of nothing."""

@@ -8,10 +8,8 @@ import msgspec
 from msgspec import Raw
 
 from ...conversation.affinity import with_affinity, without_affinity
-from ...conversation.raw import encoded
+from ...conversation.raw import OBJECT, OBJECTS, begins, encoded, is_given
 
-_RAW_OBJECTS = msgspec.json.Decoder(list[dict[str, Raw]])
-_RAW_OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _TEXT = msgspec.json.Decoder(str)
 
 
@@ -26,23 +24,23 @@ def put_on(choices: Raw, target_name: str) -> Raw:
     """Returns the choices of a completion or of a chunk with the target's affinity on every tool call id."""
 
     def changed_id(raw: Raw) -> Raw:
-        text = _TEXT.decode(raw) if bytes(raw).startswith(b'"') else ""
+        text = _TEXT.decode(raw) if begins(raw) == b'"' else ""
         return encoded(with_affinity(text, target_name)) if text else raw
 
-    changed = _RAW_OBJECTS.decode(choices)
+    changed = OBJECTS.decode(choices)
     for choice in changed:
         for part in ("message", "delta"):
-            if bytes(choice.get(part, b"null")) != b"null":
-                message = _RAW_OBJECT.decode(choice[part])
+            if is_given(choice.get(part, Raw())):
+                message = OBJECT.decode(choice[part])
                 _change_calls(message, changed_id)
                 choice[part] = encoded(message)
     return encoded(changed)
 
 
 def _change_calls(message: dict[str, Raw], change: Callable[[Raw], Raw]) -> None:
-    if bytes(message.get("tool_calls", b"null")) == b"null":
+    if not is_given(message.get("tool_calls", Raw())):
         return
-    calls = _RAW_OBJECTS.decode(message["tool_calls"])
+    calls = OBJECTS.decode(message["tool_calls"])
     for call in calls:
         if "id" in call:
             call["id"] = change(call["id"])
@@ -50,4 +48,4 @@ def _change_calls(message: dict[str, Raw], change: Callable[[Raw], Raw]) -> None
 
 
 def _without(raw: Raw) -> Raw:
-    return encoded(without_affinity(_TEXT.decode(raw))) if bytes(raw).startswith(b'"') else raw
+    return encoded(without_affinity(_TEXT.decode(raw))) if begins(raw) == b'"' else raw

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from ...conversation.raw import begins, encoded, is_given
+from ...conversation.raw import LIST, OBJECT, begins, encoded, is_given
 from .fields import OUTPUT_LIMITS
 
 _CONVERSATION = """
@@ -72,8 +72,6 @@ _MARKED_WITHIN = 4
 deepest."""
 _MAX_NAMED = 32
 _MAX_NAME = 64
-_OBJECT = msgspec.json.Decoder(dict[str, Raw])
-_LIST = msgspec.json.Decoder(list[Raw])
 
 
 class _Tool(Struct):
@@ -110,7 +108,7 @@ def _own_tools(raw: Raw) -> tuple[Raw | None, list[str]]:
     """The tools that the client runs, and where the others stood."""
     if not is_given(raw):
         return raw, []
-    tools = _LIST.decode(raw)
+    tools = LIST.decode(raw)
     types = [_type_of(tool) for tool in tools]
     left_out = [f"tools.{at} ({type_})" for at, type_ in enumerate(types) if type_ not in _FREE_TOOLS]
     own = [tool for tool, type_ in zip(tools, types, strict=True) if type_ in _FREE_TOOLS]
@@ -120,7 +118,7 @@ def _own_tools(raw: Raw) -> tuple[Raw | None, list[str]]:
 def _type_of(raw: Raw) -> str:
     """A tool's type; `unknown` if it is not, or not only, a function or a custom tool of the client's own."""
     try:
-        tool, fields = msgspec.json.decode(raw, type=_Tool), _OBJECT.decode(raw)
+        tool, fields = msgspec.json.decode(raw, type=_Tool), OBJECT.decode(raw)
     except msgspec.DecodeError:
         return "unknown"
     is_own = _FIELDS_OF_TOOLS.issuperset(fields) and any(map(is_given, (tool.function, tool.custom, tool.name)))
@@ -132,7 +130,7 @@ def _plain_arguments(raw: Raw) -> tuple[Raw | None, list[str]]:
     take a whole template from here, which can write any number of tokens."""
     if begins(raw) != b"{":
         return (None, ["chat_template_kwargs"]) if is_given(raw) else (raw, [])
-    arguments = _OBJECT.decode(raw)
+    arguments = OBJECT.decode(raw)
     plain = {name: value for name, value in arguments.items() if _PLAIN.fullmatch(bytes(value))}
     return encoded(plain), [f"chat_template_kwargs.{name}" for name in arguments if name not in plain]
 
@@ -151,10 +149,10 @@ def _unmarked(raw: Raw, depth: int) -> Any:
     if depth == 0 or begins(raw) not in (b"[", b"{"):
         return raw
     if begins(raw) == b"[":
-        entries = _LIST.decode(raw)
+        entries = LIST.decode(raw)
         unmarked = [_unmarked(entry, depth - 1) for entry in entries]
         return raw if all(map(operator.is_, unmarked, entries)) else unmarked
-    fields = _OBJECT.decode(raw)
+    fields = OBJECT.decode(raw)
     kept = {name: _unmarked(value, depth - 1) for name, value in fields.items() if name != "cache_control"}
     return raw if len(kept) == len(fields) and all(kept[name] is fields[name] for name in kept) else kept
 

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ...conversation.answer import Answer, Choice, Chunk, ChunkChoice, text_of
+from ...conversation.raw import OBJECT
 from ...errors import BrokenAnswerError
 
 
@@ -27,7 +28,6 @@ class _Chunk(Struct):
 _NOTHING = Raw()
 _COMPLETION = msgspec.json.Decoder(_Completion)
 _CHUNK = msgspec.json.Decoder(_Chunk)
-_FIELDS = msgspec.json.Decoder(dict[str, Raw])
 
 
 def read_answer(body: bytes) -> Answer:
@@ -35,7 +35,7 @@ def read_answer(body: bytes) -> Answer:
     try:
         body.decode()
         read = _COMPLETION.decode(body)
-        fields = _FIELDS.decode(body)
+        fields = OBJECT.decode(body)
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
         raise BrokenAnswerError(f"not a completion: {error}") from None
     if not read.choices or read.choices[0].message is None:

@@ -12,17 +12,18 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ...config import Capability
+from ...conversation.raw import OBJECT
 from ...conversation.request import Message, Options, Part, Request
 from ...errors import ApiError, bad_request
 from .fields import OUTPUT_LIMITS
 
 MAX_MESSAGES = 10_000
 MAX_PIECES = 10_000
-_MOST_FIELDS = 1_000
-MOST_CHOICES = 128
+_MAX_FIELDS = 1_000
+MAX_CHOICES = 128
 """OpenAI's own limit."""
 PICTURE_TOKENS = 1_500
-_MOST_DOLLARS = 10**12
+_MAX_DOLLARS = 10**12
 _FRAMES = 50
 """How much deeper in the stack a field may be read again: what nests too deeply for that is refused here."""
 _READ_BY_TARGETS = ("messages", "tools", "functions", "response_format")
@@ -110,11 +111,11 @@ def _object(body: bytes) -> dict[str, Raw]:
         raise bad_request(f"The body is not UTF-8 (byte {error.start}).") from None
     try:
         # What nests deeply opens many brackets: where there are few, there is room in any case.
-        fields = _OBJECT.decode(body) if _brackets(body) < _FRAMES else _decode_with_room(body)
+        fields = OBJECT.decode(body) if _brackets(body) < _FRAMES else _decode_with_room(body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise bad_request(f"The body is not a JSON object: {error}") from None
-    if len(fields) > _MOST_FIELDS:
-        raise bad_request(f"The body has {len(fields)} fields; at most {_MOST_FIELDS} are taken.")
+    if len(fields) > _MAX_FIELDS:
+        raise bad_request(f"The body has {len(fields)} fields; at most {_MAX_FIELDS} are taken.")
     return fields
 
 
@@ -123,10 +124,9 @@ def _brackets(body: bytes) -> int:
 
 
 def _decode_with_room(body: bytes, frames: int = _FRAMES) -> dict[str, Raw]:
-    return _OBJECT.decode(body) if not frames else _decode_with_room(body, frames - 1)
+    return OBJECT.decode(body) if not frames else _decode_with_room(body, frames - 1)
 
 
-_OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _READ = msgspec.json.Decoder(_Body)
 _NO_OPTIONS = Options()
 
@@ -151,8 +151,8 @@ def _at_fault(text: str) -> ApiError:
 
 
 def _choices(read: _Body) -> int:
-    if read.n is not None and not 1 <= read.n <= MOST_CHOICES:
-        raise bad_request(f"`n` must be from 1 to {MOST_CHOICES}.", "n")
+    if read.n is not None and not 1 <= read.n <= MAX_CHOICES:
+        raise bad_request(f"`n` must be from 1 to {MAX_CHOICES}.", "n")
     return read.n or 1
 
 
@@ -174,9 +174,9 @@ def _whole_number(raw: Raw) -> int | None:
 
 def _check_options(options: Options) -> None:
     cost = options.max_cost
-    if cost is not None and not (cost.is_finite() and 0 <= cost <= _MOST_DOLLARS):
+    if cost is not None and not (cost.is_finite() and 0 <= cost <= _MAX_DOLLARS):
         raise bad_request(
-            f"`router.max_cost` must be a number of US dollars from 0 to {_MOST_DOLLARS:,}.", "router.max_cost"
+            f"`router.max_cost` must be a number of US dollars from 0 to {_MAX_DOLLARS:,}.", "router.max_cost"
         )
 
 

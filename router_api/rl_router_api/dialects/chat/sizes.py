@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ...config import Target
-from ...conversation.raw import begins, is_given
+from ...conversation.raw import LIST, OBJECT, OBJECTS, begins, is_given
 from ...conversation.request import Part, Request
 from .free_fields import FREE_FIELDS
 
@@ -24,9 +24,6 @@ _EXPANDED = 4
 """A template may write tools with line breaks and indents. Up to so many times their size, tokens of several bytes make
 up for it."""
 _MAX_NAME = 64
-_OBJECT = msgspec.json.Decoder(dict[str, Raw])
-_OBJECTS = msgspec.json.Decoder(list[dict[str, Raw]])
-_LIST = msgspec.json.Decoder(list[Raw])
 
 
 class _Picture(Struct):
@@ -59,7 +56,7 @@ def _expands(raw: Raw) -> bool:
 
 
 def _messages(request: Request) -> list[dict[str, Raw]]:
-    return _OBJECTS.decode(request.fields["messages"])
+    return OBJECTS.decode(request.fields["messages"])
 
 
 def _unsized_in(message: dict[str, Raw]) -> str | None:
@@ -67,14 +64,14 @@ def _unsized_in(message: dict[str, Raw]) -> str | None:
         if name in message and is_given(message[name]):
             return f"message's `{name}`"
     content = message.get("content", Raw())
-    parts = _LIST.decode(content) if begins(content) == b"[" else []
+    parts = LIST.decode(content) if begins(content) == b"[" else []
     unsized = next((part for part in parts if not _is_sized(part)), None)
     return None if unsized is None else f"`{msgspec.json.decode(unsized, type=Part).type[:_MAX_NAME]}` part"
 
 
 def _is_sized(raw: Raw) -> bool:
     """Whether a content part is a text, a picture or sound, with nothing else beside it."""
-    if any(is_given(value) for name, value in _OBJECT.decode(raw).items() if name not in _FIELDS_OF_PARTS):
+    if any(is_given(value) for name, value in OBJECT.decode(raw).items() if name not in _FIELDS_OF_PARTS):
         return False
     part = msgspec.json.decode(raw, type=Part)
     if part.type not in _SIZED_PARTS or (is_given(part.image_url) and not _is_image(part.image_url)):

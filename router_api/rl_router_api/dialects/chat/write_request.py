@@ -9,16 +9,12 @@ from msgspec import Raw
 
 from ...config import Params, Target
 from ...conversation.additions import Advice, MoneyGuard
-from ...conversation.raw import encoded
+from ...conversation.raw import LIST, OBJECT, OBJECTS, encoded
 from ...conversation.request import Request
 from ..behind import Payload
 from .affinity import take_off
 from .fields import OUTPUT_LIMITS
 from .free_fields import leave_out_costs
-
-_RAW_OBJECT = msgspec.json.Decoder(dict[str, Raw])
-_RAW_OBJECTS = msgspec.json.Decoder(list[dict[str, Raw]])
-_RAW_LIST = msgspec.json.Decoder(list[Raw])
 
 
 def write_request(request: Request, target: Target, advice: Advice, guard: MoneyGuard | None = None) -> Payload:
@@ -64,7 +60,7 @@ def _lower(value: Any, limit: int) -> int:
 
 
 def _with_usage(raw: Raw | None) -> dict[str, Any]:
-    options = {} if raw is None or _is_null(raw) else _RAW_OBJECT.decode(raw)
+    options = {} if raw is None or _is_null(raw) else OBJECT.decode(raw)
     return {**options, "include_usage": True}
 
 
@@ -90,7 +86,7 @@ def _messages(request: Request, raw: Raw, advice: Advice) -> Any:
     text = advice.text
     if not text and not request.may_hold_affinity:
         return raw
-    messages = _RAW_OBJECTS.decode(raw)
+    messages = OBJECTS.decode(raw)
     if request.may_hold_affinity:
         for message in messages:
             take_off(message)
@@ -109,5 +105,5 @@ def _advise(request: Request, messages: list[dict[str, Raw]], text: str) -> None
 
 def _appended(content: object, raw: Raw | None, text: str) -> Raw:
     if isinstance(content, list):
-        return encoded([*_RAW_LIST.decode(raw or b"[]"), {"type": "text", "text": text}])
+        return encoded([*LIST.decode(raw or b"[]"), {"type": "text", "text": text}])
     return encoded(f"{content}\n\n{text}" if content else text)

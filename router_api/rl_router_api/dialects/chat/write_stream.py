@@ -10,13 +10,13 @@ import msgspec
 from msgspec import Raw
 
 from ...conversation.answer import Answer, Chunk
+from ...conversation.raw import OBJECT
 from ...conversation.request import Request
 from ...encoding import encode
 from .. import sse
 from .affinity import put_on
 from .read_answer import read_chunk
 
-_FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _MAX_HELD = 100
 """Chunks that are held back behind the one that the metadata will ride on."""
 
@@ -120,7 +120,7 @@ class _Rewriter:
         if metadata is not None:
             if b'"router_metadata"' in data:
                 # A target that is itself a router: its metadata gives way to ours.
-                data = encode({name: raw for name, raw in _FIELDS.decode(data).items() if name != "router_metadata"})
+                data = encode({name: raw for name, raw in OBJECT.decode(data).items() if name != "router_metadata"})
             data = data.rstrip()[:-1] + b',"router_metadata":' + encode(metadata) + b"}"
         return sse.event(data)
 
@@ -130,7 +130,7 @@ class _Rewriter:
             replaced = self._with_model(data, chunk.model)
             if replaced is not None:
                 return replaced
-        fields: dict[str, Any] = dict(_FIELDS.decode(data))
+        fields: dict[str, Any] = dict(OBJECT.decode(data))
         if "model" in fields:
             fields["model"] = Raw(self._model)
         if not self._keep_usage:
@@ -154,7 +154,7 @@ class _Rewriter:
 
 def _empty_chunk(last: Chunk | None) -> Chunk:
     """Something for the metadata to ride on, behind a target that never said why it stopped."""
-    fields: dict[str, Any] = dict(_FIELDS.decode(last.data)) if last else {"object": "chat.completion.chunk"}
+    fields: dict[str, Any] = dict(OBJECT.decode(last.data)) if last else {"object": "chat.completion.chunk"}
     fields.pop("usage", None)
     fields["choices"] = [{"index": 0, "delta": {}, "finish_reason": None}]
     return read_chunk(encode(fields))
