@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import FastAPI, Response
 
+from ..conversation.request import Prefer, Review
+from ..dialects.chat.read_request import MAX_CHOICES
 from ..errors import ApiError
 
 COMPLETIONS, ROUTE = "/v1/chat/completions", "/v1/route"
@@ -30,7 +32,7 @@ _COMPLETION_BODY: dict[str, Any] = {
                             },
                         },
                         "stream": {"type": "boolean"},
-                        "n": {"type": "integer", "minimum": 1, "maximum": 128},
+                        "n": {"type": "integer", "minimum": 1, "maximum": MAX_CHOICES},
                         "max_completion_tokens": {"type": "integer"},
                         "router": {
                             "type": "object",
@@ -42,8 +44,8 @@ _COMPLETION_BODY: dict[str, Any] = {
                                 "models": {"type": "array", "minItems": 1, "items": {"type": "string"}},
                                 "policy": {"type": "string"},
                                 "max_turns": {"type": "integer", "minimum": 1},
-                                "review": {"enum": ["buffered", "never", "always"]},
-                                "prefer": {"enum": ["cost", "balanced", "quality"]},
+                                "review": {"enum": get_args(Review)},
+                                "prefer": {"enum": get_args(Prefer)},
                             },
                         },
                     },
