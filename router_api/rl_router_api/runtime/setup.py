@@ -31,24 +31,17 @@ class Setup:
         self._policy_setup = PolicySetup(configuration.router, configuration.routing, RouterModel(self.fleet).ask)
         self._policies: dict[str, Policy] = {}
         self.routing = Answerer(self.fleet, self.policy_named)
-        self.probe = Probe(self.fleet, self.policy(configuration.routing.policy))
-
-    def policy(self, name: str) -> Policy:
-        """The policy of that name. Raises KeyError."""
-        made = self._policies.get(name)
-        if made is None:
-            made = self._policies[name] = policies.create(name, self._policy_setup)
-        return made
+        self.probe = Probe(self.fleet, self.policy_named(None))
 
     def policy_named(self, name: str | None) -> Policy:
         """Returns the policy that a request asks for, or the configured one for None. Raises ApiError."""
-        try:
-            return self.policy(name or self.configuration.routing.policy)
-        except KeyError:
-            known = ", ".join(policies.names())
-            raise bad_request(
-                f"`router.policy`: there is no policy `{name}`; known: {known}.", "router.policy"
-            ) from None
+        name = name or self.configuration.routing.policy
+        if name not in self._policies:
+            if not policies.exists(name):
+                known = ", ".join(policies.names())
+                raise bad_request(f"`router.policy`: there is no policy `{name}`; known: {known}.", "router.policy")
+            self._policies[name] = policies.create(name, self._policy_setup)
+        return self._policies[name]
 
 
 def check_keys(configuration: Configuration) -> None:
