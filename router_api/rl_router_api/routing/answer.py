@@ -84,7 +84,7 @@ class Answerer:
     def _failure(self, request: Request, limits: Limits, calls: Calls) -> ApiError:
         """Returns why nobody answered. Raises ApiError if meanwhile no target is left that could be asked."""
         if not calls.made:
-            kept(request, limits, judge(request, limits, self._fleet.targets))
+            self._callees(request, limits, None)
         return nobody_answered(calls.made)
 
 

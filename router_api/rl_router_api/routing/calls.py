@@ -68,9 +68,7 @@ class Calls:
         have taken it."""
         free = {callee.name: callee for callee in self.open() if callee.name in offered}
         wanted = within_free_slots([(free[call.target], call.advice) for call in planned if call.target in free])
-        return affordable_together(
-            self._request, self._limits, self._routing, wanted[: max(self.left, 0)]
-        )  # fmt: skip
+        return affordable_together(self._request, self._limits, self._routing, wanted[: max(self.left, 0)])
 
     def ready(self, callee: Callee, advice: Advice = NO_ADVICE) -> ReadyCall:
         """Returns a call that may spend what is left of the money."""

@@ -12,6 +12,7 @@ from ..accounting.money import worst_cost
 from ..config import Target
 from ..conversation.request import Request
 from ..errors import ApiError, bad_request
+from ..upstreams.fleet import Fleet
 from ..upstreams.upstream import Upstream
 from .decide import Candidate, Limits
 from .limits import min_output, output_limit
@@ -55,6 +56,11 @@ class Callee(Struct, frozen=True):
             latency=upstream.latency,
             in_flight=upstream.in_flight,
         )
+
+
+def candidates_of(fleet: Fleet) -> list[Candidate]:
+    """Returns every target of a fleet as policies see it, without a request."""
+    return [Callee(target, upstream).as_candidate() for target, upstream in fleet.targets]
 
 
 class Verdict(Struct, frozen=True):

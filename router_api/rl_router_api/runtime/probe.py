@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from ..accounting.ledger import Ledger
 from ..accounting.log import log
@@ -15,7 +16,7 @@ from ..config import Secret, Target
 from ..dialects.chat.read_request import read_request
 from ..errors import ListingError
 from ..health import RouterModelHealth, UpstreamHealth
-from ..routing.candidates import Callee
+from ..routing.candidates import candidates_of
 from ..routing.decide import Policy
 from ..routing.limits import limits_of
 from ..upstreams.fleet import Fleet
@@ -25,6 +26,8 @@ from ..upstreams.upstream import Upstream
 _INTERVAL = 30.0
 """Seconds between two probes of the same upstream."""
 _QUESTION = b'{"model":"router","messages":[{"role":"user","content":"Hello, how are you?"}]}'
+
+_Health = TypeVar("_Health", UpstreamHealth, RouterModelHealth)
 
 
 class Probe:
@@ -62,14 +65,13 @@ class Probe:
             return RouterModelHealth(state="unused")
         known = self._router_known or router.known
         error = self._router_error if not router.known or router.last_error is None else router.last_error
-        health = _health(error, known, _missing_file(self._fleet.router, router))
-        return RouterModelHealth(state=health.state, reason=health.reason, file=health.file)
+        return _health(RouterModelHealth, error, known, _missing_file(self._fleet.router, router))
 
     @property
     def targets(self) -> dict[str, UpstreamHealth]:
         """How each target is."""
         return {
-            target.name: _health(_last_error(upstream), upstream.known, _missing_file(target, upstream))
+            target.name: _health(UpstreamHealth, _last_error(upstream), upstream.known, _missing_file(target, upstream))
             for target, upstream in self._fleet.targets
         }
 
@@ -98,9 +100,8 @@ class Probe:
         request = read_request(_QUESTION)
         limits = limits_of(request, self._fleet, Ledger("probe"))
         limits.ledger.turns = 1
-        candidates = [Callee(target, upstream).as_candidate() for target, upstream in self._fleet.targets]
         try:
-            decision = await self._policy.decide(request, candidates, limits, ())
+            decision = await self._policy.decide(request, candidates_of(self._fleet), limits, ())
         finally:
             record(limits.ledger)
         reason = decision.reason
@@ -125,7 +126,7 @@ def _missing_file(secret: Secret, upstream: Upstream) -> str | None:
     return secret.api_key_file if upstream.key.missing else None
 
 
-def _health(error: str | None, known: bool, missing_file: str | None) -> UpstreamHealth:
+def _health(kind: type[_Health], error: str | None, known: bool, missing_file: str | None) -> _Health:
     if error:
-        return UpstreamHealth(state="bad", reason=error, file=missing_file)
-    return UpstreamHealth(state="ok" if known else "unknown")
+        return kind(state="bad", reason=error, file=missing_file)
+    return kind(state="ok" if known else "unknown")

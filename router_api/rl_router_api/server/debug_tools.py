@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI, Response
 
-from ..routing.candidates import Callee
+from ..routing.candidates import candidates_of
 from ..routing.decide import Candidate, Explains
 from ..runtime.runtime import Runtime
 from ..runtime.setup import Setup
@@ -25,7 +25,7 @@ def _tools_page(setup: Setup) -> dict[str, Any]:
     """Returns what the policy tells its router model, and what each target can do."""
     routing = setup.configuration.routing
     policy = setup.policy_named(None)
-    candidates = [Callee(target, upstream).as_candidate() for target, upstream in setup.fleet.targets]
+    candidates = candidates_of(setup.fleet)
     explained = policy.explain(candidates, routing.prefer) if isinstance(policy, Explains) else {}
     return {"policy": routing.policy, **explained, "targets": [_target(candidate) for candidate in candidates]}
 
