@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from rl_router_operator.naming import ADMIN_PORT
+from rl_router_operator.objects.naming import ADMIN_PORT
 
 ADDRESS = "127.88.0.1"
 """The podIP in stages.yaml."""

@@ -17,8 +17,8 @@ from health import Pods
 from processes import Process
 from rl_router_operator import resources
 from rl_router_operator.cluster.client import path_of
-from rl_router_operator.kinds import BY_NAME, ROUTER
-from rl_router_operator.router import read
+from rl_router_operator.objects.kinds import BY_NAME, ROUTER
+from rl_router_operator.objects.router import read
 from rl_router_operator.settings import Defaults
 
 NAMESPACE = "default"

@@ -9,8 +9,9 @@ import sys
 
 from kubernetes.aio.config import ConfigException
 
-from . import journal, options
-from .run import run
+from . import journal
+from .controller import options
+from .controller.run import run
 from .settings import Settings
 
 

@@ -17,8 +17,8 @@ import aiohttp
 from kubernetes.aio.config import ConfigException
 
 from .cluster.client import Api, RefusedError, UnreachableError, connection
-from .kinds import ROUTER
-from .manifest import Manifest
+from .objects.kinds import ROUTER
+from .objects.manifest import Manifest
 
 _PAUSE_SECONDS = 1.0
 _ANSWER_SECONDS = 120.0

@@ -13,7 +13,7 @@ from kubernetes.aio.config import ConfigException
 
 from .cluster.client import Api, RefusedError, UnreachableError, connection
 from .generate.crd import definition
-from .kinds import Kind
+from .objects.kinds import Kind
 
 _DEFINITION = Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions")
 _MANAGER = "helm"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .kinds import CLAIM, KINDS, POD, Kind
-from .manifest import Manifest
+from .objects.kinds import CLAIM, KINDS, POD, Kind
+from .objects.manifest import Manifest
 from .schema import GROUP, PLURAL
 
 READ = ("get", "list", "watch")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rl_router_operator.kinds import Kind
-from rl_router_operator.quantity import amount
+from rl_router_operator.objects.kinds import Kind
+from rl_router_operator.objects.quantity import amount
 
 
 def open_definition(kind: Kind) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from admission import DEFINITIONS
 from harness import eventually
 from prepared import grant
 from rl_router_operator import rbac
-from rl_router_operator.kinds import BY_NAME
-from rl_router_operator.manifest import Manifest
-from rl_router_operator.observed import Health
+from rl_router_operator.objects.kinds import BY_NAME
+from rl_router_operator.objects.manifest import Manifest
+from rl_router_operator.objects.observed import Health
 from rl_router_operator.status.reasons import Reason
 from stage import Stage
 from world import TARGETS, Pod, answered, api_pod, condition, crashed, event, health, healthy, running, waiting

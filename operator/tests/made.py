@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rl_router_operator.manifest import Manifest, Ref, ref_of
+from rl_router_operator.objects.manifest import Manifest, Ref, ref_of
+from rl_router_operator.objects.router import Router, read
 from rl_router_operator.resources import desired
-from rl_router_operator.router import Router, read
 from rl_router_operator.settings import Defaults
 
 

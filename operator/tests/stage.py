@@ -12,8 +12,8 @@ from typing import Any
 
 from faults import Proxy, Seen
 from harness import Kube, Running, eventually, router
-from rl_router_operator.manifest import Manifest
-from rl_router_operator.observed import Health
+from rl_router_operator.objects.manifest import Manifest
+from rl_router_operator.objects.observed import Health
 from world import NOW, TARGETS, Pod, api_pod, healthy, of, said
 
 WELL = {

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from admission import ROUTERS, refusals, router
 from rl_router_operator.generate.__main__ import ROOT
-from rl_router_operator.naming import labels
-from rl_router_operator.router import read
+from rl_router_operator.objects.naming import labels
+from rl_router_operator.objects.router import read
 
 VALID = sorted((ROOT / "samples").glob("*.yaml"))
 INVALID = sorted((ROOT / "samples" / "invalid").glob("*.yaml"))

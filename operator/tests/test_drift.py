@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from harness import Kube, Start, eventually, router
-from rl_router_operator.cluster.drift import keys_of, owned_fields
-from rl_router_operator.manifest import ref_of
+from rl_router_operator.changes.drift import keys_of, owned_fields
+from rl_router_operator.objects.manifest import ref_of
+from rl_router_operator.objects.router import read
 from rl_router_operator.resources import desired
-from rl_router_operator.router import read
 from rl_router_operator.settings import Defaults
 
 FULL = {

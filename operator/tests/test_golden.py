@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 from rl_router_api.config import Configuration
+from rl_router_operator.objects.router import read
 from rl_router_operator.resources import desired
-from rl_router_operator.router import read
 from rl_router_operator.settings import Defaults, Images
 
 ROOT = Path(__file__).parents[2]

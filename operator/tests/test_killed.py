@@ -17,9 +17,9 @@ from control_plane import OPERATOR, free_port
 from faults import Proxy, Seen, status
 from harness import Kube, condition, eventually, router
 from rl_router_operator.__main__ import main
-from rl_router_operator.manifest import ref_of
+from rl_router_operator.objects.manifest import ref_of
+from rl_router_operator.objects.router import read
 from rl_router_operator.resources import desired
-from rl_router_operator.router import read
 from rl_router_operator.settings import Defaults
 from test_drift import FULL
 

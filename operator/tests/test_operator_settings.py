@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from rl_router_operator.options import read
+from rl_router_operator.controller.options import read
 from rl_router_operator.settings import Images, LeaseTerms
 
 

@@ -10,7 +10,7 @@ from control_plane import ApiServer
 from eventually import eventually as becomes
 from faults import Proxy
 from harness import Kube, Start, condition, eventually, router
-from rl_router_operator.kinds import BY_NAME
+from rl_router_operator.objects.kinds import BY_NAME
 from test_drift import is_repaired_field_by_field
 
 OPTIONAL = {

@@ -7,7 +7,7 @@ from harness import Kube, Start, condition, eventually, router
 from rl_router_operator import rbac
 from rl_router_operator.cluster.client import RefusedError
 from rl_router_operator.cluster.sight import EVENT
-from rl_router_operator.kinds import CLAIM, KINDS, POD, Kind
+from rl_router_operator.objects.kinds import CLAIM, KINDS, POD, Kind
 from test_drift import FULL
 
 _MOST = {**FULL, "api": {**FULL["api"], "autoscaling": {"minReplicas": 2, "maxReplicas": 4}}}

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from rl_router_operator.quantity import amount
+from rl_router_operator.objects.quantity import amount
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """What the operator may do: what it needs and no more."""
 
 from rl_router_operator import rbac
-from rl_router_operator.kinds import KINDS
+from rl_router_operator.objects.kinds import KINDS
 
 
 def test_no_rule_lets_the_operator_read_a_secret_or_a_log_or_write_a_spec():

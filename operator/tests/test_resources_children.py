@@ -1,7 +1,7 @@
 """What is made of a RouterDeployment, and whose it is."""
 
 from made import children, pod
-from rl_router_operator.kinds import KINDS
+from rl_router_operator.objects.kinds import KINDS
 from rl_router_operator.settings import Defaults
 
 EVERYTHING = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 
 from made import children
-from rl_router_operator.cluster.drift import is_applied
-from rl_router_operator.cluster.rollout import RELEASED, held_back
-from rl_router_operator.cluster.union import mending, overlooked
+from rl_router_operator.changes.drift import is_applied
+from rl_router_operator.changes.rollout import RELEASED, held_back
+from rl_router_operator.changes.union import mending, overlooked
 from rl_router_operator.settings import Defaults, Images
 
 NAME = ("StatefulSet", "demo-model")

@@ -22,13 +22,13 @@ from eventually import eventually as wait_until
 from faults import Proxy
 from harness import Kube, Start, eventually
 from prepared import prepared
-from rl_router_operator.cluster.drift import is_applied
-from rl_router_operator.cluster.rollout import held_back
-from rl_router_operator.kinds import BY_NAME, KINDS
-from rl_router_operator.manifest import Manifest, Ref, ref_of
-from rl_router_operator.naming import FIELD_MANAGER, ROUTER_LABEL
+from rl_router_operator.changes.drift import is_applied
+from rl_router_operator.changes.rollout import held_back
+from rl_router_operator.objects.kinds import BY_NAME, KINDS
+from rl_router_operator.objects.manifest import Manifest, Ref, ref_of
+from rl_router_operator.objects.naming import FIELD_MANAGER, ROUTER_LABEL
+from rl_router_operator.objects.router import read
 from rl_router_operator.resources import desired
-from rl_router_operator.router import read
 from test_golden import DEFAULTS, GOLDEN, SAMPLES
 
 NO_UID = "00000000-0000-0000-0000-000000000000"

@@ -5,8 +5,8 @@ from admission import router
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rl_router_api.config import Configuration, check_names
+from rl_router_operator.objects.router import read, read_spec
 from rl_router_operator.resources import desired
-from rl_router_operator.router import read, read_spec
 from rl_router_operator.settings import Defaults
 from specs import specs, urls
 

@@ -13,10 +13,10 @@ import pytest
 from faults import Proxy
 from harness import Kube, Start, eventually
 from rl_router_operator import journal
-from rl_router_operator.kinds import KINDS
-from rl_router_operator.manifest import Manifest
-from rl_router_operator.naming import ROUTER_LABEL
-from rl_router_operator.observed import Health
+from rl_router_operator.objects.kinds import KINDS
+from rl_router_operator.objects.manifest import Manifest
+from rl_router_operator.objects.naming import ROUTER_LABEL
+from rl_router_operator.objects.observed import Health
 from rl_router_operator.settings import Asking
 from stage import Stage
 from world import TARGETS, Pod, api_pod, crashed, event, health, waiting

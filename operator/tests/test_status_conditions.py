@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from rl_router_operator.observed import Health, Problem
+from rl_router_operator.objects.observed import Health, Problem
 from rl_router_operator.schema import RouterDeploymentStatus
 from rl_router_operator.status import invalid
 from world import NOW, Pod, World, answered, api_pod, condition, ended, health, of, running, said, service, workload

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from rl_router_operator.observed import Health, Problem
+from rl_router_operator.objects.observed import Health, Problem
 from world import NOW, Pod, World, api_pod, condition, crashed, event, health, of, running, said, waiting, workload
 
 OLD, NEW = api_pod("demo-api-old", ready=True), api_pod("demo-api-new")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from rl_router_operator.manifest import Manifest
+from rl_router_operator.objects.manifest import Manifest
 from world import Pod, World, ago, api_pod, condition, crashed, ended, event, of, running, said, waiting, workload
 
 NO_GPU = (

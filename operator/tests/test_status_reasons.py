@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from rl_router_operator.manifest import Manifest
-from rl_router_operator.observed import Health, Problem, ProblemReason
+from rl_router_operator.objects.manifest import Manifest
+from rl_router_operator.objects.observed import Health, Problem, ProblemReason
 from rl_router_operator.status import invalid
 from rl_router_operator.status.reasons import Reason
 from world import (

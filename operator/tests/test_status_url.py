@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rl_router_operator.manifest import Manifest
+from rl_router_operator.objects.manifest import Manifest
 from world import World
 
 

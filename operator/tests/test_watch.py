@@ -11,8 +11,8 @@ from harness import eventually
 from rl_router_operator.cluster.cache import Cache
 from rl_router_operator.cluster.client import OPENED, RefusedError, UnreachableError
 from rl_router_operator.cluster.watch import Source, Watch
-from rl_router_operator.kinds import BY_NAME
-from rl_router_operator.manifest import Manifest
+from rl_router_operator.objects.kinds import BY_NAME
+from rl_router_operator.objects.manifest import Manifest
 
 UNREACHABLE = UnreachableError("refused")
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rl_router_api.health import ConfigurationHealth, HealthDocument, RouterModelHealth, UpstreamHealth
-from rl_router_operator.manifest import Manifest
-from rl_router_operator.naming import Component, child, labels
-from rl_router_operator.observed import Health, Observed, Problem
-from rl_router_operator.router import Router, read
+from rl_router_operator.objects.manifest import Manifest
+from rl_router_operator.objects.naming import Component, child, labels
+from rl_router_operator.objects.observed import Health, Observed, Problem
+from rl_router_operator.objects.router import Router, read
 from rl_router_operator.status import status_of
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

@@ -11,17 +11,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..changes import claims, handover, rollout, union
+from ..changes.drift import is_applied
 from ..journal import log
-from ..kinds import BY_NAME, KINDS, ROUTER, Kind
-from ..manifest import Manifest, Ref, controller_of, ref_of, uid_of
-from ..naming import FIELD_MANAGER
-from ..observed import Problem
-from ..router import Router
+from ..objects.kinds import BY_NAME, KINDS, ROUTER, Kind
+from ..objects.manifest import Manifest, Ref, controller_of, ref_of, uid_of
+from ..objects.naming import FIELD_MANAGER
+from ..objects.observed import Problem
+from ..objects.router import Router
 from ..schema import GROUP
-from . import claims, handover, rollout, union
 from .cache import Cache, Key
 from .client import Api, RefusedError
-from .drift import is_applied
 from .sight import Sight
 from .trim import child as trimmed
 

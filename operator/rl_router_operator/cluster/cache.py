@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ..manifest import Manifest, Ref
+from ..objects.manifest import Manifest, Ref
 
 _BURIED = 1024
 Key = tuple[str, str]

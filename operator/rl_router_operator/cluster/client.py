@@ -11,9 +11,9 @@ from urllib.request import getproxies
 import aiohttp
 from kubernetes import aio
 
-from ..kinds import Kind
-from ..manifest import Manifest
-from ..naming import FIELD_MANAGER
+from ..objects.kinds import Kind
+from ..objects.manifest import Manifest
+from ..objects.naming import FIELD_MANAGER
 
 PAGE = 500
 OPENED = "OPENED"

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..journal import log
-from ..kinds import ROUTER, Kind
-from ..manifest import Manifest
-from ..naming import FIELD_MANAGER
+from ..objects.kinds import ROUTER, Kind
+from ..objects.manifest import Manifest
+from ..objects.naming import FIELD_MANAGER
 from ..status.reasons import AS_ASKED, UNDER_WAY
 from .client import Api, RefusedError
 

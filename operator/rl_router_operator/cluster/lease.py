@@ -10,8 +10,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from ..journal import log
-from ..kinds import Kind
-from ..manifest import Manifest
+from ..objects.kinds import Kind
+from ..objects.manifest import Manifest
 from ..settings import LeaseTerms
 from .client import Api, RefusedError, UnreachableError
 

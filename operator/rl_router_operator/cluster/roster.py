@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from ..journal import log
-from ..kinds import ROUTER
-from ..manifest import Manifest
+from ..objects.kinds import ROUTER
+from ..objects.manifest import Manifest
 from . import trim
 from .cache import Cache, Key
 from .client import Api, RefusedError, UnreachableError

@@ -6,9 +6,9 @@ import asyncio
 import re
 from collections.abc import Callable, Iterable
 
-from ..kinds import CLAIM, KINDS, POD, Kind
-from ..manifest import Manifest
-from ..naming import ROUTER_LABEL
+from ..objects.kinds import CLAIM, KINDS, POD, Kind
+from ..objects.manifest import Manifest
+from ..objects.naming import ROUTER_LABEL
 from . import trim
 from .cache import Cache, Key
 from .client import Api

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..manifest import Manifest
-from . import union
-from .drift import is_ours
+from ..changes import union
+from ..changes.drift import is_ours
+from ..objects.manifest import Manifest
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 

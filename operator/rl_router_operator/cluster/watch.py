@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..journal import log
-from ..kinds import Kind
-from ..manifest import Manifest
+from ..objects.kinds import Kind
+from ..objects.manifest import Manifest
 from .cache import Cache, Keys
 from .client import OPENED, Api, RefusedError, UnreachableError
 

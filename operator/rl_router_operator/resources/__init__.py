@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ..manifest import Manifest
-from ..router import Router
+from ..objects.manifest import Manifest
+from ..objects.router import Router
 from ..settings import Defaults
 from . import (
     config_map,

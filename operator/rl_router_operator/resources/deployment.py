@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .. import naming
-from ..manifest import Manifest
-from ..router import Router
+from ..objects import naming
+from ..objects.manifest import Manifest
+from ..objects.router import Router
 from ..schema import Api
 from ..settings import Defaults
 from . import config_map, keys, pods

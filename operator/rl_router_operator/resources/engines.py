@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from ..naming import MODEL_PORT
-from ..quantity import GIBIBYTE, amount
+from ..objects.naming import MODEL_PORT
+from ..objects.quantity import GIBIBYTE, amount
 from ..schema import Model
 from ..settings import Defaults
 from . import weights

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .. import naming
-from ..manifest import Manifest
-from ..router import Router
+from ..objects import naming
+from ..objects.manifest import Manifest
+from ..objects.router import Router
 from ..settings import Defaults
 from .objects import child
 

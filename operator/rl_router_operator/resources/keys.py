@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from ..router import Router
+from ..objects.router import Router
 from ..schema import KeyRef
 
 FOLDER = "/var/run/rl-router/keys"

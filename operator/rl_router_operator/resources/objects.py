@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .. import naming
-from ..kinds import BY_NAME
-from ..manifest import Manifest
-from ..naming import Component
-from ..router import Router
+from ..objects import naming
+from ..objects.kinds import BY_NAME
+from ..objects.manifest import Manifest
+from ..objects.naming import Component
+from ..objects.router import Router
 
 
 def child(

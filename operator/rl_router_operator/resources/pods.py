@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .. import naming
-from ..naming import Component
-from ..router import Router
+from ..objects import naming
+from ..objects.naming import Component
+from ..objects.router import Router
 from ..schema import PodTemplate, Resources
 from ..schema.pods import Pods
 from ..settings import Defaults

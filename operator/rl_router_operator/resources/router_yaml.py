@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 from rl_router_api.config import Deciding
 
-from .. import naming
-from ..router import Router
+from ..objects import naming
+from ..objects.router import Router
 from ..schema import TargetSpec
 from . import engines, keys
 from .objects import without_empty

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .. import naming
-from ..manifest import Manifest
-from ..naming import Component
-from ..router import Router
+from ..objects import naming
+from ..objects.manifest import Manifest
+from ..objects.naming import Component
+from ..objects.router import Router
 from ..schema import GROUP
 from ..settings import Defaults
 from .objects import child

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..manifest import Manifest
-from ..naming import Component
-from ..router import Router
+from ..objects.manifest import Manifest
+from ..objects.naming import Component
+from ..objects.router import Router
 from ..schema.pods import Pods
 from ..settings import Defaults
 from .objects import child

@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from .. import naming
-from ..manifest import Manifest
-from ..router import Router
+from ..objects import naming
+from ..objects.manifest import Manifest
+from ..objects.router import Router
 from ..schema import GROUP, Model
 from ..settings import Defaults
 from . import engines, pods, weights

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from ..manifest import Manifest
-from ..naming import selector
-from ..observed import Observed
-from ..router import Router
+from ..objects.manifest import Manifest
+from ..objects.naming import selector
+from ..objects.observed import Observed
+from ..objects.router import Router
 from ..schema import RouterDeploymentStatus
 from . import api, degraded, model, ready, targets
 from .conditions import Finding, found, merged

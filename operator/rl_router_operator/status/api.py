@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..naming import ADMIN_PORT
-from ..router import Router
+from ..objects.naming import ADMIN_PORT
+from ..objects.router import Router
 from .conditions import Finding, found, said_before
 from .reasons import Reason
 from .reports import Reports

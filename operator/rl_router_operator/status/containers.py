@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..manifest import Manifest, condition
-from ..naming import Component
+from ..objects.manifest import Manifest, condition
+from ..objects.naming import Component
 from . import endings
 from .events import time_of, warnings
 from .reasons import Reason

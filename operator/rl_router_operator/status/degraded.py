@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from ..manifest import condition
-from ..observed import Problem
-from ..router import Router
+from ..objects.manifest import condition
+from ..objects.observed import Problem
+from ..objects.router import Router
 from ..schema import TargetState
 from .conditions import Finding, advice, found, said_before
 from .pods import Trouble

@@ -9,7 +9,7 @@ from typing import Any
 
 from rl_router_api.health import ExitCode
 
-from ..naming import Component
+from ..objects.naming import Component
 from .reasons import Reason
 from .words import lines, quote
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from ..manifest import Manifest
+from ..objects.manifest import Manifest
 from .words import quote
 
 _WINDOW = timedelta(minutes=5)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from ..manifest import condition
-from ..router import Router
+from ..objects.manifest import condition
+from ..objects.router import Router
 from .conditions import Finding, found, said_before
 from .events import time_of
 from .reasons import Reason

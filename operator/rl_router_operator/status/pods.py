@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..manifest import Manifest, condition
+from ..objects.manifest import Manifest, condition
 from . import containers
 from .containers import Setting
 from .events import time_of, warnings

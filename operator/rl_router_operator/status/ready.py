@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..router import PAUSED, Router
+from ..objects.router import PAUSED, Router
 from .conditions import Finding, found
 from .reasons import Reason
 

@@ -13,8 +13,8 @@ from rl_router_api.health import (
     UpstreamHealth,
 )
 
-from ..manifest import Manifest
-from ..observed import Health
+from ..objects.manifest import Manifest
+from ..objects.observed import Health
 from ..resources import keys
 from .words import quote
 

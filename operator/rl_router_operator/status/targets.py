@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..router import Router
+from ..objects.router import Router
 from ..schema import TargetState
 from .conditions import Finding, found, said_before
 from .reasons import Reason

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ..manifest import Manifest, condition
-from ..naming import Component, child, selector
-from ..observed import Observed, Problem
-from ..router import Router
+from ..objects.manifest import Manifest, condition
+from ..objects.naming import Component, child, selector
+from ..objects.observed import Observed, Problem
+from ..objects.router import Router
 from .containers import Setting
 from .events import last_seen
 from .pods import Trouble, has_failed, is_going, is_ready, trouble_of

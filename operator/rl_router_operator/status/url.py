@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..manifest import Manifest
-from ..naming import API_PORT, child
-from ..observed import Observed
-from ..router import Router
+from ..objects.manifest import Manifest
+from ..objects.naming import API_PORT, child
+from ..objects.observed import Observed
+from ..objects.router import Router
 
 
 def url_of(router: Router, seen: Observed) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..manifest import Manifest
-from ..naming import FIELD_MANAGER
+from ..objects.manifest import Manifest
+from ..objects.naming import FIELD_MANAGER
 from .drift import owned_fields
 
 MANAGER = f"{FIELD_MANAGER}-handover"

@@ -11,8 +11,8 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from rl_router_api.config import ConfigurationError, SettingsLayer
 
-from .rbac import LEASE
-from .settings import Defaults, Images, Settings, lease_terms
+from ..rbac import LEASE
+from ..settings import Defaults, Images, Settings, lease_terms
 
 
 def _number(minimum: float, maximum: float) -> BeforeValidator:

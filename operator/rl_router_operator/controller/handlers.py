@@ -11,8 +11,8 @@ from typing import Any
 import kopf
 from kubernetes.aio.client import Configuration
 
-from .journal import log
-from .schema import GROUP, PLURAL, VERSION
+from ..journal import log
+from ..schema import GROUP, PLURAL, VERSION
 
 Saw = Callable[[str | None, dict[str, Any]], None]
 Connect = Callable[[], Awaitable[Configuration]]

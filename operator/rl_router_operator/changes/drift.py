@@ -12,9 +12,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..manifest import Manifest
-from ..naming import FIELD_MANAGER
-from ..quantity import amount
+from ..objects.manifest import Manifest
+from ..objects.naming import FIELD_MANAGER
+from ..objects.quantity import amount
 
 Fields = Mapping[str, Any]
 """A set of fields as in managedFields (FieldsV1): `f:name`, `k:{"name":"a"}` and `v:"text"` lead to further sets."""

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ..manifest import Manifest
-from ..naming import FIELD_MANAGER
+from ..objects.manifest import Manifest
+from ..objects.naming import FIELD_MANAGER
 
 MANAGER = f"{FIELD_MANAGER}-mending"
 

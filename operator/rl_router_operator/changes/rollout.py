@@ -13,7 +13,7 @@ import hashlib
 import json
 from typing import Any
 
-from ..manifest import Manifest
+from ..objects.manifest import Manifest
 from ..resources.stateful_set import MODEL_HASH
 from ..schema import GROUP
 from .drift import owned_fields

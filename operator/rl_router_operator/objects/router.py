@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from rl_router_api.config import BY_ALIAS
 
-from .schema import GROUP, KIND, VERSION, RouterDeploymentSpec
+from ..schema import GROUP, KIND, VERSION, RouterDeploymentSpec
 
 PAUSED = f"{GROUP}/paused"
 

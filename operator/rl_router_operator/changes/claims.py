@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import naming
-from ..manifest import Manifest
-from ..quantity import amount
+from ..objects import naming
+from ..objects.manifest import Manifest
+from ..objects.quantity import amount
+from ..objects.router import Router
 from ..resources.stateful_set import CLAIM
-from ..router import Router
 
 
 def is_made(router: Router, live: Manifest) -> bool:

@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 from rl_router_api.health import HealthDocument
 
-from .cluster.cache import Key
-from .manifest import Manifest
-from .naming import ADMIN_PORT
-from .observed import Health
-from .settings import Asking
+from ..cluster.cache import Key
+from ..objects.manifest import Manifest
+from ..objects.naming import ADMIN_PORT
+from ..objects.observed import Health
+from ..settings import Asking
 
 _LIMIT_SECONDS = 5.0
 _LIMIT_BYTES = 65_536

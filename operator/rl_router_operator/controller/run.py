@@ -12,22 +12,23 @@ from typing import Any
 
 from kubernetes.aio.client import Configuration
 
-from . import handlers, resources, serving, status
-from .cluster.apply import Children
-from .cluster.cache import Cache, Key
-from .cluster.client import Api, NotLeadingError, RefusedError, UnreachableError, connection
-from .cluster.lease import Lease
-from .cluster.roster import Roster
-from .cluster.sight import Sight
-from .journal import log
-from .manifest import Manifest
+from .. import resources, status
+from ..cluster.apply import Children
+from ..cluster.cache import Cache, Key
+from ..cluster.client import Api, NotLeadingError, RefusedError, UnreachableError, connection
+from ..cluster.lease import Lease
+from ..cluster.roster import Roster
+from ..cluster.sight import Sight
+from ..journal import log
+from ..objects.manifest import Manifest
+from ..objects.observed import Observed
+from ..objects.router import Router
+from ..settings import Settings
+from . import handlers, serving
 from .metrics import Metrics, ready_of
-from .observed import Observed
 from .probe import Ask, Asker, Prober
 from .queue import Queue
 from .reconcile import Reconciler
-from .router import Router
-from .settings import Settings
 
 _TURN_SECONDS = 1.0
 _LONGEST_LOOK = 45.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from .schema import GROUP
+from ..schema import GROUP
 
 Component = Literal["model", "api"]
 

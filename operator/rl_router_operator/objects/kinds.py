@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .schema import GROUP, KIND, PLURAL, VERSION
+from ..schema import GROUP, KIND, PLURAL, VERSION
 
 
 @dataclass(frozen=True)
