@@ -19,7 +19,7 @@ from rl_router_operator import resources
 from rl_router_operator.cluster.client import path_of
 from rl_router_operator.objects.kinds import BY_NAME, ROUTER
 from rl_router_operator.objects.router import read
-from rl_router_operator.settings import Defaults
+from rl_router_operator.resources.defaults import Defaults
 
 NAMESPACE = "default"
 _AT_ONCE = 16

@@ -12,7 +12,7 @@ from kubernetes.aio.config import ConfigException
 from . import journal
 from .controller import options
 from .controller.run import run
-from .settings import Settings
+from .controller.settings import Settings
 
 
 async def _until_told(given: Settings) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from .objects.kinds import CLAIM, KINDS, POD, Kind
 from .objects.manifest import Manifest
+from .objects.naming import LEASE
 from .schema import GROUP, PLURAL
 
 READ = ("get", "list", "watch")
 _FOLLOW = ("list", "watch")
-LEASE = "rl-router-operator"
-"""The name of the Lease by which one operator acts at a time, in the operator's own namespace."""
 
 
 def operator_rules() -> list[Manifest]:

@@ -19,7 +19,8 @@ from faults import Proxy
 from harness import Kube, Running, Start, launch
 from prepared import ROLES, grant, prepared
 from rl_router_operator import rbac
-from rl_router_operator.settings import LeaseTerms, Settings
+from rl_router_operator.cluster.lease import LeaseTerms
+from rl_router_operator.controller.settings import Settings
 
 _NUMBERS = itertools.count(1)
 

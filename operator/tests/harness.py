@@ -12,9 +12,9 @@ import httpx
 from rl_router_api.health import HealthDocument
 from rl_router_operator.cluster.client import connection
 from rl_router_operator.controller.run import Operator
+from rl_router_operator.controller.settings import Settings
 from rl_router_operator.objects.kinds import BY_NAME, ROUTER, Kind
 from rl_router_operator.objects.observed import Health
-from rl_router_operator.settings import Settings
 
 WELL = HealthDocument.model_validate(
     {"status": "ok", "configuration": {"state": "ok"}, "router_model": {"state": "ok"}, "targets": {}}

@@ -7,7 +7,7 @@ from typing import Any
 from rl_router_operator.objects.manifest import Manifest, Ref, ref_of
 from rl_router_operator.objects.router import Router, read
 from rl_router_operator.resources import desired
-from rl_router_operator.settings import Defaults
+from rl_router_operator.resources.defaults import Defaults
 
 
 def demo(**spec: Any) -> Router:

@@ -6,9 +6,8 @@ import asyncio
 
 import pytest
 from aiohttp import web
-from rl_router_operator.controller.probe import Asker, Prober
+from rl_router_operator.controller.probe import Asker, Asking, Prober
 from rl_router_operator.objects.observed import Health
-from rl_router_operator.settings import Asking
 from world import api_pod, health
 
 KEY = ("team", "demo")

@@ -11,7 +11,7 @@ from rl_router_operator.changes.drift import keys_of, owned_fields
 from rl_router_operator.objects.manifest import ref_of
 from rl_router_operator.objects.router import read
 from rl_router_operator.resources import desired
-from rl_router_operator.settings import Defaults
+from rl_router_operator.resources.defaults import Defaults
 
 FULL = {
     "model": {

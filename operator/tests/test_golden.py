@@ -11,7 +11,7 @@ import yaml
 from rl_router_api.config import Configuration
 from rl_router_operator.objects.router import read
 from rl_router_operator.resources import desired
-from rl_router_operator.settings import Defaults, Images
+from rl_router_operator.resources.defaults import Defaults, Images
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = sorted((ROOT / "samples").glob("*.yaml"))

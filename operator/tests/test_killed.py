@@ -20,7 +20,7 @@ from rl_router_operator.__main__ import main
 from rl_router_operator.objects.manifest import ref_of
 from rl_router_operator.objects.router import read
 from rl_router_operator.resources import desired
-from rl_router_operator.settings import Defaults
+from rl_router_operator.resources.defaults import Defaults
 from test_drift import FULL
 
 LEASE_SECONDS = 3

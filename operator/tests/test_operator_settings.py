@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from rl_router_operator.cluster.lease import LeaseTerms
 from rl_router_operator.controller.options import read
-from rl_router_operator.settings import Images, LeaseTerms
+from rl_router_operator.resources.defaults import Images
 
 
 def test_left_out_everything_has_its_default():

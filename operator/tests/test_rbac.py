@@ -2,6 +2,7 @@
 
 from rl_router_operator import rbac
 from rl_router_operator.objects.kinds import KINDS
+from rl_router_operator.objects.naming import LEASE
 
 
 def test_no_rule_lets_the_operator_read_a_secret_or_a_log_or_write_a_spec():
@@ -27,4 +28,4 @@ def test_every_kind_that_is_made_may_be_watched_and_made_and_all_but_the_deploym
 
 def test_one_lease_alone_may_be_written():
     written = [rule for rule in rbac.lease_rules() if "update" in rule["verbs"]]
-    assert [rule["resourceNames"] for rule in written] == [[rbac.LEASE]]
+    assert [rule["resourceNames"] for rule in written] == [[LEASE]]

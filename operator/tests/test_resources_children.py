@@ -2,7 +2,7 @@
 
 from made import children, pod
 from rl_router_operator.objects.kinds import KINDS
-from rl_router_operator.settings import Defaults
+from rl_router_operator.resources.defaults import Defaults
 
 EVERYTHING = {
     "model": {

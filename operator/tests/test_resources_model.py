@@ -2,7 +2,7 @@
 
 import pytest
 from made import children, container, env, mounts, pod
-from rl_router_operator.settings import VLLM_VERSION
+from rl_router_operator.resources.defaults import VLLM_VERSION
 
 GPU = {"source": "hf://Qwen/Qwen2.5-7B-Instruct", "accelerator": {"count": 1}}
 

@@ -1,7 +1,7 @@
 """How the router is reached, and by whom."""
 
 from made import children
-from rl_router_operator.settings import Defaults
+from rl_router_operator.resources.defaults import Defaults
 
 NAMESPACES = Defaults(operator_namespace="rl-router-system", monitoring_namespace="monitoring")
 APPS = {"namespaceSelector": {"matchLabels": {"team": "apps"}}}

@@ -2,7 +2,7 @@
 
 import pytest
 from made import container, env, mounts, pod
-from rl_router_operator.settings import Defaults
+from rl_router_operator.resources.defaults import Defaults
 
 BOTH = pytest.mark.parametrize("tier", ["model", "api"])
 

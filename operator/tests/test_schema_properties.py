@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rl_router_api.config import Configuration, check_names
 from rl_router_operator.objects.router import read, read_spec
 from rl_router_operator.resources import desired
-from rl_router_operator.settings import Defaults
+from rl_router_operator.resources.defaults import Defaults
 from specs import specs, urls
 
 MANY = settings(deadline=None, max_examples=100, suppress_health_check=[*HealthCheck])

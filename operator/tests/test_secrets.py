@@ -13,11 +13,11 @@ import pytest
 from faults import Proxy
 from harness import Kube, Start, eventually
 from rl_router_operator import journal
+from rl_router_operator.controller.probe import Asking
 from rl_router_operator.objects.kinds import KINDS
 from rl_router_operator.objects.manifest import Manifest
 from rl_router_operator.objects.naming import ROUTER_LABEL
 from rl_router_operator.objects.observed import Health
-from rl_router_operator.settings import Asking
 from stage import Stage
 from world import TARGETS, Pod, api_pod, crashed, event, health, waiting
 

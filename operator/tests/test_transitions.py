@@ -17,7 +17,8 @@ from faults import Proxy, once, status
 from harness import Kube, Running, Start, condition, eventually, router
 from kubelet import MISSING, run_pods
 from prepared import prepared
-from rl_router_operator.settings import Asking, Defaults, Images
+from rl_router_operator.controller.probe import Asking
+from rl_router_operator.resources.defaults import Defaults, Images
 
 CONTROLLERS = ("statefulset", "deployment", "replicaset", "garbage-collector", "namespace")
 NEWER = Defaults(images=Images(api="rl-router/api:newer", llamacpp="rl-router/model:newer"))

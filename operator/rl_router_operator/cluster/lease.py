@@ -7,15 +7,32 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ..journal import log
 from ..objects.kinds import Kind
 from ..objects.manifest import Manifest
-from ..settings import LeaseTerms
 from .client import Api, RefusedError, UnreachableError
 
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
+
+
+@dataclass(frozen=True)
+class LeaseTerms:
+    """In seconds: for how long the Lease is held, when a holder that could not renew it gives up, how often it tries.
+
+    After giving up no write begins, and one under way ends before the Lease does.
+    """
+
+    duration: float = 15.0
+    renew_deadline: float = 10.0
+    retry: float = 2.0
+
+
+def lease_terms(duration: float) -> LeaseTerms:
+    """The terms of a Lease of so many seconds, in the usual proportions."""
+    return LeaseTerms(duration, renew_deadline=duration * 2 / 3, retry=duration * 2 / 15)
 
 
 class Lease:

@@ -11,8 +11,10 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from rl_router_api.config import ConfigurationError, SettingsLayer
 
-from ..rbac import LEASE
-from ..settings import Defaults, Images, Settings, lease_terms
+from ..cluster.lease import lease_terms
+from ..objects.naming import LEASE
+from ..resources.defaults import Defaults, Images
+from .settings import Settings
 
 
 def _number(minimum: float, maximum: float) -> BeforeValidator:

@@ -18,7 +18,6 @@ from ..cluster.cache import Key
 from ..objects.manifest import Manifest
 from ..objects.naming import ADMIN_PORT
 from ..objects.observed import Health
-from ..settings import Asking
 
 _LIMIT_SECONDS = 5.0
 _LIMIT_BYTES = 65_536
@@ -27,6 +26,14 @@ _AT_ONCE = 512
 
 Ask = Callable[[str], Awaitable[Health]]
 """Asks the pod of an address."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Seconds between two questions to an API pod about how it is: while its router is Ready, and while it is not."""
+
+    settled: float = 30.0
+    unsettled: float = 10.0
 
 
 class Asker:

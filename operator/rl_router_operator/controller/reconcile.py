@@ -17,9 +17,8 @@ from ..objects.kinds import CLAIM, KINDS, POD, ROUTER
 from ..objects.manifest import Manifest, controller_of
 from ..objects.observed import Health, Observed, Problem
 from ..objects.router import InvalidSpecError, Router, read
-from ..settings import Asking
 from .metrics import ready_of
-from .probe import Prober
+from .probe import Asking, Prober
 
 _LOOK_AGAIN = {"Failed": 2.0, "ForeignObject": 5.0, "Refused": 15.0, "Forbidden": 15.0}
 """Seconds until what went wrong is tried again; a kind that is missing is noticed when it appears."""

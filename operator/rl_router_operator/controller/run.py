@@ -23,12 +23,12 @@ from ..journal import log
 from ..objects.manifest import Manifest
 from ..objects.observed import Observed
 from ..objects.router import Router
-from ..settings import Settings
 from . import handlers, serving
 from .metrics import Metrics, ready_of
 from .probe import Ask, Asker, Prober
 from .queue import Queue
 from .reconcile import Reconciler
+from .settings import Settings
 
 _TURN_SECONDS = 1.0
 _LONGEST_LOOK = 45.0

@@ -9,6 +9,8 @@ from ..schema import GROUP
 Component = Literal["model", "api"]
 
 FIELD_MANAGER = "rl-router-operator"
+LEASE = "rl-router-operator"
+"""The name of the Lease by which one operator acts at a time, in the operator's own namespace."""
 ROUTER_LABEL = f"{GROUP}/router"
 MODEL_PORT, API_PORT, ADMIN_PORT = 8000, 8800, 8801
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 
 from ..objects.manifest import Manifest
 from ..objects.router import Router
-from ..settings import Defaults
 from . import (
     config_map,
     deployment,
@@ -20,6 +19,7 @@ from . import (
     service_monitor,
     stateful_set,
 )
+from .defaults import Defaults
 
 Builder = Callable[[Router, Defaults], Iterator[Manifest]]
 

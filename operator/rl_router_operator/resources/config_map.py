@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from ..objects.manifest import Manifest
 from ..objects.router import Router
-from ..settings import Defaults
 from . import engines, router_yaml
+from .defaults import Defaults
 from .objects import child
 
 ROUTER_YAML = "router.yaml"

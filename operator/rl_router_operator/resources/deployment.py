@@ -9,8 +9,8 @@ from ..objects import naming
 from ..objects.manifest import Manifest
 from ..objects.router import Router
 from ..schema import Api
-from ..settings import Defaults
 from . import config_map, keys, pods
+from .defaults import Defaults
 from .objects import child
 
 _GRACE = 45

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from ..objects.naming import MODEL_PORT
 from ..objects.quantity import GIBIBYTE, amount
 from ..schema import Model
-from ..settings import Defaults
 from . import weights
+from .defaults import Defaults
 from .weights import Weights
 
 DRAIN_SECONDS = 30

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..objects import naming
 from ..objects.manifest import Manifest
 from ..objects.router import Router
-from ..settings import Defaults
+from .defaults import Defaults
 from .objects import child, without_empty
 
 

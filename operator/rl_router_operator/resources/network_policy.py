@@ -9,7 +9,7 @@ from ..objects import naming
 from ..objects.manifest import Manifest
 from ..objects.naming import Component
 from ..objects.router import Router
-from ..settings import Defaults
+from .defaults import Defaults
 from .objects import child
 
 _NAMESPACE_NAME = "kubernetes.io/metadata.name"

@@ -8,7 +8,7 @@ from ..objects import naming
 from ..objects.manifest import Manifest
 from ..objects.router import Router
 from ..schema import Api
-from ..settings import Defaults
+from .defaults import Defaults
 from .objects import child
 
 

@@ -10,7 +10,7 @@ from ..objects.naming import Component
 from ..objects.router import Router
 from ..schema import PodTemplate, Resources
 from ..schema.pods import Pods
-from ..settings import Defaults
+from .defaults import Defaults
 from .objects import keyed, without_empty
 
 PRE_STOP_SECONDS = 5

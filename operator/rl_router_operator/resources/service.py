@@ -10,7 +10,7 @@ from ..objects.manifest import Manifest
 from ..objects.naming import Component
 from ..objects.router import Router
 from ..schema import GROUP
-from ..settings import Defaults
+from .defaults import Defaults
 from .objects import child
 
 HEADLESS = f"{GROUP}/headless"

@@ -8,7 +8,7 @@ from ..objects.manifest import Manifest
 from ..objects.naming import Component
 from ..objects.router import Router
 from ..schema.pods import Pods
-from ..settings import Defaults
+from .defaults import Defaults
 from .objects import child
 from .pods import service_account_name
 

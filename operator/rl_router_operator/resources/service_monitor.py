@@ -9,8 +9,8 @@ from ..objects import naming
 from ..objects.manifest import Manifest
 from ..objects.naming import Component
 from ..objects.router import Router
-from ..settings import Defaults
 from . import engines
+from .defaults import Defaults
 from .objects import child
 from .service import HEADLESS
 

@@ -11,8 +11,8 @@ from ..objects import naming
 from ..objects.manifest import Manifest
 from ..objects.router import Router
 from ..schema import GROUP, Model
-from ..settings import Defaults
 from . import engines, pods, weights
+from .defaults import Defaults
 from .objects import child, without_empty
 
 MODEL_HASH = f"{GROUP}/model-hash"
