@@ -9,9 +9,9 @@ import sys
 
 from kubernetes.aio.config import ConfigException
 
-from . import journal
+from . import log
 from .controller import options
-from .controller.run import run
+from .controller.operator import run
 from .controller.settings import Settings
 
 
@@ -25,7 +25,7 @@ async def _until_told(given: Settings) -> None:
 def main() -> int:
     """Runs until SIGTERM or SIGINT."""
     given = options.read(sys.argv[1:], os.environ)
-    journal.set_up(given.log_level)
+    log.set_up(given.log_level)
     try:
         asyncio.run(_until_told(given))
     except (ConfigException, OSError) as error:

@@ -19,7 +19,7 @@ from faults import Proxy
 from harness import Kube, Running, Start, launch
 from prepared import ROLES, grant, prepared
 from rl_router_operator import rbac
-from rl_router_operator.cluster.lease import LeaseTerms
+from rl_router_operator.cluster.leader_election import LeaseTerms
 from rl_router_operator.controller.settings import Settings
 
 _NUMBERS = itertools.count(1)

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from rl_router_api.health import HealthDocument
 from rl_router_operator.cluster.client import connection
-from rl_router_operator.controller.run import Operator
+from rl_router_operator.controller.operator import Operator
 from rl_router_operator.controller.settings import Settings
 from rl_router_operator.objects.kinds import BY_NAME, ROUTER, Kind
 from rl_router_operator.objects.observed import Health

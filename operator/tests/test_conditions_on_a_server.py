@@ -18,7 +18,7 @@ from failures import CASES, Case
 from faults import Proxy
 from harness import Kube, Running, eventually, launch, router
 from prepared import prepared
-from rl_router_operator.controller.probe import Asking
+from rl_router_operator.controller.pod_health import Asking
 from rl_router_operator.controller.settings import Settings
 from rl_router_operator.objects.observed import Health
 from rl_router_operator.status.reasons import Reason

@@ -7,7 +7,7 @@ import signal
 
 from faults import Proxy, Seen
 from harness import Kube, Running, Start, eventually, router
-from rl_router_operator.cluster.lease import LeaseTerms
+from rl_router_operator.cluster.leader_election import LeaseTerms
 from test_killed import process
 
 

@@ -6,7 +6,7 @@ import pytest
 from harness import Kube, Start, condition, eventually, router
 from rl_router_operator import rbac
 from rl_router_operator.cluster.client import RefusedError
-from rl_router_operator.cluster.sight import EVENT
+from rl_router_operator.cluster.informers import EVENT
 from rl_router_operator.objects.kinds import CLAIM, KINDS, POD, Kind
 from test_drift import FULL
 

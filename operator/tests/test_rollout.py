@@ -6,8 +6,8 @@ import copy
 
 from made import children
 from rl_router_operator.changes.drift import is_applied
+from rl_router_operator.changes.edit_conflicts import mending, overlooked
 from rl_router_operator.changes.rollout import RELEASED, held_back
-from rl_router_operator.changes.union import mending, overlooked
 from rl_router_operator.resources.defaults import Defaults, Images
 
 NAME = ("StatefulSet", "demo-model")

@@ -17,7 +17,7 @@ from faults import Proxy, once, status
 from harness import Kube, Running, Start, condition, eventually, router
 from kubelet import MISSING, run_pods
 from prepared import prepared
-from rl_router_operator.controller.probe import Asking
+from rl_router_operator.controller.pod_health import Asking
 from rl_router_operator.resources.defaults import Defaults, Images
 
 CONTROLLERS = ("statefulset", "deployment", "replicaset", "garbage-collector", "namespace")

@@ -14,7 +14,7 @@ from aiohttp import web
 from control_plane import ApiServer
 from faults import Fault, Proxy, Seen, once, status
 from harness import Kube, Running, Start, eventually, router
-from rl_router_operator.cluster.lease import LeaseTerms
+from rl_router_operator.cluster.leader_election import LeaseTerms
 from test_killed import LEASE_SECONDS, process
 
 LEASE = "rl-router-operator"

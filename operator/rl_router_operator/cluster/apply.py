@@ -11,19 +11,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..changes import claims, handover, rollout, union
+from ..changes import edit_conflicts, replica_handover, rollout, volume_claims
 from ..changes.drift import is_applied
-from ..journal import log
+from ..log import log
 from ..objects.kinds import BY_NAME, KINDS, ROUTER, Kind
 from ..objects.manifest import Manifest, Ref, controller_of, ref_of, uid_of
 from ..objects.naming import FIELD_MANAGER
 from ..objects.observed import Problem
 from ..objects.router import Router
 from ..schema import GROUP
-from .cache import Cache, Key
 from .client import Api, RefusedError
-from .sight import Sight
-from .trim import child as trimmed
+from .informers import Sight
+from .prune import child as trimmed
+from .store import Cache, Key
 
 ADOPT = f"{GROUP}/adopt"
 _TRIES = 4
@@ -121,8 +121,8 @@ class _Pass:
     def claims(self) -> Iterable[tuple[Manifest, Manifest]]:
         """(wanted, there) for the claims of the model's pods."""
         for ref, live in self.seen.items():
-            if ref[0] == "PersistentVolumeClaim" and claims.is_made(self.router, live) and not _is_going(live):
-                yield claims.wanted(self.router, live), live
+            if ref[0] == "PersistentVolumeClaim" and volume_claims.is_made(self.router, live) and not _is_going(live):
+                yield volume_claims.wanted(self.router, live), live
 
     async def remove(self, live: Manifest) -> Problem | None:
         """Deletes a child."""
@@ -186,10 +186,10 @@ class _Pass:
 
     async def _is_alone(self, kind: Kind, wanted: Manifest, live: Manifest) -> bool:
         """Whether nothing that an edit or its mending left is beside ours; it is removed."""
-        if kind.kind == "StatefulSet" and (operations := union.overlooked(wanted, live)):
+        if kind.kind == "StatefulSet" and (operations := edit_conflicts.overlooked(wanted, live)):
             await self._patch(kind, live, operations)
             return False
-        if union.clearing(live):
+        if edit_conflicts.clearing(live):
             await self._clear(kind, live)
         return True
 
@@ -211,7 +211,7 @@ class _Pass:
         if kind.kind == "StatefulSet" and _is_forbidden_change(error):
             await self._replace(kind, wanted, live)
             return True
-        operations = union.mending(wanted, live, [where for _, where, _ in error.causes])
+        operations = edit_conflicts.mending(wanted, live, [where for _, where, _ in error.causes])
         if not operations:
             raise error
         await self._patch(kind, live, operations)
@@ -220,12 +220,12 @@ class _Pass:
     async def _clear(self, kind: Kind, live: Manifest) -> None:
         """Ends what a mending owns; the whole list of owners is needed for that."""
         whole = await self._api.get(kind, self.router.namespace, live["metadata"]["name"])
-        if whole and (operations := union.clearing(whole)):
+        if whole and (operations := edit_conflicts.clearing(whole)):
             await self._patch(kind, whole, operations)
 
     async def _patch(self, kind: Kind, live: Manifest, operations: list[dict[str, Any]]) -> None:
         try:
-            await self._api.patch(kind, live, operations, union.MANAGER)
+            await self._api.patch(kind, live, operations, edit_conflicts.MANAGER)
         except RefusedError as error:
             if error.status != 409 and not error.is_outdated:
                 raise
@@ -255,9 +255,9 @@ class _Pass:
         await self._api.delete(kind, live, orphan=True)
 
     async def _hand_over(self, desired: Manifest, live: Manifest) -> None:
-        if scale := handover.scale(desired, live, list(self.wanted.values())):
+        if scale := replica_handover.scale(desired, live, list(self.wanted.values())):
             await self._api.apply(
-                BY_NAME["Deployment"], scale, force=True, subresource="scale", manager=handover.MANAGER
+                BY_NAME["Deployment"], scale, force=True, subresource="scale", manager=replica_handover.MANAGER
             )
 
     async def _look(self, kind: Kind, desired: Manifest) -> Manifest | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ..journal import log
+from ..log import log
 from ..objects.kinds import ROUTER, Kind
 from ..objects.manifest import Manifest
 from ..objects.naming import FIELD_MANAGER

@@ -7,12 +7,12 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from ..journal import log
+from ..log import log
 from ..objects.kinds import ROUTER
 from ..objects.manifest import Manifest
-from . import trim
-from .cache import Cache, Key
+from . import prune
 from .client import Api, RefusedError, UnreachableError
+from .store import Cache, Key
 
 _PAUSE = 2.0
 _SETTLING = 0.5
@@ -32,7 +32,7 @@ class Roster:
 
     def saw(self, event: str | None, body: Manifest) -> None:
         """Takes an event of kopf's; one without a type is from a list, which says nothing of what is gone."""
-        kept = trim.router(body)
+        kept = prune.router(body)
         if event == "DELETED":
             self._cache.drop(kept)
             return
@@ -42,7 +42,7 @@ class Roster:
 
     def took(self, body: Manifest) -> None:
         """Takes a RouterDeployment as the API server has just answered it."""
-        self._cache.put(trim.router(body), (_key(body),))
+        self._cache.put(prune.router(body), (_key(body),))
 
     def get(self, key: Key) -> Manifest | None:
         """A RouterDeployment as it was last seen."""
@@ -70,7 +70,7 @@ class Roster:
         try:
             for namespace in self._namespaces:
                 items, version = await self._api.list_all(ROUTER, namespace, {})
-                pairs = [(trim.router(item), (_key(item),)) for item in items]
+                pairs = [(prune.router(item), (_key(item),)) for item in items]
                 self._cache.replace(ROUTER.kind, namespace, pairs, int(version))
         except UnreachableError as error:
             log(logging.DEBUG, str(error))

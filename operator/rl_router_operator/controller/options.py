@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from rl_router_api.config import ConfigurationError, SettingsLayer
 
-from ..cluster.lease import lease_terms
+from ..cluster.leader_election import lease_terms
 from ..objects.naming import LEASE
 from ..resources.defaults import Defaults, Images
 from .settings import Settings

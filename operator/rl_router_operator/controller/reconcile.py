@@ -9,16 +9,16 @@ from typing import Any
 
 from ..cluster import events
 from ..cluster.apply import Children, GoneError
-from ..cluster.cache import Cache, Key
 from ..cluster.client import Api, RefusedError
+from ..cluster.informers import Sight
 from ..cluster.roster import Roster
-from ..cluster.sight import Sight
+from ..cluster.store import Cache, Key
 from ..objects.kinds import CLAIM, KINDS, POD, ROUTER
 from ..objects.manifest import Manifest, controller_of
 from ..objects.observed import Health, Observed, Problem
 from ..objects.router import InvalidSpecError, Router, read
 from .metrics import ready_of
-from .probe import Asking, Prober
+from .pod_health import Asking, Prober
 
 _LOOK_AGAIN = {"Failed": 2.0, "ForeignObject": 5.0, "Refused": 15.0, "Forbidden": 15.0}
 """Seconds until what went wrong is tried again; a kind that is missing is noticed when it appears."""

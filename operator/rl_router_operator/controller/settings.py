@@ -5,10 +5,10 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass, field
 
-from ..cluster.lease import LeaseTerms
+from ..cluster.leader_election import LeaseTerms
 from ..objects.naming import LEASE
 from ..resources.defaults import Defaults
-from .probe import Asking
+from .pod_health import Asking
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..changes import union
+from ..changes import edit_conflicts
 from ..changes.drift import is_ours
 from ..objects.manifest import Manifest
 
@@ -15,7 +15,9 @@ def child(body: Manifest) -> Manifest:
     """An object that the operator makes: of managedFields our own, of status no measurements."""
     metadata = dict(body["metadata"])
     entries = [
-        entry for entry in metadata.pop("managedFields", ()) if is_ours(entry) or entry.get("manager") == union.MANAGER
+        entry
+        for entry in metadata.pop("managedFields", ())
+        if is_ours(entry) or entry.get("manager") == edit_conflicts.MANAGER
     ]
     if entries:
         metadata["managedFields"] = entries

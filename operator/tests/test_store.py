@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rl_router_operator.cluster.cache import Cache
-from rl_router_operator.cluster.sight import key_of_child, keys_of_warning
+from rl_router_operator.cluster.informers import key_of_child, keys_of_warning
+from rl_router_operator.cluster.store import Cache
 
 KEY = ("team", "demo")
 

@@ -7,7 +7,7 @@ import string
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from rl_router_operator.scrub import LIMIT, clean
+from rl_router_operator.redact import LIMIT, clean
 
 TOKENS = st.text(string.ascii_letters + string.digits, min_size=20, max_size=60)
 AROUND = st.text(max_size=600)

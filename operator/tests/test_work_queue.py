@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from rl_router_operator.controller.queue import LONGEST_PAUSE, Queue
+from rl_router_operator.controller.work_queue import LONGEST_PAUSE, Queue
 
 ONE, OTHER = ("team", "one"), ("team", "other")
 

@@ -11,7 +11,7 @@ from typing import Any
 import kopf
 from kubernetes.aio.client import Configuration
 
-from ..journal import log
+from ..log import log
 from ..schema import GROUP, PLURAL, VERSION
 
 Saw = Callable[[str | None, dict[str, Any]], None]

@@ -8,11 +8,11 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ..journal import log
+from ..log import log
 from ..objects.kinds import Kind
 from ..objects.manifest import Manifest
-from .cache import Cache, Keys
 from .client import OPENED, Api, RefusedError, UnreachableError
+from .store import Cache, Keys
 
 LONGEST_PAUSE = 2.0
 """Seconds between two tries while the API server does not answer."""

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 from rl_router_api.health import HealthDocument
 
-from ..cluster.cache import Key
+from ..cluster.store import Key
 from ..objects.manifest import Manifest
 from ..objects.naming import ADMIN_PORT
 from ..objects.observed import Health

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from aiohttp import web
-from rl_router_operator.controller.probe import Asker, Asking, Prober
+from rl_router_operator.controller.pod_health import Asker, Asking, Prober
 from rl_router_operator.objects.observed import Health
 from world import api_pod, health
 

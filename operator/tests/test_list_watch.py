@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from harness import eventually
-from rl_router_operator.cluster.cache import Cache
 from rl_router_operator.cluster.client import OPENED, RefusedError, UnreachableError
-from rl_router_operator.cluster.watch import Source, Watch
+from rl_router_operator.cluster.list_watch import Source, Watch
+from rl_router_operator.cluster.store import Cache
 from rl_router_operator.objects.kinds import BY_NAME
 from rl_router_operator.objects.manifest import Manifest
 

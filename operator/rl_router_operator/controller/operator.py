@@ -14,21 +14,21 @@ from kubernetes.aio.client import Configuration
 
 from .. import resources, status
 from ..cluster.apply import Children
-from ..cluster.cache import Cache, Key
 from ..cluster.client import Api, NotLeadingError, RefusedError, UnreachableError, connection
-from ..cluster.lease import Lease
+from ..cluster.informers import Sight
+from ..cluster.leader_election import Lease
 from ..cluster.roster import Roster
-from ..cluster.sight import Sight
-from ..journal import log
+from ..cluster.store import Cache, Key
+from ..log import log
 from ..objects.manifest import Manifest
 from ..objects.observed import Observed
 from ..objects.router import Router
-from . import handlers, serving
+from . import endpoints, kopf_handlers
 from .metrics import Metrics, ready_of
-from .probe import Ask, Asker, Prober
-from .queue import Queue
+from .pod_health import Ask, Asker, Prober
 from .reconcile import Reconciler
 from .settings import Settings
+from .work_queue import Queue
 
 _TURN_SECONDS = 1.0
 _LONGEST_LOOK = 45.0
@@ -73,9 +73,9 @@ class Operator:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._api.close)
             stack.push_async_callback(self._prober.close)
-            standing = serving.Standing(self.age, self.leads, self.obstacles)
-            app = serving.application(standing, self.metrics.registry)
-            runner, self.port = await serving.serve(app, self.settings.host, self.settings.port)
+            standing = endpoints.Standing(self.age, self.leads, self.obstacles)
+            app = endpoints.application(standing, self.metrics.registry)
+            runner, self.port = await endpoints.serve(app, self.settings.host, self.settings.port)
             stack.push_async_callback(runner.cleanup)
             lease = _started(stack, self._lease.run())
             watching = [_started(stack, each) for each in (self.roster.run(), self._sight.run(), self._follow())]
@@ -98,7 +98,7 @@ class Operator:
         """kopf, from when RouterDeployments are there to be followed."""
         await self.roster.synced.wait()
         connect = partial(connection, self.settings.kubeconfig)
-        await handlers.run(self.roster.saw, connect, self.settings.namespaces)
+        await kopf_handlers.run(self.roster.saw, connect, self.settings.namespaces)
 
     async def _work(self, number: int) -> None:
         """The reconcile loop of one worker. It turns whether or not the API server is there."""

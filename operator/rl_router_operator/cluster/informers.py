@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 from ..objects.kinds import CLAIM, KINDS, POD, Kind
 from ..objects.manifest import Manifest
 from ..objects.naming import ROUTER_LABEL
-from . import trim
-from .cache import Cache, Key
+from . import prune
 from .client import Api
-from .watch import Source, Watch
+from .list_watch import Source, Watch
+from .store import Cache, Key
 
 EVENT = Kind("v1", "Event", "events")
 _OURS = {"labelSelector": ROUTER_LABEL}
@@ -94,6 +94,6 @@ def keys_of_warning(body: Manifest) -> tuple[Key, ...]:
 def _sources(namespaces: tuple[str, ...]) -> Iterable[Source]:
     for namespace in namespaces or (None,):
         for kind in (*KINDS, CLAIM):
-            yield Source(kind, namespace, _OURS, key_of_child, trim.child)
-        yield Source(POD, namespace, _OURS, key_of_child, trim.pod)
-        yield Source(EVENT, namespace, _WARNINGS, keys_of_warning, trim.warning)
+            yield Source(kind, namespace, _OURS, key_of_child, prune.child)
+        yield Source(POD, namespace, _OURS, key_of_child, prune.pod)
+        yield Source(EVENT, namespace, _WARNINGS, keys_of_warning, prune.warning)

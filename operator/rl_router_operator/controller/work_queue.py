@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from ..cluster.cache import Key
+from ..cluster.store import Key
 
 LONGEST_PAUSE = 2.0
 _SHORTEST_PAUSE = 0.1

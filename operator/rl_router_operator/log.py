@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from .scrub import clean
+from .redact import clean
 
 LOG = logging.getLogger("rl_router_operator")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ..journal import log
+from ..log import log
 from ..objects.kinds import Kind
 from ..objects.manifest import Manifest
 from .client import Api, RefusedError, UnreachableError
