@@ -16,9 +16,10 @@ from typing import Any
 import aiohttp
 from kubernetes.aio.config import ConfigException
 
-from .cluster.client import Api, RefusedError, UnreachableError, connection
+from .cluster.client import Api, UnreachableError, connection
 from .objects.kinds import ROUTER
 from .objects.manifest import Manifest
+from .objects.refusal import RefusedError
 
 _PAUSE_SECONDS = 1.0
 _ANSWER_SECONDS = 120.0

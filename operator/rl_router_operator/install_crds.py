@@ -11,9 +11,10 @@ import sys
 
 from kubernetes.aio.config import ConfigException
 
-from .cluster.client import Api, RefusedError, UnreachableError, connection
+from .cluster.client import Api, UnreachableError, connection
 from .generate.crd import definition
 from .objects.kinds import Kind
+from .objects.refusal import RefusedError
 
 _DEFINITION = Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions")
 _MANAGER = "helm"

@@ -263,7 +263,7 @@ CASES = {
     Reason.KIND_MISSING: child(
         "no ServiceMonitor", nothing, the_kind_is_brought, monitoring={"serviceMonitor": {"enabled": True}}
     ),
-    Reason.STARTING: Case(nothing, "APIReady", "False", "are being made"),
+    Reason.STARTING: Case(nothing, "APIReady", "False", "are being started"),
     Reason.POD_REFUSED: Case(cannot_make_pods, words="exceeded quota: small", **model()),
     Reason.UNSCHEDULABLE: pod(unschedulable("3 Insufficient nvidia.com/gpu"), "3 Insufficient nvidia.com/gpu"),
     Reason.VOLUME_UNBOUND: Case(

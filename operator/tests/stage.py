@@ -12,8 +12,11 @@ from typing import Any
 
 from faults import Proxy, Seen
 from harness import Kube, Running, eventually, router
-from rl_router_operator.objects.manifest import Manifest
+from rl_router_operator.objects.manifest import Manifest, ref_of
 from rl_router_operator.objects.observed import Health
+from rl_router_operator.objects.router import read
+from rl_router_operator.resources import desired
+from rl_router_operator.resources.defaults import Defaults
 from world import NOW, TARGETS, Pod, api_pod, healthy, of, said
 
 WELL = {
@@ -39,9 +42,11 @@ class Stage:
     _addresses: list[str] = field(default_factory=list)
 
     async def open(self, **spec: Any) -> None:
-        """Makes the RouterDeployment, and waits for its first status."""
-        await self.kube.create(router(**{"targets": TARGETS, **spec}))
+        """Makes the RouterDeployment, and waits for its first status and for its children."""
+        body = await self.kube.create(router(**{"targets": TARGETS, **spec}))
         await eventually(self.status)
+        *_, last = desired(read(body), Defaults())
+        await eventually(lambda: self._exists(*ref_of(last)))
 
     async def workloads(self) -> dict[str, Manifest]:
         """The StatefulSet and the Deployment by their tier."""
@@ -96,6 +101,9 @@ class Stage:
         """Lets all API pods answer so from now on: always the same, or one thing after the other."""
         self.health = health
         self.running.healths.update(dict.fromkeys(self._addresses, health))
+
+    async def _exists(self, kind: str, name: str) -> None:
+        assert await self.kube.get(kind, name)
 
     async def events(self, type_: str) -> list[tuple[str, str]]:
         """(type, reason) of the Events about the RouterDeployment that tell of a condition, in their order."""

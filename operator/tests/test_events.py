@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from rl_router_operator.cluster.client import RefusedError
 from rl_router_operator.cluster.events import news, post
+from rl_router_operator.objects.refusal import RefusedError
 
 GOOD = {"ModelReady": "Deciding", "APIReady": "Serving", "TargetsReady": "TargetsReachable", "Ready": "Serving"}
 
@@ -27,10 +27,16 @@ def test_what_is_merely_under_way_is_no_news() -> None:
     assert told({}, conditions("False", starting)) == []
 
 
-def test_a_router_that_becomes_ready_is_told_once_for_each_part_and_the_whole() -> None:
+def test_a_router_that_becomes_ready_is_told_once_and_not_again_by_its_parts() -> None:
     after = conditions("True", GOOD)
-    assert told({}, after) == [("Normal", type_, reason) for type_, reason in GOOD.items()]
+    assert told({}, after) == [("Normal", "Ready", "Serving")]
     assert told(after, after) == []
+
+
+def test_a_part_that_recovers_is_told_while_the_whole_is_not_ready() -> None:
+    before, after = conditions("False", dict.fromkeys(GOOD, "CrashLooping")), conditions("True", GOOD)
+    after["conditions"][1:4] = before["conditions"][1:4]
+    assert told(before, after) == [("Normal", "ModelReady", "Deciding")]
 
 
 def test_a_fault_is_told_where_it_is_and_not_again_by_ready() -> None:

@@ -26,7 +26,7 @@ from test_drift import FULL
 LEASE_SECONDS = 3
 _FORKS = multiprocessing.get_context("forkserver")
 # A process that has imported everything is forked: an operator's start is mostly its imports.
-_FORKS.set_forkserver_preload(["kopf", "rl_router_operator.__main__"])
+_FORKS.set_forkserver_preload(["rl_router_operator.__main__"])
 
 
 def _operate(flags: list[str], environment: dict[str, str]) -> None:

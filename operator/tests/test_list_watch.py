@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from harness import eventually
-from rl_router_operator.cluster.client import OPENED, RefusedError, UnreachableError
-from rl_router_operator.cluster.list_watch import Source, Watch
-from rl_router_operator.cluster.store import Cache
+from rl_router_operator.cluster.client import OPENED, UnreachableError
+from rl_router_operator.cluster.list_watch import ListWatch, Source
+from rl_router_operator.cluster.store import Store
 from rl_router_operator.objects.kinds import BY_NAME
 from rl_router_operator.objects.manifest import Manifest
+from rl_router_operator.objects.refusal import RefusedError
 
 UNREACHABLE = UnreachableError("refused")
 
@@ -42,10 +43,10 @@ def _fail(faults: list[Exception | None]) -> None:
 
 
 @asynccontextmanager
-async def watching(server: Server, changed: Callable[[], None] = lambda: None) -> AsyncIterator[Watch]:
+async def watching(server: Server, changed: Callable[[], None] = lambda: None) -> AsyncIterator[ListWatch]:
     """A watch that runs."""
     source = Source(BY_NAME["Service"], None, {}, lambda _: (), lambda body: body)
-    watch = Watch(server, Cache(lambda _: None), source, changed)  # type: ignore[arg-type]
+    watch = ListWatch(server, Store(lambda _key, _gone: None), source, changed)  # type: ignore[arg-type]
     running = asyncio.create_task(watch.run())
     yield watch
     running.cancel()
@@ -68,7 +69,7 @@ async def test_a_kind_that_fails_again_and_again_is_told_though_it_was_seen_befo
     server = Server([None, RefusedError(500, {"message": "conversion webhook failed"})], [None])
     async with watching(server) as watch:
         await eventually(lambda: _is(watch.synced))
-        await eventually(lambda: _is(watch.trouble == "conversion webhook failed"), within=30)
+        await eventually(lambda: _is(watch.last_error == "conversion webhook failed"), within=30)
         assert not watch.synced
 
 
@@ -77,5 +78,5 @@ async def test_a_kind_that_may_be_listed_and_not_watched_is_not_seen_by_turns() 
     server = Server([None], [RefusedError(403, {"message": "cannot watch"})])
     async with watching(server, lambda: told.append(1)) as watch:
         await eventually(lambda: _is(len(server.listed) >= 4), within=30)
-        assert watch.trouble == "cannot watch"
+        assert watch.last_error == "cannot watch"
     assert told == []

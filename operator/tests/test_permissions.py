@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 from harness import Kube, Start, condition, eventually, router
 from rl_router_operator import rbac
-from rl_router_operator.cluster.client import RefusedError
 from rl_router_operator.cluster.informers import EVENT
 from rl_router_operator.objects.kinds import CLAIM, KINDS, POD, Kind
-from test_drift import FULL
+from rl_router_operator.objects.refusal import RefusedError
+from test_drift import CHILDREN, FULL
+from test_ownership import foreign
 
 _MOST = {**FULL, "api": {**FULL["api"], "autoscaling": {"minReplicas": 2, "maxReplicas": 4}}}
 """Asks for a child of every kind that a plain cluster has."""
+_CHILDREN = [*CHILDREN, ("HorizontalPodAutoscaler", "demo-api")]
 _LEAST = {
     "model": {
         **dict.fromkeys(FULL["model"]),
@@ -30,8 +32,7 @@ _MADE = [kind for kind in KINDS if not kind.optional]
 _SEEN = [*_MADE, POD, CLAIM, EVENT]
 _FOR_MAKING = [
     *((kind, verb) for kind in _SEEN for verb in ("list", "watch")),
-    # Nothing is made that was not looked for.
-    *((kind, verb) for kind in _MADE for verb in ("get", "create", "patch")),
+    *((kind, verb) for kind in _MADE for verb in ("create", "patch")),
 ]
 _FOR_REMOVING = [kind for kind in _MADE if kind.kind != "Deployment"]
 
@@ -67,7 +68,7 @@ async def test_a_missing_verb_is_a_condition_that_names_it_and_stops_no_other_ki
     wanted = {"Service": "demo-model", "ConfigMap": "demo-api", "Deployment": "demo-api", "Ingress": "demo-api"}
     for other, name in wanted.items():
         if other != kind.kind:
-            assert await kube.get(other, name)
+            await eventually(lambda ref=(other, name): _there(kube, *ref))
 
 
 def test_a_verb_that_kubernetes_before_1_32_does_not_name_is_named():
@@ -103,9 +104,21 @@ async def test_replicas_that_may_not_be_handed_over_are_a_condition(kube: Kube, 
     await eventually(lambda: _degraded_by(kube, 'patch resource "deployments/scale"'), within=20)
 
 
-async def test_nothing_is_made_for_one_that_may_not_be_looked_for(kube: Kube, start: Start, restrict):
+@pytest.mark.parametrize("kind", _MADE, ids=lambda each: each.plural)
+async def test_an_object_in_the_way_that_may_not_be_read_is_a_condition(kube: Kube, start: Start, restrict, kind):
+    ref = next(ref for ref in _CHILDREN if ref[0] == kind.kind)
+    theirs = await kube.create(foreign(kube, *ref))
+    await start(user=restrict(lambda *rule: rule == (_group(kind), kind.plural, "get")))
+    await kube.create(router(**_MOST))
+    await eventually(lambda: _degraded_by(kube, f'get resource "{kind.plural}"'), within=20)
+    assert await kube.get(*ref) == theirs
+
+
+async def test_a_child_of_one_that_may_not_be_read_is_not_made_again(kube: Kube, start: Start, restrict):
     await start(user=restrict(lambda *rule: rule == _LOOK))
     await kube.create(router())
+    await eventually(lambda: _there(kube, "NetworkPolicy", "demo-model"))
+    await kube.delete("Deployment", "demo-api")
     await eventually(lambda: _degraded_by(kube, 'get resource "routerdeployments"'), within=20)
     assert await kube.get("Deployment", "demo-api") is None
 
@@ -141,7 +154,7 @@ def test_no_verb_is_granted_whose_lack_would_not_be_told():
         for verb in rule["verbs"]
         if rule["resources"][0] not in optional
     }
-    kinds = [*_FOR_MAKING, *((kind, "delete") for kind in _FOR_REMOVING)]
+    kinds = [*_FOR_MAKING, *((kind, "get") for kind in _MADE), *((kind, "delete") for kind in _FOR_REMOVING)]
     told = {*_FOR_A_CONDITION, _LOOK, _FOLLOW, _GROW, _HAND_OVER, _TELL}
     assert granted == told | {(_group(kind), kind.plural, verb) for kind, verb in kinds}
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from aiohttp import web
-from rl_router_operator.controller.pod_health import Asker, Asking, Prober
+from rl_router_operator.controller.pod_health import Asker, Asking, PodHealth
 from rl_router_operator.objects.observed import Health
 from world import api_pod, health
 
@@ -25,7 +25,7 @@ class Pods:
 
     def __init__(self) -> None:
         self.now, self.says, self.asked, self.changes = 0.0, WELL, 0, 0
-        self.prober = Prober(self._ask, self._changed, Asking(), clock=lambda: self.now)
+        self.prober = PodHealth(self._ask, self._changed, Asking(confirming=0.0), clock=lambda: self.now)
 
     async def _ask(self, _address: str) -> Health:
         self.asked += 1
@@ -44,15 +44,37 @@ class Pods:
 
 async def test_two_equal_answers_count():
     pods = Pods()
+    pods.says = ILL
     await pods.look()
     assert await pods.look(pod()) == {}
     pods.now = 10.0
-    assert await pods.look(pod()) == {"api-1": WELL}
-    pods.says, pods.now = ILL, 20.0
-    assert await pods.look(pod()) == {"api-1": WELL}
-    pods.now = 30.0
     assert await pods.look(pod()) == {"api-1": ILL}
-    assert pods.changes == 2
+    pods.says, pods.now = WELL, 20.0
+    assert await pods.look(pod()) == {"api-1": ILL}
+    pods.now = 30.0
+    assert await pods.look(pod()) == {"api-1": WELL}
+    assert pods.changes == 3
+
+
+async def test_a_new_pods_good_answer_is_confirmed_at_once():
+    pods = Pods()
+    await pods.look()
+    pods.prober.look(KEY, (pod(),), settled=False)
+    assert pods.prober.is_waiting(KEY)
+    assert await pods.look(pod()) == {"api-1": WELL}
+    assert not pods.prober.is_waiting(KEY)
+    assert (pods.asked, pods.changes) == (2, 1)
+
+
+async def test_a_new_pods_bad_answer_is_told_and_confirmed_when_it_is_asked_again():
+    pods = Pods()
+    pods.says = ILL
+    await pods.look()
+    assert await pods.look(pod()) == {}
+    assert not pods.prober.is_waiting(KEY)
+    assert (pods.asked, pods.changes) == (1, 1)
+    pods.now = 10.0
+    assert await pods.look(pod()) == {"api-1": ILL}
 
 
 async def test_at_the_operators_start_the_first_answer_counts():
@@ -81,7 +103,7 @@ async def test_a_pod_that_keeps_silent_is_not_asked_again_meanwhile():
         return await asyncio.Future()
 
     now = 0.0
-    prober = Prober(ask, lambda _key: None, Asking(), clock=lambda: now)
+    prober = PodHealth(ask, lambda _key: None, Asking(confirming=0.0), clock=lambda: now)
     for second in range(0, 60, 10):
         now = float(second)
         prober.look(KEY, (pod(),), settled=False)

@@ -6,7 +6,7 @@ import copy
 
 from made import children
 from rl_router_operator.changes.drift import is_applied
-from rl_router_operator.changes.edit_conflicts import mending, overlooked
+from rl_router_operator.changes.edit_conflicts import overlooked, repairs
 from rl_router_operator.changes.rollout import RELEASED, held_back
 from rl_router_operator.resources.defaults import Defaults, Images
 
@@ -127,21 +127,21 @@ def test_another_member_is_exchanged_for_ours_in_its_own_entry_alone():
         {"op": "add", "path": "/spec/volumes/1/configMap", "value": {"name": "x"}},
     ]
     for named in ("spec.volumes[2].hostPath", "spec.volumes[2].configMap"):
-        assert mending(ours, live, [named]) == expected
+        assert repairs(ours, live, [named]) == expected
 
 
 def test_an_entry_under_another_key_gives_way_to_ours():
     ours = {"spec": {"ports": [{"name": "http", "port": 80}]}}
     live = {"spec": {"ports": [{"name": "http", "port": 81}]}}
     expected = [{"op": "replace", "path": "/spec/ports/0", "value": {"name": "http", "port": 80}}]
-    assert mending(ours, live, ["spec.ports[1].name"]) == expected
+    assert repairs(ours, live, ["spec.ports[1].name"]) == expected
 
 
 def test_a_port_under_another_protocol_gives_way_to_ours():
     ours = {"spec": {"ports": [{"name": "http", "port": 80}]}}
     live = {"spec": {"ports": [{"name": "http", "port": 80, "protocol": "UDP"}]}}
     expected = [{"op": "replace", "path": "/spec/ports/0", "value": {"name": "http", "port": 80}}]
-    assert mending(ours, live, ["spec.ports[1].name"]) == expected
+    assert repairs(ours, live, ["spec.ports[1].name"]) == expected
 
 
 def _workload(*, ports, volumes, **container):
@@ -193,4 +193,4 @@ def test_what_is_there_in_place_of_ours_is_left_to_the_apply():
 
 def test_where_nothing_clashes_nothing_is_mended():
     same = {"spec": {"ports": [{"name": "http", "port": 80}]}}
-    assert mending(same, same, ["spec.ports[0].port", "metadata.name", "", "spec"]) == []
+    assert repairs(same, same, ["spec.ports[0].port", "metadata.name", "", "spec"]) == []

@@ -12,8 +12,8 @@ import faults
 import pytest
 from faults import Proxy
 from harness import Kube, Start, eventually
-from rl_router_operator import log
 from rl_router_operator.controller.pod_health import Asking
+from rl_router_operator.log import LOG, JsonLines
 from rl_router_operator.objects.kinds import KINDS
 from rl_router_operator.objects.manifest import Manifest
 from rl_router_operator.objects.naming import ROUTER_LABEL
@@ -99,12 +99,12 @@ def log() -> Iterator[Callable[[], str]]:
     """What has been logged since, as it is in a pod."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(log.JsonLines())
-    level = log.LOG.level
+    handler.setFormatter(JsonLines())
+    level = LOG.level
     logging.getLogger().addHandler(handler)
-    log.LOG.setLevel(logging.DEBUG)
+    LOG.setLevel(logging.DEBUG)
     yield stream.getvalue
-    log.LOG.setLevel(level)
+    LOG.setLevel(level)
     logging.getLogger().removeHandler(handler)
 
 

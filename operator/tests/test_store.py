@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rl_router_operator.cluster.informers import key_of_child, keys_of_warning
-from rl_router_operator.cluster.store import Cache
+from rl_router_operator.cluster.store import Store
 
 KEY = ("team", "demo")
 
@@ -14,13 +14,13 @@ def thing(name: str = "demo-api", version: int = 1, value: str = "a", router: st
     return {"kind": "ConfigMap", "metadata": metadata, "data": {"value": value}}
 
 
-def cache():
+def store():
     changes = []
-    return Cache(changes.append), changes
+    return Store(lambda key, _gone: changes.append(key)), changes
 
 
 def test_an_older_version_never_takes_a_newer_ones_place():
-    known, _ = cache()
+    known, _ = store()
     known.put(thing(version=5, value="new"), (KEY,))
     known.put(thing(version=4, value="old"), (KEY,))
     known.drop(thing(version=4))
@@ -28,7 +28,7 @@ def test_an_older_version_never_takes_a_newer_ones_place():
 
 
 def test_an_answer_that_comes_after_the_news_of_a_deletion_brings_nothing_back():
-    known, _ = cache()
+    known, _ = store()
     known.put(thing(version=5), (KEY,))
     known.drop(thing(version=7))
     known.put(thing(version=6), (KEY,))
@@ -38,37 +38,45 @@ def test_an_answer_that_comes_after_the_news_of_a_deletion_brings_nothing_back()
 
 
 def test_deletions_are_not_remembered_for_ever():
-    known, _ = cache()
+    known, _ = store()
     for number in range(5000):
         known.put(thing(f"a-{number}", version=number + 1), (KEY,))
         known.drop(thing(f"a-{number}", version=number + 1))
-    assert len(known._gone) < 5000
+    assert len(known._deleted) < 5000
 
 
 def test_what_did_not_change_is_not_told():
-    known, changes = cache()
+    known, changes = store()
     known.put(thing(version=1), (KEY,))
     known.put(thing(version=2), (KEY,))
     assert changes == [KEY]
     assert known.get("ConfigMap", "team", "demo-api")["metadata"]["resourceVersion"] == "2"
 
 
-def test_a_routers_turn_tells_whether_anything_of_it_has_changed():
-    known, _ = cache()
-    turns = [known.turn(KEY)]
-    for each in (thing(version=1), thing(version=2), thing(version=3, value="b")):
-        known.put(each, (KEY,))
-        turns.append(known.turn(KEY))
+def test_the_contents_differ_when_more_than_a_status_has_changed():
+    known, _ = store()
+    kinds = frozenset({"ConfigMap"})
+
+    def contents():
+        return known.contents(KEY, kinds)
+
+    known.put(thing(version=1), (KEY,))
+    before = contents()
+    known.put({**thing(version=2), "status": {"replicas": 1}}, (KEY,))
+    known.put({**thing("pod", version=3), "kind": "Pod"}, (KEY,))
     known.put(thing("another", router="other"), (("team", "other"),))
-    assert turns[1] == turns[2]
-    assert known.turn(KEY) == turns[3]
-    known.put(thing("second", version=4), (KEY,))
-    known.drop(thing("second", version=5))
-    assert len({*turns, known.turn(KEY)}) == 4
+    assert contents() == before
+    known.put(thing(version=4, value="b"), (KEY,))
+    edited = contents()
+    known.put(thing("second", version=5), (KEY,))
+    added = contents()
+    known.drop(thing("second", version=6))
+    assert len({before, edited, added}) == 3
+    assert contents() == edited
 
 
 def test_a_list_takes_the_place_of_what_was_known_and_tells_what_is_gone():
-    known, changes = cache()
+    known, changes = store()
     known.put(thing("gone", version=1), (KEY,))
     known.put(thing("stays", version=2), (KEY,))
     changes.clear()
@@ -77,22 +85,31 @@ def test_a_list_takes_the_place_of_what_was_known_and_tells_what_is_gone():
     assert changes == [KEY]
 
 
+def test_it_is_told_whether_an_object_changed_or_is_gone():
+    told = []
+    known = Store(lambda _key, gone: told.append(gone))
+    known.put(thing(version=1), (KEY,))
+    known.put(thing(version=2, value="b"), (KEY,))
+    known.drop(thing(version=3))
+    assert told == [False, False, True]
+
+
 def test_a_list_removes_nothing_that_was_written_after_it():
-    known, _ = cache()
+    known, _ = store()
     known.put(thing(version=12), (KEY,))
     known.replace("ConfigMap", None, [], 9)
     assert list(known.of(KEY)) == [("ConfigMap", "demo-api")]
 
 
 def test_a_list_of_a_namespace_says_nothing_of_another():
-    known, _ = cache()
+    known, _ = store()
     known.put(thing(version=1), (KEY,))
     known.replace("ConfigMap", "elsewhere", [], 9)
     assert list(known.of(KEY)) == [("ConfigMap", "demo-api")]
 
 
 def test_one_that_changes_hands_is_told_to_both():
-    known, changes = cache()
+    known, changes = store()
     known.put(thing(version=1), (KEY,))
     changes.clear()
     known.put(thing(version=2, router="other"), key_of_child(thing(router="other")))
@@ -101,7 +118,7 @@ def test_one_that_changes_hands_is_told_to_both():
 
 
 def test_what_belongs_to_nobody_is_not_kept():
-    known, changes = cache()
+    known, changes = store()
     known.put(thing("stranger"), ())
     known.put(thing(version=1), (KEY,))
     known.put(thing(version=2), ())
@@ -110,11 +127,11 @@ def test_what_belongs_to_nobody_is_not_kept():
 
 
 def test_nothing_is_kept_of_a_routerdeployment_without_objects():
-    known, _ = cache()
+    known, _ = store()
     known.put(thing(version=1), (KEY,))
     known.drop(thing(version=2))
     assert len(known) == 0
-    assert known.keys() == set()
+    assert set(known) == set()
 
 
 def test_a_warning_is_known_by_the_name_of_what_it_is_about():

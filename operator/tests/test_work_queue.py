@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from rl_router_operator.controller.work_queue import LONGEST_PAUSE, Queue
+from rl_router_operator.controller.work_queue import LONGEST_PAUSE, WorkQueue
 
 ONE, OTHER = ("team", "one"), ("team", "other")
 
 
 async def test_a_key_asked_for_twice_is_handed_out_once():
-    queue = Queue()
+    queue = WorkQueue()
     queue.add(ONE)
     queue.add(ONE)
     assert await queue.get(0.01) == ONE
@@ -19,7 +19,7 @@ async def test_a_key_asked_for_twice_is_handed_out_once():
 
 
 async def test_a_key_in_hand_is_handed_out_again_only_when_done():
-    queue = Queue()
+    queue = WorkQueue()
     queue.add(ONE)
     assert await queue.get(0.01) == ONE
     queue.add(ONE)
@@ -30,7 +30,7 @@ async def test_a_key_in_hand_is_handed_out_again_only_when_done():
 
 async def test_of_two_requests_the_earlier_holds():
     now = [0.0]
-    queue = Queue(clock=lambda: now[0])
+    queue = WorkQueue(clock=lambda: now[0])
     queue.add(ONE, after=30)
     queue.add(ONE, after=10)
     queue.add(ONE, after=20)
@@ -43,7 +43,7 @@ async def test_of_two_requests_the_earlier_holds():
 
 async def test_a_failed_look_is_repeated_within_two_seconds_however_often_it_failed():
     now = [0.0]
-    queue = Queue(clock=lambda: now[0])
+    queue = WorkQueue(clock=lambda: now[0])
     queue.add(ONE)
     for _ in range(40):
         assert await queue.get(0.0) == ONE
@@ -53,7 +53,7 @@ async def test_a_failed_look_is_repeated_within_two_seconds_however_often_it_fai
 
 
 async def test_a_key_that_is_forgotten_is_not_handed_out():
-    queue = Queue()
+    queue = WorkQueue()
     queue.add(ONE)
     queue.add(OTHER)
     queue.forget(ONE)
@@ -62,7 +62,7 @@ async def test_a_key_that_is_forgotten_is_not_handed_out():
 
 
 async def test_a_waiting_worker_is_woken():
-    queue = Queue()
+    queue = WorkQueue()
     waiting = asyncio.create_task(queue.get(30))
     await asyncio.sleep(0)
     queue.add(ONE)
@@ -70,7 +70,7 @@ async def test_a_waiting_worker_is_woken():
 
 
 async def test_a_waiting_worker_can_be_cancelled_while_a_key_arrives():
-    queue = Queue()
+    queue = WorkQueue()
     waiting = asyncio.create_task(queue.get(30))
     await asyncio.sleep(0)
     queue.add(ONE)

@@ -1,8 +1,10 @@
-"""Mending what an edit left beside ours, for which the API server refuses the apply, or should have. Pure.
+"""Repairs manual edits that make the API server reject the operator's apply, or that it should have rejected.
 
-Of a union, the other member goes and ours comes in one patch, since a union without a member is refused as well. Of a
-keyed list, an entry whose key was edited gives way to ours where the two clash. The patch makes its manager another
-owner of our fields, which would keep them when they are wanted no longer: it is cleared at once.
+If an edit added another member to a union (a second source of a volume, say), one patch removes that member and adds
+the desired one, because the API server also rejects a union without a member. If an edit changed the key of an entry of
+a keyed list, and the entry clashes with the desired one, the desired one replaces it. A patch makes its manager a
+second owner of the desired fields. They would then stay when the operator drops them. So that ownership is ended at
+once.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ MANAGER = f"{FIELD_MANAGER}-mending"
 
 _INDEX = re.compile(r"\[[^\]]*\]")
 _KEYS = ("mountPath", "containerPort", "port", "uid", "topologyKey", "name")
-"""What the entries of keyed lists are known by; a port has a name too, which is not its key."""
+"""The keys of entries of keyed lists, the first that an entry has: a port also has a name, which is not its key."""
 _POD = "spec.template.spec"
 _UNIONS = [
     f"{_POD}.{union}".split(".")
@@ -32,12 +34,12 @@ _UNIONS = [
 _UNIQUE = f"{_POD}.containers.ports.name".split(".")
 
 
-def mending(desired: Manifest, live: Manifest, fields: list[str]) -> list[dict[str, Any]]:
-    """The JSON patch that removes from `live` what clashes with ours where the API server found fault.
+def repairs(desired: Manifest, live: Manifest, fields: list[str]) -> list[dict[str, Any]]:
+    """Returns the JSON patch that removes what conflicts with the desired fields from `live`; empty if nothing does.
 
-    `fields` are paths as in its answer, `spec.template.spec.volumes[0].hostPath`. Empty where nothing clashes.
+    `fields` are those that the API server rejected, as it writes them: `spec.template.spec.volumes[0].hostPath`.
     """
-    # An admission's fault may name no field at all.
+    # An admission webhook may name no field at all.
     steps = [found for field in fields if (found := _steps(field))]
     unions = {path: pair for each in steps for path, *pair in _unions(desired, live, each)}
     entries = {path: entry for each in steps for path, entry, _ in _clashes(desired, live, each)}
@@ -46,20 +48,20 @@ def mending(desired: Manifest, live: Manifest, fields: list[str]) -> list[dict[s
 
 
 def overlooked(desired: Manifest, live: Manifest) -> list[dict[str, Any]]:
-    """The JSON patch that removes what an edit left beside ours where the API server named no fault.
+    """Returns the JSON patch that removes conflicts that the API server did not reject; empty if there are none.
 
-    Before 1.34 Kubernetes takes a StatefulSet with pods that it then refuses to make. Empty where nothing is to go.
+    Kubernetes before 1.34 accepts a StatefulSet whose pods it then rejects.
     """
     found = [
         *(each for union in _UNIONS for each in _second_members(desired, live, union)),
         *(path for path, ours, there in _clashes(desired, live, _UNIQUE) if _has_entry(there, ours)),
     ]
-    # From the end, so that the indices before it stay what they are.
+    # From the end, so that a removal does not change the indices of the others.
     return [{"op": "remove", "path": path} for path in reversed(found)]
 
 
-def clearing(live: Manifest) -> list[dict[str, Any]]:
-    """The JSON patch that ends what a mending owns besides."""
+def disowning(live: Manifest) -> list[dict[str, Any]]:
+    """Returns the JSON patch that ends the ownership that a repair left; `live` needs all of its managedFields."""
     entries = live["metadata"].get("managedFields", ())
     kept = [entry for entry in entries if entry.get("manager") != MANAGER]
     if len(kept) == len(entries):

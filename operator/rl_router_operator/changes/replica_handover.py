@@ -1,19 +1,21 @@
-"""Handing the Deployment's replicas over to an autoscaler without a change of their number. Pure."""
+"""Hands the Deployment's replicas over to an autoscaler without changing their number."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from ..objects.manifest import Manifest
 from ..objects.naming import FIELD_MANAGER
 from .drift import owned_fields
 
 MANAGER = f"{FIELD_MANAGER}-handover"
-"""Who holds the replicas until an autoscaler writes them: a field that nobody holds falls back to its default."""
+"""The manager that owns the replicas until an autoscaler writes them: a field without an owner gets its default."""
 
 
-def scale(desired: Manifest, live: Manifest, children: list[Manifest]) -> Manifest | None:
-    """The Scale to apply before `desired`, None where the replicas are not handed over.
+def scale(desired: Manifest, live: Manifest, children: Sequence[Manifest]) -> Manifest | None:
+    """Returns the Scale to apply before `desired`; None if the replicas are not handed over.
 
-    The number stays. From 0, where an autoscaler would rest, it is the autoscaler's least.
+    The number stays the same. Only 0, at which an autoscaler does nothing, becomes the autoscaler's minimum.
     """
     if "replicas" in desired["spec"] or "f:replicas" not in owned_fields(live).get("f:spec", {}):
         return None
@@ -21,15 +23,15 @@ def scale(desired: Manifest, live: Manifest, children: list[Manifest]) -> Manife
         "apiVersion": "autoscaling/v1",
         "kind": "Scale",
         "metadata": {key: live["metadata"][key] for key in ("name", "namespace", "uid")},
-        "spec": {"replicas": live["spec"].get("replicas") or _least(desired, children)},
+        "spec": {"replicas": live["spec"].get("replicas") or _minimum(desired, children)},
     }
 
 
-def _least(desired: Manifest, children: list[Manifest]) -> int:
-    for each in children:
+def _minimum(desired: Manifest, children: Sequence[Manifest]) -> int:
+    for child in children:
         if (
-            each["kind"] == "HorizontalPodAutoscaler"
-            and each["spec"]["scaleTargetRef"]["name"] == desired["metadata"]["name"]
+            child["kind"] == "HorizontalPodAutoscaler"
+            and child["spec"]["scaleTargetRef"]["name"] == desired["metadata"]["name"]
         ):
-            return int(each["spec"].get("minReplicas") or 1)
+            return int(child["spec"].get("minReplicas") or 1)
     return 1

@@ -1,14 +1,13 @@
-"""Holding back a StatefulSet's roll-out: a newer operator restarts no model pod. Pure.
+"""Holds back a StatefulSet's roll-out, so that a newer operator restarts no model pod.
 
-Two annotations say what was let go last: the hash of `spec.model`, and that of the template as it was wanted then.
-While `spec.model` is the same, a template that is wanted differently (a newer operator's, with another default image)
-is applied, but `partition` keeps it from the pods. Edits by others are repaired at once, since the wanted template is
-then the one that was let go.
+Two annotations say what was released last: the hashes of `spec.model` and of the template that was desired then.
+While `spec.model` stays the same, another desired template (that of a newer operator with another default image) is
+applied, but `partition` keeps it from the pods. Manual edits are repaired at once, because the desired template is the
+released one then.
 """
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from typing import Any
@@ -20,34 +19,39 @@ from .drift import owned_fields
 
 RELEASED = f"{GROUP}/released-template"
 _UNKNOWN = "unknown"
-"""No template's hash."""
+"""The hash of no template."""
 
 
 def held_back(desired: Manifest, live: Manifest | None) -> Manifest:
-    """The StatefulSet to apply where `desired` is wanted and `live` is there."""
+    """Returns the StatefulSet to apply, given the desired one and the live one, if there is one."""
     wanted = _hash(desired["spec"]["template"])
     released = _released(desired, live) or wanted
     held = released != wanted and desired["spec"]["replicas"] > 0
-    result = copy.deepcopy(desired)
-    result["metadata"].setdefault("annotations", {})[RELEASED] = released if held else wanted
-    result["spec"]["updateStrategy"]["rollingUpdate"]["partition"] = desired["spec"]["replicas"] if held else 0
-    return result
+    metadata, spec = desired["metadata"], desired["spec"]
+    annotations = {**metadata.get("annotations", {}), RELEASED: released if held else wanted}
+    partition = spec["replicas"] if held else 0
+    strategy = {**spec["updateStrategy"], "rollingUpdate": {"partition": partition}}
+    return {
+        **desired,
+        "metadata": {**metadata, "annotations": annotations},
+        "spec": {**spec, "updateStrategy": strategy},
+    }
 
 
 def is_held_back(live: Manifest) -> bool:
-    """Whether the pods are kept from the template."""
+    """Returns whether the pods are kept on an earlier template."""
     update: dict[str, Any] = live["spec"].get("updateStrategy", {}).get("rollingUpdate") or {}
     return bool(update.get("partition"))
 
 
 def _released(desired: Manifest, live: Manifest | None) -> str | None:
-    """The hash of the template that was let go for this `spec.model`; None where none was, or nobody can say."""
+    """Returns the hash of the template that was released for this `spec.model`; None if there is none."""
     if live is None:
         return None
     said = live["metadata"].get("annotations") or {}
     if said.get(MODEL_HASH) != desired["metadata"]["annotations"][MODEL_HASH]:
         return None
-    # What somebody else wrote there says nothing; what is held back then stays so.
+    # An annotation that was edited says nothing; a template that is held back then stays held back.
     ours = owned_fields(live).get("f:metadata", {}).get("f:annotations", {})
     if f"f:{RELEASED}" in ours:
         return str(said[RELEASED])

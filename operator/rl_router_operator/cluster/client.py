@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
-from urllib.request import getproxies
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes import aio
+from pydantic_core import from_json
 
 from ..objects.kinds import Kind
 from ..objects.manifest import Manifest
 from ..objects.naming import FIELD_MANAGER
+from ..objects.refusal import RefusedError
 
 PAGE = 500
 OPENED = "OPENED"
@@ -31,48 +33,6 @@ class NotLeadingError(Exception):
     """A write was asked for while this operator may not write."""
 
 
-class RefusedError(Exception):
-    """The API server's answer was no. `causes` are its (reason, field, message), `retry_after` is in seconds."""
-
-    def __init__(self, status: int, body: Mapping[str, Any], retry_after: float = 0.0) -> None:
-        details = body.get("details") or {}
-        self.status = status
-        self.reason = str(body.get("reason") or "")
-        self.message = str(body.get("message") or f"the API server answered {status}")
-        # So Kubernetes before 1.32 refuses an apply that would have made the object, and says no more.
-        self._names_no_verb = status == 403 and self.message.rstrip().endswith(" is forbidden:")
-        if self._names_no_verb:
-            resource = f'"{details.get("kind", "")}" in API group "{details.get("group", "")}"'
-            self.message = f"{self.message.rstrip()} the operator cannot create resource {resource}"
-        self.retry_after = retry_after
-        self.causes = [
-            (str(each.get("reason", "")), str(each.get("field", "")), str(each.get("message", "")))
-            for each in details.get("causes") or ()
-        ]
-        super().__init__(self.message)
-
-    @property
-    def is_missing_permission(self) -> bool:
-        """Whether a rule for the operator is missing, as opposed to an admission that refuses."""
-        is_told = 'User "' in self.message and " cannot " in self.message
-        return self.status == 403 and (is_told or self._names_no_verb)
-
-    @property
-    def is_passing(self) -> bool:
-        """Whether the same request may well be answered in a moment."""
-        return self.status in (408, 429) or self.status >= 500
-
-    @property
-    def is_outdated(self) -> bool:
-        """Whether a JSON patch met another version than it was made for."""
-        return self.status == 422 and "resourceVersion" in self.message
-
-    @property
-    def is_terminating(self) -> bool:
-        """Whether the namespace is being deleted."""
-        return any(reason == "NamespaceTerminating" for reason, _, _ in self.causes)
-
-
 async def connection(kubeconfig: str | None, context: str | None = None) -> aio.client.Configuration:
     """How the API server is reached: a kubeconfig where one is named, else as a pod is told."""
     configuration = aio.client.Configuration()
@@ -82,9 +42,16 @@ async def connection(kubeconfig: str | None, context: str | None = None) -> aio.
         aio.config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
     # Each watch holds a connection for good.
     configuration.connection_pool_maxsize = 0
-    # Where the environment names no proxy, aiohttp would only look for a .netrc, in a thread, before every request.
-    configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
+    # Otherwise aiohttp looks for the proxy and for a .netrc file before every request, in a thread.
+    configuration.client_session_kwargs = {"trust_env": False}
+    configuration.proxy = configuration.proxy or _proxy_of(configuration.host)
     return configuration
+
+
+def _proxy_of(url: str) -> str | None:
+    """Returns the proxy that the environment names for a URL."""
+    target = urlsplit(url)
+    return None if proxy_bypass(target.netloc) else getproxies().get(target.scheme)
 
 
 def path_of(kind: Kind, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:
@@ -106,15 +73,15 @@ class Api:
         wrote: Callable[[str, str], None] = lambda _verb, _kind: None,
         silent_seconds: float = 90.0,
     ) -> None:
-        self._client = aio.client.ApiClient(configuration)
-        self._client.user_agent = FIELD_MANAGER
+        self._configuration = configuration
+        self._client = aio.client.rest.RESTClientObject(configuration)
         self._write_seconds = write_seconds
         self._wrote = wrote
         self._silent_seconds = silent_seconds
 
     async def close(self) -> None:
         """Closes the connections."""
-        await self._client.close()  # type: ignore[no-untyped-call]
+        await self._client.close()
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
         """An object as it is now, None where there is none."""
@@ -248,7 +215,7 @@ class Api:
             answer = await self._send(method, path, query, body, content, timeout)
             async with answer:
                 await _check(answer)
-                found = await answer.json(content_type=None)
+                found = from_json(await answer.read())
                 if not isinstance(found, dict):
                     raise UnreachableError(f"{method} {path}: the answer is no object")
                 return found, answer.status
@@ -264,16 +231,16 @@ class Api:
         content: str,
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own
     ) -> aiohttp.ClientResponse:
-        headers = {"Accept": "application/json", "Content-Type": content or "application/json"}
-        request = await self._client.param_serialize(
-            method,
-            path,
-            query_params=list(query.items()),
-            header_params=headers,
-            body=body,
-            auth_settings=["BearerToken"],
-        )
-        answer = await self._client.call_api(*request, _request_timeout=timeout)
+        headers = {
+            "Accept": "application/json",
+            "Content-Type": content or "application/json",
+            "User-Agent": FIELD_MANAGER,
+        }
+        if token := await self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization"):
+            headers["Authorization"] = token
+        url = f"{self._configuration.host}{path}{'?' if query else ''}{urlencode(query)}"
+        # Not through ApiClient, which copies every body for models of its own before it sends it.
+        answer = await self._client.request(method, url, headers, body, _request_timeout=timeout)  # type: ignore[no-untyped-call]
         response: aiohttp.ClientResponse = answer.response
         return response
 
@@ -282,7 +249,7 @@ async def _events(answer: aiohttp.ClientResponse) -> AsyncIterator[Manifest]:
     """The events of a watch until it ends or is silent for too long."""
     try:
         async for line in answer.content:
-            event: Manifest = json.loads(line)
+            event: Manifest = from_json(line)
             if event["type"] == "ERROR":
                 raise RefusedError(int(event["object"].get("code") or 500), event["object"])
             yield event
@@ -296,10 +263,7 @@ async def _check(answer: aiohttp.ClientResponse) -> None:
         return
     text = await answer.content.read(_LONGEST_ERROR)
     try:
-        body = json.loads(text)
+        body = from_json(text)
     except ValueError:
         body = {"message": text.decode(errors="replace")[:512]}
-    seconds = answer.headers.get("Retry-After", "")
-    raise RefusedError(
-        answer.status, body if isinstance(body, dict) else {}, float(seconds) if seconds.isdecimal() else 0.0
-    )
+    raise RefusedError(answer.status, body if isinstance(body, dict) else {})

@@ -13,8 +13,9 @@ from ..log import log
 from ..objects.kinds import ROUTER, Kind
 from ..objects.manifest import Manifest
 from ..objects.naming import FIELD_MANAGER
+from ..objects.refusal import RefusedError
 from ..status.reasons import AS_ASKED, UNDER_WAY
-from .client import Api, RefusedError
+from .client import Api
 
 EVENT = Kind("events.k8s.io/v1", "Event", "events")
 _NOTE = 1024
@@ -22,21 +23,17 @@ _NAME = 200
 
 
 def news(body: Manifest, after: Mapping[str, Any]) -> list[Manifest]:
-    """The Events about a RouterDeployment whose status becomes `after`: one for each condition with another reason.
+    """Returns the Events about a RouterDeployment whose status becomes `after`: one per condition with a new reason.
 
-    What is merely under way is no news, nor is that Ready is not True for a reason that another condition gives. An
-    Event's name is made of what it says of which generation, so that the same is never said twice.
+    There is none for progress. Ready that becomes True speaks for the conditions that it depends on, and those speak
+    for Ready if it is not True for their reason. An Event's name is a hash of what it says about which generation, so
+    that the same is never said twice.
     """
-    before = [_said(each) for each in (body.get("status") or {}).get("conditions", ())]
-    conditions = after.get("conditions", ())
-    causes = [each["reason"] for each in conditions if each["type"] != "Ready"]
-    return [
-        _event(body, condition)
-        for condition in conditions
-        if _said(condition) not in before
-        and condition["reason"] not in UNDER_WAY
-        and (condition["type"] != "Ready" or condition["status"] == "True" or condition["reason"] not in causes)
-    ]
+    before = [_identity(condition) for condition in (body.get("status") or {}).get("conditions", ())]
+    new = [condition for condition in after.get("conditions", ()) if _identity(condition) not in before]
+    causes = {condition["reason"] for condition in after.get("conditions", ()) if condition["type"] != "Ready"}
+    is_ready = any((condition["type"], condition["status"]) == ("Ready", "True") for condition in new)
+    return [_event(body, condition) for condition in new if _is_news(condition, causes, is_ready=is_ready)]
 
 
 async def post(api: Api, events: list[Manifest]) -> None:
@@ -50,14 +47,22 @@ async def post(api: Api, events: list[Manifest]) -> None:
                 log(logging.WARNING, f"an Event could not be made: {error.message}")
 
 
-def _said(condition: Mapping[str, Any]) -> tuple[Any, ...]:
+def _is_news(condition: Mapping[str, Any], causes: set[str], *, is_ready: bool) -> bool:
+    if condition["reason"] in UNDER_WAY:
+        return False
+    if condition["type"] == "Ready":
+        return condition["status"] == "True" or condition["reason"] not in causes
+    return not (is_ready and condition["status"] == "True" and condition["type"] != "Degraded")
+
+
+def _identity(condition: Mapping[str, Any]) -> tuple[Any, ...]:
     return condition["type"], condition.get("status"), condition.get("reason")
 
 
 def _event(body: Manifest, condition: Mapping[str, Any]) -> Manifest:
     metadata = body["metadata"]
     generation = metadata.get("generation", 0)
-    said = "/".join(str(each) for each in (metadata["uid"], generation, *_said(condition)))
+    said = "/".join(str(each) for each in (metadata["uid"], generation, *_identity(condition)))
     bad = condition["status"] == ("True" if condition["type"] == "Degraded" else "False")
     return {
         "apiVersion": EVENT.api_version,

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from ..log import log
 from ..objects.kinds import Kind
 from ..objects.manifest import Manifest
-from .client import Api, RefusedError, UnreachableError
+from ..objects.refusal import RefusedError
+from .client import Api, UnreachableError
 
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 

@@ -1,4 +1,4 @@
-"""What is kept of an object that is watched: what is compared, and what status is computed from."""
+"""Returns the part of a watched object that is kept: what is compared, and what the status is computed from."""
 
 from __future__ import annotations
 
@@ -12,13 +12,9 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def child(body: Manifest) -> Manifest:
-    """An object that the operator makes: of managedFields our own, of status no measurements."""
+    """Returns a child without other managers' fields and without measurements in its status."""
     metadata = dict(body["metadata"])
-    entries = [
-        entry
-        for entry in metadata.pop("managedFields", ())
-        if is_ours(entry) or entry.get("manager") == edit_conflicts.MANAGER
-    ]
+    entries = [each for each in metadata.pop("managedFields", ()) if _is_kept(each)]
     if entries:
         metadata["managedFields"] = entries
     if _LAST_APPLIED in (metadata.get("annotations") or {}):
@@ -28,7 +24,7 @@ def child(body: Manifest) -> Manifest:
 
 
 def pod(body: Manifest) -> Manifest:
-    """A pod without most of its spec."""
+    """Returns a pod without most of its spec."""
     spec = body.get("spec") or {}
     containers = [{"name": each["name"], "image": each.get("image", "")} for each in spec.get("containers", ())]
     volumes = [each for each in spec.get("volumes", ()) if "persistentVolumeClaim" in each]
@@ -42,7 +38,7 @@ def pod(body: Manifest) -> Manifest:
 
 
 def warning(body: Manifest) -> Manifest:
-    """An Event without who reported it."""
+    """Returns an Event without its reporter."""
     kept: tuple[str, ...] = (
         *("apiVersion", "kind", "type", "reason", "message", "involvedObject"),
         *("count", "series", "firstTimestamp", "lastTimestamp", "eventTime"),
@@ -55,5 +51,9 @@ def warning(body: Manifest) -> Manifest:
 
 
 def router(body: Manifest) -> Manifest:
-    """A RouterDeployment without its history."""
+    """Returns a RouterDeployment without managedFields."""
     return {**body, "metadata": {k: v for k, v in body["metadata"].items() if k != "managedFields"}}
+
+
+def _is_kept(entry: Manifest) -> bool:
+    return is_ours(entry) or entry.get("manager") == edit_conflicts.MANAGER

@@ -1,147 +1,157 @@
-"""What is known of the cluster: every watched object, by the RouterDeployment that it belongs to."""
+"""What is known of the cluster: every watched object, by the RouterDeployments that it belongs to."""
 
 from __future__ import annotations
 
-import itertools
-import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from ..objects.manifest import Manifest, Ref
+from pydantic_core import from_json, to_json
 
-_BURIED = 1024
-Key = tuple[str, str]
-"""(namespace, name) of a RouterDeployment."""
+from ..objects.manifest import Manifest, Ref
+from ..objects.router import Key
+
+_MAXIMUM_DELETIONS = 1024
 Keys = Callable[[Manifest], tuple[Key, ...]]
-"""Which RouterDeployments an object belongs to."""
+"""Returns which RouterDeployments an object belongs to."""
+Changed = Callable[[Key, bool], None]
+"""Gets the RouterDeployment of an object that changed, and whether the object is gone."""
+Contents = tuple[bytes, ...]
+_Place = tuple[str, str, str]
+"""Kind, namespace and name of an object."""
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """An object as JSON, which takes a tenth of the memory; `text` is without its version, so that equal is equal."""
+    """An object as JSON, which takes a tenth of the memory. `content` has neither version nor status."""
 
     version: int
-    text: bytes
+    content: bytes
+    status: bytes
     keys: tuple[Key, ...]
 
+    def is_same(self, other: _Entry) -> bool:
+        """Returns whether nothing but the version differs."""
+        return (self.content, self.status, self.keys) == (other.content, other.status, other.keys)
 
-class Cache:
-    """Objects by kind, namespace and name; `changed` is called with the key of whatever is no longer as it was.
 
-    An older version never takes the place of a newer one or of a deletion, so the answer to a write may be put here
-    before its watch event, or after.
+class Store:
+    """Objects by kind, namespace and name; `changed` is called for each RouterDeployment of an object that changed.
+
+    An older version never replaces a newer one or a deletion. So the answer to a write may be stored before or after
+    its watch event.
     """
 
-    def __init__(self, changed: Callable[[Key], None]) -> None:
+    def __init__(self, changed: Changed) -> None:
         self._changed = changed
-        self._entries: dict[tuple[str, str, str], _Entry] = {}
-        self._gone: dict[tuple[str, str, str], int] = {}
-        """The versions at which the latest objects were deleted."""
-        self._of: dict[Key, set[tuple[str, str, str]]] = defaultdict(set)
-        self._turns: dict[Key, int] = {}
-        self._count = itertools.count(1)
+        self._entries: dict[_Place, _Entry] = {}
+        self._deleted: dict[_Place, int] = {}
+        """The versions of the latest deletions."""
+        self._places: dict[Key, set[_Place]] = defaultdict(set)
 
     def put(self, body: Manifest, keys: tuple[Key, ...]) -> None:
-        """Takes an object as it is now. One that belongs to no RouterDeployment is not kept: most warnings do not."""
-        where, entry = _where(body), _entry(body, keys)
-        before = self._entries.get(where)
-        if (before and entry.version < before.version) or entry.version < self._gone.get(where, 0):
+        """Stores an object as it is now; without keys it is not kept, as most Events."""
+        place, entry = _place(body), _entry(body, keys)
+        before = self._entries.get(place)
+        if (before and entry.version < before.version) or entry.version < self._deleted.get(place, 0):
             return
         if not keys:
             if before:
-                self._forget(where, before)
+                self._remove(place, before)
             return
-        self._entries[where] = entry
-        if before is None or (before.text, before.keys) != (entry.text, keys):
-            self._index(where, before, entry)
+        self._entries[place] = entry
+        if before is None or not before.is_same(entry):
+            self._index(place, before, entry)
             self._tell(before, entry)
 
     def drop(self, body: Manifest) -> None:
-        """Forgets an object that was deleted, unless a newer one of its name is known."""
-        where = _where(body)
-        before = self._entries.get(where)
+        """Removes an object that was deleted, unless a newer one of its name is known."""
+        place = _place(body)
+        before = self._entries.get(place)
         version = int(body["metadata"].get("resourceVersion") or 0)
         if before and (not version or version >= before.version):
-            self._forget(where, before)
-            self._bury(where, version)
+            self._remove(place, before)
+            self._remember_deletion(place, version)
 
     def replace(
         self, kind: str, namespace: str | None, bodies: Iterable[tuple[Manifest, tuple[Key, ...]]], version: int
     ) -> None:
-        """Takes a list of all objects of a kind, whole or in a namespace: what it lacks is gone."""
+        """Stores a list of all objects of a kind, in a namespace or in all: objects that it lacks are gone."""
         listed = set()
         for body, keys in bodies:
-            listed.add(_where(body))
+            listed.add(_place(body))
             self.put(body, keys)
-        known = [where for where in self._entries if where[0] == kind and namespace in (None, where[1])]
-        for where in known:
-            entry = self._entries[where]
-            # What was written after the list was made is not missing from it.
-            if where not in listed and entry.version <= version:
-                self._forget(where, entry)
+        known = [place for place in self._entries if place[0] == kind and namespace in (None, place[1])]
+        for place in known:
+            entry = self._entries[place]
+            # The list cannot have an object that was written after it.
+            if place not in listed and entry.version <= version:
+                self._remove(place, entry)
 
     def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
-        """One object as last seen."""
+        """Returns one object as last seen."""
         entry = self._entries.get((kind, namespace, name))
         return _body(entry) if entry else None
 
     def of(self, key: Key) -> dict[Ref, Manifest]:
-        """Everything that belongs to a RouterDeployment, by kind and name."""
-        return {(where[0], where[2]): _body(self._entries[where]) for where in sorted(self._of.get(key, ()))}
+        """Returns everything that belongs to a RouterDeployment, by kind and name."""
+        return {(place[0], place[2]): _body(self._entries[place]) for place in sorted(self._places.get(key, ()))}
 
-    def turn(self, key: Key) -> int:
-        """A number that is another whenever something that belongs to a RouterDeployment has changed."""
-        return self._turns.get(key, 0)
+    def contents(self, key: Key, kinds: frozenset[str]) -> Contents:
+        """Returns a value that differs whenever an object of these kinds differs in more than its status."""
+        places = sorted(place for place in self._places.get(key, ()) if place[0] in kinds)
+        return tuple(self._entries[place].content for place in places)
 
-    def keys(self) -> set[Key]:
-        """Every RouterDeployment that something belongs to."""
-        return set(self._of)
+    def __contains__(self, key: Key) -> bool:
+        """Returns whether anything belongs to the RouterDeployment."""
+        return key in self._places
+
+    def __iter__(self) -> Iterator[Key]:
+        """Iterates over every RouterDeployment that something belongs to."""
+        return iter(set(self._places))
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def _bury(self, where: tuple[str, str, str], version: int) -> None:
-        """An answer that was under way is a moment late, no more."""
-        self._gone.pop(where, None)
-        self._gone[where] = version
-        if len(self._gone) > _BURIED:
-            del self._gone[next(iter(self._gone))]
+    def _remember_deletion(self, place: _Place, version: int) -> None:
+        """Only an answer that was under way may be older than a deletion, and it is late by a moment."""
+        self._deleted.pop(place, None)
+        self._deleted[place] = version
+        if len(self._deleted) > _MAXIMUM_DELETIONS:
+            del self._deleted[next(iter(self._deleted))]
 
-    def _forget(self, where: tuple[str, str, str], entry: _Entry) -> None:
-        del self._entries[where]
-        self._index(where, entry, None)
+    def _remove(self, place: _Place, entry: _Entry) -> None:
+        del self._entries[place]
+        self._index(place, entry, None)
         self._tell(entry, None)
 
-    def _index(self, where: tuple[str, str, str], before: _Entry | None, after: _Entry | None) -> None:
+    def _index(self, place: _Place, before: _Entry | None, after: _Entry | None) -> None:
         for key in before.keys if before else ():
-            self._of[key].discard(where)
-            if not self._of[key]:
-                del self._of[key]
+            self._places[key].discard(place)
+            if not self._places[key]:
+                del self._places[key]
         for key in after.keys if after else ():
-            self._of[key].add(where)
+            self._places[key].add(place)
 
     def _tell(self, before: _Entry | None, after: _Entry | None) -> None:
         for key in {*(before.keys if before else ()), *(after.keys if after else ())}:
-            if key in self._of:
-                self._turns[key] = next(self._count)
-            else:
-                self._turns.pop(key, None)
-            self._changed(key)
+            self._changed(key, after is None)
 
 
-def _where(body: Manifest) -> tuple[str, str, str]:
+def _place(body: Manifest) -> _Place:
     return body["kind"], body["metadata"]["namespace"], body["metadata"]["name"]
 
 
 def _entry(body: Manifest, keys: tuple[Key, ...]) -> _Entry:
     metadata = dict(body["metadata"])
     version = int(metadata.pop("resourceVersion", 0) or 0)
-    text = json.dumps({**body, "metadata": metadata}, separators=(",", ":")).encode()
-    return _Entry(version, text, keys)
+    content = {**body, "metadata": metadata}
+    status = content.pop("status", None)
+    return _Entry(version, to_json(content), to_json(status), keys)
 
 
 def _body(entry: _Entry) -> Manifest:
-    body: Manifest = json.loads(entry.text)
+    body: Manifest = from_json(entry.content)
     body["metadata"]["resourceVersion"] = str(entry.version)
-    return body
+    status = from_json(entry.status)
+    return body if status is None else {**body, "status": status}

@@ -1,4 +1,4 @@
-"""Asking the API's pods how they are: their admin port's /health says whether the router model decides."""
+"""Asks the API's pods for their health: /health on the admin port says whether the router model decides."""
 
 from __future__ import annotations
 
@@ -14,37 +14,39 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 from rl_router_api.health import HealthDocument
 
-from ..cluster.store import Key
-from ..objects.manifest import Manifest
+from ..objects.manifest import Manifest, is_terminating
 from ..objects.naming import ADMIN_PORT
 from ..objects.observed import Health
+from ..objects.router import Key
 
 _LIMIT_SECONDS = 5.0
 _LIMIT_BYTES = 65_536
-_AT_ONCE = 512
-"""A thousand pods that keep silent until the limit are then still asked every ten seconds."""
+_MAXIMUM_REQUESTS = 512
+"""Enough to ask a thousand pods that never answer every ten seconds."""
 
 Ask = Callable[[str], Awaitable[Health]]
-"""Asks the pod of an address."""
+"""Asks the pod with an address for its health."""
 
 
 @dataclass(frozen=True)
 class Asking:
-    """Seconds between two questions to an API pod about how it is: while its router is Ready, and while it is not."""
+    """Seconds between two requests to an API pod: while its router is Ready, while it is not, and before the request
+    that confirms a good answer of a pod without an answer that counts."""
 
     settled: float = 30.0
     unsettled: float = 10.0
+    confirming: float = 1.0
 
 
 class Asker:
-    """Asks over HTTP: 5 s and 64 KiB at most, no redirects, no proxy."""
+    """Asks over HTTP: within 5 s, at most 64 KiB, without redirects or a proxy."""
 
     def __init__(self, port: int = ADMIN_PORT) -> None:
         self._port = port
         self._session: aiohttp.ClientSession | None = None
 
     async def __call__(self, address: str) -> Health:
-        """What the pod of the address says."""
+        """Returns what the pod with the address reports."""
         host = f"[{address}]" if ":" in address else address
         url = f"http://{host}:{self._port}/health"
         try:
@@ -62,15 +64,15 @@ class Asker:
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
-            # A connection that is kept would outlive its pod.
-            connector = aiohttp.TCPConnector(force_close=True, limit=_AT_ONCE)
+            # A connection that is kept open would outlive its pod.
+            connector = aiohttp.TCPConnector(force_close=True, limit=_MAXIMUM_REQUESTS)
             timeout = aiohttp.ClientTimeout(total=_LIMIT_SECONDS)
             self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False)
         return self._session
 
 
 async def _at_most(answer: aiohttp.ClientResponse, limit: int) -> bytes:
-    """The body, one byte more than the limit at most."""
+    """Returns the body, or its beginning if it is longer than the limit."""
     found = b""
     async for chunk in answer.content.iter_any():
         found += chunk
@@ -94,24 +96,33 @@ def _read(status: int, body: bytes) -> Health:
 
 @dataclass(frozen=True)
 class _Pod:
-    """`said` is the last answer, `held` the one that counts: the last that was given twice. At the operator's start
-    (`trusted`) the first one counts, since what it would change is not known."""
+    """An API pod. `reported` is its last answer, and `confirmed` the one that counts: the last that it gave twice.
+
+    With `trusted` its first answer counts. Those are the pods that the operator finds at its start, when it does not
+    know what the answer changes.
+    """
 
     address: str
     trusted: bool
     asked: float = -math.inf
-    said: Health | None = None
-    held: Health | None = None
+    reported: Health | None = None
+    confirmed: Health | None = None
 
-    def heard(self, health: Health) -> _Pod:
-        """With one answer more."""
-        counts = health == self.said or (self.trusted and self.said is None)
-        return replace(self, said=health, held=health if counts else self.held)
+    def after(self, health: Health) -> _Pod:
+        """Returns the pod after one more answer."""
+        counts = health == self.reported or (self.trusted and self.reported is None)
+        return replace(self, reported=health, confirmed=health if counts else self.confirmed)
+
+    @property
+    def is_promising(self) -> bool:
+        """Whether it is new, has said once that all is well, and is about to be asked again."""
+        answer = self.reported.answer if self.reported else None
+        return self.confirmed is None and answer is not None and answer.status == "ok"
 
 
 @dataclass
-class Prober:
-    """Asks the ready pods of every RouterDeployment that it is told of, and calls `changed` when an answer counts."""
+class PodHealth:
+    """Asks the ready API pods of every RouterDeployment, and calls `changed` when the answer that counts changes."""
 
     ask: Ask
     changed: Callable[[Key], None]
@@ -119,35 +130,40 @@ class Prober:
     clock: Callable[[], float] = time.monotonic
     _pods: dict[Key, dict[str, _Pod]] = field(default_factory=dict)
     _tasks: dict[tuple[Key, str, str], asyncio.Task[None]] = field(default_factory=dict)
-    _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
+    _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MAXIMUM_REQUESTS))
 
     def look(self, key: Key, pods: tuple[Manifest, ...], *, settled: bool) -> dict[str, Health]:
-        """What the ready pods said, by name; asks those that are due."""
-        trusted, before = key not in self._pods, self._pods.get(key, {})
+        """Returns the answers that count, by pod name, and asks the pods whose turn it is."""
+        trusted, before, now = key not in self._pods, self._pods.get(key, {}), self.clock()
         every = self.asking.settled if settled else self.asking.unsettled
         found = {}
         for name, address in _ready(pods):
-            known = before.get(name)
-            if known is None or known.address != address:
-                known = _Pod(address, trusted)
-            # Pods that keep silent must not be asked faster than they are given up.
-            if self.clock() - known.asked >= every and (key, name, address) not in self._tasks:
-                known = replace(known, asked=self.clock())
+            pod = before.get(name)
+            if pod is None or pod.address != address:
+                pod = _Pod(address, trusted)
+            # A pod that does not answer must not be asked again before it is given up.
+            if now - pod.asked >= every and (key, name, address) not in self._tasks:
+                pod = replace(pod, asked=now)
                 self._start(key, name, address)
-            found[name] = known
+            found[name] = pod
         self._pods[key] = found
-        return {name: pod.held for name, pod in found.items() if pod.held}
+        return {name: pod.confirmed for name, pod in found.items() if pod.confirmed}
 
     def is_waiting(self, key: Key) -> bool:
-        """Whether the first answers after the operator's start are still to come."""
-        return any(pod.trusted and pod.said is None for pod in self._pods.get(key, {}).values())
+        """Returns whether no pod has an answer that counts yet, and one may have it in a moment.
+
+        A status that was written now would only say that the pods have not answered.
+        """
+        pods = self._pods.get(key, {}).values()
+        expected = any(pod.reported is None or pod.is_promising for pod in pods)
+        return expected and not any(pod.confirmed for pod in pods)
 
     def forget(self, key: Key) -> None:
-        """A RouterDeployment that is gone."""
+        """Forgets a RouterDeployment that is gone."""
         self._pods.pop(key, None)
 
     async def close(self) -> None:
-        """Gives up what is being asked."""
+        """Cancels the requests under way."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -159,25 +175,31 @@ class Prober:
         task.add_done_callback(lambda _: self._tasks.pop((key, name, address)))
 
     async def _hear(self, key: Key, name: str, address: str) -> None:
+        pod = await self._heard(key, name, address)
+        if pod and pod.is_promising:
+            await asyncio.sleep(self.asking.confirming)
+            await self._heard(key, name, address)
+
+    async def _heard(self, key: Key, name: str, address: str) -> _Pod | None:
+        """Asks a pod and returns it with its answer; None if it is gone."""
         async with self._slots:
             health = await self.ask(address)
-        pod = self._pods.get(key, {}).get(name)
-        if pod is None or pod.address != address:
-            return
-        now = self._pods[key][name] = pod.heard(health)
-        if now.held != pod.held:
+        before = self._pods.get(key, {}).get(name)
+        if before is None or before.address != address:
+            return None
+        after = self._pods[key][name] = before.after(health)
+        is_first_and_bad = before.reported is None and not after.is_promising
+        if after.confirmed != before.confirmed or is_first_and_bad:
             self.changed(key)
+        return after
 
 
 def _ready(pods: tuple[Manifest, ...]) -> list[tuple[str, str]]:
-    """(name, address) of the API's pods that are ready and not ending."""
+    """Returns (name, address) of the API's pods that are ready and not terminating."""
     return [
         (pod["metadata"]["name"], str(pod["status"]["podIP"]))
         for pod in pods
-        if _is_api(pod)
-        and pod["status"].get("podIP")
-        and _is_ready(pod["status"])
-        and "deletionTimestamp" not in pod["metadata"]
+        if _is_api(pod) and pod["status"].get("podIP") and _is_ready(pod["status"]) and not is_terminating(pod)
     ]
 
 

@@ -1,145 +1,172 @@
-"""One look at one RouterDeployment: its children made as wanted, its status as they are."""
+"""Reconciles one RouterDeployment: its children become as desired, its status as they are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ..cluster import events
-from ..cluster.apply import Children, GoneError
-from ..cluster.client import Api, RefusedError
-from ..cluster.informers import Sight
-from ..cluster.roster import Roster
-from ..cluster.store import Cache, Key
+from .. import resources, status
+from ..cluster import events, prune
+from ..cluster.client import Api
+from ..cluster.informers import Informers, Stores
 from ..objects.kinds import CLAIM, KINDS, POD, ROUTER
-from ..objects.manifest import Manifest, controller_of
-from ..objects.observed import Health, Observed, Problem
-from ..objects.router import InvalidSpecError, Router, read
+from ..objects.manifest import Manifest, controller_of, is_terminating, uid_of
+from ..objects.observed import Observed, Problem
+from ..objects.refusal import RefusedError
+from ..objects.router import InvalidSpecError, Key, Router, read
+from ..resources.defaults import Defaults
+from .children import Children, GoneError
 from .metrics import ready_of
-from .pod_health import Asking, Prober
+from .pod_health import Asking, PodHealth
 
-_LOOK_AGAIN = {"Failed": 2.0, "ForeignObject": 5.0, "Refused": 15.0, "Forbidden": 15.0}
-"""Seconds until what went wrong is tried again; a kind that is missing is noticed when it appears."""
-_MADE = frozenset(kind.kind for kind in KINDS)
+_RETRY_SECONDS = {"Failed": 2.0, "ForeignObject": 5.0, "Refused": 15.0, "Forbidden": 15.0}
+"""Seconds until a problem is looked at again; a missing kind is noticed when it appears."""
+_CONFLICT_SECONDS = 1.0
+"""The watch event of the change leads to a reconciliation earlier."""
+_CHILDREN = frozenset(kind.kind for kind in KINDS)
+_COMPARED = _CHILDREN | {CLAIM.kind}
 
-Desired = Callable[[Router], tuple[Manifest, ...]]
-StatusOf = Callable[[Router, Observed, datetime], dict[str, Any]]
-Invalid = Callable[[Manifest, str, datetime], dict[str, Any]]
+
+class _ChangedError(Exception):
+    """The RouterDeployment has changed, or is gone, since it was read: the reconciliation has to start again."""
 
 
 @dataclass
 class Reconciler:
-    """`desired`, `status_of` and `invalid` are pure; everything else is how the cluster is seen and written."""
+    """Reconciles RouterDeployments; pure functions compute what is desired, what to change and what the status says."""
 
     api: Api
-    roster: Roster
-    cache: Cache
-    sight: Sight
+    stores: Stores
+    informers: Informers
     children: Children
-    prober: Prober
-    desired: Desired
-    status_of: StatusOf
-    invalid: Invalid
+    pod_health: PodHealth
+    defaults: Defaults
     _converged: dict[Key, tuple[object, ...]] = field(default_factory=dict)
 
     async def reconcile(self, key: Key) -> float | None:
-        """Looks at a RouterDeployment. The seconds until the next look, None where it is gone.
+        """Reconciles a RouterDeployment and returns the seconds until the next time; None if it is gone.
 
-        Raises UnreachableError and NotLeadingError, and RefusedError where the status could not be written.
+        Raises UnreachableError, NotLeadingError, and RefusedError if the status cannot be written.
         """
-        body = self.roster.get(key)
+        body = self.stores.routers.get(ROUTER.kind, *key)
         if body is None:
             self._forget(key)
             return None
-        if "deletionTimestamp" in body["metadata"]:
-            return self.prober.asking.settled
+        if is_terminating(body):
+            return self.pod_health.asking.settled
+        try:
+            return await self._reconcile(body)
+        except _ChangedError:
+            return _CONFLICT_SECONDS
+        except GoneError:
+            return self.pod_health.asking.settled
+
+    def compare_again(self) -> None:
+        """Makes the next reconciliation of every RouterDeployment compare its children with the desired ones."""
+        self._converged.clear()
+
+    async def _reconcile(self, body: Manifest) -> float:
         try:
             router = read(body)
         except InvalidSpecError as error:
-            await self._write_status(body, self.invalid(body, str(error), datetime.now(UTC)))
-            return self.prober.asking.settled
+            await self._write_status(body, status.invalid(body, str(error), datetime.now(UTC)))
+            return self.pod_health.asking.settled
+        if router.paused:
+            return await self._report(router, body, ())
+        is_alive = not router.status and await self._report_first(router, body)
+        problems = await self._converge(router, is_alive=is_alive)
+        body = self._still_there(router)
+        return await self._report(replace(router, status=body.get("status") or {}), body, problems)
+
+    async def _report_first(self, router: Router, body: Manifest) -> bool:
+        """Writes the first status; returns whether that showed that the RouterDeployment exists."""
         try:
-            problems = () if router.paused else await self._converge(router)
-        except GoneError:
-            self.roster.look_again()
-            return self.prober.asking.settled
-        return await self._report(router, body, problems)
+            await self._report(router, body, ())
+        except RefusedError:
+            # The last status of this reconciliation is refused as well, after the children were created.
+            return False
+        return True
 
-    def doubt(self) -> None:
-        """Every RouterDeployment's children are compared again with what is wanted."""
-        self._converged.clear()
+    async def _converge(self, router: Router, *, is_alive: bool) -> tuple[Problem, ...]:
+        """Makes the children as desired.
 
-    async def _converge(self, router: Router) -> tuple[Problem, ...]:
-        """Makes the children what is wanted. Most looks are for the status alone: where all is as it was when nothing
-        was left to do, nothing is compared."""
-        key, state = (router.namespace, router.name), self._state(router)
-        if self._converged.get(key) == state:
+        Most reconciliations are for the status alone. So nothing is compared if nothing has changed since there was
+        nothing left to do.
+        """
+        state = self._state(router)
+        if self._converged.get(router.key) == state:
             return ()
-        problems = await self.children.converge(router, self.desired(router))
+        desired = resources.desired(router, self.defaults)
+        problems = await self.children.converge(router, desired, is_alive=is_alive)
         if not problems and self._state(router) == state:
-            self._converged[key] = state
+            self._converged[router.key] = state
         return problems
 
     def _state(self, router: Router) -> tuple[object, ...]:
-        turn = self.cache.turn((router.namespace, router.name))
-        return turn, self.sight.turn, router.uid, router.generation, router.annotations
+        contents = self.stores.objects.contents(router.key, _COMPARED)
+        return contents, self.informers.revision, router.uid, router.generation, router.annotations
+
+    def _still_there(self, router: Router) -> Manifest:
+        body = self.stores.routers.get(ROUTER.kind, *router.key)
+        if body is None or uid_of(body) != router.uid:
+            raise _ChangedError
+        return body
 
     async def _report(self, router: Router, body: Manifest, problems: tuple[Problem, ...]) -> float:
-        """Writes the status."""
-        key = (router.namespace, router.name)
-        observed = self._observe(router, (*problems, *self._blind(router.namespace)), settled=_is_settled(body))
-        if self.prober.is_waiting(key):
-            return self.prober.asking.unsettled
-        status = self.status_of(router, observed, datetime.now(UTC))
-        await self._write_status(body, status)
-        return _next_look(problems, self.prober.asking, settled=_is_settled({"status": status}))
+        """Writes the status if it has changed, and returns the seconds until the next reconciliation."""
+        asking = self.pod_health.asking
+        problems = (*problems, *self._unwatched(router.namespace))
+        observed = self._observe(router, problems, settled=_is_settled(body))
+        if self.pod_health.is_waiting(router.key):
+            return asking.unsettled
+        new = status.status_of(router, observed, datetime.now(UTC))
+        await self._write_status(body, new)
+        return _pause(problems, asking, settled=_is_settled({"status": new}))
 
     def _observe(self, router: Router, problems: tuple[Problem, ...], *, settled: bool) -> Observed:
-        key = (router.namespace, router.name)
-        found = self.cache.of(key)
-        pods = tuple(each for (kind, _), each in found.items() if kind == POD.kind)
-        healths: dict[str, Health] = self.prober.look(key, pods, settled=settled)
+        found = self.stores.objects.of(router.key)
+        pods = tuple(body for (kind, _), body in found.items() if kind == POD.kind)
+        children = {
+            ref: body for ref, body in found.items() if ref[0] in _CHILDREN and controller_of(body) == router.uid
+        }
         return Observed(
-            children={
-                ref: each for ref, each in found.items() if ref[0] in _MADE and controller_of(each) == router.uid
-            },
+            children=children,
             pods=pods,
-            claims=tuple(each for (kind, _), each in found.items() if kind == CLAIM.kind),
-            events=tuple(each for (kind, _), each in found.items() if kind == "Event"),
-            healths=healths,
+            claims=tuple(body for (kind, _), body in found.items() if kind == CLAIM.kind),
+            events=tuple(body for (kind, _), body in found.items() if kind == "Event"),
+            healths=self.pod_health.look(router.key, pods, settled=settled),
             problems=problems,
         )
 
-    def _blind(self, namespace: str) -> tuple[Problem, ...]:
-        """What the status is computed from and cannot be seen."""
+    def _unwatched(self, namespace: str) -> tuple[Problem, ...]:
+        """Returns a problem for each kind that the status depends on and that cannot be watched."""
         kinds = (POD.kind, CLAIM.kind, "Event")
-        troubles = ((kind, self.sight.trouble(kind, namespace)) for kind in kinds)
-        return tuple(Problem(kind, "", "Forbidden", trouble) for kind, trouble in troubles if trouble)
+        errors = ((kind, self.informers.last_error(kind, namespace)) for kind in kinds)
+        return tuple(Problem(kind, "", "Forbidden", error) for kind, error in errors if error)
 
-    async def _write_status(self, body: Manifest, status: dict[str, Any]) -> None:
-        """Applies a status that differs from the one that is there, and tells people what is new."""
-        if status == (body.get("status") or {}):
+    async def _write_status(self, body: Manifest, new: dict[str, Any]) -> None:
+        """Applies a status that differs from the one in `body`, and posts Events about the difference.
+
+        Raises _ChangedError if the RouterDeployment is no longer the one in `body`. The API server compares no uid on
+        `/status`, so the resourceVersion keeps the status from landing in a successor of the same name.
+        """
+        if new == (body.get("status") or {}):
             return
-        metadata = {name: body["metadata"][name] for name in ("name", "namespace", "uid")}
-        manifest = {"apiVersion": ROUTER.api_version, "kind": ROUTER.kind, "metadata": metadata, "status": status}
+        metadata = {name: body["metadata"][name] for name in ("name", "namespace", "resourceVersion")}
+        manifest = {"apiVersion": ROUTER.api_version, "kind": ROUTER.kind, "metadata": metadata, "status": new}
         try:
             answer, _ = await self.api.apply(ROUTER, manifest, force=True, subresource="status")
         except RefusedError as error:
-            if error.status not in (404, 409):
-                raise
-            # It is gone, or another has its name.
-            self.roster.look_again()
-            if error.status == 409:
-                raise
-            return
-        self.roster.took(answer)
-        await events.post(self.api, events.news(body, status))
+            if error.status in (404, 409):
+                raise _ChangedError from error
+            raise
+        self.stores.routers.put(prune.router(answer), ((metadata["namespace"], metadata["name"]),))
+        await events.post(self.api, events.news(body, new))
 
     def _forget(self, key: Key) -> None:
         self._converged.pop(key, None)
-        self.prober.forget(key)
+        self.pod_health.forget(key)
         self.children.forget(key)
 
 
@@ -147,6 +174,6 @@ def _is_settled(body: Manifest) -> bool:
     return ready_of(body) == "True"
 
 
-def _next_look(problems: tuple[Problem, ...], asking: Asking, *, settled: bool) -> float:
-    pauses = [_LOOK_AGAIN[problem.reason] for problem in problems if problem.reason in _LOOK_AGAIN]
+def _pause(problems: tuple[Problem, ...], asking: Asking, *, settled: bool) -> float:
+    pauses = [_RETRY_SECONDS[problem.reason] for problem in problems if problem.reason in _RETRY_SECONDS]
     return min([asking.settled if settled else asking.unsettled, *pauses])

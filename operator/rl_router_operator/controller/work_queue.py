@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from ..cluster.store import Key
+from ..objects.router import Key
 
 LONGEST_PAUSE = 2.0
 _SHORTEST_PAUSE = 0.1
 
 
-class Queue:
+class WorkQueue:
     """Keys, each at most once, handed out when due; a key in hand is not handed out again until it is `done`."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -19,6 +19,11 @@ def uid_of(manifest: Manifest) -> str:
     return str(manifest["metadata"]["uid"])
 
 
+def is_terminating(manifest: Manifest) -> bool:
+    """Whether the object is being deleted."""
+    return "deletionTimestamp" in manifest["metadata"]
+
+
 def condition(manifest: Manifest, type_: str) -> dict[str, Any]:
     """A condition of an object's status, empty where it has none of that type."""
     for each in manifest.get("status", {}).get("conditions", ()):

@@ -12,6 +12,8 @@ from rl_router_api.config import BY_ALIAS
 from ..schema import GROUP, KIND, VERSION, RouterDeploymentSpec
 
 PAUSED = f"{GROUP}/paused"
+Key = tuple[str, str]
+"""(namespace, name) of a RouterDeployment."""
 
 
 class InvalidSpecError(Exception):
@@ -30,6 +32,11 @@ class Router:
     annotations: Mapping[str, str]
     status: Mapping[str, Any]
     deleting: bool = False
+
+    @property
+    def key(self) -> Key:
+        """Its namespace and name."""
+        return self.namespace, self.name
 
     @property
     def paused(self) -> bool:

@@ -34,6 +34,9 @@ _NO_ERROR = frozenset(
 """What may pass by itself: a roll-out counts as stuck only after its time."""
 
 
+_START = (Reason.STARTING, "being started")
+
+
 @dataclass(frozen=True)
 class Trouble:
     """Why a pod is not ready, and since when it is not."""
@@ -47,6 +50,11 @@ class Trouble:
     def is_error(self) -> bool:
         """Whether waiting is of no use."""
         return self.reason not in _NO_ERROR
+
+    @property
+    def is_start(self) -> bool:
+        """Whether nothing is known but that the pod is not ready yet."""
+        return (self.reason, self.words) == _START
 
     def __str__(self) -> str:
         return f"pod {self.pod}: {self.words}"
@@ -77,7 +85,7 @@ def trouble_of(pod: Manifest, claims: Iterable[Manifest], setting: Setting) -> T
         or _node_is_silent(pod)
         or containers.trouble(pod, setting)
         or _unmounted(pod, setting)
-        or (Reason.STARTING, "being started")
+        or _START
     )
     return Trouble(pod["metadata"]["name"], reason, words, _since(pod))
 

@@ -109,7 +109,7 @@ class Reason(StrEnum):
     )
 
     # Pods that are not there or not ready.
-    STARTING = "Starting", "Pods are being made", "Wait a moment; if it stays, look at the Events of the pods"
+    STARTING = "Starting", "Pods are being started", "Wait a moment; if it stays, look at the Events of the pods"
     POD_REFUSED = (
         "PodRefused",
         "The cluster does not let the pods be made: Pod Security, a quota or an admission webhook",

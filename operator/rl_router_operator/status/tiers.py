@@ -66,11 +66,11 @@ class Tier:
             return Reason.SCALED_TO_ZERO, "the spec asks for 0 replicas"
         if self.ready:
             return Reason.SERVICE_MISSING, f"no Service of this router leads to the {self.title}'s pods"
-        if self.unready:
+        if self.unready and not self.unready[0].is_start:
             return self.unready[0].reason, str(self.unready[0])
         if self.refusal:
             return Reason.POD_REFUSED, self.refusal
-        return Reason.STARTING, f"the pods of the {self.title} are being made"
+        return Reason.STARTING, f"the pods of the {self.title} are being started"
 
 
 def tier_of(router: Router, component: Component, seen: Observed, now: datetime) -> Tier:

@@ -1,0 +1,109 @@
+"""The reconcile loop: workers that take RouterDeployments from the work queue, and what happens after a failure."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from ..cluster.client import NotLeadingError, UnreachableError
+from ..log import log
+from ..objects.refusal import RefusedError
+from ..objects.router import Key
+from .metrics import Metrics
+from .work_queue import WorkQueue
+
+_TURN_SECONDS = 1.0
+_MAXIMUM_SECONDS = 45.0
+"""A reconciliation that takes longer is given up and repeated."""
+
+
+class Workers:
+    """Reconciles RouterDeployments, as many at once as there are workers, while `may_work` says so.
+
+    `reconcile` returns the seconds until the next reconciliation; None if the RouterDeployment is gone.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        queue: WorkQueue,
+        reconcile: Callable[[Key], Awaitable[float | None]],
+        may_work: Callable[[], bool],
+        metrics: Metrics,
+    ) -> None:
+        self._queue, self._reconcile, self._may_work, self._metrics = queue, reconcile, may_work, metrics
+        self._turns = [time.monotonic()] * count
+        self._forbidden: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Works until it is cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(len(self._turns)):
+                tasks.create_task(self._work(number))
+
+    def age(self) -> float:
+        """Returns the seconds since the last turn of the worker that is furthest behind."""
+        return time.monotonic() - min(self._turns)
+
+    def missing_permissions(self) -> list[str]:
+        """Returns the API server's words about each RouterDeployment that the operator lacks a permission for."""
+        return list(self._forbidden.values())
+
+    async def _work(self, number: int) -> None:
+        """Turns whether or not the API server answers, so that liveness does not depend on it."""
+        while True:
+            self._turns[number] = time.monotonic()
+            # A reconciliation without requests never waits, and a thousand of them would delay the Lease's renewal.
+            await asyncio.sleep(0)
+            key = await self._queue.get(_TURN_SECONDS)
+            if key is None:
+                continue
+            if self._may_work():
+                await self._handle(key)
+            else:
+                # Every RouterDeployment is queued again as soon as the operator may work.
+                self._queue.forget(key)
+
+    async def _handle(self, key: Key) -> None:
+        began = time.monotonic()
+        outcome = "ok"
+        try:
+            async with asyncio.timeout(_MAXIMUM_SECONDS):
+                self._done(key, await self._reconcile(key))
+        except NotLeadingError:
+            outcome = "not leading"
+            self._queue.forget(key)
+        except (RefusedError, UnreachableError, TimeoutError) as error:
+            outcome = "failed"
+            self._failed(key, error)
+        except Exception:
+            outcome = "crashed"
+            logging.getLogger(__name__).exception("the reconciliation of %s crashed", "/".join(key))
+            self._metrics.errors.labels("crash").inc()
+            self._queue.failed(key)
+        finally:
+            self._metrics.seconds.observe(time.monotonic() - began)
+            self._metrics.reconciles.labels(outcome).inc()
+
+    def _done(self, key: Key, pause: float | None) -> None:
+        self._forbidden.pop("/".join(key), None)
+        self._queue.done(key)
+        if pause is None:
+            self._queue.forget(key)
+        else:
+            self._queue.add(key, pause)
+
+    def _failed(self, key: Key, error: Exception) -> None:
+        reason = error.reason if isinstance(error, RefusedError) else "unreachable"
+        self._metrics.errors.labels(reason or "unknown").inc()
+        if isinstance(error, RefusedError) and error.is_missing_permission:
+            self._forbid("/".join(key), error.message)
+        self._queue.failed(key)
+
+    def _forbid(self, name: str, message: str) -> None:
+        """Logs a missing permission once; the status cannot name it if the operator may not write the status."""
+        if self._forbidden.get(name) != message:
+            self._forbidden[name] = message
+            log(logging.ERROR, message, router=name)

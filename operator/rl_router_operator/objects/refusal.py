@@ -1,0 +1,58 @@
+"""A request that the API server refused, and what the refusal means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class RefusedError(Exception):
+    """The API server refused a request. `causes` are its (reason, field, message)."""
+
+    def __init__(self, status: int, body: Mapping[str, Any]) -> None:
+        details = body.get("details") or {}
+        self.status = status
+        self.reason = str(body.get("reason") or "")
+        self.message = str(body.get("message") or f"the API server answered {status}")
+        # Kubernetes before 1.32 names neither verb nor resource when it refuses an apply that would create an object.
+        self._names_no_verb = status == 403 and self.message.rstrip().endswith(" is forbidden:")
+        if self._names_no_verb:
+            resource = f'"{details.get("kind", "")}" in API group "{details.get("group", "")}"'
+            self.message = f"{self.message.rstrip()} the operator cannot create resource {resource}"
+        self.causes = [
+            (str(each.get("reason", "")), str(each.get("field", "")), str(each.get("message", "")))
+            for each in details.get("causes") or ()
+        ]
+        super().__init__(self.message)
+
+    @property
+    def is_missing_permission(self) -> bool:
+        """Whether the operator lacks a permission, as opposed to an admission that refuses."""
+        is_told = 'User "' in self.message and " cannot " in self.message
+        return self.status == 403 and (is_told or self._names_no_verb)
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether the same request may succeed in a moment."""
+        return self.status in (408, 429) or self.status >= 500
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether a JSON patch was made for another version of the object."""
+        return self.status == 422 and "resourceVersion" in self.message
+
+    @property
+    def is_conflict(self) -> bool:
+        """Whether the object is not the one that was seen: gone, another of its name, or changed since."""
+        is_another = self.status == 422 and any(field == "metadata.uid" for _, field, _ in self.causes)
+        return self.status in (404, 409) or is_another or self.is_outdated
+
+    @property
+    def forbids_stateful_set_change(self) -> bool:
+        """Whether the change is to fields that a StatefulSet never changes."""
+        return any("updates to statefulset spec" in message for _, _, message in self.causes)
+
+    @property
+    def is_terminating(self) -> bool:
+        """Whether the namespace is being deleted."""
+        return any(reason == "NamespaceTerminating" for reason, _, _ in self.causes)
