@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,10 +43,19 @@ class Rest:
 
 
 @dataclass(frozen=True)
+class Floor:
+    """Seconds, of the clock and of its CPU, in which a bare client makes all children."""
+
+    made: float
+    cpu: float
+
+
+@dataclass(frozen=True)
 class Result:
     """Times in seconds, memory in MiB, requests in all."""
 
     size: int
+    floor: Floor
     started: float
     started_cpu: float
     memory: float
@@ -73,18 +83,19 @@ class Phases:
     url: str
     pods: Pods
 
-    async def run(self, size: int, rest: float) -> Result:
+    async def run_floor(self, size: int) -> Floor:
+        """The bare client's part, for so many RouterDeployments; it is the operator here."""
+        await self._until(self._has_listed, "the bare client has listed the RouterDeployments")
+        async with self._connected():
+            return Floor(*await self._make(size, size * len(_children()), time.time()))
+
+    async def run(self, size: int, rest: float, floor: Floor) -> Result:
         """Everything, for so many RouterDeployments."""
         self.operator.until_it_answers(self.url + "/healthz")
         began = time.time()
         await self._until(self._is_ready, "the operator is ready")
         started, started_cpu, memory = time.time() - began, self.operator.cpu_seconds(), self.operator.memory_mb()
-        limits = httpx.Limits(max_connections=_AT_ONCE)
-        server = self.cluster.server
-        async with httpx.AsyncClient(
-            base_url=server.url, verify=server.tls, headers=authorization(ADMIN), timeout=60, limits=limits
-        ) as client:
-            self.client = client
+        async with self._connected():
             children, began = size * len(_children()), time.time()
             made, made_cpu = await self._make(size, children, began)
             settled = await self._settle(began, "every RouterDeployment is said to be ready")
@@ -98,9 +109,23 @@ class Phases:
             silent = await self._rest(rest / 2)
             repaired_then, _ = await self._repair(size)
         return Result(
-            size, started, started_cpu, memory, children, made, made_cpu, settled, settled_memory, requests, looks,
-            resting, deleted, repaired, silent, self.pods.most_waiting, repaired_then,
+            size, floor, started, started_cpu, memory, children, made, made_cpu, settled, settled_memory, requests,
+            looks, resting, deleted, repaired, silent, self.pods.most_waiting, repaired_then,
         )  # fmt: skip
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[None]:
+        """The administrator's connection to the API server."""
+        limits = httpx.Limits(max_connections=_AT_ONCE)
+        server = self.cluster.server
+        async with httpx.AsyncClient(
+            base_url=server.url, verify=server.tls, headers=authorization(ADMIN), timeout=60, limits=limits
+        ) as client:
+            self.client = client
+            yield
+
+    async def _has_listed(self) -> bool:
+        return bool(self.cluster.audit.read())
 
     async def _make(self, size: int, children: int, began: float) -> tuple[float, float]:
         """Seconds, of the clock and of the CPU, from the first RouterDeployment until the last child is there."""

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import cluster
 import health
 from against import Round, in_turn, report
-from phases import Phases, Result
+from phases import Floor, Phases, Result
 from processes import SERVER_CORE, Process, free_port
 from revisions import WORKING_TREE, Revision, old_and_new
 from table import figures, write
 
 _SIZES = (1, 100, 1000)
+_FLOOR = Path(__file__).with_name("floor.py")
 
 
 def main() -> None:
@@ -39,7 +42,9 @@ def main() -> None:
     if given.against:
         _compare(given)
     else:
-        write([_measured(int(size), given) for size in given.sizes.split(",")], given.rest, dry=given.dry)
+        sizes = [int(size) for size in given.sizes.split(",")]
+        results = [_measured(size, given, _measured_floor(size, given)) for size in sizes]
+        write(results, given.rest, dry=given.dry)
 
 
 def _compare(given: argparse.Namespace) -> None:
@@ -51,30 +56,55 @@ def _compare(given: argparse.Namespace) -> None:
 
 
 def _both(pair: Sequence[Revision], size: int, given: argparse.Namespace, round_: int) -> Round:
-    found = {}
+    found, floor = {}, _measured_floor(size, given, f"-{round_ + 1}")
     for revision in in_turn(pair, round_):
         print(f"{size:,} RouterDeployments, round {round_ + 1}: {revision.title}", flush=True)
-        result = _measured(size, given, revision, f"-{revision.label}-{round_ + 1}")
+        result = _measured(size, given, floor, revision, f"-{revision.label}-{round_ + 1}")
         found[revision.label] = figures(result, given.rest)
     return found["old"], found["new"]
 
 
-def _measured(size: int, given: argparse.Namespace, revision: Revision = WORKING_TREE, suffix: str = "") -> Result:
+def _measured(
+    size: int, given: argparse.Namespace, floor: Floor, revision: Revision = WORKING_TREE, suffix: str = ""
+) -> Result:
     """Measures one operator in a new cluster, whose logs are kept under the size and `suffix`."""
+    with _folder(given, f"{size}{suffix}") as folder:
+        return asyncio.run(_run(size, given.rest, floor, folder, revision))
+
+
+def _measured_floor(size: int, given: argparse.Namespace, suffix: str = "") -> Floor:
+    """Measures the bare client in a new cluster."""
+    with _folder(given, f"{size}-floor{suffix}") as folder:
+        return asyncio.run(_run_floor(size, folder))
+
+
+@contextmanager
+def _folder(given: argparse.Namespace, name: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as temporary:
-        folder = (given.keep or Path(temporary)) / f"{size}{suffix}"
+        folder = (given.keep or Path(temporary)) / name
         folder.mkdir(parents=True)
-        return asyncio.run(_run(size, given.rest, folder, revision))
+        yield folder
 
 
-async def _run(size: int, rest: float, folder: Path, revision: Revision) -> Result:
+async def _run(size: int, rest: float, floor: Floor, folder: Path, revision: Revision) -> Result:
     with cluster.running(folder, revision.folder) as made:
         async with health.answering() as pods:
             operator, url = _operator(revision.python, made.operator, folder / "operator.log")
             try:
-                return await Phases(made, operator, url, pods).run(size, rest)
+                return await Phases(made, operator, url, pods).run(size, rest, floor)
             finally:
                 operator.stop()
+
+
+async def _run_floor(size: int, folder: Path) -> Floor:
+    with cluster.running(folder, WORKING_TREE.folder) as made:
+        async with health.answering() as pods:
+            command = [sys.executable, str(_FLOOR), str(made.operator)]
+            client = Process(command, SERVER_CORE, folder / "floor.log")
+            try:
+                return await Phases(made, client, "", pods).run_floor(size)
+            finally:
+                client.stop()
 
 
 def _operator(python: str, kubeconfig: Path, log: Path) -> tuple[Process, str]:
