@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -67,6 +67,7 @@ class Result:
     requests: Counter[str]
     looks: float
     rest: Rest
+    restarted: Rest
     deleted: int
     repaired: float
     unreachable: Rest
@@ -76,12 +77,18 @@ class Result:
 
 @dataclass
 class Phases:
-    """`url` is the operator's own."""
+    """`start` starts an operator, or what stands in its place, and says where it serves its own endpoints."""
 
     cluster: Cluster
-    operator: Process
-    url: str
+    start: Callable[[], tuple[Process, str]]
     pods: Pods
+
+    def __post_init__(self) -> None:
+        self.operator, self.url = self.start()
+
+    def stop(self) -> None:
+        """Ends the operator at once."""
+        self.operator.stop()
 
     async def run_floor(self, size: int) -> Floor:
         """The bare client's part, for so many RouterDeployments; it is the operator here."""
@@ -102,6 +109,7 @@ class Phases:
             requests, looks = by_verb(self.cluster.audit.since(began)), await self._looks()
             settled_memory = self.operator.memory_mb()
             resting = await self._rest(rest)
+            restarted = await self._restart(rest)
             repaired, deleted = await self._repair(size)
             await self._settle(time.time() - repaired, "what was deleted runs again")
             self.pods.silent, self.pods.most_waiting = True, 0
@@ -110,7 +118,7 @@ class Phases:
             repaired_then, _ = await self._repair(size)
         return Result(
             size, floor, started, started_cpu, memory, children, made, made_cpu, settled, settled_memory, requests,
-            looks, resting, deleted, repaired, silent, self.pods.most_waiting, repaired_then,
+            looks, resting, restarted, deleted, repaired, silent, self.pods.most_waiting, repaired_then,
         )  # fmt: skip
 
     @asynccontextmanager
@@ -172,6 +180,17 @@ class Phases:
         _say(f"at rest for {seconds:g} s: {writes} writes, {cpu:.1f} % of a core, {self.operator.memory_mb():.0f} MiB")
         return Rest(seconds, writes, len(found), cpu, self.operator.memory_mb(), self.pods.asked - asked)
 
+    async def _restart(self, seconds: float) -> Rest:
+        """Kills the operator; the while begins when the next one leads."""
+        self.operator.stop()
+        began = time.time()
+        self.operator, self.url = self.start()
+        self.operator.until_it_answers(self.url + "/healthz")
+        await self._until(self._leads, "the operator leads again")
+        found = await self._rest(seconds)
+        writes = sum(each.is_write for each in self.cluster.audit.since(began))
+        return replace(found, writes=writes)
+
     async def _repair(self, size: int) -> tuple[float, int]:
         """Seconds from when the first of many children is deleted until the last is back, and how many they are."""
         victims = _victims(size)
@@ -189,6 +208,9 @@ class Phases:
 
     async def _is_ready(self) -> bool:
         return (await self._own("/readyz")).status_code == 200
+
+    async def _leads(self) -> bool:
+        return (await self._own("/readyz")).text.startswith("leader")
 
     async def _own(self, path: str) -> httpx.Response:
         async with httpx.AsyncClient(trust_env=False) as client:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import cluster
@@ -89,27 +90,32 @@ def _folder(given: argparse.Namespace, name: str) -> Iterator[Path]:
 async def _run(size: int, rest: float, floor: Floor, folder: Path, revision: Revision) -> Result:
     with cluster.running(folder, revision.folder) as made:
         async with health.answering() as pods:
-            operator, url = _operator(revision.python, made.operator, folder / "operator.log")
+            phases = Phases(made, partial(_operator, revision.python, made.operator, folder), pods)
             try:
-                return await Phases(made, operator, url, pods).run(size, rest, floor)
+                return await phases.run(size, rest, floor)
             finally:
-                operator.stop()
+                phases.stop()
 
 
 async def _run_floor(size: int, folder: Path) -> Floor:
     with cluster.running(folder, WORKING_TREE.folder) as made:
         async with health.answering() as pods:
-            command = [sys.executable, str(_FLOOR), str(made.operator)]
-            client = Process(command, SERVER_CORE, folder / "floor.log")
+            phases = Phases(made, partial(_bare_client, made.operator, folder), pods)
             try:
-                return await Phases(made, client, "", pods).run_floor(size)
+                return await phases.run_floor(size)
             finally:
-                client.stop()
+                phases.stop()
 
 
-def _operator(python: str, kubeconfig: Path, log: Path) -> tuple[Process, str]:
+def _bare_client(kubeconfig: Path, folder: Path) -> tuple[Process, str]:
+    """The bare client, which serves nothing."""
+    return Process([sys.executable, str(_FLOOR), str(kubeconfig)], SERVER_CORE, folder / "floor.log"), ""
+
+
+def _operator(python: str, kubeconfig: Path, folder: Path) -> tuple[Process, str]:
     """The operator, as its image runs it, and where it serves its own endpoints."""
     port = free_port()
+    log = folder / f"operator-{port}.log"
     flags = [f"--kubeconfig={kubeconfig}", "--host=127.0.0.1", f"--port={port}"]
     return Process([python, "-m", "rl_router_operator", *flags], SERVER_CORE, log), f"http://127.0.0.1:{port}"
 

@@ -81,6 +81,8 @@ def _rows(rest: float) -> list[_Row]:
         _Row(f"requests in {rest:g} s at rest", lambda r: r.rest.requests),
         _Row("CPU at rest, % of a core", lambda r: r.rest.cpu_percent, 1),
         _Row("memory after the rest, MiB", lambda r: r.rest.memory),
+        _Row("writes after a restart", lambda r: r.restarted.writes),
+        _Row("memory after a restart, MiB", lambda r: r.restarted.memory),
         _Row("children deleted at once", lambda r: r.deleted),
         _Row("all of them back, s", lambda r: r.repaired, 2),
         _Row(f"silent pods: writes in {rest / 2:g} s at rest", lambda r: r.unreachable.writes),
