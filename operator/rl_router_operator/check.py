@@ -1,6 +1,6 @@
-"""`python -m rl_router_operator.check NAME`: waits until a router is ready, asks it a question and checks the answer.
+"""`python -m rl_router_operator.check NAME`: waits until a router is ready, sends it a request and checks the answer.
 
-What `helm test` runs. An API key is taken from RL_ROUTER_API_KEY.
+`helm test` runs it. It takes an API key from RL_ROUTER_API_KEY.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""`python -m rl_router_operator.install_crds`: applies this version's definition of RouterDeployments.
+"""`python -m rl_router_operator.install_crds`: applies this version's CRD of RouterDeployments.
 
-What the chart runs before an upgrade, since Helm installs a definition and never changes it.
+The chart runs it before an upgrade, because Helm installs CRDs but never changes them.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from .objects.refusal import RefusedError
 
 _DEFINITION = Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions")
 _MANAGER = "helm"
-"""Helm's own name: under another one, a later `helm install` of another version would be refused as a conflict."""
+"""Helm's own name: under another one, a later `helm install` of another version would be a conflict."""
 
 
 async def install() -> str:
-    """Applies the definition, whoever else has set its fields; its name. Raises RefusedError and UnreachableError."""
+    """Applies the CRD and returns its name. Raises RefusedError and UnreachableError."""
     api = Api(await connection(os.environ.get("KUBECONFIG")))
     try:
         applied, _ = await api.apply(_DEFINITION, definition(), force=True, manager=_MANAGER)
@@ -32,11 +32,11 @@ async def install() -> str:
 
 
 def main() -> int:
-    """The exit status is 1 where it could not be applied."""
+    """Returns the exit status: 1 if the CRD could not be applied."""
     try:
         print(f"{asyncio.run(install())} is this version's")
     except (RefusedError, UnreachableError, ConfigException, OSError) as error:
-        print(f"error: the definition of RouterDeployments cannot be applied: {error}", file=sys.stderr)
+        print(f"error: the CRD of RouterDeployments cannot be applied: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""The log: one JSON object a line, on standard error, without anything that looks like a key."""
+"""The log: one JSON object per line, on standard error, with keys redacted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOG = logging.getLogger("rl_router_operator")
 
 
 class JsonLines(logging.Formatter):
-    """A record as one line of JSON; `extra={"fields": {...}}` are fields of their own."""
+    """Formats a record as one line of JSON; `extra={"fields": {...}}` become fields of their own."""
 
     def format(self, record: logging.LogRecord) -> str:
         said: dict[str, Any] = {
@@ -33,7 +33,7 @@ def _shown(value: object) -> object:
 
 
 def set_up(level: str) -> None:
-    """Sends everything that is logged, the frameworks' warnings too, to standard error as JSON."""
+    """Sends all log records, also the warnings of libraries, to standard error as JSON."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     root = logging.getLogger()
@@ -43,6 +43,6 @@ def set_up(level: str) -> None:
 
 
 def log(level: int, message: str, **fields: object) -> None:
-    """One line."""
+    """Logs one line."""
     if LOG.isEnabledFor(level):
         LOG.log(level, message, extra={"fields": fields})

@@ -1,4 +1,4 @@
-"""What the operator may do, and what people may, as rules of Roles and ClusterRoles."""
+"""The permissions of the operator and of users, as rules of Roles and ClusterRoles."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FOLLOW = ("list", "watch")
 
 
 def operator_rules() -> list[Manifest]:
-    """What the operator needs wherever RouterDeployments may be: it reads no Secret and no pod's log."""
+    """Returns the operator's permissions wherever RouterDeployments may be; it reads no Secret and no pod log."""
     return [
         _rule(GROUP, PLURAL, READ),
         _rule(GROUP, f"{PLURAL}/status", ("patch",)),
@@ -27,7 +27,7 @@ def operator_rules() -> list[Manifest]:
 
 
 def lease_rules() -> list[Manifest]:
-    """What it needs besides in its own namespace; who may create a Lease cannot be held to a name."""
+    """Returns the permissions in the operator's own namespace; creation of a Lease cannot be limited to a name."""
     return [
         _rule("coordination.k8s.io", "leases", ("create",)),
         {**_rule("coordination.k8s.io", "leases", ("get", "update")), "resourceNames": [LEASE]},
@@ -35,18 +35,18 @@ def lease_rules() -> list[Manifest]:
 
 
 def definition_rules() -> list[Manifest]:
-    """What changing the definition of RouterDeployments takes, where it is there already."""
+    """Returns the permissions to change the CRD of RouterDeployments, if it is installed."""
     rule = _rule("apiextensions.k8s.io", "customresourcedefinitions", ("patch",))
     return [{**rule, "resourceNames": [f"{PLURAL}.{GROUP}"]}]
 
 
 def viewer_rules() -> list[Manifest]:
-    """For people who may see RouterDeployments."""
+    """Returns the permissions of users who may read RouterDeployments."""
     return [_rule(GROUP, PLURAL, READ), _rule(GROUP, f"{PLURAL}/status", ("get",))]
 
 
 def editor_rules() -> list[Manifest]:
-    """For people who may write them, and so create pods and use any Secret of their namespace."""
+    """Returns the permissions of users who may write them, and so create pods and use any Secret of the namespace."""
     return [
         _rule(GROUP, PLURAL, (*READ, "create", "update", "patch", "delete", "deletecollection")),
         _rule(GROUP, f"{PLURAL}/scale", ("get", "update", "patch")),
@@ -55,7 +55,7 @@ def editor_rules() -> list[Manifest]:
 
 
 def _removal(kind: Kind) -> tuple[str, ...]:
-    """Every router has a Deployment; whatever else is made may come to be wanted no longer."""
+    """Every router has a Deployment; a child of any other kind may become superfluous."""
     return () if kind.kind == "Deployment" else ("delete",)
 
 

@@ -1,11 +1,11 @@
-"""What others wrote, made fit to be shown: one line, cut short, without keys."""
+"""Redacts text from pods, targets and the API server before it is shown: one line, cut, without keys."""
 
 from __future__ import annotations
 
 import re
 
 LIMIT = 512
-"""Characters that are kept."""
+"""Maximum number of characters."""
 
 _STRUCK = "***"
 _SECRETS = (
@@ -25,11 +25,11 @@ _SECRETS = (
     (re.compile(r"hf_(?!(?:token|hub|home|xet|transfer)\b)[A-Za-z0-9]+"), _STRUCK),
     (re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]+"), _STRUCK),
 )
-"""Credentials as they stand in errors and logs: headers, URLs, assignments, and tokens known by their beginning."""
+"""Credentials in errors and logs: headers, URLs, assignments, and tokens with a known prefix."""
 
 
 def strike(text: str) -> str:
-    """The text as one printable line in which keys are struck out."""
+    """Returns the text as one printable line with keys redacted."""
     line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
     for secret, instead in _SECRETS:
         line = secret.sub(instead, line)
@@ -37,6 +37,6 @@ def strike(text: str) -> str:
 
 
 def clean(text: str) -> str:
-    """The same, cut to LIMIT characters."""
+    """Returns the text as one printable line with keys redacted, cut to LIMIT characters."""
     line = strike(text)
     return line if len(line) <= LIMIT else line[: LIMIT - 1] + "…"

@@ -1,1 +1,1 @@
-"""What to change in the cluster: pure functions from what is wanted and what is there to actions."""
+"""What to change in the cluster: pure functions from desired and live objects to actions."""

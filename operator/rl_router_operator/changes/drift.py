@@ -1,9 +1,9 @@
-"""Whether an object already is as it would be applied: pure, by the fields that the API server says are ours.
+"""Compares a desired object with the live one, by the fields that the operator owns.
 
-`metadata.managedFields` has, for each manager, the fields that it applied last and that nobody has changed since. So an
-object needs no apply if everything wanted is among ours with the wanted value, and everything of ours is wanted. The
+For each manager, `metadata.managedFields` names the fields that it applied last and that nobody has changed since. So
+an object needs no apply if the operator owns every desired field with the desired value and owns no other field. The
 same entry tells which lists are keyed and by what, so no schema is needed here. Defaults that the API server added are
-not ours, and are not looked at.
+not owned by the operator and are not compared.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Fields = Mapping[str, Any]
 _IDENTITY = ("apiVersion", "kind")
 _IDENTITY_METADATA = ("name", "namespace", "uid", "resourceVersion")
 _AMOUNTS = frozenset({"requests", "limits", "sizeLimit", "divisor"})
-"""Below these, values are quantities, which the API server writes in its own way."""
+"""Values below these fields are quantities, which the API server writes in its own form."""
 
 
 def is_applied(desired: Manifest, live: Manifest) -> bool:
-    """Whether applying `desired` would change nothing in `live`."""
+    """Returns whether applying `desired` would change nothing in `live`."""
     owned = owned_fields(live)
     body = {key: value for key, value in desired.items() if key not in _IDENTITY}
     body["metadata"] = {key: value for key, value in desired["metadata"].items() if key not in _IDENTITY_METADATA}
@@ -35,7 +35,7 @@ def is_applied(desired: Manifest, live: Manifest) -> bool:
 
 
 def owned_fields(live: Manifest) -> Fields:
-    """The fields that the operator applied and that nobody has changed since."""
+    """Returns the fields that the operator applied and that nobody has changed since."""
     for entry in live["metadata"].get("managedFields", ()):
         if is_ours(entry):
             fields: Fields = entry.get("fieldsV1") or {}
@@ -44,24 +44,24 @@ def owned_fields(live: Manifest) -> Fields:
 
 
 def is_ours(entry: Mapping[str, Any]) -> bool:
-    """Whether an entry of managedFields is that of the operator's applies."""
+    """Returns whether an entry of managedFields is that of the operator's applies."""
     return entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource")
 
 
 def keys_of(owned: Fields) -> Iterator[tuple[dict[str, Any], Fields]]:
-    """The keys of a keyed list's entries that are ours, and the fields below each."""
+    """Yields the keys of each entry of a keyed list that the operator owns, and the fields below it."""
     for step, below in owned.items():
         if step.startswith("k:"):
             yield json.loads(step[2:]), below
 
 
 def has_keys(entry: Any, keys: Mapping[str, Any]) -> bool:
-    """Whether a list's entry is the one of these keys; a key that is left out has its default."""
+    """Returns whether an entry of a list has these keys; a key that is left out has its default."""
     return isinstance(entry, dict) and all(entry.get(key, value) == value for key, value in keys.items())
 
 
 def _is_there(desired: Any, live: Any, owned: Fields, *, amounts: bool) -> bool:
-    """Whether everything in `desired` is in `live` and ours."""
+    """Returns whether everything in `desired` is in `live` and owned by the operator."""
     if isinstance(desired, dict) and isinstance(live, dict):
         return all(_is_field_there(key, value, live, owned, amounts=amounts) for key, value in desired.items())
     if isinstance(desired, list) and isinstance(live, list):
@@ -78,7 +78,7 @@ def _is_field_there(key: str, value: Any, live: Mapping[str, Any], owned: Fields
     if below is None or key not in live:
         return False
     amounts = amounts or key in _AMOUNTS
-    # A field that is owned as a whole is the operator's to its last leaf.
+    # A field that is owned as a whole is owned to its last leaf.
     return _is_there(value, live[key], below, amounts=amounts) if below else _is_same(value, live[key], amounts=amounts)
 
 
@@ -93,7 +93,7 @@ def _is_entry_there(entry: Any, live: list[Any], owned: Fields, *, amounts: bool
 
 
 def _is_same(desired: Any, live: Any, *, amounts: bool) -> bool:
-    """Equal but for what the API server adds to, or rewrites in, a value that is ours as a whole."""
+    """Returns whether both are equal, apart from what the API server adds to a value or writes in another form."""
     if isinstance(desired, dict) and isinstance(live, dict):
         return all(
             key in live and _is_same(value, live[key], amounts=amounts or key in _AMOUNTS)
@@ -115,7 +115,7 @@ def _is_same_amount(desired: Any, live: Any) -> bool:
 
 
 def _is_wanted(owned: Fields, desired: Any) -> bool:
-    """Whether every field that is ours is in `desired`."""
+    """Returns whether every owned field is in `desired`."""
     return all(_is_step_wanted(step, below, desired) for step, below in owned.items())
 
 

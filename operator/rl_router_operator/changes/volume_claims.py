@@ -1,4 +1,4 @@
-"""What is wanted of the claims of the model's pods: an owner where storage is not retained, and room to grow. Pure."""
+"""What is desired of the PersistentVolumeClaims of the model's pods: an owner unless retained, and the size."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ..resources.stateful_set import CLAIM
 
 
 def is_made(router: Router, live: Manifest) -> bool:
-    """Whether a claim is one that the StatefulSet makes: a copy that somebody made of one has its labels too."""
+    """Returns whether the StatefulSet created the claim; a copy that a person made has the same labels."""
     prefix = f"{CLAIM}-{naming.child(router.name, 'model')}-"
     name = str(live["metadata"]["name"])
     return name.startswith(prefix) and name.removeprefix(prefix).isdecimal()
 
 
 def wanted(router: Router, live: Manifest) -> Manifest:
-    """What to apply to a claim: nothing but what differs from how the StatefulSet made it."""
+    """Returns what to apply to a claim: only what differs from how the StatefulSet creates it."""
     storage = router.spec.model.storage
     metadata: dict[str, Any] = {key: live["metadata"][key] for key in ("name", "namespace")}
     found: Manifest = {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": metadata}
     if storage and not storage.retain:
-        # The collector then removes it with the RouterDeployment; the StatefulSet's end costs no weights.
+        # The claim is deleted with the RouterDeployment, but not with the StatefulSet.
         metadata["ownerReferences"] = [{**router.owner_reference, "controller": False}]
     if storage and amount(storage.size) > amount(_size(live)):
         found["spec"] = {"resources": {"requests": {"storage": str(storage.size)}}}

@@ -1,4 +1,4 @@
-"""The API server: every request that the operator makes of it."""
+"""The client of the API server: every request that the operator sends to it."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from ..objects.refusal import RefusedError
 
 PAGE = 500
 OPENED = "OPENED"
-"""What comes first from a watch that the API server has taken."""
+"""The first event of a watch that the API server has accepted."""
 _ANSWER_SECONDS = 10.0
 _WATCH_SECONDS = 290
 _LONGEST_ERROR = 65_536
 
 
 class UnreachableError(Exception):
-    """No answer: refused, reset, or nothing within the limit."""
+    """The API server did not answer: the connection was refused or reset, or timed out."""
 
 
 class NotLeadingError(Exception):
-    """A write was asked for while this operator may not write."""
+    """This operator may not write now, because it does not hold the Lease."""
 
 
 async def connection(kubeconfig: str | None, context: str | None = None) -> aio.client.Configuration:
-    """How the API server is reached: a kubeconfig where one is named, else as a pod is told."""
+    """Returns how to reach the API server: by a kubeconfig if one is named, otherwise by the pod's service account."""
     configuration = aio.client.Configuration()
     if kubeconfig:
         await aio.config.load_kube_config(kubeconfig, context, configuration, persist_config=False)  # type: ignore[no-untyped-call]
     else:
         aio.config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
-    # Each watch holds a connection for good.
+    # Each watch keeps a connection open.
     configuration.connection_pool_maxsize = 0
     # Otherwise aiohttp looks for the proxy and for a .netrc file before every request, in a thread.
     configuration.client_session_kwargs = {"trust_env": False}
@@ -55,7 +55,7 @@ def _proxy_of(url: str) -> str | None:
 
 
 def path_of(kind: Kind, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:
-    """The path of a collection, of an object or of its subresource."""
+    """Returns the path of a collection, of an object or of its subresource."""
     parts = ["/apis" if "/" in kind.api_version else "/api", kind.api_version]
     parts += [f"namespaces/{namespace}"] if namespace else []
     parts += [each for each in (kind.plural, name, subresource) if each]
@@ -63,8 +63,8 @@ def path_of(kind: Kind, namespace: str | None = None, name: str | None = None, s
 
 
 class Api:
-    """Reads are always made. A write may take `write_seconds`, and is not made where those are 0; `wrote` is told the
-    verb and the kind of each."""
+    """Reads are always sent. A write may take `write_seconds`, and is not sent if those are 0; `wrote` gets the verb
+    and the kind of each write."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Api:
         await self._client.close()
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
-        """An object as it is now, None where there is none."""
+        """Returns an object as it is now; None if there is none."""
         try:
             return await self._ask("GET", path_of(kind, namespace, name))
         except RefusedError as error:
@@ -95,7 +95,7 @@ class Api:
     async def list_all(
         self, kind: Kind, namespace: str | None, selectors: Mapping[str, str]
     ) -> tuple[list[Manifest], str]:
-        """Every object of a kind, page by page, and the version from which to watch on."""
+        """Returns every object of a kind, and the version from which to watch."""
         items: list[Manifest] = []
         more: dict[str, str] = {}
         while True:
@@ -103,7 +103,7 @@ class Api:
             page = await self._ask("GET", path_of(kind, namespace), query)
             if "resourceVersion" not in page.get("metadata", {}):
                 raise UnreachableError(f"the answer to a list of {kind.plural} is none")
-            # A list's items do not say what they are.
+            # The items of a list have neither apiVersion nor kind.
             items += [{"apiVersion": kind.api_version, "kind": kind.kind, **each} for each in page.get("items") or ()]
             if not (token := page["metadata"].get("continue")):
                 return items, str(page["metadata"]["resourceVersion"])
@@ -112,9 +112,11 @@ class Api:
     async def watch(
         self, kind: Kind, namespace: str | None, selectors: Mapping[str, str], version: str
     ) -> AsyncIterator[tuple[str, Manifest]]:
-        """(OPENED, {}), and then (type, object) for every change since `version`, until the API server ends the stream,
-        or says nothing for so long that the connection may be dead: of a kind without any object there is not even a
-        bookmark."""
+        """Yields (OPENED, {}), and then (type, object) for every change since `version`.
+
+        Ends when the API server ends the stream, or after the idle timeout: the connection may be dead then, or the
+        kind has no objects and so no bookmarks.
+        """
         query = {
             **selectors,
             "watch": "true",
@@ -136,7 +138,7 @@ class Api:
     async def apply(
         self, kind: Kind, manifest: Manifest, *, force: bool, subresource: str = "", manager: str = FIELD_MANAGER
     ) -> tuple[Manifest, bool]:
-        """Server-side apply; the object as it is then, and whether it was made just now."""
+        """Applies a manifest server-side and returns the object after it, and whether that created it."""
         metadata = manifest["metadata"]
         path = path_of(kind, metadata.get("namespace"), metadata["name"], subresource)
         query = {"fieldManager": manager, "force": str(force).lower()}
@@ -146,7 +148,7 @@ class Api:
         return answer, status == 201
 
     async def patch(self, kind: Kind, live: Manifest, operations: list[dict[str, Any]], manager: str) -> Manifest:
-        """A JSON patch of the object as it was seen: a later version is a conflict."""
+        """Applies a JSON patch to the object in the version of `live`; another version is a conflict."""
         metadata = live["metadata"]
         seen = {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]}
         path, query = path_of(kind, metadata["namespace"], metadata["name"]), {"fieldManager": manager}
@@ -156,24 +158,24 @@ class Api:
         return answer
 
     async def create(self, kind: Kind, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
-        """Makes an object; a dry run only asks whether it could be made."""
+        """Creates an object; a dry run only checks whether it could be created."""
         query = {"fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
         path = path_of(kind, manifest["metadata"]["namespace"])
         answer, _ = await self._write("create", kind, "POST", path, query, manifest)
         return answer
 
     async def replace(self, kind: Kind, manifest: Manifest) -> Manifest:
-        """Puts an object in the place of the one of the same resourceVersion. Not held to `write_seconds`: it is how
-        the Lease is taken."""
+        """Replaces the object of the same resourceVersion, without regard to `write_seconds`: this is how the Lease is
+        taken."""
         metadata = manifest["metadata"]
         return await self._ask("PUT", path_of(kind, metadata["namespace"], metadata["name"]), {}, manifest)
 
     async def make(self, kind: Kind, manifest: Manifest) -> Manifest:
-        """Makes an object whoever leads: the Lease."""
+        """Creates an object without regard to `write_seconds`: the Lease."""
         return await self._ask("POST", path_of(kind, manifest["metadata"]["namespace"]), {}, manifest)
 
     async def delete(self, kind: Kind, manifest: Manifest, *, orphan: bool = False) -> None:
-        """Deletes the very object that was seen; one that is gone already is no error."""
+        """Deletes the object with the uid of `manifest`; it is no error if it is gone already."""
         metadata = manifest["metadata"]
         options = {
             "propagationPolicy": "Orphan" if orphan else "Background",
@@ -209,7 +211,7 @@ class Api:
         content: str = "",
         seconds: float = _ANSWER_SECONDS,
     ) -> tuple[Manifest, int]:
-        # Never rounded up to a whole second: a write ends before the Lease does.
+        # Not rounded up to a whole second, so that a write ends before the Lease does.
         timeout = aiohttp.ClientTimeout(total=seconds, ceil_threshold=math.inf)
         try:
             answer = await self._send(method, path, query, body, content, timeout)
@@ -246,7 +248,7 @@ class Api:
 
 
 async def _events(answer: aiohttp.ClientResponse) -> AsyncIterator[Manifest]:
-    """The events of a watch until it ends or is silent for too long."""
+    """Yields the events of a watch until it ends or the idle timeout passes."""
     try:
         async for line in answer.content:
             event: Manifest = from_json(line)
@@ -258,7 +260,7 @@ async def _events(answer: aiohttp.ClientResponse) -> AsyncIterator[Manifest]:
 
 
 async def _check(answer: aiohttp.ClientResponse) -> None:
-    """Raises RefusedError unless the answer is a success."""
+    """Raises RefusedError unless the request succeeded."""
     if answer.status < 400:
         return
     text = await answer.content.read(_LONGEST_ERROR)

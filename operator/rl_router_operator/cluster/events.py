@@ -1,4 +1,4 @@
-"""Events: what a person should notice about a RouterDeployment, each once."""
+"""Events about a RouterDeployment: what a person should notice, each once."""
 
 from __future__ import annotations
 
@@ -37,14 +37,13 @@ def news(body: Manifest, after: Mapping[str, Any]) -> list[Manifest]:
 
 
 async def post(api: Api, events: list[Manifest]) -> None:
-    """Makes the Events. One that cannot be made costs a line in the log, no more; in a namespace that is being deleted
-    none can."""
+    """Creates the Events. An Event that cannot be created is logged, unless the namespace is being deleted."""
     for event in events:
         try:
             await api.create(EVENT, event)
         except RefusedError as error:
             if error.status != 409 and not error.is_terminating:
-                log(logging.WARNING, f"an Event could not be made: {error.message}")
+                log(logging.WARNING, f"an Event could not be created: {error.message}")
 
 
 def _is_news(condition: Mapping[str, Any], causes: set[str], *, is_ready: bool) -> bool:

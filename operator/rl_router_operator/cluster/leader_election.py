@@ -1,4 +1,4 @@
-"""Leader election: the operator that holds the Lease writes, the others are ready to."""
+"""Leader election: only the operator that holds the Lease writes, and the others wait for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Returns the part of a watched object that is kept: what is compared, and what the status is computed from."""
+"""Prunes watched objects: returns only what is compared and what the status is computed from."""
 
 from __future__ import annotations
 

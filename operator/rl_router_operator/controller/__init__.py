@@ -1,1 +1,1 @@
-"""The operator's process: the work queue, the reconciliation of one RouterDeployment, and what serves them."""
+"""The operator's process: the work queue, the workers, and the reconciliation of one RouterDeployment."""

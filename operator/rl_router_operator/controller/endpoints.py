@@ -1,4 +1,4 @@
-"""What the operator says of itself: /healthz, /readyz and /metrics."""
+"""The operator's own endpoints: /healthz, /readyz and /metrics."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
 LONGEST_TURN = 60.0
-"""Seconds without a turn of the reconcile loop after which the operator counts as hung."""
+"""Seconds without a turn of the reconcile loop after which /healthz fails."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How the operator stands: seconds since the loop's last turn, whether it leads, and what keeps it from being
-    ready, each a sentence."""
+    """The operator's state: the seconds since the last turn of the loop, whether it is the leader, and what keeps it
+    from being ready, each as a sentence."""
 
     age: Callable[[], float]
     leads: Callable[[], bool]
@@ -23,7 +23,7 @@ class Standing:
 
 
 def application(standing: Standing, registry: CollectorRegistry) -> web.Application:
-    """The endpoints; none of them asks the API server."""
+    """Returns the application; none of its endpoints sends a request to the API server."""
     app = web.Application()
 
     async def alive(_: web.Request) -> web.Response:
@@ -44,7 +44,7 @@ def application(standing: Standing, registry: CollectorRegistry) -> web.Applicat
 
 
 async def serve(app: web.Application, host: str, port: int) -> tuple[web.AppRunner, int]:
-    """Starts serving; the port is the one that was chosen where 0 was asked for."""
+    """Starts serving and returns the port, which the system chooses if it is 0."""
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()

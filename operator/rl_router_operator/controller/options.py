@@ -1,4 +1,4 @@
-"""What a person sets on the operator, by flags or variables, and the settings that follow from it."""
+"""The operator's flags and environment variables, and the settings that follow from them."""
 
 from __future__ import annotations
 

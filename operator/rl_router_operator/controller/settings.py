@@ -1,4 +1,4 @@
-"""The operator's own settings: where it looks, how often, and what its children get by default."""
+"""The operator's settings: its namespaces, its intervals, its Lease, and the defaults of the children."""
 
 from __future__ import annotations
 

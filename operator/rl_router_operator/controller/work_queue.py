@@ -1,4 +1,4 @@
-"""The work queue: which RouterDeployments to look at, and when."""
+"""The work queue: which RouterDeployments to reconcile, and when."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _SHORTEST_PAUSE = 0.1
 
 
 class WorkQueue:
-    """Keys, each at most once, handed out when due; a key in hand is not handed out again until it is `done`."""
+    """Hands out keys when they are due; a key in progress waits until it is `done` or has `failed`."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._due: dict[Key, float] = {}
         self._heap: list[tuple[float, Key]] = []
-        self._in_hand: dict[Key, float | None] = {}
+        self._in_progress: dict[Key, float | None] = {}
         self._failures: dict[Key, int] = {}
         self._woken = asyncio.Event()
 
     def add(self, key: Key, after: float = 0.0) -> None:
-        """Asks for a look in `after` seconds; of several requests the earliest holds."""
+        """Adds a key that is due in `after` seconds; of several times the earliest counts."""
         due = self._clock() + after
-        if key in self._in_hand:
-            again = self._in_hand[key]
-            self._in_hand[key] = due if again is None else min(due, again)
+        if key in self._in_progress:
+            again = self._in_progress[key]
+            self._in_progress[key] = due if again is None else min(due, again)
             return
         if due < self._due.get(key, float("inf")):
             self._due[key] = due
@@ -39,51 +39,51 @@ class WorkQueue:
             self._woken.set()
 
     async def get(self, limit: float) -> Key | None:
-        """The next key that is due, None where none is within `limit` seconds."""
+        """Returns the next key that is due; None if no key is due within `limit` seconds."""
         deadline = self._clock() + limit
         while (key := self._take()) is None:
             left = min(deadline, self._next_due()) - self._clock()
             if deadline <= self._clock():
                 return None
             self._woken.clear()
-            # Not wait_for, which may swallow a cancellation.
+            # asyncio.wait_for may swallow a cancellation.
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(left, 0.001)):
                     await self._woken.wait()
         return key
 
     def done(self, key: Key) -> None:
-        """The look went well; what was asked for meanwhile is due."""
+        """Ends the work on a key; a key that was added meanwhile is handed out again."""
         self._failures.pop(key, None)
         self._put_back(key)
 
     def failed(self, key: Key) -> None:
-        """The look is to be repeated, a little later each time, 2 s at most."""
+        """Ends the work on a key, which is due again after a pause that grows to 2 s."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         self._put_back(key)
         self.add(key, min(_SHORTEST_PAUSE * 2.0 ** min(failures, 10), LONGEST_PAUSE) * random.uniform(0.5, 1.0))
 
     def forget(self, key: Key) -> None:
-        """There is nothing to look at any more."""
+        """Removes a key and its failures."""
         self._failures.pop(key, None)
-        self._in_hand.pop(key, None)
+        self._in_progress.pop(key, None)
         self._due.pop(key, None)
 
     def __len__(self) -> int:
         return len(self._due)
 
     def _put_back(self, key: Key) -> None:
-        again = self._in_hand.pop(key, None)
+        again = self._in_progress.pop(key, None)
         if again is not None:
             self.add(key, again - self._clock())
 
     def _take(self) -> Key | None:
         while self._heap and self._heap[0][0] <= self._clock():
             due, key = heapq.heappop(self._heap)
-            # An entry that an earlier one has overtaken is no longer meant.
+            # The entry is outdated if an earlier time was added later.
             if self._due.get(key) == due:
                 del self._due[key]
-                self._in_hand[key] = None
+                self._in_progress[key] = None
                 return key
         return None
 

@@ -1,1 +1,1 @@
-"""Kubernetes objects as plain values: kinds, names, manifests, quantities, and what was observed."""
+"""Kubernetes objects as plain values: kinds, names, manifests, quantities, and what is observed."""

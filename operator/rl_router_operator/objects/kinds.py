@@ -1,4 +1,4 @@
-"""The kinds of objects that the operator makes."""
+"""The kinds that the operator creates or reads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..schema import GROUP, KIND, PLURAL, VERSION
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind by the names that the API server knows it under; an `optional` one may be absent from a cluster."""
+    """A kind, by its names on the API server; a cluster may lack an `optional` one."""
 
     api_version: str
     kind: str
@@ -30,11 +30,11 @@ KINDS = (
     Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", optional=True),
     Kind("monitoring.coreos.com/v1", "ServiceMonitor", "servicemonitors", optional=True),
 )
-"""In the order in which they are applied: what others refer to comes first."""
+"""In the order of creation: an object comes before those that refer to it."""
 
 POD = Kind("v1", "Pod", "pods")
 CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
-"""Looked at, and for claims patched, but never made."""
+"""Read, and in the case of claims patched, but never created."""
 
 ROUTER = Kind(f"{GROUP}/{VERSION}", KIND, PLURAL)
 

@@ -1,4 +1,4 @@
-"""A Kubernetes object as a mapping, and what is read from it everywhere."""
+"""A Kubernetes object as a mapping, and its metadata and conditions."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from typing import Any
 
 Manifest = dict[str, Any]
 Ref = tuple[str, str]
-"""(kind, name): what tells the objects of one RouterDeployment apart."""
+"""(kind, name), which identifies an object among those of one RouterDeployment."""
 
 
 def ref_of(manifest: Manifest) -> Ref:
-    """The kind and the name."""
+    """Returns the kind and the name."""
     return manifest["kind"], manifest["metadata"]["name"]
 
 
 def uid_of(manifest: Manifest) -> str:
-    """The uid that the API server gave it."""
+    """Returns the uid."""
     return str(manifest["metadata"]["uid"])
 
 
 def is_terminating(manifest: Manifest) -> bool:
-    """Whether the object is being deleted."""
+    """Returns whether the object is being deleted."""
     return "deletionTimestamp" in manifest["metadata"]
 
 
 def condition(manifest: Manifest, type_: str) -> dict[str, Any]:
-    """A condition of an object's status, empty where it has none of that type."""
+    """Returns a condition of the status; empty if there is none of that type."""
     for each in manifest.get("status", {}).get("conditions", ()):
         if each["type"] == type_:
             return dict(each)
@@ -33,7 +33,7 @@ def condition(manifest: Manifest, type_: str) -> dict[str, Any]:
 
 
 def controller_of(manifest: Manifest) -> str | None:
-    """The uid of the object that controls it, None where there is none."""
+    """Returns the uid of the controlling owner; None if there is none."""
     for owner in manifest["metadata"].get("ownerReferences", ()):
         if owner.get("controller"):
             return str(owner["uid"])

@@ -1,4 +1,4 @@
-"""The names and labels of what one RouterDeployment is turned into."""
+"""The names and labels of the children of a RouterDeployment."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ Component = Literal["model", "api"]
 
 FIELD_MANAGER = "rl-router-operator"
 LEASE = "rl-router-operator"
-"""The name of the Lease by which one operator acts at a time, in the operator's own namespace."""
+"""The name of the Lease that elects the leader, in the operator's own namespace."""
 ROUTER_LABEL = f"{GROUP}/router"
 MODEL_PORT, API_PORT, ADMIN_PORT = 8000, 8800, 8801
 
 
 def child(router: str, component: Component) -> str:
-    """`demo-model`, `demo-api`: the name of nearly everything that is made."""
+    """Returns the name of most children: `demo-model`, `demo-api`."""
     return f"{router}-{component}"
 
 
 def headless(router: str) -> str:
-    """The name of the Service that gives the model's pods their DNS names."""
+    """Returns the name of the headless Service, which gives the model's pods their DNS names."""
     return f"{child(router, 'model')}-pods"
 
 
 def selector(router: str, component: Component) -> dict[str, str]:
-    """The labels by which the pods of a component are found; they never change."""
+    """Returns the labels that select the pods of a component; they never change."""
     return {
         "app.kubernetes.io/name": "rl-router",
         "app.kubernetes.io/instance": router,
@@ -35,7 +35,7 @@ def selector(router: str, component: Component) -> dict[str, str]:
 
 
 def labels(router: str, component: Component) -> dict[str, str]:
-    """The labels of everything that is made for a component."""
+    """Returns the labels of every child of a component."""
     return {
         **selector(router, component),
         "app.kubernetes.io/managed-by": FIELD_MANAGER,

@@ -1,4 +1,4 @@
-"""What is seen of one RouterDeployment in the cluster: all that its status is computed from."""
+"""What is observed of one RouterDeployment in the cluster: everything that its status is computed from."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ProblemReason = Literal[
 
 @dataclass(frozen=True)
 class Problem:
-    """Something asked for that is not so, about the child `kind`/`name`; the message is a sentence for a person."""
+    """Why the child `kind`/`name` is not as the spec asks; the message is a sentence for a person."""
 
     kind: str
     name: str

@@ -1,4 +1,4 @@
-"""Amounts as Kubernetes writes them: `2`, `500m`, `40Gi`."""
+"""Quantities as Kubernetes writes them: `2`, `500m`, `40Gi`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GIBIBYTE = _BINARY["Gi"]
 
 
 def amount(quantity: int | str) -> Decimal:
-    """The number that a quantity stands for: bytes, cores. Raises ValueError where it is none."""
+    """Returns the value of a quantity, in bytes or cores. Raises ValueError if it is not a quantity."""
     written = _WRITTEN.fullmatch(str(quantity))
     if not written:
         raise ValueError(f"{quantity!r} is no quantity such as 500m or 40Gi")

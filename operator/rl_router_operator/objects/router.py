@@ -1,4 +1,4 @@
-"""One RouterDeployment as it was read from the API server."""
+"""A RouterDeployment as it was read from the API server."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Key = tuple[str, str]
 
 
 class InvalidSpecError(Exception):
-    """The spec passed the API server and cannot be used all the same; the message names the field and the remedy."""
+    """The API server accepted the spec, but it cannot be used; the message names the field and the remedy."""
 
 
 @dataclass(frozen=True)
 class Router:
-    """A RouterDeployment; `status` is what it says now, as last written."""
+    """A RouterDeployment; `status` is its status as last written."""
 
     name: str
     namespace: str
@@ -40,12 +40,12 @@ class Router:
 
     @property
     def paused(self) -> bool:
-        """Whether its children are to be left as they are."""
+        """Whether its children are left as they are."""
         return self.annotations.get(PAUSED) == "true"
 
     @property
     def owner_reference(self) -> dict[str, Any]:
-        """What makes the garbage collector remove a child with it."""
+        """The owner reference of its children, by which the garbage collector deletes them with it."""
         return {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": KIND,
@@ -56,7 +56,7 @@ class Router:
 
 
 def read(body: Mapping[str, Any]) -> Router:
-    """The RouterDeployment of an object from the API server. Raises InvalidSpecError."""
+    """Returns the RouterDeployment in an object of the API server. Raises InvalidSpecError."""
     metadata = body["metadata"]
     return Router(
         name=metadata["name"],
@@ -71,7 +71,7 @@ def read(body: Mapping[str, Any]) -> Router:
 
 
 def read_spec(spec: Mapping[str, Any]) -> RouterDeploymentSpec:
-    """The spec in camelCase as the API server stores it. Raises InvalidSpecError."""
+    """Reads a spec in camelCase, as the API server stores it. Raises InvalidSpecError."""
     try:
         return RouterDeploymentSpec.model_validate(spec, **BY_ALIAS)
     except ValidationError as error:
