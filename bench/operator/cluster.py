@@ -18,9 +18,9 @@ _CRD = Path("crds/routerdeployments.rlrouter.dev.yaml")
 STAGES = Path(__file__).with_name("stages.yaml")
 _CONTROLLERS = ("deployment", "replicaset", "statefulset", "disruption", "garbage-collector", "namespace")
 _NEEDED = {
-    "etcd": "setup-envtest, or a Kubernetes release",
-    "kube-apiserver": "setup-envtest, or a Kubernetes release",
-    "kube-controller-manager": "a Kubernetes release's server binaries",
+    "etcd": "scripts/control-plane FOLDER",
+    "kube-apiserver": "scripts/control-plane FOLDER",
+    "kube-controller-manager": "scripts/control-plane FOLDER",
     "kube-scheduler": "a Kubernetes release's server binaries",
     "kwok": "a release of kubernetes-sigs/kwok",
 }

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import control_plane
 import httpx
 import pytest
 import pytest_asyncio
@@ -18,6 +17,7 @@ from control_plane import ADMIN, OPERATOR, RESTRICTED, ApiServer, authorization
 from faults import Proxy
 from harness import Kube, Running, Start, launch
 from prepared import ROLES, grant, prepared
+from programs import API_SERVER, need
 from rl_router_operator import rbac
 from rl_router_operator.cluster.leader_election import LeaseTerms
 from rl_router_operator.controller.settings import Settings
@@ -33,8 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """One for all tests; skipped where its programs are missing."""
-    if reason := control_plane.missing():
-        pytest.skip(reason)
+    need(*API_SERVER)
     with prepared(tmp_path_factory.mktemp("control-plane")) as server:
         yield server
 

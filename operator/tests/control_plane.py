@@ -23,7 +23,6 @@ _TOKENS = f"""{ADMIN},admin,1,"system:masters"
 {OPERATOR},operator,2,"operators"
 {RESTRICTED},restricted,3,"operators"
 """
-_NEEDED = ("etcd", "kube-apiserver", "openssl")
 _START_SECONDS = 60
 
 
@@ -31,12 +30,6 @@ def program(name: str) -> str | None:
     """Where a program lies, if anywhere."""
     folder = os.environ.get("KUBEBUILDER_ASSETS", "/usr/local/kubebuilder/bin")
     return shutil.which(name, path=folder) or shutil.which(name)
-
-
-def missing() -> str | None:
-    """What stands in the way of one, as a sentence."""
-    absent = [name for name in _NEEDED if not program(name)]
-    return f"{' and '.join(absent)} not found: set KUBEBUILDER_ASSETS to the programs' folder" if absent else None
 
 
 @contextmanager
@@ -135,14 +128,12 @@ class ApiServer:
             self._end(name)
         self.client.close()
 
-    def start_garbage_collector(self) -> bool:
-        """Starts the collector and the namespaces' controller; False where the program is missing."""
-        return self.start_controllers("garbage-collector", "namespace")
+    def start_garbage_collector(self) -> None:
+        """Starts the collector and the namespaces' controller."""
+        self.start_controllers("garbage-collector", "namespace")
 
-    def start_controllers(self, *names: str) -> bool:
-        """Starts some of Kubernetes' own controllers; False where the program is missing."""
-        if not program("kube-controller-manager"):
-            return False
+    def start_controllers(self, *names: str) -> None:
+        """Starts some of Kubernetes' own controllers."""
         self._run(
             "kube-controller-manager",
             f"--kubeconfig={self.kubeconfig}",
@@ -150,7 +141,6 @@ class ApiServer:
             "--leader-elect=false",
             "--secure-port=0",
         )
-        return True
 
     def stop_garbage_collector(self) -> None:
         self._end("kube-controller-manager")

@@ -7,6 +7,7 @@ import control_plane
 import pytest
 import yaml
 from admission import ROUTERS, refusals, router
+from programs import need
 from rl_router_operator.generate.__main__ import ROOT
 from rl_router_operator.objects.naming import labels
 from rl_router_operator.objects.router import read
@@ -102,8 +103,8 @@ def test_an_api_may_be_exposed_with_keys_or_to_anybody_in_so_many_words(admissio
 
 
 def test_kubectl_explains_every_part(api_server):
-    if not (kubectl := control_plane.program("kubectl")):
-        pytest.skip("kubectl not found: set KUBEBUILDER_ASSETS to its folder")
+    need("kubectl")
+    kubectl = control_plane.program("kubectl")
     for path, words in (("spec", "the router model: the one that decides"), ("spec.model", "where downloaded weights")):
         command = [kubectl, "--kubeconfig", str(api_server.kubeconfig), "explain", f"routerdeployments.{path}"]
         explained = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout

@@ -7,7 +7,6 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import control_plane
 import httpx
 import pytest
 import pytest_asyncio
@@ -18,6 +17,7 @@ from failures import CASES, Case
 from faults import Proxy
 from harness import Kube, Running, eventually, launch, router
 from prepared import prepared
+from programs import API_SERVER, need
 from rl_router_operator.controller.pod_health import Asking
 from rl_router_operator.controller.settings import Settings
 from rl_router_operator.objects.observed import Health
@@ -34,8 +34,7 @@ _NUMBERS = itertools.count(1)
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ApiServer]:
     """One of these tests' own, whose definition of RouterDeployments is of a later release than the operator."""
-    if reason := control_plane.missing():
-        pytest.skip(reason)
+    need(*API_SERVER)
     with prepared(tmp_path_factory.mktemp("conditions")) as made:
         know_a_later_field(made)
         yield made

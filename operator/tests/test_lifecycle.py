@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from harness import Kube, Start, condition, eventually, router
+from programs import need
 from test_drift import FULL, settled
 
 AUTOSCALED = {"api": {"autoscaling": {"minReplicas": 2, "maxReplicas": 9}, "resources": {"requests": {"cpu": "1"}}}}
@@ -109,8 +110,8 @@ async def test_an_edited_template_is_repaired_without_being_held_back(kube: Kube
 
 @pytest.fixture
 def collector(api_server):
-    if not api_server.start_garbage_collector():
-        pytest.skip("no kube-controller-manager beside kube-apiserver: garbage collection is not looked at")
+    need("kube-controller-manager")
+    api_server.start_garbage_collector()
     yield
     api_server.stop_garbage_collector()
 

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import control_plane
 import pytest
 import yaml
 from accepted import lost, open_definition
@@ -22,6 +21,7 @@ from eventually import eventually as wait_until
 from faults import Proxy
 from harness import Kube, Start, eventually
 from prepared import prepared
+from programs import API_SERVER, need
 from rl_router_operator.changes.drift import is_applied
 from rl_router_operator.changes.rollout import held_back
 from rl_router_operator.objects.kinds import BY_NAME, KINDS
@@ -40,8 +40,7 @@ VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletec
 @pytest.fixture(scope="module")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """One that has every kind which the operator makes."""
-    if reason := control_plane.missing():
-        pytest.skip(reason)
+    need(*API_SERVER)
     with prepared(tmp_path_factory.mktemp("samples")) as server:
         for kind in (each for each in KINDS if each.optional):
             server.client.post(DEFINITIONS, json=open_definition(kind)).raise_for_status()

@@ -9,7 +9,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-import control_plane
 import pytest
 import pytest_asyncio
 from control_plane import ApiServer
@@ -17,6 +16,7 @@ from faults import Proxy, once, status
 from harness import Kube, Running, Start, condition, eventually, router
 from kubelet import MISSING, run_pods
 from prepared import prepared
+from programs import API_SERVER, need
 from rl_router_operator.controller.pod_health import Asking
 from rl_router_operator.resources.defaults import Defaults, Images
 
@@ -32,11 +32,9 @@ _BODY = dict[str, Any]
 @pytest.fixture(scope="module")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """One with controllers, which would make pods of what other tests have left."""
-    if reason := control_plane.missing():
-        pytest.skip(reason)
+    need(*API_SERVER, "kube-controller-manager")
     with prepared(tmp_path_factory.mktemp("with-controllers")) as server:
-        if not server.start_controllers(*CONTROLLERS):
-            pytest.skip("kube-controller-manager not found: put it beside the API server's programs")
+        server.start_controllers(*CONTROLLERS)
         yield server
 
 
