@@ -96,7 +96,7 @@ def test_every_policy_is_described() -> None:
 
 def test_every_file_of_the_api_is_in_the_architecture() -> None:
     package = ROOT / "router_api" / "rl_router_api"
-    text = (ROOT / "docs" / "architecture.md").read_text()
+    text = (ROOT / "docs" / "architecture.md").read_text().partition("## The rooms of the operator")[0]
     files = [str(path.relative_to(package)) for path in package.rglob("*.py") if path.name != "__init__.py"]
     assert len(files) > 80
     assert not [file for file in files if f"| `{file}` |" not in text]

@@ -1,4 +1,4 @@
-"""Performs actions: every write to a child of a RouterDeployment."""
+"""Performs the actions of a plan: every write to a child of a RouterDeployment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reconciles one RouterDeployment: its children become as desired, its status as they are."""
+"""Reconciles one RouterDeployment: makes its children as desired and reports them in its status."""
 
 from __future__ import annotations
 

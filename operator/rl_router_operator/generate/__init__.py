@@ -1,1 +1,1 @@
-"""Writes what follows from the schema: the CRD, its reference in the docs and the chart's part of it."""
+"""Generates files from the schema: the CRD, its reference in the docs, and the chart's copy."""

@@ -1,4 +1,4 @@
-"""`python -m rl_router_operator.generate [--check]`: writes the files, or says which of them differ."""
+"""`python -m rl_router_operator.generate [--check]`: writes the generated files, or prints which of them differ."""
 
 from __future__ import annotations
 

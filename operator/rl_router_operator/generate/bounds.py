@@ -1,4 +1,4 @@
-"""What every field of the CRD must have: a description, and a bound where it can grow."""
+"""Checks that every field of the CRD has a description and a bound on its size."""
 
 from __future__ import annotations
 

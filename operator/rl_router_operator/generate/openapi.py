@@ -1,4 +1,4 @@
-"""A pydantic model as the structural OpenAPI schema that the API server takes."""
+"""Converts a pydantic model to the structural OpenAPI schema that the API server accepts."""
 
 from __future__ import annotations
 

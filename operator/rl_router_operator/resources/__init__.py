@@ -1,4 +1,4 @@
-"""What one RouterDeployment is turned into: pure functions from its spec to manifests, one file a kind."""
+"""The children of a RouterDeployment: pure functions from its spec to manifests, one file for each kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the children get where their RouterDeployment does not say: images, pull secrets, a proxy."""
+"""Defaults of the children: images, pull secrets, a proxy."""
 
 from __future__ import annotations
 

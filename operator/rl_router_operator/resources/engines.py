@@ -1,4 +1,4 @@
-"""What serves the router model: vLLM on accelerators or a CPU, or llama.cpp; its image, command line and variables."""
+"""The engine of the router model, vLLM or llama.cpp: its image, command line and variables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""API keys: files in the API's pods, from Secrets that may be missing or change while the pods run."""
+"""API keys as files in the API's pods, from Secrets that may be missing or may change while the pods run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The NetworkPolicies: who may reach the pods. Ingress rules only."""
+"""The NetworkPolicies: who may connect to the pods. They have ingress rules only."""
 
 from __future__ import annotations
 

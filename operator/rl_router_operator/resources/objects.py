@@ -1,4 +1,4 @@
-"""What all children have in common: whose they are and how they are found."""
+"""What all children have in common: their owner, labels and annotations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pods of both tiers have in common: who they run as, where they may write, what users add to them."""
+"""What the pods of both tiers have in common: security context, writable folders, probes, additions of the spec."""
 
 from __future__ import annotations
 

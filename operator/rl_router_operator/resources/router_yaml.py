@@ -1,4 +1,4 @@
-"""The API's configuration file: what the spec sets and nothing else, so that an older API reads it too."""
+"""The API's configuration file: only what the spec sets, so that an older API can read it."""
 
 from __future__ import annotations
 

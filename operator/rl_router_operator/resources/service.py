@@ -1,4 +1,4 @@
-"""The Services: the model's, its pods' own names, and the API's."""
+"""The Services of the model, of its pods' names, and of the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The service accounts of the pods, where one is to be made; their tokens are never mounted."""
+"""The service accounts of the pods, if the spec asks for them; their tokens are never mounted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the router model's weights come from, and what that means for its pod."""
+"""The source of the router model's weights, and what follows for its pod."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A RouterDeployment's spec and status as pydantic models; the CRD is generated from them, and objects read by them."""
+"""The spec and the status of RouterDeployments as pydantic models, from which the CRD is generated."""
 
 from .api import Api, Auth, Autoscaling, CaBundle, DisruptionBudget, HttpRoute, Ingress
 from .base import GROUP, KIND, PLURAL, VERSION, KeyRef, ObjectRef

@@ -1,4 +1,4 @@
-"""The router API: how many, who may ask, and how it is reached."""
+"""`spec.api`: replicas, who may use the API, and how it is exposed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the parts of the schema share: bounded types, references, and rules that the API server checks (CEL)."""
+"""What the parts of the schema share: bounded types, references, and CEL rules, which the API server checks."""
 
 from __future__ import annotations
 

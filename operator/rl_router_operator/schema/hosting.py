@@ -1,4 +1,4 @@
-"""What the fields of a hosted router model must be to each other, as rules that the API server checks."""
+"""CEL rules between the fields of a hosted router model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The router model: where its weights come from, what serves it and on what."""
+"""`spec.model`: the source of the weights, the engine and the hardware."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What both tiers' pods have in common."""
+"""The fields that the pods of both tiers have in common."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routing and targets: the router API's own schema, with Secrets in place of variables and files."""
+"""`spec.routing` and `spec.targets`: the API's own schema, with Secrets instead of variables and files."""
 
 from __future__ import annotations
 

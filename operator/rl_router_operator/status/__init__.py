@@ -1,4 +1,4 @@
-"""How one RouterDeployment is: pure functions from what is observed to its status."""
+"""The status of a RouterDeployment: pure functions from what is observed to conditions."""
 
 from __future__ import annotations
 

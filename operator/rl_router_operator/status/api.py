@@ -1,4 +1,4 @@
-"""APIReady: pods of the API are ready and say themselves how they are."""
+"""APIReady: API pods are ready and report their health."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conditions: what was found, put beside what the status said before."""
+"""Conditions: findings with their advice, merged into the conditions of the previous status."""
 
 from __future__ import annotations
 

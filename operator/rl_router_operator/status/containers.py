@@ -1,4 +1,4 @@
-"""What keeps a pod's containers from being ready, by what the kubelet reports of them."""
+"""Why a pod's containers are not ready, from what the kubelet reports about them."""
 
 from __future__ import annotations
 

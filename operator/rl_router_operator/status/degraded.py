@@ -1,4 +1,4 @@
-"""Degraded: whatever was asked for and is not so, also while the router serves."""
+"""Degraded: everything that the spec asks for and that is not so, also while the router serves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a container ended: what its exit code and its last lines tell."""
+"""Why a container ended, from its exit code and its last lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The warnings about an object that are still being repeated."""
+"""Warnings about an object that are still repeated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ModelReady: the router model runs, and the API had a decision from it."""
+"""ModelReady: the router model runs, and the API has received a decision from it."""
 
 from __future__ import annotations
 

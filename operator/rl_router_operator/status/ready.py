@@ -1,4 +1,4 @@
-"""Ready: all three of model, API and targets."""
+"""Ready: ModelReady, APIReady and TargetsReady are all True."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a condition is as it is: every reason, what it means and what to do about it."""
+"""Every reason of a condition, with its meaning and its remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the API's pods say of themselves at /health, each one's and all together."""
+"""What the API's pods report at /health, for each pod and for all together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TargetsReady, and how each target is."""
+"""TargetsReady, and the state of each target."""
 
 from __future__ import annotations
 

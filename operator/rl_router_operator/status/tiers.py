@@ -1,4 +1,4 @@
-"""One tier, the router model's or the API's: how many pods are wanted and ready, and why the others are not."""
+"""A tier, router model or API: how many of its pods are desired and ready, and why the others are not ready."""
 
 from __future__ import annotations
 

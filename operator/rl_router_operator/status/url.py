@@ -1,4 +1,4 @@
-"""Where clients ask."""
+"""The URL for clients."""
 
 from __future__ import annotations
 

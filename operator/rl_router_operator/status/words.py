@@ -1,4 +1,4 @@
-"""What the cluster, a container or a target said, without what differs each time it is said."""
+"""Quotes the cluster, containers and targets, without the parts that differ in every repetition."""
 
 from __future__ import annotations
 
