@@ -245,10 +245,9 @@ def _pinned(wanted: Manifest, live: Manifest) -> Manifest:
 
 
 def _fingerprint(wanted: Manifest, live: Manifest) -> bytes:
-    """Returns a hash of an apply and of the object after it with the fields that the operator owns, without what every
-    write changes."""
-    after = {**_without(live, *_CHANGING), "status": owned_fields(live)}
-    text = json.dumps([_without(wanted, *_CHANGING), after], sort_keys=True)
+    """Returns a hash of an apply and of the object after it, without what every write changes."""
+    after = {**_without(live, *_CHANGING), "status": None}
+    text = json.dumps([_without(wanted, *_CHANGING), after, owned_fields(live)], sort_keys=True)
     return hashlib.sha256(text.encode()).digest()
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from enum import Enum, auto
 
 from ..changes.actions import Action, Apply, Create, Delete, Disown, Patch, Replace
 from ..changes.plan import Owned, View, owned_after, owned_at, plan
@@ -35,6 +36,14 @@ class GoneError(Exception):
     """The RouterDeployment or its namespace is being deleted, or is gone: nothing may be created for it."""
 
 
+class _Outcome(Enum):
+    """What came of an action. Only after `SETTLED` its object needs no other plan."""
+
+    SETTLED = auto()
+    CHANGED = auto()
+    REFUSED = auto()
+
+
 @dataclass
 class Children:
     """Keeps the children as desired; it remembers which objects it has seen as children."""
@@ -53,22 +62,16 @@ class Children:
         `is_alive` says that this pass has seen the RouterDeployment on the API server. Raises GoneError,
         UnreachableError and NotLeadingError.
         """
-        view = await self._view(router, desired)
+        work = await self._begin(router, desired)
         for _ in range(_ROUNDS):
-            planned = plan(router, desired, view)
+            planned = plan(router, desired, work.view())
             if planned.owning and not is_alive:
-                try:
-                    await self._require_alive(router)
-                except RefusedError as error:
-                    view = replace(view, refused={**view.refused, **dict.fromkeys(planned.owning, error)})
+                is_alive = await work.is_router_alive(planned.owning)
+                if not is_alive:
                     continue
-                is_alive = True
-            work = _Round(self, router, view)
-            await work.perform(planned.actions)
-            if not work.unsettled:
+            if await work.perform(planned.actions):
                 return planned.problems
-            view = work.view()
-        left = plan(router, desired, view)
+        left = plan(router, desired, work.view())
         contested = (Problem(*action.ref, "Refused", "other clients keep changing it") for action in left.actions)
         return (*left.problems, *contested)
 
@@ -76,105 +79,124 @@ class Children:
         """Forgets a RouterDeployment that is gone."""
         self._owned.pop(key, None)
 
-    async def look_up(
-        self, namespace: str, ref: Ref, live: dict[Ref, Manifest], refused: dict[Ref, RefusedError]
-    ) -> None:
-        """Puts an object as the API server has it now into `live`, or into `refused` that it may not be read."""
-        live.pop(ref, None)
-        refused.pop(ref, None)
-        try:
-            found = await self.api.get(BY_NAME[ref[0]], namespace, ref[1])
-        except RefusedError as error:
-            refused[ref] = error
-        else:
-            live |= {ref: prune.child(found)} if found else {}
-
-    def remember(self, router: Router, ref: Ref, owned: Owned) -> None:
-        """Remembers an object as a child of the RouterDeployment."""
-        self._owned[router.key][ref] = owned
-
-    async def _view(self, router: Router, desired: tuple[Manifest, ...]) -> View:
-        live = self.store.of(router.key)
-        kinds = {manifest["kind"] for manifest in desired}
-        absent = frozenset(kind for kind in kinds if self.informers.is_absent(kind, router.namespace))
-        refused: dict[Ref, RefusedError] = {}
+    async def _begin(self, router: Router, desired: tuple[Manifest, ...]) -> _Pass:
+        namespace, kinds = router.namespace, {manifest["kind"] for manifest in desired}
+        work = _Pass(
+            self.api,
+            self.executor,
+            self.store,
+            router,
+            owned=self._owned[router.key],
+            absent=frozenset(kind for kind in kinds if self.informers.is_absent(kind, namespace)),
+            unwatched={kind: error for kind in kinds if (error := self.informers.last_error(kind, namespace))},
+            live=self.store.of(router.key),
+        )
         for ref in map(ref_of, desired):
-            if ref[0] not in absent and not self.informers.is_synced(ref[0], router.namespace):
-                await self.look_up(router.namespace, ref, live, refused)
-        owned = self._owned[router.key]
-        owned |= {ref: seen for ref, manifest in live.items() if (seen := owned_at(router, manifest, owned.get(ref)))}
-        unwatched = {kind: error for kind in kinds if (error := self.informers.last_error(kind, router.namespace))}
-        return View(live, owned, absent, unwatched, refused)
-
-    async def _require_alive(self, router: Router) -> None:
-        live = await self.api.get(ROUTER, router.namespace, router.name)
-        if live is None or uid_of(live) != router.uid or is_terminating(live):
-            raise GoneError
+            if ref[0] not in work.absent and not self.informers.is_synced(ref[0], namespace):
+                await work.look_up(ref)
+        for ref, live in work.live.items():
+            if owned := owned_at(router, live, work.owned.get(ref)):
+                work.owned[ref] = owned
+        return work
 
 
 @dataclass
-class _Round:
-    """Performs the actions of one plan. `unsettled` are the objects about which another plan is needed."""
+class _Pass:
+    """One pass over the children of one RouterDeployment: what is known about them, and the actions on them."""
 
-    children: Children
+    api: Api
+    executor: Executor
+    store: Store
     router: Router
-    before: View
-    unsettled: set[Ref] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self._live, self._refused = dict(self.before.live), dict(self.before.refused)
-        self._misses = dict(self.before.misses)
-        self._done: dict[tuple[str, str], list[str]] = defaultdict(list)
+    owned: dict[Ref, Owned]
+    absent: frozenset[str]
+    unwatched: dict[str, str]
+    live: dict[Ref, Manifest]
+    refused: dict[Ref, RefusedError] = field(default_factory=dict)
+    misses: dict[Ref, int] = field(default_factory=lambda: defaultdict(int))
 
     def view(self) -> View:
-        """Returns what is known after the actions."""
-        view = self.before
-        return View(self._live, view.owned, view.absent, view.unwatched, self._refused, self._misses)
+        """Returns what is known now."""
+        return View(self.live, self.owned, self.absent, self.unwatched, self.refused, self.misses)
 
-    async def perform(self, actions: tuple[Action, ...]) -> None:
-        """Performs the actions; after a refusal it leaves out the further actions on the same object."""
+    async def look_up(self, ref: Ref) -> None:
+        """Reads an object as the API server has it now."""
+        self.live.pop(ref, None)
+        self.refused.pop(ref, None)
+        try:
+            found = await self.api.get(BY_NAME[ref[0]], self.router.namespace, ref[1])
+        except RefusedError as error:
+            self.refused[ref] = error
+        else:
+            self.live |= {ref: prune.child(found)} if found else {}
+
+    async def is_router_alive(self, owning: frozenset[Ref]) -> bool:
+        """Reads the RouterDeployment, without which nothing may be done to the objects `owning`.
+
+        Raises GoneError if it is gone; returns False if it may not be read.
+        """
+        try:
+            live = await self.api.get(ROUTER, self.router.namespace, self.router.name)
+        except RefusedError as error:
+            self.refused |= dict.fromkeys(owning, error)
+            return False
+        if live is None or uid_of(live) != self.router.uid or is_terminating(live):
+            raise GoneError
+        return True
+
+    async def perform(self, actions: tuple[Action, ...]) -> bool:
+        """Performs the actions and returns whether nothing is left to plan.
+
+        After a refusal the further actions on the same object are left out.
+        """
+        unsettled: set[Ref] = set()
+        done: dict[tuple[str, str], list[str]] = defaultdict(list)
         try:
             for action in actions:
-                if action.ref not in self.unsettled:
-                    await self._perform(action)
+                if action.ref in unsettled:
+                    continue
+                outcome = await self._perform(action)
+                if outcome is not _Outcome.SETTLED:
+                    unsettled.add(action.ref)
+                if outcome is not _Outcome.REFUSED:
+                    done[_DONE[type(action)], action.reason].append(" ".join(action.ref))
         finally:
-            self._log()
+            self._log(done)
+        return not unsettled
 
-    async def _perform(self, action: Action) -> None:
+    async def _perform(self, action: Action) -> _Outcome:
         try:
-            answer = await self.children.executor.execute(action)
+            answer = await self.executor.execute(action)
         except RefusedError as error:
-            await self._refuse(action, error)
-        else:
-            self._settle(action, answer)
+            await self._take_refusal(action, error)
+            return _Outcome.REFUSED
+        self.refused.pop(action.ref, None)
+        if answer:
+            self._take_answer(action, prune.child(answer))
+        if isinstance(action, Replace | Delete):
+            self.live[action.ref] = _deleted(action.live)
+        # After a patch the object is compared again: it may need an apply, too.
+        return _Outcome.CHANGED if isinstance(action, Patch) else _Outcome.SETTLED
 
-    async def _refuse(self, action: Action, error: RefusedError) -> None:
+    async def _take_refusal(self, action: Action, error: RefusedError) -> None:
         if error.is_terminating:
             raise GoneError from error
-        self.unsettled.add(action.ref)
         if not error.is_conflict:
-            self._refused[action.ref] = error
+            self.refused[action.ref] = error
             return
-        await self.children.look_up(self.router.namespace, action.ref, self._live, self._refused)
-        if isinstance(action, Create) and action.ref not in self._live:
-            self._misses[action.ref] = self._misses.get(action.ref, 0) + 1
+        await self.look_up(action.ref)
+        if isinstance(action, Create) and action.ref not in self.live:
+            self.misses[action.ref] += 1
 
-    def _settle(self, action: Action, answer: Manifest | None) -> None:
-        self._done[_DONE[type(action)], action.reason].append(" ".join(action.ref))
-        self._refused.pop(action.ref, None)
-        if answer:
-            live = self._live[action.ref] = prune.child(answer)
-            self.children.store.put(live, (self.router.key,))
-            if isinstance(action, Create | Apply):
-                self.children.remember(self.router, action.ref, owned_after(self.router, action.manifest, live))
-        if isinstance(action, Patch):
-            self.unsettled.add(action.ref)
-        if isinstance(action, Replace | Delete):
-            self._live[action.ref] = _deleted(action.live)
+    def _take_answer(self, action: Action, answer: Manifest) -> None:
+        self.live[action.ref] = answer
+        self.store.put(answer, (self.router.key,))
+        if isinstance(action, Create | Apply):
+            self.owned[action.ref] = owned_after(self.router, action.manifest, answer)
 
-    def _log(self) -> None:
-        for (done, reason), names in self._done.items():
-            message = f"{done} {', '.join(names)}: {reason}"
+    def _log(self, done: dict[tuple[str, str], list[str]]) -> None:
+        for (verb, reason), names in done.items():
+            message = f"{verb} {', '.join(names)}: {reason}"
             log(logging.INFO, message, namespace=self.router.namespace, router=self.router.name)
 
 

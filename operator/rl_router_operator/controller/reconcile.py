@@ -81,8 +81,9 @@ class Reconciler:
 
     async def _report_first(self, router: Router, body: Manifest) -> bool:
         """Writes the first status; returns whether that showed that the RouterDeployment exists."""
+        observed = self._observe(router, self._unwatched(router.namespace), settled=False)
         try:
-            await self._report(router, body, ())
+            await self._write_status(body, status.status_of(router, observed, datetime.now(UTC)))
         except RefusedError:
             # The last status of this reconciliation is refused as well, after the children were created.
             return False
