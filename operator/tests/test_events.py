@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from rl_router_operator.cluster.events import news, post
+from rl_router_operator.cluster.events import post
 from rl_router_operator.objects.refusal import RefusedError
+from rl_router_operator.status.news import is_warning, news
 
 GOOD = {"ModelReady": "Deciding", "APIReady": "Serving", "TargetsReady": "TargetsReachable", "Ready": "Serving"}
 
@@ -18,8 +19,8 @@ def conditions(status: str, reasons: dict[str, str]) -> dict[str, Any]:
 
 def told(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, str, str]]:
     """(type, condition, reason) of each Event."""
-    body = {"metadata": {"name": "demo", "namespace": "ns", "uid": "u", "generation": 1}, "status": before}
-    return [(each["type"], each["action"], each["reason"]) for each in news(body, after)]
+    kinds = {True: "Warning", False: "Normal"}
+    return [(kinds[is_warning(each)], each["type"], each["reason"]) for each in news(before, after)]
 
 
 def test_what_is_merely_under_way_is_no_news() -> None:
@@ -66,5 +67,5 @@ async def test_that_a_namespace_is_being_deleted_is_no_warning(caplog: pytest.Lo
 
     after = conditions("True", GOOD)
     body = {"metadata": {"name": "demo", "namespace": "ns", "uid": "u", "generation": 1}}
-    await post(Ending(), news(body, after))  # type: ignore[arg-type]
+    await post(Ending(), body, news({}, after))  # type: ignore[arg-type]
     assert caplog.text == ""

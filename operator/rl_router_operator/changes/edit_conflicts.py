@@ -74,7 +74,7 @@ def _steps(field: str) -> list[str]:
 
 
 def _unions(desired: Manifest, live: Manifest, steps: list[str]) -> Iterator[tuple[str, Any, Any]]:
-    """(path, wanted, there) of each union that has another member than ours: the path names the member, or it."""
+    """Yields (path, desired, live) of each union whose live member is not the desired one."""
     member, around = steps[-1], [*_pairs(desired, live, steps[:-1], "")]
     exchanged = [pair for pair in around if (member in pair[1]) != (member in pair[2])]
     yield from exchanged or (pair for pair in _pairs(desired, live, steps, "") if pair[2].keys() - pair[1].keys())
@@ -84,7 +84,7 @@ def _second_members(desired: Manifest, live: Manifest, union: list[str]) -> Iter
     for path, ours, theirs in _pairs(desired, live, union, ""):
         if ours.keys() <= theirs.keys():
             for name in theirs.keys() - ours.keys():
-                # Beside a probe's handler are numbers; of a variable the value is a member.
+                # The other fields of a probe are numbers; the value of a variable is a member.
                 if isinstance(theirs[name], dict) or name == "value":
                     yield f"{path}/{_escaped(name)}"
 
@@ -97,7 +97,7 @@ def _exchange(path: str, ours: Any, theirs: Any) -> Iterator[dict[str, Any]]:
 
 
 def _clashes(desired: Manifest, live: Manifest, steps: list[str]) -> Iterator[tuple[str, Any, list[Any]]]:
-    """(path, ours, all that is there) of each entry of a list that has a value of ours under another key."""
+    """Yields (path, desired entry, live entries) of each live entry with a desired value under another key."""
     *to_list, leaf = steps
     for path, ours, theirs in _pairs(desired, live, to_list[:-1], "") if to_list else ():
         wanted, there = ours.get(to_list[-1]), theirs.get(to_list[-1])
@@ -108,14 +108,14 @@ def _clashes(desired: Manifest, live: Manifest, steps: list[str]) -> Iterator[tu
 
 
 def _clashing(entry: Any, leaf: str, wanted: list[Any]) -> Any:
-    """Ours of the same value, where the entry is none of ours."""
+    """Returns the desired entry with the same value as a live entry that is not desired."""
     if not isinstance(entry, dict) or leaf not in entry or _has_entry(wanted, entry):
         return None
     return next((each for each in wanted if isinstance(each, dict) and each.get(leaf) == entry[leaf]), None)
 
 
 def _pairs(desired: Any, live: Any, steps: list[str], path: str) -> Iterator[tuple[str, Any, Any]]:
-    """(path, wanted, there) for each mapping at the end of the steps that both have; lists by their keys."""
+    """Yields (path, desired, live) for each mapping at the end of the steps that both have; lists by their keys."""
     if isinstance(desired, list) and isinstance(live, list):
         for ours in desired:
             for index, theirs in enumerate(live):
@@ -140,7 +140,7 @@ def _is_same_entry(ours: Any, theirs: Any) -> bool:
 
 
 def _protocol(entry: dict[str, Any]) -> Any:
-    """A port is known by it as well."""
+    """Returns the protocol, which is a part of a port's key."""
     return entry.get("protocol", "TCP")
 
 

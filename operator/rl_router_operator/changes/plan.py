@@ -119,9 +119,13 @@ def _deletions(router: Router, desired: set[Ref], view: View) -> Iterator[Action
 
 def _volume_claims(router: Router, view: View) -> Iterator[Action | Problem]:
     for ref, live in view.live.items():
-        if ref[0] != "PersistentVolumeClaim" or is_terminating(live) or not volume_claims.is_made(router, live):
+        if (
+            ref[0] != "PersistentVolumeClaim"
+            or is_terminating(live)
+            or not volume_claims.is_from_stateful_set(router, live)
+        ):
             continue
-        wanted = volume_claims.wanted(router, live)
+        wanted = volume_claims.desired(router, live)
         if error := view.refused.get(ref):
             yield problem_of(ref, error)
         elif not is_applied(wanted, live):

@@ -11,14 +11,14 @@ from ..objects.router import Router
 from ..resources.stateful_set import CLAIM
 
 
-def is_made(router: Router, live: Manifest) -> bool:
+def is_from_stateful_set(router: Router, live: Manifest) -> bool:
     """Returns whether the StatefulSet created the claim; a copy that a person made has the same labels."""
     prefix = f"{CLAIM}-{naming.child(router.name, 'model')}-"
     name = str(live["metadata"]["name"])
     return name.startswith(prefix) and name.removeprefix(prefix).isdecimal()
 
 
-def wanted(router: Router, live: Manifest) -> Manifest:
+def desired(router: Router, live: Manifest) -> Manifest:
     """Returns what to apply to a claim: only what differs from how the StatefulSet creates it."""
     storage = router.spec.model.storage
     metadata: dict[str, Any] = {key: live["metadata"][key] for key in ("name", "namespace")}

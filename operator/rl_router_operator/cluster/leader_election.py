@@ -21,9 +21,9 @@ LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 
 @dataclass(frozen=True)
 class LeaseTerms:
-    """In seconds: for how long the Lease is held, when a holder that could not renew it gives up, how often it tries.
+    """In seconds: how long the Lease is held, when a holder that cannot renew it gives up, and how often it tries.
 
-    After giving up no write begins, and one under way ends before the Lease does.
+    A holder that has given up starts no write, and a write under way ends before the Lease does.
     """
 
     duration: float = 15.0
@@ -32,12 +32,12 @@ class LeaseTerms:
 
 
 def lease_terms(duration: float) -> LeaseTerms:
-    """The terms of a Lease of so many seconds, in the usual proportions."""
+    """Returns the terms of a Lease with this duration, in the usual proportions."""
     return LeaseTerms(duration, renew_deadline=duration * 2 / 3, retry=duration * 2 / 15)
 
 
 class Lease:
-    """One Lease. Another's is judged by when its content last changed here, not by the clocks of others."""
+    """One Lease. Another holder's Lease ends a while after its last change, by the own clock."""
 
     def __init__(
         self, api: Api, namespace: str, name: str, identity: str, changed: Callable[[bool], None], terms: LeaseTerms
@@ -51,19 +51,19 @@ class Lease:
         self._seen: tuple[Manifest, float] = ({}, 0.0)
         self.trouble: str | None = None
         self.missing: str | None = None
-        """What the operator may not do."""
+        """The API server's words about a missing permission."""
 
     def is_held(self) -> bool:
-        """Whether this operator may write now."""
+        """Returns whether this operator may write now."""
         return self.left() > 0
 
     def left(self) -> float:
-        """Seconds until the Lease ends, and so the most that a write may take; 0 where none may begin."""
+        """Returns the seconds until the Lease ends, and so the maximum for a write; 0 if no write may start."""
         age = math.inf if self._renewed is None else time.monotonic() - self._renewed
         return self._terms.duration - age if age < self._terms.renew_deadline else 0.0
 
     async def run(self) -> None:
-        """Takes the Lease as soon as it is free and renews it, for ever; gives it back when cancelled."""
+        """Takes the Lease as soon as it is free and renews it; releases it when cancelled."""
         try:
             while True:
                 await self._turn()
@@ -81,9 +81,9 @@ class Lease:
             self._fail(error)
             return
         self.trouble = self.missing = None
-        # It may have lapsed meanwhile: who put work away until this operator leads again must hear of it.
+        # The Lease may have ended meanwhile, and work was put away until this operator leads again.
         self._tell()
-        # The Lease runs from before the request, not from its answer.
+        # The Lease starts before the request, not with its answer.
         self._renewed = began if taken else None
 
     async def _take(self) -> bool:
@@ -93,14 +93,14 @@ class Lease:
         try:
             await (self._api.replace if live else self._api.make)(LEASE, self._lease(live))
         except RefusedError as error:
-            # Another was quicker.
+            # Another operator was faster.
             if error.status == 409:
                 return False
             raise
         return True
 
     def _is_free(self, live: Manifest | None) -> bool:
-        # One that was deleted is its holder's until it would have ended.
+        # A deleted Lease belongs to its holder until it would have ended.
         spec = live.get("spec") or {} if live else self._seen[0]
         holder = spec.get("holderIdentity")
         if self._seen[0] != spec:

@@ -16,6 +16,7 @@ from ..objects.observed import Observed, Problem
 from ..objects.refusal import RefusedError
 from ..objects.router import InvalidSpecError, Key, Router, read
 from ..resources.defaults import Defaults
+from ..status.news import news
 from .children import Children, GoneError
 from .metrics import ready_of
 from .pod_health import Asking, PodHealth
@@ -163,7 +164,7 @@ class Reconciler:
                 raise _ChangedError from error
             raise
         self.stores.routers.put(prune.router(answer), ((metadata["namespace"], metadata["name"]),))
-        await events.post(self.api, events.news(body, new))
+        await events.post(self.api, body, news(body.get("status") or {}, new))
 
     def _forget(self, key: Key) -> None:
         self._converged.pop(key, None)

@@ -10,8 +10,8 @@ from typing import Any
 from ..objects.manifest import Manifest, condition
 from ..objects.naming import Component
 from . import endings
-from .events import time_of, warnings
 from .reasons import Reason
+from .warnings import time_of, warnings
 from .words import quote
 
 _FORGIVEN = timedelta(minutes=10)

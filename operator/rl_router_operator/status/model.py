@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from ..objects.manifest import condition
 from ..objects.router import Router
 from .conditions import Finding, found, said_before
-from .events import time_of
 from .reasons import Reason
 from .reports import Reports
 from .tiers import Tier
+from .warnings import time_of
 
 TYPE = "ModelReady"
 _ASKED_AGAIN_WITHIN = timedelta(seconds=120)

@@ -10,8 +10,8 @@ from datetime import datetime
 from ..objects.manifest import Manifest, condition
 from . import containers
 from .containers import Setting
-from .events import time_of, warnings
 from .reasons import Reason
+from .warnings import time_of, warnings
 from .words import quote
 
 _TAKEN_AWAY = {

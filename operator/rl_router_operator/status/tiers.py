@@ -10,9 +10,9 @@ from ..objects.naming import Component, child, selector
 from ..objects.observed import Observed, Problem
 from ..objects.router import Router
 from .containers import Setting
-from .events import last_seen
 from .pods import Trouble, has_failed, is_going, is_ready, trouble_of
 from .reasons import Reason
+from .warnings import last_seen
 from .words import quote, said_of_making
 
 _WORKLOADS = {"model": "StatefulSet", "api": "Deployment"}
