@@ -68,6 +68,23 @@ async def test_the_condition_names_the_foreign_object(kube: Kube, start: Start, 
     await eventually(named)
 
 
+async def test_a_foreign_object_is_read_now_and_then_and_not_written_again(kube: Kube, start: Start, proxy: Proxy):
+    await kube.create(foreign(kube, "ConfigMap", "demo-api"))
+    await start()
+    await kube.create(router())
+
+    def requests(method: str) -> int:
+        return len(
+            [seen for seen in proxy.requests if seen.method == method and seen.path.endswith("/configmaps/demo-api")]
+        )
+
+    def read_again():
+        assert requests("GET") >= 3
+
+    await eventually(read_again, within=20)
+    assert requests("PATCH") == 1
+
+
 async def test_an_object_under_another_controller_is_never_taken(kube: Kube, start: Start):
     owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "1-2-3", "controller": True}
     theirs = foreign(kube, "ConfigMap", "demo-api")

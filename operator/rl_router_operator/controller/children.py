@@ -53,6 +53,8 @@ class Children:
     store: Store
     informers: Informers
     _owned: dict[Key, dict[Ref, Owned]] = field(default_factory=lambda: defaultdict(dict))
+    _foreign: dict[Key, frozenset[Ref]] = field(default_factory=dict)
+    """Objects of others that were in the way: they are read, not created, until they are gone."""
 
     async def converge(
         self, router: Router, desired: tuple[Manifest, ...], *, is_alive: bool = False
@@ -62,6 +64,18 @@ class Children:
         `is_alive` says that this pass has seen the RouterDeployment on the API server. Raises GoneError,
         UnreachableError and NotLeadingError.
         """
+        problems = await self._converge(router, desired, is_alive=is_alive)
+        self._foreign[router.key] = frozenset(
+            (problem.kind, problem.name) for problem in problems if problem.reason == "ForeignObject"
+        )
+        return problems
+
+    def forget(self, key: Key) -> None:
+        """Forgets a RouterDeployment that is gone."""
+        self._owned.pop(key, None)
+        self._foreign.pop(key, None)
+
+    async def _converge(self, router: Router, desired: tuple[Manifest, ...], *, is_alive: bool) -> tuple[Problem, ...]:
         work = await self._begin(router, desired)
         for _ in range(_ROUNDS):
             planned = plan(router, desired, work.view())
@@ -75,10 +89,6 @@ class Children:
         contested = (Problem(*action.ref, "Refused", "other clients keep changing it") for action in left.actions)
         return (*left.problems, *contested)
 
-    def forget(self, key: Key) -> None:
-        """Forgets a RouterDeployment that is gone."""
-        self._owned.pop(key, None)
-
     async def _begin(self, router: Router, desired: tuple[Manifest, ...]) -> _Pass:
         namespace, kinds = router.namespace, {manifest["kind"] for manifest in desired}
         work = _Pass(
@@ -91,8 +101,9 @@ class Children:
             unwatched={kind: error for kind in kinds if (error := self.informers.last_error(kind, namespace))},
             live=self.store.of(router.key),
         )
+        foreign = self._foreign.get(router.key, frozenset())
         for ref in map(ref_of, desired):
-            if ref[0] not in work.absent and not self.informers.is_synced(ref[0], namespace):
+            if ref[0] not in work.absent and (ref in foreign or not self.informers.is_synced(ref[0], namespace)):
                 await work.look_up(ref)
         for ref, live in work.live.items():
             if owned := owned_at(router, live, work.owned.get(ref)):
