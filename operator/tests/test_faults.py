@@ -85,7 +85,7 @@ async def test_a_watch_that_says_nothing_is_opened_anew_without_a_list(kube: Kub
         assert len([seen for seen in asked if seen.is_watch]) > 2
         return asked
 
-    await start(silent_seconds=0.5)
+    await start(idle_timeout=0.5)
     asked = await eventually(watches)
     assert len([seen for seen in asked if not seen.is_watch]) == 1
 

@@ -71,13 +71,13 @@ class Api:
         configuration: aio.client.Configuration,
         write_seconds: Callable[[], float] = lambda: _ANSWER_SECONDS,
         wrote: Callable[[str, str], None] = lambda _verb, _kind: None,
-        silent_seconds: float = 90.0,
+        idle_timeout: float = 90.0,
     ) -> None:
         self._configuration = configuration
         self._client = aio.client.rest.RESTClientObject(configuration)
         self._write_seconds = write_seconds
         self._wrote = wrote
-        self._silent_seconds = silent_seconds
+        self._idle_timeout = idle_timeout
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -102,7 +102,7 @@ class Api:
             query = {**selectors, "limit": str(PAGE), **more}
             page = await self._ask("GET", path_of(kind, namespace), query)
             if "resourceVersion" not in page.get("metadata", {}):
-                raise UnreachableError(f"the answer to a list of {kind.plural} is none")
+                raise UnreachableError(f"the answer is not a list of {kind.plural}")
             # The items of a list have neither apiVersion nor kind.
             items += [{"apiVersion": kind.api_version, "kind": kind.kind, **each} for each in page.get("items") or ()]
             if not (token := page["metadata"].get("continue")):
@@ -124,7 +124,7 @@ class Api:
             "resourceVersion": version,
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
-        timeout = aiohttp.ClientTimeout(sock_connect=_ANSWER_SECONDS, sock_read=self._silent_seconds)
+        timeout = aiohttp.ClientTimeout(sock_connect=_ANSWER_SECONDS, sock_read=self._idle_timeout)
         try:
             answer = await self._send("GET", path_of(kind, namespace), query, None, "", timeout)
             async with answer:

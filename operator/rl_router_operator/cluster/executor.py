@@ -31,7 +31,7 @@ class Executor:
         """
         match action:
             case Create():
-                return await (self._create if action.by_version else self._create_looked_up)(action)
+                return await (self._create if action.by_version else self._create_after_lookup)(action)
             case Apply():
                 return await self._apply(action)
             case Patch():
@@ -51,7 +51,7 @@ class Executor:
         answer, _ = await self.api.apply(BY_NAME[action.ref[0]], {**action.manifest, "metadata": metadata}, force=False)
         return answer
 
-    async def _create_looked_up(self, action: Create) -> Manifest:
+    async def _create_after_lookup(self, action: Create) -> Manifest:
         """Creates an object whose name was free a moment ago; leaves the object of a faster client as it was."""
         kind = BY_NAME[action.ref[0]]
         answer, is_new = await self.api.apply(kind, action.manifest, force=False)

@@ -21,14 +21,20 @@ class Metrics:
     def __init__(self, readiness: Callable[[], Iterable[str]]) -> None:
         self.registry = CollectorRegistry()
         self.reconciles = Counter(
-            "rl_router_operator_reconciles", "Looks at a RouterDeployment", ["outcome"], registry=self.registry
+            "rl_router_operator_reconciles",
+            "Reconciliations of a RouterDeployment",
+            ["outcome"],
+            registry=self.registry,
         )
         self.seconds = Histogram(
-            "rl_router_operator_reconcile_seconds", "How long a look took", buckets=_SECONDS, registry=self.registry
+            "rl_router_operator_reconcile_seconds",
+            "Seconds that a reconciliation took",
+            buckets=_SECONDS,
+            registry=self.registry,
         )
         self.errors = Counter(
             "rl_router_operator_errors",
-            "What the API server refused or did not answer",
+            "Requests that the API server refused or did not answer, and crashes",
             ["reason"],
             registry=self.registry,
         )
@@ -39,14 +45,14 @@ class Metrics:
         self._resynced: float | None = None
         age = Gauge(
             "rl_router_operator_resync_age_seconds",
-            "Since all RouterDeployments were looked at",
+            "Seconds since all RouterDeployments were queued for reconciliation",
             registry=self.registry,
         )
         age.set_function(self._resync_age)
         self.registry.register(_Readiness(readiness))
 
     def resynced(self) -> None:
-        """All RouterDeployments are being looked at."""
+        """Notes that all RouterDeployments are queued."""
         self._resynced = time.monotonic()
 
     def _resync_age(self) -> float:
@@ -54,7 +60,7 @@ class Metrics:
 
 
 class _Readiness(Collector):
-    """Counted when asked for, so that no object that is gone is counted on."""
+    """Counts RouterDeployments when they are collected, so that deleted ones are not counted."""
 
     def __init__(self, readiness: Callable[[], Iterable[str]]) -> None:
         self._readiness = readiness

@@ -37,7 +37,7 @@ class Operator:
         self.queue = WorkQueue()
         self.metrics = Metrics(self._readiness)
         self.port = 0
-        self._api = Api(configuration, self._write_seconds, self._wrote, settings.silent_seconds)
+        self._api = Api(configuration, self._write_seconds, self._wrote, settings.idle_timeout)
         self._stores = Stores(routers=Store(self._router_changed), objects=Store(self._object_changed))
         self._informers = Informers(
             self._api, self._stores, settings.namespaces, self._all_changed, settings.discovery_seconds

@@ -115,7 +115,7 @@ class _Pod:
 
     @property
     def is_promising(self) -> bool:
-        """Whether it is new, has said once that all is well, and is about to be asked again."""
+        """Whether no answer counts yet and the last one is good, so that it is about to be confirmed."""
         answer = self.reported.answer if self.reported else None
         return self.confirmed is None and answer is not None and answer.status == "ok"
 
@@ -141,7 +141,7 @@ class PodHealth:
             pod = before.get(name)
             if pod is None or pod.address != address:
                 pod = _Pod(address, trusted)
-            # A pod that does not answer must not be asked again before it is given up.
+            # A pod that does not answer is not asked again before its request has timed out.
             if now - pod.asked >= every and (key, name, address) not in self._tasks:
                 pod = replace(pod, asked=now)
                 self._start(key, name, address)

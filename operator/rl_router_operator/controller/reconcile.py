@@ -22,7 +22,7 @@ from .metrics import ready_of
 from .pod_health import Asking, PodHealth
 
 _RETRY_SECONDS = {"Failed": 2.0, "ForeignObject": 5.0, "Refused": 15.0, "Forbidden": 15.0}
-"""Seconds until a problem is looked at again; a missing kind is noticed when it appears."""
+"""Seconds until the next reconciliation, by problem; a missing kind is noticed when it appears."""
 _CONFLICT_SECONDS = 1.0
 """The watch event of the change leads to a reconciliation earlier."""
 _CHILDREN = frozenset(kind.kind for kind in KINDS)

@@ -13,7 +13,7 @@ from .pod_health import Asking
 
 @dataclass(frozen=True)
 class Settings:
-    """All of them; `kubeconfig` left out: as a pod is told. `namespaces` empty: all of them."""
+    """The settings. Without a kubeconfig the pod's service account is used; no namespaces means all of them."""
 
     defaults: Defaults = field(default_factory=Defaults)
     kubeconfig: str | None = None
@@ -27,9 +27,9 @@ class Settings:
     port: int = 8080
     workers: int = 8
     resync_seconds: float = 300.0
-    """All RouterDeployments are looked at again so often, without a write where nothing has changed."""
+    """Seconds between two reconciliations of every RouterDeployment, which write nothing if nothing has changed."""
     discovery_seconds: float = 60.0
-    """Kinds that the cluster lacks are looked for so often."""
-    silent_seconds: float = 90.0
-    """A watch that says nothing for so long is opened anew, from where it was."""
+    """Seconds between two discoveries of the kinds that the cluster lacks."""
+    idle_timeout: float = 90.0
+    """Seconds without data after which a watch is opened again, from its last version."""
     log_level: str = "info"
