@@ -9,8 +9,10 @@ import sys
 import pytest
 from rendered import CHART, NAMESPACE, OLDEST, ROOT, helm, needs_helm, notes, of_kind, one, pods, refusal, render
 from rl_router_api.version import __version__
-from rl_router_operator import options, rbac, settings
-from rl_router_operator.router import read_spec
+from rl_router_operator import rbac
+from rl_router_operator.controller import options
+from rl_router_operator.objects.router import read_spec
+from rl_router_operator.resources.defaults import Defaults, Images
 
 pytestmark = needs_helm
 FIRST_ROUTER = {"routerDeployment": {"create": True}}
@@ -151,8 +153,8 @@ def test_every_value_for_the_operator_reaches_its_settings() -> None:
     objects = render({**told, "prometheus": {"namespace": "monitoring"}, "extraArgs": ["--workers=2"]})
     found = options.read(_arguments(objects), {"POD_NAMESPACE": NAMESPACE})
     assert (found.log_level, found.namespaces, found.workers) == ("debug", ("a", "b"), 2)
-    assert found.defaults == settings.Defaults(
-        images=settings.Images("a:1", "m:1", "v:1", "c:1"),
+    assert found.defaults == Defaults(
+        images=Images("a:1", "m:1", "v:1", "c:1"),
         registry="r",
         image_pull_policy="Never",
         image_pull_secrets=("one", "two"),
@@ -164,7 +166,7 @@ def test_every_value_for_the_operator_reaches_its_settings() -> None:
 
 def test_by_default_the_operator_keeps_its_own_defaults() -> None:
     found = options.read(_arguments(render()), {})
-    assert found.defaults == settings.Defaults()
+    assert found.defaults == Defaults()
     assert found.namespaces == ()
 
 

@@ -126,7 +126,7 @@ async def test_helm_may_install_another_definition_afterwards(api_server: ApiSer
 async def test_a_definition_that_may_not_be_changed_is_one_line(command: Command) -> None:
     status, _, err = await command.run("install_crds", user=OPERATOR)
     assert status == 1
-    assert err.startswith("error: the definition of RouterDeployments cannot be applied: ")
+    assert err.startswith("error: the CRD of RouterDeployments cannot be applied: ")
     assert err.count("\n") == 1
 
 

@@ -215,12 +215,12 @@ async def test_tokens_in_what_the_api_server_says_are_struck_out_of_the_log(
     await scene.serve()
     await eventually(lambda: _is_logged(log()))
     logged = log()
-    assert "an Event could not be made: it said" in logged
+    assert "an Event could not be created: it said" in logged
     assert not [token for token in TOKENS if token[:12] in logged]
 
 
 def _is_logged(logged: str) -> None:
-    assert "an Event could not be made" in logged
+    assert "an Event could not be created" in logged
 
 
 def vault() -> Manifest:
