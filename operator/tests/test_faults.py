@@ -9,6 +9,7 @@ from aiohttp import web
 from faults import Proxy, Seen, gone_watch, once, status
 from harness import Kube, Start, condition, eventually, router
 from test_drift import settled
+from test_ownership import foreign
 
 pytestmark = pytest.mark.waits
 ANSWERS = {
@@ -50,6 +51,42 @@ async def test_a_request_without_an_answer_is_made_again(kube: Kube, start: Star
     await start()
     await kube.create(router())
     await eventually(lambda: _all_is_well(kube), within=30)
+
+
+async def test_a_kind_whose_writes_get_no_answer_is_a_condition_and_stops_no_other(
+    kube: Kube, start: Start, proxy: Proxy
+):
+    """As an admission webhook does that hangs for longer than a request may take."""
+
+    async def hang(seen: Seen):
+        if seen.method == "PATCH" and seen.plural == "configmaps":
+            await asyncio.sleep(60)
+
+    proxy.faults.append(hang)
+    await start()
+    await kube.create(router())
+
+    async def told():
+        assert await kube.get("NetworkPolicy", "demo-model")
+        degraded = condition(await kube.get("RouterDeployment", "demo"), "Degraded")
+        assert degraded["reason"] == "Failed"
+        assert "ConfigMap demo-api" in degraded["message"]
+
+    await eventually(told, within=30)
+
+
+async def test_an_event_that_got_no_answer_is_posted_later(kube: Kube, start: Start, proxy: Proxy):
+    await kube.create(foreign(kube, "ConfigMap", "demo-api"))
+    answers = iter([web.Response(text="<html>gateway</html>", content_type="text/html")])
+    proxy.faults.append(lambda seen: next(answers, None) if seen.plural == "events" and seen.is_write else None)
+    await start()
+    await kube.create(router())
+
+    async def posted():
+        assert [each for each in await kube.list("Event") if each["reason"] == "ForeignObject"]
+
+    await eventually(posted)
+    assert next(answers, "used") == "used"
 
 
 async def test_a_refused_child_is_a_condition_in_the_api_servers_words_and_stops_no_other(

@@ -89,6 +89,33 @@ def test_a_child_that_is_being_deleted_is_waited_for() -> None:
     assert planned(live).actions == ()
 
 
+def test_somebody_elses_object_that_is_being_deleted_stays_a_problem_until_it_is_gone() -> None:
+    live = after_birth()
+    live[CONFIG] = {"kind": "ConfigMap", "metadata": {"name": "demo-api", "uid": "theirs", "deletionTimestamp": "now"}}
+    assert reasons(planned(live)) == [(*CONFIG, "ForeignObject")]
+
+
+def test_a_claim_that_has_grown_needs_no_action() -> None:
+    router = demo(model={"source": "hf://org/name", "storage": {"size": "2Gi"}})
+    claim: Manifest = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "weights-demo-model-0", "namespace": "team", "uid": "claim"},
+        "spec": {"resources": {"requests": {"storage": "1Gi"}}},
+    }
+
+    def action() -> list[Action]:
+        found = plan(router, (), View(live={ref_of(claim): claim}))
+        return [each for each in found.actions if each.ref == ref_of(claim)]
+
+    (grow,) = action()
+    assert isinstance(grow, Apply)
+    claim["spec"] = grow.manifest["spec"]
+    entry = {"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": fields({"spec": grow.manifest["spec"]})}
+    claim["metadata"]["managedFields"] = [entry]
+    assert action() == []
+
+
 def test_a_child_that_the_spec_no_longer_asks_for_is_deleted_before_others_change() -> None:
     live = after_birth()
     live["ServiceAccount", "demo-api"] = stored({**copy.deepcopy(live[CONFIG]), "kind": "ServiceAccount"})

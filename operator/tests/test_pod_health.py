@@ -56,6 +56,16 @@ async def test_two_equal_answers_count():
     assert pods.changes == 3
 
 
+async def test_after_another_operator_led_the_first_answer_counts_again():
+    pods = Pods()
+    pods.prober.look(KEY, (pod(),), settled=True)
+    assert await pods.look(pod(), settled=True) == {"api-1": WELL}
+    pods.prober.forget_all()
+    pods.says = ILL
+    assert pods.prober.look(KEY, (pod(),), settled=True) == {}
+    assert await pods.look(pod(), settled=True) == {"api-1": ILL}
+
+
 async def test_a_new_pods_good_answer_is_confirmed_at_once():
     pods = Pods()
     await pods.look()

@@ -37,6 +37,40 @@ def test_an_answer_that_comes_after_the_news_of_a_deletion_brings_nothing_back()
     assert len(known) == 1
 
 
+def test_an_answer_that_comes_after_a_list_without_the_object_brings_nothing_back():
+    known, _ = store()
+    known.put(thing(version=5), (KEY,))
+    known.replace("ConfigMap", None, [], 9)
+    known.put(thing(version=7), (KEY,))
+    assert len(known) == 0
+    known.put(thing(version=12), (KEY,))
+    assert len(known) == 1
+
+
+def test_an_answer_that_comes_after_the_deletion_of_an_unknown_object_brings_nothing_back():
+    known, _ = store()
+    known.drop(thing(version=7))
+    known.put(thing(version=6), (KEY,))
+    assert len(known) == 0
+
+
+def test_objects_of_a_kind_that_the_cluster_no_longer_has_are_gone_and_may_come_back():
+    known, _ = store()
+    known.put(thing(version=5), (KEY,))
+    known.clear("ConfigMap", None)
+    assert len(known) == 0
+    known.put(thing(version=6), (KEY,))
+    assert len(known) == 1
+
+
+def test_the_answer_to_a_write_and_its_watch_event_are_one_change():
+    known, changes = store()
+    body = thing(version=1)
+    known.put({"apiVersion": "v1", **body}, (KEY,))
+    known.put({"kind": body["kind"], "apiVersion": "v1", **body}, (KEY,))
+    assert changes == [KEY]
+
+
 def test_deletions_are_not_remembered_for_ever():
     known, _ = store()
     for number in range(5000):

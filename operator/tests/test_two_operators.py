@@ -157,7 +157,7 @@ async def test_a_write_without_an_answer_is_given_up_before_another_may_take_the
     await kube.create(router())
     await _leading(standby)
     given_up = first.operator.metrics.registry.get_sample_value(
-        "rl_router_operator_errors_total", {"reason": "unreachable"}
+        "rl_router_operator_reconciles_total", {"outcome": "not leading"}
     )
     assert given_up == 1
 

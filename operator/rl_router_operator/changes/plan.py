@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from ..objects.kinds import BY_NAME, KINDS
 from ..objects.manifest import Manifest, Ref, controller_of, is_terminating, ref_of, uid_of
+from ..objects.naming import ROUTER_LABEL
 from ..objects.observed import Problem, ProblemReason
 from ..objects.refusal import RefusedError
 from ..objects.router import Router
@@ -161,12 +162,16 @@ class _Child:
             yield Problem(*self.ref, "KindMissing", words)
         elif live is None:
             yield self._creation()
-        elif is_terminating(live):
+        elif is_terminating(live) and self._is_labelled(live):
+            # The informers report when it is gone, which they cannot do without the label.
             return
         elif foreign := self._foreign(live):
             yield Problem(*self.ref, "ForeignObject", foreign)
         else:
             yield from self._changes(self._held_back(live), live)
+
+    def _is_labelled(self, live: Manifest) -> bool:
+        return (live["metadata"].get("labels") or {}).get(ROUTER_LABEL) == self.router.name
 
     def _creation(self) -> Action | Problem:
         if error := self.view.refused.get(self.ref):

@@ -9,6 +9,7 @@ from ..objects.manifest import Manifest
 from ..objects.quantity import amount
 from ..objects.router import Router
 from ..resources.stateful_set import CLAIM
+from .drift import owned_fields
 
 
 def is_from_stateful_set(router: Router, live: Manifest) -> bool:
@@ -27,8 +28,15 @@ def desired(router: Router, live: Manifest) -> Manifest:
         # The claim is deleted with the RouterDeployment, but not with the StatefulSet.
         metadata["ownerReferences"] = [{**router.owner_reference, "controller": False}]
     if storage and amount(storage.size) > amount(_size(live)):
-        found["spec"] = {"resources": {"requests": {"storage": str(storage.size)}}}
+        found["spec"] = _requests(str(storage.size))
+    elif "f:spec" in owned_fields(live):
+        # The API server refuses a claim without a size, and would remove the one that only the operator owns.
+        found["spec"] = _requests(_size(live))
     return found
+
+
+def _requests(size: str) -> dict[str, Any]:
+    return {"resources": {"requests": {"storage": size}}}
 
 
 def _size(live: Manifest) -> str:

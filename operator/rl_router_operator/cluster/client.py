@@ -23,6 +23,8 @@ OPENED = "OPENED"
 _ANSWER_SECONDS = 10.0
 _WATCH_SECONDS = 290
 _LONGEST_ERROR = 65_536
+_BROKEN = (aiohttp.ClientError, aio.config.ConfigException, TimeoutError, OSError, ValueError, LookupError, TypeError)
+"""What a request ends with that got no whole answer, or could not be sent."""
 
 
 class UnreachableError(Exception):
@@ -132,7 +134,7 @@ class Api:
                 yield OPENED, {}
                 async for event in _events(answer):
                     yield event["type"], event["object"]
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        except _BROKEN as error:
             raise UnreachableError(f"the watch on {kind.plural} broke: {error or type(error).__name__}") from error
 
     async def apply(
@@ -221,7 +223,7 @@ class Api:
                 if not isinstance(found, dict):
                     raise UnreachableError(f"{method} {path}: the answer is no object")
                 return found, answer.status
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        except _BROKEN as error:
             raise UnreachableError(f"{method} {path}: {error or type(error).__name__}") from error
 
     async def _send(

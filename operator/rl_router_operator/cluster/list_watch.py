@@ -18,9 +18,11 @@ from .store import Keys, Store
 LONGEST_PAUSE = 2.0
 """Maximum seconds between two attempts while the API server does not answer."""
 _SHORTEST_PAUSE = 0.05
-_MAXIMUM_FAILURES = 5
-"""Failures in a row, other than a 403, after which the reason is told."""
-_ANY_VERSION = 2**63
+_MAXIMUM_FAILURES = {False: 5, True: 12}
+"""Failures in a row after which a kind counts as one that cannot be watched, by whether it was watched before: then an
+API server may be starting, and what is known stays true for a while. That is some 15 s."""
+_MAXIMUM_FORBIDDEN = {False: 1, True: 5}
+"""The same for a 403: a starting API server does not know the permissions yet."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,9 @@ class ListWatch:
 
     def _refused(self, error: RefusedError) -> None:
         if error.status == 404:
-            self.store.replace(self.source.kind.kind, self.source.namespace, (), _ANY_VERSION)
+            self.store.clear(self.source.kind.kind, self.source.namespace)
             self._set_state(absent=True)
-        elif error.status == 403 or self._failures >= _MAXIMUM_FAILURES:
+        elif self._failures >= (_MAXIMUM_FORBIDDEN if error.status == 403 else _MAXIMUM_FAILURES)[self.synced]:
             self._set_state(last_error=error.message)
 
     def _pause(self) -> float:

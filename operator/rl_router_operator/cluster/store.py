@@ -71,7 +71,7 @@ class Store:
         version = int(body["metadata"].get("resourceVersion") or 0)
         if before and (not version or version >= before.version):
             self._remove(place, before)
-            self._remember_deletion(place, version)
+        self._remember_deletion(place, version)
 
     def replace(
         self, kind: str, namespace: str | None, bodies: Iterable[tuple[Manifest, tuple[Key, ...]]], version: int
@@ -87,6 +87,12 @@ class Store:
             # The list cannot have an object that was written after it.
             if place not in listed and entry.version <= version:
                 self._remove(place, entry)
+                self._remember_deletion(place, version)
+
+    def clear(self, kind: str, namespace: str | None) -> None:
+        """Removes all objects of a kind that the cluster no longer has, in a namespace or in all."""
+        for place in [place for place in self._entries if place[0] == kind and namespace in (None, place[1])]:
+            self._remove(place, self._entries[place])
 
     def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
         """Returns one object as last seen."""
@@ -115,8 +121,7 @@ class Store:
 
     def _remember_deletion(self, place: _Place, version: int) -> None:
         """Only an answer that was under way may be older than a deletion, and it is late by a moment."""
-        self._deleted.pop(place, None)
-        self._deleted[place] = version
+        self._deleted[place] = max(version, self._deleted.pop(place, 0))
         if len(self._deleted) > _MAXIMUM_DELETIONS:
             del self._deleted[next(iter(self._deleted))]
 
@@ -145,7 +150,9 @@ def _place(body: Manifest) -> _Place:
 def _entry(body: Manifest, keys: tuple[Key, ...]) -> _Entry:
     metadata = dict(body["metadata"])
     version = int(metadata.pop("resourceVersion", 0) or 0)
-    content = {**body, "metadata": metadata}
+    # Watches and answers have the two in another order.
+    identity: Manifest = {name: body[name] for name in ("apiVersion", "kind") if name in body}
+    content: Manifest = {**identity, **body, "metadata": metadata}
     status = content.pop("status", None)
     return _Entry(version, to_json(content), to_json(status), keys)
 

@@ -10,7 +10,7 @@ from enum import Enum, auto
 from ..changes.actions import Action, Apply, Create, Delete, Disown, Patch, Replace
 from ..changes.plan import Owned, View, owned_after, owned_at, plan
 from ..cluster import prune
-from ..cluster.client import Api
+from ..cluster.client import Api, UnreachableError
 from ..cluster.executor import Executor
 from ..cluster.informers import Informers
 from ..cluster.store import Store
@@ -21,7 +21,8 @@ from ..objects.observed import Problem
 from ..objects.refusal import RefusedError
 from ..objects.router import Key, Router
 
-_ROUNDS = 4
+_ROUNDS = 6
+_GATEWAY_TIMEOUT = 504
 _DONE = {
     Create: "created",
     Apply: "applied",
@@ -75,6 +76,11 @@ class Children:
         self._owned.pop(key, None)
         self._foreign.pop(key, None)
 
+    def forget_all(self) -> None:
+        """Forgets every RouterDeployment."""
+        self._owned.clear()
+        self._foreign.clear()
+
     async def _converge(self, router: Router, desired: tuple[Manifest, ...], *, is_alive: bool) -> tuple[Problem, ...]:
         work = await self._begin(router, desired)
         for _ in range(_ROUNDS):
@@ -85,9 +91,8 @@ class Children:
                     continue
             if await work.perform(planned.actions):
                 return planned.problems
-        left = plan(router, desired, work.view())
-        contested = (Problem(*action.ref, "Refused", "other clients keep changing it") for action in left.actions)
-        return (*left.problems, *contested)
+        work.refused |= work.conflicts
+        return plan(router, desired, work.view()).problems
 
     async def _begin(self, router: Router, desired: tuple[Manifest, ...]) -> _Pass:
         namespace, kinds = router.namespace, {manifest["kind"] for manifest in desired}
@@ -124,7 +129,10 @@ class _Pass:
     unwatched: dict[str, str]
     live: dict[Ref, Manifest]
     refused: dict[Ref, RefusedError] = field(default_factory=dict)
+    conflicts: dict[Ref, RefusedError] = field(default_factory=dict)
+    """The last conflict about each object that has one."""
     misses: dict[Ref, int] = field(default_factory=lambda: defaultdict(int))
+    has_timed_out: bool = False
 
     def view(self) -> View:
         """Returns what is known now."""
@@ -181,7 +189,11 @@ class _Pass:
         except RefusedError as error:
             await self._take_refusal(action, error)
             return _Outcome.REFUSED
+        except UnreachableError as error:
+            self._take_timeout(action, error)
+            return _Outcome.REFUSED
         self.refused.pop(action.ref, None)
+        self.conflicts.pop(action.ref, None)
         if answer:
             self._take_answer(action, prune.child(answer))
         if isinstance(action, Replace | Delete):
@@ -193,11 +205,24 @@ class _Pass:
         if error.is_terminating:
             raise GoneError from error
         if not error.is_conflict:
-            self.refused[action.ref] = error
+            # A refused repair is not repaired again by its causes.
+            is_repair = isinstance(action, Patch)
+            self.refused[action.ref] = RefusedError(error.status, {"message": error.message}) if is_repair else error
             return
+        self.conflicts[action.ref] = error
         await self.look_up(action.ref)
         if isinstance(action, Create) and action.ref not in self.live:
             self.misses[action.ref] += 1
+
+    def _take_timeout(self, action: Action, error: UnreachableError) -> None:
+        """Lets the other children be, if one write gets no answer: an admission webhook of its kind may hang.
+
+        Raises UnreachableError after the second one, since then the API server does not answer at all.
+        """
+        if self.has_timed_out:
+            raise error
+        self.has_timed_out = True
+        self.refused[action.ref] = RefusedError(_GATEWAY_TIMEOUT, {"message": str(error)})
 
     def _take_answer(self, action: Action, answer: Manifest) -> None:
         self.live[action.ref] = answer

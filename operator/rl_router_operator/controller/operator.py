@@ -105,6 +105,10 @@ class Operator:
         self.metrics.leading.set(leads)
         if leads:
             self._all_changed()
+        else:
+            # Another operator leads: what this one knows will be outdated.
+            self._reconciler.forget_all()
+            self._workers.forget_missing_permissions()
 
     def _write_seconds(self) -> float:
         """Returns the seconds that a write may take now."""

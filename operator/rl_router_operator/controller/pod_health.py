@@ -162,6 +162,10 @@ class PodHealth:
         """Forgets a RouterDeployment that is gone."""
         self._pods.pop(key, None)
 
+    def forget_all(self) -> None:
+        """Forgets every pod: the next first answers count."""
+        self._pods.clear()
+
     async def close(self) -> None:
         """Cancels the requests under way."""
         tasks = list(self._tasks.values())

@@ -44,6 +44,8 @@ class Reconciler:
     pod_health: PodHealth
     defaults: Defaults
     _converged: dict[Key, tuple[object, ...]] = field(default_factory=dict)
+    _unposted: dict[Key, tuple[Manifest, list[Manifest]]] = field(default_factory=dict)
+    """RouterDeployments with the conditions that have no Event yet."""
 
     async def reconcile(self, key: Key) -> float | None:
         """Reconciles a RouterDeployment and returns the seconds until the next time; None if it is gone.
@@ -62,6 +64,13 @@ class Reconciler:
             return _CONFLICT_SECONDS
         except GoneError:
             return self.pod_health.asking.settled
+
+    def forget_all(self) -> None:
+        """Forgets everything about every RouterDeployment."""
+        self._converged.clear()
+        self._unposted.clear()
+        self.pod_health.forget_all()
+        self.children.forget_all()
 
     def compare_again(self) -> None:
         """Makes the next reconciliation of every RouterDeployment compare its children with the desired ones."""
@@ -82,7 +91,8 @@ class Reconciler:
 
     async def _report_first(self, router: Router, body: Manifest) -> bool:
         """Writes the first status; returns whether that showed that the RouterDeployment exists."""
-        observed = self._observe(router, self._unwatched(router.namespace), settled=False)
+        # Pods that are there already are a predecessor's.
+        observed = Observed(problems=self._unwatched(router.namespace))
         try:
             await self._write_status(body, status.status_of(router, observed, datetime.now(UTC)))
         except RefusedError:
@@ -117,6 +127,7 @@ class Reconciler:
 
     async def _report(self, router: Router, body: Manifest, problems: tuple[Problem, ...]) -> float:
         """Writes the status if it has changed, and returns the seconds until the next reconciliation."""
+        await self._post_events(router.key)
         asking = self.pod_health.asking
         problems = (*problems, *self._unwatched(router.namespace))
         observed = self._observe(router, problems, settled=_is_settled(body))
@@ -164,10 +175,19 @@ class Reconciler:
                 raise _ChangedError from error
             raise
         self.stores.routers.put(prune.router(answer), ((metadata["namespace"], metadata["name"]),))
-        await events.post(self.api, body, news(body.get("status") or {}, new))
+        key = (metadata["namespace"], metadata["name"])
+        self._unposted[key] = (body, news(body.get("status") or {}, new))
+        await self._post_events(key)
+
+    async def _post_events(self, key: Key) -> None:
+        """Posts the Events of the last status; if the API server does not answer, the next reconciliation does."""
+        if unposted := self._unposted.get(key):
+            await events.post(self.api, *unposted)
+            self._unposted.pop(key, None)
 
     def _forget(self, key: Key) -> None:
         self._converged.pop(key, None)
+        self._unposted.pop(key, None)
         self.pod_health.forget(key)
         self.children.forget(key)
 

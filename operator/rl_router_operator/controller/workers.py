@@ -51,6 +51,10 @@ class Workers:
         """Returns the API server's words about each RouterDeployment that the operator lacks a permission for."""
         return list(self._forbidden.values())
 
+    def forget_missing_permissions(self) -> None:
+        """Forgets them: another operator leads, and finds its own."""
+        self._forbidden.clear()
+
     async def _work(self, number: int) -> None:
         """Turns whether or not the API server answers, so that liveness does not depend on it."""
         while True:
