@@ -73,7 +73,7 @@ def plan(router: Router, desired: tuple[Manifest, ...], view: View) -> Plan:
     refs = {ref_of(manifest) for manifest in desired}
     steps = [
         *_deletions(router, refs, view),
-        *(step for manifest in desired for step in _child_steps(_Child(router, manifest, desired, view))),
+        *(step for manifest in desired for step in _Child(router, manifest, desired, view).steps()),
         *_volume_claims(router, view),
     ]
     actions = tuple(step for step in steps if isinstance(step, Action))
@@ -133,15 +133,6 @@ def _volume_claims(router: Router, view: View) -> Iterator[Action | Problem]:
             yield Apply(ref, "owner or size differs", _pinned(wanted, live))
 
 
-def _child_steps(child: _Child) -> Iterator[Action | Problem]:
-    """Yields the steps for one child; that its kind cannot be watched is a problem unless it has another one."""
-    steps = list(child.steps())
-    yield from steps
-    reason = child.view.unwatched.get(child.ref[0])
-    if reason and not any(isinstance(step, Problem) for step in steps):
-        yield Problem(*child.ref, "Forbidden", reason)
-
-
 @dataclass(frozen=True)
 class _Child:
     """One desired child; `siblings` are all of them."""
@@ -156,6 +147,14 @@ class _Child:
         return ref_of(self.desired)
 
     def steps(self) -> Iterator[Action | Problem]:
+        """Yields the steps for the child; that its kind cannot be watched is a problem unless it has another one."""
+        steps = list(self._steps())
+        yield from steps
+        reason = self.view.unwatched.get(self.ref[0])
+        if reason and not any(isinstance(step, Problem) for step in steps):
+            yield Problem(*self.ref, "Forbidden", reason)
+
+    def _steps(self) -> Iterator[Action | Problem]:
         kind, live = BY_NAME[self.desired["kind"]], self.view.live.get(self.ref)
         if kind.kind in self.view.absent:
             words = f"the cluster has no {kind.kind} ({kind.api_version}): install its CRD, or do not ask for one"
@@ -237,7 +236,8 @@ def _takes_ownership(router: Router, action: Action, view: View) -> bool:
 
 
 def _is_left_by_apply(wanted: Manifest, live: Manifest, owned: Owned | None) -> bool:
-    return owned is not None and owned.applied == _fingerprint(wanted, live)
+    # Without an apply by this process there is nothing to compare the fingerprint with.
+    return owned is not None and bool(owned.applied) and owned.applied == _fingerprint(wanted, live)
 
 
 def _was_owned(router: Router, live: Manifest, owned: Owned | None) -> bool:

@@ -16,7 +16,6 @@ Keys = Callable[[Manifest], tuple[Key, ...]]
 """Returns which RouterDeployments an object belongs to."""
 Changed = Callable[[Key, bool], None]
 """Gets the RouterDeployment of an object that changed, and whether the object is gone."""
-Contents = tuple[bytes, ...]
 _Place = tuple[str, str, str]
 """Kind, namespace and name of an object."""
 
@@ -81,8 +80,7 @@ class Store:
         for body, keys in bodies:
             listed.add(_place(body))
             self.put(body, keys)
-        known = [place for place in self._entries if place[0] == kind and namespace in (None, place[1])]
-        for place in known:
+        for place in self._places_of(kind, namespace):
             entry = self._entries[place]
             # The list cannot have an object that was written after it.
             if place not in listed and entry.version <= version:
@@ -91,7 +89,7 @@ class Store:
 
     def clear(self, kind: str, namespace: str | None) -> None:
         """Removes all objects of a kind that the cluster no longer has, in a namespace or in all."""
-        for place in [place for place in self._entries if place[0] == kind and namespace in (None, place[1])]:
+        for place in self._places_of(kind, namespace):
             self._remove(place, self._entries[place])
 
     def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
@@ -103,7 +101,7 @@ class Store:
         """Returns everything that belongs to a RouterDeployment, by kind and name."""
         return {(place[0], place[2]): _body(self._entries[place]) for place in sorted(self._places.get(key, ()))}
 
-    def contents(self, key: Key, kinds: frozenset[str]) -> Contents:
+    def contents(self, key: Key, kinds: frozenset[str]) -> tuple[bytes, ...]:
         """Returns a value that differs whenever an object of these kinds differs in more than its status."""
         places = sorted(place for place in self._places.get(key, ()) if place[0] in kinds)
         return tuple(self._entries[place].content for place in places)
@@ -118,6 +116,9 @@ class Store:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def _places_of(self, kind: str, namespace: str | None) -> list[_Place]:
+        return [place for place in self._entries if place[0] == kind and namespace in (None, place[1])]
 
     def _remember_deletion(self, place: _Place, version: int) -> None:
         """Only an answer that was under way may be older than a deletion, and it is late by a moment."""

@@ -42,7 +42,7 @@ class Operator:
         self._informers = Informers(
             self._api, self._stores, settings.namespaces, self._all_changed, settings.discovery_seconds
         )
-        self._pod_health = PodHealth(ask, self._known_changed, settings.asking)
+        self._pod_health = PodHealth(ask, self._changed, settings.asking)
         self._lease = Lease(
             self._api, settings.own_namespace, settings.lease, settings.identity, self._leads_now, settings.lease_terms
         )
@@ -90,12 +90,11 @@ class Operator:
         self.queue.add(key)
 
     def _object_changed(self, key: Key, gone: bool) -> None:
-        if key in self._stores.routers:
-            self.queue.add(key, 0.0 if gone else _SETTLING_SECONDS)
+        self._changed(key, 0.0 if gone else _SETTLING_SECONDS)
 
-    def _known_changed(self, key: Key) -> None:
+    def _changed(self, key: Key, after: float = 0.0) -> None:
         if key in self._stores.routers:
-            self.queue.add(key)
+            self.queue.add(key, after)
 
     def _all_changed(self) -> None:
         for key in self._stores.routers:

@@ -7,17 +7,17 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import aiohttp
 from pydantic import ValidationError
 from pydantic_core import from_json
 from rl_router_api.health import HealthDocument
 
-from ..objects.manifest import Manifest, is_terminating
+from ..objects.manifest import Manifest
 from ..objects.naming import ADMIN_PORT
 from ..objects.observed import Health
 from ..objects.router import Key
+from ..status.pods import is_ready
 
 _LIMIT_SECONDS = 5.0
 _LIMIT_BYTES = 65_536
@@ -203,13 +203,9 @@ def _ready(pods: tuple[Manifest, ...]) -> list[tuple[str, str]]:
     return [
         (pod["metadata"]["name"], str(pod["status"]["podIP"]))
         for pod in pods
-        if _is_api(pod) and pod["status"].get("podIP") and _is_ready(pod["status"]) and not is_terminating(pod)
+        if _is_api(pod) and pod["status"].get("podIP") and is_ready(pod)
     ]
 
 
 def _is_api(pod: Manifest) -> bool:
     return (pod["metadata"].get("labels") or {}).get("app.kubernetes.io/component") == "api"
-
-
-def _is_ready(status: dict[str, Any]) -> bool:
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions", ()))

@@ -174,8 +174,8 @@ class Reconciler:
             if error.status in (404, 409):
                 raise _ChangedError from error
             raise
-        self.stores.routers.put(prune.router(answer), ((metadata["namespace"], metadata["name"]),))
         key = (metadata["namespace"], metadata["name"])
+        self.stores.routers.put(prune.router(answer), (key,))
         self._unposted[key] = (body, news(body.get("status") or {}, new))
         await self._post_events(key)
 

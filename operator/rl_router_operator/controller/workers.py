@@ -35,7 +35,7 @@ class Workers:
     ) -> None:
         self._queue, self._reconcile, self._may_work, self._metrics = queue, reconcile, may_work, metrics
         self._turns = [time.monotonic()] * count
-        self._forbidden: dict[str, str] = {}
+        self._forbidden: dict[Key, str] = {}
 
     async def run(self) -> None:
         """Works until it is cancelled."""
@@ -92,7 +92,7 @@ class Workers:
             self._metrics.reconciles.labels(outcome).inc()
 
     def _done(self, key: Key, pause: float | None) -> None:
-        self._forbidden.pop("/".join(key), None)
+        self._forbidden.pop(key, None)
         self._queue.done(key)
         if pause is None:
             self._queue.forget(key)
@@ -103,11 +103,11 @@ class Workers:
         reason = error.reason if isinstance(error, RefusedError) else "unreachable"
         self._metrics.errors.labels(reason or "unknown").inc()
         if isinstance(error, RefusedError) and error.is_missing_permission:
-            self._forbid("/".join(key), error.message)
+            self._forbid(key, error.message)
         self._queue.failed(key)
 
-    def _forbid(self, name: str, message: str) -> None:
+    def _forbid(self, key: Key, message: str) -> None:
         """Logs a missing permission once; the status cannot name it if the operator may not write the status."""
-        if self._forbidden.get(name) != message:
-            self._forbidden[name] = message
-            log(logging.ERROR, message, router=name)
+        if self._forbidden.get(key) != message:
+            self._forbidden[key] = message
+            log(logging.ERROR, message, router="/".join(key))

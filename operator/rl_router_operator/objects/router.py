@@ -31,7 +31,6 @@ class Router:
     spec: RouterDeploymentSpec
     annotations: Mapping[str, str]
     status: Mapping[str, Any]
-    deleting: bool = False
 
     @property
     def key(self) -> Key:
@@ -66,7 +65,6 @@ def read(body: Mapping[str, Any]) -> Router:
         spec=read_spec(body.get("spec") or {}),
         annotations=metadata.get("annotations") or {},
         status=body.get("status") or {},
-        deleting="deletionTimestamp" in metadata,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..objects.manifest import Manifest, condition
+from ..objects.manifest import Manifest, condition, is_terminating
 from . import containers
 from .containers import Setting
 from .reasons import Reason
@@ -62,12 +62,7 @@ class Trouble:
 
 def is_ready(pod: Manifest) -> bool:
     """Whether it takes requests."""
-    return not is_going(pod) and condition(pod, "Ready").get("status") == "True"
-
-
-def is_going(pod: Manifest) -> bool:
-    """Whether it is being deleted."""
-    return "deletionTimestamp" in pod["metadata"]
+    return not is_terminating(pod) and condition(pod, "Ready").get("status") == "True"
 
 
 def has_failed(pod: Manifest) -> bool:
@@ -94,7 +89,7 @@ def _taken_away(pod: Manifest) -> tuple[Reason, str] | None:
     target, status = condition(pod, "DisruptionTarget"), pod.get("status", {})
     if status.get("reason") == "NodeLost":
         return Reason.NODE_LOST, "its node does not answer"
-    if target.get("status") == "True" and (is_going(pod) or has_failed(pod)):
+    if target.get("status") == "True" and (is_terminating(pod) or has_failed(pod)):
         return _TAKEN_AWAY.get(target.get("reason", ""), Reason.EVICTED), quote(target.get("message"))
     if status.get("reason") == "Evicted":
         return Reason.EVICTED, f"evicted: {quote(status.get('message'))}"
@@ -109,7 +104,7 @@ def _refused_by_node(pod: Manifest) -> tuple[Reason, str] | None:
 
 
 def _going(pod: Manifest) -> tuple[Reason, str] | None:
-    return (Reason.STARTING, "being replaced") if is_going(pod) else None
+    return (Reason.STARTING, "being replaced") if is_terminating(pod) else None
 
 
 def _unscheduled(pod: Manifest, claims: Iterable[Manifest], setting: Setting) -> tuple[Reason, str] | None:

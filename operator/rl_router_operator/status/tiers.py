@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ..objects.manifest import Manifest, condition
+from ..objects.manifest import Manifest, condition, is_terminating
 from ..objects.naming import Component, child, selector
 from ..objects.observed import Observed, Problem
 from ..objects.router import Router
 from .containers import Setting
-from .pods import Trouble, has_failed, is_going, is_ready, trouble_of
+from .pods import Trouble, has_failed, is_ready, trouble_of
 from .reasons import Reason
 from .warnings import last_seen
 from .words import quote, said_of_making
@@ -78,7 +78,7 @@ def tier_of(router: Router, component: Component, seen: Observed, now: datetime)
     workload = seen.children.get((_WORKLOADS[component], child(router.name, component)))
     pods = [each for each in seen.pods if _belongs(each, router, component)]
     setting = Setting(seen.events, now, component == "model", router.spec.model.startup_timeout)
-    living = [each for each in pods if not (is_going(each) or has_failed(each))]
+    living = [each for each in pods if not (is_terminating(each) or has_failed(each))]
     # An evicted pod stays beside its successor: it only tells something where nothing succeeded it.
     unready = [trouble_of(each, seen.claims, setting) for each in living or pods if not is_ready(each)]
     wanted = _wanted(router, component, workload)
