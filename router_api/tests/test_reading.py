@@ -12,14 +12,13 @@ from rl_router_api.conversation.answer import AnswerMessage, Function, ToolCall
 from rl_router_api.policies.rl.reading import (
     UNREADABLE,
     Read,
-    function_names,
     read_schema,
     read_tools,
     without_thoughts,
 )
 
 CORPUS = json.loads(Path(__file__).with_name("corpus").joinpath("decisions.json").read_text())
-OFFERED = function_names(["alpha", "gpt-5.1/mini"])
+OFFERED = {"call_alpha": "alpha", "call_gpt_5_1_mini": "gpt-5.1/mini"}
 ALPHA = '{"name": "call_alpha", "arguments": {}}'
 PIECES = st.sampled_from([
     "<tool_call>", "</tool_call>", "<think>", "</think>", "```json\n", "\n```", ALPHA, '{"ask":"alpha"}', "[", "]", "{",

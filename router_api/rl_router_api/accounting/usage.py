@@ -50,7 +50,8 @@ def read_usage(raw: Raw | bytes) -> Usage | None:
         usage = _USAGE.decode(raw)
     except (msgspec.DecodeError, RecursionError):
         return None
-    counts = [count for count in (usage.prompt_tokens, usage.completion_tokens) if count is not None]
-    if not counts or not all(0 <= count <= _MAX_TOKENS for count in (*counts, usage.total)):
+    prompt, completion = usage.prompt_tokens, usage.completion_tokens
+    if prompt is None and completion is None:
         return None
-    return usage
+    is_plausible = 0 <= (prompt or 0) <= _MAX_TOKENS and 0 <= (completion or 0) <= _MAX_TOKENS
+    return usage if is_plausible and usage.total <= _MAX_TOKENS else None

@@ -25,10 +25,6 @@ class Key:
         self._text = ""
 
     @property
-    def configured(self) -> bool:
-        return bool(self._variable or self._file)
-
-    @property
     def value(self) -> str:
         """The key; empty if none is configured or it is not there."""
         if self._variable:
@@ -41,7 +37,7 @@ class Key:
     @property
     def missing(self) -> str | None:
         """Why a configured key is not there, in a few words."""
-        if not self.configured or self.value:
+        if not (self._variable or self._file) or self.value:
             return None
         return f"{self._variable} is not set" if self._variable else f"{self._file} is missing or empty"
 

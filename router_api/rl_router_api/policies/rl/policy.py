@@ -21,7 +21,7 @@ from ...errors import NoDecisionError
 from ...routing.decide import Candidate, Decision, Limits, PastCall, Policy, PolicySetup
 from . import prompt
 from .prompt import Way
-from .reading import Read, function_names, read_schema, read_tools
+from .reading import Read, read_schema, read_tools
 
 # `auto`: so many of the last requests needed the repair by schema before the worker starts with it.
 _NEEDED, _REMEMBERED = 5, 10
@@ -50,10 +50,14 @@ class Turn(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class _Frame:
-    """What questions with the same candidates share: our instructions, and the tools or the schema as JSON."""
+    """What questions with the same candidates share.
+
+    `system` are our instructions, `tools` the tools or the schema as JSON, `functions` the target of each tool's name.
+    """
 
     system: str
     tools: bytes
+    functions: dict[str, str]
 
 
 @dataclass
@@ -121,11 +125,13 @@ class RouterModelPolicy:
             paid = await self._ask_router_model(conversation, frame.tools, turn.limits)
         except NoDecisionError as error:
             return Decision(reason=str(error), cost=error.cost)
-        return _decision(_read(paid.answer, turn, way), paid.answer, turn, paid.cost)
+        read = read_tools if way == "tools" else read_schema
+        found = read(paid.answer.first, frame.functions, selectable=bool(turn.selectable))
+        return _decision(found, paid.answer, turn, paid.cost)
 
     def _remember(self, turn: Turn, *, needed_schema: bool) -> None:
         """Counts requests, however many turns each of them takes."""
-        if self._starts_with_schema:
+        if self._starts_with_schema or self._router.protocol != "auto":
             return
         for known in self._recent:
             if known.conversation() is turn.conversation:
@@ -133,8 +139,7 @@ class RouterModelPolicy:
                 break
         else:
             self._recent.append(_Recent(weakref.ref(turn.conversation), needed_schema))
-        needed = sum(known.needed_schema for known in self._recent)
-        if self._router.protocol == "auto" and needed >= _NEEDED:
+        if needed_schema and sum(known.needed_schema for known in self._recent) >= _NEEDED:
             self._starts_with_schema = True
 
     def _frame(self, turn: Turn, way: Way) -> _Frame:
@@ -159,13 +164,8 @@ class RouterModelPolicy:
             named = {"name": "decision", "strict": True, "schema": schema}
             fields["response_format"] = {"type": "json_schema", "json_schema": named}
         system = prompt.system_prompt(turn.candidates, turn.limits.prefer, way, direct=turn.direct)
-        return _Frame(system, msgspec.json.encode(fields))
-
-
-def _read(answer: Answer, turn: Turn, way: Way) -> Read:
-    offered = function_names([candidate.name for candidate in turn.candidates])
-    reader = read_tools if way == "tools" else read_schema
-    return reader(answer.first, offered, selectable=bool(turn.selectable))
+        functions = {candidate.tool_name: candidate.name for candidate in turn.candidates}
+        return _Frame(system, msgspec.json.encode(fields), functions)
 
 
 def _decision(read: Read, answer: Answer, turn: Turn, cost: Decimal) -> Decision:

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ...config import tool_name
 from ...conversation.additions import MAX_ADVICE, Advice
 from ...conversation.answer import AnswerMessage, text_of
 from ...routing.decide import PlannedCall
@@ -128,8 +127,3 @@ def _json(text: str) -> Any:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
         return None
-
-
-def function_names(targets: list[str]) -> dict[str, str]:
-    """The function of each target: what `read_tools` takes as offered."""
-    return {tool_name(name): name for name in targets}
