@@ -47,7 +47,8 @@ async def test_nothing_is_written_where_nothing_changes(kube: Kube, start: Start
 async def _have_their_children(kube: Kube, routers: int):
     """A status is no sign that the children are there: the first one comes before them."""
     for kind, number in Counter(kind for kind, _ in CHILDREN).items():
-        assert len(await kube.list(kind)) >= routers * number
+        made = await kube.list(kind, "app.kubernetes.io/managed-by=rl-router-operator")
+        assert len(made) == routers * number
 
 
 async def test_an_equal_spec_writes_nothing(kube: Kube, start: Start, proxy: Proxy):

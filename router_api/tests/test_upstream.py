@@ -32,7 +32,7 @@ def test_its_endpoints_lie_under_its_base_url_with_its_query() -> None:
 def test_a_key_comes_from_the_environment_as_it_is_now() -> None:
     environment: dict[str, str] = {}
     key = Key(Secret(api_key_env="A_KEY"), environment)
-    assert (key.value, key.missing) == ("", "A_KEY is not set")
+    assert (key.configured, key.value, key.missing) == (True, "", "A_KEY is not set")
     environment["A_KEY"] = " sk-1\n"
     assert (key.value, key.missing) == ("sk-1", None)
     environment["A_KEY"] = "  "
@@ -68,7 +68,7 @@ def test_a_key_file_that_says_nothing_is_a_missing_key(tmp_path: Path, content: 
 
 def test_where_no_key_is_named_none_is_missing() -> None:
     key = Key(Secret())
-    assert (key.value, key.missing) == ("", None)
+    assert (key.configured, key.value, key.missing) == (False, "", None)
 
 
 def test_its_key_and_its_own_headers_are_sent(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ class Key:
     ) -> None:
         self._variable, self._file, self._environment = secret.api_key_env, secret.api_key_file, environment
         self._now = now
+        self.configured = bool(self._variable or self._file)
         self._looked = -_LOOK_AGAIN
         self._text = ""
 
@@ -37,7 +38,7 @@ class Key:
     @property
     def missing(self) -> str | None:
         """Why a configured key is not there, in a few words."""
-        if not (self._variable or self._file) or self.value:
+        if not self.configured or self.value:
             return None
         return f"{self._variable} is not set" if self._variable else f"{self._file} is missing or empty"
 
