@@ -375,11 +375,11 @@ async def test_keys_of_clients_that_kubernetes_swaps_are_reloaded(stage: Stage, 
 
     async def says_that_it_is_empty() -> bool:
         reason = running.app.runtime.health().configuration.reason
-        return reason == f"{volume / 'keys'} holds no keys: nobody gets in"
+        return reason == f"{volume / 'keys'} contains no keys: nobody is admitted"
 
     assert not await opens(first)
     file = str(volume / "keys")
-    closed = ConfigurationHealth(state="closed", reason=f"{file} is not there: nobody gets in", file=file)
+    closed = ConfigurationHealth(state="closed", reason=f"{file} does not exist: nobody is admitted", file=file)
     assert running.app.runtime.health().configuration == closed
     volume.show(keys="")
     await eventually(says_that_it_is_empty)
