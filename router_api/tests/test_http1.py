@@ -1,4 +1,4 @@
-"""What the HTTP protocol bears of clients that are slow, endless or make no sense."""
+"""How an HTTP connection handles clients that are slow, endless or send invalid bytes."""
 
 from __future__ import annotations
 
@@ -83,14 +83,16 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
 
 @asynccontextmanager
-async def served(protocol: type[ApiConnection], app: Any = echo) -> AsyncIterator[Callable[[], Awaitable[Connection]]]:
-    """A server with that protocol; gives connections to it."""
-    config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None)
+async def served(
+    connection_class: type[ApiConnection], app: Any = echo
+) -> AsyncIterator[Callable[[], Awaitable[Connection]]]:
+    """Runs a server with that connection class. Yields a function that opens connections to it."""
+    config = uvicorn.Config(app, http=connection_class, ws="none", lifespan="off", log_config=None)
     config.load()
     state = uvicorn.server.ServerState()
     loop = asyncio.get_running_loop()
     listening = await loop.create_server(
-        lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+        lambda: connection_class(config=config, server_state=state, app_state={}), "127.0.0.1", 0
     )
     # What the kernel keeps for a client that takes nothing would hide it from the server for long.
     listening.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SMALL)

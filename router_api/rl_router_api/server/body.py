@@ -24,8 +24,8 @@ async def read_body(
     """
     declared = (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
     if declared != "application/json":
-        found = f"not `{declared}`" if declared else "which is missing"
-        message = f"The body requires the header `Content-Type: application/json`, {found}."
+        actual = f"not `{declared}`" if declared else "which is missing"
+        message = f"The body requires the header `Content-Type: application/json`, {actual}."
         raise ApiError(415, message, code="unsupported_media_type")
     length = header(scope, b"content-length")
     if length is not None and length.isdigit() and int(length) > limit:
