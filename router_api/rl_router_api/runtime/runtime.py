@@ -54,7 +54,7 @@ class Runtime:
         self._traces = traces.from_environment()
         self._transport = transport
         self._tasks: set[asyncio.Task[None]] = set()
-        self.active = self._activate(loaded.configuration, loaded.configuration.targets or (), None)
+        self.active = self._build(loaded.configuration, loaded.configuration.targets or (), None)
         self.admission = _admission(loaded, self._shared.counters)
         self._files = WatchedFiles(loaded, source)
 
@@ -142,25 +142,23 @@ class Runtime:
         if loaded is None:
             return
         # The steps that may fail come first, so that a reload is never half done.
-        active = self._activate_if_changed(loaded.configuration)
+        changed = self._build_if_changed(loaded.configuration)
         self._files.accept(loaded)
         self.admission = _admission(loaded, self._shared.counters)
-        if active is not None:
-            set_level(active.configuration.server.log_level)
-            warn_if_restart_needed(self.configuration.server, active.configuration.server)
-            self.active = active
+        if changed is not None:
+            set_level(changed.configuration.server.log_level)
+            warn_if_restart_needed(self.configuration.server, changed.configuration.server)
+            self.active = changed
             warn_about_keys(self.fleet, self.admission)
             log(logging.INFO, "configuration reloaded")
 
-    def _activate_if_changed(self, configuration: Configuration) -> ActiveConfiguration | None:
+    def _build_if_changed(self, configuration: Configuration) -> ActiveConfiguration | None:
         """Returns the new active configuration, or None if the configuration has not changed."""
         if configuration == self.configuration:
             return None
-        return self._activate(
-            configuration, configuration.targets or kept_targets(self.fleet, configuration), self.fleet
-        )
+        return self._build(configuration, configuration.targets or kept_targets(self.fleet, configuration), self.fleet)
 
-    def _activate(
+    def _build(
         self, configuration: Configuration, targets: tuple[Target, ...], before: Fleet | None
     ) -> ActiveConfiguration:
         return ActiveConfiguration(configuration, targets, self._transport, self._shared.in_flight, before)
@@ -173,7 +171,7 @@ class Runtime:
         targets = await listed_targets(active.fleet)
         # A reload may have activated another configuration meanwhile.
         if targets and self.active is active:
-            self.active = self._activate(active.configuration, targets, active.fleet)
+            self.active = self._build(active.configuration, targets, active.fleet)
             names = [target.name for target in targets]
             log(logging.INFO, "discovered targets at the router model's server", targets=names)
 

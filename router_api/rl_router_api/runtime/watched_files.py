@@ -29,7 +29,7 @@ class WatchedFiles:
     def changed(self) -> bool:
         """Returns whether the files have changed, and are the same as at the last call."""
         contents = self._contents()
-        # If they differ from the last call, they may still be being written.
+        # If they differ from the last call, a program may still be writing them.
         is_settled = contents == self._last_seen
         self._last_seen = contents
         if contents == self._last_read or not is_settled:
