@@ -15,7 +15,7 @@ from .config import Configuration
 from .errors import SetupError
 from .health import ExitCode
 from .runtime import settings
-from .runtime.setup import check_keys
+from .runtime.active_configuration import check_keys
 from .runtime.source import Source
 from .server.listen import address, listen
 from .server.start_errors import report

@@ -170,7 +170,7 @@ def target(name: str, url: str, **fields: Any) -> Body:
 
 
 @asynccontextmanager
-async def served_by(app: App, http: str = "rl_router_api.server.protocol:ApiProtocol") -> AsyncIterator[str]:
+async def served_by(app: App, http: str = "rl_router_api.server.connection:ApiConnection") -> AsyncIterator[str]:
     """uvicorn's server without its signal handlers and its tick, which a test need not wait for."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rl_router_api.errors import ApiError, ClientGoneError
 from rl_router_api.server.body import read_body
-from rl_router_api.server.client import Messages
+from rl_router_api.server.client import AsgiClient
 from starlette.types import Receive
 
 LIMIT = 10
@@ -39,7 +39,7 @@ async def read(headers: dict[str, Any], receive: Receive, **bounds: Any) -> byte
     async def send(message: Any) -> None:
         """Nothing is sent to it."""
 
-    return await read_body(headers, Messages(receive, send), receive, LIMIT, **bounds)
+    return await read_body(headers, AsgiClient(receive, send), receive, LIMIT, **bounds)
 
 
 async def test_a_body_in_parts_is_whole() -> None:
@@ -76,6 +76,6 @@ async def test_a_client_that_goes_in_the_middle_is_gone() -> None:
 
 @pytest.mark.parametrize("kind", ["text/plain", "", "application/x-www-form-urlencoded", "application/jsonl"])
 async def test_another_type_is_a_415_that_names_it(kind: str) -> None:
-    with pytest.raises(ApiError, match=kind or "nothing") as refused:
+    with pytest.raises(ApiError, match=kind or "missing") as refused:
         await read(scope(content_type=kind), coming(b"{}"))
     assert refused.value.status == 415

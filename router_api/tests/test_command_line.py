@@ -197,7 +197,7 @@ async def test_a_server_whose_targets_keys_are_not_there_yet_waits_for_them(stag
         process.send_signal(signal.SIGINT)
         _, said = await asyncio.wait_for(process.communicate(), 30)
     for name, why in (("alpha", f"{key} is missing or empty"), ("beta", "NO_SUCH_KEY is not set")):
-        assert f"target `{name}` is left out: {why}" in said.decode()
+        assert f"target `{name}` is not used: {why}" in said.decode()
 
 
 def test_credentials_in_an_address_are_not_shown_while_it_is_waited_for(tmp_path: Path) -> None:

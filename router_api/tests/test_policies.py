@@ -49,7 +49,7 @@ async def test_a_request_may_choose_a_policy_of_another_package(
     assert metadata["router_calls"] == []
     refused = await cast.ask(router={"policy": "dice"})
     assert refused.status_code == 400
-    assert "known: coin, fixed, rl" in refused.json()["error"]["message"]
+    assert "Use one of: coin, fixed, rl" in refused.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("name", ["fixed", "rl"])

@@ -80,7 +80,7 @@ async def test_a_target_that_refuses_its_key_is_bad(prober: Prober, status: int)
     probed = await prober.make()
     probed.alpha.listing = error(status, "who are you?")
     await probed.run()
-    assert probed.target == {"state": "bad", "reason": f"its key is refused ({status})"}
+    assert probed.target == {"state": "bad", "reason": f"the target rejects the API key ({status})"}
 
 
 @pytest.mark.parametrize("answer", [error(404, "no such path"), error(429, "later"), html(500), whole(b"no list")])

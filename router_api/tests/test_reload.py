@@ -297,7 +297,7 @@ async def test_fields_that_take_effect_at_the_next_start_are_named(stage: Stage,
     running = await files.run(good)
 
     def warnings() -> list[str]:
-        return [line["message"] for line in log if "next start" in line["message"]]
+        return [line["message"] for line in log if "after a restart" in line["message"]]
 
     running.take({**good, "server": {"max_in_flight": 7}})
     assert not warnings()
@@ -375,11 +375,11 @@ async def test_keys_of_clients_that_kubernetes_swaps_are_reloaded(stage: Stage, 
 
     async def says_that_it_is_empty() -> bool:
         reason = running.app.runtime.health().configuration.reason
-        return reason == f"{volume / 'keys'} holds no keys: nobody gets in"
+        return reason == f"{volume / 'keys'} contains no keys: nobody is admitted"
 
     assert not await opens(first)
     file = str(volume / "keys")
-    closed = ConfigurationHealth(state="closed", reason=f"{file} is not there: nobody gets in", file=file)
+    closed = ConfigurationHealth(state="closed", reason=f"{file} does not exist: nobody is admitted", file=file)
     assert running.app.runtime.health().configuration == closed
     volume.show(keys="")
     await eventually(says_that_it_is_empty)
@@ -741,7 +741,7 @@ def test_keys_that_a_flag_named_are_not_forgotten_with_the_flag(files: Files, ke
     files.path.write_text(yaml.safe_dump({**keys.configuration, "server": {}}))
     flagged = Source(str(files.path), {"server.api_keys_file": str(keys.path)}, str(files.state))
     assert flagged.start().keys
-    with pytest.raises(ConfigurationError, match="name the keys file, or write `null`"):
+    with pytest.raises(ConfigurationError, match="Name the keys file, or write `null`"):
         Source(str(files.path), {}, str(files.state)).start()
     opened = Source(str(files.path), {"server.api_keys_file": None}, str(files.state)).start()
     assert opened.keys is None
@@ -825,7 +825,7 @@ async def test_a_server_whose_state_folder_cannot_be_written_warns_and_serves(
     files.state.rmdir()
     running = await files.run(keys.configuration, state=True)
     assert await keys.opens(running)
-    assert [line for line in log if "cannot be kept" in line["message"]]
+    assert [line for line in log if "cannot save" in line["message"]]
 
 
 async def test_keys_that_held_up_a_configuration_are_read_when_they_are_mended(files: Files, keys: Keys) -> None:

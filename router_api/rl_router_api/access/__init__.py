@@ -1,1 +1,1 @@
-"""Who may use the server, and how much each key may use in a day."""
+"""Authentication of clients, and the daily limits of their keys."""

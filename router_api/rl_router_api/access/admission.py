@@ -1,4 +1,4 @@
-"""Who is admitted, and what a key may still use of its day."""
+"""Authenticates clients by API key, and enforces the daily limits of keys."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from ..errors import ApiError
 from .day_counters import DayCounters
 from .keys import ApiKey, digest_of
 
+_DAY_ENDS = "Retry after 00:00 UTC, or use another key."
+
 
 class Admission:
-    """Admits clients by their keys, and counts what each key uses of its day. `keys` is None on an open server."""
+    """Admits clients by their keys and counts each key's daily usage. `keys` is None on an open server."""
 
     def __init__(self, keys: Sequence[ApiKey] | None, counters: DayCounters) -> None:
         self._keys = keys
@@ -23,43 +25,45 @@ class Admission:
 
     @property
     def open(self) -> bool:
-        """Whether the server asks for no key."""
+        """Whether the server requires no key."""
         return self._keys is None
 
     @property
     def closed(self) -> bool:
-        """Whether the server asks for a key and knows none, so that nobody is admitted."""
+        """Whether the server requires a key but has none configured, so that it admits nobody."""
         return self._keys is not None and not self._keys
 
     def authenticate(self, authorization: str | None) -> ApiKey | None:
-        """Returns the key in an Authorization header, None on an open server. Raises ApiError, a 401."""
+        """Returns the key that an Authorization header names, None on an open server. Raises ApiError (401)."""
         if self._keys is None:
             return None
         scheme, _, credentials = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not credentials.strip():
-            raise _unauthorized("No API key was given; send `Authorization: Bearer KEY`.")
+            raise _unauthorized("Missing API key. Send the header `Authorization: Bearer KEY`.")
         digest = digest_of(credentials.strip())
         match = None
         for key in self._keys:
-            # Every key is compared, whichever matches, so that the time taken reveals nothing.
+            # Compares with every key, even after a match, so that the response time reveals nothing.
             if hmac.compare_digest(key.sha256, digest):
                 match = key
         if match is None:
-            raise _unauthorized("The API key is not known here.")
+            raise _unauthorized("Unknown API key. Send a key from this server's keys file.")
         return match
 
     def begin(self, key: ApiKey) -> None:
-        """Counts a request that begins. Raises ApiError, a 429, if the key's day is used up."""
+        """Counts a new request. Raises ApiError (429) if the key has reached a daily limit."""
         limit = key.usd_per_day
         if limit is not None and self._counters.get(f"usd:{key.name}") >= picodollars(limit):
-            raise _used_up(f"The key `{key.name}` has spent its {limit} USD for today.")
+            raise _quota_error(f"The key `{key.name}` has reached its limit of {limit} USD a day. {_DAY_ENDS}")
         if key.requests_per_day is not None:
             count = self._counters.add(f"requests:{key.name}", 1)
             if count > key.requests_per_day:
-                raise _used_up(f"The key `{key.name}` has made its {key.requests_per_day} requests for today.")
+                raise _quota_error(
+                    f"The key `{key.name}` has reached its limit of {key.requests_per_day} requests a day. {_DAY_ENDS}"
+                )
 
     def record(self, request: EndedRequest) -> None:
-        """Counts what a request cost towards its key's day, if the key's dollars are limited."""
+        """Adds a request's cost to its key's daily sum, if the key has a limit in US dollars."""
         if request.key in self._limited and request.ledger.total_cost:
             self._counters.add(f"usd:{request.key}", picodollars(request.ledger.total_cost))
 
@@ -70,7 +74,7 @@ def _unauthorized(message: str) -> ApiError:
     )  # fmt: skip
 
 
-def _used_up(message: str) -> ApiError:
+def _quota_error(message: str) -> ApiError:
     now = datetime.now(UTC)
     midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     return ApiError(

@@ -1,4 +1,4 @@
-"""Counters of the current day that all workers of one server share: a small table that each of them maps."""
+"""Counters for the current day, in a small table in memory that all workers of one server share."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _HEADER = struct.Struct("<Q")
 _SIZE = _HEADER.size + _SLOTS * _SLOT.size
 _DAY = 86_400
 _MAXIMUM = 2**63 - 1
-"""Nine million US dollars in picodollars. A sum stays there, because a target may report any usage."""
+"""Nine million US dollars in picodollars. Larger sums are capped, because a target may report any usage."""
 
 
 class DayCounters:
-    """Named whole numbers that start at 0 each day (UTC).
+    """Named integers that start at 0 each day (UTC).
 
-    `path` names the file behind the table, which the parent of several workers makes. None keeps the table to this
-    process. The table holds 16,384 names, two for each key. A full table drops new names.
+    `path` is the file behind the table, which the supervisor creates. With None the table is private to this process.
+    The table has room for 16,384 names, of which each key needs two. A full table drops new names.
     """
 
     def __init__(self, path: str | None = None) -> None:
@@ -32,7 +32,7 @@ class DayCounters:
         self._table = mmap.mmap(self._file.fileno() if self._file else -1, _SIZE)
 
     def add(self, name: str, amount: int) -> int:
-        """Adds, and returns the sum of today."""
+        """Adds `amount` and returns today's sum."""
         with self._locked():
             self._begin_day()
             offset, value = self._find(name)
@@ -43,14 +43,14 @@ class DayCounters:
             return value
 
     def get(self, name: str) -> int:
-        """Returns the sum of today."""
+        """Returns today's sum."""
         with self._locked():
             self._begin_day()
             return self._find(name)[1]
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        # Held for microseconds: nothing slow happens under it.
+        # The event loop may wait for this lock, because it is held for microseconds only.
         if self._file is None:
             yield
             return
@@ -67,7 +67,7 @@ class DayCounters:
             _HEADER.pack_into(self._table, 0, today)
 
     def _find(self, name: str) -> tuple[int | None, int]:
-        """Returns the offset of the slot that holds a name or is free for it, and the slot's value."""
+        """Returns the offset and value of a name's slot, or of a free slot. The offset is None if the table is full."""
         key = hashed(name)
         for step in range(_SLOTS):
             offset = _HEADER.size + (key + step) % _SLOTS * _SLOT.size
@@ -78,5 +78,5 @@ class DayCounters:
 
 
 def make_counter_table(folder: str) -> str:
-    """Returns the path of a new, empty table's file in `folder`. The caller removes it."""
+    """Creates the file of an empty table in `folder` and returns its path. The caller removes the file."""
     return make_table(folder, "counters-", _SIZE)

@@ -1,4 +1,4 @@
-"""The file of the clients' API keys: hashed at rest, each with a name and optional limits for a day."""
+"""The keys file: the hashes of the clients' API keys, each with a name and optional daily limits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PREFIX = "rr-"
 
 
 class ApiKey(Schema):
-    """An entry of the keys file. Its limits hold for a day (UTC) and for one server with all its workers."""
+    """An entry of the keys file. Its limits apply to one day (UTC) and to one server with all its workers."""
 
     name: str = Field(min_length=1, max_length=128)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the key, in hex")
@@ -29,29 +29,29 @@ _KEYS = TypeAdapter(tuple[ApiKey, ...])
 
 
 def new_key(name: str) -> tuple[str, str]:
-    """Returns a new key, and its entry for the keys file as YAML."""
+    """Returns a new key, and its entry for the keys file as YAML text."""
     key = _PREFIX + secrets.token_urlsafe(32)
     entry = [{"name": name, "sha256": digest_of(key)}]
     return key, yaml.safe_dump(entry, sort_keys=False, allow_unicode=True)
 
 
 def digest_of(key: str) -> str:
-    """Returns a key's SHA-256 in hex, as the keys file has it."""
+    """Returns a key's SHA-256 in hex, the form in which the keys file stores it."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def read_keys(path: str) -> tuple[ApiKey, ...]:
-    """Returns the keys of a file. A missing file has no keys, so it admits nobody. Raises KeysError."""
+    """Returns the keys of a file. A missing file counts as one without keys, which admits nobody. Raises KeysError."""
     keys = _validated(path, _entries(path))
     names = [key.name for key in keys]
     for name in names:
         if names.count(name) > 1:
-            raise KeysError(path, f"two keys are called `{name}`; give each a name of its own")
+            raise KeysError(path, f"name: two keys have the name `{name}`. Give each key a unique name.")
     return keys
 
 
 def as_file(keys: Sequence[ApiKey]) -> bytes:
-    """Returns a keys file from which `read_keys` reads these keys."""
+    """Returns the content of a keys file with these keys."""
     entries = [key.model_dump(mode="json", exclude_none=True) for key in keys]
     return yaml.safe_dump(entries, sort_keys=False).encode()
 
@@ -62,9 +62,11 @@ def _entries(path: str) -> object:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        # PyYAML raises ValueError for an impossible date. Text that is not UTF-8 is a ValueError too.
+        # PyYAML raises ValueError for an impossible date. Decoding text that is not UTF-8 raises a ValueError too.
         reason = getattr(error, "strerror", None) or type(error).__name__
-        raise KeysError(path, f"cannot be read: {reason}") from None
+        raise KeysError(
+            path, f"cannot be read: {reason}. The file must be UTF-8 YAML that the server may read."
+        ) from None
 
 
 def _validated(path: str, entries: object) -> tuple[ApiKey, ...]:

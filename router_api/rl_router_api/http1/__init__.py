@@ -1,4 +1,4 @@
-"""HTTP/1.1 for an ASGI application: a protocol for uvicorn's server that bounds slow and endless clients.
+"""HTTP/1.1 for an ASGI application: a connection handler for uvicorn's server that limits slow and endless clients.
 
-Imports the standard library and httptools alone.
+Imports only the standard library and httptools.
 """

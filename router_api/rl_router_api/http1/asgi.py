@@ -1,4 +1,4 @@
-"""ASGI's types, and the parts of uvicorn's server that the protocol uses."""
+"""ASGI's types, and the parts of uvicorn's server that a connection uses."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 class ServerConfig(Protocol):
-    """The part of `uvicorn.Config` that the protocol uses."""
+    """The part of `uvicorn.Config` that a connection uses."""
 
     timeout_keep_alive: int
+    """Seconds for which an idle connection is kept open."""
 
     @property
     def loaded_app(self) -> App:
-        """The application."""
+        """The ASGI application."""
 
 
 class ServerState(Protocol):
-    """The part of `uvicorn.server.ServerState` that the protocol uses."""
+    """The part of `uvicorn.server.ServerState` that a connection uses."""
 
     total_requests: int
     connections: set[Any]
     tasks: set[asyncio.Task[None]]
     default_headers: list[tuple[bytes, bytes]]
-    """Headers of every response. The server replaces the list each second for the new date."""
+    """Headers of every response. The server replaces the list every second, because it contains the date."""

@@ -1,4 +1,4 @@
-"""Ends connections whose clients are slow to send their headers or to read their response."""
+"""Closes connections whose clients are too slow to send their headers or to read their response."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import asyncio
 
 
 class Deadlines:
-    """The two timers of a connection. `due` is when it is closed, by the loop's clock; 0 while a request runs."""
+    """The two timers of a connection, with timeouts in seconds.
+
+    `due` is the time at which the connection is closed, by the loop's clock. It is 0 while a request runs.
+    """
 
     def __init__(
         self,
@@ -21,21 +24,21 @@ class Deadlines:
         self._write_timeout = write_timeout
         self.due = 0.0
         self.in_headers = False
-        """Whether headers have begun, or the connection is new. A further byte of them then gives no new time."""
+        """Whether headers have begun, or the connection is new. Further header bytes do not extend the deadline."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._write_timer: asyncio.TimerHandle | None = None
 
     def expect_headers(self) -> None:
-        """Closes the connection unless a request's headers end in time."""
+        """Closes the connection unless the client completes a request's headers within the headers timeout."""
         self.expect_request(self._headers_timeout)
         self.in_headers = True
 
     def expect_request(self, seconds: float) -> None:
-        """Closes the connection unless a request comes to the end of its headers within so many seconds."""
+        """Closes the connection unless the client completes a request's headers within `seconds`."""
         self.in_headers = False
         self.due = self._loop.time() + seconds
-        # A timer that is early sets itself anew, which is cheaper than a new timer for each request.
+        # A timer that fires too early reschedules itself. This is cheaper than a new timer for each request.
         if self._timer is None or self._timer_at > self.due:
             self._set_timer()
 
@@ -52,25 +55,25 @@ class Deadlines:
             self._transport.close()
 
     def expect_reader(self) -> None:
-        """Aborts the connection unless the client reads something of its response in time."""
+        """Aborts the connection if the client reads nothing of its response for the write timeout."""
         unread = self._transport.get_write_buffer_size()
         self._write_timer = self._loop.call_later(self._write_timeout, self._check_reader, unread)
 
     def _check_reader(self, unread_before: int) -> None:
-        """A client that reads nothing would keep its request, and what waits for it, forever."""
+        """Aborts the connection if the client read nothing. Its request would otherwise stay open forever."""
         if self._transport.get_write_buffer_size() < unread_before:
             self.expect_reader()
         else:
             self._transport.abort()
 
-    def reader_is_back(self) -> None:
-        """The client has read enough of its response."""
+    def cancel_reader(self) -> None:
+        """Stops `expect_reader`: the client has read enough of its response."""
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
 
     def close(self) -> None:
-        """The connection has ended."""
-        self.reader_is_back()
+        """Cancels both timers."""
+        self.cancel_reader()
         if self._timer is not None:
             self._timer.cancel()

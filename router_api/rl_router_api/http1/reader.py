@@ -1,4 +1,4 @@
-"""Reads requests from a connection's bytes with httptools; limits the size of headers and of what frames a body."""
+"""Parses a connection's bytes into requests with httptools, and limits the size of headers and of body framing."""
 
 from __future__ import annotations
 
@@ -8,55 +8,56 @@ from typing import Any, Protocol
 import httptools
 
 from .asgi import Scope
-from .cycle import EXTENSION, Connection, Cycle
 from .pipeline import Pipeline
 from .refusals import MAX_OVERHEAD
+from .request_response import EXTENSION, CycleConnection, RequestResponseCycle
 
 _MAX_PIPELINED = 100
-"""Requests that may wait for the response to the one before them."""
+"""The maximum number of pipelined requests that wait for earlier responses."""
 _MAX_BUFFERED = 64 * 1024
-"""Bytes of a body that may wait for their reader before no more are read from the client."""
+"""Unread bytes of a body at which the connection stops reading from the client."""
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
 class _RefusedError(Exception):
-    """Ends the parsing of a request."""
+    """Stops httptools, which raises HttpParserError for any exception of a callback."""
 
 
-class ReadConnection(Connection, Protocol):
-    """A connection, as far as the reader needs it."""
+class ReaderConnection(CycleConnection, Protocol):
+    """The part of a connection that the reader uses."""
 
     def pause_reading(self) -> None: ...
 
 
 class RequestReader:
-    """`latest` is the latest request, whose body may still come.
+    """Parses requests and passes them to the pipeline.
 
-    `in_headers` is true from the end of a request to the end of the next one's headers. `overhead` counts the bytes
-    since the last byte of a body, or since the last request ended, without those in the same segment.
+    `latest` is the request that was received last. Its body may be incomplete. `in_headers` is true from the end of a
+    request to the end of the next request's headers. `overhead` is the number of bytes since the last byte of a body or
+    the end of the last request. It leaves out bytes in the same segment.
     """
 
-    def __init__(self, connection: ReadConnection, pipeline: Pipeline, addresses: dict[str, Any]) -> None:
+    def __init__(self, connection: ReaderConnection, pipeline: Pipeline, addresses: dict[str, Any]) -> None:
         self._connection = connection
         self._pipeline = pipeline
         self._addresses = addresses
         self._parser = self._new_parser()
-        self.latest: Cycle | None = None
+        self.latest: RequestResponseCycle | None = None
         self.in_headers = True
         self.overhead = 0
         self._segment = self._span = 0
-        """Bytes of the segment that is being parsed, and of all segments that the latest request's headers are in."""
+        """Bytes of the segment that is parsed now, and of all segments that contain the latest request's headers."""
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._expects_continue = False
 
     @property
     def is_idle(self) -> bool:
-        """Whether every request that came so far has its complete response."""
+        """Whether every received request has its complete response."""
         return self.latest is None or self.latest.response_complete
 
     def read(self, data: bytes) -> None:
-        """Parses a segment. Raises HttpParserError."""
+        """Parses a received segment. Raises HttpParserError."""
         self._segment = size = len(data)
         self.overhead += size
         self._span += size
@@ -69,11 +70,11 @@ class RequestReader:
                 return
 
     def close(self) -> None:
-        """Drops what refers back to the connection, whose memory then comes free without the garbage collector."""
+        """Breaks the reference cycle with the connection, so that its memory is freed without the garbage collector."""
         del self._parser, self._connection
         self.latest = None
 
-    # What the parser calls.
+    # Called by the parser.
 
     def on_message_begin(self) -> None:
         self._url, self._headers, self._expects_continue = b"", [], False
@@ -86,7 +87,7 @@ class RequestReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.in_headers:
-            # A trailer: none means anything to this server, and it must not pass for a header (RFC 9110, 6.5.1).
+            # Drops a trailer. This server uses none, and trailers must not be merged into headers (RFC 9110, 6.5.1).
             return
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
@@ -98,12 +99,12 @@ class RequestReader:
             self.overhead = self._header_bytes()
             raise _RefusedError
         if self._parser.should_upgrade():
-            return  # `read` gets the upgrade next.
+            return  # The parser raises HttpParserUpgrade next, which `read` handles.
         is_next, scope, pipeline = self.is_idle, self._scope(), self._pipeline
         if len(pipeline.waiting) >= _MAX_PIPELINED:
             raise _RefusedError
         self.in_headers, self.overhead = False, 0
-        self.latest = cycle = Cycle(
+        self.latest = cycle = RequestResponseCycle(
             self._connection,
             scope["method"],
             scope["http_version"],
@@ -132,16 +133,18 @@ class RequestReader:
 
     def _new_parser(self) -> httptools.HttpRequestParser:
         parser = httptools.HttpRequestParser(self)
-        # What follows a request with `Connection: close` is no reason to leave that request unanswered.
+        # Data after a request with `Connection: close` must not keep that request from its response.
         parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return parser
 
     def _without_upgrade(self, rest: bytes) -> bytes:
-        """Returns the request without its offer of another protocol (Java's client offers h2c), and the `rest` of the
-        segment: the parser takes a body for a part of that protocol. Raises HttpParserError for a tunnel."""
+        """Returns the request without its `Upgrade` header (Java's client offers h2c), and the segment's `rest`.
+
+        The parser would otherwise take the body for data of the other protocol. Raises HttpParserError for CONNECT.
+        """
         headers = [name + b": " + value for name, value in self._headers if name != b"upgrade"]
         if len(headers) == len(self._headers):
-            raise httptools.HttpParserError("CONNECT offers nothing else")
+            raise httptools.HttpParserError("CONNECT is not supported")
         version = self._parser.get_http_version().encode()
         request_line = b"%b %b HTTP/%b" % (self._parser.get_method(), self._url, version)
         self._parser = self._new_parser()

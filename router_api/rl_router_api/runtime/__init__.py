@@ -1,1 +1,1 @@
-"""What a serving process holds: the configuration in force, how it is reloaded, and the state of its upstreams."""
+"""The state of a serving process: the active configuration, its reload, and the health of its upstreams."""

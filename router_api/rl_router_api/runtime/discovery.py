@@ -1,4 +1,4 @@
-"""Targets without configuration: the models that the router model's server lists."""
+"""Discovers targets if none are configured: the models that the router model's server lists."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ..upstreams.listing import Listed, list_models
 
 
 async def listed_targets(fleet: Fleet) -> tuple[Target, ...]:
-    """Returns the targets that the router model's server lists now; none while it cannot be asked."""
+    """Returns the targets that the router model's server lists, or none if the request for the list fails."""
     try:
         listed = await list_models(fleet.router_model, fleet.transport)
     except ListingError as error:
-        log(logging.DEBUG, f"the router model's server lists no targets yet: {error}")
+        log(logging.DEBUG, f"no list of targets from the router model's server yet: {error}")
         return ()
     return targets_of(listed, fleet.configuration)
 
 
 def targets_of(listed: list[Listed], configuration: Configuration) -> tuple[Target, ...]:
-    """Returns a target of price 0 for each listed model. Models whose names cannot be used are skipped."""
+    """Returns a target with price 0 for each listed model. Skips models with invalid or duplicate names."""
     router = configuration.router
     routing = configuration.routing.model_copy(update={"fallback": ()})
     targets: list[Target] = []
@@ -40,7 +40,7 @@ def targets_of(listed: list[Listed], configuration: Configuration) -> tuple[Targ
 
 
 def kept_targets(fleet: Fleet, configuration: Configuration) -> tuple[Target, ...]:
-    """Returns the fleet's listed targets if a changed configuration names the same router model. Otherwise none."""
+    """Returns the fleet's discovered targets if a changed configuration has the same router model, else none."""
     before = fleet.configuration
     same = before.targets is None and configuration.router == before.router
     return tuple(target for target, _ in fleet.targets) if same else ()

@@ -1,4 +1,4 @@
-"""The loop that repeats a server's background work every second."""
+"""Repeats a server's background work every second."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _PERIOD = 1.0
 
 
 async def each_second(work: Callable[[], Awaitable[None]]) -> None:
-    """Repeats `work` until it is cancelled.
+    """Runs `work` every second until cancelled.
 
-    A failure is logged and does not end the loop: a server that no longer reads its files or probes its upstreams would
-    look healthy.
+    Logs a failure and goes on. Otherwise a server that no longer reads its files or probes its upstreams would look
+    healthy.
     """
     while True:
         try:
             await work()
         except Exception:
-            LOG.exception("background work failed; it is repeated in a second")
+            LOG.exception("background work failed, retrying in 1 s")
         await asyncio.sleep(_PERIOD)

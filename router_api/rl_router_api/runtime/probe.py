@@ -1,4 +1,4 @@
-"""Health probes of the upstreams. An upstream is probed until a call to it succeeds, and again after one that fails."""
+"""Health probes of the upstreams. An upstream is probed until a call to it succeeds, and again after a failed call."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _Health = TypeVar("_Health", UpstreamHealth, RouterModelHealth)
 
 
 class Probe:
-    """Probes a fleet's upstreams and knows their state.
+    """Probes a fleet's upstreams and reports their health.
 
-    A target is asked for its list of models with its key. No connection, a 401 and a 403 are bad, any other answer is
-    good. The router model is asked for a decision, which must be its own and not the fallback's.
+    The probe of a target requests its list of models with its key. A failed connection, a 401 and a 403 are bad, any
+    other response is good. The probe of the router model requests a decision. A fallback is bad.
     """
 
     def __init__(self, fleet: Fleet, policy: Policy, now: Callable[[], float] = time.monotonic) -> None:
@@ -45,11 +45,11 @@ class Probe:
         self._router_error: str | None = None
         self._router_known = False
         self._router_unused = False
-        """Whether the policy decided without the router model."""
+        """Whether the policy decided without calling the router model."""
 
     async def run(self, record: Callable[[Ledger], None]) -> None:
-        """Probes the upstreams that are due. `record` gets the ledger of the router model's probe."""
-        # A target whose key is missing is probed as soon as the key appears.
+        """Probes the upstreams that are due. Calls `record` with the ledger of the router model's probe."""
+        # A target without its key counts as not probed yet, so that it is probed as soon as the key appears.
         keyed = [pair for pair in self._fleet.targets if not pair[1].key.missing]
         due = [pair for pair in keyed if self._is_due(pair[1].name, pair[1])]
         probes = [self._probe_target(target, upstream) for target, upstream in due]
@@ -59,7 +59,7 @@ class Probe:
 
     @property
     def router_model(self) -> RouterModelHealth:
-        """How the router model is."""
+        """The health of the router model."""
         router = self._fleet.router_model
         if self._router_unused and not router.known:
             return RouterModelHealth(state="unused")
@@ -69,7 +69,7 @@ class Probe:
 
     @property
     def targets(self) -> dict[str, UpstreamHealth]:
-        """How each target is."""
+        """The health of each target, by name."""
         return {
             target.name: _health(UpstreamHealth, _last_error(upstream), upstream.known, _missing_file(target, upstream))
             for target, upstream in self._fleet.targets
@@ -91,7 +91,7 @@ class Probe:
             if error.status is None:
                 reason = str(error)
             elif error.status in (401, 403):
-                reason = f"its key is refused ({error.status})"
+                reason = f"the target rejects the API key ({error.status})"
         if reason and reason != upstream.last_error:
             log(logging.WARNING, f"target `{target.name}`: {reason}", target=target.name)
         upstream.known, upstream.last_error = True, reason
@@ -112,7 +112,7 @@ class Probe:
 
 
 def record_probe(metrics: Metrics, ledger: Ledger) -> None:
-    """Records a probe apart from requests, so that the metrics of requests equal the sums of their ledgers."""
+    """Records a probe separately from requests, so that the metrics of requests equal the sums of their ledgers."""
     ledger.close()
     metrics.record_probe(ledger)
     log_probe(ledger)

@@ -1,4 +1,4 @@
-"""What a serving process holds: the setup in force, who is admitted, who records requests, and what is in flight."""
+"""The state of a serving process: the active configuration, admission, recorders and in-flight requests."""
 
 from __future__ import annotations
 
@@ -18,157 +18,165 @@ from ..health import ConfigurationHealth, HealthDocument
 from ..upstreams.fleet import Fleet
 from ..upstreams.in_flight import InFlight
 from ..upstreams.transport import Transport
+from .active_configuration import ActiveConfiguration
+from .configuration_warnings import closed_reason, warn_about_keys, warn_if_closed, warn_if_restart_needed
 from .discovery import kept_targets, listed_targets
 from .periodic import each_second
 from .probe import record_probe
-from .reload import Files
-from .setup import Setup
-from .setup_warnings import warn_of_closed_server, warn_of_restart, warn_of_setup, why_closed
-from .source import Loaded, Source
+from .source import LoadedConfiguration, Source
+from .watched_files import WatchedFiles
 
 _REQUESTS = "requests"
 
 
 @dataclass(frozen=True)
-class Shares:
-    """What the workers of one server share."""
+class SharedState:
+    """The tables that the workers of one server share."""
 
     counters: DayCounters
     in_flight: InFlight
 
 
 class Runtime:
-    """Made when a process starts. `start` needs a running event loop."""
+    """The state of one process. `start` requires a running event loop."""
 
     def __init__(
-        self, loaded: Loaded, transport: Transport, source: Source | None = None, shares: Shares | None = None
+        self,
+        loaded: LoadedConfiguration,
+        transport: Transport,
+        source: Source | None = None,
+        shared: SharedState | None = None,
     ) -> None:
-        self._shares = shares or Shares(DayCounters(), InFlight())
+        self._shared = shared or SharedState(DayCounters(), InFlight())
         self.metrics = Metrics()
         self.draining = False
         self._request_log = RequestLog()
         self._traces = traces.from_environment()
         self._transport = transport
         self._tasks: set[asyncio.Task[None]] = set()
-        self.current = self._setup(loaded.configuration, loaded.configuration.targets or (), None)
-        self.admission = _admission(loaded, self._shares.counters)
-        self._files = Files(loaded, source)
+        self.active = self._build(loaded.configuration, loaded.configuration.targets or (), None)
+        self.admission = _admission(loaded, self._shared.counters)
+        self._files = WatchedFiles(loaded, source)
 
     @property
     def configuration(self) -> Configuration:
-        return self.current.configuration
+        return self.active.configuration
 
     @property
     def fleet(self) -> Fleet:
-        return self.current.fleet
+        return self.active.fleet
 
     @property
     def refused(self) -> str | None:
-        """Why the configuration or the keys on disk are not in force. None if they are."""
+        """The reason why the configuration or the keys on disk are not in force. None if they are."""
         return self._files.refused
 
     @property
     def recorders(self) -> tuple[Recorder, ...]:
-        """The recorders of a request that begins now."""
+        """The recorders for a new request."""
         recorders: tuple[Recorder, ...] = (self.metrics, self.admission, self._request_log)
         return recorders if self._traces is None else (*recorders, self._traces)
 
     @property
     def in_flight(self) -> int:
-        """Requests in flight in all workers."""
-        return self._shares.in_flight.total(_REQUESTS)
+        """The number of requests in flight in all workers."""
+        return self._shared.in_flight.total(_REQUESTS)
 
     def begin(self) -> None:
-        """Counts a request that starts."""
-        self._shares.in_flight.change(_REQUESTS, 1)
+        """Counts a request as in flight."""
+        self._shared.in_flight.change(_REQUESTS, 1)
 
     def end(self) -> None:
-        """Counts a request that ended, however it did."""
-        self._shares.in_flight.change(_REQUESTS, -1)
+        """Ends the counting of `begin`."""
+        self._shared.in_flight.change(_REQUESTS, -1)
 
     async def start(self) -> None:
-        """Begins to discover targets, to probe the upstreams and to watch the files."""
-        warn_of_setup(self.fleet, self.admission)
+        """Starts the tasks that discover targets, probe the upstreams and watch the files."""
+        warn_about_keys(self.fleet, self.admission)
         for work in (self._discover, self._probe, self._watch):
             self._tasks.add(asyncio.get_running_loop().create_task(each_second(work)))
 
     async def stop(self) -> None:
-        """Ends what `start` began and closes every connection."""
+        """Cancels these tasks and closes every connection to upstreams."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        # The exception of a task that was cancelled refers to the connection that it used.
+        # The exception of a cancelled task refers to the connection that it used.
         self._tasks.clear()
         await self._transport.close()
         if self._traces is not None:
             await asyncio.to_thread(self._traces.close)
 
     def health(self) -> HealthDocument:
-        """The state of the configuration, of the router model and of every target."""
-        probe, configuration = self.current.probe, self._configured()
+        """Returns the health of the configuration, of the router model and of every target."""
+        probe, configuration = self.active.probe, self._configuration_health()
         router_model, targets = probe.router_model, probe.targets
         states = [router_model.state, *(target.state for target in targets.values())]
-        well = "bad" not in states and targets and configuration.state == "ok"
+        healthy = "bad" not in states and targets and configuration.state == "ok"
         return HealthDocument(
-            status="ok" if well else "degraded",
+            status="ok" if healthy else "degraded",
             configuration=configuration,
             router_model=router_model,
             targets=targets,
         )
 
-    def _configured(self) -> ConfigurationHealth:
+    def _configuration_health(self) -> ConfigurationHealth:
         if self.refused:
             return ConfigurationHealth(state="refused", reason=self.refused, file=self._files.refused_keys_file)
         if self.admission.closed:
             server = self.configuration.server
-            return ConfigurationHealth(state="closed", reason=why_closed(server), file=server.api_keys_file)
+            return ConfigurationHealth(state="closed", reason=closed_reason(server), file=server.api_keys_file)
         return ConfigurationHealth(state="ok")
 
     def current_state(self) -> CurrentState:
-        """How the server is now, for the metrics."""
-        upstreams = {"router": self.fleet.router_model} | {target.name: each for target, each in self.fleet.targets}
+        """Returns the values of the gauges for the metrics."""
+        upstreams = {"router": self.fleet.router_model} | {
+            target.name: upstream for target, upstream in self.fleet.targets
+        }
         open_breakers = {name: upstream.breaker.state != "closed" for name, upstream in upstreams.items()}
         return CurrentState(self.in_flight, bool(self.refused), open_breakers)
 
     def reload(self) -> None:
-        """Takes the configuration and the keys on disk into force, or refuses them as a whole."""
+        """Activates the configuration and the keys on disk. If either is invalid, both stay as they were."""
         loaded = self._files.read()
         if loaded is None:
             return
-        # What may fail comes first, so that nothing is taken halfway.
-        setup = self._changed(loaded.configuration)
+        # The steps that may fail come first, so that a reload is never half done.
+        changed = self._build_if_changed(loaded.configuration)
         self._files.accept(loaded)
-        self.admission = _admission(loaded, self._shares.counters)
-        if setup is not None:
-            set_level(setup.configuration.server.log_level)
-            warn_of_restart(self.configuration.server, setup.configuration.server)
-            self.current = setup
-            warn_of_setup(self.fleet, self.admission)
+        self.admission = _admission(loaded, self._shared.counters)
+        if changed is not None:
+            set_level(changed.configuration.server.log_level)
+            warn_if_restart_needed(self.configuration.server, changed.configuration.server)
+            self.active = changed
+            warn_about_keys(self.fleet, self.admission)
             log(logging.INFO, "configuration reloaded")
 
-    def _changed(self, configuration: Configuration) -> Setup | None:
-        """Returns the setup of a changed configuration. None if it is the one in force."""
+    def _build_if_changed(self, configuration: Configuration) -> ActiveConfiguration | None:
+        """Returns the new active configuration, or None if the configuration has not changed."""
         if configuration == self.configuration:
             return None
-        return self._setup(configuration, configuration.targets or kept_targets(self.fleet, configuration), self.fleet)
+        return self._build(configuration, configuration.targets or kept_targets(self.fleet, configuration), self.fleet)
 
-    def _setup(self, configuration: Configuration, targets: tuple[Target, ...], before: Fleet | None) -> Setup:
-        return Setup(configuration, targets, self._transport, self._shares.in_flight, before)
+    def _build(
+        self, configuration: Configuration, targets: tuple[Target, ...], before: Fleet | None
+    ) -> ActiveConfiguration:
+        return ActiveConfiguration(configuration, targets, self._transport, self._shared.in_flight, before)
 
     async def _discover(self) -> None:
-        """Looks for targets at the router model's server if none are configured."""
-        setup = self.current
-        if setup.configuration.targets is not None or setup.fleet.targets:
+        """Requests the list of targets from the router model's server if no targets are configured."""
+        active = self.active
+        if active.configuration.targets is not None or active.fleet.targets:
             return
-        targets = await listed_targets(setup.fleet)
-        # A reload may have brought another configuration meanwhile.
-        if targets and self.current is setup:
-            self.current = self._setup(setup.configuration, targets, setup.fleet)
+        targets = await listed_targets(active.fleet)
+        # A reload may have activated another configuration meanwhile.
+        if targets and self.active is active:
+            self.active = self._build(active.configuration, targets, active.fleet)
             names = [target.name for target in targets]
-            log(logging.INFO, "targets found at the router model's server", targets=names)
+            log(logging.INFO, "discovered targets at the router model's server", targets=names)
 
     async def _probe(self) -> None:
-        await self.current.probe.run(lambda ledger: record_probe(self.metrics, ledger))
+        await self.active.probe.run(lambda ledger: record_probe(self.metrics, ledger))
 
     async def _watch(self) -> None:
         if self._files.changed():
@@ -176,7 +184,7 @@ class Runtime:
         self.metrics.update(self.current_state())
 
 
-def _admission(loaded: Loaded, counters: DayCounters) -> Admission:
+def _admission(loaded: LoadedConfiguration, counters: DayCounters) -> Admission:
     admission = Admission(loaded.keys, counters)
-    warn_of_closed_server(loaded.configuration.server, admission)
+    warn_if_closed(loaded.configuration.server, admission)
     return admission

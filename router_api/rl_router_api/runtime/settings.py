@@ -1,4 +1,4 @@
-"""Reads the API's configuration, with the checks that only the API can make."""
+"""Reads the API's configuration, with the checks that only the API can do."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ..errors import ConfigurationError
 
 FILE_VARIABLE = "RL_ROUTER_CONFIG"
 KEYS_FILE = "server.api_keys_file"
-"""The field that opens the server if it is null, so that only the word `null` sets it so."""
+"""This field opens the server if it is null. Therefore only the word `null` sets it to null."""
 LAYER = SettingsLayer(Configuration, "RL_ROUTER_", only_null=(KEYS_FILE,))
 
 
 def read(path: str | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Configuration:
-    """Returns the configuration of all sources; `flags` maps fields (`routing.max_turns`) to values.
+    """Returns the configuration of file, environment and flags. `flags` maps fields (`routing.max_turns`) to values.
 
     Raises ConfigurationError.
     """
@@ -30,34 +30,34 @@ def read(path: str | None, environment: Mapping[str, str], flags: Mapping[str, A
 def merged(
     values: dict[str, Any], environment: Mapping[str, str], flags: Mapping[str, Any], path: str | None
 ) -> Configuration:
-    """Returns the configuration of the `values` of the file `path`, overridden by variables and flags.
+    """Returns the configuration of `values`, from the file `path`, overridden by variables and flags.
 
     Raises ConfigurationError.
     """
     configuration = LAYER.merged(values, environment, flags, path)
     name = configuration.routing.policy
     if not policies.exists(name):
-        raise ConfigurationError(f"routing.policy: there is no policy `{name}`; known: {', '.join(policies.names())}")
+        raise ConfigurationError(f"routing.policy: unknown policy `{name}`. Use one of: {', '.join(policies.names())}.")
     return configuration
 
 
 def parsed(text: str, path: str) -> dict[str, Any]:
-    """Returns the sections of the file `path`. Raises ConfigurationError if it cannot be used.
+    """Returns the sections of the file `path`. Raises ConfigurationError if they are invalid.
 
-    A file that was cut must not open the server, so an empty `server` section and an empty `api_keys_file` are refused.
+    A truncated file must not open the server. Therefore an empty `server` section or `api_keys_file` is an error.
     """
     values = parsed_file(text, path, Configuration)
     server = values.get("server", {})
     if not isinstance(server, dict):
-        # A flag or a variable would replace the section, and drop the keys with it.
-        raise ConfigurationError(f"{path}: server: must be a mapping of fields; `server: {{}}` takes the defaults")
+        # A flag or a variable would replace the section, and the keys would be lost.
+        raise ConfigurationError(f"{path}: server: must be a mapping of fields. Write `server: {{}}` for the defaults.")
     if server.get("api_keys_file", "") is None and not _writes_null(text):
         server["api_keys_file"] = ""
     return values
 
 
 def _writes_null(text: str) -> bool:
-    """Whether a file writes `api_keys_file: null`. YAML also reads `api_keys_file:` with no value as null."""
+    """Returns whether a file contains `api_keys_file: null`. For YAML `api_keys_file:` without a value is null too."""
     node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
     for name in KEYS_FILE.split("."):
         entries = node.value if isinstance(node, yaml.MappingNode) else []

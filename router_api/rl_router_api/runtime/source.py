@@ -1,4 +1,4 @@
-"""Where a server's configuration and keys come from, and the last good copies that are kept for the next start."""
+"""Loads a server's configuration and keys, and keeps the last good copies for the next start."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ STATE_VARIABLE = "RL_ROUTER_STATE_DIR"
 
 @dataclass(frozen=True)
 class Authentication:
-    """Whether a configuration has a `server` section, and whether it names a keys file. A reload must not lose them."""
+    """Whether a configuration has a `server` section and names a keys file. A reload must not lose either."""
 
     has_server: bool
     has_keys: bool
 
 
 _CLOSED = Authentication(has_server=True, has_keys=True)
-"""What is assumed if the record cannot be read."""
+"""The assumption if the stored record is unreadable."""
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedConfiguration:
     """A configuration, the keys of its keys file (None if the server is open), and the configuration file's text.
 
-    `refused` is set if these are the last good files: it says why those on disk are not in force. `has_server` says
-    whether the file has a `server` section.
+    `refused` is set if these are the last good files. It is the error of the files on disk. `has_server` is whether the
+    file has a `server` section.
     """
 
     configuration: Configuration
@@ -53,33 +53,36 @@ class Loaded:
         return Authentication(self.has_server, has_keys=self.configuration.server.api_keys_file is not None)
 
     def check_keeps(self, before: Authentication) -> None:
-        """Raises ConfigurationError if this configuration drops the authentication of `before` without saying so.
+        """Raises ConfigurationError if this configuration drops the authentication of `before` without a `null`.
 
-        Such a file was most likely emptied, cut or overwritten by mistake.
+        Such a file was most likely emptied, truncated or overwritten by mistake.
         """
         if before.has_server and not self.has_server:
             raise ConfigurationError(
-                "server: the section is missing, which the configuration in force has; write it, at least `server: {}`"
+                "server: the section is missing, but the current configuration has it. Write at least `server: {}`."
             )
         is_written = "api_keys_file" in self.configuration.server.model_fields_set
         if before.has_keys and not self.authentication.has_keys and not is_written:
             raise ConfigurationError(
-                f"{KEYS_FILE}: is missing, which the configuration in force has; name the keys file, or write `null` "
-                "to open the server to everybody"
+                f"{KEYS_FILE}: is missing, but the current configuration has it. Name the keys file, or write `null` "
+                "to open the server to everyone."
             )
 
 
-def with_keys(configuration: Configuration, *, has_server: bool = False, text: str = "") -> Loaded:
-    """Returns a configuration with the keys that its keys file has now. Raises KeysError."""
+def with_keys(configuration: Configuration, *, has_server: bool = False, text: str = "") -> LoadedConfiguration:
+    """Returns a configuration together with the keys on disk. Raises KeysError."""
     path = configuration.server.api_keys_file
-    return Loaded(configuration, None if path is None else read_keys(path), has_server=has_server, text=text)
+    return LoadedConfiguration(
+        configuration, None if path is None else read_keys(path), has_server=has_server, text=text
+    )
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a server's configuration and keys come from, at the start and at each reload.
+    """The origin of a server's configuration and keys, at the start and at each reload.
 
-    `state` is the folder of the last good files. A process that starts while a file is invalid serves with them.
+    `path` is the configuration file, `flags` override it, and `state` is the folder with the last good files. A process
+    that starts while a file is invalid uses the last good files.
     """
 
     path: str | None = None
@@ -88,12 +91,12 @@ class Source:
 
     @classmethod
     def from_environment(cls, path: str | None = None, flags: Mapping[str, Any] | None = None) -> Self:
-        """Returns the source that RL_ROUTER_CONFIG and RL_ROUTER_STATE_DIR name. `path` and `flags` go first."""
+        """Returns the source that RL_ROUTER_CONFIG and RL_ROUTER_STATE_DIR name. `path` and `flags` take precedence."""
         path = path or os.environ.get(FILE_VARIABLE) or None
         return cls(path, flags or {}, os.environ.get(STATE_VARIABLE) or None)
 
-    def load(self, before: Authentication | None = None) -> Loaded:
-        """Returns the configuration and the keys on disk. They must keep the authentication of `before`.
+    def load(self, before: Authentication | None = None) -> LoadedConfiguration:
+        """Returns the configuration and the keys on disk, which must keep the authentication of `before`.
 
         Raises ConfigurationError, KeysError.
         """
@@ -103,13 +106,13 @@ class Source:
             loaded.check_keeps(before)
         return loaded
 
-    def start(self, before: Loaded | None = None) -> Loaded:
-        """Returns what to start with: the files on disk if they are valid, otherwise `before`, otherwise the last good.
+    def start(self, before: LoadedConfiguration | None = None) -> LoadedConfiguration:
+        """Returns the configuration to start with: the one on disk if valid, else `before`, else the last good one.
 
-        `before` was read a moment ago. Raises ConfigurationError, KeysError.
+        `before` is a configuration that was loaded just before. Raises ConfigurationError, KeysError.
         """
         try:
-            loaded = self.load(before.authentication if before else self._remembered())
+            loaded = self.load(before.authentication if before else self._saved_authentication())
         except (ConfigurationError, KeysError) as error:
             return replace(before, refused=error) if before else self._last_good(error)
         self.remember(loaded)
@@ -117,34 +120,37 @@ class Source:
 
     @property
     def text(self) -> bytes:
-        """The file's bytes, by which a change is noticed. Empty if there is no file."""
+        """The bytes of the configuration file, to detect changes. Empty if the file is missing or not configured."""
         try:
             return Path(self.path).read_bytes() if self.path else b""
         except (OSError, ValueError):
             return b""
 
-    def remember(self, loaded: Loaded) -> None:
-        """Keeps copies of the files as the last good ones."""
+    def remember(self, loaded: LoadedConfiguration) -> None:
+        """Saves copies of the files as the last good ones. Without a state folder does nothing."""
         try:
             if self.path is not None:
-                _keep(self._kept(self.path), loaded.text.encode())
+                _write(self._copy_path(self.path), loaded.text.encode())
             if loaded.keys is not None:
-                _keep(self._kept(loaded.configuration.server.api_keys_file), as_file(loaded.keys))
-            _keep(self._kept_authentication, json.dumps(vars(loaded.authentication)).encode())
+                _write(self._copy_path(loaded.configuration.server.api_keys_file), as_file(loaded.keys))
+            _write(self._authentication_path, json.dumps(vars(loaded.authentication)).encode())
         except OSError as error:
-            log(logging.WARNING, f"{self.state}: the last good files cannot be kept: {error.strerror}")
+            log(
+                logging.WARNING,
+                f"{self.state}: cannot save the last good files: {error.strerror}. Make the folder writable.",
+            )
 
-    def _last_good(self, error: ConfigurationError | KeysError) -> Loaded:
-        kept = self._kept(self.path)
-        if self.state is None or (self.path is not None and not (kept and kept.exists())):
+    def _last_good(self, error: ConfigurationError | KeysError) -> LoadedConfiguration:
+        copy = self._copy_path(self.path)
+        if self.state is None or (self.path is not None and not (copy and copy.exists())):
             raise error
-        configuration, has_server, text = self._read(str(kept) if kept else None)
+        configuration, has_server, text = self._read(str(copy) if copy else None)
         keys = self._last_good_keys(configuration, error)
-        remembered = self._remembered()
-        if keys is None and (isinstance(error, KeysError) or (remembered is not None and remembered.has_keys)):
-            # Neither invalid keys for an open server nor the loss of a server's keys may leave the server open.
+        saved = self._saved_authentication()
+        if keys is None and (isinstance(error, KeysError) or (saved is not None and saved.has_keys)):
+            # The last good configuration must not open a server whose keys are invalid or were lost.
             raise error
-        return Loaded(configuration, keys, error, has_server, text)
+        return LoadedConfiguration(configuration, keys, error, has_server, text)
 
     def _last_good_keys(
         self, configuration: Configuration, error: ConfigurationError | KeysError
@@ -152,20 +158,20 @@ class Source:
         try:
             return with_keys(configuration).keys
         except KeysError:
-            kept = self._kept(configuration.server.api_keys_file)
-            if kept is None or not kept.exists():
+            copy = self._copy_path(configuration.server.api_keys_file)
+            if copy is None or not copy.exists():
                 raise error from None
-            return read_keys(str(kept))
+            return read_keys(str(copy))
 
-    def _remembered(self) -> Authentication | None:
-        """The authentication of the last good files; None if none are kept."""
-        copy, record = self._kept(self.path), self._kept_authentication
+    def _saved_authentication(self) -> Authentication | None:
+        """Returns the authentication of the last good files, or None if no files are saved."""
+        copy, record = self._copy_path(self.path), self._authentication_path
         if record is not None and record.exists():
             try:
                 return Authentication(**json.loads(record.read_text()))
             except (OSError, ValueError, TypeError):
                 return _CLOSED
-        # An older version kept the files without this record.
+        # Older versions saved the files without this record.
         return _CLOSED if copy is not None and copy.exists() else None
 
     def _read(self, path: str | None) -> tuple[Configuration, bool, str]:
@@ -176,12 +182,12 @@ class Source:
         return merged(values, os.environ, self.flags, path), has_server, text
 
     @property
-    def _kept_authentication(self) -> Path | None:
-        """The path of the record of the last good files' authentication. None without a state folder."""
+    def _authentication_path(self) -> Path | None:
+        """The path of the last good files' authentication record. None without a state folder."""
         return None if self.state is None else Path(self.state) / f"last-good-{_hashed(self.path or '')}.json"
 
-    def _kept(self, path: str | None) -> Path | None:
-        """Returns the path of a file's last good copy. None without a state folder."""
+    def _copy_path(self, path: str | None) -> Path | None:
+        """Returns the path of a file's last good copy, or None without a state folder."""
         if self.state is None or path is None:
             return None
         return Path(self.state) / f"last-good-{_hashed(path)}.yaml"
@@ -191,10 +197,10 @@ def _hashed(path: str) -> str:
     return hashlib.sha256(os.path.abspath(path).encode()).hexdigest()[:12]
 
 
-def _keep(path: Path | None, data: bytes) -> None:
-    """Writes a file as a whole, readable by its owner only, because it may hold the hashes of keys."""
+def _write(path: Path | None, data: bytes) -> None:
+    """Replaces a file atomically. Only its owner may read it, because it may contain hashes of keys."""
     if path is not None:
-        handle, fresh = tempfile.mkstemp(dir=path.parent)
+        handle, temporary = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        os.replace(fresh, path)
+        os.replace(temporary, path)

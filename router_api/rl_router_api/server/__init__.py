@@ -1,1 +1,1 @@
-"""The endpoints: what listens, admits and answers."""
+"""The HTTP endpoints, the ASGI application and the worker processes."""

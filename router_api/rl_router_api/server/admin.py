@@ -1,4 +1,4 @@
-"""The application of the admin port."""
+"""The ASGI application of the admin port."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ..runtime.runtime import Runtime
 from .endpoints import endpoints
 from .openapi import COMPLETIONS, ROUTE
 from .responses import refuse
-from .route import RoutePreview
+from .route import RoutePreviewHandler
 from .scope import route
 
 
 class Admin:
-    """Everything but completions, without a key and with all details."""
+    """Serves every endpoint except completions, without a key and with all details."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -23,8 +23,10 @@ class Admin:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = route(scope) if scope["type"] == "http" else None
         if path == COMPLETIONS:
-            await refuse(scope, receive, send, ApiError(404, "Completions are not served at the admin port."))
+            await refuse(
+                scope, receive, send, ApiError(404, "The admin port serves no completions. Send them to the API port.")
+            )
         elif path == ROUTE and scope["method"] == "POST":
-            await RoutePreview(self._runtime, scope, receive, send, needs_key=False).run()
+            await RoutePreviewHandler(self._runtime, scope, receive, send, needs_key=False).run()
         else:
             await self._endpoints(scope, receive, send)

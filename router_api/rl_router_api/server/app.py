@@ -1,4 +1,4 @@
-"""The API as an ASGI application, for any server: `uvicorn --factory rl_router_api.server.app:create`."""
+"""The API as an ASGI application for any ASGI server: `uvicorn --factory rl_router_api.server.app:create`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..accounting.log import set_up
 from ..errors import SetupError
-from ..runtime.runtime import Runtime, Shares
-from ..runtime.setup import check_keys
-from ..runtime.source import Loaded, Source
+from ..runtime.active_configuration import check_keys
+from ..runtime.runtime import Runtime, SharedState
+from ..runtime.source import LoadedConfiguration, Source
 from ..upstreams.transport import HttpTransport
 from .admin import Admin
 from .cors import Cors
@@ -22,9 +22,9 @@ from .start_errors import report
 
 
 def create() -> App:
-    """Returns the application with the configuration that RL_ROUTER_CONFIG and the environment give.
+    """Returns the application, configured by the file that RL_ROUTER_CONFIG names and by environment variables.
 
-    Sends the log of the process to standard error, as JSON. Ends the process if the configuration cannot be used.
+    Sends the log of the process to standard error, as JSON. Exits with an `ExitCode` if the configuration is invalid.
     """
     source = Source.from_environment()
     try:
@@ -37,12 +37,14 @@ def create() -> App:
 
 
 class App:
-    """The application of one process. `admin`, the application of the admin port, is there once it has started."""
+    """The application of one process. `admin`, the application of the admin port, exists after the start."""
 
-    def __init__(self, loaded: Loaded, source: Source | None = None, *, shares: Shares | None = None) -> None:
-        self._start_with = (loaded, source, shares)
+    def __init__(
+        self, loaded: LoadedConfiguration, source: Source | None = None, *, shared: SharedState | None = None
+    ) -> None:
+        self._arguments = (loaded, source, shared)
         self._lifespan = Router(lifespan=self._running)
-        self._public: ASGIApp = self._start_and_answer
+        self._public: ASGIApp = self._start_and_serve
         self.admin: Admin
         self.runtime: Runtime
 
@@ -53,7 +55,7 @@ class App:
             await self._lifespan(scope, receive, send)
 
     def drain(self) -> None:
-        """The server was told to stop: `/ready` says so from now on."""
+        """Makes `/ready` return 503 from now on, because the server is stopping."""
         self.runtime.draining = True
 
     @asynccontextmanager
@@ -63,14 +65,14 @@ class App:
         await self.runtime.stop()
 
     async def _start(self) -> None:
-        """Opens the connections, for which an event loop must run."""
-        loaded, source, shares = self._start_with
-        self.runtime = runtime = Runtime(loaded, HttpTransport(), source, shares)
+        """Creates the runtime and starts it. This requires a running event loop."""
+        loaded, source, shared = self._arguments
+        self.runtime = runtime = Runtime(loaded, HttpTransport(), source, shared)
         self.admin = Admin(runtime)
         self._public = Cors(Public(runtime), lambda: runtime.configuration.server.cors_origins)
         await runtime.start()
 
-    async def _start_and_answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers the first request under a server, or a test client, that sends no lifespan events."""
+    async def _start_and_serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles the first request of a server, or a test client, that sends no lifespan events."""
         await self._start()
         await self._public(scope, receive, send)

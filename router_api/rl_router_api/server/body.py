@@ -1,4 +1,4 @@
-"""A request's body, read within bounds."""
+"""Reads a request's body, with a size limit and a read timeout."""
 
 from __future__ import annotations
 
@@ -12,36 +12,37 @@ from .client import Client
 from .scope import header
 
 _READ_TIMEOUT = 30.0
-"""Seconds that may pass without a byte of the body."""
+"""Seconds to wait for the next bytes of the body."""
 
 
 async def read_body(
     scope: Scope, client: Client, receive: Receive, limit: int, *, read_timeout: float = _READ_TIMEOUT
 ) -> bytes:  # fmt: skip
-    """Returns the JSON body of at most `limit` bytes. No `read_timeout` seconds may pass without a byte of it.
+    """Returns the bytes of the JSON body, at most `limit`. `read_timeout` is in seconds.
 
-    Raises ApiError (408, 413, 415), ClientGoneError.
+    Raises ApiError (408, 413, 415) and, if the client disconnects, ClientGoneError.
     """
     declared = (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
     if declared != "application/json":
-        words = f"The body must be declared `Content-Type: application/json`, not `{declared or 'nothing'}`."
-        raise ApiError(415, words, code="unsupported_media_type")
+        actual = f"not `{declared}`" if declared else "which is missing"
+        message = f"The body requires the header `Content-Type: application/json`, {actual}."
+        raise ApiError(415, message, code="unsupported_media_type")
     length = header(scope, b"content-length")
     if length is not None and length.isdigit() and int(length) > limit:
         raise _too_large(limit)
     whole = client.whole_body()
     if whole is None:
-        return await _parts(receive, limit, read_timeout)
+        return await _read_parts(receive, limit, read_timeout)
     if len(whole) > limit:
         raise _too_large(limit)
     return whole
 
 
-async def _parts(receive: Receive, limit: int, read_timeout: float) -> bytes:
+async def _read_parts(receive: Receive, limit: int, read_timeout: float) -> bytes:
     parts: list[bytes] = []
     size = 0
     while True:
-        message = await _next(receive, read_timeout)
+        message = await _next_message(receive, read_timeout)
         if message["type"] == "http.disconnect":
             raise ClientGoneError
         part = message.get("body", b"")
@@ -53,13 +54,14 @@ async def _parts(receive: Receive, limit: int, read_timeout: float) -> bytes:
             return b"".join(parts)
 
 
-async def _next(receive: Receive, read_timeout: float) -> Message:
+async def _next_message(receive: Receive, read_timeout: float) -> Message:
     try:
         with Until(asyncio.get_running_loop().time() + read_timeout):
             return await receive()
     except TimeoutError:
-        raise ApiError(408, f"No byte of the body came for {read_timeout:g} s.", code="request_timeout") from None
+        message = f"No data of the request body was received for {read_timeout:g} s. Send the body without pauses."
+        raise ApiError(408, message, code="request_timeout") from None
 
 
 def _too_large(limit: int) -> ApiError:
-    return ApiError(413, f"The body is larger than {limit} bytes.", code="request_too_large")
+    return ApiError(413, f"The request body is larger than the limit of {limit} bytes.", code="request_too_large")

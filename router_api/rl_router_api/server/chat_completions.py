@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions`: a request for a completion and its reply, streamed or not."""
+"""`POST /v1/chat/completions`: handles a request for a completion, streamed or not."""
 
 from __future__ import annotations
 
@@ -18,65 +18,65 @@ from ..routing.limits import limits_of
 from ..routing.outcome import Outcome
 from ..runtime.runtime import Runtime
 from ..timing import Until
-from .exchange import Exchange
+from .handler import RequestHandler
 from .reply import EVENT_STREAM, JSON, Reply, common_headers, metadata_if_paid
 
-_AT_ONCE = 64
-"""Chunks of a replay that go out together."""
+_BATCH = 64
+"""The number of chunks of a completed answer that are sent in one write."""
 
 
-class ChatCompletion(Exchange):
-    """A request for a completion, and its reply."""
+class ChatCompletionHandler(RequestHandler):
+    """Handles one request for a completion."""
 
     def __init__(self, runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
         super().__init__(runtime, scope, receive, send)
         self._last_sent = time.monotonic()
-        self._silence: asyncio.TimerHandle
+        self._ping_timer: asyncio.TimerHandle
         self._ping: asyncio.Task[None] | None = None
 
     async def answer(self, request: Request) -> None:
-        limits = limits_of(request, self._setup.fleet, self._ledger)
+        limits = limits_of(request, self._active.fleet, self._ledger)
         if not request.stream:
-            await self._reply(self._whole(await self._setup.routing.answer(request, limits), request))
+            await self._reply(self._whole(await self._active.routing.answer(request, limits), request))
             return
-        self._expect_silence()
+        self._schedule_ping()
         try:
-            outcome = await self._setup.routing.answer(request, limits)
+            outcome = await self._active.routing.answer(request, limits)
             await self._stream(outcome, request, limits)
         finally:
-            self._silence.cancel()
+            self._ping_timer.cancel()
             if self._ping is not None:
                 self._ping.cancel()
 
     def _whole(self, outcome: Outcome, request: Request) -> Reply:
         if outcome.answer is None:
-            raise ValueError("a whole reply needs a whole answer")
+            raise ValueError("a reply without streaming requires a completed answer")
         metadata = self._metadata()
         headers = [*common_headers(self._ledger, JSON), (b"x-router-cost", str(metadata["total_cost"]).encode())]
         return Reply(200, headers, self._dialect.write_answer(outcome.answer, request, outcome.target, metadata))
 
     async def _stream(self, outcome: Outcome, request: Request, limits: Limits) -> None:
-        # An answer that is whole goes out whole, however long its client takes to read it.
+        # The deadline does not cut an answer that is already complete, however slowly the client reads it.
         deadline = limits.deadline if outcome.stream is not None else None
         try:
             with Until(deadline):
                 chunks = outcome.stream or self._replayed(outcome, request)
                 await self._relay(self._dialect.write_stream(chunks, request, outcome.target, self._metadata))
         except TimeoutError:
-            message = "The deadline passed before the answer was whole."
+            message = "The deadline passed before the answer was complete."
             raise ApiError(504, message, code="deadline_exceeded", retryable=False) from None
         except CallFailedError as failure:
-            message = f"The answer was cut: {failure.message}."
+            message = f"The stream of the answer broke off: {failure.message}."
             raise ApiError(502, message, code="stream_cut") from None
         finally:
             if outcome.stream is not None:
                 outcome.stream.close()
 
     async def _replayed(self, outcome: Outcome, request: Request) -> AsyncIterator[list[Chunk]]:
-        """Yields the chunks that are here already, some at a time."""
+        """Yields the chunks of an answer that was already received, up to 64 at a time."""
         chunks = iter(self._dialect.as_chunks(outcome.answer, request) if outcome.answer else outcome.chunks)
-        while some := list(islice(chunks, _AT_ONCE)):
-            yield some
+        while batch := list(islice(chunks, _BATCH)):
+            yield batch
 
     async def _relay(self, events: AsyncGenerator[bytes, None]) -> None:
         async with aclosing(events):
@@ -87,23 +87,23 @@ class ChatCompletion(Exchange):
         await self._send({"type": "http.response.body", "body": b""})
 
     async def _send_event(self, event: bytes) -> None:
-        if not self._begun:
-            self._begun = True
+        if not self._started:
+            self._started = True
             headers = [*common_headers(self._ledger, EVENT_STREAM), (b"cache-control", b"no-cache")]
             await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         self._last_sent = time.monotonic()
         await self._send({"type": "http.response.body", "body": event, "more_body": True})
 
-    def _expect_silence(self) -> None:
-        """Sends comments while nothing else can be sent, so that no proxy on the way cuts the connection."""
-        after = self._setup.configuration.server.ping_after
+    def _schedule_ping(self) -> None:
+        """Sends an SSE comment after each idle `ping_after` seconds, so that no proxy closes the connection."""
+        after = self._active.configuration.server.ping_after
         idle = time.monotonic() - self._last_sent
         if idle >= after and (self._ping is None or self._ping.done()):
             self._ping, idle = asyncio.create_task(self._send_event(b": ping\n\n")), 0.0
-        self._silence = asyncio.get_running_loop().call_later(max(after - idle, 0.01), self._expect_silence)
+        self._ping_timer = asyncio.get_running_loop().call_later(max(after - idle, 0.01), self._schedule_ping)
 
     async def _fail(self, error: ApiError) -> None:
-        if not self._begun:
+        if not self._started:
             await super()._fail(error)
             return
         self._status, self._ended = error.status, True

@@ -1,4 +1,4 @@
-"""What an exchange knows of its client besides ASGI's messages: a body that is here already, and when it goes."""
+"""The client of a request: whether it has disconnected, and its body if that is already complete."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from typing import Any, Protocol
 
 from starlette.types import Message, Receive, Scope, Send
 
-from ..http1.cycle import EXTENSION
+from ..http1.request_response import EXTENSION
 
 
 class Client(Protocol):
-    """`task` runs the exchange. `disconnected` says that the client has gone."""
+    """`task` runs the request handler. `disconnected` is true after the client has disconnected."""
 
     task: asyncio.Task[Any] | None
     disconnected: bool
 
     def whole_body(self) -> bytes | None:
-        """Returns the request's body if all of it is here and none of it was received, else None."""
+        """Returns the request's body, or None if parts of it are missing or were already read by `receive`."""
 
     def watch(self, on_disconnect: Callable[[], None]) -> None:
-        """Calls `on_disconnect` if the client goes before the response is complete. The body must be complete."""
+        """Calls `on_disconnect` if the client disconnects before the response is complete. Requires a complete body."""
 
     def unwatch(self) -> None:
-        """Ends `watch`."""
+        """Cancels `watch`."""
 
 
 def client_of(scope: Scope, receive: Receive, send: Send) -> tuple[Client, Send]:
-    """Returns the client of a request, and how to send to it.
+    """Returns the client of a request and the callable that sends messages to it.
 
-    Under our own HTTP/1.1 protocol the client is the request's cycle, elsewhere ASGI's messages tell of it.
+    On our own HTTP/1.1 connections the client is the request's cycle. Other servers report it by ASGI's messages only.
     """
     cycle: Client | None = (scope.get("extensions") or {}).get(EXTENSION)
     if cycle is not None:
         return cycle, send
-    messages = Messages(receive, send)
-    return messages, messages.send
+    client = AsgiClient(receive, send)
+    return client, client.send
 
 
-class Messages:
-    """A client of whom only ASGI's messages tell."""
+class AsgiClient:
+    """A client that is known by ASGI's messages only."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
@@ -63,13 +63,13 @@ class Messages:
             self._watcher.cancel()
 
     async def send(self, message: Message) -> None:
-        """Sends as ASGI does, but a message that the client can no longer get is dropped."""
+        """Sends a message. Drops it if the client has disconnected."""
         if self.disconnected:
             return
         try:
             await self._send(message)
         except OSError:
-            # So servers say since version 2.4 of ASGI's specification that the client has gone.
+            # Since version 2.4 of ASGI's specification, servers raise OSError after the client has disconnected.
             self._disconnect()
 
     async def _wait_for_disconnect(self) -> None:

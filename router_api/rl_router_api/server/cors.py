@@ -1,4 +1,4 @@
-"""CORS with origins that a reload may change."""
+"""CORS with allowed origins that a reload may change."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ _EXPOSED = ("x-request-id", "x-router-model", "x-router-cost", "retry-after")
 
 
 class Cors:
-    """Allows pages of the configured origins to use an application."""
+    """Wraps an application in CORS headers for the configured origins."""
 
     def __init__(self, app: ASGIApp, origins: Callable[[], Sequence[str]]) -> None:
         self._app = app
         self._origins = origins
         self._allowed: Sequence[str] = ()
-        self._allowing = app
+        self._wrapped = app
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if (origins := self._origins()) != self._allowed:
-            self._allowed, self._allowing = origins, self._allow(origins)
-        return self._allowing(scope, receive, send)
+            self._allowed, self._wrapped = origins, self._wrap(origins)
+        return self._wrapped(scope, receive, send)
 
-    def _allow(self, origins: Sequence[str]) -> ASGIApp:
+    def _wrap(self, origins: Sequence[str]) -> ASGIApp:
         if not origins:
             return self._app
         return CORSMiddleware(

@@ -1,4 +1,4 @@
-"""What the policy tells its router model, and what each target can do: `/debug/tools`."""
+"""`GET /debug/tools`: what the policy sends to the router model, and the capabilities of each target."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ from fastapi import FastAPI, Response
 
 from ..routing.candidates import candidates_of
 from ..routing.decide import Candidate, Explains
+from ..runtime.active_configuration import ActiveConfiguration
 from ..runtime.runtime import Runtime
-from ..runtime.setup import Setup
 from .responses import json_response
 
 
 def add_debug_tools(api: FastAPI, runtime: Runtime) -> None:
-    """Adds the endpoint."""
+    """Adds the endpoint to `api`."""
 
-    @api.get("/debug/tools", summary="What the router model is given, and what each target can do")
+    @api.get("/debug/tools", summary="What the policy sends to the router model, and the capabilities of each target")
     async def tools() -> Response:
-        return json_response(_tools_page(runtime.current))
+        return json_response(_tools_page(runtime.active))
 
 
-def _tools_page(setup: Setup) -> dict[str, Any]:
-    """Returns what the policy tells its router model, and what each target can do."""
-    routing = setup.configuration.routing
-    policy = setup.policy_named(None)
-    candidates = candidates_of(setup.fleet)
-    explained = policy.explain(candidates, routing.prefer) if isinstance(policy, Explains) else {}
-    return {"policy": routing.policy, **explained, "targets": [_target(candidate) for candidate in candidates]}
+def _tools_page(active: ActiveConfiguration) -> dict[str, Any]:
+    routing = active.configuration.routing
+    policy = active.policy_named(None)
+    candidates = candidates_of(active.fleet)
+    explanation = policy.explain(candidates, routing.prefer) if isinstance(policy, Explains) else {}
+    return {"policy": routing.policy, **explanation, "targets": [_target(candidate) for candidate in candidates]}
 
 
 def _target(candidate: Candidate) -> dict[str, Any]:

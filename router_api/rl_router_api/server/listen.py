@@ -1,4 +1,4 @@
-"""The sockets that a server listens on."""
+"""Opens the sockets that a server listens on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BACKLOG = 2048
 
 
 def listen(server: Server) -> list[socket.socket]:
-    """Returns the socket of the API and, if there is an admin port, its socket. Raises ListenError."""
+    """Returns the listening socket of the API and, if configured, that of the admin port. Raises ListenError."""
     sockets = [_bind(server.host, server.port, "--serve-port")]
     admin_port = server.admin_port if server.admin_port is not None else server.port and server.port + 1
     if admin_port:
@@ -21,23 +21,23 @@ def listen(server: Server) -> list[socket.socket]:
 
 
 def address(host: str, port: int) -> str:
-    """Returns host and port as in a URL."""
+    """Returns host and port as they are written in a URL."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _bind(host: str, port: int, flag: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Without the protocol's number asyncio does not set TCP_NODELAY, and small responses wait 40 ms for the client.
-    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # asyncio sets TCP_NODELAY only if the protocol number is given. Without it small responses are delayed by 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        made.bind((host, port))
-        made.listen(_BACKLOG)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
     except (OSError, OverflowError) as error:
-        made.close()
+        listener.close()
         in_use = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-        why = "is in use" if in_use else f"cannot be used ({getattr(error, 'strerror', None) or error})"
-        remedy = f"stop what listens there, or choose another with {flag}"
-        raise ListenError(f"{address(host, port)} {why}; {remedy}") from None
-    made.set_inheritable(True)
-    return made
+        reason = "is in use" if in_use else f"cannot be used ({getattr(error, 'strerror', None) or error})"
+        remedy = f"Stop the process that listens there, or choose another address with {flag}."
+        raise ListenError(f"{address(host, port)} {reason}. {remedy}") from None
+    listener.set_inheritable(True)
+    return listener

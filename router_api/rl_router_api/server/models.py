@@ -1,4 +1,4 @@
-"""The names under which a request may be made: `/v1/models`."""
+"""`GET /v1/models`: the model names that a request may use."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .responses import json_response
 
 
 def add_models(api: FastAPI, runtime: Runtime) -> None:
-    """Adds the endpoints."""
+    """Adds the endpoints to `api`."""
 
-    @api.get("/v1/models", summary="The names under which a request may be made")
+    @api.get("/v1/models", summary="The model names that a request may use")
     async def models() -> Response:
         return json_response({"object": "list", "data": [_model(name) for name in model_names(runtime.fleet)]})
 
-    @api.get("/v1/models/{name:path}", summary="One of them")
+    @api.get("/v1/models/{name:path}", summary="One model name")
     async def model(name: str) -> Response:
         if name not in model_names(runtime.fleet):
             raise unknown_model(name)

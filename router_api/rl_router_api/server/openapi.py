@@ -1,4 +1,4 @@
-"""What the OpenAPI description says of the endpoints that FastAPI does not serve."""
+"""Documents the paid endpoints, which FastAPI does not serve, in the OpenAPI description."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COMPLETION_BODY: dict[str, Any] = {
                 "schema": {
                     "type": "object",
                     "required": ["model", "messages"],
-                    "description": "OpenAI's chat completion request; fields that are not named here go to the target.",
+                    "description": "OpenAI's chat completion request. Other fields are passed to the target.",
                     "properties": {
                         "model": {"type": "string", "minLength": 1},
                         "messages": {
@@ -36,7 +36,7 @@ _COMPLETION_BODY: dict[str, Any] = {
                         "max_completion_tokens": {"type": "integer"},
                         "router": {
                             "type": "object",
-                            "description": "What the request asks of routing; never sent to a target.",
+                            "description": "Options of routing. They are never sent to a target.",
                             "additionalProperties": False,
                             "properties": {
                                 "max_cost": {"type": "number", "minimum": 0, "description": "US dollars"},
@@ -56,13 +56,13 @@ _COMPLETION_BODY: dict[str, Any] = {
 }
 
 
-def document_exchanges(api: FastAPI) -> None:
-    """Describes the endpoints that cost money, which other applications serve, and answers other methods with a 405."""
+def document_paid_endpoints(api: FastAPI) -> None:
+    """Adds the paid endpoints to the description. Other methods than POST get a 405."""
 
-    async def elsewhere() -> Response:
-        raise ApiError(500, "This is served elsewhere.")
+    async def not_served_here() -> Response:
+        raise ApiError(500, "The request handlers serve this endpoint.")
 
-    decision = "The decision alone, for a completion's body; nothing is paid to a target"
+    decision = "Only the decision for the body of a completion, without calls to targets"
     completion = "OpenAI's chat completions, routed, with `router_metadata`"
     for path, summary in ((ROUTE, decision), (COMPLETIONS, completion)):
-        api.post(path, summary=summary, operation_id=path, openapi_extra=_COMPLETION_BODY)(elsewhere)
+        api.post(path, summary=summary, operation_id=path, openapi_extra=_COMPLETION_BODY)(not_served_here)

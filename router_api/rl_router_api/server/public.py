@@ -1,4 +1,4 @@
-"""The application for clients."""
+"""The ASGI application for clients."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from starlette.types import Receive, Scope, Send
 
 from ..errors import ApiError
 from ..runtime.runtime import Runtime
-from .chat_completions import ChatCompletion
+from .chat_completions import ChatCompletionHandler
 from .endpoints import endpoints
-from .exchange import Exchange
+from .handler import RequestHandler
 from .openapi import COMPLETIONS, ROUTE
 from .responses import refuse
-from .route import RoutePreview
+from .route import RoutePreviewHandler
 from .scope import credentials, route
 
-_EXCHANGES: dict[str, type[Exchange]] = {COMPLETIONS: ChatCompletion, ROUTE: RoutePreview}
-"""What costs money. These are plain ASGI, which costs a third less than FastAPI."""
+_HANDLERS: dict[str, type[RequestHandler]] = {COMPLETIONS: ChatCompletionHandler, ROUTE: RoutePreviewHandler}
+"""The paid endpoints. They are plain ASGI, which takes a third less CPU time than FastAPI."""
 _WITHOUT_KEY = ("/health", "/ready")
 
 
 class Public:
-    """Everything, with a key if keys are configured. `/health` and `/ready` need none."""
+    """Serves every endpoint and requires a key if keys are configured, except for `/health` and `/ready`."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -30,10 +30,10 @@ class Public:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         path = route(scope)
-        exchange = _EXCHANGES.get(path) if scope["method"] == "POST" else None
-        if exchange is not None:
-            # It checks the key itself, so that a refused request is recorded too.
-            return exchange(self._runtime, scope, receive, send).run()
+        handler = _HANDLERS.get(path) if scope["method"] == "POST" else None
+        if handler is not None:
+            # The handler checks the key itself, so that a rejected request is recorded too.
+            return handler(self._runtime, scope, receive, send).run()
         if path not in _WITHOUT_KEY:
             try:
                 self._runtime.admission.authenticate(credentials(scope))

@@ -1,4 +1,4 @@
-"""A whole HTTP response: status, headers and body."""
+"""Complete HTTP responses, and the headers of every response."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ..errors import ApiError
 JSON = b"application/json"
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 _NOT_IN_HEADERS = re.compile(r"[^\x20-\x7e]")
-"""What a header cannot hold; a router model may call itself anything."""
+"""Characters that headers do not allow. An upstream may report any model name."""
 
 
 class Reply(Struct, frozen=True):
-    """A whole response."""
+    """A complete response: its status, headers and body."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -27,7 +27,7 @@ class Reply(Struct, frozen=True):
 
 
 def error_reply(error: ApiError, ledger: Ledger, history: CallHistory, dialect: Front) -> Reply:
-    """Returns an error; what was paid nevertheless stands beside it."""
+    """Returns an error response, with `router_metadata` if the request had costs."""
     headers = common_headers(ledger, JSON)
     headers += [(name.encode(), value.encode()) for name, value in error.headers.items()]
     if error.retry_after is not None:
@@ -38,12 +38,12 @@ def error_reply(error: ApiError, ledger: Ledger, history: CallHistory, dialect: 
 
 
 def metadata_if_paid(ledger: Ledger, history: CallHistory) -> dict[str, Any] | None:
-    """Returns `router_metadata` for an error: None if nobody was asked."""
+    """Returns `router_metadata` for an error, or None if no model was called."""
     return ledger.metadata(history) if ledger.target_calls or ledger.router_calls else None
 
 
 def common_headers(ledger: Ledger, content_type: bytes) -> list[tuple[bytes, bytes]]:
-    """Returns what every response carries: the request's id, and the model whose answer it is."""
+    """Returns the headers of every response: content type, request id, and the model that answered."""
     headers = [(b"content-type", content_type), (b"x-request-id", ledger.request_id.encode())]
     if ledger.model_used:
         headers.append((b"x-router-model", _NOT_IN_HEADERS.sub("?", ledger.model_used).encode()))

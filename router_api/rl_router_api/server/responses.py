@@ -1,4 +1,4 @@
-"""The responses of FastAPI's endpoints: JSON, and errors in the API's shape."""
+"""The responses of FastAPI's endpoints: JSON, and errors in OpenAI's format."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from .scope import request_id
 
 
 def json_response(value: object, status: int = 200) -> Response:
-    """Returns a value as JSON."""
+    """Returns a response with a value as JSON."""
     return Response(encode(value), status, media_type=JSON.decode())
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, error: ApiError) -> None:
-    """Answers a request with an error."""
+    """Sends an error response."""
     await _error_response(scope, error)(scope, receive, send)
 
 
 def answer_errors(api: FastAPI) -> None:
-    """Makes responses of the errors that endpoints raise."""
+    """Registers handlers that turn errors of endpoints into responses."""
     api.add_exception_handler(ApiError, _api_error)
     api.add_exception_handler(HTTPException, _http_error)
 
@@ -37,13 +37,13 @@ async def _api_error(request: Request, error: Exception) -> Response:
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    """Returns Starlette's own 404 and 405 in the API's shape."""
+    """Returns Starlette's own 404 and 405 in OpenAI's format."""
     if not isinstance(error, HTTPException):
         raise error
     path, method = request.url.path, request.method
     message = {
-        404: f"There is no `{path}` here; `GET /docs` lists what there is.",
-        405: f"`{path}` does not take {method}.",
+        404: f"Unknown path `{path}`. `GET /docs` lists the endpoints.",
+        405: f"`{path}` does not support the method {method}. `GET /docs` lists the endpoints.",
     }.get(error.status_code, str(error.detail))
     return _error_response(request.scope, ApiError(error.status_code, message, headers=dict(error.headers or {})))
 

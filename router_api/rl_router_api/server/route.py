@@ -1,4 +1,4 @@
-"""What the router would do and why: `POST /v1/route`."""
+"""`POST /v1/route`: what the router would decide for a request, and why."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ..routing.answer import Preview
 from ..routing.candidates import Verdict
 from ..routing.decide import Decision
 from ..routing.limits import limits_of
-from .exchange import Exchange
+from .handler import RequestHandler
 from .reply import JSON, Reply, common_headers
 
 
-class RoutePreview(Exchange):
-    """A request for a decision: the policy is asked even if a completion would be pinned."""
+class RoutePreviewHandler(RequestHandler):
+    """Handles a request for a decision. The policy decides even if a completion would be pinned to a target."""
 
     async def answer(self, request: Request) -> None:
-        setup, ledger = self._setup, self._ledger
-        preview = await setup.routing.preview(request, limits_of(request, setup.fleet, ledger))
+        active, ledger = self._active, self._ledger
+        preview = await active.routing.preview(request, limits_of(request, active.fleet, ledger))
         ledger.strategy = "fallback" if preview.decision.reason else None
-        policy = request.options.policy or setup.configuration.routing.policy
+        policy = request.options.policy or active.configuration.routing.policy
         body = encode(_as_json(preview, policy, ledger) | {"router_metadata": ledger.metadata("full")})
         await self._reply(Reply(200, common_headers(ledger, JSON), body))
 
@@ -43,7 +43,7 @@ def _as_json(preview: Preview, policy: str, ledger: Ledger) -> dict[str, Any]:
 
 
 def _words(decision: Decision) -> str | None:
-    """What stands in the way of a decision, or the router model's own answer."""
+    """Returns the reason for the fallback, or the text of the router model's direct answer."""
     if decision.direct is not None:
         content = decision.direct.first.content
         return content if isinstance(content, str) else None

@@ -1,4 +1,4 @@
-"""What a request's scope says: its path, its headers, its id, the credentials of its client."""
+"""Reads a request's ASGI scope: path, headers, request id and credentials."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def route(scope: Scope) -> str:
-    """Returns the path below `root_path`, under which a server may have mounted the application."""
+    """Returns the path without `root_path`, under which a server may have mounted the application."""
     path: str = scope["path"]
     root = scope.get("root_path")
     return path.removeprefix(root) if root else path
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """Returns a header's value; `name` is in lower case."""
+    """Returns a header's value, or None if it is missing. `name` is in lower case."""
     for key, value in scope["headers"]:
         if key == name:
             text: bytes = value
@@ -28,12 +28,12 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 
 def credentials(scope: Scope) -> str | None:
-    """Returns the Authorization that the client sends."""
+    """Returns the value of the Authorization header."""
     return header(scope, b"authorization")
 
 
 def request_id(scope: Scope) -> str:
-    """Returns the client's own x-request-id if it is a valid one, else a new one."""
+    """Returns the client's x-request-id if it is valid, else a new id."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return str(value, "ascii")
@@ -41,6 +41,6 @@ def request_id(scope: Scope) -> str:
 
 
 def traceparent(scope: Scope) -> str | None:
-    """Returns the client's traceparent if it is a valid one."""
+    """Returns the client's traceparent, or None if it is missing or invalid."""
     value = header(scope, b"traceparent")
     return value if value and _TRACEPARENT.fullmatch(value) else None

@@ -1,4 +1,4 @@
-"""Tells why a server cannot start: one line for a person, an exit code for programs."""
+"""Reports why a server cannot start: one line for people, an exit code for programs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ EXIT_CODES: dict[type[SetupError], ExitCode] = {
 
 
 def report(error: SetupError) -> ExitCode:
-    """Writes the line to standard error and returns the code to exit with."""
+    """Writes the line to standard error and returns the exit code."""
     sys.stderr.write(f"error: {error}\n")
     return EXIT_CODES[type(error)]

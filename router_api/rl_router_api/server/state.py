@@ -1,4 +1,4 @@
-"""What the service is and how it is: `/`, `/health`, `/ready`, `/metrics`."""
+"""The state of the service: `/`, `/health`, `/ready`, `/metrics`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .responses import json_response
 
 
 def add_state(api: FastAPI, runtime: Runtime, shows_details: Callable[[], bool]) -> None:
-    """Adds the endpoints. `shows_details` says whether `/health` tells more than the state."""
+    """Adds the endpoints to `api`. `shows_details` returns whether `/health` reports more than the status."""
 
-    @api.get("/", summary="Service, version and configuration, without secrets")
+    @api.get("/", summary="Service, version, and the configuration without secrets")
     async def about() -> Response:
         return json_response(
             {
@@ -30,12 +30,12 @@ def add_state(api: FastAPI, runtime: Runtime, shows_details: Callable[[], bool])
             }
         )
 
-    @api.get("/health", summary="200 while the process serves, with the upstreams' state")
+    @api.get("/health", summary="200 while the process runs, with the state of the upstreams")
     async def health() -> Response:
         health = runtime.health()
         return json_response(health.as_json() if shows_details() else {"status": health.status})
 
-    @api.get("/ready", summary="200 until the server is told to stop")
+    @api.get("/ready", summary="200 until the server begins to stop, then 503")
     async def ready() -> Response:
         return json_response({"ready": not runtime.draining}, 503 if runtime.draining else 200)
 
@@ -45,11 +45,11 @@ def add_state(api: FastAPI, runtime: Runtime, shows_details: Callable[[], bool])
 
 
 def _without_secrets(configuration: Configuration) -> dict[str, Any]:
-    """Returns the configuration as JSON without the values of headers and parameters and the credentials in URLs."""
-    shown: dict[str, Any] = configuration.model_dump(mode="json")
-    for upstream in [shown["router"], *(shown["targets"] or ())]:
+    """Returns the configuration as JSON. Redacts header and query values, and credentials in URLs."""
+    redacted: dict[str, Any] = configuration.model_dump(mode="json")
+    for upstream in [redacted["router"], *(redacted["targets"] or ())]:
         upstream["base_url"] = without_credentials(upstream["base_url"])
         for field in ("headers", "query"):
             if field in upstream:
                 upstream[field] = dict.fromkeys(upstream[field], "***")
-    return shown
+    return redacted

@@ -1,4 +1,4 @@
-"""Serves with one process, or supervises several workers on the same sockets."""
+"""Serves in this process, or supervises several workers that share the sockets."""
 
 from __future__ import annotations
 
@@ -15,27 +15,30 @@ from dataclasses import replace
 from multiprocessing.context import SpawnProcess
 
 from ..access.day_counters import make_counter_table
-from ..runtime.source import Loaded, Source
+from ..runtime.source import LoadedConfiguration, Source
 from ..upstreams.in_flight import WorkerRow, make_in_flight_table
-from .worker import SIGNALS, USUAL, Stopping, work
+from .worker import DEFAULT_STOPPING, SIGNALS, Stopping, work
 
 _RESTART_DELAY = 1.0
+"""Seconds."""
 
 
-def serve(source: Source, loaded: Loaded, sockets: list[socket.socket], stopping: Stopping = USUAL) -> None:
-    """Serves until SIGTERM or SIGINT. `loaded` is what the source contained when the sockets were opened."""
+def serve(
+    source: Source, loaded: LoadedConfiguration, sockets: list[socket.socket], stopping: Stopping = DEFAULT_STOPPING
+) -> None:
+    """Serves until SIGTERM or SIGINT. `loaded` is the configuration that was loaded before the sockets were opened."""
     if loaded.configuration.server.workers == 1:
         work(source, sockets, stopping, before=loaded)
     else:
         _supervise(source, loaded, sockets, stopping)
 
 
-def _supervise(source: Source, loaded: Loaded, sockets: list[socket.socket], stopping: Stopping) -> None:
-    """Runs the configured number of workers until a signal, which it passes on to all of them."""
+def _supervise(source: Source, loaded: LoadedConfiguration, sockets: list[socket.socket], stopping: Stopping) -> None:
+    """Runs the configured number of workers until a signal, and forwards signals to all of them."""
     folder = tempfile.mkdtemp(prefix="rl-router-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     if source.state is None:
-        # A worker that starts, or restarts, serves what the others do, even if the file has changed meanwhile.
+        # A restarted worker uses the same configuration as the others, even if the file has become invalid meanwhile.
         source = replace(source, state=folder)
         source.remember(loaded)
     signals: list[int] = []
@@ -47,20 +50,20 @@ def _supervise(source: Source, loaded: Loaded, sockets: list[socket.socket], sto
             workers.wait(0.2)
             workers.restart_dead(signals)
     finally:
-        for each in sockets:
-            # Otherwise the kernel would accept connections that nobody serves once the workers stop listening.
-            each.close()
+        for listener in sockets:
+            # Otherwise the kernel would accept connections after the workers stop listening, and nobody serves them.
+            listener.close()
         workers.stop(signals)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Workers:
-    """The processes of one server. `folder` holds what they share."""
+    """The worker processes of one server. `folder` contains their shared tables."""
 
     def __init__(
         self, source: Source, sockets: list[socket.socket], stopping: Stopping, folder: str, count: int
     ) -> None:
-        self._start_with = (source, sockets, stopping, make_counter_table(folder))
+        self._arguments = (source, sockets, stopping, make_counter_table(folder))
         self._in_flight = make_in_flight_table(folder, count)
         self._count = count
         self._context = multiprocessing.get_context("spawn")
@@ -68,32 +71,34 @@ class _Workers:
 
     def _start(self, number: int) -> SpawnProcess:
         row = WorkerRow(self._in_flight, number, self._count)
-        process = self._context.Process(target=work, args=(*self._start_with, row))
-        # The worker inherits the mask, so that signals wait from its first moment on.
+        process = self._context.Process(target=work, args=(*self._arguments, row))
+        # The worker inherits this mask, so the kernel keeps its signals pending until the worker unblocks them.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         process.start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         return process
 
     def wait(self, seconds: float) -> None:
-        """Waits so long, or until a worker ends."""
+        """Waits for `seconds`, or until a worker ends."""
         multiprocessing.connection.wait([process.sentinel for process in self._running], timeout=seconds)
 
     def restart_dead(self, signals: list[int]) -> None:
-        """Starts another worker for each one that ended, unless `signals` holds one."""
+        """Replaces each worker that ended, unless a signal was received."""
         for number, process in enumerate(self._running):
             if not signals and not process.is_alive():
-                logging.getLogger("rl_router").error("a worker ended (%s); starting another", process.exitcode)
+                logging.getLogger("rl_router").error(
+                    "worker ended with exit code %s, starting a new one", process.exitcode
+                )
                 _forget_gauges(process.pid)
                 time.sleep(_RESTART_DELAY)
                 self._running[number] = self._start(number)
 
     def stop(self, signals: list[int]) -> None:
-        """Passes each of `signals` on, later ones too, until every worker has ended."""
-        passed = 0
+        """Forwards `signals`, including those that arrive later, until every worker has ended."""
+        forwarded = 0
         while any(process.is_alive() for process in self._running):
-            for number in signals[passed:] or ([signal.SIGTERM] if not signals and not passed else []):
-                passed += 1
+            for number in signals[forwarded:] or ([signal.SIGTERM] if not signals and not forwarded else []):
+                forwarded += 1
                 self._send(number)
             self.wait(0.1)
 
@@ -104,7 +109,7 @@ class _Workers:
 
 
 def _forget_gauges(pid: int | None) -> None:
-    """The gauges of a dead worker no longer count. Its counters do."""
-    from prometheus_client import multiprocess  # looks at the folder when it is imported
+    """Removes the gauges of a dead worker from the metrics. Its counters still count."""
+    from prometheus_client import multiprocess  # reads PROMETHEUS_MULTIPROC_DIR when it is imported
 
     multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""One worker process: the API on the first socket, the admin port on the second. It stops gracefully."""
+"""One worker process: serves the API on the first socket and the admin port on the second, and stops gracefully."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from ..access.day_counters import DayCounters
-from ..runtime.source import Loaded, Source
+from ..runtime.source import LoadedConfiguration, Source
 from ..upstreams.in_flight import InFlight, WorkerRow
 
 if TYPE_CHECKING:
@@ -25,53 +25,56 @@ if TYPE_CHECKING:
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 KEEP_ALIVE = 75
-"""Seconds for which an idle connection is kept. Clients keep theirs for less, so none sends a request into a connection
-that the server is closing."""
+"""Seconds for which an idle connection is kept. This is longer than clients keep theirs, so that no client sends a
+request on a connection that the server is closing."""
 _GC_THRESHOLD = 20_000
-"""Objects that the youngest generation may gain before Python looks for cycles. Python's own 700 are few requests."""
+"""New objects after which Python collects its youngest generation. A few requests create Python's default of 700."""
 _CLOSE = (b"connection", b"close")
-_ECHO = 0.5
-"""Seconds within which a second signal repeats the first one: a terminal, or systemd, signals every process of a group,
-and the supervisor signals its workers too."""
+_REPEAT_WINDOW = 0.5
+"""Seconds within which a second signal counts as a copy of the first. A terminal, or systemd, signals every process of
+a group, and the supervisor forwards the same signal to its workers."""
 
 
 @dataclass(frozen=True)
 class Stopping:
     """How a server stops after SIGTERM, in seconds.
 
-    For `lag`, new connections are still served, since load balancers learn late that the server is not ready. Then
-    requests that run may finish within `grace`.
+    For `lag` the server still accepts connections, because load balancers notice with a delay that it is not ready.
+    Then running requests may finish within `grace`.
     """
 
     lag: float = 5.0
     grace: int = 30
 
 
-USUAL = Stopping()
+DEFAULT_STOPPING = Stopping()
 
 
 def work(
     source: Source,
     sockets: list[socket.socket],
-    stopping: Stopping = USUAL,
+    stopping: Stopping = DEFAULT_STOPPING,
     counters: str | None = None,
     row: WorkerRow | None = None,
-    before: Loaded | None = None,
+    before: LoadedConfiguration | None = None,
 ) -> None:
-    """Serves until a signal. Several workers share `counters` and `row`. `before` is what to serve if the files have
-    become invalid since it was loaded."""
-    # Signals wait until the server can act on them. A repeated one after the end means nothing.
+    """Serves until a signal.
+
+    `counters` is the path of the counter table that the workers share, `row` the worker's row in the in-flight table.
+    `before` is used if the files have become invalid since it was loaded.
+    """
+    # Signals stay pending until the server can handle them. The empty handler ignores copies that arrive after its end.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     for number in SIGNALS:
         signal.signal(number, lambda *_: None)
-    # Imported here to keep the supervisor, which imports this module, small.
+    # Imported here to save memory in the supervisor, which imports this module.
     from ..accounting.log import set_up
-    from ..runtime.runtime import Shares
+    from ..runtime.runtime import SharedState
     from .app import App
 
     loaded = source.start(before)
     set_up(loaded.configuration.server.log_level)
-    app = App(loaded, source, shares=Shares(DayCounters(counters), InFlight(row)))
+    app = App(loaded, source, shared=SharedState(DayCounters(counters), InFlight(row)))
     _tune_garbage_collection()
     main = _Server(app, stopping)
     with asyncio.Runner(loop_factory=main.config.get_loop_factory()) as runner:
@@ -79,7 +82,7 @@ def work(
 
 
 def _tune_garbage_collection() -> None:
-    """Objects that exist now are never collected, and requests leave few cycles, so Python seldom looks for them."""
+    """Makes garbage collection rare: objects that exist now are never collected, and requests leave few cycles."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD)
@@ -99,7 +102,7 @@ async def _serve_both(app: App, main: _Server, stopping: Stopping, sockets: list
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, but on SIGTERM `/ready` changes first, and a requested stop exits with 0."""
+    """uvicorn's server. On SIGTERM `/ready` changes first, and a stop by a signal exits with 0."""
 
     def __init__(self, app: App, stopping: Stopping) -> None:
         super().__init__(_config(app, stopping, lifespan="on"))
@@ -118,7 +121,7 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         now = time.monotonic()
         if self._signalled_at is not None:
-            if now - self._signalled_at >= _ECHO:
+            if now - self._signalled_at >= _REPEAT_WINDOW:
                 # A second signal ends the server at once.
                 self.should_exit, self.force_exit = True, sig == signal.SIGINT
             return
@@ -126,8 +129,8 @@ class _Server(uvicorn.Server):
         if sig == signal.SIGTERM and self.started:
             self._app.drain()
             self._exit_at = now + self._lag
-            # Clients should send their next request to another server by a new connection. A connection that is kept
-            # might be closed just when a request comes by it.
+            # Clients should open a new connection, to another server, for their next request. This server might close
+            # a kept connection just when a request arrives on it.
             self.config.encoded_headers.append(_CLOSE)
             self.server_state.default_headers.append(_CLOSE)
         else:
@@ -137,13 +140,13 @@ class _Server(uvicorn.Server):
         if self._exit_at is not None and time.monotonic() >= self._exit_at:
             self.should_exit = True
         if self._parent is not None and not self._parent.is_alive():
-            # Without its supervisor no signal would reach this worker.
+            # If the supervisor has died, no signal would reach this worker.
             self.should_exit = True
         return await super().on_tick(counter)
 
 
 class _AdminServer(uvicorn.Server):
-    """The admin port. It handles no signals: it ends with the other server."""
+    """The server of the admin port. It handles no signals, because it stops with the main server."""
 
     def __init__(self, app: App, stopping: Stopping) -> None:
         super().__init__(_config(app.admin, stopping, lifespan="off"))
@@ -158,7 +161,7 @@ def _config(app: object, stopping: Stopping, *, lifespan: str) -> uvicorn.Config
         app,  # type: ignore[arg-type]
         interface="asgi3",
         proxy_headers=False,
-        http="rl_router_api.server.protocol:ApiProtocol",
+        http="rl_router_api.server.connection:ApiConnection",
         ws="none",
         lifespan=lifespan,  # type: ignore[arg-type]
         log_config=None,

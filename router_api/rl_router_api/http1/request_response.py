@@ -1,4 +1,4 @@
-"""A request and its response as ASGI has them, in as few steps and writes as possible."""
+"""The ASGI side of one HTTP request and its response, with as few awaits and writes as possible."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Protocol
 from .asgi import App, Headers, Message, Scope, ServerState
 
 EXTENSION = "rl_router.http1"
-"""The scope's extension whose value is the request's `Cycle`.
+"""The scope's extension whose value is the request's `RequestResponseCycle`.
 
-An application may use its `task`, `disconnected`, `whole_body`, `watch` and `unwatch`, which cost less than ASGI's own
-means: no message for a body that is already here, and no task that waits for `http.disconnect`.
+An application may use its `task`, `disconnected`, `whole_body`, `watch` and `unwatch`. They cost less than ASGI's
+messages: a body that is complete needs no message, and no task has to wait for `http.disconnect`.
 """
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in http.HTTPStatus}
@@ -22,8 +22,8 @@ _BODILESS = (204, 304)
 _FAILED = b"The server failed."
 
 
-class Connection(Protocol):
-    """The connection below, as far as a cycle needs it."""
+class CycleConnection(Protocol):
+    """The part of a connection that a cycle uses."""
 
     state: ServerState
     write_paused: bool
@@ -31,19 +31,22 @@ class Connection(Protocol):
     def write(self, data: bytes) -> None: ...
 
     async def drained(self) -> None:
-        """Waits until the client has read enough of what was written."""
+        """Waits until the client has read enough of the buffered response."""
 
     def resume_reading(self) -> None: ...
 
     def responded(self, *, keep_alive: bool) -> None:
-        """The response is written to its end."""
+        """Tells the connection that the response is completely written."""
 
     def abort(self) -> None: ...
 
 
-class Cycle:
-    """`receive` and `send` are ASGI's. `disconnected` says that the client has gone, `response_complete` that the
-    response was sent. `buffered` counts the bytes of the body that nobody has read yet."""
+class RequestResponseCycle:
+    """One request and its response. `receive` and `send` are ASGI's callables.
+
+    `disconnected` is true after the client has disconnected, `response_complete` after the whole response was written.
+    `buffered` is the number of body bytes that the application has not read yet.
+    """
 
     __slots__ = (
         "_body_complete", "_body_delivered", "_chunked", "_connection", "_expects_continue", "_head", "_is_head",
@@ -52,11 +55,11 @@ class Cycle:
     )  # fmt: skip
 
     def __init__(
-        self, connection: Connection, method: str, version: str, *, keep_alive: bool, expects_continue: bool
+        self, connection: CycleConnection, method: str, version: str, *, keep_alive: bool, expects_continue: bool
     ) -> None:
         self._connection = connection
         self.task: asyncio.Task[None] | None = None
-        """The task that runs it."""
+        """The task that runs the application for this request."""
         self._is_head = method == "HEAD"
         self._version = version
         self.keep_alive = keep_alive
@@ -72,34 +75,33 @@ class Cycle:
 
     @property
     def response_started(self) -> bool:
-        """Whether the application has begun to respond."""
+        """Whether the application has started its response."""
         return self._head is not None
 
     def whole_body(self) -> bytes | None:
-        """Returns the unread rest of the body if all of it is here already, else None."""
+        """Returns the unread rest of the body, or None if the client has not sent all of it yet."""
         return self._take_parts() if self._body_complete else None
 
     def watch(self, on_disconnect: Callable[[], None]) -> None:
-        """Calls `on_disconnect` if the client goes before the response is complete."""
+        """Calls `on_disconnect` if the client disconnects before the response is complete."""
         self._on_disconnect = on_disconnect
 
     def unwatch(self) -> None:
-        """Ends `watch`."""
+        """Cancels `watch`."""
         self._on_disconnect = None
 
     async def run(self, app: App, scope: Scope) -> None:
-        """Lets the application answer."""
+        """Runs the application. If it sends no complete response, sends a 500 or aborts the connection."""
         try:
             await app(scope, self.receive, self.send)
         except Exception:
-            logging.getLogger("rl_router").exception("a request failed for a reason of our own")
+            logging.getLogger("rl_router").exception("request failed with an internal error")
         finally:
             self._on_disconnect = None
         if not self.response_complete and not self.disconnected:
             await self._complete_response()
 
     async def _complete_response(self) -> None:
-        """The application sent no complete response."""
         if self._head is None:
             self.keep_alive = False
             length = (b"content-length", str(len(_FAILED)).encode())
@@ -109,20 +111,20 @@ class Cycle:
             self._connection.abort()
 
     def add_body(self, part: bytes) -> None:
-        """A further part of the body came."""
+        """Appends a received part of the body."""
         self._parts.append(part)
         self.buffered += len(part)
         if self._wakeup is not None:
             self._wake()
 
     def end_body(self) -> None:
-        """The body came to its end."""
+        """Marks the body as complete."""
         self._body_complete = True
         if self._wakeup is not None:
             self._wake()
 
     def disconnect(self) -> None:
-        """The client has gone."""
+        """Marks the client as disconnected."""
         self.disconnected = True
         if self._on_disconnect is not None and not self.response_complete:
             self._on_disconnect()
@@ -162,7 +164,7 @@ class Cycle:
         if self.disconnected:
             return
         if message["type"] == "http.response.start":
-            # Written together with what follows.
+            # The head is written together with the first part of the body, in one write.
             self._head = self._as_head(message["status"], message.get("headers", ()))
         else:
             self._write(message.get("body", b""), more=message.get("more_body", False))
@@ -175,22 +177,22 @@ class Cycle:
                 continue
             lines.append(name + b": " + value)
             has_length = has_length or name == b"content-length"
-        endless = not has_length and not self._is_head and status not in _BODILESS
-        # A client that does not know chunks knows the end of the response by the end of the connection.
-        self._chunked = endless and self._version == "1.1"
-        self.keep_alive = self.keep_alive and endless == self._chunked
+        unknown_length = not has_length and not self._is_head and status not in _BODILESS
+        # For a client without chunked encoding, the end of the connection ends the response.
+        self._chunked = unknown_length and self._version == "1.1"
+        self.keep_alive = self.keep_alive and unknown_length == self._chunked
         if self._chunked:
             lines.append(b"transfer-encoding: chunked")
         if not self.keep_alive:
             lines.append(b"connection: close")
         head = b"\r\n".join(lines) + b"\r\n\r\n"
         if head.count(b"\n") != len(lines) + 1 or head.count(b"\r") != len(lines) + 1:
-            raise ValueError("a header holds a line break")
+            raise ValueError("a response header contains a line break")
         return head
 
     def _write(self, body: bytes, *, more: bool) -> None:
         if self._head is None or self.response_complete:
-            raise RuntimeError("a response's body belongs between its start and its end")
+            raise RuntimeError("http.response.body was sent before http.response.start, or after the last body message")
         if self._is_head:
             body = b""
         elif self._chunked:

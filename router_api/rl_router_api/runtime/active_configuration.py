@@ -1,4 +1,4 @@
-"""One configuration in force: its fleet, its policies, and how its upstreams are. A reload makes a new one."""
+"""A configuration in force, with its fleet, policies and health probes. A reload creates a new one."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ..upstreams.transport import Transport
 from .probe import Probe
 
 
-class Setup:
-    """What a request begins and ends with, whatever is reloaded meanwhile."""
+class ActiveConfiguration:
+    """The configuration that a request uses from beginning to end, even if a reload replaces it meanwhile."""
 
     def __init__(
         self,
@@ -34,18 +34,20 @@ class Setup:
         self.probe = Probe(self.fleet, self.policy_named(None))
 
     def policy_named(self, name: str | None) -> Policy:
-        """Returns the policy that a request asks for, or the configured one for None. Raises ApiError."""
+        """Returns the policy that a request names, or the configured one for None. Raises ApiError (400)."""
         name = name or self.configuration.routing.policy
         if name not in self._policies:
             if not policies.exists(name):
                 known = ", ".join(policies.names())
-                raise bad_request(f"`router.policy`: there is no policy `{name}`; known: {known}.", "router.policy")
+                raise bad_request(f"`router.policy`: unknown policy `{name}`. Use one of: {known}.", "router.policy")
             self._policies[name] = policies.create(name, self._policy_setup)
         return self._policies[name]
 
 
 def check_keys(configuration: Configuration) -> None:
-    """Raises ConfigurationError if missing variables leave no target. Keys in files may come later."""
+    """Raises ConfigurationError if the key variable of every target is missing. Key files may appear later."""
     missing = [Key(target).missing for target in configuration.targets or () if target.api_key_file is None]
     if missing and all(missing) and len(missing) == len(configuration.targets or ()):
-        raise ConfigurationError(f"targets: no target is left for want of keys: {'; '.join(map(str, missing))}")
+        raise ConfigurationError(
+            f"targets: no target has its API key: {'; '.join(map(str, missing))}. Set at least one."
+        )

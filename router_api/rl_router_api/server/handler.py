@@ -1,4 +1,4 @@
-"""One request to an endpoint that costs money, and its reply: admission, the client's leaving, errors, the record."""
+"""Handles one request to a paid endpoint: admission, client disconnects, errors and recording."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from .reply import Reply, error_reply
 from .scope import credentials, request_id, traceparent
 
 _CLIENT_GONE = 499
-"""The status in the log of a request whose client has gone (nginx's convention)."""
+"""The status that is logged if the client disconnected (nginx's convention)."""
 
 
-class Exchange(ABC):
-    """A request and its reply. What the answer is, and in which dialect, each endpoint says."""
+class RequestHandler(ABC):
+    """Handles one request. A subclass for each endpoint produces the reply, in the dialect `_dialect`."""
 
     _dialect: ClassVar[Front] = chat
 
@@ -41,26 +41,26 @@ class Exchange(ABC):
         self._client, self._send = client_of(scope, receive, send)
         self._needs_key = needs_key
         self._ledger = Ledger(request_id(scope), traceparent(scope))
-        self._setup = runtime.current
+        self._active = runtime.active
         self._recorders = runtime.recorders
-        self._history = self._setup.configuration.routing.call_history
+        self._history = self._active.configuration.routing.call_history
         self._key: ApiKey | None = None
         self._request: Request | None = None
         self._status = 500
-        self._begun = False
+        self._started = False
         self._ended = False
-        self._gone = False
+        self._disconnected = False
 
     @abstractmethod
     async def answer(self, request: Request) -> None:
-        """Sends the reply. Raises ApiError."""
+        """Sends the reply to a valid request. Raises ApiError."""
 
     async def run(self) -> None:
-        """Answers, whatever happens, and records the request."""
+        """Handles the request, sends an error if that fails, and records the request in every case."""
         self._runtime.begin()
         try:
             self._admit()
-            limit = self._setup.configuration.server.max_body_bytes
+            limit = self._active.configuration.server.max_body_bytes
             body = await read_body(self._scope, self._client, self._receive, limit)
             self._watch_client()
             self._request = self._dialect.read_request(body)
@@ -73,9 +73,10 @@ class Exchange(ABC):
             if not await self._ended_by_client():
                 raise
         except Exception:
-            log(logging.ERROR, "a request failed for a reason of our own", request_id=self._ledger.request_id)
+            log(logging.ERROR, "request failed with an internal error", request_id=self._ledger.request_id)
             logging.getLogger("rl_router").exception("internal error")
-            await self._fail(ApiError(500, "The router failed; its log says why.", code="internal_error"))
+            message = "The router failed with an internal error. Its log has the details."
+            await self._fail(ApiError(500, message, code="internal_error"))
         finally:
             self._client.unwatch()
             self._record()
@@ -83,37 +84,38 @@ class Exchange(ABC):
     def _admit(self) -> None:
         if self._needs_key:
             self._key = self._runtime.admission.authenticate(credentials(self._scope))
-        limit = self._setup.configuration.server.max_in_flight
+        limit = self._active.configuration.server.max_in_flight
         if self._runtime.in_flight > limit:
-            message = f"The server is at its limit of {limit} requests at once."
+            message = f"The server is at its limit of {limit} requests in flight. Retry later."
             raise ApiError(429, message, code="overloaded", retry_after=1.0)
         if self._key is not None:
             self._runtime.admission.begin(self._key)
 
     def _watch_client(self) -> None:
-        """Cancels the request, and with it every upstream call, when its client goes. Raises ClientGoneError."""
+        """Cancels the request and its upstream calls when the client disconnects. Raises ClientGoneError if it has."""
         if self._client.disconnected:
             raise ClientGoneError
-        self._client.watch(self._abandon)
+        self._client.watch(self._cancel)
 
-    def _abandon(self) -> None:
-        if self._client.task is not None and not (self._ended or self._gone):
-            self._gone = True
+    def _cancel(self) -> None:
+        if self._client.task is not None and not (self._ended or self._disconnected):
+            self._disconnected = True
             self._client.task.cancel()
 
     async def _ended_by_client(self) -> bool:
-        """Handles a cancellation. Returns whether it is ours alone, for a client that has gone.
+        """Handles a cancellation. Returns whether the only reason is that the client disconnected.
 
-        Otherwise the server is stopping: it cancels what still runs, whose client gets an error.
+        Otherwise the server is stopping and cancels running requests. Their clients get an error.
         """
-        if not self._gone:
-            await self._fail(ApiError(503, "The server is shutting down.", code="shutting_down"))
+        if not self._disconnected:
+            message = "The server is shutting down. Send the request again."
+            await self._fail(ApiError(503, message, code="shutting_down"))
             return False
         self._status = _CLIENT_GONE
         return self._client.task is not None and self._client.task.uncancel() == 0
 
     def _metadata(self) -> dict[str, Any]:
-        """Returns `router_metadata` of the ended request."""
+        """Closes the ledger and returns its `router_metadata`."""
         self._ledger.close()
         return self._ledger.metadata(self._history)
 
@@ -123,7 +125,7 @@ class Exchange(ABC):
         await self._reply(error_reply(error, self._ledger, self._history, self._dialect))
 
     async def _reply(self, reply: Reply) -> None:
-        self._status, self._begun, self._ended = reply.status, True, True
+        self._status, self._started, self._ended = reply.status, True, True
         headers = [*reply.headers, (b"content-length", str(len(reply.body)).encode())]
         await self._send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": reply.body})
@@ -132,6 +134,6 @@ class Exchange(ABC):
         self._runtime.end()
         self._ledger.close()
         key = None if self._key is None else self._key.name
-        request = self._request if self._setup.configuration.server.log_prompts else None
+        request = self._request if self._active.configuration.server.log_prompts else None
         messages = None if request is None else request.fields["messages"]
         record_all(self._recorders, EndedRequest(self._ledger, self._status, key, messages))

@@ -1,4 +1,4 @@
-"""What the HTTP protocol bears of clients that are slow, endless or make no sense."""
+"""How an HTTP connection handles clients that are slow, endless or send invalid bytes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 import pytest
 import uvicorn
-from rl_router_api.http1.cycle import EXTENSION
-from rl_router_api.server.protocol import ApiProtocol
+from rl_router_api.http1.request_response import EXTENSION
+from rl_router_api.server.connection import ApiConnection
 from stages import until
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -23,7 +23,7 @@ _SMALL = 32 * 1024
 LARGE = 2 * 1024 * 1024
 
 
-class Hasty(ApiProtocol):
+class Hasty(ApiConnection):
     headers_timeout: ClassVar[float] = 0.15
     write_timeout: ClassVar[float] = 0.45
 
@@ -83,14 +83,16 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
 
 @asynccontextmanager
-async def served(protocol: type[ApiProtocol], app: Any = echo) -> AsyncIterator[Callable[[], Awaitable[Connection]]]:
-    """A server with that protocol; gives connections to it."""
-    config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None)
+async def served(
+    connection_class: type[ApiConnection], app: Any = echo
+) -> AsyncIterator[Callable[[], Awaitable[Connection]]]:
+    """Runs a server with that connection class. Yields a function that opens connections to it."""
+    config = uvicorn.Config(app, http=connection_class, ws="none", lifespan="off", log_config=None)
     config.load()
     state = uvicorn.server.ServerState()
     loop = asyncio.get_running_loop()
     listening = await loop.create_server(
-        lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+        lambda: connection_class(config=config, server_state=state, app_state={}), "127.0.0.1", 0
     )
     # What the kernel keeps for a client that takes nothing would hide it from the server for long.
     listening.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SMALL)
@@ -120,7 +122,7 @@ def with_headers(size: int) -> bytes:
 @pytest.mark.parametrize("end", [b"", b"\r\n\r\n"], ids=["endless", "whole"])
 @pytest.mark.parametrize("before", [0, 1], ids=["at once", "after another request"])
 async def test_headers_over_64_kib_are_refused_as_openai_would(end: bytes, before: int) -> None:
-    async with served(ApiProtocol) as connect:
+    async with served(ApiConnection) as connect:
         client = await connect()
         for _ in range(before):
             await client.send(REQUEST)
@@ -135,7 +137,7 @@ async def test_headers_over_64_kib_are_refused_as_openai_would(end: bytes, befor
 
 
 async def test_headers_of_nearly_64_kib_with_a_body_behind_them_are_taken() -> None:
-    async with served(ApiProtocol) as connect:
+    async with served(ApiConnection) as connect:
         client = await connect()
         body = b"b" * MOST
         await client.send(with_headers(MOST - 200) + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
@@ -159,7 +161,7 @@ FRAMING = {
 
 @pytest.mark.parametrize(("begun", "more"), FRAMING.values(), ids=FRAMING)
 async def test_a_body_is_framed_with_64_kib_at_most(begun: bytes, more: bytes) -> None:
-    async with served(ApiProtocol) as connect:
+    async with served(ApiConnection) as connect:
         client = await connect()
         # What comes in one segment with headers or with a part of the body is not counted.
         for part, pause in ((CHUNKED + begun, 0.02), (more * 63, 0.02), (more * 2, 0)):
@@ -177,7 +179,7 @@ async def test_a_request_that_was_answered_early_is_framed_with_64_kib_at_most(b
         await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 
-    async with served(ApiProtocol, refusing) as connect:
+    async with served(ApiConnection, refusing) as connect:
         client = await connect()
         await client.send(CHUNKED)
         assert await client.answer() == (401, b"")
@@ -196,7 +198,7 @@ async def test_what_is_wrong_behind_a_request_is_not_told_within_its_reply() -> 
         await go_on.wait()
         await send({"type": "http.response.body", "body": b"b"})
 
-    async with served(ApiProtocol, slow) as connect:
+    async with served(ApiConnection, slow) as connect:
         client = await connect()
         await client.send(REQUEST)
         await begun.wait()
@@ -217,7 +219,7 @@ async def test_what_is_wrong_behind_a_request_leaves_that_requests_answer_alone(
         await go_on.wait()
         await echo(scope, receive, send)
 
-    async with served(ApiProtocol, slow) as connect:
+    async with served(ApiConnection, slow) as connect:
         client = await connect()
         await client.send(REQUEST + wrong + REQUEST)
         await asyncio.sleep(0.02)
@@ -227,7 +229,7 @@ async def test_what_is_wrong_behind_a_request_leaves_that_requests_answer_alone(
 
 
 async def test_an_address_that_is_none_is_refused() -> None:
-    async with served(ApiProtocol) as connect:
+    async with served(ApiConnection) as connect:
         client = await connect()
         await client.send(b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (await client.answer())[0] == 400
@@ -236,7 +238,7 @@ async def test_an_address_that_is_none_is_refused() -> None:
 
 @pytest.mark.parametrize("offer", [b"", b"Connection: Upgrade\r\nUpgrade: x\r\n"], ids=["plain", "upgrade"])
 async def test_requests_without_an_end_in_one_segment_are_answered_up_to_a_bound(offer: bytes) -> None:
-    async with served(ApiProtocol) as connect:
+    async with served(ApiConnection) as connect:
         client = await connect()
         await client.send((REQUEST[:-2] + offer + b"\r\n") * 400)
         answered = (await client.rest()).count(b"HTTP/1.1 200 OK")
@@ -244,7 +246,7 @@ async def test_requests_without_an_end_in_one_segment_are_answered_up_to_a_bound
 
 
 async def test_empty_lines_without_an_end_are_cut_off_as_headers_are() -> None:
-    async with served(ApiProtocol) as connect:
+    async with served(ApiConnection) as connect:
         client = await connect()
         await client.send(b"\r\n" * (MOST // 2 + 1))
         assert (await client.answer())[0] == 431
@@ -252,7 +254,7 @@ async def test_empty_lines_without_an_end_are_cut_off_as_headers_are() -> None:
 
 
 async def test_a_body_in_many_small_chunks_is_taken() -> None:
-    async with served(ApiProtocol) as connect:
+    async with served(ApiConnection) as connect:
         client = await connect()
         await client.send(CHUNKED + b"1;a=b\r\nx\r\n" * (MOST // 4) + b"0\r\nX-Trailer: 1\r\n\r\n" + REQUEST)
         assert await client.answer() == (200, b"x" * (MOST // 4))
@@ -269,7 +271,7 @@ async def test_trailers_are_dropped() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 
-    async with served(ApiProtocol, reading) as connect:
+    async with served(ApiConnection, reading) as connect:
         client = await connect()
         trailers = b"Authorization: Bearer key\r\nContent-Type: text/plain\r\nExpect: 100-continue\r\n\r\n"
         await client.send(CHUNKED + b"4\r\nbody\r\n0\r\n" + trailers)
@@ -279,9 +281,9 @@ async def test_trailers_are_dropped() -> None:
 
 @pytest.mark.parametrize("sent", [REQUEST, CHUNKED + b"0\r\n" + b"a:\r\n" * MOST, b"no request\r\n\r\n", REQUEST[:9]])
 async def test_a_connection_that_ended_leaves_nothing_to_the_garbage_collector(sent: bytes) -> None:
-    made = list[weakref.ref[ApiProtocol]]()
+    made = list[weakref.ref[ApiConnection]]()
 
-    class Noted(ApiProtocol):
+    class Noted(ApiConnection):
         def __init__(self, *arguments: Any, **named: Any) -> None:
             super().__init__(*arguments, **named)
             made.append(weakref.ref(self))
@@ -304,7 +306,7 @@ async def test_a_connection_that_ended_leaves_nothing_to_the_garbage_collector(s
     ids=["TLS", "a tunnel"],
 )
 async def test_what_is_no_request_is_refused_as_openai_would(sent: bytes) -> None:
-    async with served(ApiProtocol) as connect:
+    async with served(ApiConnection) as connect:
         client = await connect()
         await client.send(sent)
         status, body = await client.answer()
@@ -364,7 +366,7 @@ async def test_a_body_may_take_longer_than_headers() -> None:
 
 
 async def test_requests_may_follow_each_other_without_waiting() -> None:
-    async with served(ApiProtocol) as connect:
+    async with served(ApiConnection) as connect:
         client = await connect()
         await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na" * 3 + REQUEST)
         assert [await client.answer() for _ in range(4)] == [(200, b"a")] * 3 + [(200, b"")]
@@ -374,7 +376,7 @@ async def test_requests_may_follow_each_other_without_waiting() -> None:
 async def test_a_request_that_offers_another_protocol_is_answered_in_this_one(at_once: bool) -> None:
     offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
     head, body = REQUEST[:-2].replace(b"GET", b"POST") + offer + b"Content-Length: 4\r\n\r\n", b"body"
-    async with served(ApiProtocol) as connect:
+    async with served(ApiConnection) as connect:
         client = await connect()
         for _ in range(2):
             for part in [head + body] if at_once else [head[:-40], head[-40:], body[:1], body[1:]]:
@@ -394,7 +396,7 @@ async def test_a_stream_ends_when_its_client_leaves_even_where_that_has_sent_ano
             begun.set()
             await asyncio.sleep(0.001)
 
-    async with served(ApiProtocol, endless) as connect:
+    async with served(ApiConnection, endless) as connect:
         client = await connect()
         await client.send(REQUEST * 2)
         await begun.wait()
@@ -447,7 +449,7 @@ async def test_a_byte_of_the_headers_now_and_then_gives_them_no_more_time() -> N
 
 
 async def test_a_client_that_asks_first_is_told_to_send_its_body() -> None:
-    async with served(ApiProtocol) as connect:
+    async with served(ApiConnection) as connect:
         client = await connect()
         await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
         assert await client.take(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -463,7 +465,7 @@ async def chunked(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def test_an_answer_without_a_length_goes_out_in_chunks() -> None:
-    async with served(ApiProtocol, chunked) as connect:
+    async with served(ApiConnection, chunked) as connect:
         client = await connect()
         await client.send(REQUEST[:-2] + b"Connection: close\r\n\r\n")
         head, _, body = (await client.rest()).partition(b"\r\n\r\n")
@@ -472,7 +474,7 @@ async def test_an_answer_without_a_length_goes_out_in_chunks() -> None:
 
 
 async def test_to_an_old_client_an_answer_without_a_length_ends_with_the_connection() -> None:
-    async with served(ApiProtocol, chunked) as connect:
+    async with served(ApiConnection, chunked) as connect:
         client = await connect()
         await client.send(b"GET / HTTP/1.0\r\nHost: x\r\n\r\n")
         head, _, body = (await client.rest()).partition(b"\r\n\r\n")
@@ -480,7 +482,7 @@ async def test_to_an_old_client_an_answer_without_a_length_ends_with_the_connect
 
 
 async def test_a_head_request_gets_no_body() -> None:
-    async with served(ApiProtocol) as connect:
+    async with served(ApiConnection) as connect:
         client = await connect()
         await client.send(b"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
         assert (await client.rest()).endswith(b"content-length: 2\r\nconnection: close\r\n\r\n")
@@ -491,7 +493,7 @@ async def test_no_header_can_begin_another_line() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"x-a", b"1\r\nx-b: 2")]})
         await send({"type": "http.response.body", "body": b""})
 
-    async with served(ApiProtocol, broken) as connect:
+    async with served(ApiConnection, broken) as connect:
         client = await connect()
         await client.send(REQUEST)
         status, _ = await client.answer()
@@ -505,7 +507,7 @@ async def test_an_answer_that_the_application_does_not_finish_ends_the_connectio
         await send({"type": "http.response.body", "body": b"half", "more_body": True})
         raise ValueError
 
-    async with served(ApiProtocol, unfinished) as connect:
+    async with served(ApiConnection, unfinished) as connect:
         client = await connect()
         await client.send(REQUEST)
         assert (await client.rest()).endswith(b"\r\n\r\nhalf")

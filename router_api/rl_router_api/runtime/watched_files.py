@@ -1,4 +1,4 @@
-"""The files of the configuration and of the keys: when they changed, and whether they can be used."""
+"""Watches the configuration file and the keys file for changes, and reports whether they are valid."""
 
 from __future__ import annotations
 
@@ -6,54 +6,55 @@ import logging
 
 from ..accounting.log import log
 from ..errors import ConfigurationError, KeysError
-from .source import Loaded, Source, with_keys
+from .source import LoadedConfiguration, Source, with_keys
 
 
-class Files:
-    """The files that a server was started from. `refused` says why the ones on disk are not in force, None if they are.
+class WatchedFiles:
+    """The files that a server was started from.
 
-    Without a source there is no configuration file, and only the keys are read again.
+    `refused` is the reason why the files on disk are not in force, None if they are. Without a source there is no
+    configuration file, and only the keys are read again.
     """
 
-    def __init__(self, loaded: Loaded, source: Source | None) -> None:
+    def __init__(self, loaded: LoadedConfiguration, source: Source | None) -> None:
         self.refused: str | None = None
         self.refused_keys_file: str | None = None
-        """The keys file that the refusal is about. It need not be the one in force."""
+        """The keys file that was refused. It may differ from the one in force."""
         self._loaded = loaded
         self._source = source
         if loaded.refused is not None:
-            self._refuse(loaded.refused, "the files on disk are refused, the last good ones are in force")
-        self._taken = self._last_seen = self._contents()
+            self._refuse(loaded.refused, "the files on disk are invalid, starting with the last good ones")
+        self._last_read = self._last_seen = self._contents()
 
     def changed(self) -> bool:
-        """Returns whether the files have changed and then stayed the same since the last call."""
+        """Returns whether the files have changed, and are the same as at the last call."""
         contents = self._contents()
-        # If they differ from the last call, somebody may still be writing them.
+        # If they differ from the last call, a program may still be writing them.
         is_settled = contents == self._last_seen
         self._last_seen = contents
-        if contents == self._taken or not is_settled:
+        if contents == self._last_read or not is_settled:
             return False
-        self._taken = contents
+        self._last_read = contents
         return True
 
-    def read(self) -> Loaded | None:
-        """Returns what the files hold now. None if they are refused, or if somebody wrote them meanwhile."""
+    def read(self) -> LoadedConfiguration | None:
+        """Returns the configuration on disk, or None if it is invalid or was written while it was read."""
         before = self._contents()
         try:
             loaded = self._load()
         except (ConfigurationError, KeysError) as error:
-            self._refuse(error, "the changed configuration is refused, the running one stays")
+            self._refuse(error, "the changed configuration is invalid, the current one stays in force")
             return None
         return loaded if self._contents() == before else None
 
-    def accept(self, loaded: Loaded) -> None:
-        """Notes that `loaded` is in force, and keeps it for the next start."""
+    def accept(self, loaded: LoadedConfiguration) -> None:
+        """Marks `loaded` as the configuration in force, and saves it as the last good one."""
         self._loaded = loaded
         self.refused = self.refused_keys_file = None
         if self._source is not None:
             self._source.remember(loaded)
 
-    def _load(self) -> Loaded:
+    def _load(self) -> LoadedConfiguration:
         if self._source is None:
             return with_keys(self._loaded.configuration)
         return self._source.load(self._loaded.authentication)
@@ -65,7 +66,7 @@ class Files:
         self.refused_keys_file = error.path if isinstance(error, KeysError) else None
 
     def _contents(self) -> bytes:
-        """Returns the bytes on disk: the configuration, the keys in force, and the keys that were refused."""
+        """Returns the bytes of the configuration file, the keys file in force, and the refused keys file."""
         keys_files = (self._loaded.configuration.server.api_keys_file, self.refused_keys_file)
         sources = (self._source or Source(), *map(Source, keys_files))
         return b"\0".join(source.text for source in sources)

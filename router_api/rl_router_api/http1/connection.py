@@ -1,6 +1,6 @@
-"""A client's HTTP/1.1 connection in uvicorn's server: it connects the reader, the pipeline and the deadlines.
+"""The HTTP/1.1 connection handler for uvicorn's server: it joins the reader, the pipeline and the deadlines.
 
-uvicorn's own protocol has no such bounds, and costs twice the CPU time of this one (docs/performance.md).
+uvicorn's own handler has no such limits and costs twice the CPU time (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -20,13 +20,18 @@ from .reader import RequestReader
 from .refusals import INVALID, LARGE_FRAMING, LARGE_HEADERS, MAX_OVERHEAD, Refusal, response
 
 
-class BoundedProtocol(asyncio.Protocol, ABC):
-    """A connection. Its headers have at most 64 KiB and end within 30 seconds of their first byte; the client reads
-    something of its response within 60. A body is framed with at most 64 KiB at a time, and its trailers are dropped.
+class HttpConnection(asyncio.Protocol, ABC):
+    """A client's HTTP/1.1 connection, in asyncio's terms a protocol.
+
+    Headers may have 64 KiB and must be complete 30 seconds after their first byte. The client must read something of
+    its response every 60 seconds. The framing of a body (chunk sizes, extensions, trailers) may have 64 KiB between two
+    bytes of the body. Trailers are dropped.
     """
 
     headers_timeout: ClassVar[float] = 30.0
+    """Seconds."""
     write_timeout: ClassVar[float] = 60.0
+    """Seconds."""
 
     write: Callable[[bytes], None]
     _transport: asyncio.Transport
@@ -38,7 +43,7 @@ class BoundedProtocol(asyncio.Protocol, ABC):
         self,
         config: ServerConfig,
         server_state: ServerState,
-        app_state: dict[str, Any],  # noqa: ARG002 - uvicorn gives it
+        app_state: dict[str, Any],  # noqa: ARG002 - uvicorn passes it
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self._config = config
@@ -48,15 +53,14 @@ class BoundedProtocol(asyncio.Protocol, ABC):
         self._reading_paused = False
         self._drained: asyncio.Future[None] | None = None
         self._is_over = False
-        """Whether nothing more is read: what came last is no request, and the responses before it are still to go
-        out."""
+        """Whether further bytes are ignored: the last ones were no valid request, and earlier responses are pending."""
 
     @staticmethod
     @abstractmethod
     def error_body(refusal: Refusal) -> bytes:
-        """Returns the JSON body of an error that the protocol sends."""
+        """Returns the JSON body of an error that the connection itself sends."""
 
-    # What asyncio calls.
+    # Called by asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -69,7 +73,7 @@ class BoundedProtocol(asyncio.Protocol, ABC):
         self._reader = RequestReader(self, self._pipeline, addresses)
         self._deadlines.expect_headers()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio gives it
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio passes it
         self.state.connections.discard(self)
         self._deadlines.close()
         self._pipeline.disconnect()
@@ -96,22 +100,22 @@ class BoundedProtocol(asyncio.Protocol, ABC):
 
     def resume_writing(self) -> None:
         self.write_paused = False
-        self._deadlines.reader_is_back()
+        self._deadlines.cancel_reader()
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         self._drained = None
 
-    # What uvicorn's server calls.
+    # Called by uvicorn's server.
 
     def shutdown(self) -> None:
-        """The server stops: the request that came last is the last one."""
+        """Closes the connection after the response to the latest request, because the server stops."""
         latest = self._reader.latest
         if latest is None or latest.response_complete:
             self._transport.close()
         else:
             latest.keep_alive = False
 
-    # What the reader and the cycles call.
+    # Called by the reader and by the cycles.
 
     def pause_reading(self) -> None:
         if not self._reading_paused and not self._transport.is_closing():
@@ -124,13 +128,13 @@ class BoundedProtocol(asyncio.Protocol, ABC):
             self._transport.resume_reading()
 
     async def drained(self) -> None:
-        """Waits until the client has read enough of what was written."""
+        """Waits until the client has read enough of the buffered response."""
         if self._drained is None:
             self._drained = self._loop.create_future()
         await asyncio.shield(self._drained)
 
     def responded(self, *, keep_alive: bool) -> None:
-        """A response is written to its end: the next request runs, or the connection waits for one, or it ends."""
+        """Starts the next request after a complete response, waits for one, or closes the connection."""
         self.state.total_requests += 1
         if not keep_alive:
             self._transport.close()
@@ -148,7 +152,7 @@ class BoundedProtocol(asyncio.Protocol, ABC):
     def abort(self) -> None:
         self._transport.abort()
 
-    # Refusals.
+    # Errors that the connection sends.
 
     def _refuse_bytes(self) -> None:
         if self._reader.overhead > MAX_OVERHEAD:
@@ -161,9 +165,9 @@ class BoundedProtocol(asyncio.Protocol, ABC):
         self._refuse(LARGE_HEADERS if self._reader.in_headers else LARGE_FRAMING)
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Ends the connection, with an error if the client would take it for the response to what is wrong.
+        """Closes the connection. Sends the error first if the client will match it to the faulty request.
 
-        Requests that were complete before are still answered.
+        Earlier requests that are complete still get their responses.
         """
         if self._reader.in_headers and not self._reader.is_idle:
             self._is_over = True
@@ -176,7 +180,7 @@ class BoundedProtocol(asyncio.Protocol, ABC):
 
     @property
     def _owes_response(self) -> bool:
-        """Whether the next response is the one to the request whose bytes come, and has not started."""
+        """Whether the request that is being received is the next to get a response, which has not started."""
         running = self._pipeline.running
         if self._reader.in_headers:
             return True

@@ -1,15 +1,15 @@
-"""The HTTP/1.1 protocol that `serve` uses, with the API's error bodies."""
+"""The HTTP/1.1 connection handler of the API's server, with error bodies in OpenAI's format."""
 
 from __future__ import annotations
 
 from ..dialects.chat.write_error import write_error
 from ..errors import ApiError
-from ..http1.protocol import BoundedProtocol
+from ..http1.connection import HttpConnection
 from ..http1.refusals import Refusal
 
 
-class ApiProtocol(BoundedProtocol):
-    """A connection whose errors have OpenAI's shape."""
+class ApiConnection(HttpConnection):
+    """A connection that sends its errors in OpenAI's format."""
 
     @staticmethod
     def error_body(refusal: Refusal) -> bytes:

@@ -1,0 +1,50 @@
+"""Warnings about the active configuration: missing keys, an open or closed server, fields that need a restart."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from ..access.admission import Admission
+from ..accounting.log import log
+from ..config import Server
+from ..upstreams.fleet import Fleet
+
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+_FIXED_AT_START = ("host", "port", "admin_port", "workers")
+
+
+def warn_about_keys(fleet: Fleet, admission: Admission) -> None:
+    """Warns of each target without its key, and if clients on other machines need no key."""
+    for target, upstream in fleet.targets:
+        if missing := upstream.key.missing:
+            log(logging.WARNING, f"target `{target.name}` is not used: {missing}", target=target.name)
+    host = fleet.configuration.server.host
+    if admission.open and host not in _LOCAL:
+        log(
+            logging.WARNING,
+            f"server.api_keys_file is not set: anyone who can reach {host} can use this server without a key",
+        )
+
+
+def warn_if_closed(server: Server, admission: Admission) -> None:
+    """Warns if the server admits no client."""
+    if admission.closed:
+        log(logging.WARNING, closed_reason(server))
+
+
+def closed_reason(server: Server) -> str:
+    """Returns the reason why a server that requires keys has none."""
+    file = Path(server.api_keys_file or "")
+    return (
+        f"{file} contains no keys: nobody is admitted"
+        if file.exists()
+        else f"{file} does not exist: nobody is admitted"
+    )
+
+
+def warn_if_restart_needed(before: Server, after: Server) -> None:
+    """Warns of changed fields that take effect only after a restart."""
+    changed = [f"server.{name}" for name in _FIXED_AT_START if getattr(after, name) != getattr(before, name)]
+    if changed:
+        log(logging.WARNING, f"{', '.join(changed)}: the change takes effect after a restart")
