@@ -189,7 +189,7 @@ class Ledger:
             entry.selected = True
 
     def close(self) -> None:
-        """Records the entries that are still open as cancelled. Called when a request ends, in whatever way."""
+        """Records the entries that are still open as cancelled. Called when a request makes no further calls."""
         if self._end is not None:
             return
         for entry in self.router_calls + self.target_calls:

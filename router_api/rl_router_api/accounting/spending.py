@@ -79,9 +79,7 @@ class MaxCost:
         return _MaxCostHold(self, worst)
 
     def refusal(self, reasons: str, /) -> UnaffordableError:
-        message = (
-            f"No model fits the `max_cost` of {self._dollars:f} USD ({reasons})."
-        )
+        message = f"No model fits the `max_cost` of {self._dollars:f} USD ({reasons})."
         return UnaffordableError(400, message, param="router.max_cost", code="max_cost_too_low", retryable=False)
 
     def give_back(self, dollars: Decimal) -> None:

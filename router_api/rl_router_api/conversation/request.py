@@ -93,7 +93,7 @@ class Request(Struct, frozen=True, eq=False, weakref=True):
 
     @property
     def affinity(self) -> str | None:
-        """The affinity in the last message if it is a tool result; None otherwise."""
+        """The affinity of the target whose tool calls the last message answers; None if it is not a tool result."""
         if not self.messages or self.messages[-1].role != "tool":
             return None
         return affinity_in(self.messages[-1].tool_call_id)

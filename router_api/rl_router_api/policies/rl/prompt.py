@@ -96,7 +96,7 @@ def messages(
 def repair_messages(question: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Returns the messages of the second call after an unreadable decision.
 
-    The unreadable decision is left out, because the router model might repeat it.
+    The unreadable decision is left out, because the router model might take it as valid.
     """
     if question[-1]["role"] != "user":
         return [*question, {"role": "user", "content": _REPAIR}]
