@@ -11,7 +11,7 @@ from rl_router_api.config import Target
 from rl_router_api.conversation.request import Request
 from rl_router_api.dialects.chat.read_request import read_request
 from rl_router_api.errors import ApiError
-from rl_router_api.routing.candidates import Callee, Verdict, judge, kept
+from rl_router_api.routing.candidates import Callee, Verdict, check_targets, eligible_targets
 from rl_router_api.routing.decide import Limits, fallback_order
 from rl_router_api.upstreams.upstream import Upstream, of_target
 
@@ -36,12 +36,12 @@ def limits(max_cost: str | None = None) -> Limits:
 
 
 def verdicts(request: Request, *pairs: Pair, max_cost: str | None = None) -> list[Verdict]:
-    return judge(request, limits(max_cost), pairs)
+    return check_targets(request, limits(max_cost), pairs)
 
 
 def names(request: Request, *pairs: Pair, max_cost: str | None = None) -> list[str]:
-    found = kept(request, limits(max_cost), verdicts(request, *pairs, max_cost=max_cost))
-    return [candidate.name for candidate in found]
+    callees = eligible_targets(request, limits(max_cost), verdicts(request, *pairs, max_cost=max_cost))
+    return [callee.name for callee in callees]
 
 
 def refused(request: Request, *pairs: Pair, max_cost: str | None = None) -> ApiError:
@@ -82,7 +82,7 @@ def test_a_request_nobody_can_serve_gets_a_400_naming_the_need(
     assert names(asked(**fields), lacking, pair("beta", capabilities=[need])) == ["beta"]
     error = refused(asked(**fields), lacking)
     assert (error.status, error.param, error.code) == (400, param, "unmet_need")
-    assert f"no model has it: {need} " in error.message
+    assert f"No model supports {need} " in error.message
     assert "alpha" in error.message
 
 
@@ -138,7 +138,7 @@ def test_a_refusal_for_money_says_how_much_of_what_it_does_not_buy() -> None:
     assert "of 0.0000001 USD" in three
     assert "alpha: 0.0000001 USD do not buy 3 choices of 20 tokens" in three
     unpriced = refused(asked(), pair(price=None), max_cost="1").message
-    assert "its `price` in the configuration is missing" in unpriced
+    assert "configure its `price`" in unpriced
 
 
 def test_a_target_whose_context_is_nearly_full_is_not_called_too_dear() -> None:
@@ -170,7 +170,7 @@ def test_a_target_without_its_key_does_not_hide_what_the_request_needs(
 
 def test_a_need_that_only_a_target_without_its_key_meets_is_met_by_none() -> None:
     error = refused(asked(tools=[TOOL]), pair(api_key_file="no/such/file"), pair("beta", capabilities=[]))
-    assert "no model has it: tools" in error.message
+    assert "No model supports tools" in error.message
     assert error.param == "tools"
 
 
@@ -197,8 +197,8 @@ def test_after_a_429_a_target_is_set_aside_and_the_shortest_wait_is_told() -> No
 
 def test_a_target_whose_breaker_is_open_is_passed_over_while_others_are_left() -> None:
     assert names(asked(), broken(pair()), pair("beta")) == ["beta"]
-    found = verdicts(asked(), broken(pair()), pair("beta"))[0]
-    assert (found.kept, found.obstacle) == (False, "breaker")
+    verdict = verdicts(asked(), broken(pair()), pair("beta"))[0]
+    assert (verdict.is_eligible, verdict.obstacle) == (False, "breaker")
 
 
 def test_where_every_breaker_is_open_the_call_is_made_all_the_same() -> None:

@@ -1,4 +1,4 @@
-"""The books of a request: exact to the last digit, and nothing that was paid is ever missing from them."""
+"""The ledger of a request: exact to the last digit, and it never misses a paid call."""
 
 import json
 from decimal import Decimal, localcontext
@@ -34,7 +34,7 @@ def plain(read: Usage) -> dict[str, Any]:
     return {"prompt_tokens": read.prompt_tokens, "completion_tokens": read.completion_tokens}
 
 
-def booked(calls: list[tuple[bool, Price, Usage | None]]) -> Ledger:
+def recorded(calls: list[tuple[bool, Price, Usage | None]]) -> Ledger:
     ledger = Ledger("req_1")
     for routing, price, read in calls:
         entry = (
@@ -99,7 +99,7 @@ def test_the_tokens_that_a_sum_buys_cost_no_more_than_it_and_one_more_would(doll
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), PRICES, st.none() | USAGES), max_size=8))
 def test_the_sums_of_the_metadata_are_exact_when_read_as_decimals(calls: Any) -> None:
-    said = as_read(booked(calls))
+    said = as_read(recorded(calls))
     with localcontext(prec=200):
         assert said["total_cost"] == said["router_cost"] + said["target_models_cost"]
         assert sum((entry["cost"] for entry in said["call_history"]), Decimal(0)) == said["target_models_cost"]
@@ -203,13 +203,13 @@ def test_time_stands_still_once_a_ledger_is_closed() -> None:
 
 
 def test_call_ids_count_up_by_kind() -> None:
-    ledger = booked([(True, PRICE, None), (False, PRICE, None), (False, PRICE, None)])
+    ledger = recorded([(True, PRICE, None), (False, PRICE, None), (False, PRICE, None)])
     assert [entry.call_id for entry in ledger.router_calls] == ["router_1"]
     assert [entry.call_id for entry in ledger.target_calls] == ["call_1", "call_2"]
 
 
 def test_the_chosen_call_is_marked_and_named() -> None:
-    ledger = booked([(False, PRICE, None), (False, PRICE, None)])
+    ledger = recorded([(False, PRICE, None), (False, PRICE, None)])
     ledger.chosen("select_response", ledger.target_calls[1], "alpha")
     said = ledger.metadata("full")
     assert [entry["selected"] for entry in said["call_history"]] == [False, True]
@@ -219,7 +219,7 @@ def test_the_chosen_call_is_marked_and_named() -> None:
 
 
 def test_the_metadata_has_every_field_of_the_contract() -> None:
-    ledger = booked([(True, PRICE, None), (False, PRICE, None)])
+    ledger = recorded([(True, PRICE, None), (False, PRICE, None)])
     ledger.turns = 2
     said = ledger.metadata("full")
     assert list(said) == [

@@ -11,7 +11,7 @@ from rl_router_api.conversation.additions import MAX_ADVICE, Advice
 from rl_router_api.conversation.answer import AnswerMessage, Function, ToolCall
 from rl_router_api.policies.rl.reading import (
     UNREADABLE,
-    Read,
+    ReadDecision,
     read_schema,
     read_tools,
     without_thoughts,
@@ -37,17 +37,17 @@ def called(*calls: tuple[str | None, Any]) -> AnswerMessage:
     return AnswerMessage(tool_calls=[ToolCall(0, "x", Function(name, arguments)) for name, arguments in calls])
 
 
-def tools(said: AnswerMessage | str, selectable: bool = False) -> Read:
+def tools(said: AnswerMessage | str, selectable: bool = False) -> ReadDecision:
     return read_tools(
         said if isinstance(said, AnswerMessage) else AnswerMessage(content=said), OFFERED, selectable=selectable
     )
 
 
-def schema(text: str, selectable: bool = False) -> Read:
+def schema(text: str, selectable: bool = False) -> ReadDecision:
     return read_schema(AnswerMessage(content=text), OFFERED, selectable=selectable)
 
 
-def targets(read: Read) -> list[str]:
+def targets(read: ReadDecision) -> list[str]:
     return [call.target for call in read.calls]
 
 
@@ -158,7 +158,7 @@ def test_a_selection_of_nothing_is_unreadable(arguments: str) -> None:
 
 def test_a_selection_goes_before_calls_beside_it() -> None:
     asked = called(("call_alpha", "{}"), ("select_response", '{"call_id": "call_1"}'))
-    assert tools(asked, selectable=True) == Read(select="call_1")
+    assert tools(asked, selectable=True) == ReadDecision(select="call_1")
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""What a request called and what that cost, exactly, and its recorders: log, metrics, traces."""
+"""The ledger of a request (its calls and their exact costs), and its recorders: log, metrics, traces."""

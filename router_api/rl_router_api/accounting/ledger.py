@@ -1,7 +1,7 @@
-"""The ledger: what a request called and what that cost, exactly; `router_metadata` and `call_history` are made of it.
+"""Records the calls of a request and their exact costs, and writes `router_metadata` from them.
 
-Every upstream attempt opens an entry before it is sent, so that nothing that was paid for can be lost: what is still
-open when the request ends is booked as cancelled. A usage that never came is estimated and marked so.
+Every upstream attempt opens an entry before it is sent, so that no paid call is lost. Entries that are still open when
+the request ends are recorded as cancelled. If an upstream reports no usage, it is estimated and marked `estimated`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from .usage import Usage, read_usage
 Status = Literal["ok", "error", "timeout", "cancelled"]
 Texts = Literal["full", "brief", "none"]
 Strategy = Literal[
-    "committed",  # a call's answer goes out without a review
+    "committed",  # the answer of a call, without a review
     "direct_response",  # the router model's own answer
-    "fallback",  # nobody could decide: the first target of the fallback order that answers
-    "last_response",  # the last completed answer, because no decision chose one
+    "fallback",  # no decision: the first target of the fallback order that answers
+    "last_response",  # the last completed answer, because no decision selected one
     "max_turns_reached",  # the last completed answer, because no further decision is allowed
-    "pinned",  # the only target that can answer, or the one that the client or its tool loop names
+    "pinned",  # the only target that can answer, or the target that the client or its tool loop names
     "select_response",  # the answer that the router model selected
     "timeout",  # the last completed answer, because the deadline passed
 ]
@@ -42,22 +42,22 @@ class Entry(Struct):
     function_name: str | None = None
     arguments: dict[str, Any] = {}
     hold: Hold = NO_HOLD
-    """What was reserved for it; settled when it ends."""
+    """The money reserved for the attempt; settled when it ends."""
     response: str | None = None
     usage: Raw | dict[str, int] | None = None
     read_usage: Usage | None = None
     cost: Decimal = NOTHING
-    """As the shortest number."""
+    """US dollars, without trailing zeros."""
     tokens: int = 0
     status: Status | None = None
     error: str | None = None
     estimated: bool = False
     suspect: bool = False
-    """Whether the upstream's usage costs more than the worst case of what it was sent."""
+    """Whether the reported usage costs more than the worst case of the request that was sent."""
     selected: bool = False
     dropped: tuple[str, ...] = ()
     received_bytes: int = 0
-    """Text received so far, in bytes, for the estimate when the call is cut."""
+    """Bytes of text received so far, for the estimate if the call is cut off."""
     started: float = field(default_factory=time.monotonic)
     latency: float = 0.0
     first_byte: float | None = None
@@ -67,13 +67,13 @@ class Entry(Struct):
         return self.status is None
 
     def report(self, raw: Raw) -> None:
-        """Takes the usage that the upstream reported, on one line; one that makes no sense is passed over."""
+        """Stores the usage that the upstream reported, as JSON on one line; an implausible usage is ignored."""
         usage = read_usage(raw)
         if usage is not None:
             self.read_usage, self.usage = usage, raw
 
     def close(self, status: Status, error: str | None = None, *, billed: bool = True) -> None:
-        """Ends the attempt; `billed=False` if it was refused before anything was generated."""
+        """Ends the attempt; `billed=False` if it was rejected before anything was generated."""
         if not self.open:
             return
         self.status, self.error = status, error
@@ -98,12 +98,12 @@ class Entry(Struct):
         worst = self.hold.worst
         self.tokens, self.cost = usage.total, cost_of(usage, self.price or FREE)
         self.suspect = bool(worst) and self.cost > worst
-        # An estimated call may be billed in full all the same.
+        # The upstream may bill an estimated call up to its worst case.
         self.hold.settle(max(self.cost, worst) if self.estimated else self.cost)
 
     def as_json(self) -> dict[str, Any]:
-        """What all entries say in `router_metadata`."""
-        said: dict[str, Any] = {
+        """Returns the fields that all entries have in `router_metadata`."""
+        fields: dict[str, Any] = {
             "call_id": self.call_id,
             "model_id": self.model_id,
             "cost": self.cost,
@@ -113,82 +113,83 @@ class Entry(Struct):
             "status": self.status or "cancelled",
         }
         if self.error:
-            said["error"] = self.error
+            fields["error"] = self.error
         if self.estimated:
-            said["estimated"] = True
+            fields["estimated"] = True
         if self.suspect:
-            said["suspect"] = True
+            fields["suspect"] = True
         if self.price is None:
-            said["unpriced"] = True
-        return said
+            fields["unpriced"] = True
+        return fields
 
     def as_target_json(self, texts: Texts) -> dict[str, Any]:
-        """An entry of `call_history`."""
-        said = self.as_json()
-        said["function_name"], said["selected"], said["arguments"] = self.function_name, self.selected, self.arguments
+        """Returns the entry as an entry of `call_history`."""
+        fields = self.as_json()
+        fields["function_name"], fields["selected"] = self.function_name, self.selected
+        fields["arguments"] = self.arguments
         if texts == "full":
-            said["response"] = self.response
+            fields["response"] = self.response
         if texts == "none":
-            said["arguments"] = {name: value for name, value in self.arguments.items() if not isinstance(value, str)}
+            fields["arguments"] = {name: value for name, value in self.arguments.items() if not isinstance(value, str)}
         if self.dropped:
-            said["dropped_params"] = list(self.dropped)
-        return said
+            fields["dropped_params"] = list(self.dropped)
+        return fields
 
 
 class Ledger:
-    """What one request called, and whose answer it got."""
+    """The calls of one request, and the choice of its answer."""
 
     def __init__(self, request_id: str, traceparent: str | None = None) -> None:
         self.request_id = request_id
         self.traceparent = traceparent
-        """The client's, by which its traces and those of the upstreams belong together."""
+        """The client's header, which links its traces with those of the upstreams."""
         self.started = time.monotonic()
         self.router_calls: list[Entry] = []
         self.target_calls: list[Entry] = []
         self.turns = 0
         self.repaired = False
-        """Whether the request's one try to repair an unreadable decision was used."""
+        """Whether the request has used its only repair of an unreadable decision."""
         self.strategy: Strategy | None = None
         self.model_used: str | None = None
         self.unreadable = 0
-        """Decisions that could not be read."""
+        """The number of decisions that could not be parsed."""
         self.first_answered: float | None = None
-        """Seconds until the first byte of a streamed answer went out."""
+        """Seconds until the first byte of a streamed answer was sent."""
         self._end: float | None = None
         self._costs: tuple[Decimal, Decimal, Decimal] | None = None
-        """In all, of the router model and of the targets, once they are final."""
+        """The total cost, the router model's and the targets', once they are final."""
 
     def began_to_answer(self) -> None:
-        """A part of a streamed answer goes out."""
+        """Records the time of the first part of a streamed answer."""
         if self.first_answered is None:
             self.first_answered = time.monotonic() - self.started
 
     def open_router_call(self, model: str, price: Price, counted_input: int) -> Entry:
-        """A new entry for a decision."""
+        """Returns a new entry for a call to the router model."""
         entry = Entry(f"router_{len(self.router_calls) + 1}", model, price, counted_input)
         self.router_calls.append(entry)
         return entry
 
     def open_target_call(self, target: str, function: str, price: Price | None, counted_input: int) -> Entry:
-        """A new entry for a target's call."""
-        name = f"call_{len(self.target_calls) + 1}"
-        entry = Entry(name, target, price, counted_input, function_name=function)
+        """Returns a new entry for a call to a target."""
+        call_id = f"call_{len(self.target_calls) + 1}"
+        entry = Entry(call_id, target, price, counted_input, function_name=function)
         self.target_calls.append(entry)
         return entry
 
     def decided(self, *, unreadable: int, repaired: bool) -> None:
-        """Counts what a decision took."""
+        """Records a decision: its unreadable answers, and whether it needed a repair."""
         self.unreadable += unreadable
         self.repaired = self.repaired or repaired
 
     def chosen(self, strategy: Strategy, entry: Entry | None, model: str) -> None:
-        """Writes down whose answer goes out and why."""
+        """Records whose answer is returned and why."""
         self.strategy, self.model_used = strategy, model
         if entry is not None:
             entry.selected = True
 
     def close(self) -> None:
-        """Books what is still open as cancelled; called once nothing more is asked, however the request ends."""
+        """Records the entries that are still open as cancelled. Called when a request makes no further calls."""
         if self._end is not None:
             return
         for entry in self.router_calls + self.target_calls:
@@ -216,7 +217,7 @@ class Ledger:
         return total([router_cost, target_cost]), router_cost, target_cost
 
     def metadata(self, texts: Texts) -> dict[str, Any]:
-        """`router_metadata`: all of it, or without the answers (`brief`), or without any text (`none`, for the log)."""
+        """Returns `router_metadata`: `full`, `brief` without the answers, or `none` without any text, for the log."""
         total_cost, router_cost, target_cost = self._costs or self._sums()
         return {
             "model_used": self.model_used,

@@ -1,4 +1,4 @@
-"""The log: one JSON object a line, on standard error."""
+"""Writes the log to standard error, one JSON object a line."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import msgspec
 from ..encoding import encode
 
 LOG = logging.getLogger("rl_router")
-_USUAL = logging.LogRecord(LOG.name, logging.INFO, "", 0, "", (), None).__dict__
+_DEFAULTS = logging.LogRecord(LOG.name, logging.INFO, "", 0, "", (), None).__dict__
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one line of JSON. `extra={"fields": {...}}` adds fields of its own."""
+    """Formats a record as one line of JSON. `extra={"fields": {...}}` adds fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         return self.line(record).decode()
@@ -35,7 +35,7 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
         line = encode(fields)
-        # JSON of clients and upstreams may contain line breaks.
+        # Raw JSON from clients and upstreams may contain line breaks.
         return msgspec.json.format(line, indent=-1) if b"\n" in line or b"\r" in line else line
 
 
@@ -45,10 +45,10 @@ def _second(timestamp: int) -> str:
 
 
 class _Record(logging.LogRecord):
-    """A record without its place in the source code. Finding that takes longer than writing the line."""
+    """A record without its source location. Finding the location takes longer than writing the line."""
 
     def __init__(self, level: int, message: str, fields: dict[str, object]) -> None:
-        self.__dict__.update(_USUAL)
+        self.__dict__.update(_DEFAULTS)
         self.levelno, self.levelname, self.created = level, logging.getLevelName(level), time.time()
         self.msg, self.fields = message, fields
 
@@ -70,14 +70,14 @@ class _Stderr(logging.Handler):
             while rest:
                 rest = rest[os.write(self._file, rest) :]
         except OSError:
-            # There is no other place to report it.
+            # There is no other place to report the error.
             return False
         return True
 
 
 def set_up(level: str) -> None:
-    """Writes everything that is logged, uvicorn's lines too, to standard error as JSON."""
-    # Collecting these costs more than writing the line, and no line shows them.
+    """Sends all log records, including uvicorn's, to standard error as JSON."""
+    # Collecting these values takes longer than writing the line, and no line contains them.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
     root = logging.getLogger()
@@ -91,7 +91,7 @@ def set_up(level: str) -> None:
 
 
 def set_level(level: str) -> None:
-    """Sets the level of our own lines."""
+    """Sets the level of RL Router's own lines."""
     LOG.setLevel(level.upper())
 
 

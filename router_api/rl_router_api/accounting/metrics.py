@@ -17,14 +17,14 @@ from .recorders import EndedRequest
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _BATCH = 64
-"""Requests whose figures go to Prometheus together. A batch of a whole second would delay others for milliseconds."""
+"""Requests whose counts go to Prometheus together. A batch of a whole second would block requests for milliseconds."""
 
 Labels = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class CurrentState:
-    """How the server is now: `open_breakers` says of each upstream, by its name, whether its breaker is open."""
+    """The server's current state. `open_breakers` maps upstream names to whether their breakers are open."""
 
     in_flight: int
     configuration_refused: bool
@@ -32,17 +32,17 @@ class CurrentState:
 
 
 class Metrics:
-    """The metrics of one process. The cost sums of requests equal the sums of their ledgers.
+    """The metrics of one process. The cost metrics equal the sums of the ledgers.
 
     Counts are kept as plain numbers first, because Prometheus' own objects take many times as long to count. They go to
-    Prometheus when somebody reads the metrics, and in batches. With several workers they go there at once, because
-    another worker may be asked for them.
+    Prometheus in batches, and when a client reads the metrics. With several workers they go there immediately, because
+    another worker may serve the metrics.
     """
 
     def __init__(self) -> None:
         self._shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ
         self._recorded = 0
-        """Requests since the last batch went to Prometheus."""
+        """The number of requests since the last batch."""
         self._counted: defaultdict[tuple[Counter, Labels], float] = defaultdict(float)
         self._timed: defaultdict[tuple[Histogram, Labels], list[float]] = defaultdict(list)
         self.registry = CollectorRegistry()
@@ -51,24 +51,32 @@ class Metrics:
         self._tokens = self._counter("tokens", "Tokens as reported or estimated.", "model kind direction")
         self._cost = self._counter("cost_usd", "US dollars spent.", "model kind")
         self._probe_tokens = self._counter("probe_tokens", "Tokens of probes of the router model.", "direction")
-        self._probe_cost = self._counter("probe_cost_usd", "US dollars spent on probes, which no request pays.", "")
+        self._probe_cost = self._counter(
+            "probe_cost_usd", "US dollars spent on probes, which are not charged to any request.", ""
+        )
         self._seconds = Histogram(
-            "rl_router_request_seconds", "Whole requests.", registry=self.registry, buckets=_SECONDS
+            "rl_router_request_seconds", "Duration of requests in seconds.", registry=self.registry, buckets=_SECONDS
         )
         self._call_seconds = Histogram(
-            "rl_router_call_seconds", "Upstream attempts.", ["model", "kind"], registry=self.registry, buckets=_SECONDS
+            "rl_router_call_seconds",
+            "Duration of upstream attempts in seconds.",
+            ["model", "kind"],
+            registry=self.registry,
+            buckets=_SECONDS,
         )
         self._first_seconds = Histogram(
             "rl_router_time_to_first_token_seconds",
-            "Seconds until a streamed answer begins.",
+            "Seconds until the first byte of a streamed answer.",
             registry=self.registry,
             buckets=_SECONDS,
         )
         self._unreadable = self._counter("unreadable_decisions", "Decisions that could not be parsed.", "")
         # Every worker knows the total of all workers.
         self._in_flight = self._gauge("in_flight", "Requests in flight.", mode="livemostrecent")
-        self._refused = self._gauge("configuration_refused", "1 while the configuration on disk is refused.")
-        self._breaker = self._gauge("breaker_open", "1 while an upstream's breaker is not closed.", "model")
+        self._refused = self._gauge(
+            "configuration_refused", "1 while the configuration on disk is rejected and not in use."
+        )
+        self._breaker = self._gauge("breaker_open", "1 while an upstream's circuit breaker is not closed.", "model")
 
     def _counter(self, name: str, description: str, labels: str) -> Counter:
         return Counter(f"rl_router_{name}", description, labels.split(), registry=self.registry)
@@ -116,7 +124,7 @@ class Metrics:
         counted[self._cost, (model, kind)] += float(entry.cost)
 
     def _flush(self) -> None:
-        """Hands what was counted to Prometheus' objects."""
+        """Adds the collected counts to Prometheus' objects."""
         for (counter, labels), amount in self._counted.items():
             (counter.labels(*labels) if labels else counter).inc(amount)
         for (histogram, labels), times in self._timed.items():
@@ -128,7 +136,7 @@ class Metrics:
         self._recorded = 0
 
     def update(self, state: CurrentState) -> None:
-        """Sets the gauges. Each worker does so every second, because another worker may be asked for the metrics."""
+        """Sets the gauges. Each worker does so every second, because another worker may serve the metrics."""
         self._flush()
         self._in_flight.set(state.in_flight)
         self._refused.set(state.configuration_refused)
@@ -149,7 +157,7 @@ class Metrics:
 
 
 class _CurrentUpstreams(Collector):
-    """Leaves out the breakers of removed targets: nothing can be removed from the files of several workers."""
+    """Hides the breakers of removed targets, because the shared files of several workers keep them."""
 
     def __init__(self, source: Collector, names: Collection[str]) -> None:
         self._source = source

@@ -1,4 +1,4 @@
-"""Who learns of an ended request: every recorder gets the same value, through one interface."""
+"""Passes each ended request to every recorder, through one interface."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .log import LOG
 class EndedRequest(Struct, frozen=True):
     """A request that ended, with its closed ledger.
 
-    `status` is the HTTP status, `key` the name of the client's key (None on an open server), `messages` the
-    conversation if it is to be logged with the answers (None if no text is).
+    `status` is the HTTP status. `key` is the name of the client's key; None if the server requires no keys. `messages`
+    is the conversation if texts are logged, and None if they are not.
     """
 
     ledger: Ledger
@@ -25,14 +25,14 @@ class EndedRequest(Struct, frozen=True):
 
 
 class Recorder(Protocol):
-    """Keeps something of ended requests: a log line, a count, a sum, a trace."""
+    """Records ended requests as log lines, counts, sums or traces."""
 
     def record(self, request: EndedRequest) -> None:
-        """Records a request. It must not wait, because the client's connection waits for it."""
+        """Records a request. Must not block, because the client's connection waits for it."""
 
 
 def record_all(recorders: Iterable[Recorder], request: EndedRequest) -> None:
-    """Hands a request to the recorders in their order. If one fails, that is logged, and the others still get it."""
+    """Passes a request to the recorders in order. If a recorder fails, logs the error and continues with the next."""
     for recorder in recorders:
         try:
             recorder.record(request)

@@ -1,4 +1,4 @@
-"""The log's line of each ended request, and of each health probe of the router model. A line is the ledger."""
+"""Logs the ledger of each ended request and of each health probe of the router model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class RequestLog:
     """Writes one line for each request."""
 
     def record(self, request: EndedRequest) -> None:
-        """Writes the line. Texts of the request and its answers are in it only if `messages` are."""
+        """Writes the line. It contains the texts of the request and its answers only if `request.messages` is set."""
         texts = request.messages is not None
         fields: dict[str, Any] = {"status": request.status, **request.ledger.metadata("full" if texts else "none")}
         if texts:

@@ -1,7 +1,7 @@
-"""Money is reserved before it is spent: one interface for everything that limits what a request may cost.
+"""Reserves money before it is spent: one interface for every limit on the cost of a request.
 
-Before a call its worst case is reserved. When the call has ended, the hold is settled with what it cost, and the rest
-is free again. Today `max_cost` alone stands behind the interface.
+The worst-case cost of a call is reserved before the call. When the call ends, the hold is settled with the actual cost,
+and the rest becomes available again. `max_cost` is the only limit that implements the interface.
 """
 
 from __future__ import annotations
@@ -14,35 +14,35 @@ from .money import NOTHING, total
 
 
 class Hold(Protocol):
-    """Money that is set aside for one call."""
+    """Money that is reserved for one call."""
 
     @property
     def worst(self) -> Decimal:
-        """What was reserved, in US dollars; 0 if nothing limits what the call costs."""
+        """The reserved US dollars; 0 if the cost is unlimited."""
 
     def settle(self, cost: Decimal, /) -> None:
-        """Ends the hold: the call cost so much, which may be more than was reserved."""
+        """Ends the hold with the actual cost in US dollars, which may exceed the reserved amount."""
 
 
 class Spending(Protocol):
-    """What a request may spend."""
+    """The money that a request may spend."""
 
     @property
     def left(self) -> Decimal | None:
-        """US dollars that may still be spent, holds taken off; None if nothing limits them."""
+        """US dollars that may still be spent, without the holds; None if unlimited."""
 
     def reserve(self, worst: Decimal, /) -> Hold:
-        """Sets the worst case of a call aside, in US dollars. Raises UnaffordableError if it is not left."""
+        """Reserves the worst-case cost of a call in US dollars. Raises UnaffordableError if less is left."""
 
     def refusal(self, reasons: str, /) -> UnaffordableError:
-        """Returns what a client is told if no target can be kept within the limit; `reasons` says why of each."""
+        """Returns the error if no target fits the limit; `reasons` gives the reason for each target."""
 
 
 class _NoHold:
     worst = NOTHING
 
     def settle(self, _: Decimal, /) -> None:
-        """Does nothing: nothing was set aside."""
+        """Does nothing, because nothing was reserved."""
 
 
 NO_HOLD: Hold = _NoHold()
@@ -55,7 +55,7 @@ class _Unlimited:
         return NO_HOLD
 
     def refusal(self, reasons: str, /) -> UnaffordableError:
-        return UnaffordableError(400, f"No model can be afforded ({reasons}).", retryable=False)
+        return UnaffordableError(400, f"No model is affordable ({reasons}).", retryable=False)
 
 
 UNLIMITED: Spending = _Unlimited()
@@ -74,16 +74,16 @@ class MaxCost:
 
     def reserve(self, worst: Decimal, /) -> Hold:
         if worst > self._left:
-            raise self.refusal(f"a call may cost {worst:f} USD, and {self._left:f} USD are left")
+            raise self.refusal(f"a call may cost {worst:f} USD, but only {self._left:f} USD are left")
         self._take(worst)
         return _MaxCostHold(self, worst)
 
     def refusal(self, reasons: str, /) -> UnaffordableError:
-        message = f"No model can be kept within the `max_cost` of {self._dollars:f} USD ({reasons})."
+        message = f"No model fits the `max_cost` of {self._dollars:f} USD ({reasons})."
         return UnaffordableError(400, message, param="router.max_cost", code="max_cost_too_low", retryable=False)
 
     def give_back(self, dollars: Decimal) -> None:
-        """Frees what a call did not cost; a negative amount is what it cost more."""
+        """Returns unused money to the limit; a negative amount takes money that exceeds the hold."""
         self._take(-dollars)
 
     def _take(self, dollars: Decimal) -> None:

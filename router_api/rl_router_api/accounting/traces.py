@@ -1,7 +1,7 @@
-"""OpenTelemetry traces by the GenAI semantic conventions: a span for the request, one for each decision and call.
+"""Writes OpenTelemetry traces by the GenAI conventions: a span for each request, decision and call.
 
-The spans are written from the ledger when a request ends, so tracing does not slow it down. Needs the extra `otel`.
-OpenTelemetry's own variables (OTEL_EXPORTER_OTLP_ENDPOINT and its like) name the receiver.
+The spans are written from the ledger after a request ends, so tracing does not slow the request down. Requires the
+extra `otel`. OpenTelemetry's own variables (such as OTEL_EXPORTER_OTLP_ENDPOINT) configure the receiver.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Traces:
         self._propagator = TraceContextTextMapPropagator()
 
     def record(self, request: EndedRequest) -> None:
-        """Writes the spans of a request, below the client's own span if it sent one."""
+        """Writes the spans of a request, as children of the client's span if it sent a traceparent."""
         ledger = request.ledger
-        # Monotonic times become the wall clock's nanoseconds.
+        # Added to monotonic times, this gives seconds of the wall clock.
         offset = time.time() - time.monotonic()
         span = self._tracer.start_span(
             "chat router",
@@ -78,7 +78,7 @@ class Traces:
         span.end(int((entry.started + entry.latency + offset) * 1e9))
 
     def close(self) -> None:
-        """Sends the spans that are left."""
+        """Sends the remaining spans."""
         self._provider.shutdown()
 
 
@@ -95,7 +95,7 @@ def _attributes(ledger: Ledger, status: int) -> dict[str, str | int | float]:
 
 
 def from_environment() -> Traces | None:
-    """Returns the traces if OpenTelemetry's variables ask for them. Logs a warning if the extra is missing."""
+    """Returns the traces if OpenTelemetry's variables are set, or None. Logs a warning if the extra is missing."""
     if not any(os.environ.get(name) for name in _VARIABLES):
         return None
     try:
@@ -104,7 +104,7 @@ def from_environment() -> Traces | None:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
-        log(logging.WARNING, "no traces are written: install the extra, pip install 'rl-router[api,otel]'")
+        log(logging.WARNING, "traces are off: the extra `otel` is missing; run pip install 'rl-router[api,otel]'")
         return None
     provider = TracerProvider(resource=Resource.create({"service.name": "rl-router"}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

@@ -1,4 +1,4 @@
-"""The tokens of a call, as upstreams report them."""
+"""Reads the token usage that upstreams report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 _MAX_TOKENS = 10**15
-"""No usage is larger: beyond it sums would not be exact."""
+"""Larger usages are ignored, because their sums would not be exact."""
 
 
 class _PromptDetails(Struct):
@@ -14,7 +14,7 @@ class _PromptDetails(Struct):
 
 
 class Usage(Struct):
-    """OpenAI's usage, as far as it is paid for; tokens."""
+    """The billed fields of OpenAI's usage, in tokens."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -43,7 +43,7 @@ _USAGE = msgspec.json.Decoder(Usage)
 
 
 def read_usage(raw: Raw | bytes) -> Usage | None:
-    """Returns a reported usage, or None if there is none that makes sense."""
+    """Returns a reported usage, or None if it is missing or implausible."""
     if not raw or bytes(raw) == b"null":
         return None
     try:

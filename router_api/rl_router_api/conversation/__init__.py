@@ -1,1 +1,1 @@
-"""The internal request and answer, which every room above works on."""
+"""The internal request and answer, which all higher layers use."""

@@ -1,4 +1,4 @@
-"""What routing adds to a client's request: the advice of a policy, and what a money limit demands."""
+"""The additions of routing to a client's request: the advice of a policy, and the rules of a money limit."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from typing import Any
 from msgspec import Struct
 
 MAX_ADVICE = 2_000
-"""Characters of a system prompt that are used."""
+"""Maximum characters of a system prompt; the rest is cut off."""
 _INTRODUCTION = "Advice for this answer; whatever stands above takes precedence over it:\n"
-_MESSAGE_AROUND = len('{"role":"system","content":""},')
+_MESSAGE_OVERHEAD = len('{"role":"system","content":""},')
 
 
 class Advice(Struct, frozen=True):
-    """What a policy wants a call to be made with."""
+    """The system prompt and the temperature that a policy sets for a call."""
 
     system_prompt: str | None = None
     temperature: float | None = None
 
     @property
     def text(self) -> str | None:
-        """The system prompt as the target reads it, with its introduction."""
+        """The system prompt with its introduction, as the target receives it."""
         return _INTRODUCTION + self.system_prompt[:MAX_ADVICE] if self.system_prompt else None
 
     @property
     def size(self) -> int:
-        """The bytes that it adds to a request."""
-        return len((self.text or "").encode()) + _MESSAGE_AROUND if self.system_prompt else 0
+        """The number of bytes that the advice adds to a request."""
+        return len((self.text or "").encode()) + _MESSAGE_OVERHEAD if self.system_prompt else 0
 
     def as_arguments(self) -> dict[str, Any]:
-        """The arguments as the router model gave them."""
+        """Returns the advice as the arguments of the router model's tool call."""
         arguments: dict[str, Any] = {}
         if self.system_prompt is not None:
             arguments["optimized_system_prompt"] = self.system_prompt
@@ -42,9 +42,9 @@ NO_ADVICE = Advice()
 
 
 class MoneyGuard(Struct, frozen=True):
-    """What a money limit demands of a call: no field that may cost more, and this output limit, if any.
+    """The rules of a money limit for a call: no fields that could raise the cost, and an output limit.
 
-    `output_limit` is in tokens of one choice.
+    `output_limit` is in tokens for each choice; None if unlimited.
     """
 
     output_limit: int | None = None

@@ -1,6 +1,6 @@
-"""The internal answer: a whole one, and the chunks of a streamed one.
+"""The internal answer: a complete answer, and the chunks of a streamed one.
 
-As with requests, the fields that pass through stay the bytes that the upstream sent.
+As in requests, fields that are passed through keep the bytes that the upstream sent.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Function(Struct):
 
 
 class ToolCall(Struct):
-    """A tool call, or in a stream a piece of one."""
+    """A tool call, or a piece of one in a stream."""
 
     index: int | None = None
     id: str | None = None
@@ -28,7 +28,7 @@ class ToolCall(Struct):
 
 
 class AnswerMessage(Struct):
-    """The message of an answer's choice, or the delta of a chunk's."""
+    """The message of a choice, or the delta of a chunk's choice."""
 
     content: str | list[Any] | None = None
     refusal: str | None = None
@@ -36,7 +36,7 @@ class AnswerMessage(Struct):
 
 
 class Choice(Struct):
-    """One of the answers of a whole answer."""
+    """One choice of a complete answer."""
 
     index: int = 0
     message: AnswerMessage | None = None
@@ -44,7 +44,7 @@ class Choice(Struct):
 
 
 class ChunkChoice(Struct):
-    """What a chunk adds to one of the answers."""
+    """The part of a chunk that belongs to one choice."""
 
     index: int = 0
     delta: AnswerMessage | None = None
@@ -52,12 +52,12 @@ class ChunkChoice(Struct):
 
 
 class Answer(Struct, frozen=True):
-    """A whole answer; `fields` are its top-level fields as the upstream wrote them."""
+    """A complete answer; `fields` are its top-level fields as raw JSON."""
 
     fields: dict[str, Raw]
     choices: list[Choice]
     usage: Raw = Raw()
-    """As the upstream reported it, on one line; empty if it reported none."""
+    """The upstream's usage as JSON on one line; empty if it reported none."""
 
     @property
     def first(self) -> AnswerMessage:
@@ -65,23 +65,23 @@ class Answer(Struct, frozen=True):
 
 
 class Chunk(Struct):
-    """A streamed piece; `data` is its JSON as the upstream wrote it."""
+    """One chunk of a stream; `data` is its JSON as the upstream sent it."""
 
     data: bytes
     choices: list[ChunkChoice]
     model: str | None
     usage: Raw
-    """As in a whole answer."""
+    """As in `Answer`."""
     error: str | None
     finished: list[int]
-    """The choices that end with it, by index."""
+    """The indexes of the choices that end with this chunk."""
     text_bytes: int
-    """How much was generated in it, in bytes of text and tool arguments."""
+    """Bytes of text and tool arguments in this chunk."""
     has_tool_ids: bool
 
 
 def text_of(message: AnswerMessage) -> str:
-    """Returns an answer as text: its content, or else its tool calls as JSON."""
+    """Returns an answer as text: its content, or else its tool calls as JSON, or else its refusal."""
     content = message.content
     if content:
         return content if isinstance(content, str) else "".join(map(_part_text, content))
@@ -101,7 +101,7 @@ def _call_as_json(call: ToolCall) -> dict[str, Any]:
 
 
 def assemble(chunks: Iterable[Chunk]) -> AnswerMessage:
-    """Returns the first choice's message, put together from its chunks."""
+    """Returns the message of the first choice, assembled from its chunks."""
     content: list[str] = []
     calls: dict[int | str, ToolCall] = {}
     for chunk in chunks:
@@ -114,17 +114,17 @@ def assemble(chunks: Iterable[Chunk]) -> AnswerMessage:
 
 
 def _add_piece(calls: dict[int | str, ToolCall], piece: ToolCall) -> None:
-    call = calls.setdefault(_place(calls, piece), ToolCall(piece.index, piece.id, Function("", "")))
+    call = calls.setdefault(_key(calls, piece), ToolCall(piece.index, piece.id, Function("", "")))
     if piece.function and call.function:
         call.function.name = (call.function.name or "") + (piece.function.name or "")
         call.function.arguments += piece.function.arguments if isinstance(piece.function.arguments, str) else ""
 
 
-def _place(calls: dict[int | str, ToolCall], piece: ToolCall) -> int | str:
-    """Returns which call a piece belongs to. If a server sends no index, a further id or name begins another call."""
+def _key(calls: dict[int | str, ToolCall], piece: ToolCall) -> int | str:
+    """Returns the key of the call that a piece belongs to. Without an index, a new id or name begins another call."""
     if piece.index is not None:
         return piece.index
     if piece.id:
         return piece.id
-    begins = not calls or (piece.function is not None and piece.function.name)
-    return -1 - len(calls) if begins else next(reversed(calls))
+    is_new = not calls or (piece.function is not None and piece.function.name)
+    return -1 - len(calls) if is_new else next(reversed(calls))

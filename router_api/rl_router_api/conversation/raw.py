@@ -1,26 +1,26 @@
-"""JSON that is kept as the client wrote it."""
+"""Helpers for raw JSON, which keeps the client's bytes."""
 
 from __future__ import annotations
 
 import msgspec
 from msgspec import Raw
 
-# Decoders of one level: the fields and the entries stay as they were written.
+# These decode one level only: the values of fields and lists stay raw.
 OBJECT = msgspec.json.Decoder(dict[str, Raw])
 OBJECTS = msgspec.json.Decoder(list[dict[str, Raw]])
 LIST = msgspec.json.Decoder(list[Raw])
 
 
 def begins(raw: Raw) -> bytes:
-    """The first byte, which tells an object, a list and a text apart; none of nothing."""
+    """Returns the first byte, which distinguishes objects, lists and strings; empty if the value is missing."""
     return bytes(memoryview(raw)[:1])
 
 
 def is_given(raw: Raw) -> bool:
-    """Whether there is a value that is not null."""
+    """Returns whether the value is present and not null."""
     return len(raw) > 0 and (len(raw) != len(b"null") or bytes(raw) != b"null")
 
 
 def encoded(value: object) -> Raw:
-    """A value as JSON."""
+    """Returns a value as JSON."""
     return Raw(msgspec.json.encode(value))

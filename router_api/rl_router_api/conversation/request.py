@@ -1,7 +1,7 @@
-"""The internal request: what routing understands of a client's request, in whatever dialect that was written.
+"""The internal request: the parts of a client's request that routing uses, independent of the dialect.
 
-The body lies beside it as the bytes that the client sent (`msgspec.Raw`), field by field, so that whatever the router
-does not change reaches a target unchanged.
+It also contains every field of the body as the bytes that the client sent (`msgspec.Raw`), so that fields that the
+router does not change reach the target unchanged.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from .affinity import affinity_in
 
 Prefer = Literal["cost", "balanced", "quality"]
 Review = Literal["buffered", "never", "always"]
-"""Both as in the configuration, which imports nothing of ours either; the type checker holds them equal."""
+"""Copies of the types in `config`, because neither package may import the other; mypy checks that they match."""
 
 
 class Part(Struct):
-    """A content part; the payload of pictures, audio and files stays raw."""
+    """A content part; images, audio and files stay raw JSON."""
 
     type: str
     text: str | None = None
@@ -30,12 +30,12 @@ class Part(Struct):
 
     @property
     def media(self) -> int:
-        """The bytes of a picture, of audio or of a file."""
+        """The size of an image, audio or file, in bytes of JSON."""
         return len(self.image_url) + len(self.input_audio) + len(self.file)
 
 
 class Message(Struct):
-    """What routing reads of a message."""
+    """The parts of a message that routing uses."""
 
     role: str
     content: str | list[Part] | None = None
@@ -44,12 +44,12 @@ class Message(Struct):
 
     @property
     def pieces(self) -> int:
-        """Content parts and tool calls."""
+        """The number of content parts and tool calls."""
         return (len(self.content) if isinstance(self.content, list) else 0) + len(self.tool_calls or ())
 
 
 class Options(Struct, frozen=True, forbid_unknown_fields=True):
-    """The body's `router` object: what the client asks of routing, within the server's own limits."""
+    """The body's `router` object: the client's options for routing, within the server's limits."""
 
     max_cost: Annotated[Decimal, Meta()] | None = None
     deadline_ms: Annotated[int, Meta(gt=0)] | None = None
@@ -61,39 +61,39 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Request(Struct, frozen=True, eq=False, weakref=True):
-    """A client's request for an answer, as far as routing has to understand it."""
+    """A client's request for an answer."""
 
     fields: dict[str, Raw]
-    """Every field of the body but `model` and `router`, as the client wrote it."""
+    """Every field of the body except `model` and `router`, as raw JSON."""
     model: str
     messages: list[Message]
     stream: bool
     include_usage: bool
-    """Whether the client of a stream asked for the usage."""
+    """Whether the client of a stream requested the usage."""
     max_output: int | None
-    """The client's own limit on the tokens of one choice; None if it set none."""
+    """The client's output limit in tokens for each choice; None if not set."""
     n: int
     """The number of choices."""
     needs: frozenset[str]
-    """The capabilities that a target must have, as the configuration names them."""
+    """The capabilities that a target must have, named as in the configuration."""
     options: Options
     parts: list[Part]
     """All content parts of all messages."""
     text_bytes: int
-    """The size of what a target reads as text."""
+    """Bytes of the content that a target reads as text."""
     may_hold_affinity: bool
-    """Whether something in the body looks like the affinity of a tool call id."""
+    """Whether the body contains text that looks like the affinity of a tool call id."""
     input_tokens: int
-    """An estimate of what a target reads: four bytes a token, 1,500 tokens a picture."""
+    """Estimated input tokens: four bytes a token, 1,500 tokens an image."""
 
     @property
     def text_only(self) -> bool:
-        """Whether a plain text can be a whole answer to it."""
+        """Whether plain text can answer the request completely."""
         return not self.needs and "response_format" not in self.fields and "functions" not in self.fields
 
     @property
     def affinity(self) -> str | None:
-        """The affinity of the target whose tool calls the last messages answer, if this is a tool loop."""
+        """The affinity of the target whose tool calls the last message answers; None if it is not a tool result."""
         if not self.messages or self.messages[-1].role != "tool":
             return None
         return affinity_in(self.messages[-1].tool_call_id)

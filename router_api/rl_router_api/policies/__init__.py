@@ -1,7 +1,7 @@
-"""Who decides: `routing.policy` names a policy of this folder, or one of another package.
+"""Finds the policy that `routing.policy` names: a policy of this folder, or of another package.
 
-A policy comes with a function `create(setup) -> Policy` (see `routing/decide.py`). Other packages announce theirs by an
-entry point of the group `rl_router.policies`.
+Each policy has a function `create(setup) -> Policy` (see `routing/decide.py`). Other packages register it as an entry
+point of the group `rl_router.policies`.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from . import fixed, rl
 Create = Callable[[PolicySetup], Policy]
 
 GROUP = "rl_router.policies"
-_OURS: dict[str, Create] = {"fixed": fixed.create, "rl": rl.create}
+_BUILT_IN: dict[str, Create] = {"fixed": fixed.create, "rl": rl.create}
 
 
 def names() -> list[str]:
     """Returns the names that `routing.policy` and a request's `router.policy` may have."""
-    return sorted({*_OURS, *(found.name for found in entry_points(group=GROUP))})
+    return sorted({*_BUILT_IN, *(entry_point.name for entry_point in entry_points(group=GROUP))})
 
 
 def exists(name: str) -> bool:
-    """Returns whether there is a policy of that name."""
-    return name in _OURS or _entry_point(name) is not None
+    """Returns whether a policy of that name is built in or installed."""
+    return name in _BUILT_IN or _entry_point(name) is not None
 
 
 def create(name: str, setup: PolicySetup) -> Policy:
-    """Makes the policy of that name. Raises KeyError if there is none."""
-    ours = _OURS.get(name)
-    if ours is not None:
-        return ours(setup)
-    found = _entry_point(name)
-    if found is None:
+    """Creates the policy of that name. Raises KeyError if the name is unknown."""
+    built_in = _BUILT_IN.get(name)
+    if built_in is not None:
+        return built_in(setup)
+    entry_point = _entry_point(name)
+    if entry_point is None:
         raise KeyError(name)
-    theirs: Create = found.load()
-    return theirs(setup)
+    installed: Create = entry_point.load()
+    return installed(setup)
 
 
 def _entry_point(name: str) -> EntryPoint | None:
-    # Looked for only if the name is none of ours: it takes a look at every installed package.
+    # Called only if the name is not built in, because this searches every installed package.
     return next(iter(entry_points(group=GROUP, name=name)), None)

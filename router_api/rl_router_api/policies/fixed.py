@@ -1,4 +1,4 @@
-"""Always asks the same model: the first of the fallback order that can serve the request. Deciding costs nothing."""
+"""Always calls the first target of the fallback order that can serve the request. Deciding costs nothing."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Fixed:
     async def decide(
         self, conversation: Request, candidates: Sequence[Candidate], limits: Limits, calls: Sequence[PastCall]
     ) -> Decision:
-        """Decides for the first of the order; for nothing if the order names none of the candidates."""
+        """Returns a decision for the first candidate of the fallback order, or none if it names no candidate."""
         order = fallback_order(candidates, limits.prefer, self._fallback)
         if not order:
-            return Decision(reason="no model of `routing.fallback` can serve the request")
+            return Decision(reason="no target of `routing.fallback` can serve the request")
         return Decision(calls=(PlannedCall(order[0].name),), final=True)
 
 
 def create(setup: PolicySetup) -> Policy:
-    """Makes the policy of a configuration."""
+    """Returns the policy of a configuration."""
     return Fixed(setup.routing.fallback)

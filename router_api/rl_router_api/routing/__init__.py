@@ -1,1 +1,1 @@
-"""A request's way: read, decided, called, chosen, replied."""
+"""Routes a request: candidates, decisions, calls, and the choice of the answer."""

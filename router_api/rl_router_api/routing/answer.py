@@ -1,4 +1,4 @@
-"""`answer(request, limits)`: a request's whole way through routing, within its deadline; `preview` only decides."""
+"""`answer(request, limits)` routes a request to its answer, within the deadline; `preview` only decides."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from ..errors import ApiError
 from ..timing import Until
 from ..upstreams.fleet import Fleet
 from .calls import Calls
-from .candidates import Callee, Verdict, judge, kept
+from .candidates import Callee, Verdict, check_targets, eligible_targets
 from .choose import nobody_answered
 from .decide import Decision, Limits, Policy, fallback_order
 from .model_names import pinned_target
 from .outcome import Outcome
 from .turns import Turns
 
+_DEADLINE_REMEDY = "Raise `router.deadline_ms` or the server's `routing.deadline`, or allow faster models."
+
 
 class Preview(Struct, frozen=True):
-    """What would be done with a request: the decision, a verdict on every target, and the fallback order."""
+    """What the router would do with a request: the decision, a verdict on every target, and the fallback order."""
 
     decision: Decision
     verdicts: Sequence[Verdict]
@@ -31,7 +33,8 @@ class Preview(Struct, frozen=True):
 class Answerer:
     """Answers requests under one configuration.
 
-    `policy_named` returns the policy of a name, or the configured one for None. Raises ApiError if there is none.
+    `policy_named` returns the policy of a name, or the configured policy for None. Raises ApiError if the name is
+    unknown.
     """
 
     def __init__(self, fleet: Fleet, policy_named: Callable[[str | None], Policy]) -> None:
@@ -42,54 +45,57 @@ class Answerer:
         """Returns the answer to a request. Raises ApiError."""
         pinned = pinned_target(request, self._fleet)
         policy = self._policy_named(request.options.policy)
-        calls = Calls(request, self._fleet, limits, alone=pinned is not None)
+        calls = Calls(request, self._fleet, limits, is_pinned=pinned is not None)
         turns = Turns(request, policy, limits, calls)
         try:
             with Until(limits.deadline):
                 callees = self._callees(request, limits, pinned)
-                obvious = callees[0] if pinned is not None else _obvious(request, callees)
+                obvious = callees[0] if pinned is not None else _obvious_target(request, callees)
                 outcome = await turns.commit(calls.ready(obvious), "pinned") if obvious else None
                 if outcome is None and pinned is None:
                     outcome = await turns.answer(callees)
         except TimeoutError:
             if calls.completed is not None:
                 return turns.chosen(calls.completed, "timeout")
-            message = "The deadline passed before any model had answered."
+            message = f"The deadline passed before any model answered. {_DEADLINE_REMEDY}"
             raise ApiError(504, message, code="deadline_exceeded", retryable=False) from None
         if outcome is None:
             raise self._failure(request, limits, calls)
         return outcome
 
     async def preview(self, request: Request, limits: Limits) -> Preview:
-        """Asks the policy once, even if the request would be pinned, and calls no target. Raises ApiError."""
+        """Calls the policy once, even if a completion would be pinned, and calls no target. Raises ApiError."""
         pinned_target(request, self._fleet)
         policy = self._policy_named(request.options.policy)
-        verdicts = judge(request, limits, self._fleet.targets)
-        callees = kept(request, limits, verdicts)
+        verdicts = check_targets(request, limits, self._fleet.targets)
+        callees = eligible_targets(request, limits, verdicts)
         limits.ledger.turns = 1
         try:
             with Until(limits.deadline):
                 decision = await policy.decide(request, [callee.as_candidate() for callee in callees], limits, ())
         except TimeoutError:
-            raise ApiError(504, "The deadline passed.", code="deadline_exceeded", retryable=False) from None
+            message = f"The deadline passed before the policy decided. {_DEADLINE_REMEDY}"
+            raise ApiError(504, message, code="deadline_exceeded", retryable=False) from None
         limits.ledger.decided(unreadable=decision.unreadable, repaired=decision.repaired)
         order = fallback_order(callees, limits.prefer, self._fleet.routing.fallback)
         return Preview(decision, verdicts, order)
 
     def _callees(self, request: Request, limits: Limits, pinned: str | None) -> list[Callee]:
-        """Returns the targets that may be asked. Raises ApiError if there are none."""
+        """Returns the eligible targets. Raises ApiError if no target is eligible."""
         only = self._fleet.target(pinned) if pinned is not None else None
-        return kept(request, limits, judge(request, limits, [only] if only else self._fleet.targets))
+        return eligible_targets(
+            request, limits, check_targets(request, limits, [only] if only else self._fleet.targets)
+        )
 
     def _failure(self, request: Request, limits: Limits, calls: Calls) -> ApiError:
-        """Returns why nobody answered. Raises ApiError if meanwhile no target is left that could be asked."""
+        """Returns why no target answered. Raises ApiError if no call was made and no target is eligible any more."""
         if not calls.made:
             self._callees(request, limits, None)
         return nobody_answered(calls.made)
 
 
-def _obvious(request: Request, callees: Sequence[Callee]) -> Callee | None:
-    """Returns the target for which no policy need be asked: the only one, or a tool loop's; None if there is none."""
+def _obvious_target(request: Request, callees: Sequence[Callee]) -> Callee | None:
+    """Returns the only target or the tool loop's target, for which no decision is needed; None if there is neither."""
     if len(callees) == 1:
         return callees[0]
     affinity = request.affinity

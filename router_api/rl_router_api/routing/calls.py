@@ -1,4 +1,4 @@
-"""Makes the calls to targets: attempt, retry, hedge."""
+"""Makes the calls to targets: attempts, retries, hedges."""
 
 from __future__ import annotations
 
@@ -17,80 +17,89 @@ from ..errors import CallFailedError, UnaffordableError
 from ..upstreams.call import complete
 from ..upstreams.fleet import Fleet
 from ..upstreams.stream import ChunkStream, open_stream
-from .candidates import Callee, judge
+from .candidates import Callee, check_targets
 from .choose import last_good, refused_by_target
 from .decide import Limits, PlannedCall, fallback_order
 from .outcome import MadeCall
 from .plan import ReadyCall, affordable, affordable_together, ready, within_free_slots
 from .race import Race
 
-_SOON = 2.0
-"""Seconds within which a failed target is worth a second try although others are left."""
-_PATIENCE = 10.0
-"""Seconds to wait for a target's Retry-After if no other is left."""
-_PAUSE = 0.2
+_MAX_PAUSE = 2.0
+"""Longest pause in seconds before a retry if other targets remain."""
+_MAX_LAST_PAUSE = 10.0
+"""Longest pause in seconds before a retry if no other target remains."""
+_JITTER = 0.2
+"""Maximum random addition to a pause in seconds, so that requests do not retry at the same moment."""
 
 
 class Calls:
-    """The calls of one request. `alone` is whether the client named the target, so that no other may answer."""
+    """The calls of one request. If `is_pinned`, the client named the target, and no other target may answer."""
 
-    def __init__(self, request: Request, fleet: Fleet, limits: Limits, *, alone: bool) -> None:
+    def __init__(self, request: Request, fleet: Fleet, limits: Limits, *, is_pinned: bool) -> None:
         self._request = request
         self._fleet = fleet
         self._routing = fleet.routing
         self._limits = limits
         self._ledger = limits.ledger
-        self._alone = alone
+        self._is_pinned = is_pinned
         self._failed: set[str] = set()
         self.made: list[MadeCall] = []
 
     @property
     def completed(self) -> MadeCall | None:
-        """The latest call with an answer."""
+        """The last call with an answer; None before the first answer."""
         return last_good(self.made)
 
     @property
     def left(self) -> int:
-        """How many further calls the request may make."""
+        """The number of calls that the request may still make."""
         return self._limits.max_calls - len(self._ledger.target_calls)
 
-    def open(self) -> list[Callee]:
-        """Returns the targets that may still be asked; those that failed for this request are not asked again."""
-        left = [pair for pair in self._fleet.targets if pair[0].name not in self._failed]
-        return [verdict.callee for verdict in judge(self._request, self._limits, left) if verdict.kept]
+    def remaining(self) -> list[Callee]:
+        """Returns the eligible targets that have not failed for this request."""
+        targets = [pair for pair in self._fleet.targets if pair[0].name not in self._failed]
+        return [
+            verdict.callee for verdict in check_targets(self._request, self._limits, targets) if verdict.is_eligible
+        ]
 
     def in_fallback_order(self) -> list[Callee]:
-        """Returns the targets that may still be asked, in the fallback order."""
-        return fallback_order(self.open(), self._limits.prefer, self._routing.fallback)
+        """Returns the remaining targets in the fallback order."""
+        return fallback_order(self.remaining(), self._limits.prefer, self._routing.fallback)
 
     def possible(self, planned: Sequence[PlannedCall], offered: Collection[str]) -> list[ReadyCall]:
-        """Returns those of the planned calls for which there is room, all at once; while they were decided others may
-        have taken it."""
-        free = {callee.name: callee for callee in self.open() if callee.name in offered}
-        wanted = within_free_slots([(free[call.target], call.advice) for call in planned if call.target in free])
-        return affordable_together(self._request, self._limits, self._routing, wanted[: max(self.left, 0)])
+        """Returns the planned calls for which the free slots and the money still suffice together.
+
+        Other requests may have taken slots while the policy decided.
+        """
+        callees = {callee.name: callee for callee in self.remaining() if callee.name in offered}
+        fitting = within_free_slots([(callees[call.target], call.advice) for call in planned if call.target in callees])
+        return affordable_together(self._request, self._limits, self._routing, fitting[: max(self.left, 0)])
 
     def ready(self, callee: Callee, advice: Advice = NO_ADVICE) -> ReadyCall:
-        """Returns a call that may spend what is left of the money."""
+        """Returns a call that may spend all the money that is left."""
         return ready(self._request, self._limits, self._routing, callee, advice)
 
     async def make(self, call: ReadyCall, *, live: bool = False) -> MadeCall:
-        """Makes one call; `live` is whether the answer goes out as it comes. Raises ApiError if that is final."""
-        made = await self._made(call, live=live)
+        """Makes one call; `live` streams its answer through. Raises ApiError if no other target may be called."""
+        made = await self._make(call, live=live)
         self._raise_if_final([made])
         return made
 
     async def make_all(self, calls: Sequence[ReadyCall]) -> None:
-        """Makes several calls at once. Raises ApiError if what they say is final."""
+        """Makes several calls at the same time. Raises ApiError if no other target may be called."""
         if len(calls) == 1:
             await self.make(calls[0])
             return
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._made(call, live=False)) for call in calls]
+            tasks = [group.create_task(self._make(call, live=False)) for call in calls]
         self._raise_if_final([task.result() for task in tasks])
 
     def _raise_if_final(self, made: Sequence[MadeCall]) -> None:
-        """Raises if targets found fault with the request itself: one more of them may be tried, no third."""
+        """Raises ApiError if a target rejects the request itself.
+
+        After a rejection for the target's own limit (context length, parameters, content filter), one other target is
+        tried. A second rejection is final.
+        """
         if self.completed:
             return
         refusals = [call for call in self.made if call.failure and call.failure.refused_request]
@@ -98,26 +107,28 @@ class Calls:
             if call in refusals and call.failure and (not call.failure.own_limit or len(refusals) > 1):
                 raise refused_by_target(call)
 
-    def _made(self, call: ReadyCall, *, live: bool) -> Coroutine[Any, Any, MadeCall]:
-        """Makes one call, which another may outrun if there is a time after which the next target is asked as well."""
+    def _make(self, call: ReadyCall, *, live: bool) -> Coroutine[Any, Any, MadeCall]:
+        """Makes one call, hedged if `routing.hedge_after` is set and the request is not pinned."""
         wait = self._routing.hedge_after
-        return self._make_one(call, live=live) if wait is None or self._alone else self._raced(call, wait, live=live)
+        return (
+            self._make_one(call, live=live) if wait is None or self._is_pinned else self._raced(call, wait, live=live)
+        )
 
     async def _raced(self, call: ReadyCall, wait: float, *, live: bool) -> MadeCall:
-        """Makes one call, and after `wait` silent seconds another one beside it; the first answer wins."""
+        """Makes one call, and a second one if the first is silent for `wait` seconds; the first answer wins."""
         async with Race() as race:
             race.add(self._make_one(call, live=live))
-            if not await race.anybody(wait):
+            if not await race.any_ended(wait):
                 race.add(self._hedge(call.callee.name, live=live))
             return await race.winner()
 
     async def _hedge(self, silent: str, *, live: bool) -> MadeCall | None:
-        """Makes the second call. Whom to ask is found only now, so that hedges at once count each other."""
+        """Makes the second call. The target is chosen here, so that simultaneous hedges see each other's calls."""
         second = self._hedge_for(silent)
         return await self._make_one(self.ready(second), live=live) if second else None
 
     def _hedge_for(self, silent: str) -> Callee | None:
-        """Returns the next target of the fallback order, unless the silent one has begun to answer."""
+        """Returns the next target of the fallback order; None if the silent target has begun to answer."""
         busy = {entry.model_id for entry in self._ledger.target_calls if entry.open}
         begun = {entry.model_id for entry in self._ledger.target_calls if entry.open and entry.first_byte}
         if self.left < 1 or silent not in busy - begun:
@@ -125,11 +136,11 @@ class Calls:
         return next((callee for callee in self.in_fallback_order() if callee.name not in busy), None)
 
     async def _make_one(self, call: ReadyCall, *, live: bool) -> MadeCall:
-        """Makes one call, with a second try at the same target if that is worth it."""
+        """Makes one call, with one retry at the same target if the failure allows it."""
         made = await self._attempt(call, live=live)
         if made.failure and self._is_worth_a_retry(call.callee, made.failure):
             await asyncio.sleep(_pause_before(made.failure))
-            # Meanwhile other calls may have taken what the limits left, and the failed one may have cost something.
+            # Other calls may have used up the limits during the pause, and the failed attempt may have cost money.
             again = self.ready(call.callee, call.advice)
             if self.left > 0 and affordable(self._request, again):
                 made = await self._attempt(again, live=live)
@@ -141,9 +152,12 @@ class Calls:
     def _is_worth_a_retry(self, callee: Callee, failure: CallFailedError) -> bool:
         if not failure.retriable or self.left < 1:
             return False
-        others = [other for other in self.open() if other.name != callee.name]
+        others = [other for other in self.remaining() if other.name != callee.name]
         pause = _pause_before(failure)
-        return pause <= (_SOON if others and not self._alone else _PATIENCE) and pause < self._limits.seconds_left
+        return (
+            pause <= (_MAX_PAUSE if others and not self._is_pinned else _MAX_LAST_PAUSE)
+            and pause < self._limits.seconds_left
+        )
 
     async def _attempt(self, call: ReadyCall, *, live: bool) -> MadeCall:
         request, callee = self._request, call.callee
@@ -172,7 +186,7 @@ class Calls:
         return entry
 
     def _reserve(self, call: ReadyCall, entry: Entry) -> None:
-        """Sets the worst case of the call aside. Raises CallFailedError if other calls have taken the money."""
+        """Reserves the worst-case cost of the call. Raises CallFailedError if other calls have taken the money."""
         try:
             entry.hold = self._limits.spending.reserve(self._worst_cost(call))
         except UnaffordableError as error:
@@ -181,14 +195,14 @@ class Calls:
 
     def _worst_cost(self, call: ReadyCall) -> Decimal:
         callee, request = call.callee, self._request
-        read = callee.upstream.dialect.max_input_tokens(request, callee.target) + call.advice.size
-        return worst_cost(callee.target.price or FREE, read, request.n * (call.limit or 0))
+        max_input = callee.upstream.dialect.max_input_tokens(request, callee.target) + call.advice.size
+        return worst_cost(callee.target.price or FREE, max_input, request.n * (call.limit or 0))
 
 
 async def _collect(callee: Callee, entry: Entry, stream: ChunkStream) -> MadeCall:
-    """Reads a stream to its end, to be reviewed and replayed."""
+    """Reads a stream to its end, so that a policy can review the answer before it is replayed to the client."""
     try:
-        chunks = tuple([chunk async for some in stream for chunk in some])
+        chunks = tuple([chunk async for batch in stream for chunk in batch])
     finally:
         stream.close()
     entry.response = text_of(assemble(chunks))
@@ -196,8 +210,8 @@ async def _collect(callee: Callee, entry: Entry, stream: ChunkStream) -> MadeCal
 
 
 def _pause_before(failure: CallFailedError) -> float:
-    """Returns seconds before a second try: as the target asked, or a moment; jittered, so that clients do not march in
-    step."""
+    """Returns the seconds before a retry, with jitter: the target's Retry-After, or else 1 s after a 429 and 0.1 s
+    after other failures."""
     if failure.status == 429 and failure.retry_after is None:
-        return 1.0 + random.random() * _PAUSE
-    return (failure.retry_after or _PAUSE / 2) + random.random() * _PAUSE
+        return 1.0 + random.random() * _JITTER
+    return (failure.retry_after or 0.1) + random.random() * _JITTER

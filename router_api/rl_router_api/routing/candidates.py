@@ -1,4 +1,4 @@
-"""Which targets can serve a request, and for each of the others the reason why not."""
+"""Decides which targets can serve a request, and gives the reason for each of the others."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ..upstreams.upstream import Upstream
 from .decide import Candidate, Limits
 from .limits import min_output, output_limit
 
-_USUAL_OUTPUT = 500
-"""Tokens of a middling answer, for estimates where the client set no limit."""
+_TYPICAL_OUTPUT = 500
+"""Tokens of a typical answer, used for estimates unless the client's limit is lower."""
 
 Obstacle = Literal["not_allowed", "no_key", "need", "context", "unpriced", "cost", "busy", "cooldown", "breaker"]
 
 
 class Callee(Struct, frozen=True):
-    """A target that a request may be sent to, which is thought to take so many tokens of input and of output."""
+    """A target that a request may be sent to, with the tokens that the call is estimated to read and to write."""
 
     target: Target
     upstream: Upstream
@@ -42,7 +42,7 @@ class Callee(Struct, frozen=True):
         return None if price is None else worst_cost(price, self.input_tokens, self.output_tokens)
 
     def as_candidate(self) -> Candidate:
-        """Returns what a policy sees of it."""
+        """Returns the target as policies see it."""
         target, upstream = self.target, self.upstream
         return Candidate(
             name=target.name,
@@ -64,36 +64,36 @@ def candidates_of(fleet: Fleet) -> list[Candidate]:
 
 
 class Verdict(Struct, frozen=True):
-    """A target and what stands against it, if anything."""
+    """Whether a target can serve a request: the obstacle and its reason in words, both None if it can."""
 
     callee: Callee
     obstacle: Obstacle | None = None
     reason: str | None = None
 
     @property
-    def kept(self) -> bool:
+    def is_eligible(self) -> bool:
         return self.obstacle is None
 
 
-def judge(request: Request, limits: Limits, targets: Iterable[tuple[Target, Upstream]]) -> list[Verdict]:
-    """A verdict on every target, in the order of the configuration."""
-    verdicts = [_judge(request, limits, target, upstream) for target, upstream in targets]
+def check_targets(request: Request, limits: Limits, targets: Iterable[tuple[Target, Upstream]]) -> list[Verdict]:
+    """Returns a verdict on every target, in the order of the configuration."""
+    verdicts = [_check(request, limits, target, upstream) for target, upstream in targets]
     if not [verdict for verdict in verdicts if verdict.obstacle is None]:
-        # Every breaker is open: a call that may fail is better than a refusal.
+        # No target is eligible: calling one with an open breaker is better than an error.
         verdicts = [Verdict(verdict.callee) if verdict.obstacle == "breaker" else verdict for verdict in verdicts]
     return verdicts
 
 
-def kept(request: Request, limits: Limits, verdicts: Sequence[Verdict]) -> list[Callee]:
-    """The candidates. Raises ApiError where nobody is left: it names the need that nobody meets."""
-    found = [verdict.callee for verdict in verdicts if verdict.obstacle is None]
-    if not found:
-        raise _nobody(request, limits, verdicts)
-    return found
+def eligible_targets(request: Request, limits: Limits, verdicts: Sequence[Verdict]) -> list[Callee]:
+    """Returns the candidates. Raises ApiError if there are none; the message gives each target's reason."""
+    callees = [verdict.callee for verdict in verdicts if verdict.obstacle is None]
+    if not callees:
+        raise _no_candidate(request, limits, verdicts)
+    return callees
 
 
-def _judge(request: Request, limits: Limits, target: Target, upstream: Upstream) -> Verdict:
-    output = request.n * min(request.max_output or _USUAL_OUTPUT, _USUAL_OUTPUT)
+def _check(request: Request, limits: Limits, target: Target, upstream: Upstream) -> Verdict:
+    output = request.n * min(request.max_output or _TYPICAL_OUTPUT, _TYPICAL_OUTPUT)
     callee = Callee(target, upstream, request.input_tokens, output)
     obstacle = _by_request(request, target)
     left = limits.spending.left
@@ -112,18 +112,18 @@ def _by_request(request: Request, target: Target) -> tuple[Obstacle, str] | None
         return "need", "lacks " + ", ".join(sorted(missing))
     tokens = request.input_tokens + (request.max_output or 0)
     if target.context_length is not None and tokens > target.context_length:
-        return "context", f"about {tokens} tokens do not fit its context of {target.context_length}"
+        return "context", f"about {tokens} tokens exceed its context length of {target.context_length}"
     return None
 
 
 def _by_money(request: Request, limits: Limits, callee: Callee, left: Decimal) -> tuple[Obstacle, str] | None:
     target, upstream = callee.target, callee.upstream
     if target.price is None:
-        return "unpriced", "its price is unknown, and `max_cost` is set: its `price` in the configuration is missing"
+        return "unpriced", "its price is unknown, and `max_cost` is set; configure its `price`"
     if limits.unsized is not None:
-        return "cost", f"nothing bounds the size of a {limits.unsized}"
+        return "cost", f"the request contains a {limits.unsized}, whose size has no upper bound"
     if target.price.output and not upstream.dialect.bounds_output(request, target.params):
-        return "cost", "its `params` take away what bounds its output"
+        return "cost", "its `params` remove the limit on its output"
     bought, minimum = output_limit(request, target, upstream, left), min_output(request)
     if bought is not None and bought < minimum:
         choices = f"{request.n} choices of " if request.n > 1 else ""
@@ -135,44 +135,47 @@ def _by_state(upstream: Upstream) -> tuple[Obstacle, str] | None:
     if missing := upstream.key.missing:
         return "no_key", missing
     if upstream.free_slots < 1:
-        return "busy", f"{upstream.in_flight} calls are under way"
+        return "busy", f"{upstream.in_flight} calls are in flight"
     if upstream.cooldown:
-        return "cooldown", f"said 429; free in {upstream.cooldown:.0f} s"
+        return "cooldown", f"rate limited for another {upstream.cooldown:.0f} s"
     if not upstream.breaker.ready:
-        return "breaker", "failed too often lately"
+        return "breaker", "its circuit breaker is open after repeated failures"
     return None
 
 
-def _nobody(request: Request, limits: Limits, verdicts: Sequence[Verdict]) -> ApiError:
-    able = [verdict for verdict in verdicts if verdict.obstacle != "not_allowed"]
-    if verdicts and not able:
-        return bad_request("`router.models` leaves no model that may answer.", "router.models")
-    # A target without its key is as one that is not there: what stands against the others is what can be mended.
-    keyed = [verdict for verdict in able if verdict.obstacle != "no_key"]
+def _no_candidate(request: Request, limits: Limits, verdicts: Sequence[Verdict]) -> ApiError:
+    allowed = [verdict for verdict in verdicts if verdict.obstacle != "not_allowed"]
+    if verdicts and not allowed:
+        return bad_request("`router.models` excludes every model that may answer. Add one to it.", "router.models")
+    # Targets without a key could not answer in any case, so the obstacles of the others decide the error.
+    keyed = [verdict for verdict in allowed if verdict.obstacle != "no_key"]
     obstacles = {verdict.obstacle for verdict in keyed}
-    reasons = "; ".join(f"{verdict.callee.name}: {verdict.reason}" for verdict in able)
+    reasons = "; ".join(f"{verdict.callee.name}: {verdict.reason}" for verdict in allowed)
     if obstacles & {"busy", "cooldown"}:
-        waits = [verdict.callee.upstream.cooldown for verdict in able if verdict.obstacle == "cooldown"]
-        message = f"No model has room for this request ({reasons})."
+        waits = [verdict.callee.upstream.cooldown for verdict in allowed if verdict.obstacle == "cooldown"]
+        message = f"No model has capacity for this request ({reasons}). Retry later."
         return ApiError(429, message, code="rate_limit_exceeded", retry_after=min(waits, default=1.0))
     if obstacles & {"cost", "unpriced"}:
         return limits.spending.refusal(reasons)
-    if able and not keyed:
-        return ApiError(503, f"No model can be asked ({reasons}).", code="no_target")
-    if not able:
-        return ApiError(503, "No target model is known yet; is the router model up?", code="no_target")
+    if allowed and not keyed:
+        return ApiError(503, f"Every model lacks its API key ({reasons}). Set the keys.", code="no_target")
+    if not allowed:
+        message = "No target model is known. Configure `targets`, or check that the router model's server is running."
+        return ApiError(503, message, code="no_target")
     if "need" in obstacles:
         return _unmet(request, keyed, reasons)
-    return bad_request(f"The request is too long for every model ({reasons}).", "messages", "context_length_exceeded")
+    message = f"The request is too long for every model ({reasons}). Shorten it."
+    return bad_request(message, "messages", "context_length_exceeded")
 
 
 def _unmet(request: Request, keyed: Sequence[Verdict], reasons: str) -> ApiError:
-    having = [
-        request.needs if (has := verdict.callee.target.capabilities) is None else frozenset(has) for verdict in keyed
+    supported = [
+        request.needs if (names := verdict.callee.target.capabilities) is None else frozenset(names)
+        for verdict in keyed
     ]
-    unmet = sorted(need for need in request.needs if not any(need in has for has in having))
-    named = ", ".join(unmet or sorted(request.needs))
-    what = f"no model has it: {named}" if unmet else f"no model has all of it: {named}"
+    unmet = sorted(need for need in request.needs if not any(need in names for names in supported))
+    needs = ", ".join(unmet or sorted(request.needs))
+    message = f"No model supports {needs}" if unmet else f"No single model supports all of {needs}"
     param = {"tools": "tools", "json_schema": "response_format", "n": "n", "logprobs": "logprobs"}
     at_fault = param.get(unmet[0], "messages") if unmet else None
-    return bad_request(f"The request has a need that cannot be met; {what} ({reasons}).", at_fault, "unmet_need")
+    return bad_request(f"{message} ({reasons}).", at_fault, "unmet_need")

@@ -1,4 +1,4 @@
-"""Whose answer goes out, and what a client is told if nobody gave one."""
+"""Chooses the call whose answer is returned, or the error for the client if no target answered."""
 
 from __future__ import annotations
 
@@ -9,44 +9,48 @@ from .outcome import MadeCall
 
 
 def last_good(calls: Sequence[MadeCall]) -> MadeCall | None:
-    """The latest call with an answer."""
+    """Returns the last call with an answer, or None."""
     return next((call for call in reversed(calls) if call.good), None)
 
 
 def selected(name: str, calls: Sequence[MadeCall]) -> MadeCall | None:
-    """The call that a selection means: by call id, or the last good one of a function or a model."""
-    wanted = name.strip()
-    by_id = next((call for call in calls if call.entry.call_id == wanted), None)
+    """Returns the call with that call id, or else the last good call of that function or model; None if none matches or
+    it failed."""
+    key = name.strip()
+    by_id = next((call for call in calls if call.entry.call_id == key), None)
     if by_id is not None:
         return by_id if by_id.good else None
-    return last_good([call for call in calls if wanted in (call.entry.function_name, call.entry.model_id)])
+    return last_good([call for call in calls if key in (call.entry.function_name, call.entry.model_id)])
 
 
 def nobody_answered(calls: Sequence[MadeCall]) -> ApiError:
-    """Every candidate failed: a status that says how, in OpenAI's error shape."""
+    """Returns the error if every call failed; its status depends on how they failed."""
     failures = [call.failure for call in calls if call.failure is not None]
     if not failures:
-        return ApiError(503, "No model could be asked.", code="no_target")
+        return ApiError(503, "No model could be called. Check `/health`, or retry later.", code="no_target")
     refusals = [failure.refusal for failure in failures if failure.refusal is not None]
     if len(refusals) == len(failures):
         return refusals[-1]
     if all(failure.refused_request for failure in failures):
         return refused_by_target(calls[-1])
-    words = "; ".join(dict.fromkeys(failure.message for failure in failures))
+    reasons = "; ".join(dict.fromkeys(failure.message for failure in failures))
     waits = [failure.retry_after for failure in failures if failure.retry_after is not None]
     retry_after = min(waits) if waits else None
     if all(failure.status == 429 for failure in failures):
-        message = f"Every model is rate limited: {words}."
+        message = f"Every model is rate limited: {reasons}."
         return ApiError(429, message, code="rate_limit_exceeded", retry_after=retry_after or 1.0)
     if all(failure.kind == "timeout" for failure in failures):
-        return ApiError(504, f"No model answered in time: {words}.", code="upstream_timeout")
-    down = all(failure.kind == "refused" or failure.status in (429, 503) for failure in failures)
-    status = 503 if down else 502
-    return ApiError(status, f"No model answered: {words}.", code="upstream_error", retry_after=retry_after)
+        return ApiError(504, f"No model answered in time: {reasons}.", code="upstream_timeout")
+    is_down = all(failure.kind == "refused" or failure.status in (429, 503) for failure in failures)
+    status = 503 if is_down else 502
+    return ApiError(status, f"No model answered: {reasons}.", code="upstream_error", retry_after=retry_after)
 
 
 def refused_by_target(call: MadeCall) -> ApiError:
-    """A target found fault with the request: its status and its words."""
+    """Returns the error of a target that rejected the request, with the target's status and message.
+
+    Raises ValueError if the call did not fail.
+    """
     failure = call.failure
     if failure is None:
         raise ValueError("the call did not fail")

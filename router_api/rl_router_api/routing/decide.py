@@ -1,6 +1,6 @@
-"""What a policy is asked and what it answers, and the fallback order that `prefer` gives.
+"""The interface of policies, with the values that a policy receives and returns, and the fallback order.
 
-A policy has one method, `decide`. It sees plain values alone, and one function with which it may ask the router model.
+A policy has one method, `decide`. It receives plain values, and one function that calls the router model.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from ..conversation.request import Request
 
 
 class Limits(Struct, frozen=True):
-    """What a request may cost and how long it may take; `deadline` is a time of the event loop's clock.
+    """How much a request may cost and how long it may take; `deadline` is a time of the event loop's clock.
 
-    `unsized` names a part of the request whose size nothing bounds, so that no money limit can hold.
+    `unsized` names a part of the request whose size has no upper bound, so that no money limit can be guaranteed.
     """
 
     spending: Spending
@@ -43,15 +43,15 @@ class Limits(Struct, frozen=True):
 
     @property
     def is_last_turn(self) -> bool:
-        """Whether no further turn follows the one under way."""
+        """Whether the current turn is the last one."""
         return self.ledger.turns >= self.max_turns
 
 
 class Candidate(Struct, frozen=True):
-    """A target that can serve the request, which is thought to take so many tokens of input and of output.
+    """A target that can serve the request.
 
-    `latency` is a moving average of its whole answers in seconds (None if unknown), `in_flight` the calls that it is
-    answering now.
+    `input_tokens` and `output_tokens` are estimates for this request. `latency` is a moving average of the target's
+    complete answers in seconds (None if unknown). `in_flight` is the number of its calls in flight.
     """
 
     name: str
@@ -72,7 +72,10 @@ class Candidate(Struct, frozen=True):
 
 
 class PastCall(Struct, frozen=True):
-    """A call that was made for the request: its answer as text, or why it failed."""
+    """A call that was made for the request, with its answer as text or its failure.
+
+    `cost` is in US dollars, `latency` in seconds.
+    """
 
     call_id: str
     target: str
@@ -89,19 +92,20 @@ class PastCall(Struct, frozen=True):
 
 
 class PlannedCall(Struct, frozen=True):
-    """A target to ask and with which advice."""
+    """A target to call, and the advice for the call."""
 
     target: str
     advice: Advice = NO_ADVICE
 
 
 class Decision(Struct, frozen=True):
-    """One turn's decision: calls to make, or a call whose answer goes out, or a text of the policy's own, or nothing.
+    """One turn's decision: calls to make, a call whose answer is returned, the policy's own answer, or none of these.
 
-    `select` is a call id, a function's name or a model's name. `direct` is the policy's own answer. `final` commits the
-    first call: its answer goes out unseen. With none of them there is no decision, and `reason` says why.
-    `cost` is what deciding cost, in US dollars; the ledger has it already. `unreadable` counts the router model's
-    answers that could not be read, `repaired` is whether it was asked again for that.
+    `select` is a call id, a function name or a model name. `direct` is the policy's own answer. `final` commits to the
+    first call: its answer is returned without a review. If `calls`, `select` and `direct` are all empty, no decision
+    was made, and `reason` says why. `cost` is the cost of deciding in US dollars; the ledger already contains it.
+    `unreadable` counts the router model's answers that could not be parsed, and `repaired` is whether the router model
+    was called again because of that.
     """
 
     calls: tuple[PlannedCall, ...] = ()
@@ -120,41 +124,45 @@ class Policy(Protocol):
     async def decide(
         self, conversation: Request, candidates: Sequence[Candidate], limits: Limits, calls: Sequence[PastCall]
     ) -> Decision:
-        """Decides one turn. `calls` are those made so far, failed ones too. On the last turn with a completed answer
-        only a selection leads on. Never raises because of an upstream."""
+        """Returns the decision of one turn. `calls` are all calls so far, including failed ones.
+
+        On the last turn, if there is a completed answer, further calls are ignored. Never raises because an upstream
+        failed.
+        """
 
 
 @runtime_checkable
 class Explains(Protocol):
-    """A policy that shows what it goes by, for `/debug/tools`."""
+    """A policy that can show the prompt and the tools of its router model, for `/debug/tools`."""
 
     def explain(self, candidates: Sequence[Candidate], prefer: Prefer) -> dict[str, Any]:
-        """Returns what it would tell its router model of these candidates."""
+        """Returns what the policy would send to its router model about these candidates."""
 
 
 class PaidAnswer(Struct, frozen=True):
-    """An answer of the router model and what it cost, in US dollars."""
+    """An answer of the router model and its cost in US dollars."""
 
     answer: Answer
     cost: Decimal
 
 
 class Ask(Protocol):
-    """Asks the router model."""
+    """The function that calls the router model."""
 
     async def __call__(
         self, conversation: Callable[[int], list[dict[str, Any]]], tools: bytes, limits: Limits
     ) -> PaidAnswer:
         """Returns the router model's answer.
 
-        `conversation(room)` returns the messages, in at most about `room` tokens: what the model's context leaves.
-        `tools` are the further fields of the body as a JSON object: the tools, or the schema of the answer.
-        The call is reserved in the limits' spending and booked in their ledger. Raises NoDecisionError.
+        `conversation(room)` returns the messages; `room` is the tokens that the model's context leaves for them.
+        `tools` is a JSON object with the further fields of the body: the tools, or the schema of the answer.
+        The call's cost is reserved in `limits.spending` and recorded in `limits.ledger`. Raises NoDecisionError if the
+        router model cannot be called or fails.
         """
 
 
 class PolicySetup(Struct, frozen=True):
-    """What a policy is made with: two sections of the configuration, and the function that asks the router model."""
+    """What a policy is created from: two sections of the configuration, and a function that calls the router model."""
 
     router: Router
     routing: Routing
@@ -172,7 +180,10 @@ _P = TypeVar("_P", bound=_Priced)
 
 
 def fallback_order(candidates: Sequence[_P], prefer: Prefer, configured: Sequence[str]) -> list[_P]:
-    """Returns whom to ask if no decision leads to an answer: as configured, else by price for this request."""
+    """Returns the candidates in the order of `configured`, or else by estimated cost as `prefer` sets.
+
+    Candidates that `configured` does not name are left out. Without it, candidates of unknown price come last.
+    """
     if configured:
         by_name = {candidate.name: candidate for candidate in candidates}
         return [by_name[name] for name in configured if name in by_name]

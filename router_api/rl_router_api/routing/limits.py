@@ -1,4 +1,4 @@
-"""What a request may cost and how long it may take: the stricter of what the server and the request say."""
+"""How much a request may cost and how long it may take: the stricter of the server's and the client's limits."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ..upstreams.upstream import Upstream
 from .decide import Limits
 
 MIN_OUTPUT = 256
-"""With less room for an answer than this, in tokens, a target is not asked at all."""
+"""Tokens of output that a target must be able to afford; otherwise it is not called."""
 
 DEFAULT_MAX_OUTPUT = 32_768
 """The output limit, in tokens, if neither the client nor the target's `max_output` sets one."""
 
 
 def limits_of(request: Request, fleet: Fleet, ledger: Ledger) -> Limits:
-    """Returns the limits that a request runs under from now on."""
+    """Returns the limits of a request. Its deadline counts from now."""
     routing, options = fleet.routing, request.options
     costs = [cost for cost in (routing.max_cost, options.max_cost) if cost is not None]
     milliseconds = min(options.deadline_ms or math.inf, routing.deadline * 1000)
@@ -40,24 +40,23 @@ def limits_of(request: Request, fleet: Fleet, ledger: Ledger) -> Limits:
 
 
 def min_output(request: Request) -> int:
-    """Returns the tokens of output below which a target is not asked."""
+    """Returns the minimum tokens of output of a call, for each choice."""
     return min(request.max_output or MIN_OUTPUT, MIN_OUTPUT)
 
 
 def output_limit(
     request: Request, target: Target, upstream: Upstream, left: Decimal, *, more_bytes: int = 0
 ) -> int | None:
-    """Returns the tokens of one choice that a call may write for `left` US dollars; None for no bound, less than 1 if
-    the call cannot be made at all.
+    """Returns the tokens that a call may write for each choice with `left` US dollars.
 
-    It is the client's own limit, or else the target's, or as much of that as the money buys. `more_bytes` go into the
-    call beside the request.
+    None means no limit; a value below 1 means that the call cannot be made. The limit is the client's, or else the
+    target's, reduced to what the money buys. `more_bytes` is the size of the advice that is added to the request.
     """
     price = target.price
     if price is None:
         return 0
-    read = upstream.dialect.max_input_tokens(request, target) + more_bytes
-    money = total([left, -worst_cost(price, read, 0)])
+    max_input = upstream.dialect.max_input_tokens(request, target) + more_bytes
+    money = total([left, -worst_cost(price, max_input, 0)])
     if money < 0:
         return 0
     if price.output == 0:
@@ -66,14 +65,15 @@ def output_limit(
 
 
 def _default_limit(request: Request, target: Target) -> int:
-    """Returns the limit for a client that sets none."""
+    """Returns the output limit in tokens if the client sets none."""
     limit = target.max_output or DEFAULT_MAX_OUTPUT
     if target.context_length is None:
         return limit
-    # At least the minimum, however little the context leaves by our estimate: money is not what is short then.
+    # At least MIN_OUTPUT: if our estimate leaves less context than that, the error must not blame the money.
     return min(limit, max(target.context_length - request.input_tokens, MIN_OUTPUT))
 
 
-def _stricter_review(server: Review, asked: Review | None) -> Review:
-    # `never` bounds the calls and `always` what goes out unseen, so each binds; `buffered` asks for neither.
-    return asked if asked is not None and server == "buffered" else server
+def _stricter_review(server: Review, requested: Review | None) -> Review:
+    # The server's `never` limits the calls, and its `always` prevents answers without a review, so clients cannot
+    # override them.
+    return requested if requested is not None and server == "buffered" else server

@@ -1,4 +1,4 @@
-"""What a request's model name means: it is routed, it names a target (pinned), or it is unknown (a 404)."""
+"""Interprets a request's model name: it is routed, it names a target (pinned), or it is unknown (404)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from ..upstreams.fleet import Fleet
 
 
 def model_names(fleet: Fleet) -> list[str]:
-    """Returns every name under which a request may be made."""
+    """Returns every name that a request's `model` may have."""
     return [*ROUTED_NAMES, *fleet.routing.aliases, *(target.name for target, _ in fleet.targets)]
 
 
 def pinned_target(request: Request, fleet: Fleet) -> str | None:
-    """Returns the target that a request names as its model; None if it is to be routed. Raises ApiError, a 404."""
+    """Returns the name of the target that the request pins, or None if the request is routed.
+
+    Raises ApiError: 404 for an unknown `model`, 400 for an unknown name in `router.models`.
+    """
     for name in request.options.models or ():
         if fleet.target(name) is None:
             known = ", ".join(target.name for target, _ in fleet.targets)
-            raise bad_request(f"`router.models`: there is no target `{name}`; known: {known}.", "router.models")
+            message = f"`router.models`: unknown target `{name}`: targets are {known}. Fix the name."
+            raise bad_request(message, "router.models")
     if request.model in ROUTED_NAMES or request.model in fleet.routing.aliases:
         return None
     if fleet.target(request.model) is None:
@@ -27,6 +31,6 @@ def pinned_target(request: Request, fleet: Fleet) -> str | None:
 
 
 def unknown_model(name: str) -> ApiError:
-    """Returns OpenAI's 404 for a model that is not there."""
-    message = f"The model `{name}` does not exist; `GET /v1/models` lists those that do."
+    """Returns the 404 that OpenAI returns for an unknown model."""
+    message = f"The model `{name}` does not exist. Use one that `GET /v1/models` lists."
     return ApiError(404, message, param="model", code="model_not_found")

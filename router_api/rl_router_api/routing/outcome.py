@@ -1,4 +1,4 @@
-"""The results: a call that was made, and the outcome of a request."""
+"""The result of a call, and the outcome of a request."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from .decide import PastCall
 
 
 class MadeCall(Struct, frozen=True, eq=False):
-    """A call that was made: its last attempt's entry, and an answer (whole, or as the chunks of a stream) or a failure.
+    """A call that was made: the ledger entry of its last attempt, and its answer or its failure.
 
-    `text` is what a policy reads of the answer. `stream` is one that goes out as it comes.
+    The answer is in `answer` (complete), `chunks` (a stream that was collected) or `stream` (one that is streamed
+    through). `text` is the answer as policies read it.
     """
 
     callee: Callee
@@ -31,7 +32,7 @@ class MadeCall(Struct, frozen=True, eq=False):
         return self.failure is None
 
     def as_past(self) -> PastCall:
-        """Returns what a policy sees of it."""
+        """Returns the call as policies see it."""
         entry = self.entry
         return PastCall(
             call_id=entry.call_id,
@@ -46,9 +47,9 @@ class MadeCall(Struct, frozen=True, eq=False):
 
 
 class Outcome(Struct, frozen=True):
-    """Whose answer goes out: `answer` whole, `chunks` to be replayed, or `stream` to be relayed.
+    """The answer that is returned: `answer` (complete), `chunks` to replay, or `stream` to stream through.
 
-    `target` is None for the router model's own words.
+    `target` is None for the router model's own answer.
     """
 
     target: str | None

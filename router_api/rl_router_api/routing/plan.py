@@ -1,4 +1,4 @@
-"""Which of the planned calls there is room for, and what each of them may spend."""
+"""Selects the planned calls for which free slots and money suffice, and sets what each call may spend."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from .limits import min_output, output_limit
 
 
 class ReadyCall(Struct, frozen=True):
-    """A call for which the limits leave room: whom to ask, with which advice, and the limit on the output that the
-    money sets, in tokens of one choice."""
+    """A call to make. `limit` is the output limit that the money sets, in tokens for each choice; None if unlimited."""
 
     callee: Callee
     advice: Advice
@@ -29,7 +28,7 @@ class ReadyCall(Struct, frozen=True):
 def ready(
     request: Request, limits: Limits, routing: Routing, callee: Callee, advice: Advice = NO_ADVICE, *, sharing: int = 1
 ) -> ReadyCall:
-    """Returns the call, which may spend its share of what is left of the money."""
+    """Returns a call that may spend an equal share of the money that is left; `sharing` is the number of shares."""
     used = advice if routing.system_prompts else replace(advice, system_prompt=None)
     left = limits.spending.left
     if left is None:
@@ -40,26 +39,26 @@ def ready(
 
 
 def affordable(request: Request, call: ReadyCall) -> bool:
-    """Returns whether the money leaves room for an answer."""
+    """Returns whether the money suffices for the minimum output."""
     return call.limit is None or call.limit >= min_output(request)
 
 
 def affordable_together(
-    request: Request, limits: Limits, routing: Routing, wanted: Sequence[tuple[Callee, Advice]]
+    request: Request, limits: Limits, routing: Routing, planned: Sequence[tuple[Callee, Advice]]
 ) -> list[ReadyCall]:
-    """Returns as many of the calls, the first of them, as can be made at once."""
-    for count in range(len(wanted), 0, -1):
-        calls = [ready(request, limits, routing, callee, advice, sharing=count) for callee, advice in wanted[:count]]
+    """Returns the first calls of the list, as many as the money suffices for together."""
+    for count in range(len(planned), 0, -1):
+        calls = [ready(request, limits, routing, callee, advice, sharing=count) for callee, advice in planned[:count]]
         if all(affordable(request, call) for call in calls):
             return calls
     return []
 
 
-def within_free_slots(wanted: Sequence[tuple[Callee, Advice]]) -> list[tuple[Callee, Advice]]:
+def within_free_slots(planned: Sequence[tuple[Callee, Advice]]) -> list[tuple[Callee, Advice]]:
     """Returns the calls for which their targets have a free slot."""
-    kept_calls, taken = [], Counter[str]()
-    for callee, advice in wanted:
+    fitting, taken = [], Counter[str]()
+    for callee, advice in planned:
         if taken[callee.name] < callee.upstream.free_slots:
             taken[callee.name] += 1
-            kept_calls.append((callee, advice))
-    return kept_calls
+            fitting.append((callee, advice))
+    return fitting

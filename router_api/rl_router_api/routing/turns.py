@@ -1,4 +1,4 @@
-"""The loop over turns: decide, follow the decision, fall back."""
+"""Runs the turns of a request: decide, follow the decision, fall back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .plan import ReadyCall
 
 
 class Turns:
-    """One request's turns: the policy decides, its calls are made, until there is an answer."""
+    """The turns of one request: in each, the policy decides and its calls are made, until an answer is chosen."""
 
     def __init__(self, request: Request, policy: Policy, limits: Limits, calls: Calls) -> None:
         self._request = request
@@ -26,24 +26,24 @@ class Turns:
         self._calls = calls
 
     async def answer(self, callees: Sequence[Callee]) -> Outcome | None:
-        """Returns the answer to which decisions lead, or else the fallback order; None if nobody gave one."""
-        return await self._decided(callees) or await self._fallback()
+        """Returns the answer that the decisions or else the fallback order lead to; None if no target answered."""
+        return await self._by_decisions(callees) or await self._by_fallback()
 
     async def commit(self, call: ReadyCall, strategy: Strategy) -> Outcome | None:
-        """Makes one call whose answer goes out as it is; None if it failed and another may be asked."""
+        """Makes one call and returns its answer without a review; None if it failed and another may be made."""
         made = await self._calls.make(call, live=self._request.stream)
         return self.chosen(made, strategy) if made.good else None
 
     def chosen(self, call: MadeCall, strategy: Strategy) -> Outcome:
-        """Returns the outcome: this call's answer goes out."""
+        """Returns the outcome with this call's answer, and records the choice in the ledger."""
         self._ledger.chosen(strategy, call.entry, call.callee.name)
         return Outcome(call.callee.name, call.entry, call.answer, call.chunks, call.stream)
 
-    async def _decided(self, callees: Sequence[Callee]) -> Outcome | None:
-        """Asks the policy turn by turn; None if no decision led to an answer."""
+    async def _by_decisions(self, callees: Sequence[Callee]) -> Outcome | None:
+        """Calls the policy turn by turn; returns None if no decision led to an answer."""
         while not self._limits.is_last_turn:
             if self._calls.made:
-                callees = self._calls.open()
+                callees = self._calls.remaining()
             if not callees and not self._calls.completed:
                 return None
             self._ledger.turns += 1
@@ -79,15 +79,15 @@ class Turns:
         return None
 
     def _commits(self, decision: Decision, possible: Sequence[ReadyCall]) -> bool:
-        """Returns whether the first call's answer goes out without being shown to the policy."""
+        """Returns whether the answer of the first call is returned without a review by the policy."""
         limits = self._limits
         if decision.final or limits.review == "never" or limits.is_last_turn:
             return True
         first = not self._calls.completed
         return self._request.stream and limits.review == "buffered" and len(possible) == 1 and first
 
-    async def _fallback(self) -> Outcome | None:
-        """Returns a completed answer, or else asks the fallback order, target by target."""
+    async def _by_fallback(self) -> Outcome | None:
+        """Returns a completed answer, or else calls the targets in the fallback order until one answers."""
         if self._calls.completed:
             return self.chosen(self._calls.completed, "last_response")
         while (order := self._calls.in_fallback_order()) and self._calls.left > 0:
@@ -97,7 +97,7 @@ class Turns:
         return None
 
     def _direct(self, answer: Answer) -> Outcome:
-        """Returns the policy's own words as the outcome."""
+        """Returns the policy's own answer as the outcome."""
         entry = self._ledger.router_calls[-1] if self._ledger.router_calls else None
         self._ledger.chosen("direct_response", None, entry.model_id if entry else "router")
         return Outcome(None, entry, answer)

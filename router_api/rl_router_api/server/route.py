@@ -55,7 +55,7 @@ def _candidate(verdict: Verdict) -> dict[str, Any]:
     latency = verdict.callee.upstream.latency
     return {
         "target": verdict.callee.name,
-        "kept": verdict.kept,
+        "kept": verdict.is_eligible,
         "reason": verdict.reason,
         "estimated_cost": None if cost is None else shortest(cost),
         "estimated_latency": None if latency is None else round(latency, 3),

@@ -1,4 +1,4 @@
-"""Asks the router model, a language model trained by reinforcement learning to route, for each decision."""
+"""Lets the router model decide, a language model that was trained by reinforcement learning to route."""
 
 from .policy import create
 

@@ -1,6 +1,5 @@
-"""Texts of clients and targets as the router model reads them: short enough, and never instructions.
-
-Whatever looks like a control token is broken up.
+"""Shortens the texts of clients and targets for the router model, and breaks up everything that looks like a control
+token, so that they cannot act as instructions.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import msgspec
 from ...conversation.request import Message, Part
 
 MIN_BYTES = 400
-"""Bytes of the conversation that are shown however little room there is."""
+"""Bytes of the conversation that are always shown, even if the context leaves less room."""
 _MAX_ROLE = 40
 _CONTROL = re.compile(
     r"<(?=[|\uff5c])|(?<=[|\uff5c])>"
@@ -25,8 +24,11 @@ _MEDIA = {"image_url": "[image]", "input_audio": "[audio]", "file": "[file]"}
 
 
 def conversation_as_data(conversation: Sequence[Message], room: int) -> list[dict[str, str]]:
-    """The conversation as {role, text}; the last messages keep most of the room, the first (often the system prompt)
-    a quarter, and what is left out is said."""
+    """Returns the conversation as a list of {role, text}, in about `room` bytes.
+
+    If it does not fit, the first message (often the system prompt) gets a quarter of the room, and the last messages
+    get the rest. A note says how many messages are left out.
+    """
     texts = [(message.role, _text(message)) for message in conversation]
     if sum(_size(text) for _, text in texts) <= room:
         whole = [_message(role, text, room) for role, text in texts]
@@ -36,7 +38,7 @@ def conversation_as_data(conversation: Sequence[Message], room: int) -> list[dic
     first = _message(role, text, room // 4 if rest else room)
     left = room - _size(first["text"])
     kept: list[dict[str, str]] = []
-    # The last message is what is asked: it is kept however little room there is.
+    # The last message is the question, so it is always kept.
     while rest and (not kept or left > MIN_BYTES // 2):
         role, text = rest.pop()
         kept.insert(0, _message(role, text, max(left // 2, 100)))
@@ -50,19 +52,22 @@ def _message(role: str, text: str, room: int) -> dict[str, str]:
 
 
 def excerpt(text: str, room: int) -> str:
-    """At most about `room` bytes of the text, harmless. Shortened first: to look through megabytes takes seconds."""
+    """Returns at most about `room` bytes of the text, without control tokens.
+
+    The text is shortened first, because searching megabytes takes seconds.
+    """
     return shortened(harmless(shortened(text, room)), room)
 
 
 def harmless(text: str) -> str:
-    """The text with everything that looks like a control token broken up by a space."""
+    """Returns the text with a space inside everything that looks like a control token."""
     if "<" not in text and ">" not in text and "[" not in text:
         return text
-    return _CONTROL.sub(lambda found: f"{found[0]} " if found[0] != ">" else " >", text)
+    return _CONTROL.sub(lambda match: f"{match[0]} " if match[0] != ">" else " >", text)
 
 
 def shortened(text: str, room: int) -> str:
-    """At most about `room` bytes, the middle left out; a character's bytes are what it may cost in tokens."""
+    """Returns at most about `room` bytes of the text, without its middle. A text has no more tokens than bytes."""
     if _bytes(text) <= room:
         return text
     whole = text.encode()
@@ -72,7 +77,7 @@ def shortened(text: str, room: int) -> str:
 
 
 def _size(text: str) -> int:
-    """About the bytes of a message in the list."""
+    """Returns about how many bytes a message takes in the list."""
     return _bytes(text) + 30
 
 

@@ -1,4 +1,4 @@
-"""Decides by asking the router model, and asks once more if its answer cannot be read."""
+"""Decides with the router model, and calls it once more if its answer cannot be parsed."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from ...errors import NoDecisionError
 from ...routing.decide import Candidate, Decision, Limits, PastCall, Policy, PolicySetup
 from . import prompt
 from .prompt import Way
-from .reading import Read, read_schema, read_tools
+from .reading import ReadDecision, read_schema, read_tools
 
-# `auto`: so many of the last requests needed the repair by schema before the worker starts with it.
-_NEEDED, _REMEMBERED = 5, 10
-_MAX_FRAMES = 256
+# Protocol `auto`: after this many repairs by schema among the recent requests, the worker starts with the schema.
+_REPAIRS_TO_SWITCH, _RECENT_REQUESTS = 5, 10
+_MAX_PROMPT_FRAMES = 256
 
 
 class Turn(Struct, frozen=True):
-    """One decision to be had; `direct` is whether the router model may answer in its own words."""
+    """The input of one decision. `direct` is whether the router model may answer the request itself."""
 
     conversation: Request
     candidates: Sequence[Candidate]
@@ -39,20 +39,20 @@ class Turn(Struct, frozen=True):
 
     @property
     def selectable(self) -> tuple[str, ...]:
-        """The ids of the calls whose answer may be selected."""
+        """The ids of the calls whose answers may be selected."""
         return tuple(call.call_id for call in self.calls if call.good)
 
     @property
     def offered(self) -> Sequence[Candidate]:
-        """The targets that may still be called: none on the last turn, if there is an answer."""
+        """The targets that may still be called; none on the last turn if an answer can be selected."""
         return () if self.limits.is_last_turn and self.selectable else self.candidates
 
 
 @dataclass(frozen=True)
-class _Frame:
-    """What questions with the same candidates share.
+class _PromptFrame:
+    """The parts of a prompt that all requests with the same candidates share.
 
-    `system` are our instructions, `tools` the tools or the schema as JSON, `functions` the target of each tool's name.
+    `system` is the system prompt, `tools` the tools or the schema as JSON. `functions` maps tool names to target names.
     """
 
     system: str
@@ -62,41 +62,43 @@ class _Frame:
 
 @dataclass
 class _Recent:
-    """One of the last requests, and whether it needed the repair by schema."""
+    """A recent request, and whether it needed the repair by schema."""
 
     conversation: weakref.ref[Request]
     needed_schema: bool
 
 
 class RouterModelPolicy:
-    """Asks the router model by the protocol that `router.protocol` names."""
+    """Calls the router model with the protocol that `router.protocol` names."""
 
     def __init__(self, setup: PolicySetup) -> None:
         self._router = setup.router
         self._routing = setup.routing
         self._ask_router_model = setup.ask
-        self._recent: deque[_Recent] = deque(maxlen=_REMEMBERED)
+        self._recent: deque[_Recent] = deque(maxlen=_RECENT_REQUESTS)
         self._starts_with_schema = setup.router.protocol == "json_schema"
-        self._frames: dict[object, _Frame] = {}
+        self._frames: dict[object, _PromptFrame] = {}
 
     async def decide(
         self, conversation: Request, candidates: Sequence[Candidate], limits: Limits, calls: Sequence[PastCall]
     ) -> Decision:
-        """Decides one turn; a router model that fails, or stays unreadable, leads to a decision with a `reason`."""
+        """Returns the decision of one turn. If the router model fails or stays unreadable, it only has a `reason`."""
         direct = self._answers_directly and conversation.text_only and not calls
         turn = Turn(conversation, candidates, limits, calls, direct)
-        decision = await self._asked(turn, "json_schema" if self._starts_with_schema else "tools")
+        decision = await self._ask(turn, "json_schema" if self._starts_with_schema else "tools")
         is_answered = decision.reason is None or decision.unreadable > 0
         if decision.unreadable and not limits.ledger.repaired:
-            again = await self._asked(turn, "tools" if self._router.protocol == "tools" else "json_schema", repair=True)
-            is_answered = again.reason is None or again.unreadable > 0
-            decision = _added(decision, again)
+            repaired = await self._ask(
+                turn, "tools" if self._router.protocol == "tools" else "json_schema", repair=True
+            )
+            is_answered = repaired.reason is None or repaired.unreadable > 0
+            decision = _merged(decision, repaired)
         if is_answered:
             self._remember(turn, needed_schema=decision.repaired or limits.ledger.repaired)
         return decision
 
     def explain(self, candidates: Sequence[Candidate], prefer: Prefer) -> dict[str, Any]:
-        """Returns the system prompt and the tools that the router model is given, by tool calling and by schema."""
+        """Returns the system prompt and the tools that the router model receives, for both protocols."""
         direct = self._answers_directly
         return {
             "protocol": self._router.protocol,
@@ -110,11 +112,11 @@ class RouterModelPolicy:
 
     @property
     def _answers_directly(self) -> bool:
-        """Whether the router model may answer in its own words."""
+        """Whether the router model may answer requests itself."""
         configured = self._routing.direct_answers
         return self._router.protocol == "tools" if configured is None else configured
 
-    async def _asked(self, turn: Turn, way: Way, *, repair: bool = False) -> Decision:
+    async def _ask(self, turn: Turn, way: Way, *, repair: bool = False) -> Decision:
         frame = self._frame(turn, way)
 
         def conversation(room: int) -> list[dict[str, Any]]:
@@ -126,33 +128,33 @@ class RouterModelPolicy:
         except NoDecisionError as error:
             return Decision(reason=str(error), cost=error.cost)
         read = read_tools if way == "tools" else read_schema
-        found = read(paid.answer.first, frame.functions, selectable=bool(turn.selectable))
-        return _decision(found, paid.answer, turn, paid.cost)
+        parsed = read(paid.answer.first, frame.functions, selectable=bool(turn.selectable))
+        return _decision(parsed, paid.answer, turn, paid.cost)
 
     def _remember(self, turn: Turn, *, needed_schema: bool) -> None:
-        """Counts requests, however many turns each of them takes."""
+        """Remembers whether the request needed the repair. Each request counts once, whatever its number of turns."""
         if self._starts_with_schema or self._router.protocol != "auto":
             return
-        for known in self._recent:
-            if known.conversation() is turn.conversation:
-                known.needed_schema = needed_schema
+        for recent in self._recent:
+            if recent.conversation() is turn.conversation:
+                recent.needed_schema = needed_schema
                 break
         else:
             self._recent.append(_Recent(weakref.ref(turn.conversation), needed_schema))
-        if needed_schema and sum(known.needed_schema for known in self._recent) >= _NEEDED:
+        if needed_schema and sum(recent.needed_schema for recent in self._recent) >= _REPAIRS_TO_SWITCH:
             self._starts_with_schema = True
 
-    def _frame(self, turn: Turn, way: Way) -> _Frame:
+    def _frame(self, turn: Turn, way: Way) -> _PromptFrame:
         names = tuple(candidate.name for candidate in turn.candidates)
         key = (way, names, turn.selectable, turn.limits.prefer, turn.direct, bool(turn.offered))
         frame = self._frames.get(key)
         if frame is None:
-            if len(self._frames) >= _MAX_FRAMES:
+            if len(self._frames) >= _MAX_PROMPT_FRAMES:
                 self._frames.clear()
             frame = self._frames[key] = self._new_frame(turn, way)
         return frame
 
-    def _new_frame(self, turn: Turn, way: Way) -> _Frame:
+    def _new_frame(self, turn: Turn, way: Way) -> _PromptFrame:
         fields: dict[str, Any] = {}
         if way == "tools":
             fields["tools"] = prompt.tools(
@@ -161,23 +163,23 @@ class RouterModelPolicy:
             fields["tool_choice"] = self._router.tool_choice or ("auto" if turn.direct else "required")
         else:
             schema = prompt.decision_schema(turn.offered, turn.selectable)
-            named = {"name": "decision", "strict": True, "schema": schema}
-            fields["response_format"] = {"type": "json_schema", "json_schema": named}
+            json_schema = {"name": "decision", "strict": True, "schema": schema}
+            fields["response_format"] = {"type": "json_schema", "json_schema": json_schema}
         system = prompt.system_prompt(turn.candidates, turn.limits.prefer, way, direct=turn.direct)
         functions = {candidate.tool_name: candidate.name for candidate in turn.candidates}
-        return _Frame(system, msgspec.json.encode(fields), functions)
+        return _PromptFrame(system, msgspec.json.encode(fields), functions)
 
 
-def _decision(read: Read, answer: Answer, turn: Turn, cost: Decimal) -> Decision:
+def _decision(read: ReadDecision, answer: Answer, turn: Turn, cost: Decimal) -> Decision:
     if read.readable:
         return Decision(calls=read.calls, select=read.select, cost=cost)
     if read.text and turn.direct:
         return Decision(direct=_direct(answer, read.text), cost=cost)
-    return Decision(reason="the router model's decision could not be read", cost=cost, unreadable=1)
+    return Decision(reason="the router model's answer could not be parsed as a decision", cost=cost, unreadable=1)
 
 
-def _added(first: Decision, repaired: Decision) -> Decision:
-    """Returns the repaired decision with what both took."""
+def _merged(first: Decision, repaired: Decision) -> Decision:
+    """Returns the repaired decision with the costs and counts of both."""
     return replace(
         repaired,
         cost=first.cost + repaired.cost,
@@ -187,7 +189,7 @@ def _added(first: Decision, repaired: Decision) -> Decision:
 
 
 def _direct(answer: Answer, text: str) -> Answer:
-    """Returns the router model's own answer, without its thoughts."""
+    """Returns the router model's own answer, without its reasoning."""
     message = {"role": "assistant", "content": text}
     choice = {"index": 0, "message": message, "finish_reason": answer.choices[0].finish_reason or "stop"}
     fields: dict[str, Any] = {
@@ -203,5 +205,5 @@ def _direct(answer: Answer, text: str) -> Answer:
 
 
 def create(setup: PolicySetup) -> Policy:
-    """Makes the policy of a configuration."""
+    """Returns the policy of a configuration."""
     return RouterModelPolicy(setup)

@@ -1,4 +1,4 @@
-"""Reads the router model's answer: tool calls, Hermes text, bare or fenced JSON, or a decision by schema."""
+"""Parses the router model's answer: tool calls, Hermes text, bare or fenced JSON, or a decision by schema."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ...routing.decide import PlannedCall
 from .prompt import SELECT
 
 _THOUGHT = re.compile(r"^.*</think>|<think>.*$", re.S | re.I)
-# No run of white space may match in two ways here: a router model that repeats newlines would cost cubic time.
+# White space must match in one way only: otherwise a router model that repeats newlines costs cubic time.
 _HERMES = re.compile(r"<tool_call>(.*?)</tool_call>", re.S)
 _FENCED = re.compile(r"\A```(?:json)?[ \t\r]*\n(.*?)```\Z", re.S)
 
 
-class Read(Struct, frozen=True):
-    """What a decision says: calls, or a selection, or a text without any call. All empty: it cannot be read."""
+class ReadDecision(Struct, frozen=True):
+    """A parsed decision: calls, a selection, or a text without calls. All are empty if the answer is unreadable."""
 
     calls: tuple[PlannedCall, ...] = ()
     select: str | None = None
@@ -32,80 +32,83 @@ class Read(Struct, frozen=True):
         return bool(self.calls or self.select)
 
 
-UNREADABLE = Read()
+UNREADABLE = ReadDecision()
 
 
-def read_tools(said: AnswerMessage, offered: Mapping[str, str], *, selectable: bool) -> Read:
-    """A decision by tool calls; `offered` maps the functions that may be called to their targets."""
-    text = without_thoughts(text_of(AnswerMessage(content=said.content)))
-    if said.tool_calls:
-        calls = [(call.function.name, call.function.arguments) for call in said.tool_calls if call.function]
+def read_tools(message: AnswerMessage, offered: Mapping[str, str], *, selectable: bool) -> ReadDecision:
+    """Returns the decision of an answer with tool calls.
+
+    `offered` maps the names of the functions that may be called to their targets.
+    """
+    text = without_thoughts(text_of(AnswerMessage(content=message.content)))
+    if message.tool_calls:
+        calls = [(call.function.name, call.function.arguments) for call in message.tool_calls if call.function]
     else:
         calls = _calls_in(text)
     if not calls:
         looks_like_a_call = "tool_call>" in text
-        return Read(text=text) if text and not looks_like_a_call else UNREADABLE
-    return _understood(calls, offered, selectable=selectable)
+        return ReadDecision(text=text) if text and not looks_like_a_call else UNREADABLE
+    return _planned(calls, offered, selectable=selectable)
 
 
-def read_schema(said: AnswerMessage, offered: Mapping[str, str], *, selectable: bool) -> Read:
-    """A decision under `prompt.decision_schema`."""
-    decided = _json(_unfenced(without_thoughts(text_of(AnswerMessage(content=said.content)))))
-    if not isinstance(decided, dict):
+def read_schema(message: AnswerMessage, offered: Mapping[str, str], *, selectable: bool) -> ReadDecision:
+    """Returns the decision of an answer by `prompt.decision_schema`; `offered` maps function names to targets."""
+    decision = _json(_unfenced(without_thoughts(text_of(AnswerMessage(content=message.content)))))
+    if not isinstance(decision, dict):
         return UNREADABLE
-    asked, select = decided.get("ask"), decided.get("select")
+    target, select = decision.get("ask"), decision.get("select")
     if selectable and isinstance(select, str):
-        return Read(select=select)
-    if isinstance(asked, str) and asked in offered.values():
-        return Read(calls=(PlannedCall(asked),))
+        return ReadDecision(select=select)
+    if isinstance(target, str) and target in offered.values():
+        return ReadDecision(calls=(PlannedCall(target),))
     return UNREADABLE
 
 
 def without_thoughts(text: str) -> str:
-    """The text after the last `</think>`, and before one that never ends."""
+    """Returns the text after the last `</think>` and before a `<think>` that is never closed."""
     return _THOUGHT.sub("", text).strip()
 
 
 def _calls_in(text: str) -> list[tuple[str | None, Any]]:
-    """Calls written as text, where nothing else stands beside them."""
+    """Returns calls that are written as text, if the text contains nothing else."""
     blocks = _HERMES.findall(text)
     if blocks:
         if _HERMES.sub("", text).strip():
             return []
-        read = [_json(block) for block in blocks]
+        values = [_json(block) for block in blocks]
     else:
         whole = _json(_unfenced(text))
-        read = whole if isinstance(whole, list) else [whole]
-    if not read or not all(_is_call(each) for each in read):
+        values = whole if isinstance(whole, list) else [whole]
+    if not values or not all(_is_call(value) for value in values):
         return []
-    return [(each["name"], each.get("arguments", each.get("parameters"))) for each in read]
+    return [(value["name"], value.get("arguments", value.get("parameters"))) for value in values]
 
 
 def _is_call(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("name"), str)
 
 
-def _understood(calls: list[tuple[str | None, Any]], offered: Mapping[str, str], *, selectable: bool) -> Read:
+def _planned(calls: list[tuple[str | None, Any]], offered: Mapping[str, str], *, selectable: bool) -> ReadDecision:
     planned = []
-    for name, given in calls:
-        arguments = _arguments(given)
+    for name, raw in calls:
+        arguments = _arguments(raw)
         if arguments is None or name is None:
             continue
         if name == SELECT and selectable:
             call_id = arguments.get("call_id")
             if isinstance(call_id, str) and call_id.strip():
-                return Read(select=call_id)
+                return ReadDecision(select=call_id)
         elif name in offered:
             planned.append(PlannedCall(offered[name], _advice(arguments)))
-    return Read(calls=tuple(planned))
+    return ReadDecision(calls=tuple(planned))
 
 
-def _arguments(given: Any) -> dict[str, Any] | None:
-    if given is None or given == "":
+def _arguments(raw: Any) -> dict[str, Any] | None:
+    if raw is None or raw == "":
         return {}
-    if isinstance(given, str):
-        given = _json(given)
-    return given if isinstance(given, dict) else None
+    if isinstance(raw, str):
+        raw = _json(raw)
+    return raw if isinstance(raw, dict) else None
 
 
 def _advice(arguments: Mapping[str, Any]) -> Advice:
@@ -118,8 +121,8 @@ def _advice(arguments: Mapping[str, Any]) -> Advice:
 
 
 def _unfenced(text: str) -> str:
-    found = _FENCED.match(text)
-    return found[1] if found else text
+    match = _FENCED.match(text)
+    return match[1] if match else text
 
 
 def _json(text: str) -> Any:
