@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from rl_router_api.config import Target
 from rl_router_api.conversation.additions import NO_ADVICE, Advice, MoneyGuard
 from rl_router_api.conversation.request import Request
-from rl_router_api.dialects.behind import Payload
 from rl_router_api.dialects.chat.fields import OUTPUT_LIMITS
 from rl_router_api.dialects.chat.free_fields import FREE_FIELDS
 from rl_router_api.dialects.chat.read_request import read_request
 from rl_router_api.dialects.chat.sizes import max_input_tokens, unsized_part
 from rl_router_api.dialects.chat.write_request import bounds_output, write_request
+from rl_router_api.dialects.upstream_dialect import Payload
 from rl_router_api.errors import ApiError
 
 QUESTION = [{"role": "user", "content": "2 + 2?"}]

@@ -113,7 +113,7 @@ class Secret(Schema):
         return self
 
 
-class Deciding(Schema):
+class DecisionConfig(Schema):
     """How the router model is asked for a decision."""
 
     protocol: Protocol = Field(
@@ -133,7 +133,7 @@ class Deciding(Schema):
     )
 
 
-class Router(Deciding, Secret):
+class RouterModelConfig(DecisionConfig, Secret):
     """The router model, which decides."""
 
     base_url: BaseUrl = Field("http://127.0.0.1:8000/v1", description="OpenAI-compatible endpoint of the router model")
@@ -215,7 +215,7 @@ class Params(Schema):
     )
 
 
-class Answering(Schema):
+class TargetConfig(Schema):
     """A model that answers, without the place of its API key."""
 
     name: Name = Field(description="name for clients and the router model. It must not begin with `router`")
@@ -266,11 +266,11 @@ class Answering(Schema):
         return tool_name(self.name)
 
 
-class Target(Secret, Answering):
+class Target(Secret, TargetConfig):
     """A model that answers."""
 
 
-class Handling(Schema):
+class RequestHandlingConfig(Schema):
     """How requests are received."""
 
     max_body_bytes: int = Field(
@@ -288,7 +288,7 @@ class Handling(Schema):
     log_prompts: bool = Field(False, description="whether prompts and answers are logged too")
 
 
-class Server(Handling):
+class Server(RequestHandlingConfig):
     """The listening side."""
 
     host: str = Field(
@@ -316,7 +316,7 @@ class Server(Handling):
         return path
 
 
-_SECTIONS: dict[str, type[Schema]] = {"server": Server, "router": Router, "routing": Routing}
+_SECTIONS: dict[str, type[Schema]] = {"server": Server, "router": RouterModelConfig, "routing": Routing}
 
 
 class Configuration(Schema):
@@ -326,7 +326,7 @@ class Configuration(Schema):
     """
 
     server: Server = Server()
-    router: Router = Router()
+    router: RouterModelConfig = RouterModelConfig()
     routing: Routing = Routing()
     targets: tuple[Target, ...] | None = Field(
         None,
@@ -378,7 +378,7 @@ def tool_name(name: str) -> str:
     return ("call_" + re.sub(r"[^A-Za-z0-9_]", "_", name))[:64]
 
 
-def check_names(targets: Sequence[Answering], routing: Routing) -> None:
+def check_names(targets: Sequence[TargetConfig], routing: Routing) -> None:
     """Raises ValueError if a name is taken twice, is reserved, or is not the name of a target."""
     names = [target.name for target in targets]
     for name in names:
@@ -394,7 +394,7 @@ def check_names(targets: Sequence[Answering], routing: Routing) -> None:
             raise ValueError(f"routing.fallback: `{name}` is not a target; targets: {', '.join(names)}")
 
 
-def _check_tool_names(targets: Sequence[Answering]) -> None:
+def _check_tool_names(targets: Sequence[TargetConfig]) -> None:
     seen: dict[str, str] = {}
     for target in targets:
         other = seen.setdefault(target.tool_name, target.name)

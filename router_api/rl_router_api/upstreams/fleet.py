@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..config import Configuration, Router, Routing, Target
+from ..config import Configuration, RouterModelConfig, Routing, Target
 from ..conversation.request import Request
 from .in_flight import InFlight
 from .transport import Transport
@@ -22,7 +22,7 @@ class Fleet:
     transport: Transport
 
     @property
-    def router(self) -> Router:
+    def router(self) -> RouterModelConfig:
         return self.configuration.router
 
     @property
@@ -65,7 +65,7 @@ def fleet_of(
     )
 
 
-def _router_model(router: Router) -> Upstream:
+def _router_model(router: RouterModelConfig) -> Upstream:
     return Upstream("router model", router.base_url, router.timeout, router)
 
 

@@ -11,7 +11,7 @@ from ...config import Params, Target
 from ...conversation.additions import Advice, MoneyGuard
 from ...conversation.raw import LIST, OBJECT, OBJECTS, encoded
 from ...conversation.request import Request
-from ..behind import Payload
+from ..upstream_dialect import Payload
 from .affinity import take_off
 from .fields import OUTPUT_LIMITS
 from .free_fields import leave_out_costs
