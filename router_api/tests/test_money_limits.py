@@ -344,7 +344,7 @@ def test_tools_that_a_template_could_write_out_without_bounds_are_named() -> Non
     for _ in range(40):
         deep = {"a": deep}
     tool = {"type": "function", "function": {"name": "f", "parameters": deep}}
-    assert unsized_part(asked(tools=[tool])) == "`tools` field that is so deeply nested"
+    assert unsized_part(asked(tools=[tool])) == "deeply nested `tools` field"
     usual = {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "string", "enum": ["x", "y"]}}}}
     assert unsized_part(asked(tools=[{"type": "function", "function": {"name": "f", "parameters": usual}}])) is None
 
