@@ -310,8 +310,8 @@ class Server(RequestHandlingConfig):
         None,
         min_length=1,
         max_length=4096,
-        description="file with a YAML list of `{name, sha256, requests_per_day, usd_per_day}`. Without it the API is open"
-        " to everybody. Write `null` to remove it",
+        description="file with a YAML list of `{name, sha256, requests_per_day, usd_per_day}`. Without it the API is"
+        " open to everybody. Write `null` to remove it",
     )
 
     @field_validator("api_keys_file", mode="before")
