@@ -37,7 +37,7 @@ async def complete(
             with Until(asyncio.get_running_loop().time() + within):
                 received = await reading
         answer = upstream.dialect.read_answer(received)
-        _book(answer, entry)
+        _record_answer(answer, entry)
     attempt.succeeded()
     return answer
 
@@ -54,7 +54,7 @@ async def _read_answer(attempt: Attempt, transport: Transport, body: bytes, trac
         response.close()
 
 
-def _book(answer: Answer, entry: Entry) -> None:
+def _record_answer(answer: Answer, entry: Entry) -> None:
     entry.response = text_of(answer.first)
     entry.report(answer.usage)
     if entry.read_usage is None:
