@@ -1,7 +1,7 @@
-"""`python scripts/configuration_reference.py [--check]`: writes the tables of docs/configuration.md.
+"""`python scripts/configuration_reference.py [--check]`: generates the tables of docs/configuration.md.
 
-The tables follow from the schema in router_api/rl_router_api/config/schema.py; the text around them is written by hand.
-With `--check` it writes nothing and says whether the page would change.
+The tables come from the schema in router_api/rl_router_api/config/schema.py. The other text of the page is written by
+hand. With `--check` it writes nothing and reports whether the page would change.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 from rl_router_api.config import Configuration
-from rl_router_api.config.layer import written
+from rl_router_api.config.layer import as_flag_text
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "configuration.md"
 HEAD = "| field | type | default | meaning |\n| --- | --- | --- | --- |\n"
@@ -25,42 +25,42 @@ Json = Mapping[str, Any]
 
 
 class _OwnFieldsFirst(GenerateJsonSchema):
-    """Writes the fields that a model declares before those that it inherits."""
+    """Puts the fields that a model declares before those that it inherits."""
 
     def model_schema(self, schema: core_schema.ModelSchema) -> dict[str, Any]:
-        found = super().model_schema(schema)
+        generated = super().model_schema(schema)
         own = inspect.get_annotations(schema["cls"])
-        fields = sorted(found["properties"].items(), key=lambda field: field[0] not in own)
-        return {**found, "properties": dict(fields)}
+        fields = sorted(generated["properties"].items(), key=lambda field: field[0] not in own)
+        return {**generated, "properties": dict(fields)}
 
 
 def page(text: str, schema: Json) -> str:
-    """Returns the page with the table of every section written anew. Raises ValueError if a section has no place."""
+    """Returns the page with the table of every section replaced. Raises ValueError if a section has no markers."""
     for section, node in schema["properties"].items():
         begin, end = f"<!-- {section}: begin -->", f"<!-- {section}: end -->"
-        before, found, rest = text.partition(begin)
-        _, found_end, after = rest.partition(end)
-        if not (found and found_end):
-            raise ValueError(f"docs/configuration.md lacks the lines {begin} and {end}: add them in this order")
+        before, has_begin, rest = text.partition(begin)
+        _, has_end, after = rest.partition(end)
+        if not (has_begin and has_end):
+            raise ValueError(f"docs/configuration.md: the lines {begin} and {end} are missing. Add them in this order")
         table = HEAD + "".join(_rows(_plain(node, schema["$defs"]), section, schema["$defs"]))
         text = f"{before}{begin}\n\n{table}\n{end}{after}"
     return text
 
 
 def _rows(node: Json, prefix: str, definitions: Json) -> Iterator[str]:
-    """Yields a row for every field of an object, or of the objects in a list, and for the fields within it."""
-    holder = _plain(node["items"], definitions) if node.get("type") == "array" else node
-    for name, child in holder.get("properties", {}).items():
+    """Yields a row for every field of an object, or of the objects in a list, and for its nested fields."""
+    owner = _plain(node["items"], definitions) if node.get("type") == "array" else node
+    for name, child in owner.get("properties", {}).items():
         path, field = f"{prefix}.{name}", _plain(child, definitions)
         meaning, _, default = field["description"].replace("|", "\\|").partition("; default: ")
-        shown = "required" if name in holder.get("required", ()) else default or _default(field)
+        shown = "required" if name in owner.get("required", ()) else default or _default(field)
         yield f"| `{path}` | {_type(field, definitions)} | {shown} | {meaning[:1].upper()}{meaning[1:]} |\n"
         yield from _rows(field, path, definitions)
 
 
 def _plain(node: Json, definitions: Json) -> Json:
-    """Returns a node with its reference resolved, and without the null that an optional field accepts."""
-    options = [each for each in node.get("anyOf", ()) if each.get("type") != "null"]
+    """Returns a node with its reference resolved and without the null of an optional field."""
+    options = [option for option in node.get("anyOf", ()) if option.get("type") != "null"]
     inner = options[0] if len(options) == 1 else definitions.get(node.get("$ref", "").rpartition("/")[2])
     if inner is None:
         return node
@@ -71,13 +71,13 @@ def _default(field: Json) -> str:
     default = field.get("default")
     if default in (None, [], "") or isinstance(default, dict):
         return "none"
-    return f"`{default if isinstance(default, str) else written(default)}`"
+    return f"`{default if isinstance(default, str) else as_flag_text(default)}`"
 
 
 def _type(node: Json, definitions: Json) -> str:
     if "enum" in node:
         return ", ".join(f"`{value}`" for value in node["enum"])
-    if "anyOf" in node:  # pydantic reads a decimal number from a number or from a string
+    if "anyOf" in node:  # pydantic accepts a decimal number as a number or a string
         return "decimal number"
     if node.get("type") == "array":
         return f"list of {_type(_plain(node['items'], definitions), definitions)}"
@@ -95,9 +95,9 @@ def _range(node: Json) -> str:
 
 
 def main() -> int:
-    """Writes the page, or with `--check` compares it; the exit status is 1 if it would change."""
+    """Writes the page, or compares it with `--check`. Returns the exit status, 1 if the page would change."""
     parser = argparse.ArgumentParser(prog="python scripts/configuration_reference.py", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; say whether the page would change")
+    parser.add_argument("--check", action="store_true", help="write nothing and report whether the page would change")
     check = parser.parse_args().check
     before = PAGE.read_text("utf-8")
     after = page(before, Configuration.model_json_schema(schema_generator=_OwnFieldsFirst))
@@ -105,7 +105,7 @@ def main() -> int:
         PAGE.write_text(after, encoding="utf-8")
         return 0
     if after != before:
-        print("docs/configuration.md is not what the schema says: run `make reference`")
+        print("docs/configuration.md does not match the schema: run `make reference`")
     return int(after != before)
 
 

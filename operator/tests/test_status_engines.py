@@ -113,7 +113,7 @@ def test_an_api_that_cannot_start_with_its_configuration_is_told(tmp_path: Path)
     wrong.write_text("routing: {max_turn: 2}")
     status = ended_api("--config", str(wrong)).status()
     assert said(status, "APIReady") == ("False", "ConfigurationRefused")
-    assert "unknown key `max_turn`; did you mean `max_turns`?" in of(status, "APIReady")["message"]
+    assert "unknown key `max_turn`: did you mean `max_turns`?" in of(status, "APIReady")["message"]
 
 
 def test_an_api_that_cannot_start_with_its_keys_file_is_told(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""RL Router's data plane: an OpenAI-compatible API that lets a router model choose who answers."""
+"""The router API: an OpenAI-compatible API in which a router model chooses the target models that answer."""

@@ -1,4 +1,4 @@
-"""JSON as it leaves the process: Decimals are plain numbers, so that no cost is ever rounded."""
+"""Encodes JSON for output. Decimals become plain numbers, so that no cost is rounded."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 def encode(value: object) -> bytes:
-    """JSON bytes."""
+    """Returns the value as JSON."""
     return _ENCODER.encode(value)

@@ -1,24 +1,25 @@
-"""Every error of the API: one tree, raised where the fact is known.
+"""The errors of the API, in one tree.
 
     RlRouterError
-    ├── ApiError                  a client's request cannot be answered; status, message, field and code for the client
-    │   └── UnaffordableError     a limit on money leaves no room for a call
-    ├── ClientGoneError           the client went away before its request was whole
-    ├── UpstreamError             an upstream did not do its part
-    │   ├── CallFailedError       an attempt at a call brought no answer
-    │   ├── TransportError        no whole HTTP response: refused, reset, timeout, broken
-    │   ├── ProxyRefusedError     the proxy opens no way to the upstream
-    │   ├── BrokenAnswerError     the bytes of a response are no answer
+    ├── ApiError                  the error response to a client: status, message, field and code
+    │   └── UnaffordableError     a money limit does not allow a call
+    ├── ClientGoneError           the client disconnected before its request was complete
+    ├── UpstreamError             an upstream failed
+    │   ├── CallFailedError       an attempt at a call returned no answer
+    │   ├── TransportError        no complete HTTP response: refused, reset, timeout, broken
+    │   ├── ProxyRefusedError     the proxy refused to connect to the upstream
+    │   ├── BrokenAnswerError     the body of a response is not an answer
     │   │   └── EventTooLargeError
-    │   ├── NoCapacityError       as many calls are in flight as there may be
-    │   ├── ListingError          the upstream's list of models cannot be had
-    │   └── NoDecisionError       the router model cannot be asked, or failed
+    │   ├── NoCapacityError       the upstream has no free slot
+    │   ├── ListingError          the upstream's list of models cannot be read
+    │   └── NoDecisionError       the router model was not called, or failed
     └── SetupError                the server cannot start, or cannot use a changed file
         ├── ConfigurationError
         ├── KeysError
         └── ListenError
 
-The dialects turn an `ApiError` into bytes, and `server/start_errors.py` a `SetupError` into a line and an exit code.
+The dialects write an `ApiError` as a response body. `server/start_errors.py` turns a `SetupError` into a log line and
+an exit code.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ FailureKind = Literal["refused", "reset", "timeout", "broken", "status", "busy",
 
 
 class RlRouterError(Exception):
-    """The root of the tree."""
+    """The base class of all errors."""
 
 
 class ApiError(RlRouterError):
-    """What a client is told instead of an answer.
+    """The error that a client gets instead of an answer.
 
-    `status` is the HTTP status, `kind` OpenAI's `type`, `param` the field at fault, `code` a stable word for programs,
-    `retry_after` seconds, and `retryable=False` tells SDKs that a repeat cannot mend it.
+    `status` is the HTTP status, `kind` OpenAI's `type`, `param` the field at fault, `code` a stable identifier for
+    programs and `retry_after` seconds. `retryable=False` tells SDKs that a retry cannot succeed.
     """
 
     def __init__(
@@ -65,30 +66,30 @@ class ApiError(RlRouterError):
 
 
 def bad_request(message: str, param: str | None = None, code: str | None = None) -> ApiError:
-    """Returns a 400: the request itself has to change."""
+    """Returns a 400, which means that the client must change its request."""
     return ApiError(400, message, param=param, code=code)
 
 
 class UnaffordableError(ApiError):
-    """A call whose worst case does not fit the limit; the rest is what the client is told if nobody answers."""
+    """The worst case of a call exceeds the money limit. The client gets this error if no target answers."""
 
 
 class ClientGoneError(RlRouterError):
-    """The client went away before its request was whole."""
+    """The client disconnected before its request was complete."""
 
 
 class UpstreamError(RlRouterError):
-    """An upstream did not do its part."""
+    """An upstream failed."""
 
 
 class CallFailedError(UpstreamError):
-    """An attempt that brought no answer.
+    """An attempt at a call returned no answer.
 
-    `message` may be shown to clients, `log_text` may not. `error` is the upstream's own error object, `retry_after` the
-    seconds that it named. `retriable` is whether the same upstream may well answer a second try. `own_limit` is whether
-    it refused the request for a limit of its own (context length, an unsupported parameter, a content filter), so that
-    another target may well take it. `refusal` is what the client is told if the call was not even made, for want of
-    money.
+    `message` may be shown to clients, `log_text` may not. `error` is the upstream's own error object. `retry_after` is
+    the number of seconds that the upstream named. `retriable` is whether a retry at the same upstream may succeed.
+    `own_limit` is whether the upstream rejected the request because of a limit of its own (context length, unsupported
+    parameter, content filter), so that another target may accept it. `refusal` is the client's error if the call was
+    not made because of a money limit.
     """
 
     def __init__(
@@ -117,21 +118,22 @@ class CallFailedError(UpstreamError):
 
     @property
     def refused_request(self) -> bool:
-        """Whether the upstream found fault with the request itself."""
+        """Whether the upstream rejected the request itself."""
         return self.status in (400, 413, 422)
 
     @property
     def counts_for_breaker(self) -> bool:
+        """Whether the circuit breaker counts the failure."""
         return self.status is None or self.status >= 500 or self.kind == "broken"
 
     @property
     def billed(self) -> bool:
-        """Whether something may have been generated before it failed."""
+        """Whether the upstream may have generated, and billed, something before the failure."""
         return self.kind in ("reset", "timeout", "broken")
 
 
 class TransportError(UpstreamError):
-    """No whole response. `kind` is whether the connection was refused, reset, silent too long, or its bytes broken."""
+    """No complete response. `kind` is `refused`, `reset`, `timeout` (idle for too long) or `broken` (invalid bytes)."""
 
     def __init__(self, kind: FaultKind, message: str) -> None:
         super().__init__(message)
@@ -139,23 +141,23 @@ class TransportError(UpstreamError):
 
 
 class ProxyRefusedError(UpstreamError):
-    """The proxy opens no way to the upstream; the message says what it answered."""
+    """The proxy refused to connect to the upstream. The message has the proxy's status."""
 
 
 class BrokenAnswerError(UpstreamError):
-    """The upstream's bytes are no answer; the message says why."""
+    """The body of an upstream's response is not an answer. The message has the reason."""
 
 
 class EventTooLargeError(BrokenAnswerError):
-    """An event of a stream is larger than any chunk may be."""
+    """An event of a stream exceeds the maximum size."""
 
 
 class NoCapacityError(UpstreamError):
-    """As many calls are in flight as there may be."""
+    """The upstream has no free slot: its `max_in_flight` calls are in flight."""
 
 
 class ListingError(UpstreamError):
-    """The upstream's list of models cannot be had; the message says why. `status` is None if nothing answered."""
+    """The upstream's list of models cannot be read. `status` is the HTTP status, None if there was no response."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
@@ -163,7 +165,7 @@ class ListingError(UpstreamError):
 
 
 class NoDecisionError(UpstreamError):
-    """The router model cannot be asked, or failed; the message says why. `cost` is what that cost, in US dollars."""
+    """The router model was not called, or failed. `cost` is what the attempt cost, in US dollars."""
 
     def __init__(self, message: str, cost: Decimal = Decimal(0)) -> None:
         super().__init__(message)
@@ -171,15 +173,15 @@ class NoDecisionError(UpstreamError):
 
 
 class SetupError(RlRouterError):
-    """The server cannot start, or cannot use a changed file; the message is one line with the remedy."""
+    """The server cannot start, or cannot use a changed file. The message is one line, with the remedy."""
 
 
 class ConfigurationError(SetupError):
-    """The configuration cannot be used; the message names the field."""
+    """The configuration is invalid. The message names the field."""
 
 
 class KeysError(SetupError):
-    """The keys file at `path` cannot be used; the message names the field."""
+    """The keys file at `path` is invalid. The message names the field."""
 
     def __init__(self, path: str, problem: str) -> None:
         super().__init__(f"{path}: {problem}")

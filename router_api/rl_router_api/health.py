@@ -1,8 +1,8 @@
-"""How a server says how it is: by the document of `GET /health` while it runs, by its exit code if it cannot start.
+"""The types of a server's reports: the document of `GET /health`, and the exit codes of a failed start.
 
-This module imports pydantic alone, so that other programs can read both by the same types. Reading is tolerant, because
-during a roll-out a server of another version answers: unknown fields are ignored, every field that is added has a
-default, and an unknown word for a state is read as the state that promises nothing.
+This module imports only pydantic, so that other programs can use the types. Parsing is tolerant, because servers of
+other versions answer during a rollout: unknown fields are ignored, new fields always have a default, and an unknown
+state is read as the most cautious one.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 
-def _words(known: tuple[str, ...], otherwise: str) -> BeforeValidator:
-    """Returns a validator that reads each word that is not known as `otherwise`."""
-    return BeforeValidator(lambda word: otherwise if isinstance(word, str) and word not in known else word)
+def _one_of(values: tuple[str, ...], default: str) -> BeforeValidator:
+    """Returns a validator that replaces every string outside of `values` by `default`."""
+    return BeforeValidator(lambda value: default if isinstance(value, str) and value not in values else value)
 
 
 Status = Literal["ok", "degraded"]
@@ -32,63 +32,64 @@ class _Part(BaseModel):
 class ConfigurationHealth(_Part):
     """Whether the configuration on disk is in force.
 
-    `refused`: the server keeps the last good one. `closed`: the server asks clients for keys and knows no keys. No
-    server says `unknown` itself. `reason` is a sentence for a person, and `file` the keys file that it is about.
+    `refused`: the file is invalid, and the server keeps the last valid configuration. `closed`: clients need keys, but
+    no keys are loaded. Servers never report `unknown`. `reason` is a sentence for people. `file` is the keys file that
+    the reason is about.
     """
 
-    state: Annotated[ConfigurationState, _words(("ok", "refused", "closed"), "unknown")]
+    state: Annotated[ConfigurationState, _one_of(("ok", "refused", "closed"), "unknown")]
     reason: str | None = None
     file: str | None = None
 
 
 class _Upstream(_Part):
-    """`reason` is a sentence for a person. `file` is the file of the API key, if that file is missing or empty."""
+    """`reason` is a sentence for people. `file` is the API key's file, if it is missing or empty."""
 
     reason: str | None = None
     file: str | None = None
 
 
 class UpstreamHealth(_Upstream):
-    """How a target is. `unknown`: it has not been asked yet."""
+    """The state of a target. `unknown`: it has not been called yet."""
 
-    state: Annotated[UpstreamState, _words(("ok", "bad"), "unknown")]
+    state: Annotated[UpstreamState, _one_of(("ok", "bad"), "unknown")]
 
 
 class RouterModelHealth(_Upstream):
-    """How the router model is. `unused`: the configured policy decides without it."""
+    """The state of the router model. `unused`: the configured policy decides without it."""
 
-    state: Annotated[RouterModelState, _words(("ok", "bad", "unused"), "unknown")]
+    state: Annotated[RouterModelState, _one_of(("ok", "bad", "unused"), "unknown")]
 
 
 class HealthDocument(_Part):
-    """What `GET /health` answers with all details; a client without a key sees `status` alone."""
+    """The full response to `GET /health`. A client without a key gets only `status`."""
 
-    status: Annotated[Status, _words(("ok",), "degraded")]
+    status: Annotated[Status, _one_of(("ok",), "degraded")]
     configuration: ConfigurationHealth
     router_model: RouterModelHealth
     targets: Mapping[str, UpstreamHealth]
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the document as JSON values; fields that are not set are left out."""
+        """Returns the document as JSON values, without the fields that are None."""
         return self.model_dump(mode="json", exclude_none=True)
 
 
 class ExitCode(IntEnum):
-    """Why a server ended before it served, and a clause for a person that says so.
+    """The exit code of a server that could not start. `means` is the reason as a clause for people.
 
-    argparse ends with 2. Nobody else uses the other codes: Python itself ends with 1 or 2, uvicorn with 3, programs
-    that follow sysexits.h with 64 to 78, the CPU fallback with 80 to 89, and a shell or a signal with 126 and above.
+    argparse exits with 2. The other codes are unique: Python exits with 1 or 2, uvicorn with 3, programs that follow
+    sysexits.h with 64 to 78, the CPU fallback with 80 to 89, and shells and signals use 126 and above.
     """
 
     means: str
 
     def __new__(cls, code: int, means: str) -> Self:
-        """Makes a code that knows its meaning."""
+        """Returns the code with its meaning."""
         member = int.__new__(cls, code)
         member._value_ = code
         member.means = means
         return member
 
-    CONFIGURATION = 2, "the command line or the configuration cannot be used"
-    KEYS_FILE = 90, "the file of the clients' API keys cannot be used"
-    ADDRESS = 91, "the address or the port cannot be listened on"
+    CONFIGURATION = 2, "the command line or the configuration is invalid"
+    KEYS_FILE = 90, "the file of the clients' API keys is invalid"
+    ADDRESS = 91, "the server cannot listen on the address or port"

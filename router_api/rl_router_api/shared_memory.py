@@ -1,4 +1,4 @@
-"""Tables in memory that all workers of one server map: the file behind a table, and the keys of its names."""
+"""Tables in memory that all workers of one server share: creates the mapped files and hashes the names in them."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def make_table(folder: str, prefix: str, size: int) -> str:
 
 
 def hashed(name: str) -> int:
-    """Returns the eight bytes that stand for a name in a table. They are never 0, because 0 marks a free slot."""
+    """Returns the eight-byte hash of a name in a table. It is never 0, because 0 marks a free slot."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) or 1

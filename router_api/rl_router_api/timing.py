@@ -1,4 +1,4 @@
-"""Deadlines: a bound on time that costs little, since half of every request runs under one."""
+"""A cheap deadline, because half of every request runs under one."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import asyncio
 
 
 class Until:
-    """`with Until(when)` raises TimeoutError where the block is not over at that time of the loop's clock; None is
-    no bound. As `asyncio.timeout_at`, without what makes that one take several times as long: it cannot be changed."""
+    """`with Until(when)` raises TimeoutError if the block has not ended at that time of the loop's clock.
 
-    __slots__ = ("_asked_before", "_expired", "_task", "_timer", "_when")
+    None means no deadline. Unlike `asyncio.timeout_at`, the deadline cannot be changed, which makes it several times
+    faster.
+    """
+
+    __slots__ = ("_cancels_before", "_expired", "_task", "_timer", "_when")
 
     def __init__(self, when: float | None) -> None:
         self._when = when
@@ -21,7 +24,7 @@ class Until:
             return
         loop = asyncio.get_running_loop()
         self._task = asyncio.current_task(loop)
-        self._asked_before = self._task.cancelling() if self._task else 0
+        self._cancels_before = self._task.cancelling() if self._task else 0
         self._timer = loop.call_at(self._when, self._expire)
 
     def _expire(self) -> None:
@@ -32,8 +35,8 @@ class Until:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        # Where others have cancelled the task as well, that goes first.
+        # If somebody else has cancelled the task too, the cancellation takes precedence.
         if self._expired and self._task is not None:
-            alone = self._task.uncancel() <= self._asked_before
+            alone = self._task.uncancel() <= self._cancels_before
             if alone and kind is not None and issubclass(kind, asyncio.CancelledError):
                 raise TimeoutError

@@ -1,3 +1,3 @@
-"""The one place that names the version."""
+"""The only definition of the version."""
 
 __version__ = "0.1.0"

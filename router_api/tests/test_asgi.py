@@ -326,4 +326,4 @@ async def test_a_wrong_configuration_is_one_line_there_too(tmp_path: Path, comma
     )  # fmt: skip
     _, errors = await asyncio.wait_for(process.communicate(), 20)
     (line,) = errors.decode().splitlines()
-    assert line.endswith("config.yaml: routing: unknown key `max_turn`; did you mean `max_turns`?")
+    assert line.endswith("config.yaml: routing: unknown key `max_turn`: did you mean `max_turns`?")

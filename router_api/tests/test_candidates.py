@@ -13,7 +13,7 @@ from rl_router_api.dialects.chat.read_request import read_request
 from rl_router_api.errors import ApiError
 from rl_router_api.routing.candidates import Callee, Verdict, check_targets, eligible_targets
 from rl_router_api.routing.decide import Limits, fallback_order
-from rl_router_api.upstreams.upstream import Upstream, of_target
+from rl_router_api.upstreams.upstream import Upstream, upstream_of
 
 QUESTION = [{"role": "user", "content": "2 + 2?"}]
 TOOL = {"type": "function", "function": {"name": "f"}}
@@ -23,7 +23,7 @@ Pair = tuple[Target, Upstream]
 
 def pair(name: str = "alpha", **fields: Any) -> Pair:
     target = Target.model_validate({"name": name, "base_url": f"http://{name}/v1", "price": {}, **fields})
-    return target, of_target(target)
+    return target, upstream_of(target)
 
 
 def asked(router: Any = None, **fields: Any) -> Request:

@@ -11,7 +11,7 @@ from rl_router_api.errors import CallFailedError
 from rl_router_api.routing.candidates import Callee
 from rl_router_api.routing.choose import last_good, nobody_answered, refused_by_target, selected
 from rl_router_api.routing.outcome import MadeCall
-from rl_router_api.upstreams.upstream import of_target
+from rl_router_api.upstreams.upstream import upstream_of
 
 Ask = Callable[..., MadeCall]
 
@@ -24,7 +24,7 @@ def ask() -> Ask:
     def make(name: str = "alpha", failure: CallFailedError | None = None) -> MadeCall:
         target = Target(name=name, base_url="http://a/v1")
         entry = ledger.open_target_call(name, target.tool_name, Price(), 1)
-        return MadeCall(Callee(target, of_target(target)), entry, failure=failure)
+        return MadeCall(Callee(target, upstream_of(target)), entry, failure=failure)
 
     return make
 

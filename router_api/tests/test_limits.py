@@ -17,7 +17,7 @@ from rl_router_api.dialects.chat.sizes import max_input_tokens
 from rl_router_api.routing.decide import Limits
 from rl_router_api.routing.limits import DEFAULT_MAX_OUTPUT, MIN_OUTPUT, limits_of, min_output, output_limit
 from rl_router_api.upstreams.fleet import fleet_of
-from rl_router_api.upstreams.upstream import of_target
+from rl_router_api.upstreams.upstream import upstream_of
 
 DOLLARS = st.decimals(min_value=0, max_value=10**6, places=12, allow_nan=False, allow_infinity=False)
 
@@ -32,7 +32,7 @@ def target(price: Any = None, **fields: Any) -> Target:
 
 
 def limit_for(request: Request, to: Target, left: Decimal) -> int | None:
-    return output_limit(request, to, of_target(to), left)
+    return output_limit(request, to, upstream_of(to), left)
 
 
 def limits_under(request: Request, routing: Routing) -> Limits:

@@ -11,10 +11,10 @@ from msgspec import Raw
 from rl_router_api.config import Target
 from rl_router_api.conversation.additions import MAX_ADVICE, NO_ADVICE, Advice
 from rl_router_api.conversation.affinity import affinity_in, affinity_of
-from rl_router_api.dialects.behind import Payload
 from rl_router_api.dialects.chat.affinity import put_on
 from rl_router_api.dialects.chat.read_request import read_request
 from rl_router_api.dialects.chat.write_request import write_request
+from rl_router_api.dialects.upstream_dialect import Payload
 
 QUESTION = [{"role": "user", "content": "2 + 2?"}]
 JSON = st.recursive(

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from rl_router_api.config import Target
 from rl_router_api.conversation.additions import NO_ADVICE, Advice, MoneyGuard
 from rl_router_api.conversation.request import Request
-from rl_router_api.dialects.behind import Payload
 from rl_router_api.dialects.chat.fields import OUTPUT_LIMITS
 from rl_router_api.dialects.chat.free_fields import FREE_FIELDS
 from rl_router_api.dialects.chat.read_request import read_request
 from rl_router_api.dialects.chat.sizes import max_input_tokens, unsized_part
 from rl_router_api.dialects.chat.write_request import bounds_output, write_request
+from rl_router_api.dialects.upstream_dialect import Payload
 from rl_router_api.errors import ApiError
 
 QUESTION = [{"role": "user", "content": "2 + 2?"}]
@@ -344,7 +344,7 @@ def test_tools_that_a_template_could_write_out_without_bounds_are_named() -> Non
     for _ in range(40):
         deep = {"a": deep}
     tool = {"type": "function", "function": {"name": "f", "parameters": deep}}
-    assert unsized_part(asked(tools=[tool])) == "`tools` field that is so deeply nested"
+    assert unsized_part(asked(tools=[tool])) == "deeply nested `tools` field"
     usual = {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "string", "enum": ["x", "y"]}}}}
     assert unsized_part(asked(tools=[{"type": "function", "function": {"name": "f", "parameters": usual}}])) is None
 

@@ -135,8 +135,8 @@ def test_a_variable_or_a_flag_takes_the_keys_file_back_by_the_word_null_alone(fi
 
     assert named("null") == [None, None]
     assert named("~") == ["~", "~"]
-    assert "name the keys file, or write `null`" in refusal(file, RL_ROUTER_SERVER__API_KEYS_FILE="")
-    assert "name the keys file, or write `null`" in refusal(file, flags("--server.api-keys-file", ""))
+    assert "Name the keys file, or write `null`" in refusal(file, RL_ROUTER_SERVER__API_KEYS_FILE="")
+    assert "Name the keys file, or write `null`" in refusal(file, flags("--server.api-keys-file", ""))
 
 
 def test_a_wrong_word_is_repeated_as_it_was_written() -> None:
@@ -163,19 +163,19 @@ def test_a_variable_that_is_no_yaml_is_named(value: str) -> None:
         ("a: \x00", "is not YAML"),
         ("a: !!python/object:os.system {}", "is not YAML"),
         ("[" * 5_000, "is not YAML"),
-        ("", "is empty; write a section (server, router, routing, targets)"),
+        ("", "is empty. Write a section (server, router, routing, targets)"),
         ("# nothing", "is empty"),
         ("{}", "is empty"),
-        ("server: {api_keys_file: }", "server.api_keys_file: is empty; name the keys file, or write `null`"),
+        ("server: {api_keys_file: }", "server.api_keys_file: is empty. Name the keys file, or write `null`"),
         ("server:", "server: must be a mapping of fields"),
         ("server: []\ntargets: []", "server: must be a mapping of fields"),
         ("server:\n  api_keys_fi", "server: must be a mapping of fields"),
-        ("server: {port: 1}\nserver: {port: 2}", "line 2: is not YAML: `server` is written twice"),
-        ("server: {api_keys_file: a, api_keys_file: null}", "`api_keys_file` is written twice"),
+        ("server: {port: 1}\nserver: {port: 2}", "line 2: is not YAML: duplicate key `server`"),
+        ("server: {api_keys_file: a, api_keys_file: null}", "duplicate key `api_keys_file`"),
         ("- a", "must be a mapping"),
         ("just a text", "must be a mapping"),
-        ("targts: []", "unknown key `targts`; did you mean `targets`?"),
-        ("routing: {max_turn: 3}", "routing: unknown key `max_turn`; did you mean `max_turns`?"),
+        ("targts: []", "unknown key `targts`: did you mean `targets`?"),
+        ("routing: {max_turn: 3}", "routing: unknown key `max_turn`: did you mean `max_turns`?"),
         ("routing: {max_turns: many}", "routing.max_turns: "),
         ("routing: {max_turns: 0}", "(got 0)"),
         ("routing: 7", "routing: "),

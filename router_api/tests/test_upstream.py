@@ -10,11 +10,11 @@ from rl_router_api.errors import CallFailedError, NoCapacityError
 from rl_router_api.upstreams.call import complete
 from rl_router_api.upstreams.key import Key
 from rl_router_api.upstreams.transport import HttpTransport
-from rl_router_api.upstreams.upstream import Upstream, of_target
+from rl_router_api.upstreams.upstream import Upstream, upstream_of
 
 
 def upstream(**fields: Any) -> Upstream:
-    return of_target(Target.model_validate({"name": "alpha", "base_url": "http://a:1/v1/", **fields}))
+    return upstream_of(Target.model_validate({"name": "alpha", "base_url": "http://a:1/v1/", **fields}))
 
 
 def keyed(path: Path, text: str = "sk-very-secret\n", **fields: Any) -> Upstream:

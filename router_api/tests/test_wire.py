@@ -173,7 +173,7 @@ def test_a_wrong_option_is_a_400_that_names_it(options: object, field: str) -> N
 def test_an_unknown_option_is_told_what_there_is() -> None:
     error = refused_with(router={"max_cots": 1})
     assert error.message == (
-        "`router.max_cots`: there is no such option; known: "
+        "`router.max_cots`: unknown option: options are "
         "max_cost, deadline_ms, models, policy, max_turns, review, prefer."
     )
 

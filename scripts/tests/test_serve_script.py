@@ -116,7 +116,7 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(tmp_path: Path) -> N
     (tmp_path / "router.yaml").write_text("routing: {max_turn: 2}\n")
     done = serve("--config", "router.yaml", cwd=tmp_path)
     assert done.returncode == 2
-    assert "unknown key `max_turn`; did you mean `max_turns`?" in done.stderr
+    assert "unknown key `max_turn`: did you mean `max_turns`?" in done.stderr
 
 
 def test_the_catalogue_without_any_key_says_which_are_missing() -> None:

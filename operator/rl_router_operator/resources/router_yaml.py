@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import yaml
-from rl_router_api.config import Deciding
+from rl_router_api.config import DecisionConfig
 
 from ..objects import naming
 from ..objects.router import Router
@@ -47,7 +47,7 @@ def model_url(router: Router) -> str:
 def _routing(router: Router, *, deciding: bool) -> dict[str, Any]:
     """What is set of how the router model is asked, or of all else in `routing`."""
     routing = router.spec.routing.model_dump(mode="json", exclude_unset=True)
-    return {name: value for name, value in routing.items() if (name in Deciding.model_fields) == deciding}
+    return {name: value for name, value in routing.items() if (name in DecisionConfig.model_fields) == deciding}
 
 
 def _target(target: TargetSpec) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import Field
-from rl_router_api.config import Handling, Schema
+from rl_router_api.config import RequestHandlingConfig, Schema
 
 from .base import Annotations, HostName, KeyRef, ObjectName, ObjectRef, Open, rules
 from .pods import Pods
@@ -116,5 +116,5 @@ class Api(Pods):
     ingress: Ingress | None = Field(None, description="an Ingress to the API")
     http_route: HttpRoute | None = Field(None, description="an HTTPRoute of the Gateway API to the API")
     disruption_budget: DisruptionBudget = Field(DisruptionBudget(), description="pods that may be away at once")
-    server: Handling = Field(Handling(), description="how requests are received")
+    server: RequestHandlingConfig = Field(RequestHandlingConfig(), description="how requests are received")
     ca_bundle: CaBundle | None = Field(None, description="certificate authorities of the upstreams")

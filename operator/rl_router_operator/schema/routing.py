@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import Field
-from rl_router_api.config import Answering, Deciding, Routing, Text
+from rl_router_api.config import DecisionConfig, Routing, TargetConfig, Text
 
 from .base import KeyRef, begins_like_a_key, rules, url_rule
 
 HeaderValue = Annotated[str, Field(max_length=4096, pattern="^[ -~]*$")]
 
 
-class RoutingSpec(Routing, Deciding):
+class RoutingSpec(Routing, DecisionConfig):
     """How requests are routed and how the router model is asked."""
 
 
-class TargetSpec(Answering):
+class TargetSpec(TargetConfig):
     """A model that answers."""
 
     model_config = rules(

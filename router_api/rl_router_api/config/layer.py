@@ -1,7 +1,7 @@
-"""Reads a pydantic model from a file, the environment and flags: the settings of the API and of the operator.
+"""Reads a pydantic model from a file, environment variables and flags. The API and the operator use it.
 
-A flag goes before a variable, a variable before the file, and the file before the default. A field stands at the top of
-the model (`targets`) or in a section, which is a model of its own (`routing.max_turns`).
+A flag overrides a variable, a variable the file, and the file the default. A field is at the top of the model
+(`targets`) or in a section, which is a model of its own (`routing.max_turns`).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from .problems import Origin, lines
 Model = TypeVar("Model", bound=BaseModel)
 
 _NULLS = ("", "~", "null")
-"""What sets an optional text to null, as in YAML."""
+"""Texts that set an optional text field to null, as in YAML."""
 
 
 @dataclass(frozen=True)
 class SettingsLayer(Generic[Model]):
-    """Reads `model`; its variables begin with `prefix`.
+    """Reads `model` from its sources. The names of its environment variables begin with `prefix`.
 
-    `only_null` names the optional texts that nothing but the word `null` sets to null.
+    `only_null` has the names of optional text fields that only the word `null` sets to null.
     """
 
     model: type[Model]
@@ -50,7 +50,7 @@ class SettingsLayer(Generic[Model]):
             )
 
     def chosen_flags(self, arguments: argparse.Namespace) -> dict[str, Any]:
-        """Returns the values of the flags that the command line has, by field name."""
+        """Returns the values of the flags on the command line, by field name."""
         return {name: getattr(arguments, name) for name in fields_of(self.model) if hasattr(arguments, name)}
 
     def variable_of(self, name: str) -> str:
@@ -64,9 +64,9 @@ class SettingsLayer(Generic[Model]):
         flags: Mapping[str, Any],
         path: str | None = None,
     ) -> Model:
-        """Returns the model of the `values` of the file `path`, overridden by variables and flags.
+        """Returns the model with the `values` of the file `path`, overridden by variables and flags.
 
-        Raises ConfigurationError, which names the source and the field of each mistake.
+        Raises ConfigurationError, which names the source and the field of each error.
         """
         origins: list[Origin] = []
         for origin, value in (*self._from_environment(environment), *_from_flags(flags)):
@@ -80,22 +80,22 @@ class SettingsLayer(Generic[Model]):
     def _from_environment(self, environment: Mapping[str, str]) -> Iterator[tuple[Origin, Any]]:
         for variable, text in environment.items():
             name = variable.removeprefix(self.prefix).lower().replace("__", ".")
-            # Kubernetes sets variables such as RL_ROUTER_PORT for a Service named rl-router: those are not fields.
+            # Ignore variables such as RL_ROUTER_PORT, which Kubernetes sets for a Service named rl-router.
             if variable.startswith(self.prefix) and name.partition(".")[0] in self.model.model_fields:
-                self._refuse_section(variable, name)
+                self._reject_section(variable, name)
                 yield Origin(variable, name), self._variable_value(variable, name, text)
 
-    def _refuse_section(self, variable: str, name: str) -> None:
+    def _reject_section(self, variable: str, name: str) -> None:
         field = field_of(self.model, name)
         if "." not in name and field and (section := model_of(field.annotation)):
             example = self.variable_of(f"{name}.{next(iter(section.model_fields))}")
-            raise ConfigurationError(f"{variable}: is a whole section; set its fields one by one, such as {example}")
+            raise ConfigurationError(f"{variable}: is a whole section. Set its fields one by one, such as {example}")
 
     def _variable_value(self, variable: str, name: str, text: str) -> Any:
         try:
             return self._value(name, text)
         except (yaml.YAMLError, ValueError, RecursionError):
-            raise ConfigurationError(f"{variable}: is not YAML: {text!r}") from None
+            raise ConfigurationError(f"{variable}: is not YAML: {text!r}. Fix the value") from None
 
     def _flag_reader(self, name: str) -> Callable[[str], Any]:
         def read_flag(text: str) -> Any:
@@ -107,8 +107,9 @@ class SettingsLayer(Generic[Model]):
         return read_flag
 
     def _value(self, name: str, text: str) -> Any:
-        """Returns a text as it stands, because YAML would make `::` a mapping, and any other value read as YAML.
+        """Returns the value of a text: unchanged for a text field, else read as YAML.
 
+        Text fields are not read as YAML, which would make `::` a mapping.
         Raises YAMLError, ValueError, RecursionError.
         """
         field = field_of(self.model, name)
@@ -151,13 +152,13 @@ def flag_of(name: str) -> str:
 
 
 def plain_default(field: FieldInfo) -> Any:
-    """Returns a field's default if a person would write it; None if there is none, or if it is empty."""
+    """Returns a field's default if it is a plain value; None if it is missing, empty or an object."""
     default = field.default
     return None if default in (PydanticUndefined, None, (), "") or isinstance(default, BaseModel) else default
 
 
-def written(value: Any) -> str:
-    """Returns a plain value as a person would write it in a flag."""
+def as_flag_text(value: Any) -> str:
+    """Returns a plain value in the form in which people write it in a flag."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.15g}" if isinstance(value, float) else str(value)
@@ -165,13 +166,13 @@ def written(value: Any) -> str:
 
 def _help(field: FieldInfo) -> str:
     default = plain_default(field)
-    shown = "" if default is None else f"; default: {written(default)}"
+    shown = "" if default is None else f"; default: {as_flag_text(default)}"
     return f"{field.description or 'a list'}{shown}"
 
 
 def _takes_text(field: FieldInfo) -> bool:
-    """Whether a field holds text, or has a validator of its own that reads text."""
-    return _is_text(field.annotation) or any(isinstance(each, BeforeValidator) for each in field.metadata)
+    """Returns whether a field is a text, or has its own validator that reads text."""
+    return _is_text(field.annotation) or any(isinstance(item, BeforeValidator) for item in field.metadata)
 
 
 def _is_text(annotation: Any) -> bool:
@@ -190,7 +191,7 @@ def _from_flags(flags: Mapping[str, Any]) -> Iterator[tuple[Origin, Any]]:
 def _put(values: dict[str, Any], field: str, value: Any) -> None:
     *sections, name = field.split(".")
     for section in sections:
-        # A section that is empty in the file, or not a mapping, gives way to the stronger source.
+        # The stronger source replaces a section that is empty or not a mapping in the file.
         if not isinstance(values.get(section), dict):
             values[section] = {}
         values = values[section]

@@ -1,4 +1,4 @@
-"""Writes what pydantic found wrong as lines that name the source and the field."""
+"""Formats pydantic's validation errors as lines that name the source and the field."""
 
 from __future__ import annotations
 
@@ -16,53 +16,53 @@ _MAXIMUM_LINES = 5
 
 @dataclass(frozen=True)
 class Origin:
-    """The variable or the flag that set a field."""
+    """The source of a field's value: an environment variable or a flag."""
 
     source: str
     field: str
 
     def covers(self, field: str) -> bool:
-        """Whether it set this field, or an object that the field is part of."""
+        """Returns whether it set this field or an object that contains the field."""
         return f"{field}.".startswith(f"{self.field}.")
 
 
 def lines(error: ValidationError, origins: Sequence[Origin], path: str | None) -> list[str]:
-    """Returns one line for each of the first mistakes.
+    """Returns one line for each of the first five errors.
 
-    `origins` are in the order in which they were applied. `path` is the file that every other value came from.
+    `origins` are in the order in which they were applied. `path` is the file with all other values.
     """
     details = error.errors(include_url=False)
-    places = [detail["loc"] for detail in details]
+    locations = [detail["loc"] for detail in details]
 
-    def is_consequence(place: tuple[int | str, ...]) -> bool:
-        # If an entry of a list is wrong, pydantic also reports the list as too short.
-        return any(len(other) > len(place) and other[: len(place)] == place for other in places)
+    def is_consequence(location: tuple[int | str, ...]) -> bool:
+        # If an entry of a list is invalid, pydantic also reports the list as too short.
+        return any(len(other) > len(location) and other[: len(location)] == location for other in locations)
 
-    found = [detail for detail in details if not is_consequence(detail["loc"])]
-    return [_line(detail, origins, path) for detail in found[:_MAXIMUM_LINES]]
+    causes = [detail for detail in details if not is_consequence(detail["loc"])]
+    return [_line(detail, origins, path) for detail in causes[:_MAXIMUM_LINES]]
 
 
 def _line(detail: ErrorDetails, origins: Sequence[Origin], path: str | None) -> str:
-    where = ".".join(str(part) for part in detail["loc"])
-    field = _field(detail, where)
-    origin = next((each for each in reversed(origins) if each.covers(field)), None)
+    location = ".".join(str(part) for part in detail["loc"])
+    field = _field(detail, location)
+    origin = next((origin for origin in reversed(origins) if origin.covers(field)), None)
     source = origin.source if origin else path
-    # The variable and the flag of a field without a section are its name.
-    place = None if origin and origin.field == where and "." not in where else where
-    return ": ".join(part for part in (source, place, _message(detail, where)) if part)
+    # The variable or flag already names a field without a section.
+    field_shown = None if origin and origin.field == location and "." not in location else location
+    return ": ".join(part for part in (source, field_shown, _message(detail, location)) if part)
 
 
-def _field(detail: ErrorDetails, where: str) -> str:
-    """Returns the name of the field at fault; for an unknown key, the name that it would have."""
+def _field(detail: ErrorDetails, location: str) -> str:
+    """Returns the dotted name of the invalid field or of the unknown key."""
     key = detail["ctx"]["key"] if detail["type"] == UNKNOWN_KEY else ""
-    return ".".join(part for part in (where, key) if part)
+    return ".".join(part for part in (location, key) if part)
 
 
-def _message(detail: ErrorDetails, where: str) -> str:
+def _message(detail: ErrorDetails, location: str) -> str:
     message = detail["msg"].removeprefix("Value error, ")
     value: Any = detail["input"]
-    # Somebody may write the key itself instead of its variable's name. The log must not show it.
-    is_secret = "api_key" in where
+    # Users may write the API key itself instead of its variable's name. The log must not show it.
+    is_secret = "api_key" in location
     if is_secret or isinstance(value, (dict, list, tuple)) or detail["type"] in ("value_error", "missing"):
         return message
     return f"{message} (got {value!r})"

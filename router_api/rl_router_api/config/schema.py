@@ -1,11 +1,11 @@
-"""The configuration's schema: what the YAML file, the environment and the flags may say.
+"""The configuration's schema, for the YAML file, the environment variables and the flags.
 
-Prices are US dollars per million tokens, durations are seconds. Secrets are named (`api_key_env`, `api_key_file`),
-never written. This module imports nothing but pydantic, so that other programs can embed the schema. Every field has an
-alias in camelCase for programs that write their own fields so (`BY_ALIAS`).
+Prices are US dollars per million tokens, durations are seconds. The configuration names the source of a secret
+(`api_key_env`, `api_key_file`) and never contains the secret. This module imports only pydantic, so that other programs
+can embed the schema. Every field has an alias in camelCase for programs that use camelCase (`BY_ALIAS`).
 
-The descriptions are read in four places: in docs/configuration.md, in `--help`, in the CRD and in its reference. A
-description ends with "; default: …" if the default needs words.
+The field descriptions appear in docs/configuration.md, in `--help`, in the CRD and in its reference. A description ends
+with "; default: …" if the default needs words.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pydantic.alias_generators import to_camel
 from .unknown_keys import remedy, unknown_key
 
 BY_ALIAS: dict[str, Any] = {"by_alias": True, "by_name": False, "context": "camelCase"}
-"""The arguments of `model_validate` that read fields by their aliases instead of their names."""
+"""The arguments of `model_validate` that make it read fields by alias instead of by name."""
 
 ROUTED_NAMES = ("router-tool-rl", "router")
 """The model names under which a request is routed."""
@@ -47,11 +47,11 @@ Text = Annotated[str, Field(max_length=4096)]
 def _check_base_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an http:// or https:// URL such as https://api.openai.com/v1")
-    if parts.port == 0:  # urlsplit raises ValueError for any other port that is not valid
-        raise ValueError("must have a port from 1 to 65535, or none")
+        raise ValueError("must be an http:// or https:// URL, such as https://api.openai.com/v1")
+    if parts.port == 0:  # urlsplit raises ValueError for every other invalid port
+        raise ValueError("port 0 is invalid: use a port from 1 to 65535, or leave it out")
     if parts.query or parts.fragment:
-        raise ValueError("must have no query or fragment; put parameters under `query`")
+        raise ValueError("must not have a query or fragment. Put parameters under `query`")
     return url.rstrip("/")
 
 
@@ -59,7 +59,7 @@ BaseUrl = Annotated[str, Field(max_length=2048), AfterValidator(_check_base_url)
 
 
 class Schema(BaseModel):
-    """An immutable model that refuses an unknown key and names the nearest known one."""
+    """An immutable model. The error for an unknown key names the nearest known key."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -72,7 +72,7 @@ class Schema(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_unknown_keys(cls, data: Any, info: ValidationInfo) -> Any:
+    def _reject_unknown_keys(cls, data: Any, info: ValidationInfo) -> Any:
         if isinstance(data, dict):
             by_alias = info.context == BY_ALIAS["context"]
             known = [field.alias or name if by_alias else name for name, field in cls.model_fields.items()]
@@ -83,58 +83,58 @@ class Schema(BaseModel):
 
 
 class Price(Schema):
-    """USD per million tokens; `request` is USD per request."""
+    """Prices in USD per million tokens; `request` is in USD per request."""
 
     input: Dollars = Field(Decimal(0), description="USD per million prompt tokens")
     cached_input: Dollars | None = Field(
-        None, description="USD per million prompt tokens read from a prompt cache; default: as `input`"
+        None, description="USD per million prompt tokens read from a prompt cache; default: same as `input`"
     )
     output: Dollars = Field(Decimal(0), description="USD per million completion tokens, reasoning included")
     request: Dollars = Field(Decimal(0), description="USD per request")
 
 
 class Secret(Schema):
-    """The place of an API key: an environment variable or a file, never the key itself."""
+    """The source of an API key, an environment variable or a file. Never the key itself."""
 
     api_key_env: str | None = Field(
         None,
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
         max_length=128,
-        description="environment variable that holds the API key",
+        description="environment variable with the API key",
     )
     api_key_file: str | None = Field(
-        None, min_length=1, max_length=4096, description="file that holds the API key. It is read again when it changes"
+        None, min_length=1, max_length=4096, description="file with the API key. It is read again when it changes"
     )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if self.api_key_env and self.api_key_file:
-            raise ValueError("name the key once: `api_key_env` or `api_key_file`")
+            raise ValueError("`api_key_env` and `api_key_file` are both set. Remove one of them")
         return self
 
 
-class Deciding(Schema):
-    """How the router model is asked for a decision."""
+class DecisionConfig(Schema):
+    """The fields of the `router` section that describe how a decision is requested."""
 
     protocol: Protocol = Field(
         "auto",
-        description="how decisions are asked for. `tools`: by tool calls, for models trained to route. `json_schema`:"
-        " under a JSON schema, for any other model. `auto`: `tools`, and `json_schema` if tool calls are unreadable",
+        description="format of decisions. `tools`: tool calls, for models trained to route. `json_schema`: JSON that"
+        " follows a schema, for any other model. `auto`: `tools`, then `json_schema` if the tool calls cannot be read",
     )
     tool_choice: ToolChoice | None = Field(
         None,
-        description="`tool_choice` under the `tools` protocol. `auto` suits a model that was trained to think first;"
+        description="`tool_choice` with `protocol: tools`. `auto` suits a model that was trained to think first;"
         " default: `required`, or `auto` with direct answers",
     )
     temperature: float = Field(0.0, ge=0, le=2, description="sampling temperature of the router model")
-    max_tokens: int = Field(1024, ge=16, le=65_536, description="maximum number of tokens of one decision")
+    max_tokens: int = Field(1024, ge=16, le=65_536, description="maximum number of output tokens of one decision")
     timeout: Seconds = Field(
         10.0, description="seconds without data before the router model is given up and the fallback order is used"
     )
 
 
-class Router(Deciding, Secret):
-    """The router model, which decides."""
+class RouterModelConfig(DecisionConfig, Secret):
+    """The `router` section: the router model."""
 
     base_url: BaseUrl = Field("http://127.0.0.1:8000/v1", description="OpenAI-compatible endpoint of the router model")
     model: Word | None = Field(
@@ -143,61 +143,68 @@ class Router(Deciding, Secret):
     context_length: int | None = Field(
         None,
         ge=512,
-        description="context length in tokens. Longer conversations are shortened; default: what the endpoint lists,"
-        " else 8192",
+        description="context length in tokens. Longer conversations are shortened; default: the length that the"
+        " endpoint lists, else 8192",
     )
-    price: Price = Field(Price(), description="price of its decisions, booked as `router_cost`; default: 0")
+    price: Price = Field(Price(), description="price of its decisions, counted as `router_cost`; default: 0")
 
 
 class Routing(Schema):
-    """How requests are routed, unless a request says otherwise."""
+    """How requests are routed. A request can override some of the fields."""
 
     policy: str = Field(
         "rl",
         pattern=r"^[a-z][a-z0-9_]*$",
         max_length=64,
-        description="name of the policy that decides. `rl` asks the router model, `fixed` takes the first target of the"
+        description="name of the policy that decides. `rl` calls the router model, `fixed` uses the first target of the"
         " fallback order",
     )
     prefer: Prefer = Field(
-        "balanced", description="what the router model is to aim at. It also orders the default fallback"
+        "balanced", description="what the router model optimizes for. It also sets the default fallback order"
     )
-    max_turns: int = Field(3, ge=1, le=32, description="maximum number of decisions for a request")
+    max_turns: int = Field(3, ge=1, le=32, description="maximum number of decisions per request")
     max_calls: int = Field(
-        8, ge=1, le=64, description="maximum number of target calls for a request: retries, hedges and fallbacks too"
+        8,
+        ge=1,
+        le=64,
+        description="maximum number of target calls per request, including retries, hedges and fallbacks",
     )
     review: Review = Field(
         "buffered",
-        description="which answers the router model sees before one is returned. `buffered`: all, but in a stream a"
+        description="which answers the router model reviews before one is returned. `buffered`: all, but in a stream a"
         " single call is streamed through. `never`: none, so the first call's answer is returned. `always`:"
-        " all, in a stream too",
+        " all, also in a stream",
     )
     deadline: Seconds = Field(
-        600.0, description="maximum seconds for a request. A completed answer is then returned, if there is one"
+        600.0, description="maximum seconds per request. At the deadline a completed answer is returned if there is one"
     )
     max_cost: Dollars | None = Field(
-        None, description="maximum USD for a request, checked before each call by its worst case; default: no limit"
+        None,
+        description="maximum USD per request. A call whose worst case exceeds what is left is not made;"
+        " default: no limit",
     )
     fallback: tuple[Name, ...] = Field(
         (),
         max_length=64,
-        description="order of targets if there is no decision; default: all capable targets, by `prefer`",
+        description="order in which targets are called if there is no decision; default: all capable targets, by"
+        " `prefer`",
     )
     hedge_after: Seconds | None = Field(
-        None, description="seconds without a first byte before the next target is asked as well; default: never"
+        None,
+        description="seconds to wait for the first byte before the next target is called in parallel; default: never",
     )
     direct_answers: bool | None = Field(
-        None, description="whether the router model may answer by itself; default: only with `protocol: tools`"
+        None, description="whether the router model may answer a request itself; default: only with `protocol: tools`"
     )
-    system_prompts: bool = Field(True, description="whether the router model may add advice to the prompt of a target")
+    system_prompts: bool = Field(True, description="whether the router model may add advice to a target's prompt")
     aliases: tuple[Name, ...] = Field(
-        (), max_length=64, description="additional model names that are routed, for programs with a fixed one"
+        (), max_length=64, description="additional model names that are routed, for programs with a fixed model name"
     )
-    call_history: CallHistory = Field("full", description="`brief` omits the texts from `call_history`")
+    call_history: CallHistory = Field("full", description="`brief` leaves the texts out of `call_history`")
 
 
 class Params(Schema):
-    """Changes to a request for a target that rejects common parameters."""
+    """Changes to requests, for a target that rejects common parameters."""
 
     rename: dict[Text, Text] = Field(
         default_factory=dict, max_length=64, description="fields to rename, old name to new name"
@@ -208,33 +215,33 @@ class Params(Schema):
     allow: tuple[Text, ...] = Field(
         (),
         max_length=64,
-        description="additional fields that are sent under a `max_cost`, because they cost nothing here",
+        description="additional fields to send under a `max_cost`, because they cost nothing at this target",
     )
     set: dict[Text, Any] = Field(
-        default_factory=dict, max_length=64, description="fields to set, over what the client sent"
+        default_factory=dict, max_length=64, description="fields to set. They replace the client's values"
     )
 
 
-class Answering(Schema):
-    """A model that answers, without the place of its API key."""
+class TargetConfig(Schema):
+    """A target without the source of its API key. The operator adds a Secret instead."""
 
     name: Name = Field(description="name for clients and the router model. It must not begin with `router`")
-    base_url: BaseUrl = Field(description="OpenAI-compatible endpoint, with `/v1` if it has one")
+    base_url: BaseUrl = Field(description="OpenAI-compatible endpoint, including `/v1` if it has that path")
     model: Word | None = Field(None, description="name of the model at its endpoint; default: `name`")
     price: Price | None = Field(
         None,
-        description="price of its calls. Calls without a price cost 0 and are marked `unpriced`, and none is made under"
-        " a `max_cost`; default: unknown",
+        description="price of its calls. Without a price, calls count as 0 and are marked `unpriced`, and no call is"
+        " made under a `max_cost`; default: unknown",
     )
     description: str = Field(
         "",
         max_length=1000,
-        description="what the model is good at and when it is worth its price, for the router model",
+        description="what the model is good at and when it is worth its price. The router model reads it",
     )
     capabilities: tuple[Capability, ...] | None = Field(
         None,
         max_length=16,
-        description="what the model supports. Requests that need another capability are not sent to it; default: all",
+        description="capabilities of the model. Requests that need another one are not sent to it; default: all",
     )
     context_length: int | None = Field(
         None, ge=1, description="context length in tokens. Longer requests are not sent to it; default: unlimited"
@@ -242,14 +249,13 @@ class Answering(Schema):
     max_output: int | None = Field(
         None,
         ge=1,
-        description="maximum number of output tokens, set under a `max_cost` if the client sets none; default: 32,768",
+        description="maximum number of output tokens, used under a `max_cost` if the client sets no limit;"
+        " default: 32,768",
     )
-    max_image_tokens: int = Field(
-        5000, ge=1, description="maximum number of tokens of an image, assumed under a `max_cost`"
-    )
+    max_image_tokens: int = Field(5000, ge=1, description="number of tokens that an image counts as under a `max_cost`")
     timeout: Seconds = Field(300.0, description="seconds without data before a call fails")
     max_in_flight: int | None = Field(
-        None, ge=1, description="maximum number of concurrent calls, over all workers; default: unlimited"
+        None, ge=1, description="maximum number of concurrent calls over all workers; default: unlimited"
     )
     params: Params = Field(Params(), description="changes to requests, for a model that rejects common parameters")
     headers: dict[Text, Text] = Field(default_factory=dict, max_length=64, description="headers to add to calls")
@@ -266,67 +272,67 @@ class Answering(Schema):
         return tool_name(self.name)
 
 
-class Target(Secret, Answering):
-    """A model that answers."""
+class Target(Secret, TargetConfig):
+    """A target: a model that answers."""
 
 
-class Handling(Schema):
-    """How requests are received."""
+class RequestHandlingConfig(Schema):
+    """The fields of the `server` section that do not concern the ports and keys."""
 
     max_body_bytes: int = Field(
-        32 * 1024 * 1024, ge=1024, description="maximum bytes of a request body. Larger ones get a 413"
+        32 * 1024 * 1024, ge=1024, description="maximum bytes of a request body. Larger requests get a 413"
     )
     max_in_flight: int = Field(
-        1024, ge=1, description="maximum number of concurrent requests, over all workers. More get a 429"
+        1024, ge=1, description="maximum number of concurrent requests over all workers. Further requests get a 429"
     )
     ping_after: Seconds = Field(
-        15.0, description="seconds without data before a stream gets a comment, so that proxies keep it open"
+        15.0, description="seconds without data before a stream gets a comment, which keeps proxies from closing it"
     )
     cors_origins: tuple[Text, ...] = Field((), max_length=64, description="origins of web pages that may call the API")
     workers: int = Field(1, ge=1, le=256, description="number of worker processes")
     log_level: LogLevel = Field("info", description="minimum level of log lines")
-    log_prompts: bool = Field(False, description="whether prompts and answers are logged too")
+    log_prompts: bool = Field(False, description="whether the log contains prompts and answers")
 
 
-class Server(Handling):
-    """The listening side."""
+class Server(RequestHandlingConfig):
+    """The `server` section: ports, API keys and limits."""
 
     host: str = Field(
-        "127.0.0.1", min_length=1, max_length=255, description="address to listen on. `0.0.0.0` is all addresses"
+        "127.0.0.1", min_length=1, max_length=255, description="address to listen on. `0.0.0.0` means all addresses"
     )
     port: Port = Field(8800, description="port to listen on")
     admin_port: Port | None = Field(
         None,
-        description="port for monitoring, which serves everything but completions, without a key. 0 turns it off;"
+        description="port for monitoring. It serves everything except completions, without a key. 0 disables it;"
         " default: `server.port` + 1",
     )
     api_keys_file: str | None = Field(
         None,
         min_length=1,
         max_length=4096,
-        description="YAML list of `{name, sha256, requests_per_day, usd_per_day}`. Without it the API is open to"
-        " everybody. To remove it again, write `null`",
+        description="file with a YAML list of `{name, sha256, requests_per_day, usd_per_day}`. Without it the API is"
+        " open to everybody. Write `null` to remove it",
     )
 
     @field_validator("api_keys_file", mode="before")
     @classmethod
     def _is_not_empty(cls, path: Any) -> Any:
         if path == "":
-            raise ValueError("is empty; name the keys file, or write `null` to open the server to everybody")
+            raise ValueError("is empty. Name the keys file, or write `null` to open the server to everybody")
         return path
 
 
-_SECTIONS: dict[str, type[Schema]] = {"server": Server, "router": Router, "routing": Routing}
+_SECTIONS: dict[str, type[Schema]] = {"server": Server, "router": RouterModelConfig, "routing": Routing}
 
 
 class Configuration(Schema):
-    """The whole file.
+    """The whole configuration.
 
-    `server` comes first, so that a file that is cut loses other sections before it loses the keys.
+    `server` comes first, so that a truncated file loses other sections before it loses the API keys.
     """
 
     server: Server = Server()
-    router: Router = Router()
+    router: RouterModelConfig = RouterModelConfig()
     routing: Routing = Routing()
     targets: tuple[Target, ...] | None = Field(
         None,
@@ -337,12 +343,12 @@ class Configuration(Schema):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_misplaced_keys(cls, data: Any) -> Any:
-        """Names the right place of a key that another section has. The section alone could only name its own keys."""
-        for place, part, model in _parts(data):
+    def _reject_misplaced_keys(cls, data: Any) -> Any:
+        """Raises an error that suggests the right section of a key. A section by itself knows only its own keys."""
+        for path, part, model in _parts(data):
             for key in part:
-                if key not in model.model_fields and (right := _places_of(key)):
-                    raise unknown_key(key, f"did you mean {' or '.join(right)}?", place)
+                if key not in model.model_fields and (names := _fields_named(key)):
+                    raise unknown_key(key, f"did you mean {' or '.join(names)}?", path)
         return data
 
     @model_validator(mode="after")
@@ -353,7 +359,7 @@ class Configuration(Schema):
 
 
 def _parts(data: Any) -> Iterator[tuple[str, dict[Any, Any], type[Schema]]]:
-    """Yields every mapping of a configuration that a section or a target is read from, with its dotted place."""
+    """Yields the mapping of every section and target of a configuration, with its dotted path and its model."""
     if not isinstance(data, dict):
         return
     yield "", data, Configuration
@@ -366,39 +372,43 @@ def _parts(data: Any) -> Iterator[tuple[str, dict[Any, Any], type[Schema]]]:
             yield f"targets.{index}", target, Target
 
 
-def _places_of(key: Any) -> list[str]:
-    """Returns the dotted names of the fields with this name, quoted."""
+def _fields_named(key: Any) -> list[str]:
+    """Returns the quoted dotted names of all fields that are called `key`."""
     sections: dict[str, type[Schema]] = {**_SECTIONS, "targets": Target}
     return [f"`{section}.{key}`" for section, model in sections.items() if key in model.model_fields]
 
 
 @lru_cache(maxsize=1024)
 def tool_name(name: str) -> str:
-    """Returns `call_` and the target's name, with `_` for other characters than letters and digits, cut to 64."""
+    """Returns `call_` and the target's name with `_` for all but letters and digits, cut to 64 characters."""
     return ("call_" + re.sub(r"[^A-Za-z0-9_]", "_", name))[:64]
 
 
-def check_names(targets: Sequence[Answering], routing: Routing) -> None:
-    """Raises ValueError if a name is taken twice, is reserved, or is not the name of a target."""
+def check_names(targets: Sequence[TargetConfig], routing: Routing) -> None:
+    """Raises ValueError if a target's name is taken or reserved, or if the fallback order has an unknown target."""
     names = [target.name for target in targets]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"targets: two targets are called `{name}`; give each a name of its own")
+            raise ValueError(f"targets: two targets are called `{name}`. Rename one of them")
         if name.startswith("router"):
-            raise ValueError(f"targets: `{name}`: names that begin with `router` are the router's own; choose another")
+            raise ValueError(f"targets: `{name}` is reserved, because it begins with `router`. Choose another name")
         if name in routing.aliases:
-            raise ValueError(f"routing.aliases: `{name}` is a target's name; a name is routed or pinned, not both")
+            raise ValueError(f"routing.aliases: `{name}` is also the name of a target. Rename one of them")
     _check_tool_names(targets)
     for name in routing.fallback:
         if name not in names:
-            raise ValueError(f"routing.fallback: `{name}` is not a target; targets: {', '.join(names)}")
+            raise ValueError(
+                f"routing.fallback: unknown target `{name}`: targets are {', '.join(names)}."
+                " Fix the name or add the target"
+            )
 
 
-def _check_tool_names(targets: Sequence[Answering]) -> None:
+def _check_tool_names(targets: Sequence[TargetConfig]) -> None:
     seen: dict[str, str] = {}
     for target in targets:
         other = seen.setdefault(target.tool_name, target.name)
         if other != target.name:
             raise ValueError(
-                f"targets: `{other}` and `{target.name}` would both be called as `{target.tool_name}`; rename one"
+                f"targets: `{other}` and `{target.name}` have the same tool name `{target.tool_name}`."
+                " Rename one of them"
             )

@@ -1,4 +1,4 @@
-"""The error for a key that the schema does not have, with the key that was probably meant."""
+"""The error for an unknown key, with a suggestion of the key that the user probably meant."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 UNKNOWN_KEY = "unknown_key"
-"""The type of the error. Its context holds `key`, the dotted name of the key below the place of the error."""
+"""The type of the error. `key` in its context is the dotted name of the key, relative to the error's location."""
 
-_MEANT = {"routes": "routing"}
-"""Keys whose spelling is nearer to another known key than to the one that is meant."""
+_SUGGESTIONS = {"routes": "routing"}
+"""Suggestions for keys whose spelling is nearer to another key than to the one that the user means."""
 
 
 def unknown_key(key: Any, remedy: str, section: str = "") -> PydanticCustomError:
-    """Returns the error for an unknown key of a section; an empty `section` is the place where it is raised."""
-    written = str(key).encode(errors="backslashreplace").decode()
-    name, place = (f"{section}.{written}", f"{section}: ") if section else (written, "")
-    context = {"key": name, "written": written, "remedy": remedy, "place": place}
-    return PydanticCustomError(UNKNOWN_KEY, "{place}unknown key `{written}`; {remedy}", context)
+    """Returns the error for an unknown key of a section. If `section` is empty, the error's own location is meant."""
+    text = str(key).encode(errors="backslashreplace").decode()
+    name, prefix = (f"{section}.{text}", f"{section}: ") if section else (text, "")
+    context = {"key": name, "text": text, "remedy": remedy, "prefix": prefix}
+    return PydanticCustomError(UNKNOWN_KEY, "{prefix}unknown key `{text}`: {remedy}", context)
 
 
 def remedy(key: str, known: Sequence[str]) -> str:
-    """Returns the question for the nearest known key, or else the list of all."""
-    meant = _MEANT.get(key)
-    near = [meant] if meant in known else difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+    """Returns a question with the nearest known key, else the list of all known keys."""
+    suggestion = _SUGGESTIONS.get(key)
+    near = [suggestion] if suggestion in known else difflib.get_close_matches(key, known, n=1, cutoff=0.4)
     return f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(known)}"

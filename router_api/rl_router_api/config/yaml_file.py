@@ -1,4 +1,4 @@
-"""Reads a YAML file of settings."""
+"""Reads YAML files of settings."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def text_of(path: str) -> str:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         if isinstance(error, UnicodeDecodeError):
-            raise ConfigurationError(f"{path}: is not UTF-8 text") from None
-        reason = getattr(error, "strerror", None) or "no file can have this name"
-        raise ConfigurationError(f"{path}: cannot be read: {reason}") from None
+            raise ConfigurationError(f"{path}: is not UTF-8 text. Save it as UTF-8") from None
+        reason = getattr(error, "strerror", None) or "the name is not a valid file name"
+        raise ConfigurationError(f"{path}: cannot be read: {reason}. Fix the path or the permissions") from None
 
 
 def parsed(text: str, path: str, model: type[BaseModel]) -> dict[str, Any]:
-    """Returns the values of the file `path`, which is to hold `model`.
+    """Returns the values of the file `path`, whose keys are the fields of `model`.
 
     Raises ConfigurationError if the text is not YAML, is empty or is not a mapping.
     """
@@ -31,30 +31,30 @@ def parsed(text: str, path: str, model: type[BaseModel]) -> dict[str, Any]:
         values = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}: " if mark else ""
-        raise ConfigurationError(f"{path}: {where}is not YAML: {_problem(error)}") from None
+        line = f"line {mark.line + 1}: " if mark else ""
+        raise ConfigurationError(f"{path}: {line}is not YAML: {_problem(error)}") from None
     sections = ", ".join(model.model_fields)
     if values is None or values == {}:
-        raise ConfigurationError(f"{path}: is empty; write a section ({sections}), or start without a file")
+        raise ConfigurationError(f"{path}: is empty. Write a section ({sections}), or start without a file")
     if not isinstance(values, dict):
         raise ConfigurationError(f"{path}: must be a mapping with the keys {sections}")
     return values
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that is written twice. YAML would drop the first one silently."""
+    """Rejects duplicate keys. YAML would silently drop the first one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        written = set[str]()
+        keys = set[str]()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
-                if key.value in written:
-                    problem = f"`{key.value}` is written twice"
+                if key.value in keys:
+                    problem = f"duplicate key `{key.value}`"
                     raise yaml.constructor.ConstructorError(problem=problem, problem_mark=key.start_mark)
-                written.add(key.value)
+                keys.add(key.value)
         return super().construct_mapping(node, deep)
 
 
 def _problem(error: Exception) -> str:
-    """Returns PyYAML's message on one line. A date that does not exist is a ValueError to it."""
+    """Returns PyYAML's message on one line. For an invalid date PyYAML raises a ValueError."""
     return " ".join(str(getattr(error, "problem", None) or error).split())

@@ -1,1 +1,1 @@
-"""How clients and upstreams write requests and answers: bytes to the internal request and answer, and back."""
+"""Dialects: wire formats of requests and answers, converted to the internal request and answer and back."""

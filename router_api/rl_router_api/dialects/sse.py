@@ -1,4 +1,4 @@
-"""Server-sent events, as OpenAI streams them."""
+"""Reads and writes server-sent events in the form that OpenAI streams."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ _SEAM = 3
 
 
 class Parser:
-    """Takes bytes as they come and gives the data of each whole event; comments and empty events are passed over."""
+    """Splits a stream of bytes into events and returns their data. Skips comments and empty events.
+
+    An event has at most `limit` bytes.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._rest = b""
         self._held: list[bytes] = []
-        """Pieces of an event that has not ended, put together once: a long one comes in thousands of them."""
+        """Pieces of an incomplete event. They are joined once, because a long event has thousands of them."""
         self._held_size = 0
         self._seam = b""
-        """The last bytes before those that come, for an end of an event that comes in two pieces."""
+        """The last bytes of the previous pieces, to find an end of event that is split between two pieces."""
 
     def feed(self, received: bytes) -> list[bytes]:
-        """The events that are whole now. Raises EventTooLargeError where one has more than `limit` bytes."""
+        """Returns the data of the events that are now complete. Raises EventTooLargeError above `limit` bytes."""
         across, self._seam = self._seam + received, (self._seam + received[-_SEAM:])[-_SEAM:]
         if b"\n\n" not in received and not _END_OF_EVENT.search(across):
             return self._hold(received)
-        whole = self._taken() + received
+        whole = self._take_rest() + received
         if (plain := _plain(whole)) and len(whole) <= self._limit:
             return plain
         *ended, self._rest = whole.split(b"\n\n") if b"\r" not in whole else _END_OF_EVENT.split(whole)
@@ -45,28 +48,31 @@ class Parser:
             raise EventTooLargeError
         return []
 
-    def _taken(self) -> bytes:
-        """What is not yet an event."""
-        taken = b"".join([self._rest, *self._held])
+    def _take_rest(self) -> bytes:
+        """Returns the bytes of the incomplete event and forgets them."""
+        rest = b"".join([self._rest, *self._held])
         self._rest, self._held, self._held_size = b"", [], 0
-        return taken
+        return rest
 
     def end(self) -> list[bytes]:
-        """The last event where no blank line stood behind it, which servers forget."""
-        data = _data(self._taken())
+        """Returns the last event if the server forgot the blank line after it, else nothing."""
+        data = _data(self._take_rest())
         return [] if data is None else [data]
 
 
 def _plain(whole: bytes) -> list[bytes] | None:
-    """The data of whole events of one line each, as nearly all are: without a step for each of them."""
+    """Returns the data of complete events of one line each, which nearly all are; None for any other bytes.
+
+    It takes no Python step per event.
+    """
     if not whole.startswith(b"data: ") or not whole.endswith(b"\n\n") or b"\r" in whole or b" \n" in whole:
         return None
-    found = whole[6:-2].split(b"\n\ndata: ")
-    return found if whole.count(b"\n") == 2 * len(found) and b"" not in found else None
+    data = whole[6:-2].split(b"\n\ndata: ")
+    return data if whole.count(b"\n") == 2 * len(data) and b"" not in data else None
 
 
 def _line(event: bytes) -> bytes | None:
-    """The data of an event of one line, as nearly all are."""
+    """Returns the data of an event of one line; None if it has no data."""
     return event[5:].strip() if event.startswith(b"data:") else None
 
 
@@ -76,5 +82,5 @@ def _data(event: bytes) -> bytes | None:
 
 
 def event(data: bytes) -> bytes:
-    """An event on the wire."""
+    """Returns the bytes of an event."""
     return b"data: " + data + b"\n\n"

@@ -9,7 +9,7 @@ import msgspec
 
 from ..accounting.ledger import Entry
 from ..accounting.money import NOTHING, worst_cost
-from ..config import Router
+from ..config import RouterModelConfig
 from ..errors import CallFailedError, ListingError, NoDecisionError, UnaffordableError
 from ..upstreams.call import complete
 from ..upstreams.fleet import Fleet
@@ -86,7 +86,7 @@ class RouterModel:
             self._listed = await self._from_server(router)
         return self._listed
 
-    async def _from_server(self, router: Router) -> Listed:
+    async def _from_server(self, router: RouterModelConfig) -> Listed:
         try:
             models = await list_models(self._upstream, self._fleet.transport)
         except ListingError:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from ..accounting.ledger import Ledger
 from ..accounting.money import NOTHING, worst_cost
 from ..accounting.spending import Spending
-from ..config import Capability, Prefer, Price, Review, Router, Routing
+from ..config import Capability, Prefer, Price, Review, RouterModelConfig, Routing
 from ..conversation.additions import NO_ADVICE, Advice
 from ..conversation.answer import Answer
 from ..conversation.request import Request
@@ -164,7 +164,7 @@ class Ask(Protocol):
 class PolicySetup(Struct, frozen=True):
     """What a policy is created from: two sections of the configuration, and a function that calls the router model."""
 
-    router: Router
+    router: RouterModelConfig
     routing: Routing
     ask: Ask
 

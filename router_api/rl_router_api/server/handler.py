@@ -14,8 +14,8 @@ from ..accounting.ledger import Ledger
 from ..accounting.log import log
 from ..accounting.recorders import EndedRequest, record_all
 from ..conversation.request import Request
-from ..dialects.chat import front as chat
-from ..dialects.front import Front
+from ..dialects.chat import client_side as chat
+from ..dialects.client_dialect import ClientDialect
 from ..errors import ApiError, ClientGoneError
 from ..runtime.runtime import Runtime
 from .body import read_body
@@ -30,7 +30,7 @@ _CLIENT_GONE = 499
 class RequestHandler(ABC):
     """Handles one request. A subclass for each endpoint produces the reply, in the dialect `_dialect`."""
 
-    _dialect: ClassVar[Front] = chat
+    _dialect: ClassVar[ClientDialect] = chat
 
     def __init__(
         self, runtime: Runtime, scope: Scope, receive: Receive, send: Send, *, needs_key: bool = True

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ..accounting.ledger import Ledger
 from ..config import CallHistory
-from ..dialects.front import Front
+from ..dialects.client_dialect import ClientDialect
 from ..errors import ApiError
 
 JSON = b"application/json"
@@ -26,7 +26,7 @@ class Reply(Struct, frozen=True):
     body: bytes
 
 
-def error_reply(error: ApiError, ledger: Ledger, history: CallHistory, dialect: Front) -> Reply:
+def error_reply(error: ApiError, ledger: Ledger, history: CallHistory, dialect: ClientDialect) -> Reply:
     """Returns an error response, with `router_metadata` if the request had costs."""
     headers = common_headers(ledger, JSON)
     headers += [(name.encode(), value.encode()) for name, value in error.headers.items()]

@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from ..accounting.ledger import Ledger
-from ..dialects.chat import front as chat
+from ..dialects.chat import client_side as chat
 from ..encoding import encode
 from ..errors import ApiError
 from .reply import JSON, error_reply

@@ -1,1 +1,1 @@
-"""The router model and the targets: how they are reached, asked and heard, and how they have been lately."""
+"""Calls to the router model and the targets: connections, streams, circuit breakers and the state of each upstream."""

@@ -1,4 +1,4 @@
-"""One attempt at a call: it holds a slot at its upstream and an open ledger entry, and tells both how it ended."""
+"""One attempt at a call: takes a slot at the upstream, and reports its end to the ledger entry and the breaker."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from .transport import Response, Transport
 from .upstream import Upstream
 
 _DEFAULT_COOLDOWN = 1.0
-"""Seconds for which an upstream that said 429 without a time gets no request."""
+"""Seconds of cooldown after a 429 without a `Retry-After`."""
 
 
 class Attempt:
-    """Books an attempt, and tells its upstream's breaker how it went; whichever end is told first counts."""
+    """Records an attempt in its ledger entry and its upstream's breaker. Only the first reported end counts.
+
+    `with attempt:` guards a part of the attempt. An error in it ends the attempt and becomes a CallFailedError.
+    """
 
     def __init__(self, upstream: Upstream, entry: Entry) -> None:
         self.entry = entry
@@ -26,7 +29,7 @@ class Attempt:
         self._call = upstream.begin()
 
     async def send(self, transport: Transport, body: bytes, traceparent: str | None) -> Response:
-        """The answer to the request, its body still to be read. Raises what ends the attempt."""
+        """Returns the response, whose body is not read yet. Raises CallFailedError, TransportError."""
         upstream = self.upstream
         response = await transport.send(
             "POST", upstream.calls_url, upstream.headers(traceparent), body, upstream.idle_timeout
@@ -40,7 +43,7 @@ class Attempt:
         return response
 
     def __enter__(self) -> None:
-        """A part of the attempt: whatever goes wrong in it ends the attempt. Raises CallFailedError."""
+        """Begins a guarded part of the attempt."""
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if error is None:
@@ -52,7 +55,7 @@ class Attempt:
             raise self._failed(failure) from (error if failure is not error else None)
 
     def _failure(self, error: BaseException) -> CallFailedError | None:
-        """What an error says of the attempt; None where it says nothing of it."""
+        """Returns the failure that an error means; None if the upstream did not fail, as after a cancellation."""
         name = self.upstream.name
         match error:
             case CallFailedError():
@@ -60,20 +63,20 @@ class Attempt:
             case TransportError():
                 return CallFailedError(error.kind, f"`{name}`: {error}", retriable=error.kind in ("refused", "reset"))
             case TimeoutError():
-                return CallFailedError("timeout", f"`{name}`: no answer in time")
+                return CallFailedError("timeout", f"`{name}`: no answer within the time limit")
             case BrokenAnswerError():
-                words = self.upstream.redact(str(error))
-                return CallFailedError("broken", f"`{name}` sent no usable answer", log_text=words)
+                reason = self.upstream.redact(str(error))
+                return CallFailedError("broken", f"`{name}` sent no usable answer", log_text=reason)
         return None
 
     def succeeded(self) -> None:
-        """A whole answer came."""
+        """Records that a whole answer arrived."""
         if self._end():
             self.entry.close("ok")
             self.upstream.succeeded(self.entry.latency)
 
     def abandoned(self) -> None:
-        """It was cancelled."""
+        """Records that the attempt was cancelled."""
         if self._end():
             self.upstream.breaker.abandoned(self._call)
             self.entry.close("cancelled")
@@ -96,8 +99,8 @@ class Attempt:
         return True
 
 
-def begun(upstream: Upstream, entry: Entry) -> Attempt:
-    """Begins an attempt. Raises CallFailedError if another call took the upstream's last free slot."""
+def begin_attempt(upstream: Upstream, entry: Entry) -> Attempt:
+    """Returns a new attempt. Raises CallFailedError if the upstream has no free slot left."""
     try:
         return Attempt(upstream, entry)
     except NoCapacityError:

@@ -1,4 +1,4 @@
-"""Keeps a dead upstream from costing every request its timeout."""
+"""A circuit breaker, so that not every request waits for the timeout of a dead upstream."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _LONGEST_PAUSE = 60.0
 
 
 class Breaker:
-    """Opens after five failures in a row; then one probe at a time, after pauses of 5 s that double up to 60 s.
+    """Opens after five consecutive failures, and then lets one probe at a time through.
 
-    Each call has a number, so that the end of another call is not taken for the probe's.
+    The pause before a probe is 5 s and doubles up to 60 s. Each call has a number, so that the end of another call is
+    not mistaken for the end of the probe.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -26,7 +27,7 @@ class Breaker:
         self._open_until: float | None = None
         self._calls = 0
         self._probe: int | None = None
-        """The call that is the probe, while it is under way."""
+        """The number of the probe call; None while no probe is in flight."""
 
     @property
     def state(self) -> State:
@@ -40,18 +41,18 @@ class Breaker:
         return self._open_until is None or (self.state == "half_open" and self._probe is None)
 
     def begin(self) -> int:
-        """A call starts; where the breaker is half open it is the probe. Returns the call's number."""
+        """Starts a call and returns its number. If the breaker is half open and has no probe, the call is the probe."""
         self._calls += 1
         if self._probe is None and self.state == "half_open":
             self._probe = self._calls
         return self._calls
 
     def succeeded(self) -> None:
-        """The upstream answered as it should, or refused the request for the request's own sake."""
+        """Records that the upstream works: it answered, or it rejected the request because of the request itself."""
         self._failures, self._pause, self._open_until, self._probe = 0, _FIRST_PAUSE, None, None
 
     def failed(self, call: int) -> None:
-        """A refused connection, a timeout, a 5xx or a broken answer."""
+        """Records a refused connection, a timeout, a 5xx or a broken answer."""
         self._failures += 1
         is_probe = self._ends_probe(call)
         if is_probe:
@@ -60,11 +61,11 @@ class Breaker:
             self._open_until = self._now() + self._pause
 
     def abandoned(self, call: int) -> None:
-        """The call ended without telling anything: it was cancelled."""
+        """Records a cancelled call, which says nothing about the upstream."""
         self._ends_probe(call)
 
     def _ends_probe(self, call: int) -> bool:
-        """Whether the call was the probe, which is then over."""
+        """Returns whether the call was the probe, and ends the probe."""
         was_probe = self._probe == call
         self._probe = None if was_probe else self._probe
         return was_probe

@@ -1,6 +1,6 @@
-"""One call to an upstream: a request out, a whole answer back, or what went wrong.
+"""Makes one call to an upstream and returns its whole answer, or an error.
 
-Whatever happens here, the call's ledger entry ends up closed with what it cost.
+In every case the call's ledger entry is closed with its cost.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import asyncio
 from ..accounting.ledger import Entry
 from ..conversation.answer import Answer, text_of
 from ..timing import Until
-from .attempt import Attempt, begun
+from .attempt import Attempt, begin_attempt
 from .transport import Transport, read_whole
 from .upstream import Upstream
 
 MAX_ANSWER = 32 * 1024 * 1024
-"""Bytes of an answer; a larger one is broken."""
+"""Maximum bytes of an answer. A larger answer is an error."""
 
 
 async def complete(
@@ -27,22 +27,22 @@ async def complete(
     traceparent: str | None = None,
     within: float | None = None,
 ) -> Answer:
-    """Returns a whole answer, after at most `within` seconds if that is given. Raises CallFailedError."""
-    attempt = begun(upstream, entry)
+    """Returns a whole answer. `within` is the maximum number of seconds, None for no limit. Raises CallFailedError."""
+    attempt = begin_attempt(upstream, entry)
     with attempt:
-        receiving = _whole_answer(attempt, transport, body, traceparent)
+        reading = _read_answer(attempt, transport, body, traceparent)
         if within is None:
-            received = await receiving
+            received = await reading
         else:
             with Until(asyncio.get_running_loop().time() + within):
-                received = await receiving
+                received = await reading
         answer = upstream.dialect.read_answer(received)
-        _book(answer, entry)
+        _record_answer(answer, entry)
     attempt.succeeded()
     return answer
 
 
-async def _whole_answer(attempt: Attempt, transport: Transport, body: bytes, traceparent: str | None) -> bytes:
+async def _read_answer(attempt: Attempt, transport: Transport, body: bytes, traceparent: str | None) -> bytes:
     response = await attempt.send(transport, body, traceparent)
 
     def count(size: int) -> None:
@@ -54,7 +54,7 @@ async def _whole_answer(attempt: Attempt, transport: Transport, body: bytes, tra
         response.close()
 
 
-def _book(answer: Answer, entry: Entry) -> None:
+def _record_answer(answer: Answer, entry: Entry) -> None:
     entry.response = text_of(answer.first)
     entry.report(answer.usage)
     if entry.read_usage is None:

@@ -1,20 +1,20 @@
-"""The upstreams of one configuration: the router model, and the targets with their state."""
+"""The upstreams of one configuration: the router model and the targets."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..config import Configuration, Router, Routing, Target
+from ..config import Configuration, RouterModelConfig, Routing, Target
 from ..conversation.request import Request
 from .in_flight import InFlight
 from .transport import Transport
-from .upstream import Upstream, of_target
+from .upstream import Upstream, upstream_of
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """What requests run against; a reload makes a new one, and a request ends on the one it began with."""
+    """The upstreams that requests use. A reload creates a new fleet. Running requests keep theirs until they end."""
 
     configuration: Configuration
     router_model: Upstream
@@ -22,7 +22,7 @@ class Fleet:
     transport: Transport
 
     @property
-    def router(self) -> Router:
+    def router(self) -> RouterModelConfig:
         return self.configuration.router
 
     @property
@@ -34,11 +34,11 @@ class Fleet:
         return {pair[0].name: pair for pair in self.targets}
 
     def target(self, name: str) -> tuple[Target, Upstream] | None:
-        """Returns a target by its name."""
+        """Returns the target with this name and its upstream; None if the name is unknown."""
         return self._by_name.get(name)
 
     def unsized_part(self, request: Request) -> str | None:
-        """Returns the name of a part of the request whose size in tokens nothing bounds; None if there is none."""
+        """Returns the name of a part of the request of unbounded size in tokens; None if there is no such part."""
         dialects = dict.fromkeys(upstream.dialect for _, upstream in self.targets)
         return next((part for dialect in dialects if (part := dialect.unsized_part(request))), None)
 
@@ -47,28 +47,29 @@ def fleet_of(
     configuration: Configuration,
     targets: tuple[Target, ...],
     transport: Transport,
-    flight: InFlight | None = None,
-    before: Fleet | None = None,
+    in_flight: InFlight | None = None,
+    previous: Fleet | None = None,
 ) -> Fleet:
-    """A fleet of `targets`, which are the configuration's or those that the router model's server lists.
+    """Returns a fleet of `targets`, which are configured or listed by the router model's server.
 
-    What did not change keeps the upstream that the fleet `before` had for it: its connections, its breaker, its calls.
+    A target that did not change keeps its upstream of the `previous` fleet, with its breaker and its in-flight calls.
+    The same holds for the router model.
     """
     router = configuration.router
-    kept = {pair[0].name: pair for pair in before.targets} if before else {}
-    same_router = before is not None and before.router == router
+    kept = {pair[0].name: pair for pair in previous.targets} if previous else {}
+    same_router = previous is not None and previous.router == router
     return Fleet(
         configuration=configuration,
-        router_model=before.router_model if before and same_router else _router_model(router),
-        targets=tuple((target, _find(kept, target) or of_target(target, flight)) for target in targets),
+        router_model=previous.router_model if previous and same_router else _router_model(router),
+        targets=tuple((target, _unchanged(kept, target) or upstream_of(target, in_flight)) for target in targets),
         transport=transport,
     )
 
 
-def _router_model(router: Router) -> Upstream:
+def _router_model(router: RouterModelConfig) -> Upstream:
     return Upstream("router model", router.base_url, router.timeout, router)
 
 
-def _find(kept: dict[str, tuple[Target, Upstream]], target: Target) -> Upstream | None:
+def _unchanged(kept: dict[str, tuple[Target, Upstream]], target: Target) -> Upstream | None:
     old, upstream = kept.get(target.name, (None, None))
     return upstream if old == target else None

@@ -1,4 +1,4 @@
-"""Gives a connection up when no byte came for too long."""
+"""Fails a connection that has received no data for too long."""
 
 from __future__ import annotations
 
@@ -7,54 +7,55 @@ from collections.abc import Callable
 
 
 class IdleTimer:
-    """Calls a function when nothing was heard for a time.
+    """Calls a function after a time without data.
 
-    Whoever hears something sets `heard` to the loop's time. A timer that runs already is left to find out by itself
-    that it came too early: to cancel it at every byte would cost more.
+    The owner sets `last_data` to the loop's time whenever data arrives. The running timer is not rescheduled then,
+    because that would cost more for every piece of data. It checks `last_data` when it fires and starts again if it was
+    too early.
     """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._expired: Callable[[], None] | None = None
-        """What is called; None while nothing is waited for."""
+        """The function to call; None while no data is expected."""
         self._timeout = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
-        self.heard = 0.0
+        self.last_data = 0.0
         self.is_paused = False
-        """Whether bytes wait for their reader, so that no more are expected."""
+        """Whether the reader is behind, so that no more data is expected."""
 
     def start(self, timeout: float, expired: Callable[[], None]) -> None:
-        """Begins to wait for `timeout` seconds, or waits anew."""
-        self._timeout, self.heard = timeout, self._loop.time()
+        """Starts, or restarts, a wait of `timeout` seconds."""
+        self._timeout, self.last_data = timeout, self._loop.time()
         self._expired, self.is_paused = expired, False
         self._arm()
 
     def suspend(self) -> None:
-        """Nothing is waited for until the next start."""
+        """Expects no data until the next start. The timer itself keeps running, which is cheaper."""
         self._expired = None
 
     def cancel(self) -> None:
-        """Ends the timer, too."""
+        """Expects no data, and cancels the timer too."""
         self._expired = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _arm(self) -> None:
-        due = self.heard + self._timeout
+        due = self.last_data + self._timeout
         if self._timer is None or self._timer_at > due:
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer, self._timer_at = self._loop.call_at(due, self._look), due
+            self._timer, self._timer_at = self._loop.call_at(due, self._check), due
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._timer = None
         if self._expired is None:
             return
         if self.is_paused:
-            self.heard = self._loop.time()
-        if self.heard + self._timeout > self._loop.time():
+            self.last_data = self._loop.time()
+        if self.last_data + self._timeout > self._loop.time():
             self._arm()
         else:
             self._expired()

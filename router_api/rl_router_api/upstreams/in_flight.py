@@ -1,4 +1,4 @@
-"""How many requests and calls are in flight, over all workers of one server."""
+"""Counts the requests and calls in flight over all workers of one server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ROW = _CELLS * _CELL.size
 
 @dataclass(frozen=True)
 class WorkerRow:
-    """One worker's row in the table that all workers of a server map: the table's file, and which row of how many."""
+    """One worker's row in the shared table: the path of the table's file, the row's index, and the number of rows."""
 
     path: str
     index: int
@@ -23,10 +23,10 @@ class WorkerRow:
 
 
 class InFlight:
-    """Counts by name.
+    """Counts in-flight requests and calls by name.
 
-    Each worker writes its own row only, so no worker waits for another. When a worker dies, its successor takes the row
-    and clears it.
+    Each worker writes only its own row, so that no worker waits for another. The successor of a worker that died takes
+    over the row and clears it.
     """
 
     def __init__(self, row: WorkerRow | None = None) -> None:
@@ -39,7 +39,7 @@ class InFlight:
             self._table[row.index * _ROW : (row.index + 1) * _ROW] = bytes(_ROW)
 
     def change(self, name: str, by: int) -> None:
-        """Counts a request or call of that name that begins (1) or ends (-1) in this worker."""
+        """Counts the begin (1) or the end (-1) of a request or call in this worker."""
         count = self._own.get(name, 0) + by
         if count:
             self._own[name] = count
@@ -51,7 +51,7 @@ class InFlight:
                 _CELL.pack_into(self._table, offset, hashed(name), count)
 
     def total(self, name: str) -> int:
-        """Returns how many are in flight in all workers."""
+        """Returns the number in flight over all workers."""
         own = self._own.get(name, 0)
         if self._row is None:
             return own
@@ -62,9 +62,9 @@ class InFlight:
         return 0 if offset is None or self._table is None else int(_CELL.unpack_from(self._table, offset)[1])
 
     def _find(self, index: int, name: str, *, to_write: bool = False) -> int | None:
-        """Returns the offset of the cell that holds a name or is free for it; None if the row is full.
+        """Returns the offset of a name's cell, or of a free cell for it; None if the row is full.
 
-        A new name may take the cell of a name that has nothing in flight any more.
+        A new name may reuse the cell of a name with nothing in flight.
         """
         key, reusable = hashed(name), None
         for step in range(_CELLS):
@@ -80,5 +80,5 @@ class InFlight:
 
 
 def make_in_flight_table(folder: str, rows: int) -> str:
-    """Returns the path of a new, empty table's file in `folder`. The caller removes it."""
+    """Returns the path of the file of a new, empty table in `folder`. The caller removes it."""
     return make_table(folder, "in-flight-", rows * _ROW)

@@ -1,4 +1,4 @@
-"""The key with which an upstream is called: from an environment variable, or a file that is read again each second."""
+"""The API key of an upstream, from an environment variable or a file."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 from ..config import Secret
 
-_LOOK_AGAIN = 1.0
-"""Seconds after which a key's file is read again."""
+_READ_EVERY = 1.0
+"""Seconds between two reads of a key's file."""
 
 
 class Key:
-    """A key by environment variable or file. The file is read again each second, so that a new key is used."""
+    """An API key from an environment variable or a file. The file is read again each second, to pick up a new key."""
 
     def __init__(
         self, secret: Secret, environment: Mapping[str, str] = os.environ, now: Callable[[], float] = time.monotonic
@@ -22,22 +22,22 @@ class Key:
         self._variable, self._file, self._environment = secret.api_key_env, secret.api_key_file, environment
         self._now = now
         self.configured = bool(self._variable or self._file)
-        self._looked = -_LOOK_AGAIN
+        self._read_at = -_READ_EVERY
         self._text = ""
 
     @property
     def value(self) -> str:
-        """The key; empty if none is configured or it is not there."""
+        """The key; empty if it is not configured or missing."""
         if self._variable:
             return self._environment.get(self._variable, "").strip()
-        if self._file and self._now() - self._looked >= _LOOK_AGAIN:
-            self._looked = self._now()
+        if self._file and self._now() - self._read_at >= _READ_EVERY:
+            self._read_at = self._now()
             self._text = self._read()
         return self._text
 
     @property
     def missing(self) -> str | None:
-        """Why a configured key is not there, in a few words."""
+        """Why a configured key is missing; None if it is present or not configured."""
         if not self.configured or self.value:
             return None
         return f"{self._variable} is not set" if self._variable else f"{self._file} is missing or empty"

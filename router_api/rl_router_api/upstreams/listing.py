@@ -1,4 +1,4 @@
-"""What an upstream lists at `/models`: the names it serves and how much context they have."""
+"""Reads the models that an upstream lists at `/models`, with their context lengths."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MAX_LISTING = 4 * 1024 * 1024
 
 
 class Listed(Struct, frozen=True):
-    """A served model; vLLM tells its context length, in tokens."""
+    """A listed model. `max_model_len` is its context length in tokens, which vLLM reports; else None."""
 
     id: str
     max_model_len: int | None = None
@@ -24,13 +24,13 @@ class _Listing(Struct):
 
 
 async def list_models(upstream: Upstream, transport: Transport) -> list[Listed]:
-    """The models, in the upstream's order; never empty. Raises ListingError."""
+    """Returns the models in the upstream's order, at least one. Raises ListingError."""
     try:
         response = await transport.send("GET", upstream.url("/models"), upstream.headers(), None, 5.0)
         try:
             body = await read_whole(response, _MAX_LISTING)
         except BrokenAnswerError:
-            raise ListingError("its list of models is too long", response.status) from None
+            raise ListingError(f"its list of models has more than {_MAX_LISTING} bytes", response.status) from None
         finally:
             response.close()
     except TransportError as error:

@@ -1,4 +1,4 @@
-"""What an upstream's error status means: whether to try again, and whether another target may take the request."""
+"""Reads an upstream's error response: whether a retry or another target may succeed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from .transport import Response, read_whole
 from .upstream import Upstream
 
 _RETRIABLE = (429, 502, 503)
-"""The statuses after which the same upstream may well answer a second try."""
+"""The statuses after which a retry at the same upstream may succeed."""
 _MAX_ERROR = 64 * 1024
-"""Bytes of an error that are read."""
+"""Maximum bytes of an error response that are read."""
 _MAX_RETRY_AFTER = 86_400.0
+"""Seconds; a longer `Retry-After` is cut to this."""
 _OWN_LIMIT_CODES = re.compile(
     r"context_length|unsupported_(parameter|value)|content_(filter|policy)|string_above_max|too_large|max_tokens", re.I
 )
@@ -29,7 +30,7 @@ _OWN_LIMIT_WORDS = re.compile(
 
 
 async def refusal_of(upstream: Upstream, response: Response) -> CallFailedError:
-    """Returns what went wrong, with the upstream's own error as far as it can be read."""
+    """Returns the failure that a response means, with the upstream's own error if it can be read."""
     try:
         text = (await read_whole(response, _MAX_ERROR)).decode(errors="replace")
     except (BrokenAnswerError, TransportError):
@@ -50,14 +51,17 @@ async def refusal_of(upstream: Upstream, response: Response) -> CallFailedError:
 
 
 def _is_own_limit(status: int, error: dict[str, Any]) -> bool:
-    """Returns whether a refusal names a limit of the upstream's own (context length, parameter, content filter)."""
+    """Returns whether the upstream rejected the request because of its own limits.
+
+    These are its context length, unsupported parameters and content filters.
+    """
     code, message = str(error.get("code") or ""), str(error.get("message") or "")
     named = bool(_OWN_LIMIT_CODES.search(code) or _OWN_LIMIT_WORDS.search(message))
     return status == 413 or (status in (400, 422) and named)
 
 
 def _retry_after(text: str | None) -> float | None:
-    """Returns seconds, from seconds or an HTTP date."""
+    """Returns the seconds of a `Retry-After` header (a number or an HTTP date); None if it is missing or invalid."""
     if not text:
         return None
     try:

@@ -1,4 +1,4 @@
-"""A streamed call to an upstream: its chunks as they come, or what went wrong."""
+"""Makes one streamed call to an upstream and returns its chunks as they arrive, or an error."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from ..accounting.ledger import Entry
 from ..conversation.answer import Chunk
 from ..dialects import sse
 from ..errors import BrokenAnswerError, TransportError
-from .attempt import Attempt, begun
+from .attempt import Attempt, begin_attempt
 from .call import MAX_ANSWER
 from .transport import Response, Transport
 from .upstream import Upstream
 
 _MAX_HELD = 100
-"""Chunks without a choice after which the first choice is taken to be on its way."""
+"""Chunks without a choice after which the stream is passed on anyway."""
 
 
 class ChunkStream:
-    """A stream whose first choice is here; iterating gives the chunks up to the end, all that are here at a time.
+    """A stream whose first choice has arrived. Each step of the iteration returns all chunks that have arrived.
 
-    Raises CallFailedError while iterating where the stream is cut. `close` ends it early: the entry then says
-    cancelled, with what came so far.
+    The iteration raises CallFailedError if the stream is cut. `close` ends the stream early; its ledger entry is then
+    `cancelled`, with the tokens received so far.
     """
 
     def __init__(self, attempt: Attempt, response: Response, choices: int, *, is_kept: bool) -> None:
@@ -40,14 +40,14 @@ class ChunkStream:
     async def start(self) -> None:
         """Waits for the first chunk with a choice. Raises CallFailedError."""
         with self._attempt:
-            while not self._over and not self._says_something:
+            while not self._over and not self._has_choice:
                 await self._receive()
-            if not self._says_something:
-                raise BrokenAnswerError("a stream without choices")
+            if not self._has_choice:
+                raise BrokenAnswerError("the stream has no choices")
 
     @property
-    def _says_something(self) -> bool:
-        """Whether a choice is among the chunks; behind very many without one, it is taken to be on its way."""
+    def _has_choice(self) -> bool:
+        """Whether a chunk with a choice has arrived. After 100 chunks without one, this is assumed."""
         return len(self._ready) >= _MAX_HELD or any(chunk.choices for chunk in self._ready)
 
     def __aiter__(self) -> Self:
@@ -65,22 +65,22 @@ class ChunkStream:
         raise StopAsyncIteration
 
     def close(self) -> None:
-        """Drops the connection where the stream has not ended."""
+        """Closes the connection if the stream has not ended."""
         self._response.close()
         self._attempt.abandoned()
 
     async def _receive(self) -> None:
-        """Reads on until there is a further chunk, or the end."""
+        """Reads until another chunk, or the end, has arrived. Raises BrokenAnswerError."""
         if self._broken is not None:
             raise self._broken
-        had = len(self._ready)
+        before = len(self._ready)
         try:
-            while len(self._ready) == had and not self._over:
+            while len(self._ready) == before and not self._over:
                 self._take_all(self._parser.feed(await self._more()))
         except BrokenAnswerError as error:
-            if len(self._ready) == had:
+            if len(self._ready) == before:
                 raise
-            # What came before it, though in the same bytes, is the client's all the same.
+            # The client still gets the chunks before the broken one, even those in the same bytes.
             self._broken, self._over = error, False
 
     def _take_all(self, events: list[bytes]) -> None:
@@ -90,7 +90,7 @@ class ChunkStream:
             entry.first_byte = time.monotonic() - entry.started
         for chunk in self._dialect.read_chunks(events[: events.index(sse.DONE)] if is_over else events):
             if chunk.error is not None or chunk.finished or chunk.usage or self._is_kept:
-                self._look_at(chunk, entry)
+                self._check(chunk, entry)
             entry.received_bytes += chunk.text_bytes
             self._ready.append(chunk)
         self._over = self._over or is_over
@@ -99,7 +99,7 @@ class ChunkStream:
         try:
             received = await self._response.read()
         except TransportError:
-            # Some servers never close: once every choice has said why it ended, nothing is missing.
+            # Some servers never end the response. The stream is complete when every choice has a finish reason.
             if self._unfinished:
                 raise
             received = b""
@@ -107,17 +107,17 @@ class ChunkStream:
             return received
         self._take_all(self._parser.end())
         if self._unfinished and not self._over:
-            raise BrokenAnswerError("the stream ended before the answer did")
+            raise BrokenAnswerError("the stream ended before the answer was complete")
         self._over = True
         return b""
 
-    def _look_at(self, chunk: Chunk, entry: Entry) -> None:
-        """Takes in what few chunks have. Raises BrokenAnswerError."""
+    def _check(self, chunk: Chunk, entry: Entry) -> None:
+        """Handles errors, ends, usage and the size limit, which few chunks have. Raises BrokenAnswerError."""
         if chunk.error is not None:
-            raise BrokenAnswerError(f"an error inside the stream: {chunk.error}")
+            raise BrokenAnswerError(f"error in the stream: {chunk.error}")
         self._kept_bytes += len(chunk.data) if self._is_kept else 0
         if self._kept_bytes > MAX_ANSWER:
-            raise BrokenAnswerError(f"more than {MAX_ANSWER} bytes")
+            raise BrokenAnswerError(f"the stream has more than {MAX_ANSWER} bytes")
         self._unfinished.difference_update(chunk.finished)
         if chunk.usage:
             entry.report(chunk.usage)
@@ -133,11 +133,12 @@ async def open_stream(
     traceparent: str | None = None,
     is_kept: bool = False,
 ) -> ChunkStream:
-    """A stream whose first chunk has come, so that up to here another target can still be asked.
+    """Returns a stream whose first choice has arrived. Until then another target can still be called instead.
 
-    One whose chunks are kept, to be replayed, is bounded in all as a whole answer is. Raises CallFailedError.
+    `is_kept` is whether the caller keeps the chunks for a replay. The whole stream is then limited to `MAX_ANSWER`
+    bytes. Raises CallFailedError.
     """
-    attempt = begun(upstream, entry)
+    attempt = begin_attempt(upstream, entry)
     with attempt:
         response = await attempt.send(transport, body, traceparent)
         entry.first_byte = None

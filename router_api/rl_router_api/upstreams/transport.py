@@ -1,7 +1,7 @@
-"""The HTTP client for upstreams: a pool of connections behind the one seam, `Transport`.
+"""The HTTP client for upstreams: a connection pool behind the interface `Transport`.
 
-The connections are our own, over httptools: aiohttp costs three times the CPU there and httpx thirty times
-(docs/performance.md). A test may put a function in its place.
+The client is our own, over httptools, because aiohttp costs three times the CPU and httpx thirty times
+(docs/performance.md). Tests may replace it.
 """
 
 from __future__ import annotations
@@ -16,46 +16,46 @@ from urllib.parse import urlsplit
 from ..errors import BrokenAnswerError, ProxyRefusedError, TransportError
 from ..timing import Until
 from .connection import Connection
-from .dialing import Place, basic, dial, place_of
+from .dialing import Endpoint, basic_authorization, dial, endpoint_of
 
-# Shorter than the five seconds after which common servers (uvicorn, vLLM) drop an idle connection, so that a
-# request is seldom sent into a connection that is just being closed.
 _KEEP_ALIVE = 4.0
+"""Seconds that an idle connection is kept. Common servers (uvicorn, vLLM) close idle connections after 5 s, so this is
+shorter: requests are seldom sent over a connection that the server is closing."""
 _CONNECT_TIMEOUT = 10.0
 
 
 class Response(Protocol):
-    """An upstream's answer, its body still to be read; `headers` are by lower-case name."""
+    """An upstream's response, whose body is not read yet."""
 
     status: int
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """What stands above the body."""
+        """The response headers by lower-case name."""
 
     async def read(self) -> bytes:
-        """The next bytes of the body as they come; none at its end. Raises TransportError."""
+        """Returns the next bytes of the body, empty at its end. Raises TransportError."""
 
     def close(self) -> None:
-        """Drops the connection unless the body was read to its end."""
+        """Returns the connection to the pool if the body was read to its end, else closes it."""
 
 
 class Transport(Protocol):
-    """Sends requests; `idle_timeout` is how many seconds may pass without a byte."""
+    """Sends requests. `idle_timeout` is the maximum seconds without data."""
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, idle_timeout: float
     ) -> Response:
-        """Raises TransportError."""
+        """Returns the response after its headers have arrived. Raises TransportError."""
 
     async def close(self) -> None:
         """Closes every connection."""
 
 
 async def read_whole(response: Response, limit: int, count: Callable[[int], None] | None = None) -> bytes:
-    """Returns the body; `count` hears how many bytes are here so far.
+    """Returns the body. Calls `count` with the number of bytes received so far.
 
-    Raises BrokenAnswerError if it is longer than `limit` bytes, TransportError.
+    Raises BrokenAnswerError if the body has more than `limit` bytes, and TransportError.
     """
     parts: list[bytes] = []
     size = 0
@@ -65,17 +65,20 @@ async def read_whole(response: Response, limit: int, count: Callable[[int], None
         if count is not None:
             count(size)
         if size > limit:
-            raise BrokenAnswerError(f"more than {limit} bytes")
+            raise BrokenAnswerError(f"the body has more than {limit} bytes")
     return b"".join(parts)
 
 
 class HttpTransport:
-    """Pooled connections, no redirects, no cookies; proxies by HTTPS_PROXY and NO_PROXY, CAs by SSL_CERT_FILE."""
+    """A transport with pooled connections. It follows no redirects and keeps no cookies.
+
+    Proxies come from HTTPS_PROXY and NO_PROXY, certificate authorities from SSL_CERT_FILE.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._trust = ssl.create_default_context()
-        self._places: dict[str, Place] = {}
+        self._endpoints: dict[str, Endpoint] = {}
         self._idle: dict[str, list[Connection]] = {}
         self._open: set[Connection] = set()
         self._sweep: asyncio.TimerHandle | None = None
@@ -84,17 +87,17 @@ class HttpTransport:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, idle_timeout: float
     ) -> Response:
         try:
-            place = self._place(url)
-            request = _request(method, url, place.proxy, headers, body)
+            endpoint = self._endpoint(url)
+            request = _request(method, url, endpoint.proxy, headers, body)
         except ValueError as error:
             raise TransportError("broken", f"the request cannot be sent: {error}") from error
-        connection = self._take(place) or await self._dial(place, idle_timeout)
+        connection = self._take(endpoint) or await self._dial(endpoint, idle_timeout)
         try:
-            await connection.ask(request, idle_timeout)
+            await connection.send(request, idle_timeout)
         except BaseException:
             self._drop(connection)
             raise
-        return _Answer(self, place.origin, connection)
+        return _HttpResponse(self, endpoint.origin, connection)
 
     async def close(self) -> None:
         if self._sweep is not None:
@@ -107,7 +110,7 @@ class HttpTransport:
             await asyncio.wait([connection.lost for connection in dropped], timeout=1.0)
 
     def give_back(self, origin: str, connection: Connection) -> None:
-        """Keeps a connection for the next request where it can take one."""
+        """Keeps a connection for the next request if it is reusable, else closes it."""
         if not connection.reusable:
             self._drop(connection)
             return
@@ -116,16 +119,16 @@ class HttpTransport:
         if self._sweep is None:
             self._sweep = self._loop.call_later(_KEEP_ALIVE, self._drop_stale)
 
-    def _place(self, url: str) -> Place:
-        # Looked up once for each URL of the configuration: reading the environment costs more than the request.
-        place = self._places.get(url)
-        if place is None:
-            place = self._places[url] = place_of(url)
-        return place
+    def _endpoint(self, url: str) -> Endpoint:
+        # Cached for each URL of the configuration, because reading the environment costs more than the request.
+        endpoint = self._endpoints.get(url)
+        if endpoint is None:
+            endpoint = self._endpoints[url] = endpoint_of(url)
+        return endpoint
 
-    def _take(self, place: Place) -> Connection | None:
-        """The connection that was used last, so that those beyond the need grow old."""
-        idle = self._idle.get(place.origin)
+    def _take(self, endpoint: Endpoint) -> Connection | None:
+        """Returns the idle connection that was used last, so that surplus connections expire; None if none is open."""
+        idle = self._idle.get(endpoint.origin)
         while idle:
             connection = idle.pop()
             if not connection.closed:
@@ -133,17 +136,17 @@ class HttpTransport:
             self._drop(connection)
         return None
 
-    async def _dial(self, place: Place, idle_timeout: float) -> Connection:
+    async def _dial(self, endpoint: Endpoint, idle_timeout: float) -> Connection:
         try:
             with Until(self._loop.time() + min(idle_timeout, _CONNECT_TIMEOUT)):
-                connection = await dial(place, self._trust, idle_timeout)
+                connection = await dial(endpoint, self._trust, idle_timeout)
         except TimeoutError as error:
-            raise TransportError("timeout", "no connection in time") from error
+            raise TransportError("timeout", "no connection within the timeout") from error
         except (OSError, ProxyRefusedError) as error:
-            why = getattr(error, "strerror", None) or (
+            reason = getattr(error, "strerror", None) or (
                 str(error) if isinstance(error, ProxyRefusedError) else type(error).__name__
             )
-            raise TransportError("refused", f"cannot connect: {why}") from error
+            raise TransportError("refused", f"cannot connect: {reason}") from error
         self._open.add(connection)
         return connection
 
@@ -155,7 +158,7 @@ class HttpTransport:
         self._sweep = None
         now = self._loop.time()
         for origin, idle in list(self._idle.items()):
-            fresh = [each for each in idle if not each.closed and now - each.idle_since < _KEEP_ALIVE]
+            fresh = [kept for kept in idle if not kept.closed and now - kept.idle_since < _KEEP_ALIVE]
             for connection in set(idle) - set(fresh):
                 self._drop(connection)
             self._idle[origin] = fresh
@@ -165,7 +168,7 @@ class HttpTransport:
             self._sweep = self._loop.call_later(_KEEP_ALIVE / 4, self._drop_stale)
 
 
-class _Answer:
+class _HttpResponse:
     def __init__(self, transport: HttpTransport, origin: str, connection: Connection) -> None:
         self._transport = transport
         self._origin = origin
@@ -175,7 +178,7 @@ class _Answer:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        # Few are ever looked at.
+        # Decoded only on demand, because headers are rarely read.
         return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._headers}
 
     def read(self) -> Coroutine[Any, Any, bytes]:
@@ -192,32 +195,32 @@ async def _nothing() -> bytes:
 
 
 def _request(method: str, url: str, proxy: str | None, headers: Mapping[str, str], body: bytes | None) -> bytes:
-    """The request's bytes. Raises ValueError where a header would break out of its line."""
+    """Returns the bytes of a request. Raises ValueError if a header contains a line break."""
     head = _head(method, url, proxy, tuple(headers.items()))
     return head + b"\r\n" if body is None else b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
 
 
 @lru_cache(maxsize=256)
 def _head(method: str, url: str, proxy: str | None, headers: tuple[tuple[str, str], ...]) -> bytes:
-    """The request line and the headers but the length, which differ little from one request to the next."""
+    """Returns the request line and the headers except the length. Cached, because they rarely change."""
     lines = [*_start(method, url, proxy), *(f"{name}: {value}" for name, value in headers)]
     head = "\r\n".join([*lines, ""])
     if head.count("\n") != len(lines) or head.count("\r") != len(lines):
-        raise ValueError("a header holds a line break")
+        raise ValueError("a header contains a line break")
     return head.encode()
 
 
 def _start(method: str, url: str, proxy: str | None) -> list[str]:
-    """The request line, and the headers that follow from the address."""
+    """Returns the request line and the headers that follow from the URL."""
     parts = urlsplit(url)
     authority = parts.netloc.rpartition("@")[2]
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     lines = [f"Host: {authority}", "Accept-Encoding: identity"]
-    if own := basic(parts):
-        lines.append(f"Authorization: {own}")
+    if authorization := basic_authorization(parts):
+        lines.append(f"Authorization: {authorization}")
     if proxy is not None and parts.scheme == "http":
-        # A proxy that is asked for a plain address fetches it itself.
+        # For plain http the proxy itself sends the request, so it needs the absolute URL.
         path = f"http://{authority}{path}"
-        through = basic(urlsplit(proxy))
-        lines += [f"Proxy-Authorization: {through}"] if through else []
+        authorization = basic_authorization(urlsplit(proxy))
+        lines += [f"Proxy-Authorization: {authorization}"] if authorization else []
     return [f"{method} {path} HTTP/1.1", *lines]

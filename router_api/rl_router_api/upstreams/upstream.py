@@ -1,4 +1,4 @@
-"""An upstream (the router model or a target): its address, headers, free slots, cooldown, and how its calls went."""
+"""An upstream (the router model or a target): its URLs, headers, free slots, cooldown, breaker and latency."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from ..config import Secret, Target
-from ..dialects.behind import Behind
-from ..dialects.chat import behind as chat
+from ..dialects.chat import upstream_side as chat
+from ..dialects.upstream_dialect import UpstreamDialect
 from ..errors import NoCapacityError
 from .breaker import Breaker
 from .in_flight import InFlight
 from .key import Key
 
 _LATENCY_WEIGHT = 0.2
-"""How much the last answer counts in the moving average of latencies."""
+"""Weight of the last answer in the moving average of latencies."""
 _MAX_LOGGED = 500
-"""Characters of an upstream's text that are logged."""
+"""Maximum characters of an upstream's text that are logged."""
 _MIN_SECRET = 6
-"""Characters below which a header's value is not taken for a secret."""
+"""Shorter header and query values, in characters, are not treated as secrets."""
 
 
 class Upstream:
     """One server that answers calls in its dialect.
 
-    `latency` is a moving average of whole answers in seconds (None until there was one), `last_error` what was wrong
-    with the last call (None if it went well), and `known` whether there was a call.
+    `latency` is a moving average over whole answers in seconds (None before the first one). `last_error` is the error
+    of the last call (None if it succeeded). `known` is whether any call has ended.
     """
 
     def __init__(
@@ -39,19 +39,19 @@ class Upstream:
         *,
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
-        flight: InFlight | None = None,
+        in_flight: InFlight | None = None,
         max_in_flight: int | None = None,
     ) -> None:
         self.name = name
         self.idle_timeout = idle_timeout
-        self.dialect: Behind = chat
+        self.dialect: UpstreamDialect = chat
         self.key = Key(secret)
         self.breaker = Breaker()
         self.latency: float | None = None
         self.last_error: str | None = None
         self.known = False
-        self._flight = flight or InFlight()
-        self._flight_name = f"upstream:{name}"
+        self._in_flight = in_flight or InFlight()
+        self._in_flight_name = f"upstream:{name}"
         self._max_in_flight = max_in_flight
         self._base_url = base_url
         self._own_headers = dict(headers or {})
@@ -63,11 +63,11 @@ class Upstream:
         self.calls_url = self.url(self.dialect.path)
 
     def url(self, path: str) -> str:
-        """Returns the address of one of its endpoints."""
+        """Returns the URL of one of its endpoints."""
         return f"{self._base_url}{path}{self._query}"
 
     def headers(self, traceparent: str | None = None) -> dict[str, str]:
-        """Returns what is sent with every call; of the client's own headers only the traceparent."""
+        """Returns the headers of a call. The traceparent is the only header of the client among them."""
         key = self.key.value
         if key != self._headers_key:
             self._headers, self._headers_key = self._headers_with(key), key
@@ -78,7 +78,7 @@ class Upstream:
         return {"Content-Type": "application/json", **self._own_headers, **authorization}
 
     def redact(self, text: str) -> str:
-        """Returns the text without this upstream's key and secrets, at most 500 characters of it."""
+        """Returns at most 500 characters of the text, with this upstream's key and secrets replaced by `***`."""
         for secret in (self.key.value, *self._own_headers.values(), *self._own_query.values()):
             if len(secret) >= _MIN_SECRET:
                 text = text.replace(secret, "***")
@@ -86,50 +86,50 @@ class Upstream:
 
     @property
     def in_flight(self) -> int:
-        """Calls in flight, those of the server's other workers included."""
-        return self._flight.total(self._flight_name)
+        """Number of calls in flight over all workers of the server."""
+        return self._in_flight.total(self._in_flight_name)
 
     @property
     def free_slots(self) -> float:
-        """How many further calls may be in flight."""
+        """Number of calls that may still begin; infinite without a `max_in_flight`."""
         return math.inf if self._max_in_flight is None else self._max_in_flight - self.in_flight
 
     def begin(self) -> int:
         """Starts a call and returns its number. Raises NoCapacityError if there is no free slot."""
-        # Counted before it is looked at, so that of several workers at once none believes the last slot to be its own.
-        self._flight.change(self._flight_name, 1)
+        # Count first and check then, so that two workers cannot both take the last slot.
+        self._in_flight.change(self._in_flight_name, 1)
         if self._max_in_flight is not None and self.free_slots < 0:
-            self._flight.change(self._flight_name, -1)
+            self._in_flight.change(self._in_flight_name, -1)
             raise NoCapacityError
         return self.breaker.begin()
 
     def end(self) -> None:
-        """A call ended, however it did."""
-        self._flight.change(self._flight_name, -1)
+        """Frees the slot of a call that has ended."""
+        self._in_flight.change(self._in_flight_name, -1)
 
     @property
     def cooldown(self) -> float:
-        """Seconds until it may be asked again after a 429; 0 if it may be asked now."""
+        """Seconds until it may be called again after a 429; 0 if it may be called now."""
         return max(0.0, self._cooldown_until - time.monotonic()) if self._cooldown_until else 0.0
 
     def cool_down(self, seconds: float) -> None:
-        """The upstream said 429: it gets no new request for so long."""
+        """Starts a cooldown after a 429: no new call for `seconds`."""
         self._cooldown_until = time.monotonic() + seconds
 
     @property
     def ready(self) -> bool:
-        """Whether neither the breaker nor a cooldown stands against a call."""
+        """Whether neither the breaker nor a cooldown blocks a call."""
         return self.breaker.ready and not self.cooldown
 
     def succeeded(self, seconds: float) -> None:
-        """A whole answer came after so long."""
+        """Records a whole answer, with its latency in seconds."""
         self.breaker.succeeded()
         self.known, self.last_error = True, None
-        before = self.latency
-        self.latency = seconds if before is None else before + _LATENCY_WEIGHT * (seconds - before)
+        average = self.latency
+        self.latency = seconds if average is None else average + _LATENCY_WEIGHT * (seconds - average)
 
     def failed(self, call: int, error: str, *, counts: bool) -> None:
-        """The call failed; `counts` is whether the breaker counts it."""
+        """Records a failed call. `counts` is whether the breaker counts it as a failure."""
         self.known, self.last_error = True, error
         if counts:
             self.breaker.failed(call)
@@ -137,16 +137,16 @@ class Upstream:
             self.breaker.succeeded()
 
 
-def of_target(target: Target, flight: InFlight | None = None) -> Upstream:
-    """Returns the upstream behind a configured target."""
+def upstream_of(target: Target, in_flight: InFlight | None = None) -> Upstream:
+    """Returns a new upstream for a target."""
     return Upstream(
         target.name, target.base_url, target.timeout, target, headers=target.headers, query=target.query,
-        flight=flight, max_in_flight=target.max_in_flight,
+        in_flight=in_flight, max_in_flight=target.max_in_flight,
     )  # fmt: skip
 
 
 def without_credentials(url: str) -> str:
-    """Returns the address as it may be shown."""
+    """Returns the URL without its user and password."""
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"

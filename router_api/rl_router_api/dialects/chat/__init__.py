@@ -1,1 +1,1 @@
-"""OpenAI's chat completions."""
+"""The chat completions dialect of OpenAI."""

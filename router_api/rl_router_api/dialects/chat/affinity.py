@@ -1,4 +1,4 @@
-"""Puts the affinity of tool loops on the tool call ids of chat completions, and takes it off."""
+"""Adds the affinity of tool loops to the tool call ids of chat completions, and removes it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _TEXT = msgspec.json.Decoder(str)
 
 
 def take_off(message: dict[str, Raw]) -> None:
-    """Takes the affinity out of a request's message."""
+    """Removes the affinity from the tool call ids of a request's message, in place."""
     if "tool_call_id" in message:
         message["tool_call_id"] = _without(message["tool_call_id"])
     _change_calls(message, _without)
 
 
 def put_on(choices: Raw, target_name: str) -> Raw:
-    """Returns the choices of a completion or of a chunk with the target's affinity on every tool call id."""
+    """Returns the choices of a completion or chunk with the target's affinity added to every tool call id."""
 
     def changed_id(raw: Raw) -> Raw:
         text = _TEXT.decode(raw) if begins(raw) == b'"' else ""

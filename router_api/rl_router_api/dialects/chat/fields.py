@@ -1,7 +1,7 @@
-"""How engines spell the fields of a chat completion that the router reads or sets."""
+"""The spellings of chat completion fields that engines accept and the router reads or sets."""
 
 OUTPUT_LIMITS = (
     "max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "max_gen_len", "max_tokens_to_sample",
     "maxTokens", "maxOutputTokens", "n_predict", "num_predict",
 )  # fmt: skip
-"""The limit on the tokens of an answer."""
+"""Spellings of the output limit, in tokens."""

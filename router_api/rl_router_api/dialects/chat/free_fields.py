@@ -1,8 +1,8 @@
-"""Which fields of a request are sent under a money limit, so that a call costs no more than its worst case.
+"""Removes the fields that could cost extra from a request under a money limit, so that its worst case holds.
 
-Engines and aggregators read far more fields than OpenAI defines. Some of them cost money that no price of ours covers:
-a second spelling of the output limit, several answers of which one is returned, a web search, a dearer service tier. So
-a money limit lets through the fields that are known not to cost, and leaves out the rest.
+Engines and aggregators read far more fields than OpenAI defines. Some of them cost money that no configured price
+covers: a second spelling of the output limit, several answers of which one is returned, a web search, a more expensive
+service tier. A money limit therefore lets only those fields through that are known to be free.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ FREE_FIELDS = frozenset(
         [_CONVERSATION, _SAMPLING, _REASONING, _REPORTING, _TEMPLATES, _GUIDED_DECODING, _SERVING, *OUTPUT_LIMITS]
     ).split()
 )
-"""Fields that cost nothing beyond the tokens that are counted, in the words of OpenAI, vLLM, SGLang, llama.cpp and
-others. They are counted as input, byte by byte, since an engine may put them into the prompt."""
+"""Fields that cost nothing beyond the counted tokens, as OpenAI, vLLM, SGLang, llama.cpp and others spell them. Every
+byte of them counts as an input token, because an engine may put them into the prompt."""
 _FREE_VALUES: dict[str, tuple[Any, ...]] = {
     "modalities": (["text"],),
     "service_tier": ("default", "flex"),
@@ -60,63 +60,62 @@ _FREE_VALUES: dict[str, tuple[Any, ...]] = {
     "reasoning": ({"enabled": False}, {"effort": "none"}),
     "web_search": (False,),
 }
-"""Values of further fields that only switch off what may cost, or choose what costs less."""
+"""Values of other fields that only disable an extra cost or choose a cheaper service."""
 _FREE_TOOLS = ("function", "custom")
-"""Tools that the client runs; a provider charges for those that it runs itself."""
+"""Tools that the client runs. Providers charge for the tools that they run themselves."""
 _FIELDS_OF_TOOLS = frozenset(
     ("type", "function", "custom", "name", "description", "parameters", "input_schema", "strict", "cache_control")
 )
 _PLAIN = re.compile(rb'true|false|null|-?[0-9][0-9.eE+-]{0,31}|"[A-Za-z0-9_-]{0,32}"')
-_MARKED_WITHIN = 4
-"""Levels of lists and objects in which `cache_control` is looked for: a content part's and a function's are the
-deepest."""
+_CACHE_CONTROL_DEPTH = 4
+"""Levels of lists and objects that are searched for `cache_control`. Content parts and functions are the deepest."""
 _MAX_NAMED = 32
 _MAX_NAME = 64
 
 
 class _Tool(Struct):
-    type: str = "function"  # some engines take a tool without a type for one
+    type: str = "function"  # some engines treat a tool without a type as a function
     function: Raw = Raw()
     custom: Raw = Raw()
     name: Raw = Raw()
 
 
-def leave_out_costs(fields: dict[str, Any], allowed: Collection[str]) -> tuple[str, ...]:
-    """Removes from a body what may cost more than its tokens; returns the names of what it removed, at most 32.
+def drop_costly_fields(fields: dict[str, Any], allowed: Collection[str]) -> tuple[str, ...]:
+    """Removes the parts of a body that may cost more than its tokens, and returns the names of at most 32 of them.
 
-    `fields` are still as the client wrote them, but for `model`.
+    Except for `model`, `fields` are as the client wrote them.
     """
     free = FREE_FIELDS.union(allowed, ["model"])
     dropped = [name for name, raw in fields.items() if name not in free and not _is_free_value(name, raw)]
     for name in dropped:
         del fields[name]
-    for name, free_of in (("tools", _own_tools), ("chat_template_kwargs", _plain_arguments)):
+    for name, free_part in (("tools", _client_tools), ("chat_template_kwargs", _plain_arguments)):
         if name in fields and name not in allowed:
-            left, left_out = free_of(fields.pop(name))
-            fields |= {name: left} if left else {}
-            dropped += left_out
+            kept, removed = free_part(fields.pop(name))
+            fields |= {name: kept} if kept else {}
+            dropped += removed
     if "cache_control" not in allowed:
-        dropped += _unmark_for_cache(fields)
-    return _named(dropped)
+        dropped += _remove_cache_control(fields)
+    return _shortened(dropped)
 
 
 def _is_free_value(name: str, raw: Raw) -> bool:
     return name in _FREE_VALUES and len(raw) < _MAX_NAME and msgspec.json.decode(raw) in _FREE_VALUES[name]
 
 
-def _own_tools(raw: Raw) -> tuple[Raw | None, list[str]]:
-    """The tools that the client runs, and where the others stood."""
+def _client_tools(raw: Raw) -> tuple[Raw | None, list[str]]:
+    """Returns the tools that the client runs, and the positions of the others."""
     if not is_given(raw):
         return raw, []
     tools = LIST.decode(raw)
     types = [_type_of(tool) for tool in tools]
-    left_out = [f"tools.{at} ({type_})" for at, type_ in enumerate(types) if type_ not in _FREE_TOOLS]
+    removed = [f"tools.{at} ({type_})" for at, type_ in enumerate(types) if type_ not in _FREE_TOOLS]
     own = [tool for tool, type_ in zip(tools, types, strict=True) if type_ in _FREE_TOOLS]
-    return (raw if not left_out else encoded(own) if own else None), left_out
+    return (raw if not removed else encoded(own) if own else None), removed
 
 
 def _type_of(raw: Raw) -> str:
-    """A tool's type; `unknown` if it is not, or not only, a function or a custom tool of the client's own."""
+    """Returns a tool's type; `unknown` if it has fields other than those of a client's function or custom tool."""
     try:
         tool, fields = msgspec.json.decode(raw, type=_Tool), OBJECT.decode(raw)
     except msgspec.DecodeError:
@@ -126,8 +125,10 @@ def _type_of(raw: Raw) -> str:
 
 
 def _plain_arguments(raw: Raw) -> tuple[Raw | None, list[str]]:
-    """A template's arguments that are a number, a boolean, null or a word, and the names of the others: some engines
-    take a whole template from here, which can write any number of tokens."""
+    """Returns the template arguments that are a number, boolean, null or single word, and the names of the others.
+
+    Some engines accept a whole template as an argument, and a template can write any number of tokens.
+    """
     if begins(raw) != b"{":
         return (None, ["chat_template_kwargs"]) if is_given(raw) else (raw, [])
     arguments = OBJECT.decode(raw)
@@ -135,29 +136,32 @@ def _plain_arguments(raw: Raw) -> tuple[Raw | None, list[str]]:
     return encoded(plain), [f"chat_template_kwargs.{name}" for name in arguments if name not in plain]
 
 
-def _unmark_for_cache(fields: dict[str, Any]) -> list[str]:
-    """Removes the marks that have a provider write its cache, which costs more than reading; their name, if any."""
-    found = []
+def _remove_cache_control(fields: dict[str, Any]) -> list[str]:
+    """Removes `cache_control`, which makes a provider write its cache at extra cost. Returns the removed names."""
+    removed: list[str] = []
     for name in ("messages", "tools"):
-        if name in fields and (unmarked := _unmarked(fields[name], _MARKED_WITHIN)) is not fields[name]:
-            fields[name], found = encoded(unmarked), ["cache_control"]
-    return found
+        if (
+            name in fields
+            and (cleaned := _without_cache_control(fields[name], _CACHE_CONTROL_DEPTH)) is not fields[name]
+        ):
+            fields[name], removed = encoded(cleaned), ["cache_control"]
+    return removed
 
 
-def _unmarked(raw: Raw, depth: int) -> Any:
-    """A list or an object without the `cache_control` of its objects, so many levels deep; as it was if it has none."""
+def _without_cache_control(raw: Raw, depth: int) -> Any:
+    """Returns a list or object without `cache_control` down to `depth` levels; the same object if it has none."""
     if depth == 0 or begins(raw) not in (b"[", b"{"):
         return raw
     if begins(raw) == b"[":
         entries = LIST.decode(raw)
-        unmarked = [_unmarked(entry, depth - 1) for entry in entries]
-        return raw if all(map(operator.is_, unmarked, entries)) else unmarked
+        cleaned = [_without_cache_control(entry, depth - 1) for entry in entries]
+        return raw if all(map(operator.is_, cleaned, entries)) else cleaned
     fields = OBJECT.decode(raw)
-    kept = {name: _unmarked(value, depth - 1) for name, value in fields.items() if name != "cache_control"}
+    kept = {name: _without_cache_control(value, depth - 1) for name, value in fields.items() if name != "cache_control"}
     return raw if len(kept) == len(fields) and all(kept[name] is fields[name] for name in kept) else kept
 
 
-def _named(dropped: list[str]) -> tuple[str, ...]:
-    """The names as the metadata tells them, which a client cannot make endless."""
+def _shortened(dropped: list[str]) -> tuple[str, ...]:
+    """Returns the names for the metadata, bounded in number and length because the client chose them."""
     names = [name[:_MAX_NAME] for name in dropped[:_MAX_NAMED]]
     return (*names, f"and {len(dropped) - _MAX_NAMED} more") if len(dropped) > _MAX_NAMED else tuple(names)

@@ -1,4 +1,4 @@
-"""Reads an upstream's answers: a completion's bytes, and the chunks of a streamed one, to the internal answer."""
+"""Reads upstreams' answers: the bytes of a completion, or of a stream's chunks, into the internal answer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CHUNK = msgspec.json.Decoder(_Chunk)
 
 
 def read_answer(body: bytes) -> Answer:
-    """Raises BrokenAnswerError unless `body` is a completion with at least one choice."""
+    """Returns the answer. Raises BrokenAnswerError unless `body` is a completion with at least one choice."""
     try:
         body.decode()
         read = _COMPLETION.decode(body)
@@ -39,13 +39,13 @@ def read_answer(body: bytes) -> Answer:
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
         raise BrokenAnswerError(f"not a completion: {error}") from None
     if not read.choices or read.choices[0].message is None:
-        raise BrokenAnswerError("a completion without choices")
+        raise BrokenAnswerError("the completion has no choices")
     return Answer(fields, read.choices, _on_one_line(read.usage))
 
 
 def read_chunks(events: list[bytes]) -> Iterator[Chunk]:
-    """The chunks, error events included. Raises BrokenAnswerError at the first that is none."""
-    # All at once, which costs a fraction of one by one; what is broken is found below.
+    """Yields the chunks, error events included. Raises BrokenAnswerError at the first event that is not a chunk."""
+    # Decoding all events at once costs a fraction of one by one. A broken event is found one by one below.
     whole = b"\n".join(events)
     try:
         whole.decode()
@@ -57,8 +57,8 @@ def read_chunks(events: list[bytes]) -> Iterator[Chunk]:
 
 
 def read_chunk(data: bytes) -> Chunk:
-    """Raises BrokenAnswerError unless `data` is a chunk, an error event included."""
-    # An event may have its data on several lines; it goes out on one.
+    """Returns the chunk of an event's data. Raises BrokenAnswerError unless it is a chunk or an error event."""
+    # An event may have its data on several lines. The client gets it on one.
     data = data.replace(b"\n", b" ")
     try:
         data.decode()
@@ -69,11 +69,11 @@ def read_chunk(data: bytes) -> Chunk:
 
 
 def _chunk(data: bytes, read: _Chunk) -> Chunk:
-    problem = bytes(read.error).decode() if read.error and bytes(read.error) != b"null" else None
+    error = bytes(read.error).decode() if read.error and bytes(read.error) != b"null" else None
     choices = read.choices
     if choices is None:
-        if problem is None and not read.usage:
-            raise BrokenAnswerError("a chunk without choices")
+        if error is None and not read.usage:
+            raise BrokenAnswerError("a chunk has no choices")
         choices = []
     finished, size, has_ids = [], 0, False
     for choice in choices:
@@ -85,12 +85,12 @@ def _chunk(data: bytes, read: _Chunk) -> Chunk:
             if delta.tool_calls:
                 has_ids = has_ids or any(call.id for call in delta.tool_calls)
     usage = _on_one_line(read.usage) if read.usage else _NOTHING
-    return Chunk(data, choices, read.model, usage, problem, finished, size, has_ids)
+    return Chunk(data, choices, read.model, usage, error, finished, size, has_ids)
 
 
 def _on_one_line(raw: Raw) -> Raw:
-    """Returns what was written, without line breaks: in the log each request has a line, in streams each chunk."""
-    written = bytes(raw)
-    if written == b"null":
+    """Returns the JSON without line breaks, because a log entry and a streamed chunk are one line each."""
+    text = bytes(raw)
+    if text == b"null":
         return _NOTHING
-    return Raw(msgspec.json.format(written, indent=-1)) if b"\n" in written or b"\r" in written else raw
+    return Raw(msgspec.json.format(text, indent=-1)) if b"\n" in text or b"\r" in text else raw

@@ -1,4 +1,4 @@
-"""Reads an upstream's error."""
+"""Reads the errors of upstreams."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 def read_error(text: str) -> dict[str, Any]:
-    """The plain values of an upstream's error, its message as text whatever it is."""
+    """Returns the plain fields of an upstream's error, with its message as text; empty if the text is not JSON."""
     try:
         error = _error_in(msgspec.json.decode(text))
         plain = {name: value for name, value in error.items() if not isinstance(value, (dict, list))}

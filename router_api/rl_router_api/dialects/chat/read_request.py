@@ -1,7 +1,7 @@
-"""Reads a client's request: the bytes of a chat completion's body to the internal request.
+"""Reads a client's request: the body of a chat completion into the internal request.
 
-Fields stay the bytes the client sent (`msgspec.Raw`), so that whatever the router does not change reaches a target
-unchanged, number by number; only what routing needs to know is read out of them.
+Fields stay the bytes that the client sent (`msgspec.Raw`), so that every value that the router does not change reaches
+a target as it was written, numbers included. Only the values that routing needs are decoded.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ MAX_CHOICES = 128
 PICTURE_TOKENS = 1_500
 _MAX_DOLLARS = 10**12
 _FRAMES = 50
-"""How much deeper in the stack a field may be read again: what nests too deeply for that is refused here."""
+"""Stack frames that later decoding of a field may need. A body that nests too deeply for that is rejected here."""
 _READ_BY_TARGETS = ("messages", "tools", "functions", "response_format")
-_FURTHER_LIMITS = OUTPUT_LIMITS[2:]
+_OTHER_LIMITS = OUTPUT_LIMITS[2:]
 
 _MEDIA_NEEDS: dict[str, Capability] = {"image_url": "vision", "input_audio": "audio"}
 
@@ -41,7 +41,7 @@ class _ResponseFormat(Struct):
 
 
 class _Body(Struct):
-    """What routing reads of a body."""
+    """The fields of a body that routing reads."""
 
     model: str | None = None
     router: Options | None = None
@@ -60,16 +60,16 @@ class _Body(Struct):
 
 
 def read_request(body: bytes) -> Request:
-    """Raises ApiError, a 400 that names the field."""
+    """Returns the request. Raises ApiError, a 400 that names the field."""
     fields = _object(body)
     read = _read(body)
     if not read.model:
-        raise bad_request("`model` is missing; send a model's name such as `router-tool-rl`.", "model")
+        raise bad_request("`model` is missing. Send a model name such as `router-tool-rl`.", "model")
     options = read.router or _NO_OPTIONS
     _check_options(options)
     messages = _messages(read)
-    for ours in ("model", "router"):
-        fields.pop(ours, None)
+    for name in ("model", "router"):
+        fields.pop(name, None)
     n = _choices(read)
     parts = [part for message in messages if isinstance(message.content, list) for part in message.content]
     media = [size for part in parts if (size := part.media)]
@@ -94,28 +94,32 @@ def read_request(body: bytes) -> Request:
 def _messages(read: _Body) -> list[Message]:
     messages = read.messages
     if not messages:
-        raise bad_request("`messages` is missing or empty; send at least one message.", "messages")
+        raise bad_request("`messages` is missing or empty. Send at least one message.", "messages")
     if len(messages) > MAX_MESSAGES:
-        raise bad_request(f"`messages` has {len(messages)} entries; at most {MAX_MESSAGES} are taken.", "messages")
-    of_pieces = [message for message in messages if message.tool_calls or type(message.content) is list]
-    if sum([message.pieces for message in of_pieces]) > MAX_PIECES:
-        raise bad_request(f"`messages` has more than {MAX_PIECES} content parts and tool calls.", "messages")
+        raise bad_request(
+            f"`messages` has {len(messages)} entries: at most {MAX_MESSAGES} are accepted. Send fewer.", "messages"
+        )
+    with_pieces = [message for message in messages if message.tool_calls or type(message.content) is list]
+    if sum([message.pieces for message in with_pieces]) > MAX_PIECES:
+        raise bad_request(
+            f"`messages` has more than {MAX_PIECES} content parts and tool calls. Send fewer.", "messages"
+        )
     return messages
 
 
 def _object(body: bytes) -> dict[str, Raw]:
     try:
-        # Raw fields are not checked for UTF-8 when they are skipped.
+        # msgspec does not check skipped fields for UTF-8.
         body.decode()
     except UnicodeDecodeError as error:
-        raise bad_request(f"The body is not UTF-8 (byte {error.start}).") from None
+        raise bad_request(f"The body is not UTF-8 at byte {error.start}. Send JSON in UTF-8.") from None
     try:
-        # What nests deeply opens many brackets: where there are few, there is room in any case.
-        fields = OBJECT.decode(body) if _brackets(body) < _FRAMES else _decode_with_room(body)
+        # Deep nesting needs many brackets. A body with few of them always leaves enough stack frames.
+        fields = OBJECT.decode(body) if _brackets(body) < _FRAMES else _decode_deeper(body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise bad_request(f"The body is not a JSON object: {error}") from None
     if len(fields) > _MAX_FIELDS:
-        raise bad_request(f"The body has {len(fields)} fields; at most {_MAX_FIELDS} are taken.")
+        raise bad_request(f"The body has {len(fields)} fields: at most {_MAX_FIELDS} are accepted. Send fewer.")
     return fields
 
 
@@ -123,8 +127,8 @@ def _brackets(body: bytes) -> int:
     return body.count(b"[") + body.count(b"{")
 
 
-def _decode_with_room(body: bytes, frames: int = _FRAMES) -> dict[str, Raw]:
-    return OBJECT.decode(body) if not frames else _decode_with_room(body, frames - 1)
+def _decode_deeper(body: bytes, frames: int = _FRAMES) -> dict[str, Raw]:
+    return OBJECT.decode(body) if not frames else _decode_deeper(body, frames - 1)
 
 
 _READ = msgspec.json.Decoder(_Body)
@@ -135,37 +139,37 @@ def _read(body: bytes) -> _Body:
     try:
         return _READ.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise _at_fault(str(error)) from None
+        raise _field_error(str(error)) from None
 
 
-def _at_fault(text: str) -> ApiError:
-    """Turns msgspec's "Expected `str`, got `int` - at `$.messages[0].role`" into a 400 that names the field."""
+def _field_error(text: str) -> ApiError:
+    """Returns a 400 that names the field, from msgspec's "Expected `str`, got `int` - at `$.messages[0].role`"."""
     message, _, path = text.partition(" - at `$.")
     param = path.rstrip("`")
-    lacking = re.search(r"(missing required|contains unknown) field `([^`]*)`", message)
-    if lacking:
-        param += f".{lacking[2]}"
-        if lacking[1] == "contains unknown":
-            message = f"there is no such option; known: {', '.join(Options.__struct_fields__)}"
+    match = re.search(r"(missing required|contains unknown) field `([^`]*)`", message)
+    if match:
+        param += f".{match[2]}"
+        if match[1] == "contains unknown":
+            message = f"unknown option: options are {', '.join(Options.__struct_fields__)}"
     return bad_request(f"`{param}`: {message[:300]}.", param)
 
 
 def _choices(read: _Body) -> int:
     if read.n is not None and not 1 <= read.n <= MAX_CHOICES:
-        raise bad_request(f"`n` must be from 1 to {MAX_CHOICES}.", "n")
+        raise bad_request(f"`n` is {read.n}: it must be from 1 to {MAX_CHOICES}.", "n")
     return read.n or 1
 
 
 def _output_limit(read: _Body, fields: dict[str, Raw]) -> int | None:
-    said = read.max_tokens if read.max_completion_tokens is None else read.max_completion_tokens
-    if said is None:
-        further = [_whole_number(fields[name]) for name in _FURTHER_LIMITS if name in fields]
-        said = min((limit for limit in further if limit and limit > 0), default=None)
-    return said if said is not None and said > 0 else None
+    limit = read.max_tokens if read.max_completion_tokens is None else read.max_completion_tokens
+    if limit is None:
+        others = [_whole_number(fields[name]) for name in _OTHER_LIMITS if name in fields]
+        limit = min((other for other in others if other and other > 0), default=None)
+    return limit if limit is not None and limit > 0 else None
 
 
 def _whole_number(raw: Raw) -> int | None:
-    """None for what is none; such a field is its target's to read."""
+    """Returns the number; None for any other value, which is left to the target."""
     try:
         return msgspec.json.decode(raw, type=int)
     except msgspec.DecodeError:
@@ -181,7 +185,7 @@ def _check_options(options: Options) -> None:
 
 
 def _is_filled(list_: Raw, name: str) -> bool:
-    """Whether a list has entries, which are the target's to read."""
+    """Returns whether a list has entries. Only the target reads the entries themselves."""
     if not list_:
         return False
     raw = bytes(list_)

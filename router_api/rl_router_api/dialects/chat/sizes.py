@@ -1,4 +1,4 @@
-"""How many tokens a target reads at most, for limits that must hold."""
+"""Upper bounds of the tokens that a target reads, for money limits."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _FIELDS_OF_PARTS = frozenset(
      "extra_content")
 )  # fmt: skip
 _REFERENCES = ("audio", "images", "image", "videos", "video", "files", "file", "file_ids", "documents", "attachments")
-"""Fields of messages that may refer to something of any size."""
+"""Fields of messages that may refer to content of any size."""
 _SOUND = re.compile(r"(data:(audio/[a-z0-9.+-]{1,32})?;base64,)?[A-Za-z0-9+/=_-]+")
 _EXPANDED = 4
-"""A template may write tools with line breaks and indents. Up to so many times their size, tokens of several bytes make
-up for it."""
+"""How many times its size the JSON of tools may grow when a template writes it with line breaks and indents. Up to this
+factor one token per byte remains an upper bound, because such tokens have several bytes."""
 _MAX_NAME = 64
 
 
@@ -36,7 +36,7 @@ class _Sound(Struct, forbid_unknown_fields=True):
 
 
 def max_input_tokens(request: Request, target: Target) -> int:
-    """A bound of the tokens that `target` reads: one a byte, and `max_image_tokens` a picture."""
+    """Returns an upper bound of the tokens that `target` reads: one per byte, and `max_image_tokens` per picture."""
     allowed = target.params.allow
     counted = [len(raw) for name, raw in request.fields.items() if name in FREE_FIELDS or name in allowed]
     pictures = [part for part in request.parts if part.type == "image_url" or is_given(part.image_url)]
@@ -44,10 +44,10 @@ def max_input_tokens(request: Request, target: Target) -> int:
 
 
 def unsized_part(request: Request) -> str | None:
-    """Names a part of the request whose size in tokens nothing bounds, such as a video; None if there is none."""
+    """Returns the name of a part of unbounded size in tokens, such as a video; None if there is no such part."""
     for name in ("tools", "functions"):
         if name in request.fields and _expands(request.fields[name]):
-            return f"`{name}` field that is so deeply nested"
+            return f"deeply nested `{name}` field"
     return next((part for message in _messages(request) if (part := _unsized_in(message))), None)
 
 
@@ -70,17 +70,17 @@ def _unsized_in(message: dict[str, Raw]) -> str | None:
 
 
 def _is_sized(raw: Raw) -> bool:
-    """Whether a content part is a text, a picture or sound, with nothing else beside it."""
+    """Returns whether a content part is text, a picture or sound, and has no other field."""
     if any(is_given(value) for name, value in OBJECT.decode(raw).items() if name not in _FIELDS_OF_PARTS):
         return False
     part = msgspec.json.decode(raw, type=Part)
     if part.type not in _SIZED_PARTS or (is_given(part.image_url) and not _is_image(part.image_url)):
         return False
-    return not is_given(part.input_audio) or _holds_sound(part.input_audio)
+    return not is_given(part.input_audio) or _contains_sound(part.input_audio)
 
 
 def _is_image(raw: Raw) -> bool:
-    """Whether a picture may be one: data of another kind, such as a PDF, has any number of pages."""
+    """Returns whether a picture is an image. Other data, such as a PDF, has any number of pages."""
     try:
         picture = msgspec.json.decode(raw, type=str | _Picture)
     except msgspec.DecodeError:
@@ -89,8 +89,8 @@ def _is_image(raw: Raw) -> bool:
     return not url.startswith("data:") or url == "data:image/"
 
 
-def _holds_sound(raw: Raw) -> bool:
-    """Whether the sound itself is there, not an address of it."""
+def _contains_sound(raw: Raw) -> bool:
+    """Returns whether a part contains the sound itself and not an address of it."""
     try:
         return _SOUND.fullmatch(msgspec.json.decode(raw, type=_Sound).data) is not None
     except msgspec.DecodeError:

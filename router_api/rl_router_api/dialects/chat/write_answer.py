@@ -1,4 +1,4 @@
-"""Writes a whole answer: what the target sent, with the client's model name and affinity on its tool call ids."""
+"""Writes a whole answer: the target's own fields, with the client's model name and affinity in the tool call ids."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from .affinity import put_on
 
 
 def write_answer(answer: Answer, request: Request, target: str | None, metadata: dict[str, Any]) -> bytes:
-    """Returns the body of the response.
+    """Returns the response body.
 
-    `target` names the target that answered, or is None if it was the router model. `metadata` is `router_metadata`.
+    `target` is the name of the target that answered, or None if the router model answered. `metadata` is
+    `router_metadata`.
     """
     fields: dict[str, Any] = dict(answer.fields)
     fields["model"] = request.model

@@ -1,4 +1,4 @@
-"""Writes errors in OpenAI's shape."""
+"""Writes errors in OpenAI's format."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .. import sse
 
 
 def error_object(error: ApiError) -> dict[str, Any]:
-    """Returns the value of `error` in an error's body."""
+    """Returns the value of `error` in the body."""
     return {"message": error.message, "type": error.kind, "param": error.param, "code": error.code}
 
 
 def write_error(error: ApiError, metadata: dict[str, Any] | None = None) -> bytes:
-    """Returns the body of an error; `metadata`, if any was paid for, stands beside it as `router_metadata`."""
+    """Returns the response body. `metadata` is added as `router_metadata`; it is None if nothing was paid for."""
     body: dict[str, Any] = {"error": error_object(error)}
     if metadata is not None:
         body["router_metadata"] = metadata
@@ -23,5 +23,5 @@ def write_error(error: ApiError, metadata: dict[str, Any] | None = None) -> byte
 
 
 def write_error_event(error: ApiError, metadata: dict[str, Any] | None = None) -> bytes:
-    """Returns the same as an event of a stream that has begun."""
+    """Returns the same body as an event, for a stream that has begun."""
     return sse.event(write_error(error, metadata))

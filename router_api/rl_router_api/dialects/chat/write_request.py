@@ -1,4 +1,4 @@
-"""Writes the request to a target: the client's own bytes, and the few changes that are ours to make."""
+"""Writes the request to a target: the client's own bytes, with the few changes that the router makes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ...config import Params, Target
 from ...conversation.additions import Advice, MoneyGuard
 from ...conversation.raw import LIST, OBJECT, OBJECTS, encoded
 from ...conversation.request import Request
-from ..behind import Payload
+from ..upstream_dialect import Payload
 from .affinity import take_off
 from .fields import OUTPUT_LIMITS
-from .free_fields import leave_out_costs
+from .free_fields import drop_costly_fields
 
 
 def write_request(request: Request, target: Target, advice: Advice, guard: MoneyGuard | None = None) -> Payload:
-    """The body for `target`, under a money limit if `guard` is given."""
+    """Returns the request body for `target`. A `guard` applies a money limit to it."""
     fields: dict[str, Any] = {"model": target.upstream_model, **request.fields}
-    costly = leave_out_costs(fields, target.params.allow) if guard else ()
+    costly = drop_costly_fields(fields, target.params.allow) if guard else ()
     fields["messages"] = _messages(request, fields["messages"], advice)
     if advice.temperature is not None and "temperature" not in request.fields:
         fields["temperature"] = advice.temperature
@@ -31,25 +31,27 @@ def write_request(request: Request, target: Target, advice: Advice, guard: Money
     params = target.params
     dropped = _apply_params(fields, params) if params.rename or params.drop or params.set else []
     if guard and guard.output_limit is not None:
-        # `params.set` may have put other limits there.
+        # `params.set` may have set other limits.
         fields.update({name: _lower(fields[name], guard.output_limit) for name in OUTPUT_LIMITS if name in fields})
     return Payload(msgspec.json.encode(fields), (*costly, *[name for name in dropped if name in request.fields]))
 
 
 def bounds_output(request: Request, params: Params) -> bool:
-    """Whether an output limit of ours, and the number of choices, stay in a request to which `params` are applied."""
+    """Returns whether our output limit and the number of choices survive the changes that `params` makes."""
     if "n" in params.set or "n" in params.rename.values():
         return False
-    ours: Any = object()
+    our_limit: Any = object()
     fields = dict[str, Any].fromkeys(request.fields)
-    _limit_output(fields, ours)
+    _limit_output(fields, our_limit)
     _apply_params(fields, params)
-    return ours in fields.values() or any(name in fields for name in OUTPUT_LIMITS)
+    return our_limit in fields.values() or any(name in fields for name in OUTPUT_LIMITS)
 
 
 def _limit_output(fields: dict[str, Any], limit: int) -> None:
-    """Sets every spelling of the output limit that is present, whichever of them the target reads, and one of OpenAI's
-    in any case."""
+    """Sets every spelling of the output limit that is present, because we do not know which one the target reads.
+
+    Also sets one of OpenAI's spellings, if none of them is present.
+    """
     if "max_completion_tokens" not in fields:
         fields["max_tokens"] = limit
     fields.update({name: limit for name in OUTPUT_LIMITS if name in fields})
@@ -96,14 +98,14 @@ def _messages(request: Request, raw: Raw, advice: Advice) -> Any:
 
 
 def _advise(request: Request, messages: list[dict[str, Raw]], text: str) -> None:
-    for read, message in zip(request.messages, messages, strict=True):
-        if read.role in ("system", "developer"):
-            message["content"] = _appended(read.content, message.get("content"), text)
+    for parsed, message in zip(request.messages, messages, strict=True):
+        if parsed.role in ("system", "developer"):
+            message["content"] = _with_text(parsed.content, message.get("content"), text)
             return
     messages.insert(0, {"role": encoded("system"), "content": encoded(text)})
 
 
-def _appended(content: object, raw: Raw | None, text: str) -> Raw:
+def _with_text(content: object, raw: Raw | None, text: str) -> Raw:
     if isinstance(content, list):
         return encoded([*LIST.decode(raw or b"[]"), {"type": "text", "text": text}])
     return encoded(f"{content}\n\n{text}" if content else text)

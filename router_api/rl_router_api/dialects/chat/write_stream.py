@@ -1,4 +1,4 @@
-"""Writes a streamed answer: the target's own events, with `router_metadata` on the last of them."""
+"""Writes a streamed answer: the target's own events, with `router_metadata` in the last one."""
 
 from __future__ import annotations
 
@@ -18,28 +18,27 @@ from .affinity import put_on
 from .read_answer import read_chunk
 
 _MAX_HELD = 100
-"""Chunks that are held back behind the one that the metadata will ride on."""
+"""Chunks that are held back after the chunk that will carry the metadata."""
 
 
 async def write_stream(
     chunks: AsyncIterator[list[Chunk]], request: Request, target: str | None, metadata: Callable[[], dict[str, Any]]
 ) -> AsyncGenerator[bytes, None]:
-    """Yields the events of a streamed answer as its chunks come.
+    """Yields the events of a streamed answer as its chunks arrive.
 
-    `metadata` is asked once the last chunk is here. Raises CallFailedError if the answer is cut.
+    `metadata` is called after the last chunk has arrived. Raises CallFailedError if the stream is cut.
     """
     rewriter = _Rewriter(request, target)
-    holding = _Holding(include_usage=request.include_usage)
-    async for some in chunks:
-        if going := list(holding.pass_on(some)):
-            yield rewriter.events(going)
-    bearer, *trailing = holding.end()
-    ends = [rewriter.event(bearer, metadata()), *map(rewriter.event, trailing), sse.event(sse.DONE)]
-    yield b"".join(ends)
+    tail = _Tail(include_usage=request.include_usage)
+    async for arrived in chunks:
+        if ready := list(tail.feed(arrived)):
+            yield rewriter.events(ready)
+    last, *trailing = tail.end()
+    yield b"".join([rewriter.event(last, metadata()), *map(rewriter.event, trailing), sse.event(sse.DONE)])
 
 
 def as_chunks(answer: Answer, request: Request) -> list[Chunk]:
-    """Returns a text of the router model's own as the chunks of a stream."""
+    """Returns an answer of the router model as the chunks of a stream."""
     fields: dict[str, Any] = {name: answer.fields[name] for name in ("id", "created", "model") if name in answer.fields}
     fields["object"] = "chat.completion.chunk"
     text = msgspec.json.decode(answer.fields["choices"])[0]["message"]["content"]
@@ -51,29 +50,29 @@ def as_chunks(answer: Answer, request: Request) -> list[Chunk]:
     return [read_chunk(encode(body)) for body in bodies]
 
 
-class _Holding:
-    """Holds back the chunk that the metadata will ride on, until it is known to be the last."""
+class _Tail:
+    """Holds back the chunk that will carry the metadata until the stream has ended."""
 
     def __init__(self, *, include_usage: bool) -> None:
         self._include_usage = include_usage
         self._held: list[Chunk] = []
         self._last: Chunk | None = None
 
-    def pass_on(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-        """Those that can go out now."""
+    def feed(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        """Yields the chunks that can be sent now, and keeps the others."""
         for chunk in chunks:
             self._last = chunk
             if chunk.choices and not self._held and not chunk.finished:
                 yield chunk
             else:
-                yield from self._weigh(chunk)
+                yield from self._hold_or_pass(chunk)
 
-    def _weigh(self, chunk: Chunk) -> Iterator[Chunk]:
+    def _hold_or_pass(self, chunk: Chunk) -> Iterator[Chunk]:
         usage_alone = not chunk.choices and bool(chunk.usage)
         if usage_alone and not self._include_usage:
             return
         if 0 < len(self._held) < _MAX_HELD and not chunk.choices and not usage_alone:
-            # What trails the end, such as a filter's verdict, is not the chunk that the metadata belongs on.
+            # A chunk after the end, such as a content filter's verdict, does not carry the metadata.
             self._held.append(chunk)
             return
         yield from self._held
@@ -82,12 +81,12 @@ class _Holding:
             yield chunk
 
     def end(self) -> list[Chunk]:
-        """The chunk that the metadata rides on, and what trails it."""
+        """Returns the chunk that carries the metadata, and the chunks after it."""
         return self._held or [_empty_chunk(self._last)]
 
 
 class _Rewriter:
-    """Changes in a chunk what is ours to change, in the bytes where that is possible."""
+    """Applies the router's changes to chunks, in the bytes themselves if possible."""
 
     def __init__(self, request: Request, target: str | None) -> None:
         self._model = msgspec.json.encode(request.model)
@@ -97,10 +96,10 @@ class _Rewriter:
         self._target = target
 
     def events(self, chunks: list[Chunk]) -> bytes:
-        """Many, in one go where nothing but the model's name is to be changed."""
+        """Returns the events of several chunks, in one step if only the model's name has to be changed."""
         first = b""
         if self._chunks_model is None:
-            # How the target writes its model is seen from the first, if it does at all.
+            # The first chunk shows how the target writes its model, if it writes it at all.
             first, chunks = self.event(chunks[0]), chunks[1:]
         if len(chunks) > 1:
             joined = b"\n\ndata: ".join([chunk.data for chunk in chunks])
@@ -109,7 +108,7 @@ class _Rewriter:
         return first + b"".join(map(self.event, chunks))
 
     def _is_plain(self, joined: bytes, chunks: list[Chunk]) -> bool:
-        """Whether each chunk holds the known model's name once and no usage or tool calls."""
+        """Returns whether each chunk has the known model name exactly once, and no usage or tool calls."""
         if b'"usage"' in joined or b'"tool_calls"' in joined:
             return False
         known = {chunk.model for chunk in chunks} == {self._chunks_model}
@@ -119,7 +118,7 @@ class _Rewriter:
         data = self._rewritten(chunk)
         if metadata is not None:
             if b'"router_metadata"' in data:
-                # A target that is itself a router: its metadata gives way to ours.
+                # The target is itself a router. Our metadata replaces its metadata.
                 data = encode({name: raw for name, raw in OBJECT.decode(data).items() if name != "router_metadata"})
             data = data.rstrip()[:-1] + b',"router_metadata":' + encode(metadata) + b"}"
         return sse.event(data)
@@ -143,17 +142,17 @@ class _Rewriter:
         if model is None or data.count(b'"model"') != 1:
             return None
         if model == self._chunks_model and self._old in data:
-            # Nearly always: a stream writes its model in one way.
+            # The usual case: a stream always writes its model in the same way.
             return data.replace(self._old, self._new, 1)
-        found = re.search(rb'("model"\s*:\s*)' + re.escape(msgspec.json.encode(model)), data)
-        if found is None:
+        match = re.search(rb'("model"\s*:\s*)' + re.escape(msgspec.json.encode(model)), data)
+        if match is None:
             return None
-        self._chunks_model, self._old, self._new = model, found[0], found[1] + self._model
+        self._chunks_model, self._old, self._new = model, match[0], match[1] + self._model
         return data.replace(self._old, self._new, 1)
 
 
 def _empty_chunk(last: Chunk | None) -> Chunk:
-    """Something for the metadata to ride on, behind a target that never said why it stopped."""
+    """Returns a chunk that carries the metadata if the target sent no `finish_reason`."""
     fields: dict[str, Any] = dict(OBJECT.decode(last.data)) if last else {"object": "chat.completion.chunk"}
     fields.pop("usage", None)
     fields["choices"] = [{"index": 0, "delta": {}, "finish_reason": None}]

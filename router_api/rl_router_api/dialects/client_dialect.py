@@ -1,4 +1,4 @@
-"""What a dialect does in front of the router: it reads clients' requests and writes what they are answered."""
+"""`ClientDialect`: reads clients' requests and writes the responses to them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from ..conversation.request import Request
 from ..errors import ApiError
 
 
-class Front(Protocol):
-    """A dialect as clients speak it. Each dialect's folder has a module `front` of this form.
+class ClientDialect(Protocol):
+    """The client side of a dialect. The module `client_side` in each dialect's folder implements it.
 
-    `target` names the target that answered, or is None if it was the router model. `metadata` is `router_metadata`.
+    `target` is the name of the target that answered, or None if the router model answered. `metadata` is
+    `router_metadata`.
     """
 
     def read_request(self, body: bytes) -> Request:
         """Returns the request. Raises ApiError, a 400 that names the field."""
 
     def write_answer(self, answer: Answer, request: Request, target: str | None, metadata: dict[str, Any]) -> bytes:
-        """Returns the body of a whole answer."""
+        """Returns the response body for a whole answer."""
 
     def write_stream(
         self,
@@ -29,16 +30,16 @@ class Front(Protocol):
         target: str | None,
         metadata: Callable[[], dict[str, Any]],
     ) -> AsyncGenerator[bytes, None]:
-        """Yields the events of a streamed answer as its chunks come. Raises CallFailedError if the answer is cut.
+        """Yields the events of a streamed answer as its chunks arrive. Raises CallFailedError if the stream is cut.
 
-        `metadata` is asked once the last chunk is here.
+        `metadata` is called after the last chunk has arrived.
         """
 
     def as_chunks(self, answer: Answer, request: Request) -> list[Chunk]:
-        """Returns a text of the router model's own as the chunks of a stream."""
+        """Returns an answer of the router model as the chunks of a stream."""
 
     def write_error(self, error: ApiError, metadata: dict[str, Any] | None = None) -> bytes:
-        """Returns the body of an error, with the metadata beside it if anything was paid for."""
+        """Returns the response body for an error, with the metadata if anything was paid for."""
 
     def write_error_event(self, error: ApiError, metadata: dict[str, Any] | None = None) -> bytes:
-        """Returns the same as an event of a stream that has begun."""
+        """Returns the same body as an event, for a stream that has begun."""

@@ -1,4 +1,4 @@
-"""Chat completions behind the router, as upstreams speak them."""
+"""Chat completions for upstreams: the functions of `UpstreamDialect`."""
 
 from .read_answer import read_answer, read_chunks
 from .read_error import read_error

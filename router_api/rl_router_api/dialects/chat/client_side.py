@@ -1,4 +1,4 @@
-"""Chat completions in front of the router, as clients speak them."""
+"""Chat completions for clients: the functions of `ClientDialect`."""
 
 from .read_request import read_request
 from .write_answer import write_answer

@@ -1,4 +1,4 @@
-"""What a dialect does behind the router: it writes requests to upstreams and reads what they answer."""
+"""`UpstreamDialect`: writes requests to upstreams and reads their answers."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from ..conversation.request import Request
 
 
 class Payload(Struct, frozen=True):
-    """A target's request body, and the client's fields that were left out of it."""
+    """A request body for a target. `dropped` names the client's fields that it lacks."""
 
     body: bytes
     dropped: tuple[str, ...]
 
 
-class Behind(Protocol):
-    """A dialect as upstreams speak it. Each dialect's folder has a module `behind` of this form."""
+class UpstreamDialect(Protocol):
+    """The upstream side of a dialect. The module `upstream_side` in each dialect's folder implements it."""
 
     @property
     def path(self) -> str:
-        """The path of its endpoint below a `base_url`."""
+        """The path of the endpoint below a `base_url`."""
 
     def write_request(
         self, request: Request, target: Target, advice: Advice, guard: MoneyGuard | None = None
     ) -> Payload:
-        """Returns the body for a target; under a money limit if there is a guard."""
+        """Returns the request body for a target. A `guard` applies a money limit to it."""
 
     def bounds_output(self, request: Request, params: Params) -> bool:
-        """Returns whether an output limit of ours, and the number of choices, stay in what `params` make of it."""
+        """Returns whether our output limit and the number of choices survive the changes that `params` makes."""
 
     def max_input_tokens(self, request: Request, target: Target) -> int:
-        """Returns how many tokens the target reads at most."""
+        """Returns an upper bound of the input tokens that the target reads."""
 
     def unsized_part(self, request: Request) -> str | None:
-        """Returns the name of a part whose size in tokens nothing bounds, such as a video; None if there is none."""
+        """Returns the name of a part of unbounded size in tokens, such as a video; None if there is no such part."""
 
     def read_answer(self, body: bytes) -> Answer:
         """Returns a whole answer. Raises BrokenAnswerError."""
@@ -48,4 +48,4 @@ class Behind(Protocol):
         """Yields the chunks of a stream's events, error events included. Raises BrokenAnswerError."""
 
     def read_error(self, text: str) -> dict[str, Any]:
-        """Returns the plain values of an error, its message as text; empty if it is none."""
+        """Returns the plain fields of an error, its message as text; empty if the text is not an error."""
