@@ -19,7 +19,7 @@ def path(secret: str, key: str) -> str:
     return f"{FOLDER}/{secret}/{key}"
 
 
-def named_by(file: str) -> tuple[str, str] | None:
+def secret_key_at(file: str) -> tuple[str, str] | None:
     """The Secret and its key that are found at a path in the pod; None for any other path."""
     match file.removeprefix(f"{FOLDER}/").split("/"):
         case [secret, key] if file == path(secret, key):
