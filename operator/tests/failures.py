@@ -244,9 +244,9 @@ CASES = {
     Reason.SCALED_TO_ZERO: Case(
         nothing, words="0 replicas", **model(mended=is_scaled, spec={"model": {"replicas": 0}})
     ),
-    Reason.UNCONFIRMED: answer(UNSAID, "ModelReady", "Unknown", "No API pod has had a decision"),
+    Reason.UNCONFIRMED: answer(UNSAID, "ModelReady", "Unknown", "No API pod has received a decision"),
     Reason.UNREACHABLE: answer(Health(None, "timed out"), "APIReady", "Unknown", "timed out"),
-    Reason.UNUSED: answer(UNUSED, "ModelReady", "True", "is not asked"),
+    Reason.UNUSED: answer(UNUSED, "ModelReady", "True", "is not used"),
     Reason.NOT_DECIDING: answer(health(router_model="wrote prose"), "ModelReady", "False", "wrote prose"),
     Reason.NO_TARGETS: answer(NONE, "TargetsReady", "False", "There are no targets", targets=[]),
     Reason.NO_TARGET_ANSWERS: answer(
@@ -263,7 +263,7 @@ CASES = {
     Reason.KIND_MISSING: child(
         "no ServiceMonitor", nothing, the_kind_is_brought, monitoring={"serviceMonitor": {"enabled": True}}
     ),
-    Reason.STARTING: Case(nothing, "APIReady", "False", "are being started"),
+    Reason.STARTING: Case(nothing, "APIReady", "False", "are starting"),
     Reason.POD_REFUSED: Case(cannot_make_pods, words="exceeded quota: small", **model()),
     Reason.UNSCHEDULABLE: pod(unschedulable("3 Insufficient nvidia.com/gpu"), "3 Insufficient nvidia.com/gpu"),
     Reason.VOLUME_UNBOUND: Case(
@@ -282,11 +282,11 @@ CASES = {
     Reason.LOADING: pod(Pod(state=running(), phase="Running"), "startup probe"),
     Reason.NOT_READY: pod(Pod(state=running(), started=True, phase="Running", lost=10), "readiness probe"),
     Reason.SERVICE_MISSING: Case(
-        loses_its_service, "APIReady", "False", "No Service of this router", is_paused_no_more
+        loses_its_service, "APIReady", "False", "The Service of the API does not exist", is_paused_no_more
     ),
     Reason.STARTUP_TIMEOUT: ended("loading 3/7", 137, lasted=1800, age=1),
     Reason.CRASH_LOOPING: ended("ValueError: no good"),
-    Reason.OUT_OF_MEMORY: pod(Pod(**crashed(None, 137, "OOMKilled")), "want of memory"),
+    Reason.OUT_OF_MEMORY: pod(Pod(**crashed(None, 137, "OOMKilled")), "ran out of memory"),
     Reason.ACCELERATOR_MEMORY: ended("torch.OutOfMemoryError: CUDA out of memory"),
     Reason.ACCELERATOR_MISSING: ended("RuntimeError: No CUDA GPUs are available"),
     Reason.HUB_UNAUTHORIZED: ended("HfHubHTTPError: 401 Client Error"),
@@ -299,5 +299,5 @@ CASES = {
     Reason.NODE_LOST: pod(
         Pod(containers_ready=True, unready_reason=None, started=True, state=running(), phase="Running"), "node-1"
     ),
-    Reason.ROLLOUT_STUCK: Case(new_pods_fail, "Degraded", "True", "error: no such field; 1 of 1 serve"),
+    Reason.ROLLOUT_STUCK: Case(new_pods_fail, "Degraded", "True", "error: no such field; 1 of 1 pods are ready"),
 }

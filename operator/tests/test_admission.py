@@ -105,7 +105,10 @@ def test_an_api_may_be_exposed_with_keys_or_to_anybody_in_so_many_words(admissio
 def test_kubectl_explains_every_part(api_server):
     need("kubectl")
     kubectl = control_plane.program("kubectl")
-    for path, words in (("spec", "the router model: the one that decides"), ("spec.model", "where downloaded weights")):
+    for path, words in (
+        ("spec", "router model, which makes the decisions"),
+        ("spec.model", "volume for downloaded weights"),
+    ):
         command = [kubectl, "--kubeconfig", str(api_server.kubeconfig), "explain", f"routerdeployments.{path}"]
         explained = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
         assert words in explained

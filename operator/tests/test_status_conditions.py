@@ -140,13 +140,13 @@ def test_the_count_of_pods_is_todays_though_none_was_asked_since() -> None:
     before = World(api=(api_pod(ready=True), api_pod("demo-api-old", ready=True))).status()
     status = World(health=None, api=(api_pod("demo-api-new-1", ready=True),)).status(before, LATER)
     assert said(status, "APIReady") == ("True", "Serving")
-    assert of(status, "APIReady")["message"].startswith("1/1 pods")
+    assert of(status, "APIReady")["message"].startswith("1/1 API pods")
 
 
 def test_a_keys_file_that_is_refused_is_named_by_its_secret() -> None:
     file = "/var/run/rl-router/keys/clients/keys"
     message = of(World(health=health(refused=f"{file}: 0.sha256: no hash", file=file)).status(), "Degraded")["message"]
-    assert "good configuration: key keys of Secret clients: 0.sha256: no hash." in message
+    assert "valid configuration: key keys of Secret clients: 0.sha256: no hash." in message
 
 
 def test_an_api_that_lets_nobody_in_is_a_fault_that_names_the_secret() -> None:

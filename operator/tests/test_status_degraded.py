@@ -31,7 +31,7 @@ def test_all_faults_are_told_each_with_its_remedy_in_a_fixed_order() -> None:
     assert said_in[0] == said_in[1]
     message = of(said_in[0], "Degraded")["message"]
     assert all(
-        each in message for each in ("no ServiceMonitor", "host is taken", "targets.0: no", "Install what brings")
+        each in message for each in ("no ServiceMonitor", "host is taken", "targets.0: no", "Install the component")
     )
 
 
@@ -78,7 +78,7 @@ def test_a_roll_out_is_stuck_at_the_first_error_and_the_last_working_api_serves(
     assert said(status, "Degraded") == ("True", "RolloutStuck")
     message = of(status, "Degraded")["message"]
     assert "demo-api-new" in message
-    assert "1 of 1 serve" in message
+    assert "1 of 1 pods are ready" in message
     assert "imagePullSecrets" in message
 
 

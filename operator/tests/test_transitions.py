@@ -110,7 +110,7 @@ async def test_the_last_working_api_serves_on_while_a_newer_one_does_not_start(k
     await kube.create(router())
     pods = await eventually(lambda: _running(kube, "api"))
     await kube.merge("RouterDeployment", "demo", {"spec": {"api": {"image": MISSING}}})
-    await eventually(lambda: _says(kube, "Degraded", "True", "RolloutStuck", "1 of 1 serve"))
+    await eventually(lambda: _says(kube, "Degraded", "True", "RolloutStuck", "1 of 1 pods are ready"))
     assert pods.items() <= (await _uids(kube, "api")).items()
     await kube.merge("RouterDeployment", "demo", {"spec": {"api": {"image": None}}})
     await eventually(lambda: _says(kube, "Degraded", "False"))

@@ -1,1 +1,1 @@
-"""Generates files from the schema: the CRD, its reference in the docs, and the chart's copy."""
+"""Generates files from the schema: the CRD and its reference in the docs."""

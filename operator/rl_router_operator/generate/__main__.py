@@ -1,4 +1,4 @@
-"""`python -m rl_router_operator.generate [--check]`: writes the generated files, or prints which of them differ."""
+"""Writes the generated files, or with `--check` prints which of them differ."""
 
 from __future__ import annotations
 
@@ -14,20 +14,18 @@ from . import reference
 from .crd import definition
 
 ROOT = Path(__file__).parents[3]
-HEADER = (
-    "# Written by `python -m rl_router_operator.generate` from operator/rl_router_operator/schema/; not to be edited.\n"
-)
+HEADER = "# Written by `python -m rl_router_operator.generate` from operator/rl_router_operator/schema/. Do not edit.\n"
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes `n` and `y` too, which kubectl and Helm read as truth values and PyYAML does not."""
+    """Quotes `n` and `y` as well, which kubectl and Helm read as booleans, unlike PyYAML."""
 
 
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("[nNyY]$"), list("nNyY"))
 
 
 def files() -> dict[str, str]:
-    """What is generated: a path from the repository's root to its text."""
+    """Returns the text of each generated file by its path in the repository."""
     crd = yaml.dump(definition(), Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
     return {"crds/routerdeployments.rlrouter.dev.yaml": HEADER + crd, "docs/routerdeployment.md": reference.text()}
 
@@ -40,22 +38,22 @@ def write(texts: Mapping[str, str], root: Path) -> None:
 
 
 def drifted(texts: Mapping[str, str], root: Path) -> list[str]:
-    """The files under `root` that are missing or say something else."""
+    """Returns the files under `root` that are missing or have another text."""
     return [
         path for path, text in texts.items() if not (root / path).is_file() or (root / path).read_text("utf-8") != text
     ]
 
 
 def main() -> int:
-    """The command line; the exit status is 1 where `--check` found a file that is not as it would be written."""
+    """Runs the command line. Returns 1 if `--check` finds a file that would change, else 0."""
     parser = argparse.ArgumentParser(prog="python -m rl_router_operator.generate", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; name the files that would change")
+    parser.add_argument("--check", action="store_true", help="write nothing, but print the files that would change")
     if not parser.parse_args().check:
         write(files(), ROOT)
         return 0
     changed = drifted(files(), ROOT)
     for path in changed:
-        print(f"{path} is not what the schema says: run python -m rl_router_operator.generate")
+        print(f"{path}: differs from the schema. Run python -m rl_router_operator.generate")
     return bool(changed)
 
 

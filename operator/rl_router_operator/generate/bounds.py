@@ -10,29 +10,29 @@ _BOUND = {"string": "maxLength", "array": "maxItems", "object": "maxProperties"}
 
 
 class UnfitSchemaError(Exception):
-    """A field lacks what it must have; the message names the field's path and the lack."""
+    """A field lacks a description or a bound. The message has a line with the path for each."""
 
 
 def require_fit(schema: Json, path: str) -> None:
-    """Raises UnfitSchemaError, naming each field that lacks a description or a bound."""
-    lacks = [*_lacks(schema, path)]
-    if lacks:
-        raise UnfitSchemaError("\n".join(lacks))
+    """Checks a schema. Raises UnfitSchemaError, which names each field without a description or a bound."""
+    gaps = [*_gaps(schema, path)]
+    if gaps:
+        raise UnfitSchemaError("\n".join(gaps))
 
 
-def _lacks(node: Json, path: str) -> Iterator[str]:
-    if not _bounded(node):
+def _gaps(node: Json, path: str) -> Iterator[str]:
+    if not _is_bounded(node):
         yield f"{path}: no {_BOUND[node['type']]}"
     for name, child in node.get("properties", {}).items():
         if not child.get("description"):
             yield f"{path}.{name}: no description"
-        yield from _lacks(child, f"{path}.{name}")
+        yield from _gaps(child, f"{path}.{name}")
     for key, suffix in (("items", "[]"), ("additionalProperties", "{}")):
         if key in node:
-            yield from _lacks(node[key], path + suffix)
+            yield from _gaps(node[key], path + suffix)
 
 
-def _bounded(node: Json) -> bool:
+def _is_bounded(node: Json) -> bool:
     kind = node.get("type")
     if kind not in _BOUND or "properties" in node or node.get(OPEN):
         return True

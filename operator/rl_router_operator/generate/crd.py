@@ -1,4 +1,4 @@
-"""The CustomResourceDefinition of RouterDeployments."""
+"""Builds the CustomResourceDefinition of RouterDeployments."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from .openapi import Json, defaults_of, structural
 _RULES = validations(
     (
         "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 46",
-        "metadata.name: at most 46 of a-z, 0-9 and `-`, beginning with a letter and not ending in `-`: choose a shorter"
-        " or plainer name",
+        "metadata.name must be at most 46 characters of a-z, 0-9 and `-`, begin with a letter and not end with `-`."
+        " Choose another name",
     ),
     (
         "!self.spec.model.serviceAccount.create || !self.spec.api.serviceAccount.create"
@@ -19,16 +19,16 @@ _RULES = validations(
         " : self.metadata.name + '-model')"
         " != (has(self.spec.api.serviceAccount.name) ? self.spec.api.serviceAccount.name"
         " : self.metadata.name + '-api')",
-        "one service account would be made twice: give model.serviceAccount and api.serviceAccount names of their own,"
-        " or create it in one of them alone",
+        "two service accounts would have the same name. Set different names in model.serviceAccount and"
+        " api.serviceAccount, or create only one",
         ".spec.api.serviceAccount",
     ),
 )
-"""What only the whole object tells."""
+"""Rules that need the whole object."""
 
 
 def definition() -> Json:
-    """The whole object. Raises UnfitSchemaError."""
+    """Returns the CustomResourceDefinition. Raises UnfitSchemaError."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -88,7 +88,7 @@ def _root() -> Json:
         require_fit(schema, name)
     return {
         "type": "object",
-        "description": "A router: the model that decides, the API that clients use, and the models that answer.",
+        "description": "A router: the router model that decides, the router API for clients, and the target models.",
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},

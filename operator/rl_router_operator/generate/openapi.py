@@ -19,37 +19,40 @@ _OWN = __package__.partition(".")[0]
 
 
 class _Nodes(GenerateJsonSchema):
-    """What only the classes know: whose default it is, and how a decimal is written."""
+    """Adds what only the pydantic classes know: which package owns a default, and the notation of decimals."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> Json:
-        return self.generate_inner(schema["schema"])  # left out is how a field is None
+        return self.generate_inner(schema["schema"])  # a field is None if it is left out
 
     def decimal_schema(self, schema: core_schema.DecimalSchema) -> Json:
-        places = schema["decimal_places"]
-        whole = schema["max_digits"] - places
+        fraction = schema["decimal_places"]
+        whole = schema["max_digits"] - fraction
         return {
             "type": "string",
-            "maxLength": whole + places + 1,
-            "pattern": rf"^[0-9]{{1,{whole}}}(\.[0-9]{{1,{places}}})?$",
-            REMEDY: f'must be a decimal number in quotes such as "0.25", with at most {places} digits behind the point',
+            "maxLength": whole + fraction + 1,
+            "pattern": rf"^[0-9]{{1,{whole}}}(\.[0-9]{{1,{fraction}}})?$",
+            REMEDY: f'must be a decimal number in quotes such as "0.25", with at most {fraction} decimals',
         }
 
     def model_schema(self, schema: core_schema.ModelSchema) -> Json:
-        found = super().model_schema(schema)
+        result = super().model_schema(schema)
         for name, field in schema["cls"].model_fields.items():
-            node = found["properties"][field.alias or name]
+            node = result["properties"][field.alias or name]
             if not _declared_here(schema["cls"], name):
-                _tell_default(node)
-        return found
+                _describe_default(node)
+        return result
 
 
 def _declared_here(model: type[BaseModel], field: str) -> bool:
-    """Whether a field is the operator's own: the router API's get no default, so that each version has its own."""
-    owner = next(each for each in model.__mro__ if field in inspect.get_annotations(each))
+    """Returns whether the operator declares a field.
+
+    Fields of the router API get no default in the CRD, because each version of the API has its own.
+    """
+    owner = next(base for base in model.__mro__ if field in inspect.get_annotations(base))
     return owner.__module__.startswith(_OWN)
 
 
-def _tell_default(node: Json) -> None:
+def _describe_default(node: Json) -> None:
     default = node.pop("default", None)
     description = node.get("description", "")
     if default not in (None, "", [], {}) and not isinstance(default, dict) and "default:" not in description:
@@ -58,7 +61,7 @@ def _tell_default(node: Json) -> None:
 
 
 def structural(model: type[BaseModel], defaults: bool = True) -> Json:
-    """The model's schema by alias, every reference inlined; `defaults`: with those of the operator's own fields."""
+    """Returns the model's schema by alias, with inlined references, and with the operator's defaults if `defaults`."""
     schema = model.model_json_schema(by_alias=True, schema_generator=_Nodes)
     return _fold(schema, schema.get("$defs", {}), defaults)
 
@@ -100,7 +103,7 @@ def _write_any(folded: Json, node: Json) -> None:
 
 
 def _write_remedy(folded: Json) -> None:
-    """The API server's own words for a pattern are the pattern; a rule's can be a person's."""
+    """Turns a pattern into a rule, because the API server's message for a pattern is only the pattern itself."""
     if message := folded.pop(REMEDY, None):
         rule = {"rule": f"self.matches(r'{folded.pop('pattern')}')", "message": message}
         folded[RULES] = [rule, *folded.get(RULES, ())]
@@ -110,11 +113,11 @@ def _write_bounds(folded: Json, node: Json) -> None:
     if "exclusiveMinimum" in node:
         folded |= {"minimum": node["exclusiveMinimum"], "exclusiveMinimum": True}
     names = node.get("propertyNames", {})
-    if "maxLength" in names and isinstance(node["additionalProperties"], dict):  # no rule can look into open values
-        least, most = names.get("minLength", 0), names["maxLength"]
+    if "maxLength" in names and isinstance(node["additionalProperties"], dict):  # a rule cannot check open values
+        minimum, maximum = names.get("minLength", 0), names["maxLength"]
         rule = {
-            "rule": f"self.all(key, size(key) >= {least} && size(key) <= {most})",
-            "message": f"a key has {least} to {most} characters",
+            "rule": f"self.all(key, size(key) >= {minimum} && size(key) <= {maximum})",
+            "message": f"a key must have {minimum} to {maximum} characters",
         }
         folded[RULES] = [*folded.get(RULES, ()), rule]
 
@@ -130,5 +133,5 @@ def _write_default(folded: Json, node: Json, defaults: bool) -> None:
 
 
 def defaults_of(node: Json) -> Json:
-    """What an object is with the defaults of its fields: rules are checked on a default as it is written."""
+    """Returns an object with the defaults of its fields. Defaults must be complete, as rules check them unfilled."""
     return {name: child["default"] for name, child in node.get("properties", {}).items() if "default" in child}

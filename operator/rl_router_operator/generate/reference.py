@@ -1,4 +1,4 @@
-"""docs/routerdeployment.md: every field of a RouterDeployment with its type, its default, its meaning and its rules."""
+"""Writes docs/routerdeployment.md: every field of a RouterDeployment with its type, default, meaning and rules."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .openapi import OPEN, RULES, Json
 _INTRODUCTION = """\
 # The RouterDeployment
 
-<!-- Written by `python -m rl_router_operator.generate`; not to be edited. -->
+<!-- Written by `python -m rl_router_operator.generate`. Do not edit. -->
 
-Every field of a RouterDeployment. The guide is [kubernetes.md](kubernetes.md); [samples/](../samples) has whole ones.
-`kubectl explain rd.spec.model` says the same on a cluster.
+This page lists every field of a RouterDeployment. [kubernetes.md](kubernetes.md) is the guide, and
+[samples/](../samples) has complete examples. On a cluster, `kubectl explain rd.spec.model` shows the same texts.
 
 ```yaml
 apiVersion: rlrouter.dev/v1alpha1
@@ -34,10 +34,10 @@ spec:
         output: "2.00"
 ```
 
-Only the fields marked so are required: `spec: {}` is a router of the bundled model on a CPU, between its own names.
-Prices are US dollars per million tokens, as decimal numbers in quotes; durations are seconds. A default in **bold** is
-written into the object by the API server; any other is that of the operator or the router API that runs, and may change
-with its version. What breaks a rule is refused when it is applied, with the field's path and the remedy.
+Only fields marked `required` must be set. With `spec: {}`, the bundled model on a CPU routes between the names that it
+serves. Prices are US dollars per million tokens, as decimal numbers in quotes. Durations are seconds. The API server
+writes a default in **bold** into the object. Other defaults belong to the running operator or router API and may change
+with its version. The API server rejects an object that breaks a rule and names the field and the remedy.
 """
 
 
@@ -49,22 +49,22 @@ class _Row:
 
 
 def text() -> str:
-    """The whole page."""
+    """Returns the text of the page."""
     root = definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     spec, status = root["properties"]["spec"], root["properties"]["status"]
     model, api = spec["properties"]["model"], spec["properties"]["api"]
     tiers = [name for name in model["properties"] if name in api["properties"] and name != "replicas"]
     rest = _without({**spec, RULES: []}, "model", "api", "routing", "targets")
-    told: set[str] = set()
+    seen: set[str] = set()
     sections = [
-        _section("`metadata` and the whole", {"type": "object", RULES: root[RULES]}, "", told),
-        _section("`spec.model`: the router model", _without(model, *tiers), "model", told),
-        _section("`spec.api`: the router API", _without(api, *tiers), "api", told),
-        _section("Both tiers: `spec.model` and `spec.api`", _only(model, *tiers), "", told),
-        _section("`spec.routing`: how it is decided", spec["properties"]["routing"], "routing", told),
-        _section("`spec.targets`: the models that answer", {**_only(spec, "targets"), RULES: spec[RULES]}, "", told),
-        _section("`spec`: the rest", rest, "", told),
-        _section("`status`: how it is", status, "", told),
+        _section("The whole object", {"type": "object", RULES: root[RULES]}, "", seen),
+        _section("`spec.model`: the router model", _without(model, *tiers), "model", seen),
+        _section("`spec.api`: the router API", _without(api, *tiers), "api", seen),
+        _section("Both tiers: `spec.model` and `spec.api`", _only(model, *tiers), "", seen),
+        _section("`spec.routing`: how requests are routed", spec["properties"]["routing"], "routing", seen),
+        _section("`spec.targets`: the target models", {**_only(spec, "targets"), RULES: spec[RULES]}, "", seen),
+        _section("`spec`: other fields", rest, "", seen),
+        _section("`status`: the state of the router", status, "", seen),
     ]
     return "\n".join([_INTRODUCTION, *sections])
 
@@ -77,13 +77,13 @@ def _only(node: Json, *names: str) -> Json:
     return {"type": "object", "properties": {name: node["properties"][name] for name in names}}
 
 
-def _section(title: str, node: Json, prefix: str, told: set[str]) -> str:
-    """`told`: the rules' words so far; a rule of a type that is used everywhere is told once."""
+def _section(title: str, node: Json, prefix: str, seen: set[str]) -> str:
+    """Returns a section. `seen` has the rules so far, so that a rule of a common type is listed once."""
     rows = [*_rows(node, prefix)]
     lines = [f"## {title}", ""]
     if rows:
         lines += ["| field | type | default | meaning |", "| --- | --- | --- | --- |", *map(_line, rows), ""]
-    if rules := [*_rules(_Row(prefix, node, required=False), rows, told)]:
+    if rules := [*_rules(_Row(prefix, node, required=False), rows, seen)]:
         lines += [*(["Rules:", ""] if rows else []), *rules, ""]
     return "\n".join(lines)
 
@@ -99,8 +99,8 @@ def _rows(node: Json, prefix: str) -> Iterator[_Row]:
 
 
 def _line(row: _Row) -> str:
-    meaning, _, told_default = row.node["description"].replace("|", "\\|").partition("default: ")
-    default = "required" if row.required else _written_default(row.node) or told_default
+    meaning, _, described_default = row.node["description"].replace("|", "\\|").partition("default: ")
+    default = "required" if row.required else _written_default(row.node) or described_default
     return f"| `{row.path}` | {_type(row.node)} | {default} | {meaning.removesuffix('; ')} |"
 
 
@@ -132,20 +132,20 @@ def _of_kind(node: Json) -> str:
 
 def _range(node: Json) -> str:
     above = "above " if node.get("exclusiveMinimum") else ""
-    least, most = node.get("minimum"), node.get("maximum")
-    if least is None:
+    minimum, maximum = node.get("minimum"), node.get("maximum")
+    if minimum is None:
         return ""
-    return f", {above}{least:,}" + (f" to {most:,}" if most is not None else " at least" if not above else "")
+    return f", {above}{minimum:,}" + (f" to {maximum:,}" if maximum is not None else " or more" if not above else "")
 
 
-def _rules(whole: _Row, rows: list[_Row], told: set[str]) -> Iterator[str]:
-    for path, rule in _each_rule([whole, *rows]):
-        if rule["message"] not in told:
-            told.add(rule["message"])
+def _rules(whole: _Row, rows: list[_Row], seen: set[str]) -> Iterator[str]:
+    for path, rule in _rules_with_paths([whole, *rows]):
+        if rule["message"] not in seen:
+            seen.add(rule["message"])
             yield f"- `{path}`: {rule['message']}" if path else f"- {rule['message']}"
 
 
-def _each_rule(rows: list[_Row]) -> Iterator[tuple[str, Json]]:
+def _rules_with_paths(rows: list[_Row]) -> Iterator[tuple[str, Json]]:
     for row in rows:
         for path, node in _with_values(row):
             for rule in node.get(RULES, ()):
@@ -153,7 +153,7 @@ def _each_rule(rows: list[_Row]) -> Iterator[tuple[str, Json]]:
 
 
 def _with_values(row: _Row) -> Iterator[tuple[str, Json]]:
-    """The field, and what a list or a map of it holds."""
+    """Yields the field, and the values of a list or map."""
     yield row.path, row.node
     for key, suffix in (("items", "[]"), ("additionalProperties", "")):
         if key in row.node:

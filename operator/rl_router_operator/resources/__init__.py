@@ -36,9 +36,9 @@ _BUILDERS: tuple[Builder, ...] = (
     http_route.build,
     service_monitor.build,
 )
-"""In the order of `kinds.KINDS`."""
+"""In the order of `kinds.KINDS`, in which the children are applied."""
 
 
 def desired(router: Router, defaults: Defaults) -> tuple[Manifest, ...]:
-    """Every child that the RouterDeployment should have, in the order in which they are applied."""
+    """Returns every child that the RouterDeployment should have, in the order in which they are applied."""
     return tuple(child for build in _BUILDERS for child in build(router, defaults))

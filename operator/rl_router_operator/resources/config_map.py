@@ -1,4 +1,4 @@
-"""The ConfigMaps: the API's configuration and the router model's chat template. No secret is in either."""
+"""Builds the ConfigMaps: the API's configuration and the router model's chat template. Neither contains secrets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROUTER_YAML = "router.yaml"
 
 
 def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
-    """The API's always; the model's where its chat template is written in the spec."""
+    """Yields the API's ConfigMap, and the model's if the spec contains the text of a chat template."""
     template = router.spec.model.chat_template
     if template and template.text and not router.spec.model.external:
         file = engines.CHAT_TEMPLATE.rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""Defaults of the children: images, pull secrets, a proxy."""
+"""Defines the operator's defaults for the children: images, pull secrets, a proxy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 VERSION = version("rl-router")
 VLLM_VERSION = "v0.32.0"
-"""The one place that names the engine's version."""
+"""The version of vLLM. It is defined only here."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Defaults:
-    """What the children get where their RouterDeployment does not say; `registry` is put before the default images."""
+    """Values for fields that a RouterDeployment does not set. `registry` is the prefix of the default images."""
 
     images: Images = Images()
     registry: str = ""
@@ -32,10 +32,10 @@ class Defaults:
     proxy: Mapping[str, str] = field(default_factory=dict)
     """HTTPS_PROXY, HTTP_PROXY and NO_PROXY for the children."""
     operator_namespace: str = ""
-    """Whose pods may reach the API's admin port; empty: no rule for it."""
+    """The namespace whose pods may reach the API's admin port; empty: the NetworkPolicy gets no rule for it."""
     monitoring_namespace: str = ""
-    """Likewise, for metrics."""
+    """The namespace whose pods may read metrics; empty: the NetworkPolicies get no rule for it."""
 
     def image(self, name: str) -> str:
-        """A default image with the registry before it."""
+        """Returns a default image with the registry as its prefix."""
         return f"{self.registry.rstrip('/')}/{name}" if self.registry else name

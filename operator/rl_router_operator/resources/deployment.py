@@ -1,4 +1,4 @@
-"""The Deployment of the router API."""
+"""Builds the Deployment of the router API."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .defaults import Defaults
 from .objects import child
 
 _GRACE = 45
-"""The API serves on for 5 s after SIGTERM and gives running requests 30 s; preStop comes before."""
+"""Seconds: 5 for preStop, then after SIGTERM the API serves for 5 and gives in-flight requests 30; 5 are spare."""
 _CONFIG_FOLDER = "/etc/rl-router"
 _STATE_FOLDER = "/var/lib/rl-router"
 _CA_FILE = "/etc/rl-router-ca/ca-bundle.pem"
 
 
 def build(router: Router, defaults: Defaults) -> Iterator[Manifest]:
-    """One, always."""
+    """Yields the Deployment."""
     api = router.spec.api
     yield child(
         router,
@@ -37,7 +37,7 @@ def build(router: Router, defaults: Defaults) -> Iterator[Manifest]:
 
 
 def _replicas(router: Router) -> dict[str, int]:
-    """Not ours while an autoscaler has them."""
+    """Returns the replicas; empty if an autoscaler controls them."""
     if router.spec.suspend:
         return {"replicas": 0}
     return {} if router.spec.api.autoscaling else {"replicas": router.spec.api.replicas}
@@ -47,17 +47,17 @@ def _pod(router: Router, defaults: Defaults) -> dict[str, Any]:
     api = router.spec.api
     spec = pods.pod_spec(router, "api", api, defaults, _container(router, defaults), _volumes(router), _GRACE)
     if api.pod_template.topology_spread_constraints is None:
-        spec["topologySpreadConstraints"] = [_over_nodes(router)]
+        spec["topologySpreadConstraints"] = [_node_spread(router)]
     return spec
 
 
-def _over_nodes(router: Router) -> dict[str, Any]:
+def _node_spread(router: Router) -> dict[str, Any]:
     return {
         "maxSkew": 1,
         "topologyKey": "kubernetes.io/hostname",
         "whenUnsatisfiable": "ScheduleAnyway",
         "labelSelector": {"matchLabels": naming.selector(router.name, "api")},
-        # A roll-out's new pods are spread among themselves.
+        # Spreads the new pods of a rollout independently of the old ones.
         "matchLabelKeys": ["pod-template-hash"],
     }
 
@@ -79,7 +79,7 @@ def _container(router: Router, defaults: Defaults) -> dict[str, Any]:
 
 
 def _variables(router: Router, defaults: Defaults) -> dict[str, str]:
-    found = {
+    values = {
         "HOME": pods.HOME,
         "RL_ROUTER_CONFIG": f"{_CONFIG_FOLDER}/{config_map.ROUTER_YAML}",
         "RL_ROUTER_STATE_DIR": _STATE_FOLDER,
@@ -87,9 +87,9 @@ def _variables(router: Router, defaults: Defaults) -> dict[str, str]:
         **pods.proxy_variables(defaults, naming.child(router.name, "model")),
     }
     if router.spec.api.ca_bundle:
-        # Beside the image's own: those are found by SSL_CERT_DIR's default.
-        found["SSL_CERT_FILE"] = _CA_FILE
-    return found
+        # Adds to the image's own certificates, which the default of SSL_CERT_DIR still finds.
+        values["SSL_CERT_FILE"] = _CA_FILE
+    return values
 
 
 def _volumes(router: Router) -> list[dict[str, Any]]:
@@ -113,12 +113,12 @@ def _ca_volumes(api: Api) -> list[dict[str, Any]]:
 
 
 def _mounts(router: Router) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [
-        # A folder, never subPath: those do not follow a change.
+    mounts: list[dict[str, Any]] = [
+        # Mounts the folder, because a subPath mount does not follow changes of the ConfigMap.
         {"name": "config", "mountPath": _CONFIG_FOLDER, "readOnly": True},
         {"name": "state", "mountPath": _STATE_FOLDER},
         *keys.mounts(router),
     ]
     if router.spec.api.ca_bundle:
-        found.append({"name": "ca-bundle", "mountPath": _CA_FILE.rpartition("/")[0], "readOnly": True})
-    return found
+        mounts.append({"name": "ca-bundle", "mountPath": _CA_FILE.rpartition("/")[0], "readOnly": True})
+    return mounts

@@ -1,4 +1,4 @@
-"""The engine of the router model, vLLM or llama.cpp: its image, command line and variables."""
+"""Configures the engine of the router model, vLLM or llama.cpp: image, command line and environment variables."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from .defaults import Defaults
 from .weights import Weights
 
 DRAIN_SECONDS = 30
-"""What running requests get after SIGTERM; vLLM would abort them."""
+"""Seconds for in-flight requests after SIGTERM. By default vLLM aborts them."""
 SHARED_MEMORY_GIB = 1
-"""vLLM dies at the start with a container's usual 64 MiB; each further rank talks through it too."""
+"""GiB of /dev/shm per rank. vLLM crashes at startup with the default 64 MiB, and ranks communicate through it."""
 CHAT_TEMPLATE = "/etc/rl-router/chat-template/chat-template.jinja"
 STORAGE_FOLDER = "/var/lib/rl-router/weights"
 _KV_CACHE_SHARE = 4
-"""A quarter of a container's memory is for the KV cache: weights, activations and the server itself need the rest."""
+"""The KV cache gets a quarter of the container's memory. Weights, activations and the server need the rest."""
 _KV_CACHE_GIB = 4
+"""Size of the KV cache if the container has no memory limit or request."""
 
 
 def name_of(model: Model) -> Literal["vllm", "llamacpp"]:
-    """The engine that was asked for, or that goes with the weights."""
+    """Returns the configured engine, or the one that suits the weights."""
     if model.engine:
         return model.engine
     source = weights.read(model.source)
@@ -34,7 +35,7 @@ def name_of(model: Model) -> Literal["vllm", "llamacpp"]:
 
 
 def image(model: Model, defaults: Defaults) -> str:
-    """The image that was asked for, or the engine's own."""
+    """Returns the configured image, or the engine's default."""
     if model.image:
         return model.image
     if name_of(model) == "llamacpp":
@@ -43,17 +44,17 @@ def image(model: Model, defaults: Defaults) -> str:
 
 
 def ranks(model: Model) -> int:
-    """Accelerators that share the model."""
+    """Returns the number of accelerators that share the model; 1 on a CPU."""
     return model.tensor_parallel_size or (model.accelerator.count if model.accelerator else 1)
 
 
 def command(model: Model) -> dict[str, Any]:
-    """The container's command line; what the user adds comes last, where the last of two flags holds."""
+    """Returns the container's command line. extraArgs come last, because the last of two equal flags wins."""
     source = weights.read(model.source)
     if name_of(model) == "llamacpp":
         return {"args": [*_llamacpp(model, source), *_common(model, source), *model.extra_args]}
     arguments = [*_vllm(model, source), *_common(model, source), *model.extra_args]
-    # Named in full: images for other accelerators often have no entry point.
+    # The command is explicit, because images for other accelerators often have no entry point.
     return {"command": ["vllm", "serve"], "args": arguments}
 
 
@@ -72,7 +73,7 @@ def _common(model: Model, source: Weights | None) -> list[str]:
 def _llamacpp(model: Model, source: Weights | None) -> list[str]:
     if source is None or not model.source:
         return []
-    # Unlike vLLM, our server takes a place on the hub as it is written in the spec.
+    # Unlike vLLM, our server accepts a hub source as it is written in the spec.
     return ["--model", model.source if source.origin == "hub" else source.model]
 
 
@@ -91,35 +92,35 @@ def _vllm(model: Model, source: Weights | None) -> list[str]:
 
 
 def variables(model: Model) -> Mapping[str, str]:
-    """The engine's environment, without what the user sets."""
-    found = {}
+    """Returns the engine's environment variables, without those of the user."""
+    values = {}
     source = weights.read(model.source)
     if model.storage:
-        found["HF_HOME"] = STORAGE_FOLDER
+        values["HF_HOME"] = STORAGE_FOLDER
     if source and source.origin != "hub":
-        found["HF_HUB_OFFLINE"] = "1"
+        values["HF_HUB_OFFLINE"] = "1"
     if name_of(model) == "vllm":
-        # The image knows no user 65532, whose name torch's compiler asks for.
-        found |= {"USER": "rl-router", "VLLM_NO_USAGE_STATS": "1"}
+        # torch's compiler looks up the user name, and the image has no user 65532.
+        values |= {"USER": "rl-router", "VLLM_NO_USAGE_STATS": "1"}
         if not model.accelerator:
-            found |= _cpu_variables(model)
-    return found
+            values |= _cpu_variables(model)
+    return values
 
 
 def _cpu_variables(model: Model) -> dict[str, str]:
-    """vLLM on a CPU looks at the node, not at the container's limits."""
+    """Returns the sizes that vLLM on a CPU would otherwise derive from the node instead of the container's limits."""
     limits = {**model.resources.requests, **model.resources.limits}
-    found = {"VLLM_CPU_KVCACHE_SPACE": str(_kv_cache_gib(limits))}
+    values = {"VLLM_CPU_KVCACHE_SPACE": str(_kv_cache_gib(limits))}
     if "cpu" in limits:
         threads = max(1, int(amount(limits["cpu"])) // ranks(model))
-        # Bound to cores, vLLM takes all that the node has and leaves OMP_NUM_THREADS unread.
-        found |= {"OMP_NUM_THREADS": str(threads), "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
-    return found
+        # If vLLM binds threads to cores, it uses all cores of the node and ignores OMP_NUM_THREADS.
+        values |= {"OMP_NUM_THREADS": str(threads), "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+    return values
 
 
 def _kv_cache_gib(limits: Mapping[str, int | str]) -> int:
     if "memory" not in limits:
         return _KV_CACHE_GIB
-    # /dev/shm counts as the container's memory.
+    # /dev/shm counts towards the container's memory.
     gibibytes = int(amount(limits["memory"]) / GIBIBYTE) - SHARED_MEMORY_GIB
     return max(1, gibibytes // _KV_CACHE_SHARE)

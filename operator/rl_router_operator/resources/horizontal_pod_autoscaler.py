@@ -1,4 +1,4 @@
-"""The HorizontalPodAutoscaler of the API."""
+"""Builds the HorizontalPodAutoscaler of the API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .objects import child
 
 
 def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
-    """Where `api.autoscaling` is set and nothing is suspended."""
+    """Yields the autoscaler if `api.autoscaling` is set and the router is not suspended."""
     scaling = router.spec.api.autoscaling
     if not scaling or router.spec.suspend:
         return

@@ -1,4 +1,4 @@
-"""The HTTPRoute of the Gateway API to the API."""
+"""Builds the HTTPRoute (Gateway API) to the router API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .objects import child, without_empty
 
 
 def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
-    """Where `api.httpRoute` is set."""
+    """Yields the HTTPRoute if `api.httpRoute` is set."""
     route = router.spec.api.http_route
     if not route:
         return

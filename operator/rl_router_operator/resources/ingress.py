@@ -1,4 +1,4 @@
-"""The Ingress to the API."""
+"""Builds the Ingress to the router API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .objects import child, without_empty
 
 
 def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
-    """Where `api.ingress` is set."""
+    """Yields the Ingress if `api.ingress` is set."""
     ingress = router.spec.api.ingress
     if not ingress:
         return

@@ -1,4 +1,4 @@
-"""API keys as files in the API's pods, from Secrets that may be missing or may change while the pods run."""
+"""Mounts API keys as files into the API pods, from Secrets that may be missing or change while the pods run."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ..schema import KeyRef
 
 FOLDER = "/var/run/rl-router/keys"
 API_KEYS = "keys"
-"""The key, in the Secret of `api.auth`, that holds who may ask."""
+"""The key in the Secret of `api.auth` whose value lists the clients."""
 
 
 def path(secret: str, key: str) -> str:
-    """Where a Secret's key is found in the pod."""
+    """Returns the path of a Secret's key in the pod."""
     return f"{FOLDER}/{secret}/{key}"
 
 
-def named_by(file: str) -> tuple[str, str] | None:
-    """The Secret and its key that are found at a path in the pod; None for any other path."""
+def secret_key_at(file: str) -> tuple[str, str] | None:
+    """Returns the Secret and the key that are mounted at a path in the pod; None for any other path."""
     match file.removeprefix(f"{FOLDER}/").split("/"):
         case [secret, key] if file == path(secret, key):
             return secret, key
@@ -28,12 +28,15 @@ def named_by(file: str) -> tuple[str, str] | None:
 
 
 def path_of(ref: KeyRef) -> str:
-    """Where the referenced key is found in the pod."""
+    """Returns the path of the referenced key in the pod."""
     return path(ref.name, ref.key)
 
 
 def volumes(router: Router) -> list[dict[str, Any]]:
-    """A volume for each Secret, with all its keys: another key of a Secret that is mounted restarts no pod."""
+    """Returns a volume for each Secret.
+
+    It contains all keys, so using another key of the same Secret does not restart the pods.
+    """
     return [
         {"name": _volume(secret), "projected": {"sources": [{"secret": {"name": secret, "optional": True}}]}}
         for secret in _secrets(router)
@@ -41,18 +44,18 @@ def volumes(router: Router) -> list[dict[str, Any]]:
 
 
 def mounts(router: Router) -> list[dict[str, Any]]:
-    """Where the volumes are mounted."""
+    """Returns the mounts of the volumes."""
     return [
         {"name": _volume(secret), "mountPath": f"{FOLDER}/{secret}", "readOnly": True} for secret in _secrets(router)
     ]
 
 
 def _secrets(router: Router) -> list[str]:
-    # Sorted, so that targets in another order restart no pod.
-    return sorted(set(_named(router)))
+    # Sorted, so that reordering the targets does not restart the pods.
+    return sorted(set(_secret_names(router)))
 
 
-def _named(router: Router) -> Iterator[str]:
+def _secret_names(router: Router) -> Iterator[str]:
     spec = router.spec
     refs = [target.api_key_secret_ref for target in spec.targets]
     if spec.model.external:
@@ -63,5 +66,5 @@ def _named(router: Router) -> Iterator[str]:
 
 
 def _volume(secret: str) -> str:
-    # A Secret's name may be longer than a volume's, and have dots.
+    # A Secret's name may be too long for a volume, and may contain dots.
     return f"keys-{hashlib.sha256(secret.encode()).hexdigest()[:12]}"

@@ -1,4 +1,4 @@
-"""The NetworkPolicies: who may connect to the pods. They have ingress rules only."""
+"""Builds the NetworkPolicies, which define who may connect to the pods. They contain only ingress rules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 
 def build(router: Router, defaults: Defaults) -> Iterator[Manifest]:
-    """The model's unless it is turned off, since vLLM has no key; the API's where it is asked for."""
+    """Yields the model's policy unless it is disabled, because vLLM requires no key; the API's if it is enabled."""
     model, api = router.spec.model, router.spec.api
     if not model.external and model.network_policy.enabled is not False:
         yield _policy(router, "model", [_allow(naming.MODEL_PORT, _model_peers(router, defaults))])
@@ -42,14 +42,14 @@ def _allow(number: int, peers: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _model_peers(router: Router, defaults: Defaults) -> list[dict[str, Any]]:
-    watched = router.spec.monitoring.service_monitor.enabled
+    is_monitored = router.spec.monitoring.service_monitor.enabled
     return [
         {"podSelector": {"matchLabels": naming.selector(router.name, "api")}},
-        *(_namespaces(defaults.monitoring_namespace) if watched else ()),
+        *(_namespaces(defaults.monitoring_namespace) if is_monitored else ()),
         *router.spec.model.network_policy.sources,
     ]
 
 
 def _namespaces(*names: str) -> list[dict[str, Any]]:
-    named = dict.fromkeys(name for name in names if name)
-    return [{"namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: name}}} for name in named]
+    distinct = dict.fromkeys(name for name in names if name)
+    return [{"namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: name}}} for name in distinct]

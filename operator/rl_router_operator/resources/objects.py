@@ -1,4 +1,4 @@
-"""What all children have in common: their owner, labels and annotations."""
+"""Builds the parts that all children share: owner, labels and annotations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def child(
     annotations: Mapping[str, str] | None = None,
     **body: Any,
 ) -> Manifest:
-    """A child of the RouterDeployment, called `demo-model` or `demo-api` where it has no name of its own."""
+    """Returns a child of the RouterDeployment. The default name is the component's, such as `demo-api`."""
     metadata = {
         "name": name or naming.child(router.name, component),
         "namespace": router.namespace,
@@ -39,10 +39,10 @@ def child(
 
 
 def without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what is None or an empty list or mapping: the API server would not keep those."""
+    """Returns the fields without None, empty lists and empty mappings, which the API server would drop."""
     return {name: value for name, value in fields.items() if value is not None and value not in ([], {}, ())}
 
 
 def keyed(key: str, *lists: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One list of several, each entry by its key; a later one takes an earlier one's place."""
+    """Returns the merged lists. Entries with the same value of `key` are equal, and the last one wins."""
     return list({entry[key]: entry for entries in lists for entry in entries}.values())

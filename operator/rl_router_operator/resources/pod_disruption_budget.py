@@ -1,4 +1,4 @@
-"""The PodDisruptionBudget of the API."""
+"""Builds the PodDisruptionBudget of the API."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .objects import child
 
 
 def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
-    """Where there is more than one pod: one alone could never be drained."""
+    """Yields the budget if there is more than one pod: with a budget, a single pod could never be drained."""
     budget = router.spec.api.disruption_budget
-    if not budget.enabled or _pods_at_least(router.spec.api) < 2:
+    if not budget.enabled or _minimum_pods(router.spec.api) < 2:
         return
     yield child(
         router,
@@ -23,12 +23,12 @@ def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
         "api",
         spec={
             "maxUnavailable": budget.max_unavailable,
-            # A pod that never became ready holds up no drain.
+            # A pod that never became ready must not block a drain.
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
             "selector": {"matchLabels": naming.selector(router.name, "api")},
         },
     )
 
 
-def _pods_at_least(api: Api) -> int:
+def _minimum_pods(api: Api) -> int:
     return api.autoscaling.min_replicas if api.autoscaling else api.replicas

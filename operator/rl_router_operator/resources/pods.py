@@ -1,4 +1,4 @@
-"""What the pods of both tiers have in common: security context, writable folders, probes, additions of the spec."""
+"""Builds the parts that the pods of both tiers share: security context, writable folders, probes, user additions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .defaults import Defaults
 from .objects import keyed, without_empty
 
 PRE_STOP_SECONDS = 5
-"""Balancers and proxies go on sending for a moment after a pod began to end."""
+"""Load balancers and proxies keep sending requests for a moment after a pod begins to terminate."""
 HOME = "/home/rl-router"
 _CONTAINER_SECURITY = {
     "allowPrivilegeEscalation": False,
@@ -26,7 +26,7 @@ _CONTAINER_SECURITY = {
 def template(
     router: Router, component: Component, pods: Pods, spec: Mapping[str, Any], annotations: Mapping[str, str]
 ) -> dict[str, Any]:
-    """A pod template of the spec, with the labels by which its pods are found."""
+    """Returns a pod template with the pod spec, and with the labels that select its pods."""
     added = pods.pod_template
     metadata = {
         "labels": {**added.labels, **naming.labels(router.name, component)},
@@ -44,11 +44,11 @@ def pod_spec(
     volumes: list[dict[str, Any]],
     grace: int,
 ) -> dict[str, Any]:
-    """A pod of one container that meets Pod Security `restricted`; `grace` is in seconds."""
+    """Returns the spec of a pod with one container, which meets Pod Security `restricted`. `grace` is in seconds."""
     return without_empty(
         {
             "automountServiceAccountToken": False,
-            # A Service called `vllm` would set VLLM_PORT, which vLLM refuses.
+            # A Service named `vllm` would set VLLM_PORT to a value that vLLM rejects.
             "enableServiceLinks": False,
             "serviceAccountName": service_account_name(router, component, pods),
             "imagePullSecrets": _pull_secrets(pods, defaults),
@@ -72,7 +72,7 @@ def container(
     resources: Mapping[str, Any],
     **further: Any,
 ) -> dict[str, Any]:
-    """The pod's container; a user's variable, and a user's mount at the same place, take those of ours' place."""
+    """Returns the pod's container. A user's variable or mount replaces the operator's of the same name or path."""
     return without_empty(
         {
             "name": name,
@@ -83,7 +83,7 @@ def container(
             "resources": resources,
             "securityContext": _CONTAINER_SECURITY,
             "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
-            # The last lines of a crash, which status quotes.
+            # Keeps the last lines of a crash, which the status quotes.
             "terminationMessagePolicy": "FallbackToLogsOnError",
             "volumeMounts": keyed("mountPath", [*_writable_mounts(), *mounts], _users_mounts(pods.pod_template)),
         }
@@ -91,38 +91,38 @@ def container(
 
 
 def variables(values: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Environment variables with these values."""
+    """Returns environment variables in the form of a container."""
     return [{"name": name, "value": value} for name, value in values.items()]
 
 
 def proxy_variables(defaults: Defaults, *direct: str) -> dict[str, str]:
-    """The proxy's variables, which lead nowhere for the hosts that are reached directly."""
+    """Returns the proxy's variables, with NO_PROXY extended by the `direct` hosts; empty without a proxy."""
     if not defaults.proxy:
         return {}
     bypassed = [defaults.proxy.get("NO_PROXY", ""), "localhost", "127.0.0.1", *direct]
     return {**defaults.proxy, "NO_PROXY": ",".join(host for host in bypassed if host)}
 
 
-def requests_and_limits(resources: Resources, **least: str) -> dict[str, Any]:
-    """The container's resources as set; what neither a request nor a limit names is requested as in `least`."""
+def requests_and_limits(resources: Resources, **minimum: str) -> dict[str, Any]:
+    """Returns the container's resources. A resource with neither request nor limit is requested as in `minimum`."""
     requests = {name: str(value) for name, value in resources.requests.items()}
     limits = {name: str(value) for name, value in resources.limits.items()}
-    added = {name: value for name, value in least.items() if name not in requests and name not in limits}
+    added = {name: value for name, value in minimum.items() if name not in requests and name not in limits}
     return without_empty({"requests": {**added, **requests}, "limits": limits})
 
 
 def probe(path: str, port: str, **settings: int) -> dict[str, Any]:
-    """A probe by HTTP; what is not set is Kubernetes' default."""
+    """Returns an HTTP probe. Settings that are left out get the defaults of Kubernetes."""
     return {"httpGet": {"path": path, "port": port}, **settings}
 
 
 def port(name: str, number: int) -> dict[str, Any]:
-    """A port of the container."""
+    """Returns a TCP port of the container."""
     return {"name": name, "containerPort": number, "protocol": "TCP"}
 
 
 def service_account_name(router: Router, component: Component, pods: Pods) -> str | None:
-    """The pods' service account; None: the namespace's own."""
+    """Returns the name of the pods' service account; None for the default account of the namespace."""
     account = pods.service_account
     return account.name or (naming.child(router.name, component) if account.create else None)
 
@@ -173,10 +173,12 @@ def _users_volumes(added: PodTemplate) -> list[dict[str, Any]]:
 
 
 def _users_mounts(added: PodTemplate) -> list[dict[str, Any]]:
-    # The API server keeps no `readOnly: false`.
+    # Leaves out `readOnly: false`, which the API server would drop.
     return [mount.model_dump(by_alias=True, exclude_defaults=True) for mount in added.volume_mounts]
 
 
 def _users_env(pods: Pods) -> list[dict[str, Any]]:
-    # Nor an empty value.
-    return [without_empty({**each.model_dump(by_alias=True), "value": each.value or None}) for each in pods.env]
+    # Leaves out an empty value, which the API server would drop.
+    return [
+        without_empty({**variable.model_dump(by_alias=True), "value": variable.value or None}) for variable in pods.env
+    ]

@@ -1,4 +1,4 @@
-"""The API's configuration file: only what the spec sets, so that an older API can read it."""
+"""Writes the API's configuration file. It contains only fields that the spec sets, so an older API can read it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from . import engines, keys
 from .objects import without_empty
 
 _CPU_DECISION_SECONDS = 60
+"""Default of `routing.timeout` for llama.cpp, which is slow on a busy CPU."""
 
 
 def text(router: Router) -> str:
-    """router.yaml; no secret is in it, only where each is found."""
+    """Returns the text of router.yaml. It contains the paths of secrets, but no secrets."""
     configuration = {
         "router": _router(router),
         "routing": _routing(router, deciding=False),
@@ -30,22 +31,22 @@ def text(router: Router) -> str:
 def _router(router: Router) -> dict[str, Any]:
     deciding = _routing(router, deciding=True)
     if external := router.spec.model.external:
-        set_there = external.model_dump(mode="json", exclude_unset=True, exclude={"api_key_secret_ref"})
+        fields = external.model_dump(mode="json", exclude_unset=True, exclude={"api_key_secret_ref"})
         key = external.api_key_secret_ref
-        return {**set_there, **({"api_key_file": keys.path_of(key)} if key else {}), **deciding}
+        return {**fields, **({"api_key_file": keys.path_of(key)} if key else {}), **deciding}
     if engines.name_of(router.spec.model) == "llamacpp":
-        # Small models that were not trained to route decide readably under a schema alone, and slowly on a busy CPU.
+        # A small model that was not trained to route returns valid decisions only if a schema constrains it.
         deciding = {"protocol": "json_schema", "timeout": _CPU_DECISION_SECONDS, **deciding}
     return {"base_url": model_url(router), **deciding}
 
 
 def model_url(router: Router) -> str:
-    """Where the hosted router model answers."""
+    """Returns the base URL of the hosted router model."""
     return f"http://{naming.child(router.name, 'model')}:{naming.MODEL_PORT}/v1"
 
 
 def _routing(router: Router, *, deciding: bool) -> dict[str, Any]:
-    """What is set of how the router model is asked, or of all else in `routing`."""
+    """Returns the routing fields that the spec sets: those about the router model if `deciding`, else the others."""
     routing = router.spec.routing.model_dump(mode="json", exclude_unset=True)
     return {name: value for name, value in routing.items() if (name in DecisionConfig.model_fields) == deciding}
 
@@ -58,7 +59,11 @@ def _target(target: TargetSpec) -> dict[str, Any]:
 
 
 def _server(router: Router) -> dict[str, Any]:
-    """A server that runs is opened by `null` alone, so that is written if no keys are configured."""
+    """Returns the server settings.
+
+    `api_keys_file` is written even if it is null, because only an explicit null disables a running server's
+    authentication.
+    """
     secret = router.spec.api.auth.secret_ref
     keys_file = keys.path(secret.name, keys.API_KEYS) if secret else None
     return {"api_keys_file": keys_file, **router.spec.api.server.model_dump(mode="json", exclude_unset=True)}

@@ -1,4 +1,4 @@
-"""The Services of the model, of its pods' names, and of the API."""
+"""Builds the Services: of the model, of the API, and the headless one for the DNS names of the model's pods."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .defaults import Defaults
 from .objects import child
 
 HEADLESS = f"{GROUP}/headless"
-"""The label that tells the pods' own Service from the clients'."""
+"""The label of the headless Service."""
 
 
 def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
-    """The admin port is in none of them."""
+    """Yields the Services. None of them exposes the admin port."""
     if not router.spec.model.external:
         yield child(router, "Service", "model", spec=_spec(router, "model", naming.MODEL_PORT, type="ClusterIP"))
         yield child(

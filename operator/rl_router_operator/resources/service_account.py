@@ -1,4 +1,4 @@
-"""The service accounts of the pods, if the spec asks for them; their tokens are never mounted."""
+"""Builds the service accounts of the pods, if the spec requests them. Their tokens are never mounted."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .pods import service_account_name
 
 
 def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
-    """One for each tier that asks for it; one that both ask for by the same name is made once."""
-    made = {account["metadata"]["name"]: account for account in _accounts(router)}
-    yield from made.values()
+    """Yields a service account for each tier that requests one. Two requests for the same name yield one account."""
+    by_name = {account["metadata"]["name"]: account for account in _accounts(router)}
+    yield from by_name.values()
 
 
 def _accounts(router: Router) -> Iterator[Manifest]:
     tiers: tuple[tuple[Component, Pods], ...] = (("model", router.spec.model), ("api", router.spec.api))
     for component, pods in tiers:
-        hosted = component == "api" or not router.spec.model.external
-        if hosted and pods.service_account.create:
+        has_pods = component == "api" or not router.spec.model.external
+        if has_pods and pods.service_account.create:
             yield child(
                 router,
                 "ServiceAccount",

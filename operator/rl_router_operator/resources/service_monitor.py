@@ -1,4 +1,4 @@
-"""The ServiceMonitors of the Prometheus operator, for the API and for vLLM."""
+"""Builds the ServiceMonitors (Prometheus operator) of the API and of vLLM."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from .service import HEADLESS
 
 
 def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
-    """Where `monitoring.serviceMonitor` is enabled; llama.cpp's server has no metrics."""
+    """Yields the monitors if `monitoring.serviceMonitor` is enabled. llama.cpp's server has no metrics."""
     if not router.spec.monitoring.service_monitor.enabled:
         return
     model = router.spec.model
     if not model.external and engines.name_of(model) == "vllm":
         yield _monitor(router, "model", {"port": "http"})
-    # The admin port needs no key, and is in no Service: Prometheus finds it at the pods behind the Service.
+    # The admin port requires no key. It is not in the Service, so Prometheus scrapes it at the pods behind it.
     yield _monitor(router, "api", {"targetPort": "admin"})
 
 
-def _monitor(router: Router, component: Component, where: dict[str, Any]) -> Manifest:
+def _monitor(router: Router, component: Component, port: dict[str, Any]) -> Manifest:
     return child(
         router,
         "ServiceMonitor",
@@ -35,10 +35,10 @@ def _monitor(router: Router, component: Component, where: dict[str, Any]) -> Man
         spec={
             "selector": {
                 "matchLabels": naming.selector(router.name, component),
-                # Else the model's pods would be asked twice.
+                # Without this, Prometheus would scrape the model's pods twice.
                 "matchExpressions": [{"key": HEADLESS, "operator": "DoesNotExist"}],
             },
             "namespaceSelector": {"matchNames": [router.namespace]},
-            "endpoints": [{**where, "path": "/metrics"}],
+            "endpoints": [{**port, "path": "/metrics"}],
         },
     )

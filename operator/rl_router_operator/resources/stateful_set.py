@@ -1,4 +1,4 @@
-"""The StatefulSet of the router model."""
+"""Builds the StatefulSet of the router model."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from .defaults import Defaults
 from .objects import child, without_empty
 
 MODEL_HASH = f"{GROUP}/model-hash"
-"""Changes with `spec.model`, and only then: what else would change the pods is held back until it does."""
+"""Annotation that changes only with `spec.model`. Other changes of the pods are delayed until it changes."""
 TEMPLATE_HASH = f"{GROUP}/chat-template-hash"
 _GRACE = 60
+"""Seconds; covers preStop and the engine's drain time."""
 _STARTUP_PERIOD = 2
+"""Seconds between two startup probes."""
 CLAIM = "weights"
 
 
 def build(router: Router, defaults: Defaults) -> Iterator[Manifest]:
-    """None where the router model is hosted elsewhere."""
+    """Yields the StatefulSet unless the router model is external."""
     model = router.spec.model
     if model.external:
         return
@@ -36,7 +38,7 @@ def build(router: Router, defaults: Defaults) -> Iterator[Manifest]:
         spec={
             "replicas": 0 if router.spec.suspend else model.replicas,
             "serviceName": naming.headless(router.name),
-            # A corrected template then replaces a pod that never became ready.
+            # Lets a fixed template replace a pod that never became ready.
             "podManagementPolicy": "Parallel",
             "selector": {"matchLabels": naming.selector(router.name, "model")},
             "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}},
@@ -47,9 +49,9 @@ def build(router: Router, defaults: Defaults) -> Iterator[Manifest]:
 
 
 def model_hash(model: Model) -> str:
-    """A hash of what was set in `spec.model`; a default that is written out counts as not set."""
-    written = model.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    return _hash(json.dumps(written, sort_keys=True, separators=(",", ":")))
+    """Returns a hash of the fields of `spec.model` that differ from their defaults."""
+    fields = model.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return _hash(json.dumps(fields, sort_keys=True, separators=(",", ":")))
 
 
 def _hash(text: str) -> str:
@@ -66,7 +68,7 @@ def _claims(router: Router) -> dict[str, Any]:
         "storageClassName": storage.class_name,
     }
     return {
-        # Weights outlive the StatefulSet, whoever deletes it.
+        # The weights outlive the StatefulSet, whoever deletes it.
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
         "volumeClaimTemplates": [
             {
@@ -84,7 +86,7 @@ def _template(router: Router, defaults: Defaults) -> dict[str, Any]:
 
 
 def _annotations(model: Model) -> dict[str, str]:
-    """An engine reads its chat template at the start alone."""
+    """Returns a hash of the chat template, which restarts the pods: an engine reads the template only at startup."""
     text = model.chat_template.text if model.chat_template else None
     return {TEMPLATE_HASH: _hash(text)} if text else {}
 
@@ -105,7 +107,7 @@ def _container(model: Model, defaults: Defaults) -> dict[str, Any]:
 
 
 def _probes(model: Model) -> dict[str, Any]:
-    """The startup probe goes first, so that none of the others kills a model that is loading."""
+    """Returns the probes. The startup probe keeps the liveness probe from killing a model while it loads."""
     return {
         "startupProbe": pods.probe(
             "/health",
@@ -121,10 +123,10 @@ def _probes(model: Model) -> dict[str, Any]:
 
 def _env(model: Model, defaults: Defaults) -> list[dict[str, Any]]:
     values = {"HOME": pods.HOME, **pods.proxy_variables(defaults), **engines.variables(model)}
-    found = pods.variables(values)
+    variables = pods.variables(values)
     if token := model.hf_token_secret_ref:
-        found.append({"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": token.name, "key": token.key}}})
-    return found
+        variables.append({"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": token.name, "key": token.key}}})
+    return variables
 
 
 def _resources(model: Model) -> dict[str, Any]:
@@ -139,13 +141,13 @@ def _resources(model: Model) -> dict[str, Any]:
 def _volumes(router: Router) -> list[dict[str, Any]]:
     model = router.spec.model
     shared_memory = f"{engines.SHARED_MEMORY_GIB * engines.ranks(model)}Gi"
-    found: list[dict[str, Any]] = [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": shared_memory}}]
+    volumes: list[dict[str, Any]] = [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": shared_memory}}]
     source = weights.read(model.source)
     if source and source.claim:
-        found.append({"name": "model", "persistentVolumeClaim": {"claimName": source.claim, "readOnly": True}})
+        volumes.append({"name": "model", "persistentVolumeClaim": {"claimName": source.claim, "readOnly": True}})
     if model.chat_template:
-        found.append({"name": "chat-template", "configMap": _chat_template(router)})
-    return found
+        volumes.append({"name": "chat-template", "configMap": _chat_template(router)})
+    return volumes
 
 
 def _chat_template(router: Router) -> dict[str, Any]:
@@ -157,13 +159,13 @@ def _chat_template(router: Router) -> dict[str, Any]:
 
 
 def _mounts(model: Model) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [{"name": "shm", "mountPath": "/dev/shm"}]  # noqa: S108 - in the pod
+    mounts: list[dict[str, Any]] = [{"name": "shm", "mountPath": "/dev/shm"}]  # noqa: S108 - in the pod
     source = weights.read(model.source)
     if model.storage:
-        found.append({"name": CLAIM, "mountPath": engines.STORAGE_FOLDER})
+        mounts.append({"name": CLAIM, "mountPath": engines.STORAGE_FOLDER})
     if source and source.claim:
-        found.append({"name": "model", "mountPath": weights.CLAIM_FOLDER, "readOnly": True})
+        mounts.append({"name": "model", "mountPath": weights.CLAIM_FOLDER, "readOnly": True})
     if model.chat_template:
         folder = engines.CHAT_TEMPLATE.rpartition("/")[0]
-        found.append({"name": "chat-template", "mountPath": folder, "readOnly": True})
-    return found
+        mounts.append({"name": "chat-template", "mountPath": folder, "readOnly": True})
+    return mounts

@@ -1,4 +1,4 @@
-"""The source of the router model's weights, and what follows for its pod."""
+"""Parses the source of the router model's weights."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from typing import Literal
 _HUB = re.compile(r"hf://(?P<repository>[^/]+/[^/@]+)(?:@(?P<revision>.+?))?(?:/(?P<file>.+\.gguf))?")
 _GGUF_SUFFIX = re.compile(r"(-00001-of-\d{5})?\.gguf$")
 CLAIM_FOLDER = "/var/lib/rl-router/model"
-"""Where a user's claim with weights is mounted."""
+"""The mount path of a user's PVC with weights."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """`model` is what the engine is told to load: a name on the hub or a path in the container. `name` is what it is
-    served as; `claim` is the user's that holds it."""
+    """Parsed weights.
+
+    `model` is the engine's argument: a name on the hub or a path in the container. `name` is the name under which the
+    model is served. `claim` is the user's PVC that contains it.
+    """
 
     origin: Literal["hub", "claim", "image"]
     model: str
@@ -25,12 +28,12 @@ class Weights:
 
     @property
     def is_gguf(self) -> bool:
-        """Whether it is llama.cpp's format."""
+        """Whether the weights have llama.cpp's format."""
         return self.model.endswith(".gguf")
 
 
 def read(source: str | None) -> Weights | None:
-    """The weights of `spec.model.source`; None for the bundled model."""
+    """Parses `spec.model.source`; returns None for the bundled model. Raises ValueError."""
     if source is None:
         return None
     if source.startswith("pvc://"):
@@ -44,14 +47,14 @@ def read(source: str | None) -> Weights | None:
 
 
 def _hub(source: str) -> Weights:
-    written = _HUB.fullmatch(source)
-    if not written:
-        raise ValueError(f"{source!r} is no hf://org/name[@revision][/file.gguf]")
-    repository, revision, file = written["repository"], written["revision"], written["file"]
+    match = _HUB.fullmatch(source)
+    if not match:
+        raise ValueError(f"{source!r} is not of the form hf://org/name[@revision][/file.gguf]")
+    repository, revision, file = match["repository"], match["revision"], match["file"]
     model = f"{repository}/{file}" if file else repository
     return Weights("hub", model, _last(file) if file else repository, revision=revision)
 
 
 def _last(path: str) -> str:
-    """The last name in the path, without what only says that it is llama.cpp's format."""
+    """Returns the last name of the path without the suffix of a GGUF file."""
     return _GGUF_SUFFIX.sub("", path.rpartition("/")[2])

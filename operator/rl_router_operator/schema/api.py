@@ -1,4 +1,4 @@
-"""`spec.api`: replicas, who may use the API, and how it is exposed."""
+"""`spec.api`: replicas, authentication, and how the API is exposed."""
 
 from __future__ import annotations
 
@@ -12,68 +12,68 @@ from .pods import Pods
 
 
 class Autoscaling(Schema):
-    """A HorizontalPodAutoscaler for the API, by CPU."""
+    """The HorizontalPodAutoscaler of the API, which scales by CPU."""
 
     model_config = rules(
         ("self.maxReplicas >= self.minReplicas", "maxReplicas must be at least minReplicas", ".maxReplicas")
     )
 
-    min_replicas: int = Field(1, ge=1, le=1000, description="pods at least")
-    max_replicas: int = Field(ge=1, le=1000, description="pods at most")
+    min_replicas: int = Field(1, ge=1, le=1000, description="minimum number of pods")
+    max_replicas: int = Field(ge=1, le=1000, description="maximum number of pods")
     target_cpu: int = Field(
-        70, ge=1, le=1000, alias="targetCPU", description="percent of the CPU request at which it scales"
+        70, ge=1, le=1000, alias="targetCPU", description="average CPU usage to aim at, in percent of the CPU request"
     )
 
 
 class Auth(Schema):
-    """Who may ask."""
+    """Who may use the API."""
 
     secret_ref: ObjectRef | None = Field(
-        None, description="a Secret whose key `keys` is a YAML list of {name, sha256, requests_per_day, usd_per_day}"
+        None, description="Secret whose key `keys` is a YAML list of {name, sha256, requests_per_day, usd_per_day}"
     )
-    anonymous: bool = Field(False, description="let anybody ask who reaches it, though it is exposed")
+    anonymous: bool = Field(False, description="whether clients need no key even if the API is exposed")
 
 
 class Service(Schema):
-    """The Service on port 8800."""
+    """The API's Service on port 8800."""
 
-    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = Field("ClusterIP", description="how it is reached")
+    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = Field("ClusterIP", description="type of the Service")
     annotations: Annotations = Field(default_factory=dict, description="annotations of the Service")
 
 
 class Ingress(Schema):
-    """An Ingress to the API."""
+    """An Ingress to the router API."""
 
-    class_name: ObjectName | None = Field(None, description="the IngressClass; default: the cluster's")
-    host: HostName = Field(description="the host name")
-    tls_secret_name: ObjectName | None = Field(None, description="the Secret with the host's certificate")
+    class_name: ObjectName | None = Field(None, description="name of the IngressClass; default: the cluster's")
+    host: HostName = Field(description="host name")
+    tls_secret_name: ObjectName | None = Field(None, description="Secret with the certificate of the host")
     annotations: Annotations = Field(default_factory=dict, description="annotations of the Ingress")
 
 
 class HttpRoute(Schema):
-    """An HTTPRoute of the Gateway API to the API."""
+    """An HTTPRoute (Gateway API) to the router API."""
 
-    parent_refs: list[Open] = Field(min_length=1, max_length=16, description="the Gateways, as in an HTTPRoute")
+    parent_refs: list[Open] = Field(min_length=1, max_length=16, description="Gateways, as in an HTTPRoute")
     hostnames: list[HostName] = Field(default_factory=list, max_length=16, description="host names")
     annotations: Annotations = Field(default_factory=dict, description="annotations of the HTTPRoute")
 
 
 class DisruptionBudget(Schema):
-    """How many API pods may be away at once by intention."""
+    """How many API pods may be unavailable at once because of voluntary disruptions."""
 
-    enabled: bool = Field(True, description="make one where there is more than one replica")
-    max_unavailable: int = Field(1, ge=1, le=1000, description="pods that may be away at once")
+    enabled: bool = Field(True, description="whether to create one if there is more than one replica")
+    max_unavailable: int = Field(1, ge=1, le=1000, description="maximum number of pods that are unavailable at once")
 
 
 class CaBundle(Schema):
-    """Certificate authorities that upstreams' certificates may be signed by, beside the image's own."""
+    """Certificate authorities for upstreams, in addition to those of the image."""
 
     model_config = rules(
-        ("has(self.configMapKeyRef) != has(self.secretKeyRef)", "give either configMapKeyRef or secretKeyRef, not both")
+        ("has(self.configMapKeyRef) != has(self.secretKeyRef)", "set either configMapKeyRef or secretKeyRef")
     )
 
-    config_map_key_ref: KeyRef | None = Field(None, description="the ConfigMap's key that holds the PEM file")
-    secret_key_ref: KeyRef | None = Field(None, description="the Secret's key that holds the PEM file")
+    config_map_key_ref: KeyRef | None = Field(None, description="key of a ConfigMap with the PEM file")
+    secret_key_ref: KeyRef | None = Field(None, description="key of a Secret with the PEM file")
 
 
 class Api(Pods):
@@ -86,35 +86,39 @@ class Api(Pods):
             " || [has(self.resources.requests) ? self.resources.requests : {},"
             " has(self.resources.limits) ? self.resources.limits : {}]"
             ".exists(amounts, 'cpu' in amounts)",
-            "autoscaling goes by the CPU request: add api.resources.requests.cpu",
+            "autoscaling requires a CPU request. Set api.resources.requests.cpu",
             ".resources",
         ),
         (
             "(self.service.type == 'ClusterIP' && !has(self.ingress) && !has(self.httpRoute))"
             " || has(self.auth.secretRef) || self.auth.anonymous",
-            "an API that is reached from outside asks for keys: set api.auth.secretRef, or api.auth.anonymous: true"
-            " where anybody may ask",
+            "an API that is exposed outside the cluster requires keys. Set api.auth.secretRef, or set"
+            " api.auth.anonymous: true for public access",
             ".auth",
         ),
         (
             "!has(self.networkPolicy) || !has(self.networkPolicy.from)"
             " || (has(self.networkPolicy.enabled) && self.networkPolicy.enabled)",
-            "the API's policy is made with enabled: true alone: set it, or leave `from` out",
+            "`from` requires enabled: true for the API. Set it, or remove `from`",
             ".networkPolicy",
         ),
         (
-            "!has(self.caBundle) || !has(self.env) || !self.env.exists(each, each.name == 'SSL_CERT_FILE')",
-            "caBundle sets SSL_CERT_FILE: leave one of them out",
+            "!has(self.caBundle) || !has(self.env) || !self.env.exists(variable, variable.name == 'SSL_CERT_FILE')",
+            "caBundle already sets SSL_CERT_FILE. Remove one of them",
             ".env",
         ),
     )
 
-    replicas: int = Field(1, ge=0, le=1000, description="pods; without meaning where `autoscaling` is set")
-    autoscaling: Autoscaling | None = Field(None, description="scale by CPU between two numbers of pods")
-    auth: Auth = Field(Auth(), description="who may ask")
-    service: Service = Field(Service(), description="the Service on port 8800")
-    ingress: Ingress | None = Field(None, description="an Ingress to the API")
-    http_route: HttpRoute | None = Field(None, description="an HTTPRoute of the Gateway API to the API")
-    disruption_budget: DisruptionBudget = Field(DisruptionBudget(), description="pods that may be away at once")
-    server: RequestHandlingConfig = Field(RequestHandlingConfig(), description="how requests are received")
-    ca_bundle: CaBundle | None = Field(None, description="certificate authorities of the upstreams")
+    replicas: int = Field(1, ge=0, le=1000, description="number of pods. Ignored if `autoscaling` is set")
+    autoscaling: Autoscaling | None = Field(
+        None, description="scaling by CPU between a minimum and a maximum number of pods"
+    )
+    auth: Auth = Field(Auth(), description="who may use the API")
+    service: Service = Field(Service(), description="Service on port 8800")
+    ingress: Ingress | None = Field(None, description="Ingress to the API")
+    http_route: HttpRoute | None = Field(None, description="HTTPRoute (Gateway API) to the API")
+    disruption_budget: DisruptionBudget = Field(DisruptionBudget(), description="PodDisruptionBudget of the API")
+    server: RequestHandlingConfig = Field(RequestHandlingConfig(), description="settings of the HTTP server")
+    ca_bundle: CaBundle | None = Field(
+        None, description="certificate authorities for upstreams, in addition to those of the image"
+    )

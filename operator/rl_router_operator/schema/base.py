@@ -1,4 +1,4 @@
-"""What the parts of the schema share: bounded types, references, and CEL rules, which the API server checks."""
+"""Defines what the parts of the schema share: bounded types, references and CEL rules for the API server."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ KIND = "RouterDeployment"
 PLURAL = "routerdeployments"
 
 REMEDY = "remedy"
-"""In a field's json_schema_extra: what the API server says where its pattern is not met, in place of the pattern."""
+"""Key in a field's json_schema_extra: the message for a value that does not match the pattern."""
 
 
 def validations(*checks: tuple[str, str] | tuple[str, str, str]) -> dict[str, JsonValue]:
-    """Rules that the API server checks: (CEL expression, message) or (…, message, path of the field it is about)."""
-    found: list[JsonValue] = []
+    """Returns rules for the API server. A check is (CEL expression, message) or (expression, message, field path)."""
+    entries: list[JsonValue] = []
     for expression, message, *path in checks:
         rule: dict[str, JsonValue] = {"rule": expression, "message": message}
         if path:
             rule["fieldPath"] = path[0]
-        found.append(rule)
-    return {"x-kubernetes-validations": found}
+        entries.append(rule)
+    return {"x-kubernetes-validations": entries}
 
 
 def rules(*checks: tuple[str, str] | tuple[str, str, str]) -> ConfigDict:
-    """The configuration of a model with such rules."""
+    """Returns the configuration of a pydantic model with these rules; see `validations`."""
     return ConfigDict(json_schema_extra=validations(*checks))
 
 
 def url_rule(field: str) -> tuple[str, str, str]:
-    """That a field holds an endpoint's URL which says where it is and nothing else."""
+    """Returns the rule that a field is an endpoint's URL without credentials, query or fragment."""
     return (
         rf"self.{field}.matches(r'^https?://({_HOST}|\[({_IPV6})\])(:{_PORT})?(/{_PRINTABLE}*)?$')",
         "must be an http:// or https:// URL such as https://api.openai.com/v1 or http://[fd00::1]:8000/v1, without user"
-        " info, query or fragment: a key goes into apiKeySecretRef",
+        " info, query or fragment. Put a key into apiKeySecretRef",
         f".{field}",
     )
 
 
 KEY_LIKE = "(^|[^A-Za-z0-9])(hf_[A-Za-z0-9]{16}|sk-[A-Za-z0-9_-]{16})"
-"""A key within a text: as long as one, so that a word which merely begins so is none."""
+"""Matches a key within a text. It requires a key's length, so that words with the same beginning do not match."""
 
 
 def begins_like_a_key(value: str) -> str:
-    """The CEL expression for whether a value is one that is mostly a key; cheaper than by pattern."""
-    return f"['Bearer ', 'bearer ', 'Basic ', 'basic ', 'hf_', 'sk-'].exists(start, {value}.startsWith(start))"
+    """Returns the CEL expression that is true if a value looks like a key. It is cheaper than a pattern."""
+    return f"['Bearer ', 'bearer ', 'Basic ', 'basic ', 'hf_', 'sk-'].exists(prefix, {value}.startsWith(prefix))"
 
 
 _HOST = "[A-Za-z0-9_]([-A-Za-z0-9._]*[A-Za-z0-9_])?"
@@ -57,12 +57,12 @@ _IPV6 = "|".join(
     [f"({_GROUP}:){{7}}{_GROUP}", f"({_GROUP}:){{1,7}}:", f":(:{_GROUP}){{1,7}}", "::"]
     + [f"({_GROUP}:){{1,{7 - after}}}(:{_GROUP}){{1,{after}}}" for after in range(1, 7)]
 )
-"""Eight groups, or fewer around `::`; Kubernetes' own test for it is too young for 1.30."""
+"""Eight groups, or fewer around `::`. Kubernetes 1.30 has no function for this check yet."""
 _PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _PRINTABLE = r'[!-"$->@-~]'
-"""What is printed in ASCII, without `#` and `?`."""
+"""Printable ASCII except `#` and `?`."""
 
-_OBJECT_NAME = "must be the name of an object: a-z, 0-9, `-` and `.`, beginning and ending with a letter or a digit"
+_OBJECT_NAME = "must be the name of an object: a-z, 0-9, `-` and `.`, with a letter or digit at both ends"
 ObjectName = Annotated[
     str,
     Field(
@@ -78,7 +78,7 @@ VolumeName = Annotated[
         min_length=1,
         max_length=63,
         pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
-        json_schema_extra={REMEDY: "must be a-z, 0-9 and `-`, beginning and ending with a letter or a digit"},
+        json_schema_extra={REMEDY: "must be a-z, 0-9 and `-`, with a letter or digit at both ends"},
     ),
 ]
 HostName = Annotated[
@@ -87,7 +87,7 @@ HostName = Annotated[
         min_length=1,
         max_length=253,
         pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
-        json_schema_extra={REMEDY: "must be a host name such as router.example.com, without scheme, port and path"},
+        json_schema_extra={REMEDY: "must be a host name such as router.example.com, without scheme, port or path"},
     ),
 ]
 DataKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
@@ -98,7 +98,7 @@ LabelValue = Annotated[
         max_length=63,
         pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$",
         json_schema_extra={
-            REMEDY: "a label's value has letters, digits, `-`, `_` and `.`, the first and last being letters or digits"
+            REMEDY: "a label value must be letters, digits, `-`, `_` and `.`, with a letter or digit at both ends"
         },
     ),
 ]
@@ -106,24 +106,24 @@ AnnotationValue = Annotated[str, Field(max_length=16_384)]
 
 _KEYS = (
     "self.all(key, key.matches('^([a-z0-9][-a-z0-9.]{0,252}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",
-    "a key is a name of at most 63 letters, digits, `-`, `_` and `.`, with a domain and `/` before it or without",
+    "a key must be at most 63 letters, digits, `-`, `_` and `.`, optionally after a domain and `/`",
 )
-_NOT_OURS = (
+_NOT_RESERVED = (
     f"self.all(key, !key.startsWith('{GROUP}/'))",
-    f"keys that begin with `{GROUP}/` are the operator's own: choose another",
+    f"keys that begin with `{GROUP}/` are reserved for the operator. Choose another key",
 )
-_NOT_SELECTED = (
+_NOT_MANAGED = (
     "!self.exists(key, key in ['app.kubernetes.io/name', 'app.kubernetes.io/instance', 'app.kubernetes.io/component',"
     " 'app.kubernetes.io/managed-by'])",
-    "app.kubernetes.io/name, instance, component and managed-by are the operator's own, by which it finds what it made:"
-    " choose another label",
+    "app.kubernetes.io/name, instance, component and managed-by are reserved for the operator, which finds its objects"
+    " by them. Choose another label",
 )
 Labels = Annotated[
     dict[LabelKey, LabelValue],
-    Field(max_length=64, json_schema_extra=validations(_KEYS, _NOT_OURS, _NOT_SELECTED)),
+    Field(max_length=64, json_schema_extra=validations(_KEYS, _NOT_RESERVED, _NOT_MANAGED)),
 ]
 Annotations = Annotated[
-    dict[LabelKey, AnnotationValue], Field(max_length=64, json_schema_extra=validations(_KEYS, _NOT_OURS))
+    dict[LabelKey, AnnotationValue], Field(max_length=64, json_schema_extra=validations(_KEYS, _NOT_RESERVED))
 ]
 Quantity = Annotated[
     int | str,
@@ -136,21 +136,21 @@ Quantity = Annotated[
         }
     ),
 ]
-"""An amount as Kubernetes writes it: `2`, `500m`, `40Gi`."""
+"""A quantity in the notation of Kubernetes: `2`, `500m`, `40Gi`."""
 Open = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
-"""An object of a type that Kubernetes defines and checks itself."""
+"""An object whose type Kubernetes defines and validates."""
 Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[!-~]+$")]
 MAP_BY_NAME: dict[str, JsonValue] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
-"""A list whose items are told apart by their names, each of which may be there once."""
+"""Marks a list whose items have unique names, by which they are merged."""
 
 
 class ObjectRef(Schema):
-    """An object of the RouterDeployment's own namespace."""
+    """A reference to an object in the namespace of the RouterDeployment."""
 
-    name: ObjectName = Field(description="the object's name, in the same namespace")
+    name: ObjectName = Field(description="name of the object, in the same namespace")
 
 
 class KeyRef(ObjectRef):
-    """A key of a Secret or ConfigMap of the RouterDeployment's own namespace."""
+    """A reference to a key of a Secret or ConfigMap in the namespace of the RouterDeployment."""
 
-    key: DataKey = Field(description="the key under which the value stands")
+    key: DataKey = Field(description="key of the value")

@@ -1,4 +1,4 @@
-"""CEL rules between the fields of a hosted router model."""
+"""Defines the CEL rules between the fields of a hosted router model."""
 
 from __future__ import annotations
 
@@ -7,28 +7,26 @@ from .base import KEY_LIKE, validations
 EXTRA_ARGS = validations(
     (
         "!self.exists(flag, flag.matches('^--api[-_]k'))",
-        "no --api-key: it would be seen in the pod, and the router model is reached by the API's pods alone"
-        " (model.networkPolicy)",
+        "--api-key would be visible in the pod. Remove it: model.networkPolicy already limits access to the API pods",
     ),
     (
         "!self.exists(flag, flag.matches('^--hf[-_]token'))",
-        "no --hf-token: it would be seen in the pod; the token goes into model.hfTokenSecretRef",
+        "--hf-token would be visible in the pod. Use model.hfTokenSecretRef",
     ),
     (
         f"!self.exists(flag, flag.matches('{KEY_LIKE}'))",
-        "a key is not written here, where it would be seen in the pod: give it in model.env by valueFrom.secretKeyRef",
+        "a key would be visible in the pod. Set it in model.env with valueFrom.secretKeyRef",
     ),
     (
         "!self.exists(flag, flag.matches('^--(host|port|uds|root[-_]path|ssl[-_][a-z_-]+|config)(=|$)'))",
-        "where and how the engine listens is the operator's: leave out --host, --port, --uds, --root-path, --ssl-… and"
-        " --config",
+        "the operator configures the engine's server. Remove --host, --port, --uds, --root-path, --ssl-… and --config",
     ),
     (
         "!self.exists(flag, flag.matches('^(--(model|revision|served[-_]model[-_]name|max[-_]model[-_]len"
         "|gpu[-_]memory[-_]utilization|tensor[-_]parallel[-_]size|tool[-_]call[-_]parser|chat[-_]template"
         "|shutdown[-_]timeout)|-tp)(=|$)'))",
-        "what has a field is set there: source (with the revision after `@`), servedName, maxModelLen,"
-        " gpuMemoryUtilization, tensorParallelSize, toolCallParser, chatTemplate",
+        "a flag has a field of its own. Use source (with the revision after `@`), servedName, maxModelLen,"
+        " gpuMemoryUtilization, tensorParallelSize, toolCallParser or chatTemplate",
     ),
 )
 
@@ -51,7 +49,7 @@ _HOSTED = (
     "hfTokenSecretRef",
     "storage",
 )
-"""The fields that mean nothing where the model is hosted elsewhere, and that are not there by default."""
+"""The fields without a default that have no meaning for an external model."""
 
 _POD_TEMPLATE = (
     "labels",
@@ -75,86 +73,85 @@ _HAS_PODS = " || ".join(
         *(f"has(self.podTemplate.{field})" for field in _POD_TEMPLATE),
     ]
 )
-"""Whether any of the fields that are there by default is set to something else."""
+"""True if any field with a default that has no meaning for an external model differs from the default."""
 
 _GGUF = "(!has(self.source) || self.source.endsWith('.gguf') || !self.source.startsWith('hf://'))"
 
 HOSTED_MODEL = validations(
     (
         "!has(self.external) || !(" + " || ".join(f"has(self.{field})" for field in _HOSTED) + ")",
-        "a model that is hosted elsewhere has none of the fields of a hosted one: leave out external, or "
-        + ", ".join(_HOSTED),
+        "an external model cannot have the fields of a hosted one. Remove external, or " + ", ".join(_HOSTED),
         ".external",
     ),
     (
         f"!has(self.external) || !({_HAS_PODS})",
-        "a model that is hosted elsewhere has no pods here: leave out external, or replicas, toolCallParser,"
-        " startupTimeout, serviceAccount, podTemplate",
+        "an external model has no pods in the cluster. Remove external, or replicas, toolCallParser, startupTimeout,"
+        " serviceAccount, podTemplate",
         ".external",
     ),
     (
         "!has(self.accelerator) || has(self.source)",
-        "the bundled model runs on a CPU: name the weights in source, or leave accelerator out",
+        "the bundled model runs on a CPU. Set source to other weights, or remove accelerator",
         ".accelerator",
     ),
     (
         "!has(self.resources) || ![has(self.resources.limits) ? self.resources.limits : {},"
         " has(self.resources.requests) ? self.resources.requests : {}].exists(amounts, 'nvidia.com/gpu' in amounts"
         " || (has(self.accelerator) && self.accelerator.resource in amounts))",
-        "an accelerator is asked for in model.accelerator, which sets the limit: leave it out here",
+        "model.accelerator already sets the limit for the accelerator. Remove it here",
         ".resources",
     ),
     (
         "!has(self.accelerator) || self.accelerator.resource == 'nvidia.com/gpu' || has(self.image)",
-        "the default image is for nvidia.com/gpu: name one for this resource in model.image",
+        "the default image supports only nvidia.com/gpu. Set model.image to an image for this resource",
         ".accelerator.resource",
     ),
     (
         "!has(self.accelerator) || !has(self.engine) || self.engine != 'llamacpp'",
-        "the engine llamacpp runs on a CPU: leave accelerator out, or choose vllm",
+        "the engine llamacpp runs on a CPU. Remove accelerator, or set engine to vllm",
         ".engine",
     ),
     (
         f"!has(self.engine) || self.engine != 'llamacpp' || {_GGUF}",
-        "the engine llamacpp reads GGUF files: name one in source (hf://org/name/file.gguf), or choose vllm",
+        "the engine llamacpp requires a GGUF file. Set source to one (hf://org/name/file.gguf), or set engine to vllm",
         ".source",
     ),
     (
         "!has(self.source) || !self.source.endsWith('.gguf') || has(self.image)"
         " || (!has(self.accelerator) && (!has(self.engine) || self.engine == 'llamacpp'))",
-        "vLLM's own image reads no GGUF files: name one with vLLM's GGUF plugin in image, name other weights, or"
-        " leave accelerator and engine out",
+        "vLLM's default image cannot read GGUF files. Set image to one with vLLM's GGUF plugin, set source to other"
+        " weights, or remove accelerator and engine",
         ".source",
     ),
     (
         "!has(self.engine) || self.engine != 'vllm' || has(self.source)",
-        "the engine vllm cannot serve the bundled model: name the weights in source, or leave engine out",
+        "the engine vllm cannot serve the bundled model. Set source to other weights, or remove engine",
         ".engine",
     ),
     (
         "!has(self.tensorParallelSize) || self.tensorParallelSize"
         " <= (has(self.accelerator) ? self.accelerator.count : 1)",
-        "must be at most accelerator.count (1 on a CPU): raise that, or lower this",
+        "must be at most accelerator.count (1 on a CPU). Lower it, or raise accelerator.count",
         ".tensorParallelSize",
     ),
     (
         "!has(self.gpuMemoryUtilization) || has(self.accelerator)",
-        "there is no accelerator whose memory it would be a part of: add accelerator, or leave this out",
+        "requires an accelerator. Set accelerator, or remove gpuMemoryUtilization",
         ".gpuMemoryUtilization",
     ),
     (
         "!has(self.storage) || (has(self.source) && self.source.startsWith('hf://'))",
-        "only weights from the hub are kept in storage: name them in source (hf://org/name), or leave storage out",
+        "storage is only for weights from the hub. Set source to hf://org/name, or remove storage",
         ".storage",
     ),
     (
         "!has(self.hfTokenSecretRef) || (has(self.source) && self.source.startsWith('hf://'))",
-        "only the hub is shown its token: name the weights in source (hf://org/name), or leave this out",
+        "the token is only for weights from the hub. Set source to hf://org/name, or remove hfTokenSecretRef",
         ".hfTokenSecretRef",
     ),
     (
         "!has(self.source) || self.source.split('/').all(part, part != '..')",
-        "must be written without `..`",
+        "must not contain the path segment `..`",
         ".source",
     ),
 )

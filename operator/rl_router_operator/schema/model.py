@@ -19,77 +19,79 @@ SOURCE = (
 
 
 class Accelerator(Schema):
-    """What the model runs on; left out, it runs on the CPU."""
+    """The accelerators of a pod. Without them, the model runs on a CPU."""
 
     resource: str = Field(
         "nvidia.com/gpu",
         min_length=1,
         max_length=317,
         pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$",
-        description="the extended resource that the nodes offer",
+        description="extended resource of the nodes",
     )
-    count: int = Field(1, ge=1, le=64, description="how many of it a pod gets")
+    count: int = Field(1, ge=1, le=64, description="number of accelerators per pod")
 
 
 class Storage(Schema):
-    """Where downloaded weights are kept, a volume for each pod."""
+    """The volume of each pod for downloaded weights."""
 
     model_config = rules(
         (
             "has(self.className) == has(oldSelf.className)"
             " && (!has(self.className) || self.className == oldSelf.className)",
-            "a volume's class cannot be changed: leave it as it was, or make a RouterDeployment of another name",
+            "the class of a volume cannot change. Restore it, or create a RouterDeployment with another name",
             ".className",
         ),
         (
             "quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0",
-            "a volume cannot shrink: keep the size or choose a larger one",
+            "a volume cannot shrink. Keep the size or choose a larger one",
             ".size",
         ),
         (
             "quantity(string(self.size)).isGreaterThan(quantity('0'))",
-            "must be more than nothing, such as 40Gi",
+            "must be more than 0, such as 40Gi",
             ".size",
         ),
     )
 
-    size: Quantity = Field(description="the volume's size; it may grow where the class allows that")
-    class_name: ObjectName | None = Field(None, description="the StorageClass; default: the cluster's")
+    size: Quantity = Field(description="size of the volume. It can grow if the class allows it")
+    class_name: ObjectName | None = Field(None, description="name of the StorageClass; default: the cluster's")
     access_modes: tuple[AccessMode, ...] = Field(
-        ("ReadWriteOnce",), min_length=1, max_length=3, description="the volume's access modes"
+        ("ReadWriteOnce",), min_length=1, max_length=3, description="access modes of the volume"
     )
-    retain: bool = Field(True, description="keep the volume when the RouterDeployment is deleted")
+    retain: bool = Field(True, description="whether to keep the volume when the RouterDeployment is deleted")
 
 
 class ChatTemplate(Schema):
-    """The chat template: a text, or a key of a ConfigMap."""
+    """The chat template, as a text or as a key of a ConfigMap."""
 
     model_config = rules(
-        ("has(self.text) != has(self.configMapKeyRef)", "give either text or configMapKeyRef, not both"),
+        ("has(self.text) != has(self.configMapKeyRef)", "set either text or configMapKeyRef"),
         (
             f"!has(self.text) || !self.text.matches('{KEY_LIKE}')",
-            "a key is not written here, where it would lie in a ConfigMap: leave it out",
+            "a key would be visible in a ConfigMap. Remove it",
             ".text",
         ),
     )
 
-    text: str | None = Field(None, min_length=1, max_length=65_536, description="the template itself")
-    config_map_key_ref: KeyRef | None = Field(None, description="the ConfigMap's key that holds it")
+    text: str | None = Field(None, min_length=1, max_length=65_536, description="text of the template")
+    config_map_key_ref: KeyRef | None = Field(None, description="key of a ConfigMap with the template")
 
 
 class ExternalModel(Schema):
-    """A router model that is hosted elsewhere."""
+    """A router model that this operator does not host."""
 
     model_config = rules(url_rule("baseUrl"))
 
-    base_url: BaseUrl = Field(description="its OpenAI-compatible endpoint, `/v1` included")
-    model: Word | None = Field(None, description="its name there; default: the first one listed")
-    price: Price | None = Field(None, description="what its decisions cost")
-    api_key_secret_ref: KeyRef | None = Field(None, description="the Secret's key that holds its API key")
+    base_url: BaseUrl = Field(description="OpenAI-compatible endpoint, including `/v1`")
+    model: Word | None = Field(
+        None, description="name of the model at its endpoint; default: the first one that the endpoint lists"
+    )
+    price: Price | None = Field(None, description="price of its decisions")
+    api_key_secret_ref: KeyRef | None = Field(None, description="key of a Secret with the API key")
 
 
 class Model(Pods):
-    """The router model that the operator hosts, or where it is hosted."""
+    """The router model, hosted by the operator or external."""
 
     model_config = ConfigDict(json_schema_extra=HOSTED_MODEL)
 
@@ -104,38 +106,40 @@ class Model(Pods):
         description="`hf://org/name[@revision][/file.gguf]`, `pvc://claim/path` or `file:///path/in/the/image`;"
         " default: the bundled model, on a CPU",
     )
-    external: ExternalModel | None = Field(None, description="a router model hosted elsewhere; nothing is hosted then")
+    external: ExternalModel | None = Field(
+        None, description="router model that is hosted elsewhere. The operator then hosts none"
+    )
     engine: Literal["vllm", "llamacpp"] | None = Field(
         None,
-        description="what serves it; default: llamacpp for the bundled model and for `.gguf` without an accelerator,"
+        description="inference engine; default: llamacpp for the bundled model and for `.gguf` without an accelerator,"
         " else vllm",
     )
-    served_name: Word | None = Field(None, description="the name it answers to; default: from its source")
-    replicas: int = Field(1, ge=0, le=64, description="pods that serve it")
-    accelerator: Accelerator | None = Field(None, description="what it runs on; left out: a CPU")
+    served_name: Word | None = Field(None, description="name under which the model is served; default: from its source")
+    replicas: int = Field(1, ge=0, le=64, description="number of pods")
+    accelerator: Accelerator | None = Field(
+        None, description="accelerators of each pod; default: none, the model runs on a CPU"
+    )
     max_model_len: int | None = Field(
-        None, ge=512, le=16_777_216, description="tokens of context; default: the model's"
+        None, ge=512, le=16_777_216, description="context length in tokens; default: the model's"
     )
     gpu_memory_utilization: float | None = Field(
-        None, gt=0, le=1, description="the part of an accelerator's memory to use; default: the engine's"
+        None, gt=0, le=1, description="fraction of the accelerator's memory to use; default: the engine's"
     )
     tensor_parallel_size: int | None = Field(
-        None, ge=1, le=64, description="accelerators that share the model; default: the accelerator's count"
+        None, ge=1, le=64, description="number of accelerators that share the model; default: the accelerator's count"
     )
     tool_call_parser: str = Field(
-        "hermes", min_length=1, max_length=64, pattern=r"^[a-z0-9_-]+$", description="how vLLM reads tool calls"
+        "hermes", min_length=1, max_length=64, pattern=r"^[a-z0-9_-]+$", description="vLLM's parser of tool calls"
     )
-    chat_template: ChatTemplate | None = Field(
-        None, description="how a conversation is written for it; default: the model's own"
-    )
+    chat_template: ChatTemplate | None = Field(None, description="chat template; default: the model's own")
     extra_args: list[Annotated[str, Field(min_length=1, max_length=4096)]] = Field(
         default_factory=list,
         max_length=64,
-        description="further flags of the engine; no `--api-key`",
+        description="additional flags of the engine, without `--api-key`",
         json_schema_extra=EXTRA_ARGS,
     )
-    hf_token_secret_ref: KeyRef | None = Field(None, description="the Secret's key that holds the hub's token")
-    startup_timeout: int = Field(1800, ge=10, le=86_400, description="seconds that loading may take")
+    hf_token_secret_ref: KeyRef | None = Field(None, description="key of a Secret with the hub token")
+    startup_timeout: int = Field(1800, ge=10, le=86_400, description="maximum seconds for loading the model")
     storage: Storage | None = Field(
-        None, description="where downloaded weights are kept; left out: in the pod, downloaded again at each start"
+        None, description="volume for downloaded weights. Without it, each start of a pod downloads them again"
     )

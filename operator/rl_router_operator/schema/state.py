@@ -1,4 +1,4 @@
-"""The status of a RouterDeployment."""
+"""Defines the status of a RouterDeployment."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ Ready = Literal["True", "False", "Unknown"]
 
 
 class Condition(Schema):
-    """One thing that is so or not, and why, as in every Kubernetes object."""
+    """A condition, as in every Kubernetes object."""
 
     type: str = Field(max_length=64, description="ModelReady, APIReady, TargetsReady, Ready or Degraded")
     status: Ready = Field(description="True, False or Unknown")
-    reason: str = Field(max_length=128, description="a stable word for why")
-    message: str = Field("", max_length=4096, description="a sentence that a person can act on")
-    observed_generation: int = Field(0, ge=0, description="the spec's generation that was looked at")
+    reason: str = Field(max_length=128, description="stable word for the reason")
+    message: str = Field("", max_length=4096, description="explanation and remedy for a person")
+    observed_generation: int = Field(0, ge=0, description="generation of the spec that the condition describes")
     last_transition_time: str = Field(
-        max_length=32, description="when the status last changed", json_schema_extra={"format": "date-time"}
+        max_length=32, description="time of the last change of `status`", json_schema_extra={"format": "date-time"}
     )
 
 
 class TargetState(Schema):
-    """How a target is, as the API's pods see it."""
+    """The state of a target, as reported by the API pods."""
 
-    name: str = Field(max_length=128, description="the target's name")
+    name: str = Field(max_length=128, description="name of the target")
     state: UpstreamState = Field(description="ok, bad or unknown")
-    reason: str | None = Field(None, max_length=512, description="why it is bad")
+    reason: str | None = Field(None, max_length=512, description="reason if it is bad")
 
 
 class RouterDeploymentStatus(Schema):
-    """How the router is."""
+    """The state of the router."""
 
-    observed_generation: int = Field(0, ge=0, description="the spec's generation that this status is about")
+    observed_generation: int = Field(0, ge=0, description="generation of the spec that this status describes")
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=16,
         description="ModelReady, APIReady, TargetsReady, Ready, Degraded",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
-    replicas: int = Field(0, ge=0, description="the API's pods")
-    selector: str = Field("", max_length=1024, description="the API's pods' labels, for autoscalers")
+    replicas: int = Field(0, ge=0, description="number of API pods")
+    selector: str = Field("", max_length=1024, description="label selector of the API pods, for autoscalers")
     model: str | None = Field(
-        None, max_length=64, description="the model's pods, ready/wanted; `external` where hosted elsewhere"
+        None, max_length=64, description="model pods, ready/desired; `external` for an external model"
     )
-    api: str | None = Field(None, max_length=64, description="the API's pods, ready/wanted")
-    url: str | None = Field(None, max_length=2048, description="where clients ask, ending in `/v1`")
+    api: str | None = Field(None, max_length=64, description="API pods, ready/desired")
+    url: str | None = Field(None, max_length=2048, description="URL for clients, ending in `/v1`")
     targets: list[TargetState] = Field(
         default_factory=list,
         max_length=64,
-        description="how each target is",
+        description="state of each target",
         json_schema_extra=MAP_BY_NAME,
     )

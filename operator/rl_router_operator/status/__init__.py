@@ -1,4 +1,4 @@
-"""The status of a RouterDeployment: pure functions from what is observed to conditions."""
+"""The status of a RouterDeployment: pure functions from the observed state to conditions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..objects.observed import Observed
 from ..objects.router import Router
 from ..schema import RouterDeploymentStatus
 from . import api, degraded, model, ready, targets
-from .conditions import Finding, found, merged
+from .conditions import Finding, make_finding, merge
 from .reasons import Reason
 from .reports import reports_of
 from .tiers import Tier, tier_of
@@ -23,51 +23,56 @@ __all__ = ["Reason", "invalid", "status_of"]
 
 
 def status_of(router: Router, observed: Observed, now: datetime) -> dict[str, Any]:
-    """The status, as it is written; equal to the one before where nothing has changed."""
+    """Returns the status as it is written. It equals the previous one if nothing has changed."""
     tiers = tier_of(router, "model", observed, now), tier_of(router, "api", observed, now)
     url = url_of(router, observed)
-    of_model, of_api = tiers
+    model_tier, api_tier = tiers
     status = RouterDeploymentStatus(
         observed_generation=router.generation,
-        conditions=merged(_findings(router, observed, tiers, url, now), router.status, router.generation, now),
-        replicas=_replicas(of_api.workload),
+        conditions=merge(_findings(router, observed, tiers, url, now), router.status, router.generation, now),
+        replicas=_replicas(api_tier.workload),
         selector=_selector(router.name),
-        model="external" if router.spec.model.external else of_model.counts,
-        api=of_api.counts,
+        model="external" if router.spec.model.external else model_tier.counts,
+        api=api_tier.counts,
         url=url,
-        targets=targets.states(router, reports_of(of_api.ready, observed.healths)),
+        targets=targets.states(router, reports_of(api_tier.ready, observed.healths)),
     )
-    return _written(status)
+    return _dump(status)
 
 
 def invalid(body: Manifest, message: str, now: datetime) -> dict[str, Any]:
-    """The status of an object whose spec cannot be used: what was known of its children stays."""
+    """Returns the status of an object with an unusable spec.
+
+    Everything except the conditions and the observed generation keeps its previous value.
+    """
     metadata, before = body["metadata"], body.get("status") or {}
     generation = metadata.get("generation", 0)
-    conditions = merged(_unusable(quote(message)), before, generation, now)
+    conditions = merge(_invalid_findings(quote(message)), before, generation, now)
     status = RouterDeploymentStatus(
         observed_generation=generation, conditions=conditions, selector=_selector(metadata["name"])
     )
-    return {**_written(status), **_kept(before)}
+    return {**_dump(status), **_kept(before)}
 
 
-def _findings(router: Router, seen: Observed, tiers: tuple[Tier, Tier], url: str, now: datetime) -> tuple[Finding, ...]:
-    reports = reports_of(tiers[1].ready, seen.healths)
+def _findings(
+    router: Router, observed: Observed, tiers: tuple[Tier, Tier], url: str, now: datetime
+) -> tuple[Finding, ...]:
+    reports = reports_of(tiers[1].ready, observed.healths)
     states = targets.states(router, reports)
-    of_model = model.finding(router, tiers[0], reports, now)
-    of_api = api.finding(router, tiers[1], reports)
-    of_targets = targets.finding(router, states, reports)
-    of_all = ready.finding(router, of_model, of_api, of_targets, url)
-    faults = degraded.finding(router, tiers, reports, states, seen.problems, now)
-    return of_model, of_api, of_targets, of_all, faults
+    model_ready = model.finding(router, tiers[0], reports, now)
+    api_ready = api.finding(router, tiers[1], reports)
+    targets_ready = targets.finding(router, states, reports)
+    all_ready = ready.finding(router, model_ready, api_ready, targets_ready, url)
+    faults = degraded.finding(router, tiers, reports, states, observed.problems, now)
+    return model_ready, api_ready, targets_ready, all_ready, faults
 
 
-def _unusable(message: str) -> tuple[Finding, ...]:
-    unknown = (found(each.TYPE, "Unknown", Reason.INVALID_SPEC, message) for each in (model, api, targets))
+def _invalid_findings(message: str) -> tuple[Finding, ...]:
+    unknown = (make_finding(module.TYPE, "Unknown", Reason.INVALID_SPEC, message) for module in (model, api, targets))
     return (
         *unknown,
-        found(ready.TYPE, "False", Reason.INVALID_SPEC, message),
-        found(degraded.TYPE, "True", Reason.INVALID_SPEC, message),
+        make_finding(ready.TYPE, "False", Reason.INVALID_SPEC, message),
+        make_finding(degraded.TYPE, "True", Reason.INVALID_SPEC, message),
     )
 
 
@@ -83,5 +88,5 @@ def _replicas(workload: Manifest | None) -> int:
     return int((workload or {}).get("status", {}).get("replicas", 0))
 
 
-def _written(status: RouterDeploymentStatus) -> dict[str, Any]:
+def _dump(status: RouterDeploymentStatus) -> dict[str, Any]:
     return status.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -1,29 +1,34 @@
-"""APIReady: API pods are ready and report their health."""
+"""Computes APIReady: API pods are ready and report their health."""
 
 from __future__ import annotations
 
 from ..objects.naming import ADMIN_PORT
 from ..objects.router import Router
-from .conditions import Finding, found, said_before
+from .conditions import Finding, make_finding, previous_finding
 from .reasons import Reason
 from .reports import Reports
 from .tiers import Tier
 
 TYPE = "APIReady"
-_HEARD = frozenset({Reason.SERVING, Reason.UNREACHABLE})
+_FROM_REPORTS = frozenset({Reason.SERVING, Reason.UNREACHABLE})
+"""The reasons that only a health request can show."""
 
 
 def finding(router: Router, tier: Tier, reports: Reports) -> Finding:
-    """Pods that the kubelet calls ready and that cannot be asked are neither good nor bad."""
+    """Returns APIReady. It is Unknown if no ready pod answers the health request."""
     if router.spec.suspend:
-        return found(TYPE, "False", Reason.SUSPENDED, "suspended: the API has no pods")
+        return make_finding(TYPE, "False", Reason.SUSPENDED, "the router is suspended: the API has no pods")
     if not tier.serves:
         reason, cause = tier.obstacle
-        return found(TYPE, "Unknown" if tier.is_hidden else "False", reason, cause)
-    old = said_before(router.status, TYPE, _HEARD)
-    if reports.heard or (reports.pending and old and old.reason is Reason.SERVING):
-        return found(TYPE, "True", Reason.SERVING, f"{tier.counts} pods of the API are ready")
-    if reports.silent:
-        pod, why = reports.silent[0]
-        return found(TYPE, "Unknown", Reason.UNREACHABLE, f"port {ADMIN_PORT} of pod {pod} cannot be asked: {why}")
-    return old or found(TYPE, "Unknown", Reason.UNCONFIRMED, "the API's pods are ready and were not asked yet")
+        return make_finding(TYPE, "Unknown" if tier.is_hidden else "False", reason, cause)
+    old = previous_finding(router.status, TYPE, _FROM_REPORTS)
+    if reports.received or (reports.pending and old and old.reason is Reason.SERVING):
+        return make_finding(TYPE, "True", Reason.SERVING, f"{tier.counts} API pods are ready")
+    if reports.unreachable:
+        pod, error = reports.unreachable[0]
+        return make_finding(
+            TYPE, "Unknown", Reason.UNREACHABLE, f"the health request to port {ADMIN_PORT} of pod {pod} failed: {error}"
+        )
+    return old or make_finding(
+        TYPE, "Unknown", Reason.UNCONFIRMED, "the API pods are ready but have not reported their health yet"
+    )

@@ -1,4 +1,4 @@
-"""Conditions: findings with their advice, merged into the conditions of the previous status."""
+"""Builds findings with their advice, and merges them into the conditions of the previous status."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ..schema import Condition
 from ..schema.state import Ready
 from .reasons import Reason
 
-_LONGEST = 4096
+_MAXIMUM_MESSAGE = 4096
 """Characters that the schema allows in a message."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A condition without its time."""
+    """A condition without its transition time."""
 
     type: str
     status: Ready
@@ -25,27 +25,27 @@ class Finding:
     message: str
 
 
-def found(type_: str, status: Ready, reason: Reason, cause: str) -> Finding:
-    """A finding whose message says what is so, `cause`, and what to do about it."""
+def make_finding(type_: str, status: Ready, reason: Reason, cause: str) -> Finding:
+    """Returns a finding whose message is the `cause` and the remedy of the reason."""
     return Finding(type_, status, reason, advice(reason, cause))
 
 
 def advice(reason: Reason, cause: str) -> str:
-    """Two sentences: the cause, which has no full stop, and the reason's remedy."""
-    return " ".join(f"{_capital(each)}." for each in (cause, reason.remedy) if each)
+    """Returns the cause and the remedy of the reason as sentences. `cause` has no full stop at its end."""
+    return " ".join(f"{_capitalize(text)}." for text in (cause, reason.remedy) if text)
 
 
-def merged(findings: Iterable[Finding], before: Mapping[str, Any], generation: int, now: datetime) -> list[Condition]:
-    """The conditions; the time of the last change is kept where the status is as it was."""
-    old = {each["type"]: each for each in before.get("conditions", ())}
+def merge(findings: Iterable[Finding], before: Mapping[str, Any], generation: int, now: datetime) -> list[Condition]:
+    """Returns the conditions. A condition whose status did not change keeps its transition time."""
+    old = {condition["type"]: condition for condition in before.get("conditions", ())}
     return [_condition(finding, old.get(finding.type), generation, now) for finding in findings]
 
 
-def said_before(before: Mapping[str, Any], type_: str, reasons: frozenset[Reason]) -> Finding | None:
-    """What the status said of a condition, if it was for one of the reasons."""
-    for each in before.get("conditions", ()):
-        if each["type"] == type_ and each["reason"] in reasons:
-            return Finding(type_, each["status"], Reason(each["reason"]), each["message"])
+def previous_finding(before: Mapping[str, Any], type_: str, reasons: frozenset[Reason]) -> Finding | None:
+    """Returns the condition of a type in the previous status; None if it has none of the reasons."""
+    for condition in before.get("conditions", ()):
+        if condition["type"] == type_ and condition["reason"] in reasons:
+            return Finding(type_, condition["status"], Reason(condition["reason"]), condition["message"])
     return None
 
 
@@ -61,10 +61,10 @@ def _condition(finding: Finding, old: Mapping[str, Any] | None, generation: int,
     )
 
 
-def _capital(sentence: str) -> str:
-    """A field's name stays as it is written."""
+def _capitalize(sentence: str) -> str:
+    """Returns the sentence with a capital letter, unless it begins with a field name."""
     return sentence[:1].upper() + sentence[1:] if sentence.partition(" ")[0].isalpha() else sentence
 
 
 def _cut(message: str) -> str:
-    return message if len(message) <= _LONGEST else message[: _LONGEST - 1] + "…"
+    return message if len(message) <= _MAXIMUM_MESSAGE else message[: _MAXIMUM_MESSAGE - 1] + "…"

@@ -1,4 +1,4 @@
-"""Why a pod's containers are not ready, from what the kubelet reports about them."""
+"""Determines why a pod's containers are not ready, from the status that the kubelet reports."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .reasons import Reason
 from .warnings import time_of, warnings
 from .words import quote
 
-_FORGIVEN = timedelta(minutes=10)
-"""How long a container must run until the kubelet forgets its crashes."""
-_FIRST_MOMENTS = timedelta(seconds=60)
-"""What a container of the API may take to its first readiness."""
+_BACK_OFF_RESET = timedelta(minutes=10)
+"""A container that runs this long resets the kubelet's crash back-off."""
+_API_STARTUP = timedelta(seconds=60)
+"""How long an API container may take until it is ready for the first time."""
 _WAITING = {
     "ErrImagePull": Reason.IMAGE_PULL_FAILED,
     "ImagePullBackOff": Reason.IMAGE_PULL_FAILED,
@@ -33,112 +33,116 @@ _WAITING = {
     "PreStartHookError": Reason.CONTAINER_NOT_STARTED,
     "PostStartHookError": Reason.CONTAINER_NOT_STARTED,
 }
-_BACK_OFF = 'Back-off pulling image "'
+_PULL_BACK_OFF = 'Back-off pulling image "'
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What is to be known beside the pod: the warnings, the time, whether it is the router model's, and how many
-    seconds its loading may take."""
+class Context:
+    """What is needed besides the pod: the warnings (core Events), the time, and the settings of its tier."""
 
     events: tuple[Manifest, ...]
     now: datetime
     model: bool
+    """Whether the pod belongs to the router model."""
     startup_timeout: int
+    """Seconds that loading the model may take."""
 
 
-def trouble(pod: Manifest, setting: Setting) -> tuple[Reason, str] | None:
-    """The reason and the words of the first container that is not as it should be; None where none is known."""
-    for status in _statuses(pod.get("status", {})):
-        if found := _of(pod, status, setting):
-            reason, words = found
-            return reason, f"container {status['name']}: {words}" if words else f"container {status['name']}"
+def failure(pod: Manifest, context: Context) -> tuple[Reason, str] | None:
+    """Returns the reason and a message for the first container that is not ready; None if no reason is known."""
+    for status in _unready_statuses(pod.get("status", {})):
+        if match := _of(pod, status, context):
+            reason, message = match
+            return reason, f"container {status['name']}: {message}" if message else f"container {status['name']}"
     return None
 
 
-def _statuses(status: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-    """Containers that are not ready, those that go before the others first."""
-    for each in status.get("initContainerStatuses", ()):
-        if not (each.get("ready") or each.get("started")):
-            yield each
-    for each in status.get("containerStatuses", ()):
-        if not each.get("ready"):
-            yield each
+def _unready_statuses(status: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    """Yields the statuses of the containers that are not ready, init containers first."""
+    for container in status.get("initContainerStatuses", ()):
+        if not (container.get("ready") or container.get("started")):
+            yield container
+    for container in status.get("containerStatuses", ()):
+        if not container.get("ready"):
+            yield container
 
 
-def _of(pod: Manifest, status: Mapping[str, Any], setting: Setting) -> tuple[Reason, str] | None:
+def _of(pod: Manifest, status: Mapping[str, Any], context: Context) -> tuple[Reason, str] | None:
     state = status.get("state") or {}
     if "waiting" in state and (reason := _WAITING.get(state["waiting"].get("reason", ""))):
-        return reason, _words(pod, state["waiting"], setting)
-    if ended := _current_ending(status, setting):
-        return _after_ending(ended, setting, _codes(status, setting))
+        return reason, _waiting_message(pod, state["waiting"], context)
+    if ended := _current_ending(status, context):
+        return _after_ending(ended, context, _codes(status, context))
     if "running" in state:
-        return _running(pod, status, setting)
+        return _running(pod, status, context)
     return None
 
 
-def _current_ending(status: Mapping[str, Any], setting: Setting) -> Mapping[str, Any] | None:
-    """How it ended last, as long as that is no history: between two crashes it looks as if it were starting."""
+def _current_ending(status: Mapping[str, Any], context: Context) -> Mapping[str, Any] | None:
+    """Returns the last `terminated` state; None once the container runs stably.
+
+    Between two crashes a container looks as if it were starting, so an earlier ending counts for a while.
+    """
     state, last = status.get("state") or {}, (status.get("lastState") or {}).get("terminated")
     running = state.get("running")
-    if running and status.get("started") and setting.now - time_of(running["startedAt"]) > _FORGIVEN:
+    if running and status.get("started") and context.now - time_of(running["startedAt"]) > _BACK_OFF_RESET:
         return None
     ended: Mapping[str, Any] | None = state.get("terminated") or last
     return ended
 
 
-def _codes(status: Mapping[str, Any], setting: Setting) -> Mapping[int, Reason]:
-    """The exit codes of our own program; a sidecar may end with the same numbers for other reasons."""
-    ours: Component = "model" if setting.model else "api"
-    return endings.CODES[ours] if status["name"] == ours else {}
+def _codes(status: Mapping[str, Any], context: Context) -> Mapping[int, Reason]:
+    """Returns the exit codes of our own program; empty for a sidecar, whose codes have other meanings."""
+    component: Component = "model" if context.model else "api"
+    return endings.CODES[component] if status["name"] == component else {}
 
 
-def _after_ending(ended: Mapping[str, Any], setting: Setting, codes: Mapping[int, Reason]) -> tuple[Reason, str]:
-    reason, words = endings.why(ended, model=setting.model, codes=codes)
-    if reason is Reason.CRASH_LOOPING and setting.model and _was_killed_loading(ended, setting.startup_timeout):
-        return Reason.STARTUP_TIMEOUT, f"not loaded after {setting.startup_timeout} s; its last line: {words}"
-    return reason, words
+def _after_ending(ended: Mapping[str, Any], context: Context, codes: Mapping[int, Reason]) -> tuple[Reason, str]:
+    reason, message = endings.why(ended, model=context.model, codes=codes)
+    if reason is Reason.CRASH_LOOPING and context.model and _was_killed_loading(ended, context.startup_timeout):
+        return Reason.STARTUP_TIMEOUT, f"not loaded after {context.startup_timeout} s, last line: {message}"
+    return reason, message
 
 
 def _was_killed_loading(ended: Mapping[str, Any], timeout: int) -> bool:
-    """A container that the kubelet stops ends by a signal, and never before its time."""
+    """Returns whether the kubelet ended a container by a signal, after at least `timeout` seconds."""
     if ended.get("exitCode") not in (137, 143) or not (ended.get("startedAt") and ended.get("finishedAt")):
         return False
     return time_of(ended["finishedAt"]) - time_of(ended["startedAt"]) >= timedelta(seconds=timeout)
 
 
-def _running(pod: Manifest, status: Mapping[str, Any], setting: Setting) -> tuple[Reason, str]:
+def _running(pod: Manifest, status: Mapping[str, Any], context: Context) -> tuple[Reason, str]:
     if status.get("started"):
-        if _is_starting(pod, status, setting):
-            reason = Reason.LOADING if setting.model else Reason.STARTING
-            return reason, "runs, and its readiness probe has not passed yet"
-        return Reason.NOT_READY, "runs, but its readiness probe does not pass"
-    allowed = f" (up to {setting.startup_timeout} s are allowed)" if setting.model else ""
-    return Reason.LOADING, f"runs, and its startup probe has not passed yet{allowed}"
+        if _is_starting(pod, status, context):
+            reason = Reason.LOADING if context.model else Reason.STARTING
+            return reason, "runs, but its readiness probe has not passed yet"
+        return Reason.NOT_READY, "runs, but its readiness probe fails"
+    limit = f" (the limit is {context.startup_timeout} s)" if context.model else ""
+    return Reason.LOADING, f"runs, but its startup probe has not passed yet{limit}"
 
 
-def _is_starting(pod: Manifest, status: Mapping[str, Any], setting: Setting) -> bool:
-    """Whether a container was started for the first time, and need not be ready yet."""
+def _is_starting(pod: Manifest, status: Mapping[str, Any], context: Context) -> bool:
+    """Returns whether the container runs for the first time, was never ready, and still has time to become ready."""
     started, unready = time_of(status["state"]["running"]["startedAt"]), condition(pod, "Ready")
     if status.get("lastState") or not unready or time_of(unready["lastTransitionTime"]) > started:
         return False
-    allowed = timedelta(seconds=setting.startup_timeout) if setting.model else _FIRST_MOMENTS
-    return setting.now - started <= allowed
+    limit = timedelta(seconds=context.startup_timeout) if context.model else _API_STARTUP
+    return context.now - started <= limit
 
 
-def _words(pod: Manifest, waiting: Mapping[str, Any], setting: Setting) -> str:
-    """The kubelet's words, the same ones while it tries and while it waits to try again."""
-    said = waiting.get("message") or waiting["reason"]
-    if said.startswith(_BACK_OFF):
-        image, _, cause = said.removeprefix(_BACK_OFF).partition('"')
-        said = cause.removeprefix(": ErrImagePull: ") or _told_by_events(pod, image, setting) or said
+def _waiting_message(pod: Manifest, waiting: Mapping[str, Any], context: Context) -> str:
+    """Returns the kubelet's message. It is the same during a pull attempt and during the back-off after it."""
+    message = waiting.get("message") or waiting["reason"]
+    if message.startswith(_PULL_BACK_OFF):
+        image, _, cause = message.removeprefix(_PULL_BACK_OFF).partition('"')
+        message = cause.removeprefix(": ErrImagePull: ") or _pull_error(pod, image, context) or message
     return quote(
-        said.removeprefix("rpc error: code = NotFound desc = ").removeprefix("rpc error: code = Unknown desc = ")
+        message.removeprefix("rpc error: code = NotFound desc = ").removeprefix("rpc error: code = Unknown desc = ")
     )
 
 
-def _told_by_events(pod: Manifest, image: str, setting: Setting) -> str:
-    """Kubernetes before 1.32 says why in an Event alone."""
+def _pull_error(pod: Manifest, image: str, context: Context) -> str:
+    """Returns the pull error from the Events, because Kubernetes before 1.32 reports it only there; else empty."""
     prefix = f'Failed to pull image "{image}": '
-    told = [each for each in warnings(setting.events, "Pod", pod, "Failed") if each.startswith(prefix)]
-    return told[0].removeprefix(prefix) if told else ""
+    errors = [text for text in warnings(context.events, "Pod", pod, "Failed") if text.startswith(prefix)]
+    return errors[0].removeprefix(prefix) if errors else ""

@@ -1,4 +1,4 @@
-"""Degraded: everything that the spec asks for and that is not so, also while the router serves."""
+"""Computes Degraded: everything that differs from the spec, even if the router serves."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ from ..objects.manifest import condition
 from ..objects.observed import Problem
 from ..objects.router import Router
 from ..schema import TargetState
-from .conditions import Finding, advice, found, said_before
-from .pods import Trouble
+from .conditions import Finding, advice, make_finding, previous_finding
+from .pods import PodFailure
 from .reasons import Reason
 from .reports import Reports
-from .tiers import Tier, described
+from .tiers import Tier, describe
 from .words import listed
 
 TYPE = "Degraded"
 _PATIENCE = timedelta(seconds=120)
-_HEARD = frozenset(
+"""How long an API pod may be unready without an error before its rollout counts as stuck."""
+_FROM_REPORTS = frozenset(
     {Reason.CONFIGURATION_REFUSED, Reason.NOBODY_ADMITTED, Reason.NOT_DECIDING, Reason.UNREACHABLE, Reason.TARGET_BAD}
 )
+"""The reasons that only the API pods can report."""
 
 Fault = tuple[Reason, str]
-"""The reason, and the sentences that say what is so and what to do about it."""
+"""The reason, and the sentences with the cause and the remedy."""
 
 
 def finding(
@@ -35,40 +37,40 @@ def finding(
     problems: Iterable[Problem],
     now: datetime,
 ) -> Finding:
-    """The reason is the first fault's; the message has them all."""
-    faults = [*_of_children(problems), *(each for tier in tiers for each in _of_rollout(router, tier, now))]
-    if not faults and reports.pending and (old := said_before(router.status, TYPE, _HEARD)):
+    """Returns Degraded, with the reason of the first fault and a message that contains all faults."""
+    faults = [*_of_children(problems), *(fault for tier in tiers for fault in _of_rollout(router, tier, now))]
+    if not faults and reports.pending and (old := previous_finding(router.status, TYPE, _FROM_REPORTS)):
         return old
     faults += [*_of_reports(reports), *_of_targets(targets)]
     if not faults:
-        return found(TYPE, "False", Reason.NO_FAULT, "no fault is known")
+        return make_finding(TYPE, "False", Reason.NO_FAULT, "no fault is known")
     return Finding(TYPE, "True", faults[0][0], " ".join(sentences for _, sentences in faults))
 
 
 def _of_children(problems: Iterable[Problem]) -> Iterator[Fault]:
-    ordered = sorted(problems, key=lambda each: (each.reason, each.kind, each.name))
-    for reason, alike in groupby(ordered, key=lambda each: each.reason):
-        yield _fault(Reason(reason), "; ".join(map(described, alike)))
+    ordered = sorted(problems, key=lambda problem: (problem.reason, problem.kind, problem.name))
+    for reason, group in groupby(ordered, key=lambda problem: problem.reason):
+        yield _fault(Reason(reason), "; ".join(map(describe, group)))
 
 
 def _of_rollout(router: Router, tier: Tier, now: datetime) -> Iterator[Fault]:
-    """A tier is stuck as soon as waiting is of no use, or when it has waited long enough."""
-    if tier.wanted == 0:
+    """Yields a fault if the rollout of a tier is stuck: at an error, or after its time is over."""
+    if tier.desired == 0:
         return
     patience = timedelta(seconds=router.spec.model.startup_timeout) if tier.component == "model" else _PATIENCE
-    stuck = [(each.reason, str(each)) for each in tier.unready if _is_stuck(each, patience, now)]
+    stuck = [(failure.reason, str(failure)) for failure in tier.unready if _is_stuck(failure, patience, now)]
     if tier.refusal:
         stuck.append((Reason.POD_REFUSED, tier.refusal))
     elif not stuck and _has_exceeded_its_deadline(tier):
-        stuck.append((Reason.ROLLOUT_STUCK, "its roll-out has exceeded its deadline"))
+        stuck.append((Reason.ROLLOUT_STUCK, "its rollout has exceeded its deadline"))
     if stuck:
         reason, cause = stuck[0]
-        serving = f"; {len(tier.ready)} of {tier.wanted} serve" if tier.ready else ""
+        serving = f"; {len(tier.ready)} of {tier.desired} pods are ready" if tier.ready else ""
         yield Reason.ROLLOUT_STUCK, advice(reason, f"{tier.title}: {cause}{serving}")
 
 
-def _is_stuck(trouble: Trouble, patience: timedelta, now: datetime) -> bool:
-    return trouble.is_error or now - trouble.since >= patience
+def _is_stuck(failure: PodFailure, patience: timedelta, now: datetime) -> bool:
+    return failure.is_error or now - failure.since >= patience
 
 
 def _has_exceeded_its_deadline(tier: Tier) -> bool:
@@ -78,20 +80,20 @@ def _has_exceeded_its_deadline(tier: Tier) -> bool:
 
 def _of_reports(reports: Reports) -> Iterator[Fault]:
     if reports.refused:
-        yield _fault(Reason.CONFIGURATION_REFUSED, f"the API keeps its last good configuration: {reports.refused}")
+        yield _fault(Reason.CONFIGURATION_REFUSED, f"the API keeps its last valid configuration: {reports.refused}")
     if reports.closed:
         yield _fault(Reason.NOBODY_ADMITTED, reports.closed)
-    if reports.doubted:
-        yield _fault(Reason.NOT_DECIDING, f"some of the API's pods have no decision: {reports.doubted}")
-    if reports.heard and reports.silent:
-        pod, why = reports.silent[0]
-        yield _fault(Reason.UNREACHABLE, f"pod {pod} cannot be asked how it is: {why}")
+    if reports.partly_undecided:
+        yield _fault(Reason.NOT_DECIDING, f"some API pods have no decision: {reports.partly_undecided}")
+    if reports.received and reports.unreachable:
+        pod, error = reports.unreachable[0]
+        yield _fault(Reason.UNREACHABLE, f"the health request to pod {pod} failed: {error}")
 
 
 def _of_targets(targets: Sequence[TargetState]) -> Iterator[Fault]:
-    bad = [each for each in targets if each.state == "bad"]
+    bad = [target for target in targets if target.state == "bad"]
     if bad:
-        cause = f"{listed(each.name for each in bad)} cannot answer ({bad[0].name}: {bad[0].reason})"
+        cause = f"{listed(target.name for target in bad)} cannot answer ({bad[0].name}: {bad[0].reason})"
         yield _fault(Reason.TARGET_BAD, cause)
 
 

@@ -1,4 +1,4 @@
-"""Why a container ended, from its exit code and its last lines."""
+"""Determines why a container ended, from its exit code and its last lines."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ CPU_FALLBACK: Mapping[int, Reason] = {
     82: Reason.HUB_FORBIDDEN,
     83: Reason.HUB_NOT_FOUND,
     84: Reason.HUB_UNREACHABLE,
-    85: Reason.CRASH_LOOPING,  # the hub answered with another error
-    86: Reason.CRASH_LOOPING,  # llama.cpp refuses the model
-    87: Reason.CRASH_LOOPING,  # its address cannot be listened on
+    85: Reason.CRASH_LOOPING,  # the hub returned another error
+    86: Reason.CRASH_LOOPING,  # llama.cpp cannot load the model
+    87: Reason.CRASH_LOOPING,  # the server cannot listen on its address
 }
-"""The exit codes that the CPU fallback alone ends with; its 2 for a wrong command line is vLLM's too."""
+"""The exit codes that only the CPU fallback uses. Its 2 for a wrong command line is missing: vLLM uses 2 as well."""
 _API: Mapping[int, Reason] = {
     ExitCode.CONFIGURATION: Reason.CONFIGURATION_REFUSED,
     ExitCode.KEYS_FILE: Reason.CONFIGURATION_REFUSED,
     ExitCode.ADDRESS: Reason.CRASH_LOOPING,
 }
 CODES: Mapping[Component, Mapping[int, Reason]] = {"model": CPU_FALLBACK, "api": _API}
-"""The reasons of the exit codes of our own programs, by the container that runs them."""
+"""The reasons for the exit codes of our own programs, by component."""
 
 _NAMES_AN_ERROR = re.compile(r"(?i)^(?:[\w.]*(?:error|exception)|fatal)\b")
-"""How Python, Go and many others begin the line that tells."""
-_SAYS_NOTHING = re.compile(r"(?i)see root cause|engine process failed|engine core initialization failed")
+"""How Python, Go and many other programs begin the line with the error."""
+_UNINFORMATIVE = re.compile(r"(?i)see root cause|engine process failed|engine core initialization failed")
 _MODEL = (
     (
         Reason.MODEL_PATH_MISSING,
@@ -71,50 +71,50 @@ _MODEL = (
         re.compile(r"No CUDA GPUs are available|Found no NVIDIA driver|Failed to infer device type"),
     ),
 )
-"""What vLLM, the hub's client and CUDA say. A status of the hub comes first, because a vaguer error may wrap it."""
+"""Errors of vLLM, the hub's client and CUDA. HTTP statuses come first, because a vaguer error may wrap them."""
 
 
 def why(ended: Mapping[str, Any], *, model: bool, codes: Mapping[int, Reason]) -> tuple[Reason, str]:
-    """The reason, and the container's own words, of a `terminated` state.
+    """Returns the reason and a message with the container's own words, from a `terminated` state.
 
-    `model`: the pod is the router model's. `codes`: the exit codes of the container's program, which tell more than any
-    words.
+    `model`: whether the pod belongs to the router model. `codes`: the exit codes of the container's program, which are
+    more reliable than its output.
     """
-    said = lines(ended.get("message") or "")
+    output = lines(ended.get("message") or "")
     if ended.get("reason") == "OOMKilled":
-        return Reason.OUT_OF_MEMORY, "killed for want of memory"
+        return Reason.OUT_OF_MEMORY, "killed because it ran out of memory"
     if ended.get("reason") in ("StartError", "ContainerCannotRun"):
         return Reason.CONTAINER_NOT_STARTED, quote(ended.get("message"))
     code = ended.get("exitCode")
     if reason := codes.get(code or 0):
-        return reason, _coded(said[-1:], code)
-    if model and (known := _known(said)):
-        return known
-    return Reason.CRASH_LOOPING, _last_words(said, code)
+        return reason, _with_code(output[-1:], code)
+    if model and (match := _known_error(output)):
+        return match
+    return Reason.CRASH_LOOPING, _last_error(output, code)
 
 
-def _known(said: list[str]) -> tuple[Reason, str] | None:
-    """The line that tells, and the one after it: the hub's client puts the address there."""
+def _known_error(output: list[str]) -> tuple[Reason, str] | None:
+    """Returns the matching line and the one after it, where the hub's client puts the URL."""
     for reason, pattern in _MODEL:
-        for number in range(len(said) - 1, -1, -1):
-            if pattern.search(said[number]):
-                return reason, quote(" ".join(said[number : number + 2]))
+        for number in range(len(output) - 1, -1, -1):
+            if pattern.search(output[number]):
+                return reason, quote(" ".join(output[number : number + 2]))
     return None
 
 
-def _last_words(said: list[str], code: object) -> str:
-    """Standard output and error come in any order: the last line that names an error goes before the last one."""
-    texts = [_logged(each) for each in said]
-    errors = [text for text, is_error in texts if is_error and not _SAYS_NOTHING.search(text)]
-    return _coded((errors or [text for text, _ in texts])[-1:], code)
+def _last_error(output: list[str], code: object) -> str:
+    """Returns the last line that names an error, else the last line: stdout and stderr arrive in any order."""
+    texts = [_parse(line) for line in output]
+    errors = [text for text, is_error in texts if is_error and not _UNINFORMATIVE.search(text)]
+    return _with_code((errors or [text for text, _ in texts])[-1:], code)
 
 
-def _coded(last: list[str], code: object) -> str:
-    return quote(f"exit code {code}: {last[0]}" if last else f"exit code {code}, without a word")
+def _with_code(last: list[str], code: object) -> str:
+    return quote(f"exit code {code}: {last[0]}" if last else f"exit code {code}, without output")
 
 
-def _logged(line: str) -> tuple[str, bool]:
-    """The line, or the message of a line that is a JSON log's, and whether it names an error."""
+def _parse(line: str) -> tuple[str, bool]:
+    """Returns the line, or the level and message of a JSON log line, and whether it names an error."""
     try:
         entry = json.loads(line) if line.startswith("{") else None
     except ValueError:

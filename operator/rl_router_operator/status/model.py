@@ -1,4 +1,4 @@
-"""ModelReady: the router model runs, and the API has received a decision from it."""
+"""Computes ModelReady: the router model runs, and the API has received a decision from it."""
 
 from __future__ import annotations
 
@@ -6,46 +6,49 @@ from datetime import datetime, timedelta
 
 from ..objects.manifest import condition
 from ..objects.router import Router
-from .conditions import Finding, found, said_before
+from .conditions import Finding, make_finding, previous_finding
 from .reasons import Reason
 from .reports import Reports
 from .tiers import Tier
 from .warnings import time_of
 
 TYPE = "ModelReady"
-_ASKED_AGAIN_WITHIN = timedelta(seconds=120)
-"""An API that had no decision asks again every 30 s, and on a busy CPU a decision may take 60."""
-_HEARD = frozenset({Reason.DECIDING, Reason.NOT_DECIDING})
+_RETRIED_WITHIN = timedelta(seconds=120)
+"""An API without a decision asks the router model every 30 s, and a decision on a busy CPU may take 60 s."""
+_FROM_REPORTS = frozenset({Reason.DECIDING, Reason.NOT_DECIDING})
+"""The reasons that only the API pods can report."""
 
 
 def finding(router: Router, tier: Tier, reports: Reports, now: datetime) -> Finding:
-    """A model that is hosted elsewhere is known by the API's word alone."""
+    """Returns ModelReady. For an external router model it depends only on the API's reports."""
     external = router.spec.model.external
     if router.spec.suspend and not external:
-        return found(TYPE, "False", Reason.SUSPENDED, "suspended: the router model has no pods")
+        return make_finding(TYPE, "False", Reason.SUSPENDED, "the router is suspended: the router model has no pods")
     if not external and not tier.serves:
         reason, cause = tier.obstacle
-        return found(TYPE, "Unknown" if tier.is_hidden else "False", reason, cause)
-    where = "the router model that is hosted elsewhere" if external else f"the router model ({tier.counts} pods ready)"
-    if reports.pending and (old := said_before(router.status, TYPE, _HEARD)):
+        return make_finding(TYPE, "Unknown" if tier.is_hidden else "False", reason, cause)
+    subject = "the external router model" if external else f"the router model ({tier.counts} pods ready)"
+    if reports.pending and (old := previous_finding(router.status, TYPE, _FROM_REPORTS)):
         return old
-    return _by_decision(where, reports, is_asked=bool(external) or not _is_new(tier, now))
+    return _by_decision(subject, reports, is_retried=bool(external) or not _is_new(tier, now))
 
 
-def _by_decision(where: str, reports: Reports, *, is_asked: bool) -> Finding:
-    """`is_asked`: whether a model that did not decide has been asked since its pods are ready."""
+def _by_decision(subject: str, reports: Reports, *, is_retried: bool) -> Finding:
+    """`is_retried`: whether the API has asked a model without a decision again since the pods became ready."""
     state = reports.router_model
     if state.word == "ok":
-        return found(TYPE, "True", Reason.DECIDING, f"{where} decides")
+        return make_finding(TYPE, "True", Reason.DECIDING, f"{subject} returns valid decisions")
     if state.word == "unused":
-        return found(TYPE, "True", Reason.UNUSED, f"{where} is not asked: `spec.routing.policy` decides without it")
-    if state.word == "bad" and is_asked:
-        return found(TYPE, "False", Reason.NOT_DECIDING, f"{where} does not decide: {state.reason}")
-    yet = f"no API pod has had a decision from {where} yet"
-    return found(TYPE, "Unknown", Reason.UNCONFIRMED, f"{yet}: {state.reason}" if state.reason else yet)
+        return make_finding(
+            TYPE, "True", Reason.UNUSED, f"{subject} is not used: the policy in `spec.routing.policy` does not need it"
+        )
+    if state.word == "bad" and is_retried:
+        return make_finding(TYPE, "False", Reason.NOT_DECIDING, f"{subject} returns no valid decision: {state.reason}")
+    yet = f"no API pod has received a decision from {subject} yet"
+    return make_finding(TYPE, "Unknown", Reason.UNCONFIRMED, f"{yet}: {state.reason}" if state.reason else yet)
 
 
 def _is_new(tier: Tier, now: datetime) -> bool:
-    """Whether the API may have asked in vain because no pod was ready yet."""
+    """Returns whether the API's last attempt may be older than the readiness of the pods."""
     times = [time_of(condition(pod, "Ready")["lastTransitionTime"]) for pod in tier.ready]
-    return now - min(times) <= _ASKED_AGAIN_WITHIN
+    return now - min(times) <= _RETRIED_WITHIN

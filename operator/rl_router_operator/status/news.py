@@ -1,4 +1,4 @@
-"""What a person should notice about a new status: the conditions that become Events."""
+"""Selects the changes of a status that are reported as Events."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..objects.manifest import Manifest
-from .reasons import AS_ASKED, UNDER_WAY
+from .reasons import INTENDED, PROGRESS
 
 
 def news(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Manifest]:
-    """Returns the conditions of the status `after` that a person should notice: those with a new status or reason.
+    """Returns the conditions of the status `after` that deserve an Event: those with a new status or reason.
 
-    Progress is no news. Ready that becomes True speaks for the conditions that it depends on, and those speak for Ready
-    if it is not True for their reason.
+    Progress deserves none. If Ready becomes True, it stands for the conditions that it depends on. If Ready is not
+    True because of one of them, only that condition is reported.
     """
     known = [identity(condition) for condition in before.get("conditions", ())]
     new = [condition for condition in after.get("conditions", ()) if identity(condition) not in known]
@@ -23,18 +23,18 @@ def news(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Manifest]:
 
 
 def identity(condition: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Returns what makes a condition another one than before: its type, status and reason."""
+    """Returns the values whose change makes an Event: type, status and reason."""
     return condition["type"], condition.get("status"), condition.get("reason")
 
 
 def is_warning(condition: Mapping[str, Any]) -> bool:
-    """Returns whether a condition is a fault that nobody asked for."""
+    """Returns whether a condition is a fault that the spec did not intend."""
     is_bad = condition["status"] == ("True" if condition["type"] == "Degraded" else "False")
-    return is_bad and condition["reason"] not in AS_ASKED
+    return is_bad and condition["reason"] not in INTENDED
 
 
 def _is_news(condition: Mapping[str, Any], causes: set[str], *, is_ready: bool) -> bool:
-    if condition["reason"] in UNDER_WAY:
+    if condition["reason"] in PROGRESS:
         return False
     if condition["type"] == "Ready":
         return condition["status"] == "True" or condition["reason"] not in causes

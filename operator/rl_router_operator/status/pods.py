@@ -1,4 +1,4 @@
-"""Why a pod is not ready."""
+"""Determines why a pod is not ready."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from datetime import datetime
 
 from ..objects.manifest import Manifest, condition, is_terminating
 from . import containers
-from .containers import Setting
+from .containers import Context
 from .reasons import Reason
 from .warnings import time_of, warnings
 from .words import quote
 
-_TAKEN_AWAY = {
+_DISRUPTIONS = {
     "DeletionByTaintManager": Reason.NODE_LOST,
     "PreemptionByScheduler": Reason.EVICTED,
     "EvictionByEvictionAPI": Reason.EVICTED,
     "TerminationByKubelet": Reason.EVICTED,
 }
 _CLAIM_MISSING = re.compile(r'persistentvolumeclaim "[^"]*" not found')
-_NO_ERROR = frozenset(
+_MAY_PASS = frozenset(
     {
         Reason.STARTING,
         Reason.LOADING,
@@ -31,99 +31,97 @@ _NO_ERROR = frozenset(
         Reason.NODE_LOST,
     }
 )
-"""What may pass by itself: a roll-out counts as stuck only after its time."""
-
-
-_START = (Reason.STARTING, "being started")
+"""Reasons that may pass without intervention. A rollout counts as stuck only after its time is over."""
+_STARTING = (Reason.STARTING, "is starting")
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """Why a pod is not ready, and since when it is not."""
+class PodFailure:
+    """Why a pod is not ready, and since when."""
 
     pod: str
     reason: Reason
-    words: str
+    message: str
     since: datetime
 
     @property
     def is_error(self) -> bool:
-        """Whether waiting is of no use."""
-        return self.reason not in _NO_ERROR
+        """Whether waiting does not help."""
+        return self.reason not in _MAY_PASS
 
     @property
-    def is_start(self) -> bool:
-        """Whether nothing is known but that the pod is not ready yet."""
-        return (self.reason, self.words) == _START
+    def is_starting(self) -> bool:
+        """Whether nothing is known except that the pod is not ready yet."""
+        return (self.reason, self.message) == _STARTING
 
     def __str__(self) -> str:
-        return f"pod {self.pod}: {self.words}"
+        return f"pod {self.pod}: {self.message}"
 
 
 def is_ready(pod: Manifest) -> bool:
-    """Whether it takes requests."""
+    """Returns whether the pod accepts requests."""
     return not is_terminating(pod) and condition(pod, "Ready").get("status") == "True"
 
 
-def has_failed(pod: Manifest) -> bool:
-    """Whether it has ended for good."""
+def has_ended(pod: Manifest) -> bool:
+    """Returns whether the pod has ended and will not restart."""
     return pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
 
 
-def trouble_of(pod: Manifest, claims: Iterable[Manifest], setting: Setting) -> Trouble:
-    """Why a pod that is not ready is not."""
-    reason, words = (
-        _taken_away(pod)
-        or _refused_by_node(pod)
-        or _going(pod)
-        or _unscheduled(pod, claims, setting)
-        or _node_is_silent(pod)
-        or containers.trouble(pod, setting)
-        or _unmounted(pod, setting)
-        or _START
+def failure_of(pod: Manifest, claims: Iterable[Manifest], context: Context) -> PodFailure:
+    """Returns why a pod is not ready. `claims` are the PVCs of the pods. Expects a pod that is not ready."""
+    reason, message = (
+        _disrupted(pod)
+        or _rejected_by_node(pod)
+        or _terminating(pod)
+        or _unscheduled(pod, claims, context)
+        or _lost_node(pod)
+        or containers.failure(pod, context)
+        or _unmounted(pod, context)
+        or _STARTING
     )
-    return Trouble(pod["metadata"]["name"], reason, words, _since(pod))
+    return PodFailure(pod["metadata"]["name"], reason, message, _since(pod))
 
 
-def _taken_away(pod: Manifest) -> tuple[Reason, str] | None:
+def _disrupted(pod: Manifest) -> tuple[Reason, str] | None:
     target, status = condition(pod, "DisruptionTarget"), pod.get("status", {})
     if status.get("reason") == "NodeLost":
-        return Reason.NODE_LOST, "its node does not answer"
-    if target.get("status") == "True" and (is_terminating(pod) or has_failed(pod)):
-        return _TAKEN_AWAY.get(target.get("reason", ""), Reason.EVICTED), quote(target.get("message"))
+        return Reason.NODE_LOST, "its node does not respond"
+    if target.get("status") == "True" and (is_terminating(pod) or has_ended(pod)):
+        return _DISRUPTIONS.get(target.get("reason", ""), Reason.EVICTED), quote(target.get("message"))
     if status.get("reason") == "Evicted":
         return Reason.EVICTED, f"evicted: {quote(status.get('message'))}"
     return None
 
 
-def _refused_by_node(pod: Manifest) -> tuple[Reason, str] | None:
+def _rejected_by_node(pod: Manifest) -> tuple[Reason, str] | None:
     status = pod.get("status", {})
     if status.get("phase") == "Failed" and status.get("reason"):
         return Reason.NODE_REFUSED, f"{quote(status['reason'])}: {quote(status.get('message'))}"
     return None
 
 
-def _going(pod: Manifest) -> tuple[Reason, str] | None:
-    return (Reason.STARTING, "being replaced") if is_terminating(pod) else None
+def _terminating(pod: Manifest) -> tuple[Reason, str] | None:
+    return (Reason.STARTING, "is being replaced") if is_terminating(pod) else None
 
 
-def _unscheduled(pod: Manifest, claims: Iterable[Manifest], setting: Setting) -> tuple[Reason, str] | None:
+def _unscheduled(pod: Manifest, claims: Iterable[Manifest], context: Context) -> tuple[Reason, str] | None:
     scheduled = condition(pod, "PodScheduled")
     if scheduled.get("status") != "False":
         return None
     for claim in _claims_of(pod, claims):
-        told = warnings(setting.events, "PersistentVolumeClaim", claim, "ProvisioningFailed", "FailedBinding")
-        if told and claim.get("status", {}).get("phase") != "Bound":
-            return Reason.VOLUME_UNBOUND, f"claim {claim['metadata']['name']}: {'; '.join(told)}"
-    words = quote(scheduled.get("message"))
-    return Reason.VOLUME_UNBOUND if _CLAIM_MISSING.search(words) else Reason.UNSCHEDULABLE, words
+        messages = warnings(context.events, "PersistentVolumeClaim", claim, "ProvisioningFailed", "FailedBinding")
+        if messages and claim.get("status", {}).get("phase") != "Bound":
+            return Reason.VOLUME_UNBOUND, f"PVC {claim['metadata']['name']}: {'; '.join(messages)}"
+    message = quote(scheduled.get("message"))
+    return Reason.VOLUME_UNBOUND if _CLAIM_MISSING.search(message) else Reason.UNSCHEDULABLE, message
 
 
-def _node_is_silent(pod: Manifest) -> tuple[Reason, str] | None:
-    """The node controller alone takes a pod's readiness away and leaves its containers' as it was."""
+def _lost_node(pod: Manifest) -> tuple[Reason, str] | None:
+    """Recognizes a lost node: only the node controller sets Ready to False and leaves ContainersReady True."""
     ready = condition(pod, "Ready")
     if ready.get("status") == "False" and not ready.get("reason") and _containers_are_ready(pod):
-        return Reason.NODE_LOST, f"node {pod.get('spec', {}).get('nodeName')} does not answer"
+        return Reason.NODE_LOST, f"node {pod.get('spec', {}).get('nodeName')} does not respond"
     return None
 
 
@@ -131,21 +129,21 @@ def _containers_are_ready(pod: Manifest) -> bool:
     return condition(pod, "ContainersReady").get("status") == "True"
 
 
-def _unmounted(pod: Manifest, setting: Setting) -> tuple[Reason, str] | None:
-    if words := warnings(setting.events, "Pod", pod, "FailedMount", "FailedAttachVolume", "FailedMapVolume"):
-        return Reason.VOLUME_NOT_MOUNTED, "; ".join(words[:2])
-    if words := warnings(setting.events, "Pod", pod, "FailedCreatePodSandBox", "FailedPodSandBoxStatus"):
-        return Reason.CONTAINER_NOT_STARTED, words[0]
+def _unmounted(pod: Manifest, context: Context) -> tuple[Reason, str] | None:
+    if messages := warnings(context.events, "Pod", pod, "FailedMount", "FailedAttachVolume", "FailedMapVolume"):
+        return Reason.VOLUME_NOT_MOUNTED, "; ".join(messages[:2])
+    if messages := warnings(context.events, "Pod", pod, "FailedCreatePodSandBox", "FailedPodSandBoxStatus"):
+        return Reason.CONTAINER_NOT_STARTED, messages[0]
     return None
 
 
 def _claims_of(pod: Manifest, claims: Iterable[Manifest]) -> list[Manifest]:
     volumes = pod.get("spec", {}).get("volumes", ())
-    names = {(each.get("persistentVolumeClaim") or {}).get("claimName") for each in volumes}
-    return [each for each in claims if each["metadata"]["name"] in names]
+    names = {(volume.get("persistentVolumeClaim") or {}).get("claimName") for volume in volumes}
+    return [claim for claim in claims if claim["metadata"]["name"] in names]
 
 
 def _since(pod: Manifest) -> datetime:
-    made = time_of(pod["metadata"]["creationTimestamp"])
+    created = time_of(pod["metadata"]["creationTimestamp"])
     changed = condition(pod, "Ready").get("lastTransitionTime")
-    return max(made, time_of(changed)) if changed else made
+    return max(created, time_of(changed)) if changed else created

@@ -1,25 +1,30 @@
-"""Ready: ModelReady, APIReady and TargetsReady are all True."""
+"""Computes the condition Ready, which is True if ModelReady, APIReady and TargetsReady are."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from ..objects.router import PAUSED, Router
-from .conditions import Finding, found
+from .conditions import Finding, make_finding
 from .reasons import Reason
 
 TYPE = "Ready"
-_PAUSED = f"Paused: its children are left as they are while the annotation {PAUSED} is true."
+_PAUSED = f"Paused: the operator leaves the children unchanged while the annotation {PAUSED} is true."
 
 
 def finding(router: Router, model: Finding, api: Finding, targets: Finding, url: str) -> Finding:
-    """What is False is told before what is not known, and then what the rest depends on first."""
-    unmet = [each for each in (model, api, targets) if each.status == "False"]
-    unknown = [each for each in (api, model, targets) if each.status == "Unknown"]
+    """Returns a copy of the first condition that blocks Ready: a False one before an Unknown one.
+
+    The API is the first of the Unknown ones, because only its pods can report on the others.
+    """
+    unmet = [finding for finding in (model, api, targets) if finding.status == "False"]
+    unknown = [finding for finding in (api, model, targets) if finding.status == "Unknown"]
     if router.spec.suspend:
-        result = found(TYPE, "False", Reason.SUSPENDED, "suspended: no pods run, storage and Services are kept")
+        result = make_finding(
+            TYPE, "False", Reason.SUSPENDED, "the router is suspended: no pods run, storage and Services are kept"
+        )
     elif unmet or unknown:
         result = replace((unmet or unknown)[0], type=TYPE)
     else:
-        result = found(TYPE, "True", Reason.SERVING, f"the router decides and serves at {url}")
+        result = make_finding(TYPE, "True", Reason.SERVING, f"the router makes decisions and serves at {url}")
     return replace(result, message=f"{result.message} {_PAUSED}") if router.paused else result

@@ -1,4 +1,4 @@
-"""Every reason of a condition, with its meaning and its remedy."""
+"""Defines every reason of a condition, with its meaning and its remedy."""
 
 from __future__ import annotations
 
@@ -7,174 +7,180 @@ from typing import Self
 
 
 class Reason(StrEnum):
-    """A stable word; `means` and `remedy` are sentences without the full stop, `remedy` empty where all is well."""
+    """The reason of a condition: a stable word for alerts.
+
+    `means` and `remedy` are sentences without the last full stop. `remedy` is empty if there is nothing to fix.
+    """
 
     means: str
     remedy: str
 
     def __new__(cls, word: str, means: str = "", remedy: str = "") -> Self:
-        """A member that knows its sentences."""
+        """Creates a member with its two texts."""
         member = str.__new__(cls, word)
         member._value_ = word
         member.means, member.remedy = means, remedy
         return member
 
-    # All is well, or as was asked for.
-    SERVING = "Serving", "The API's pods answer, and the router decides"
-    DECIDING = "Deciding", "The router model decides: the API had a readable decision from it"
-    UNUSED = "Unused", "The policy that spec.routing.policy names decides without the router model"
+    # Healthy, or as configured.
+    SERVING = "Serving", "The API pods answer requests, and the router makes decisions"
+    DECIDING = "Deciding", "The router model works: the API received a valid decision from it"
+    UNUSED = "Unused", "The policy in spec.routing.policy does not use the router model"
     TARGETS_REACHABLE = "TargetsReachable", "At least one target can answer"
-    NO_FAULT = "NoFault", "No fault is known; what is not ready yet is under way"
-    SUSPENDED = "Suspended", "No pods run because spec.suspend is true", "Set spec.suspend to false to start it"
+    NO_FAULT = "NoFault", "No fault is known. Anything that is not ready yet is still starting"
+    SUSPENDED = "Suspended", "No pods run because spec.suspend is true", "Set spec.suspend to false to start the router"
     SCALED_TO_ZERO = (
         "ScaledToZero",
-        "No pods run because the spec asks for 0 replicas",
+        "No pods run because the spec sets 0 replicas",
         "Set spec.model.replicas or spec.api.replicas to 1 or more",
     )
 
-    # What only the API's pods can tell.
+    # Reported by the API pods.
     UNCONFIRMED = (
         "Unconfirmed",
-        "No API pod has said yet how it is",
-        "Wait a moment; if it stays, look at APIReady first",
+        "No API pod has reported its state yet",
+        "Wait a moment. If this persists, check APIReady first",
     )
     UNREACHABLE = (
         "Unreachable",
-        "The API's pods are ready, but the operator cannot ask them on port 8801",
-        "Let the operator's namespace reach port 8801 of these pods: look for a NetworkPolicy or a mesh between",
+        "The API pods are ready, but the operator cannot reach them on port 8801",
+        "Allow traffic from the operator's namespace to port 8801 of these pods. Check NetworkPolicies and the service"
+        " mesh",
     )
     NOT_DECIDING = (
         "NotDeciding",
-        "The router model runs, but the API had no readable decision from it",
-        "Correct what the message names: a key or name in spec.model, spec.routing.timeout for slow decisions, or"
+        "The router model runs, but the API received no valid decision from it",
+        "Fix what the message names: a key or name in spec.model, spec.routing.timeout for slow decisions, or"
         " spec.routing.protocol json_schema for a model that was not trained to route",
     )
     NO_TARGETS = (
         "NoTargets",
         "No targets are configured, and the router model's server lists none",
-        "Name at least one under spec.targets",
+        "Add at least one target to spec.targets",
     )
     NO_TARGET_ANSWERS = (
         "NoTargetAnswers",
         "None of the targets can answer",
-        "Look at status.targets: each one says why, and mostly it is a missing or refused key or a wrong baseUrl",
+        "See status.targets for the reason of each target. Usually a key is missing or rejected, or baseUrl is wrong",
     )
     TARGET_BAD = (
         "TargetBad",
-        "Some targets cannot answer; the others do",
-        "Look at status.targets: each one says why, and mostly it is a missing or refused key or a wrong baseUrl",
+        "Some targets cannot answer, but others can",
+        "See status.targets for the reason of each target. Usually a key is missing or rejected, or baseUrl is wrong",
     )
     CONFIGURATION_REFUSED = (
         "ConfigurationRefused",
-        "The API cannot use its configuration or keys file; a server that had a good one keeps serving with it",
-        "Correct the field that the message names; no restart is needed",
+        "The API cannot use its configuration or keys file. A server that had a valid one continues to use it",
+        "Fix the field that the message names. No restart is needed",
     )
 
     NOBODY_ADMITTED = (
         "NobodyAdmitted",
-        "The API asks its clients for keys and knows none, so nobody gets in",
-        "Make the Secret that spec.api.auth.secretRef names, with the list of keys under `keys`; no restart is needed",
+        "The API requires client keys but has none, so it rejects every client",
+        "Create the Secret that spec.api.auth.secretRef names, with the list of keys under `keys`. No restart is"
+        " needed",
     )
 
-    # What the API server said of the children.
+    # Reported by the API server about the children.
     INVALID_SPEC = (
         "InvalidSpec",
-        "The spec cannot be used; its children are left as they are",
-        "Correct the field that the message names",
+        "The spec cannot be used. The operator leaves its children unchanged",
+        "Fix the field that the message names",
     )
     FOREIGN_OBJECT = (
         "ForeignObject",
-        "An object of a child's name exists and belongs to somebody else; it is left alone",
-        "Delete it, or, where nothing controls it, hand it over with the annotation rlrouter.dev/adopt: 'true'",
+        "An object with a child's name exists and belongs to another owner. The operator does not change it",
+        "Delete it. If no controller owns it, you can hand it over with the annotation rlrouter.dev/adopt: 'true'",
     )
     REFUSED = (
         "Refused",
-        "The API server or an admission webhook refused a child",
-        "Change the spec so that the child is accepted, or the policy that refuses it",
+        "The API server or an admission webhook rejected a child",
+        "Change the spec so that the child is accepted, or change the policy that rejects it",
     )
     KIND_MISSING = (
         "KindMissing",
-        "The cluster lacks a kind that the spec asks for",
-        "Install what brings the kind, or leave the field out; it is looked for every minute",
+        "The cluster lacks a kind that the spec requires",
+        "Install the component that provides the kind, or remove the field. The operator checks every minute",
     )
     FORBIDDEN = (
         "Forbidden",
-        "The operator's own rights do not suffice",
-        "Give its ClusterRole or Role the verb that the message names",
+        "The operator lacks a permission",
+        "Add the verb that the message names to its ClusterRole or Role",
     )
     FAILED = (
         "Failed",
-        "The API server answered with an error",
-        "The operator tries again by itself; if it stays, look at the API server",
+        "The API server returned an error",
+        "The operator retries automatically. If this persists, check the API server",
     )
 
-    # Pods that are not there or not ready.
-    STARTING = "Starting", "Pods are being started", "Wait a moment; if it stays, look at the Events of the pods"
+    # Pods that are missing or not ready.
+    STARTING = "Starting", "Pods are starting", "Wait a moment. If this persists, check the Events of the pods"
     POD_REFUSED = (
         "PodRefused",
-        "The cluster does not let the pods be made: Pod Security, a quota or an admission webhook",
-        "Change the spec so that the pods are accepted, or the namespace's policy or quota",
+        "Pod Security, a quota or an admission webhook prevents the creation of pods",
+        "Change the spec so that the pods are accepted, or change the namespace's policy or quota",
     )
     UNSCHEDULABLE = (
         "Unschedulable",
         "The scheduler finds no node for a pod",
-        "Free or add a node that has what the pod asks for, or ask for less: accelerator, resources, podTemplate",
+        "Free or add a node that has the requested resources, or request less in accelerator, resources or podTemplate",
     )
     VOLUME_UNBOUND = (
         "VolumeUnbound",
-        "A pod's claim is missing or gets no volume",
-        "Make the claim that the message names, or name a StorageClass that exists and provisions in"
-        " spec.model.storage.className",
+        "A pod's PersistentVolumeClaim is missing or gets no volume",
+        "Create the PVC that the message names, or set spec.model.storage.className to a StorageClass that exists and"
+        " provisions volumes",
     )
     VOLUME_NOT_MOUNTED = (
         "VolumeNotMounted",
         "A volume cannot be mounted into a pod",
-        "Make the Secret, ConfigMap or claim that the message names, or correct its name in the spec",
+        "Create the Secret, ConfigMap or PVC that the message names, or fix its name in the spec",
     )
     IMAGE_PULL_FAILED = (
         "ImagePullFailed",
         "An image cannot be pulled",
-        "Correct the image's name, give imagePullSecrets, or let the nodes reach the registry",
+        "Fix the image name, set imagePullSecrets, or give the nodes access to the registry",
     )
     CONTAINER_CONFIG_ERROR = (
         "ContainerConfigError",
-        "A container cannot be configured, mostly because a Secret or its key is missing",
-        "Make the Secret or ConfigMap with the key that the message names, or correct the reference in the spec",
+        "A container cannot be configured, usually because a Secret or its key is missing",
+        "Create the Secret or ConfigMap with the key that the message names, or fix the reference in the spec",
     )
     CONTAINER_NOT_STARTED = (
         "ContainerNotStarted",
-        "The node's runtime cannot start a container",
-        "Read the message: the image lacks the program, or the node cannot give the pod its network or runtime",
+        "The node's container runtime cannot start a container",
+        "Read the message. Either the image lacks the program, or the node cannot provide the pod's network or runtime",
     )
     LOADING = (
         "Loading",
-        "A container runs and its startup probe has not passed yet; large weights take minutes",
-        "Wait; a model that needs longer than spec.model.startupTimeout needs a larger one",
+        "A container runs, but its startup probe has not passed yet. Large weights take minutes to load",
+        "Wait. If the model needs longer than spec.model.startupTimeout, raise it",
     )
     SERVICE_MISSING = (
         "ServiceMissing",
-        "Pods are ready, and the Service that leads to them is not there",
-        "It is made again at once, unless the RouterDeployment is paused: remove the annotation rlrouter.dev/paused",
+        "Pods are ready, but their Service does not exist",
+        "The operator recreates it immediately, unless the RouterDeployment is paused. In that case remove the"
+        " annotation rlrouter.dev/paused",
     )
     NOT_READY = (
         "NotReady",
-        "A container runs and does not pass its readiness probe",
-        "Look at the pod's log and Events",
+        "A container runs but fails its readiness probe",
+        "Check the pod's log and Events",
     )
     STARTUP_TIMEOUT = (
         "StartupTimeout",
-        "The model was not loaded within spec.model.startupTimeout and was restarted",
+        "The model did not load within spec.model.startupTimeout and was restarted",
         "Raise spec.model.startupTimeout, or keep downloaded weights with spec.model.storage",
     )
     CRASH_LOOPING = (
         "CrashLooping",
-        "A container ends again and again; the message has its last line",
-        "Correct what the line names, mostly a flag in extraArgs, env or the image; the pod's log has the rest",
+        "A container keeps exiting. The message quotes its last line",
+        "Fix the cause that the line names, usually a flag in extraArgs, env or the image. The pod's log has more",
     )
     OUT_OF_MEMORY = (
         "OutOfMemory",
-        "A container was killed because it used more memory than its limit",
-        "Raise resources.limits.memory, or choose a smaller model or spec.model.maxModelLen",
+        "A container was killed because it exceeded its memory limit",
+        "Raise resources.limits.memory, lower spec.model.maxModelLen, or choose a smaller model",
     )
     ACCELERATOR_MEMORY = (
         "AcceleratorMemory",
@@ -183,57 +189,57 @@ class Reason(StrEnum):
     )
     ACCELERATOR_MISSING = (
         "AcceleratorMissing",
-        "The engine finds no accelerator that it can use",
-        "Set spec.model.accelerator, and an image that was built for it; left out, the model runs on a CPU",
+        "The engine finds no usable accelerator",
+        "Set spec.model.accelerator and an image that was built for it. Without accelerator the model runs on a CPU",
     )
     HUB_UNAUTHORIZED = (
         "HubUnauthorized",
-        "The hub answered 401: the token is missing or wrong, or the repository does not exist",
-        "Check spec.model.source, and name a Secret with a valid token in spec.model.hfTokenSecretRef",
+        "The hub returned 401: the token is missing or wrong, or the repository does not exist",
+        "Check spec.model.source, and set spec.model.hfTokenSecretRef to a Secret with a valid token",
     )
     HUB_FORBIDDEN = (
         "HubForbidden",
-        "The hub answered 403: the repository is gated and the token has no access to it",
-        "Accept the model's terms on the hub with the token's account, or use a token that may read it",
+        "The hub returned 403: the repository is gated and the token has no access to it",
+        "Accept the model's terms on the hub with the token's account, or use a token that has access",
     )
     HUB_NOT_FOUND = (
         "HubNotFound",
-        "The hub answered 404: no such repository, revision or file",
-        "Correct spec.model.source; a private repository also needs spec.model.hfTokenSecretRef",
+        "The hub returned 404: the repository, revision or file does not exist",
+        "Fix spec.model.source. A private repository also requires spec.model.hfTokenSecretRef",
     )
     HUB_UNREACHABLE = (
         "HubUnreachable",
         "The model's pod cannot reach the hub",
-        "Let the pods reach the hub, set HF_ENDPOINT or a proxy in spec.model.env, or use pvc:// weights",
+        "Give the pods access to the hub, set HF_ENDPOINT or a proxy in spec.model.env, or use pvc:// weights",
     )
     MODEL_PATH_MISSING = (
         "ModelPathMissing",
-        "There are no weights that can be used where spec.model.source says",
-        "Correct the path in spec.model.source, or put the weights there",
+        "The path in spec.model.source has no usable weights",
+        "Fix the path in spec.model.source, or put the weights there",
     )
     NODE_REFUSED = (
         "NodeRefused",
-        "The node refused the pod that was given to it",
-        "Look at the node: a device that is taken or unhealthy, or a node that shuts down",
+        "The node rejected a pod that was assigned to it",
+        "Check the node: a device may be in use or unhealthy, or the node may be shutting down",
     )
     EVICTED = (
         "Evicted",
         "A pod was evicted from its node",
-        "Give the node more room, or the pod requests that match what it uses, or a priorityClassName",
+        "Free capacity on the node, set requests that match the pod's usage, or set a priorityClassName",
     )
     NODE_LOST = (
         "NodeLost",
-        "The node of a pod does not answer",
-        "Repair the node; if it never comes back, delete the Node so that its pods are replaced",
+        "A pod's node does not respond",
+        "Repair the node. If it is gone for good, delete the Node object so that its pods are replaced",
     )
     ROLLOUT_STUCK = (
         "RolloutStuck",
-        "New pods do not become ready; earlier ones serve on where there are any",
-        "Correct the spec as the message says: the roll-out then goes on by itself",
+        "New pods do not become ready. Earlier pods, if there are any, continue to serve",
+        "Fix the spec as the message describes. The rollout then continues automatically",
     )
 
 
-UNDER_WAY = frozenset({Reason.STARTING, Reason.LOADING, Reason.UNCONFIRMED, Reason.NO_FAULT})
-"""What passes by itself, or is as it should be without anybody having done anything."""
-AS_ASKED = frozenset({Reason.SUSPENDED, Reason.SCALED_TO_ZERO})
-"""What is so because somebody wants it."""
+PROGRESS = frozenset({Reason.STARTING, Reason.LOADING, Reason.UNCONFIRMED, Reason.NO_FAULT})
+"""Reasons that need no Event: they pass without intervention, or nothing is wrong."""
+INTENDED = frozenset({Reason.SUSPENDED, Reason.SCALED_TO_ZERO})
+"""Reasons that the spec sets on purpose."""

@@ -1,4 +1,4 @@
-"""What the API's pods report at /health, for each pod and for all together."""
+"""Reads the health reports of the API pods, per pod and combined."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .words import quote
 
 @dataclass(frozen=True)
 class State:
-    """How an upstream is, and why it is bad."""
+    """The state of an upstream, and the reason if it is bad."""
 
     word: RouterModelState
     reason: str | None = None
@@ -29,7 +29,10 @@ class State:
 
 @dataclass(frozen=True)
 class Report:
-    """What one pod said; `refused` is why its configuration is not in force, `closed` why nobody gets in."""
+    """The report of one pod.
+
+    `refused` is why its configuration is not in force, and `closed` is why it rejects every client.
+    """
 
     pod: str
     refused: str | None
@@ -40,62 +43,63 @@ class Report:
 
 @dataclass(frozen=True)
 class Reports:
-    """What the ready pods said; `silent` are those that were asked in vain, with why."""
+    """The reports of the ready pods. `unreachable` has (pod, error) for each failed health request."""
 
-    heard: tuple[Report, ...] = ()
-    silent: tuple[tuple[str, str], ...] = ()
+    received: tuple[Report, ...] = ()
+    unreachable: tuple[tuple[str, str], ...] = ()
     pending: bool = False
-    """Whether there are ready pods and none of them was asked yet."""
+    """Whether there are ready pods and none of their health requests has finished yet."""
 
     @property
     def router_model(self) -> State:
-        """The best that any pod says."""
-        return _first([report.router_model for report in self.heard], "ok", "bad", "unused")
+        """The best state that any pod reports."""
+        return _first([report.router_model for report in self.received], "ok", "bad", "unused")
 
     @property
-    def doubted(self) -> str | None:
-        """Why a pod has no decision from the router model though others have."""
-        bad = [each.router_model.reason for each in self.heard if each.router_model.word == "bad"]
+    def partly_undecided(self) -> str | None:
+        """Why a pod has no decision from the router model although others have; None if there is no such pod."""
+        states = [report.router_model for report in self.received]
+        bad = [state.reason for state in states if state.word == "bad"]
         return bad[0] if bad and self.router_model.word == "ok" else None
 
     @property
     def refused(self) -> str | None:
-        """Why a pod's configuration is not in force."""
-        return next((each.refused for each in self.heard if each.refused), None)
+        """Why a pod's configuration is not in force; None if all are in force."""
+        return next((report.refused for report in self.received if report.refused), None)
 
     @property
     def closed(self) -> str | None:
-        """Why a pod lets nobody in."""
-        return next((each.closed for each in self.heard if each.closed), None)
+        """Why a pod rejects every client; None if none does."""
+        return next((report.closed for report in self.received if report.closed), None)
 
     @property
     def target_names(self) -> list[str]:
-        """The targets that any pod has."""
-        return sorted({name for report in self.heard for name in report.targets})
+        """The targets that any pod reports, sorted."""
+        return sorted({name for report in self.received for name in report.targets})
 
     def target(self, name: str) -> State:
-        """The worst that any pod says of a target: some requests meet that."""
+        """Returns the worst state that any pod reports for a target, because some requests go to that pod."""
         return _first(self._of(name), "bad", "ok")
 
     def can_answer(self, name: str) -> bool:
-        """Whether any pod reaches the target."""
+        """Returns whether any pod reaches the target."""
         return any(state.word == "ok" for state in self._of(name))
 
     def _of(self, name: str) -> list[State]:
-        return [report.targets[name] for report in self.heard if name in report.targets]
+        return [report.targets[name] for report in self.received if name in report.targets]
 
 
 def reports_of(ready: Iterable[Manifest], healths: Mapping[str, Health]) -> Reports:
-    """What the ready pods said of themselves."""
+    """Returns the reports of the ready pods. `healths` are by pod name."""
     names = sorted(pod["metadata"]["name"] for pod in ready)
-    read = [(name, _report(name, healths[name])) for name in names if name in healths]
-    heard = tuple(report for _, report in read if isinstance(report, Report))
-    silent = tuple((name, report) for name, report in read if isinstance(report, str))
-    return Reports(heard, silent, pending=bool(names) and not read)
+    results = [(name, _report(name, healths[name])) for name in names if name in healths]
+    received = tuple(report for _, report in results if isinstance(report, Report))
+    unreachable = tuple((name, error) for name, error in results if isinstance(error, str))
+    return Reports(received, unreachable, pending=bool(names) and not results)
 
 
 def _report(pod: str, health: Health) -> Report | str:
-    """The report, or why there is none."""
+    """Returns the report, or why the health request failed."""
     if health.answer is None:
         return quote(health.trouble) or "no answer"
     return _read(pod, health.answer)
@@ -108,25 +112,25 @@ def _read(pod: str, document: HealthDocument) -> Report:
         refused=_reason(configuration) if configuration.state == "refused" else None,
         closed=_reason(configuration) if configuration.state == "closed" else None,
         router_model=_state(document.router_model),
-        targets={quote(name): _state(each) for name, each in document.targets.items()},
+        targets={quote(name): _state(health) for name, health in document.targets.items()},
     )
 
 
-def _state(said: UpstreamHealth | RouterModelHealth) -> State:
-    return State("bad", _reason(said)) if said.state == "bad" else State(said.state)
+def _state(health: UpstreamHealth | RouterModelHealth) -> State:
+    return State("bad", _reason(health)) if health.state == "bad" else State(health.state)
 
 
-def _reason(said: UpstreamHealth | RouterModelHealth | ConfigurationHealth) -> str:
-    """Whoever reads a status knows the Secret and not where it is mounted."""
-    reason, file = quote(said.reason) or "no reason given", quote(said.file)
-    if named := keys.named_by(file):
-        secret, key = named
+def _reason(health: UpstreamHealth | RouterModelHealth | ConfigurationHealth) -> str:
+    """Returns the reason with the Secret's name instead of its mount path, which readers of a status do not know."""
+    reason, file = quote(health.reason) or "no reason given", quote(health.file)
+    if source := keys.secret_key_at(file):
+        secret, key = source
         return reason.replace(file, f"key {key} of Secret {secret}")
     return reason
 
 
 def _first(states: list[State], *order: RouterModelState) -> State:
-    """The first state of the first word that any has."""
+    """Returns the first state with the first word of `order` that any state has; else an unknown one."""
     for word in order:
         for state in states:
             if state.word == word:

@@ -1,4 +1,4 @@
-"""TargetsReady, and the state of each target."""
+"""Computes TargetsReady, and the state of each target."""
 
 from __future__ import annotations
 
@@ -6,48 +6,54 @@ from collections.abc import Sequence
 
 from ..objects.router import Router
 from ..schema import TargetState
-from .conditions import Finding, found, said_before
+from .conditions import Finding, make_finding, previous_finding
 from .reasons import Reason
 from .reports import Reports
 from .words import listed
 
 TYPE = "TargetsReady"
-_MOST = 64
-_HEARD = frozenset({Reason.TARGETS_REACHABLE, Reason.NO_TARGETS, Reason.NO_TARGET_ANSWERS})
+_MAXIMUM_TARGETS = 64
+_FROM_REPORTS = frozenset({Reason.TARGETS_REACHABLE, Reason.NO_TARGETS, Reason.NO_TARGET_ANSWERS})
+"""The reasons that only the API pods can report."""
 
 
 def states(router: Router, reports: Reports) -> list[TargetState]:
-    """Each target in the spec's order, or, where it names none, those that the API found; as before until asked."""
+    """Returns the targets in the order of the spec; without targets in the spec, those that the API discovered.
+
+    They stay as in the previous status until an API pod has reported.
+    """
     if reports.pending:
-        said = router.status.get("targets", ())
-        return [TargetState(name=each["name"], state=each["state"], reason=each.get("reason")) for each in said]
-    names = [target.name for target in router.spec.targets] or reports.target_names[:_MOST]
+        previous = router.status.get("targets", ())
+        return [
+            TargetState(name=target["name"], state=target["state"], reason=target.get("reason")) for target in previous
+        ]
+    names = [target.name for target in router.spec.targets] or reports.target_names[:_MAXIMUM_TARGETS]
     return [_state(name, reports) for name in names]
 
 
 def finding(router: Router, targets: Sequence[TargetState], reports: Reports) -> Finding:
-    """False only where no target can answer."""
+    """Returns TargetsReady. It is False only if no target can answer."""
     if router.spec.suspend:
-        return found(TYPE, "Unknown", Reason.SUSPENDED, "suspended: no API pod looks at the targets")
-    if reports.pending and (old := said_before(router.status, TYPE, _HEARD)):
+        return make_finding(TYPE, "Unknown", Reason.SUSPENDED, "the router is suspended: no API pod checks the targets")
+    if reports.pending and (old := previous_finding(router.status, TYPE, _FROM_REPORTS)):
         return old
-    if not reports.heard:
-        return found(TYPE, "Unknown", Reason.UNCONFIRMED, "no API pod has said yet how the targets are")
+    if not reports.received:
+        return make_finding(TYPE, "Unknown", Reason.UNCONFIRMED, "no API pod has reported the state of the targets yet")
     if not targets:
-        return found(TYPE, "False", Reason.NO_TARGETS, "there are no targets")
+        return make_finding(TYPE, "False", Reason.NO_TARGETS, "there are no targets")
     return _by_state(targets, reports)
 
 
 def _by_state(targets: Sequence[TargetState], reports: Reports) -> Finding:
-    answering = [each.name for each in targets if reports.can_answer(each.name)]
+    answering = [target.name for target in targets if reports.can_answer(target.name)]
     if answering:
         cause = f"{len(answering)} of {len(targets)} targets can answer"
-        return found(TYPE, "True", Reason.TARGETS_REACHABLE, cause)
-    if all(each.state == "bad" for each in targets):
+        return make_finding(TYPE, "True", Reason.TARGETS_REACHABLE, cause)
+    if all(target.state == "bad" for target in targets):
         cause = f"no target can answer: {targets[0].name}: {targets[0].reason}"
-        return found(TYPE, "False", Reason.NO_TARGET_ANSWERS, cause)
-    unknown = listed(each.name for each in targets if each.state == "unknown")
-    return found(TYPE, "Unknown", Reason.UNCONFIRMED, f"no API pod has reached {unknown} yet")
+        return make_finding(TYPE, "False", Reason.NO_TARGET_ANSWERS, cause)
+    unknown = listed(target.name for target in targets if target.state == "unknown")
+    return make_finding(TYPE, "Unknown", Reason.UNCONFIRMED, f"no API pod has reached {unknown} yet")
 
 
 def _state(name: str, reports: Reports) -> TargetState:

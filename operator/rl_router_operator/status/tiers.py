@@ -1,4 +1,4 @@
-"""A tier, router model or API: how many of its pods are desired and ready, and why the others are not ready."""
+"""Computes the state of a tier, router model or API: its desired and ready pods, and what blocks it."""
 
 from __future__ import annotations
 
@@ -9,93 +9,93 @@ from ..objects.manifest import Manifest, condition, is_terminating
 from ..objects.naming import Component, child, selector
 from ..objects.observed import Observed, Problem
 from ..objects.router import Router
-from .containers import Setting
-from .pods import Trouble, has_failed, is_ready, trouble_of
+from .containers import Context
+from .pods import PodFailure, failure_of, has_ended, is_ready
 from .reasons import Reason
 from .warnings import last_seen
-from .words import quote, said_of_making
+from .words import quote, quote_creation_failure
 
 _WORKLOADS = {"model": "StatefulSet", "api": "Deployment"}
 _ESSENTIAL = frozenset({*_WORKLOADS.values(), "Service", "ConfigMap"})
-_TRIED_AGAIN_WITHIN = timedelta(minutes=20)
-"""A controller tries at least so often to make a pod that it could not make."""
+_CREATION_RETRY = timedelta(minutes=20)
+"""A controller retries to create a pod at least this often, so an older failure is over."""
 
 
 @dataclass(frozen=True)
 class Tier:
-    """What is known of a tier; `unready` are the reasons of its pods that live and are not ready, the gravest first."""
+    """The state of a tier. `unready` has a failure for each pod that is alive but not ready, errors first."""
 
     component: Component
     workload: Manifest | None
-    wanted: int
+    desired: int
     ready: tuple[Manifest, ...]
-    unready: tuple[Trouble, ...]
+    unready: tuple[PodFailure, ...]
     refusal: str | None
-    """The cluster's words where it does not let a pod be made."""
+    """The cluster's message if it prevents the creation of a pod."""
     problem: Problem | None
-    """What keeps the tier from being what was asked for, however its pods are."""
+    """The problem that keeps the tier from serving, whatever the state of its pods."""
     has_service: bool
-    """Whether there is a way to its pods, as far as one can see."""
+    """Whether a Service leads to its pods. True if a problem with that Service is reported instead."""
 
     @property
     def counts(self) -> str:
-        """`1/2`: ready and wanted."""
-        return f"{len(self.ready)}/{self.wanted}"
+        """`1/2`: the number of ready pods and of desired pods."""
+        return f"{len(self.ready)}/{self.desired}"
 
     @property
     def title(self) -> str:
-        """As it is called in a sentence."""
+        """Its name in a message."""
         return "router model" if self.component == "model" else "API"
 
     @property
     def is_hidden(self) -> bool:
-        """Whether its pods may not be looked at."""
+        """Whether the operator may not read its pods."""
         return self.problem is not None and self.problem.kind == "Pod"
 
     @property
     def serves(self) -> bool:
-        """Whether a ready pod can be reached."""
+        """Whether clients can reach a ready pod."""
         return bool(self.ready) and self.problem is None and self.has_service
 
     @property
     def obstacle(self) -> tuple[Reason, str]:
         """Why it does not serve."""
         if self.problem:
-            return Reason(self.problem.reason), described(self.problem)
-        if self.wanted == 0:
-            return Reason.SCALED_TO_ZERO, "the spec asks for 0 replicas"
+            return Reason(self.problem.reason), describe(self.problem)
+        if self.desired == 0:
+            return Reason.SCALED_TO_ZERO, "the spec sets 0 replicas"
         if self.ready:
-            return Reason.SERVICE_MISSING, f"no Service of this router leads to the {self.title}'s pods"
-        if self.unready and not self.unready[0].is_start:
+            return Reason.SERVICE_MISSING, f"the Service of the {self.title} does not exist"
+        if self.unready and not self.unready[0].is_starting:
             return self.unready[0].reason, str(self.unready[0])
         if self.refusal:
             return Reason.POD_REFUSED, self.refusal
-        return Reason.STARTING, f"the pods of the {self.title} are being started"
+        return Reason.STARTING, f"the pods of the {self.title} are starting"
 
 
-def tier_of(router: Router, component: Component, seen: Observed, now: datetime) -> Tier:
-    """The tier as it is seen."""
-    workload = seen.children.get((_WORKLOADS[component], child(router.name, component)))
-    pods = [each for each in seen.pods if _belongs(each, router, component)]
-    setting = Setting(seen.events, now, component == "model", router.spec.model.startup_timeout)
-    living = [each for each in pods if not (is_terminating(each) or has_failed(each))]
-    # An evicted pod stays beside its successor: it only tells something where nothing succeeded it.
-    unready = [trouble_of(each, seen.claims, setting) for each in living or pods if not is_ready(each)]
-    wanted = _wanted(router, component, workload)
+def tier_of(router: Router, component: Component, observed: Observed, now: datetime) -> Tier:
+    """Returns the observed state of a tier."""
+    workload = observed.children.get((_WORKLOADS[component], child(router.name, component)))
+    pods = [pod for pod in observed.pods if _belongs(pod, router, component)]
+    context = Context(observed.events, now, component == "model", router.spec.model.startup_timeout)
+    alive = [pod for pod in pods if not (is_terminating(pod) or has_ended(pod))]
+    # An evicted pod still exists beside its successor, so it counts only if it has no successor.
+    unready = [failure_of(pod, observed.claims, context) for pod in alive or pods if not is_ready(pod)]
+    desired = _desired_replicas(router, component, workload)
     return Tier(
         component=component,
         workload=workload,
-        wanted=wanted,
-        ready=tuple(each for each in pods if is_ready(each)),
-        unready=tuple(sorted(unready, key=lambda each: (not each.is_error, each.reason, each.pod))),
-        refusal=_refusal(router, component, workload, seen, now) if len(living) < wanted else None,
-        problem=_in_the_way(router, component, seen, workload),
-        has_service=_has_service(router, component, seen),
+        desired=desired,
+        ready=tuple(pod for pod in pods if is_ready(pod)),
+        unready=tuple(sorted(unready, key=lambda failure: (not failure.is_error, failure.reason, failure.pod))),
+        refusal=_refusal(router, component, workload, observed, now) if len(alive) < desired else None,
+        problem=_blocking_problem(router, component, observed, workload),
+        has_service=_has_service(router, component, observed),
     )
 
 
-def described(problem: Problem) -> str:
-    """The problem with the child's name."""
+def describe(problem: Problem) -> str:
+    """Returns the problem's message after the kind and name of the child."""
     return f"{problem.kind} {problem.name}: {quote(problem.message)}"
 
 
@@ -104,7 +104,7 @@ def _belongs(pod: Manifest, router: Router, component: Component) -> bool:
     return all(labels.get(key) == value for key, value in selector(router.name, component).items())
 
 
-def _wanted(router: Router, component: Component, workload: Manifest | None) -> int:
+def _desired_replicas(router: Router, component: Component, workload: Manifest | None) -> int:
     if router.spec.suspend:
         return 0
     if component == "model":
@@ -114,52 +114,58 @@ def _wanted(router: Router, component: Component, workload: Manifest | None) -> 
     return router.spec.api.replicas
 
 
-def _in_the_way(router: Router, component: Component, seen: Observed, workload: Manifest | None) -> Problem | None:
-    """A foreign object in a needed place is no part of this router; other problems only matter where nothing runs, or
-    nothing leads to it."""
+def _blocking_problem(
+    router: Router, component: Component, observed: Observed, workload: Manifest | None
+) -> Problem | None:
+    """Returns the first problem that keeps the tier from serving.
+
+    A foreign object with the name of an essential child always does. Other problems do only if the workload or its
+    Service does not exist.
+    """
     name = child(router.name, component)
-    for each in seen.problems:
-        if each.kind == "Pod" and each.reason == "Forbidden":
-            return each
-        if each.name != name or each.kind not in _ESSENTIAL:
+    for problem in observed.problems:
+        if problem.kind == "Pod" and problem.reason == "Forbidden":
+            return problem
+        if problem.name != name or problem.kind not in _ESSENTIAL:
             continue
-        if each.reason == "ForeignObject" or workload is None or _leaves_no_way(each, seen):
-            return each
+        if problem.reason == "ForeignObject" or workload is None or _leaves_no_service(problem, observed):
+            return problem
     return None
 
 
-def _leaves_no_way(problem: Problem, seen: Observed) -> bool:
-    """Services that may not be looked at are not missing for that."""
-    is_absent = ("Service", problem.name) not in seen.children
+def _leaves_no_service(problem: Problem, observed: Observed) -> bool:
+    """Returns whether the problem means that the Service does not exist, as opposed to being unreadable."""
+    is_absent = ("Service", problem.name) not in observed.children
     return problem.kind == "Service" and problem.reason != "Forbidden" and is_absent
 
 
-def _has_service(router: Router, component: Component, seen: Observed) -> bool:
-    """With a problem about it, it is the problem that tells."""
+def _has_service(router: Router, component: Component, observed: Observed) -> bool:
+    """Returns whether the Service exists, or a problem already reports on it."""
     ref = ("Service", child(router.name, component))
-    return ref in seen.children or any((each.kind, each.name) == ref for each in seen.problems)
+    return ref in observed.children or any((problem.kind, problem.name) == ref for problem in observed.problems)
 
 
 def _refusal(
-    router: Router, component: Component, workload: Manifest | None, seen: Observed, now: datetime
+    router: Router, component: Component, workload: Manifest | None, observed: Observed, now: datetime
 ) -> str | None:
     if workload is None:
         return None
     failure = condition(workload, "ReplicaFailure")
     if failure.get("status") == "True":
-        return said_of_making(failure.get("message"))
-    told = [each for each in seen.events if _tells_of(each, component, child(router.name, component))]
-    latest = max(told, key=lambda each: (last_seen(each), each["metadata"]["name"]), default=None)
-    if latest is None or now - last_seen(latest) > _TRIED_AGAIN_WITHIN:
+        return quote_creation_failure(failure.get("message"))
+    name = child(router.name, component)
+    failures = [event for event in observed.events if _is_creation_failure(event, component, name)]
+    latest = max(failures, key=lambda event: (last_seen(event), event["metadata"]["name"]), default=None)
+    if latest is None or now - last_seen(latest) > _CREATION_RETRY:
         return None
-    return said_of_making(latest.get("message"))
+    return quote_creation_failure(latest.get("message"))
 
 
-def _tells_of(event: Manifest, component: Component, name: str) -> bool:
-    """A Deployment's pods are made by its ReplicaSets, which are named after it."""
-    kind, maker = str(event["involvedObject"].get("kind")), str(event["involvedObject"].get("name"))
+def _is_creation_failure(event: Manifest, component: Component, name: str) -> bool:
+    """Returns whether the tier could not create a pod. A Deployment's ReplicaSets, named after it, create its pods."""
+    kind, creator = str(event["involvedObject"].get("kind")), str(event["involvedObject"].get("name"))
     if event.get("reason") != "FailedCreate":
         return False
     if component == "model":
-        return kind == "StatefulSet" and maker == name
-    return kind == "ReplicaSet" and maker.rpartition("-")[0] == name
+        return kind == "StatefulSet" and creator == name
+    return kind == "ReplicaSet" and creator.rpartition("-")[0] == name

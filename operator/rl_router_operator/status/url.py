@@ -1,4 +1,4 @@
-"""The URL for clients."""
+"""Computes the URL for clients."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ from ..objects.observed import Observed
 from ..objects.router import Router
 
 
-def url_of(router: Router, seen: Observed) -> str:
-    """The endpoint, ending in /v1: an HTTPRoute's or Ingress' host, else a load balancer's, else the Service's name."""
+def url_of(router: Router, observed: Observed) -> str:
+    """Returns the endpoint, which ends in /v1.
+
+    The host is the first that exists: of the HTTPRoute, the Ingress, the load balancer, or the Service's DNS name.
+    """
     name = child(router.name, "api")
-    service = seen.children.get(("Service", name))
+    service = observed.children.get(("Service", name))
     return (
-        _by_route(seen.children.get(("HTTPRoute", name)))
-        or _by_ingress(seen.children.get(("Ingress", name)))
+        _by_route(observed.children.get(("HTTPRoute", name)))
+        or _by_ingress(observed.children.get(("Ingress", name)))
         or _by_load_balancer(service)
         or f"http://{name}.{router.namespace}.svc:{API_PORT}/v1"
     )
 
 
 def _by_route(route: Manifest | None) -> str | None:
-    """TLS ends at a listener of the Gateway, which is known by its port or name alone."""
+    """Returns the URL of an HTTPRoute. The scheme is guessed from the port or name of the Gateway's listener."""
     spec = (route or {}).get("spec", {})
-    host = next((each for each in spec.get("hostnames", ()) if not each.startswith("*")), None)
+    host = next((hostname for hostname in spec.get("hostnames", ()) if not hostname.startswith("*")), None)
     secure = any(_is_secure(parent) for parent in spec.get("parentRefs", ()))
     return f"{'https' if secure else 'http'}://{host}/v1" if host else None
 
@@ -44,7 +47,7 @@ def _by_ingress(ingress: Manifest | None) -> str | None:
 
 def _by_load_balancer(service: Manifest | None) -> str | None:
     balancer = (service or {}).get("status", {}).get("loadBalancer", {})
-    for each in balancer.get("ingress", ()):
-        if address := each.get("hostname") or each.get("ip"):
+    for ingress in balancer.get("ingress", ()):
+        if address := ingress.get("hostname") or ingress.get("ip"):
             return f"http://{f'[{address}]' if ':' in address else address}:{API_PORT}/v1"
     return None

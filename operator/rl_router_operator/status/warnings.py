@@ -1,4 +1,4 @@
-"""Warnings about an object that are still repeated."""
+"""Selects the current warnings (core Events) about an object."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from ..objects.manifest import Manifest
 from .words import quote
 
 _WINDOW = timedelta(minutes=5)
-"""A kubelet repeats what it still cannot do every two minutes; what it said long before its last word is over."""
+"""The kubelet repeats a failure every two minutes. A warning this much older than the latest one is over."""
 
 
 def warnings(events: Iterable[Manifest], kind: str, about: Manifest, *reasons: str) -> list[str]:
-    """The different words about an object of the kind for one of the reasons, the latest minutes' in a fixed order."""
-    found = [each for each in events if each.get("reason") in reasons and _is_about(each, kind, about)]
-    latest = max((last_seen(each) for each in found), default=None)
-    return sorted({quote(each.get("message")) for each in found if latest and latest - last_seen(each) <= _WINDOW})
+    """Returns the distinct current messages about an object for any of the reasons, sorted."""
+    matches = [event for event in events if event.get("reason") in reasons and _is_about(event, kind, about)]
+    latest = max((last_seen(event) for event in matches), default=None)
+    return sorted({quote(event.get("message")) for event in matches if latest and latest - last_seen(event) <= _WINDOW})
 
 
 def last_seen(event: Manifest) -> datetime:
-    """When it was said last."""
+    """Returns the time of the last occurrence."""
     series = event.get("series") or {}
     times = (series.get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"))
-    return time_of(next((each for each in times if each), event["metadata"]["creationTimestamp"]))
+    return time_of(next((time for time in times if time), event["metadata"]["creationTimestamp"]))
 
 
 def time_of(text: str) -> datetime:
-    """A time as the API server writes it."""
+    """Parses a time as the API server writes it."""
     return datetime.fromisoformat(text)
 
 
 def _is_about(event: Manifest, kind: str, about: Manifest) -> bool:
-    """By the uid where the event has one: a StatefulSet's pods follow each other under one name."""
+    """Returns whether an event is about the object. The uid must match if present: a StatefulSet reuses pod names."""
     involved, metadata = event["involvedObject"], about["metadata"]
     uids = (metadata.get("uid"), None, "")
     return (involved.get("kind"), involved.get("name")) == (kind, metadata["name"]) and involved.get("uid") in uids

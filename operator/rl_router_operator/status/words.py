@@ -1,4 +1,4 @@
-"""Quotes the cluster, containers and targets, without the parts that differ in every repetition."""
+"""Quotes texts of the cluster, containers and targets, without the parts that differ in every repetition."""
 
 from __future__ import annotations
 
@@ -17,34 +17,37 @@ _CHANGING = (
     (re.compile(r"0x[0-9a-fA-F]{6,}"), "…"),
 )
 """Request ids, ephemeral ports, container ids, times, process ids and addresses."""
-_ATTEMPT = re.compile(r'(?i)^.*?\bpods? "[^"]*" is forbidden: ')
+_NAMED_POD = re.compile(r'(?i)^.*?\bpods? "[^"]*" is forbidden: ')
 
 
-def steady(text: str) -> str:
-    """The text without what would make each repetition of it look new."""
-    for changing, instead in _CHANGING:
-        text = changing.sub(instead, text)
+def stabilize(text: str) -> str:
+    """Returns the text without the parts that would change the status at every repetition."""
+    for pattern, replacement in _CHANGING:
+        text = pattern.sub(replacement, text)
     return text
 
 
 def quote(text: object) -> str:
-    """Somebody else's words, fit for a status: a key is known by its beginning, so it is struck out first."""
-    return clean(steady(strike(text))).rstrip(". ") if isinstance(text, str) else ""
+    """Returns a foreign text for use in a status; empty if it is not a string.
+
+    Keys are redacted first, because they are recognized by their beginning.
+    """
+    return clean(stabilize(strike(text))).rstrip(". ") if isinstance(text, str) else ""
 
 
 def lines(text: str) -> list[str]:
-    """A log's lines that say something, without an engine's prefix."""
-    return [line for line in (_LOG_PREFIX.sub("", each.strip()).strip() for each in text.splitlines()) if line]
+    """Returns the lines of a log that are not empty, without the engine's prefix."""
+    return [line for line in (_LOG_PREFIX.sub("", raw.strip()).strip() for raw in text.splitlines()) if line]
 
 
 def listed(names: Iterable[str]) -> str:
-    """`a`, `b` and `c`, at most five of them by name."""
+    """Returns "`a`, `b` and `c`", with at most five names and the number of the others."""
     quoted = [f"`{name}`" for name in names]
     shown, more = quoted[:5], len(quoted) - 5
     last = f"{more} more" if more > 0 else shown.pop()
     return f"{', '.join(shown)} and {last}" if shown else last
 
 
-def said_of_making(text: object) -> str:
-    """A controller's words about pods that it cannot make, without their ever new names."""
-    return quote(_ATTEMPT.sub("pods are forbidden: ", text)) if isinstance(text, str) else ""
+def quote_creation_failure(text: object) -> str:
+    """Returns a controller's message about pods that it cannot create, without the name, which differs each time."""
+    return quote(_NAMED_POD.sub("pods are forbidden: ", text)) if isinstance(text, str) else ""
