@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..objects.manifest import Manifest
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from . import engines, router_yaml
 from .defaults import Defaults
 from .objects import child
@@ -13,7 +13,7 @@ from .objects import child
 ROUTER_YAML = "router.yaml"
 
 
-def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
+def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
     """The API's always; the model's where its chat template is written in the spec."""
     template = router.spec.model.chat_template
     if template and template.text and not router.spec.model.external:

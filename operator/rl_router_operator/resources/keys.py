@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from ..schema import KeyRef
 
 FOLDER = "/var/run/rl-router/keys"
@@ -32,7 +32,7 @@ def path_of(ref: KeyRef) -> str:
     return path(ref.name, ref.key)
 
 
-def volumes(router: Router) -> list[dict[str, Any]]:
+def volumes(router: RouterDeployment) -> list[dict[str, Any]]:
     """A volume for each Secret, with all its keys: another key of a Secret that is mounted restarts no pod."""
     return [
         {"name": _volume(secret), "projected": {"sources": [{"secret": {"name": secret, "optional": True}}]}}
@@ -40,19 +40,19 @@ def volumes(router: Router) -> list[dict[str, Any]]:
     ]
 
 
-def mounts(router: Router) -> list[dict[str, Any]]:
+def mounts(router: RouterDeployment) -> list[dict[str, Any]]:
     """Where the volumes are mounted."""
     return [
         {"name": _volume(secret), "mountPath": f"{FOLDER}/{secret}", "readOnly": True} for secret in _secrets(router)
     ]
 
 
-def _secrets(router: Router) -> list[str]:
+def _secrets(router: RouterDeployment) -> list[str]:
     # Sorted, so that targets in another order restart no pod.
     return sorted(set(_named(router)))
 
 
-def _named(router: Router) -> Iterator[str]:
+def _named(router: RouterDeployment) -> Iterator[str]:
     spec = router.spec
     refs = [target.api_key_secret_ref for target in spec.targets]
     if spec.model.external:

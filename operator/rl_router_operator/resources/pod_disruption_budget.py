@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from ..objects import naming
 from ..objects.manifest import Manifest
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from ..schema import Api
 from .defaults import Defaults
 from .objects import child
 
 
-def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
+def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
     """Where there is more than one pod: one alone could never be drained."""
     budget = router.spec.api.disruption_budget
     if not budget.enabled or _pods_at_least(router.spec.api) < 2:

@@ -8,7 +8,7 @@ import yaml
 from rl_router_api.config import Deciding
 
 from ..objects import naming
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from ..schema import TargetSpec
 from . import engines, keys
 from .objects import without_empty
@@ -16,7 +16,7 @@ from .objects import without_empty
 _CPU_DECISION_SECONDS = 60
 
 
-def text(router: Router) -> str:
+def text(router: RouterDeployment) -> str:
     """router.yaml; no secret is in it, only where each is found."""
     configuration = {
         "router": _router(router),
@@ -27,7 +27,7 @@ def text(router: Router) -> str:
     return yaml.safe_dump(sections, sort_keys=False, allow_unicode=True, width=120)
 
 
-def _router(router: Router) -> dict[str, Any]:
+def _router(router: RouterDeployment) -> dict[str, Any]:
     deciding = _routing(router, deciding=True)
     if external := router.spec.model.external:
         set_there = external.model_dump(mode="json", exclude_unset=True, exclude={"api_key_secret_ref"})
@@ -39,12 +39,12 @@ def _router(router: Router) -> dict[str, Any]:
     return {"base_url": model_url(router), **deciding}
 
 
-def model_url(router: Router) -> str:
+def model_url(router: RouterDeployment) -> str:
     """Where the hosted router model answers."""
     return f"http://{naming.child(router.name, 'model')}:{naming.MODEL_PORT}/v1"
 
 
-def _routing(router: Router, *, deciding: bool) -> dict[str, Any]:
+def _routing(router: RouterDeployment, *, deciding: bool) -> dict[str, Any]:
     """What is set of how the router model is asked, or of all else in `routing`."""
     routing = router.spec.routing.model_dump(mode="json", exclude_unset=True)
     return {name: value for name, value in routing.items() if (name in Deciding.model_fields) == deciding}
@@ -57,7 +57,7 @@ def _target(target: TargetSpec) -> dict[str, Any]:
     return fields
 
 
-def _server(router: Router) -> dict[str, Any]:
+def _server(router: RouterDeployment) -> dict[str, Any]:
     """A server that runs is opened by `null` alone, so that is written if no keys are configured."""
     secret = router.spec.api.auth.secret_ref
     keys_file = keys.path(secret.name, keys.API_KEYS) if secret else None

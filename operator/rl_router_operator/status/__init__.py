@@ -9,7 +9,7 @@ from typing import Any
 from ..objects.manifest import Manifest
 from ..objects.naming import selector
 from ..objects.observed import Observed
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from ..schema import RouterDeploymentStatus
 from . import api, degraded, model, ready, targets
 from .conditions import Finding, found, merged
@@ -22,7 +22,7 @@ from .words import quote
 __all__ = ["Reason", "invalid", "status_of"]
 
 
-def status_of(router: Router, observed: Observed, now: datetime) -> dict[str, Any]:
+def status_of(router: RouterDeployment, observed: Observed, now: datetime) -> dict[str, Any]:
     """The status, as it is written; equal to the one before where nothing has changed."""
     tiers = tier_of(router, "model", observed, now), tier_of(router, "api", observed, now)
     url = url_of(router, observed)
@@ -51,14 +51,16 @@ def invalid(body: Manifest, message: str, now: datetime) -> dict[str, Any]:
     return {**_written(status), **_kept(before)}
 
 
-def _findings(router: Router, seen: Observed, tiers: tuple[Tier, Tier], url: str, now: datetime) -> tuple[Finding, ...]:
+def _findings(
+    router: RouterDeployment, seen: Observed, tiers: tuple[Tier, Tier], url: str, now: datetime
+) -> tuple[Finding, ...]:
     reports = reports_of(tiers[1].ready, seen.healths)
     states = targets.states(router, reports)
     of_model = model.finding(router, tiers[0], reports, now)
     of_api = api.finding(router, tiers[1], reports)
     of_targets = targets.finding(router, states, reports)
     of_all = ready.finding(router, of_model, of_api, of_targets, url)
-    faults = degraded.finding(router, tiers, reports, states, seen.problems, now)
+    faults = degraded.finding(router, tiers, reports, states, seen.errors, now)
     return of_model, of_api, of_targets, of_all, faults
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..objects.naming import ADMIN_PORT
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from .conditions import Finding, found, said_before
 from .reasons import Reason
 from .reports import Reports
@@ -13,7 +13,7 @@ TYPE = "APIReady"
 _HEARD = frozenset({Reason.SERVING, Reason.UNREACHABLE})
 
 
-def finding(router: Router, tier: Tier, reports: Reports) -> Finding:
+def finding(router: RouterDeployment, tier: Tier, reports: Reports) -> Finding:
     """Pods that the kubelet calls ready and that cannot be asked are neither good nor bad."""
     if router.spec.suspend:
         return found(TYPE, "False", Reason.SUSPENDED, "suspended: the API has no pods")

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from ..objects.manifest import condition
-from ..objects.observed import Problem
-from ..objects.router import Router
+from ..objects.observed import ChildError
+from ..objects.routerdeployment import RouterDeployment
 from ..schema import TargetState
 from .conditions import Finding, advice, found, said_before
 from .pods import Trouble
@@ -28,11 +28,11 @@ Fault = tuple[Reason, str]
 
 
 def finding(
-    router: Router,
+    router: RouterDeployment,
     tiers: Sequence[Tier],
     reports: Reports,
     targets: Sequence[TargetState],
-    problems: Iterable[Problem],
+    problems: Iterable[ChildError],
     now: datetime,
 ) -> Finding:
     """The reason is the first fault's; the message has them all."""
@@ -45,13 +45,13 @@ def finding(
     return Finding(TYPE, "True", faults[0][0], " ".join(sentences for _, sentences in faults))
 
 
-def _of_children(problems: Iterable[Problem]) -> Iterator[Fault]:
+def _of_children(problems: Iterable[ChildError]) -> Iterator[Fault]:
     ordered = sorted(problems, key=lambda each: (each.reason, each.kind, each.name))
     for reason, alike in groupby(ordered, key=lambda each: each.reason):
         yield _fault(Reason(reason), "; ".join(map(described, alike)))
 
 
-def _of_rollout(router: Router, tier: Tier, now: datetime) -> Iterator[Fault]:
+def _of_rollout(router: RouterDeployment, tier: Tier, now: datetime) -> Iterator[Fault]:
     """A tier is stuck as soon as waiting is of no use, or when it has waited long enough."""
     if tier.wanted == 0:
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from ..objects.manifest import condition
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from .conditions import Finding, found, said_before
 from .reasons import Reason
 from .reports import Reports
@@ -18,7 +18,7 @@ _ASKED_AGAIN_WITHIN = timedelta(seconds=120)
 _HEARD = frozenset({Reason.DECIDING, Reason.NOT_DECIDING})
 
 
-def finding(router: Router, tier: Tier, reports: Reports, now: datetime) -> Finding:
+def finding(router: RouterDeployment, tier: Tier, reports: Reports, now: datetime) -> Finding:
     """A model that is hosted elsewhere is known by the API's word alone."""
     external = router.spec.model.external
     if router.spec.suspend and not external:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..objects.router import PAUSED, Router
+from ..objects.routerdeployment import PAUSED, RouterDeployment
 from .conditions import Finding, found
 from .reasons import Reason
 
@@ -12,7 +12,7 @@ TYPE = "Ready"
 _PAUSED = f"Paused: its children are left as they are while the annotation {PAUSED} is true."
 
 
-def finding(router: Router, model: Finding, api: Finding, targets: Finding, url: str) -> Finding:
+def finding(router: RouterDeployment, model: Finding, api: Finding, targets: Finding, url: str) -> Finding:
     """What is False is told before what is not known, and then what the rest depends on first."""
     unmet = [each for each in (model, api, targets) if each.status == "False"]
     unknown = [each for each in (api, model, targets) if each.status == "Unknown"]

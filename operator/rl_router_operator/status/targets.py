@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from ..schema import TargetState
 from .conditions import Finding, found, said_before
 from .reasons import Reason
@@ -16,7 +16,7 @@ _MOST = 64
 _HEARD = frozenset({Reason.TARGETS_REACHABLE, Reason.NO_TARGETS, Reason.NO_TARGET_ANSWERS})
 
 
-def states(router: Router, reports: Reports) -> list[TargetState]:
+def states(router: RouterDeployment, reports: Reports) -> list[TargetState]:
     """Each target in the spec's order, or, where it names none, those that the API found; as before until asked."""
     if reports.pending:
         said = router.status.get("targets", ())
@@ -25,7 +25,7 @@ def states(router: Router, reports: Reports) -> list[TargetState]:
     return [_state(name, reports) for name in names]
 
 
-def finding(router: Router, targets: Sequence[TargetState], reports: Reports) -> Finding:
+def finding(router: RouterDeployment, targets: Sequence[TargetState], reports: Reports) -> Finding:
     """False only where no target can answer."""
     if router.spec.suspend:
         return found(TYPE, "Unknown", Reason.SUSPENDED, "suspended: no API pod looks at the targets")

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from ..objects.manifest import Manifest, condition, is_terminating
 from ..objects.naming import Component, child, selector
-from ..objects.observed import Observed, Problem
-from ..objects.router import Router
+from ..objects.observed import ChildError, Observed
+from ..objects.routerdeployment import RouterDeployment
 from .containers import Setting
 from .pods import Trouble, has_failed, is_ready, trouble_of
 from .reasons import Reason
@@ -32,7 +32,7 @@ class Tier:
     unready: tuple[Trouble, ...]
     refusal: str | None
     """The cluster's words where it does not let a pod be made."""
-    problem: Problem | None
+    problem: ChildError | None
     """What keeps the tier from being what was asked for, however its pods are."""
     has_service: bool
     """Whether there is a way to its pods, as far as one can see."""
@@ -73,14 +73,14 @@ class Tier:
         return Reason.STARTING, f"the pods of the {self.title} are being started"
 
 
-def tier_of(router: Router, component: Component, seen: Observed, now: datetime) -> Tier:
+def tier_of(router: RouterDeployment, component: Component, seen: Observed, now: datetime) -> Tier:
     """The tier as it is seen."""
     workload = seen.children.get((_WORKLOADS[component], child(router.name, component)))
     pods = [each for each in seen.pods if _belongs(each, router, component)]
     setting = Setting(seen.events, now, component == "model", router.spec.model.startup_timeout)
     living = [each for each in pods if not (is_terminating(each) or has_failed(each))]
     # An evicted pod stays beside its successor: it only tells something where nothing succeeded it.
-    unready = [trouble_of(each, seen.claims, setting) for each in living or pods if not is_ready(each)]
+    unready = [trouble_of(each, seen.pvcs, setting) for each in living or pods if not is_ready(each)]
     wanted = _wanted(router, component, workload)
     return Tier(
         component=component,
@@ -94,17 +94,17 @@ def tier_of(router: Router, component: Component, seen: Observed, now: datetime)
     )
 
 
-def described(problem: Problem) -> str:
+def described(problem: ChildError) -> str:
     """The problem with the child's name."""
     return f"{problem.kind} {problem.name}: {quote(problem.message)}"
 
 
-def _belongs(pod: Manifest, router: Router, component: Component) -> bool:
+def _belongs(pod: Manifest, router: RouterDeployment, component: Component) -> bool:
     labels = pod["metadata"].get("labels", {})
     return all(labels.get(key) == value for key, value in selector(router.name, component).items())
 
 
-def _wanted(router: Router, component: Component, workload: Manifest | None) -> int:
+def _wanted(router: RouterDeployment, component: Component, workload: Manifest | None) -> int:
     if router.spec.suspend:
         return 0
     if component == "model":
@@ -114,11 +114,13 @@ def _wanted(router: Router, component: Component, workload: Manifest | None) -> 
     return router.spec.api.replicas
 
 
-def _in_the_way(router: Router, component: Component, seen: Observed, workload: Manifest | None) -> Problem | None:
+def _in_the_way(
+    router: RouterDeployment, component: Component, seen: Observed, workload: Manifest | None
+) -> ChildError | None:
     """A foreign object in a needed place is no part of this router; other problems only matter where nothing runs, or
     nothing leads to it."""
     name = child(router.name, component)
-    for each in seen.problems:
+    for each in seen.errors:
         if each.kind == "Pod" and each.reason == "Forbidden":
             return each
         if each.name != name or each.kind not in _ESSENTIAL:
@@ -128,20 +130,20 @@ def _in_the_way(router: Router, component: Component, seen: Observed, workload: 
     return None
 
 
-def _leaves_no_way(problem: Problem, seen: Observed) -> bool:
+def _leaves_no_way(problem: ChildError, seen: Observed) -> bool:
     """Services that may not be looked at are not missing for that."""
     is_absent = ("Service", problem.name) not in seen.children
     return problem.kind == "Service" and problem.reason != "Forbidden" and is_absent
 
 
-def _has_service(router: Router, component: Component, seen: Observed) -> bool:
+def _has_service(router: RouterDeployment, component: Component, seen: Observed) -> bool:
     """With a problem about it, it is the problem that tells."""
     ref = ("Service", child(router.name, component))
-    return ref in seen.children or any((each.kind, each.name) == ref for each in seen.problems)
+    return ref in seen.children or any((each.kind, each.name) == ref for each in seen.errors)
 
 
 def _refusal(
-    router: Router, component: Component, workload: Manifest | None, seen: Observed, now: datetime
+    router: RouterDeployment, component: Component, workload: Manifest | None, seen: Observed, now: datetime
 ) -> str | None:
     if workload is None:
         return None

@@ -7,10 +7,10 @@ from typing import Any
 from ..objects.manifest import Manifest
 from ..objects.naming import API_PORT, child
 from ..objects.observed import Observed
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 
 
-def url_of(router: Router, seen: Observed) -> str:
+def url_of(router: RouterDeployment, seen: Observed) -> str:
     """The endpoint, ending in /v1: an HTTPRoute's or Ingress' host, else a load balancer's, else the Service's name."""
     name = child(router.name, "api")
     service = seen.children.get(("Service", name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ..redact import clean, strike
+from ..redact import clean, redact
 
 _LOG_PREFIX = re.compile(r"^(?:\(\w+ pid=\d+\)\s*)?(?:[A-Z]+ \d\d-\d\d \d\d:\d\d:\d\d \[[^\]]*\]\s*)?")
 _CHANGING = (
@@ -29,7 +29,7 @@ def steady(text: str) -> str:
 
 def quote(text: object) -> str:
     """Somebody else's words, fit for a status: a key is known by its beginning, so it is struck out first."""
-    return clean(steady(strike(text))).rstrip(". ") if isinstance(text, str) else ""
+    return clean(steady(redact(text))).rstrip(". ") if isinstance(text, str) else ""
 
 
 def lines(text: str) -> list[str]:
