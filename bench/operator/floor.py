@@ -18,7 +18,7 @@ from rl_router_operator import resources
 from rl_router_operator.cluster.client import path_of
 from rl_router_operator.controller.settings import Settings
 from rl_router_operator.objects.kinds import BY_NAME, ROUTER
-from rl_router_operator.objects.router import read
+from rl_router_operator.objects.routerdeployment import read
 from rl_router_operator.resources.defaults import Defaults
 
 NAMESPACE = "default"

@@ -11,7 +11,7 @@ from rendered import CHART, NAMESPACE, OLDEST, ROOT, helm, needs_helm, notes, of
 from rl_router_api.version import __version__
 from rl_router_operator import rbac
 from rl_router_operator.controller import options
-from rl_router_operator.objects.router import read_spec
+from rl_router_operator.objects.routerdeployment import read_spec
 from rl_router_operator.resources.defaults import Defaults, Images
 
 pytestmark = needs_helm

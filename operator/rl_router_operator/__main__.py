@@ -15,23 +15,22 @@ from .controller.operator import run
 from .controller.settings import Settings
 
 
-async def _until_told(given: Settings) -> None:
+async def _run_until_signal(settings: Settings) -> None:
     stop = asyncio.Event()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(each, stop.set)
-    await run(given, stop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await run(settings, stop)
 
 
 def main() -> int:
-    """Runs until SIGTERM or SIGINT."""
-    given = options.read(sys.argv[1:], os.environ)
-    log.set_up(given.log_level)
+    """Runs the operator until SIGTERM or SIGINT. Returns the exit status: 1 if it cannot start."""
+    settings = options.read(sys.argv[1:], os.environ)
+    log.set_up(settings.log_level)
     try:
-        asyncio.run(_until_told(given))
+        asyncio.run(_run_until_signal(settings))
     except (ConfigException, OSError) as error:
-        print(
-            f"rl_router_operator: {error}\nName a kubeconfig with --kubeconfig, or run in a cluster.", file=sys.stderr
-        )
+        advice = "Check --kubeconfig, --host and --port, or run the operator in a cluster."
+        print(f"error: the operator cannot run: {error}. {advice}", file=sys.stderr)
         return 1
     return 0
 

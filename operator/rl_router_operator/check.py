@@ -1,6 +1,6 @@
-"""`python -m rl_router_operator.check NAME`: waits until a router is ready, sends it a request and checks the answer.
+"""`python -m rl_router_operator.check NAME`: waits until a router is ready, sends it a request and checks the response.
 
-`helm test` runs it. It takes an API key from RL_ROUTER_API_KEY.
+`helm test` runs it. It reads the API key from RL_ROUTER_API_KEY.
 """
 
 from __future__ import annotations
@@ -16,80 +16,83 @@ from typing import Any
 import aiohttp
 from kubernetes.aio.config import ConfigException
 
-from .cluster.client import Api, UnreachableError, connection
+from .cluster.client import KubernetesClient, UnreachableError, connection
 from .objects.kinds import ROUTER
 from .objects.manifest import Manifest
 from .objects.refusal import RefusedError
 
-_PAUSE_SECONDS = 1.0
-_ANSWER_SECONDS = 120.0
-_QUESTION = {"model": "router", "max_tokens": 32, "messages": [{"role": "user", "content": "Why is the sky blue?"}]}
+_POLL_SECONDS = 1.0
+_RESPONSE_SECONDS = 120.0
+_REQUEST = {"model": "router", "max_tokens": 32, "messages": [{"role": "user", "content": "Why is the sky blue?"}]}
 
 
 class CheckError(Exception):
-    """What is not as it must be, in a sentence."""
+    """The check failed; the message says why."""
 
 
-async def check(api: Api, namespace: str, name: str, seconds: float) -> str:
-    """Waits so many seconds at most; what the answer says of its routing, in a line. Raises CheckError,
-    UnreachableError and RefusedError."""
+async def check(client: KubernetesClient, namespace: str, name: str, seconds: float) -> str:
+    """Waits up to `seconds` until the router is ready, sends it a request and returns a line about the routing.
+
+    Raises CheckError, UnreachableError and RefusedError.
+    """
     end = time.monotonic() + seconds
     while True:
-        router = await api.get(ROUTER, namespace, name)
+        router = await client.get(ROUTER, namespace, name)
         ready = _ready(router)
         if router and ready.get("status") == "True":
-            return routing_of(await _ask(router["status"]["url"]))
+            return routing_of(await _complete(router["status"]["url"]))
         if time.monotonic() > end:
-            raise CheckError(f"{name} was not ready within {seconds:g} s: {ready.get('message', 'it has no status')}")
-        await asyncio.sleep(_PAUSE_SECONDS)
+            reason = ready.get("message", "its status has no Ready condition")
+            raise CheckError(f"{name} was not ready within {seconds:g} s: {reason}")
+        await asyncio.sleep(_POLL_SECONDS)
 
 
-def routing_of(answer: Mapping[str, Any]) -> str:
-    """A line about a completion's routing. Raises CheckError where the answer or its metadata is not whole."""
-    metadata = answer.get("router_metadata") or {}
+def routing_of(completion: Mapping[str, Any]) -> str:
+    """Returns a line about a completion's routing. Raises CheckError if choices or routing metadata are missing."""
+    metadata = completion.get("router_metadata") or {}
     selected = [call for call in metadata.get("call_history", ()) if call.get("selected")]
-    if not (answer.get("choices") and selected and metadata.get("model_used") == selected[0].get("model_id")):
-        raise CheckError(f"the answer does not say who gave it: {answer}")
+    if not (completion.get("choices") and selected and metadata.get("model_used") == selected[0].get("model_id")):
+        raise CheckError(f"the response lacks choices or does not name the selected target: {completion}")
     strategy, turns = metadata["routing_strategy"], metadata["turns_used"]
     return f"answered by {metadata['model_used']}: {strategy} after {turns} turn{'s' * (turns != 1)}"
 
 
 def _ready(router: Manifest | None) -> Mapping[str, Any]:
     if router is None:
-        return {"message": "it is not there"}
+        return {"message": "the RouterDeployment does not exist"}
     conditions = router.get("status", {}).get("conditions", ())
     return next((condition for condition in conditions if condition["type"] == "Ready"), {})
 
 
-async def _ask(url: str) -> Mapping[str, Any]:
+async def _complete(url: str) -> Mapping[str, Any]:
     headers = {"Authorization": f"Bearer {os.environ.get('RL_ROUTER_API_KEY', 'none')}"}
-    timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
+    timeout = aiohttp.ClientTimeout(total=_RESPONSE_SECONDS)
     try:
         async with (
             aiohttp.ClientSession(headers=headers, timeout=timeout) as session,
-            session.post(f"{url}/chat/completions", json=_QUESTION) as answer,
+            session.post(f"{url}/chat/completions", json=_REQUEST) as response,
         ):
-            body = await answer.json(content_type=None)
-            if answer.status != 200:
-                raise CheckError(f"{url} answers {answer.status}: {body}")
+            body = await response.json(content_type=None)
+            if response.status != 200:
+                raise CheckError(f"{url} returned status {response.status}: {body}")
             return dict(body)
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise CheckError(f"no answer from {url}: {error or type(error).__name__}") from error
+        raise CheckError(f"no response from {url}: {error or type(error).__name__}") from error
 
 
-async def _run(given: argparse.Namespace) -> str:
-    api = Api(await connection(os.environ.get("KUBECONFIG")))
+async def _run(arguments: argparse.Namespace) -> str:
+    client = KubernetesClient(await connection(os.environ.get("KUBECONFIG")))
     try:
-        return await check(api, given.namespace, given.name, given.timeout)
+        return await check(client, arguments.namespace, arguments.name, arguments.timeout)
     finally:
-        await api.close()
+        await client.close()
 
 
 def main() -> int:
-    """The exit status is 1 where the router does not become ready or does not answer."""
+    """Returns the exit status: 1 if the router does not become ready or its response fails the check."""
     flags = argparse.ArgumentParser(prog="python -m rl_router_operator.check", description=__doc__)
-    flags.add_argument("name", help="the RouterDeployment")
-    flags.add_argument("--namespace", default="default", help="its namespace (%(default)s)")
+    flags.add_argument("name", help="name of the RouterDeployment")
+    flags.add_argument("--namespace", default="default", help="namespace of the RouterDeployment (%(default)s)")
     flags.add_argument("--timeout", type=float, default=600, help="seconds to wait until it is ready (%(default)s)")
     try:
         print(asyncio.run(_run(flags.parse_args())))

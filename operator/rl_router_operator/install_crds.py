@@ -1,4 +1,4 @@
-"""`python -m rl_router_operator.install_crds`: applies this version's CRD of RouterDeployments.
+"""`python -m rl_router_operator.install_crds`: applies this version's CRD for RouterDeployments.
 
 The chart runs it before an upgrade, because Helm installs CRDs but never changes them.
 """
@@ -11,32 +11,32 @@ import sys
 
 from kubernetes.aio.config import ConfigException
 
-from .cluster.client import Api, UnreachableError, connection
+from .cluster.client import KubernetesClient, UnreachableError, connection
 from .generate.crd import definition
 from .objects.kinds import Kind
 from .objects.refusal import RefusedError
 
-_DEFINITION = Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions")
+_CRD = Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions")
 _MANAGER = "helm"
-"""Helm's own name: under another one, a later `helm install` of another version would be a conflict."""
+"""Helm's own field manager. With another manager, a later `helm install` of another version would conflict."""
 
 
 async def install() -> str:
     """Applies the CRD and returns its name. Raises RefusedError and UnreachableError."""
-    api = Api(await connection(os.environ.get("KUBECONFIG")))
+    client = KubernetesClient(await connection(os.environ.get("KUBECONFIG")))
     try:
-        applied, _ = await api.apply(_DEFINITION, definition(), force=True, manager=_MANAGER)
+        applied, _ = await client.apply(_CRD, definition(), force=True, manager=_MANAGER)
     finally:
-        await api.close()
+        await client.close()
     return str(applied["metadata"]["name"])
 
 
 def main() -> int:
     """Returns the exit status: 1 if the CRD could not be applied."""
     try:
-        print(f"{asyncio.run(install())} is this version's")
+        print(f"applied the CRD {asyncio.run(install())} of this version")
     except (RefusedError, UnreachableError, ConfigException, OSError) as error:
-        print(f"error: the CRD of RouterDeployments cannot be applied: {error}", file=sys.stderr)
+        print(f"error: cannot apply the CRD for RouterDeployments: {error}", file=sys.stderr)
         return 1
     return 0
 

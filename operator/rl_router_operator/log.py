@@ -14,26 +14,26 @@ LOG = logging.getLogger("rl_router_operator")
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one line of JSON; `extra={"fields": {...}}` become fields of their own."""
+    """Formats a record as one line of JSON; each entry of `extra={"fields": {...}}` becomes a field of the line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        said: dict[str, Any] = {
+        line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "message": clean(record.getMessage()),
-            **{name: _shown(value) for name, value in getattr(record, "fields", {}).items()},
+            **{name: _field(value) for name, value in getattr(record, "fields", {}).items()},
         }
         if record.exc_info:
-            said["exception"] = [clean(line) for line in self.formatException(record.exc_info).splitlines()]
-        return json.dumps(said)
+            line["exception"] = [clean(text) for text in self.formatException(record.exc_info).splitlines()]
+        return json.dumps(line)
 
 
-def _shown(value: object) -> object:
+def _field(value: object) -> object:
     return value if isinstance(value, int | float | None) else clean(str(value))
 
 
 def set_up(level: str) -> None:
-    """Sends all log records, also the warnings of libraries, to standard error as JSON."""
+    """Sends the operator's log records from `level` and warnings of libraries to standard error as JSON."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     root = logging.getLogger()
@@ -43,6 +43,6 @@ def set_up(level: str) -> None:
 
 
 def log(level: int, message: str, **fields: object) -> None:
-    """Logs one line."""
+    """Logs one line with these fields."""
     if LOG.isEnabledFor(level):
         LOG.log(level, message, extra={"fields": fields})

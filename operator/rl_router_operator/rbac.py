@@ -1,41 +1,41 @@
-"""The permissions of the operator and of users, as rules of Roles and ClusterRoles."""
+"""The permissions of the operator and of users, as rules for Roles and ClusterRoles."""
 
 from __future__ import annotations
 
-from .objects.kinds import CLAIM, KINDS, POD, Kind
+from .objects.kinds import KINDS, POD, PVC, Kind
 from .objects.manifest import Manifest
 from .objects.naming import LEASE
 from .schema import GROUP, PLURAL
 
 READ = ("get", "list", "watch")
-_FOLLOW = ("list", "watch")
+_WATCH = ("list", "watch")
 
 
 def operator_rules() -> list[Manifest]:
-    """Returns the operator's permissions wherever RouterDeployments may be; it reads no Secret and no pod log."""
+    """Returns the operator's permissions in watched namespaces. They include neither Secrets nor pod logs."""
     return [
         _rule(GROUP, PLURAL, READ),
         _rule(GROUP, f"{PLURAL}/status", ("patch",)),
         *(_rule(_group(kind), kind.plural, (*READ, "create", "patch", *_removal(kind))) for kind in KINDS),
-        # For the hand-over of the replicas to an autoscaler.
+        # To hand the replicas over to an autoscaler.
         _rule("apps", "deployments/scale", ("patch",)),
-        _rule(_group(POD), POD.plural, _FOLLOW),
-        _rule(_group(CLAIM), CLAIM.plural, (*_FOLLOW, "patch")),
-        _rule("", "events", _FOLLOW),
+        _rule(_group(POD), POD.plural, _WATCH),
+        _rule(_group(PVC), PVC.plural, (*_WATCH, "patch")),
+        _rule("", "events", _WATCH),
         _rule("events.k8s.io", "events", ("create",)),
     ]
 
 
 def lease_rules() -> list[Manifest]:
-    """Returns the permissions in the operator's own namespace; creation of a Lease cannot be limited to a name."""
+    """Returns the permissions in the operator's own namespace. RBAC cannot limit the creation of a Lease to a name."""
     return [
         _rule("coordination.k8s.io", "leases", ("create",)),
         {**_rule("coordination.k8s.io", "leases", ("get", "update")), "resourceNames": [LEASE]},
     ]
 
 
-def definition_rules() -> list[Manifest]:
-    """Returns the permissions to change the CRD of RouterDeployments, if it is installed."""
+def crd_rules() -> list[Manifest]:
+    """Returns the permission to change the installed CRD for RouterDeployments."""
     rule = _rule("apiextensions.k8s.io", "customresourcedefinitions", ("patch",))
     return [{**rule, "resourceNames": [f"{PLURAL}.{GROUP}"]}]
 
@@ -46,7 +46,10 @@ def viewer_rules() -> list[Manifest]:
 
 
 def editor_rules() -> list[Manifest]:
-    """Returns the permissions of users who may write them, and so create pods and use any Secret of the namespace."""
+    """Returns the permissions of users who may write RouterDeployments.
+
+    With them a user can create pods, and so use any Secret of the namespace.
+    """
     return [
         _rule(GROUP, PLURAL, (*READ, "create", "update", "patch", "delete", "deletecollection")),
         _rule(GROUP, f"{PLURAL}/scale", ("get", "update", "patch")),
@@ -55,7 +58,7 @@ def editor_rules() -> list[Manifest]:
 
 
 def _removal(kind: Kind) -> tuple[str, ...]:
-    """Every router has a Deployment; a child of any other kind may become superfluous."""
+    """Returns the verb for deletion, except for Deployments, because every router needs one."""
     return () if kind.kind == "Deployment" else ("delete",)
 
 

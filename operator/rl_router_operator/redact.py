@@ -1,42 +1,42 @@
-"""Redacts text from pods, targets and the API server before it is shown: one line, cut, without keys."""
+"""Redacts keys in text from pods, targets and the API server, and cuts the text to one short line for display."""
 
 from __future__ import annotations
 
 import re
 
 LIMIT = 512
-"""Maximum number of characters."""
+"""Maximum number of characters of a text for display."""
 
-_STRUCK = "***"
+_REDACTED = "***"
 _SECRETS = (
-    (re.compile(r"(?i)\b(bearer|basic)[\s:=]+(?!realm=)[^\s\"',;)}\]]+"), rf"\1 {_STRUCK}"),
+    (re.compile(r"(?i)\b(bearer|basic)[\s:=]+(?!realm=)[^\s\"',;)}\]]+"), rf"\1 {_REDACTED}"),
     (
         re.compile(r"(?i)\b(authorization|x-api-key|api-key)[\"']?\s*[:=]\s*[\"']?(?!bearer|basic)[^\s\"',;}]+"),
         r"\1: ***",
     ),
-    (re.compile(r"(?i)([a-z][a-z0-9+.-]*://)[^\s/?#@]+@"), rf"\1{_STRUCK}@"),
+    (re.compile(r"(?i)([a-z][a-z0-9+.-]*://)[^\s/?#@]+@"), rf"\1{_REDACTED}@"),
     (
         re.compile(
             r"(?i)((?:api[-_]?|access[-_]?)?(?:key|token)|secret|passw(?:or)?d|sig(?:nature)?|credential)"
             r"(\"\s*:\s*\"|'\s*:\s*'|=[\"']?)[^\s\"'&;,}]+"
         ),
-        rf"\1\2{_STRUCK}",
+        rf"\1\2{_REDACTED}",
     ),
-    (re.compile(r"hf_(?!(?:token|hub|home|xet|transfer)\b)[A-Za-z0-9]+"), _STRUCK),
-    (re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]+"), _STRUCK),
+    (re.compile(r"hf_(?!(?:token|hub|home|xet|transfer)\b)[A-Za-z0-9]+"), _REDACTED),
+    (re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]+"), _REDACTED),
 )
 """Credentials in errors and logs: headers, URLs, assignments, and tokens with a known prefix."""
 
 
-def strike(text: str) -> str:
+def redact(text: str) -> str:
     """Returns the text as one printable line with keys redacted."""
-    line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
-    for secret, instead in _SECRETS:
-        line = secret.sub(instead, line)
+    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    for pattern, replacement in _SECRETS:
+        line = pattern.sub(replacement, line)
     return line
 
 
 def clean(text: str) -> str:
     """Returns the text as one printable line with keys redacted, cut to LIMIT characters."""
-    line = strike(text)
+    line = redact(text)
     return line if len(line) <= LIMIT else line[: LIMIT - 1] + "…"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from rl_router_operator.objects.manifest import Manifest, Ref, ref_of
-from rl_router_operator.objects.router import Router, read
+from rl_router_operator.objects.routerdeployment import RouterDeployment, read
 from rl_router_operator.resources import desired
 from rl_router_operator.resources.defaults import Defaults
 
 
-def demo(**spec: Any) -> Router:
+def demo(**spec: Any) -> RouterDeployment:
     """The RouterDeployment with that spec, as the API server stores it."""
     metadata = {"name": "demo", "namespace": "team", "uid": "uid-of-demo", "generation": 1}
     return read({"metadata": metadata, "spec": spec})

@@ -14,7 +14,7 @@ from faults import Proxy, Seen
 from harness import Kube, Running, eventually, router
 from rl_router_operator.objects.manifest import Manifest, ref_of
 from rl_router_operator.objects.observed import Health
-from rl_router_operator.objects.router import read
+from rl_router_operator.objects.routerdeployment import read
 from rl_router_operator.resources import desired
 from rl_router_operator.resources.defaults import Defaults
 from world import NOW, TARGETS, Pod, api_pod, healthy, of, said

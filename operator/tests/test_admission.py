@@ -10,7 +10,7 @@ from admission import ROUTERS, refusals, router
 from programs import need
 from rl_router_operator.generate.__main__ import ROOT
 from rl_router_operator.objects.naming import labels
-from rl_router_operator.objects.router import read
+from rl_router_operator.objects.routerdeployment import read
 
 VALID = sorted((ROOT / "samples").glob("*.yaml"))
 INVALID = sorted((ROOT / "samples" / "invalid").glob("*.yaml"))

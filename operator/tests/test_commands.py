@@ -126,7 +126,7 @@ async def test_helm_may_install_another_definition_afterwards(api_server: ApiSer
 async def test_a_definition_that_may_not_be_changed_is_one_line(command: Command) -> None:
     status, _, err = await command.run("install_crds", user=OPERATOR)
     assert status == 1
-    assert err.startswith("error: the CRD of RouterDeployments cannot be applied: ")
+    assert err.startswith("error: cannot apply the CRD for RouterDeployments: ")
     assert err.count("\n") == 1
 
 
@@ -150,9 +150,9 @@ async def test_an_answer_without_its_routing_fails_the_check(command: Command, k
     await router.says("True", "It routes.")
     status, _, err = await command.run("check", "demo", "--namespace", kube.namespace)
     assert status == 1
-    assert "does not say who gave it" in err
+    assert "does not name the selected target" in err
 
 
 async def test_a_router_that_is_not_there_is_said(command: Command, kube: Kube) -> None:
     status, _, err = await command.run("check", "none", "--namespace", kube.namespace, "--timeout", "0")
-    assert (status, err) == (1, "error: none was not ready within 0 s: it is not there\n")
+    assert (status, err) == (1, "error: none was not ready within 0 s: the RouterDeployment does not exist\n")

@@ -18,7 +18,7 @@ from faults import Proxy
 from harness import Kube, Running, eventually, launch, router
 from prepared import prepared
 from programs import API_SERVER, need
-from rl_router_operator.controller.pod_health import Asking
+from rl_router_operator.controller.pod_health import ProbeIntervals
 from rl_router_operator.controller.settings import Settings
 from rl_router_operator.objects.observed import Health
 from rl_router_operator.status.reasons import Reason
@@ -67,7 +67,7 @@ async def stage(server: ApiServer, operator: tuple[Proxy, Running]) -> AsyncIter
 def settings(kubeconfig: Path) -> Settings:
     return Settings(
         kubeconfig=str(kubeconfig),
-        asking=Asking(settled=OFTEN, unsettled=OFTEN),
+        probe_intervals=ProbeIntervals(settled=OFTEN, unsettled=OFTEN),
         host="127.0.0.1",
         port=0,
         discovery_seconds=OFTEN,

@@ -13,7 +13,7 @@ from faults import Proxy, Seen, status
 from harness import Kube, Start, condition, eventually, router
 from rl_router_operator.objects.kinds import BY_NAME, KINDS
 from rl_router_operator.objects.manifest import Manifest
-from rl_router_operator.objects.router import read
+from rl_router_operator.objects.routerdeployment import read
 from rl_router_operator.resources import desired
 from rl_router_operator.resources.defaults import Defaults
 from test_drift import FULL

@@ -9,7 +9,7 @@ from typing import Any
 from harness import Kube, Start, eventually, router
 from rl_router_operator.changes.drift import keys_of, owned_fields
 from rl_router_operator.objects.manifest import ref_of
-from rl_router_operator.objects.router import read
+from rl_router_operator.objects.routerdeployment import read
 from rl_router_operator.resources import desired
 from rl_router_operator.resources.defaults import Defaults
 

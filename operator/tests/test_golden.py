@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from rl_router_api.config import Configuration
-from rl_router_operator.objects.router import read
+from rl_router_operator.objects.routerdeployment import read
 from rl_router_operator.resources import desired
 from rl_router_operator.resources.defaults import Defaults, Images
 

@@ -18,7 +18,7 @@ from faults import Proxy, Seen, status
 from harness import Kube, condition, eventually, router
 from rl_router_operator.__main__ import main
 from rl_router_operator.objects.manifest import ref_of
-from rl_router_operator.objects.router import read
+from rl_router_operator.objects.routerdeployment import read
 from rl_router_operator.resources import desired
 from rl_router_operator.resources.defaults import Defaults
 from test_drift import FULL

@@ -53,10 +53,10 @@ def test_what_the_chart_passes_is_taken():
 @pytest.mark.parametrize(
     ("flag", "words"),
     [
-        ("--port=many", "--port: give a number from 0 to 65535"),
-        ("--workers=0", "--workers: give a number from 1"),
-        ("--log-level=loud", "--log-level: give one of debug, info"),
-        ("--image-pull-policy=Sometimes", "--image-pull-policy: give one of Always"),
+        ("--port=many", "--port: 'many' is not a number from 0 to 65535"),
+        ("--workers=0", "--workers: '0' is not a number from 1"),
+        ("--log-level=loud", "--log-level: 'loud' is not one of debug, info"),
+        ("--image-pull-policy=Sometimes", "--image-pull-policy: 'Sometimes' is not one of Always"),
     ],
 )
 def test_what_cannot_be_used_is_named_with_the_remedy(flag, words, capsys):
@@ -68,7 +68,7 @@ def test_what_cannot_be_used_is_named_with_the_remedy(flag, words, capsys):
 def test_what_cannot_be_used_in_a_variable_is_named_by_the_variable(capsys):
     with pytest.raises(SystemExit):
         read([], {"RL_ROUTER_OPERATOR_PORT": "many"})
-    assert "error: RL_ROUTER_OPERATOR_PORT: give a number from 0 to 65535, not 'many'" in capsys.readouterr().err
+    assert "error: RL_ROUTER_OPERATOR_PORT: 'many' is not a number from 0 to 65535" in capsys.readouterr().err
 
 
 def test_an_empty_image_or_pull_policy_leaves_the_default():

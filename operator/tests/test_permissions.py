@@ -6,7 +6,7 @@ import pytest
 from harness import Kube, Start, condition, eventually, router
 from rl_router_operator import rbac
 from rl_router_operator.cluster.informers import EVENT
-from rl_router_operator.objects.kinds import CLAIM, KINDS, POD, Kind
+from rl_router_operator.objects.kinds import KINDS, POD, PVC, Kind
 from rl_router_operator.objects.refusal import RefusedError
 from test_drift import CHILDREN, FULL
 from test_ownership import foreign
@@ -29,7 +29,7 @@ _LEAST = {
 }
 """A patch after which nothing but the API's Service, Deployment and ConfigMap is left."""
 _MADE = [kind for kind in KINDS if not kind.optional]
-_SEEN = [*_MADE, POD, CLAIM, EVENT]
+_SEEN = [*_MADE, POD, PVC, EVENT]
 _FOR_MAKING = [
     *((kind, verb) for kind in _SEEN for verb in ("list", "watch")),
     *((kind, verb) for kind in _MADE for verb in ("create", "patch")),

@@ -49,13 +49,13 @@ def planned(live: dict[Ref, Manifest], **view: Any) -> Plan:
 
 def only(found: Plan) -> Action:
     """The one action of a plan without problems."""
-    assert found.problems == ()
+    assert found.errors == ()
     (action,) = found.actions
     return action
 
 
 def reasons(found: Plan) -> list[tuple[str, str, str]]:
-    return [(problem.kind, problem.name, problem.reason) for problem in found.problems]
+    return [(problem.kind, problem.name, problem.reason) for problem in found.errors]
 
 
 def test_a_new_router_gets_every_child_in_order() -> None:
@@ -194,7 +194,7 @@ def test_a_refused_change_is_a_problem_in_the_api_servers_words(status: int, wor
     found = planned(live, refused={CONFIG: RefusedError(status, {"message": words})})
     assert found.actions == ()
     assert reasons(found) == [(*CONFIG, reason)]
-    assert found.problems[0].message == words
+    assert found.errors[0].message == words
 
 
 def test_a_change_that_a_stateful_set_does_not_allow_replaces_it() -> None:
@@ -226,6 +226,6 @@ def test_a_name_that_is_taken_and_free_by_turns_is_created_after_a_lookup() -> N
     for misses, by_version in ((1, True), (2, False)):
         live = after_birth()
         live.pop(CONFIG)
-        action = only(planned(live, misses={CONFIG: misses}))
+        action = only(planned(live, creation_conflicts={CONFIG: misses}))
         assert isinstance(action, Create)
         assert action.by_version is by_version

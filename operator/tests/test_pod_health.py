@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from aiohttp import web
-from rl_router_operator.controller.pod_health import Asker, Asking, PodHealth
+from rl_router_operator.controller.pod_health import HealthClient, PodHealth, ProbeIntervals
 from rl_router_operator.objects.observed import Health
 from world import api_pod, health
 
@@ -25,7 +25,7 @@ class Pods:
 
     def __init__(self) -> None:
         self.now, self.says, self.asked, self.changes = 0.0, WELL, 0, 0
-        self.prober = PodHealth(self._ask, self._changed, Asking(confirming=0.0), clock=lambda: self.now)
+        self.prober = PodHealth(self._ask, self._changed, ProbeIntervals(confirming=0.0), clock=lambda: self.now)
 
     async def _ask(self, _address: str) -> Health:
         self.asked += 1
@@ -36,10 +36,10 @@ class Pods:
 
     async def look(self, *pods, settled: bool = False):
         """What counts, once what was asked has been answered."""
-        self.prober.look(KEY, pods, settled=settled)
+        self.prober.poll(KEY, pods, settled=settled)
         for _ in range(5):
             await asyncio.sleep(0)
-        return self.prober.look(KEY, pods, settled=settled)
+        return self.prober.poll(KEY, pods, settled=settled)
 
 
 async def test_two_equal_answers_count():
@@ -58,18 +58,18 @@ async def test_two_equal_answers_count():
 
 async def test_after_another_operator_led_the_first_answer_counts_again():
     pods = Pods()
-    pods.prober.look(KEY, (pod(),), settled=True)
+    pods.prober.poll(KEY, (pod(),), settled=True)
     assert await pods.look(pod(), settled=True) == {"api-1": WELL}
     pods.prober.forget_all()
     pods.says = ILL
-    assert pods.prober.look(KEY, (pod(),), settled=True) == {}
+    assert pods.prober.poll(KEY, (pod(),), settled=True) == {}
     assert await pods.look(pod(), settled=True) == {"api-1": ILL}
 
 
 async def test_a_new_pods_good_answer_is_confirmed_at_once():
     pods = Pods()
     await pods.look()
-    pods.prober.look(KEY, (pod(),), settled=False)
+    pods.prober.poll(KEY, (pod(),), settled=False)
     assert pods.prober.is_waiting(KEY)
     assert await pods.look(pod()) == {"api-1": WELL}
     assert not pods.prober.is_waiting(KEY)
@@ -89,7 +89,7 @@ async def test_a_new_pods_bad_answer_is_told_and_confirmed_when_it_is_asked_agai
 
 async def test_at_the_operators_start_the_first_answer_counts():
     pods = Pods()
-    pods.prober.look(KEY, (pod(),), settled=True)
+    pods.prober.poll(KEY, (pod(),), settled=True)
     assert pods.prober.is_waiting(KEY)
     assert await pods.look(pod(), settled=True) == {"api-1": WELL}
     assert not pods.prober.is_waiting(KEY)
@@ -113,10 +113,10 @@ async def test_a_pod_that_keeps_silent_is_not_asked_again_meanwhile():
         return await asyncio.Future()
 
     now = 0.0
-    prober = PodHealth(ask, lambda _key: None, Asking(confirming=0.0), clock=lambda: now)
+    prober = PodHealth(ask, lambda _key: None, ProbeIntervals(confirming=0.0), clock=lambda: now)
     for second in range(0, 60, 10):
         now = float(second)
-        prober.look(KEY, (pod(),), settled=False)
+        prober.poll(KEY, (pod(),), settled=False)
         await asyncio.sleep(0)
     await prober.close()
     assert asked == 1
@@ -140,12 +140,12 @@ async def served(handler):
 
 
 async def _well(request):
-    return web.json_response(WELL.answer.as_json())
+    return web.json_response(WELL.document.as_json())
 
 
 async def _later(request):
     """What an API of a later version may say besides."""
-    return web.json_response(WELL.answer.as_json() | {"store": {"state": "ok"}})
+    return web.json_response(WELL.document.as_json() | {"store": {"state": "ok"}})
 
 
 async def _without_details(request):
@@ -171,33 +171,33 @@ async def _too_deep(request):
 @pytest.mark.parametrize(
     ("handler", "answer", "trouble"),
     [
-        (_well, WELL.answer, None),
-        (_later, WELL.answer, None),
-        (_without_details, None, "not a router API's"),
+        (_well, WELL.document, None),
+        (_later, WELL.document, None),
+        (_without_details, None, "health document of a router API"),
         (_endless, None, "more than 64 KiB"),
-        (_elsewhere, None, "answered 302"),
-        (_no_json, None, "no JSON"),
-        (_too_deep, None, "no JSON"),
+        (_elsewhere, None, "returned status 302"),
+        (_no_json, None, "did not return JSON"),
+        (_too_deep, None, "did not return JSON"),
     ],
 )
 async def test_an_answer_is_json_of_64_kib_at_most_and_no_redirect(handler, answer, trouble, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     runner, port = await served(handler)
-    asker = Asker(port)
+    asker = HealthClient(port)
     try:
         health = await asker("127.0.0.1")
-        assert health.answer == answer
-        assert (trouble is None) == (health.trouble is None)
-        assert trouble is None or trouble in health.trouble
+        assert health.document == answer
+        assert (trouble is None) == (health.error is None)
+        assert trouble is None or trouble in health.error
     finally:
         await asker.close()
         await runner.cleanup()
 
 
 async def test_a_pod_that_cannot_be_reached_is_told_as_such():
-    asker = Asker(9)
+    asker = HealthClient(9)
     try:
-        assert "cannot be reached" in (await asker("127.0.0.1")).trouble
+        assert "cannot connect to" in (await asker("127.0.0.1")).error
     finally:
         await asker.close()
 

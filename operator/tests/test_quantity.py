@@ -27,5 +27,5 @@ def test_a_quantity_is_a_number(written, number):
 
 @pytest.mark.parametrize("written", ["", "much", "1Gib", "1 Gi", "1e1.5", "1..5"])
 def test_what_is_no_quantity_is_refused(written):
-    with pytest.raises(ValueError, match="no quantity"):
+    with pytest.raises(ValueError, match="invalid quantity"):
         amount(written)

@@ -5,7 +5,7 @@ from admission import router
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rl_router_api.config import Configuration, check_names
-from rl_router_operator.objects.router import read, read_spec
+from rl_router_operator.objects.routerdeployment import read, read_spec
 from rl_router_operator.resources import desired
 from rl_router_operator.resources.defaults import Defaults
 from specs import specs, urls

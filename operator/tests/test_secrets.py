@@ -12,7 +12,7 @@ import faults
 import pytest
 from faults import Proxy
 from harness import Kube, Start, eventually
-from rl_router_operator.controller.pod_health import Asking
+from rl_router_operator.controller.pod_health import ProbeIntervals
 from rl_router_operator.log import LOG, JsonLines
 from rl_router_operator.objects.kinds import KINDS
 from rl_router_operator.objects.manifest import Manifest
@@ -21,7 +21,7 @@ from rl_router_operator.objects.observed import Health
 from stage import Stage
 from world import TARGETS, Pod, api_pod, crashed, event, health, waiting
 
-OFTEN = Asking(settled=0.1, unsettled=0.1)
+OFTEN = ProbeIntervals(settled=0.1, unsettled=0.1)
 KEY = {"name": "vault", "key": "entry"}
 HOSTED = {"source": "hf://org/name"}
 VARIABLE = [{"name": "OTHER_KEY", "valueFrom": {"secretKeyRef": KEY}}]
@@ -113,7 +113,7 @@ def stage(kube: Kube, proxy: Proxy, start: Start) -> Callable[[], Awaitable[Stag
     """Opens a namespace with an operator that looks often."""
 
     async def opened() -> Stage:
-        return Stage(kube, proxy, await start(asking=OFTEN, discovery_seconds=0.1))
+        return Stage(kube, proxy, await start(probe_intervals=OFTEN, discovery_seconds=0.1))
 
     return opened
 
@@ -215,12 +215,12 @@ async def test_tokens_in_what_the_api_server_says_are_struck_out_of_the_log(
     await scene.serve()
     await eventually(lambda: _is_logged(log()))
     logged = log()
-    assert "an Event could not be created: it said" in logged
+    assert "cannot create an Event: it said" in logged
     assert not [token for token in TOKENS if token[:12] in logged]
 
 
 def _is_logged(logged: str) -> None:
-    assert "an Event could not be created" in logged
+    assert "cannot create an Event" in logged
 
 
 def vault() -> Manifest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from rl_router_operator.objects.observed import Health, Problem
+from rl_router_operator.objects.observed import ChildError, Health
 from rl_router_operator.schema import RouterDeploymentStatus
 from rl_router_operator.status import invalid
 from world import NOW, Pod, World, answered, api_pod, condition, ended, health, of, running, said, service, workload
@@ -109,12 +109,12 @@ def test_a_model_is_not_blamed_for_what_the_api_found_before_its_pods_were_ready
 def test_a_tier_without_its_service_is_not_ready_whatever_its_pods_say() -> None:
     assert said(World(services=(service("model"),)).status(), "APIReady") == ("False", "ServiceMissing")
     assert said(World(services=(service("api"),)).status(), "ModelReady") == ("False", "ServiceMissing")
-    refused = Problem("Service", "demo-api", "Refused", "exceeded quota: services")
+    refused = ChildError("Service", "demo-api", "Refused", "exceeded quota: services")
     assert said(World(services=(service("model"),), problems=(refused,)).status(), "APIReady") == ("False", "Refused")
 
 
 def test_services_that_may_not_be_looked_at_are_not_called_missing() -> None:
-    hidden = Problem("Service", "demo-api", "Forbidden", 'cannot list resource "services"')
+    hidden = ChildError("Service", "demo-api", "Forbidden", 'cannot list resource "services"')
     status = World(services=(service("model"),), problems=(hidden,)).status()
     assert said(status, "APIReady") == ("True", "Serving")
     assert said(status, "Degraded") == ("True", "Forbidden")
@@ -212,7 +212,7 @@ def test_a_spec_that_never_could_be_used_has_a_status_too() -> None:
 
 
 def test_pods_that_may_not_be_listed_are_not_called_missing() -> None:
-    hidden = Problem("Pod", "", "Forbidden", 'cannot list resource "pods"')
+    hidden = ChildError("Pod", "", "Forbidden", 'cannot list resource "pods"')
     status = World(model=(), api=(), problems=(hidden,)).status()
     assert said(status, "ModelReady") == ("Unknown", "Forbidden")
     assert said(status, "APIReady") == ("Unknown", "Forbidden")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from rl_router_operator.objects.observed import Health, Problem
+from rl_router_operator.objects.observed import ChildError, Health
 from world import NOW, Pod, World, api_pod, condition, crashed, event, health, of, running, said, waiting, workload
 
 OLD, NEW = api_pod("demo-api-old", ready=True), api_pod("demo-api-new")
@@ -14,7 +14,7 @@ SERVES = {"demo-api-old": health()}
 
 @pytest.mark.parametrize("reason", ["ForeignObject", "Refused", "KindMissing", "Forbidden", "Failed"])
 def test_a_child_that_is_not_as_asked_is_named_while_the_router_stays_ready(reason: str) -> None:
-    problem = Problem("ServiceMonitor", "demo-api", reason, "the API server's words")  # type: ignore[arg-type]
+    problem = ChildError("ServiceMonitor", "demo-api", reason, "the API server's words")  # type: ignore[arg-type]
     status = World(problems=(problem,)).status()
     assert said(status, "Ready")[0] == "True"
     assert said(status, "Degraded") == ("True", reason)
@@ -22,8 +22,8 @@ def test_a_child_that_is_not_as_asked_is_named_while_the_router_stays_ready(reas
 
 
 def test_all_faults_are_told_each_with_its_remedy_in_a_fixed_order() -> None:
-    first = Problem("ServiceMonitor", "demo-api", "KindMissing", "the cluster has no ServiceMonitor")
-    second = Problem("Ingress", "demo-api", "Refused", "host is taken")
+    first = ChildError("ServiceMonitor", "demo-api", "KindMissing", "the cluster has no ServiceMonitor")
+    second = ChildError("Ingress", "demo-api", "Refused", "host is taken")
     said_in = [
         World(problems=each, health=health(refused="targets.0: no")).status()
         for each in ((first, second), (second, first))
@@ -36,7 +36,7 @@ def test_all_faults_are_told_each_with_its_remedy_in_a_fixed_order() -> None:
 
 
 def test_what_is_to_be_done_about_several_faults_alike_is_said_once() -> None:
-    foreign = [Problem(kind, "demo-api", "ForeignObject", "exists") for kind in ("Ingress", "NetworkPolicy")]
+    foreign = [ChildError(kind, "demo-api", "ForeignObject", "exists") for kind in ("Ingress", "NetworkPolicy")]
     message = of(World(problems=tuple(foreign)).status(), "Degraded")["message"]
     assert message.startswith("Ingress demo-api: exists; NetworkPolicy demo-api: exists. Delete it")
     assert message.count("Delete it") == 1
@@ -44,21 +44,21 @@ def test_what_is_to_be_done_about_several_faults_alike_is_said_once() -> None:
 
 @pytest.mark.parametrize("kind", ["Deployment", "Service", "ConfigMap"])
 def test_a_foreign_object_in_a_needed_place_is_no_part_of_the_router(kind: str) -> None:
-    problem = Problem(kind, "demo-api", "ForeignObject", "it is somebody else's")
+    problem = ChildError(kind, "demo-api", "ForeignObject", "it is somebody else's")
     status = World(problems=(problem,)).status()
     assert said(status, "APIReady") == ("False", "ForeignObject")
     assert said(status, "ModelReady") == ("True", "Deciding")
 
 
 def test_a_tier_that_was_never_made_says_why() -> None:
-    problem = Problem("StatefulSet", "demo-model", "Refused", "admission webhook denied the request: no latest tags")
+    problem = ChildError("StatefulSet", "demo-model", "Refused", "admission webhook denied the request: no latest tags")
     status = World(model=(), children=(workload("api"),), problems=(problem,)).status()
     assert said(status, "ModelReady") == ("False", "Refused")
     assert "no latest tags" in of(status, "ModelReady")["message"]
 
 
 def test_a_change_that_is_refused_leaves_what_runs_ready() -> None:
-    problem = Problem("StatefulSet", "demo-model", "Refused", "spec: Forbidden")
+    problem = ChildError("StatefulSet", "demo-model", "Refused", "spec: Forbidden")
     status = World(problems=(problem,)).status()
     assert said(status, "ModelReady") == ("True", "Deciding")
     assert said(status, "Degraded") == ("True", "Refused")
@@ -136,12 +136,12 @@ def test_a_pod_that_cannot_be_asked_beside_one_that_can() -> None:
 
 
 def test_a_message_is_never_longer_than_the_status_can_hold() -> None:
-    problems = tuple(Problem("Service", f"demo-{number}", "Refused", "x" * 600) for number in range(40))
+    problems = tuple(ChildError("Service", f"demo-{number}", "Refused", "x" * 600) for number in range(40))
     assert len(of(World(problems=problems).status(), "Degraded")["message"]) == 4096
 
 
 def test_what_the_api_server_says_is_scrubbed() -> None:
-    problem = Problem("Deployment", "demo-api", "Refused", f"env[0].value: Invalid value: hf_{'a' * 34} Bearer abc")
+    problem = ChildError("Deployment", "demo-api", "Refused", f"env[0].value: Invalid value: hf_{'a' * 34} Bearer abc")
     status = World(problems=(problem,)).status()
     assert "hf_a" not in str(status)
     assert "abc" not in str(status)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from rl_router_operator.objects.manifest import Manifest
-from rl_router_operator.objects.observed import Health, Problem, ProblemReason
+from rl_router_operator.objects.observed import ChildError, ChildErrorReason, Health
 from rl_router_operator.status import invalid
 from rl_router_operator.status.reasons import Reason
 from world import (
@@ -41,9 +41,9 @@ def unschedulable(words: str, **more: str) -> Pod:
     return Pod(scheduled=False, extra=(condition("PodScheduled", "False", "Unschedulable", words),), **more)  # type: ignore[arg-type]
 
 
-def with_problem(reason: ProblemReason) -> World:
+def with_problem(reason: ChildErrorReason) -> World:
     """A child that is not as asked for."""
-    return World(problems=(Problem("ServiceMonitor", "demo-api", reason, "why"),))
+    return World(problems=(ChildError("ServiceMonitor", "demo-api", reason, "why"),))
 
 
 CREATING = Pod(state=waiting("ContainerCreating"))

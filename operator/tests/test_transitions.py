@@ -17,14 +17,14 @@ from harness import Kube, Running, Start, condition, eventually, router
 from kubelet import MISSING, run_pods
 from prepared import prepared
 from programs import API_SERVER, need
-from rl_router_operator.controller.pod_health import Asking
+from rl_router_operator.controller.pod_health import ProbeIntervals
 from rl_router_operator.resources.defaults import Defaults, Images
 
 CONTROLLERS = ("statefulset", "deployment", "replicaset", "garbage-collector", "namespace")
 NEWER = Defaults(images=Images(api="rl-router/api:newer", llamacpp="rl-router/model:newer"))
 HUB = "hf://org/name"
 ANOTHER = [{"op": "add", "path": "/spec/model", "value": {"env": [{"name": "SEED", "value": "1"}]}}]
-OFTEN = Asking(settled=0.2, unsettled=0.2)
+OFTEN = ProbeIntervals(settled=0.2, unsettled=0.2)
 WATCHED_SECONDS = 2.0
 _BODY = dict[str, Any]
 
@@ -175,7 +175,7 @@ async def test_what_is_held_back_goes_with_the_pods_of_a_suspended_router(kube: 
 
 
 async def test_a_restart_of_the_operator_changes_no_generation_and_no_pod(kube: Kube, start: Start):
-    first = await start(asking=OFTEN)
+    first = await start(probe_intervals=OFTEN)
     await kube.create(router())
     await eventually(lambda: _says(kube, "ModelReady", "True"))
     generations, model, api = await _generations(kube), await _uids(kube, "model"), await _uids(kube, "api")
@@ -190,7 +190,7 @@ async def test_a_restart_of_the_operator_changes_no_generation_and_no_pod(kube: 
 
 
 async def test_a_paused_router_goes_on_to_tell_how_it_is(kube: Kube, start: Start):
-    await start(asking=OFTEN)
+    await start(probe_intervals=OFTEN)
     await kube.create(router())
     await eventually(lambda: _says(kube, "ModelReady", "True"))
     await _annotate(kube, "RouterDeployment", "demo", "paused", "true")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from rl_router_operator.controller.work_queue import LONGEST_PAUSE, WorkQueue
+from rl_router_operator.controller.work_queue import MAXIMUM_PAUSE, WorkQueue
 
 ONE, OTHER = ("team", "one"), ("team", "other")
 
@@ -48,7 +48,7 @@ async def test_a_failed_look_is_repeated_within_two_seconds_however_often_it_fai
     for _ in range(40):
         assert await queue.get(0.0) == ONE
         queue.failed(ONE)
-        now[0] += LONGEST_PAUSE
+        now[0] += MAXIMUM_PAUSE
     assert await queue.get(0.0) == ONE
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from rl_router_api.health import ConfigurationHealth, HealthDocument, RouterModelHealth, UpstreamHealth
 from rl_router_operator.objects.manifest import Manifest
 from rl_router_operator.objects.naming import Component, child, labels
-from rl_router_operator.objects.observed import Health, Observed, Problem
-from rl_router_operator.objects.router import Router, read
+from rl_router_operator.objects.observed import ChildError, Health, Observed
+from rl_router_operator.objects.routerdeployment import RouterDeployment, read
 from rl_router_operator.status import status_of
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -25,7 +25,7 @@ def ago(seconds: float) -> str:
 
 def router(
     spec: dict[str, Any] | None = None, status: Any = None, *, generation: int = 3, **annotations: str
-) -> Router:
+) -> RouterDeployment:
     """The RouterDeployment `demo`; annotations are named without their group."""
     metadata = {
         "name": NAME,
@@ -215,8 +215,8 @@ def health(
 
 def answered(answer: Health, **parts: Any) -> Health:
     """The same answer with other parts of its document, as JSON has them."""
-    assert answer.answer
-    return Health(HealthDocument.model_validate(answer.answer.as_json() | parts))
+    assert answer.document
+    return Health(HealthDocument.model_validate(answer.document.as_json() | parts))
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,7 @@ class World:
     healths: dict[str, Health] | None = None
     events: tuple[Manifest, ...] = ()
     claims: tuple[Manifest, ...] = ()
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[ChildError, ...] = ()
     children: tuple[Manifest, ...] = (workload("model"), workload("api"))
     services: tuple[Manifest, ...] = (service("model"), service("api"))
 
@@ -241,10 +241,10 @@ class World:
         return Observed(
             children={(each["kind"], each["metadata"]["name"]): each for each in (*self.services, *self.children)},
             pods=(*(pod.manifest() for pod in (*self.model, *self.api)), *self.others),
-            claims=self.claims,
+            pvcs=self.claims,
             events=self.events,
             healths=said if self.healths is None else self.healths,
-            problems=self.problems,
+            errors=self.problems,
         )
 
     def status(self, before: Any = None, now: datetime = NOW, **annotations: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ CHART = "charts/rl-router"
 RULES = {
     "operator": rbac.operator_rules,
     "lease": rbac.lease_rules,
-    "crds": rbac.definition_rules,
+    "crds": rbac.crd_rules,
     "view": rbac.viewer_rules,
     "edit": rbac.editor_rules,
 }

@@ -1,1 +1,1 @@
-"""What to change in the cluster: pure functions from desired and live objects to actions."""
+"""Pure functions that compute actions from desired and live objects."""

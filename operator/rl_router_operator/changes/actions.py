@@ -1,4 +1,4 @@
-"""What can be done to an object. Each action is a value with its reason; `cluster/executor.py` performs it."""
+"""The actions on an object, as values with their reasons. `cluster/executor.py` performs them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..objects.naming import FIELD_MANAGER
 
 @dataclass(frozen=True)
 class Action:
-    """Something to be done to the object `ref`, and why, in words for the log."""
+    """An action on the object `ref`; `reason` is text for the log."""
 
     ref: Ref
     reason: str
@@ -19,10 +19,10 @@ class Action:
 
 @dataclass(frozen=True)
 class Create(Action):
-    """Create an object if its name is free; an object that has the name is not touched.
+    """Create an object if its name is free. An existing object with the name stays unchanged.
 
-    With `by_version` a version in the apply, which no object has, ensures that. Without it the name must have been
-    looked up just before.
+    With `by_version` the apply has a resourceVersion that no object has, so that the API server rejects it if the name
+    is taken. Without it, the caller must have checked just before that the name is free.
     """
 
     manifest: Manifest
@@ -31,7 +31,7 @@ class Create(Action):
 
 @dataclass(frozen=True)
 class Apply(Action):
-    """Apply the fields of `manifest` to the object of the uid in it, or to a subresource of that object."""
+    """Apply the fields of `manifest` to the object with its uid, or to a subresource of that object."""
 
     manifest: Manifest
     subresource: str = ""
@@ -40,7 +40,7 @@ class Apply(Action):
 
 @dataclass(frozen=True)
 class Patch(Action):
-    """Change single fields of `live` by JSON Patch operations, if it still has the version that was seen."""
+    """Change single fields of `live` by JSON Patch operations, if its resourceVersion is still the same."""
 
     live: Manifest
     operations: tuple[dict[str, Any], ...]
@@ -48,17 +48,17 @@ class Patch(Action):
 
 @dataclass(frozen=True)
 class Disown(Action):
-    """End the ownership that patches left on fields of `live`, which would stay when the operator drops them."""
+    """Remove the field ownership that patches left in `live`. It would keep fields that the operator later drops."""
 
     live: Manifest
 
 
 @dataclass(frozen=True)
 class Replace(Action):
-    """Delete `live` and keep its pods, unless `wanted` could not be created in its place."""
+    """Delete `live` and keep its pods, unless `desired` could not be created in its place."""
 
     live: Manifest
-    wanted: Manifest
+    desired: Manifest
 
 
 @dataclass(frozen=True)

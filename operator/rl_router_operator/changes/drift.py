@@ -1,9 +1,9 @@
 """Compares a desired object with the live one, by the fields that the operator owns.
 
-For each manager, `metadata.managedFields` names the fields that it applied last and that nobody has changed since. So
-an object needs no apply if the operator owns every desired field with the desired value and owns no other field. The
-same entry tells which lists are keyed and by what, so no schema is needed here. Defaults that the API server added are
-not owned by the operator and are not compared.
+For each manager, `metadata.managedFields` lists the fields that it applied last and that no other client has changed
+since. So an object needs no apply if the operator owns every desired field with the desired value and owns no other
+field. The same entry contains the keys of keyed lists, so this module needs no schema. The operator does not own the
+defaults that the API server adds, so they are not compared.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from ..objects.naming import FIELD_MANAGER
 from ..objects.quantity import amount
 
 Fields = Mapping[str, Any]
-"""A set of fields as in managedFields (FieldsV1): `f:name`, `k:{"name":"a"}` and `v:"text"` lead to further sets."""
+"""A set of fields as in managedFields (FieldsV1): `f:name`, `k:{"name":"a"}` and `v:"text"` map to further sets."""
 
 _IDENTITY = ("apiVersion", "kind")
 _IDENTITY_METADATA = ("name", "namespace", "uid", "resourceVersion")
 _AMOUNTS = frozenset({"requests", "limits", "sizeLimit", "divisor"})
-"""Values below these fields are quantities, which the API server writes in its own form."""
+"""The values below these fields are quantities, which the API server normalizes."""
 
 
 def is_applied(desired: Manifest, live: Manifest) -> bool:
@@ -31,20 +31,20 @@ def is_applied(desired: Manifest, live: Manifest) -> bool:
     body = {key: value for key, value in desired.items() if key not in _IDENTITY}
     body["metadata"] = {key: value for key, value in desired["metadata"].items() if key not in _IDENTITY_METADATA}
     body = {key: value for key, value in body.items() if value not in ({}, None)}
-    return _is_there(body, live, owned, amounts=False) and _is_wanted(owned, body)
+    return _is_live(body, live, owned, amounts=False) and _is_desired(owned, body)
 
 
 def owned_fields(live: Manifest) -> Fields:
-    """Returns the fields that the operator applied and that nobody has changed since."""
+    """Returns the fields that the operator applied and that no other client has changed since."""
     for entry in live["metadata"].get("managedFields", ()):
-        if is_ours(entry):
+        if is_operator_apply(entry):
             fields: Fields = entry.get("fieldsV1") or {}
             return fields
     return {}
 
 
-def is_ours(entry: Mapping[str, Any]) -> bool:
-    """Returns whether an entry of managedFields is that of the operator's applies."""
+def is_operator_apply(entry: Mapping[str, Any]) -> bool:
+    """Returns whether an entry of managedFields records the operator's applies."""
     return entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource")
 
 
@@ -56,44 +56,44 @@ def keys_of(owned: Fields) -> Iterator[tuple[dict[str, Any], Fields]]:
 
 
 def has_keys(entry: Any, keys: Mapping[str, Any]) -> bool:
-    """Returns whether an entry of a list has these keys; a key that is left out has its default."""
+    """Returns whether an entry of a list has these keys. A missing key matches, because it has its default value."""
     return isinstance(entry, dict) and all(entry.get(key, value) == value for key, value in keys.items())
 
 
-def _is_there(desired: Any, live: Any, owned: Fields, *, amounts: bool) -> bool:
+def _is_live(desired: Any, live: Any, owned: Fields, *, amounts: bool) -> bool:
     """Returns whether everything in `desired` is in `live` and owned by the operator."""
     if isinstance(desired, dict) and isinstance(live, dict):
-        return all(_is_field_there(key, value, live, owned, amounts=amounts) for key, value in desired.items())
+        return all(_is_field_live(key, value, live, owned, amounts=amounts) for key, value in desired.items())
     if isinstance(desired, list) and isinstance(live, list):
         if any(step.startswith("k:") for step in owned):
-            return all(_is_entry_there(entry, live, owned, amounts=amounts) for entry in desired)
+            return all(_is_entry_live(entry, live, owned, amounts=amounts) for entry in desired)
         return _is_same(desired, live, amounts=amounts)
     return _is_same(desired, live, amounts=amounts)
 
 
-def _is_field_there(key: str, value: Any, live: Mapping[str, Any], owned: Fields, *, amounts: bool) -> bool:
+def _is_field_live(key: str, value: Any, live: Mapping[str, Any], owned: Fields, *, amounts: bool) -> bool:
     below = owned.get(f"f:{key}")
     if value is None:
         return True
     if below is None or key not in live:
         return False
     amounts = amounts or key in _AMOUNTS
-    # A field that is owned as a whole is owned to its last leaf.
-    return _is_there(value, live[key], below, amounts=amounts) if below else _is_same(value, live[key], amounts=amounts)
+    # An empty set means that the operator owns the whole field, with everything below it.
+    return _is_live(value, live[key], below, amounts=amounts) if below else _is_same(value, live[key], amounts=amounts)
 
 
-def _is_entry_there(entry: Any, live: list[Any], owned: Fields, *, amounts: bool) -> bool:
+def _is_entry_live(entry: Any, live: list[Any], owned: Fields, *, amounts: bool) -> bool:
     for keys, below in keys_of(owned):
         if has_keys(entry, keys):
-            found = next((each for each in live if has_keys(each, keys)), None)
-            if found is None:
+            match = next((candidate for candidate in live if has_keys(candidate, keys)), None)
+            if match is None:
                 return False
-            return _is_there(entry, found, below, amounts=amounts) if below else _is_same(entry, found, amounts=amounts)
+            return _is_live(entry, match, below, amounts=amounts) if below else _is_same(entry, match, amounts=amounts)
     return False
 
 
 def _is_same(desired: Any, live: Any, *, amounts: bool) -> bool:
-    """Returns whether both are equal, apart from what the API server adds to a value or writes in another form."""
+    """Returns whether both are equal, apart from fields that the API server adds and quantities that it normalizes."""
     if isinstance(desired, dict) and isinstance(live, dict):
         return all(
             key in live and _is_same(value, live[key], amounts=amounts or key in _AMOUNTS)
@@ -102,7 +102,7 @@ def _is_same(desired: Any, live: Any, *, amounts: bool) -> bool:
         )
     if isinstance(desired, list) and isinstance(live, list):
         return len(desired) == len(live) and all(
-            _is_same(one, other, amounts=amounts) for one, other in zip(desired, live, strict=True)
+            _is_same(item, live_item, amounts=amounts) for item, live_item in zip(desired, live, strict=True)
         )
     return bool(desired == live) or (amounts and _is_same_amount(desired, live))
 
@@ -114,19 +114,19 @@ def _is_same_amount(desired: Any, live: Any) -> bool:
         return False
 
 
-def _is_wanted(owned: Fields, desired: Any) -> bool:
+def _is_desired(owned: Fields, desired: Any) -> bool:
     """Returns whether every owned field is in `desired`."""
-    return all(_is_step_wanted(step, below, desired) for step, below in owned.items())
+    return all(_is_step_desired(step, below, desired) for step, below in owned.items())
 
 
-def _is_step_wanted(step: str, below: Fields, desired: Any) -> bool:
+def _is_step_desired(step: str, below: Fields, desired: Any) -> bool:
     kind, _, name = step.partition(":")
     if kind == "f":
-        return isinstance(desired, dict) and desired.get(name) is not None and _is_wanted(below, desired[name])
+        return isinstance(desired, dict) and desired.get(name) is not None and _is_desired(below, desired[name])
     if kind == "k" and isinstance(desired, list):
         keys = json.loads(name)
-        found = next((entry for entry in desired if has_keys(entry, keys)), None)
-        return found is not None and _is_wanted(below, found)
+        match = next((entry for entry in desired if has_keys(entry, keys)), None)
+        return match is not None and _is_desired(below, match)
     if kind == "v" and isinstance(desired, list):
         return json.loads(name) in desired
     return step == "."

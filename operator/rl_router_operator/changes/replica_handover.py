@@ -9,13 +9,14 @@ from ..objects.naming import FIELD_MANAGER
 from .drift import owned_fields
 
 MANAGER = f"{FIELD_MANAGER}-handover"
-"""The manager that owns the replicas until an autoscaler writes them: a field without an owner gets its default."""
+"""The manager that owns the replicas until an autoscaler writes them. A field without an owner gets its default."""
 
 
 def scale(desired: Manifest, live: Manifest, children: Sequence[Manifest]) -> Manifest | None:
-    """Returns the Scale to apply before `desired`; None if the replicas are not handed over.
+    """Returns the Scale to apply before `desired`; None if this apply hands over no replicas.
 
-    The number stays the same. Only 0, at which an autoscaler does nothing, becomes the autoscaler's minimum.
+    The number of replicas stays the same, with one exception: an autoscaler ignores a Deployment with 0 replicas, so 0
+    becomes the autoscaler's minimum.
     """
     if "replicas" in desired["spec"] or "f:replicas" not in owned_fields(live).get("f:spec", {}):
         return None

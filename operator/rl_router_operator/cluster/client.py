@@ -20,23 +20,34 @@ from ..objects.refusal import RefusedError
 PAGE = 500
 OPENED = "OPENED"
 """The first event of a watch that the API server has accepted."""
-_ANSWER_SECONDS = 10.0
+_RESPONSE_SECONDS = 10.0
 _WATCH_SECONDS = 290
-_LONGEST_ERROR = 65_536
-_BROKEN = (aiohttp.ClientError, aio.config.ConfigException, TimeoutError, OSError, ValueError, LookupError, TypeError)
-"""What a request ends with that got no whole answer, or could not be sent."""
+_MAXIMUM_ERROR_BYTES = 65_536
+_IO_ERRORS = (
+    aiohttp.ClientError,
+    aio.config.ConfigException,
+    TimeoutError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+)
+"""Exceptions of a request that could not be sent or got no complete response."""
 
 
 class UnreachableError(Exception):
-    """The API server did not answer: the connection was refused or reset, or timed out."""
+    """The API server did not respond: the connection was refused or reset, or timed out."""
 
 
 class NotLeadingError(Exception):
-    """This operator may not write now, because it does not hold the Lease."""
+    """The operator may not write now, because it does not hold the Lease."""
 
 
 async def connection(kubeconfig: str | None, context: str | None = None) -> aio.client.Configuration:
-    """Returns how to reach the API server: by a kubeconfig if one is named, otherwise by the pod's service account."""
+    """Returns the configuration of the connection to the API server.
+
+    It comes from `kubeconfig`, or from the pod's service account if that is not set. Raises ConfigException.
+    """
     configuration = aio.client.Configuration()
     if kubeconfig:
         await aio.config.load_kube_config(kubeconfig, context, configuration, persist_config=False)  # type: ignore[no-untyped-call]
@@ -44,51 +55,56 @@ async def connection(kubeconfig: str | None, context: str | None = None) -> aio.
         aio.config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
     # Each watch keeps a connection open.
     configuration.connection_pool_maxsize = 0
-    # Otherwise aiohttp looks for the proxy and for a .netrc file before every request, in a thread.
+    # Otherwise aiohttp looks up the proxy and a .netrc file in a thread before every request.
     configuration.client_session_kwargs = {"trust_env": False}
     configuration.proxy = configuration.proxy or _proxy_of(configuration.host)
     return configuration
 
 
 def _proxy_of(url: str) -> str | None:
-    """Returns the proxy that the environment names for a URL."""
+    """Returns the proxy that the environment configures for a URL; None without a proxy."""
     target = urlsplit(url)
     return None if proxy_bypass(target.netloc) else getproxies().get(target.scheme)
 
 
 def path_of(kind: Kind, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:
-    """Returns the path of a collection, of an object or of its subresource."""
+    """Returns the path of a collection, an object or a subresource."""
     parts = ["/apis" if "/" in kind.api_version else "/api", kind.api_version]
     parts += [f"namespaces/{namespace}"] if namespace else []
-    parts += [each for each in (kind.plural, name, subresource) if each]
+    parts += [part for part in (kind.plural, name, subresource) if part]
     return "/".join(parts)
 
 
-class Api:
-    """Reads are always sent. A write may take `write_seconds`, and is not sent if those are 0; `wrote` gets the verb
-    and the kind of each write."""
+class KubernetesClient:
+    """A client of the API server.
+
+    A write may take `write_seconds()` seconds, up to 10, and is not sent if they are 0. Reads do not depend on them.
+    `on_write` is called with the verb and the kind of each successful write. A watch without data for `idle_timeout`
+    seconds ends. Requests raise RefusedError if the API server rejects them, and UnreachableError if it does not
+    respond.
+    """
 
     def __init__(
         self,
         configuration: aio.client.Configuration,
-        write_seconds: Callable[[], float] = lambda: _ANSWER_SECONDS,
-        wrote: Callable[[str, str], None] = lambda _verb, _kind: None,
+        write_seconds: Callable[[], float] = lambda: _RESPONSE_SECONDS,
+        on_write: Callable[[str, str], None] = lambda _verb, _kind: None,
         idle_timeout: float = 90.0,
     ) -> None:
         self._configuration = configuration
-        self._client = aio.client.rest.RESTClientObject(configuration)
+        self._rest = aio.client.rest.RESTClientObject(configuration)
         self._write_seconds = write_seconds
-        self._wrote = wrote
+        self._on_write = on_write
         self._idle_timeout = idle_timeout
 
     async def close(self) -> None:
         """Closes the connections."""
-        await self._client.close()
+        await self._rest.close()
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
-        """Returns an object as it is now; None if there is none."""
+        """Returns the current object; None if it does not exist."""
         try:
-            return await self._ask("GET", path_of(kind, namespace, name))
+            return await self._request("GET", path_of(kind, namespace, name))
         except RefusedError as error:
             if error.status == 404:
                 return None
@@ -97,26 +113,26 @@ class Api:
     async def list_all(
         self, kind: Kind, namespace: str | None, selectors: Mapping[str, str]
     ) -> tuple[list[Manifest], str]:
-        """Returns every object of a kind, and the version from which to watch."""
+        """Returns all objects of a kind, and the resourceVersion from which to watch."""
         items: list[Manifest] = []
-        more: dict[str, str] = {}
+        continuation: dict[str, str] = {}
         while True:
-            query = {**selectors, "limit": str(PAGE), **more}
-            page = await self._ask("GET", path_of(kind, namespace), query)
+            query = {**selectors, "limit": str(PAGE), **continuation}
+            page = await self._request("GET", path_of(kind, namespace), query)
             if "resourceVersion" not in page.get("metadata", {}):
-                raise UnreachableError(f"the answer is not a list of {kind.plural}")
+                raise UnreachableError(f"the response is not a list of {kind.plural}")
             # The items of a list have neither apiVersion nor kind.
-            items += [{"apiVersion": kind.api_version, "kind": kind.kind, **each} for each in page.get("items") or ()]
+            items += [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in page.get("items") or ()]
             if not (token := page["metadata"].get("continue")):
                 return items, str(page["metadata"]["resourceVersion"])
-            more = {"continue": token}
+            continuation = {"continue": token}
 
     async def watch(
         self, kind: Kind, namespace: str | None, selectors: Mapping[str, str], version: str
     ) -> AsyncIterator[tuple[str, Manifest]]:
         """Yields (OPENED, {}), and then (type, object) for every change since `version`.
 
-        Ends when the API server ends the stream, or after the idle timeout: the connection may be dead then, or the
+        Ends when the API server ends the stream, or after the idle timeout. Then the connection may be dead, or the
         kind has no objects and so no bookmarks.
         """
         query = {
@@ -126,58 +142,57 @@ class Api:
             "resourceVersion": version,
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
-        timeout = aiohttp.ClientTimeout(sock_connect=_ANSWER_SECONDS, sock_read=self._idle_timeout)
+        timeout = aiohttp.ClientTimeout(sock_connect=_RESPONSE_SECONDS, sock_read=self._idle_timeout)
         try:
-            answer = await self._send("GET", path_of(kind, namespace), query, None, "", timeout)
-            async with answer:
-                await _check(answer)
+            response = await self._send("GET", path_of(kind, namespace), query, None, "", timeout)
+            async with response:
+                await _check(response)
                 yield OPENED, {}
-                async for event in _events(answer):
+                async for event in _events(response):
                     yield event["type"], event["object"]
-        except _BROKEN as error:
-            raise UnreachableError(f"the watch on {kind.plural} broke: {error or type(error).__name__}") from error
+        except _IO_ERRORS as error:
+            raise UnreachableError(f"the watch of {kind.plural} failed: {error or type(error).__name__}") from error
 
     async def apply(
         self, kind: Kind, manifest: Manifest, *, force: bool, subresource: str = "", manager: str = FIELD_MANAGER
     ) -> tuple[Manifest, bool]:
-        """Applies a manifest server-side and returns the object after it, and whether that created it."""
+        """Applies a manifest server-side. Returns the object after it, and whether the apply created it."""
         metadata = manifest["metadata"]
         path = path_of(kind, metadata.get("namespace"), metadata["name"], subresource)
         query = {"fieldManager": manager, "force": str(force).lower()}
-        answer, status = await self._write(
+        result, status = await self._write(
             "apply", kind, "PATCH", path, query, manifest, "application/apply-patch+yaml"
         )
-        return answer, status == 201
+        return result, status == 201
 
     async def patch(self, kind: Kind, live: Manifest, operations: list[dict[str, Any]], manager: str) -> Manifest:
-        """Applies a JSON patch to the object in the version of `live`; another version is a conflict."""
+        """Applies a JSON patch to an object and returns it. Conflicts unless the resourceVersion is that of `live`."""
         metadata = live["metadata"]
-        seen = {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]}
+        same_version = {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]}
         path, query = path_of(kind, metadata["namespace"], metadata["name"]), {"fieldManager": manager}
-        answer, _ = await self._write(
-            "patch", kind, "PATCH", path, query, [seen, *operations], "application/json-patch+json"
+        result, _ = await self._write(
+            "patch", kind, "PATCH", path, query, [same_version, *operations], "application/json-patch+json"
         )
-        return answer
+        return result
 
     async def create(self, kind: Kind, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
-        """Creates an object; a dry run only checks whether it could be created."""
+        """Creates an object and returns it; a dry run only checks whether it could be created."""
         query = {"fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
         path = path_of(kind, manifest["metadata"]["namespace"])
-        answer, _ = await self._write("create", kind, "POST", path, query, manifest)
-        return answer
+        result, _ = await self._write("create", kind, "POST", path, query, manifest)
+        return result
 
-    async def replace(self, kind: Kind, manifest: Manifest) -> Manifest:
-        """Replaces the object of the same resourceVersion, without regard to `write_seconds`: this is how the Lease is
-        taken."""
+    async def replace_lease(self, kind: Kind, manifest: Manifest) -> Manifest:
+        """Replaces the Lease with the same resourceVersion. `write_seconds` do not apply, since they need the Lease."""
         metadata = manifest["metadata"]
-        return await self._ask("PUT", path_of(kind, metadata["namespace"], metadata["name"]), {}, manifest)
+        return await self._request("PUT", path_of(kind, metadata["namespace"], metadata["name"]), {}, manifest)
 
-    async def make(self, kind: Kind, manifest: Manifest) -> Manifest:
-        """Creates an object without regard to `write_seconds`: the Lease."""
-        return await self._ask("POST", path_of(kind, manifest["metadata"]["namespace"]), {}, manifest)
+    async def create_lease(self, kind: Kind, manifest: Manifest) -> Manifest:
+        """Creates the Lease. `write_seconds` do not apply, since they need the Lease."""
+        return await self._request("POST", path_of(kind, manifest["metadata"]["namespace"]), {}, manifest)
 
     async def delete(self, kind: Kind, manifest: Manifest, *, orphan: bool = False) -> None:
-        """Deletes the object with the uid of `manifest`; it is no error if it is gone already."""
+        """Deletes the object with the uid of `manifest`, if it exists; `orphan` keeps the objects that it owns."""
         metadata = manifest["metadata"]
         options = {
             "propagationPolicy": "Orphan" if orphan else "Background",
@@ -193,16 +208,18 @@ class Api:
     async def _write(
         self, verb: str, kind: Kind, method: str, path: str, query: Mapping[str, str], body: Any, content: str = ""
     ) -> tuple[Manifest, int]:
-        seconds = min(self._write_seconds(), _ANSWER_SECONDS)
+        seconds = min(self._write_seconds(), _RESPONSE_SECONDS)
         if seconds <= 0:
             raise NotLeadingError
-        answer = await self._exchange(method, path, query, body, content, seconds)
-        self._wrote(verb, kind.kind)
-        return answer
+        result = await self._exchange(method, path, query, body, content, seconds)
+        self._on_write(verb, kind.kind)
+        return result
 
-    async def _ask(self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None) -> Manifest:
-        answer, _ = await self._exchange(method, path, query or {}, body)
-        return answer
+    async def _request(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None
+    ) -> Manifest:
+        result, _ = await self._exchange(method, path, query or {}, body)
+        return result
 
     async def _exchange(
         self,
@@ -211,19 +228,19 @@ class Api:
         query: Mapping[str, str],
         body: Any,
         content: str = "",
-        seconds: float = _ANSWER_SECONDS,
+        seconds: float = _RESPONSE_SECONDS,
     ) -> tuple[Manifest, int]:
-        # Not rounded up to a whole second, so that a write ends before the Lease does.
+        # aiohttp must not round the timeout up to a whole second, so that a write ends before the Lease does.
         timeout = aiohttp.ClientTimeout(total=seconds, ceil_threshold=math.inf)
         try:
-            answer = await self._send(method, path, query, body, content, timeout)
-            async with answer:
-                await _check(answer)
-                found = from_json(await answer.read())
-                if not isinstance(found, dict):
-                    raise UnreachableError(f"{method} {path}: the answer is no object")
-                return found, answer.status
-        except _BROKEN as error:
+            response = await self._send(method, path, query, body, content, timeout)
+            async with response:
+                await _check(response)
+                result = from_json(await response.read())
+                if not isinstance(result, dict):
+                    raise UnreachableError(f"{method} {path}: the response is not a JSON object")
+                return result, response.status
+        except _IO_ERRORS as error:
             raise UnreachableError(f"{method} {path}: {error or type(error).__name__}") from error
 
     async def _send(
@@ -243,16 +260,16 @@ class Api:
         if token := await self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization"):
             headers["Authorization"] = token
         url = f"{self._configuration.host}{path}{'?' if query else ''}{urlencode(query)}"
-        # Not through ApiClient, which copies every body for models of its own before it sends it.
-        answer = await self._client.request(method, url, headers, body, _request_timeout=timeout)  # type: ignore[no-untyped-call]
-        response: aiohttp.ClientResponse = answer.response
-        return response
+        # ApiClient is not used, because it converts every body into its own models before it sends it.
+        response = await self._rest.request(method, url, headers, body, _request_timeout=timeout)  # type: ignore[no-untyped-call]
+        raw: aiohttp.ClientResponse = response.response
+        return raw
 
 
-async def _events(answer: aiohttp.ClientResponse) -> AsyncIterator[Manifest]:
-    """Yields the events of a watch until it ends or the idle timeout passes."""
+async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Manifest]:
+    """Yields the events of a watch until it ends or the idle timeout passes. Raises RefusedError for an error event."""
     try:
-        async for line in answer.content:
+        async for line in response.content:
             event: Manifest = from_json(line)
             if event["type"] == "ERROR":
                 raise RefusedError(int(event["object"].get("code") or 500), event["object"])
@@ -261,13 +278,13 @@ async def _events(answer: aiohttp.ClientResponse) -> AsyncIterator[Manifest]:
         return
 
 
-async def _check(answer: aiohttp.ClientResponse) -> None:
-    """Raises RefusedError unless the request succeeded."""
-    if answer.status < 400:
+async def _check(response: aiohttp.ClientResponse) -> None:
+    """Raises RefusedError if the status is an error."""
+    if response.status < 400:
         return
-    text = await answer.content.read(_LONGEST_ERROR)
+    text = await response.content.read(_MAXIMUM_ERROR_BYTES)
     try:
         body = from_json(text)
     except ValueError:
         body = {"message": text.decode(errors="replace")[:512]}
-    raise RefusedError(answer.status, body if isinstance(body, dict) else {})
+    raise RefusedError(response.status, body if isinstance(body, dict) else {})

@@ -1,4 +1,4 @@
-"""Posts Events about a RouterDeployment, each once."""
+"""Posts Events about a RouterDeployment, and each Event only once."""
 
 from __future__ import annotations
 
@@ -15,35 +15,38 @@ from ..objects.manifest import Manifest
 from ..objects.naming import FIELD_MANAGER
 from ..objects.refusal import RefusedError
 from ..status.news import identity, is_warning
-from .client import Api
+from .client import KubernetesClient
 
 EVENT = Kind("events.k8s.io/v1", "Event", "events")
-_NOTE = 1024
-_NAME = 200
+_MAXIMUM_NOTE = 1024
+"""Characters that the API server allows in a note."""
+_MAXIMUM_NAME = 200
+"""Characters of the RouterDeployment's name in the name of an Event."""
 
 
-async def post(api: Api, body: Manifest, conditions: Iterable[Manifest]) -> None:
-    """Posts an Event about a RouterDeployment for each of these conditions.
+async def post(client: KubernetesClient, body: Manifest, conditions: Iterable[Manifest]) -> None:
+    """Posts an Event about the RouterDeployment `body` for each condition.
 
-    An Event that cannot be created is logged, unless the namespace is being deleted.
+    If the API server rejects an Event, logs that, unless the namespace is being deleted. Raises UnreachableError and
+    NotLeadingError.
     """
     for condition in conditions:
         try:
-            await api.create(EVENT, _event(body, condition))
+            await client.create(EVENT, _event(body, condition))
         except RefusedError as error:
             if error.status != 409 and not error.is_terminating:
-                log(logging.WARNING, f"an Event could not be created: {error.message}")
+                log(logging.WARNING, f"cannot create an Event: {error.message}")
 
 
 def _event(body: Manifest, condition: Mapping[str, Any]) -> Manifest:
-    """Returns the Event. Its name is a hash of what it says about which generation, so that nothing is said twice."""
+    """Returns the Event. Its name has a hash of its text and the generation, so that no Event is posted twice."""
     metadata = body["metadata"]
-    said = "/".join(map(str, (metadata["uid"], metadata.get("generation", 0), *identity(condition))))
+    content = "/".join(map(str, (metadata["uid"], metadata.get("generation", 0), *identity(condition))))
     return {
         "apiVersion": EVENT.api_version,
         "kind": EVENT.kind,
         "metadata": {
-            "name": f"{metadata['name'][:_NAME]}.{hashlib.sha256(said.encode()).hexdigest()[:16]}",
+            "name": f"{metadata['name'][:_MAXIMUM_NAME]}.{hashlib.sha256(content.encode()).hexdigest()[:16]}",
             "namespace": metadata["namespace"],
         },
         "eventTime": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
@@ -52,7 +55,7 @@ def _event(body: Manifest, condition: Mapping[str, Any]) -> Manifest:
         "type": "Warning" if is_warning(condition) else "Normal",
         "reason": condition["reason"],
         "action": condition["type"],
-        "note": f"{condition['type']} is {condition['status']}: {condition.get('message', '')}"[:_NOTE],
+        "note": f"{condition['type']} is {condition['status']}: {condition.get('message', '')}"[:_MAXIMUM_NOTE],
         "regarding": {
             "apiVersion": ROUTER.api_version,
             "kind": ROUTER.kind,

@@ -11,21 +11,21 @@ from ..objects.kinds import BY_NAME
 from ..objects.manifest import Manifest
 from ..objects.naming import FIELD_MANAGER
 from ..objects.refusal import RefusedError
-from .client import Api
+from .client import KubernetesClient
 
 _NO_OBJECT = "1"
-"""A resourceVersion that no object has: the API server answers such an apply with 409 if the name is taken, also in a
-race and with `force`. Tried on Kubernetes 1.35; tests/test_creation.py holds it for every kind."""
+"""A resourceVersion that no object has. If the name is taken, the API server rejects an apply of it with 409, also in a
+race and with `force`. Observed on Kubernetes 1.35; tests/test_creation.py checks it for every kind."""
 
 
 @dataclass(frozen=True)
 class Executor:
     """Performs actions on the API server."""
 
-    api: Api
+    client: KubernetesClient
 
     async def execute(self, action: Action) -> Manifest | None:
-        """Performs one action and returns the whole object after it; None if the API server does not say.
+        """Performs one action and returns the complete object after it; None if the API server does not return it.
 
         Raises RefusedError, UnreachableError and NotLeadingError.
         """
@@ -35,7 +35,7 @@ class Executor:
             case Apply():
                 return await self._apply(action)
             case Patch():
-                return await self.api.patch(
+                return await self.client.patch(
                     BY_NAME[action.ref[0]], action.live, list(action.operations), edit_conflicts.MANAGER
                 )
             case Disown():
@@ -43,51 +43,55 @@ class Executor:
             case Replace():
                 await self._replace(action)
             case Delete():
-                await self.api.delete(BY_NAME[action.ref[0]], action.live)
+                await self.client.delete(BY_NAME[action.ref[0]], action.live)
         return None
 
     async def _create(self, action: Create) -> Manifest:
         metadata = {**action.manifest["metadata"], "resourceVersion": _NO_OBJECT}
-        answer, _ = await self.api.apply(BY_NAME[action.ref[0]], {**action.manifest, "metadata": metadata}, force=False)
-        return answer
+        kind = BY_NAME[action.ref[0]]
+        result, _ = await self.client.apply(kind, {**action.manifest, "metadata": metadata}, force=False)
+        return result
 
     async def _create_after_lookup(self, action: Create) -> Manifest:
-        """Creates an object whose name was free a moment ago; leaves the object of a faster client as it was."""
+        """Creates an object whose name was free in a read just before.
+
+        If another client created the object first, takes back the operator's fields and raises RefusedError.
+        """
         kind = BY_NAME[action.ref[0]]
-        answer, is_new = await self.api.apply(kind, action.manifest, force=False)
-        if not is_new and _has_other_managers(answer):
-            await self.api.apply(kind, _without_fields(answer), force=True)
-            raise RefusedError(409, {"message": "another client created it at the same time"})
-        return answer
+        result, is_new = await self.client.apply(kind, action.manifest, force=False)
+        if not is_new and _has_other_managers(result):
+            await self.client.apply(kind, _without_fields(result), force=True)
+            raise RefusedError(409, {"message": "another client created the object at the same time"})
+        return result
 
     async def _apply(self, action: Apply) -> Manifest | None:
-        answer, _ = await self.api.apply(
+        result, _ = await self.client.apply(
             BY_NAME[action.ref[0]],
             action.manifest,
             force=True,
             subresource=action.subresource,
             manager=action.manager,
         )
-        return None if action.subresource else answer
+        return None if action.subresource else result
 
     async def _disown(self, action: Disown) -> Manifest | None:
         metadata = action.live["metadata"]
-        # The patch replaces managedFields, of which the informers keep a part.
-        whole = await self.api.get(BY_NAME[action.ref[0]], metadata["namespace"], metadata["name"])
+        # The patch replaces all managedFields, and the informers keep only some of them.
+        whole = await self.client.get(BY_NAME[action.ref[0]], metadata["namespace"], metadata["name"])
         if whole is None or not (operations := edit_conflicts.disowning(whole)):
             return whole
-        return await self.api.patch(BY_NAME[action.ref[0]], whole, operations, edit_conflicts.MANAGER)
+        return await self.client.patch(BY_NAME[action.ref[0]], whole, operations, edit_conflicts.MANAGER)
 
     async def _replace(self, action: Replace) -> None:
-        kind, trial = BY_NAME[action.ref[0]], copy.deepcopy(action.wanted)
+        kind, trial = BY_NAME[action.ref[0]], copy.deepcopy(action.desired)
         trial["metadata"]["generateName"] = f"{trial['metadata'].pop('name')}-"
-        # An object that could not be created again must not be deleted.
-        await self.api.create(kind, trial, dry_run=True)
-        await self.api.delete(kind, action.live, orphan=True)
+        # Delete the object only if it can be created again.
+        await self.client.create(kind, trial, dry_run=True)
+        await self.client.delete(kind, action.live, orphan=True)
 
 
 def _without_fields(live: Manifest) -> Manifest:
-    """Returns an apply without fields: the API server then removes those that only the operator had set."""
+    """Returns an apply without fields. With it, the API server removes the fields that only the operator owns."""
     metadata = {name: live["metadata"][name] for name in ("name", "namespace", "uid")}
     return {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": metadata}
 

@@ -1,4 +1,4 @@
-"""Leader election: only the operator that holds the Lease writes, and the others wait for it."""
+"""Leader election: only the operator that holds the Lease writes. The others wait for the Lease."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ..log import log
 from ..objects.kinds import Kind
 from ..objects.manifest import Manifest
 from ..objects.refusal import RefusedError
-from .client import Api, UnreachableError
+from .client import KubernetesClient, UnreachableError
 
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 
 
 @dataclass(frozen=True)
 class LeaseTerms:
-    """In seconds: how long the Lease is held, when a holder that cannot renew it gives up, and how often it tries.
+    """Seconds of a Lease: its duration, the time without renewal after which its holder gives up, and between attempts.
 
-    A holder that has given up starts no write, and a write under way ends before the Lease does.
+    A holder that has given up starts no write, and its running writes end before the Lease does.
     """
 
     duration: float = 15.0
@@ -37,42 +37,52 @@ def lease_terms(duration: float) -> LeaseTerms:
 
 
 class Lease:
-    """One Lease. Another holder's Lease ends a while after its last change, by the own clock."""
+    """One Lease. The Lease of another holder ends `leaseDurationSeconds` after its last observed change, by our clock.
+
+    `on_change` is called with True when this operator takes the Lease and with False when it loses it.
+    """
 
     def __init__(
-        self, api: Api, namespace: str, name: str, identity: str, changed: Callable[[bool], None], terms: LeaseTerms
+        self,
+        client: KubernetesClient,
+        namespace: str,
+        name: str,
+        identity: str,
+        on_change: Callable[[bool], None],
+        terms: LeaseTerms,
     ) -> None:
-        self._api = api
+        self._client = client
         self._namespace, self._name, self._identity = namespace, name, identity
-        self._changed = changed
+        self._on_change = on_change
         self._terms = terms
         self._renewed: float | None = None
-        self._led = False
-        self._seen: tuple[Manifest, float] = ({}, 0.0)
-        self.trouble: str | None = None
-        self.missing: str | None = None
-        """The API server's words about a missing permission."""
+        self._was_leading = False
+        self._observed: tuple[Manifest, float] = ({}, 0.0)
+        self.last_error: str | None = None
+        """The last error of taking or renewing the Lease; None after a success."""
+        self.missing_permission: str | None = None
+        """The API server's message about a missing permission."""
 
     def is_held(self) -> bool:
         """Returns whether this operator may write now."""
-        return self.left() > 0
+        return self.seconds_left() > 0
 
-    def left(self) -> float:
-        """Returns the seconds until the Lease ends, and so the maximum for a write; 0 if no write may start."""
+    def seconds_left(self) -> float:
+        """Returns the seconds until the Lease ends, which are the maximum for a write; 0 if no write may start."""
         age = math.inf if self._renewed is None else time.monotonic() - self._renewed
         return self._terms.duration - age if age < self._terms.renew_deadline else 0.0
 
     async def run(self) -> None:
-        """Takes the Lease as soon as it is free and renews it; releases it when cancelled."""
+        """Takes the Lease when it is free and renews it until cancelled. Then releases it."""
         try:
             while True:
-                await self._turn()
-                self._tell()
+                await self._try()
+                self._notify()
                 await asyncio.sleep(self._terms.retry)
         finally:
-            await self._give_back()
+            await self._release()
 
-    async def _turn(self) -> None:
+    async def _try(self) -> None:
         began = time.monotonic()
         try:
             async with asyncio.timeout(self._terms.renew_deadline):
@@ -80,18 +90,18 @@ class Lease:
         except (RefusedError, UnreachableError, TimeoutError) as error:
             self._fail(error)
             return
-        self.trouble = self.missing = None
-        # The Lease may have ended meanwhile, and work was put away until this operator leads again.
-        self._tell()
-        # The Lease starts before the request, not with its answer.
+        self.last_error = self.missing_permission = None
+        # If the Lease ended meanwhile, the queue was emptied. So report the loss before the new start.
+        self._notify()
+        # The Lease counts from the request, not from its response.
         self._renewed = began if taken else None
 
     async def _take(self) -> bool:
-        live = await self._api.get(LEASE, self._namespace, self._name)
+        live = await self._client.get(LEASE, self._namespace, self._name)
         if not self._is_free(live):
             return False
         try:
-            await (self._api.replace if live else self._api.make)(LEASE, self._lease(live))
+            await (self._client.replace_lease if live else self._client.create_lease)(LEASE, self._lease(live))
         except RefusedError as error:
             # Another operator was faster.
             if error.status == 409:
@@ -100,25 +110,25 @@ class Lease:
         return True
 
     def _is_free(self, live: Manifest | None) -> bool:
-        # A deleted Lease belongs to its holder until it would have ended.
-        spec = live.get("spec") or {} if live else self._seen[0]
+        # A deleted Lease belongs to its last holder until it would have ended.
+        spec = live.get("spec") or {} if live else self._observed[0]
         holder = spec.get("holderIdentity")
-        if self._seen[0] != spec:
-            self._seen = (spec, time.monotonic())
+        if self._observed[0] != spec:
+            self._observed = (spec, time.monotonic())
         duration = float(spec.get("leaseDurationSeconds") or self._terms.duration)
-        return not holder or holder == self._identity or time.monotonic() - self._seen[1] > duration
+        return not holder or holder == self._identity or time.monotonic() - self._observed[1] > duration
 
     def _lease(self, live: Manifest | None) -> Manifest:
-        before = (live or {}).get("spec") or {}
+        previous = (live or {}).get("spec") or {}
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        same = before.get("holderIdentity") == self._identity
-        transitions = int(before.get("leaseTransitions") or 0)
+        is_renewal = previous.get("holderIdentity") == self._identity
+        transitions = int(previous.get("leaseTransitions") or 0)
         spec = {
             "holderIdentity": self._identity,
             "leaseDurationSeconds": max(1, round(self._terms.duration)),
-            "acquireTime": before["acquireTime"] if same and "acquireTime" in before else now,
+            "acquireTime": previous["acquireTime"] if is_renewal and "acquireTime" in previous else now,
             "renewTime": now,
-            "leaseTransitions": transitions if same or live is None else transitions + 1,
+            "leaseTransitions": transitions if is_renewal or live is None else transitions + 1,
         }
         return self._manifest(live, spec)
 
@@ -129,29 +139,29 @@ class Lease:
         return {"apiVersion": LEASE.api_version, "kind": LEASE.kind, "metadata": metadata, "spec": spec}
 
     def _fail(self, error: Exception) -> None:
-        trouble = str(error) or "the API server does not answer"
+        message = str(error) or "the API server does not respond"
         if isinstance(error, RefusedError) and error.is_missing_permission:
-            self.missing = trouble
-        if trouble != self.trouble:
-            log(logging.WARNING, f"the Lease {self._name} cannot be taken or renewed: {trouble}")
-        self.trouble = trouble
+            self.missing_permission = message
+        if message != self.last_error:
+            log(logging.WARNING, f"cannot take or renew the Lease {self._name}: {message}")
+        self.last_error = message
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         leads = self.is_held()
-        if leads != self._led:
-            self._led = leads
-            log(logging.INFO, "leading" if leads else "standing by", identity=self._identity)
-            self._changed(leads)
+        if leads != self._was_leading:
+            self._was_leading = leads
+            log(logging.INFO, "leading" if leads else "not leading", identity=self._identity)
+            self._on_change(leads)
 
-    async def _give_back(self) -> None:
+    async def _release(self) -> None:
         if not self.is_held():
             return
         self._renewed = None
         try:
             async with asyncio.timeout(self._terms.retry):
-                live = await self._api.get(LEASE, self._namespace, self._name)
+                live = await self._client.get(LEASE, self._namespace, self._name)
                 if live and live["spec"].get("holderIdentity") == self._identity:
                     spec = {**live["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
-                    await self._api.replace(LEASE, self._manifest(live, spec))
+                    await self._client.replace_lease(LEASE, self._manifest(live, spec))
         except (RefusedError, UnreachableError, TimeoutError) as error:
-            log(logging.WARNING, f"the Lease {self._name} could not be given back: {error}")
+            log(logging.WARNING, f"cannot release the Lease {self._name}: {error}")

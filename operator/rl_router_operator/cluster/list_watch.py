@@ -1,4 +1,4 @@
-"""One list-and-watch: keeps what the store has of a kind equal to the cluster."""
+"""One list-watch: keeps the objects of a kind in the store equal to the cluster."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from ..log import log
 from ..objects.kinds import Kind
 from ..objects.manifest import Manifest
 from ..objects.refusal import RefusedError
-from .client import OPENED, Api, UnreachableError
+from .client import OPENED, KubernetesClient, UnreachableError
 from .store import Keys, Store
 
-LONGEST_PAUSE = 2.0
-"""Maximum seconds between two attempts while the API server does not answer."""
-_SHORTEST_PAUSE = 0.05
+MAXIMUM_PAUSE = 2.0
+"""Maximum seconds between two attempts while the API server does not respond."""
+_MINIMUM_PAUSE = 0.05
 _MAXIMUM_FAILURES = {False: 5, True: 12}
-"""Failures in a row after which a kind counts as one that cannot be watched, by whether it was watched before: then an
-API server may be starting, and what is known stays true for a while. That is some 15 s."""
+"""Failures in a row after which a kind counts as not watchable, by whether it was watched before. If it was, the API
+server may be restarting, and the stored objects stay valid for a while: 12 failures take about 15 s."""
 _MAXIMUM_FORBIDDEN = {False: 1, True: 5}
-"""The same for a 403: a starting API server does not know the permissions yet."""
+"""The same for status 403, because a starting API server does not know the permissions yet."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """What is watched: a kind, in one namespace or in all, by selectors. `prune` returns what is kept of an object."""
+    """A kind to watch, in one namespace or in all, by selectors. `prune` returns the part of an object to store."""
 
     kind: Kind
     namespace: str | None
@@ -40,15 +40,15 @@ class Source:
 class ListWatch:
     """Lists and watches one source.
 
-    `settled` is set once it is known whether the source can be watched: it is `synced`, the kind is `absent` from the
-    cluster, or `last_error` says why it cannot be watched. `changed` is called whenever that changes afterwards, and
-    after each list but the first.
+    `settled` is set when it is known whether the source can be watched: it is `synced`, the kind is `absent` from the
+    cluster, or `last_error` is the reason why it cannot be watched. `on_change` is called when that changes afterwards,
+    and after each list but the first. `absent_pause` are the seconds between two lists of an absent kind.
     """
 
-    api: Api
+    client: KubernetesClient
     store: Store
     source: Source
-    changed: Callable[[], None] = lambda: None
+    on_change: Callable[[], None] = lambda: None
     absent_pause: float = 60.0
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     synced: bool = False
@@ -57,7 +57,7 @@ class ListWatch:
     _failures: int = 0
 
     async def run(self) -> None:
-        """Lists and watches until it is cancelled."""
+        """Lists and watches until cancelled."""
         while True:
             try:
                 await self._list_and_watch()
@@ -70,9 +70,9 @@ class ListWatch:
             await asyncio.sleep(self._pause())
 
     async def _list_and_watch(self) -> None:
-        """Lists, and watches from there until the version is too old or something breaks."""
+        """Lists, and watches from there until an error, for example that the version is too old."""
         source = self.source
-        items, version = await self.api.list_all(source.kind, source.namespace, source.selectors)
+        items, version = await self.client.list_all(source.kind, source.namespace, source.selectors)
         pairs = [(source.prune(item), source.keys(item)) for item in items]
         self.store.replace(source.kind.kind, source.namespace, pairs, int(version))
         version = await self._follow(version, self._opened)
@@ -84,21 +84,21 @@ class ListWatch:
         self._set_state(synced=True)
 
     async def _follow(self, version: str, opened: Callable[[], None] = lambda: None) -> str:
-        """Watches until the API server ends the stream, and returns the last version."""
+        """Watches until the API server ends the stream, and returns the last version. Calls `opened` when it begins."""
         source = self.source
-        async for event, body in self.api.watch(source.kind, source.namespace, source.selectors, version):
+        async for event, body in self.client.watch(source.kind, source.namespace, source.selectors, version):
             if event == OPENED:
-                # Not earlier: a kind that may be listed but not watched would change between synced and not synced.
+                # Not after the list: a kind that may be listed but not watched would keep switching its state.
                 opened()
                 continue
             version = body["metadata"]["resourceVersion"]
             if event == "BOOKMARK":
                 continue
-            kept = source.prune({"apiVersion": source.kind.api_version, "kind": source.kind.kind, **body})
+            pruned = source.prune({"apiVersion": source.kind.api_version, "kind": source.kind.kind, **body})
             if event == "DELETED":
-                self.store.drop(kept)
+                self.store.drop(pruned)
             else:
-                self.store.put(kept, source.keys(body))
+                self.store.put(pruned, source.keys(body))
         return version
 
     def _refused(self, error: RefusedError) -> None:
@@ -111,13 +111,13 @@ class ListWatch:
     def _pause(self) -> float:
         if self.absent:
             return self.absent_pause
-        return min(_SHORTEST_PAUSE * 2.0 ** min(self._failures, 10), LONGEST_PAUSE) * random.uniform(0.5, 1.0)
+        return min(_MINIMUM_PAUSE * 2.0 ** min(self._failures, 10), MAXIMUM_PAUSE) * random.uniform(0.5, 1.0)
 
     def _set_state(self, *, synced: bool = False, absent: bool = False, last_error: str | None = None) -> None:
         changed = (self.synced, self.absent, self.last_error) != (synced, absent, last_error)
         self.synced, self.absent, self.last_error = synced, absent, last_error
         if changed and last_error:
-            log(logging.WARNING, f"{self.source.kind.plural} cannot be watched: {last_error}")
+            log(logging.WARNING, f"cannot watch {self.source.kind.plural}: {last_error}")
         if self.settled.is_set() and (changed or synced):
-            self.changed()
+            self.on_change()
         self.settled.set()

@@ -1,20 +1,20 @@
-"""Prunes watched objects: returns only what is compared and what the status is computed from."""
+"""Prunes watched objects to the fields that are compared or that the status is computed from."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ..changes import edit_conflicts
-from ..changes.drift import is_ours
+from ..changes.drift import is_operator_apply
 from ..objects.manifest import Manifest
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def child(body: Manifest) -> Manifest:
-    """Returns a child without other managers' fields and without measurements in its status."""
+    """Returns a child without the managedFields of other managers and without measurements in its status."""
     metadata = dict(body["metadata"])
-    entries = [each for each in metadata.pop("managedFields", ()) if _is_kept(each)]
+    entries = [entry for entry in metadata.pop("managedFields", ()) if _is_kept(entry)]
     if entries:
         metadata["managedFields"] = entries
     if _LAST_APPLIED in (metadata.get("annotations") or {}):
@@ -26,8 +26,8 @@ def child(body: Manifest) -> Manifest:
 def pod(body: Manifest) -> Manifest:
     """Returns a pod without most of its spec."""
     spec = body.get("spec") or {}
-    containers = [{"name": each["name"], "image": each.get("image", "")} for each in spec.get("containers", ())]
-    volumes = [each for each in spec.get("volumes", ()) if "persistentVolumeClaim" in each]
+    containers = [{"name": entry["name"], "image": entry.get("image", "")} for entry in spec.get("containers", ())]
+    volumes = [volume for volume in spec.get("volumes", ()) if "persistentVolumeClaim" in volume]
     metadata = {key: value for key, value in body["metadata"].items() if key not in ("managedFields", "annotations")}
     return {
         **body,
@@ -38,7 +38,7 @@ def pod(body: Manifest) -> Manifest:
 
 
 def warning(body: Manifest) -> Manifest:
-    """Returns an Event without its reporter."""
+    """Returns an Event with the fields that warnings are made from."""
     kept: tuple[str, ...] = (
         *("apiVersion", "kind", "type", "reason", "message", "involvedObject"),
         *("count", "series", "firstTimestamp", "lastTimestamp", "eventTime"),
@@ -46,8 +46,8 @@ def warning(body: Manifest) -> Manifest:
     metadata = {
         key: body["metadata"].get(key) for key in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     }
-    found: dict[str, Any] = {key: body[key] for key in kept if body.get(key) is not None}
-    return {**found, "metadata": metadata}
+    fields: dict[str, Any] = {key: body[key] for key in kept if body.get(key) is not None}
+    return {**fields, "metadata": metadata}
 
 
 def router(body: Manifest) -> Manifest:
@@ -56,4 +56,4 @@ def router(body: Manifest) -> Manifest:
 
 
 def _is_kept(entry: Manifest) -> bool:
-    return is_ours(entry) or entry.get("manager") == edit_conflicts.MANAGER
+    return is_operator_apply(entry) or entry.get("manager") == edit_conflicts.MANAGER

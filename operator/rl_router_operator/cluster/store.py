@@ -1,4 +1,4 @@
-"""What is known of the cluster: every watched object, by the RouterDeployments that it belongs to."""
+"""The local copy of the cluster: every watched object, indexed by the RouterDeployments that it belongs to."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from pydantic_core import from_json, to_json
 
 from ..objects.manifest import Manifest, Ref
-from ..objects.router import Key
+from ..objects.routerdeployment import Key
 
 _MAXIMUM_DELETIONS = 1024
 Keys = Callable[[Manifest], tuple[Key, ...]]
-"""Returns which RouterDeployments an object belongs to."""
-Changed = Callable[[Key, bool], None]
-"""Gets the RouterDeployment of an object that changed, and whether the object is gone."""
-_Place = tuple[str, str, str]
+"""Returns the RouterDeployments that an object belongs to."""
+OnChange = Callable[[Key, bool], None]
+"""Called with the RouterDeployment of a changed object, and with True if the object is gone."""
+_ObjectKey = tuple[str, str, str]
 """Kind, namespace and name of an object."""
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """An object as JSON, which takes a tenth of the memory. `content` has neither version nor status."""
+    """An object as JSON, which needs a tenth of the memory of a dict. `content` has neither version nor status."""
 
     version: int
     content: bytes
@@ -30,128 +30,131 @@ class _Entry:
     keys: tuple[Key, ...]
 
     def is_same(self, other: _Entry) -> bool:
-        """Returns whether nothing but the version differs."""
+        """Returns whether only the version differs."""
         return (self.content, self.status, self.keys) == (other.content, other.status, other.keys)
 
 
 class Store:
-    """Objects by kind, namespace and name; `changed` is called for each RouterDeployment of an object that changed.
+    """Objects by kind, namespace and name. `on_change` is called for each RouterDeployment of a changed object.
 
-    An older version never replaces a newer one or a deletion. So the answer to a write may be stored before or after
+    An older version never replaces a newer one or a deletion. So the response to a write may be stored before or after
     its watch event.
     """
 
-    def __init__(self, changed: Changed) -> None:
-        self._changed = changed
-        self._entries: dict[_Place, _Entry] = {}
-        self._deleted: dict[_Place, int] = {}
-        """The versions of the latest deletions."""
-        self._places: dict[Key, set[_Place]] = defaultdict(set)
+    def __init__(self, on_change: OnChange) -> None:
+        self._on_change = on_change
+        self._entries: dict[_ObjectKey, _Entry] = {}
+        self._deleted: dict[_ObjectKey, int] = {}
+        """The resourceVersions of the latest deletions."""
+        self._object_keys: dict[Key, set[_ObjectKey]] = defaultdict(set)
 
     def put(self, body: Manifest, keys: tuple[Key, ...]) -> None:
-        """Stores an object as it is now; without keys it is not kept, as most Events."""
-        place, entry = _place(body), _entry(body, keys)
-        before = self._entries.get(place)
-        if (before and entry.version < before.version) or entry.version < self._deleted.get(place, 0):
+        """Stores an object. Without keys it is not kept: most Events concern no RouterDeployment."""
+        object_key, entry = _object_key(body), _entry(body, keys)
+        before = self._entries.get(object_key)
+        if (before and entry.version < before.version) or entry.version < self._deleted.get(object_key, 0):
             return
         if not keys:
             if before:
-                self._remove(place, before)
+                self._remove(object_key, before)
             return
-        self._entries[place] = entry
+        self._entries[object_key] = entry
         if before is None or not before.is_same(entry):
-            self._index(place, before, entry)
-            self._tell(before, entry)
+            self._index(object_key, before, entry)
+            self._notify(before, entry)
 
     def drop(self, body: Manifest) -> None:
-        """Removes an object that was deleted, unless a newer one of its name is known."""
-        place = _place(body)
-        before = self._entries.get(place)
+        """Removes a deleted object, unless the store has a newer one with the same name."""
+        object_key = _object_key(body)
+        before = self._entries.get(object_key)
         version = int(body["metadata"].get("resourceVersion") or 0)
         if before and (not version or version >= before.version):
-            self._remove(place, before)
-        self._remember_deletion(place, version)
+            self._remove(object_key, before)
+        self._remember_deletion(object_key, version)
 
     def replace(
         self, kind: str, namespace: str | None, bodies: Iterable[tuple[Manifest, tuple[Key, ...]]], version: int
     ) -> None:
-        """Stores a list of all objects of a kind, in a namespace or in all: objects that it lacks are gone."""
+        """Stores a complete list of a kind, in a namespace or in all, and removes objects that are not in the list."""
         listed = set()
         for body, keys in bodies:
-            listed.add(_place(body))
+            listed.add(_object_key(body))
             self.put(body, keys)
-        for place in self._places_of(kind, namespace):
-            entry = self._entries[place]
-            # The list cannot have an object that was written after it.
-            if place not in listed and entry.version <= version:
-                self._remove(place, entry)
-                self._remember_deletion(place, version)
+        for object_key in self._keys_of_kind(kind, namespace):
+            entry = self._entries[object_key]
+            # The list cannot contain an object that was written after it.
+            if object_key not in listed and entry.version <= version:
+                self._remove(object_key, entry)
+                self._remember_deletion(object_key, version)
 
     def clear(self, kind: str, namespace: str | None) -> None:
         """Removes all objects of a kind that the cluster no longer has, in a namespace or in all."""
-        for place in self._places_of(kind, namespace):
-            self._remove(place, self._entries[place])
+        for object_key in self._keys_of_kind(kind, namespace):
+            self._remove(object_key, self._entries[object_key])
 
     def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
-        """Returns one object as last seen."""
+        """Returns the last observed state of an object; None if it is not stored."""
         entry = self._entries.get((kind, namespace, name))
         return _body(entry) if entry else None
 
     def of(self, key: Key) -> dict[Ref, Manifest]:
-        """Returns everything that belongs to a RouterDeployment, by kind and name."""
-        return {(place[0], place[2]): _body(self._entries[place]) for place in sorted(self._places.get(key, ()))}
+        """Returns the objects that belong to a RouterDeployment, by kind and name."""
+        object_keys = sorted(self._object_keys.get(key, ()))
+        return {(kind, name): _body(self._entries[kind, namespace, name]) for kind, namespace, name in object_keys}
 
     def contents(self, key: Key, kinds: frozenset[str]) -> tuple[bytes, ...]:
-        """Returns a value that differs whenever an object of these kinds differs in more than its status."""
-        places = sorted(place for place in self._places.get(key, ()) if place[0] in kinds)
-        return tuple(self._entries[place].content for place in places)
+        """Returns a value that changes when an object of these kinds changes in more than status and version."""
+        object_keys = sorted(object_key for object_key in self._object_keys.get(key, ()) if object_key[0] in kinds)
+        return tuple(self._entries[object_key].content for object_key in object_keys)
 
     def __contains__(self, key: Key) -> bool:
-        """Returns whether anything belongs to the RouterDeployment."""
-        return key in self._places
+        """Returns whether any object belongs to the RouterDeployment."""
+        return key in self._object_keys
 
     def __iter__(self) -> Iterator[Key]:
-        """Iterates over every RouterDeployment that something belongs to."""
-        return iter(set(self._places))
+        """Iterates over the RouterDeployments that have objects."""
+        return iter(set(self._object_keys))
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def _places_of(self, kind: str, namespace: str | None) -> list[_Place]:
-        return [place for place in self._entries if place[0] == kind and namespace in (None, place[1])]
+    def _keys_of_kind(self, kind: str, namespace: str | None) -> list[_ObjectKey]:
+        return [
+            object_key for object_key in self._entries if object_key[0] == kind and namespace in (None, object_key[1])
+        ]
 
-    def _remember_deletion(self, place: _Place, version: int) -> None:
-        """Only an answer that was under way may be older than a deletion, and it is late by a moment."""
-        self._deleted[place] = max(version, self._deleted.pop(place, 0))
+    def _remember_deletion(self, object_key: _ObjectKey, version: int) -> None:
+        """Keeps the latest versions only: a response older than a deletion is late by a moment at most."""
+        self._deleted[object_key] = max(version, self._deleted.pop(object_key, 0))
         if len(self._deleted) > _MAXIMUM_DELETIONS:
             del self._deleted[next(iter(self._deleted))]
 
-    def _remove(self, place: _Place, entry: _Entry) -> None:
-        del self._entries[place]
-        self._index(place, entry, None)
-        self._tell(entry, None)
+    def _remove(self, object_key: _ObjectKey, entry: _Entry) -> None:
+        del self._entries[object_key]
+        self._index(object_key, entry, None)
+        self._notify(entry, None)
 
-    def _index(self, place: _Place, before: _Entry | None, after: _Entry | None) -> None:
+    def _index(self, object_key: _ObjectKey, before: _Entry | None, after: _Entry | None) -> None:
         for key in before.keys if before else ():
-            self._places[key].discard(place)
-            if not self._places[key]:
-                del self._places[key]
+            self._object_keys[key].discard(object_key)
+            if not self._object_keys[key]:
+                del self._object_keys[key]
         for key in after.keys if after else ():
-            self._places[key].add(place)
+            self._object_keys[key].add(object_key)
 
-    def _tell(self, before: _Entry | None, after: _Entry | None) -> None:
+    def _notify(self, before: _Entry | None, after: _Entry | None) -> None:
         for key in {*(before.keys if before else ()), *(after.keys if after else ())}:
-            self._changed(key, after is None)
+            self._on_change(key, after is None)
 
 
-def _place(body: Manifest) -> _Place:
+def _object_key(body: Manifest) -> _ObjectKey:
     return body["kind"], body["metadata"]["namespace"], body["metadata"]["name"]
 
 
 def _entry(body: Manifest, keys: tuple[Key, ...]) -> _Entry:
     metadata = dict(body["metadata"])
     version = int(metadata.pop("resourceVersion", 0) or 0)
-    # Watches and answers have the two in another order.
+    # Watch events and responses have these two in different orders.
     identity: Manifest = {name: body[name] for name in ("apiVersion", "kind") if name in body}
     content: Manifest = {**identity, **body, "metadata": metadata}
     status = content.pop("status", None)

@@ -16,7 +16,7 @@ READINESS = ("True", "False", "Unknown")
 
 
 class Metrics:
-    """One operator's metrics; `readiness` gives the Ready of every RouterDeployment."""
+    """The metrics of one operator; `readiness` returns the status of Ready for every RouterDeployment."""
 
     def __init__(self, readiness: Callable[[], Iterable[str]]) -> None:
         self.registry = CollectorRegistry()
@@ -34,7 +34,7 @@ class Metrics:
         )
         self.errors = Counter(
             "rl_router_operator_errors",
-            "Requests that the API server refused or did not answer, and crashes",
+            "Requests that the API server rejected or did not respond to, and crashes",
             ["reason"],
             registry=self.registry,
         )
@@ -52,7 +52,7 @@ class Metrics:
         self.registry.register(_Readiness(readiness))
 
     def resynced(self) -> None:
-        """Notes that all RouterDeployments are queued."""
+        """Records that all RouterDeployments were queued now."""
         self._resynced = time.monotonic()
 
     def _resync_age(self) -> float:
@@ -60,21 +60,21 @@ class Metrics:
 
 
 class _Readiness(Collector):
-    """Counts RouterDeployments when they are collected, so that deleted ones are not counted."""
+    """Counts RouterDeployments at the time of collection, so that deleted ones do not count."""
 
     def __init__(self, readiness: Callable[[], Iterable[str]]) -> None:
         self._readiness = readiness
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """RouterDeployments by readiness."""
-        found = Tally(self._readiness())
+        """Yields the number of RouterDeployments by readiness."""
+        counts = Tally(self._readiness())
         family = GaugeMetricFamily("rl_router_operator_routerdeployments", "RouterDeployments", labels=["ready"])
-        for word in READINESS:
-            family.add_metric([word], found[word])
+        for state in READINESS:
+            family.add_metric([state], counts[state])
         yield family
 
 
 def ready_of(body: Mapping[str, Any]) -> str:
-    """The Ready of a RouterDeployment as its status says."""
+    """Returns the status of the Ready condition; Unknown if the RouterDeployment does not have it."""
     conditions = (body.get("status") or {}).get("conditions", ())
-    return next((str(each["status"]) for each in conditions if each["type"] == "Ready"), "Unknown")
+    return next((str(condition["status"]) for condition in conditions if condition["type"] == "Ready"), "Unknown")

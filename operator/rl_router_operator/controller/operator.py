@@ -1,4 +1,4 @@
-"""The operator as a whole: its parts, how they are connected, started and stopped."""
+"""The operator as a whole: creates, connects, starts and stops its parts."""
 
 from __future__ import annotations
 
@@ -9,46 +9,51 @@ from typing import Any
 
 from kubernetes.aio.client import Configuration
 
-from ..cluster.client import Api, connection
+from ..cluster.client import KubernetesClient, connection
 from ..cluster.executor import Executor
 from ..cluster.informers import Informers, Stores
 from ..cluster.leader_election import Lease
 from ..cluster.store import Store
 from ..objects.kinds import ROUTER
-from ..objects.router import Key
+from ..objects.routerdeployment import Key
 from . import endpoints
 from .children import Children
 from .metrics import Metrics, ready_of
-from .pod_health import Ask, Asker, PodHealth
+from .pod_health import HealthClient, PodHealth, Probe
 from .reconcile import Reconciler
 from .settings import Settings
 from .work_queue import WorkQueue
 from .workers import Workers
 
 _SETTLING_SECONDS = 1.0
-"""Changes of children and pods come in bursts, and one reconciliation answers them all."""
+"""Seconds between a change of a child or pod and its reconciliation: changes arrive in bursts."""
 
 
 class Operator:
-    """One operator; `ask` asks an API pod for its health, which tests replace."""
+    """One operator; `probe` reads the health of an API pod, and tests replace it."""
 
-    def __init__(self, settings: Settings, configuration: Configuration, ask: Ask) -> None:
+    def __init__(self, settings: Settings, configuration: Configuration, probe: Probe) -> None:
         self.settings = settings
         self.queue = WorkQueue()
         self.metrics = Metrics(self._readiness)
         self.port = 0
-        self._api = Api(configuration, self._write_seconds, self._wrote, settings.idle_timeout)
+        self._client = KubernetesClient(configuration, self._write_seconds, self._count_write, settings.idle_timeout)
         self._stores = Stores(routers=Store(self._router_changed), objects=Store(self._object_changed))
         self._informers = Informers(
-            self._api, self._stores, settings.namespaces, self._all_changed, settings.discovery_seconds
+            self._client, self._stores, settings.namespaces, self._all_changed, settings.discovery_seconds
         )
-        self._pod_health = PodHealth(ask, self._changed, settings.asking)
+        self._pod_health = PodHealth(probe, self._changed, settings.probe_intervals)
         self._lease = Lease(
-            self._api, settings.own_namespace, settings.lease, settings.identity, self._leads_now, settings.lease_terms
+            self._client,
+            settings.own_namespace,
+            settings.lease,
+            settings.identity,
+            self._leadership_changed,
+            settings.lease_terms,
         )
-        children = Children(self._api, Executor(self._api), self._stores.objects, self._informers)
+        children = Children(self._client, Executor(self._client), self._stores.objects, self._informers)
         self._reconciler = Reconciler(
-            self._api, self._stores, self._informers, children, self._pod_health, settings.defaults
+            self._client, self._stores, self._informers, children, self._pod_health, settings.defaults
         )
         self._workers = Workers(settings.workers, self.queue, self._reconciler.reconcile, self._may_work, self.metrics)
 
@@ -57,28 +62,31 @@ class Operator:
         return self._lease.is_held()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Runs until `stop`; the Lease is released once the last reconciliation has ended."""
+        """Runs until `stop`. Releases the Lease after the last reconciliation has ended."""
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(self._api.close)
+            stack.push_async_callback(self._client.close)
             stack.push_async_callback(self._pod_health.close)
-            standing = endpoints.Standing(self._workers.age, self.leads, self.obstacles)
-            app = endpoints.application(standing, self.metrics.registry)
+            state = endpoints.OperatorState(self._workers.age, self.leads, self.obstacles)
+            app = endpoints.application(state, self.metrics.registry)
             runner, self.port = await endpoints.serve(app, self.settings.host, self.settings.port)
             stack.push_async_callback(runner.cleanup)
-            # What starts first is ended last.
-            work = (self._lease.run(), self._informers.run(), self._workers.run(), self._resync())
-            await _first_of(stop, [_started(stack, each) for each in work])
+            # The first to start is the last to end.
+            loops = (self._lease.run(), self._informers.run(), self._workers.run(), self._resync())
+            await _first_of(stop, [_started(stack, loop) for loop in loops])
 
     def obstacles(self) -> list[str]:
-        """Returns what keeps the operator from being ready, each as a sentence."""
-        missing = [*([self._lease.missing] if self._lease.missing else ()), *self._workers.missing_permissions()]
+        """Returns the reasons why the operator is not ready, one sentence each."""
+        missing = [
+            *([self._lease.missing_permission] if self._lease.missing_permission else ()),
+            *self._workers.missing_permissions(),
+        ]
         return [*self._informers.obstacles(), *missing]
 
     async def _resync(self) -> None:
-        """Reconciles everything now and then, also for what changes with time alone."""
+        """Queues every RouterDeployment every `resync_seconds`, because conditions also change with time alone."""
         await self._informers.settled()
         while True:
-            self._reconciler.compare_again()
+            self._reconciler.forget_comparisons()
             self._all_changed()
             self.metrics.resynced()
             await asyncio.sleep(self.settings.resync_seconds)
@@ -100,20 +108,20 @@ class Operator:
         for key in self._stores.routers:
             self.queue.add(key)
 
-    def _leads_now(self, leads: bool) -> None:
+    def _leadership_changed(self, leads: bool) -> None:
         self.metrics.leading.set(leads)
         if leads:
             self._all_changed()
         else:
-            # Another operator leads: what this one knows will be outdated.
+            # Another operator will lead, so the records of this one become outdated.
             self._reconciler.forget_all()
             self._workers.forget_missing_permissions()
 
     def _write_seconds(self) -> float:
-        """Returns the seconds that a write may take now."""
-        return self._lease.left()
+        """Returns the maximum seconds for a write now."""
+        return self._lease.seconds_left()
 
-    def _wrote(self, verb: str, kind: str) -> None:
+    def _count_write(self, verb: str, kind: str) -> None:
         self.metrics.writes.labels(verb, kind).inc()
 
     def _readiness(self) -> list[str]:
@@ -121,9 +129,9 @@ class Operator:
         return [ready_of(body) for body in bodies if body]
 
 
-def _started(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Returns a task that is cancelled with the stack."""
-    task = asyncio.create_task(work)
+def _started(stack: AsyncExitStack, loop: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Starts a task that the stack cancels when it closes."""
+    task = asyncio.create_task(loop)
 
     async def end() -> None:
         task.cancel()
@@ -134,7 +142,7 @@ def _started(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> asyncio.
 
 
 async def _first_of(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
-    """Waits for `stop`. A task that ends earlier has failed, and so has the operator."""
+    """Waits for `stop`. Raises the error of a task that ends earlier."""
     stopped = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
@@ -145,8 +153,8 @@ async def _first_of(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> Non
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Runs the operator with these settings until `stop`."""
-    asker = Asker()
+    health_client = HealthClient()
     try:
-        await Operator(settings, await connection(settings.kubeconfig), asker).run(stop)
+        await Operator(settings, await connection(settings.kubeconfig), health_client).run(stop)
     finally:
-        await asker.close()
+        await health_client.close()

@@ -18,7 +18,7 @@ from .settings import Settings
 
 
 def _number(minimum: float, maximum: float) -> BeforeValidator:
-    """Returns a validator that reads a number within these bounds."""
+    """Returns a validator that reads a number from `minimum` to `maximum`."""
 
     def read_number(text: str) -> float:
         try:
@@ -26,21 +26,21 @@ def _number(minimum: float, maximum: float) -> BeforeValidator:
         except ValueError:
             number = math.nan
         if not minimum <= number <= maximum:
-            raise ValueError(f"give a number from {minimum:g} to {maximum:g}, not {text!r}")
+            raise ValueError(f"{text!r} is not a number from {minimum:g} to {maximum:g}")
         return number
 
     return BeforeValidator(read_number)
 
 
-def _one_of(*words: str) -> BeforeValidator:
-    """Returns a validator that accepts one of these words, or null."""
+def _one_of(*choices: str) -> BeforeValidator:
+    """Returns a validator that accepts one of the choices, or None."""
 
-    def read_word(text: str | None) -> str | None:
-        if text is not None and text not in words:
-            raise ValueError(f"give one of {', '.join(words)}, not {text!r}")
+    def read_choice(text: str | None) -> str | None:
+        if text is not None and text not in choices:
+            raise ValueError(f"{text!r} is not one of {', '.join(choices)}")
         return text
 
-    return BeforeValidator(read_word)
+    return BeforeValidator(read_choice)
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -48,38 +48,43 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
-"""Names that are separated by commas."""
+"""Names separated by commas."""
 _LEVELS = ("debug", "info", "warning", "error")
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 
 
 class Options(BaseModel):
-    """What a person sets, by a flag (`--log-level`) or a variable (`RL_ROUTER_OPERATOR_LOG_LEVEL`)."""
+    """The options of the operator, each a flag (`--log-level`) and a variable (`RL_ROUTER_OPERATOR_LOG_LEVEL`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kubeconfig: str | None = Field(None, description="path of a kubeconfig file; default: the pod's service account")
+    kubeconfig: str | None = Field(
+        None, description="path of a kubeconfig file; default: $KUBECONFIG, else the pod's service account"
+    )
     watch_namespaces: Names = Field((), description="namespaces to watch, separated by commas; default: all")
-    lease: str = Field(LEASE, description="name of the Lease that elects the one operator that acts")
+    lease: str = Field(LEASE, description="name of the Lease for leader election: only its holder writes")
     lease_seconds: Annotated[float, _number(3, 3600)] = Field(
-        15.0, description="seconds for which the Lease is held; another operator takes over this long after a renewal"
+        15.0,
+        description="duration of the Lease in seconds; another operator takes over this long after the last renewal",
     )
     host: str = Field("0.0.0.0", description="address of /healthz, /readyz and /metrics")
     port: Annotated[int, _number(0, 65_535)] = Field(8080, description="port of /healthz, /readyz and /metrics")
-    workers: Annotated[int, _number(1, 256)] = Field(8, description="RouterDeployments reconciled at the same time")
+    workers: Annotated[int, _number(1, 256)] = Field(
+        8, description="maximum number of RouterDeployments reconciled at the same time"
+    )
     resync_seconds: Annotated[float, _number(1, 86_400)] = Field(
         300.0, description="seconds between two reconciliations of every RouterDeployment"
     )
     log_level: Annotated[str, _one_of(*_LEVELS)] = Field("info", description=f"one of {', '.join(_LEVELS)}")
-    registry: str = Field("", description="registry of the default images; default: none")
+    registry: str = Field("", description="registry prefix of the default images; no default")
     api_image: str | None = Field(None, description=f"default image of the router API; default: {Images.api}")
     model_image: str | None = Field(None, description=f"default image of the CPU fallback; default: {Images.llamacpp}")
     vllm_image: str | None = Field(None, description=f"default image of vLLM for accelerators; default: {Images.vllm}")
     vllm_cpu_image: str | None = Field(None, description=f"default image of vLLM for CPUs; default: {Images.vllm_cpu}")
     image_pull_policy: Annotated[str | None, _one_of(*_PULL_POLICIES)] = Field(
-        None, description=f"default pull policy: one of {', '.join(_PULL_POLICIES)}; default: Kubernetes' own"
+        None, description=f"default pull policy: one of {', '.join(_PULL_POLICIES)}; default: the default of Kubernetes"
     )
-    image_pull_secrets: Names = Field((), description="Secrets for pulling the images, separated by commas")
+    image_pull_secrets: Names = Field((), description="names of the pull Secrets for images, separated by commas")
     monitoring_namespace: str = Field("", description="namespace whose pods may read the API's metrics")
     https_proxy: str = Field("", description="HTTPS_PROXY of the pods that the operator creates")
     http_proxy: str = Field("", description="HTTP_PROXY of the pods that the operator creates")
@@ -90,9 +95,9 @@ LAYER = SettingsLayer(Options, "RL_ROUTER_OPERATOR_")
 
 
 def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
-    """Returns the settings of a command line and an environment; a flag goes before a variable.
+    """Returns the settings from a command line and an environment; flags override variables.
 
-    Exits with status 2 if one cannot be used, and names it.
+    Prints an error that names the flag or variable, and exits with status 2, if a value is invalid.
     """
     parser = argparse.ArgumentParser(prog="python -m rl_router_operator", description="The RL Router operator.")
     LAYER.add_flags(parser)

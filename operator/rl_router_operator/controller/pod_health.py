@@ -1,4 +1,4 @@
-"""Asks the API's pods for their health: /health on the admin port says whether the router model decides."""
+"""Probes the API pods: /health on the admin port reports whether the router model decides."""
 
 from __future__ import annotations
 
@@ -16,46 +16,49 @@ from rl_router_api.health import HealthDocument
 from ..objects.manifest import Manifest
 from ..objects.naming import ADMIN_PORT
 from ..objects.observed import Health
-from ..objects.router import Key
+from ..objects.routerdeployment import Key
 from ..status.pods import is_ready
 
-_LIMIT_SECONDS = 5.0
-_LIMIT_BYTES = 65_536
+_TIMEOUT_SECONDS = 5.0
+_MAXIMUM_BYTES = 65_536
 _MAXIMUM_REQUESTS = 512
-"""Enough to ask a thousand pods that never answer every ten seconds."""
+"""Enough to probe a thousand pods that never respond every 10 s."""
 
-Ask = Callable[[str], Awaitable[Health]]
-"""Asks the pod with an address for its health."""
+Probe = Callable[[str], Awaitable[Health]]
+"""Returns the health of the pod at an address."""
 
 
 @dataclass(frozen=True)
-class Asking:
-    """Seconds between two requests to an API pod: while its router is Ready, while it is not, and before the request
-    that confirms a good answer of a pod without an answer that counts."""
+class ProbeIntervals:
+    """Seconds between two probes of an API pod.
+
+    `settled` applies while its router is Ready and `unsettled` while it is not. `confirming` applies after the first
+    good response of a pod without a confirmed one.
+    """
 
     settled: float = 30.0
     unsettled: float = 10.0
     confirming: float = 1.0
 
 
-class Asker:
-    """Asks over HTTP: within 5 s, at most 64 KiB, without redirects or a proxy."""
+class HealthClient:
+    """Probes pods over HTTP: within 5 s, at most 64 KiB, without redirects or a proxy."""
 
     def __init__(self, port: int = ADMIN_PORT) -> None:
         self._port = port
         self._session: aiohttp.ClientSession | None = None
 
     async def __call__(self, address: str) -> Health:
-        """Returns what the pod with the address reports."""
+        """Returns the health that the pod at an address reports, or the error of the request."""
         host = f"[{address}]" if ":" in address else address
         url = f"http://{host}:{self._port}/health"
         try:
-            async with self._client().get(url, allow_redirects=False) as answer:
-                return _read(answer.status, await _at_most(answer, _LIMIT_BYTES))
+            async with self._client().get(url, allow_redirects=False) as response:
+                return _read(response.status, await _body(response, _MAXIMUM_BYTES))
         except TimeoutError:
-            return Health(None, f"no answer from {url} within {_LIMIT_SECONDS:g} s")
+            return Health(None, f"no response from {url} within {_TIMEOUT_SECONDS:g} s")
         except (aiohttp.ClientError, OSError) as error:
-            return Health(None, f"{url} cannot be reached: {error or type(error).__name__}")
+            return Health(None, f"cannot connect to {url}: {error or type(error).__name__}")
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -64,137 +67,137 @@ class Asker:
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
-            # A connection that is kept open would outlive its pod.
+            # A connection that stays open would outlive its pod.
             connector = aiohttp.TCPConnector(force_close=True, limit=_MAXIMUM_REQUESTS)
-            timeout = aiohttp.ClientTimeout(total=_LIMIT_SECONDS)
+            timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
             self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False)
         return self._session
 
 
-async def _at_most(answer: aiohttp.ClientResponse, limit: int) -> bytes:
-    """Returns the body, or its beginning if it is longer than the limit."""
-    found = b""
-    async for chunk in answer.content.iter_any():
-        found += chunk
-        if len(found) > limit:
+async def _body(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """Returns the body, or its beginning if it is longer than `limit` bytes."""
+    body = b""
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > limit:
             break
-    return found
+    return body
 
 
 def _read(status: int, body: bytes) -> Health:
     if status != 200:
-        return Health(None, f"/health answered {status}")
-    if len(body) > _LIMIT_BYTES:
-        return Health(None, f"/health answered more than {_LIMIT_BYTES // 1024} KiB")
+        return Health(None, f"/health returned status {status}")
+    if len(body) > _MAXIMUM_BYTES:
+        return Health(None, f"/health returned more than {_MAXIMUM_BYTES // 1024} KiB")
     try:
         return Health(HealthDocument.model_validate(from_json(body)))
     except ValidationError:
-        return Health(None, "its answer is not a router API's")
+        return Health(None, "/health did not return the health document of a router API")
     except ValueError:
-        return Health(None, "/health answered no JSON")
+        return Health(None, "/health did not return JSON")
 
 
 @dataclass(frozen=True)
 class _Pod:
-    """An API pod. `reported` is its last answer, and `confirmed` the one that counts: the last that it gave twice.
+    """An API pod. `reported` is its last health. `confirmed` is the health that counts: the last one reported twice.
 
-    With `trusted` its first answer counts. Those are the pods that the operator finds at its start, when it does not
-    know what the answer changes.
+    If `trusted`, the first health counts. This applies to the pods that exist when the operator starts, because it does
+    not know their earlier health.
     """
 
     address: str
     trusted: bool
-    asked: float = -math.inf
+    probed: float = -math.inf
     reported: Health | None = None
     confirmed: Health | None = None
 
     def after(self, health: Health) -> _Pod:
-        """Returns the pod after one more answer."""
+        """Returns the pod after one more probe."""
         counts = health == self.reported or (self.trusted and self.reported is None)
         return replace(self, reported=health, confirmed=health if counts else self.confirmed)
 
     @property
     def is_promising(self) -> bool:
-        """Whether no answer counts yet and the last one is good, so that it is about to be confirmed."""
-        answer = self.reported.answer if self.reported else None
-        return self.confirmed is None and answer is not None and answer.status == "ok"
+        """Whether no health is confirmed yet and the last one is good, so that it is about to be confirmed."""
+        document = self.reported.document if self.reported else None
+        return self.confirmed is None and document is not None and document.status == "ok"
 
 
 @dataclass
 class PodHealth:
-    """Asks the ready API pods of every RouterDeployment, and calls `changed` when the answer that counts changes."""
+    """Probes the ready API pods of every RouterDeployment, and calls `on_change` when a confirmed health changes."""
 
-    ask: Ask
-    changed: Callable[[Key], None]
-    asking: Asking
+    probe: Probe
+    on_change: Callable[[Key], None]
+    intervals: ProbeIntervals
     clock: Callable[[], float] = time.monotonic
     _pods: dict[Key, dict[str, _Pod]] = field(default_factory=dict)
     _tasks: dict[tuple[Key, str, str], asyncio.Task[None]] = field(default_factory=dict)
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MAXIMUM_REQUESTS))
 
-    def look(self, key: Key, pods: tuple[Manifest, ...], *, settled: bool) -> dict[str, Health]:
-        """Returns the answers that count, by pod name, and asks the pods whose turn it is."""
-        trusted, before, now = key not in self._pods, self._pods.get(key, {}), self.clock()
-        every = self.asking.settled if settled else self.asking.unsettled
-        found = {}
+    def poll(self, key: Key, pods: tuple[Manifest, ...], *, settled: bool) -> dict[str, Health]:
+        """Returns the confirmed health of each pod by name, and starts the probes that are due."""
+        trusted, previous, now = key not in self._pods, self._pods.get(key, {}), self.clock()
+        interval = self.intervals.settled if settled else self.intervals.unsettled
+        pods_by_name = {}
         for name, address in _ready(pods):
-            pod = before.get(name)
+            pod = previous.get(name)
             if pod is None or pod.address != address:
                 pod = _Pod(address, trusted)
-            # A pod that does not answer is not asked again before its request has timed out.
-            if now - pod.asked >= every and (key, name, address) not in self._tasks:
-                pod = replace(pod, asked=now)
+            # A pod that does not respond is not probed again before its request has timed out.
+            if now - pod.probed >= interval and (key, name, address) not in self._tasks:
+                pod = replace(pod, probed=now)
                 self._start(key, name, address)
-            found[name] = pod
-        self._pods[key] = found
-        return {name: pod.confirmed for name, pod in found.items() if pod.confirmed}
+            pods_by_name[name] = pod
+        self._pods[key] = pods_by_name
+        return {name: pod.confirmed for name, pod in pods_by_name.items() if pod.confirmed}
 
     def is_waiting(self, key: Key) -> bool:
-        """Returns whether no pod has an answer that counts yet, and one may have it in a moment.
+        """Returns whether no pod has a confirmed health yet, but one may have it soon.
 
-        A status that was written now would only say that the pods have not answered.
+        A status that is written now would only report that the pods have not responded.
         """
         pods = self._pods.get(key, {}).values()
         expected = any(pod.reported is None or pod.is_promising for pod in pods)
         return expected and not any(pod.confirmed for pod in pods)
 
     def forget(self, key: Key) -> None:
-        """Forgets a RouterDeployment that is gone."""
+        """Drops the pods of a RouterDeployment that is gone."""
         self._pods.pop(key, None)
 
     def forget_all(self) -> None:
-        """Forgets every pod: the next first answers count."""
+        """Drops every pod, so that the next first health of each pod counts."""
         self._pods.clear()
 
     async def close(self) -> None:
-        """Cancels the requests under way."""
+        """Cancels the running probes."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _start(self, key: Key, name: str, address: str) -> None:
-        task = asyncio.create_task(self._hear(key, name, address))
+        task = asyncio.create_task(self._probe_pod(key, name, address))
         self._tasks[key, name, address] = task
         task.add_done_callback(lambda _: self._tasks.pop((key, name, address)))
 
-    async def _hear(self, key: Key, name: str, address: str) -> None:
-        pod = await self._heard(key, name, address)
+    async def _probe_pod(self, key: Key, name: str, address: str) -> None:
+        pod = await self._probe_once(key, name, address)
         if pod and pod.is_promising:
-            await asyncio.sleep(self.asking.confirming)
-            await self._heard(key, name, address)
+            await asyncio.sleep(self.intervals.confirming)
+            await self._probe_once(key, name, address)
 
-    async def _heard(self, key: Key, name: str, address: str) -> _Pod | None:
-        """Asks a pod and returns it with its answer; None if it is gone."""
+    async def _probe_once(self, key: Key, name: str, address: str) -> _Pod | None:
+        """Probes a pod and returns it with its health; None if it is gone."""
         async with self._slots:
-            health = await self.ask(address)
+            health = await self.probe(address)
         before = self._pods.get(key, {}).get(name)
         if before is None or before.address != address:
             return None
         after = self._pods[key][name] = before.after(health)
         is_first_and_bad = before.reported is None and not after.is_promising
         if after.confirmed != before.confirmed or is_first_and_bad:
-            self.changed(key)
+            self.on_change(key)
         return after
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from ..cluster.leader_election import LeaseTerms
 from ..objects.naming import LEASE
 from ..resources.defaults import Defaults
-from .pod_health import Asking
+from .pod_health import ProbeIntervals
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings. Without a kubeconfig the pod's service account is used; no namespaces means all of them."""
+    """The settings. Without a kubeconfig, the operator uses the pod's service account; no namespaces means all."""
 
     defaults: Defaults = field(default_factory=Defaults)
     kubeconfig: str | None = None
@@ -22,14 +22,14 @@ class Settings:
     identity: str = field(default_factory=socket.gethostname)
     lease: str = LEASE
     lease_terms: LeaseTerms = field(default_factory=LeaseTerms)
-    asking: Asking = field(default_factory=Asking)
+    probe_intervals: ProbeIntervals = field(default_factory=ProbeIntervals)
     host: str = "0.0.0.0"
     port: int = 8080
     workers: int = 8
     resync_seconds: float = 300.0
-    """Seconds between two reconciliations of every RouterDeployment, which write nothing if nothing has changed."""
+    """Seconds between two reconciliations of every RouterDeployment. They write nothing if nothing has changed."""
     discovery_seconds: float = 60.0
-    """Seconds between two discoveries of the kinds that the cluster lacks."""
+    """Seconds between two discoveries of an optional kind that the cluster lacks."""
     idle_timeout: float = 90.0
-    """Seconds without data after which a watch is opened again, from its last version."""
+    """Seconds without data after which a watch is reopened from its last version."""
     log_level: str = "info"

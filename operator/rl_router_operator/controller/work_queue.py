@@ -1,4 +1,4 @@
-"""The work queue: which RouterDeployments to reconcile, and when."""
+"""The work queue: the RouterDeployments to reconcile, and when to do so."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from ..objects.router import Key
+from ..objects.routerdeployment import Key
 
-LONGEST_PAUSE = 2.0
-_SHORTEST_PAUSE = 0.1
+MAXIMUM_PAUSE = 2.0
+_MINIMUM_PAUSE = 0.1
 
 
 class WorkQueue:
-    """Hands out keys when they are due; a key in progress waits until it is `done` or has `failed`."""
+    """Returns keys when they are due. A key in progress is not returned again before `done` or `failed` is called."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -27,11 +27,11 @@ class WorkQueue:
         self._woken = asyncio.Event()
 
     def add(self, key: Key, after: float = 0.0) -> None:
-        """Adds a key that is due in `after` seconds; of several times the earliest counts."""
+        """Adds a key that is due in `after` seconds. If a key is added several times, the earliest time counts."""
         due = self._clock() + after
         if key in self._in_progress:
-            again = self._in_progress[key]
-            self._in_progress[key] = due if again is None else min(due, again)
+            next_due = self._in_progress[key]
+            self._in_progress[key] = due if next_due is None else min(due, next_due)
             return
         if due < self._due.get(key, float("inf")):
             self._due[key] = due
@@ -42,29 +42,29 @@ class WorkQueue:
         """Returns the next key that is due; None if no key is due within `limit` seconds."""
         deadline = self._clock() + limit
         while (key := self._take()) is None:
-            left = min(deadline, self._next_due()) - self._clock()
+            seconds = min(deadline, self._next_due()) - self._clock()
             if deadline <= self._clock():
                 return None
             self._woken.clear()
             # asyncio.wait_for may swallow a cancellation.
             with suppress(TimeoutError):
-                async with asyncio.timeout(max(left, 0.001)):
+                async with asyncio.timeout(max(seconds, 0.001)):
                     await self._woken.wait()
         return key
 
     def done(self, key: Key) -> None:
-        """Ends the work on a key; a key that was added meanwhile is handed out again."""
+        """Ends the work on a key. If it was added meanwhile, it is queued again."""
         self._failures.pop(key, None)
         self._put_back(key)
 
     def failed(self, key: Key) -> None:
-        """Ends the work on a key, which is due again after a pause that grows to 2 s."""
+        """Ends the work on a key after a failure. It is due again after a pause that grows to 2 s."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         self._put_back(key)
-        self.add(key, min(_SHORTEST_PAUSE * 2.0 ** min(failures, 10), LONGEST_PAUSE) * random.uniform(0.5, 1.0))
+        self.add(key, min(_MINIMUM_PAUSE * 2.0 ** min(failures, 10), MAXIMUM_PAUSE) * random.uniform(0.5, 1.0))
 
     def forget(self, key: Key) -> None:
-        """Removes a key and its failures."""
+        """Removes a key and its failure count."""
         self._failures.pop(key, None)
         self._in_progress.pop(key, None)
         self._due.pop(key, None)
@@ -73,14 +73,14 @@ class WorkQueue:
         return len(self._due)
 
     def _put_back(self, key: Key) -> None:
-        again = self._in_progress.pop(key, None)
-        if again is not None:
-            self.add(key, again - self._clock())
+        next_due = self._in_progress.pop(key, None)
+        if next_due is not None:
+            self.add(key, next_due - self._clock())
 
     def _take(self) -> Key | None:
         while self._heap and self._heap[0][0] <= self._clock():
             due, key = heapq.heappop(self._heap)
-            # The entry is outdated if an earlier time was added later.
+            # The entry is outdated if an earlier time was added after it.
             if self._due.get(key) == due:
                 del self._due[key]
                 self._in_progress[key] = None

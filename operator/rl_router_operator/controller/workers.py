@@ -1,4 +1,4 @@
-"""The reconcile loop: workers that take RouterDeployments from the work queue, and what happens after a failure."""
+"""The reconcile loop: workers that take RouterDeployments from the work queue and handle failures."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from collections.abc import Awaitable, Callable
 from ..cluster.client import NotLeadingError, UnreachableError
 from ..log import log
 from ..objects.refusal import RefusedError
-from ..objects.router import Key
+from ..objects.routerdeployment import Key
 from .metrics import Metrics
 from .work_queue import WorkQueue
 
-_TURN_SECONDS = 1.0
+_POLL_SECONDS = 1.0
+"""Maximum seconds that a worker waits for the queue in one iteration."""
 _MAXIMUM_SECONDS = 45.0
-"""A reconciliation that takes longer is given up and repeated."""
+"""Seconds after which a reconciliation is canceled and repeated."""
 
 
 class Workers:
-    """Reconciles RouterDeployments, as many at once as there are workers, while `may_work` says so.
+    """Reconciles RouterDeployments with `count` workers while `may_work()` is true.
 
     `reconcile` returns the seconds until the next reconciliation; None if the RouterDeployment is gone.
     """
@@ -34,40 +35,40 @@ class Workers:
         metrics: Metrics,
     ) -> None:
         self._queue, self._reconcile, self._may_work, self._metrics = queue, reconcile, may_work, metrics
-        self._turns = [time.monotonic()] * count
+        self._iterations = [time.monotonic()] * count
         self._forbidden: dict[Key, str] = {}
 
     async def run(self) -> None:
-        """Works until it is cancelled."""
+        """Works until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            for number in range(len(self._turns)):
+            for number in range(len(self._iterations)):
                 tasks.create_task(self._work(number))
 
     def age(self) -> float:
-        """Returns the seconds since the last turn of the worker that is furthest behind."""
-        return time.monotonic() - min(self._turns)
+        """Returns the seconds since the last iteration of the slowest worker."""
+        return time.monotonic() - min(self._iterations)
 
     def missing_permissions(self) -> list[str]:
-        """Returns the API server's words about each RouterDeployment that the operator lacks a permission for."""
+        """Returns the API server's message for each RouterDeployment that needs a missing permission."""
         return list(self._forbidden.values())
 
     def forget_missing_permissions(self) -> None:
-        """Forgets them: another operator leads, and finds its own."""
+        """Drops the messages about missing permissions, because another operator leads and will report its own."""
         self._forbidden.clear()
 
     async def _work(self, number: int) -> None:
-        """Turns whether or not the API server answers, so that liveness does not depend on it."""
+        """Iterates whether or not the API server responds, so that liveness does not depend on it."""
         while True:
-            self._turns[number] = time.monotonic()
-            # A reconciliation without requests never waits, and a thousand of them would delay the Lease's renewal.
+            self._iterations[number] = time.monotonic()
+            # A reconciliation without requests never yields to the event loop, so many would delay the Lease's renewal.
             await asyncio.sleep(0)
-            key = await self._queue.get(_TURN_SECONDS)
+            key = await self._queue.get(_POLL_SECONDS)
             if key is None:
                 continue
             if self._may_work():
                 await self._handle(key)
             else:
-                # Every RouterDeployment is queued again as soon as the operator may work.
+                # Every RouterDeployment is queued again when the operator may work.
                 self._queue.forget(key)
 
     async def _handle(self, key: Key) -> None:
@@ -107,7 +108,7 @@ class Workers:
         self._queue.failed(key)
 
     def _forbid(self, key: Key, message: str) -> None:
-        """Logs a missing permission once; the status cannot name it if the operator may not write the status."""
+        """Logs a missing permission once. The status may lack it, because the operator may not write the status."""
         if self._forbidden.get(key) != message:
             self._forbidden[key] = message
             log(logging.ERROR, message, router="/".join(key))

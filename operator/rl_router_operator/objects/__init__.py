@@ -1,1 +1,1 @@
-"""Kubernetes objects as plain values: kinds, names, manifests, quantities, and what is observed."""
+"""Kubernetes objects as plain values: kinds, names, manifests, quantities, and observed state."""

@@ -9,7 +9,7 @@ from ..schema import GROUP, KIND, PLURAL, VERSION
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind, by its names on the API server; a cluster may lack an `optional` one."""
+    """A kind with its names on the API server; a cluster may lack an `optional` kind."""
 
     api_version: str
     kind: str
@@ -30,12 +30,12 @@ KINDS = (
     Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", optional=True),
     Kind("monitoring.coreos.com/v1", "ServiceMonitor", "servicemonitors", optional=True),
 )
-"""In the order of creation: an object comes before those that refer to it."""
+"""In the order of creation: an object comes before the objects that refer to it."""
 
 POD = Kind("v1", "Pod", "pods")
-CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
-"""Read, and in the case of claims patched, but never created."""
+PVC = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+"""The operator reads pods and PVCs and patches PVCs. It creates neither."""
 
 ROUTER = Kind(f"{GROUP}/{VERSION}", KIND, PLURAL)
 
-BY_NAME = {kind.kind: kind for kind in (*KINDS, POD, CLAIM)}
+BY_NAME = {kind.kind: kind for kind in (*KINDS, POD, PVC)}

@@ -25,15 +25,15 @@ def is_terminating(manifest: Manifest) -> bool:
 
 
 def condition(manifest: Manifest, type_: str) -> dict[str, Any]:
-    """Returns a condition of the status; empty if there is none of that type."""
-    for each in manifest.get("status", {}).get("conditions", ()):
-        if each["type"] == type_:
-            return dict(each)
+    """Returns the condition of this type from the status; empty if the status has no such condition."""
+    for entry in manifest.get("status", {}).get("conditions", ()):
+        if entry["type"] == type_:
+            return dict(entry)
     return {}
 
 
 def controller_of(manifest: Manifest) -> str | None:
-    """Returns the uid of the controlling owner; None if there is none."""
+    """Returns the uid of the controlling owner; None if the object has no controller."""
     for owner in manifest["metadata"].get("ownerReferences", ()):
         if owner.get("controller"):
             return str(owner["uid"])

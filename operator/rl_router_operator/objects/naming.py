@@ -10,18 +10,18 @@ Component = Literal["model", "api"]
 
 FIELD_MANAGER = "rl-router-operator"
 LEASE = "rl-router-operator"
-"""The name of the Lease that elects the leader, in the operator's own namespace."""
+"""The default name of the Lease for leader election, in the operator's own namespace."""
 ROUTER_LABEL = f"{GROUP}/router"
 MODEL_PORT, API_PORT, ADMIN_PORT = 8000, 8800, 8801
 
 
 def child(router: str, component: Component) -> str:
-    """Returns the name of most children: `demo-model`, `demo-api`."""
+    """Returns the name that most children of a component have: `demo-model`, `demo-api`."""
     return f"{router}-{component}"
 
 
 def headless(router: str) -> str:
-    """Returns the name of the headless Service, which gives the model's pods their DNS names."""
+    """Returns the name of the headless Service, which gives the model pods their DNS names."""
     return f"{child(router, 'model')}-pods"
 
 

@@ -10,41 +10,44 @@ from rl_router_api.health import HealthDocument
 
 from .manifest import Manifest, Ref
 
-ProblemReason = Literal[
-    "ForeignObject",  # an object that is not ours has a child's name
-    "Refused",  # the API server, or an admission, refused a child; the message has its words
-    "KindMissing",  # the cluster lacks the kind
-    "Forbidden",  # the operator may not do it; the message names the verb
-    "Failed",  # anything else that the API server said
+ChildErrorReason = Literal[
+    "ForeignObject",  # an object that the operator did not create has a child's name
+    "Refused",  # the API server or an admission webhook rejected a child; the message quotes it
+    "KindMissing",  # the cluster does not have the kind
+    "Forbidden",  # the operator lacks a permission; the message names the verb
+    "Failed",  # any other error of the API server
 ]
 
 
 @dataclass(frozen=True)
-class Problem:
-    """Why the child `kind`/`name` is not as the spec asks; the message is a sentence for a person."""
+class ChildError:
+    """Why the child `kind`/`name` does not match the spec; the message is a sentence for a person.
+
+    The name is empty if the error is about the whole kind.
+    """
 
     kind: str
     name: str
-    reason: ProblemReason
+    reason: ChildErrorReason
     message: str
 
 
 @dataclass(frozen=True)
 class Health:
-    """What an API pod's admin port said; `answer` is None if it could not be had, and `trouble` says why."""
+    """The /health document of an API pod; `document` is None if the probe failed, and `error` is the reason."""
 
-    answer: HealthDocument | None
-    trouble: str | None = None
+    document: HealthDocument | None
+    error: str | None = None
 
 
 @dataclass(frozen=True)
 class Observed:
-    """The children by kind and name, the pods of both tiers, the claims of the model's pods, the warnings about any of
-    them (core Events), what the API's pods say by pod name, and what could not be done."""
+    """The children by kind and name, the pods of both tiers, the PVCs of the model's pods, the warnings about any of
+    them (core Events), the health of the API pods by pod name, and the errors about children."""
 
     children: Mapping[Ref, Manifest] = field(default_factory=dict)
     pods: tuple[Manifest, ...] = ()
-    claims: tuple[Manifest, ...] = ()
+    pvcs: tuple[Manifest, ...] = ()
     events: tuple[Manifest, ...] = ()
     healths: Mapping[str, Health] = field(default_factory=dict)
-    problems: tuple[Problem, ...] = ()
+    errors: tuple[ChildError, ...] = ()

@@ -1,4 +1,4 @@
-"""A request that the API server refused, and what the refusal means."""
+"""The error for a request that the API server rejected, and what the rejection means."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from typing import Any
 
 
 class RefusedError(Exception):
-    """The API server refused a request. `causes` are its (reason, field, message)."""
+    """The API server rejected a request. `causes` are the (reason, field, message) that it reported."""
 
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
         details = body.get("details") or {}
         self.status = status
         self.reason = str(body.get("reason") or "")
-        self.message = str(body.get("message") or f"the API server answered {status}")
-        # Kubernetes before 1.32 names neither verb nor resource when it refuses an apply that would create an object.
+        self.message = str(body.get("message") or f"the API server returned status {status}")
+        # Kubernetes before 1.32 names neither verb nor resource when it rejects an apply that would create an object.
         self._names_no_verb = status == 403 and self.message.rstrip().endswith(" is forbidden:")
         if self._names_no_verb:
             resource = f'"{details.get("kind", "")}" in API group "{details.get("group", "")}"'
             self.message = f"{self.message.rstrip()} the operator cannot create resource {resource}"
         self.causes = [
-            (str(each.get("reason", "")), str(each.get("field", "")), str(each.get("message", "")))
-            for each in details.get("causes") or ()
+            (str(cause.get("reason", "")), str(cause.get("field", "")), str(cause.get("message", "")))
+            for cause in details.get("causes") or ()
         ]
         super().__init__(self.message)
 
     @property
     def is_missing_permission(self) -> bool:
-        """Whether the operator lacks a permission, as opposed to an admission that refuses."""
-        is_told = 'User "' in self.message and " cannot " in self.message
-        return self.status == 403 and (is_told or self._names_no_verb)
+        """Whether the operator lacks a permission, as opposed to a rejection by an admission webhook."""
+        is_named = 'User "' in self.message and " cannot " in self.message
+        return self.status == 403 and (is_named or self._names_no_verb)
 
     @property
     def is_transient(self) -> bool:
-        """Whether the same request may succeed in a moment."""
+        """Whether the same request may soon succeed."""
         return self.status in (408, 429) or self.status >= 500
 
     @property
@@ -43,13 +43,13 @@ class RefusedError(Exception):
 
     @property
     def is_conflict(self) -> bool:
-        """Whether the object is not the one that was seen: gone, another of its name, or changed since."""
-        is_another = self.status == 422 and any(field == "metadata.uid" for _, field, _ in self.causes)
-        return self.status in (404, 409) or is_another or self.is_outdated
+        """Whether the object was deleted, replaced by another of the same name, or changed since it was read."""
+        is_replaced = self.status == 422 and any(field == "metadata.uid" for _, field, _ in self.causes)
+        return self.status in (404, 409) or is_replaced or self.is_outdated
 
     @property
     def forbids_stateful_set_change(self) -> bool:
-        """Whether the change is to fields that a StatefulSet never changes."""
+        """Whether the request changes immutable fields of a StatefulSet."""
         return any("updates to statefulset spec" in message for _, _, message in self.causes)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ..objects.manifest import Manifest
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from . import (
     config_map,
     deployment,
@@ -21,7 +21,7 @@ from . import (
 )
 from .defaults import Defaults
 
-Builder = Callable[[Router, Defaults], Iterator[Manifest]]
+Builder = Callable[[RouterDeployment, Defaults], Iterator[Manifest]]
 
 _BUILDERS: tuple[Builder, ...] = (
     service_account.build,
@@ -39,6 +39,6 @@ _BUILDERS: tuple[Builder, ...] = (
 """In the order of `kinds.KINDS`, in which the children are applied."""
 
 
-def desired(router: Router, defaults: Defaults) -> tuple[Manifest, ...]:
+def desired(router: RouterDeployment, defaults: Defaults) -> tuple[Manifest, ...]:
     """Returns every child that the RouterDeployment should have, in the order in which they are applied."""
     return tuple(child for build in _BUILDERS for child in build(router, defaults))

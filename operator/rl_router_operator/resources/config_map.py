@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..objects.manifest import Manifest
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from . import engines, router_yaml
 from .defaults import Defaults
 from .objects import child
@@ -13,7 +13,7 @@ from .objects import child
 ROUTER_YAML = "router.yaml"
 
 
-def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
+def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
     """Yields the API's ConfigMap, and the model's if the spec contains the text of a chat template."""
     template = router.spec.model.chat_template
     if template and template.text and not router.spec.model.external:

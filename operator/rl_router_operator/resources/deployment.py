@@ -7,7 +7,7 @@ from typing import Any
 
 from ..objects import naming
 from ..objects.manifest import Manifest
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from ..schema import Api
 from . import config_map, keys, pods
 from .defaults import Defaults
@@ -20,7 +20,7 @@ _STATE_FOLDER = "/var/lib/rl-router"
 _CA_FILE = "/etc/rl-router-ca/ca-bundle.pem"
 
 
-def build(router: Router, defaults: Defaults) -> Iterator[Manifest]:
+def build(router: RouterDeployment, defaults: Defaults) -> Iterator[Manifest]:
     """Yields the Deployment."""
     api = router.spec.api
     yield child(
@@ -36,14 +36,14 @@ def build(router: Router, defaults: Defaults) -> Iterator[Manifest]:
     )
 
 
-def _replicas(router: Router) -> dict[str, int]:
+def _replicas(router: RouterDeployment) -> dict[str, int]:
     """Returns the replicas; empty if an autoscaler controls them."""
     if router.spec.suspend:
         return {"replicas": 0}
     return {} if router.spec.api.autoscaling else {"replicas": router.spec.api.replicas}
 
 
-def _pod(router: Router, defaults: Defaults) -> dict[str, Any]:
+def _pod(router: RouterDeployment, defaults: Defaults) -> dict[str, Any]:
     api = router.spec.api
     spec = pods.pod_spec(router, "api", api, defaults, _container(router, defaults), _volumes(router), _GRACE)
     if api.pod_template.topology_spread_constraints is None:
@@ -51,7 +51,7 @@ def _pod(router: Router, defaults: Defaults) -> dict[str, Any]:
     return spec
 
 
-def _node_spread(router: Router) -> dict[str, Any]:
+def _node_spread(router: RouterDeployment) -> dict[str, Any]:
     return {
         "maxSkew": 1,
         "topologyKey": "kubernetes.io/hostname",
@@ -62,7 +62,7 @@ def _node_spread(router: Router) -> dict[str, Any]:
     }
 
 
-def _container(router: Router, defaults: Defaults) -> dict[str, Any]:
+def _container(router: RouterDeployment, defaults: Defaults) -> dict[str, Any]:
     api = router.spec.api
     return pods.container(
         "api",
@@ -78,7 +78,7 @@ def _container(router: Router, defaults: Defaults) -> dict[str, Any]:
     )
 
 
-def _variables(router: Router, defaults: Defaults) -> dict[str, str]:
+def _variables(router: RouterDeployment, defaults: Defaults) -> dict[str, str]:
     values = {
         "HOME": pods.HOME,
         "RL_ROUTER_CONFIG": f"{_CONFIG_FOLDER}/{config_map.ROUTER_YAML}",
@@ -92,7 +92,7 @@ def _variables(router: Router, defaults: Defaults) -> dict[str, str]:
     return values
 
 
-def _volumes(router: Router) -> list[dict[str, Any]]:
+def _volumes(router: RouterDeployment) -> list[dict[str, Any]]:
     return [
         {"name": "config", "configMap": {"name": naming.child(router.name, "api")}},
         {"name": "state", "emptyDir": {}},
@@ -112,7 +112,7 @@ def _ca_volumes(api: Api) -> list[dict[str, Any]]:
     return [{"name": "ca-bundle", "projected": {"sources": [{kind: source}]}}]
 
 
-def _mounts(router: Router) -> list[dict[str, Any]]:
+def _mounts(router: RouterDeployment) -> list[dict[str, Any]]:
     mounts: list[dict[str, Any]] = [
         # Mounts the folder, because a subPath mount does not follow changes of the ConfigMap.
         {"name": "config", "mountPath": _CONFIG_FOLDER, "readOnly": True},

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from ..objects import naming
 from ..objects.manifest import Manifest
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from .defaults import Defaults
 from .objects import child
 
 
-def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
+def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
     """Yields the autoscaler if `api.autoscaling` is set and the router is not suspended."""
     scaling = router.spec.api.autoscaling
     if not scaling or router.spec.suspend:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from ..objects import naming
 from ..objects.manifest import Manifest
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from .defaults import Defaults
 from .objects import child, without_empty
 
 
-def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
+def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
     """Yields the Ingress if `api.ingress` is set."""
     ingress = router.spec.api.ingress
     if not ingress:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from ..schema import KeyRef
 
 FOLDER = "/var/run/rl-router/keys"
@@ -32,7 +32,7 @@ def path_of(ref: KeyRef) -> str:
     return path(ref.name, ref.key)
 
 
-def volumes(router: Router) -> list[dict[str, Any]]:
+def volumes(router: RouterDeployment) -> list[dict[str, Any]]:
     """Returns a volume for each Secret.
 
     It contains all keys, so using another key of the same Secret does not restart the pods.
@@ -43,19 +43,19 @@ def volumes(router: Router) -> list[dict[str, Any]]:
     ]
 
 
-def mounts(router: Router) -> list[dict[str, Any]]:
+def mounts(router: RouterDeployment) -> list[dict[str, Any]]:
     """Returns the mounts of the volumes."""
     return [
         {"name": _volume(secret), "mountPath": f"{FOLDER}/{secret}", "readOnly": True} for secret in _secrets(router)
     ]
 
 
-def _secrets(router: Router) -> list[str]:
+def _secrets(router: RouterDeployment) -> list[str]:
     # Sorted, so that reordering the targets does not restart the pods.
     return sorted(set(_secret_names(router)))
 
 
-def _secret_names(router: Router) -> Iterator[str]:
+def _secret_names(router: RouterDeployment) -> Iterator[str]:
     spec = router.spec
     refs = [target.api_key_secret_ref for target in spec.targets]
     if spec.model.external:

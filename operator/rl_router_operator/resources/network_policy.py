@@ -8,14 +8,14 @@ from typing import Any
 from ..objects import naming
 from ..objects.manifest import Manifest
 from ..objects.naming import Component
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from .defaults import Defaults
 from .objects import child
 
 _NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 
-def build(router: Router, defaults: Defaults) -> Iterator[Manifest]:
+def build(router: RouterDeployment, defaults: Defaults) -> Iterator[Manifest]:
     """Yields the model's policy unless it is disabled, because vLLM requires no key; the API's if it is enabled."""
     model, api = router.spec.model, router.spec.api
     if not model.external and model.network_policy.enabled is not False:
@@ -28,7 +28,7 @@ def build(router: Router, defaults: Defaults) -> Iterator[Manifest]:
         yield _policy(router, "api", [rule for rule in rules if rule["from"]])
 
 
-def _policy(router: Router, component: Component, rules: list[dict[str, Any]]) -> Manifest:
+def _policy(router: RouterDeployment, component: Component, rules: list[dict[str, Any]]) -> Manifest:
     spec = {
         "podSelector": {"matchLabels": naming.selector(router.name, component)},
         "policyTypes": ["Ingress"],
@@ -41,7 +41,7 @@ def _allow(number: int, peers: list[dict[str, Any]]) -> dict[str, Any]:
     return {"from": peers, "ports": [{"protocol": "TCP", "port": number}]}
 
 
-def _model_peers(router: Router, defaults: Defaults) -> list[dict[str, Any]]:
+def _model_peers(router: RouterDeployment, defaults: Defaults) -> list[dict[str, Any]]:
     is_monitored = router.spec.monitoring.service_monitor.enabled
     return [
         {"podSelector": {"matchLabels": naming.selector(router.name, "api")}},

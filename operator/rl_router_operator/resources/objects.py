@@ -9,11 +9,11 @@ from ..objects import naming
 from ..objects.kinds import BY_NAME
 from ..objects.manifest import Manifest
 from ..objects.naming import Component
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 
 
 def child(
-    router: Router,
+    router: RouterDeployment,
     kind: str,
     component: Component,
     *,

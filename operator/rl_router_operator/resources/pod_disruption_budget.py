@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from ..objects import naming
 from ..objects.manifest import Manifest
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from ..schema import Api
 from .defaults import Defaults
 from .objects import child
 
 
-def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
+def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
     """Yields the budget if there is more than one pod: with a budget, a single pod could never be drained."""
     budget = router.spec.api.disruption_budget
     if not budget.enabled or _minimum_pods(router.spec.api) < 2:

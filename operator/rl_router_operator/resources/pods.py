@@ -7,7 +7,7 @@ from typing import Any
 
 from ..objects import naming
 from ..objects.naming import Component
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from ..schema import PodTemplate, Resources
 from ..schema.pods import Pods
 from .defaults import Defaults
@@ -24,7 +24,7 @@ _CONTAINER_SECURITY = {
 
 
 def template(
-    router: Router, component: Component, pods: Pods, spec: Mapping[str, Any], annotations: Mapping[str, str]
+    router: RouterDeployment, component: Component, pods: Pods, spec: Mapping[str, Any], annotations: Mapping[str, str]
 ) -> dict[str, Any]:
     """Returns a pod template with the pod spec, and with the labels that select its pods."""
     added = pods.pod_template
@@ -36,7 +36,7 @@ def template(
 
 
 def pod_spec(
-    router: Router,
+    router: RouterDeployment,
     component: Component,
     pods: Pods,
     defaults: Defaults,
@@ -121,7 +121,7 @@ def port(name: str, number: int) -> dict[str, Any]:
     return {"name": name, "containerPort": number, "protocol": "TCP"}
 
 
-def service_account_name(router: Router, component: Component, pods: Pods) -> str | None:
+def service_account_name(router: RouterDeployment, component: Component, pods: Pods) -> str | None:
     """Returns the name of the pods' service account; None for the default account of the namespace."""
     account = pods.service_account
     return account.name or (naming.child(router.name, component) if account.create else None)

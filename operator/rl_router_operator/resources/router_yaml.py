@@ -8,7 +8,7 @@ import yaml
 from rl_router_api.config import DecisionConfig
 
 from ..objects import naming
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from ..schema import TargetSpec
 from . import engines, keys
 from .objects import without_empty
@@ -17,7 +17,7 @@ _CPU_DECISION_SECONDS = 60
 """Default of `routing.timeout` for llama.cpp, which is slow on a busy CPU."""
 
 
-def text(router: Router) -> str:
+def text(router: RouterDeployment) -> str:
     """Returns the text of router.yaml. It contains the paths of secrets, but no secrets."""
     configuration = {
         "router": _router(router),
@@ -28,7 +28,7 @@ def text(router: Router) -> str:
     return yaml.safe_dump(sections, sort_keys=False, allow_unicode=True, width=120)
 
 
-def _router(router: Router) -> dict[str, Any]:
+def _router(router: RouterDeployment) -> dict[str, Any]:
     deciding = _routing(router, deciding=True)
     if external := router.spec.model.external:
         fields = external.model_dump(mode="json", exclude_unset=True, exclude={"api_key_secret_ref"})
@@ -40,12 +40,12 @@ def _router(router: Router) -> dict[str, Any]:
     return {"base_url": model_url(router), **deciding}
 
 
-def model_url(router: Router) -> str:
+def model_url(router: RouterDeployment) -> str:
     """Returns the base URL of the hosted router model."""
     return f"http://{naming.child(router.name, 'model')}:{naming.MODEL_PORT}/v1"
 
 
-def _routing(router: Router, *, deciding: bool) -> dict[str, Any]:
+def _routing(router: RouterDeployment, *, deciding: bool) -> dict[str, Any]:
     """Returns the routing fields that the spec sets: those about the router model if `deciding`, else the others."""
     routing = router.spec.routing.model_dump(mode="json", exclude_unset=True)
     return {name: value for name, value in routing.items() if (name in DecisionConfig.model_fields) == deciding}
@@ -58,7 +58,7 @@ def _target(target: TargetSpec) -> dict[str, Any]:
     return fields
 
 
-def _server(router: Router) -> dict[str, Any]:
+def _server(router: RouterDeployment) -> dict[str, Any]:
     """Returns the server settings.
 
     `api_keys_file` is written even if it is null, because only an explicit null disables a running server's

@@ -8,7 +8,7 @@ from typing import Any
 from ..objects import naming
 from ..objects.manifest import Manifest
 from ..objects.naming import Component
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from ..schema import GROUP
 from .defaults import Defaults
 from .objects import child
@@ -17,7 +17,7 @@ HEADLESS = f"{GROUP}/headless"
 """The label of the headless Service."""
 
 
-def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
+def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
     """Yields the Services. None of them exposes the admin port."""
     if not router.spec.model.external:
         yield child(router, "Service", "model", spec=_spec(router, "model", naming.MODEL_PORT, type="ClusterIP"))
@@ -39,7 +39,7 @@ def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
     )
 
 
-def _spec(router: Router, component: Component, number: int, **further: str) -> Mapping[str, Any]:
+def _spec(router: RouterDeployment, component: Component, number: int, **further: str) -> Mapping[str, Any]:
     return {
         **further,
         "selector": naming.selector(router.name, component),

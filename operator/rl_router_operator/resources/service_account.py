@@ -6,20 +6,20 @@ from collections.abc import Iterator
 
 from ..objects.manifest import Manifest
 from ..objects.naming import Component
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from ..schema.pods import Pods
 from .defaults import Defaults
 from .objects import child
 from .pods import service_account_name
 
 
-def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
+def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
     """Yields a service account for each tier that requests one. Two requests for the same name yield one account."""
     by_name = {account["metadata"]["name"]: account for account in _accounts(router)}
     yield from by_name.values()
 
 
-def _accounts(router: Router) -> Iterator[Manifest]:
+def _accounts(router: RouterDeployment) -> Iterator[Manifest]:
     tiers: tuple[tuple[Component, Pods], ...] = (("model", router.spec.model), ("api", router.spec.api))
     for component, pods in tiers:
         has_pods = component == "api" or not router.spec.model.external

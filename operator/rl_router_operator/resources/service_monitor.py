@@ -8,14 +8,14 @@ from typing import Any
 from ..objects import naming
 from ..objects.manifest import Manifest
 from ..objects.naming import Component
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from . import engines
 from .defaults import Defaults
 from .objects import child
 from .service import HEADLESS
 
 
-def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
+def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
     """Yields the monitors if `monitoring.serviceMonitor` is enabled. llama.cpp's server has no metrics."""
     if not router.spec.monitoring.service_monitor.enabled:
         return
@@ -26,7 +26,7 @@ def build(router: Router, _defaults: Defaults) -> Iterator[Manifest]:
     yield _monitor(router, "api", {"targetPort": "admin"})
 
 
-def _monitor(router: Router, component: Component, port: dict[str, Any]) -> Manifest:
+def _monitor(router: RouterDeployment, component: Component, port: dict[str, Any]) -> Manifest:
     return child(
         router,
         "ServiceMonitor",

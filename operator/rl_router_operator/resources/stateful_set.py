@@ -9,7 +9,7 @@ from typing import Any
 
 from ..objects import naming
 from ..objects.manifest import Manifest
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from ..schema import GROUP, Model
 from . import engines, pods, weights
 from .defaults import Defaults
@@ -25,7 +25,7 @@ _STARTUP_PERIOD = 2
 CLAIM = "weights"
 
 
-def build(router: Router, defaults: Defaults) -> Iterator[Manifest]:
+def build(router: RouterDeployment, defaults: Defaults) -> Iterator[Manifest]:
     """Yields the StatefulSet unless the router model is external."""
     model = router.spec.model
     if model.external:
@@ -58,7 +58,7 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _claims(router: Router) -> dict[str, Any]:
+def _claims(router: RouterDeployment) -> dict[str, Any]:
     storage = router.spec.model.storage
     if not storage:
         return {}
@@ -79,7 +79,7 @@ def _claims(router: Router) -> dict[str, Any]:
     }
 
 
-def _template(router: Router, defaults: Defaults) -> dict[str, Any]:
+def _template(router: RouterDeployment, defaults: Defaults) -> dict[str, Any]:
     model = router.spec.model
     spec = pods.pod_spec(router, "model", model, defaults, _container(model, defaults), _volumes(router), _GRACE)
     return pods.template(router, "model", model, spec, _annotations(model))
@@ -138,7 +138,7 @@ def _resources(model: Model) -> dict[str, Any]:
     return resources
 
 
-def _volumes(router: Router) -> list[dict[str, Any]]:
+def _volumes(router: RouterDeployment) -> list[dict[str, Any]]:
     model = router.spec.model
     shared_memory = f"{engines.SHARED_MEMORY_GIB * engines.ranks(model)}Gi"
     volumes: list[dict[str, Any]] = [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": shared_memory}}]
@@ -150,7 +150,7 @@ def _volumes(router: Router) -> list[dict[str, Any]]:
     return volumes
 
 
-def _chat_template(router: Router) -> dict[str, Any]:
+def _chat_template(router: RouterDeployment) -> dict[str, Any]:
     file = engines.CHAT_TEMPLATE.rpartition("/")[2]
     template = router.spec.model.chat_template
     ref = template.config_map_key_ref if template else None

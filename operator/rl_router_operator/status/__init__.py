@@ -9,7 +9,7 @@ from typing import Any
 from ..objects.manifest import Manifest
 from ..objects.naming import selector
 from ..objects.observed import Observed
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from ..schema import RouterDeploymentStatus
 from . import api, degraded, model, ready, targets
 from .conditions import Finding, make_finding, merge
@@ -22,7 +22,7 @@ from .words import quote
 __all__ = ["Reason", "invalid", "status_of"]
 
 
-def status_of(router: Router, observed: Observed, now: datetime) -> dict[str, Any]:
+def status_of(router: RouterDeployment, observed: Observed, now: datetime) -> dict[str, Any]:
     """Returns the status as it is written. It equals the previous one if nothing has changed."""
     tiers = tier_of(router, "model", observed, now), tier_of(router, "api", observed, now)
     url = url_of(router, observed)
@@ -55,7 +55,7 @@ def invalid(body: Manifest, message: str, now: datetime) -> dict[str, Any]:
 
 
 def _findings(
-    router: Router, observed: Observed, tiers: tuple[Tier, Tier], url: str, now: datetime
+    router: RouterDeployment, observed: Observed, tiers: tuple[Tier, Tier], url: str, now: datetime
 ) -> tuple[Finding, ...]:
     reports = reports_of(tiers[1].ready, observed.healths)
     states = targets.states(router, reports)
@@ -63,7 +63,7 @@ def _findings(
     api_ready = api.finding(router, tiers[1], reports)
     targets_ready = targets.finding(router, states, reports)
     all_ready = ready.finding(router, model_ready, api_ready, targets_ready, url)
-    faults = degraded.finding(router, tiers, reports, states, observed.problems, now)
+    faults = degraded.finding(router, tiers, reports, states, observed.errors, now)
     return model_ready, api_ready, targets_ready, all_ready, faults
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..objects.naming import ADMIN_PORT
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from .conditions import Finding, make_finding, previous_finding
 from .reasons import Reason
 from .reports import Reports
@@ -14,7 +14,7 @@ _FROM_REPORTS = frozenset({Reason.SERVING, Reason.UNREACHABLE})
 """The reasons that only a health request can show."""
 
 
-def finding(router: Router, tier: Tier, reports: Reports) -> Finding:
+def finding(router: RouterDeployment, tier: Tier, reports: Reports) -> Finding:
     """Returns APIReady. It is Unknown if no ready pod answers the health request."""
     if router.spec.suspend:
         return make_finding(TYPE, "False", Reason.SUSPENDED, "the router is suspended: the API has no pods")

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from ..objects.manifest import condition
-from ..objects.observed import Problem
-from ..objects.router import Router
+from ..objects.observed import ChildError
+from ..objects.routerdeployment import RouterDeployment
 from ..schema import TargetState
 from .conditions import Finding, advice, make_finding, previous_finding
 from .pods import PodFailure
@@ -30,11 +30,11 @@ Fault = tuple[Reason, str]
 
 
 def finding(
-    router: Router,
+    router: RouterDeployment,
     tiers: Sequence[Tier],
     reports: Reports,
     targets: Sequence[TargetState],
-    problems: Iterable[Problem],
+    problems: Iterable[ChildError],
     now: datetime,
 ) -> Finding:
     """Returns Degraded, with the reason of the first fault and a message that contains all faults."""
@@ -47,13 +47,13 @@ def finding(
     return Finding(TYPE, "True", faults[0][0], " ".join(sentences for _, sentences in faults))
 
 
-def _of_children(problems: Iterable[Problem]) -> Iterator[Fault]:
+def _of_children(problems: Iterable[ChildError]) -> Iterator[Fault]:
     ordered = sorted(problems, key=lambda problem: (problem.reason, problem.kind, problem.name))
     for reason, group in groupby(ordered, key=lambda problem: problem.reason):
         yield _fault(Reason(reason), "; ".join(map(describe, group)))
 
 
-def _of_rollout(router: Router, tier: Tier, now: datetime) -> Iterator[Fault]:
+def _of_rollout(router: RouterDeployment, tier: Tier, now: datetime) -> Iterator[Fault]:
     """Yields a fault if the rollout of a tier is stuck: at an error, or after its time is over."""
     if tier.desired == 0:
         return

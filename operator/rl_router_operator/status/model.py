@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from ..objects.manifest import condition
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from .conditions import Finding, make_finding, previous_finding
 from .reasons import Reason
 from .reports import Reports
@@ -19,7 +19,7 @@ _FROM_REPORTS = frozenset({Reason.DECIDING, Reason.NOT_DECIDING})
 """The reasons that only the API pods can report."""
 
 
-def finding(router: Router, tier: Tier, reports: Reports, now: datetime) -> Finding:
+def finding(router: RouterDeployment, tier: Tier, reports: Reports, now: datetime) -> Finding:
     """Returns ModelReady. For an external router model it depends only on the API's reports."""
     external = router.spec.model.external
     if router.spec.suspend and not external:

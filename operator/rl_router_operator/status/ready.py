@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..objects.router import PAUSED, Router
+from ..objects.routerdeployment import PAUSED, RouterDeployment
 from .conditions import Finding, make_finding
 from .reasons import Reason
 
@@ -12,7 +12,7 @@ TYPE = "Ready"
 _PAUSED = f"Paused: the operator leaves the children unchanged while the annotation {PAUSED} is true."
 
 
-def finding(router: Router, model: Finding, api: Finding, targets: Finding, url: str) -> Finding:
+def finding(router: RouterDeployment, model: Finding, api: Finding, targets: Finding, url: str) -> Finding:
     """Returns a copy of the first condition that blocks Ready: a False one before an Unknown one.
 
     The API is the first of the Unknown ones, because only its pods can report on the others.

@@ -100,9 +100,9 @@ def reports_of(ready: Iterable[Manifest], healths: Mapping[str, Health]) -> Repo
 
 def _report(pod: str, health: Health) -> Report | str:
     """Returns the report, or why the health request failed."""
-    if health.answer is None:
-        return quote(health.trouble) or "no answer"
-    return _read(pod, health.answer)
+    if health.document is None:
+        return quote(health.error) or "no answer"
+    return _read(pod, health.document)
 
 
 def _read(pod: str, document: HealthDocument) -> Report:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 from ..schema import TargetState
 from .conditions import Finding, make_finding, previous_finding
 from .reasons import Reason
@@ -17,7 +17,7 @@ _FROM_REPORTS = frozenset({Reason.TARGETS_REACHABLE, Reason.NO_TARGETS, Reason.N
 """The reasons that only the API pods can report."""
 
 
-def states(router: Router, reports: Reports) -> list[TargetState]:
+def states(router: RouterDeployment, reports: Reports) -> list[TargetState]:
     """Returns the targets in the order of the spec; without targets in the spec, those that the API discovered.
 
     They stay as in the previous status until an API pod has reported.
@@ -31,7 +31,7 @@ def states(router: Router, reports: Reports) -> list[TargetState]:
     return [_state(name, reports) for name in names]
 
 
-def finding(router: Router, targets: Sequence[TargetState], reports: Reports) -> Finding:
+def finding(router: RouterDeployment, targets: Sequence[TargetState], reports: Reports) -> Finding:
     """Returns TargetsReady. It is False only if no target can answer."""
     if router.spec.suspend:
         return make_finding(TYPE, "Unknown", Reason.SUSPENDED, "the router is suspended: no API pod checks the targets")

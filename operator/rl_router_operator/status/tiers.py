@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from ..objects.manifest import Manifest, condition, is_terminating
 from ..objects.naming import Component, child, selector
-from ..objects.observed import Observed, Problem
-from ..objects.router import Router
+from ..objects.observed import ChildError, Observed
+from ..objects.routerdeployment import RouterDeployment
 from .containers import Context
 from .pods import PodFailure, failure_of, has_ended, is_ready
 from .reasons import Reason
@@ -32,7 +32,7 @@ class Tier:
     unready: tuple[PodFailure, ...]
     refusal: str | None
     """The cluster's message if it prevents the creation of a pod."""
-    problem: Problem | None
+    problem: ChildError | None
     """The problem that keeps the tier from serving, whatever the state of its pods."""
     has_service: bool
     """Whether a Service leads to its pods. True if a problem with that Service is reported instead."""
@@ -73,14 +73,14 @@ class Tier:
         return Reason.STARTING, f"the pods of the {self.title} are starting"
 
 
-def tier_of(router: Router, component: Component, observed: Observed, now: datetime) -> Tier:
+def tier_of(router: RouterDeployment, component: Component, observed: Observed, now: datetime) -> Tier:
     """Returns the observed state of a tier."""
     workload = observed.children.get((_WORKLOADS[component], child(router.name, component)))
     pods = [pod for pod in observed.pods if _belongs(pod, router, component)]
     context = Context(observed.events, now, component == "model", router.spec.model.startup_timeout)
     alive = [pod for pod in pods if not (is_terminating(pod) or has_ended(pod))]
     # An evicted pod still exists beside its successor, so it counts only if it has no successor.
-    unready = [failure_of(pod, observed.claims, context) for pod in alive or pods if not is_ready(pod)]
+    unready = [failure_of(pod, observed.pvcs, context) for pod in alive or pods if not is_ready(pod)]
     desired = _desired_replicas(router, component, workload)
     return Tier(
         component=component,
@@ -94,17 +94,17 @@ def tier_of(router: Router, component: Component, observed: Observed, now: datet
     )
 
 
-def describe(problem: Problem) -> str:
+def describe(problem: ChildError) -> str:
     """Returns the problem's message after the kind and name of the child."""
     return f"{problem.kind} {problem.name}: {quote(problem.message)}"
 
 
-def _belongs(pod: Manifest, router: Router, component: Component) -> bool:
+def _belongs(pod: Manifest, router: RouterDeployment, component: Component) -> bool:
     labels = pod["metadata"].get("labels", {})
     return all(labels.get(key) == value for key, value in selector(router.name, component).items())
 
 
-def _desired_replicas(router: Router, component: Component, workload: Manifest | None) -> int:
+def _desired_replicas(router: RouterDeployment, component: Component, workload: Manifest | None) -> int:
     if router.spec.suspend:
         return 0
     if component == "model":
@@ -115,15 +115,15 @@ def _desired_replicas(router: Router, component: Component, workload: Manifest |
 
 
 def _blocking_problem(
-    router: Router, component: Component, observed: Observed, workload: Manifest | None
-) -> Problem | None:
+    router: RouterDeployment, component: Component, observed: Observed, workload: Manifest | None
+) -> ChildError | None:
     """Returns the first problem that keeps the tier from serving.
 
     A foreign object with the name of an essential child always does. Other problems do only if the workload or its
     Service does not exist.
     """
     name = child(router.name, component)
-    for problem in observed.problems:
+    for problem in observed.errors:
         if problem.kind == "Pod" and problem.reason == "Forbidden":
             return problem
         if problem.name != name or problem.kind not in _ESSENTIAL:
@@ -133,20 +133,20 @@ def _blocking_problem(
     return None
 
 
-def _leaves_no_service(problem: Problem, observed: Observed) -> bool:
+def _leaves_no_service(problem: ChildError, observed: Observed) -> bool:
     """Returns whether the problem means that the Service does not exist, as opposed to being unreadable."""
     is_absent = ("Service", problem.name) not in observed.children
     return problem.kind == "Service" and problem.reason != "Forbidden" and is_absent
 
 
-def _has_service(router: Router, component: Component, observed: Observed) -> bool:
+def _has_service(router: RouterDeployment, component: Component, observed: Observed) -> bool:
     """Returns whether the Service exists, or a problem already reports on it."""
     ref = ("Service", child(router.name, component))
-    return ref in observed.children or any((problem.kind, problem.name) == ref for problem in observed.problems)
+    return ref in observed.children or any((problem.kind, problem.name) == ref for problem in observed.errors)
 
 
 def _refusal(
-    router: Router, component: Component, workload: Manifest | None, observed: Observed, now: datetime
+    router: RouterDeployment, component: Component, workload: Manifest | None, observed: Observed, now: datetime
 ) -> str | None:
     if workload is None:
         return None

@@ -7,10 +7,10 @@ from typing import Any
 from ..objects.manifest import Manifest
 from ..objects.naming import API_PORT, child
 from ..objects.observed import Observed
-from ..objects.router import Router
+from ..objects.routerdeployment import RouterDeployment
 
 
-def url_of(router: Router, observed: Observed) -> str:
+def url_of(router: RouterDeployment, observed: Observed) -> str:
     """Returns the endpoint, which ends in /v1.
 
     The host is the first that exists: of the HTTPRoute, the Ingress, the load balancer, or the Service's DNS name.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ..redact import clean, strike
+from ..redact import clean, redact
 
 _LOG_PREFIX = re.compile(r"^(?:\(\w+ pid=\d+\)\s*)?(?:[A-Z]+ \d\d-\d\d \d\d:\d\d:\d\d \[[^\]]*\]\s*)?")
 _CHANGING = (
@@ -32,7 +32,7 @@ def quote(text: object) -> str:
 
     Keys are redacted first, because they are recognized by their beginning.
     """
-    return clean(stabilize(strike(text))).rstrip(". ") if isinstance(text, str) else ""
+    return clean(stabilize(redact(text))).rstrip(". ") if isinstance(text, str) else ""
 
 
 def lines(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""A RouterDeployment as it was read from the API server."""
+"""A RouterDeployment as read from the API server."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Key = tuple[str, str]
 
 
 class InvalidSpecError(Exception):
-    """The API server accepted the spec, but it cannot be used; the message names the field and the remedy."""
+    """The API server accepted a spec that the operator cannot use; the message names the field and the fix."""
 
 
 @dataclass(frozen=True)
-class Router:
-    """A RouterDeployment; `status` is its status as last written."""
+class RouterDeployment:
+    """A parsed RouterDeployment; `status` is the status that was written last."""
 
     name: str
     namespace: str
@@ -39,12 +39,12 @@ class Router:
 
     @property
     def paused(self) -> bool:
-        """Whether its children are left as they are."""
+        """Whether the operator leaves its children unchanged."""
         return self.annotations.get(PAUSED) == "true"
 
     @property
     def owner_reference(self) -> dict[str, Any]:
-        """The owner reference of its children, by which the garbage collector deletes them with it."""
+        """The owner reference of its children, so that the garbage collector deletes them with it."""
         return {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": KIND,
@@ -54,10 +54,10 @@ class Router:
         }
 
 
-def read(body: Mapping[str, Any]) -> Router:
-    """Returns the RouterDeployment in an object of the API server. Raises InvalidSpecError."""
+def read(body: Mapping[str, Any]) -> RouterDeployment:
+    """Parses a RouterDeployment from the API server. Raises InvalidSpecError."""
     metadata = body["metadata"]
-    return Router(
+    return RouterDeployment(
         name=metadata["name"],
         namespace=metadata["namespace"],
         uid=metadata["uid"],
@@ -69,13 +69,13 @@ def read(body: Mapping[str, Any]) -> Router:
 
 
 def read_spec(spec: Mapping[str, Any]) -> RouterDeploymentSpec:
-    """Reads a spec in camelCase, as the API server stores it. Raises InvalidSpecError."""
+    """Parses a spec in camelCase, as the API server stores it. Raises InvalidSpecError."""
     try:
         return RouterDeploymentSpec.model_validate(spec, **BY_ALIAS)
     except ValidationError as error:
-        raise InvalidSpecError("; ".join(_line(each) for each in error.errors(include_input=False)[:3])) from None
+        raise InvalidSpecError("; ".join(_line(detail) for detail in error.errors(include_input=False)[:3])) from None
 
 
 def _line(detail: Any) -> str:
-    where = ".".join(["spec", *(str(part) for part in detail["loc"])])
-    return f"{where}: {detail['msg'].removeprefix('Value error, ')}"
+    field = ".".join(["spec", *(str(part) for part in detail["loc"])])
+    return f"{field}: {detail['msg'].removeprefix('Value error, ')}"
