@@ -18,7 +18,7 @@ class StoppedError(Exception):
 
 
 class Processes:
-    """Starts processes. At the end of its `with` block it ends those that still run, so that no thread waits for them."""
+    """Starts processes. The end of its `with` block ends those that still run, so that no thread waits for them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -3,8 +3,8 @@
     clients/run [NAME…]
 
 Each client has its own environment, because their dependencies conflict, and its own router and upstreams, so that
-several are tested in parallel. A client that cannot be installed is reported in one line and counts as skipped. The exit
-status is 1 if a test fails, 2 if a client is unknown or the cache of environments cannot be written.
+several are tested in parallel. A client that cannot be installed is reported in one line and counts as skipped. The
+exit status is 1 if a test fails, 2 if a client is unknown or the cache of environments cannot be written.
 """
 
 from __future__ import annotations
@@ -236,7 +236,7 @@ def _python(name: str, home: Path) -> list[Run]:
 
 
 def _node(trial: Trial, home: Path) -> list[Run]:
-    # Node looks for modules in the folder of the importing file, so the tests are copied next to a link to the packages.
+    # Node looks for modules in the folder of the importing file, so the tests are copied beside a link to the packages.
     tests = trial.folder / "tests"
     tests.mkdir()
     (tests / "node_modules").symlink_to(home / "node_modules")
