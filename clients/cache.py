@@ -1,7 +1,7 @@
-"""A folder of environments that are kept from run to run, each under the hash of everything that decides its contents.
+"""A cache of environments, each named by a hash of everything that determines its contents.
 
-An environment is made in its final place, because a virtual environment cannot be moved. A stamp, written last, tells a
-complete one from one whose installation was interrupted. Its folder's modification time is the time of its last use.
+An environment is created in its final folder, because a virtual environment cannot be moved. A stamp, which is written
+last, marks a complete installation. The folder's modification time is the time of the last use.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from pathlib import Path
 UNUSED = 30 * 24 * 3600.0
 """Seconds without use after which an environment that no lock file names is removed."""
 PATIENCE = 180.0
-"""Seconds to wait for another run that installs the same environment."""
+"""Maximum seconds to wait for another run that installs the same environment."""
 
 
 class CacheError(Exception):
-    """The cache folder cannot be used; the message is one line with the remedy."""
+    """The cache folder cannot be used. The message is one line and says how to fix it."""
 
 
 class BusyError(Exception):
@@ -39,7 +39,7 @@ def folder_named_by(environment: Mapping[str, str]) -> Path:
 
 
 class Cache:
-    """The cache folder. `pause` waits for that many seconds between two attempts to get a lock."""
+    """The cache folder. `pause` waits the given seconds between two attempts to get a lock."""
 
     def __init__(self, folder: Path, pause: Callable[[float], None] = time.sleep) -> None:
         self._folder = folder
@@ -56,14 +56,14 @@ class Cache:
             raise CacheError(f"{reason}. Set CLIENTS_CACHE to a folder that can be written") from None
 
     def home(self, name: str, decisive: list[bytes]) -> Path:
-        """Returns the folder of the environment whose contents follow from `decisive`; it need not exist yet."""
+        """Returns the folder of the environment that `decisive` determines. It may not exist yet."""
         key = hashlib.sha256(b"\0".join(decisive)).hexdigest()[:16]
         return self._folder / f"{name}-{key}"
 
     def ensure(self, home: Path, make: Callable[[Path], None]) -> None:
-        """Has `make` fill the empty folder `home`, unless it is complete.
+        """Calls `make` to fill the folder `home`, unless it is complete.
 
-        Raises BusyError if another run installs it for longer than PATIENCE.
+        Raises BusyError if another run has the lock for longer than PATIENCE.
         """
         with self._locked(home, PATIENCE):
             if not _is_complete(home):
@@ -75,8 +75,8 @@ class Cache:
             os.utime(home)
 
     def remove_stale(self, current: Collection[Path]) -> None:
-        """Removes what is not in `current` and was not used for 30 days, except what another run is using."""
-        # Only what has a lock is an environment: the folder may hold other things.
+        """Removes environments that are not in `current` and were not used for 30 days, except those in use."""
+        # Only folders with a lock are environments; the cache folder may contain other files.
         for lock in self._folder.glob(f"*-{'[0-9a-f]' * 16}.lock"):
             home = lock.with_suffix("")
             if home not in current and _is_unused(home):
@@ -109,7 +109,7 @@ def _stamp(home: Path) -> Path:
 
 
 def _is_complete(home: Path) -> bool:
-    """Whether it was installed to the end, in this place, and has an interpreter that still exists."""
+    """Returns whether its installation finished, in this folder, and its interpreter still exists."""
     stamp, python = _stamp(home), home / "bin" / "python"
     is_dangling = python.is_symlink() and not python.exists()
     return stamp.exists() and stamp.read_text() == str(home) and not is_dangling

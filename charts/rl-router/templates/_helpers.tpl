@@ -1,9 +1,9 @@
-{{/* The chart's name, or what nameOverride says. */}}
+{{/* The chart's name, or nameOverride. */}}
 {{- define "rl-router.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* What everything in the release's namespace is called; short enough for a suffix. */}}
+{{/* The name of the objects in the release's namespace; short enough for a suffix. */}}
 {{- define "rl-router.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
@@ -14,14 +14,14 @@
 {{- end -}}
 {{- end -}}
 
-{{/* By these the operator's pods are found; they never change. */}}
+{{/* The labels that select the operator's pods. They must never change. */}}
 {{- define "rl-router.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "rl-router.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: operator
 {{- end -}}
 
-{{/* The labels of everything that the chart makes. */}}
+{{/* The labels of all objects of the chart. */}}
 {{- define "rl-router.labels" -}}
 app.kubernetes.io/name: {{ include "rl-router.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -43,7 +43,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* The operator's image: a digest wins over the tag. */}}
+{{/* The operator's image. A digest takes precedence over the tag. */}}
 {{- define "rl-router.image" -}}
 {{- with .Values.image -}}
 {{- if .registry }}{{ trimSuffix "/" .registry }}/{{ end }}{{ .repository }}
@@ -51,7 +51,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* A container of the operator's image: all that its containers have in common. */}}
+{{/* The fields that all containers with the operator's image have in common. */}}
 {{- define "rl-router.container" -}}
 image: {{ include "rl-router.image" . }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
@@ -62,7 +62,7 @@ securityContext:
 terminationMessagePolicy: FallbackToLogsOnError
 {{- end -}}
 
-{{/* What the pods of the operator's image have in common. */}}
+{{/* The fields that all pods with the operator's image have in common. */}}
 {{- define "rl-router.pod" -}}
 enableServiceLinks: false
 {{- with .Values.imagePullSecrets }}
@@ -90,26 +90,26 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end -}}
 
-{{/* The rules of a Role, (list . NAME): what the operator's own table of kinds says. */}}
+{{/* The rules of a Role, from rules/NAME.yaml; the argument is (list . NAME). */}}
 {{- define "rl-router.rules" -}}
 {{- (index . 0).Files.Get (printf "rules/%s.yaml" (index . 1)) | fromYamlArray | toYaml -}}
 {{- end -}}
 
-{{/* The annotations of what runs before an upgrade, at the weight given. */}}
+{{/* The annotations of objects that run before an upgrade; the argument is the weight. */}}
 {{- define "rl-router.upgradeHook" -}}
 helm.sh/hook: pre-upgrade
 helm.sh/hook-weight: {{ . | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end -}}
 
-{{/* The annotations of what `helm test` runs, at the weight given; a failed one is left for a look. */}}
+{{/* The annotations of objects of `helm test`; the argument is the weight. Failed tests are kept for inspection. */}}
 {{- define "rl-router.testHook" -}}
 helm.sh/hook: test
 helm.sh/hook-weight: {{ . | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end -}}
 
-{{/* The operator's own flags, one for each value that says something. */}}
+{{/* The operator's flags, one for each value that is set. */}}
 {{- define "rl-router.arguments" -}}
 - --log-level={{ .Values.logLevel }}
 {{- with .Values.watchNamespaces }}

@@ -24,14 +24,15 @@ metadata:
   name: demo
 spec:
   targets:
-    - name: gpt-5-mini
+    - name: gpt-6-luna
       baseUrl: https://api.openai.com/v1
       apiKeySecretRef:
         name: openai
         key: api-key
       price:
-        input: "0.25"
-        output: "2.00"
+        input: "0.10"
+        cachedInput: "0.01"
+        output: "0.50"
 ```
 
 Only fields marked `required` must be set. With `spec: {}`, the bundled model on a CPU routes between the names that it

@@ -1,4 +1,4 @@
-"""The HTTP API: vLLM's answers where llama.cpp's differ, and a relay to the engine for the rest."""
+"""The HTTP API. It answers like vLLM where llama.cpp differs, and relays everything else to the engine."""
 
 import contextlib
 import json
@@ -16,11 +16,11 @@ MAX_BODY = 64 * 2**20
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Front:
-    """Answers for one engine under several names.
+class ChatApi:
+    """Serves one engine under several model names.
 
-    `GET /health` · `GET /v1/models` · `POST /v1/chat/completions`; with API keys all but the first want one of them
-    as a bearer token.
+    `GET /health` · `GET /v1/models` · `POST /v1/chat/completions`. If API keys are configured, all except `/health`
+    require one of them as a bearer token.
     """
 
     def __init__(self, engine: Engine, names: Sequence[str], keys: Sequence[str] = (), root_path: str = "") -> None:
@@ -32,7 +32,7 @@ class Front:
         self._session: aiohttp.ClientSession | None = None
 
     def application(self) -> web.Application:
-        """The routes, with and without the proxy's prefix."""
+        """Returns the application, with its routes under `/` and under the proxy's prefix."""
         application = web.Application(middlewares=[_in_openai_shape, self._guard], client_max_size=MAX_BODY)
         application.cleanup_ctx.append(self._connected)
         for prefix in dict.fromkeys(("", self._root_path)):
@@ -42,8 +42,8 @@ class Front:
         return application
 
     async def _connected(self, _application: web.Application) -> AsyncIterator[None]:
-        # One connection a request, closed with it: a client that leaves frees its slot. Fewer than the engine's
-        # threads, so that none waits unseen.
+        # Each request has its own connection and closes it, so that a client that disconnects frees its slot. There are
+        # fewer connections than engine threads, so that no request waits inside the engine.
         connector = aiohttp.TCPConnector(limit=HTTP_THREADS - 4, force_close=True)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
         async with aiohttp.ClientSession(self._engine.url, connector=connector, timeout=timeout) as self._session:
@@ -52,14 +52,16 @@ class Front:
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if self._keys and not request.path.endswith("/health") and not self._has_key(request):
-            return _error(401, "UnauthorizedError", "An API key is needed: Authorization: Bearer KEY.")
+            return _error(
+                401, "UnauthorizedError", "An API key is required: send the header Authorization: Bearer KEY."
+            )
         return await handler(request)
 
     def _has_key(self, request: web.Request) -> bool:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        given = token.strip().encode("utf-8", "surrogateescape")
-        # Every key is compared, whichever matches, so that the time taken tells nothing.
-        return scheme.lower() == "bearer" and sum(secrets.compare_digest(given, key) for key in self._keys) > 0
+        candidate = token.strip().encode("utf-8", "surrogateescape")
+        # Every key is compared, so that the time does not reveal which one matches.
+        return scheme.lower() == "bearer" and sum(secrets.compare_digest(candidate, key) for key in self._keys) > 0
 
     async def _list_models(self, _request: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": [self._card(name) for name in self._names]})
@@ -78,12 +80,12 @@ class Front:
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         try:
-            asked = json.loads(body)
+            fields = json.loads(body)
         except (ValueError, RecursionError):
             return _error(400, "BadRequestError", "The body is not valid JSON.")
-        if not isinstance(asked, dict):
+        if not isinstance(fields, dict):
             return _error(400, "BadRequestError", "The body must be a JSON object.")
-        name = self._names[0] if asked.get("model") is None else asked["model"]
+        name = self._names[0] if fields.get("model") is None else fields["model"]
         if name not in self._names:
             return _error(404, "NotFoundError", f"The model `{name}` does not exist.", "model")
         return await self._relay(request, body, name)
@@ -92,33 +94,33 @@ class Front:
         if self._session is None:
             raise RuntimeError("the application has not started")
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._engine.key}"}
-        started = web.StreamResponse()
+        reply = web.StreamResponse()
         try:
-            async with self._session.post("/v1/chat/completions", data=body, headers=headers) as answer:
-                if answer.content_type != "text/event-stream":
-                    renamed = self._renamed(await answer.read(), name)
-                    return web.Response(status=answer.status, body=renamed, content_type="application/json")
-                return await self._stream(request, started, answer, name)
+            async with self._session.post("/v1/chat/completions", data=body, headers=headers) as response:
+                if response.content_type != "text/event-stream":
+                    renamed = self._renamed(await response.read(), name)
+                    return web.Response(status=response.status, body=renamed, content_type="application/json")
+                return await self._stream(request, reply, response, name)
         except aiohttp.ClientError as error:
-            if started.prepared:
-                raise  # the client sees a cut connection: half an answer must not look whole
-            return _error(502, "ServerError", f"The engine gave no answer: {error}")
+            if reply.prepared:
+                raise  # closes the client's connection: an incomplete answer must not look complete
+            return _error(502, "ServerError", f"The engine did not respond: {error}")
 
     async def _stream(
-        self, request: web.Request, reply: web.StreamResponse, answer: aiohttp.ClientResponse, name: str
+        self, request: web.Request, reply: web.StreamResponse, response: aiohttp.ClientResponse, name: str
     ) -> web.StreamResponse:
         reply.headers.update({"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"})
         await reply.prepare(request)
         pending = b""
-        async for piece in answer.content.iter_any():
-            whole, newline, pending = (pending + piece).rpartition(b"\n")
-            await reply.write(self._renamed(whole + newline, name))
+        async for piece in response.content.iter_any():
+            lines, newline, pending = (pending + piece).rpartition(b"\n")
+            await reply.write(self._renamed(lines + newline, name))
         await reply.write(self._renamed(pending, name))
         await reply.write_eof()
         return reply
 
     def _renamed(self, data: bytes, name: str) -> bytes:
-        # The alias is random, and a quote inside a text is escaped: nothing else can match.
+        # Only the field `model` can match: the alias is random, and quotes inside texts are escaped.
         return data.replace(b'"model":"%s"' % self._engine.alias.encode(), b'"model":' + json.dumps(name).encode())
 
 
@@ -132,10 +134,10 @@ async def _in_openai_shape(request: web.Request, handler: Handler) -> web.Stream
         return await handler(request)
     except web.HTTPException as error:
         kind = "NotFoundError" if error.status == 404 else "BadRequestError"
-        answer = _error(error.status, kind, f"{error.reason}: {request.method} {request.path}")
+        response = _error(error.status, kind, f"{error.reason}: {request.method} {request.path}")
         if isinstance(error, web.HTTPMethodNotAllowed):
-            answer.headers["Allow"] = error.headers["Allow"]
-        return answer
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
 
 
 def _error(status: int, kind: str, message: str, param: str | None = None) -> web.Response:
@@ -145,7 +147,7 @@ def _error(status: int, kind: str, message: str, param: str | None = None) -> we
 
 @contextlib.asynccontextmanager
 async def running(application: web.Application) -> AsyncIterator[web.AppRunner]:
-    """A runner that cancels a handler when its client leaves, and at the end whatever still runs."""
+    """Yields a runner that cancels a handler if its client disconnects, and all running handlers at the end."""
     runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     try:
