@@ -3,8 +3,9 @@
     clients/run [NAME…]
 
 Each client has its own environment, because their dependencies conflict, and its own router and upstreams, so that
-several are tested in parallel. A client that cannot be installed is reported in one line and counts as skipped. The
-exit status is 1 if a test fails, 2 if a client is unknown or the cache of environments cannot be written.
+several are tested in parallel. A client that cannot be installed is reported in one line and counts as skipped, or as
+failed if FAIL_ON_SKIP is set. The exit status is 1 if a test fails, 2 if a client is unknown or the cache of
+environments cannot be written.
 """
 
 from __future__ import annotations
@@ -138,16 +139,22 @@ def _in_time(trial: Trial, end: float) -> Outcome:
     """Tests a client, or skips it after the time in `WHOLE`."""
     trial.folder.mkdir()
     if time.monotonic() >= end:
-        trial.say(f"{trial.name}: skipped, the clients before it took {WHOLE:.0f} s")
-        return Outcome(skipped=1)
+        return _skip(trial, f"the clients before it took {WHOLE:.0f} s")
     try:
         return _try(trial)
     except MissingError as missing:
-        trial.say(f"{trial.name}: skipped, {missing}")
-        return Outcome(skipped=1)
+        return _skip(trial, str(missing))
     except RouterError as error:
         trial.say(f"{trial.name}: {error}")
         return Outcome(failed=1)
+
+
+def _skip(trial: Trial, reason: str) -> Outcome:
+    if os.environ.get("FAIL_ON_SKIP"):
+        trial.say(f"{trial.name}: failed because FAIL_ON_SKIP is set: {reason}")
+        return Outcome(failed=1)
+    trial.say(f"{trial.name}: skipped, {reason}")
+    return Outcome(skipped=1)
 
 
 def _try(trial: Trial) -> Outcome:

@@ -1,0 +1,38 @@
+"""Fails skipped tests if `FAIL_ON_SKIP` is set, so that a run in which programs are missing cannot pass."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from typing import TypeVar
+
+import pytest
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+FAIL_ON_SKIP = bool(os.environ.get("FAIL_ON_SKIP"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Replaces the report of a skipped test."""
+    return _without_skip((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Replaces the report of a skipped file."""
+    return _without_skip((yield))
+
+
+def _without_skip(report: Report) -> Report:
+    """Returns the report, as a failure if it is a skip. A test that is expected to fail is not a skip."""
+    if FAIL_ON_SKIP and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{_reason(report)}: FAIL_ON_SKIP is set. Install what is missing or deselect the test."
+    return report
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """Returns `FILE:LINE: Skipped: REASON`."""
+    path, line, reason = report.longrepr
+    return f"{path}:{line}: {reason}"
