@@ -64,6 +64,6 @@ release-dry-run: ## everything that a release publishes, in dist/
 	@$(PYTHON3) scripts/environment.py dev
 	@scripts/release
 
-lock: ## write requirements/*.txt anew from pyproject.toml
+lock: ## requirements/*.txt from pyproject.toml; UPGRADE=1 also replaces versions that are locked already
 	@$(PYTHON3) scripts/environment.py dev
-	@scripts/lock
+	@scripts/lock $(if $(UPGRADE),--upgrade)
