@@ -256,7 +256,9 @@ CASES = {
     Reason.CONFIGURATION_REFUSED: answer(health(refused="targets.0: no"), "Degraded", "True", "targets.0: no"),
     Reason.NOBODY_ADMITTED: answer(health(closed="no keys: nobody gets in"), "Degraded", "True", "nobody gets in"),
     Reason.INVALID_SPEC: Case(is_unknown, "Ready", "False", "later", is_known),
-    Reason.FOREIGN_OBJECT: child("Ingress demo-api: an object with this name exists", somebody_has_the_name, gives_up_the_name),
+    Reason.FOREIGN_OBJECT: child(
+        "Ingress demo-api: an object with this name exists", somebody_has_the_name, gives_up_the_name
+    ),
     Reason.REFUSED: child("the platform team makes Ingresses", a_policy_denies, the_policy_goes),
     Reason.FORBIDDEN: child('cannot patch resource "ingresses"', a_verb_is_taken, the_verb_is_given),
     Reason.FAILED: child("no leader", the_api_server_fails, the_api_server_recovers),
