@@ -28,8 +28,8 @@ BROKEN = {
         ("ModelReady", "OutOfMemory", "memory"),
     ),
     "a crash loop": (
-        {"model": {"extraArgs": ["--no-such-flag"]}},
-        ("ModelReady", "CrashLooping", "--no-such-flag"),
+        {"model": {"extraArgs": ["--max-num-seq"]}},
+        ("ModelReady", "CrashLooping", "--max-num-seq"),
     ),
 }
 

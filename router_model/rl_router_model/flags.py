@@ -4,100 +4,25 @@ import argparse
 import difflib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
 from rl_router_model.problem import ExitCode
 
-_SWITCHES = [
-    "async-scheduling",
-    "disable-custom-all-reduce",
-    "disable-fastapi-docs",
-    "disable-log-requests",
-    "disable-log-stats",
-    "disable-uvicorn-access-log",
-    "enable-auto-tool-choice",
-    "enable-chunked-prefill",
-    "enable-expert-parallel",
-    "enable-force-include-usage",
-    "enable-log-requests",
-    "enable-lora",
-    "enable-prefix-caching",
-    "enable-prompt-tokens-details",
-    "enable-request-id-headers",
-    "enable-server-load-tracking",
-    "enable-sleep-mode",
-    "enforce-eager",
-    "trust-remote-code",
-]
-_VALUES = [
-    "allowed-headers",
-    "allowed-methods",
-    "allowed-origins",
-    "api-server-count",
-    "attention-backend",
-    "block-size",
-    "chat-template-content-format",
-    "code-revision",
-    "compilation-config",
-    "config-format",
-    "cpu-offload-gb",
-    "data-parallel-size",
-    "device",
-    "distributed-executor-backend",
-    "download-dir",
-    "dtype",
-    "generation-config",
-    "gpu-memory-utilization",
-    "hf-overrides",
-    "hf-token",
-    "kv-cache-dtype",
-    "kv-cache-memory-bytes",
-    "kv-transfer-config",
-    "limit-mm-per-prompt",
-    "load-format",
-    "max-log-len",
-    "max-logprobs",
-    "max-num-batched-tokens",
-    "model-loader-extra-config",
-    "num-gpu-blocks-override",
-    "override-generation-config",
-    "pipeline-parallel-size",
-    "quantization",
-    "reasoning-parser",
-    "response-role",
-    "revision",
-    "rope-scaling",
-    "rope-theta",
-    "scheduling-policy",
-    "seed",
-    "shutdown-timeout",
-    "speculative-config",
-    "structured-outputs-config",
-    "swap-space",
-    "tensor-parallel-size",
-    "tokenizer",
-    "tokenizer-mode",
-    "tokenizer-revision",
-    "tool-call-parser",
-    "tool-parser-plugin",
-    "uvicorn-log-level",
-]
-_SHORT = {
-    "tensor-parallel-size": "-tp",
-    "pipeline-parallel-size": "-pp",
-    "data-parallel-size": "-dp",
-    "quantization": "-q",
-}
+_FLAG = re.compile(r"(?P<name>--?[A-Za-z][^\s=]*)(?P<value>(=.*)?)", re.DOTALL)
+"""A negative number, JSON or a text with spaces is a value, even if it begins with a dash."""
+_TYPO = 0.81
+"""An unknown flag that is at least this similar to one of ours is a typo. Of vLLM 0.32's flags, `--max-num-active-seqs`
+is the most similar, with 0.80."""
 
 
 @dataclass(frozen=True)
 class Options:
     """The parsed command line.
 
-    `max_model_len` is in tokens for each request, `slots` the number of concurrent requests. `ignored` names the flags
-    without effect.
+    `max_model_len` is in tokens for each request, `slots` the number of concurrent requests. `ignored` has the names of
+    the flags without effect, without their values, because a value can be a secret.
     """
 
     model: str | None
@@ -115,11 +40,12 @@ class Options:
 
 
 def parse(arguments: Sequence[str]) -> Options:
-    """Returns the parsed command line. An unknown flag or an invalid value exits with code 2 and one line."""
+    """Returns the parsed command line. An invalid value or a typo in a flag exits with code 2 and one line."""
     parser = _parser()
-    parsed, unknown = parser.parse_known_args([_dashed(argument) for argument in arguments])
-    if unknown:
-        parser.error(_unknown(unknown[0], parser))
+    accepted, ignored = _split(arguments, parser._option_string_actions)
+    for name in ignored:
+        _refuse_typo(name, parser)
+    parsed = parser.parse_args(accepted)
     if parsed.ssl_keyfile and not parsed.ssl_certfile:
         parser.error("--ssl-keyfile requires --ssl-certfile")
     key = os.environ.get("VLLM_API_KEY")
@@ -135,7 +61,7 @@ def parse(arguments: Sequence[str]) -> Options:
         root_path=parsed.root_path.rstrip("/"),
         ssl_certfile=parsed.ssl_certfile,
         ssl_keyfile=parsed.ssl_keyfile,
-        ignored=tuple(dict.fromkeys(parsed.ignored)),
+        ignored=tuple(dict.fromkeys(ignored)),
     )
 
 
@@ -144,24 +70,11 @@ class _Parser(argparse.ArgumentParser):
         self.exit(ExitCode.COMMAND_LINE, f"error: {message} (--help lists the flags)\n")
 
 
-class _Ignore(argparse.Action):
-    """Records the flag's name and discards its value."""
-
-    def __call__(
-        self,
-        _parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        _values: object,
-        option: str | None = None,
-    ) -> None:
-        namespace.ignored = [*namespace.ignored, option]
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m rl_router_model",
         description="Serves a GGUF model on the CPU, with llama.cpp behind vLLM's flag names.",
-        epilog="vLLM's flags without effect here are accepted and listed in one line. "
+        epilog="All other flags of vLLM have no effect here: they are accepted, and listed in one line. "
         f"Exit codes if the server cannot start: {'; '.join(f'{code:d} {code.means}' for code in ExitCode)}.",
         allow_abbrev=False,
     )
@@ -204,28 +117,33 @@ def _parser() -> argparse.ArgumentParser:
     add("--root-path", default="", metavar="PREFIX", help="path prefix that a proxy in front adds")
     add("--ssl-certfile", metavar="FILE", help="serve HTTPS with this certificate")
     add("--ssl-keyfile", metavar="FILE", help="the certificate's key, if it is in another file")
-    _add_ignored(parser)
     return parser
 
 
-def _add_ignored(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(ignored=[])
-    for name in _SWITCHES:
-        parser.add_argument(f"--{name}", f"--no-{name}", action=_Ignore, nargs=0, help=argparse.SUPPRESS)
-    for name in _VALUES:
-        short = [_SHORT[name]] if name in _SHORT else []
-        parser.add_argument(*short, f"--{name}", action=_Ignore, nargs=1, help=argparse.SUPPRESS)
+def _split(arguments: Sequence[str], known: Container[str]) -> tuple[list[str], list[str]]:
+    """Returns the arguments for the known flags, and the names of the other flags.
+
+    There are no positional arguments, so every argument that is not a flag is a value of the flag before it.
+    """
+    accepted: list[str] = []
+    ignored: list[str] = []
+    applies = True
+    for argument in arguments:
+        if flag := _FLAG.fullmatch(argument):
+            # vLLM accepts --max_model_len too.
+            name = flag["name"].replace("_", "-")
+            argument = name + flag["value"]
+            applies = name in known
+            if not applies:
+                ignored.append(name)
+        if applies:
+            accepted.append(argument)
+    return accepted, ignored
 
 
-def _dashed(argument: str) -> str:
-    # vLLM accepts --max_model_len too.
-    flag, equals, value = argument.partition("=")
-    return flag.replace("_", "-") + equals + value if flag.startswith("--") else argument
-
-
-def _unknown(argument: str, parser: argparse.ArgumentParser) -> str:
-    matches = difflib.get_close_matches(argument.partition("=")[0], parser._option_string_actions, n=1)
-    return f"unknown argument {argument}" + (f", did you mean {matches[0]}?" if matches else "")
+def _refuse_typo(name: str, parser: argparse.ArgumentParser) -> None:
+    if matches := difflib.get_close_matches(name, parser._option_string_actions, n=1, cutoff=_TYPO):
+        parser.error(f"unknown flag {name}, did you mean {matches[0]}?")
 
 
 def _port(text: str) -> int:

@@ -31,27 +31,53 @@ def test_underscores_and_equal_signs_are_accepted_like_in_vllm() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--tool-call-parser", "hermes"], ["--tensor-parallel-size", "2"], ["-tp", "2"], ["--enforce-eager"],
-        ["--gpu-memory-utilization", "0.9"], ["--dtype", "bfloat16"], ["--enable-auto-tool-choice"],
-        ["--shutdown-timeout", "30"], ["--trust-remote-code"], ["--no-enable-prefix-caching"],
+        ["--tool-call-parser", "hermes"], ["--dtype=bfloat16"], ["-tp", "2"], ["-tp=2"], ["-O3"], ["--enforce-eager"],
+        ["--no-enable-prefix-caching"], ["--tensor_parallel_size", "2"], ["--seed", "-1"], ["--rope-theta", "-.5e3"],
+        ["--hf-overrides", '{"a": "--port=1 -1"}'], ["--hf-overrides.rope.factor", "2"], ["--override", "-x y"],
+        ["--allowed-origins", "a", "b"], ["--model-impl", "auto"], ["--max-num-active-seqs", "9"],
+        ["--a-flag-of-a-later-vllm", "1"],
     ],
 )  # fmt: skip
-def test_flags_without_effect_are_accepted_and_listed(arguments: list[str]) -> None:
-    options = flags.parse([*arguments, "--port", "9000"])
-    assert options.ignored == (arguments[0],)
-    assert options.port == 9000
+def test_other_flags_have_no_effect_and_are_listed_by_name(arguments: list[str]) -> None:
+    name = arguments[0].partition("=")[0].replace("_", "-")
+    options = flags.parse(["--served-model-name", "a", *arguments, "--port", "9000"])
+    assert options.ignored == (name,)
+    assert (options.names, options.port) == (("a",), 9000)
+    assert flags.parse(["--port", "9000", *arguments]) == flags.parse([*arguments, "--port=9000"])
+
+
+def test_the_value_of_an_ignored_flag_is_not_listed() -> None:
+    options = flags.parse(["--hf-token", "hf_secret", "--hf-token=hf_secret"])
+    assert "hf_secret" not in repr(options)
+
+
+@pytest.mark.parametrize(
+    ("typo", "flag"),
+    [
+        ("--prot", "--port"), ("-port", "--port"), ("--max-model-length", "--max-model-len"), ("--models", "--model"),
+        ("--max-seqs", "--max-num-seqs"), ("--api-keys", "--api-key"), ("--ssl-cert=c.pem", "--ssl-certfile"),
+    ],
+)  # fmt: skip
+def test_a_typo_in_a_flag_that_has_an_effect_is_refused(
+    typo: str, flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        flags.parse([typo, "1"])
+    assert ended.value.code == 2
+    assert f"unknown flag {typo.partition('=')[0]}, did you mean {flag}?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--prot", "1"], "unknown argument --prot, did you mean --port?"),
         (["--port", "many"], "'many' is not a port"),
         (["--port", "70000"], "'70000' is not a port"),
         (["--max-model-len", "0"], "'0' is not a positive whole number"),
         (["--max-num-seqs", "-1"], "'-1' is not a positive whole number"),
         (["--ssl-keyfile", "key.pem"], "--ssl-keyfile requires --ssl-certfile"),
-        (["stray"], "unknown argument stray"),
+        (["--port", "--dtype", "auto"], "argument --port: expected one argument"),
+        (["stray"], "unrecognized arguments: stray"),
+        (["--dtype", "auto", "--port", "1", "stray"], "unrecognized arguments: stray"),
     ],
 )
 def test_an_error_ends_with_code_2_and_one_line(

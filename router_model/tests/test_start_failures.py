@@ -36,7 +36,7 @@ def test_a_damaged_model_file(tmp_path: Path) -> None:
     assert "llama.cpp cannot load" in done.stderr.splitlines()[-1]
 
 
-def test_an_unknown_flag() -> None:
+def test_a_typo_in_a_flag() -> None:
     done = start("--max-model-length", "5")
     assert done.returncode == ExitCode.COMMAND_LINE
     assert "did you mean --max-model-len?" in done.stderr
