@@ -19,11 +19,9 @@ _NEVER, _BUFFERED = {"router": {"review": "never"}}, {"router": {"review": "buff
 
 @dataclass(frozen=True)
 class Case:
-    """A kind of request; `hops` is how many upstream calls it takes, and `at_most` the CPU time that is aimed at, in
-    microseconds at 64 connections."""
+    """A kind of request. `at_most` is the CPU time that is aimed at, in microseconds at 64 connections."""
 
     name: str
-    hops: int
     fields: dict[str, Any] = field(hash=False)
     at_most: float | None = None
 
@@ -33,12 +31,12 @@ class Case:
         return json.dumps({**defaults, **self.fields}, separators=(",", ":")).encode()
 
 
-PINNED = Case("pinned model", 1, {"model": "small"}, 250)
-TWO_HOPS = Case("routed, two hops", 2, {"model": "router", **_NEVER}, 400)
-THREE_HOPS = Case("routed, three hops", 3, {"model": "router", **_BUFFERED})
-PINNED_STREAM = Case("pinned stream of 50 chunks", 1, {"model": "small", "stream": True}, 500)
-COMMITTED_STREAM = Case("committed stream of 50 chunks", 2, {"model": "router", "stream": True}, 700)
-PACED_STREAM = Case("pinned stream, a chunk every 10 ms", 1, {"model": "paced", "stream": True})
-LONG = Case("routed, two hops, 32 kB", 2, {"model": "router", "messages": _LONG, **_NEVER})
+PINNED = Case("pinned model", {"model": "small"}, 250)
+TWO_HOPS = Case("routed, two hops", {"model": "router", **_NEVER}, 400)
+THREE_HOPS = Case("routed, three hops", {"model": "router", **_BUFFERED})
+PINNED_STREAM = Case("pinned stream of 50 chunks", {"model": "small", "stream": True}, 500)
+COMMITTED_STREAM = Case("committed stream of 50 chunks", {"model": "router", "stream": True}, 700)
+PACED_STREAM = Case("pinned stream, a chunk every 10 ms", {"model": "paced", "stream": True})
+LONG = Case("routed, two hops, 32 kB", {"model": "router", "messages": _LONG, **_NEVER})
 
 ALL = (PINNED, TWO_HOPS, THREE_HOPS, PINNED_STREAM, COMMITTED_STREAM, PACED_STREAM, LONG)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from cases import PINNED, PINNED_STREAM, TWO_HOPS, Case
 from load import Cost
 
-OURS, OBVIOUS = "RL Router", "FastAPI + httpx"
+OURS = "RL Router"
 
 
 @dataclass(frozen=True)
