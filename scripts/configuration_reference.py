@@ -10,15 +10,15 @@ import argparse
 import inspect
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 from rl_router_api.config import Configuration
 from rl_router_api.config.layer import as_flag_text
+from rl_router_operator.generate.output import ROOT, replace_between, update
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "configuration.md"
+PAGE = "docs/configuration.md"
 HEAD = "| field | type | default | meaning |\n| --- | --- | --- | --- |\n"
 
 Json = Mapping[str, Any]
@@ -37,13 +37,8 @@ class _OwnFieldsFirst(GenerateJsonSchema):
 def page(text: str, schema: Json) -> str:
     """Returns the page with the table of every section replaced. Raises ValueError if a section has no markers."""
     for section, node in schema["properties"].items():
-        begin, end = f"<!-- {section}: begin -->", f"<!-- {section}: end -->"
-        before, has_begin, rest = text.partition(begin)
-        _, has_end, after = rest.partition(end)
-        if not (has_begin and has_end):
-            raise ValueError(f"docs/configuration.md: the lines {begin} and {end} are missing. Add them in this order")
         table = HEAD + "".join(_rows(_plain(node, schema["$defs"]), section, schema["$defs"]))
-        text = f"{before}{begin}\n\n{table}\n{end}{after}"
+        text = replace_between(f"<!-- {section}: begin -->", f"<!-- {section}: end -->", text, f"\n{table}")
     return text
 
 
@@ -95,18 +90,13 @@ def _range(node: Json) -> str:
 
 
 def main() -> int:
-    """Writes the page, or compares it with `--check`. Returns the exit status, 1 if the page would change."""
+    """Runs the command line. Returns 1 if `--check` finds that the page would change, else 0."""
     parser = argparse.ArgumentParser(prog="python scripts/configuration_reference.py", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing and report whether the page would change")
     check = parser.parse_args().check
-    before = PAGE.read_text("utf-8")
-    after = page(before, Configuration.model_json_schema(schema_generator=_OwnFieldsFirst))
-    if not check:
-        PAGE.write_text(after, encoding="utf-8")
-        return 0
-    if after != before:
-        print("docs/configuration.md does not match the schema: run `make reference`")
-    return int(after != before)
+    schema = Configuration.model_json_schema(schema_generator=_OwnFieldsFirst)
+    text = page((ROOT / PAGE).read_text("utf-8"), schema)
+    return update({PAGE: text}, check=check, command="make reference")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from admission import DEFINITIONS, ROUTERS
 from control_plane import ApiServer
 from eventually import eventually
 from rl_router_operator import rbac
-from rl_router_operator.generate.__main__ import ROOT
+from rl_router_operator.generate.output import ROOT
 
 CRD = ROOT / "crds" / "routerdeployments.rlrouter.dev.yaml"
 ROLES = "/apis/rbac.authorization.k8s.io/v1"

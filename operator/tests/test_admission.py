@@ -8,7 +8,7 @@ import pytest
 import yaml
 from admission import ROUTERS, refusals, router
 from programs import need
-from rl_router_operator.generate.__main__ import ROOT
+from rl_router_operator.generate.output import ROOT
 from rl_router_operator.objects.naming import labels
 from rl_router_operator.objects.routerdeployment import read
 

@@ -10,10 +10,10 @@ import yaml
 from pydantic import Field
 from rl_router_api.config import Schema
 from rl_router_operator.generate import __main__ as generate
-from rl_router_operator.generate.__main__ import drifted, write
 from rl_router_operator.generate.bounds import UnfitSchemaError, require_fit
 from rl_router_operator.generate.crd import definition
 from rl_router_operator.generate.openapi import structural
+from rl_router_operator.generate.output import update
 
 CRD = "crds/routerdeployments.rlrouter.dev.yaml"
 files = functools.cache(generate.files)
@@ -40,10 +40,12 @@ def test_kubectl_and_helm_read_from_the_file_what_the_schema_says():
     assert yaml.load(files()[CRD], KubernetesLoader) == definition()
 
 
-def test_drift_is_named_by_its_file(tmp_path):
-    write(files(), tmp_path)
+def test_a_check_prints_the_files_that_differ(tmp_path, capsys):
+    update(files(), check=False, command="make reference", root=tmp_path)
+    assert update(files(), check=True, command="make reference", root=tmp_path) == 0
     (tmp_path / CRD).write_text("edited by hand\n")
-    assert drifted(files(), tmp_path) == [CRD]
+    assert update(files(), check=True, command="make reference", root=tmp_path) == 1
+    assert capsys.readouterr().out == f"{CRD} does not match its sources. Run make reference\n"
 
 
 def test_the_crd_can_be_applied_by_kubectl_from_the_client_side():

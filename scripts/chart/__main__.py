@@ -1,7 +1,8 @@
-"""`python scripts/chart [--check]`: writes what of the chart and of deploy/ follows from other files.
+"""`python scripts/chart [--check]`: writes the generated files of the chart and of deploy/.
 
-That is its version, its copy of the CRD, the rules of its Roles, the schema of its values, the README's list of them
-and, where Helm is installed, the manifests in deploy/. With `--check` it names the files that would change.
+They are the chart's version, its copy of the CRD, the rules of its Roles, the schema of its values and the list of
+values in its README. If Helm is installed, the manifests in deploy/ are written too. With `--check` it prints the files
+that would change.
 """
 
 from __future__ import annotations
@@ -12,18 +13,17 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import yaml
 from readme import readme
 from rl_router_api.version import __version__
 from rl_router_operator import rbac
-from rl_router_operator.generate.__main__ import drifted, files, write
+from rl_router_operator.generate.__main__ import files
+from rl_router_operator.generate.output import ROOT, update
 from schema import schema
 from values import read
 
-ROOT = Path(__file__).resolve().parents[2]
 CHART = "charts/rl-router"
 RULES = {
     "operator": rbac.operator_rules,
@@ -43,7 +43,7 @@ NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "rl-r
 
 
 def chart_texts() -> dict[str, str]:
-    """What of the chart is generated: a path from the repository's root to its text."""
+    """Returns the text of each generated file of the chart by its path in the repository."""
     values = read(_text("values.yaml"))
     return {
         f"{CHART}/Chart.yaml": re.sub(r"(?m)^((app)?[vV]ersion): .*$", rf"\1: {__version__}", _text("Chart.yaml")),
@@ -55,8 +55,8 @@ def chart_texts() -> dict[str, str]:
 
 
 def deploy_texts() -> dict[str, str]:
-    """The chart's output for kubectl. Raises CalledProcessError where Helm refuses the chart."""
-    # Helm 3.14 would render for Kubernetes 1.29, which the chart refuses.
+    """Returns the chart's output for kubectl by its path. Raises CalledProcessError if Helm rejects the chart."""
+    # Helm 3.14 would render for Kubernetes 1.29, which the chart rejects.
     command = f"helm template rl-router {CHART} --kube-version 1.30 --namespace rl-router-system".split()
     command += ["--no-hooks", "--set", "creator=static"]
     output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
@@ -79,25 +79,15 @@ def _yaml(rules: list[dict[str, Any]]) -> str:
 
 
 def main() -> int:
-    """The command line; the exit status is 1 where `--check` found a file that is not as it would be written."""
+    """Runs the command line. Returns 1 if `--check` finds a file that would change, else 0."""
     parser = argparse.ArgumentParser(prog="python scripts/chart", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; name the files that would change")
+    parser.add_argument("--check", action="store_true", help="write nothing, but print the files that would change")
     check = parser.parse_args().check
-    changed = _bring_up_to_date(chart_texts(), check)
+    status = update(chart_texts(), check=check, command="make chart")
     if shutil.which("helm"):
-        changed += _bring_up_to_date(deploy_texts(), check)
-    else:
-        print("deploy/ is left as it is: helm is not installed", file=sys.stderr)
-    for path in changed:
-        print(f"{path} is not what it is made from says: run `make chart`")
-    return bool(changed)
-
-
-def _bring_up_to_date(texts: dict[str, str], check: bool) -> list[str]:
-    if check:
-        return drifted(texts, ROOT)
-    write(texts, ROOT)
-    return []
+        return status | update(deploy_texts(), check=check, command="make chart")
+    print("helm is not installed: deploy/ is left as it is", file=sys.stderr)
+    return status
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The part of the chart's README that lists the values."""
+"""Generates the list of values in the chart's README."""
 
 from __future__ import annotations
 
@@ -6,18 +6,13 @@ import json
 from collections.abc import Iterable
 from itertools import groupby
 
+from rl_router_operator.generate.output import replace_between
 from values import Value
-
-BEGIN, END = "<!-- values: begin -->", "<!-- values: end -->"
 
 
 def readme(text: str, values: Iterable[Value]) -> str:
-    """The README with its list of values written anew. Raises ValueError where it has no place for one."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"the README lacks the lines {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n{_sections(values)}\n{END}{after}"
+    """Returns the README with a new list of values. Raises ValueError if the lines around the list are missing."""
+    return replace_between("<!-- values: begin -->", "<!-- values: end -->", text, _sections(values))
 
 
 def _sections(values: Iterable[Value]) -> str:
@@ -31,8 +26,7 @@ def _sections(values: Iterable[Value]) -> str:
 
 
 def _row(value: Value, parent: bool) -> str:
-    # The default of what has described members is told by them.
-    told = value.default is None or parent
-    default = "" if told else f"`{json.dumps(value.default, ensure_ascii=False)}`"
+    # If the fields of an object are listed, their rows have the defaults.
+    default = "" if value.default is None or parent else f"`{json.dumps(value.default, ensure_ascii=False)}`"
     about = value.about[0].replace("|", "\\|") if value.about else ""
     return f"| `{'.'.join(value.path)}` | {default} | {about} |"
