@@ -88,8 +88,8 @@ def test_a_model_in_parts_is_fetched_with_all_of_them(server: Hub, tmp_path: Pat
 @pytest.mark.parametrize(
     ("status", "code", "remedy"),
     [
-        (401, ExitCode.HUB_UNAUTHORIZED, "set HF_TOKEN to a token that may read it"),
-        (403, ExitCode.HUB_FORBIDDEN, "set HF_TOKEN to a token that may read it"),
+        (401, ExitCode.HUB_UNAUTHORIZED, "Set HF_TOKEN to a token with access"),
+        (403, ExitCode.HUB_FORBIDDEN, "Set HF_TOKEN to a token with access"),
         (404, ExitCode.HUB_NOT_FOUND, "check the repository"),
         (503, ExitCode.HUB_FAILED, "try again later"),
     ],
@@ -119,10 +119,10 @@ def test_nothing_is_asked_offline(server: Hub, tmp_path: Path) -> None:
 
 def test_a_hub_that_is_not_there_is_named(tmp_path: Path) -> None:
     environment = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:1"}
-    with pytest.raises(StartError, match=r"cannot be fetched from http://127\.0\.0\.1:1: .*refused"):
+    with pytest.raises(StartError, match=r"cannot be downloaded from http://127\.0\.0\.1:1: .*refused"):
         hub.fetch(hub.read("hf://acme/router/m.gguf"), environment)
 
 
 def test_a_repository_without_a_file_is_refused() -> None:
-    with pytest.raises(StartError, match=r"names no GGUF file: write hf://"):
+    with pytest.raises(StartError, match=r"is not a GGUF file on the hub: use hf://"):
         hub.read("hf://acme/router")
