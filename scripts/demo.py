@@ -1,8 +1,8 @@
-"""A routed answer on this machine, from nothing: `make demo`.
+"""`make demo`: a routed answer on this machine.
 
-Starts the CPU fallback as router model (port 8000) and the router API (port 8800), asks one question through the openai
-package, shows the answer with its routing, and stays up until Ctrl-C, so that the README's examples work against it.
-Whatever happens, nothing that it started is left running.
+Starts the CPU fallback as the router model (port 8000) and the router API (port 8800), and sends one question with the
+openai package. It prints the answer and how it was routed, and runs until Ctrl-C, so that the README's examples can be
+tried. At the end it always stops the servers that it started.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ import yaml
 
 CATALOGUE = environment.ROOT / "router_api" / "rl_router_api" / "catalogue.yaml"
 ROUTER_MODEL = "smollm2-router"
-# One model under three names: the prices are invented, so that there is something to weigh.
+# One model under three names. The prices are invented, so that the router model has a choice.
 TARGETS = (
     ("quick-helper", "0.05", "0.20", "Cheap and quick. Greetings, facts, short everyday questions."),
     ("careful-thinker", "0.50", "2.00", "Slow and thorough. Mathematics, logic, explanations in several steps."),
-    ("code-writer", "0.20", "0.80", "Programming: writes, explains and mends code in any language."),
+    ("code-writer", "0.20", "0.80", "Programming: writes, explains and fixes code in any language."),
 )
 QUESTION = "Explain in two sentences why the sky is blue."
 MAX_TOKENS = 60
@@ -48,11 +48,11 @@ PR_SET_PDEATHSIG = 1
 
 
 class DemoError(Exception):
-    """What went wrong, with the remedy, in one line."""
+    """The demo cannot go on. The message says in one line what is wrong and how to fix it."""
 
 
 class Child:
-    """A program that the demonstration started; its output goes to a file beside its fellows'."""
+    """A running program, whose output goes to the file `log`."""
 
     def __init__(self, module: str, arguments: list[str], log: Path) -> None:
         self.module = module
@@ -64,12 +64,12 @@ class Child:
             )  # fmt: skip
 
     def check(self) -> None:
-        """Raises DemoError with its last words if it has ended."""
+        """Raises DemoError with the last line of its output if it has ended."""
         if self._process.poll() is not None:
             raise DemoError(f"{self.module} ended (exit status {self._process.returncode}): {self._last_line()}")
 
     def wait_until_ready(self, url: str, seconds: float) -> None:
-        """Returns once `url` answers 200. Raises DemoError where that takes too long or the child ends."""
+        """Returns when `url` answers 200. Raises DemoError if that takes too long or the program ends."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self.check()
@@ -79,8 +79,8 @@ class Child:
         raise DemoError(f"{self.module} was not ready within {seconds:g} s: {self._last_line()}")
 
     def stop(self) -> None:
-        """Ends it and what it started: asked first, then killed."""
-        # The API serves on for a while after TERM, for the sake of load balancers; INT ends it at once.
+        """Ends the program and its children: first by SIGINT, then by SIGTERM, at last by SIGKILL."""
+        # SIGINT ends the API at once. After SIGTERM it serves for some seconds, until load balancers know.
         for number, patience in ((signal.SIGINT, 5), (signal.SIGTERM, 5), (signal.SIGKILL, 5)):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
@@ -90,7 +90,7 @@ class Child:
 
     def _last_line(self) -> str:
         lines = self._log.read_text(errors="replace").strip().splitlines()
-        return _message(lines[-1]) if lines else "it said nothing"
+        return _message(lines[-1]) if lines else "it printed nothing"
 
 
 def main() -> int:
@@ -108,10 +108,10 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    flags = argparse.ArgumentParser(description="A routed answer on this machine.", allow_abbrev=False)
-    flags.add_argument("--model-port", type=int, default=8000, help="for the router model (%(default)s)")
-    flags.add_argument("--serve-port", type=int, default=8800, help="for the router API (%(default)s)")
-    flags.add_argument("--once", action="store_true", help="end after the answer")
+    flags = argparse.ArgumentParser(description="Prints a routed answer on this machine.", allow_abbrev=False)
+    flags.add_argument("--model-port", type=int, default=8000, help="port of the router model (%(default)s)")
+    flags.add_argument("--serve-port", type=int, default=8800, help="port of the router API (%(default)s)")
+    flags.add_argument("--once", action="store_true", help="exit after the answer")
     return flags.parse_args()
 
 
@@ -133,7 +133,7 @@ def _demonstrate(arguments: argparse.Namespace) -> None:
 
 
 def _stop(child: Child) -> None:
-    # A second Ctrl-C must not leave the other child behind.
+    # A second Ctrl-C must not prevent the other program from being stopped.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     child.stop()
@@ -147,8 +147,8 @@ def _start_router_model(stack: contextlib.ExitStack, arguments: argparse.Namespa
     )  # fmt: skip
     stack.callback(_stop, child)
     child.wait_until_ready(f"http://127.0.0.1:{arguments.model_port}/health", MODEL_READY)
-    _say(f"It answers as {', '.join(names[1:])} too: one small model under three names with invented prices,")
-    _say("which decides readably but not wisely.")
+    _say(f"It also serves {', '.join(names[1:])}: one small model under three names with invented prices.")
+    _say("A model this small returns valid decisions, but poor ones.")
     return child
 
 
@@ -158,7 +158,7 @@ def _start_router_api(stack: contextlib.ExitStack, arguments: argparse.Namespace
     path.write_text(yaml.safe_dump(_configuration(arguments, targets), sort_keys=False))
     paid = [f"{target['name']} ({target['api_key_env']})" for target in targets if "api_key_env" in target]
     if paid:
-        _say(f"Found keys in the environment; these join the targets and are paid for: {', '.join(paid)}")
+        _say(f"Targets whose keys are in the environment are called too, and cost money: {', '.join(paid)}")
     _say(f"Starting the router API on port {arguments.serve_port} with {live_check.plural(len(targets), 'target')}.")
     child = Child("rl_router_api", ["--config", str(path), "--wait", "30"], folder / "api.log")
     stack.callback(_stop, child)
@@ -195,7 +195,7 @@ def _targets(model_port: int) -> list[dict[str, Any]]:
 
 
 def _ask(client: openai.OpenAI) -> None:
-    _say(f"Asking: {QUESTION}\n")
+    _say(f"Question: {QUESTION}\n")
     try:
         answer = live_check.ask(
             client, "router-tool-rl", [{"role": "user", "content": QUESTION}], max_tokens=MAX_TOKENS
@@ -210,7 +210,7 @@ def _ask(client: openai.OpenAI) -> None:
 def _who_decided(metadata: dict[str, Any]) -> str:
     decisions = [call for call in metadata.get("router_calls", []) if call.get("status") == "ok"]
     if metadata["routing_strategy"] == "fallback" or not decisions:
-        return "decided by the fallback order: the router model gave no readable decision"
+        return "decided by the fallback order: the router model returned no valid decision"
     return f"decided by {decisions[0].get('model_id', ROUTER_MODEL)} in {live_check.plural(len(decisions), 'decision')}"
 
 
@@ -247,7 +247,9 @@ def _require_free(port: int, flag: str) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            raise DemoError(f"port {port} is in use: stop what uses it, or choose another with {flag}") from None
+            raise DemoError(
+                f"port {port} is in use: stop the program that uses it, or choose another port with {flag}"
+            ) from None
 
 
 def _answers(url: str) -> bool:
@@ -260,7 +262,7 @@ def _answers(url: str) -> bool:
 
 
 def _environment() -> dict[str, str]:
-    # The demonstration is the same for everyone: settings for another router are not its own.
+    # Settings of another router must not change the demo.
     return {name: value for name, value in os.environ.items() if not name.startswith("RL_ROUTER_")}
 
 

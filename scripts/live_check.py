@@ -1,6 +1,6 @@
-"""What `test_host.py` and `test_serve.py` share: asking through the openai package, checking answers, showing them.
+"""Shared code of `test_host.py` and `test_serve.py`: sends requests with the openai package, checks and prints answers.
 
-Only the form of an answer is checked, never its wisdom.
+Only the form of an answer is checked, not its quality.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ Messages = list[dict[str, str]]
 
 MAX_TOKENS = 96
 WIDTH = 110
-# English has four characters a token; below this share of them something that was sent is missing.
-FEWEST_TOKENS_PER_CHARACTER = 1 / 12
+MINIMUM_TOKENS_PER_CHARACTER = 1 / 12
+"""English has about four characters in a token. With fewer tokens than this, parts of the request were lost."""
 STRATEGIES = (
     "select_response", "direct_response", "committed", "max_turns_reached", "last_response", "fallback", "timeout",
     "pinned",
@@ -34,12 +34,12 @@ STRATEGIES = (
 
 
 class CheckError(Exception):
-    """A check failed; the message says in one line what was wrong."""
+    """A check failed. The message says in one line what is wrong."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A completion, streamed or not, as far as it is checked; costs in `metadata` are exact Decimals."""
+    """A completion, streamed or not. The costs in `metadata` are exact Decimals."""
 
     model: str
     text: str
@@ -50,25 +50,27 @@ class Answer:
 
     @property
     def advice(self) -> str:
-        """What the router model added to the system prompt of the chosen call."""
+        """Returns the text that the router model added to the system prompt of the selected call."""
         calls = (self.metadata or {}).get("call_history", [])
         chosen = next((call for call in calls if call.get("selected")), {})
         return str((chosen.get("arguments") or {}).get("optimized_system_prompt") or "")
 
 
 def parser(description: str, url: str) -> argparse.ArgumentParser:
-    """A parser with the flags of both scripts."""
+    """Returns a parser with the flags of both scripts."""
     flags = argparse.ArgumentParser(description=description, allow_abbrev=False)
     flags.add_argument("--url", default=url, help="base URL of the OpenAI API (%(default)s)")
-    flags.add_argument("--api-key", default="dummy", help="only needed where the server was given keys (%(default)s)")
-    flags.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS", help="for one answer (%(default)g)")
-    flags.add_argument("--info", action="store_true", help="show what the server says of itself, and no more")
-    flags.add_argument("--models", action="store_true", help="list the models it serves, and no more")
+    flags.add_argument("--api-key", default="dummy", help="only necessary if the server requires keys (%(default)s)")
+    flags.add_argument(
+        "--timeout", type=float, default=120.0, metavar="SECONDS", help="timeout of an answer (%(default)g)"
+    )
+    flags.add_argument("--info", action="store_true", help="only print what the server reports about itself")
+    flags.add_argument("--models", action="store_true", help="only print the models that the server has")
     return flags
 
 
 def connect(arguments: argparse.Namespace) -> openai.OpenAI:
-    """A client as a user would make it; this machine's own addresses are never asked through a proxy."""
+    """Returns a client, created as users do. Requests to this machine bypass any proxy."""
     proxied = [os.environ.get("NO_PROXY", os.environ.get("no_proxy", "")), "localhost,127.0.0.1,::1"]
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, proxied))
     return openai.OpenAI(
@@ -77,7 +79,7 @@ def connect(arguments: argparse.Namespace) -> openai.OpenAI:
 
 
 def ask(client: openai.OpenAI, model: str, messages: Messages, **options: Any) -> Answer:
-    """One answer, its shape checked."""
+    """Requests an answer and checks its form. Raises CheckError."""
     started = time.monotonic()
     reply = client.chat.completions.with_raw_response.create(
         model=model, messages=messages, **_limits(options)
@@ -86,7 +88,7 @@ def ask(client: openai.OpenAI, model: str, messages: Messages, **options: Any) -
     require(body.get("object") == "chat.completion", f"object is {body.get('object')!r}, not 'chat.completion'")
     choices = body.get("choices") or [{}]
     message = choices[0].get("message") or {}
-    require(message.get("role") == "assistant", "choices[0].message is not the assistant's")
+    require(message.get("role") == "assistant", "the role of choices[0].message is not 'assistant'")
     answer = Answer(
         str(body.get("model")), message.get("content") or "", choices[0].get("finish_reason"), body.get("usage"),
         body.get("router_metadata"), time.monotonic() - started,
@@ -97,7 +99,7 @@ def ask(client: openai.OpenAI, model: str, messages: Messages, **options: Any) -
 
 
 def ask_streamed(client: openai.OpenAI, model: str, messages: Messages, **options: Any) -> Answer:
-    """One streamed answer, its chunks checked; `metadata` comes from the last chunk."""
+    """Requests a streamed answer and checks its chunks. Its `metadata` is that of the last chunk. Raises CheckError."""
     started = time.monotonic()
     chunks = list(client.chat.completions.create(model=model, messages=messages, stream=True, **_limits(options)))
     require(bool(chunks), "the stream ended without a chunk")
@@ -119,8 +121,8 @@ def _streamed_metadata(chunks: list[Any]) -> dict[str, Any] | None:
     carriers = [n for n, chunk in enumerate(chunks) if (chunk.model_extra or {}).get("router_metadata")]
     if not carriers:
         return None
-    require(carriers == [len(chunks) - 1], "router_metadata is not on the last chunk alone")
-    # A float's shortest form is the very number that was sent, up to 15 digits.
+    require(carriers == [len(chunks) - 1], "router_metadata is not only in the last chunk")
+    # Up to 15 digits, the shortest notation of a float is the number that was sent.
     return _object(json.dumps(chunks[-1].model_extra["router_metadata"]))
 
 
@@ -134,7 +136,7 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def _check_answer(answer: Answer, model: str) -> None:
-    require(answer.model == model, f"asked for the model {model!r}, but the answer names {answer.model!r}")
+    require(answer.model == model, f"the request names the model {model!r}, but the answer names {answer.model!r}")
     require(bool(answer.finish_reason), "no finish_reason")
     require(bool(answer.text) or answer.finish_reason in ("length", "tool_calls"), "the answer has no text")
 
@@ -143,23 +145,26 @@ def _check_usage(usage: dict[str, Any] | None, messages: Messages) -> None:
     if usage is None:
         raise CheckError("no usage")
     prompt, completion, total = (usage.get(f"{name}_tokens") for name in ("prompt", "completion", "total"))
-    require(all(isinstance(count, int) for count in (prompt, completion, total)), "usage lacks whole token counts")
+    require(
+        all(isinstance(count, int) for count in (prompt, completion, total)),
+        "a token count in usage is not a whole number",
+    )
     require(total >= prompt + completion, f"usage: total_tokens {total} is less than {prompt} + {completion}")
     sent = sum(len(message["content"]) for message in messages)
     require(
-        prompt >= sent * FEWEST_TOKENS_PER_CHARACTER,
-        f"usage: {prompt} prompt_tokens are too few for the {sent} characters sent: something was lost on the way",
+        prompt >= sent * MINIMUM_TOKENS_PER_CHARACTER,
+        f"usage: {prompt} prompt_tokens are too few for the {sent} characters sent: parts of the request were lost",
     )
 
 
 def check_metadata(metadata: dict[str, Any] | None) -> None:
-    """Raises CheckError unless the metadata is whole and its sums hold to the last digit."""
+    """Raises CheckError if a field of the metadata is missing or a sum is not exact."""
     if metadata is None:
         raise CheckError("no router_metadata")
     for name in ("model_used", "routing_strategy", "turns_used", "total_cost", "total_time", "call_history"):
         require(name in metadata, f"router_metadata lacks `{name}`")
     strategy = metadata["routing_strategy"]
-    require(strategy in STRATEGIES, f"routing_strategy is {strategy!r}, which is none of {', '.join(STRATEGIES)}")
+    require(strategy in STRATEGIES, f"routing_strategy is {strategy!r}, not one of {', '.join(STRATEGIES)}")
     _check_sums(metadata)
     _check_selection(metadata)
 
@@ -187,19 +192,19 @@ def _check_selection(metadata: dict[str, Any]) -> None:
 
 
 def exact(value: Any, name: str) -> Decimal:
-    """A cost as the Decimal it was written as."""
+    """Returns a cost as an exact Decimal. Raises CheckError if it is not a number."""
     require(isinstance(value, (int, Decimal)) and not isinstance(value, bool), f"{name} is {value!r}, not a number")
     return Decimal(value)
 
 
-def require(condition: bool, otherwise: str) -> None:
-    """Raises CheckError with `otherwise` unless the condition holds."""
+def require(condition: bool, message: str) -> None:
+    """Raises CheckError with the message if the condition is false."""
     if not condition:
-        raise CheckError(otherwise)
+        raise CheckError(message)
 
 
 def fetch(arguments: argparse.Namespace, path: str) -> str:
-    """The body at `path` on the server's root, beside `/v1`."""
+    """Returns the body of `path`, which is beside `/v1`. Raises CheckError for an error status."""
     parts = urlsplit(arguments.url)
     url = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1')}{path}"
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {arguments.api_key}"})
@@ -211,7 +216,7 @@ def fetch(arguments: argparse.Namespace, path: str) -> str:
 
 
 def run(checks: dict[str, Callable[[], None]]) -> int:
-    """Runs every check and says at the end which failed; the exit status."""
+    """Runs every check and prints which of them failed. Returns the exit status."""
     failed = []
     for name, check in checks.items():
         print(f"\n{bold(name)}")
@@ -224,7 +229,7 @@ def run(checks: dict[str, Callable[[], None]]) -> int:
             failed.append(name)
             print(f"  {red(f'✗ status {error.status_code}: {error.message}')}")
         except openai.APIError as error:
-            # Without a server there is nothing to go on with; an error inside a stream is this check's alone.
+            # Without a server, the other checks would fail as well. An error in a stream belongs to this check.
             if isinstance(error, openai.APIConnectionError):
                 raise
             failed.append(name)
@@ -242,11 +247,11 @@ def _verdict(count: int, failed: list[str]) -> str:
 
 
 def guarded(main: Callable[[], int], remedy: str, arguments: argparse.Namespace) -> int:
-    """Runs `main`; a server that is away, slow or closed to us is one line with the remedy."""
+    """Runs `main` and returns its exit status. If the server is absent, slow or denies access, prints one line."""
     try:
         return main()
     except BrokenPipeError:
-        # Whoever read along has seen enough; the interpreter must not complain of it at its end either.
+        # The reader of the output has closed it. Python must not report that again when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (openai.APITimeoutError, TimeoutError):
@@ -268,7 +273,7 @@ def _fail(message: str) -> int:
 
 
 def show(answer: Answer) -> None:
-    """Prints the answer and, where there is one, its way through the router."""
+    """Prints the answer and how it was routed, if its metadata says so."""
     for line in answer.text.strip().splitlines() or ["(no text)"]:
         print(textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent="  ", replace_whitespace=False))
     if answer.metadata:
@@ -279,7 +284,7 @@ def show(answer: Answer) -> None:
 
 
 def routing_line(metadata: dict[str, Any]) -> str:
-    """Model, cost, time, calls and strategy of an answer in a line."""
+    """Returns the model, cost, time, calls and strategy of an answer in one line."""
     calls = metadata["call_history"]
     called = ", ".join(f"{call['model_id']} ({call.get('status', '?')})" for call in calls) or "none"
     return " · ".join([
@@ -292,7 +297,7 @@ def routing_line(metadata: dict[str, Any]) -> str:
 
 
 def show_values(values: Iterable[tuple[str, Any]]) -> None:
-    """Prints names and values in two columns; nested objects in lines of their own."""
+    """Prints names and values in two columns, and nested objects as indented JSON."""
     for name, value in values:
         if isinstance(value, (dict, list)):
             text = json.dumps(value, indent=2, default=str, ensure_ascii=False).replace("\n", "\n  ")
@@ -302,7 +307,7 @@ def show_values(values: Iterable[tuple[str, Any]]) -> None:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 call`, `2 calls`."""
+    """Returns `1 call` or `2 calls`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
@@ -311,20 +316,20 @@ def _paint(code: str, text: str) -> str:
 
 
 def bold(text: str) -> str:
-    """For headings."""
+    """Returns the text in bold, if the output is a terminal."""
     return _paint("1", text)
 
 
 def dim(text: str) -> str:
-    """For what stands beside the matter."""
+    """Returns the text dimmed, if the output is a terminal."""
     return _paint("2", text)
 
 
 def red(text: str) -> str:
-    """For failures."""
+    """Returns the text in red, if the output is a terminal."""
     return _paint("31", text)
 
 
 def green(text: str) -> str:
-    """For successes."""
+    """Returns the text in green, if the output is a terminal."""
     return _paint("32", text)

@@ -103,7 +103,7 @@ def test_it_shows_an_answer_that_the_model_itself_routed(demo: Demo) -> None:
 
 def test_it_claims_no_more_than_is_so(demo: Demo) -> None:
     assert "one small model under three names with invented prices" in demo.said
-    assert "decides readably but not wisely" in demo.said
+    assert "A model this small returns valid decisions, but poor ones." in demo.said
 
 
 def test_the_readmes_python_examples_work_word_for_word(demo: Demo) -> None:
@@ -135,7 +135,7 @@ def test_the_live_checks_pass_against_it(script: str, demo: Demo) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_leaves_nothing_running_when_it_is_stopped(number: signal.Signals) -> None:
-    demo = start(until="Asking:")
+    demo = start(until="Question:")
     demo.process.send_signal(number)
     demo.process.communicate(timeout=60)
     assert demo.process.returncode == 0
@@ -145,7 +145,7 @@ def test_it_leaves_nothing_running_when_it_is_stopped(number: signal.Signals) ->
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent was killed")
 def test_it_leaves_nothing_running_when_it_is_killed(tmp_path: Path) -> None:
-    demo = start(until="Asking:", TMPDIR=str(tmp_path))
+    demo = start(until="Question:", TMPDIR=str(tmp_path))
     demo.process.kill()
     demo.process.communicate(timeout=60)
     for _ in range(600):
@@ -164,7 +164,10 @@ def test_a_port_in_use_is_one_line_with_the_remedy(flag: str) -> None:
         other = "--serve-port" if flag == "--model-port" else "--model-port"
         done = run(sys.executable, str(DEMO), flag, port, other, str(free_port()))
     assert done.returncode == 1
-    assert done.stderr == f"error: port {port} is in use: stop what uses it, or choose another with {flag}\n"
+    assert (
+        done.stderr
+        == f"error: port {port} is in use: stop the program that uses it, or choose another port with {flag}\n"
+    )
 
 
 def test_a_child_that_fails_is_shown_with_its_last_words(tmp_path: Path) -> None:

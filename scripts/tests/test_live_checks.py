@@ -190,7 +190,7 @@ LIES = {
     "no text": (put("choices.0.message.content", ""), "the answer has no text"),
     "no usage": (put("usage", None), "no usage"),
     "usage that does not add up": (put("usage.total_tokens", 1), "total_tokens 1 is less than"),
-    "a question that was cut": (put("usage.prompt_tokens", 1), "something was lost on the way"),
+    "a question that was cut": (put("usage.prompt_tokens", 1), "parts of the request were lost"),
     "no completion": (put("object", "error"), "object is 'error'"),
 }
 
