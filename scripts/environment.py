@@ -1,10 +1,10 @@
-"""Makes the project's virtual environment `.venv`, or brings it up to date; needs nothing but Python's library.
+"""Creates or updates the project's virtual environment `.venv`, with Python's standard library only.
 
     python3 scripts/environment.py [run | dev]
 
-`run` holds what `make demo`, `host.sh`, `serve.sh` and the live checks need, `dev` the tests and checks as well. It
-says in one line what it does, and nothing where there is nothing to do. What the machine lacks is one line with the
-remedy and exit code 1.
+`run` has the packages of `make demo`, `host.sh`, `serve.sh` and the live checks, `dev` also those of the tests and
+linters. It prints one line if it installs something. If the machine lacks something, it prints one line with the remedy
+and exits with 1.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ LEVELS = ("run", "dev")
 
 
 class MissingError(Exception):
-    """Something that the machine lacks, with the remedy in the message."""
+    """The machine lacks something. The message has the remedy."""
 
 
 def ensure(level: str) -> None:
-    """Leaves `.venv` with everything that `level` asks for; two callers at once wait for each other."""
+    """Installs the packages of `level` in `.venv`, unless they are there. Only one process at a time does so."""
     if _is_ready(level):
         return
     _require_python()
@@ -42,7 +42,7 @@ def ensure(level: str) -> None:
 
 
 def reenter(script: str) -> None:
-    """Goes on with `script` and its arguments inside `.venv`; returns where that is already so."""
+    """Replaces this process by `script` with its arguments in `.venv`. Returns if it already runs there."""
     if Path(sys.prefix) == VENV:
         return
     try:
@@ -54,7 +54,7 @@ def reenter(script: str) -> None:
 
 
 def _is_ready(level: str) -> bool:
-    # `dev` contains all of `run`, so either stamp will do for `run`.
+    # `dev` contains all of `run`, so for `run` either stamp is enough.
     levels = LEVELS if level == "run" else (level,)
     return PYTHON.exists() and any(
         _stamp(each).exists() and _stamp(each).read_text() == _fingerprint(each) for each in levels
@@ -66,7 +66,7 @@ def _stamp(level: str) -> Path:
 
 
 def _fingerprint(level: str) -> str:
-    # The path is part of it: an environment that was moved or copied holds scripts that name the old place.
+    # It contains the path, because the scripts of an environment that was moved or copied name the old folder.
     parts = [_requirements(level).read_bytes(), (ROOT / "pyproject.toml").read_bytes(), str(ROOT).encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
@@ -77,7 +77,7 @@ def _requirements(level: str) -> Path:
 
 def _require_python() -> None:
     if sys.version_info < (3, 11):
-        raise MissingError(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}: install python3.11")
+        raise MissingError(f"Python 3.11 or newer is required, this is {sys.version.split()[0]}: install python3.11")
 
 
 def _create() -> None:
@@ -86,15 +86,17 @@ def _create() -> None:
     shutil.rmtree(VENV, ignore_errors=True)
     if not _runs(Path(sys.executable), "-c", "import venv, ensurepip"):
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        raise MissingError(f"Python's venv is missing: apt-get install python{version}-venv (or your system's package)")
-    _run([sys.executable, "-m", "venv", str(VENV)], "the virtual environment cannot be made")
+        raise MissingError(
+            f"Python's venv is missing: run apt-get install python{version}-venv, or install your system's package"
+        )
+    _run([sys.executable, "-m", "venv", str(VENV)], "the virtual environment cannot be created")
 
 
 def _install(level: str) -> None:
     pip = [str(PYTHON), "-m", "pip", "install", "-qq", "--no-deps", "--disable-pip-version-check"]
-    remedy = "packages cannot be installed; is the package index reachable (PIP_INDEX_URL, HTTPS_PROXY)?"
-    _run([*pip, "--require-hashes", "-r", str(_requirements(level))], remedy)
-    _run([*pip, "--no-build-isolation", "-e", str(ROOT)], remedy)
+    failure = "packages cannot be installed: check the package index (PIP_INDEX_URL, HTTPS_PROXY)"
+    _run([*pip, "--require-hashes", "-r", str(_requirements(level))], failure)
+    _run([*pip, "--no-build-isolation", "-e", str(ROOT)], failure)
 
 
 def _runs(*command: Path | str) -> bool:
@@ -109,6 +111,7 @@ def _run(command: list[str], failure: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
+    """Runs the command line. Returns the exit status."""
     level = arguments[0] if arguments else "run"
     if level not in LEVELS or len(arguments) > 1:
         print(f"usage: environment.py [{' | '.join(LEVELS)}]", file=sys.stderr)

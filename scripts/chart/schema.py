@@ -1,4 +1,4 @@
-"""values.schema.json: what Helm refuses before it asks the API server."""
+"""Generates values.schema.json, by which Helm rejects invalid values before it connects to the API server."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _EXTENSION = "x-kubernetes-"
 
 
 def schema(values: Iterable[Value]) -> Json:
-    """The schema of a values.yaml; objects whose members are described take no others."""
+    """Returns the schema of a values.yaml. Objects whose fields are described accept no other fields."""
     root: Json = {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$defs": {"spec": _plain(structural(RouterDeploymentSpec, defaults=False))},
         "type": "object",
         "additionalProperties": False,
-        "properties": {"global": {"description": "What a chart that has this one in it shares among its parts."}},
+        "properties": {"global": {"description": "Values that a parent chart shares among its charts."}},
     }
     for value in values:
         _parent(root, value.path)["properties"][value.path[-1]] = _node(value)
@@ -51,7 +51,7 @@ def _node(value: Value) -> Json:
 
 
 def _plain(node: Json) -> Json:
-    """A structural schema without Kubernetes' own words."""
+    """Returns a structural schema as JSON Schema, without the extensions of Kubernetes."""
     plain = {key: value for key, value in node.items() if not key.startswith(_EXTENSION) and key != "default"}
     if node.get("x-kubernetes-int-or-string"):
         plain["type"] = ["integer", "string"]

@@ -1,9 +1,8 @@
-"""The chart's values as their file tells them: each with its path, default, comment and the tags in the comment.
+"""Parses values.yaml: each value with its path, default, comment and the tags in the comment.
 
-The comments follow cert-manager's conventions: what stands above a key describes it, `+docs:section=…` begins a
-section, `+docs:property` says that the commented key below is a value without a default, `+docs:type=…`,
-`+docs:items=…`, `+docs:enum=…` and `+docs:schema=…` narrow what it may be, and `+docs:hidden` keeps it out of the
-README.
+The comments follow cert-manager's conventions. A comment describes the key below it. `+docs:section=…` begins a
+section, and `+docs:property` marks a commented key, which is a value without a default. `+docs:type=…`,
+`+docs:items=…`, `+docs:enum=…` and `+docs:schema=…` restrict the value. `+docs:hidden` omits it from the README.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _TAG = re.compile(r"^\+docs:(?P<name>\w+)(=(?P<value>.*))?$")
 
 @dataclass(frozen=True)
 class Value:
-    """One value; `default` is None where it has none, `about` the comment's paragraphs, a line each."""
+    """A value. `default` is None if it has no default. `about` has a line for each paragraph of the comment."""
 
     path: tuple[str, ...]
     default: Any
@@ -32,7 +31,7 @@ class Value:
 
     @property
     def hidden(self) -> bool:
-        """Whether it is no concern of users."""
+        """Whether the README omits the value."""
         return "hidden" in self.tags
 
 
@@ -55,7 +54,7 @@ class _Comment:
 
 
 def read(text: str) -> list[Value]:
-    """The values of a values.yaml that have a comment, in its order."""
+    """Returns the values of a values.yaml that have a comment, in the order of the file."""
     return list(_values(text))
 
 

@@ -92,7 +92,7 @@ def test_a_program_that_is_not_what_was_published_ends_it(mirror: Mirror, tmp_pa
     (mirror.programs / "kubectl").write_text("something else")
     done = mirror.download(tmp_path / "bin")
     assert done.returncode == 1
-    assert "error: kubectl is not what was published: download it again" in done.stderr
+    assert "error: kubectl does not have the published checksum: download it again" in done.stderr
 
 
 def test_a_program_that_is_not_there_is_named_with_its_address(mirror: Mirror, tmp_path: Path) -> None:
