@@ -1,14 +1,14 @@
-# The project's commands; each makes the virtual environment it needs.
-# Where there is none, find-python has said so and the first command fails.
+# The project's commands. Each of them creates the virtual environment that it needs.
+# If there is no Python, find-python prints an error, and `false` fails as the first command.
 PYTHON3 := $(or $(shell scripts/find-python),false)
-# Most of a test's time is waiting, so more of them run than there are cores. A file's tests stay together, in order.
+# Tests mostly wait, so there are more of them in parallel than cores. The tests of a file run in order in one process.
 SIDE_BY_SIDE := --numprocesses 4 --dist loadfile --no-loadscope-reorder
-# So it is in a cluster: one worker has a cluster alone, the others share one. In a cluster that is given tests run in turn.
+# One worker has a cluster of its own, the others share a second one. In an existing cluster, one worker runs all tests.
 E2E_WORKERS ?= $(if $(E2E_KUBECONFIG),1,3)
 
 .PHONY: demo test coverage lint lock clients images reference chart bench bench-operator e2e release-dry-run
 
-demo: ## a routed answer on this machine; stays up until Ctrl-C
+demo: ## a routed answer on this machine; runs until Ctrl-C
 	@$(PYTHON3) scripts/environment.py run
 	@.venv/bin/python scripts/demo.py
 
@@ -31,12 +31,12 @@ lint:
 clients: ## unchanged client software against serve.sh
 	@clients/run
 
-e2e: ## the images, the chart and the operator in a real cluster (E2E_KUBECONFIG; unset: some made with kind)
+e2e: ## the images, the chart and the operator in a real cluster (E2E_KUBECONFIG; default: clusters made with kind)
 	@$(PYTHON3) scripts/environment.py dev
 	@scripts/images api model operator e2e-client
 	@.venv/bin/python -m pytest --numprocesses $(E2E_WORKERS) --dist loadscope --no-loadscope-reorder e2e
 
-bench: ## what a request costs, beside peers; writes bench/results.md
+bench: ## the cost of a request, compared with other software; writes bench/results.md
 	@$(PYTHON3) scripts/environment.py dev
 	@.venv/bin/python bench/run.py
 	@.venv/bin/python bench/lasting.py
@@ -44,19 +44,19 @@ bench: ## what a request costs, beside peers; writes bench/results.md
 	@.venv/bin/python bench/decisions.py
 	@.venv/bin/python bench/health.py
 
-bench-operator: ## what the operator costs for 1, 100 and 1,000 RouterDeployments; writes bench/operator.md
+bench-operator: ## the cost of the operator with 1, 100 and 1,000 RouterDeployments; writes bench/operator.md
 	@$(PYTHON3) scripts/environment.py dev
 	@PYTHONPATH=bench:operator/tests .venv/bin/python bench/operator/run.py
 
 images: ## the container images rl-router/api, model and operator, tagged with the version
 	@scripts/images
 
-reference: ## write what of crds/ and docs/ follows from the schemas
+reference: ## write the files in crds/ and docs/ that are generated from the schemas
 	@$(PYTHON3) scripts/environment.py dev
 	@.venv/bin/python -m rl_router_operator.generate
 	@.venv/bin/python scripts/configuration_reference.py
 
-chart: ## write what of charts/ and deploy/ follows from other files
+chart: ## write the generated files in charts/ and deploy/
 	@$(PYTHON3) scripts/environment.py dev
 	@.venv/bin/python scripts/chart
 
