@@ -15,6 +15,8 @@ _FLAG = re.compile(r"(?P<name>--?[A-Za-z][^\s=]*)(?P<value>(=.*)?)", re.DOTALL)
 _TYPO = 0.81
 """An unknown flag that is at least this similar to one of ours is a typo. Of vLLM 0.32's flags, `--max-num-active-seqs`
 is the most similar, with 0.80."""
+_PROTECTS = "--ssl-"
+"""A server that ignores such a flag admits clients that it should refuse."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,11 @@ class Options:
 
 
 def parse(arguments: Sequence[str]) -> Options:
-    """Returns the parsed command line. An invalid value or a typo in a flag exits with code 2 and one line."""
+    """Returns the parsed command line. Invalid values, typos and unsupported TLS flags exit with code 2 and one line."""
     parser = _parser()
     accepted, ignored = _split(arguments, parser._option_string_actions)
     for name in ignored:
-        _refuse_typo(name, parser)
+        _refuse_unsafe(name, parser)
     parsed = parser.parse_args(accepted)
     if parsed.ssl_keyfile and not parsed.ssl_certfile:
         parser.error("--ssl-keyfile requires --ssl-certfile")
@@ -141,9 +143,12 @@ def _split(arguments: Sequence[str], known: Container[str]) -> tuple[list[str], 
     return accepted, ignored
 
 
-def _refuse_typo(name: str, parser: argparse.ArgumentParser) -> None:
+def _refuse_unsafe(name: str, parser: argparse.ArgumentParser) -> None:
+    """Ends the program if it is not safe to ignore the flag: it is a typo, or it decides who may connect."""
     if matches := difflib.get_close_matches(name, parser._option_string_actions, n=1, cutoff=_TYPO):
         parser.error(f"unknown flag {name}, did you mean {matches[0]}?")
+    if name.startswith(_PROTECTS):
+        parser.error(f"{name} is not supported here: the CPU fallback does not check client certificates")
 
 
 def _port(text: str) -> int:

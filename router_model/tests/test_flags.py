@@ -75,6 +75,8 @@ def test_a_typo_in_a_flag_that_has_an_effect_is_refused(
         (["--max-model-len", "0"], "'0' is not a positive whole number"),
         (["--max-num-seqs", "-1"], "'-1' is not a positive whole number"),
         (["--ssl-keyfile", "key.pem"], "--ssl-keyfile requires --ssl-certfile"),
+        (["--ssl-ca-certs", "ca.pem"], "--ssl-ca-certs is not supported here"),
+        (["--ssl-cert-reqs=2"], "--ssl-cert-reqs is not supported here"),
         (["--port", "--dtype", "auto"], "argument --port: expected one argument"),
         (["stray"], "unrecognized arguments: stray"),
         (["--dtype", "auto", "--port", "1", "stray"], "unrecognized arguments: stray"),
