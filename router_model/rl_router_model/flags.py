@@ -42,7 +42,7 @@ class Options:
 
 
 def parse(arguments: Sequence[str]) -> Options:
-    """Returns the parsed command line. Invalid values, typos and unsupported TLS flags exit with code 2 and one line."""
+    """Returns the parsed command line. Invalid values, typos and unsupported TLS flags exit with code 2."""
     parser = _parser()
     accepted, ignored = _split(arguments, parser._option_string_actions)
     for name in ignored:
