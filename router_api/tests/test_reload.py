@@ -13,14 +13,21 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from packages import install_policy
 from rl_router_api.access.keys import new_key
 from rl_router_api.errors import ConfigurationError, KeysError
 from rl_router_api.health import ConfigurationHealth
 from rl_router_api.runtime.source import Source
 from rl_router_api.server.app import App
-from stages import QUESTION, Stage, router_section, served_by, target, until
-from upstreams import Body, Exchange, Upstream, error, text, whole
+
+from fakes.testbed.configuration import router_section, target
+from fakes.testbed.policy_package import install_policy
+from fakes.testbed.requests import QUESTION
+from fakes.testbed.router import Testbed, run_uvicorn
+from fakes.testbed.waiting import until
+from fakes.upstreams.answers import text, whole
+from fakes.upstreams.exchange import Body, Exchange
+from fakes.upstreams.faults import error
+from fakes.upstreams.server import Upstream
 
 
 class Running:
@@ -93,7 +100,7 @@ class Files:
         source = Source(str(self.path), state=str(self.state) if state else None)
         app = App(source.start(), source)
         async with (
-            served_by(app) as url,
+            run_uvicorn(app) as url,
             httpx.AsyncClient(base_url=url, timeout=20, trust_env=False, verify=False) as client,
         ):
             yield Running(app, client, self.path)
@@ -109,15 +116,15 @@ async def eventually(reached: Callable[[], Awaitable[object]]) -> None:
 
 
 @pytest.fixture
-async def files(stage: Stage, tmp_path: Path) -> AsyncIterator[Files]:
+async def files(testbed: Testbed, tmp_path: Path) -> AsyncIterator[Files]:
     async with AsyncExitStack() as stack:
         yield Files(tmp_path, stack)
 
 
-async def configured(stage: Stage, *answers: Any) -> tuple[Body, list[Upstream]]:
+async def configured(testbed: Testbed, *answers: Any) -> tuple[Body, list[Upstream]]:
     """A router model and targets called `alpha`, `beta`, with their servers."""
-    model = await stage.upstream()
-    asked = [await stage.upstream(answer) for answer in answers]
+    model = await testbed.upstream()
+    asked = [await testbed.upstream(answer) for answer in answers]
     targets = [target(name, each.url, timeout=30) for name, each in zip(("alpha", "beta"), asked, strict=False)]
     return {"router": router_section(model.url), "targets": targets}, asked
 
@@ -127,30 +134,32 @@ def only(configuration: Body, *names: str) -> Body:
     return {**configuration, "targets": [each for each in configuration["targets"] if each["name"] in names]}
 
 
-async def test_a_changed_file_is_reloaded(stage: Stage, files: Files) -> None:
-    both, _ = await configured(stage, text("a"), text("b"))
+async def test_a_changed_file_is_reloaded(testbed: Testbed, files: Files) -> None:
+    both, _ = await configured(testbed, text("a"), text("b"))
     running = await files.run(only(both, "alpha"))
-    assert (await running.ask("beta")).status_code == 404
+    assert (await running.send("beta")).status_code == 404
     running.write(both)
     await running.eventually_names(["alpha", "beta"])
-    assert (await running.ask("beta")).status_code == 200
+    assert (await running.send("beta")).status_code == 200
     running.write(only(both, "beta"))
     await running.eventually_names(["beta"])
-    assert (await running.ask("alpha")).status_code == 404
+    assert (await running.send("alpha")).status_code == 404
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_request_ends_under_the_configuration_it_began_with(stage: Stage, files: Files, stream: bool) -> None:
+async def test_a_request_ends_under_the_configuration_it_began_with(
+    testbed: Testbed, files: Files, stream: bool
+) -> None:
     go_on = asyncio.Event()
 
     async def fails_late(exchange: Exchange) -> None:
         await go_on.wait()
         await error(500, "broken")(exchange)
 
-    both, (alpha, beta) = await configured(stage, fails_late, text("b"))
+    both, (alpha, beta) = await configured(testbed, fails_late, text("b"))
     both["routing"] = {"policy": "fixed", "fallback": ["alpha", "beta"]}
     running = await files.run(both)
-    asking = asyncio.create_task(running.ask("router", stream=stream))
+    asking = asyncio.create_task(running.send("router", stream=stream))
     await until(lambda: alpha.requests, "the call")
     running.take({**only(both, "alpha"), "routing": {"call_history": "brief", "max_calls": 1}})
     assert await running.names() == ["alpha"]
@@ -167,13 +176,13 @@ WRONG = ["routing: {max_turns: 0}", "rooting: {}", "{{{", "- a list", "targets: 
 
 @pytest.mark.parametrize("wrong", WRONG)
 async def test_an_invalid_file_is_refused_as_a_whole_and_reported_until_it_is_valid(
-    stage: Stage, files: Files, wrong: str
+    testbed: Testbed, files: Files, wrong: str
 ) -> None:
-    good, _ = await configured(stage, text("a"))
+    good, _ = await configured(testbed, text("a"))
     running = await files.run(good)
     assert await running.refused() == 0
     running.take(f"server: {{max_in_flight: 1}}\n{wrong}" if wrong[0] in "rt" else wrong)
-    assert (await running.ask()).status_code == 200
+    assert (await running.send()).status_code == 200
     assert running.app.runtime.configuration.server.max_in_flight > 1
     health = await running.health()
     assert (health["status"], health["configuration"]["state"]) == ("degraded", "refused")
@@ -185,28 +194,28 @@ async def test_an_invalid_file_is_refused_as_a_whole_and_reported_until_it_is_va
     assert running.app.runtime.configuration.routing.max_turns == 2
 
 
-async def test_a_removed_file_is_refused(stage: Stage, files: Files) -> None:
-    good, _ = await configured(stage, text("a"))
+async def test_a_removed_file_is_refused(testbed: Testbed, files: Files) -> None:
+    good, _ = await configured(testbed, text("a"))
     running = await files.run(good)
     running.path.unlink()
     running.app.runtime.reload()
-    assert (await running.ask()).status_code == 200
+    assert (await running.send()).status_code == 200
     assert (await running.health())["configuration"]["state"] == "refused"
 
 
-async def test_a_file_that_is_restored_to_the_running_configuration_is_accepted(stage: Stage, files: Files) -> None:
-    good, _ = await configured(stage, text("a"))
+async def test_a_file_that_is_restored_to_the_running_configuration_is_accepted(testbed: Testbed, files: Files) -> None:
+    good, _ = await configured(testbed, text("a"))
     running = await files.run(good)
     running.take("nonsense: 1")
     running.take(good)
     assert (await running.health())["configuration"] == {"state": "ok"}
 
 
-async def test_a_reload_keeps_the_breakers_of_unchanged_targets_only(stage: Stage, files: Files) -> None:
-    both, _ = await configured(stage, error(500, "broken"), error(500, "broken"))
+async def test_a_reload_keeps_the_breakers_of_unchanged_targets_only(testbed: Testbed, files: Files) -> None:
+    both, _ = await configured(testbed, error(500, "broken"), error(500, "broken"))
     running = await files.run(both)
     for name in ["alpha"] * 5 + ["beta"] * 5:
-        await running.ask(name)
+        await running.send(name)
     alpha, beta = both["targets"]
     running.take({**both, "targets": [alpha, {**beta, "description": "mended"}]})
     states = {each.name: upstream.breaker.state for each, upstream in running.app.runtime.fleet.targets}
@@ -215,18 +224,20 @@ async def test_a_reload_keeps_the_breakers_of_unchanged_targets_only(stage: Stag
     assert health["targets"]["alpha"]["state"] == "bad"
 
 
-async def test_a_removed_target_has_no_breaker_in_the_metrics(stage: Stage, files: Files) -> None:
-    both, _ = await configured(stage, error(500, "broken"), text("b"))
+async def test_a_removed_target_has_no_breaker_in_the_metrics(testbed: Testbed, files: Files) -> None:
+    both, _ = await configured(testbed, error(500, "broken"), text("b"))
     running = await files.run(both)
     for _ in range(5):
-        await running.ask("alpha")
+        await running.send("alpha")
     breakers = {'rl_router_breaker_open{model="router"} 0.0', 'rl_router_breaker_open{model="beta"} 0.0'}
     assert await running.breakers() == {'rl_router_breaker_open{model="alpha"} 1.0', *breakers}
     running.take(only(both, "beta"))
     assert await running.breakers() == breakers
 
 
-async def test_a_changed_target_still_counts_the_calls_that_were_in_flight_before(stage: Stage, files: Files) -> None:
+async def test_a_changed_target_still_counts_the_calls_that_were_in_flight_before(
+    testbed: Testbed, files: Files
+) -> None:
     """What is under way at a target counts on, for the old and the new one are the same server."""
     go_on = asyncio.Event()
 
@@ -234,22 +245,22 @@ async def test_a_changed_target_still_counts_the_calls_that_were_in_flight_befor
         await go_on.wait()
         await text("a")(exchange)
 
-    good, (alpha,) = await configured(stage, slow)
+    good, (alpha,) = await configured(testbed, slow)
     (described,) = good["targets"]
     running = await files.run({**good, "targets": [{**described, "max_in_flight": 1}]})
-    asking = asyncio.create_task(running.ask())
+    asking = asyncio.create_task(running.send())
     await until(lambda: alpha.requests, "the call")
     running.take({**good, "targets": [{**described, "max_in_flight": 1, "description": "changed"}]})
-    assert (await running.ask()).status_code == 429
+    assert (await running.send()).status_code == 429
     go_on.set()
     assert (await asking).status_code == 200
-    assert (await running.ask()).status_code == 200
+    assert (await running.send()).status_code == 200
 
 
 async def test_a_probe_of_the_router_model_has_its_own_line_in_the_log(
-    stage: Stage, files: Files, log: list[Body]
+    testbed: Testbed, files: Files, log: list[Body]
 ) -> None:
-    good, _ = await configured(stage, text("a"))
+    good, _ = await configured(testbed, text("a"))
     await files.run(good)
     await until(lambda: any(line["message"] == "probe" for line in log), "the line")
     (line,) = [line for line in log if line["message"] == "probe"]
@@ -257,11 +268,11 @@ async def test_a_probe_of_the_router_model_has_its_own_line_in_the_log(
 
 
 async def test_a_reload_that_fails_does_not_stop_the_next_one(
-    stage: Stage, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: list[Body]
+    testbed: Testbed, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: list[Body]
 ) -> None:
     """A policy is anybody's code."""
     install_policy(tmp_path / "theirs", "torn", "def create(setup):\n    raise RuntimeError('torn')\n", monkeypatch)
-    both, _ = await configured(stage, text("a"), text("b"))
+    both, _ = await configured(testbed, text("a"), text("b"))
     running = await files.run(only(both, "alpha"))
     running.write({**both, "routing": {"policy": "torn"}})
     await until(lambda: any("torn" in line.get("exception", "") for line in log), "the error in the log")
@@ -270,8 +281,10 @@ async def test_a_reload_that_fails_does_not_stop_the_next_one(
     await running.eventually_names(["alpha", "beta"])
 
 
-async def test_origins_and_the_log_level_change_without_a_restart(stage: Stage, files: Files, log: list[Body]) -> None:
-    good, _ = await configured(stage, text("a"))
+async def test_origins_and_the_log_level_change_without_a_restart(
+    testbed: Testbed, files: Files, log: list[Body]
+) -> None:
+    good, _ = await configured(testbed, text("a"))
     running = await files.run(good)
     origin = "https://app.example"
 
@@ -284,16 +297,18 @@ async def test_origins_and_the_log_level_change_without_a_restart(stage: Stage, 
     running.take({**good, "server": {"cors_origins": [origin], "log_level": "error"}})
     assert await allowed() == origin
     log.clear()
-    assert (await running.ask()).status_code == 200
+    assert (await running.send()).status_code == 200
     assert not log
     running.take({**good, "server": {}})
     assert await allowed() is None
-    assert (await running.ask()).status_code == 200
+    assert (await running.send()).status_code == 200
     assert [line for line in log if line["message"] == "request"]
 
 
-async def test_fields_that_take_effect_at_the_next_start_are_named(stage: Stage, files: Files, log: list[Body]) -> None:
-    good, _ = await configured(stage, text("a"))
+async def test_fields_that_take_effect_at_the_next_start_are_named(
+    testbed: Testbed, files: Files, log: list[Body]
+) -> None:
+    good, _ = await configured(testbed, text("a"))
     running = await files.run(good)
 
     def warnings() -> list[str]:
@@ -343,8 +358,10 @@ class Volume:
             shutil.rmtree(old)
 
 
-async def test_a_configuration_that_kubernetes_swaps_is_reloaded(stage: Stage, files: Files, tmp_path: Path) -> None:
-    both, _ = await configured(stage, text("a"), text("b"))
+async def test_a_configuration_that_kubernetes_swaps_is_reloaded(
+    testbed: Testbed, files: Files, tmp_path: Path
+) -> None:
+    both, _ = await configured(testbed, text("a"), text("b"))
     volume = Volume(tmp_path / "config")
     volume.show(router=yaml.safe_dump(only(both, "alpha")))
     files.path = volume / "router"
@@ -354,21 +371,23 @@ async def test_a_configuration_that_kubernetes_swaps_is_reloaded(stage: Stage, f
     await running.eventually_names(["alpha", "beta"])
     volume.show(router="nonsense: 1")
     await until(lambda: running.app.runtime.refused, "the refusal")
-    assert (await running.ask("beta")).status_code == 200
+    assert (await running.send("beta")).status_code == 200
     volume.show(router=yaml.safe_dump(only(both, "beta")))
     await running.eventually_names(["beta"])
     assert (await running.health())["configuration"] == {"state": "ok"}
 
 
-async def test_keys_of_clients_that_kubernetes_swaps_are_reloaded(stage: Stage, files: Files, tmp_path: Path) -> None:
-    good, _ = await configured(stage, text("a"))
+async def test_keys_of_clients_that_kubernetes_swaps_are_reloaded(
+    testbed: Testbed, files: Files, tmp_path: Path
+) -> None:
+    good, _ = await configured(testbed, text("a"))
     (first, first_entry), (second, second_entry) = new_key("first"), new_key("second")
     volume = Volume(tmp_path / "keys")
     running = await files.run({**good, "server": {"api_keys_file": str(volume / "keys")}})
 
     async def opens(key: str) -> bool:
         running.client.headers["Authorization"] = f"Bearer {key}"
-        return (await running.ask()).status_code == 200
+        return (await running.send()).status_code == 200
 
     async def refuses(key: str) -> bool:
         return not await opens(key)
@@ -393,17 +412,17 @@ async def test_keys_of_clients_that_kubernetes_swaps_are_reloaded(stage: Stage, 
     await eventually(lambda: refuses(second))
 
 
-async def test_a_targets_key_that_kubernetes_swaps_is_used(stage: Stage, files: Files, tmp_path: Path) -> None:
-    good, (alpha,) = await configured(stage, text("a"))
+async def test_a_targets_key_that_kubernetes_swaps_is_used(testbed: Testbed, files: Files, tmp_path: Path) -> None:
+    good, (alpha,) = await configured(testbed, text("a"))
     volume = Volume(tmp_path / "secret")
     (described,) = good["targets"]
     running = await files.run({**good, "targets": [{**described, "api_key_file": str(volume / "key")}]})
-    refused = await running.ask()
+    refused = await running.send()
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "no_target")
     assert (await running.health())["targets"]["alpha"]["state"] == "bad"
 
     async def reached_with(key: str) -> bool:
-        return (await running.ask()).status_code == 200 and alpha.requests[-1].headers[
+        return (await running.send()).status_code == 200 and alpha.requests[-1].headers[
             "authorization"
         ] == f"Bearer {key}"
 
@@ -413,27 +432,27 @@ async def test_a_targets_key_that_kubernetes_swaps_is_used(stage: Stage, files: 
     await eventually(lambda: reached_with("second-key"))
 
 
-async def test_a_target_is_probed_as_soon_as_its_key_appears(stage: Stage, files: Files, tmp_path: Path) -> None:
-    good, (alpha,) = await configured(stage, text("a"))
+async def test_a_target_is_probed_as_soon_as_its_key_appears(testbed: Testbed, files: Files, tmp_path: Path) -> None:
+    good, (alpha,) = await configured(testbed, text("a"))
     (described,) = good["targets"]
     running = await files.run({**good, "targets": [{**described, "api_key_file": str(tmp_path / "key")}]})
     assert (await running.health())["targets"]["alpha"]["state"] == "bad"
-    assert not alpha.listed
+    assert not alpha.models_requests
     (tmp_path / "key").write_text("a-key")
-    await until(lambda: alpha.listed, "the question")
-    assert alpha.listed[0].headers["authorization"] == "Bearer a-key"
+    await until(lambda: alpha.models_requests, "the question")
+    assert alpha.models_requests[0].headers["authorization"] == "Bearer a-key"
     await until(lambda: running.app.runtime.health().targets["alpha"].state == "ok", "its state")
 
 
 # After a restart.
 
 
-async def test_after_a_restart_a_wrong_file_gives_way_to_the_last_good_one(stage: Stage, files: Files) -> None:
-    good, _ = await configured(stage, text("a"))
+async def test_after_a_restart_a_wrong_file_gives_way_to_the_last_good_one(testbed: Testbed, files: Files) -> None:
+    good, _ = await configured(testbed, text("a"))
     async with files.running(good, state=True) as first:
-        assert (await first.ask()).status_code == 200
+        assert (await first.send()).status_code == 200
     second = await files.run("targets: 3", state=True)
-    assert (await second.ask()).status_code == 200
+    assert (await second.send()).status_code == 200
     health = await second.health()
     assert (health["status"], health["configuration"]["state"]) == ("degraded", "refused")
     assert "targets" in health["configuration"]["reason"]
@@ -443,8 +462,8 @@ async def test_after_a_restart_a_wrong_file_gives_way_to_the_last_good_one(stage
     assert await second.refused() == 0
 
 
-async def test_the_last_good_file_is_the_one_that_was_read_last(stage: Stage, files: Files) -> None:
-    both, _ = await configured(stage, text("a"), text("b"))
+async def test_the_last_good_file_is_the_one_that_was_read_last(testbed: Testbed, files: Files) -> None:
+    both, _ = await configured(testbed, text("a"), text("b"))
     async with files.running(both, state=True) as first:
         first.take(only(both, "beta"))
         first.take("nonsense: 1")
@@ -452,13 +471,13 @@ async def test_the_last_good_file_is_the_one_that_was_read_last(stage: Stage, fi
     assert await second.names() == ["beta"]
 
 
-async def test_a_policy_that_does_not_exist_is_never_the_last_good_file(stage: Stage, files: Files) -> None:
-    good, _ = await configured(stage, text("a"))
+async def test_a_policy_that_does_not_exist_is_never_the_last_good_file(testbed: Testbed, files: Files) -> None:
+    good, _ = await configured(testbed, text("a"))
     wrong = {**good, "routing": {"policy": "nobodys"}}
     async with files.running(good, state=True) as first:
         first.take(wrong)
     second = await files.run("nonsense: 1", state=True)
-    assert (await second.ask()).status_code == 200
+    assert (await second.send()).status_code == 200
 
 
 def test_without_a_good_file_a_wrong_one_is_an_error(files: Files) -> None:
@@ -470,17 +489,17 @@ def test_without_a_good_file_a_wrong_one_is_an_error(files: Files) -> None:
 # Keys of upstreams.
 
 
-async def test_a_new_key_in_its_file_is_used_without_a_restart(stage: Stage, files: Files, tmp_path: Path) -> None:
-    good, (alpha,) = await configured(stage, text("a"))
+async def test_a_new_key_in_its_file_is_used_without_a_restart(testbed: Testbed, files: Files, tmp_path: Path) -> None:
+    good, (alpha,) = await configured(testbed, text("a"))
     (tmp_path / "key").write_text("first-key\n")
     (described,) = good["targets"]
     running = await files.run({**good, "targets": [{**described, "api_key_file": str(tmp_path / "key")}]})
-    await running.ask()
+    await running.send()
     assert alpha.requests[-1].headers["authorization"] == "Bearer first-key"
     (tmp_path / "key").write_text("second-key")
 
     for _ in range(1_000):
-        await running.ask()
+        await running.send()
         if alpha.requests[-1].headers["authorization"] == "Bearer second-key":
             break
         await asyncio.sleep(0.01)
@@ -488,27 +507,27 @@ async def test_a_new_key_in_its_file_is_used_without_a_restart(stage: Stage, fil
 
 
 async def test_a_target_whose_key_file_is_not_there_is_left_out_until_it_is(
-    stage: Stage, files: Files, tmp_path: Path
+    testbed: Testbed, files: Files, tmp_path: Path
 ) -> None:
-    good, _ = await configured(stage, text("a"), text("b"))
+    good, _ = await configured(testbed, text("a"), text("b"))
     alpha, beta = good["targets"]
     running = await files.run({**good, "targets": [{**alpha, "api_key_file": str(tmp_path / "key")}, beta]})
-    assert (await running.ask("beta")).status_code == 200
-    assert (await running.ask("alpha")).status_code == 503
+    assert (await running.send("beta")).status_code == 200
+    assert (await running.send("alpha")).status_code == 503
     assert (await running.health())["targets"]["alpha"]["state"] == "bad"
     (tmp_path / "key").write_text("a-key")
     for _ in range(1_000):
-        if (await running.ask("alpha")).status_code == 200:
+        if (await running.send("alpha")).status_code == 200:
             break
         await asyncio.sleep(0.01)
-    assert (await running.ask("alpha")).status_code == 200
+    assert (await running.send("alpha")).status_code == 200
 
 
 # Without configured targets.
 
 
 async def test_without_targets_the_router_models_names_become_targets_when_it_appears(
-    stage: Stage, files: Files
+    testbed: Testbed, files: Files
 ) -> None:
     listed = asyncio.Event()
 
@@ -525,12 +544,12 @@ async def test_without_targets_the_router_models_names_become_targets_when_it_ap
             files.running({"router": {"base_url": model.url, "protocol": "tools"}})
         )
         assert await running.names() == []
-        refused = await running.ask("router")
+        refused = await running.send("router")
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "no_target")
         assert (await running.client.get("/ready")).status_code == 200
         listed.set()
         await running.eventually_names(["listed-model"])
-        response = await running.ask("router")
+        response = await running.send("router")
         assert response.status_code == 200
         assert response.json()["router_metadata"]["target_models_cost"] == 0
         assert "unpriced" not in response.json()["router_metadata"]["call_history"][0]
@@ -540,7 +559,7 @@ async def test_without_targets_the_router_models_names_become_targets_when_it_ap
 
 
 async def test_listed_models_never_replace_the_targets_of_a_reload_that_came_meanwhile(
-    stage: Stage, files: Files
+    testbed: Testbed, files: Files
 ) -> None:
     go_on, answered = asyncio.Event(), asyncio.Event()
 
@@ -549,31 +568,31 @@ async def test_listed_models_never_replace_the_targets_of_a_reload_that_came_mea
         await whole({"data": [{"id": "listed-model"}]})(exchange)
         answered.set()
 
-    both, _ = await configured(stage, text("a"))
-    model = await stage.upstream(text("a"))
-    model.listing = slow
+    both, _ = await configured(testbed, text("a"))
+    model = await testbed.upstream(text("a"))
+    model.models_answer = slow
     router = {"base_url": model.url, "protocol": "tools"}
     running = await files.run({"router": router})
-    await until(lambda: model.listed, "the question")
+    await until(lambda: model.models_requests, "the question")
     running.take({"router": router, "targets": both["targets"]})
     go_on.set()
     await answered.wait()
     for _ in range(3):
-        assert (await running.ask()).status_code == 200
+        assert (await running.send()).status_code == 200
     assert await running.names() == ["alpha"]
 
 
 async def test_a_configuration_that_comes_with_wrong_keys_is_not_the_last_good_one(
-    stage: Stage, files: Files, tmp_path: Path
+    testbed: Testbed, files: Files, tmp_path: Path
 ) -> None:
-    good, _ = await configured(stage, text("a"))
+    good, _ = await configured(testbed, text("a"))
     (tmp_path / "keys.yaml").write_text("- {name: nobody}")
     async with files.running(good, state=True) as first:
         first.take({**good, "server": {"api_keys_file": str(tmp_path / "keys.yaml")}})
         assert (await first.health())["configuration"]["state"] == "refused"
-        assert (await first.ask()).status_code == 200
+        assert (await first.send()).status_code == 200
     second = await files.run("nonsense: 1", state=True)
-    assert (await second.ask()).status_code == 200
+    assert (await second.send()).status_code == 200
 
 
 # Keys of clients.
@@ -621,16 +640,16 @@ class Keys:
 
     async def opens(self, running: Running) -> bool:
         """Whether the key gets in; without one nobody ever does."""
-        assert (await running.ask()).status_code == 401
+        assert (await running.send()).status_code == 401
         running.client.headers["Authorization"] = f"Bearer {self.key}"
-        status = (await running.ask()).status_code
+        status = (await running.send()).status_code
         del running.client.headers["Authorization"]
         return status == 200
 
 
 @pytest.fixture
-async def keys(stage: Stage, tmp_path: Path) -> Keys:
-    good, _ = await configured(stage, text("a"))
+async def keys(testbed: Testbed, tmp_path: Path) -> Keys:
+    good, _ = await configured(testbed, text("a"))
     return Keys(tmp_path / "keys.yaml", good)
 
 
@@ -763,11 +782,13 @@ async def test_only_a_null_that_is_written_out_opens_a_server(files: Files, keys
     running = await files.run(keys.configuration)
     rest = yaml.safe_dump({name: keys.configuration[name] for name in ("router", "targets")})
     running.take(f"server:\n  api_keys_file: {written}\n{rest}")
-    assert (await running.ask()).status_code == 200
+    assert (await running.send()).status_code == 200
 
 
-async def test_a_section_that_went_missing_is_refused_even_if_nobody_needed_a_key(stage: Stage, files: Files) -> None:
-    good, _ = await configured(stage, text("a"), text("b"))
+async def test_a_section_that_went_missing_is_refused_even_if_nobody_needed_a_key(
+    testbed: Testbed, files: Files
+) -> None:
+    good, _ = await configured(testbed, text("a"), text("b"))
     running = await files.run({**good, "server": {"max_in_flight": 7}})
     running.take(only(good, "alpha"))
     assert "server: the section is missing" in (await running.health())["configuration"]["reason"]
@@ -776,8 +797,8 @@ async def test_a_section_that_went_missing_is_refused_even_if_nobody_needed_a_ke
     assert await running.names() == ["alpha"]
 
 
-async def test_a_file_is_reloaded_when_it_has_not_changed_for_a_second(stage: Stage, files: Files) -> None:
-    both, _ = await configured(stage, text("a"), text("b"))
+async def test_a_file_is_reloaded_when_it_has_not_changed_for_a_second(testbed: Testbed, files: Files) -> None:
+    both, _ = await configured(testbed, text("a"), text("b"))
     running = await files.run(only(both, "alpha"))
     for _ in range(30):
         # As a slow writer does it: never the same for as long as a second.
@@ -797,7 +818,7 @@ async def test_wrong_keys_open_no_server(files: Files, keys: Keys, state: bool) 
     with pytest.raises(KeysError, match=r"0\.sha256"):
         await files.run(keys.configuration, state=state)
     async with files.running({**keys.configuration, "server": {}}, state=state) as once_open:
-        assert (await once_open.ask()).status_code == 200
+        assert (await once_open.send()).status_code == 200
     with pytest.raises(KeysError, match=r"0\.sha256"):
         await files.run(keys.configuration, state=state)
 

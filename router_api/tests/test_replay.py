@@ -21,7 +21,8 @@ from rl_router_api.routing.decide import PolicySetup
 from rl_router_api.routing.limits import limits_of
 from rl_router_api.routing.outcome import Outcome
 from rl_router_api.upstreams.fleet import fleet_of
-from upstreams import call, completion, decision, encoded, select
+
+from fakes.upstreams.bodies import call, completion, decision, encoded, select
 
 PRICE = {"input": "1", "output": "10"}
 CONFIGURATION = Configuration.model_validate(

@@ -20,8 +20,16 @@ import httpx
 import pytest
 from rl_router_api.access.keys import new_key
 from rl_router_api.health import ExitCode
-from stages import QUESTION, Stage, events, router_section, target, until
-from upstreams import Answer, Body, Exchange, chunk, error, event, text
+
+from fakes.testbed.configuration import router_section, target
+from fakes.testbed.requests import QUESTION
+from fakes.testbed.responses import events
+from fakes.testbed.router import Testbed
+from fakes.testbed.waiting import until
+from fakes.upstreams.answers import text
+from fakes.upstreams.bodies import chunk, event
+from fakes.upstreams.exchange import Answer, Body, Exchange
+from fakes.upstreams.faults import error
 
 HASTY = """
 import sys
@@ -207,15 +215,15 @@ class Gates:
 
 
 @pytest.fixture
-async def gates(stage: Stage) -> AsyncIterator[Gates]:
+async def gates(testbed: Testbed) -> AsyncIterator[Gates]:
     made = Gates()
     yield made
     made.open.set()
 
 
-async def configured(stage: Stage, answer: Answer | None = None, **server: Any) -> Body:
+async def configured(testbed: Testbed, answer: Answer | None = None, **server: Any) -> Body:
     """A router model and one target, `alpha`."""
-    model, alpha = await stage.upstream(), await stage.upstream(answer)
+    model, alpha = await testbed.upstream(), await testbed.upstream(answer)
     routed = {"router": router_section(model.url), "targets": [target("alpha", alpha.url, timeout=PATIENT)]}
     return {**routed, **({"server": server} if server else {})}
 
@@ -224,7 +232,7 @@ async def configured(stage: Stage, answer: Answer | None = None, **server: Any) 
 async def asking(program: Program, gates: Gates, **fields: Any) -> AsyncIterator[asyncio.Task[httpx.Response]]:
     """A request that has reached the target, which holds it."""
     before = gates.waiting
-    task = asyncio.create_task(program.ask("wait", **fields))
+    task = asyncio.create_task(program.send("wait", **fields))
     await until(lambda: gates.waiting > before, "the call")
     try:
         yield task
@@ -237,10 +245,10 @@ async def asking(program: Program, gates: Gates, **fields: Any) -> AsyncIterator
 
 
 async def test_the_admin_port_serves_all_but_completions_without_a_key(
-    stage: Stage, programs: Programs, tmp_path: Path
+    testbed: Testbed, programs: Programs, tmp_path: Path
 ) -> None:
     (tmp_path / "keys.yaml").write_text(new_key("somebody")[1])
-    program = await programs.start(await configured(stage, api_keys_file=str(tmp_path / "keys.yaml")))
+    program = await programs.start(await configured(testbed, api_keys_file=str(tmp_path / "keys.yaml")))
     for path in ("/", "/v1/models", "/v1/models/alpha", "/debug/tools", "/metrics", "/ready"):
         assert (await program.admin(path)).status_code == 200, path
     assert (await program.admin("/health")).json().keys() == {"status", "configuration", "router_model", "targets"}
@@ -249,35 +257,35 @@ async def test_the_admin_port_serves_all_but_completions_without_a_key(
     assert (routed.status_code, routed.json()["decided_by"]) == (200, "router")
     refused = await program.client.post(f"http://127.0.0.1:{program.admin_port}/v1/chat/completions", json=body)
     assert (refused.status_code, refused.json()["error"]["type"]) == (404, "invalid_request_error")
-    assert (await program.ask()).status_code == 401
+    assert (await program.send()).status_code == 401
     program.tell(signal.SIGINT)
     assert await program.exit_status() == 0
     assert "Traceback" not in program.errors
 
 
-async def test_the_admin_port_can_be_turned_off(stage: Stage, programs: Programs) -> None:
-    program = await programs.start(await configured(stage, admin_port=0))
-    assert (await program.ask()).status_code == 200
+async def test_the_admin_port_can_be_turned_off(testbed: Testbed, programs: Programs) -> None:
+    program = await programs.start(await configured(testbed, admin_port=0))
+    assert (await program.send()).status_code == 200
     with pytest.raises(httpx.TransportError):
         await program.client.get(f"http://127.0.0.1:{program.port + 1}/ready")
 
 
 @pytest.mark.parametrize(("name", "flag"), [("port", "--serve-port"), ("admin_port", "--server.admin-port")])
-async def test_a_port_in_use_is_said_in_one_line(stage: Stage, programs: Programs, name: str, flag: str) -> None:
+async def test_a_port_in_use_is_said_in_one_line(testbed: Testbed, programs: Programs, name: str, flag: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         number = taken.getsockname()[1]
         server = {**ports(), name: number}
-        program = await programs.launch({**await configured(stage), "server": server})
+        program = await programs.launch({**await configured(testbed), "server": server})
         assert await program.exit_status() == ExitCode.ADDRESS
     (line,) = program.errors.splitlines()
     assert f"127.0.0.1:{number} is in use" in line
     assert flag in line
 
 
-async def test_an_admin_port_behind_the_last_port_is_said_in_one_line(stage: Stage, programs: Programs) -> None:
-    program = await programs.launch({**await configured(stage), "server": {"port": 65_535, "admin_port": None}})
+async def test_an_admin_port_behind_the_last_port_is_said_in_one_line(testbed: Testbed, programs: Programs) -> None:
+    program = await programs.launch({**await configured(testbed), "server": {"port": 65_535, "admin_port": None}})
     assert await program.exit_status() == ExitCode.ADDRESS
     (line,) = program.errors.splitlines()
     assert "--server.admin-port" in line or "--serve-port" in line
@@ -287,9 +295,9 @@ async def test_an_admin_port_behind_the_last_port_is_said_in_one_line(stage: Sta
 
 
 async def test_after_sigterm_ready_says_no_and_new_connections_are_still_served(
-    stage: Stage, programs: Programs
+    testbed: Testbed, programs: Programs
 ) -> None:
-    program = await programs.start(await configured(stage), lag=2)
+    program = await programs.start(await configured(testbed), lag=2)
     assert (await program.client.get("/ready")).status_code == 200
     program.tell(signal.SIGTERM)
 
@@ -299,28 +307,30 @@ async def test_after_sigterm_ready_says_no_and_new_connections_are_still_served(
     await program.eventually(not_ready, "the 503")
     assert (await program.admin("/ready")).status_code == 503
     assert (await program.client.get("/health")).status_code == 200
-    assert (await program.ask()).status_code == 200
+    assert (await program.send()).status_code == 200
     assert await program.exit_status() == 0
     assert "Traceback" not in program.errors
 
 
-async def test_after_sigterm_clients_are_told_to_come_by_another_connection(stage: Stage, programs: Programs) -> None:
-    program = await programs.start(await configured(stage))
-    assert "connection" not in (await program.ask()).headers
+async def test_after_sigterm_clients_are_told_to_come_by_another_connection(
+    testbed: Testbed, programs: Programs
+) -> None:
+    program = await programs.start(await configured(testbed))
+    assert "connection" not in (await program.send()).headers
     program.tell(signal.SIGTERM)
 
     async def told() -> bool:
         return (await program.client.get("/ready")).status_code == 503
 
     await program.eventually(told, "the signal")
-    for response in (await program.ask(), await program.ask(stream=True), await program.client.get("/health")):
+    for response in (await program.send(), await program.send(stream=True), await program.client.get("/health")):
         assert (response.status_code, response.headers["connection"]) == (200, "close")
 
 
 async def test_after_sigterm_running_requests_and_streams_finish(
-    stage: Stage, programs: Programs, gates: Gates
+    testbed: Testbed, programs: Programs, gates: Gates
 ) -> None:
-    program = await programs.start(await configured(stage, gates), lag=0)
+    program = await programs.start(await configured(testbed, gates), lag=0)
     async with asking(program, gates) as whole_answer, asking(program, gates, stream=True) as streamed:
         program.tell(signal.SIGTERM)
         await program.listens_no_more()
@@ -334,9 +344,9 @@ async def test_after_sigterm_running_requests_and_streams_finish(
 
 
 async def test_what_still_runs_at_the_end_of_the_grace_ends_with_an_error(
-    stage: Stage, programs: Programs, gates: Gates
+    testbed: Testbed, programs: Programs, gates: Gates
 ) -> None:
-    program = await programs.start(await configured(stage, gates), lag=0, grace=1)
+    program = await programs.start(await configured(testbed, gates), lag=0, grace=1)
     async with asking(program, gates) as whole_answer, asking(program, gates, stream=True) as streamed:
         program.tell(signal.SIGTERM)
         response = await whole_answer
@@ -351,8 +361,8 @@ async def test_what_still_runs_at_the_end_of_the_grace_ends_with_an_error(
     assert "Traceback" not in program.errors
 
 
-async def test_a_second_signal_is_not_waited_for(stage: Stage, programs: Programs, gates: Gates) -> None:
-    program = await programs.start(await configured(stage, gates), lag=PATIENT)
+async def test_a_second_signal_is_not_waited_for(testbed: Testbed, programs: Programs, gates: Gates) -> None:
+    program = await programs.start(await configured(testbed, gates), lag=PATIENT)
     async with asking(program, gates):
         program.tell(signal.SIGTERM)
 
@@ -366,9 +376,9 @@ async def test_a_second_signal_is_not_waited_for(stage: Stage, programs: Program
 
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_ctrl_c_lets_a_running_request_finish(
-    stage: Stage, programs: Programs, gates: Gates, workers: int
+    testbed: Testbed, programs: Programs, gates: Gates, workers: int
 ) -> None:
-    program = await programs.start(await configured(stage, gates, workers=workers))
+    program = await programs.start(await configured(testbed, gates, workers=workers))
     async with asking(program, gates) as answer:
         # A terminal tells every process of the foreground.
         os.killpg(program.process.pid, signal.SIGINT)
@@ -382,13 +392,13 @@ async def test_ctrl_c_lets_a_running_request_finish(
 # Several workers.
 
 
-async def test_metrics_are_those_of_all_workers(stage: Stage, programs: Programs, gates: Gates) -> None:
-    program = await programs.start(await configured(stage, gates, workers=2))
+async def test_metrics_are_those_of_all_workers(testbed: Testbed, programs: Programs, gates: Gates) -> None:
+    program = await programs.start(await configured(testbed, gates, workers=2))
     one, other = program.workers()
     for worker, times in ((one, 3), (other, 2)):
         with program.only(worker):
             for _ in range(times):
-                assert (await program.ask()).status_code == 200
+                assert (await program.send()).status_code == 200
     for worker in (one, other):
         with program.only(worker):
             assert await program.metric("rl_router_requests_total") == 5
@@ -401,13 +411,13 @@ async def test_metrics_are_those_of_all_workers(stage: Stage, programs: Programs
 
 
 async def test_a_killed_worker_is_replaced_and_what_it_counted_is_kept(
-    stage: Stage, programs: Programs, gates: Gates
+    testbed: Testbed, programs: Programs, gates: Gates
 ) -> None:
-    program = await programs.start(await configured(stage, gates, workers=2))
+    program = await programs.start(await configured(testbed, gates, workers=2))
     one, other = program.workers()
     with program.only(one):
         for _ in range(5):
-            assert (await program.ask("fail")).status_code == 502
+            assert (await program.send("fail")).status_code == 502
         assert await program.metric("rl_router_breaker_open") == 1
     with program.only(other):
         assert await program.metric("rl_router_breaker_open") == 1
@@ -416,17 +426,17 @@ async def test_a_killed_worker_is_replaced_and_what_it_counted_is_kept(
     (new,) = set(program.workers()) - {other}
     with program.only(new):
         await program.eventually(program.answers, "the new worker's answer")
-        assert (await program.ask()).status_code == 200
+        assert (await program.send()).status_code == 200
         assert await program.metric("rl_router_requests_total") == 6
         assert await program.metric("rl_router_breaker_open") == 0
 
 
 async def test_a_worker_that_is_started_while_the_keys_are_wrong_wants_those_that_the_others_do(
-    stage: Stage, programs: Programs, tmp_path: Path
+    testbed: Testbed, programs: Programs, tmp_path: Path
 ) -> None:
     key, entry = new_key("somebody")
     (tmp_path / "keys.yaml").write_text(entry)
-    program = await programs.start(await configured(stage, workers=2, api_keys_file=str(tmp_path / "keys.yaml")))
+    program = await programs.start(await configured(testbed, workers=2, api_keys_file=str(tmp_path / "keys.yaml")))
     one, other = program.workers()
     (tmp_path / "keys.yaml").write_text("- {name: nobody}")
     os.kill(one, signal.SIGKILL)
@@ -434,16 +444,16 @@ async def test_a_worker_that_is_started_while_the_keys_are_wrong_wants_those_tha
     (new,) = set(program.workers()) - {other}
     with program.only(new):
         await program.eventually(program.answers, "the new worker's answer")
-        assert (await program.ask()).status_code == 401
+        assert (await program.send()).status_code == 401
         program.client.headers["Authorization"] = f"Bearer {key}"
-        assert (await program.ask()).status_code == 200
+        assert (await program.send()).status_code == 200
         assert (await program.admin("/health")).json()["configuration"]["state"] == "refused"
 
 
-async def test_limits_hold_over_all_workers(stage: Stage, programs: Programs, gates: Gates, tmp_path: Path) -> None:
+async def test_limits_hold_over_all_workers(testbed: Testbed, programs: Programs, gates: Gates, tmp_path: Path) -> None:
     key, entry = new_key("somebody")
     (tmp_path / "keys.yaml").write_text(entry + "  requests_per_day: 4\n")
-    config = await configured(stage, gates, workers=2, max_in_flight=2, api_keys_file=str(tmp_path / "keys.yaml"))
+    config = await configured(testbed, gates, workers=2, max_in_flight=2, api_keys_file=str(tmp_path / "keys.yaml"))
     program = await programs.start(config)
     program.client.headers["Authorization"] = f"Bearer {key}"
     one, other = program.workers()
@@ -453,26 +463,26 @@ async def test_limits_hold_over_all_workers(stage: Stage, programs: Programs, ga
                 await under_way.enter_async_context(asking(program, gates))
         for worker in (one, other):
             with program.only(worker):
-                refused = await program.ask()
+                refused = await program.send()
                 assert (refused.status_code, refused.json()["error"]["code"]) == (429, "overloaded")
                 assert "retry-after" in refused.headers
         gates.open.set()
     for worker, status in ((one, 200), (other, 200), (one, 429), (other, 429)):
         with program.only(worker):
             await program.eventually(program.answers, "room")
-            assert (await program.ask()).status_code == status
+            assert (await program.send()).status_code == status
     program.tell(signal.SIGINT)
     assert await program.exit_status() == 0
 
 
-async def test_workers_end_with_their_parent(stage: Stage, programs: Programs) -> None:
-    program = await programs.start(await configured(stage, workers=2))
+async def test_workers_end_with_their_parent(testbed: Testbed, programs: Programs) -> None:
+    program = await programs.start(await configured(testbed, workers=2))
     program.tell(signal.SIGKILL)
     await program.listens_no_more()
 
 
-async def test_workers_finish_what_runs_after_sigterm(stage: Stage, programs: Programs, gates: Gates) -> None:
-    program = await programs.start(await configured(stage, gates, workers=2), lag=0)
+async def test_workers_finish_what_runs_after_sigterm(testbed: Testbed, programs: Programs, gates: Gates) -> None:
+    program = await programs.start(await configured(testbed, gates, workers=2), lag=0)
     async with asking(program, gates) as answer:
         program.tell(signal.SIGTERM)
         await program.listens_no_more()
@@ -484,9 +494,9 @@ async def test_workers_finish_what_runs_after_sigterm(stage: Stage, programs: Pr
 
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_a_server_that_is_told_to_stop_while_it_starts_stops(
-    stage: Stage, programs: Programs, workers: int
+    testbed: Testbed, programs: Programs, workers: int
 ) -> None:
-    config = await configured(stage)
+    config = await configured(testbed)
     server = {**ports(), "workers": workers}
     program = await programs.launch({**config, "server": server})
     await until(lambda: "RL Router" in program.errors or program.process.returncode is not None, "the announcement")

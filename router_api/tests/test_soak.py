@@ -13,22 +13,15 @@ from typing import Any
 
 import aiohttp
 import pytest
-from stages import QUESTION, Served, Stage, router_section, target, until
-from upstreams import (
-    Answer,
-    Exchange,
-    chunks,
-    decided,
-    error,
-    hang,
-    html,
-    reset,
-    said,
-    stream,
-    text,
-    usage,
-    whole,
-)
+
+from fakes.testbed.configuration import router_section, target
+from fakes.testbed.requests import QUESTION
+from fakes.testbed.router import RunningRouter, Testbed
+from fakes.testbed.waiting import until
+from fakes.upstreams.answers import sensible_decision, stream, text, whole
+from fakes.upstreams.bodies import chunks, reply, usage
+from fakes.upstreams.exchange import Answer, Exchange
+from fakes.upstreams.faults import error, hang, html, reset
 
 REQUESTS, AT_ONCE = 10_000, 100
 WARM = 2_000
@@ -47,7 +40,9 @@ def unsteady(seed: int, *, deciding: bool) -> Answer:
         if chance.random() < 0.1:
             await chance.choice([*FAULTS, CUT] if exchange.streamed else FAULTS)(exchange)
         elif deciding:
-            await whole(decided(exchange) if chance.random() < 0.9 else said("I would rather not."))(exchange)
+            await whole(sensible_decision(exchange) if chance.random() < 0.9 else reply("I would rather not."))(
+                exchange
+            )
         else:
             await text(used=usage(chance.randrange(1, 900), chance.randrange(1, 90)))(exchange)
 
@@ -57,7 +52,7 @@ def unsteady(seed: int, *, deciding: bool) -> Answer:
 class Books:
     """What the log's ledgers add up to; lines are forgotten once they are counted."""
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, router: RunningRouter) -> None:
         self._served = served
         self.requests, self.cost = 0, Decimal(0)
 
@@ -73,38 +68,38 @@ class Books:
 
 
 async def test_books_are_exact_and_nothing_is_left_after_ten_thousand_unruly_requests(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    testbed: Testbed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # pytest would keep all of the log.
     monkeypatch.setattr(logging.getLogger("rl_router"), "propagate", False)
-    model = await stage.upstream(unsteady(1, deciding=True))
-    targets = [await stage.upstream(unsteady(seed, deciding=False)) for seed in (2, 3, 4)]
-    served = await stage.serve(
+    model = await testbed.upstream(unsteady(1, deciding=True))
+    targets = [await testbed.upstream(unsteady(seed, deciding=False)) for seed in (2, 3, 4)]
+    router = await testbed.start_router(
         router=router_section(model.url, timeout=0.5),
         targets=[target(name, each.url, timeout=0.5) for name, each in zip("abc", targets, strict=True)],
         routing={"deadline": 5},
     )
-    books = Books(served)
+    books = Books(router)
     tasks = len(asyncio.all_tasks())
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        url, chance = f"{str(served.client.base_url).rstrip('/')}/v1/chat/completions", random.Random(5)
+        url, chance = f"{str(router.client.base_url).rstrip('/')}/v1/chat/completions", random.Random(5)
         answered = await _send(session, url, chance, WARM, [model, *targets], books)
         before = _memory()
         answered += await _send(session, url, chance, REQUESTS - WARM, [model, *targets], books)
         growth = _memory() - before
-    await until(lambda: not served.calls_under_way and not served.app.runtime.in_flight, "the end of every request")
-    await until(lambda: len(asyncio.all_tasks()) <= tasks + len(targets) + 1 + _idle(served), "the end of every task")
+    await until(lambda: not router.calls_in_flight and not router.app.runtime.in_flight, "the end of every request")
+    await until(lambda: len(asyncio.all_tasks()) <= tasks + len(targets) + 1 + _idle(router), "the end of every task")
     books.count()
     # The most impatient clients were gone before their request had left.
     assert answered <= books.requests <= REQUESTS
     assert answered > REQUESTS * 0.8
-    assert await _metered_cost(served) == round(books.cost, 9)
+    assert await _metered_cost(router) == round(books.cost, 9)
     assert growth < MOST_GROWTH
 
 
-def _idle(served: Served) -> int:
+def _idle(router: RunningRouter) -> int:
     """Connections that the router keeps to its upstreams are a task each on the upstreams' side."""
-    return AT_ONCE * (len(served.app.runtime.fleet.targets) + 1)
+    return AT_ONCE * (len(router.app.runtime.fleet.targets) + 1)
 
 
 async def _send(
@@ -140,8 +135,8 @@ async def _one(session: aiohttp.ClientSession, url: str, chance: random.Random) 
         return False
 
 
-async def _metered_cost(served: Served) -> Decimal:
-    lines = (await served.client.get("/metrics")).text.splitlines()
+async def _metered_cost(router: RunningRouter) -> Decimal:
+    lines = (await router.client.get("/metrics")).text.splitlines()
     costs = [Decimal(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("rl_router_cost_usd_total")]
     return round(sum(costs, Decimal(0)), 9)
 

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from stages import Stage, until
+
+from fakes.testbed.router import Testbed
+from fakes.testbed.waiting import until
 
 CLIENT_TRACE = "0af7651916cd43dd8448eb211c80319c"
 
@@ -49,12 +51,12 @@ async def collector(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Collector]
 
 
 async def test_a_routed_request_is_a_span_with_a_span_for_each_hop_below_the_clients_own(
-    collector: Collector, stage: Stage
+    collector: Collector, testbed: Testbed
 ) -> None:
-    cast = await stage.routed(None, None, None)
+    setup = await testbed.start(None, None, None)
     body = {"model": "router", "messages": [{"role": "user", "content": "Hello"}]}
     headers = {"traceparent": f"00-{CLIENT_TRACE}-b7ad6b7169203331-01"}
-    answer = (await cast.client.post("/v1/chat/completions", json=body, headers=headers)).json()["router_metadata"]
+    answer = (await setup.client.post("/v1/chat/completions", json=body, headers=headers)).json()["router_metadata"]
     await until(lambda: any(span.name == "chat router" for span in collector.spans), "the request's span")
 
     whole = collector.named("chat router")
@@ -67,8 +69,8 @@ async def test_a_routed_request_is_a_span_with_a_span_for_each_hop_below_the_cli
     assert attributes(call)["gen_ai.usage.output_tokens"] == answer["call_history"][0]["usage"]["completion_tokens"]
 
 
-async def test_no_text_of_a_request_or_an_answer_is_in_a_trace(collector: Collector, stage: Stage) -> None:
-    cast = await stage.routed(None, None, None)
-    await cast.answer(messages=[{"role": "user", "content": "a very private question"}])
+async def test_no_text_of_a_request_or_an_answer_is_in_a_trace(collector: Collector, testbed: Testbed) -> None:
+    setup = await testbed.start(None, None, None)
+    await setup.answer(messages=[{"role": "user", "content": "a very private question"}])
     await until(lambda: collector.spans, "a span")
     assert "private" not in str(collector.spans)

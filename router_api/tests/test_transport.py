@@ -17,7 +17,8 @@ import pytest
 from rl_router_api.errors import TransportError
 from rl_router_api.upstreams.connection import Connection
 from rl_router_api.upstreams.transport import HttpTransport, Response
-from stages import until
+
+from fakes.testbed.waiting import until
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
