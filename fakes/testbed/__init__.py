@@ -8,5 +8,6 @@
 | `http1`, `asgi` | the HTTP/1.1 protocol without the application, and the application without our server |
 | `configuration`, `keys`, `volume`, `policy_package` | what a router reads: sections, keys, mounted folders, policies |
 | `requests`, `responses` | chat requests, and readers of what the router answers |
+| `json_values`, `framing` | generated JSON; chunked bodies that never end |
 | `log`, `waiting` | log lines in memory; polling |
 """

@@ -12,7 +12,9 @@ import yaml
 from rl_router_api.runtime.source import Source
 from rl_router_api.server.app import App
 
+from fakes.testbed.keys import bearer
 from fakes.testbed.requests import QUESTION
+from fakes.testbed.responses import metric
 from fakes.testbed.router import run_uvicorn
 from fakes.testbed.waiting import until
 from fakes.upstreams.exchange import Body
@@ -45,6 +47,12 @@ class ReloadingRouter:
         body = {"model": model, "messages": QUESTION, **fields}
         return await self.client.post("/v1/chat/completions", json=body)
 
+    async def admits(self, key: str) -> bool:
+        """Returns whether the router admits the key. Fails if it admits a request without a key."""
+        assert (await self.send()).status_code == 401
+        body = {"model": "alpha", "messages": QUESTION}
+        return (await self.client.post("/v1/chat/completions", json=body, headers=bearer(key))).status_code == 200
+
     async def targets(self) -> list[str]:
         """Returns the names of the targets that `/v1/models` lists."""
         models = (await self.client.get("/v1/models")).json()["data"]
@@ -55,9 +63,7 @@ class ReloadingRouter:
 
     async def refused_metric(self) -> int:
         """Returns the metric that is 1 while an invalid file is refused."""
-        lines = (await self.client.get("/metrics")).text.splitlines()
-        (value,) = [line.split()[1] for line in lines if line.startswith("rl_router_configuration_refused ")]
-        return int(float(value))
+        return int(metric((await self.client.get("/metrics")).text, "rl_router_configuration_refused"))
 
     async def breaker_metrics(self) -> set[str]:
         """Returns the lines of the metric of circuit breakers."""

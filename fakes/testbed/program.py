@@ -111,9 +111,10 @@ class Program:
         own = str(self.process.pid)
         return [int(pid) for pid, parent, args in rows if parent == own and "spawn_main" in args]
 
-    async def replacement_of(self, worker: int) -> int:
-        """Waits for a new worker in place of one of two, and returns its process id."""
+    async def kill_worker(self, worker: int) -> int:
+        """Kills one of two workers, waits for its replacement and returns the new process id."""
         (other,) = set(self.workers()) - {worker}
+        os.kill(worker, signal.SIGKILL)
 
         def replaced() -> bool:
             workers = self.workers()

@@ -45,14 +45,15 @@ def call(function: str, **arguments: Any) -> Body:
 
 def decision(*calls: Body | str, used: Body | None = None) -> Body:
     """Returns a completion of the router model that calls these functions. A name is a call without arguments."""
-    with_arguments = [call(name) if isinstance(name, str) else name for name in calls]
-    tool_calls = [
-        {**made, "function": {**made["function"], "arguments": json.dumps(made["function"]["arguments"])}}
-        for made in with_arguments
-    ]
+    tool_calls = [_as_tool_call(call(each) if isinstance(each, str) else each) for each in calls]
     body = completion(None, used=used or usage(100, 20), message={"tool_calls": tool_calls})
     body["choices"][0]["finish_reason"] = "tool_calls"
     return body
+
+
+def _as_tool_call(made: Body) -> Body:
+    function = made["function"]
+    return {**made, "function": {**function, "arguments": json.dumps(function["arguments"])}}
 
 
 def select(name: str) -> Body:

@@ -130,20 +130,20 @@ async def test_without_keys_health_reports_every_field(testbed: Testbed) -> None
     assert (await setup.client.get("/health")).json().keys() == {"status", "configuration", "router_model", "targets"}
 
 
-WRONG: list[Callable[[str], str]] = [
+INVALID_HEADERS: list[Callable[[str], str]] = [
     lambda key: "", lambda key: key, lambda key: "Bearer", lambda key: f"Basic {key}",
     lambda key: f"Bearer {key[:-1]}", lambda key: f"Bearer {key}x", lambda key: f"Bearer {key} {key}",
     lambda key: f"Bearer {key.upper()}", lambda key: "Bearer schlüssel", lambda key: "Bearer " + "k" * 10_000,
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("wrong", WRONG, ids=range(len(WRONG)))
+@pytest.mark.parametrize("header_of", INVALID_HEADERS, ids=range(len(INVALID_HEADERS)))
 async def test_a_header_without_a_key_of_the_file_is_a_401(
-    testbed: Testbed, keys: KeysFile, wrong: Callable[[str], str]
+    testbed: Testbed, keys: KeysFile, header_of: Callable[[str], str]
 ) -> None:
     key = keys.add("somebody")
     setup = await guarded(testbed, keys)
-    header = wrong(key).encode("latin-1")
+    header = header_of(key).encode("latin-1")
     body = {"model": "alpha", "messages": QUESTION}
     response = await setup.client.post("/v1/chat/completions", headers={b"Authorization": header}, json=body)
     assert (response.status_code, response.json()["error"]["code"]) == (401, "invalid_api_key")
@@ -403,8 +403,8 @@ def test_daily_limits_hold_over_all_workers(keys: KeysFile, tmp_path: Path) -> N
 async def test_a_request_without_a_valid_key_is_logged_and_counted(testbed: Testbed, keys: KeysFile, path: str) -> None:
     keys.add("somebody")
     setup = await guarded(testbed, keys)
-    wrong = {"Authorization": "Bearer sk-somebody-elses", "x-request-id": "mine"}
-    response = await setup.client.post(path, headers=wrong, json={"model": "alpha", "messages": QUESTION})
+    headers = {"Authorization": "Bearer sk-somebody-elses", "x-request-id": "mine"}
+    response = await setup.client.post(path, headers=headers, json={"model": "alpha", "messages": QUESTION})
     assert response.status_code == 401
     (line,) = setup.router.ledgers
     assert (line["status"], line["request_id"], line["total_cost"]) == (401, "mine", 0)

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from rl_router_api.config import BY_ALIAS, Configuration, Routing, Target, check_names, tool_name
 
+from fakes.testbed.json_values import json_values
+
 NAMES = st.from_regex(r"[a-z][A-Za-z0-9._:/@+-]{0,20}", fullmatch=True).filter(
     lambda name: not name.startswith("router")
 )
@@ -18,11 +20,7 @@ SECONDS = st.floats(min_value=0.001, max_value=86_400)
 PRICES = st.fixed_dictionaries(
     {}, optional={"input": DOLLARS, "cached_input": st.none() | DOLLARS, "output": DOLLARS, "request": DOLLARS}
 )
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=10),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=6,
-)
+JSON = json_values()
 TEXTS = st.dictionaries(st.text(max_size=10), st.text(max_size=10), max_size=3)
 TARGETS = st.fixed_dictionaries(
     {"base_url": st.sampled_from(["http://a/v1", "https://[::1]:8000/v1/", "https://user:pass@host/x"])},

@@ -81,6 +81,10 @@ FREE = {"refused", "401", "500", "502 HTML", "redirect", "429 with Retry-After",
 """Faults before the target generated anything, so that the call costs nothing."""
 
 
+each_fault = pytest.mark.parametrize("kind", FAULTS)
+each_form = pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+
+
 async def upstream_url(testbed: Testbed, fault: Fault) -> str:
     return closed_url() if fault.answer is None else (await testbed.upstream(fault.answer)).url
 
@@ -141,8 +145,8 @@ def check_is_error(body: Body) -> None:
     assert "choices" not in body
 
 
-@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("kind", FAULTS)
+@each_fault
+@each_form
 async def test_the_result_of_a_fault_of_the_only_target(testbed: Testbed, kind: str, streamed: bool) -> None:
     fault = FAULTS[kind]
     model = await testbed.upstream()
@@ -165,8 +169,8 @@ async def test_the_result_of_a_fault_of_the_only_target(testbed: Testbed, kind: 
     await check_nothing_is_running(router, tasks)
 
 
-@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("kind", FAULTS)
+@each_fault
+@each_form
 async def test_a_fault_of_the_first_of_two_targets_leads_to_the_second(
     testbed: Testbed, kind: str, streamed: bool
 ) -> None:
@@ -192,8 +196,8 @@ async def test_a_fault_of_the_first_of_two_targets_leads_to_the_second(
     await check_nothing_is_running(router, tasks)
 
 
-@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("kind", FAULTS)
+@each_fault
+@each_form
 async def test_a_fault_of_the_router_model_leads_to_the_fallback_order(
     testbed: Testbed, kind: str, streamed: bool
 ) -> None:

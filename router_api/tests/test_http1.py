@@ -12,6 +12,7 @@ import pytest
 from rl_router_api.http1.request_response import EXTENSION
 from rl_router_api.server.connection import ApiConnection
 
+from fakes.testbed.framing import ENDLESS_FRAMING
 from fakes.testbed.http1 import http1_server
 from fakes.testbed.responses import ERROR_FIELDS
 from fakes.testbed.waiting import until
@@ -75,21 +76,9 @@ async def test_headers_of_nearly_64_kib_with_a_body_are_accepted() -> None:
 
 
 CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-FRAMING = {
-    "many trailers": (b"0\r\n", b"a:\r\n" * 256),
-    "a trailer's endless name": (b"0\r\n", b"a" * 1024),
-    "a trailer's endless value": (b"0\r\nX: ", b"a" * 1024),
-    "trailers after a part of the body": (b"4\r\nbody\r\n0\r\n", b"a:\r\n" * 256),
-    "a chunk's endless extension": (b"1;", b"a" * 1024),
-    "many extensions of a chunk": (b"1", b";a=b" * 256),
-    "an extension's endless quoted value": (b'1;a="', b"a" * 1024),
-    "a size with leading zeros": (b"", b"0" * 1024),
-    "an extension of a later chunk": (b"4\r\nbody\r\n1;", b"a" * 1024),
-}
-"""Endless framings of a chunked body: how it begins, and the bytes that repeat."""
 
 
-@pytest.mark.parametrize(("begun", "more"), FRAMING.values(), ids=FRAMING)
+@pytest.mark.parametrize(("begun", "more"), ENDLESS_FRAMING.values(), ids=ENDLESS_FRAMING)
 async def test_the_framing_of_a_body_may_have_64_kib(begun: bytes, more: bytes) -> None:
     async with http1_server(ApiConnection, echo) as connect:
         client = await connect()
@@ -103,7 +92,7 @@ async def test_the_framing_of_a_body_may_have_64_kib(begun: bytes, more: bytes) 
         await client.until_closed()
 
 
-@pytest.mark.parametrize(("begun", "more"), FRAMING.values(), ids=FRAMING)
+@pytest.mark.parametrize(("begun", "more"), ENDLESS_FRAMING.values(), ids=ENDLESS_FRAMING)
 async def test_the_framing_of_a_request_that_was_answered_early_may_have_64_kib(begun: bytes, more: bytes) -> None:
     async def refuse(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
@@ -139,7 +128,8 @@ async def test_an_error_about_later_bytes_is_not_sent_within_a_running_response(
 
 
 @pytest.mark.parametrize(
-    "invalid", [b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n", b"no request\r\n\r\n", with_headers(2 * LIMIT) + b"\r\n\r\n"],
+    "invalid",
+    [b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n", b"no request\r\n\r\n", with_headers(2 * LIMIT) + b"\r\n\r\n"],
     ids=["invalid address", "no request", "large headers"],
 )  # fmt: skip
 async def test_invalid_bytes_after_a_request_do_not_change_its_response(invalid: bytes) -> None:

@@ -17,6 +17,7 @@ from rl_router_api.dialects.chat.write_request import bounds_output, write_reque
 from rl_router_api.dialects.upstream_dialect import Payload
 from rl_router_api.errors import ApiError
 
+from fakes.testbed.json_values import json_values
 from fakes.testbed.requests import QUESTION, chat_request
 
 FUNCTION = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
@@ -352,11 +353,7 @@ def test_deeply_nested_tools_are_reported() -> None:
     )
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
-    max_leaves=12,
-)
+JSON = json_values()
 PART = st.dictionaries(st.sampled_from(["text", "image_url", "input_audio", "file", "cache_control"]), JSON).map(
     lambda fields: {"type": "text", **fields}
 )

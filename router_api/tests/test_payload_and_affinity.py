@@ -16,12 +16,10 @@ from rl_router_api.dialects.chat.read_request import read_request
 from rl_router_api.dialects.chat.write_request import write_request
 from rl_router_api.dialects.upstream_dialect import Payload
 
+from fakes.testbed.json_values import json_values
+
 QUESTION = [{"role": "user", "content": "2 + 2?"}]
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
-    max_leaves=15,
-)
+JSON = json_values()
 READ = {"model", "router", "messages", "n", "tools", "functions", "stream", "stream_options", "max_tokens", "logprobs",
         "max_completion_tokens", "response_format", "modalities", "temperature"}  # fmt: skip
 EVERYTHING: dict[str, Any] = {

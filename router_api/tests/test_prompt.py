@@ -250,7 +250,7 @@ def test_a_repair_repeats_the_question_without_the_unreadable_answer(way: Way, c
     repair = prompt.repair_messages(question)
     assert repair[:-1] == question[: len(repair) - 1]
     assert repair[-1]["role"] == "user"
-    assert repair[-1]["content"].endswith("in the form past_calls for.")
+    assert repair[-1]["content"].endswith("in the form asked for.")
     assert all(not (a["role"] == b["role"] == "user") for a, b in itertools.pairwise(repair))
 
 

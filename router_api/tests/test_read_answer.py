@@ -12,13 +12,11 @@ from rl_router_api.conversation.answer import AnswerMessage, Function, ToolCall,
 from rl_router_api.dialects.chat.read_answer import read_answer, read_chunk, read_chunks
 from rl_router_api.errors import BrokenAnswerError
 
+from fakes.testbed.json_values import json_values
+
 MESSAGE = {"role": "assistant", "content": "4"}
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=10),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=10,
-)
+JSON = json_values()
 FIELDS = st.dictionaries(st.sampled_from(["choices", "model", "usage", "error", "id", "object"]), JSON)
 
 

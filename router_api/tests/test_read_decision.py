@@ -17,6 +17,8 @@ from rl_router_api.policies.rl.reading import (
     without_thoughts,
 )
 
+from fakes.testbed.json_values import json_values
+
 CORPUS = json.loads(Path(__file__).with_name("corpus").joinpath("decisions.json").read_text())
 OFFERED = {"call_alpha": "alpha", "call_gpt_5_1_mini": "gpt-5.1/mini"}
 ALPHA = '{"name": "call_alpha", "arguments": {}}'
@@ -26,11 +28,7 @@ PIECES = st.sampled_from([
     '{"name":"select_response","arguments":{"call_id":"a"}}',
 ])  # fmt: skip
 TEXTS = st.lists(PIECES | st.text(max_size=10), max_size=12).map("".join) | st.sampled_from(CORPUS)
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
-)
+JSON = json_values(non_finite=True)
 
 
 def called(*calls: tuple[str | None, Any]) -> AnswerMessage:

@@ -1,4 +1,4 @@
-"""Every recorder learns of each ended request, whatever happens to the others."""
+"""Every recorder receives each ended request, even if another recorder fails."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ FIELDS = ["time", "level", "message", "status", "model_used", "routing_strategy"
           "router_cost", "target_models_cost", "total_time", "call_history", "router_calls", "request_id"]  # fmt: skip
 
 
-class Kept:
-    """A recorder that keeps what it gets."""
+class Memory:
+    """A recorder that keeps the requests."""
 
     def __init__(self) -> None:
         self.requests: list[EndedRequest] = []
@@ -48,16 +48,16 @@ def failures(log: list[Body]) -> list[Body]:
     return [line for line in log if line["message"] == "a recorder failed"]
 
 
-def test_every_recorder_gets_the_same_request() -> None:
+def test_every_recorder_receives_the_same_request() -> None:
     request = EndedRequest(Ledger("req-1"), 200, key="somebody")
-    first, second = Kept(), Kept()
+    first, second = Memory(), Memory()
     record_all([first, second], request)
     assert first.requests == second.requests == [request]
 
 
 def test_a_recorder_that_fails_is_logged_and_does_not_stop_the_others(log: list[Body]) -> None:
     request = EndedRequest(Ledger("req-1"), 200)
-    first, last = Kept(), Kept()
+    first, last = Memory(), Memory()
     record_all([first, Failing(), last], request)
     assert first.requests == last.requests == [request]
     (line,) = failures(log)
