@@ -42,7 +42,7 @@ bench: ## the cost of a request, compared with other software; writes bench/resu
 	@.venv/bin/python bench/lasting.py
 	@.venv/bin/python bench/start.py
 	@.venv/bin/python bench/decisions.py
-	@.venv/bin/python bench/health.py
+	@PYTHONPATH=. .venv/bin/python bench/health.py
 
 bench-operator: ## the cost of the operator with 1, 100 and 1,000 RouterDeployments; writes bench/operator.md
 	@$(PYTHON3) scripts/environment.py dev

@@ -1,4 +1,4 @@
-"""How fast `/health` answers while 200 slow requests are under way: `python bench/health.py`.
+"""How fast `/health` answers while 200 slow requests are under way: `PYTHONPATH=. python bench/health.py`.
 
 Starts an upstream that keeps silent, the router API in front of it, and 200 requests that wait; then asks `/health` 200
 times, one after another, idle and under that load. Writes the figures into `bench/results.md`.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -18,8 +17,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
-from aiohttp import web
+from processes import free_port
 from results import put
+
+from fakes.upstreams.faults import hang
+from fakes.upstreams.server import Upstream
 
 SLOW, ASKED = 200, 200
 BODY = {"model": "silent", "messages": [{"role": "user", "content": "Hello"}]}
@@ -28,8 +30,8 @@ BODY = {"model": "silent", "messages": [{"role": "user", "content": "Hello"}]}
 async def main() -> None:
     unlimited = aiohttp.TCPConnector(limit=0)
     async with (
-        _silent_upstream() as upstream,
-        _router(upstream) as url,
+        Upstream(hang) as upstream,
+        _router(upstream.url) as url,
         aiohttp.ClientSession(connector=unlimited) as session,
     ):
         idle = await _ask(session, url)
@@ -44,25 +46,8 @@ async def main() -> None:
 
 
 @asynccontextmanager
-async def _silent_upstream() -> AsyncIterator[str]:
-    async def never(_: web.Request) -> web.Response:
-        await asyncio.sleep(600)
-        return web.Response()
-
-    application = web.Application()
-    application.router.add_post("/v1/chat/completions", never)
-    runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    await runner.cleanup()
-
-
-@asynccontextmanager
 async def _router(upstream: str) -> AsyncIterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
         config.write(f"router: {{base_url: '{upstream}', model: none}}\n")
         config.write(f"targets: [{{name: silent, base_url: '{upstream}'}}, {{name: other, base_url: '{upstream}'}}]\n")

@@ -1,4 +1,4 @@
-"""Fixtures: what is logged, and a stage for routers and their upstreams."""
+"""Fixtures: the log, and a testbed for routers and their upstreams."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
-from stages import Lines, Stage, until
-from upstreams import Body
+
+from fakes.testbed.log import LogLines
+from fakes.testbed.program import Programs
+from fakes.testbed.router import Testbed
+from fakes.testbed.waiting import until
+from fakes.upstreams.exchange import Body
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +29,7 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def log() -> Iterator[list[Body]]:
     """Every line that the application logs."""
-    logger, handler = logging.getLogger("rl_router"), Lines()
+    logger, handler = logging.getLogger("rl_router"), LogLines()
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -34,13 +39,20 @@ def log() -> Iterator[list[Body]]:
 
 
 @pytest.fixture
-async def stage(log: list[Body]) -> AsyncIterator[Stage]:
-    """Upstreams and routers; when they are down, no task may be left."""
+async def testbed(log: list[Body]) -> AsyncIterator[Testbed]:
+    """Starts upstreams and routers. Fails if a task still runs after they stopped."""
     before = asyncio.all_tasks()
     async with AsyncExitStack() as stack:
-        yield Stage(stack, log)
+        yield Testbed(stack, log)
 
     def left() -> set[asyncio.Task[Any]]:
         return {task for task in asyncio.all_tasks() - before if task is not asyncio.current_task()}
 
     await until(lambda: not left(), "the end of every task")
+
+
+@pytest.fixture
+async def programs(tmp_path: Path) -> AsyncIterator[Programs]:
+    """Starts routers as processes."""
+    async with AsyncExitStack() as stack:
+        yield Programs(tmp_path, stack)

@@ -1,4 +1,4 @@
-"""A breaker, on a clock of the test's own."""
+"""The circuit breaker of an upstream, with a simulated clock."""
 
 from collections.abc import Callable
 
@@ -26,11 +26,11 @@ def opened() -> tuple[Breaker, Clock]:
     return breaker, clock
 
 
-def test_it_is_closed_at_first() -> None:
+def test_a_new_breaker_is_closed() -> None:
     assert (Breaker(Clock()).state, Breaker().ready) == ("closed", True)
 
 
-def test_five_failures_in_a_row_open_it() -> None:
+def test_five_consecutive_failures_open_the_breaker() -> None:
     breaker = Breaker(Clock())
     fail(breaker, 4)
     assert (breaker.state, breaker.ready) == ("closed", True)
@@ -38,7 +38,7 @@ def test_five_failures_in_a_row_open_it() -> None:
     assert (breaker.state, breaker.ready) == ("open", False)
 
 
-def test_a_success_in_between_starts_the_count_anew() -> None:
+def test_a_success_resets_the_count_of_failures() -> None:
     breaker = Breaker(Clock())
     for _ in range(3):
         fail(breaker, 4)
@@ -47,7 +47,7 @@ def test_a_success_in_between_starts_the_count_anew() -> None:
     assert breaker.state == "closed"
 
 
-def test_calls_that_were_cancelled_do_not_count() -> None:
+def test_cancelled_calls_do_not_count() -> None:
     breaker = Breaker(Clock())
     for _ in range(20):
         breaker.abandoned(breaker.begin())
@@ -55,7 +55,7 @@ def test_calls_that_were_cancelled_do_not_count() -> None:
     assert breaker.state == "closed"
 
 
-def test_after_a_pause_one_probe_at_a_time_may_pass() -> None:
+def test_after_a_pause_the_breaker_allows_one_probe_at_a_time() -> None:
     breaker, clock = opened()
     clock.now += 4.9
     assert not breaker.ready
@@ -65,7 +65,7 @@ def test_after_a_pause_one_probe_at_a_time_may_pass() -> None:
     assert not breaker.ready
 
 
-def test_a_probe_that_succeeds_closes_it() -> None:
+def test_a_successful_probe_closes_the_breaker() -> None:
     breaker, clock = opened()
     clock.now += 5
     breaker.begin()
@@ -75,7 +75,7 @@ def test_a_probe_that_succeeds_closes_it() -> None:
     assert breaker.state == "closed"
 
 
-def test_a_probe_that_was_cancelled_leaves_room_for_the_next() -> None:
+def test_a_cancelled_probe_allows_another_probe() -> None:
     breaker, clock = opened()
     clock.now += 5
     breaker.abandoned(breaker.begin())
@@ -83,7 +83,7 @@ def test_a_probe_that_was_cancelled_leaves_room_for_the_next() -> None:
 
 
 @pytest.mark.parametrize("end", [Breaker.abandoned, Breaker.failed])
-def test_the_end_of_an_older_call_is_not_the_probes(end: Callable[[Breaker, int], None]) -> None:
+def test_the_result_of_an_older_call_does_not_count_as_the_probes(end: Callable[[Breaker, int], None]) -> None:
     clock = Clock()
     breaker = Breaker(clock)
     older = breaker.begin()
@@ -100,7 +100,7 @@ def test_the_end_of_an_older_call_is_not_the_probes(end: Callable[[Breaker, int]
     assert breaker.ready
 
 
-def test_a_second_call_beside_the_probe_is_no_probe() -> None:
+def test_a_call_during_the_probe_is_not_a_probe() -> None:
     breaker, clock = opened()
     clock.now += 5
     breaker.begin()
@@ -108,7 +108,7 @@ def test_a_second_call_beside_the_probe_is_no_probe() -> None:
     assert not breaker.ready
 
 
-def test_pauses_double_up_to_a_minute_and_begin_anew_after_a_success() -> None:
+def test_pauses_double_up_to_a_minute_and_a_success_resets_them() -> None:
     breaker, clock = opened()
     pauses = []
     for _ in range(6):

@@ -1,4 +1,4 @@
-"""The catalogue is a configuration that works as it stands, whichever keys one has."""
+"""The catalogue is a complete configuration that works with any subset of the providers' keys."""
 
 import json
 from pathlib import Path
@@ -18,14 +18,14 @@ REFUSED_BY_REASONING_MODELS = {"max_tokens", "temperature", "top_p", "presence_p
 
 
 def sent_to(target: Target, **fields: object) -> dict[str, object]:
-    """What reaches the target of a request with these fields; of the README's example where none are given."""
-    asked = {"model": "router-tool-rl", "messages": [{"role": "user", "content": "2 + 2?"}]}
-    request = read_request(json.dumps(asked | (fields or {"max_tokens": 1000, "temperature": 0.7})).encode())
+    """Returns the body that the target receives. Without fields the request is the README's example."""
+    body = {"model": "router-tool-rl", "messages": [{"role": "user", "content": "2 + 2?"}]}
+    request = read_request(json.dumps(body | (fields or {"max_tokens": 1000, "temperature": 0.7})).encode())
     return dict(json.loads(write_request(request, target, NO_ADVICE, None).body))
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_every_target_says_what_routing_needs_to_know(target: Target) -> None:
+def test_every_target_has_the_fields_that_routing_needs(target: Target) -> None:
     assert target.api_key_env
     assert target.price is not None
     assert target.price.input > 0
@@ -35,48 +35,48 @@ def test_every_target_says_what_routing_needs_to_know(target: Target) -> None:
     assert target.description
 
 
-def test_it_has_the_providers_that_people_use() -> None:
+def test_it_has_targets_of_five_providers() -> None:
     assert {target.api_key_env for target in TARGETS} == {
         "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "DEEPSEEK_API_KEY", "MISTRAL_API_KEY",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("target", [t for t in TARGETS if "openai" in t.base_url.split("/")[2]], ids=lambda t: t.name)
-def test_openais_reasoning_models_get_no_parameter_that_they_refuse(target: Target) -> None:
+def test_openais_reasoning_models_receive_no_parameter_that_they_refuse(target: Target) -> None:
     body = sent_to(target, max_tokens=1000, temperature=0.7, top_p=0.9, presence_penalty=0.1)
     assert not REFUSED_BY_REASONING_MODELS & body.keys()
     assert body["max_completion_tokens"] == 1000
 
 
 @pytest.mark.parametrize("target", [t for t in TARGETS if "anthropic" in t.base_url], ids=lambda t: t.name)
-def test_claude_models_get_the_limit_but_no_sampling_parameters(target: Target) -> None:
+def test_claude_models_receive_the_output_limit_but_no_sampling_parameters(target: Target) -> None:
     body = sent_to(target, max_tokens=1000, temperature=0.7, top_p=0.9)
     assert not {"temperature", "top_p"} & body.keys()
     assert body["max_tokens"] == 1000
 
 
 @pytest.mark.parametrize("target", [t for t in TARGETS if "mistral" in t.base_url], ids=lambda t: t.name)
-def test_mistral_models_get_no_field_that_they_do_not_know(target: Target) -> None:
+def test_mistral_models_receive_no_unknown_field(target: Target) -> None:
     body = sent_to(target, max_completion_tokens=50, seed=7, stream=True, user="ada")
     assert not {"max_completion_tokens", "seed", "stream_options", "user"} & body.keys()
     assert (body["random_seed"], body["max_tokens"]) == (7, 50)
 
 
-def test_the_thinking_deepseek_gets_no_sampling_parameters() -> None:
+def test_the_deepseek_reasoning_model_receives_no_sampling_parameters() -> None:
     (target,) = (target for target in TARGETS if target.name == "deepseek-v4-pro")
     assert "temperature" not in sent_to(target)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_every_target_keeps_the_limit_that_the_client_set(target: Target) -> None:
+def test_every_target_receives_the_output_limit_of_the_client(target: Target) -> None:
     body = sent_to(target)
     assert {body.get("max_tokens"), body.get("max_completion_tokens")} == {1000, None}
 
 
-def test_the_examples_in_its_comments_are_targets_too() -> None:
+def test_the_examples_in_its_comments_are_valid_targets() -> None:
     lines = CATALOGUE.read_text().splitlines()
-    own = lines.index(next(line for line in lines if "Your own machines" in line))
-    commented = [line.strip().removeprefix("# ") for line in lines[own + 1 :]]
+    start = lines.index(next(line for line in lines if "Your own machines" in line))
+    commented = [line.strip().removeprefix("# ") for line in lines[start + 1 :]]
     fields = [line for line in commented if line.startswith(("- ", "  "))]
     targets = yaml.safe_load("\n".join(fields))
     assert [target.name for target in Configuration(targets=targets).targets or ()] == ["qwen2.5-32b", "llama3.2"]

@@ -1,4 +1,4 @@
-"""Whose answer goes out, and what a client hears where nobody gave one."""
+"""The choice of an answer, and the error if no target answered."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,12 +13,12 @@ from rl_router_api.routing.choose import last_good, nobody_answered, refused_by_
 from rl_router_api.routing.outcome import MadeCall
 from rl_router_api.upstreams.upstream import upstream_of
 
-Ask = Callable[..., MadeCall]
+MakeCall = Callable[..., MadeCall]
 
 
 @pytest.fixture
-def ask() -> Ask:
-    """Makes calls of one request: `call_1`, `call_2` and so on."""
+def make_call() -> MakeCall:
+    """Returns a function that makes calls of one request: `call_1`, `call_2` and so on."""
     ledger = Ledger("r")
 
     def make(name: str = "alpha", failure: CallFailedError | None = None) -> MadeCall:
@@ -33,15 +33,15 @@ def failure(kind: Any = "status", status: int | None = None, **fields: Any) -> C
     return CallFailedError(kind, f"`alpha` {status or kind}", status=status, **fields)
 
 
-def test_the_last_good_call_is_the_latest_with_an_answer(ask: Ask) -> None:
-    calls = [ask(), ask("beta"), ask("gamma", failure("timeout"))]
+def test_the_last_good_call_is_the_latest_completed_one(make_call: MakeCall) -> None:
+    calls = [make_call(), make_call("beta"), make_call("gamma", failure("timeout"))]
     assert last_good(calls) is calls[1]
     assert last_good([calls[2]]) is None
     assert last_good([]) is None
 
 
-def test_a_selection_means_a_call_id_or_the_last_good_call_of_a_function_or_a_model(ask: Ask) -> None:
-    calls = [ask(), ask("gpt-5.1"), ask(), ask("alpha", failure("reset"))]
+def test_a_selection_is_a_call_id_or_the_last_good_call_of_a_function_or_a_model(make_call: MakeCall) -> None:
+    calls = [make_call(), make_call("gpt-5.1"), make_call(), make_call("alpha", failure("reset"))]
     assert selected("call_1", calls) is calls[0]
     assert selected(" call_2\n", calls) is calls[1]
     assert selected("call_alpha", calls) is calls[2]
@@ -51,8 +51,8 @@ def test_a_selection_means_a_call_id_or_the_last_good_call_of_a_function_or_a_mo
 
 
 @pytest.mark.parametrize("name", ["call_2", "beta", "call_beta", "call_9", "", "CALL_1", "gamma"])
-def test_a_selection_of_a_failed_call_or_of_nothing_is_none(ask: Ask, name: str) -> None:
-    assert selected(name, [ask(), ask("beta", failure("timeout"))]) is None
+def test_selecting_a_failed_or_unknown_call_selects_none(make_call: MakeCall, name: str) -> None:
+    assert selected(name, [make_call(), make_call("beta", failure("timeout"))]) is None
 
 
 @pytest.mark.parametrize(
@@ -73,34 +73,41 @@ def test_a_selection_of_a_failed_call_or_of_nothing_is_none(ask: Ask, name: str)
         ([failure(status=400), failure("reset")], 502, "upstream_error", None),
     ],
 )
-def test_where_every_candidate_fails_the_status_says_how(
-    ask: Ask, failures: list[CallFailedError], status: int, code: str, retry_after: float | None
+def test_if_every_candidate_fails_the_status_depends_on_the_failures(
+    make_call: MakeCall, failures: list[CallFailedError], status: int, code: str, retry_after: float | None
 ) -> None:
-    error = nobody_answered([ask(failure=each) for each in failures])
+    error = nobody_answered([make_call(failure=one) for one in failures])
     assert (error.status, error.code, error.retry_after) == (status, code, retry_after)
 
 
-def test_every_failure_is_told_once(ask: Ask) -> None:
-    error = nobody_answered([ask(failure=failure("timeout")) for _ in range(3)])
+def test_every_failure_is_reported_once(make_call: MakeCall) -> None:
+    error = nobody_answered([make_call(failure=failure("timeout")) for _ in range(3)])
     assert error.message.count("`alpha` timeout") == 1
 
 
-def test_a_request_that_every_target_refused_gets_the_last_ones_status_and_message(ask: Ask) -> None:
-    said = {"message": "max_tokens is too large", "type": "invalid_request_error", "param": "max_tokens", "code": "big"}
-    calls = [ask(failure=failure(status=413)), ask(failure=failure(status=422, error=said))]
+def test_if_every_target_refused_the_request_the_last_refusal_is_returned(make_call: MakeCall) -> None:
+    target_error = {
+        "message": "max_tokens is too large",
+        "type": "invalid_request_error",
+        "param": "max_tokens",
+        "code": "big",
+    }
+    calls = [make_call(failure=failure(status=413)), make_call(failure=failure(status=422, error=target_error))]
     error = nobody_answered(calls)
     assert error.status == 422
-    assert error_object(error) == said
+    assert error_object(error) == target_error
 
 
-@pytest.mark.parametrize("said", [{}, {"message": None}, {"message": "", "type": 7, "param": [], "code": 400}])
-def test_an_odd_error_of_a_targets_becomes_one_in_openais_shape(ask: Ask, said: dict[str, Any]) -> None:
-    error = refused_by_target(ask(failure=failure(status=400, error=said)))
+@pytest.mark.parametrize("target_error", [{}, {"message": None}, {"message": "", "type": 7, "param": [], "code": 400}])
+def test_an_invalid_error_of_a_target_becomes_one_in_openais_format(
+    make_call: MakeCall, target_error: dict[str, Any]
+) -> None:
+    error = refused_by_target(make_call(failure=failure(status=400, error=target_error)))
     assert error_object(error) == {
         "message": "`alpha` 400.", "type": "invalid_request_error", "param": None, "code": None,
     }  # fmt: skip
 
 
-def test_a_call_that_did_not_fail_refused_nothing(ask: Ask) -> None:
+def test_the_refusal_of_a_call_that_did_not_fail_is_a_value_error(make_call: MakeCall) -> None:
     with pytest.raises(ValueError, match="did not fail"):
-        refused_by_target(ask())
+        refused_by_target(make_call())

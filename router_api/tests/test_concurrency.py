@@ -1,4 +1,4 @@
-"""Many requests at once: costs are never mixed."""
+"""Concurrent requests: their costs are never mixed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from stages import Stage, events, exact, router_section, target
-from upstreams import Body, Exchange, by, call, decision, select, text, usage
+
+from fakes.testbed.configuration import router_section, target
+from fakes.testbed.responses import events, exact, streamed_text
+from fakes.testbed.router import Testbed
+from fakes.upstreams.answers import by_request, text
+from fakes.upstreams.bodies import call, decision, select, usage
+from fakes.upstreams.exchange import Body, Exchange
 
 PRICES = {
     "alpha": {"input": "0.137", "output": "0.731"},
@@ -18,13 +23,13 @@ PRICES = {
 REQUESTS = 50
 
 
-def number_of(words: str) -> int:
-    """Which request it was: it says so itself."""
-    return int(words.split("#")[1].split("#")[0])
+def number_of(text: str) -> int:
+    """Returns the number of the request, which is in its text as `#NUMBER#`."""
+    return int(text.split("#")[1])
 
 
 def tokens(number: int, name: str) -> Body:
-    """A usage that no other request has."""
+    """Returns a usage that is different for every request and target."""
     cached = {"prompt_tokens_details": {"cached_tokens": number}}
     return usage(1000 + number * 7 + len(name), 100 + number * 13, **cached)
 
@@ -37,7 +42,7 @@ def cost(used: Body, price: Body) -> Decimal:
     return (fresh + cached * cached_price + written) / 1_000_000 + Decimal(price.get("request", 0))
 
 
-def deciding(request: Exchange) -> Body:
+def decide(request: Exchange) -> Body:
     number = number_of(request.body["messages"][1]["content"])
     used = usage(number + 1, 2 * number + 1)
     names = list(PRICES)
@@ -47,7 +52,7 @@ def deciding(request: Exchange) -> Body:
     return decision(*[call(f"call_{name}") for name in sorted(chosen)], used=used)
 
 
-def answering(name: str) -> Any:
+def answer_of(name: str) -> Any:
     async def answer(request: Exchange) -> None:
         number = number_of(request.body["messages"][0]["content"])
         await asyncio.sleep(0.001 * (number % 5))
@@ -57,28 +62,29 @@ def answering(name: str) -> Any:
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
-async def test_fifty_requests_at_once_have_each_their_own_exact_costs(stage: Stage, streamed: bool) -> None:
+async def test_each_of_fifty_concurrent_requests_has_its_own_exact_costs(testbed: Testbed, streamed: bool) -> None:
     router_price = {"input": "0.05", "output": "0.1"}
-    model = await stage.upstream(by(deciding))
+    model = await testbed.upstream(by_request(decide))
     targets = [
-        target(name, (await stage.upstream(answering(name))).url, price=price, timeout=30)
+        target(name, (await testbed.upstream(answer_of(name))).url, price=price, timeout=30)
         for name, price in PRICES.items()
     ]
-    served = await stage.serve(router=router_section(model.url, price=router_price, timeout=30), targets=targets)
+    router = await testbed.start_router(
+        router=router_section(model.url, price=router_price, timeout=30), targets=targets
+    )
 
-    async def ask(number: int) -> tuple[int, str, Body]:
-        response = await served.ask(messages=[{"role": "user", "content": f"#{number}#"}], stream=streamed)
+    async def send(number: int) -> tuple[int, str, Body]:
+        response = await router.send(messages=[{"role": "user", "content": f"#{number}#"}], stream=streamed)
         assert response.status_code == 200
         if not streamed:
             body = exact(response.content)
             return number, body["choices"][0]["message"]["content"], body["router_metadata"]
-        found = events(response.content)
-        words = "".join(each["choices"][0]["delta"].get("content") or "" for each in found[:-1])
-        return number, words, found[-2]["router_metadata"]
+        received = events(response.content)
+        return number, streamed_text(received), received[-2]["router_metadata"]
 
-    answers = await asyncio.gather(*map(ask, range(REQUESTS)))
-    for number, words, metadata in answers:
-        assert words == f"{metadata['model_used']} to #{number}#"
+    answers = await asyncio.gather(*map(send, range(REQUESTS)))
+    for number, content, metadata in answers:
+        assert content == f"{metadata['model_used']} to #{number}#"
         for entry in metadata["call_history"]:
             used = tokens(number, entry["model_id"])
             assert entry["usage"] == used
@@ -91,5 +97,5 @@ async def test_fifty_requests_at_once_have_each_their_own_exact_costs(stage: Sta
         assert metadata["total_cost"] == metadata["router_cost"] + metadata["target_models_cost"]
 
     assert len({metadata["request_id"] for _, _, metadata in answers}) == REQUESTS
-    booked = {ledger["request_id"]: ledger["total_cost"] for ledger in served.ledgers}
-    assert booked == {metadata["request_id"]: metadata["total_cost"] for _, _, metadata in answers}
+    logged = {ledger["request_id"]: ledger["total_cost"] for ledger in router.ledgers}
+    assert logged == {metadata["request_id"]: metadata["total_cost"] for _, _, metadata in answers}

@@ -1,4 +1,4 @@
-"""The configuration's schema: what it takes, what it refuses and how it says so, and what is left out means."""
+"""The configuration's schema: valid and invalid values, error messages and defaults."""
 
 import json
 from decimal import Decimal
@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from rl_router_api.config import BY_ALIAS, Configuration, Routing, Target, check_names, tool_name
 
+from fakes.testbed.json_values import json_values
+
 NAMES = st.from_regex(r"[a-z][A-Za-z0-9._:/@+-]{0,20}", fullmatch=True).filter(
     lambda name: not name.startswith("router")
 )
@@ -18,11 +20,7 @@ SECONDS = st.floats(min_value=0.001, max_value=86_400)
 PRICES = st.fixed_dictionaries(
     {}, optional={"input": DOLLARS, "cached_input": st.none() | DOLLARS, "output": DOLLARS, "request": DOLLARS}
 )
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=10),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=6,
-)
+JSON = json_values()
 TEXTS = st.dictionaries(st.text(max_size=10), st.text(max_size=10), max_size=3)
 TARGETS = st.fixed_dictionaries(
     {"base_url": st.sampled_from(["http://a/v1", "https://[::1]:8000/v1/", "https://user:pass@host/x"])},
@@ -47,7 +45,7 @@ CONFIGURATIONS = st.fixed_dictionaries(
     {},
     optional={
         "targets": st.dictionaries(NAMES, TARGETS, min_size=1, max_size=4).map(
-            lambda found: [{"name": name, **fields} for name, fields in found.items()]
+            lambda targets: [{"name": name, **fields} for name, fields in targets.items()]
         ),
         "router": st.fixed_dictionaries({}, optional={
             "protocol": st.sampled_from(["auto", "tools", "json_schema"]), "temperature": st.floats(0, 2),
@@ -67,41 +65,42 @@ def target(name: str = "alpha", **fields: Any) -> dict[str, Any]:
 
 
 def refusal(values: Any) -> str:
-    with pytest.raises(ValidationError) as caught:
+    with pytest.raises(ValidationError) as raised:
         Configuration.model_validate(values)
-    error = caught.value.errors()[0]
+    error = raised.value.errors()[0]
     return f"{'.'.join(map(str, error['loc']))}: {error['msg']}"
 
 
-def test_without_a_word_it_has_the_defaults_of_the_contract() -> None:
-    found = Configuration()
-    assert found.targets is None
-    assert (found.router.base_url, found.router.timeout) == ("http://127.0.0.1:8000/v1", 10)
-    assert (found.router.protocol, found.router.tool_choice) == ("auto", None)
-    routing = found.routing
+def test_an_empty_configuration_has_the_documented_defaults() -> None:
+    configuration = Configuration()
+    assert configuration.targets is None
+    router = configuration.router
+    assert (router.base_url, router.timeout) == ("http://127.0.0.1:8000/v1", 10)
+    assert (router.protocol, router.tool_choice) == ("auto", None)
+    routing = configuration.routing
     assert (routing.policy, routing.prefer, routing.review) == ("rl", "balanced", "buffered")
     assert (routing.max_turns, routing.max_calls, routing.deadline, routing.max_cost) == (3, 8, 600, None)
-    server = found.server
+    server = configuration.server
     assert (server.host, server.port, server.ping_after) == ("127.0.0.1", 8800, 15)
     assert (server.max_body_bytes, server.max_in_flight) == (32 * 1024 * 1024, 1024)
 
 
-def test_a_target_needs_only_a_name_and_a_base_url() -> None:
-    found = Target.model_validate(target())
-    assert (found.upstream_model, found.tool_name, found.timeout) == ("alpha", "call_alpha", 300)
-    assert (found.price, found.capabilities, found.context_length, found.max_in_flight) == (None,) * 4
+def test_a_target_requires_only_a_name_and_a_base_url() -> None:
+    read = Target.model_validate(target())
+    assert (read.upstream_model, read.tool_name, read.timeout) == ("alpha", "call_alpha", 300)
+    assert (read.price, read.capabilities, read.context_length, read.max_in_flight) == (None,) * 4
     assert Target.model_validate(target(model="a-1")).upstream_model == "a-1"
 
 
 def test_prices_are_exact() -> None:
-    found = Target.model_validate(target(price={"input": 0.1, "output": "0.000000000001"}))
-    assert found.price is not None
-    assert (found.price.input, found.price.output) == (Decimal("0.1"), Decimal("0.000000000001"))
-    assert found.price.cached_input is None
+    price = Target.model_validate(target(price={"input": 0.1, "output": "0.000000000001"})).price
+    assert price is not None
+    assert (price.input, price.output) == (Decimal("0.1"), Decimal("0.000000000001"))
+    assert price.cached_input is None
 
 
 @pytest.mark.parametrize(
-    ("values", "where", "near"),
+    ("values", "section", "suggestion"),
     [
         ({"targts": []}, "", "targets"),
         ({"routes": []}, "", "routing"),
@@ -115,15 +114,15 @@ def test_prices_are_exact() -> None:
         ({"router": {"price": {"ouput": 1}}}, "router.price", "output"),
     ],
 )
-def test_an_unknown_key_is_refused_with_the_nearest_known_one(values: Any, where: str, near: str) -> None:
+def test_an_error_about_an_unknown_key_suggests_the_nearest_key(values: Any, section: str, suggestion: str) -> None:
     message = refusal(values)
-    assert message.startswith(f"{where}: ")
-    assert f"did you mean `{near}" in message
+    assert message.startswith(f"{section}: ")
+    assert f"did you mean `{suggestion}" in message
     assert "sk-secret" not in message
 
 
 @pytest.mark.parametrize(
-    ("values", "says"),
+    ("values", "expected"),
     [
         ({"router": {"max_cost": 1}}, "router: unknown key `max_cost`: did you mean `routing.max_cost`?"),
         ({"max_turns": 3}, "unknown key `max_turns`: did you mean `routing.max_turns`?"),
@@ -131,17 +130,17 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(values: Any, where
         ({"targets": [target(deadline=3)]}, "targets.0: unknown key `deadline`: did you mean `routing.deadline`?"),
     ],
 )
-def test_a_key_in_the_wrong_section_is_refused_with_its_right_place(values: Any, says: str) -> None:
-    assert says in refusal(values)
+def test_an_error_about_a_key_in_the_wrong_section_names_its_section(values: Any, expected: str) -> None:
+    assert expected in refusal(values)
 
 
-def test_an_unknown_key_that_is_like_no_other_is_refused_with_all_known_ones() -> None:
+def test_an_error_about_an_unknown_key_unlike_any_other_lists_all_keys() -> None:
     assert "known keys: server, router, routing, targets" in refusal({"zzz": 1})
     assert "unknown key `7`" in refusal({7: 1})
 
 
 @pytest.mark.parametrize(
-    ("fields", "where"),
+    ("fields", "path"),
     [
         ({"price": {"input": -1}}, "targets.0.price.input"),
         ({"price": {"request": "-0.1"}}, "targets.0.price.request"),
@@ -161,27 +160,27 @@ def test_an_unknown_key_that_is_like_no_other_is_refused_with_all_known_ones() -
         ({"api_key_env": "A", "api_key_file": "b"}, "targets.0"),
     ],
 )
-def test_a_wrong_value_is_refused_by_its_field(fields: dict[str, Any], where: str) -> None:
-    assert refusal({"targets": [target(**fields)]}).startswith(f"{where}: ")
+def test_an_error_about_an_invalid_value_names_its_field(fields: dict[str, Any], path: str) -> None:
+    assert refusal({"targets": [target(**fields)]}).startswith(f"{path}: ")
 
 
 @pytest.mark.parametrize("url", [
     "", "a/v1", "ftp://a/v1", "http://", "http:///v1", "http://[::1", "http://a:b/v1", "http://a:99999/v1",
     "http://a:0/v1", "http://a/v1?key=1", "http://a/v1#x",
 ])  # fmt: skip
-def test_a_base_url_has_to_be_one(url: str) -> None:
+def test_an_invalid_base_url_is_refused(url: str) -> None:
     assert refusal({"targets": [target(base_url=url)]}).startswith("targets.0.base_url: ")
 
 
-def test_a_slash_at_the_end_of_a_base_url_makes_no_difference() -> None:
+def test_a_trailing_slash_of_a_base_url_is_removed() -> None:
     assert Target.model_validate(target(base_url="http://a:8000/v1/")).base_url == "http://a:8000/v1"
 
 
-def test_two_targets_of_one_name_are_refused() -> None:
+def test_two_targets_with_the_same_name_are_refused() -> None:
     assert "two targets are called `alpha`" in refusal({"targets": [target(), target("beta"), target()]})
 
 
-def test_targets_whose_tool_names_collide_are_refused() -> None:
+def test_two_targets_with_the_same_tool_name_are_refused() -> None:
     message = refusal({"targets": [target("gpt-5.1"), target("gpt-5-1")]})
     assert "`gpt-5.1` and `gpt-5-1` have the same tool name `call_gpt_5_1`" in message
     long = "x" * 80
@@ -189,18 +188,18 @@ def test_targets_whose_tool_names_collide_are_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["router", "router-tool-rl", "router_mine", "routers"])
-def test_names_that_begin_with_router_are_the_routers_own(name: str) -> None:
+def test_target_names_that_begin_with_router_are_refused(name: str) -> None:
     assert f"`{name}`" in refusal({"targets": [target(name)]})
 
 
-def test_the_fallback_order_names_targets() -> None:
+def test_the_fallback_order_may_only_name_targets() -> None:
     values = {"targets": [target(), target("beta")], "routing": {"fallback": ["beta", "alpha"]}}
     assert Configuration.model_validate(values).routing.fallback == ("beta", "alpha")
     message = refusal({**values, "routing": {"fallback": ["beta", "gamma"]}})
     assert "routing.fallback: unknown target `gamma`: targets are alpha, beta." in message
 
 
-def test_an_alias_is_no_targets_name() -> None:
+def test_an_alias_may_not_be_the_name_of_a_target() -> None:
     assert "routing.aliases: `alpha`" in refusal({"targets": [target()], "routing": {"aliases": ["alpha"]}})
     Configuration.model_validate({"targets": [target()], "routing": {"aliases": ["gpt-4o"]}})
 
@@ -218,24 +217,24 @@ def test_an_empty_list_of_targets_is_refused() -> None:
         ("x" * 99, "call_" + "x" * 59),
     ],
 )
-def test_a_tool_name_is_call_and_the_name_in_letters_digits_and_underscores(name: str, tool: str) -> None:
+def test_a_tool_name_is_call_with_the_name_in_letters_digits_and_underscores(name: str, tool: str) -> None:
     assert tool_name(name) == tool
 
 
-def test_names_that_a_server_lists_are_checked_like_configured_ones() -> None:
+def test_names_that_a_server_lists_are_checked_like_configured_names() -> None:
     listed = Target.model_validate(target("router-model"))
     with pytest.raises(ValueError, match="Choose another"):
         check_names((listed,), Routing())
 
 
-def test_what_was_read_cannot_be_changed() -> None:
+def test_a_configuration_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
         Configuration().router.model = "x"
 
 
 @settings(max_examples=100, deadline=None)
 @given(CONFIGURATIONS)
-def test_whatever_validates_can_be_dumped_and_read_again(values: dict[str, Any]) -> None:
+def test_every_valid_configuration_can_be_dumped_and_read_again(values: dict[str, Any]) -> None:
     try:
         read = Configuration.model_validate(values)
     except ValidationError as error:
@@ -248,7 +247,7 @@ def test_whatever_validates_can_be_dumped_and_read_again(values: dict[str, Any])
 
 @settings(max_examples=100, deadline=None)
 @given(JSON | st.dictionaries(st.sampled_from(["router", "routing", "targets", "server"]), JSON))
-def test_whatever_it_is_given_nothing_but_a_validation_error_is_raised(values: Any) -> None:
+def test_any_values_raise_only_validation_errors(values: Any) -> None:
     try:
         Configuration.model_validate(values)
     except ValidationError as error:
@@ -261,7 +260,7 @@ def test_every_field_has_a_json_schema() -> None:
     assert schema["additionalProperties"] is False
 
 
-def test_read_by_alias_every_field_is_in_camel_case_and_means_the_same() -> None:
+def test_every_field_can_be_read_in_camel_case() -> None:
     spelled = {
         "routing": {"maxTurns": 2},
         "targets": [{"name": "a", "baseUrl": "http://a/v1", "price": {"cachedInput": "1"}}],
@@ -273,6 +272,6 @@ def test_read_by_alias_every_field_is_in_camel_case_and_means_the_same() -> None
     assert Configuration.model_validate(spelled, **BY_ALIAS) == Configuration.model_validate(named)
 
 
-def test_read_by_alias_an_unknown_key_is_refused_with_the_nearest_alias() -> None:
+def test_an_error_about_an_unknown_key_in_camel_case_suggests_the_nearest_alias() -> None:
     with pytest.raises(ValidationError, match="unknown key `max_turns`: did you mean `maxTurns`"):
         Configuration.model_validate({"routing": {"max_turns": 2}}, **BY_ALIAS)

@@ -1,4 +1,4 @@
-"""The workers of one server share the counters of the day."""
+"""The daily counters that the workers of one server share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rl_router_api.access.day_counters import DayCounters, make_counter_table
 
-# The tables live as long as their process: nothing closes them.
+# Nothing closes the tables before the process ends.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 DAY = 86_400
@@ -25,9 +25,9 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(time, "time", made.time)
-    return made
+    clock = Clock()
+    monkeypatch.setattr(time, "time", clock.time)
+    return clock
 
 
 @pytest.fixture(params=["alone", "shared"])
@@ -35,25 +35,25 @@ def counters(request: pytest.FixtureRequest, tmp_path: Path) -> DayCounters:
     return DayCounters(make_counter_table(str(tmp_path)) if request.param == "shared" else None)
 
 
-def test_what_was_never_added_is_nothing(counters: DayCounters) -> None:
+def test_an_unknown_counter_is_zero(counters: DayCounters) -> None:
     assert counters.get("requests:a") == 0
 
 
-def test_what_is_added_adds_up_by_name(counters: DayCounters) -> None:
+def test_each_name_has_its_own_sum(counters: DayCounters) -> None:
     assert [counters.add("a", 1), counters.add("a", 2), counters.add("b", 5)] == [1, 3, 5]
     assert (counters.get("a"), counters.get("b")) == (3, 5)
 
 
-def test_sums_may_be_as_large_as_a_million_dollars_in_picodollars(counters: DayCounters) -> None:
+def test_a_sum_can_be_a_million_dollars_in_picodollars(counters: DayCounters) -> None:
     assert counters.add("usd:a", 10**18) == counters.get("usd:a") == 10**18
 
 
-def test_a_sum_too_large_to_be_kept_stays_at_the_largest(counters: DayCounters) -> None:
+def test_a_sum_stops_at_the_maximum(counters: DayCounters) -> None:
     counters.add("usd:a", 5)
     assert counters.add("usd:a", 10**30) == counters.add("usd:a", 1) == counters.get("usd:a") == 2**63 - 1
 
 
-def test_a_new_day_begins_with_nothing(counters: DayCounters, clock: Clock) -> None:
+def test_a_new_day_resets_every_counter(counters: DayCounters, clock: Clock) -> None:
     counters.add("a", 7)
     clock.now = 11 * DAY - 1
     assert counters.get("a") == 7
@@ -62,7 +62,7 @@ def test_a_new_day_begins_with_nothing(counters: DayCounters, clock: Clock) -> N
     assert counters.add("a", 1) == 1
 
 
-def test_a_full_table_drops_what_is_added_and_keeps_what_it_has() -> None:
+def test_a_full_table_ignores_new_names_and_keeps_its_counters() -> None:
     counters = DayCounters()
     names = [f"name-{number}" for number in range(16_384 + 2)]
     for name in names:
@@ -71,7 +71,7 @@ def test_a_full_table_drops_what_is_added_and_keeps_what_it_has() -> None:
     assert counters.add(names[0], 1) == 4
 
 
-def test_instances_on_one_file_count_together(tmp_path: Path) -> None:
+def test_instances_with_the_same_file_share_their_counters(tmp_path: Path) -> None:
     path = make_counter_table(str(tmp_path))
     one, other = DayCounters(path), DayCounters(path)
     one.add("a", 1)
@@ -85,7 +85,7 @@ def add_many(path: str, times: int) -> None:
         counters.add("a", 1)
 
 
-def test_processes_that_add_at_once_lose_nothing(tmp_path: Path) -> None:
+def test_concurrent_additions_of_processes_are_all_counted(tmp_path: Path) -> None:
     path = make_counter_table(str(tmp_path))
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=add_many, args=(path, 2_000)) for _ in range(3)]

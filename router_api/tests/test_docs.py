@@ -1,4 +1,4 @@
-"""What the guides say of the configuration is so."""
+"""The guides describe the configuration as it is."""
 
 import re
 import subprocess
@@ -21,7 +21,7 @@ ENTRIES = dict(re.findall(r"^\| `([a-z_]+\.[a-z_.]+)` \| .*? \| (.*?) \|", REFER
 
 
 def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Every field by its dotted name, with its default."""
+    """Yields every field by its dotted name, with its default."""
     for name, field in model.model_fields.items():
         inner = [part for part in (field.annotation, *flat(field.annotation)) if is_model(part)]
         if prefix:
@@ -43,66 +43,66 @@ def is_model(part: object) -> bool:
 FIELDS = dict(fields(Configuration))
 
 
-def test_the_walk_finds_the_fields_of_every_section() -> None:
+def test_the_schema_is_read_with_all_sections() -> None:
     assert {"router.base_url", "routing.policy", "targets.params.set", "targets.price.input", "server.port"} <= set(
         FIELDS
     )
 
 
-def test_the_page_holds_the_tables_that_the_schema_generates() -> None:
+def test_the_reference_has_the_tables_that_the_schema_generates() -> None:
     script = ROOT / "scripts" / "configuration_reference.py"
     ended = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stdout) == (0, "")
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_every_field_is_explained(field: str) -> None:
+def test_every_field_is_documented(field: str) -> None:
     assert field in ENTRIES
 
 
 @pytest.mark.parametrize("field", ENTRIES)
-def test_every_field_that_is_explained_exists(field: str) -> None:
+def test_every_documented_field_exists(field: str) -> None:
     assert field in FIELDS
 
 
 @pytest.mark.parametrize(
     "field", [name for name, value in FIELDS.items() if isinstance(value, (bool, int, float, str))]
 )
-def test_plain_defaults_are_as_written(field: str) -> None:
-    written, default = ENTRIES[field].strip("`"), FIELDS[field]
-    assert (default or None) == (None if written == "none" else yaml.safe_load(written) or None)
+def test_plain_defaults_are_as_documented(field: str) -> None:
+    documented, default = ENTRIES[field].strip("`"), FIELDS[field]
+    assert (default or None) == (None if documented == "none" else yaml.safe_load(documented) or None)
 
 
 def yaml_blocks() -> Iterator[tuple[str, str]]:
     for guide in GUIDES:
-        # Kubernetes' objects begin with their version; they are the operator's to check.
+        # The operator's tests check Kubernetes objects, which begin with `apiVersion`.
         blocks = re.findall(r"^```yaml\n((?!apiVersion:).*?)^```", guide.read_text(), re.MULTILINE | re.DOTALL)
         yield from ((f"{guide.name} {number}", block) for number, block in enumerate(blocks, 1))
 
 
 @pytest.mark.parametrize(("name", "block"), [pytest.param(*each, id=each[0]) for each in yaml_blocks()])
-def test_every_yaml_example_is_a_configuration(name: str, block: str) -> None:
+def test_every_yaml_example_is_a_valid_configuration(name: str, block: str) -> None:
     sections = yaml.safe_load(block)
     assert Configuration.model_validate(sections).routing.policy in policies.names()
-    # A file that is cut is then missing something else than who may ask.
+    # A truncated copy then lacks other sections, not the section with the keys.
     assert "server" not in list(sections)[1:]
 
 
-def test_every_policy_is_described() -> None:
+def test_every_policy_is_documented() -> None:
     text = (ROOT / "docs" / "policies.md").read_text()
     for name in policies.names():
         assert f"| `{name}` |" in text
 
 
 @pytest.mark.parametrize("strategy", get_args(Strategy))
-def test_every_strategy_is_described(strategy: str) -> None:
+def test_every_strategy_is_documented(strategy: str) -> None:
     assert f"| `{strategy}` |" in (ROOT / "README.md").read_text()
 
 
-BESIDE_THE_GUIDES = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
+OTHER_PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
 
 
-@pytest.mark.parametrize("guide", [*GUIDES, *BESIDE_THE_GUIDES], ids=lambda guide: guide.name)
-def test_links_between_the_guides_lead_somewhere(guide: Path) -> None:
+@pytest.mark.parametrize("guide", [*GUIDES, *OTHER_PAGES], ids=lambda guide: guide.name)
+def test_links_between_the_guides_have_existing_targets(guide: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", guide.read_text()):
         assert (guide.parent / target).exists(), target

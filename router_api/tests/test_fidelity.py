@@ -1,4 +1,4 @@
-"""What a client sends reaches the target, and what the target sends reaches the client, byte for byte."""
+"""Requests reach the target, and answers reach the client, byte for byte."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from stages import Cast, Stage, events
-from upstreams import Body, chunk, completion, decision, in_turn, select, stream, whole
+
+from fakes.testbed.responses import events
+from fakes.testbed.router import Setup, Testbed
+from fakes.upstreams.answers import in_turn, stream, whole
+from fakes.upstreams.bodies import chunk, completion, decision, select
+from fakes.upstreams.exchange import Body
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo=", "detail": "low"}}
 MESSAGES: list[Body] = [
@@ -80,17 +84,17 @@ NUMBERS = [
 
 
 def raw_fields(body: bytes) -> dict[str, str]:
-    """The body's top-level fields as they were written, numbers included."""
+    """Returns the body's top-level fields as JSON in which numbers are written as in the body."""
     return {name: json.dumps(value) for name, value in as_written(body).items()}
 
 
 def as_written(body: bytes) -> dict[str, Any]:
-    """JSON with every number as the text it was written as."""
+    """Returns parsed JSON in which every number is its text behind a `#`."""
     return dict(json.loads(body, parse_float=lambda text: f"#{text}", parse_int=lambda text: f"#{text}"))
 
 
-async def send(cast: Cast, body: bytes) -> bytes:
-    response = await cast.client.post(
+async def send(setup: Setup, body: bytes) -> bytes:
+    response = await setup.client.post(
         "/v1/chat/completions", content=body, headers={"content-type": "application/json"}
     )
     assert response.status_code == 200, response.text
@@ -102,66 +106,66 @@ def request(**fields: Any) -> bytes:
 
 
 @pytest.mark.parametrize("name", FIELDS)
-async def test_each_field_reaches_the_target_unchanged(stage: Stage, name: str) -> None:
-    cast = await stage.routed(in_turn(decision("call_alpha"), select("alpha")), None, None)
+async def test_each_field_reaches_the_target_unchanged(testbed: Testbed, name: str) -> None:
+    setup = await testbed.start(in_turn(decision("call_alpha"), select("alpha")), None, None)
     body = request(**{name: FIELDS[name]})
-    await send(cast, body)
-    (got,) = cast.alpha.requests
-    assert raw_fields(got.raw) == raw_fields(body) | {"model": '"alpha"'}
+    await send(setup, body)
+    (received,) = setup.alpha.requests
+    assert raw_fields(received.raw) == raw_fields(body) | {"model": '"alpha"'}
 
 
-async def test_all_fields_at_once_reach_the_target_unchanged(stage: Stage) -> None:
-    cast = await stage.routed(in_turn(decision("call_alpha"), select("alpha")), None, None)
+async def test_all_fields_at_once_reach_the_target_unchanged(testbed: Testbed) -> None:
+    setup = await testbed.start(in_turn(decision("call_alpha"), select("alpha")), None, None)
     body = request(**FIELDS)
-    await send(cast, body)
-    assert raw_fields(cast.alpha.requests[0].raw) == raw_fields(body) | {"model": '"alpha"'}
+    await send(setup, body)
+    assert raw_fields(setup.alpha.requests[0].raw) == raw_fields(body) | {"model": '"alpha"'}
 
 
-async def test_in_a_stream_only_the_usage_is_asked_for_besides(stage: Stage) -> None:
-    cast = await stage.routed(None, stream([chunk({"content": "a"}, index=0), chunk({}, "stop")]), None)
+async def test_in_a_stream_only_the_usage_is_requested_in_addition(testbed: Testbed) -> None:
+    setup = await testbed.start(None, stream([chunk({"content": "a"}, index=0), chunk({}, "stop")]), None)
     fields = FIELDS | {"n": 1, "stream": True, "stream_options": {"include_obfuscation": False, "x": 1.0}}
     body = request(**fields)
-    await send(cast, body)
-    wanted = as_written(body) | {"model": "alpha"}
-    wanted["stream_options"] = {**wanted["stream_options"], "include_usage": True}
-    assert as_written(cast.alpha.requests[0].raw) == wanted
+    await send(setup, body)
+    expected = as_written(body) | {"model": "alpha"}
+    expected["stream_options"] = {**expected["stream_options"], "include_usage": True}
+    assert as_written(setup.alpha.requests[0].raw) == expected
 
 
-async def test_the_messages_are_the_clients_own_bytes(stage: Stage) -> None:
+async def test_the_target_receives_the_bytes_of_the_clients_messages(testbed: Testbed) -> None:
     messages = '[ {"role" : "user",\t"content":"\\u00e9 \\/ é", "weight": 1.0 } ]'
-    cast = await stage.routed(None, None, None)
-    await send(cast, f'{{"model":"router", "messages": {messages}}}'.encode())
-    assert messages.encode() in cast.alpha.requests[0].raw
+    setup = await testbed.start(None, None, None)
+    await send(setup, f'{{"model":"router", "messages": {messages}}}'.encode())
+    assert messages.encode() in setup.alpha.requests[0].raw
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-async def test_numbers_stay_as_they_were_written(stage: Stage, number: str) -> None:
-    answered = json.dumps(completion())[:-1] + f', "x_number": {number}, "x_deep": [{{"n": {number}}}]}}'
-    cast = await stage.routed(None, whole(answered.encode()), None)
+async def test_numbers_are_not_rewritten(testbed: Testbed, number: str) -> None:
+    answer = json.dumps(completion())[:-1] + f', "x_number": {number}, "x_deep": [{{"n": {number}}}]}}'
+    setup = await testbed.start(None, whole(answer.encode()), None)
     sent = json.dumps({"model": "router", "messages": MESSAGES[-1:]})[:-1] + f', "x": {number}, "y": [{number}]}}'
-    data = await send(cast, sent.encode())
-    got = as_written(cast.alpha.requests[0].raw)
-    assert (got["x"], got["y"]) == (f"#{number}", [f"#{number}"])
-    back = as_written(data)
-    assert (back["x_number"], back["x_deep"]) == (f"#{number}", [{"n": f"#{number}"}])
+    data = await send(setup, sent.encode())
+    received = as_written(setup.alpha.requests[0].raw)
+    assert (received["x"], received["y"]) == (f"#{number}", [f"#{number}"])
+    returned = as_written(data)
+    assert (returned["x_number"], returned["x_deep"]) == (f"#{number}", [{"n": f"#{number}"}])
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-async def test_numbers_in_a_stream_stay_as_they_were_written(stage: Stage, number: str) -> None:
+async def test_numbers_in_a_stream_are_not_rewritten(testbed: Testbed, number: str) -> None:
     first = json.dumps(chunk({"content": "a"}))[:-1] + f', "x_number": {number}}}'
-    cast = await stage.routed(None, stream([first.encode(), chunk({}, "stop")]), None)
-    data = await send(cast, request(stream=True))
+    setup = await testbed.start(None, stream([first.encode(), chunk({}, "stop")]), None)
+    data = await send(setup, request(stream=True))
     assert f'"x_number": {number}}}'.encode() in data
 
 
-async def test_numbers_beside_marked_tool_calls_stay_as_they_were_written(stage: Stage) -> None:
-    marked = '{"id":"call_1_rr123456","type":"function","function":{"name":"f","arguments":"{}"},"w":1.0}'
-    messages = f'[{{"role":"user","content":"x"}},{{"role":"assistant","tool_calls":[{marked}],"big":1e2}}]'
-    cast = await stage.routed(None, None, None)
-    await send(cast, f'{{"model":"router","messages":{messages}}}'.encode())
-    got = as_written(cast.alpha.requests[0].raw)["messages"][1]
-    assert got["tool_calls"][0] == as_written(marked.encode()) | {"id": "call_1"}
-    assert got["big"] == "#1e2"
+async def test_numbers_in_messages_with_an_affinity_are_not_rewritten(testbed: Testbed) -> None:
+    tool_call = '{"id":"call_1_rr123456","type":"function","function":{"name":"f","arguments":"{}"},"w":1.0}'
+    messages = f'[{{"role":"user","content":"x"}},{{"role":"assistant","tool_calls":[{tool_call}],"big":1e2}}]'
+    setup = await testbed.start(None, None, None)
+    await send(setup, f'{{"model":"router","messages":{messages}}}'.encode())
+    received = as_written(setup.alpha.requests[0].raw)["messages"][1]
+    assert received["tool_calls"][0] == as_written(tool_call.encode()) | {"id": "call_1"}
+    assert received["big"] == "#1e2"
 
 
 ANSWER: Body = {
@@ -180,39 +184,39 @@ ANSWER: Body = {
 
 
 @pytest.mark.parametrize("model", ["router", "alpha"])
-async def test_an_answer_comes_back_as_the_target_gave_it(stage: Stage, model: str) -> None:
-    cast = await stage.routed(None, whole(ANSWER), None)
-    data = await send(cast, request(model=model, n=2))
-    back = as_written(data)
-    back.pop("router_metadata")
-    assert back == as_written(json.dumps(ANSWER).encode()) | {"model": model}
+async def test_an_answer_is_returned_as_the_target_sent_it(testbed: Testbed, model: str) -> None:
+    setup = await testbed.start(None, whole(ANSWER), None)
+    data = await send(setup, request(model=model, n=2))
+    returned = as_written(data)
+    returned.pop("router_metadata")
+    assert returned == as_written(json.dumps(ANSWER).encode()) | {"model": model}
 
 
-async def test_the_tool_calls_of_an_answer_change_in_their_ids_alone(stage: Stage) -> None:
-    calls = [{"id": f"call_{each}", "type": "function", "index": each, "x": 1.0,
-              "function": {"name": "clock", "arguments": "{\"zone\": 1.0 }"}} for each in range(3)]  # fmt: skip
+async def test_only_the_ids_of_tool_calls_in_an_answer_are_changed(testbed: Testbed) -> None:
+    calls = [{"id": f"call_{number}", "type": "function", "index": number, "x": 1.0,
+              "function": {"name": "clock", "arguments": "{\"zone\": 1.0 }"}} for number in range(3)]  # fmt: skip
     answer = completion(None, message={"tool_calls": calls})
-    cast = await stage.routed(None, whole(answer), None)
-    back = json.loads(await send(cast, request(tools=FIELDS["tools"])))["choices"][0]["message"]["tool_calls"]
-    assert [{**each, "id": each["id"][:-9]} for each in back] == calls
-    assert {each["id"][-9:-6] for each in back} == {"_rr"}
+    setup = await testbed.start(None, whole(answer), None)
+    returned = json.loads(await send(setup, request(tools=FIELDS["tools"])))["choices"][0]["message"]["tool_calls"]
+    assert [{**each, "id": each["id"][:-9]} for each in returned] == calls
+    assert {each["id"][-9:-6] for each in returned} == {"_rr"}
 
 
-async def test_the_chunks_of_a_stream_keep_their_unknown_fields(stage: Stage) -> None:
+async def test_the_chunks_of_a_stream_keep_their_unknown_fields(testbed: Testbed) -> None:
     pieces = [
         {**chunk({"role": "assistant", "reasoning_content": "hm", "x": [1.0]}), "service_tier": "default"},
         {**chunk({"content": "a"}), "obfuscation": "xyz"},
         {**chunk({}, "stop"), "system_fingerprint": "fp_1"},
     ]
-    cast = await stage.routed(None, stream(pieces), None)
-    found = events(await send(cast, request(model="router", stream=True)))
-    assert found.pop() == "[DONE]"
-    found[-1].pop("router_metadata")
-    assert found == json.loads(json.dumps([{**piece, "model": "router"} for piece in pieces]))
+    setup = await testbed.start(None, stream(pieces), None)
+    received = events(await send(setup, request(model="router", stream=True)))
+    assert received.pop() == "[DONE]"
+    received[-1].pop("router_metadata")
+    assert received == json.loads(json.dumps([{**piece, "model": "router"} for piece in pieces]))
 
 
 @pytest.mark.parametrize("body", [b'{"model":"router","messages":[{"role":"user","content":"x"}],"seed":1,"seed":2}'])
-async def test_a_field_that_is_there_twice_reaches_the_target_once(stage: Stage, body: bytes) -> None:
-    cast = await stage.routed(None, None, None)
-    await send(cast, body)
-    assert cast.alpha.requests[0].raw.count(b'"seed"') == 1
+async def test_a_duplicate_field_reaches_the_target_once(testbed: Testbed, body: bytes) -> None:
+    setup = await testbed.start(None, None, None)
+    await send(setup, body)
+    assert setup.alpha.requests[0].raw.count(b'"seed"') == 1

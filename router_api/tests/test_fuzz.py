@@ -1,4 +1,4 @@
-"""Whatever arrives at the endpoints: no error of our own making, and every error in OpenAI's shape."""
+"""Random and invalid requests: none is answered with a 5xx, and every error is in OpenAI's format."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from stages import Stage
-from upstreams import text
 
-WHOLE: dict[str, Any] = {
+from fakes.testbed.responses import ERROR_FIELDS
+from fakes.testbed.router import Testbed
+from fakes.upstreams.answers import text
+
+VALID: dict[str, Any] = {
     "model": "router",
     "messages": [
         {"role": "system", "content": "Be brief."},
@@ -40,10 +42,10 @@ ODD: list[Any] = [
 
 
 def mutants(count: int, seed: int) -> Iterator[bytes]:
-    """A whole request with one to three of its places changed, or its bytes damaged."""
+    """Yields a valid request with one to three values changed, and sometimes with a damaged byte or cut."""
     chance = random.Random(seed)
     for _ in range(count):
-        body = copy.deepcopy(WHOLE)
+        body = copy.deepcopy(VALID)
         for _ in range(chance.randint(1, 3)):
             _mutate(body, chance)
         data = bytearray(json.dumps(body).encode())
@@ -53,7 +55,7 @@ def mutants(count: int, seed: int) -> Iterator[bytes]:
 
 
 def _mutate(value: Any, chance: random.Random) -> None:
-    """Goes down to a random place and puts something odd there, or takes it away."""
+    """Replaces a random value with one of ODD, or deletes it."""
     keys = list(value) if isinstance(value, dict) else list(range(len(value)))
     if not keys:
         return
@@ -66,44 +68,44 @@ def _mutate(value: Any, chance: random.Random) -> None:
         value[key] = chance.choice(ODD)
 
 
-def assert_is_ours(response: httpx.Response, sent: bytes) -> None:
-    """A 200, or a 4xx in OpenAI's shape."""
+def assert_is_valid(response: httpx.Response, sent: bytes) -> None:
+    """Checks that the response is a 200, or a 4xx in OpenAI's format."""
     assert response.status_code < 500, (response.text, sent)
     if response.status_code != 200:
         error = response.json()["error"]
-        assert set(error) == {"message", "type", "param", "code"}, sent
+        assert set(error) == ERROR_FIELDS, sent
         assert error["message"], sent
 
 
-async def test_no_body_brings_a_5xx_and_every_error_has_openais_shape(stage: Stage) -> None:
-    cast = await stage.routed(None, text(), text())
+async def test_no_body_causes_a_5xx_and_every_error_has_openais_format(testbed: Testbed) -> None:
+    setup = await testbed.start(None, text(), text())
     for path, seed in (("/v1/chat/completions", 1), ("/v1/route", 2)):
         for body in mutants(400, seed):
-            response = await cast.client.post(path, content=body, headers={"content-type": "application/json"})
-            assert_is_ours(response, body)
+            response = await setup.client.post(path, content=body, headers={"content-type": "application/json"})
+            assert_is_valid(response, body)
 
 
 def odd_bodies() -> Iterator[bytes]:
-    """A whole request with each of its fields, and of its options, in turn anything odd."""
-    for name in WHOLE:
+    """Yields a valid request with each field and each option replaced by each value of ODD."""
+    for name in VALID:
         for odd in ODD:
-            yield json.dumps({**WHOLE, name: odd}).encode()
-    # A deadline of a millisecond is a 504 by right.
-    for name in WHOLE["router"].keys() - {"deadline_ms"}:
+            yield json.dumps({**VALID, name: odd}).encode()
+    # A deadline of one millisecond is correctly a 504.
+    for name in VALID["router"].keys() - {"deadline_ms"}:
         for odd in ODD:
-            yield json.dumps({**WHOLE, "router": {name: odd}}).encode()
+            yield json.dumps({**VALID, "router": {name: odd}}).encode()
 
 
-async def test_no_odd_value_of_a_single_field_brings_a_5xx(stage: Stage) -> None:
-    cast = await stage.routed(None, text(), text())
+async def test_no_value_of_a_single_field_causes_a_5xx(testbed: Testbed) -> None:
+    setup = await testbed.start(None, text(), text())
     for path in ("/v1/chat/completions", "/v1/route"):
         for body in odd_bodies():
-            response = await cast.client.post(path, content=body, headers={"content-type": "application/json"})
-            assert_is_ours(response, body)
+            response = await setup.client.post(path, content=body, headers={"content-type": "application/json"})
+            assert_is_valid(response, body)
 
 
-async def test_no_path_method_or_header_brings_a_5xx(stage: Stage) -> None:
-    cast = await stage.routed(None, None, None)
+async def test_no_path_method_or_header_causes_a_5xx(testbed: Testbed) -> None:
+    setup = await testbed.start(None, None, None)
     paths = ["/", "/health", "/ready", "/metrics", "/debug/tools", "/v1/models", "/v1/models/router", "/v1/models/%00",
              "/v1/models/a%2Fb", "/v1/route", "/v1/chat/completions", "/v1/chat/completions/", "/%ff"]  # fmt: skip
     for path in paths:
@@ -114,18 +116,18 @@ async def test_no_path_method_or_header_brings_a_5xx(stage: Stage) -> None:
                     "x-request-id": b"\xe9 bad id",
                     "authorization": "Basic x",
                 }
-                response = await cast.client.request(method, path, content=b"[]", headers=headers)
-                assert_is_ours(response, f"{method} {path} {kind}".encode())
+                response = await setup.client.request(method, path, content=b"[]", headers=headers)
+                assert_is_valid(response, f"{method} {path} {kind}".encode())
 
 
-async def test_schemathesis_finds_no_server_error_against_our_own_description(stage: Stage, tmp_path: Path) -> None:
-    cast = await stage.routed(None, text(), text())
+async def test_schemathesis_finds_no_server_error_in_the_openapi_description(testbed: Testbed, tmp_path: Path) -> None:
+    setup = await testbed.start(None, text(), text())
     program = Path(sys.executable).with_name("schemathesis")
-    running = await asyncio.create_subprocess_exec(
-        program, "run", f"{cast.client.base_url}/openapi.json".replace("//openapi", "/openapi"),
+    process = await asyncio.create_subprocess_exec(
+        program, "run", f"{setup.client.base_url}/openapi.json".replace("//openapi", "/openapi"),
         "--checks", "not_a_server_error", "--max-examples", "20", "--seed", "1", "--no-color",
         cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    report, _ = await running.communicate()
-    assert running.returncode == 0, report.decode()
+    report, _ = await process.communicate()
+    assert process.returncode == 0, report.decode()
     assert b"Test cases" in report or b"passed" in report, report.decode()

@@ -1,4 +1,4 @@
-"""The document of `/health`, between versions too, and the exit codes of a server that cannot start."""
+"""The document of `/health`, also between versions, and the exit codes of a server that cannot start."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from pydantic import ValidationError
 from rl_router_api.errors import SetupError
 from rl_router_api.health import ExitCode, HealthDocument
 from rl_router_api.server.start_errors import EXIT_CODES
-from stages import Stage
+
+from fakes.testbed.router import Testbed
 
 GUIDE = (Path(__file__).resolve().parents[2] / "docs/troubleshooting.md").read_text()
-WELL: dict[str, Any] = {
+HEALTHY: dict[str, Any] = {
     "status": "ok",
     "configuration": {"state": "ok"},
     "router_model": {"state": "ok"},
@@ -22,34 +23,34 @@ WELL: dict[str, Any] = {
 }
 
 
-async def test_a_server_that_is_well_says_no_more_than_that(stage: Stage) -> None:
-    cast = await stage.routed(None, None, None)
-    assert (await cast.client.get("/health")).json() == WELL
+async def test_a_healthy_server_reports_only_states(testbed: Testbed) -> None:
+    setup = await testbed.start(None, None, None)
+    assert (await setup.client.get("/health")).json() == HEALTHY
 
 
-async def test_the_file_of_a_missing_key_is_a_field_of_its_own(stage: Stage, tmp_path: Path) -> None:
+async def test_the_file_of_a_missing_key_is_a_separate_field(testbed: Testbed, tmp_path: Path) -> None:
     file = str(tmp_path / "key")
-    cast = await stage.routed(None, None, None, changes={"beta": {"api_key_file": file}})
-    assert (await cast.client.get("/health")).json()["targets"]["beta"] == {
+    setup = await testbed.start(None, None, None, changes={"beta": {"api_key_file": file}})
+    assert (await setup.client.get("/health")).json()["targets"]["beta"] == {
         "state": "bad",
         "reason": f"{file} is missing or empty",
         "file": file,
     }
 
 
-async def test_what_a_server_writes_is_read_as_it_was_meant(stage: Stage) -> None:
-    cast = await stage.routed(None, None, None)
-    body = (await cast.client.get("/health")).content
-    assert HealthDocument.model_validate_json(body) == cast.served.app.runtime.health()
+async def test_the_document_of_a_server_can_be_read(testbed: Testbed) -> None:
+    setup = await testbed.start(None, None, None)
+    body = (await setup.client.get("/health")).content
+    assert HealthDocument.model_validate_json(body) == setup.router.app.runtime.health()
 
 
-def test_a_document_of_the_version_before_is_read() -> None:
-    """It has no `file`."""
-    document = HealthDocument.model_validate({**WELL, "router_model": {"state": "bad", "reason": "no answer"}})
+def test_a_document_of_the_previous_version_can_be_read() -> None:
+    """The previous version has no `file`."""
+    document = HealthDocument.model_validate({**HEALTHY, "router_model": {"state": "bad", "reason": "no answer"}})
     assert (document.router_model.state, document.router_model.file) == ("bad", None)
 
 
-def test_a_document_of_a_later_version_is_read_as_far_as_it_is_known() -> None:
+def test_unknown_states_and_fields_of_a_later_version_are_tolerated() -> None:
     later = {
         "status": "asleep",
         "configuration": {"state": "migrating", "since": 7},
@@ -63,9 +64,9 @@ def test_a_document_of_a_later_version_is_read_as_far_as_it_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [{}, {"status": "ok"}, {**WELL, "targets": []}, {**WELL, "router_model": {"state": 7}}]
+    "answer", [{}, {"status": "ok"}, {**HEALTHY, "targets": []}, {**HEALTHY, "router_model": {"state": 7}}]
 )
-def test_what_no_router_says_is_not_read(answer: dict[str, Any]) -> None:
+def test_other_documents_are_refused(answer: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         HealthDocument.model_validate(answer)
 
@@ -76,7 +77,7 @@ def kinds(error: type[SetupError]) -> Iterator[type[SetupError]]:
         yield from kinds(kind)
 
 
-def test_every_error_of_a_start_has_an_exit_code() -> None:
+def test_every_startup_error_has_an_exit_code() -> None:
     assert {EXIT_CODES[kind] for kind in kinds(SetupError)} == set(ExitCode)
 
 

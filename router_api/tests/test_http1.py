@@ -1,72 +1,35 @@
-"""How an HTTP connection handles clients that are slow, endless or send invalid bytes."""
+"""HTTP/1.1 connections of clients that are slow, never stop sending, or send invalid bytes."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import json
-import socket
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
 import pytest
-import uvicorn
 from rl_router_api.http1.request_response import EXTENSION
 from rl_router_api.server.connection import ApiConnection
-from stages import until
+
+from fakes.testbed.framing import ENDLESS_FRAMING
+from fakes.testbed.http1 import http1_server
+from fakes.testbed.responses import ERROR_FIELDS
+from fakes.testbed.waiting import until
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-MOST = 64 * 1024
-_SMALL = 32 * 1024
+LIMIT = 64 * 1024
+"""The maximum size in bytes of headers, and of the framing of a body."""
 LARGE = 2 * 1024 * 1024
 
 
-class Hasty(ApiConnection):
+class ShortTimeouts(ApiConnection):
     headers_timeout: ClassVar[float] = 0.15
     write_timeout: ClassVar[float] = 0.45
 
 
-class Patient(Hasty):
+class LongerWriteTimeout(ShortTimeouts):
     write_timeout: ClassVar[float] = 1.0
-
-
-class Connection:
-    """A client that sends what it likes."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
-
-    async def send(self, data: bytes) -> None:
-        self._writer.write(data)
-        await self._writer.drain()
-
-    async def answer(self) -> tuple[int, bytes]:
-        """Status and body of the next answer, which has a length."""
-        head = (await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 10)).decode("latin-1")
-        headers = dict(line.lower().split(": ", 1) for line in head.strip().split("\r\n")[1:])
-        return int(head.split(" ")[1]), await self._reader.readexactly(int(headers["content-length"]))
-
-    async def take(self, size: int) -> bytes:
-        """Reads that much and no more."""
-        return await asyncio.wait_for(self._reader.readexactly(size), 10)
-
-    async def leave(self) -> None:
-        self._writer.transport.abort()
-
-    async def rest(self) -> bytes:
-        """All that comes until the server closes."""
-        return await asyncio.wait_for(self._reader.read(), 10)
-
-    @property
-    def ended(self) -> bool:
-        """Whether the server closed."""
-        return self._reader.at_eof()
-
-    async def closed(self) -> None:
-        """Waits until the server closes; nothing may come before."""
-        assert await asyncio.wait_for(self._reader.read(), 10) == b""
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
@@ -82,196 +45,153 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-@asynccontextmanager
-async def served(
-    connection_class: type[ApiConnection], app: Any = echo
-) -> AsyncIterator[Callable[[], Awaitable[Connection]]]:
-    """Runs a server with that connection class. Yields a function that opens connections to it."""
-    config = uvicorn.Config(app, http=connection_class, ws="none", lifespan="off", log_config=None)
-    config.load()
-    state = uvicorn.server.ServerState()
-    loop = asyncio.get_running_loop()
-    listening = await loop.create_server(
-        lambda: connection_class(config=config, server_state=state, app_state={}), "127.0.0.1", 0
-    )
-    # What the kernel keeps for a client that takes nothing would hide it from the server for long.
-    listening.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SMALL)
-    address, writers = listening.sockets[0].getsockname(), list[asyncio.StreamWriter]()
-
-    async def connect() -> Connection:
-        client = socket.socket()
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL)
-        client.setblocking(False)
-        await loop.sock_connect(client, address)
-        reader, writer = await asyncio.open_connection(sock=client, limit=_SMALL)
-        writers.append(writer)
-        return Connection(reader, writer)
-
-    yield connect
-    for writer in writers:
-        writer.transport.abort()
-    await until(lambda: not state.connections, "the end of every connection")
-    listening.close()
-
-
 def with_headers(size: int) -> bytes:
-    """The beginning of a request with headers of that size, which do not end."""
+    """Returns the beginning of a request with unfinished headers of that size in bytes."""
     return REQUEST[:-2] + b"X-Large: " + b"a" * size
 
 
 @pytest.mark.parametrize("end", [b"", b"\r\n\r\n"], ids=["endless", "whole"])
 @pytest.mark.parametrize("before", [0, 1], ids=["at once", "after another request"])
-async def test_headers_over_64_kib_are_refused_as_openai_would(end: bytes, before: int) -> None:
-    async with served(ApiConnection) as connect:
+async def test_headers_over_64_kib_are_a_431_with_openais_error(end: bytes, before: int) -> None:
+    async with http1_server(ApiConnection, echo) as connect:
         client = await connect()
         for _ in range(before):
             await client.send(REQUEST)
             assert await client.answer() == (200, b"")
-        await client.send(with_headers(MOST) + end)
+        await client.send(with_headers(LIMIT) + end)
         status, body = await client.answer()
         assert status == 431
         error = json.loads(body)["error"]
-        assert error.keys() == {"message", "type", "param", "code"}
+        assert error.keys() == ERROR_FIELDS
         assert (error["type"], error["code"]) == ("invalid_request_error", "headers_too_large")
-        await client.closed()
+        await client.until_closed()
 
 
-async def test_headers_of_nearly_64_kib_with_a_body_behind_them_are_taken() -> None:
-    async with served(ApiConnection) as connect:
+async def test_headers_of_nearly_64_kib_with_a_body_are_accepted() -> None:
+    async with http1_server(ApiConnection, echo) as connect:
         client = await connect()
-        body = b"b" * MOST
-        await client.send(with_headers(MOST - 200) + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        body = b"b" * LIMIT
+        await client.send(with_headers(LIMIT - 200) + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         assert await client.answer() == (200, body)
 
 
 CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-FRAMING = {
-    "many trailers": (b"0\r\n", b"a:\r\n" * 256),
-    "a trailer's endless name": (b"0\r\n", b"a" * 1024),
-    "a trailer's endless value": (b"0\r\nX: ", b"a" * 1024),
-    "trailers behind a part of the body": (b"4\r\nbody\r\n0\r\n", b"a:\r\n" * 256),
-    "a chunk's endless extension": (b"1;", b"a" * 1024),
-    "many extensions of a chunk": (b"1", b";a=b" * 256),
-    "an extension's endless quoted value": (b'1;a="', b"a" * 1024),
-    "a size with leading zeros": (b"", b"0" * 1024),
-    "an extension of a later chunk": (b"4\r\nbody\r\n1;", b"a" * 1024),
-}
-"""How a chunked body can be framed without an end: how it begins, and what follows again and again."""
 
 
-@pytest.mark.parametrize(("begun", "more"), FRAMING.values(), ids=FRAMING)
-async def test_a_body_is_framed_with_64_kib_at_most(begun: bytes, more: bytes) -> None:
-    async with served(ApiConnection) as connect:
+@pytest.mark.parametrize(("begun", "more"), ENDLESS_FRAMING.values(), ids=ENDLESS_FRAMING)
+async def test_the_framing_of_a_body_may_have_64_kib(begun: bytes, more: bytes) -> None:
+    async with http1_server(ApiConnection, echo) as connect:
         client = await connect()
-        # What comes in one segment with headers or with a part of the body is not counted.
+        # Bytes in one segment with headers or with a part of the body are not counted.
         for part, pause in ((CHUNKED + begun, 0.02), (more * 63, 0.02), (more * 2, 0)):
             assert not client.ended
             await client.send(part)
             await asyncio.sleep(pause)
         status, body = await client.answer()
         assert (status, json.loads(body)["error"]["code"]) == (400, "invalid_http")
-        await client.closed()
+        await client.until_closed()
 
 
-@pytest.mark.parametrize(("begun", "more"), FRAMING.values(), ids=FRAMING)
-async def test_a_request_that_was_answered_early_is_framed_with_64_kib_at_most(begun: bytes, more: bytes) -> None:
-    async def refusing(scope: Any, receive: Any, send: Any) -> None:
+@pytest.mark.parametrize(("begun", "more"), ENDLESS_FRAMING.values(), ids=ENDLESS_FRAMING)
+async def test_the_framing_of_a_request_that_was_answered_early_may_have_64_kib(begun: bytes, more: bytes) -> None:
+    async def refuse(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 
-    async with served(ApiConnection, refusing) as connect:
+    async with http1_server(ApiConnection, refuse) as connect:
         client = await connect()
         await client.send(CHUNKED)
         assert await client.answer() == (401, b"")
         await client.send(begun + more * 65)
-        # A second reply to one request would be taken for the next one's.
-        await client.closed()
+        # The client would take a second response for the response to its next request.
+        await client.until_closed()
 
 
-async def test_what_is_wrong_behind_a_request_is_not_told_within_its_reply() -> None:
-    begun, go_on = asyncio.Event(), asyncio.Event()
+async def test_an_error_about_later_bytes_is_not_sent_within_a_running_response() -> None:
+    begun, released = asyncio.Event(), asyncio.Event()
 
     async def slow(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"a", "more_body": True})
         begun.set()
-        await go_on.wait()
+        await released.wait()
         await send({"type": "http.response.body", "body": b"b"})
 
-    async with served(ApiConnection, slow) as connect:
+    async with http1_server(ApiConnection, slow) as connect:
         client = await connect()
         await client.send(REQUEST)
         await begun.wait()
         await client.send(b"no request\r\n\r\n")
         await asyncio.sleep(0.02)
-        go_on.set()
+        released.set()
         assert (await client.rest()).endswith(b"\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n")
 
 
 @pytest.mark.parametrize(
-    "wrong", [b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n", b"no request\r\n\r\n", with_headers(2 * MOST) + b"\r\n\r\n"],
-    ids=["no address", "no request", "large headers"],
+    "invalid",
+    [b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n", b"no request\r\n\r\n", with_headers(2 * LIMIT) + b"\r\n\r\n"],
+    ids=["invalid address", "no request", "large headers"],
 )  # fmt: skip
-async def test_what_is_wrong_behind_a_request_leaves_that_requests_answer_alone(wrong: bytes) -> None:
-    go_on = asyncio.Event()
+async def test_invalid_bytes_after_a_request_do_not_change_its_response(invalid: bytes) -> None:
+    released = asyncio.Event()
 
     async def slow(scope: Any, receive: Any, send: Any) -> None:
-        await go_on.wait()
+        await released.wait()
         await echo(scope, receive, send)
 
-    async with served(ApiConnection, slow) as connect:
+    async with http1_server(ApiConnection, slow) as connect:
         client = await connect()
-        await client.send(REQUEST + wrong + REQUEST)
+        await client.send(REQUEST + invalid + REQUEST)
         await asyncio.sleep(0.02)
-        go_on.set()
+        released.set()
         assert await client.answer() == (200, b"")
-        await client.closed()
+        await client.until_closed()
 
 
-async def test_an_address_that_is_none_is_refused() -> None:
-    async with served(ApiConnection) as connect:
+async def test_an_invalid_address_is_refused() -> None:
+    async with http1_server(ApiConnection, echo) as connect:
         client = await connect()
         await client.send(b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (await client.answer())[0] == 400
-        await client.closed()
+        await client.until_closed()
 
 
 @pytest.mark.parametrize("offer", [b"", b"Connection: Upgrade\r\nUpgrade: x\r\n"], ids=["plain", "upgrade"])
-async def test_requests_without_an_end_in_one_segment_are_answered_up_to_a_bound(offer: bytes) -> None:
-    async with served(ApiConnection) as connect:
+async def test_only_about_100_requests_in_one_segment_are_answered(offer: bytes) -> None:
+    async with http1_server(ApiConnection, echo) as connect:
         client = await connect()
         await client.send((REQUEST[:-2] + offer + b"\r\n") * 400)
         answered = (await client.rest()).count(b"HTTP/1.1 200 OK")
         assert 100 <= answered <= 110
 
 
-async def test_empty_lines_without_an_end_are_cut_off_as_headers_are() -> None:
-    async with served(ApiConnection) as connect:
+async def test_empty_lines_over_64_kib_are_a_431() -> None:
+    async with http1_server(ApiConnection, echo) as connect:
         client = await connect()
-        await client.send(b"\r\n" * (MOST // 2 + 1))
+        await client.send(b"\r\n" * (LIMIT // 2 + 1))
         assert (await client.answer())[0] == 431
-        await client.closed()
+        await client.until_closed()
 
 
-async def test_a_body_in_many_small_chunks_is_taken() -> None:
-    async with served(ApiConnection) as connect:
+async def test_a_body_in_many_small_chunks_is_accepted() -> None:
+    async with http1_server(ApiConnection, echo) as connect:
         client = await connect()
-        await client.send(CHUNKED + b"1;a=b\r\nx\r\n" * (MOST // 4) + b"0\r\nX-Trailer: 1\r\n\r\n" + REQUEST)
-        assert await client.answer() == (200, b"x" * (MOST // 4))
+        await client.send(CHUNKED + b"1;a=b\r\nx\r\n" * (LIMIT // 4) + b"0\r\nX-Trailer: 1\r\n\r\n" + REQUEST)
+        assert await client.answer() == (200, b"x" * (LIMIT // 4))
         assert await client.answer() == (200, b"")
 
 
 async def test_trailers_are_dropped() -> None:
     seen: list[tuple[bytes, bytes]] = []
 
-    async def reading(scope: Any, receive: Any, send: Any) -> None:
+    async def read_all(scope: Any, receive: Any, send: Any) -> None:
         while (await receive()).get("more_body"):
             pass
         seen.extend(scope["headers"])
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 
-    async with served(ApiConnection, reading) as connect:
+    async with http1_server(ApiConnection, read_all) as connect:
         client = await connect()
         trailers = b"Authorization: Bearer key\r\nContent-Type: text/plain\r\nExpect: 100-continue\r\n\r\n"
         await client.send(CHUNKED + b"4\r\nbody\r\n0\r\n" + trailers)
@@ -279,23 +199,23 @@ async def test_trailers_are_dropped() -> None:
     assert seen == [(b"host", b"x"), (b"transfer-encoding", b"chunked")]
 
 
-@pytest.mark.parametrize("sent", [REQUEST, CHUNKED + b"0\r\n" + b"a:\r\n" * MOST, b"no request\r\n\r\n", REQUEST[:9]])
-async def test_a_connection_that_ended_leaves_nothing_to_the_garbage_collector(sent: bytes) -> None:
-    made = list[weakref.ref[ApiConnection]]()
+@pytest.mark.parametrize("sent", [REQUEST, CHUNKED + b"0\r\n" + b"a:\r\n" * LIMIT, b"no request\r\n\r\n", REQUEST[:9]])
+async def test_a_closed_connection_is_freed_without_the_garbage_collector(sent: bytes) -> None:
+    connections = list[weakref.ref[ApiConnection]]()
 
-    class Noted(ApiConnection):
+    class Recorded(ApiConnection):
         def __init__(self, *arguments: Any, **named: Any) -> None:
             super().__init__(*arguments, **named)
-            made.append(weakref.ref(self))
+            connections.append(weakref.ref(self))
 
     gc.disable()
     try:
-        async with served(Noted) as connect:
+        async with http1_server(Recorded, echo) as connect:
             client = await connect()
             await client.send(sent)
             await asyncio.sleep(0.02)
             await client.leave()
-        await until(lambda: made and made[0]() is None, "the end of the connection's memory")
+        await until(lambda: connections and connections[0]() is None, "the end of the connection's memory")
     finally:
         gc.enable()
 
@@ -305,78 +225,78 @@ async def test_a_connection_that_ended_leaves_nothing_to_the_garbage_collector(s
     [b"\x16\x03\x01 is a TLS handshake\r\n\r\n", b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n"],
     ids=["TLS", "a tunnel"],
 )
-async def test_what_is_no_request_is_refused_as_openai_would(sent: bytes) -> None:
-    async with served(ApiConnection) as connect:
+async def test_bytes_that_are_not_a_request_are_a_400_with_openais_error(sent: bytes) -> None:
+    async with http1_server(ApiConnection, echo) as connect:
         client = await connect()
         await client.send(sent)
         status, body = await client.answer()
         assert status == 400
         assert json.loads(body)["error"]["code"] == "invalid_http"
-        await client.closed()
+        await client.until_closed()
 
 
 @pytest.mark.parametrize("begun", [b"", b"\r\n", b"GET", REQUEST[:-2]])
-async def test_a_connection_whose_headers_do_not_come_is_closed(begun: bytes) -> None:
-    async with served(Hasty) as connect:
+async def test_a_connection_without_complete_headers_is_closed_after_the_timeout(begun: bytes) -> None:
+    async with http1_server(ShortTimeouts, echo) as connect:
         client = await connect()
         await client.send(begun)
-        await client.closed()
+        await client.until_closed()
 
 
 @pytest.mark.parametrize("begun", [b"\r\n", b"G", REQUEST[:-2]])
-async def test_a_connection_is_closed_too_where_a_later_requests_headers_do_not_come(begun: bytes) -> None:
-    async with served(Hasty) as connect:
+async def test_the_headers_timeout_holds_for_later_requests_of_a_connection(begun: bytes) -> None:
+    async with http1_server(ShortTimeouts, echo) as connect:
         client = await connect()
         await client.send(REQUEST)
         assert await client.answer() == (200, b"")
         await client.send(begun)
-        await client.closed()
+        await client.until_closed()
 
 
-async def test_headers_that_begin_behind_another_request_are_waited_for_as_long() -> None:
-    async with served(Hasty) as connect:
+async def test_the_headers_timeout_holds_for_headers_that_begin_behind_another_request() -> None:
+    async with http1_server(ShortTimeouts, echo) as connect:
         client = await connect()
         await client.send(REQUEST + REQUEST[:10])
         assert await client.answer() == (200, b"")
-        await client.closed()
+        await client.until_closed()
 
 
-async def test_an_idle_connection_is_kept_for_further_requests() -> None:
-    async with served(Hasty) as connect:
+async def test_an_idle_connection_is_kept_open_longer_than_the_headers_timeout() -> None:
+    async with http1_server(ShortTimeouts, echo) as connect:
         client, watch = await connect(), await connect()
         await client.send(REQUEST)
         assert await client.answer() == (200, b"")
-        # By the time this one is closed, the other one has been idle for longer than headers may take.
-        await watch.closed()
+        # When this connection is closed, the other has been idle for longer than the headers timeout.
+        await watch.until_closed()
         second = await connect()
-        await second.closed()
+        await second.until_closed()
         await client.send(REQUEST)
         assert await client.answer() == (200, b"")
 
 
-async def test_a_body_may_take_longer_than_headers() -> None:
-    async with served(Hasty) as connect:
+async def test_a_body_may_take_longer_than_the_headers_timeout() -> None:
+    async with http1_server(ShortTimeouts, echo) as connect:
         client = await connect()
         await client.send(REQUEST[:-2] + b"Content-Length: 4\r\n\r\n")
         for part in (b"sl", b"ow"):
             watch = await connect()
-            await watch.closed()
+            await watch.until_closed()
             await client.send(part)
         assert await client.answer() == (200, b"slow")
 
 
-async def test_requests_may_follow_each_other_without_waiting() -> None:
-    async with served(ApiConnection) as connect:
+async def test_pipelined_requests_are_answered_in_order() -> None:
+    async with http1_server(ApiConnection, echo) as connect:
         client = await connect()
         await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na" * 3 + REQUEST)
         assert [await client.answer() for _ in range(4)] == [(200, b"a")] * 3 + [(200, b"")]
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-async def test_a_request_that_offers_another_protocol_is_answered_in_this_one(at_once: bool) -> None:
+async def test_an_offer_to_upgrade_the_protocol_is_ignored(at_once: bool) -> None:
     offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
     head, body = REQUEST[:-2].replace(b"GET", b"POST") + offer + b"Content-Length: 4\r\n\r\n", b"body"
-    async with served(ApiConnection) as connect:
+    async with http1_server(ApiConnection, echo) as connect:
         client = await connect()
         for _ in range(2):
             for part in [head + body] if at_once else [head[:-40], head[-40:], body[:1], body[1:]]:
@@ -385,27 +305,27 @@ async def test_a_request_that_offers_another_protocol_is_answered_in_this_one(at
             assert await client.answer() == (200, body)
 
 
-async def test_a_stream_ends_when_its_client_leaves_even_where_that_has_sent_another_request() -> None:
-    begun, gone = asyncio.Event(), asyncio.Event()
+async def test_a_stream_ends_if_its_client_disconnects_after_sending_another_request() -> None:
+    begun, disconnected = asyncio.Event(), asyncio.Event()
 
     async def endless(scope: Any, receive: Any, send: Any) -> None:
-        scope["extensions"][EXTENSION].watch(gone.set)
+        scope["extensions"][EXTENSION].watch(disconnected.set)
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        while not gone.is_set():
+        while not disconnected.is_set():
             await send({"type": "http.response.body", "body": b"a", "more_body": True})
             begun.set()
             await asyncio.sleep(0.001)
 
-    async with served(ApiConnection, endless) as connect:
+    async with http1_server(ApiConnection, endless) as connect:
         client = await connect()
         await client.send(REQUEST * 2)
         await begun.wait()
         await client.leave()
-        await asyncio.wait_for(gone.wait(), 10)
+        await asyncio.wait_for(disconnected.wait(), 10)
 
 
-async def test_a_client_that_takes_nothing_of_its_answer_is_dropped() -> None:
-    gone = asyncio.Event()
+async def test_a_client_that_does_not_read_its_response_is_disconnected() -> None:
+    disconnected = asyncio.Event()
 
     async def large(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -413,59 +333,59 @@ async def test_a_client_that_takes_nothing_of_its_answer_is_dropped() -> None:
             await send({"type": "http.response.body", "body": b"a" * LARGE, "more_body": True})
         while (await receive())["type"] != "http.disconnect":
             pass
-        gone.set()
+        disconnected.set()
 
-    async with served(Hasty, large) as connect:
+    async with http1_server(ShortTimeouts, large) as connect:
         client = await connect()
         await client.send(REQUEST)
-        await asyncio.wait_for(gone.wait(), 10)
+        await asyncio.wait_for(disconnected.wait(), 10)
 
 
-async def test_a_client_that_takes_its_answer_slowly_gets_all_of_it() -> None:
-    async with served(Patient) as connect:
+async def test_a_client_that_reads_slowly_receives_the_whole_response() -> None:
+    async with http1_server(LongerWriteTimeout, echo) as connect:
         client = await connect()
         body = b"b" * LARGE
         await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-        assert b"200 OK" in await client.take(100)
-        taken = 100
-        # Until the last of these is closed it takes longer than a client may take nothing.
+        assert b"200 OK" in await client.read(100)
+        received = 100
+        # All of these together take longer than the write timeout.
         for _ in range(8):
             watch = await connect()
-            await watch.closed()
-            taken += len(await client.take(LARGE // 8 - 100))
-        assert taken > LARGE - 1_000
+            await watch.until_closed()
+            received += len(await client.read(LARGE // 8 - 100))
+        assert received > LARGE - 1_000
 
 
-async def test_a_byte_of_the_headers_now_and_then_gives_them_no_more_time() -> None:
-    async with served(Hasty) as connect:
+async def test_single_bytes_of_headers_do_not_extend_the_headers_timeout() -> None:
+    async with http1_server(ShortTimeouts, echo) as connect:
         client = await connect()
         await client.send(REQUEST[:5])
-        for each in range(5, len(REQUEST) - 1):
+        for position in range(5, len(REQUEST) - 1):
             if client.ended:
                 return
-            await client.send(REQUEST[each : each + 1])
+            await client.send(REQUEST[position : position + 1])
             await asyncio.sleep(0.05)
-        pytest.fail("the connection outlived what its headers may take")
+        pytest.fail("the connection is still open after the headers timeout")
 
 
-async def test_a_client_that_asks_first_is_told_to_send_its_body() -> None:
-    async with served(ApiConnection) as connect:
+async def test_a_client_that_expects_100_continue_receives_it() -> None:
+    async with http1_server(ApiConnection, echo) as connect:
         client = await connect()
         await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
-        assert await client.take(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert await client.read(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
         await client.send(b"ok")
         assert await client.answer() == (200, b"ok")
 
 
 async def chunked(scope: Any, receive: Any, send: Any) -> None:
-    """Answers with two parts and no length."""
+    """Answers in two parts without a length."""
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"a", "more_body": True})
     await send({"type": "http.response.body", "body": b"b"})
 
 
-async def test_an_answer_without_a_length_goes_out_in_chunks() -> None:
-    async with served(ApiConnection, chunked) as connect:
+async def test_a_response_without_a_length_is_chunked() -> None:
+    async with http1_server(ApiConnection, chunked) as connect:
         client = await connect()
         await client.send(REQUEST[:-2] + b"Connection: close\r\n\r\n")
         head, _, body = (await client.rest()).partition(b"\r\n\r\n")
@@ -473,41 +393,41 @@ async def test_an_answer_without_a_length_goes_out_in_chunks() -> None:
         assert body == b"1\r\na\r\n1\r\nb\r\n0\r\n\r\n"
 
 
-async def test_to_an_old_client_an_answer_without_a_length_ends_with_the_connection() -> None:
-    async with served(ApiConnection, chunked) as connect:
+async def test_for_http_1_0_a_response_without_a_length_ends_with_the_connection() -> None:
+    async with http1_server(ApiConnection, chunked) as connect:
         client = await connect()
         await client.send(b"GET / HTTP/1.0\r\nHost: x\r\n\r\n")
         head, _, body = (await client.rest()).partition(b"\r\n\r\n")
         assert (b"transfer-encoding" in head, body) == (False, b"ab")
 
 
-async def test_a_head_request_gets_no_body() -> None:
-    async with served(ApiConnection) as connect:
+async def test_the_response_to_a_head_request_has_no_body() -> None:
+    async with http1_server(ApiConnection, echo) as connect:
         client = await connect()
         await client.send(b"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
         assert (await client.rest()).endswith(b"content-length: 2\r\nconnection: close\r\n\r\n")
 
 
-async def test_no_header_can_begin_another_line() -> None:
+async def test_a_header_with_a_line_break_is_a_500() -> None:
     async def broken(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"x-a", b"1\r\nx-b: 2")]})
         await send({"type": "http.response.body", "body": b""})
 
-    async with served(ApiConnection, broken) as connect:
+    async with http1_server(ApiConnection, broken) as connect:
         client = await connect()
         await client.send(REQUEST)
         status, _ = await client.answer()
         assert status == 500
-        await client.closed()
+        await client.until_closed()
 
 
-async def test_an_answer_that_the_application_does_not_finish_ends_the_connection() -> None:
+async def test_if_the_application_fails_during_a_response_the_connection_is_closed() -> None:
     async def unfinished(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
         await send({"type": "http.response.body", "body": b"half", "more_body": True})
         raise ValueError
 
-    async with served(ApiConnection, unfinished) as connect:
+    async with http1_server(ApiConnection, unfinished) as connect:
         client = await connect()
         await client.send(REQUEST)
         assert (await client.rest()).endswith(b"\r\n\r\nhalf")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rl_router_api.upstreams.in_flight import InFlight, WorkerRow, make_in_flight_table
 
-# The tables live as long as their process: nothing closes them.
+# Nothing closes the tables before the process ends.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 

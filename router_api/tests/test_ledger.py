@@ -1,4 +1,4 @@
-"""The ledger of a request: exact to the last digit, and it never misses a paid call."""
+"""The ledger of a request: exact sums, and an entry for every paid call."""
 
 import json
 from decimal import Decimal, localcontext
@@ -57,24 +57,24 @@ def entry_of(price: Price | None = PRICE, counted_input: int = 100) -> Entry:
     return Ledger("req_1").open_target_call("alpha", "call_alpha", price, counted_input)
 
 
-def test_a_usage_costs_what_the_prices_say() -> None:
+def test_the_cost_of_a_usage_follows_the_prices() -> None:
     assert cost_of(usage(prompt_tokens=1_000_000, completion_tokens=100_000), PRICE) == Decimal("3.501")
 
 
-def test_cached_tokens_cost_the_cached_price_and_as_input_where_there_is_none() -> None:
+def test_cached_tokens_cost_the_cached_price_or_else_the_input_price() -> None:
     read = usage(prompt_tokens=1_000_000, completion_tokens=0, prompt_tokens_details={"cached_tokens": 400_000})
     assert cost_of(read, PRICE) == Decimal("2.001")
     assert cost_of(read, Price(input=Decimal("2.5"))) == Decimal("2.5")
 
 
-def test_a_usage_that_claims_more_cached_tokens_than_it_read_costs_no_less_than_all_cached() -> None:
+def test_cached_tokens_are_limited_to_the_prompt_tokens() -> None:
     read = usage(prompt_tokens=10, prompt_tokens_details={"cached_tokens": 10**9})
     assert cost_of(read, PRICE) == Decimal("0.0010125")
     assert usage(prompt_tokens=10, prompt_tokens_details={"cached_tokens": -5}).cached == 0
     assert usage(prompt_tokens=10, prompt_tokens_details={}).cached == 0
 
 
-def test_the_tokens_used_are_the_usages_total_or_else_the_sum() -> None:
+def test_the_total_tokens_are_those_reported_or_else_the_sum() -> None:
     assert usage(prompt_tokens=2, completion_tokens=3, total_tokens=9).total == 9
     assert usage(prompt_tokens=2, completion_tokens=3).total == 5
     assert usage(prompt_tokens=2, completion_tokens=3, total_tokens=-1).total == 5
@@ -83,14 +83,16 @@ def test_the_tokens_used_are_the_usages_total_or_else_the_sum() -> None:
 @settings(max_examples=100, deadline=None)
 @given(PRICES, TOKENS, TOKENS, st.floats(0, 1))
 def test_no_call_costs_more_than_its_worst_case(price: Price, read: int, written: int, cached: float) -> None:
-    of_them = min(int(read * cached), read)
-    paid = usage(prompt_tokens=read, completion_tokens=written, prompt_tokens_details={"cached_tokens": of_them})
+    cached_tokens = min(int(read * cached), read)
+    paid = usage(prompt_tokens=read, completion_tokens=written, prompt_tokens_details={"cached_tokens": cached_tokens})
     assert 0 <= cost_of(paid, price) <= worst_cost(price, read, written)
 
 
 @settings(max_examples=100, deadline=None)
 @given(DOLLARS, DOLLARS.filter(bool))
-def test_the_tokens_that_a_sum_buys_cost_no_more_than_it_and_one_more_would(dollars: Decimal, output: Decimal) -> None:
+def test_an_amount_of_money_buys_the_largest_number_of_tokens_that_it_can_pay(
+    dollars: Decimal, output: Decimal
+) -> None:
     price = Price(output=output)
     tokens = bought_tokens(dollars, price)
     assert worst_cost(price, 0, tokens) <= dollars < worst_cost(price, 0, tokens + 1)
@@ -98,20 +100,20 @@ def test_the_tokens_that_a_sum_buys_cost_no_more_than_it_and_one_more_would(doll
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), PRICES, st.none() | USAGES), max_size=8))
-def test_the_sums_of_the_metadata_are_exact_when_read_as_decimals(calls: Any) -> None:
-    said = as_read(recorded(calls))
+def test_the_sums_in_the_metadata_are_exact_decimals(calls: Any) -> None:
+    metadata = as_read(recorded(calls))
     with localcontext(prec=200):
-        assert said["total_cost"] == said["router_cost"] + said["target_models_cost"]
-        assert sum((entry["cost"] for entry in said["call_history"]), Decimal(0)) == said["target_models_cost"]
-        assert sum((entry["cost"] for entry in said["router_calls"]), Decimal(0)) == said["router_cost"]
+        assert metadata["total_cost"] == metadata["router_cost"] + metadata["target_models_cost"]
+        assert sum((entry["cost"] for entry in metadata["call_history"]), Decimal(0)) == metadata["target_models_cost"]
+        assert sum((entry["cost"] for entry in metadata["router_calls"]), Decimal(0)) == metadata["router_cost"]
         exact = [cost_of(read, price) for _, price, read in calls if read is not None]
         if all(read is not None for _, _, read in calls):
-            assert said["total_cost"] == total(exact)
+            assert metadata["total_cost"] == total(exact)
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.decimals(min_value=0, max_value=10**18, places=15, allow_nan=False) | st.just(Decimal("1E+20")))
-def test_a_cost_is_written_as_the_same_number_without_trailing_zeros(value: Decimal) -> None:
+def test_a_cost_is_written_exactly_and_without_trailing_zeros(value: Decimal) -> None:
     text = encode(shortest(value)).decode()
     assert Decimal(text) == value
     digits = text.partition("E")[0]
@@ -122,34 +124,34 @@ def test_a_cost_is_written_as_the_same_number_without_trailing_zeros(value: Deci
 @pytest.mark.parametrize(
     ("value", "text"), [("0.00", "0"), ("1000", "1000"), ("1E+3", "1000"), ("0.50", "0.5"), ("0.00001", "0.00001")]
 )
-def test_costs_look_like_costs(value: str, text: str) -> None:
+def test_costs_are_written_without_exponents(value: str, text: str) -> None:
     assert encode(shortest(Decimal(value))).decode() == text
 
 
-def test_an_entry_says_what_was_called_and_what_that_cost() -> None:
+def test_an_entry_has_the_target_the_arguments_and_the_cost_of_a_call() -> None:
     entry = entry_of()
     reported = raw({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15})
     entry.report(reported)
     entry.response, entry.arguments, entry.dropped = "4", {"temperature": 0.1}, ("seed",)
     entry.close("ok")
-    said = entry.as_target_json("full")
-    assert said.pop("latency") >= 0
-    assert said == {
+    written = entry.as_target_json("full")
+    assert written.pop("latency") >= 0
+    assert written == {
         "call_id": "call_1", "model_id": "alpha", "function_name": "call_alpha", "arguments": {"temperature": 0.1},
         "response": "4", "cost": Decimal("0.001075"), "tokens_used": 15, "usage": reported,
         "status": "ok", "selected": False, "dropped_params": ["seed"],
     }  # fmt: skip
 
 
-def test_a_missing_usage_is_estimated_from_what_was_counted_and_received() -> None:
+def test_a_missing_usage_is_estimated_from_the_input_and_the_received_bytes() -> None:
     entry = entry_of(counted_input=100)
     entry.received_bytes = 41
     entry.close("ok")
-    said = entry.as_json()
-    assert said["estimated"] is True
-    assert said["usage"] == {"prompt_tokens": 100, "completion_tokens": 11, "total_tokens": 111}
-    assert said["cost"] == Decimal("0.00136")
-    assert said["tokens_used"] == 111
+    written = entry.as_json()
+    assert written["estimated"] is True
+    assert written["usage"] == {"prompt_tokens": 100, "completion_tokens": 11, "total_tokens": 111}
+    assert written["cost"] == Decimal("0.00136")
+    assert written["tokens_used"] == 111
 
 
 def test_a_reported_usage_is_not_marked_estimated() -> None:
@@ -160,15 +162,15 @@ def test_a_reported_usage_is_not_marked_estimated() -> None:
     assert entry.status == "cancelled"
 
 
-def test_a_call_that_was_refused_before_generating_costs_nothing() -> None:
+def test_a_call_that_was_refused_before_generation_costs_nothing() -> None:
     entry = entry_of()
     entry.close("error", "`alpha` answered 429", billed=False)
-    said = entry.as_json()
-    assert (said["cost"], said["tokens_used"], said["usage"]) == (0, 0, None)
-    assert (said["status"], said["error"]) == ("error", "`alpha` answered 429")
+    written = entry.as_json()
+    assert (written["cost"], written["tokens_used"], written["usage"]) == (0, 0, None)
+    assert (written["status"], written["error"]) == ("error", "`alpha` answered 429")
 
 
-def test_an_unknown_price_costs_nothing_and_is_marked() -> None:
+def test_a_call_without_a_price_costs_nothing_and_is_marked() -> None:
     entry = entry_of(price=None)
     entry.report(raw({"prompt_tokens": 10**6, "completion_tokens": 10**6}))
     entry.close("ok")
@@ -176,7 +178,7 @@ def test_an_unknown_price_costs_nothing_and_is_marked() -> None:
     assert entry.as_json()["unpriced"] is True
 
 
-def test_an_entry_is_closed_once() -> None:
+def test_an_entry_can_be_closed_only_once() -> None:
     entry = entry_of()
     entry.close("timeout", "no answer")
     before = entry.as_target_json("full")
@@ -184,7 +186,7 @@ def test_an_entry_is_closed_once() -> None:
     assert entry.as_target_json("full") == before
 
 
-def test_what_is_open_at_the_end_is_booked_as_cancelled_with_what_came() -> None:
+def test_calls_that_are_open_at_the_end_are_recorded_as_cancelled_with_their_cost() -> None:
     ledger = Ledger("req_1")
     entry = ledger.open_target_call("alpha", "call_alpha", PRICE, 1_000)
     assert entry.as_json()["status"] == "cancelled"
@@ -194,7 +196,7 @@ def test_what_is_open_at_the_end_is_booked_as_cancelled_with_what_came() -> None
     assert ledger.target_cost == Decimal("0.0045")
 
 
-def test_time_stands_still_once_a_ledger_is_closed() -> None:
+def test_the_total_time_does_not_change_after_a_ledger_is_closed() -> None:
     ledger = Ledger("req_1")
     ledger.close()
     ended = ledger.total_time
@@ -202,34 +204,34 @@ def test_time_stands_still_once_a_ledger_is_closed() -> None:
     assert ledger.total_time == ended >= 0
 
 
-def test_call_ids_count_up_by_kind() -> None:
+def test_call_ids_are_numbered_by_kind() -> None:
     ledger = recorded([(True, PRICE, None), (False, PRICE, None), (False, PRICE, None)])
     assert [entry.call_id for entry in ledger.router_calls] == ["router_1"]
     assert [entry.call_id for entry in ledger.target_calls] == ["call_1", "call_2"]
 
 
-def test_the_chosen_call_is_marked_and_named() -> None:
+def test_the_chosen_call_is_marked_and_its_model_named() -> None:
     ledger = recorded([(False, PRICE, None), (False, PRICE, None)])
     ledger.chosen("select_response", ledger.target_calls[1], "alpha")
-    said = ledger.metadata("full")
-    assert [entry["selected"] for entry in said["call_history"]] == [False, True]
-    assert (said["model_used"], said["routing_strategy"]) == ("alpha", "select_response")
+    metadata = ledger.metadata("full")
+    assert [entry["selected"] for entry in metadata["call_history"]] == [False, True]
+    assert (metadata["model_used"], metadata["routing_strategy"]) == ("alpha", "select_response")
     ledger.chosen("direct_response", None, "the-router")
     assert ledger.metadata("full")["model_used"] == "the-router"
 
 
-def test_the_metadata_has_every_field_of_the_contract() -> None:
+def test_the_metadata_has_every_documented_field() -> None:
     ledger = recorded([(True, PRICE, None), (False, PRICE, None)])
     ledger.turns = 2
-    said = ledger.metadata("full")
-    assert list(said) == [
+    metadata = ledger.metadata("full")
+    assert list(metadata) == [
         "model_used", "routing_strategy", "turns_used", "total_cost", "router_cost", "target_models_cost",
         "total_time", "call_history", "router_calls", "request_id",
     ]  # fmt: skip
-    assert (said["turns_used"], said["request_id"]) == (2, "req_1")
+    assert (metadata["turns_used"], metadata["request_id"]) == (2, "req_1")
 
 
-def test_texts_are_left_out_where_they_are_not_asked_for() -> None:
+def test_texts_are_left_out_unless_they_are_requested() -> None:
     ledger = Ledger("req_1")
     entry = ledger.open_target_call("alpha", "call_alpha", PRICE, 1)
     entry.response, entry.arguments = "a secret", {"optimized_system_prompt": "a secret", "temperature": 0.5}
@@ -242,7 +244,7 @@ def test_texts_are_left_out_where_they_are_not_asked_for() -> None:
     assert none["arguments"] == {"temperature": 0.5}
 
 
-def test_the_first_part_of_an_answer_is_noted_once() -> None:
+def test_the_time_of_the_first_part_of_an_answer_is_recorded_once() -> None:
     ledger = Ledger("req_1")
     assert ledger.first_answered is None
     ledger.began_to_answer()
@@ -254,7 +256,7 @@ def test_the_first_part_of_an_answer_is_noted_once() -> None:
 LONG = Decimal("999999999999.999999999999999999999999999999999999")
 
 
-def test_a_share_is_never_rounded_up_whatever_the_context_of_decimals() -> None:
+def test_a_share_is_rounded_down_in_any_decimal_context() -> None:
     assert share_of(LONG, 1) == Decimal("999999999999.999999999999999999")
     with localcontext(prec=5):
         assert share_of(Decimal("0.0123456789"), 1) == Decimal("0.0123456789")
@@ -262,11 +264,11 @@ def test_a_share_is_never_rounded_up_whatever_the_context_of_decimals() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(DOLLARS, st.integers(1, 64))
-def test_shares_together_are_never_more_than_there_is(dollars: Decimal, calls: int) -> None:
+def test_all_shares_together_do_not_exceed_the_amount(dollars: Decimal, calls: int) -> None:
     assert total([share_of(dollars, calls)] * calls) <= dollars
 
 
-def test_a_keys_day_is_charged_the_next_whole_picodollar() -> None:
+def test_costs_are_rounded_up_to_whole_picodollars() -> None:
     assert picodollars(Decimal("0.000000000001")) == 1
     assert picodollars(Decimal("123456789.000000000000000000000000000001")) == 123_456_789 * 10**12 + 1
     assert picodollars(Decimal(0)) == 0

@@ -1,4 +1,4 @@
-"""Policies: one of them decides, and nothing outside them knows which."""
+"""Policies: the configured policy, policies of other packages, and policies without a router model."""
 
 from __future__ import annotations
 
@@ -6,94 +6,95 @@ import re
 from pathlib import Path
 
 import pytest
-from packages import install_policy
 from rl_router_api import policies
 from rl_router_api.config import Configuration
-from stages import Stage, router_section, target
-from upstreams import closed_port, text
+
+from fakes.testbed.configuration import router_section, target
+from fakes.testbed.policy_package import install_policy
+from fakes.testbed.router import Testbed
+from fakes.upstreams.answers import text
+from fakes.upstreams.ports import closed_url
 
 GUIDE = Path(__file__).parents[2] / "docs" / "policies.md"
 
 
-def examples_code() -> str:
-    """The policy that the guide shows."""
+def example_code() -> str:
+    """Returns the source of the policy in the guide."""
     (code,) = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
     return str(code)
 
 
-async def test_the_guides_policy_routes_from_a_package_of_its_own(
-    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_the_guides_policy_works_as_a_separate_package(
+    testbed: Testbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install_policy(tmp_path, "coin", examples_code(), monkeypatch)
+    install_policy(tmp_path, "coin", example_code(), monkeypatch)
     assert policies.names() == ["coin", "fixed", "rl"]
-    alpha, beta = await stage.upstream(text("a")), await stage.upstream(text("b"))
-    served = await stage.serve(
-        router={"base_url": closed_port()},
+    alpha, beta = await testbed.upstream(text("a")), await testbed.upstream(text("b"))
+    router = await testbed.start_router(
+        router={"base_url": closed_url()},
         routing={"policy": "coin"},
         targets=[target("alpha", alpha.url), target("beta", beta.url)],
     )
-    metadata = (await served.answer())["router_metadata"]
+    metadata = (await router.answer())["router_metadata"]
     assert metadata["routing_strategy"] == "committed"
     assert metadata["model_used"] in ("alpha", "beta")
     assert metadata["router_calls"] == []
-    preview = (await served.client.post("/v1/route", json=QUESTION)).json()
+    preview = (await router.client.post("/v1/route", json=QUESTION)).json()
     assert (preview["decided_by"], preview["policy"]) == ("policy", "coin")
 
 
 async def test_a_request_may_choose_a_policy_of_another_package(
-    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    testbed: Testbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install_policy(tmp_path, "coin", examples_code(), monkeypatch)
-    cast = await stage.routed(None, None, None)
-    metadata = (await cast.answer(router={"policy": "coin"}))["router_metadata"]
+    install_policy(tmp_path, "coin", example_code(), monkeypatch)
+    setup = await testbed.start(None, None, None)
+    metadata = (await setup.answer(router={"policy": "coin"}))["router_metadata"]
     assert metadata["router_calls"] == []
-    refused = await cast.ask(router={"policy": "dice"})
+    refused = await setup.send(router={"policy": "dice"})
     assert refused.status_code == 400
     assert "Use one of: coin, fixed, rl" in refused.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("name", ["fixed", "rl"])
-def test_no_package_takes_the_place_of_a_policy_of_ours(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_package_cannot_replace_a_built_in_policy(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_policy(tmp_path, name, "def create(setup):\n    raise AssertionError\n", monkeypatch)
     assert policies.names() == ["fixed", "rl"]
     configuration = Configuration()
 
-    async def ask(*_: object) -> None:
+    async def call_router_model(*_: object) -> None:
         raise AssertionError
 
-    policies.create(name, policies.PolicySetup(configuration.router, configuration.routing, ask))  # type: ignore[arg-type]
+    policies.create(name, policies.PolicySetup(configuration.router, configuration.routing, call_router_model))  # type: ignore[arg-type]
 
 
 QUESTION = {"model": "router", "messages": [{"role": "user", "content": "What is 2 + 2?"}]}
 
 
-async def test_a_fixed_policy_needs_no_router_model(stage: Stage) -> None:
-    alpha, beta = await stage.upstream(), await stage.upstream()
-    served = await stage.serve(
-        router=router_section(closed_port()),
+async def test_the_fixed_policy_needs_no_router_model(testbed: Testbed) -> None:
+    alpha, beta = await testbed.upstream(), await testbed.upstream()
+    router = await testbed.start_router(
+        router=router_section(closed_url()),
         routing={"policy": "fixed", "fallback": ["beta", "alpha"]},
         targets=[target("alpha", alpha.url), target("beta", beta.url)],
     )
-    health = (await served.client.get("/health")).json()
+    health = (await router.client.get("/health")).json()
     assert health["status"] == "ok"
     assert health["router_model"] == {"state": "unused"}
-    preview = (await served.client.post("/v1/route", json=QUESTION)).json()
+    preview = (await router.client.post("/v1/route", json=QUESTION)).json()
     assert (preview["decided_by"], preview["policy"]) == ("policy", "fixed")
     assert preview["calls"] == [{"target": "beta", "arguments": {}}]
-    assert (await served.answer())["router_metadata"]["model_used"] == "beta"
-    page = (await served.client.get("/debug/tools")).json()
+    assert (await router.answer())["router_metadata"]["model_used"] == "beta"
+    page = (await router.client.get("/debug/tools")).json()
     assert page["policy"] == "fixed"
-    assert [shown["name"] for shown in page["targets"]] == ["alpha", "beta"]
+    assert [entry["name"] for entry in page["targets"]] == ["alpha", "beta"]
 
 
-async def test_a_preview_names_the_router_model_s_policy(stage: Stage) -> None:
-    cast = await stage.routed(None, None, None)
-    preview = (await cast.client.post("/v1/route", json=QUESTION)).json()
+async def test_a_preview_names_the_policy_of_the_router_model(testbed: Testbed) -> None:
+    setup = await testbed.start(None, None, None)
+    preview = (await setup.client.post("/v1/route", json=QUESTION)).json()
     assert (preview["decided_by"], preview["policy"]) == ("router", "rl")
-    down = await stage.serve(router=router_section(closed_port()), targets=[
-        target("alpha", cast.alpha.url), target("beta", cast.beta.url),
+    down = await testbed.start_router(router=router_section(closed_url()), targets=[
+        target("alpha", setup.alpha.url), target("beta", setup.beta.url),
     ])  # fmt: skip
     preview = (await down.client.post("/v1/route", json=QUESTION)).json()
     assert (preview["decided_by"], preview["policy"]) == ("fallback", "rl")

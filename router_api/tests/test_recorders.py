@@ -1,4 +1,4 @@
-"""Every recorder learns of each ended request, whatever happens to the others."""
+"""Every recorder receives each ended request, even if another recorder fails."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ import pytest
 from rl_router_api.accounting.ledger import Ledger
 from rl_router_api.accounting.metrics import Metrics
 from rl_router_api.accounting.recorders import EndedRequest, record_all
-from stages import QUESTION, Stage, until
-from upstreams import Body, error, text, usage
+
+from fakes.testbed.requests import QUESTION
+from fakes.testbed.router import Testbed
+from fakes.testbed.waiting import until
+from fakes.upstreams.answers import text
+from fakes.upstreams.bodies import usage
+from fakes.upstreams.exchange import Body
+from fakes.upstreams.faults import error
 
 FIELDS = ["time", "level", "message", "status", "model_used", "routing_strategy", "turns_used", "total_cost",
           "router_cost", "target_models_cost", "total_time", "call_history", "router_calls", "request_id"]  # fmt: skip
 
 
-class Kept:
-    """A recorder that keeps what it gets."""
+class Memory:
+    """A recorder that keeps the requests."""
 
     def __init__(self) -> None:
         self.requests: list[EndedRequest] = []
@@ -42,16 +48,16 @@ def failures(log: list[Body]) -> list[Body]:
     return [line for line in log if line["message"] == "a recorder failed"]
 
 
-def test_every_recorder_gets_the_same_request() -> None:
+def test_every_recorder_receives_the_same_request() -> None:
     request = EndedRequest(Ledger("req-1"), 200, key="somebody")
-    first, second = Kept(), Kept()
+    first, second = Memory(), Memory()
     record_all([first, second], request)
     assert first.requests == second.requests == [request]
 
 
 def test_a_recorder_that_fails_is_logged_and_does_not_stop_the_others(log: list[Body]) -> None:
     request = EndedRequest(Ledger("req-1"), 200)
-    first, last = Kept(), Kept()
+    first, last = Memory(), Memory()
     record_all([first, Failing(), last], request)
     assert first.requests == last.requests == [request]
     (line,) = failures(log)
@@ -60,28 +66,28 @@ def test_a_recorder_that_fails_is_logged_and_does_not_stop_the_others(log: list[
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_client_gets_its_answer_even_if_a_recorder_fails(stage: Stage, stream: bool) -> None:
-    cast = await stage.routed(None, text("from alpha"))
-    cast.served.app.runtime.metrics = FailingMetrics()
-    response = await cast.ask(model="alpha", stream=stream)
+async def test_a_client_gets_its_answer_even_if_a_recorder_fails(testbed: Testbed, stream: bool) -> None:
+    setup = await testbed.start(None, text("from alpha"))
+    setup.router.app.runtime.metrics = FailingMetrics()
+    response = await setup.send(model="alpha", stream=stream)
     assert response.status_code == 200
     assert "from alpha" in response.text
-    await until(lambda: cast.served.ledgers, "the log line")
-    assert len(failures(cast.served.log)) == 1
+    await until(lambda: setup.router.ledgers, "the log line")
+    assert len(failures(setup.router.log)) == 1
 
 
-async def test_the_log_lines_add_up_to_the_metrics(stage: Stage) -> None:
-    cast = await stage.routed(None, text(used=usage(11, 7)), error(500, "broken"), routing={"fallback": ["beta"]})
-    await cast.answer()
-    await cast.stream()
-    await cast.ask(model="beta")
-    await until(lambda: len(cast.served.ledgers) == 3, "the log lines")
-    page = (await cast.client.get("/metrics")).text
+async def test_the_log_lines_add_up_to_the_metrics(testbed: Testbed) -> None:
+    setup = await testbed.start(None, text(used=usage(11, 7)), error(500, "broken"), routing={"fallback": ["beta"]})
+    await setup.answer()
+    await setup.stream()
+    await setup.send(model="beta")
+    await until(lambda: len(setup.router.ledgers) == 3, "the log lines")
+    page = (await setup.client.get("/metrics")).text
 
     def counted(name: str) -> float:
         return sum(float(line.rsplit(" ", 1)[1]) for line in page.splitlines() if line.startswith(f"rl_router_{name}"))
 
-    lines = cast.served.ledgers
+    lines = setup.router.ledgers
     calls = [call for line in lines for call in (*line["router_calls"], *line["call_history"])]
     assert counted("requests_total") == counted("request_seconds_count") == len(lines) == 3
     assert counted("calls_total") == counted("call_seconds_count") == len(calls)
@@ -91,27 +97,27 @@ async def test_the_log_lines_add_up_to_the_metrics(stage: Stage) -> None:
     assert counted("cost_usd_total") == pytest.approx(float(total), rel=1e-9)
 
 
-async def test_a_log_line_is_the_ledger_and_the_status(stage: Stage) -> None:
-    cast = await stage.routed(None, text("from alpha"))
-    await cast.answer()
-    (line,) = cast.served.ledgers
+async def test_a_log_line_is_the_ledger_and_the_status(testbed: Testbed) -> None:
+    setup = await testbed.start(None, text("from alpha"))
+    await setup.answer()
+    (line,) = setup.router.ledgers
     assert list(line) == FIELDS
     assert (line["status"], line["model_used"]) == (200, "alpha")
     assert "from alpha" not in str(line)
 
 
-async def test_a_log_line_has_the_texts_if_prompts_are_logged(stage: Stage) -> None:
-    cast = await stage.routed(None, text("from alpha"), server={"log_prompts": True})
-    await cast.answer()
-    (line,) = cast.served.ledgers
+async def test_a_log_line_has_the_texts_if_prompts_are_logged(testbed: Testbed) -> None:
+    setup = await testbed.start(None, text("from alpha"), server={"log_prompts": True})
+    await setup.answer()
+    (line,) = setup.router.ledgers
     assert list(line) == [*FIELDS, "messages"]
     assert line["messages"] == QUESTION
     assert line["call_history"][0]["response"] == "from alpha"
 
 
-async def test_a_request_that_cannot_be_read_has_no_texts_in_the_log(stage: Stage) -> None:
-    cast = await stage.routed(None, text("from alpha"), server={"log_prompts": True})
-    response = await cast.client.post("/v1/chat/completions", json={"model": "alpha"})
+async def test_a_request_that_cannot_be_read_has_no_texts_in_the_log(testbed: Testbed) -> None:
+    setup = await testbed.start(None, text("from alpha"), server={"log_prompts": True})
+    response = await setup.client.post("/v1/chat/completions", json={"model": "alpha"})
     assert response.status_code == 400
-    (line,) = cast.served.ledgers
+    (line,) = setup.router.ledgers
     assert list(line) == FIELDS

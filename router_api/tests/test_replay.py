@@ -1,11 +1,8 @@
-"""`answer(request, limits)` is the whole of routing: with a recorded transport it runs without a socket."""
+"""`answer(request, limits)` contains all of routing: with a recorded transport it needs no socket."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from rl_router_api import policies
@@ -13,15 +10,17 @@ from rl_router_api.accounting.ledger import Ledger
 from rl_router_api.config import Configuration
 from rl_router_api.conversation.answer import text_of
 from rl_router_api.conversation.request import Request
-from rl_router_api.dialects.chat.read_request import read_request
-from rl_router_api.errors import ApiError, TransportError
+from rl_router_api.errors import ApiError
 from rl_router_api.routing.answer import Answerer
 from rl_router_api.routing.ask import RouterModel
 from rl_router_api.routing.decide import PolicySetup
 from rl_router_api.routing.limits import limits_of
 from rl_router_api.routing.outcome import Outcome
 from rl_router_api.upstreams.fleet import fleet_of
-from upstreams import call, completion, decision, encoded, select
+
+from fakes.testbed.requests import chat_request
+from fakes.upstreams.bodies import call, completion, decision, select
+from fakes.upstreams.recorded import RecordedTransport, Recording
 
 PRICE = {"input": "1", "output": "10"}
 CONFIGURATION = Configuration.model_validate(
@@ -32,52 +31,10 @@ CONFIGURATION = Configuration.model_validate(
         ],
     }
 )  # fmt: skip
-Recording = list[tuple[str, int, Any]]
-
-
-class Recorded:
-    """The bytes of a recorded response."""
-
-    def __init__(self, status: int, body: bytes) -> None:
-        self.status = status
-        self.headers: Mapping[str, str] = {}
-        self._parts: Iterator[bytes] = iter([body])
-
-    async def read(self) -> bytes:
-        return next(self._parts, b"")
-
-    def close(self) -> None: ...
-
-
-class Recordings:
-    """A transport that replays: each request must be the next one of the recording, by its address."""
-
-    def __init__(self, recording: Recording) -> None:
-        self._left = list(recording)
-        self.sent: list[dict[str, Any]] = []
-
-    async def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, _: float) -> Recorded:
-        host, status, answer = self._left.pop(0)
-        assert url == f"http://{host}/v1/chat/completions"
-        self.sent.append(json.loads(body or b"{}"))
-        if status == 0:
-            raise TransportError("refused", "cannot connect")
-        return Recorded(status, encoded(answer))
-
-    async def close(self) -> None: ...
-
-    @property
-    def finished(self) -> bool:
-        return not self._left
-
-
-def asked(**fields: Any) -> Request:
-    body = {"model": "router", "messages": [{"role": "user", "content": "What is 2 + 2?"}], **fields}
-    return read_request(json.dumps(body).encode())
 
 
 async def replayed(recording: Recording, request: Request) -> tuple[Outcome, Ledger]:
-    transport = Recordings(recording)
+    transport = RecordedTransport(recording)
     fleet = fleet_of(CONFIGURATION, CONFIGURATION.targets or (), transport)
     policy = policies.create("rl", PolicySetup(fleet.router, fleet.routing, RouterModel(fleet).ask))
     limits = limits_of(request, fleet, Ledger("req_1"))
@@ -96,7 +53,7 @@ TWO_TURNS: Recording = [
 
 
 async def test_a_recorded_request_is_replayed_without_a_socket() -> None:
-    outcome, ledger = await replayed(TWO_TURNS, asked())
+    outcome, ledger = await replayed(TWO_TURNS, chat_request())
     assert outcome.target == "beta"
     assert outcome.answer is not None
     assert text_of(outcome.answer.first) == "4"
@@ -104,26 +61,28 @@ async def test_a_recorded_request_is_replayed_without_a_socket() -> None:
     assert (ledger.router_cost, ledger.target_cost) == (Decimal("0.0006"), Decimal("0.00012"))
 
 
-async def test_what_a_replay_costs_is_the_same_every_time() -> None:
+async def test_every_replay_has_the_same_cost() -> None:
     costs = {
-        ledger.metadata("none")["total_cost"] for _ in range(3) for _, ledger in [await replayed(TWO_TURNS, asked())]
+        ledger.metadata("none")["total_cost"]
+        for _ in range(3)
+        for _, ledger in [await replayed(TWO_TURNS, chat_request())]
     }
     assert costs == {Decimal("0.00072")}
 
 
-async def test_a_recorded_failure_is_followed_by_the_fallback() -> None:
+async def test_after_a_recorded_failure_the_fallback_order_is_used() -> None:
     recording: Recording = [
         ("router", 200, decision(call("call_alpha"))),
         ("alpha", 500, {"error": {"message": "down"}}),
         ("router", 0, None),
         ("beta", 200, completion("4")),
     ]
-    outcome, ledger = await replayed(recording, asked())
+    outcome, ledger = await replayed(recording, chat_request())
     assert (outcome.target, ledger.strategy) == ("beta", "fallback")
     assert [entry.status for entry in ledger.target_calls] == ["error", "ok"]
 
 
-async def test_the_limits_of_a_request_hold_in_a_replay() -> None:
-    with pytest.raises(ApiError) as caught:
-        await replayed([], asked(router={"max_cost": 0}))
-    assert caught.value.code == "max_cost_too_low"
+async def test_the_limits_of_a_request_are_enforced_in_a_replay() -> None:
+    with pytest.raises(ApiError) as raised:
+        await replayed([], chat_request(router={"max_cost": 0}))
+    assert raised.value.code == "max_cost_too_low"

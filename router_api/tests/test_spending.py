@@ -1,4 +1,4 @@
-"""Money is reserved before a call and settled after it, so that calls at once never spend more than there is."""
+"""Money is reserved before a call and settled after it, so that concurrent calls never exceed the maximum cost."""
 
 from decimal import Decimal
 from typing import Any
@@ -18,7 +18,7 @@ DOLLARS = st.decimals(min_value=0, max_value=10**6, places=12, allow_nan=False, 
 
 
 def call(spending: MaxCost, worst: str, price: Price = PRICE) -> Entry:
-    """A call under way, whose worst case is reserved."""
+    """Opens a call and reserves its worst case."""
     entry = Ledger("req_1").open_target_call("alpha", "call_alpha", price, 0)
     entry.hold = spending.reserve(Decimal(worst))
     return entry
@@ -28,7 +28,7 @@ def report(entry: Entry, **usage: Any) -> None:
     entry.report(Raw(msgspec.json.encode(usage)))
 
 
-def test_a_call_under_way_holds_its_worst_case_and_then_what_it_cost() -> None:
+def test_a_running_call_reserves_its_worst_case_and_a_finished_one_its_cost() -> None:
     spending = MaxCost(Decimal(1))
     entry = call(spending, "0.7")
     assert spending.left == Decimal("0.3")
@@ -37,18 +37,18 @@ def test_a_call_under_way_holds_its_worst_case_and_then_what_it_cost() -> None:
     assert spending.left == Decimal("0.999")
 
 
-def test_what_is_not_left_cannot_be_reserved() -> None:
+def test_more_than_the_remaining_money_cannot_be_reserved() -> None:
     spending = MaxCost(Decimal("0.3"))
-    with pytest.raises(UnaffordableError) as caught:
+    with pytest.raises(UnaffordableError) as raised:
         spending.reserve(Decimal("0.300000000001"))
-    assert (caught.value.status, caught.value.code, caught.value.retryable) == (400, "max_cost_too_low", False)
-    assert "0.3 USD" in caught.value.message
+    assert (raised.value.status, raised.value.code, raised.value.retryable) == (400, "max_cost_too_low", False)
+    assert "0.3 USD" in raised.value.message
     assert spending.left == Decimal("0.3")
     assert spending.reserve(Decimal("0.3")).worst == Decimal("0.3")
     assert spending.left == 0
 
 
-def test_a_call_whose_bill_never_came_is_held_at_its_worst_case() -> None:
+def test_a_call_without_a_usage_is_settled_at_its_worst_case() -> None:
     spending = MaxCost(Decimal(1))
     for status in ("timeout", "cancelled", "ok"):
         call(spending, "0.2", Price(output=Decimal(1))).close(status)
@@ -57,7 +57,7 @@ def test_a_call_whose_bill_never_came_is_held_at_its_worst_case() -> None:
     assert spending.left == Decimal("0.4")
 
 
-def test_a_bill_above_the_worst_case_is_taken_in_full_and_marked() -> None:
+def test_a_usage_above_the_worst_case_is_settled_in_full_and_marked() -> None:
     spending = MaxCost(Decimal(1))
     entry = call(spending, "0.1")
     report(entry, prompt_tokens=0, completion_tokens=50_000)
@@ -66,13 +66,13 @@ def test_a_bill_above_the_worst_case_is_taken_in_full_and_marked() -> None:
     assert spending.left == Decimal("0.499")
 
 
-def test_what_is_left_is_exact_however_many_digits_it_has() -> None:
+def test_the_remaining_money_is_exact_with_any_number_of_digits() -> None:
     spending = MaxCost(Decimal(999_999_999_999))
     spending.reserve(Decimal("0.000000000000000000000000000000000001"))
     assert spending.left == Decimal("999999999998.999999999999999999999999999999999999")
 
 
-def test_without_a_limit_everything_can_be_reserved_and_nothing_is_held() -> None:
+def test_without_a_limit_any_amount_can_be_reserved() -> None:
     assert UNLIMITED.left is None
     hold = UNLIMITED.reserve(Decimal(10**9))
     assert hold.worst == 0
@@ -82,7 +82,9 @@ def test_without_a_limit_everything_can_be_reserved_and_nothing_is_held() -> Non
 
 @settings(max_examples=100, deadline=None)
 @given(DOLLARS, st.lists(st.tuples(DOLLARS, st.floats(0, 1)), max_size=10))
-def test_whatever_is_reserved_and_settled_the_limit_holds(limit: Decimal, calls: list[tuple[Decimal, float]]) -> None:
+def test_any_reservations_and_settlements_stay_within_the_limit(
+    limit: Decimal, calls: list[tuple[Decimal, float]]
+) -> None:
     spending, spent = MaxCost(limit), Decimal(0)
     for worst, share in calls:
         try:

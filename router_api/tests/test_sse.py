@@ -1,4 +1,4 @@
-"""Server-sent events: the same events come out however the bytes were cut."""
+"""Server-sent events: the parser returns the same events for any division of the bytes."""
 
 import itertools
 import json
@@ -22,37 +22,37 @@ def read(*pieces: bytes, limit: int = LIMIT) -> list[bytes]:
 
 
 def cut(whole: bytes, at: list[int]) -> list[bytes]:
-    edges = [0, *sorted(place % (len(whole) + 1) for place in at), len(whole)]
+    edges = [0, *sorted(position % (len(whole) + 1) for position in at), len(whole)]
     return [whole[start:end] for start, end in itertools.pairwise(edges)]
 
 
-def test_what_is_written_is_read() -> None:
+def test_written_events_can_be_read() -> None:
     assert read(sse.event(b'{"a": 1}') + sse.event(sse.DONE)) == [b'{"a": 1}', sse.DONE]
 
 
 @settings(max_examples=100, deadline=None)
 @given(DATA, st.sampled_from([b"\n", b"\r\n", b"\r"]), st.lists(st.integers(0, 5_000), max_size=12))
-def test_events_do_not_depend_on_where_the_bytes_are_cut(data: list[bytes], newline: bytes, at: list[int]) -> None:
+def test_events_do_not_depend_on_the_division_of_the_bytes(data: list[bytes], newline: bytes, at: list[int]) -> None:
     stream = b"".join(b": ping" + newline * 2 + b"data: " + each + newline * 2 for each in data)
     assert read(*cut(stream, at)) == data
 
 
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
-def test_a_stream_that_comes_byte_by_byte_is_read(newline: bytes) -> None:
+def test_a_stream_can_be_read_byte_by_byte(newline: bytes) -> None:
     stream = newline.join([b"event: x", b"data: 1", b"", b"data: 2", b"id: 7", b"", b""])
     assert read(*(bytes([byte]) for byte in stream)) == [b"1", b"2"]
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=5))
-def test_nonsense_is_no_error(stream: bytes, at: list[int]) -> None:
+def test_any_bytes_are_read_without_an_error(stream: bytes, at: list[int]) -> None:
     assert all(isinstance(data, bytes) and data for data in read(*cut(stream, at)))
 
 
 @pytest.mark.parametrize(
     "stream", [b"", b"\n\n\n\n", b": ping\n\n", b"event: x\nid: 1\n\n", b"data:\n\n", b"data: \n\n"]
 )
-def test_comments_and_events_without_data_are_passed_over(stream: bytes) -> None:
+def test_comments_and_events_without_data_are_skipped(stream: bytes) -> None:
     assert read(stream) == []
 
 
@@ -60,11 +60,11 @@ def test_a_space_after_the_colon_is_optional() -> None:
     assert read(b"data:1\n\ndata: 2\n\n") == [b"1", b"2"]
 
 
-def test_data_on_several_lines_is_one() -> None:
+def test_data_on_several_lines_is_joined() -> None:
     assert read(b'data: {\ndata: "a": 1}\n\n') == [b'{\n"a": 1}']
 
 
-def test_blank_lines_too_many_do_no_harm() -> None:
+def test_additional_blank_lines_are_ignored() -> None:
     assert read(b"\n\ndata: 1\n\n\ndata: 2\n\n\n\n") == [b"1", b"2"]
 
 
@@ -78,20 +78,20 @@ def test_a_last_event_without_a_blank_line_counts_once() -> None:
 @pytest.mark.parametrize(
     "pieces", [[b"data: " + b"x" * 200], [b"data: ", b"x" * 200], [b"data: " + b"x" * 200 + b"\n\n"]]
 )
-def test_an_event_over_the_limit_is_refused_however_it_comes(pieces: list[bytes]) -> None:
+def test_an_event_over_the_limit_is_refused(pieces: list[bytes]) -> None:
     parser = sse.Parser(100)
     with pytest.raises(EventTooLargeError):
         for piece in pieces:
             parser.feed(piece)
 
 
-def test_many_small_events_may_be_more_than_the_limit_together() -> None:
+def test_small_events_together_may_exceed_the_limit() -> None:
     assert len(read(sse.event(b"x" * 50) * 10, limit=100)) == 10
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-def test_an_event_of_very_many_lines_is_put_together_once(end: bytes) -> None:
-    """Put together at each of them it would take hours."""
+def test_the_lines_of_an_event_are_joined_only_once(end: bytes) -> None:
+    """Joining them for every new line would take hours."""
     parser = sse.Parser(10_000_000)
     for _ in range(400_000):
         assert parser.feed(b"data: x" + end) == []

@@ -1,4 +1,4 @@
-"""An upstream: its address, its key, what is sent along, and what is known of it."""
+"""An upstream: its URLs, its key and headers, its free slots and its state."""
 
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,14 @@ def keyed(path: Path, text: str = "sk-very-secret\n", **fields: Any) -> Upstream
     return upstream(api_key_file=str(path), **fields)
 
 
-def test_its_endpoints_lie_under_its_base_url_with_its_query() -> None:
+def test_its_urls_are_below_its_base_url_and_have_its_query() -> None:
     assert upstream().calls_url == "http://a:1/v1/chat/completions"
     assert upstream(query={"api-version": "2024 10", "b": "&"}).url("/models") == (
         "http://a:1/v1/models?api-version=2024+10&b=%26"
     )
 
 
-def test_a_key_comes_from_the_environment_as_it_is_now() -> None:
+def test_a_key_is_read_from_the_current_environment() -> None:
     environment: dict[str, str] = {}
     key = Key(Secret(api_key_env="A_KEY"), environment)
     assert (key.configured, key.value, key.missing) == (True, "", "A_KEY is not set")
@@ -39,7 +39,7 @@ def test_a_key_comes_from_the_environment_as_it_is_now() -> None:
     assert key.missing == "A_KEY is not set"
 
 
-def test_a_key_comes_from_a_file_without_its_newline(tmp_path: Path) -> None:
+def test_a_key_is_read_from_a_file_without_the_newline(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("sk-1\n")
     key = Key(Secret(api_key_file=str(tmp_path / "key")))
     assert (key.value, key.missing) == ("sk-1", None)
@@ -58,7 +58,7 @@ def test_a_key_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff\xfe"])
-def test_a_key_file_that_says_nothing_is_a_missing_key(tmp_path: Path, content: bytes | None) -> None:
+def test_an_empty_or_invalid_key_file_is_a_missing_key(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "key").write_bytes(content)
     missing = Key(Secret(api_key_file=str(tmp_path / "key"))).missing
@@ -66,7 +66,7 @@ def test_a_key_file_that_says_nothing_is_a_missing_key(tmp_path: Path, content: 
     assert missing.endswith("is missing or empty")
 
 
-def test_where_no_key_is_named_none_is_missing() -> None:
+def test_without_a_configured_key_no_key_is_missing() -> None:
     key = Key(Secret())
     assert (key.configured, key.value, key.missing) == (False, "", None)
 
@@ -83,85 +83,85 @@ def test_without_a_key_no_authorization_is_sent() -> None:
     assert upstream().headers() == {"Content-Type": "application/json"}
 
 
-def test_keys_and_secrets_are_struck_out_of_what_it_says(tmp_path: Path) -> None:
-    each = keyed(tmp_path / "key", headers={"api-key": "header-secret"}, query={"code": "query-secret", "v": "1"})
-    said = each.redact("bad key sk-very-secret (header-secret, query-secret) in version 1; sk-very-secret")
-    assert "secret" not in said
-    assert said.startswith("bad key *** ")
-    assert "version 1" in said
+def test_keys_and_secrets_are_redacted_in_its_messages(tmp_path: Path) -> None:
+    alpha = keyed(tmp_path / "key", headers={"api-key": "header-secret"}, query={"code": "query-secret", "v": "1"})
+    message = alpha.redact("bad key sk-very-secret (header-secret, query-secret) in version 1; sk-very-secret")
+    assert "secret" not in message
+    assert message.startswith("bad key *** ")
+    assert "version 1" in message
 
 
-def test_a_secret_at_the_cut_is_struck_out_too(tmp_path: Path) -> None:
-    said = keyed(tmp_path / "key").redact("x" * 495 + "sk-very-secret")
-    assert len(said) <= 500
-    assert "sk-" not in said
+def test_a_secret_is_redacted_before_a_message_is_cut(tmp_path: Path) -> None:
+    message = keyed(tmp_path / "key").redact("x" * 495 + "sk-very-secret")
+    assert len(message) <= 500
+    assert "sk-" not in message
 
 
-def test_an_upstream_without_secrets_says_what_it_says() -> None:
+def test_without_secrets_a_message_is_not_changed() -> None:
     assert upstream().redact("no such model") == "no such model"
 
 
-def test_after_a_429_it_is_not_ready() -> None:
-    each = upstream()
-    assert each.ready
-    each.cool_down(1_000)
-    assert 0 < each.cooldown <= 1_000
-    assert not each.ready
-    each.cool_down(0)
-    assert each.cooldown == 0
-    assert each.ready
+def test_it_is_not_ready_during_a_cooldown() -> None:
+    alpha = upstream()
+    assert alpha.ready
+    alpha.cool_down(1_000)
+    assert 0 < alpha.cooldown <= 1_000
+    assert not alpha.ready
+    alpha.cool_down(0)
+    assert alpha.cooldown == 0
+    assert alpha.ready
 
 
-def test_calls_under_way_are_counted() -> None:
-    each = upstream()
-    each.begin()
-    each.begin()
-    assert each.in_flight == 2
-    each.end()
-    assert each.in_flight == 1
-    each.end()
-    assert each.in_flight == 0
+def test_calls_in_flight_are_counted() -> None:
+    alpha = upstream()
+    alpha.begin()
+    alpha.begin()
+    assert alpha.in_flight == 2
+    alpha.end()
+    assert alpha.in_flight == 1
+    alpha.end()
+    assert alpha.in_flight == 0
 
 
-def test_a_call_without_a_place_does_not_begin() -> None:
-    each = upstream(max_in_flight=2)
-    each.begin()
-    each.begin()
-    assert each.free_slots == 0
+def test_a_call_without_a_free_slot_does_not_begin() -> None:
+    alpha = upstream(max_in_flight=2)
+    alpha.begin()
+    alpha.begin()
+    assert alpha.free_slots == 0
     with pytest.raises(NoCapacityError):
-        each.begin()
-    assert each.in_flight == 2
-    each.end()
-    each.begin()
+        alpha.begin()
+    assert alpha.in_flight == 2
+    alpha.end()
+    alpha.begin()
 
 
-async def test_a_call_that_finds_no_place_is_a_failure_that_costs_nothing() -> None:
-    each, entry = upstream(max_in_flight=1), Ledger("r").open_target_call("alpha", "call_alpha", None, 10)
-    each.begin()
+async def test_a_call_without_a_free_slot_fails_and_costs_nothing() -> None:
+    alpha, entry = upstream(max_in_flight=1), Ledger("r").open_target_call("alpha", "call_alpha", None, 10)
+    alpha.begin()
     transport = HttpTransport()
     with pytest.raises(CallFailedError, match="no free slot") as failed:
-        await complete(each, transport, b"{}", entry)
+        await complete(alpha, transport, b"{}", entry)
     await transport.close()
     assert (failed.value.status, failed.value.retriable) == (429, False)
     assert (entry.status, entry.cost, entry.tokens) == ("error", 0, 0)
-    assert each.in_flight == 1
+    assert alpha.in_flight == 1
 
 
-def test_its_state_is_that_of_its_last_call() -> None:
-    each = upstream()
-    assert (each.known, each.last_error, each.latency) == (False, None, None)
-    each.failed(each.begin(), "answered 401", counts=False)
-    assert (each.known, each.last_error) == (True, "answered 401")
-    each.succeeded(2.0)
-    assert (each.last_error, each.latency) == (None, 2.0)
+def test_its_state_is_the_result_of_its_last_call() -> None:
+    alpha = upstream()
+    assert (alpha.known, alpha.last_error, alpha.latency) == (False, None, None)
+    alpha.failed(alpha.begin(), "answered 401", counts=False)
+    assert (alpha.known, alpha.last_error) == (True, "answered 401")
+    alpha.succeeded(2.0)
+    assert (alpha.last_error, alpha.latency) == (None, 2.0)
 
 
-def test_its_latency_follows_slowly() -> None:
-    each = upstream()
-    each.succeeded(1.0)
-    each.succeeded(2.0)
-    assert each.latency is not None
-    assert 1.0 < each.latency < 1.5
+def test_its_latency_is_a_slow_moving_average() -> None:
+    alpha = upstream()
+    alpha.succeeded(1.0)
+    alpha.succeeded(2.0)
+    assert alpha.latency is not None
+    assert 1.0 < alpha.latency < 1.5
 
 
 def test_only_failures_that_count_open_its_breaker() -> None:

@@ -1,4 +1,4 @@
-"""Packages of others, as pip would have installed them."""
+"""Installs policies as pip would."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 
 def install_policy(folder: Path, name: str, code: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Installs a package with one module, `NAME_policy`, whose function `create` is the entry point of a policy."""
+    """Installs a package with the module `NAME_policy`, whose function `create` is the entry point of policy `name`."""
     module, information = f"{name}_policy", folder / f"{name}_policy-1.0.dist-info"
     information.mkdir(parents=True)
     (folder / f"{module}.py").write_text(code)

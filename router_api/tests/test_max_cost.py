@@ -1,4 +1,4 @@
-"""What of a request is sent under a money limit, so that no call costs more than its worst case."""
+"""The body that a target receives if the request has a maximum cost, so that no call exceeds its worst case."""
 
 import json
 from typing import Any
@@ -17,24 +17,24 @@ from rl_router_api.dialects.chat.write_request import bounds_output, write_reque
 from rl_router_api.dialects.upstream_dialect import Payload
 from rl_router_api.errors import ApiError
 
-QUESTION = [{"role": "user", "content": "2 + 2?"}]
+from fakes.testbed.json_values import json_values
+from fakes.testbed.requests import QUESTION, chat_request
+
 FUNCTION = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
-
-
-def asked(**fields: Any) -> Request:
-    return read_request(json.dumps({"model": "router", "messages": QUESTION, **fields}).encode())
 
 
 def target(**fields: Any) -> Target:
     return Target.model_validate({"name": "alpha", "base_url": "http://a/v1", **fields})
 
 
-def made(to: Target | None = None, limit: int | None = 300, advice: Advice = NO_ADVICE, **fields: Any) -> Payload:
-    return write_request(asked(**fields), to or target(), advice, MoneyGuard(limit))
+def payload_for(
+    to: Target | None = None, limit: int | None = 300, advice: Advice = NO_ADVICE, **fields: Any
+) -> Payload:
+    return write_request(chat_request(**fields), to or target(), advice, MoneyGuard(limit))
 
 
 def sent(to: Target | None = None, limit: int | None = 300, **fields: Any) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(made(to, limit, **fields).body)
+    body: dict[str, Any] = json.loads(payload_for(to, limit, **fields).body)
     assert body.pop("model") == "alpha"
     assert body.pop("messages")
     return body
@@ -51,26 +51,26 @@ COSTLY: dict[str, Any] = {
     "prompt_cache_retention": "24h", "cache_control": {"type": "ephemeral"}, "options": {"num_predict": 9_999},
     "extra_body": {"n": 5}, "generation_config": {"max_new_tokens": 9_999}, "made_up_by_somebody": 1,
 }  # fmt: skip
-"""Fields that an engine or an aggregator reads, that may cost, and that no price covers."""
+"""Fields of engines and aggregators that may cost money and that no configured price covers."""
 
 
 @pytest.mark.parametrize("field", COSTLY)
-def test_a_field_that_may_cost_is_left_out_and_named(field: str) -> None:
+def test_a_field_that_may_cost_money_is_dropped_and_reported(field: str) -> None:
     fields = {field: COSTLY[field]}
     assert sent(**fields) == {"max_tokens": 300}
-    assert made(**fields).dropped == (field,)
+    assert payload_for(**fields).dropped == (field,)
 
 
 @pytest.mark.parametrize("field", COSTLY)
-def test_a_target_may_allow_a_further_field_which_is_then_counted(field: str) -> None:
+def test_a_field_that_the_target_allows_is_sent_and_counted_as_input(field: str) -> None:
     allowing, fields = target(params={"allow": [field]}), {field: COSTLY[field]}
     assert sent(allowing, **fields) == {"max_tokens": 300, field: COSTLY[field]}
-    assert made(allowing, **fields).dropped == ()
-    more = max_input_tokens(asked(**fields), allowing) - max_input_tokens(asked(**fields), target())
+    assert payload_for(allowing, **fields).dropped == ()
+    more = max_input_tokens(chat_request(**fields), allowing) - max_input_tokens(chat_request(**fields), target())
     assert more >= len(json.dumps(COSTLY[field], separators=(",", ":")))
 
 
-def test_what_costs_nothing_is_sent_as_the_client_wrote_it() -> None:
+def test_fields_that_cost_nothing_are_sent_unchanged() -> None:
     fields = {
         "temperature": 0.10, "top_p": 0.9, "top_k": 40, "min_p": 0.1, "seed": 7, "stop": ["\n"], "n": 2,
         "logit_bias": {"50256": -100}, "repetition_penalty": 1.1, "min_tokens": 5, "ignore_eos": True,
@@ -84,20 +84,20 @@ def test_what_costs_nothing_is_sent_as_the_client_wrote_it() -> None:
         "add_generation_prompt": True, "skip_special_tokens": False, "priority": 1, "max_tokens": 300,
     }  # fmt: skip
     assert sent(**fields) == fields
-    assert made(**fields).dropped == ()
+    assert payload_for(**fields).dropped == ()
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.text(max_size=15), st.integers() | st.text(max_size=5), max_size=6))
-def test_no_field_reaches_a_target_that_is_not_known_to_be_free(fields: dict[str, Any]) -> None:
+def test_unknown_fields_are_dropped(fields: dict[str, Any]) -> None:
     unknown = {name: value for name, value in fields.items() if name not in FREE_FIELDS | {"model", "router"}}
-    payload = made(**unknown)
+    payload = payload_for(**unknown)
     assert set(json.loads(payload.body)) <= FREE_FIELDS | {"model"}
     assert set(payload.dropped) == {name[:64] for name in unknown}
 
 
-def test_the_names_of_what_is_left_out_are_not_endless() -> None:
-    dropped = made(**{f"{at:03}" + "x" * 100: 1 for at in range(200)}).dropped
+def test_the_report_of_dropped_fields_is_limited() -> None:
+    dropped = payload_for(**{f"{at:03}" + "x" * 100: 1 for at in range(200)}).dropped
     assert len(dropped) == 33
     assert dropped[-1] == "and 168 more"
     assert max(map(len, dropped)) == 64
@@ -105,10 +105,10 @@ def test_the_names_of_what_is_left_out_are_not_endless() -> None:
 
 @pytest.mark.parametrize("type_", ["web_search", "web_search_preview", "code_interpreter", "mcp", "file_search",
                                    "image_generation", "openrouter:web_search", "browser_search", ""])  # fmt: skip
-def test_tools_that_the_provider_runs_are_left_out(type_: str) -> None:
+def test_tools_that_the_provider_runs_are_dropped(type_: str) -> None:
     hosted = {"type": type_, "name": "hosted"}
     assert sent(tools=[FUNCTION, hosted])["tools"] == [FUNCTION]
-    assert made(tools=[FUNCTION, hosted]).dropped == (f"tools.1 ({type_})",)
+    assert payload_for(tools=[FUNCTION, hosted]).dropped == (f"tools.1 ({type_})",)
     assert "tools" not in sent(tools=[hosted])
     assert sent(target(params={"allow": ["tools"]}), tools=[hosted])["tools"] == [hosted]
 
@@ -116,8 +116,8 @@ def test_tools_that_the_provider_runs_are_left_out(type_: str) -> None:
 @pytest.mark.parametrize("tool", [{"type": 7}, "web_search", None, [FUNCTION], {}, {"type": "function"},
                                   {"googleSearch": {}}, {"type": "function", "googleSearch": {}},
                                   {**FUNCTION, "code_execution": {}}])  # fmt: skip
-def test_a_tool_that_is_not_only_a_function_is_left_out(tool: Any) -> None:
-    assert made(tools=[tool]).dropped == ("tools.0 (unknown)",)
+def test_a_tool_that_is_not_only_a_function_is_dropped(tool: Any) -> None:
+    assert payload_for(tools=[tool]).dropped == ("tools.0 (unknown)",)
 
 
 @pytest.mark.parametrize(
@@ -130,13 +130,13 @@ def test_a_tool_that_is_not_only_a_function_is_left_out(tool: Any) -> None:
         ("modalities", ["text"], ["text", "audio"]),
     ],
 )
-def test_what_only_switches_off_what_may_cost_is_sent(name: str, off: Any, on: Any) -> None:
+def test_a_value_that_switches_off_something_costly_is_sent(name: str, off: Any, on: Any) -> None:
     assert sent(**{name: off})[name] == off
     assert name not in sent(**{name: on})
 
 
-def test_arguments_of_a_template_that_are_none_are_nothing_to_tell_of() -> None:
-    assert made(chat_template_kwargs=None).dropped == ()
+def test_template_arguments_of_null_are_not_reported() -> None:
+    assert payload_for(chat_template_kwargs=None).dropped == ()
 
 
 @pytest.mark.parametrize(
@@ -144,39 +144,39 @@ def test_arguments_of_a_template_that_are_none_are_nothing_to_tell_of() -> None:
     [{"chat_template": "{{ 'x ' * 100000 }}"}, {"documents": [{"text": "x"}]}, {"prefix": "x " * 50}, {"tools": {}},
      {"escaped": "\u007b\u007b"}],
 )  # fmt: skip
-def test_an_argument_that_a_template_could_be_is_left_out(argument: dict[str, Any]) -> None:
-    payload = made(chat_template_kwargs={"enable_thinking": False, **argument})
+def test_template_arguments_with_long_or_nested_values_are_dropped(argument: dict[str, Any]) -> None:
+    payload = payload_for(chat_template_kwargs={"enable_thinking": False, **argument})
     assert json.loads(payload.body)["chat_template_kwargs"] == {"enable_thinking": False}
     assert payload.dropped == tuple(f"chat_template_kwargs.{name}" for name in argument)
 
 
-def test_marks_that_have_a_provider_write_its_cache_are_left_out() -> None:
-    marked = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+def test_cache_control_in_messages_and_tools_is_dropped() -> None:
+    control = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
     part, function = {"type": "text", "text": "a"}, {"name": "look"}
-    messages = [{"role": "user", "content": [{**part, **marked}, part], **marked}, {"role": "user", "content": "b"}]
-    tools = [{"type": "function", "function": {**function, **marked}, **marked}]
-    payload = made(messages=messages, tools=tools)
+    messages = [{"role": "user", "content": [{**part, **control}, part], **control}, {"role": "user", "content": "b"}]
+    tools = [{"type": "function", "function": {**function, **control}, **control}]
+    payload = payload_for(messages=messages, tools=tools)
     body = json.loads(payload.body)
     assert body["messages"] == [{"role": "user", "content": [part, part]}, {"role": "user", "content": "b"}]
     assert body["tools"] == [{"type": "function", "function": function}]
     assert payload.dropped == ("cache_control",)
     allowed = write_request(
-        asked(messages=messages), target(params={"allow": ["cache_control"]}), NO_ADVICE, MoneyGuard(300)
+        chat_request(messages=messages), target(params={"allow": ["cache_control"]}), NO_ADVICE, MoneyGuard(300)
     )
     assert json.loads(allowed.body)["messages"] == messages
 
 
-def test_messages_without_such_marks_are_sent_byte_by_byte() -> None:
+def test_messages_without_cache_control_are_sent_byte_for_byte() -> None:
     body = b'{"model":"m","messages":[ {"role":"user","content":[{"type":"text", "text":"a"}]} ],"seed":1e0}'
     payload = write_request(read_request(body), target(), NO_ADVICE, MoneyGuard(300))
     assert b'"messages":[ {"role":"user","content":[{"type":"text", "text":"a"}]} ]' in payload.body
     assert b'"seed":1e0' in payload.body
 
 
-def test_advice_and_marks_of_calls_are_applied_as_without_a_limit() -> None:
+def test_advice_is_added_as_without_a_maximum_cost() -> None:
     advice = Advice(system_prompt="Think.")
     messages = [{"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {}}]}]
-    body = json.loads(made(advice=advice, messages=messages).body)
+    body = json.loads(payload_for(advice=advice, messages=messages).body)
     assert body["messages"][0]["content"].endswith("Think.")
     assert body["messages"][1]["content"] == [{"type": "text", "text": "a"}]
 
@@ -184,33 +184,33 @@ def test_advice_and_marks_of_calls_are_applied_as_without_a_limit() -> None:
 # The output limit.
 
 
-OPENAIS, OTHERS = OUTPUT_LIMITS[:2], OUTPUT_LIMITS[2:]
+OPENAI_NAMES, OTHER_NAMES = OUTPUT_LIMITS[:2], OUTPUT_LIMITS[2:]
 
 
-@pytest.mark.parametrize("name", OPENAIS)
+@pytest.mark.parametrize("name", OPENAI_NAMES)
 @pytest.mark.parametrize("value", [100_000, None, 0, -1])
-def test_openais_spellings_of_the_output_limit_are_set(name: str, value: Any) -> None:
+def test_the_output_limit_is_set_in_openais_fields(name: str, value: Any) -> None:
     assert sent(**{name: value}) == {name: 300}
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", OTHER_NAMES)
 @pytest.mark.parametrize("value", [100_000, "100000", None, 0, -1, 0.5])
-def test_other_spellings_of_the_output_limit_are_set_beside_openais(name: str, value: Any) -> None:
+def test_the_output_limit_is_set_in_other_fields_and_in_openais(name: str, value: Any) -> None:
     assert sent(**{name: value}) == {name: 300, "max_tokens": 300}
 
 
-def test_two_limits_at_once_are_both_set() -> None:
+def test_the_output_limit_is_set_in_every_field_of_the_request() -> None:
     assert sent(max_tokens=100_000, max_completion_tokens=20, n_predict=9) == dict.fromkeys(
         ("max_tokens", "max_completion_tokens", "n_predict"), 300
     )
 
 
-@pytest.mark.parametrize("name", OTHERS)
-def test_a_limit_in_another_spelling_is_the_clients_limit_too(name: str) -> None:
-    assert asked(**{name: 20}).max_output == 20
-    assert asked(**dict.fromkeys(OTHERS, 500) | {name: 20}).max_output == 20
-    assert asked(**{name: 20, "max_tokens": 500}).max_output == 500
-    assert asked(**{name: "20"}).max_output is None
+@pytest.mark.parametrize("name", OTHER_NAMES)
+def test_the_clients_output_limit_may_be_in_another_field(name: str) -> None:
+    assert chat_request(**{name: 20}).max_output == 20
+    assert chat_request(**dict.fromkeys(OTHER_NAMES, 500) | {name: 20}).max_output == 20
+    assert chat_request(**{name: 20, "max_tokens": 500}).max_output == 500
+    assert chat_request(**{name: "20"}).max_output is None
 
 
 @pytest.mark.parametrize(
@@ -224,28 +224,28 @@ def test_a_limit_in_another_spelling_is_the_clients_limit_too(name: str) -> None
         {"drop": ["max_completion_tokens"]},
     ],
 )
-def test_what_a_targets_params_do_leaves_the_limit_in_force(params: dict[str, Any]) -> None:
+def test_params_of_a_target_cannot_raise_the_output_limit(params: dict[str, Any]) -> None:
     for fields in ({}, {"max_tokens": 9_999}, {"max_completion_tokens": 9_999, "max_tokens": 5_000}):
         body = sent(target(params=params), **fields)
-        assert bool(body) == bounds_output(asked(**fields), target(params=params).params)
+        assert bool(body) == bounds_output(chat_request(**fields), target(params=params).params)
         assert set(body.values()) <= {300}
 
 
-def test_a_lower_limit_that_a_target_sets_itself_stays() -> None:
+def test_a_lower_output_limit_in_the_params_of_a_target_is_kept() -> None:
     assert sent(target(params={"set": {"max_tokens": 200}}), max_tokens=9_999) == {"max_tokens": 200}
 
 
-def test_a_target_whose_params_take_the_limit_away_is_known() -> None:
+def test_params_that_remove_the_output_limit_are_recognized() -> None:
     params = target(params={"drop": ["max_tokens"]}).params
-    assert not bounds_output(asked(), params)
-    assert bounds_output(asked(max_completion_tokens=5), params)
-    for taking in ({"drop": ["max_completion_tokens"]}, {"rename": {"max_completion_tokens": "x"}, "drop": ["x"]},
+    assert not bounds_output(chat_request(), params)
+    assert bounds_output(chat_request(max_completion_tokens=5), params)
+    for removing in ({"drop": ["max_completion_tokens"]}, {"rename": {"max_completion_tokens": "x"}, "drop": ["x"]},
                    {"set": {"n": 8}}, {"rename": {"user": "n"}}):  # fmt: skip
-        assert not bounds_output(asked(max_completion_tokens=5), target(params=taking).params)
-    assert bounds_output(asked(), target(params={"drop": ["max_tokens"], "set": {"n_predict": 5}}).params)
+        assert not bounds_output(chat_request(max_completion_tokens=5), target(params=removing).params)
+    assert bounds_output(chat_request(), target(params={"drop": ["max_tokens"], "set": {"n_predict": 5}}).params)
 
 
-def test_where_output_costs_nothing_the_clients_limits_stay() -> None:
+def test_if_output_costs_nothing_the_clients_limits_are_kept() -> None:
     assert sent(limit=None, max_tokens=5, n_predict=-1) == {"max_tokens": 5, "n_predict": -1}
 
 
@@ -260,29 +260,29 @@ SOUND = {"type": "input_audio", "input_audio": {"data": "QUJD" * 100, "format": 
 
 
 def with_part(part: Any) -> Request:
-    return asked(messages=[{"role": "user", "content": [part, {"type": "text", "text": "hi"}]}])
+    return chat_request(messages=[{"role": "user", "content": [part, {"type": "text", "text": "hi"}]}])
 
 
 @pytest.mark.parametrize("text", ["0" * 3_000, "é" * 1_500, "\n" * 3_000, "\x00" * 500])
-def test_a_token_is_a_byte(text: str) -> None:
-    request = asked(messages=[{"role": "user", "content": text}])
+def test_text_counts_at_least_one_token_a_byte(text: str) -> None:
+    request = chat_request(messages=[{"role": "user", "content": text}])
     assert len(text.encode()) <= max_input_tokens(request, target()) <= 6 * len(text.encode()) + 100
 
 
 def test_tools_and_schemas_are_counted_as_text() -> None:
-    words = "x" * 3_000
-    for fields in ({"tools": [{"type": "function", "function": {"name": words}}]}, {"guided_regex": words},
-                   {"response_format": {"type": "json_schema", "json_schema": {"name": words}}}):  # fmt: skip
-        assert max_input_tokens(asked(**fields), target()) >= 3_000
+    long = "x" * 3_000
+    for fields in ({"tools": [{"type": "function", "function": {"name": long}}]}, {"guided_regex": long},
+                   {"response_format": {"type": "json_schema", "json_schema": {"name": long}}}):  # fmt: skip
+        assert max_input_tokens(chat_request(**fields), target()) >= 3_000
 
 
 @pytest.mark.parametrize("part", [picture(), picture(detail="high"), picture("data:image/png;base64," + "A" * 90_000)])
-def test_a_picture_counts_as_much_as_the_target_says(part: Any) -> None:
+def test_a_picture_counts_as_max_image_tokens_of_the_target(part: Any) -> None:
     assert 5_000 <= max_input_tokens(with_part(part), target()) <= 5_200
     assert 700 <= max_input_tokens(with_part(part), target(max_image_tokens=700)) <= 900
 
 
-def test_sound_counts_by_its_bytes() -> None:
+def test_audio_counts_by_its_bytes() -> None:
     assert max_input_tokens(with_part(SOUND), target()) >= 400
 
 
@@ -312,16 +312,16 @@ def test_sound_counts_by_its_bytes() -> None:
     ],
     ids=lambda part: json.dumps(part)[:60],
 )
-def test_a_part_whose_size_nothing_bounds_is_named(part: Any) -> None:
+def test_a_part_of_unknown_size_is_reported(part: Any) -> None:
     assert unsized_part(with_part(part)) == f"`{part['type']}` part"
 
 
 @pytest.mark.parametrize("field", [{"audio": {"id": "audio_1"}}, {"images": ["https://x/a.png"]},
                                    {"videos": ["https://x/a.mp4"]}, {"file_ids": ["file-1"]}])  # fmt: skip
-def test_a_message_that_refers_to_something_of_unknown_size_is_named(field: dict[str, Any]) -> None:
+def test_a_message_with_a_reference_of_unknown_size_is_reported(field: dict[str, Any]) -> None:
     (name,) = field
     messages = [{"role": "assistant", "content": "a", **field}, *QUESTION]
-    assert unsized_part(asked(messages=messages)) == f"message's `{name}`"
+    assert unsized_part(chat_request(messages=messages)) == f"message's `{name}`"
 
 
 @pytest.mark.parametrize(
@@ -334,26 +334,26 @@ def test_a_message_that_refers_to_something_of_unknown_size_is_named(field: dict
         SOUND,
     ],
 )
-def test_a_part_of_known_size_is_none(part: Any) -> None:
+def test_a_part_of_known_size_is_not_reported(part: Any) -> None:
     assert unsized_part(with_part(part)) is None
-    assert unsized_part(asked(messages=[{"role": "assistant", "content": "a", "audio": None}, *QUESTION])) is None
+    assert (
+        unsized_part(chat_request(messages=[{"role": "assistant", "content": "a", "audio": None}, *QUESTION])) is None
+    )
 
 
-def test_tools_that_a_template_could_write_out_without_bounds_are_named() -> None:
+def test_deeply_nested_tools_are_reported() -> None:
     deep: Any = {}
     for _ in range(40):
         deep = {"a": deep}
     tool = {"type": "function", "function": {"name": "f", "parameters": deep}}
-    assert unsized_part(asked(tools=[tool])) == "deeply nested `tools` field"
+    assert unsized_part(chat_request(tools=[tool])) == "deeply nested `tools` field"
     usual = {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "string", "enum": ["x", "y"]}}}}
-    assert unsized_part(asked(tools=[{"type": "function", "function": {"name": "f", "parameters": usual}}])) is None
+    assert (
+        unsized_part(chat_request(tools=[{"type": "function", "function": {"name": "f", "parameters": usual}}])) is None
+    )
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
-    max_leaves=12,
-)
+JSON = json_values()
 PART = st.dictionaries(st.sampled_from(["text", "image_url", "input_audio", "file", "cache_control"]), JSON).map(
     lambda fields: {"type": "text", **fields}
 )
@@ -368,9 +368,9 @@ MESSAGE = st.fixed_dictionaries(
     st.lists(MESSAGE, min_size=1, max_size=3),
     st.dictionaries(st.sampled_from(["tools", "chat_template_kwargs", "n_predict", "cache_control"]), JSON),
 )
-def test_whatever_the_fields_are_a_request_that_is_read_can_be_bounded(messages: Any, fields: dict[str, Any]) -> None:
+def test_the_cost_of_every_valid_request_can_be_limited(messages: Any, fields: dict[str, Any]) -> None:
     try:
-        request = asked(messages=messages, **fields)
+        request = chat_request(messages=messages, **fields)
     except ApiError as error:
         assert error.status == 400
         return

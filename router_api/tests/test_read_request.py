@@ -1,4 +1,4 @@
-"""Bytes to a request: what is read of it, and a 400 that names the field for everything that cannot be."""
+"""Reading requests: their fields, and a 400 that names the field for every invalid request."""
 
 import json
 from decimal import Decimal
@@ -9,65 +9,59 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rl_router_api.conversation.affinity import affinity_of
-from rl_router_api.conversation.request import Request
 from rl_router_api.dialects.chat.read_request import MAX_MESSAGES, PICTURE_TOKENS, read_request
 from rl_router_api.dialects.chat.write_error import error_object
 from rl_router_api.errors import ApiError
 
+from fakes.testbed.json_values import json_values
+from fakes.testbed.requests import QUESTION, chat_body, chat_request
+from fakes.testbed.responses import ERROR_FIELDS
+
 CORPUS = json.loads(Path(__file__).with_name("corpus").joinpath("bodies.json").read_text())
-QUESTION = [{"role": "user", "content": "2 + 2?"}]
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 90_000}}
 SOUND = {"type": "input_audio", "input_audio": {"data": "A" * 9_000, "format": "wav"}}
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
-    max_leaves=15,
-)
+JSON = json_values()
 KNOWN = ("model", "messages", "router", "n", "tools", "stream", "stream_options", "max_tokens", "response_format")
 
 
-def read(**fields: Any) -> Request:
-    return read_request(json.dumps({"model": "router", "messages": QUESTION, **fields}).encode())
-
-
 def refused(body: bytes) -> ApiError:
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(ApiError) as raised:
         read_request(body)
-    return caught.value
+    return raised.value
 
 
 def refused_with(**fields: Any) -> ApiError:
-    return refused(json.dumps({"model": "router", "messages": QUESTION, **fields}).encode())
+    return refused(chat_body(**fields))
 
 
-def test_a_request_is_read() -> None:
-    request = read(stream=True, stream_options={"include_usage": True}, max_tokens=7, n=2)
+def test_a_valid_request_is_read() -> None:
+    request = chat_request(stream=True, stream_options={"include_usage": True}, max_tokens=7, n=2)
     assert (request.model, request.stream, request.include_usage) == ("router", True, True)
     assert (request.max_output, request.n) == (7, 2)
-    assert [(message.role, message.content) for message in request.messages] == [("user", "2 + 2?")]
+    assert [(message.role, message.content) for message in request.messages] == [("user", "What is 2 + 2?")]
 
 
-def test_what_is_left_out_or_null_has_openais_default() -> None:
+def test_missing_and_null_fields_have_openais_defaults() -> None:
     nulls = dict.fromkeys(("stream", "n", "max_tokens", "tools", "router", "stream_options", "response_format"))
-    for request in (read(), read(**nulls)):
+    for request in (chat_request(), chat_request(**nulls)):
         assert (request.stream, request.include_usage, request.max_output, request.n) == (False, False, None, 1)
         assert request.needs == frozenset()
         assert request.options.max_cost is None
 
 
-def test_max_completion_tokens_goes_before_max_tokens() -> None:
-    assert read(max_tokens=5, max_completion_tokens=9).max_output == 9
-    assert read(max_tokens=5, max_completion_tokens=None).max_output == 5
+def test_max_completion_tokens_takes_precedence_over_max_tokens() -> None:
+    assert chat_request(max_tokens=5, max_completion_tokens=9).max_output == 9
+    assert chat_request(max_tokens=5, max_completion_tokens=None).max_output == 5
 
 
 @pytest.mark.parametrize("limit", [0, -1])
-def test_a_limit_below_one_token_is_none_to_rely_on(limit: int) -> None:
-    for request in (read(max_tokens=limit), read(max_tokens=5, max_completion_tokens=limit)):
+def test_an_output_limit_below_one_token_counts_as_no_limit(limit: int) -> None:
+    for request in (chat_request(max_tokens=limit), chat_request(max_tokens=5, max_completion_tokens=limit)):
         assert request.max_output is None
 
 
-def test_the_fields_stay_as_they_were_written_but_model_and_router() -> None:
+def test_the_bytes_of_all_fields_except_model_and_router_are_kept() -> None:
     request = read_request(
         b'{"model": "m", "router": {}, "messages": [{"role":"user","content":"x"}], "seed": 1e2, "xyz": {"a" : 0.10}}'
     )
@@ -96,12 +90,12 @@ def test_the_fields_stay_as_they_were_written_but_model_and_router() -> None:
         ({"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}]}]}, set()),
     ],
 )
-def test_what_a_request_needs_of_a_model(fields: dict[str, Any], needs: set[str]) -> None:
-    assert read(**fields).needs == needs
+def test_a_request_needs_the_capabilities_that_its_fields_use(fields: dict[str, Any], needs: set[str]) -> None:
+    assert chat_request(**fields).needs == needs
 
 
 @pytest.mark.parametrize("empty", [b"[]", b"[ \n ]", b"null"])
-def test_an_empty_list_of_tools_needs_none_however_it_is_written(empty: bytes) -> None:
+def test_an_empty_list_of_tools_in_any_spelling_needs_no_tools(empty: bytes) -> None:
     assert not read_request(b'{"model":"m","messages":[{"role":"user"}],"tools":%s}' % empty).needs
 
 
@@ -109,38 +103,38 @@ def test_an_empty_list_of_tools_needs_none_however_it_is_written(empty: bytes) -
     ("fields", "text_only"),
     [({}, True), ({"tools": [TOOL]}, False), ({"response_format": {"type": "json_object"}}, False), ({"n": 2}, False)],
 )
-def test_only_a_plain_question_can_be_answered_with_a_text(fields: dict[str, Any], text_only: bool) -> None:
-    assert read(**fields).text_only is text_only
+def test_only_a_plain_question_can_be_answered_with_text(fields: dict[str, Any], text_only: bool) -> None:
+    assert chat_request(**fields).text_only is text_only
 
 
-def test_tokens_are_estimated_from_bytes_and_pictures_by_the_piece() -> None:
-    plain = read(messages=[{"role": "user", "content": "x" * 4_000}])
+def test_input_tokens_are_estimated_by_bytes_and_by_picture() -> None:
+    plain = chat_request(messages=[{"role": "user", "content": "x" * 4_000}])
     assert 1_000 <= plain.input_tokens <= 1_020
-    picture = read(messages=[{"role": "user", "content": [PICTURE]}])
+    picture = chat_request(messages=[{"role": "user", "content": [PICTURE]}])
     assert PICTURE_TOKENS <= picture.input_tokens <= PICTURE_TOKENS + 100
 
 
 @pytest.mark.parametrize("name", ["tools", "functions"])
-def test_the_definitions_of_functions_are_input_too(name: str) -> None:
-    assert read(**{name: [{"name": "f", "description": "x" * 4_000}]}).input_tokens > 1_000
+def test_the_definitions_of_functions_count_as_input(name: str) -> None:
+    assert chat_request(**{name: [{"name": "f", "description": "x" * 4_000}]}).input_tokens > 1_000
 
 
-def test_characters_of_several_bytes_are_counted_by_their_bytes() -> None:
+def test_input_tokens_count_bytes_not_characters() -> None:
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "水" * 400}]}, ensure_ascii=False)
     assert read_request(body.encode()).input_tokens >= 300
 
 
-def test_a_conversation_that_ends_in_a_tool_message_carries_its_targets_mark() -> None:
+def test_a_conversation_that_ends_with_a_tool_message_has_the_affinity_of_its_target() -> None:
     answered = {"role": "tool", "tool_call_id": f"call_9_rr{affinity_of('alpha')}", "content": "4"}
-    assert read(messages=[*QUESTION, answered]).affinity == affinity_of("alpha")
-    assert read(messages=[answered, *QUESTION]).affinity is None
-    assert read(messages=[*QUESTION, {**answered, "tool_call_id": "call_9"}]).affinity is None
-    assert read(messages=[*QUESTION, {"role": "tool", "content": "4"}]).affinity is None
+    assert chat_request(messages=[*QUESTION, answered]).affinity == affinity_of("alpha")
+    assert chat_request(messages=[answered, *QUESTION]).affinity is None
+    assert chat_request(messages=[*QUESTION, {**answered, "tool_call_id": "call_9"}]).affinity is None
+    assert chat_request(messages=[*QUESTION, {"role": "tool", "content": "4"}]).affinity is None
 
 
 def test_the_router_object_is_read() -> None:
-    options = read(router={"max_cost": 0.1, "deadline_ms": 50, "models": ["a"], "policy": "fixed", "max_turns": 1,
-                           "review": "never", "prefer": "cost"}).options  # fmt: skip
+    fields = {"max_cost": 0.1, "deadline_ms": 50, "models": ["a"], "policy": "fixed", "max_turns": 1}
+    options = chat_request(router={**fields, "review": "never", "prefer": "cost"}).options
     assert (options.max_cost, options.deadline_ms, options.models) == (Decimal("0.1"), 50, ["a"])
     assert (options.policy, options.max_turns, options.review, options.prefer) == ("fixed", 1, "never", "cost")
 
@@ -164,13 +158,13 @@ def test_the_router_object_is_read() -> None:
         ([], "router"),
     ],
 )
-def test_a_wrong_option_is_a_400_that_names_it(options: object, field: str) -> None:
+def test_an_invalid_option_is_a_400_that_names_it(options: object, field: str) -> None:
     error = refused_with(router=options)
     assert (error.status, error.param, error.kind) == (400, field, "invalid_request_error")
     assert field in error.message
 
 
-def test_an_unknown_option_is_told_what_there_is() -> None:
+def test_an_error_about_an_unknown_option_lists_all_options() -> None:
     error = refused_with(router={"max_cots": 1})
     assert error.message == (
         "`router.max_cots`: unknown option: options are "
@@ -204,41 +198,41 @@ def test_an_unknown_option_is_told_what_there_is() -> None:
         ({"logprobs": 3}, "logprobs"),
     ],
 )
-def test_a_wrong_field_is_a_400_that_names_it(fields: dict[str, Any], field: str) -> None:
+def test_an_invalid_field_is_a_400_that_names_it(fields: dict[str, Any], field: str) -> None:
     error = refused_with(**fields)
-    # msgspec's path leaves an index out where it cannot be known.
+    # msgspec's path has no index if it does not know it.
     assert error.status == 400
     assert error.param in (field, field.replace("[0]", "[...]").replace("[1]", "[...]"))
 
 
 @pytest.mark.parametrize("body", [b"", b"nonsense", b"[]", b"\xff\xfe{}", b'{"model": "\xff"}', b'{"a": 1} {}'])
-def test_a_body_that_is_no_json_object_is_a_400(body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_is_a_400(body: bytes) -> None:
     assert refused(body).status == 400
 
 
 @pytest.mark.parametrize("name", ["messages", "tools", "made_up", "router", "n"])
-def test_nesting_without_end_is_a_400(name: str) -> None:
+def test_a_deeply_nested_field_is_a_400(name: str) -> None:
     deep = b"[" * 200_000 + b"]" * 200_000
     assert refused(b'{"model": "m", "messages": [{"role": "user"}], "%s": %s}' % (name.encode(), deep)).status == 400
 
 
 @pytest.mark.parametrize("name", ["n", "max_tokens", "temperature"])
-def test_a_number_of_five_thousand_digits_is_a_400(name: str) -> None:
+def test_a_number_with_five_thousand_digits_is_a_400(name: str) -> None:
     error = refused(b'{"model":"m","messages":[{"role":"user"}],"%s":%s}' % (name.encode(), b"1" * 5_000))
     assert (error.status, error.param) == (400, name)
 
 
 @pytest.mark.parametrize("body", CORPUS)
-def test_every_body_of_the_corpus_is_refused_in_openais_shape(body: str) -> None:
+def test_every_body_of_the_corpus_is_refused_with_openais_error(body: str) -> None:
     error = refused(body.encode())
     assert error.status == 400
-    assert set(error_object(error)) == {"message", "type", "param", "code"}
+    assert set(error_object(error)) == ERROR_FIELDS
     json.dumps(error_object(error))
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200))
-def test_whatever_the_bytes_are_nothing_but_a_router_error_is_raised(body: bytes) -> None:
+def test_any_bytes_raise_only_api_errors(body: bytes) -> None:
     try:
         read_request(body)
     except ApiError as error:
@@ -247,7 +241,7 @@ def test_whatever_the_bytes_are_nothing_but_a_router_error_is_raised(body: bytes
 
 @settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.sampled_from(KNOWN), JSON), st.booleans())
-def test_whatever_the_fields_are_nothing_but_a_router_error_is_raised(fields: dict[str, Any], whole: bool) -> None:
+def test_any_fields_raise_only_api_errors(fields: dict[str, Any], whole: bool) -> None:
     base = {"model": "m", "messages": QUESTION} if whole else {}
     try:
         request = read_request(json.dumps(base | fields).encode())

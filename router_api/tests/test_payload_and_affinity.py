@@ -1,4 +1,4 @@
-"""What reaches a target: all that the client sent, and the few changes that are ours to make."""
+"""The body that a target receives: the client's fields, the router model's advice, and no affinity."""
 
 import json
 from typing import Any
@@ -16,12 +16,10 @@ from rl_router_api.dialects.chat.read_request import read_request
 from rl_router_api.dialects.chat.write_request import write_request
 from rl_router_api.dialects.upstream_dialect import Payload
 
+from fakes.testbed.json_values import json_values
+
 QUESTION = [{"role": "user", "content": "2 + 2?"}]
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
-    max_leaves=15,
-)
+JSON = json_values()
 READ = {"model", "router", "messages", "n", "tools", "functions", "stream", "stream_options", "max_tokens", "logprobs",
         "max_completion_tokens", "response_format", "modalities", "temperature"}  # fmt: skip
 EVERYTHING: dict[str, Any] = {
@@ -56,25 +54,25 @@ def target(**fields: Any) -> Target:
     return Target.model_validate({"name": "alpha", "base_url": "http://a/v1", **fields})
 
 
-def made(to: Target | None = None, advice: Advice = NO_ADVICE, **fields: Any) -> Payload:
+def payload_for(to: Target | None = None, advice: Advice = NO_ADVICE, **fields: Any) -> Payload:
     body = {"model": "router", "messages": QUESTION, **fields}
     return write_request(read_request(json.dumps(body).encode()), to or target(), advice)
 
 
 def sent(to: Target | None = None, advice: Advice = NO_ADVICE, **fields: Any) -> Any:
-    return json.loads(made(to, advice, **fields).body)
+    return json.loads(payload_for(to, advice, **fields).body)
 
 
 def test_everything_that_openai_defines_reaches_the_target_unchanged() -> None:
     assert sent(**EVERYTHING) == {"model": "alpha", **EVERYTHING}
 
 
-def test_the_targets_own_model_name_is_sent_and_our_object_is_not() -> None:
+def test_the_targets_model_name_is_sent_and_the_router_object_is_not() -> None:
     body = sent(target(model="alpha-2024"), router={"max_cost": 1})
     assert body == {"model": "alpha-2024", "messages": QUESTION}
 
 
-def test_numbers_keep_the_digits_that_the_client_wrote() -> None:
+def test_numbers_keep_the_digits_of_the_client() -> None:
     body = b'{"model":"m","messages":[{"role":"user","content":"x"}],"temperature":0.10,"seed":12345678901234567890123}'
     changed = write_request(read_request(body), target(), NO_ADVICE).body
     assert b'"temperature":0.10' in changed
@@ -83,7 +81,7 @@ def test_numbers_keep_the_digits_that_the_client_wrote() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.text(max_size=15).filter(lambda name: name not in READ), JSON, max_size=6), st.booleans())
-def test_every_field_that_nobody_has_heard_of_arrives_unchanged(fields: dict[str, Any], advised: bool) -> None:
+def test_unknown_fields_reach_the_target_unchanged(fields: dict[str, Any], advised: bool) -> None:
     advice = Advice(system_prompt="Think.") if advised else NO_ADVICE
     body = sent(advice=advice, **fields)
     assert {name: body[name] for name in fields} == fields
@@ -101,19 +99,19 @@ def test_every_field_that_nobody_has_heard_of_arrives_unchanged(fields: dict[str
         max_size=5,
     )
 )
-def test_every_message_arrives_whole_and_in_order_whatever_the_router_model_advises(messages: list[Any]) -> None:
+def test_messages_reach_the_target_unchanged_and_in_order_with_any_advice(messages: list[Any]) -> None:
     assert sent(messages=messages)["messages"] == messages
     assert sent(advice=Advice(system_prompt="Think."), messages=messages)["messages"][1:] == messages
 
 
-def test_a_temperature_is_advised_only_where_the_client_sent_none() -> None:
+def test_an_advised_temperature_is_used_only_if_the_client_sent_none() -> None:
     advice = Advice(temperature=0.3)
     assert sent(advice=advice)["temperature"] == 0.3
     assert sent(advice=advice, temperature=1.5)["temperature"] == 1.5
     assert "temperature" not in sent()
 
 
-def test_advice_without_a_system_message_becomes_one() -> None:
+def test_without_a_system_message_the_advice_becomes_one() -> None:
     first, *rest = sent(advice=Advice(system_prompt="Think hard."))["messages"]
     assert first["role"] == "system"
     assert first["content"].endswith("Think hard.")
@@ -121,7 +119,7 @@ def test_advice_without_a_system_message_becomes_one() -> None:
 
 
 @pytest.mark.parametrize("role", ["system", "developer"])
-def test_advice_is_appended_to_the_first_system_message_as_advice_that_yields(role: str) -> None:
+def test_advice_is_appended_to_the_first_system_message_which_takes_precedence(role: str) -> None:
     system = {"role": role, "content": "Speak French.", "name": "boss"}
     later = {"role": "system", "content": "Second."}
     messages = sent(advice=Advice(system_prompt="Think."), messages=[*QUESTION, system, later])["messages"]
@@ -133,7 +131,7 @@ def test_advice_is_appended_to_the_first_system_message_as_advice_that_yields(ro
     assert messages[2] == later
 
 
-def test_advice_to_a_system_message_in_parts_is_a_further_part() -> None:
+def test_advice_for_a_system_message_in_parts_is_a_further_part() -> None:
     parts = [{"type": "text", "text": "Speak French.", "cache_control": {"type": "ephemeral"}}]
     content = sent(advice=Advice(system_prompt="Think."), messages=[{"role": "system", "content": parts}, *QUESTION])
     assert content["messages"][0]["content"][0] == parts[0]
@@ -141,107 +139,107 @@ def test_advice_to_a_system_message_in_parts_is_a_further_part() -> None:
 
 
 @pytest.mark.parametrize("content", [{}, {"content": None}, {"content": ""}])
-def test_advice_to_an_empty_system_message_is_its_content(content: dict[str, Any]) -> None:
+def test_advice_for_an_empty_system_message_is_its_content(content: dict[str, Any]) -> None:
     messages = sent(advice=Advice(system_prompt="Think."), messages=[{"role": "system", **content}])["messages"]
     assert len(messages) == 1
     assert messages[0]["content"].startswith("Advice")
 
 
-def test_no_more_advice_than_two_thousand_characters_is_sent() -> None:
+def test_advice_is_cut_to_two_thousand_characters() -> None:
     content = sent(advice=Advice(system_prompt="é" * 5_000))["messages"][0]["content"]
     assert content.count("é") == MAX_ADVICE == 2_000
 
 
-def test_advice_is_told_as_the_arguments_that_were_given() -> None:
+def test_advice_is_reported_as_arguments() -> None:
     assert NO_ADVICE.as_arguments() == {}
     assert Advice("Think.", 0.0).as_arguments() == {"optimized_system_prompt": "Think.", "temperature": 0.0}
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
-@pytest.mark.parametrize("none", [0, -1, None])
-def test_a_limit_on_the_output_that_is_none_is_the_targets_to_read(name: str, none: int | None) -> None:
-    assert sent(**{name: none})[name] == none
+@pytest.mark.parametrize("limit", [0, -1, None])
+def test_an_output_limit_below_one_token_is_passed_on(name: str, limit: int | None) -> None:
+    assert sent(**{name: limit})[name] == limit
 
 
-@pytest.mark.parametrize("given", [{}, {"stream_options": None}, {"stream_options": {"include_usage": False}}])
-def test_a_streamed_call_is_always_asked_for_usage(given: dict[str, Any]) -> None:
-    assert sent(stream=True, **given)["stream_options"] == {"include_usage": True}
+@pytest.mark.parametrize("fields", [{}, {"stream_options": None}, {"stream_options": {"include_usage": False}}])
+def test_a_streamed_call_always_requests_the_usage(fields: dict[str, Any]) -> None:
+    assert sent(stream=True, **fields)["stream_options"] == {"include_usage": True}
 
 
-def test_other_stream_options_stay() -> None:
+def test_other_stream_options_are_kept() -> None:
     options = {"include_obfuscation": False}
     assert sent(stream=True, stream_options=options)["stream_options"] == {**options, "include_usage": True}
 
 
-def test_a_call_that_is_not_streamed_is_not_asked_for_usage() -> None:
+def test_a_call_that_is_not_streamed_does_not_request_the_usage() -> None:
     assert "stream_options" not in sent(stream=False)
 
 
-def test_params_rename_drop_and_set() -> None:
+def test_params_of_a_target_rename_drop_and_set_fields() -> None:
     params = {"rename": {"max_tokens": "max_completion_tokens"}, "drop": ["temperature", "seed"], "set": {"think": {}}}
-    payload = made(target(params=params), max_tokens=5, temperature=1)
+    payload = payload_for(target(params=params), max_tokens=5, temperature=1)
     assert json.loads(payload.body) == {
         "model": "alpha", "messages": QUESTION, "max_completion_tokens": 5, "think": {},
     }  # fmt: skip
     assert payload.dropped == ("temperature",)
 
 
-def test_a_temperature_of_the_router_models_is_dropped_without_a_word() -> None:
-    payload = made(target(params={"drop": ["temperature"]}), Advice(temperature=0.3))
+def test_dropping_an_advised_temperature_is_not_reported() -> None:
+    payload = payload_for(target(params={"drop": ["temperature"]}), Advice(temperature=0.3))
     assert "temperature" not in json.loads(payload.body)
     assert payload.dropped == ()
 
 
-def test_a_renamed_field_does_not_overwrite_what_the_client_said_under_the_new_name() -> None:
+def test_a_renamed_field_does_not_overwrite_a_field_of_the_client() -> None:
     params = {"rename": {"max_tokens": "max_completion_tokens"}}
     assert sent(target(params=params), max_tokens=5, max_completion_tokens=6)["max_completion_tokens"] == 6
-    assert made(target(params=params), max_tokens=5, max_completion_tokens=6).dropped == ("max_tokens",)
+    assert payload_for(target(params=params), max_tokens=5, max_completion_tokens=6).dropped == ("max_tokens",)
     assert sent(target(params=params), max_tokens=5, max_completion_tokens=None)["max_completion_tokens"] == 5
     assert sent(target(params=params)) == {"model": "alpha", "messages": QUESTION}
 
 
 def calls(*ids: object) -> list[dict[str, Any]]:
-    return [{"id": each, "type": "function", "function": {"name": "f", "arguments": "{}"}} for each in ids]
+    return [{"id": call_id, "type": "function", "function": {"name": "f", "arguments": "{}"}} for call_id in ids]
 
 
-def test_marks_come_off_before_a_target_sees_them() -> None:
-    mark = f"_rr{affinity_of('alpha')}"
+def test_the_affinity_is_removed_before_a_request_reaches_a_target() -> None:
+    suffix = f"_rr{affinity_of('alpha')}"
     messages = [
         *QUESTION,
-        {"role": "assistant", "content": None, "tool_calls": calls(f"call_1{mark}", "call_2")},
-        {"role": "tool", "tool_call_id": f"call_1{mark}", "content": f"not in texts: x{mark}"},
+        {"role": "assistant", "content": None, "tool_calls": calls(f"call_1{suffix}", "call_2")},
+        {"role": "tool", "tool_call_id": f"call_1{suffix}", "content": f"not in texts: x{suffix}"},
         {"role": "tool", "tool_call_id": "call_2", "content": "4"},
     ]
-    said = sent(messages=messages)["messages"]
-    assert [call["id"] for call in said[1]["tool_calls"]] == ["call_1", "call_2"]
-    assert [message["tool_call_id"] for message in said[2:]] == ["call_1", "call_2"]
-    assert said[2]["content"] == f"not in texts: x{mark}"
+    received = sent(messages=messages)["messages"]
+    assert [call["id"] for call in received[1]["tool_calls"]] == ["call_1", "call_2"]
+    assert [message["tool_call_id"] for message in received[2:]] == ["call_1", "call_2"]
+    assert received[2]["content"] == f"not in texts: x{suffix}"
 
 
-@pytest.mark.parametrize("calls_given", [None, [], calls(None), calls(7), [{"function": {"name": "_rr"}}]])
-def test_odd_tool_calls_pass_as_they_are(calls_given: object) -> None:
-    messages = [*QUESTION, {"role": "assistant", "content": "x_rr", "tool_calls": calls_given}]
+@pytest.mark.parametrize("tool_calls", [None, [], calls(None), calls(7), [{"function": {"name": "_rr"}}]])
+def test_invalid_tool_calls_are_passed_on_unchanged(tool_calls: object) -> None:
+    messages = [*QUESTION, {"role": "assistant", "content": "x_rr", "tool_calls": tool_calls}]
     assert sent(messages=messages)["messages"] == messages
 
 
-def marked(choices: Any, name: str = "alpha") -> Any:
+def with_affinity(choices: Any, name: str = "alpha") -> Any:
     return json.loads(bytes(put_on(Raw(msgspec.json.encode(choices)), name)))
 
 
-def test_a_mark_is_six_hex_digits_of_the_targets_name() -> None:
+def test_the_affinity_is_six_hex_digits_derived_from_the_targets_name() -> None:
     assert affinity_in(f"call_1_rr{affinity_of('alpha')}") == affinity_of("alpha")
     assert len(affinity_of("alpha")) == 6
     assert int(affinity_of("alpha"), 16) >= 0
     assert affinity_of("alpha") != affinity_of("beta")
 
 
-@pytest.mark.parametrize("given", [None, "", "call_1", "call_rr123", "call_rrzzzzzz", "x_rr123456_more"])
-def test_an_id_of_somebody_elses_has_no_mark(given: str | None) -> None:
-    assert affinity_in(given) is None
+@pytest.mark.parametrize("call_id", [None, "", "call_1", "call_rr123", "call_rrzzzzzz", "x_rr123456_more"])
+def test_an_id_that_the_router_did_not_write_has_no_affinity(call_id: str | None) -> None:
+    assert affinity_in(call_id) is None
 
 
 @pytest.mark.parametrize("part", ["message", "delta"])
-def test_every_tool_call_of_every_choice_is_marked_and_nothing_else_changes(part: str) -> None:
+def test_every_tool_call_of_every_choice_gets_the_affinity_and_nothing_else_changes(part: str) -> None:
     choices = [
         {"index": 0, part: {"content": None, "tool_calls": calls("a", "b")}, "logprobs": {"x": 0.5}},
         {"index": 1, part: {"content": "hi", "tool_calls": None}},
@@ -251,15 +249,15 @@ def test_every_tool_call_of_every_choice_is_marked_and_nothing_else_changes(part
     suffix = f"_rr{affinity_of('alpha')}"
     expected = json.loads(json.dumps(choices))
     expected[0][part]["tool_calls"] = calls("a" + suffix, "b" + suffix)
-    assert marked(choices) == expected
+    assert with_affinity(choices) == expected
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.text(min_size=1, max_size=40), min_size=1, max_size=4), st.text(min_size=1, max_size=30))
-def test_whatever_an_id_looks_like_the_target_gets_it_back(ids: list[str], name: str) -> None:
-    tool_calls = marked([{"message": {"tool_calls": calls(*ids)}}], name)[0]["message"]["tool_calls"]
+def test_the_target_receives_any_id_back_unchanged(ids: list[str], name: str) -> None:
+    tool_calls = with_affinity([{"message": {"tool_calls": calls(*ids)}}], name)[0]["message"]["tool_calls"]
     answers = [{"role": "tool", "tool_call_id": call["id"], "content": "x"} for call in tool_calls]
     messages = [{"role": "assistant", "tool_calls": tool_calls}, *answers]
-    said = sent(messages=messages)["messages"]
-    assert [call["id"] for call in said[0]["tool_calls"]] == ids
-    assert [message["tool_call_id"] for message in said[1:]] == ids
+    received = sent(messages=messages)["messages"]
+    assert [call["id"] for call in received[0]["tool_calls"]] == ids
+    assert [message["tool_call_id"] for message in received[1:]] == ids

@@ -1,0 +1,24 @@
+"""Sections of a router's configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fakes.upstreams.exchange import Body
+
+IDLE_TIMEOUT = 0.4
+"""Seconds without data after which a call to an upstream of the tests times out."""
+ROUTER_PRICE = {"input": "0.05", "output": "0.1"}
+PRICE = {"input": "1.25", "output": "10"}
+NAMES = ("alpha", "beta", "gamma", "delta")
+
+
+def router_section(url: str, **fields: Any) -> Body:
+    """Returns the section `router` for a router model at that base URL."""
+    model = {"model": "the-router", "context_length": 8192, "timeout": IDLE_TIMEOUT, "price": ROUTER_PRICE}
+    return {"base_url": url, "protocol": "tools", **model, **fields}
+
+
+def target(name: str, url: str, **fields: Any) -> Body:
+    """Returns an entry of `targets`."""
+    return {"name": name, "base_url": url, "timeout": IDLE_TIMEOUT, "price": PRICE, **fields}

@@ -1,0 +1,86 @@
+"""The HTTP/1.1 protocol without the application, and clients that send any bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from rl_router_api.server.connection import ApiConnection
+
+from fakes.testbed.waiting import until
+
+_BUFFER = 32 * 1024
+"""Bytes of the sockets' buffers. Larger ones would hide from the server that a client does not read."""
+
+
+class RawClient:
+    """A client that sends any bytes over one connection. Each wait lasts 10 s at most."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def send(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def answer(self) -> tuple[int, bytes]:
+        """Returns the status and the body of the next response, which must have a length."""
+        head = (await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 10)).decode("latin-1")
+        headers = dict(line.lower().split(": ", 1) for line in head.strip().split("\r\n")[1:])
+        return int(head.split(" ")[1]), await self._reader.readexactly(int(headers["content-length"]))
+
+    async def read(self, size: int) -> bytes:
+        """Reads exactly `size` bytes."""
+        return await asyncio.wait_for(self._reader.readexactly(size), 10)
+
+    async def leave(self) -> None:
+        """Aborts the connection."""
+        self._writer.transport.abort()
+
+    async def rest(self) -> bytes:
+        """Reads until the server closes the connection."""
+        return await asyncio.wait_for(self._reader.read(), 10)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server closed the connection."""
+        return self._reader.at_eof()
+
+    async def until_closed(self) -> None:
+        """Waits until the server closes the connection. Fails if it sends data before."""
+        assert await self.rest() == b""
+
+
+@asynccontextmanager
+async def http1_server(
+    connection_class: type[ApiConnection], app: Any
+) -> AsyncIterator[Callable[[], Awaitable[RawClient]]]:
+    """Runs an ASGI application behind that connection class. Yields a function that connects a client."""
+    config = uvicorn.Config(app, http=connection_class, ws="none", lifespan="off", log_config=None)
+    config.load()
+    state = uvicorn.server.ServerState()
+    loop = asyncio.get_running_loop()
+    listening = await loop.create_server(
+        lambda: connection_class(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+    )
+    listening.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+    address, writers = listening.sockets[0].getsockname(), list[asyncio.StreamWriter]()
+
+    async def connect() -> RawClient:
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        client.setblocking(False)
+        await loop.sock_connect(client, address)
+        reader, writer = await asyncio.open_connection(sock=client, limit=_BUFFER)
+        writers.append(writer)
+        return RawClient(reader, writer)
+
+    yield connect
+    for writer in writers:
+        writer.transport.abort()
+    await until(lambda: not state.connections, "the end of every connection")
+    listening.close()

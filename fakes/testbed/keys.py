@@ -1,0 +1,58 @@
+"""Files with API keys of clients."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rl_router_api.access.keys import new_key
+
+from fakes.upstreams.exchange import Body
+
+
+def bearer(key: str) -> dict[str, str]:
+    """Returns the header that sends a key."""
+    return {"Authorization": f"Bearer {key}"}
+
+
+class KeysFile:
+    """A keys file, and the keys in it by name."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.keys: dict[str, str] = {}
+        self._entries: list[Body] = []
+
+    def add(self, name: str, **limits: Any) -> str:
+        """Adds a new key and returns it."""
+        key, entry = new_key(name)
+        self.keys[name] = key
+        self._entries += [{**yaml.safe_load(entry)[0], **limits}]
+        self.write()
+        return key
+
+    def remove(self, name: str) -> None:
+        self._entries = [entry for entry in self._entries if entry["name"] != name]
+        self.write()
+
+    def write(self, text: str | None = None) -> None:
+        """Writes the entries, or `text` in their place."""
+        self.path.write_text(yaml.safe_dump(self._entries) if text is None else text)
+
+    def make_invalid(self) -> None:
+        """Writes an entry without a hash."""
+        self.write("- {name: nobody}")
+
+
+class ProtectedConfiguration(KeysFile):
+    """A keys file with one key, and a configuration that requires it."""
+
+    def __init__(self, path: Path, configuration: Body) -> None:
+        super().__init__(path)
+        self.key = self.add("somebody")
+        self.configuration: Body = {**configuration, "server": {"api_keys_file": str(path)}}
+
+    def without_server(self) -> str:
+        """Returns the configuration's other sections as YAML."""
+        return str(yaml.safe_dump({name: self.configuration[name] for name in ("router", "targets")}))

@@ -1,0 +1,215 @@
+"""Routers as processes: `python -m rl_router_api` with its workers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from fakes.testbed.responses import metric
+from fakes.testbed.waiting import until
+from fakes.upstreams.exchange import Body
+from fakes.upstreams.holding import HoldingTarget
+from fakes.upstreams.ports import free_ports
+
+COMMAND = [sys.executable, "-m", "rl_router_api"]
+PATIENT = 60
+"""Seconds for which no test waits."""
+_QUICK_STOP = """
+import sys
+from rl_router_api.runtime.source import Source
+from rl_router_api.server.listen import listen
+from rl_router_api.server.supervisor import serve
+from rl_router_api.server.worker import Stopping
+if __name__ == "__main__":
+    source = Source(sys.argv[1])
+    loaded = source.start()
+    serve(source, loaded, listen(loaded.configuration.server), Stopping(float(sys.argv[2]), int(sys.argv[3])))
+"""
+"""A program whose stopping times are its arguments."""
+
+
+class Program:
+    """A running server. Each request of its client uses a new connection. `errors` is what it wrote."""
+
+    def __init__(self, process: asyncio.subprocess.Process, port: int, admin_port: int, errors: Path) -> None:
+        self.process = process
+        self.port, self.admin_port = port, admin_port
+        self._errors = errors
+        self.client = httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{self.port}", timeout=20, trust_env=False, verify=False,
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )  # fmt: skip
+
+    @property
+    def errors(self) -> str:
+        return self._errors.read_text()
+
+    async def send(self, content: str = "Hello", **fields: Any) -> httpx.Response:
+        """Sends a chat request with one user message."""
+        messages = [{"role": "user", "content": content}]
+        return await self.client.post("/v1/chat/completions", json={"model": "alpha", "messages": messages, **fields})
+
+    async def admin(self, path: str) -> httpx.Response:
+        """Sends a GET request to the admin port."""
+        return await self.client.get(f"http://127.0.0.1:{self.admin_port}{path}")
+
+    async def metric(self, name: str) -> Decimal:
+        """Returns the sum of a metric over all labels."""
+        return metric((await self.client.get("/metrics")).text, name)
+
+    async def is_up(self) -> bool:
+        """Returns whether `/health` answers 200."""
+        with contextlib.suppress(httpx.TransportError):
+            return (await self.client.get("/health")).status_code == 200
+        return False
+
+    async def is_stopping(self) -> bool:
+        """Returns whether `/ready` answers 503."""
+        return (await self.client.get("/ready")).status_code == 503
+
+    async def until(self, reached: Callable[[], object], what: str) -> None:
+        """Polls until `reached` returns a true value; a failure shows what the program wrote."""
+        try:
+            await until(reached, what)
+        except AssertionError as error:
+            pytest.fail(f"{error}. The program wrote: {self.errors}")
+
+    async def until_it_stops_listening(self) -> None:
+        async def refused() -> bool:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            except ConnectionError:
+                return True
+            writer.transport.abort()
+            return False
+
+        await self.until(refused, "the end of listening")
+
+    async def exit_status(self) -> int:
+        """Waits for the end of the process and returns its exit status."""
+        return await asyncio.wait_for(self.process.wait(), 30)
+
+    def workers(self) -> list[int]:
+        """Returns the process ids of the workers, if there are several."""
+        listed = subprocess.run(
+            ["ps", "-A", "-ww", "-o", "pid=", "-o", "ppid=", "-o", "args="], capture_output=True, text=True
+        )
+        rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
+        own = str(self.process.pid)
+        return [int(pid) for pid, parent, args in rows if parent == own and "spawn_main" in args]
+
+    async def kill_worker(self, worker: int) -> int:
+        """Kills one of two workers, waits for its replacement and returns the new process id."""
+        (other,) = set(self.workers()) - {worker}
+        os.kill(worker, signal.SIGKILL)
+
+        def replaced() -> bool:
+            workers = self.workers()
+            return len(workers) == 2 and worker not in workers
+
+        await until(replaced, "a new worker")
+        (new,) = set(self.workers()) - {other}
+        return new
+
+    @contextmanager
+    def only(self, worker: int) -> Iterator[None]:
+        """Stops all other workers while the context lasts."""
+        others = [pid for pid in self.workers() if pid != worker]
+        for pid in others:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+        for pid in others:
+            os.kill(pid, signal.SIGCONT)
+
+
+class Programs:
+    """Starts servers. They are killed when the exit stack closes."""
+
+    def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
+        self._folder, self._stack = folder, stack
+        self._count = 0
+
+    async def start(self, config: Body, *, lag: float | None = None, grace: int = PATIENT) -> Program:
+        """Starts a server with this configuration and waits until it answers.
+
+        With `lag` and `grace`, in seconds, it stops listening and gives up requests sooner than usual.
+        """
+        config = {**config, "server": {**port_fields(), **config.get("server", {})}}
+        return await _up(await self.launch(config, lag=lag, grace=grace))
+
+    async def launch(self, config: Body, *, lag: float | None = None, grace: int = PATIENT) -> Program:
+        """Starts a server with this configuration, which names its ports, and returns at once."""
+        path = self._folder / f"config-{self._count}.yaml"
+        path.write_text(json.dumps(config))
+        command = [*COMMAND, "--config", str(path)]
+        if lag is not None:
+            command = [sys.executable, "-c", _QUICK_STOP, str(path), str(lag), str(grace)]
+        return await self._run(command, config["server"])
+
+    async def start_command(self, *arguments: str) -> Program:
+        """Starts `python -m rl_router_api` with these arguments on free ports and waits until it answers."""
+        ports = port_fields()
+        flags = ["--serve-port", str(ports["port"]), "--server.admin-port", str(ports["admin_port"])]
+        return await _up(await self._run([*COMMAND, *flags, *arguments], ports))
+
+    async def _run(self, command: list[str], ports: Body) -> Program:
+        self._count += 1
+        errors = self._folder / f"errors-{self._count}"
+        with errors.open("w") as file:
+            process = await asyncio.create_subprocess_exec(
+                *command, stderr=file, stdout=file, cwd=self._folder, start_new_session=True
+            )
+        program = Program(process, ports["port"], ports["admin_port"], errors)
+        self._stack.push_async_callback(_end, program)
+        return program
+
+
+def port_fields() -> Body:
+    """Returns two free ports as fields of the section `server`."""
+    port, admin_port = free_ports(2)
+    return {"port": port, "admin_port": admin_port}
+
+
+async def _up(program: Program) -> Program:
+    async def up() -> bool:
+        assert program.process.returncode is None, program.errors
+        return await program.is_up()
+
+    await program.until(up, "the server")
+    return program
+
+
+async def _end(program: Program) -> None:
+    await program.client.aclose()
+    with contextlib.suppress(ProcessLookupError):
+        # All processes of the session, also workers whose parent is dead.
+        os.killpg(program.process.pid, signal.SIGKILL)
+    await program.process.wait()
+
+
+@asynccontextmanager
+async def held_request(
+    program: Program, holding: HoldingTarget, **fields: Any
+) -> AsyncIterator[asyncio.Task[httpx.Response]]:
+    """Sends a request that the target holds, and yields its task."""
+    before = holding.waiting
+    task = asyncio.create_task(program.send("wait", **fields))
+    await until(lambda: holding.waiting > before, "the call")
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

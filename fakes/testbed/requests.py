@@ -1,0 +1,21 @@
+"""Chat requests of clients."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rl_router_api.conversation.request import Request
+from rl_router_api.dialects.chat.read_request import read_request
+
+QUESTION = [{"role": "user", "content": "What is 2 + 2?"}]
+
+
+def chat_body(**fields: Any) -> bytes:
+    """Returns the JSON of a chat request to the model `router`, with these fields."""
+    return json.dumps({"model": "router", "messages": QUESTION, **fields}).encode()
+
+
+def chat_request(**fields: Any) -> Request:
+    """Returns the same request as the router reads it. Raises ApiError."""
+    return read_request(chat_body(**fields))

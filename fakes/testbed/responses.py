@@ -1,0 +1,49 @@
+"""Reads the router's responses: bodies, streams, metadata and metrics."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+from fakes.upstreams.exchange import Body
+
+ERROR_FIELDS = {"message", "type", "param", "code"}
+"""The fields of an error in OpenAI's format."""
+
+
+def exact(data: str | bytes) -> Any:
+    """Returns parsed JSON whose fractions are decimals."""
+    return json.loads(data, parse_float=Decimal)
+
+
+def events(data: bytes) -> list[Any]:
+    """Returns the parsed data of each event of a stream; `[DONE]` stays a string. Comments are skipped."""
+    parts = [part for part in data.decode().split("\n\n") if part.startswith("data:")]
+    texts = [part.removeprefix("data:").strip() for part in parts]
+    return [text if text == "[DONE]" else exact(text) for text in texts]
+
+
+def streamed_text(received: list[Any], index: int = 0) -> str:
+    """Returns the text of one choice in the events of a stream."""
+    choices = [
+        choice for each in received if each != "[DONE]" for choice in each["choices"] if choice["index"] == index
+    ]
+    return "".join(choice["delta"].get("content") or "" for choice in choices)
+
+
+def strategy(body: Body) -> tuple[str, str]:
+    """Returns the routing strategy and the model of a body with metadata."""
+    return body["router_metadata"]["routing_strategy"], body["router_metadata"]["model_used"]
+
+
+def history(body: Body) -> list[tuple[str, str]]:
+    """Returns the model and the status of each call to a target, from a body with metadata, metadata or a log line."""
+    entries = body.get("router_metadata", body)["call_history"]
+    return [(entry["model_id"], entry["status"]) for entry in entries]
+
+
+def metric(page: str, name: str) -> Decimal:
+    """Returns the value of a metric: the sum over all labels, or the series of a name with labels."""
+    values = [line.rpartition(" ")[2] for line in page.splitlines() if line.startswith((name + "{", name + " "))]
+    return sum(map(Decimal, values), Decimal(0))

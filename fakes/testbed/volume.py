@@ -1,0 +1,46 @@
+"""A folder as Kubernetes mounts it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+
+class Volume:
+    """A folder as the kubelet mounts a ConfigMap or a Secret.
+
+    Each file is a link into `..data`, which is a link to the folder of the last update. An update replaces `..data` in
+    one step.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._updates = 0
+        folder.mkdir()
+
+    def __truediv__(self, name: str) -> Path:
+        return self._folder / name
+
+    def update(self, **files: str) -> None:
+        """Replaces all files. The values are their texts."""
+        self._updates += 1
+        fresh = self._folder / f"..2026_01_01_00_00_00.{self._updates}"
+        fresh.mkdir()
+        for name, text in files.items():
+            (fresh / name).write_text(text)
+        link = self._folder / "..data_tmp"
+        link.symlink_to(fresh.name)
+        link.replace(self._folder / "..data")
+        self._link(files)
+        for old in [path for path in self._folder.iterdir() if path.is_dir() and not path.is_symlink()]:
+            if old != fresh:
+                shutil.rmtree(old)
+
+    def _link(self, files: dict[str, str]) -> None:
+        links = [path for path in self._folder.iterdir() if path.is_symlink() and path.name != "..data"]
+        for link in links:
+            if link.name not in files:
+                link.unlink()
+        for name in files:
+            if not (self._folder / name).is_symlink():
+                (self._folder / name).symlink_to(f"..data/{name}")

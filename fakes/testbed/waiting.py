@@ -1,0 +1,22 @@
+"""Polling for a condition, instead of sleeping."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+
+
+async def until(reached: Callable[[], object], what: str, within: float = 10) -> None:
+    """Polls until `reached`, a function or a coroutine function, returns a true value.
+
+    Raises AssertionError with `what` after `within` seconds.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + within
+    while True:
+        result = reached()
+        if await result if inspect.isawaitable(result) else result:
+            return
+        assert loop.time() < end, f"not within {within} s: {what}"
+        await asyncio.sleep(0.005)

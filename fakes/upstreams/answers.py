@@ -1,0 +1,111 @@
+"""Scripts of well-behaved upstreams, and scripts that combine others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+
+from fakes.upstreams.bodies import chunks, completion, decision, encoded, event, reply, select
+from fakes.upstreams.exchange import Answer, Body, Exchange
+
+
+def whole(body: object, *, status: int = 200, content_type: str = "application/json", **headers: str) -> Answer:
+    """Returns a script that sends a body with its length."""
+
+    async def answer(exchange: Exchange) -> None:
+        data = encoded(body)
+        await exchange.head(content_type, status=status, length=len(data), **headers)
+        await exchange.send(data)
+
+    return answer
+
+
+def stream(pieces: Sequence[Body | bytes], *, done: bool = True) -> Answer:
+    """Returns a script that sends each piece as an event, and then `[DONE]` if `done`."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.head("text/event-stream")
+        for piece in pieces:
+            await exchange.piece(event(piece))
+        if done:
+            await exchange.piece(event(b"[DONE]"))
+        await exchange.end()
+
+    return answer
+
+
+def text(words: str = "Four.", used: Body | None = None) -> Answer:
+    """Returns a script that answers with a text, streamed if the request says so."""
+
+    async def answer(exchange: Exchange) -> None:
+        script = stream(chunks(words, used=used)) if exchange.streamed else whole(completion(words, used=used))
+        await script(exchange)
+
+    return answer
+
+
+def in_turn(*answers: Answer | Body) -> Answer:
+    """Returns a script that uses one answer for each request and repeats the last. A dict is a whole completion."""
+    left = [answer if callable(answer) else whole(answer) for answer in answers]
+
+    async def answer(exchange: Exchange) -> None:
+        await (left.pop(0) if len(left) > 1 else left[0])(exchange)
+
+    return answer
+
+
+def by_request(choose: Callable[[Exchange], Answer | Body]) -> Answer:
+    """Returns a script that uses the answer which `choose` returns for each request."""
+
+    async def answer(exchange: Exchange) -> None:
+        chosen = choose(exchange)
+        await (chosen if callable(chosen) else whole(chosen))(exchange)
+
+    return answer
+
+
+def after(gate: asyncio.Event, then: Answer) -> Answer:
+    """Returns a script that waits for `gate` and then runs `then`."""
+
+    async def answer(exchange: Exchange) -> None:
+        await gate.wait()
+        await then(exchange)
+
+    return answer
+
+
+def either(whole_answer: Answer, streamed_answer: Answer) -> Answer:
+    """Returns a script that uses the second answer for streams and the first for other requests."""
+
+    async def answer(exchange: Exchange) -> None:
+        await (streamed_answer if exchange.streamed else whole_answer)(exchange)
+
+    return answer
+
+
+def sensible_decision(exchange: Exchange) -> Body:
+    """Returns a decision for the last completed answer if there is one, otherwise for the first target on offer."""
+    if "response_format" in exchange.body:
+        return reply(json.dumps(_by_schema(exchange.body["response_format"]["json_schema"]["schema"])))
+    if "select_response" in exchange.offered:
+        results = [json.loads(message["content"]) for message in exchange.body["messages"] if message["role"] == "tool"]
+        completed = [result["call_id"] for result in results if "answer" in result]
+        return select(completed[-1])
+    return decision(exchange.offered[0])
+
+
+def _by_schema(schema: Body) -> Body:
+    forms = schema.get("anyOf", [schema])
+    names = {name: values for form in forms for name, values in form["properties"].items()}
+    name = "select" if "select" in names else "ask"
+    values = names[name].get("enum") or [names[name]["const"]]
+    return {name: values[-1] if name == "select" else values[0]}
+
+
+async def well_behaved(exchange: Exchange) -> None:
+    """Decides as a router model if the request asks for a decision, otherwise answers as a target."""
+    by_tools = bool(exchange.offered) and all(name.startswith(("call_", "select_")) for name in exchange.offered)
+    by_schema = exchange.body.get("response_format", {}).get("json_schema", {}).get("name") == "decision"
+    script = whole(sensible_decision(exchange)) if by_tools or by_schema else text()
+    await script(exchange)

@@ -1,0 +1,110 @@
+"""Scripts of upstreams that fail: silence, resets, error statuses, cut and oversized responses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+
+from fakes.upstreams.answers import either, whole
+from fakes.upstreams.bodies import chunk, chunks, completion, encoded, event
+from fakes.upstreams.exchange import Answer, Exchange
+
+_PAUSE = 0.02
+"""Seconds between the pieces of a slow response."""
+
+
+async def hang(exchange: Exchange) -> None:
+    """Never answers."""
+    await exchange.until_dropped()
+
+
+async def reset(exchange: Exchange) -> None:
+    """Resets the connection before the first byte."""
+    exchange.reset()
+
+
+def error(status: int, message: str, *, code: str | None = None, param: str | None = None, **headers: str) -> Answer:
+    """Returns a script that sends an error in OpenAI's format."""
+    body = {"error": {"message": message, "type": "invalid_request_error", "param": param, "code": code}}
+    return whole(body, status=status, **headers)
+
+
+def html(status: int) -> Answer:
+    """Returns a script that sends a gateway's error page."""
+    return whole(b"<html><body>a gateway's page with sk-secret</body></html>", status=status, content_type="text/html")
+
+
+def cut_after(pieces: Iterable[bytes], then: Callable[[Exchange], Awaitable[None]]) -> Answer:
+    """Returns a script that begins a stream with these pieces and ends it with `then`."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.head("text/event-stream")
+        for piece in pieces:
+            await exchange.piece(piece)
+        # A reset may overtake the data that was sent before it.
+        await asyncio.sleep(_PAUSE)
+        await then(exchange)
+
+    return answer
+
+
+def half_body_then(then: Callable[[Exchange], Awaitable[None]]) -> Answer:
+    """Returns a script that sends half of a completion with its full length and ends it with `then`."""
+
+    async def answer(exchange: Exchange) -> None:
+        data = encoded(completion())
+        await exchange.head("application/json", length=len(data))
+        await exchange.send(data[: len(data) // 2])
+        await asyncio.sleep(_PAUSE)
+        await then(exchange)
+
+    return answer
+
+
+HALF = event(chunk({"content": "half"}))
+
+
+def half_then(then: Callable[[Exchange], Awaitable[None]]) -> Answer:
+    """Returns a script that sends half of an answer, streamed or not, and ends it with `then`."""
+    return either(half_body_then(then), cut_after([HALF], then))
+
+
+def half_then_data(data: bytes) -> Answer:
+    """Returns a script that begins a stream, sends `data` in the next chunk, and ends the body."""
+
+    async def end(exchange: Exchange) -> None:
+        await exchange.piece(data)
+        await exchange.end()
+
+    return cut_after([HALF], end)
+
+
+def trickle(pieces: int) -> Answer:
+    """Returns a script that sends an answer in small pieces. Many pieces take longer than the idle timeout."""
+
+    async def answer(exchange: Exchange) -> None:
+        if exchange.streamed:
+            await exchange.head("text/event-stream")
+            data = b"".join(map(event, [*chunks(), b"[DONE]"]))
+        else:
+            await exchange.head("application/json")
+            data = encoded(completion())
+        size = len(data) // pieces + 1
+        for start in range(0, len(data), size):
+            await exchange.piece(data[start : start + size])
+            await asyncio.sleep(_PAUSE)
+        await exchange.end()
+
+    return answer
+
+
+async def huge(exchange: Exchange) -> None:
+    """Sends 50 MB that could still become a completion, or one event of that size in a stream."""
+    part, count = b"a" * 1_000_000, 50
+    start = event(chunk({"content": ""}))[:-4] if exchange.streamed else encoded(completion())[:-2]
+    start += b',"padding":"'
+    kind = "text/event-stream" if exchange.streamed else "application/json"
+    await exchange.head(kind, length=len(start) + len(part) * count)
+    await exchange.send(start)
+    for _ in range(count):
+        await exchange.send(part)

@@ -1,0 +1,61 @@
+"""HTTP servers that send given bytes, valid or not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@asynccontextmanager
+async def raw_server(handle: Handler) -> AsyncIterator[str]:
+    """Runs a server and yields its URL. Each connection ends when its client closes it."""
+    tasks: set[asyncio.Task[None] | None] = set()
+
+    async def tracked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.current_task())
+        with contextlib.suppress(ConnectionError):
+            await handle(reader, writer)
+        writer.transport.abort()
+
+    async with await asyncio.start_server(tracked, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    await asyncio.gather(*(task for task in tasks if task))
+    await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def sending(*responses: bytes, then_close: bool = False) -> AsyncIterator[tuple[str, list[int]]]:
+    """Runs a server that sends these responses one by one. Yields its URL and a list with its number of connections."""
+    left, connections = list(responses), [0]
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections[0] += 1
+        while await reader.read(65_536) and left:
+            writer.write(left.pop(0))
+            await writer.drain()
+            if then_close:
+                writer.close()
+                await writer.wait_closed()
+                break
+
+    async with raw_server(answer) as url:
+        yield url, connections
+
+
+@asynccontextmanager
+async def recording_heads() -> AsyncIterator[tuple[str, list[bytes]]]:
+    """Runs a server that answers 200. Yields its URL and the heads of the requests that it received."""
+    heads: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(OK)
+        await reader.read()
+
+    async with raw_server(answer) as url:
+        yield url, heads

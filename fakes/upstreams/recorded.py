@@ -1,0 +1,62 @@
+"""Transports without a socket: one replays recorded responses, one must never be used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rl_router_api.errors import TransportError
+
+from fakes.upstreams.bodies import encoded
+
+Recording = list[tuple[str, int, Any]]
+"""The host, the status and the body of each response; status 0 is a refused connection."""
+
+
+class RecordedResponse:
+    """A response whose body is read in one part."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self.status = status
+        self.headers: Mapping[str, str] = {}
+        self._parts: Iterator[bytes] = iter([body])
+
+    async def read(self) -> bytes:
+        return next(self._parts, b"")
+
+    def close(self) -> None: ...
+
+
+class RecordedTransport:
+    """Replays a recording. The host of each request must be the next one in the recording."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._left = list(recording)
+        self.sent: list[dict[str, Any]] = []
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, _: float
+    ) -> RecordedResponse:
+        host, status, answer = self._left.pop(0)
+        assert url == f"http://{host}/v1/chat/completions"
+        self.sent.append(json.loads(body or b"{}"))
+        if status == 0:
+            raise TransportError("refused", "cannot connect")
+        return RecordedResponse(status, encoded(answer))
+
+    async def close(self) -> None: ...
+
+    @property
+    def finished(self) -> bool:
+        """Whether every recorded response was used."""
+        return not self._left
+
+
+class UnusedTransport:
+    """Fails if a request is sent."""
+
+    async def send(self, *_: Any) -> Any:
+        raise AssertionError
+
+    async def close(self) -> None: ...
