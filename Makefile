@@ -39,7 +39,7 @@ e2e: ## the images, the chart and the operator in a real cluster (E2E_KUBECONFIG
 bench: ## the cost of a request, compared with other software; writes bench/results.md
 	@$(PYTHON3) scripts/environment.py dev
 	@.venv/bin/python bench/run.py
-	@.venv/bin/python bench/lasting.py
+	@.venv/bin/python bench/sustained_load.py
 	@.venv/bin/python bench/start.py
 	@.venv/bin/python bench/decisions.py
 	@.venv/bin/python bench/health.py
