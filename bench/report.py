@@ -44,8 +44,8 @@ def section_of_costs(measurements: Sequence[Measurement], rounds: int) -> str:
     return "\n\n".join(
         [
             f"CPU time per request as the kernel accounts it (user and system, all threads), median of {rounds} "
-            "rounds. The router runs on one core with keys, prices, metrics and its log; upstream and load run on another "
-            "core. "
+            "rounds. The router runs on one core with keys, prices, metrics and its log; upstream and load run on "
+            "another core. "
             f"Python {platform.python_version()}, {platform.python_compiler()}. See [results.svg](results.svg).",
             _router_figures(measurements),
             _ratios(measurements),
