@@ -153,6 +153,7 @@ def _test_within_time_limit(trial: Trial, end: float) -> Outcome:
 
 
 def _skip(trial: Trial, reason: str) -> Outcome:
+    """Logs why a client was not tested. Counts it as skipped, or as failed if FAIL_ON_SKIP is set."""
     if os.environ.get("FAIL_ON_SKIP"):
         trial.log(f"{trial.name}: failed because FAIL_ON_SKIP is set: {reason}")
         return Outcome(failed=1)

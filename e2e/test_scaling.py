@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from api_reader import ReadError
 from cluster import Cluster, Namespace, eventually
 from in_cluster_client import Client
 from objects import router, serving, target
