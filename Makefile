@@ -15,11 +15,11 @@ demo: ## a routed answer on this machine; runs until Ctrl-C
 test: ## lint, types, import rules and every test that needs no cluster
 	@$(PYTHON3) scripts/environment.py dev
 	@$(MAKE) --no-print-directory lint
-	@.venv/bin/python -m pytest $(SIDE_BY_SIDE)
+	@.venv/bin/python -m pytest $(PARALLEL)
 
 coverage: ## which lines no test runs; takes three quarters more CPU time than the tests alone
 	@$(PYTHON3) scripts/environment.py dev
-	@.venv/bin/python -m pytest $(SIDE_BY_SIDE) --cov --cov-report=term-missing:skip-covered
+	@.venv/bin/python -m pytest $(PARALLEL) --cov --cov-report=term-missing:skip-covered
 
 lint:
 	@.venv/bin/ruff check .
