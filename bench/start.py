@@ -64,7 +64,7 @@ def _imports() -> list[tuple[str, float]]:
         "-X",
         "importtime",
         "-c",
-        "import rl_router_api.server.app, rl_router_api.server.workers",
+        "import rl_router_api.server.app, rl_router_api.server.supervisor",
     ]
     report = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     lines = [line.partition(":")[2].split("|") for line in report.splitlines()[1:]]
