@@ -15,11 +15,11 @@ demo: ## a routed answer on this machine; runs until Ctrl-C
 test: ## lint, types, import rules and every test that needs no cluster
 	@$(PYTHON3) scripts/environment.py dev
 	@$(MAKE) --no-print-directory lint
-	@.venv/bin/python -m pytest $(SIDE_BY_SIDE)
+	@.venv/bin/python -m pytest $(PARALLEL)
 
 coverage: ## which lines no test runs; takes three quarters more CPU time than the tests alone
 	@$(PYTHON3) scripts/environment.py dev
-	@.venv/bin/python -m pytest $(SIDE_BY_SIDE) --cov --cov-report=term-missing:skip-covered
+	@.venv/bin/python -m pytest $(PARALLEL) --cov --cov-report=term-missing:skip-covered
 
 lint:
 	@.venv/bin/ruff check .
@@ -39,7 +39,7 @@ e2e: ## the images, the chart and the operator in a real cluster (E2E_KUBECONFIG
 bench: ## the cost of a request, compared with other software; writes bench/results.md
 	@$(PYTHON3) scripts/environment.py dev
 	@.venv/bin/python bench/run.py
-	@.venv/bin/python bench/lasting.py
+	@.venv/bin/python bench/sustained_load.py
 	@.venv/bin/python bench/start.py
 	@.venv/bin/python bench/decisions.py
 	@PYTHONPATH=. .venv/bin/python bench/health.py

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Checks a hosted router model (port 8000) directly, without the router: run it first when something is wrong.
+"""Checks a hosted router model (port 8000) directly, without the router. Run it first if routing does not work.
 
-It asks as the openai package does: health, models, an answer, a streamed one, a tool call, and a decision under a JSON
-schema, which is what the router needs of it. A failure is exit status 1.
+It sends requests with the openai package for everything that the router needs: health, models, an answer, a streamed
+answer, a tool call, and a decision under a JSON schema. The exit status is 1 if a check fails.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TARGETS = ("call_quick", "call_careful")
 
 @dataclass(frozen=True)
 class Host:
-    """The server under test and the model that is asked."""
+    """The server under test and the name of the tested model."""
 
     arguments: argparse.Namespace
     client: openai.OpenAI
@@ -47,8 +47,10 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     flags = live_check.parser("Check a hosted router model.", "http://localhost:8000/v1")
-    flags.add_argument("--model", help="which of its models to ask (default: the first it lists)")
-    flags.add_argument("--test", choices=[*CHECKS, "all"], default="all", help="which check to run (%(default)s)")
+    flags.add_argument("--model", help="the model to test (default: the first in the list of models)")
+    flags.add_argument(
+        "--test", choices=[*CHECKS, "all"], default="all", help="the check to run (default: %(default)s)"
+    )
     return flags.parse_args()
 
 
@@ -61,12 +63,12 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.models:
         print("\n".join(names))
         return 0
-    require(bool(names), f"{arguments.url} serves no model")
+    require(bool(names), f"{arguments.url} serves no models")
     model = arguments.model or names[0]
     host = Host(arguments, client, model)
-    print(f"{arguments.url} serves: {', '.join(names)}; asking {model}")
-    chosen = CHECKS if arguments.test == "all" else {arguments.test: CHECKS[arguments.test]}
-    return live_check.run({name: partial(check, host) for name, check in chosen.items()})
+    print(f"{arguments.url} serves: {', '.join(names)}. Tested model: {model}")
+    selected = CHECKS if arguments.test == "all" else {arguments.test: CHECKS[arguments.test]}
+    return live_check.run({name: partial(check, host) for name, check in selected.items()})
 
 
 def _health(host: Host) -> None:
@@ -74,10 +76,13 @@ def _health(host: Host) -> None:
 
 
 def _models(host: Host) -> None:
-    listed = host.client.models.list().data
-    require(all(entry.id and entry.object == "model" for entry in listed), "an entry of /v1/models is no model")
-    require(host.model in [entry.id for entry in listed], f"/v1/models does not list {host.model!r}")
-    print(f"  GET /v1/models: {live_check.plural(len(listed), 'model')}")
+    models = host.client.models.list().data
+    require(
+        all(entry.id and entry.object == "model" for entry in models),
+        "/v1/models has an entry without an id or with another object",
+    )
+    require(host.model in [entry.id for entry in models], f"/v1/models does not list {host.model!r}")
+    print(f"  GET /v1/models: {live_check.plural(len(models), 'model')}")
 
 
 def _completion(host: Host) -> None:
@@ -95,13 +100,13 @@ def _tools(host: Host) -> None:
     )  # fmt: skip
     calls = reply.choices[0].message.tool_calls or []
     for call in calls:
-        require(call.function.name in TARGETS, f"it called {call.function.name!r}, which was not offered")
-        _json(call.function.arguments, f"the arguments of {call.function.name}")
+        require(call.function.name in TARGETS, f"the model called {call.function.name!r}, which was not offered")
+        _json(call.function.arguments, f"the value of `arguments` of {call.function.name}")
         print(f"  {call.function.name}({call.function.arguments})")
     if not calls:
-        # llama.cpp does not enforce a call; the router then decides by JSON schema, which the next check needs.
+        # llama.cpp does not enforce a call. The router can use a JSON schema instead, which the next check requires.
         print(
-            "  no call: this engine does not enforce `tool_choice`; use the router's `protocol: json_schema` or `auto`"
+            "  no call: this engine does not enforce `tool_choice`. Use the router's `protocol: json_schema` or `auto`"
         )
 
 
@@ -121,16 +126,16 @@ def _decision(host: Host) -> None:
     )  # fmt: skip
     text = reply.choices[0].message.content or ""
     decision = _json(text, "the decision")
-    readable = isinstance(decision, dict) and decision.get("call") in TARGETS
-    require(readable, f"the schema was not kept: {text[:200]}")
+    valid = isinstance(decision, dict) and decision.get("call") in TARGETS
+    require(valid, f"the answer does not match the schema: {text[:200]}")
     print(f"  {json.dumps(decision)}")
 
 
-def _json(text: str, what: str) -> object:
+def _json(text: str, name: str) -> object:
     try:
         return json.loads(text)
     except ValueError:
-        raise live_check.CheckError(f"{what} is not JSON: {text[:200]}") from None
+        raise live_check.CheckError(f"{name} is not JSON: {text[:200]}") from None
 
 
 CHECKS: dict[str, Callable[[Host], None]] = {

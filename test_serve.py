@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Checks a running router API (port 8800) with real questions, as the openai package asks them.
+"""Checks a running router API (port 8800) with real questions, sent with the openai package.
 
-Each answer is shown with its routing: model, cost, time, calls and strategy. What can be checked is checked (the
-completion's shape, the metadata's sums to the last digit, the conversation carried), and a failure is exit status 1.
+It shows each answer with its model, cost, time, calls and strategy. It checks the format of the completion, that the
+metadata's sums are exact, and that earlier turns of a conversation are sent. The exit status is 1 if a check fails.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     flags = live_check.parser("Check a running router API.", "http://localhost:8800/v1")
-    flags.add_argument("--test", choices=[*CHECKS, "all"], default="all", help="which questions to ask (%(default)s)")
+    flags.add_argument(
+        "--test", choices=[*CHECKS, "all"], default="all", help="the check to run (default: %(default)s)"
+    )
     return flags.parse_args()
 
 
@@ -61,11 +63,11 @@ def _run(arguments: argparse.Namespace) -> int:
         return _show_info(arguments)
     if arguments.models:
         return _show_models(client)
-    # An absent server is said once, not by every check.
+    # An unreachable server is reported here, once, and not by every check.
     names = [model.id for model in client.models.list()]
     print(f"{arguments.url} routes among: {', '.join(name for name in names if name not in (MODEL, 'router'))}")
-    chosen = CHECKS if arguments.test == "all" else {arguments.test: CHECKS[arguments.test]}
-    return live_check.run({name: partial(check, client) for name, check in chosen.items()})
+    selected = CHECKS if arguments.test == "all" else {arguments.test: CHECKS[arguments.test]}
+    return live_check.run({name: partial(check, client) for name, check in selected.items()})
 
 
 def _ask(client: openai.OpenAI, messages: Messages) -> Answer:
@@ -83,7 +85,7 @@ def _single(client: openai.OpenAI, name: str) -> None:
 def _simple_query(client: openai.OpenAI) -> None:
     messages = [{"role": "user", "content": QUESTIONS["simple_query"]}]
     _ask(client, messages)
-    print(f"  {live_check.dim('? the same, streamed')}")
+    print(f"  {live_check.dim('? the same question, streamed')}")
     streamed = live_check.ask_streamed(client, MODEL, messages)
     live_check.check_metadata(streamed.metadata)
     live_check.show(streamed)
@@ -91,25 +93,25 @@ def _simple_query(client: openai.OpenAI) -> None:
 
 def _conversation(client: openai.OpenAI) -> None:
     messages: Messages = []
-    before: Answer | None = None
+    previous: Answer | None = None
     for question in CONVERSATION:
         messages.append({"role": "user", "content": question})
         answer = _ask(client, messages)
-        _check_carried(before, answer)
+        _check_earlier_turns(previous, answer)
         messages.append({"role": "assistant", "content": answer.text or "(nothing)"})
-        before = answer
+        previous = answer
 
 
-def _check_carried(before: Answer | None, now: Answer) -> None:
-    # The router model's own answers are counted with its instructions, which say nothing of the conversation.
-    if before is None or "direct_response" in (_strategy(before), _strategy(now)):
+def _check_earlier_turns(previous: Answer | None, answer: Answer) -> None:
+    # The prompt tokens of the router model's own answers count its instructions, not the conversation.
+    if previous is None or "direct_response" in (_strategy(previous), _strategy(answer)):
         return
-    earlier, later = (int((answer.usage or {})["prompt_tokens"]) for answer in (before, now))
-    # Advice of the router model was part of the earlier prompt alone; a token is a byte at least.
-    advised = len(before.advice.encode()) + 100 if before.advice else 0
+    earlier, later = (int((turn.usage or {})["prompt_tokens"]) for turn in (previous, answer))
+    # Only the earlier prompt had this advice of the router model. A token has at least one byte.
+    advice_tokens = len(previous.advice.encode()) + 100 if previous.advice else 0
     require(
-        later > earlier - advised,
-        f"the conversation was not carried: {later} prompt_tokens after {earlier} one turn before",
+        later > earlier - advice_tokens,
+        f"earlier turns were not sent: {later} prompt_tokens, {earlier} one turn before",
     )
 
 
@@ -136,7 +138,7 @@ def _parsed(text: str) -> dict:
     try:
         value = json.loads(text)
     except ValueError:
-        raise live_check.CheckError("what the server says of itself is not JSON") from None
+        raise live_check.CheckError("the server's description of itself is not JSON") from None
     return value if isinstance(value, dict) else {"answer": value}
 
 

@@ -1,7 +1,7 @@
-"""Runs the gate's steps, each as soon as those before it have ended, and tells how long they and their tests took.
+"""Runs the gate's steps and prints their times and the slowest tests.
 
-Steps that mostly wait run beside each other. The output of a step is shown when it ends. The first step that fails ends
-the others. Exit status 1 if a step failed.
+A step begins when the steps in its `after` have ended, so steps that mostly wait run in parallel. Prints the output of
+a step when it ends. The first failure ends all other steps. The exit status is 1 if a step failed.
 """
 
 from __future__ import annotations
@@ -30,43 +30,45 @@ WITH_KIT = {
     "E2E_MANIFESTS": str(KIT / "addons" / "metrics-server.yaml"),
     "E2E_WEIGHTS": str(CACHE / "models"),
 }
-"""What the kit brings: the control plane's programs, the nodes' image, metrics-server and vLLM's weights."""
+"""Environment variables for the contents of the kit: control plane, node image, metrics-server, vLLM's weights."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A command, the steps that it waits for, and the minutes that it may take on two cores."""
+    """A command, its maximum minutes on two cores, and the steps that it waits for."""
 
     name: str
     command: tuple[str, ...]
-    minutes: float
+    max_minutes: float
     after: tuple[str, ...] = ()
 
 
 @dataclass
-class Ended:
-    """What came of a step: its exit status, its output, and how many seconds it took from when it began."""
+class Result:
+    """The result of a step. `start` is on the monotonic clock; `seconds` is its duration."""
 
     step: Step
     status: int
     output: str
-    begun: float
+    start: float
     seconds: float
 
 
 @dataclass
 class Running:
-    """The processes of the steps under way, each the leader of a group of its own."""
+    """The processes of the running steps. Each process has its own process group."""
 
     processes: list[Process] = field(default_factory=list)
     is_stopping: bool = False
 
     def start(self, command: tuple[str, ...], environment: dict[str, str], output: IO[bytes]) -> Process:
-        """`output` is a file, not a pipe: a pipe ends only with the last process that holds it, and a step may leave
-        a service running."""
+        """Starts a process that writes to `output`.
+
+        `output` is a file because a step may leave a service running, which would keep a pipe open.
+        """
         process = subprocess.Popen(
             command, cwd=ROOT, env=os.environ | environment, stdin=subprocess.DEVNULL, stdout=output,
-            stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_hear_interrupts,
+            stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_enable_interrupts,
         )  # fmt: skip
         self.processes.append(process)
         if self.is_stopping:
@@ -74,13 +76,13 @@ class Running:
         return process
 
     def __enter__(self) -> None:
-        """Whatever happens inside, nothing is left running."""
+        """The end of the block stops all processes."""
 
     def __exit__(self, *_: object) -> None:
         self.stop()
 
     def stop(self) -> None:
-        """Ends what still runs, as Ctrl-C would: the tests remove their clusters."""
+        """Interrupts the running processes like Ctrl-C, so that the tests remove their clusters."""
         self.is_stopping = True
         for process in self.processes:
             _interrupt(process)
@@ -91,13 +93,13 @@ def _interrupt(process: Process) -> None:
         os.killpg(process.pid, signal.SIGINT)
 
 
-def _hear_interrupts() -> None:
-    """A shell's background job, and what it starts, would ignore them."""
+def _enable_interrupts() -> None:
+    """Restores the default action of SIGINT, which background jobs of a shell ignore."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def steps(*, with_kit: bool) -> list[Step]:
-    """The README's test command and unchanged clients; with the kit real clusters, too."""
+    """Returns the steps: the tests and the unchanged clients, and with the kit also the real clusters."""
     if not with_kit:
         return [Step("test", ("make", "test"), 11), Step("clients", ("make", "clients"), 3, ("test",))]
     return [
@@ -112,66 +114,71 @@ def steps(*, with_kit: bool) -> list[Step]:
 def main() -> int:
     kit = (KIT / "up").exists()
     if not kit:
-        print(f"e2e is left out: {KIT}/up, which brings docker and kind, is not there; `make e2e` runs it with both")
-    begun, running = time.monotonic(), Running()
+        print(
+            f"e2e is skipped: {KIT}/up, which installs docker and kind, does not exist. Install both and run `make e2e`"
+        )
+    start, running = time.monotonic(), Running()
     with tempfile.TemporaryDirectory(prefix="gate-") as folder:
-        ended = run(steps(with_kit=kit), running, Path(folder), WITH_KIT if kit else {})
-        print(_table(ended, begun), _slowest(Path(folder)), sep="\n\n", flush=True)
-    return 1 if any(each.status for each in ended) else 0
+        results = run(steps(with_kit=kit), running, Path(folder), WITH_KIT if kit else {})
+        print(_table(results, start), _slowest(Path(folder)), sep="\n\n", flush=True)
+    return 1 if any(result.status for result in results) else 0
 
 
-def run(planned: list[Step], running: Running, folder: Path, environment: dict[str, str]) -> list[Ended]:
-    """Runs each step after those that it waits for; `folder` gets the reports of their tests. After a failure no
-    further step begins."""
-    waiting, ended, under_way = list(planned), list[Ended](), set[Future[Ended]]()
+def run(planned: list[Step], running: Running, folder: Path, environment: dict[str, str]) -> list[Result]:
+    """Runs each step after the steps that it waits for, and returns the results. `folder` gets the test reports.
+
+    After a failure no further step begins.
+    """
+    waiting, results, active = list(planned), list[Result](), set[Future[Result]]()
     with ThreadPoolExecutor(len(planned)) as threads, running:
-        while waiting or under_way:
-            done = {each.step.name for each in ended}
-            for step in [each for each in waiting if done.issuperset(each.after)]:
+        while waiting or active:
+            done = {result.step.name for result in results}
+            for step in [step for step in waiting if done.issuperset(step.after)]:
                 waiting.remove(step)
-                under_way.add(threads.submit(_run, step, running, folder, environment))
-            finished, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-            ended += [future.result() for future in finished]
-            for each in ended[-len(finished) :]:
-                _show(each)
-            if any(each.status for each in ended):
+                active.add(threads.submit(_run, step, running, folder, environment))
+            finished, active = wait(active, return_when=FIRST_COMPLETED)
+            results += [future.result() for future in finished]
+            for result in results[-len(finished) :]:
+                _show(result)
+            if any(result.status for result in results):
                 waiting.clear()
                 running.stop()
-    return ended
+    return results
 
 
-def _run(step: Step, running: Running, folder: Path, environment: dict[str, str]) -> Ended:
-    begun = time.monotonic()
+def _run(step: Step, running: Running, folder: Path, environment: dict[str, str]) -> Result:
+    start = time.monotonic()
     print(f"== {step.name}: {' '.join(step.command)} begins", flush=True)
     log = folder / f"{step.name}.log"
     with log.open("wb") as output:
         report = {"PYTEST_ADDOPTS": f"--junitxml={folder / step.name}.xml"}
         status = running.start(step.command, environment | report, output).wait()
-    return Ended(step, status, log.read_text(errors="replace"), begun, time.monotonic() - begun)
+    return Result(step, status, log.read_text(errors="replace"), start, time.monotonic() - start)
 
 
-def _show(ended: Ended) -> None:
-    says = f"ended with {ended.status}" if ended.status else "ended well"
-    print(f"\n== {ended.step.name}: {' '.join(ended.step.command)} {says}\n\n{ended.output}", flush=True)
+def _show(result: Result) -> None:
+    outcome = f"failed with exit status {result.status}" if result.status else "succeeded"
+    print(f"\n== {result.step.name}: {' '.join(result.step.command)} {outcome}\n\n{result.output}", flush=True)
 
 
-def _table(ended: list[Ended], begun: float) -> str:
+def _table(results: list[Result], start: float) -> str:
     rows = [
-        f"{each.step.name:8} {(each.begun - begun) / 60:6.1f} {each.seconds / 60:8.1f} {each.step.minutes:8g}"
-        for each in ended
+        f"{result.step.name:8} {(result.start - start) / 60:6.1f} {result.seconds / 60:8.1f} "
+        f"{result.step.max_minutes:8g}"
+        for result in results
     ]
-    whole = (time.monotonic() - begun) / 60
-    return "\n".join([f"{'step':8} {'begins':>6} {'minutes':>8} {'may take':>8}", *rows, f"all: {whole:.1f} minutes"])
+    total = (time.monotonic() - start) / 60
+    return "\n".join([f"{'step':8} {'begins':>6} {'minutes':>8} {'maximum':>8}", *rows, f"all: {total:.1f} minutes"])
 
 
 def _slowest(folder: Path) -> str:
-    """The tests that took longest, their fixtures included."""
-    found = [
+    """Returns the list of the slowest tests, including their fixtures."""
+    cases = [
         (float(case.get("time", 0)), path.stem, f"{case.get('classname')}.{case.get('name')}")
         for path in folder.glob("*.xml")
         for case in ET.parse(path).iter("testcase")
     ]
-    rows = [f"{seconds:6.1f} s  {step}: {name}" for seconds, step, name in sorted(found, reverse=True)[:SLOWEST]]
+    rows = [f"{seconds:6.1f} s  {step}: {name}" for seconds, step, name in sorted(cases, reverse=True)[:SLOWEST]]
     return "\n".join([f"The {SLOWEST} slowest tests:", *rows])
 
 

@@ -1,4 +1,4 @@
-"""What is asked of the stacks: the requests that a client sends."""
+"""The requests that the benchmark sends to each server."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _MESSAGES = [
     {"role": "system", "content": "You are a patient teacher of geography. Answer in two sentences, with figures."},
     {"role": "user", "content": _TEXT},
 ]
-_LONG = [{"role": ("user", "assistant")[at % 2], "content": _TEXT * 7} for at in range(41)]
+_LONG = [{"role": ("user", "assistant")[turn % 2], "content": _TEXT * 7} for turn in range(41)]
 _NEVER, _BUFFERED = {"router": {"review": "never"}}, {"router": {"review": "buffered"}}
 
 
 @dataclass(frozen=True)
 class Case:
-    """A kind of request. `at_most` is the CPU time that is aimed at, in microseconds at 64 connections."""
+    """A kind of request. `goal` is the router's maximum CPU time per request, in microseconds, with 64 connections."""
 
     name: str
     fields: dict[str, Any] = field(hash=False)
-    at_most: float | None = None
+    goal: float | None = None
 
     @property
     def body(self) -> bytes:

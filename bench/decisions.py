@@ -1,4 +1,4 @@
-"""What a decision reads and writes, measured against the CPU fallback: `python bench/decisions.py`."""
+"""Measures tokens and seconds of decisions by the CPU fallback: `python bench/decisions.py`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 from processes import LOAD_CORE, SERVER_CORE, Process, free_port
-from results import put
+from results import write_section
 
 _QUESTIONS = (
     "What is the capital of Australia?",
@@ -37,10 +37,10 @@ def main() -> None:
             [sys.executable, "-m", "rl_router_model", "--port", str(engine)], LOAD_CORE, folder / "model.log"
         )
         try:
-            model.until_it_answers(f"http://127.0.0.1:{engine}/v1/models")
+            model.wait_until_it_answers(f"http://127.0.0.1:{engine}/v1/models")
             api = _api(folder, engine, router)
             try:
-                put("Decisions", _section(list(_decisions(router))))
+                write_section("Decisions", _section(list(_decisions(router))))
             finally:
                 api.stop()
         finally:
@@ -54,44 +54,47 @@ def _api(folder: Path, engine: int, port: int) -> Process:
         for name, price, text in _TARGETS
     ]
     config = folder / "router.yaml"
-    told = {"router": {"base_url": url, "protocol": "json_schema", "timeout": 60}, "targets": targets}
-    config.write_text(yaml.safe_dump({**told, "server": {"port": port, "admin_port": 0}}))
+    router = {"base_url": url, "protocol": "json_schema", "timeout": 60}
+    server = {"port": port, "admin_port": 0}
+    config.write_text(yaml.safe_dump({"router": router, "targets": targets, "server": server}))
     process = Process([sys.executable, "-m", "rl_router_api", "--config", str(config)], SERVER_CORE, folder / "api.log")
-    process.until_it_answers(f"http://127.0.0.1:{port}/ready")
+    process.wait_until_it_answers(f"http://127.0.0.1:{port}/ready")
     return process
 
 
 def _decisions(port: int) -> Iterator[dict[str, Any]]:
-    """A decision's entry in the books, for each question twice over."""
+    """Yields the ledger entry of each decision, with `decided_by`. Every question is sent twice."""
     for question in _QUESTIONS * 2:
-        body = {"model": "router", "messages": [{"role": "user", "content": question}]}
+        question_body = {"model": "router", "messages": [{"role": "user", "content": question}]}
         request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/v1/route", json.dumps(body).encode(), {"Content-Type": "application/json"}
+            f"http://127.0.0.1:{port}/v1/route",
+            json.dumps(question_body).encode(),
+            {"Content-Type": "application/json"},
         )
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=120) as answer:
-            told = json.load(answer)
-        yield {**told["router_metadata"]["router_calls"][-1], "decided_by": told["decided_by"]}
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=120) as response:
+            body = json.load(response)
+        yield {**body["router_metadata"]["router_calls"][-1], "decided_by": body["decided_by"]}
 
 
 def _section(entries: list[dict[str, Any]]) -> str:
     usages = [entry["usage"] for entry in entries]
     figures = {
-        "tokens read": [usage["prompt_tokens"] for usage in usages],
-        "of these from the engine's cache": [
+        "prompt tokens": [usage["prompt_tokens"] for usage in usages],
+        "prompt tokens from the engine's cache": [
             (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0) for usage in usages
         ],
-        "tokens written (aimed at: 24 at most)": [usage["completion_tokens"] for usage in usages],
+        "completion tokens (goal: 24 at most)": [usage["completion_tokens"] for usage in usages],
         "seconds": [entry["latency"] for entry in entries],
     }
     rows = "\n".join(
-        f"| {name} | {round(statistics.median(each), 4):g} | {min(each):g} | {max(each):g} |"
-        for name, each in figures.items()
+        f"| {name} | {round(statistics.median(values), 4):g} | {min(values):g} | {max(values):g} |"
+        for name, values in figures.items()
     )
-    readable = sum(entry["decided_by"] == "router" for entry in entries)
+    valid = sum(entry["decided_by"] == "router" for entry in entries)
     return (
-        f"{len(entries)} decisions among {len(_TARGETS)} targets by the CPU fallback's own model on one core, "
-        f"`protocol: json_schema`; {readable} were readable.\n\n"
-        f"| | median | least | most |\n| --- | --- | --- | --- |\n{rows}"
+        f"{len(entries)} decisions among {len(_TARGETS)} targets by the CPU fallback's bundled model on one core with "
+        f"`protocol: json_schema`. {valid} were valid.\n\n"
+        f"| | median | minimum | maximum |\n| --- | --- | --- | --- |\n{rows}"
     )
 
 

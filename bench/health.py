@@ -1,7 +1,7 @@
-"""How fast `/health` answers while 200 slow requests are under way: `PYTHONPATH=. python bench/health.py`.
+"""Measures the latency of `/health` during 200 slow requests: `PYTHONPATH=. python bench/health.py`.
 
-Starts an upstream that keeps silent, the router API in front of it, and 200 requests that wait; then asks `/health` 200
-times, one after another, idle and under that load. Writes the figures into `bench/results.md`.
+Starts an upstream that never responds and the router API in front of it. Then it requests `/health` 200 times in
+sequence, first without other requests and then during 200 requests that wait. Writes the figures to `bench/results.md`.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 from processes import free_port
-from results import put
+from results import write_section
 
 from fakes.upstreams.faults import hang
 from fakes.upstreams.server import Upstream
 
-SLOW, ASKED = 200, 200
-BODY = {"model": "silent", "messages": [{"role": "user", "content": "Hello"}]}
+SLOW, PROBES = 200, 200
+BODY = {"model": "unresponsive", "messages": [{"role": "user", "content": "Hello"}]}
 
 
 async def main() -> None:
-    unlimited = aiohttp.TCPConnector(limit=0)
+    connector = aiohttp.TCPConnector(limit=0)
     async with (
         Upstream(hang) as upstream,
         _router(upstream.url) as url,
-        aiohttp.ClientSession(connector=unlimited) as session,
+        aiohttp.ClientSession(connector=connector) as session,
     ):
-        idle = await _ask(session, url)
-        waiting = [asyncio.create_task(_wait(session, url)) for _ in range(SLOW)]
+        idle = await _probe(session, url)
+        waiting = [asyncio.create_task(_complete(session, url)) for _ in range(SLOW)]
         while (await _in_flight(session, url)) < SLOW:
             await asyncio.sleep(0.05)
-        busy = await _ask(session, url)
+        busy = await _probe(session, url)
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
@@ -50,7 +50,9 @@ async def _router(upstream: str) -> AsyncIterator[str]:
     port = free_port()
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
         config.write(f"router: {{base_url: '{upstream}', model: none}}\n")
-        config.write(f"targets: [{{name: silent, base_url: '{upstream}'}}, {{name: other, base_url: '{upstream}'}}]\n")
+        config.write(
+            f"targets: [{{name: unresponsive, base_url: '{upstream}'}}, {{name: other, base_url: '{upstream}'}}]\n"
+        )
         config.flush()
         command = [sys.executable, "-m", "rl_router_api", "--config", config.name, "--serve-port", str(port)]
         command += ["--server.admin-port", "0"]
@@ -75,7 +77,7 @@ async def _until_open(port: int) -> None:
     raise SystemExit("error: the router API did not start")
 
 
-async def _wait(session: aiohttp.ClientSession, url: str) -> None:
+async def _complete(session: aiohttp.ClientSession, url: str) -> None:
     async with session.post(f"{url}/v1/chat/completions", json=BODY) as response:
         await response.read()
 
@@ -86,22 +88,26 @@ async def _in_flight(session: aiohttp.ClientSession, url: str) -> int:
     return int(float(next(line.split()[-1] for line in lines if line.startswith("rl_router_in_flight "))))
 
 
-async def _ask(session: aiohttp.ClientSession, url: str) -> list[float]:
-    took = []
-    for _ in range(ASKED):
-        begun = time.perf_counter()
+async def _probe(session: aiohttp.ClientSession, url: str) -> list[float]:
+    """Returns the time of each request for `/health`, in milliseconds."""
+    times = []
+    for _ in range(PROBES):
+        start = time.perf_counter()
         async with session.get(f"{url}/health") as response:
             await response.read()
-        took.append((time.perf_counter() - begun) * 1000)
-    return took
+        times.append((time.perf_counter() - start) * 1000)
+    return times
 
 
 def _report(idle: list[float], busy: list[float]) -> None:
     rows = "\n".join(
-        f"| {name} | {statistics.median(took):.1f} | {statistics.quantiles(took, n=100)[98]:.1f} |"
-        for name, took in (("idle", idle), (f"{SLOW} slow requests under way", busy))
+        f"| {name} | {statistics.median(times):.1f} | {statistics.quantiles(times, n=100)[98]:.1f} |"
+        for name, times in (("idle", idle), (f"{SLOW} slow requests in flight", busy))
     )
-    put("/health", f"{ASKED} times, milliseconds.\n\n| load | median | p99 |\n| --- | --- | --- |\n{rows}")
+    write_section(
+        "/health",
+        f"Milliseconds of {PROBES} requests in sequence.\n\n| load | median | p99 |\n| --- | --- | --- |\n{rows}",
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
--- What wrk sends, told by the environment, and one line of JSON about what came back.
--- With BENCH_RATE, requests are sent at random moments, so many a second over all connections.
+-- wrk's requests, from the BENCH_ variables, and its result as one line of JSON.
+-- With BENCH_RATE, requests are sent at random moments: BENCH_RATE per second over all connections.
 
 local rate = tonumber(os.getenv("BENCH_RATE") or "0")
 local connections = tonumber(os.getenv("BENCH_CONNECTIONS"))

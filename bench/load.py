@@ -1,4 +1,4 @@
-"""Load on a server by wrk, and what it cost the server."""
+"""Sends load to a server with wrk and measures the server's cost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SCRIPT = Path(__file__).with_name("load.lua")
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked, and by how many connections at once; `rate` requests a second, or as many as can be."""
+    """A request and its number of parallel connections. `rate` is in requests per second; 0 is as many as possible."""
 
     url: str
     body: bytes
@@ -27,7 +27,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Cost:
-    """What came of it: microseconds of CPU a request, requests a second, milliseconds until the whole answer."""
+    """A server's microseconds of CPU per request, requests per second, and milliseconds until an answer is complete."""
 
     cpu_us: float
     per_second: float
@@ -37,42 +37,42 @@ class Cost:
 
 
 def measure(server: Process, load: Load, seconds: float) -> Cost:
-    """Puts the load on the server and takes the CPU time from the kernel's books. Exits where requests fail."""
+    """Returns the cost of `seconds` of load, with the CPU time that the kernel accounts. Exits if requests fail."""
     before = server.cpu_seconds()
-    told = run(load, seconds)
+    result = run(load, seconds)
     spent = server.cpu_seconds() - before
-    if told["requests"] < load.connections:
-        # Too few to count: some servers answer the first only after seconds.
+    if result["requests"] < load.connections:
+        # Some servers take seconds for their first answer, so too few requests were completed.
         return measure(server, load, seconds * 4)
     return Cost(
-        cpu_us=spent / told["requests"] * 1e6,
-        per_second=told["requests"] / told["seconds"],
-        p50_ms=told["p50_ms"],
-        p99_ms=told["p99_ms"],
-        requests=told["requests"],
+        cpu_us=spent / result["requests"] * 1e6,
+        per_second=result["requests"] / result["seconds"],
+        p50_ms=result["p50_ms"],
+        p99_ms=result["p99_ms"],
+        requests=result["requests"],
     )
 
 
 def run(load: Load, seconds: float) -> dict[str, float]:
-    """What wrk says of so many seconds of load."""
+    """Returns wrk's result of `seconds` of load: `requests`, `seconds`, `p50_ms`, `p99_ms`. Exits if requests fail."""
     with tempfile.NamedTemporaryFile() as body:
         body.write(load.body)
         body.flush()
-        told = {
+        variables = {
             "BENCH_BODY": body.name,
             "BENCH_HEADERS": "\n".join(f"{name}: {value}" for name, value in load.headers.items()),
             "BENCH_CONNECTIONS": str(load.connections),
             "BENCH_RATE": str(load.rate),
         }
         command = ["wrk", "-t1", f"-c{load.connections}", f"-d{seconds:.0f}s", "--timeout=30s", f"-s{_SCRIPT}"]
-        done = subprocess.run(
+        process = subprocess.run(
             [*command, load.url],
-            env=os.environ | told,
+            env=os.environ | variables,
             preexec_fn=pinned(LOAD_CORE),
             stdout=subprocess.PIPE,
             check=True,
         )
-    answer: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    if answer["failed"]:
-        raise SystemExit(f"error: {answer['failed']} of {answer['requests']} requests to {load.url} failed")
-    return answer
+    result: dict[str, float] = json.loads(process.stdout.strip().splitlines()[-1])
+    if result["failed"]:
+        raise SystemExit(f"error: {result['failed']} of {result['requests']} requests to {load.url} failed")
+    return result

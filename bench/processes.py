@@ -1,4 +1,4 @@
-"""Processes that are measured: started on a core of their own, their CPU time and memory taken from the kernel."""
+"""Starts processes on one core and reads their CPU time and memory from the kernel."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pathlib import Path
 _CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, LOAD_CORE = _CORES[-1], _CORES[0]
 _TICKS = os.sysconf("SC_CLK_TCK")
-_PATIENCE = 120.0
+_START_SECONDS = 120.0
 
 
 def pinned(core: int) -> Callable[[], None]:
-    """What a child does first, so that it runs on that core alone."""
+    """Returns a `preexec_fn` that restricts the child process to this core."""
     return lambda: os.sched_setaffinity(0, {core})
 
 
 class Process:
-    """A server; it writes what it has to say into `log`."""
+    """A running server. Its output goes to the file `log`."""
 
     def __init__(
         self, command: Sequence[str], core: int, log: Path, environment: Mapping[str, str] | None = None
@@ -36,9 +36,9 @@ class Process:
                 env={**os.environ, "NO_PROXY": "127.0.0.1", **(environment or {})},
             )  # fmt: skip
 
-    def until_it_answers(self, url: str) -> None:
-        """Waits for a status below 500. Exits with the end of the log where none comes."""
-        end = time.monotonic() + _PATIENCE
+    def wait_until_it_answers(self, url: str) -> None:
+        """Waits for a status below 500. Exits with the end of the log if the process ends or after 120 s."""
+        end = time.monotonic() + _START_SECONDS
         while time.monotonic() < end and self._child.poll() is None:
             if _answers(url):
                 return
@@ -46,19 +46,19 @@ class Process:
         raise SystemExit(f"error: {url} does not answer:\n{self._log.read_text(errors='replace')[-2000:]}")
 
     def cpu_seconds(self) -> float:
-        """User and system time so far, of all its threads and of its children."""
+        """Returns the user and system time so far of all threads and all child processes, in seconds."""
         return sum(_cpu_ticks(pid) for pid in self._family()) / _TICKS
 
     def memory_mb(self) -> float:
-        """Resident memory, its children's included."""
+        """Returns the resident memory of the process and its child processes, in MiB."""
         return sum(_resident_kb(pid) for pid in self._family()) / 1024
 
     def _family(self) -> Iterator[int]:
-        waiting = [self._child.pid]
-        while waiting:
-            pid = waiting.pop()
+        pending = [self._child.pid]
+        while pending:
+            pid = pending.pop()
             yield pid
-            waiting += [int(child) for task in Path(f"/proc/{pid}/task").glob("*/children")
+            pending += [int(child) for task in Path(f"/proc/{pid}/task").glob("*/children")
                         for child in task.read_text().split()]  # fmt: skip
 
     def stop(self) -> None:
@@ -67,10 +67,10 @@ class Process:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+    """Returns a port of 127.0.0.1 on which no process listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
         return port
 
 
@@ -85,7 +85,7 @@ def _answers(url: str) -> bool:
 
 
 def _cpu_ticks(pid: int) -> int:
-    # The name, in parentheses, may hold spaces; utime and stime are the 14th and 15th fields of all.
+    # The name, in parentheses, can contain spaces. utime and stime are fields 14 and 15, counted with the name.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
 

@@ -1,7 +1,8 @@
-"""The measured costs as tables, medians of all rounds."""
+"""Formats the measured costs as tables of medians over all rounds."""
 
 from __future__ import annotations
 
+import math
 import platform
 import statistics
 from collections.abc import Callable, Sequence
@@ -10,12 +11,12 @@ from dataclasses import dataclass
 from cases import PINNED, PINNED_STREAM, TWO_HOPS, Case
 from load import Cost
 
-OURS = "RL Router"
+ROUTER = "RL Router"
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One measurement."""
+class Measurement:
+    """The cost of one case on one server, in one round."""
 
     stack: str
     case: Case
@@ -23,37 +24,41 @@ class Measured:
     cost: Cost
 
 
-def median(measured: Sequence[Measured], stack: str, case: str, connections: int, of: Callable[[Cost], float]) -> float:
-    """Of one figure over all rounds; not a number where it was not measured."""
-    found = [of(each.cost) for each in measured
-             if (each.stack, each.case.name, each.connections) == (stack, case, connections)]  # fmt: skip
-    return statistics.median(found) if found else float("nan")
+def median(
+    measurements: Sequence[Measurement], stack: str, case: str, connections: int, of: Callable[[Cost], float]
+) -> float:
+    """Returns the median of one figure over all rounds; NaN if it was not measured."""
+    values = [of(measurement.cost) for measurement in measurements
+              if (measurement.stack, measurement.case.name, measurement.connections)
+              == (stack, case, connections)]  # fmt: skip
+    return statistics.median(values) if values else float("nan")
 
 
-def cpu(measured: Sequence[Measured], stack: str, case: str, connections: int = 64) -> float:
-    """Microseconds a request."""
-    return median(measured, stack, case, connections, lambda cost: cost.cpu_us)
+def cpu(measurements: Sequence[Measurement], stack: str, case: str, connections: int = 64) -> float:
+    """Returns the median of microseconds of CPU per request; NaN if it was not measured."""
+    return median(measurements, stack, case, connections, lambda cost: cost.cpu_us)
 
 
-def section_of_costs(measured: Sequence[Measured], rounds: int) -> str:
-    """The text."""
+def section_of_costs(measurements: Sequence[Measurement], rounds: int) -> str:
+    """Returns the section on CPU time: the conditions, the router's figures, and the ratios of the other servers."""
     return "\n\n".join(
         [
-            f"CPU time a request as the kernel books it (user and system, all threads), median of {rounds}. The router "
-            "runs on one core with keys, prices, metrics and its log on; upstream and load run on another. "
+            f"CPU time per request as the kernel accounts it (user and system, all threads), median of {rounds} "
+            "rounds. The router runs on one core with keys, prices, metrics and its log; upstream and load run on "
+            "another core. "
             f"Python {platform.python_version()}, {platform.python_compiler()}. See [results.svg](results.svg).",
-            _ours(measured),
-            _ratios(measured),
+            _router_figures(measurements),
+            _ratios(measurements),
         ]
     )
 
 
-def _ours(measured: Sequence[Measured]) -> str:
-    rows = ["| request | connections | CPU, us | aimed at | requests/s | p50, ms | p99, ms |", "| --- " * 7 + "|"]
-    keys = dict.fromkeys((each.case, each.connections) for each in measured if each.stack == OURS)
+def _router_figures(measurements: Sequence[Measurement]) -> str:
+    rows = ["| request | connections | CPU, us | goal | requests/s | p50, ms | p99, ms |", "| --- " * 7 + "|"]
+    keys = dict.fromkeys((row.case, row.connections) for row in measurements if row.stack == ROUTER)
     for case, connections in keys:
         figures = [
-            median(measured, OURS, case.name, connections, of)
+            median(measurements, ROUTER, case.name, connections, of)
             for of in (
                 lambda cost: cost.cpu_us,
                 lambda cost: cost.per_second,
@@ -61,27 +66,27 @@ def _ours(measured: Sequence[Measured]) -> str:
                 lambda cost: cost.p99_ms,
             )
         ]
-        aimed = f"{case.at_most:.0f}" if case.at_most and connections == 64 else ""
+        goal = f"{case.goal:.0f}" if case.goal and connections == 64 else ""
         rows.append(
-            f"| {case.name} | {connections} | {figures[0]:.0f} | {aimed} | {figures[1]:,.0f} "
+            f"| {case.name} | {connections} | {figures[0]:.0f} | {goal} | {figures[1]:,.0f} "
             f"| {figures[2]:.1f} | {figures[3]:.1f} |"
         )
     return "\n".join(rows)
 
 
-def _ratios(measured: Sequence[Measured]) -> str:
-    rows = ["| at 64 connections | CPU, us | times the router's |", "| --- " * 3 + "|"]
-    others = dict.fromkeys((each.stack, each.case) for each in measured if each.stack != OURS)
-    for stack, case in others:
-        theirs, ours = cpu(measured, stack, case.name), cpu(measured, OURS, case.name)
-        rows.append(f"| {stack}, {case.name} | {theirs:,.0f} | {theirs / ours:.1f} |")
+def _ratios(measurements: Sequence[Measurement]) -> str:
+    rows = ["| with 64 connections | CPU, us | ratio to the router |", "| --- " * 3 + "|"]
+    peers = dict.fromkeys((row.stack, row.case) for row in measurements if row.stack != ROUTER)
+    for stack, case in peers:
+        peer, router = cpu(measurements, stack, case.name), cpu(measurements, ROUTER, case.name)
+        rows.append(f"| {stack}, {case.name} | {peer:,.0f} | {peer / router:.1f} |")
     return "\n".join(rows)
 
 
-def bars(measured: Sequence[Measured]) -> list[tuple[str, float]]:
-    """What the plot shows: names and microseconds at 64 connections."""
-    shown = [(OURS, case) for case in dict.fromkeys(each.case for each in measured if each.stack == OURS)]
-    peers = dict.fromkeys(each.stack for each in measured if each.stack != OURS)
+def bars(measurements: Sequence[Measurement]) -> list[tuple[str, float]]:
+    """Returns the bars of the chart: names, and microseconds of CPU per request with 64 connections."""
+    shown = [(ROUTER, case) for case in dict.fromkeys(row.case for row in measurements if row.stack == ROUTER)]
+    peers = dict.fromkeys(row.stack for row in measurements if row.stack != ROUTER)
     shown += [(stack, case) for stack in peers for case in (PINNED, TWO_HOPS, PINNED_STREAM)]
-    values = [(f"{stack}: {case.name}", cpu(measured, stack, case.name)) for stack, case in shown]
-    return [(name, value) for name, value in values if value == value]  # those that were measured
+    values = [(f"{stack}: {case.name}", cpu(measurements, stack, case.name)) for stack, case in shown]
+    return [(name, value) for name, value in values if not math.isnan(value)]

@@ -1,4 +1,4 @@
-"""`bench/results.md`, a section for each thing that is measured."""
+"""Writes the sections of `bench/results.md`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 _RESULTS = Path(__file__).with_name("results.md")
 
 
-def put(title: str, text: str) -> None:
-    """Writes a section, in the place of the one with that title."""
+def write_section(title: str, text: str) -> None:
+    """Replaces the section with this title, or appends it. Also prints the text."""
     print(f"\n{text}")
     whole = _RESULTS.read_text() if _RESULTS.exists() else "# Results\n"
     section = f"## {title}\n\n{text.strip()}\n"

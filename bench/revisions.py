@@ -1,8 +1,8 @@
-"""The code that is measured: the working tree, and for `--against REV` an older revision beside it.
+"""The revisions that are measured: the working tree and, with `--against REV`, an older one.
 
 `git archive` unpacks the older revision, so nothing is added to `.git`, even if a run is killed. The revision's own
-`scripts/environment.py` then makes its environment. That takes a minute and needs the package index. In return, each
-revision runs with the packages that it locks, and the order of import paths cannot mix the code of the two.
+`scripts/environment.py` then makes its environment. That takes a minute and needs the package index. So each
+revision runs with the packages that it locks, and the order of import paths cannot mix the code of both.
 
 The benchmark, its requests and its configuration are always those of the working tree. If a revision does not
 understand them, its server does not start, and the run ends with the last lines of the server's log.
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Revision:
-    """A state of the code: its folder, and the interpreter of the environment it is installed in."""
+    """One revision of the code: its folder, and the interpreter of the environment that has it installed."""
 
     label: str
     title: str
@@ -38,7 +38,7 @@ WORKING_TREE = Revision("new", "the working tree", ROOT, sys.executable)
 def old_and_new(name: str, package: str, new: Revision = WORKING_TREE) -> Iterator[tuple[Revision, Revision]]:
     """Yields the revision `name` of the repository of `new`, and `new`; both are ready to run `package`.
 
-    The old revision's folder is removed at the end. Exits if the revision or its environment cannot be had.
+    Removes the old revision's folder at the end. Exits if git does not know the revision or its environment fails.
     """
     with tempfile.TemporaryDirectory(prefix="rl-router-bench-") as temporary:
         old = _unpacked(name, new.folder, Path(temporary).resolve())
@@ -48,39 +48,39 @@ def old_and_new(name: str, package: str, new: Revision = WORKING_TREE) -> Iterat
 
 
 def _unpacked(name: str, repository: Path, folder: Path) -> Revision:
-    """Returns the revision, installed into an environment of its own in `folder`."""
+    """Returns the revision, unpacked into `folder` and installed into its own environment there."""
     commit = _commit(name, repository)
     archive = subprocess.run(["git", "archive", commit], cwd=repository, check=True, stdout=subprocess.PIPE).stdout
     subprocess.run(["tar", "-x"], cwd=folder, input=archive, check=True)
-    # `dev`, like the working tree's: `run` lacks the operator's packages.
-    made = subprocess.run([sys.executable, "scripts/environment.py", "dev"], cwd=folder, check=False)
-    if made.returncode:
-        raise SystemExit(f"error: --against {name}: its scripts/environment.py failed: see the lines above")
+    # `run` lacks the operator's packages.
+    process = subprocess.run([sys.executable, "scripts/environment.py", "dev"], cwd=folder, check=False)
+    if process.returncode:
+        raise SystemExit(f"error: --against {name}: its scripts/environment.py failed. See its output above")
     return Revision("old", f"{name} ({commit[:7]})", folder, str(folder / ".venv/bin/python"))
 
 
 def _commit(name: str, repository: Path) -> str:
     """Returns the commit's hash. Exits if git does not know the revision."""
     command = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"]
-    shown = subprocess.run(command, cwd=repository, check=False, stdout=subprocess.PIPE, text=True)
-    if shown.returncode:
-        raise SystemExit(f"error: --against {name}: unknown git revision: use one that `git log` shows")
-    return shown.stdout.strip()
+    process = subprocess.run(command, cwd=repository, check=False, stdout=subprocess.PIPE, text=True)
+    if process.returncode:
+        raise SystemExit(f"error: --against {name}: unknown git revision. Use a tag, a branch or a commit of `git log`")
+    return process.stdout.strip()
 
 
 def _compile(revision: Revision, package: str) -> None:
-    """Compiles the package, as its image does: otherwise the first start takes more CPU time than the next."""
+    """Compiles the package, as its image does. Otherwise the first start takes more CPU time than the next."""
     subprocess.run([revision.python, "-m", "compileall", "-q", imported_from(revision, package)], check=True)
 
 
 def imported_from(revision: Revision, package: str) -> Path:
-    """Returns the package's folder. Exits if the interpreter imports it from outside of the revision's folder."""
+    """Returns the package's folder. Exits if the interpreter imports it from outside the revision's folder."""
     command = [revision.python, "-c", f"import {package}; print({package}.__file__)"]
-    shown = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
-    file = Path(shown.stdout.strip() or "nowhere")
+    process = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    file = Path(process.stdout.strip() or "nowhere")
     if not file.is_relative_to(revision.folder):
         raise SystemExit(
-            f"error: {revision.python} imports {package} from {file}, not from {revision.folder}: unset PYTHONPATH, "
-            "and run .venv/bin/python in the repository's root"
+            f"error: {revision.python} imports {package} from {file}, not from {revision.folder}. Unset PYTHONPATH "
+            "and run .venv/bin/python in the root of the repository"
         )
     return file.parent

@@ -1,4 +1,4 @@
-"""What the router costs, beside its peers: `make bench`. Writes bench/results.md and bench/results.svg."""
+"""Measures the CPU time of the router and its peers: `make bench`. Writes bench/results.md and bench/results.svg."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from against import Round, in_turn, report
 from cases import ALL, Case
+from comparison import Round, alternate, report
 from load import Cost, measure, run
 from plot import write_plot
-from report import Measured, section_of_costs
-from results import put
+from report import Measurement, section_of_costs
+from results import write_section
 from revisions import Revision, old_and_new
 from stacks import PEERS, Stack, Start, rl_router, router_of, start_upstream
 
-_NEEDED = {"gcc": "gcc", "wrk": "wrk"}
+_PACKAGES = {"gcc": "gcc", "wrk": "wrk"}
 _CONNECTIONS = (1, 64, 256)
 _PEER_CONNECTIONS = (1, 64)
 _WARM_UP = 3.0
@@ -26,47 +26,51 @@ _WARM_UP = 3.0
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured; the median counts")
-    parser.add_argument("--seconds", type=float, default=4, help="of load in each measurement")
-    parser.add_argument("--only", default="", metavar="WORDS", help="such cases alone; nothing is written")
-    parser.add_argument("--against", metavar="REV", help="compare with this git revision; nothing is written")
-    given = parser.parse_args()
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="number of measurements of each figure; the median is reported"
+    )
+    parser.add_argument("--seconds", type=float, default=4, help="duration of the load in each measurement")
+    parser.add_argument(
+        "--only", default="", metavar="WORDS", help="measure only cases whose name contains WORDS; write no files"
+    )
+    parser.add_argument("--against", metavar="REV", help="compare with this git revision; write no files")
+    options = parser.parse_args()
     check_tools()
-    if given.against:
-        _compare(given)
+    if options.against:
+        _compare(options)
     else:
-        _measure(given)
+        _measure(options)
 
 
-def _measure(given: argparse.Namespace) -> None:
-    with everything() as stacks:
-        measured = [each for round_ in range(given.rounds) for each in _round(stacks, given, round_)]
-    section = section_of_costs(measured, given.rounds)
-    if given.only:
+def _measure(options: argparse.Namespace) -> None:
+    with running_stacks() as stacks:
+        measurements = [row for round_ in range(options.rounds) for row in _round(stacks, options, round_)]
+    section = section_of_costs(measurements, options.rounds)
+    if options.only:
         print(f"\n{section}")
         return
-    put("CPU time", section)
-    write_plot(measured)
+    write_section("CPU time", section)
+    write_plot(measurements)
 
 
-def _compare(given: argparse.Namespace) -> None:
-    """Prints the ratios of the working tree's figures to those of the revision in `--against`."""
-    with old_and_new(given.against, "rl_router_api") as pair:
-        rounds = [_both(pair, given, round_) for round_ in range(given.rounds)]
-        print(f"\n{report(*(each.title for each in pair), rounds)}")
+def _compare(options: argparse.Namespace) -> None:
+    """Prints the ratios of the working tree's figures to those of the `--against` revision."""
+    with old_and_new(options.against, "rl_router_api") as pair:
+        rounds = [_both(pair, options, round_) for round_ in range(options.rounds)]
+        print(f"\n{report(*(revision.title for revision in pair), rounds)}")
 
 
 def check_tools() -> None:
-    """Exits where a program is missing that load or the upstream needs."""
-    missing = [name for name in _NEEDED if shutil.which(name) is None]
+    """Exits if gcc, which compiles the upstream, or wrk, which sends the load, is missing."""
+    missing = [name for name in _PACKAGES if shutil.which(name) is None]
     if missing:
-        packages = " ".join(_NEEDED[name] for name in missing)
-        raise SystemExit(f"error: {' and '.join(missing)} not found; on Debian: apt-get install {packages}")
+        packages = " ".join(_PACKAGES[name] for name in missing)
+        raise SystemExit(f"error: {' and '.join(missing)} not found. On Debian, run: apt-get install {packages}")
 
 
 @contextmanager
-def everything(starts: Sequence[Start] = (rl_router, *PEERS)) -> Iterator[list[Stack]]:
-    """The router and each peer that is installed, all running; only the one under load takes CPU time."""
+def running_stacks(starts: Sequence[Start] = (rl_router, *PEERS)) -> Iterator[list[Stack]]:
+    """Yields the router and each installed peer, all running. Only the one under load takes CPU time."""
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
         upstream, url = start_upstream(folder)
@@ -80,30 +84,30 @@ def everything(starts: Sequence[Start] = (rl_router, *PEERS)) -> Iterator[list[S
         yield stacks
 
 
-def _round(stacks: list[Stack], given: argparse.Namespace, round_: int) -> Iterator[Measured]:
-    for at, stack in enumerate(stacks):
+def _round(stacks: list[Stack], options: argparse.Namespace, round_: int) -> Iterator[Measurement]:
+    for index, stack in enumerate(stacks):
         for case in stack.cases:
-            if given.only not in case.name:
+            if options.only not in case.name:
                 continue
-            for connections in _PEER_CONNECTIONS if at else _CONNECTIONS:
-                cost = _cost(stack, case, connections, given.seconds, warm_up=round_ == 0)
-                yield Measured(stack.name, case, connections, cost)
+            for connections in _PEER_CONNECTIONS if index else _CONNECTIONS:
+                cost = _cost(stack, case, connections, options.seconds, warm_up=round_ == 0)
+                yield Measurement(stack.name, case, connections, cost)
 
 
-def _both(pair: Sequence[Revision], given: argparse.Namespace, round_: int) -> Round:
-    """Returns the figures of both revisions: each load is put on one router, then at once on the other.
+def _both(pair: Sequence[Revision], options: argparse.Namespace, round_: int) -> Round:
+    """Returns the figures of both revisions. Each load goes to one router and immediately afterwards to the other.
 
-    Every round starts both anew: two processes of the same code differ too, and the spread must show that.
+    Every round starts both again. Two processes of the same code also differ, and the spread must show that.
     """
     figures: tuple[dict[str, float], dict[str, float]] = {}, {}
-    with everything([router_of(each) for each in pair]) as stacks:
-        for case in (each for each in ALL if given.only in each.name):
+    with running_stacks([router_of(revision) for revision in pair]) as stacks:
+        for case in (case for case in ALL if options.only in case.name):
             for connections in _CONNECTIONS:
-                for stack, found in in_turn(list(zip(stacks, figures, strict=True)), round_):
-                    cost = _cost(stack, case, connections, given.seconds, warm_up=True)
-                    found.update(_named(f"{case.name}, {connections} at once", cost))
-        for stack, found in zip(stacks, figures, strict=True):
-            found["memory, MB"] = stack.process.memory_mb()
+                for stack, values in alternate(list(zip(stacks, figures, strict=True)), round_):
+                    cost = _cost(stack, case, connections, options.seconds, warm_up=True)
+                    values.update(_named(f"{case.name}, {connections} connections", cost))
+        for stack, values in zip(stacks, figures, strict=True):
+            values["memory, MB"] = stack.process.memory_mb()
     return figures
 
 

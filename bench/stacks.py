@@ -1,4 +1,4 @@
-"""The servers that are measured, each in front of the same upstream and on the same core."""
+"""Starts the measured servers, all in front of the same upstream and on the same core."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PRICE = {"input": 0.1, "cached_input": 0.01, "output": 0.4}
 
 @dataclass(frozen=True)
 class Stack:
-    """A running server, and what it can be asked."""
+    """A running server and the cases that it supports."""
 
     name: str
     process: Process
@@ -34,43 +34,43 @@ class Stack:
     upstream: str = ""
 
     def load(self, case: Case, connections: int, rate: float = 0.0) -> Load:
-        """That case, asked of this stack."""
+        """Returns this case as load on this server."""
         return Load(f"{self.base_url}/chat/completions", case.body, self.headers, connections, rate)
 
     def direct(self, case: Case, connections: int, rate: float = 0.0) -> Load:
-        """The same, asked of the upstream behind it."""
+        """Returns this case as load on the upstream, without the server."""
         return Load(f"{self.upstream}/target/v1/chat/completions", case.body, {}, connections, rate)
 
 
 def start_upstream(folder: Path) -> tuple[Process, str]:
-    """The upstream, compiled on the spot, and its address."""
+    """Compiles and starts the upstream; returns its process and its URL."""
     program, port = folder / "upstream", free_port()
     subprocess.run(["gcc", "-O2", "-o", program, HERE / "upstream.c"], check=True)
     process, url = Process([str(program), str(port)], LOAD_CORE, folder / "upstream.log"), f"http://127.0.0.1:{port}"
-    process.until_it_answers(url)
+    process.wait_until_it_answers(url)
     return process, url
 
 
 def rl_router(
     folder: Path, upstream: str, workers: int = 1, core: int = SERVER_CORE, python: str = sys.executable
 ) -> Stack:
-    """As in production: keys, prices, metrics, and a log that goes into a file; `python` decides which revision."""
+    """Starts the router as in production: keys, prices, metrics and a log file. `python` determines the revision."""
     port, keys = free_port(), folder / "keys.yaml"
     new = subprocess.run(
         [python, "-m", "rl_router_api", "new-key", "bench"], stdout=subprocess.PIPE, text=True, check=True
     )  # fmt: skip
-    said, _, entry = new.stdout.partition("\n\nIts entry for server.api_keys_file:\n")
+    message, _, entry = new.stdout.partition("\n\nIts entry for server.api_keys_file:\n")
     keys.write_text(entry)
     config = folder / "router.yaml"
     config.write_text(yaml.safe_dump(_configuration(upstream, port, keys, workers)))
     process = Process([python, "-m", "rl_router_api", "--config", str(config)], core, folder / "router.log")
-    process.until_it_answers(f"http://127.0.0.1:{port}/ready")
-    key = said.rpartition(" ")[2]
+    process.wait_until_it_answers(f"http://127.0.0.1:{port}/ready")
+    key = message.rpartition(" ")[2]
     return Stack("RL Router", process, f"http://127.0.0.1:{port}/v1", ALL, {"Authorization": f"Bearer {key}"}, upstream)
 
 
 def router_of(revision: Revision) -> Start:
-    """Returns what starts the router of that revision, in a folder of its own, as a stack of that label."""
+    """Returns a function that starts the revision's router in its own folder and names the stack by the label."""
 
     def start(folder: Path, upstream: str) -> Stack:
         own = folder / revision.label
@@ -97,19 +97,19 @@ def _configuration(upstream: str, port: int, keys: Path, workers: int) -> dict[s
     return {"router": router, "targets": targets, "server": server}
 
 
-def obvious(folder: Path, upstream: str) -> Stack:
-    """FastAPI and httpx, as `pip install fastapi uvicorn httpx` brings them: what uvicorn has by its extras is ours."""
+def fastapi_httpx(folder: Path, upstream: str) -> Stack:
+    """Starts a relay of FastAPI and httpx. uvicorn's extras are installed for the router but not used here."""
     port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "--app-dir", str(HERE), "obvious:app", "--port", str(port)]
+    command = [sys.executable, "-m", "uvicorn", "--app-dir", str(HERE), "fastapi_httpx:app", "--port", str(port)]
     command += ["--loop", "asyncio", "--http", "h11", "--no-access-log", "--log-level", "warning"]
-    process = Process(command, SERVER_CORE, folder / "obvious.log", {"BENCH_UPSTREAM": upstream})
-    process.until_it_answers(f"http://127.0.0.1:{port}/")
+    process = Process(command, SERVER_CORE, folder / "fastapi_httpx.log", {"BENCH_UPSTREAM": upstream})
+    process.wait_until_it_answers(f"http://127.0.0.1:{port}/")
     cases = (PINNED, TWO_HOPS, PINNED_STREAM, COMMITTED_STREAM)
     return Stack("FastAPI + httpx", process, f"http://127.0.0.1:{port}/v1", cases)
 
 
 def litellm(folder: Path, upstream: str) -> Stack | None:
-    """LiteLLM's proxy, where `litellm` (or what BENCH_LITELLM names) is installed."""
+    """Starts LiteLLM's proxy, `litellm` or the program in BENCH_LITELLM; None if it is not installed."""
     program, port = shutil.which(os.environ.get("BENCH_LITELLM", "litellm")), free_port()
     if program is None:
         return None
@@ -117,24 +117,24 @@ def litellm(folder: Path, upstream: str) -> Stack | None:
     model = {"model": "openai/small", "api_base": f"{upstream}/target/v1", "api_key": "none"}
     config.write_text(yaml.safe_dump({"model_list": [{"model_name": "small", "litellm_params": model}]}))
     command = [program, "--config", str(config), "--port", str(port), "--host", "127.0.0.1"]
-    # It does not start without a key.
+    # The proxy does not start without a key.
     key = f"sk-{secrets.token_hex(16)}"
     process = Process(command, SERVER_CORE, folder / "litellm.log", {"LITELLM_MASTER_KEY": key})
-    process.until_it_answers(f"http://127.0.0.1:{port}/health/liveliness")
+    process.wait_until_it_answers(f"http://127.0.0.1:{port}/health/liveliness")
     cases = (PINNED, PINNED_STREAM)
     return Stack("LiteLLM", process, f"http://127.0.0.1:{port}/v1", cases, {"Authorization": f"Bearer {key}"})
 
 
 def portkey(folder: Path, upstream: str) -> Stack | None:
-    """Portkey's gateway, where BENCH_PORTKEY names its start-server.js and node is installed."""
+    """Starts Portkey's gateway, the start-server.js in BENCH_PORTKEY; None without that variable or without node."""
     script, port = os.environ.get("BENCH_PORTKEY"), free_port()
     if script is None or shutil.which("node") is None:
         return None
     process = Process(["node", script, f"--port={port}", "--headless"], SERVER_CORE, folder / "portkey.log")
-    process.until_it_answers(f"http://127.0.0.1:{port}/")
+    process.wait_until_it_answers(f"http://127.0.0.1:{port}/")
     config = json.dumps({"provider": "openai", "api_key": "none", "custom_host": f"{upstream}/target/v1"})
     return Stack("Portkey", process, f"http://127.0.0.1:{port}/v1", (PINNED,), {"x-portkey-config": config})
 
 
 Start = Callable[[Path, str], Stack | None]
-PEERS: tuple[Start, ...] = (obvious, litellm, portkey)
+PEERS: tuple[Start, ...] = (fastapi_httpx, litellm, portkey)

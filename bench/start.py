@@ -1,4 +1,4 @@
-"""How long the router takes from its start to its first answer, and what it imports meanwhile."""
+"""Measures the seconds from the router's start to its first answer, and its slowest imports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cases import PINNED
 from load import Load
-from results import put
+from results import write_section
 from run import check_tools
 from stacks import rl_router, start_upstream
 
@@ -25,50 +25,51 @@ def main() -> None:
         folder = Path(name)
         upstream, url = start_upstream(folder)
         try:
-            took = [_start(folder, url) for _ in range(_TIMES)]
+            seconds = [_start(folder, url) for _ in range(_TIMES)]
         finally:
             upstream.stop()
-    put("Start", _section(took))
+    write_section("Start", _section(seconds))
 
 
 def _start(folder: Path, upstream: str) -> float:
-    """Seconds until a completion is answered."""
+    """Returns the seconds from the start of the process until the first completion."""
     router = rl_router(folder, upstream)
     try:
-        _until_answered(router.load(PINNED, 1))
+        _complete(router.load(PINNED, 1))
         return time.monotonic() - router.process.started
     finally:
         router.process.stop()
 
 
-def _until_answered(load: Load) -> None:
+def _complete(load: Load) -> None:
+    """Sends one request. Raises CalledProcessError if it fails."""
     headers = [word for name, value in load.headers.items() for word in ("-H", f"{name}: {value}")]
     command = ["curl", "-sf", "-o", "/dev/null", "-H", "Content-Type: application/json", *headers]
     subprocess.run([*command, "-d", load.body.decode(), load.url], check=True)
 
 
-def _section(took: list[float]) -> str:
+def _section(seconds: list[float]) -> str:
     rows = "\n".join(f"| {name} | {milliseconds:.0f} |" for name, milliseconds in _imports())
     return (
-        f"From the command to the first answered completion: {statistics.median(took):.2f} s, median of {len(took)} "
-        f"(aimed at: 1; from {min(took):.2f} to {max(took):.2f}).\n\n"
-        f"The imports that take longest, with all that they import:\n\n| module | ms |\n| --- | --- |\n{rows}"
+        f"From the command to the first completion: {statistics.median(seconds):.2f} s, median of {len(seconds)} "
+        f"(goal: 1; from {min(seconds):.2f} to {max(seconds):.2f}).\n\n"
+        f"The slowest imports, including their own imports:\n\n| module | ms |\n| --- | --- |\n{rows}"
     )
 
 
 def _imports() -> list[tuple[str, float]]:
-    """The longest imports of top-level packages, in milliseconds."""
+    """Returns the packages and their import times in milliseconds, slowest first. A time includes nested imports."""
     command = [
         sys.executable,
         "-X",
         "importtime",
         "-c",
-        "import rl_router_api.server.app, rl_router_api.server.workers",
+        "import rl_router_api.server.app, rl_router_api.server.supervisor",
     ]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
-    lines = [line.partition(":")[2].split("|") for line in told.splitlines()[1:]]
-    found = {name.strip(): int(whole) / 1000 for _, whole, name in lines}
-    wanted = (
+    report = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    lines = [line.partition(":")[2].split("|") for line in report.splitlines()[1:]]
+    times = {name.strip(): int(whole) / 1000 for _, whole, name in lines}
+    packages = (
         "fastapi",
         "pydantic",
         "uvicorn",
@@ -78,7 +79,7 @@ def _imports() -> list[tuple[str, float]]:
         "asyncio",
         "rl_router_api.server.app",
     )
-    return sorted(((name, found[name]) for name in wanted if name in found), key=lambda each: -each[1])
+    return sorted(((name, times[name]) for name in packages if name in times), key=lambda item: -item[1])
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-/* An upstream that costs next to nothing: it plays the router model and the targets from one thread.
+/* An upstream with very low cost. One thread serves the router model and the targets.
  *
- *   POST /router/...  a decision: a call of call_small, or select_response once an answer is in
- *   POST /target/...  a completion; 50 chunks, each written by itself, where the body says "stream":true
+ *   POST /router/...  a decision: a call of call_small, or select_response if the request offers that tool
+ *   POST /target/...  a completion; if the body has "stream":true, 50 chunks, one write each
  *   POST /paced/...   the same, but a chunk every 10 ms
- *   GET  anything     the list of models
+ *   GET  any path     the list of models
  *
  * usage: upstream PORT
  */
@@ -18,7 +18,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-enum { MOST_CONNECTIONS = 4096, MOST_REQUEST = 1 << 20, CHUNKS = 50, PACE_NS = 10 * 1000 * 1000 };
+enum { MAX_CONNECTIONS = 4096, MAX_REQUEST = 1 << 20, CHUNKS = 50, PACE_NS = 10 * 1000 * 1000 };
 
 struct connection {
     char *received;
@@ -26,7 +26,7 @@ struct connection {
     int chunks_left; /* of a paced stream */
 };
 
-static struct connection connections[MOST_CONNECTIONS];
+static struct connection connections[MAX_CONNECTIONS];
 
 #define USAGE "\"usage\":{\"prompt_tokens\":412,\"completion_tokens\":%d,\"total_tokens\":%d," \
               "\"prompt_tokens_details\":{\"cached_tokens\":384}}"
@@ -68,19 +68,19 @@ static void send_json(int fd, const char *body) {
     send_all(fd, reply, (size_t)size);
 }
 
-static void send_piece(int fd, const char *data, const char *after) {
-    char piece[2048];
-    int size = snprintf(piece, sizeof piece, "%zx\r\n%s\r\n%s", strlen(data), data, after);
-    send_all(fd, piece, (size_t)size);
+static void send_http_chunk(int fd, const char *data, const char *end) {
+    char chunk[2048];
+    int size = snprintf(chunk, sizeof chunk, "%zx\r\n%s\r\n%s", strlen(data), data, end);
+    send_all(fd, chunk, (size_t)size);
 }
 
 static void send_chunk(int fd, int left) {
     char data[1024];
     snprintf(data, sizeof data, CHUNK, left == 1 ? "\"stop\"" : "null");
-    send_piece(fd, data, "");
+    send_http_chunk(fd, data, "");
     if (left > 1) return;
     snprintf(data, sizeof data, LAST, CHUNKS, 412 + CHUNKS);
-    send_piece(fd, data, "0\r\n\r\n");
+    send_http_chunk(fd, data, "0\r\n\r\n");
 }
 
 static void begin_stream(int fd, int paced) {
@@ -113,8 +113,8 @@ static void answer(int fd, const char *request, size_t size) {
     }
 }
 
-/* The size of the request at the front of what was received; 0 while it is not whole. */
-static size_t whole_request(const struct connection *from) {
+/* Returns the size of the first request in the buffer; 0 if it is incomplete. */
+static size_t complete_request(const struct connection *from) {
     const char *end = memmem(from->received, from->size, "\r\n\r\n", 4);
     if (!end) return 0;
     size_t head = (size_t)(end - from->received) + 4, body = 0;
@@ -123,7 +123,7 @@ static size_t whole_request(const struct connection *from) {
     return from->size >= head + body ? head + body : 0;
 }
 
-static void drop(int fd) {
+static void close_connection(int fd) {
     free(connections[fd].received);
     memset(&connections[fd], 0, sizeof connections[fd]);
     close(fd);
@@ -131,15 +131,15 @@ static void drop(int fd) {
 
 static void receive(int fd) {
     struct connection *from = &connections[fd];
-    ssize_t got = recv(fd, from->received + from->size, MOST_REQUEST - from->size, 0);
-    if (got <= 0) {
-        drop(fd);
+    ssize_t count = recv(fd, from->received + from->size, MAX_REQUEST - from->size, 0);
+    if (count <= 0) {
+        close_connection(fd);
         return;
     }
-    from->size += (size_t)got;
+    from->size += (size_t)count;
     from->received[from->size] = 0;
     size_t size;
-    while ((size = whole_request(from)) > 0) {
+    while ((size = complete_request(from)) > 0) {
         answer(fd, from->received, size);
         from->size -= size;
         memmove(from->received, from->received + size, from->size);
@@ -151,22 +151,22 @@ static void watch(int poll, int fd) {
     epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event);
 }
 
-static void take(int poll, int listener) {
+static void accept_connection(int poll, int listener) {
     int fd = accept(listener, NULL, NULL), on = 1;
     if (fd < 0) return;
-    if (fd >= MOST_CONNECTIONS) {
+    if (fd >= MAX_CONNECTIONS) {
         close(fd);
         return;
     }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    connections[fd].received = malloc(MOST_REQUEST + 1);
+    connections[fd].received = malloc(MAX_REQUEST + 1);
     watch(poll, fd);
 }
 
-static void pace(int timer) {
+static void send_paced_chunks(int timer) {
     uint64_t passed;
     if (read(timer, &passed, sizeof passed) <= 0) return;
-    for (int fd = 0; fd < MOST_CONNECTIONS; fd++)
+    for (int fd = 0; fd < MAX_CONNECTIONS; fd++)
         if (connections[fd].chunks_left > 0) send_chunk(fd, connections[fd].chunks_left--);
 }
 
@@ -195,8 +195,8 @@ int main(int count, char **arguments) {
         int ready = epoll_wait(poll, events, 256, -1);
         for (int at = 0; at < ready; at++) {
             int fd = events[at].data.fd;
-            if (fd == listener) take(poll, listener);
-            else if (fd == timer) pace(timer);
+            if (fd == listener) accept_connection(poll, listener);
+            else if (fd == timer) send_paced_chunks(timer);
             else receive(fd);
         }
     }

@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 UNUSED = 30 * 24 * 3600.0
-"""Seconds without use after which an environment that no lock file names is removed."""
-PATIENCE = 180.0
+"""Seconds without use after which an environment that matches no lock file is removed."""
+LOCK_TIMEOUT = 180.0
 """Maximum seconds to wait for another run that installs the same environment."""
 
 
@@ -30,7 +30,7 @@ class BusyError(Exception):
     """Another run holds an environment's lock."""
 
 
-def folder_named_by(environment: Mapping[str, str]) -> Path:
+def cache_folder(environment: Mapping[str, str]) -> Path:
     """Returns the cache folder that the environment variables select."""
     if selected := environment.get("CLIENTS_CACHE"):
         return Path(selected).expanduser().absolute()
@@ -55,22 +55,22 @@ class Cache:
             reason = f"the clients' cache {self._folder} cannot be written: {error.strerror}"
             raise CacheError(f"{reason}. Set CLIENTS_CACHE to a folder that can be written") from None
 
-    def home(self, name: str, decisive: list[bytes]) -> Path:
-        """Returns the folder of the environment that `decisive` determines. It may not exist yet."""
-        key = hashlib.sha256(b"\0".join(decisive)).hexdigest()[:16]
+    def home(self, name: str, inputs: list[bytes]) -> Path:
+        """Returns the folder of an environment. Its name has a hash of `inputs`. It may not exist yet."""
+        key = hashlib.sha256(b"\0".join(inputs)).hexdigest()[:16]
         return self._folder / f"{name}-{key}"
 
-    def ensure(self, home: Path, make: Callable[[Path], None]) -> None:
-        """Calls `make` to fill the folder `home`, unless it is complete.
+    def ensure(self, home: Path, install: Callable[[Path], None]) -> None:
+        """Calls `install` to fill the folder `home`, unless it is complete.
 
-        Raises BusyError if another run has the lock for longer than PATIENCE.
+        Raises BusyError if another run has the lock for longer than LOCK_TIMEOUT.
         """
-        with self._locked(home, PATIENCE):
+        with self._locked(home, LOCK_TIMEOUT):
             if not _is_complete(home):
                 if home.exists():
                     shutil.rmtree(home)
                 home.mkdir()
-                make(home)
+                install(home)
                 _stamp(home).write_text(str(home))
             os.utime(home)
 
@@ -86,17 +86,18 @@ class Cache:
                         shutil.rmtree(home, ignore_errors=True)
 
     @contextmanager
-    def _locked(self, home: Path, patience: float) -> Iterator[None]:
-        end = time.monotonic() + patience
+    def _locked(self, home: Path, timeout: float) -> Iterator[None]:
+        end = time.monotonic() + timeout
         with home.with_name(f"{home.name}.lock").open("w") as lock:
-            while not _takes(lock.fileno()):
+            while not _acquire(lock.fileno()):
                 if time.monotonic() >= end:
                     raise BusyError
                 self._pause(0.1)
             yield
 
 
-def _takes(lock: int) -> bool:
+def _acquire(lock: int) -> bool:
+    """Returns whether the lock was free and is now held."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

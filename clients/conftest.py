@@ -21,16 +21,16 @@ class Targets:
     """The requests that the targets received since the test began."""
 
     @property
-    def seen(self) -> list[Body]:
+    def received(self) -> list[Body]:
         return list(_at_upstream("GET"))
 
     @property
     def bodies(self) -> list[Body]:
-        return [request["body"] for request in self.seen]
+        return [request["body"] for request in self.received]
 
     @property
     def names(self) -> list[str]:
-        return [request["target"] for request in self.seen]
+        return [request["target"] for request in self.received]
 
     @property
     def last(self) -> Body:
@@ -42,7 +42,7 @@ class Targets:
 
 
 def _at_upstream(method: str) -> Any:
-    request = urllib.request.Request(f"{UPSTREAM}/seen", method=method)
+    request = urllib.request.Request(f"{UPSTREAM}/received", method=method)
     with urllib.request.urlopen(request, timeout=10) as response:
         return json.load(response)
 
@@ -70,8 +70,8 @@ def targets() -> Targets:
 
 
 @pytest.fixture
-def is_one_loop(targets: Targets) -> Callable[[], None]:
-    """Returns a check that a tool loop stayed with one target, which saw its own tool call ids without an affinity."""
+def assert_one_target(targets: Targets) -> Callable[[], None]:
+    """Returns a check that one target received all requests, with its own tool call ids."""
 
     def check() -> None:
         assert len(targets.names) > 1

@@ -1,4 +1,4 @@
-"""What is installed for each client: a virtual environment, or a tree of npm packages."""
+"""Installs the environment of each client: a virtual environment, or a folder of npm packages."""
 
 from __future__ import annotations
 
@@ -21,125 +21,130 @@ from processes import Processes
 
 HERE = Path(__file__).resolve().parent
 BIN = HERE.parent / ".venv" / "bin"
-AT_MOST = 180.0
-"""Seconds that an installation or a run of tests may take."""
+MAX_SECONDS = 180.0
+"""Maximum seconds of an installation or of a test run."""
 
-Install = Callable[[list[str]], None]
-"""Runs a command of an installation."""
+Run = Callable[[list[str]], None]
+"""Runs a command of an installation. Raises MissingError if it fails."""
 
 
 class MissingError(Exception):
-    """A client cannot be installed here; the message says why in one line."""
+    """A client cannot be installed here. The message is one line with the reason."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How an environment is made, and what decides its contents."""
+    """How to install an environment. Its cache key is a hash of `inputs`, which determine its contents."""
 
-    decisive: list[bytes]
-    make: Callable[[Path, Install], None]
+    inputs: list[bytes]
+    install: Callable[[Path, Run], None]
 
 
 def clients() -> list[str]:
-    """Every client's name."""
+    """Returns the names of all clients."""
     return sorted(path.parent.name for kind in ("requirements.in", "package.json") for path in HERE.glob(f"*/{kind}"))
 
 
 def is_node(name: str) -> bool:
-    """Whether the client is one for node."""
+    """Returns whether the client runs in node."""
     return (HERE / name / "package.json").exists()
 
 
-def theirs(name: str) -> dict[str, Any]:
-    """Which of the client's own tests are run."""
-    path = HERE / name / "theirs.yaml"
+def own_tests(name: str) -> dict[str, Any]:
+    """Returns which of the client's own tests run: the contents of own_tests.yaml; empty if it does not exist."""
+    path = HERE / name / "own_tests.yaml"
     return dict(yaml.safe_load(path.read_text())) if path.exists() else {}
 
 
 def ensure(name: str, cache: Cache, processes: Processes) -> Path:
-    """Returns the folder of the client's environment, which is installed if the cache does not have it."""
+    """Returns the folder of the client's environment, and installs it if the cache does not have it.
 
-    def install(command: list[str]) -> None:
-        _install(command, processes)
+    Raises MissingError if it cannot be installed.
+    """
 
-    def make(home: Path) -> None:
+    def run(command: list[str]) -> None:
+        _run(command, processes)
+
+    def install(home: Path) -> None:
         print(f"Installing {name} in {home} …", flush=True)
-        recipe.make(home, install)
+        recipe.install(home, run)
 
     recipe = _recipe(name)
-    home = cache.home(name, recipe.decisive)
+    home = cache.home(name, recipe.inputs)
     try:
-        cache.ensure(home, make)
+        cache.ensure(home, install)
     except BusyError:
-        raise MissingError(f"another run has been installing it in {home} for minutes") from None
+        raise MissingError(f"another run has been installing it in {home} for minutes. Try again later") from None
     return home
 
 
 def remove_stale(cache: Cache) -> None:
-    """Removes the environments that no lock file names and that were not used for a long time."""
+    """Removes environments that match no lock file and were not used for 30 days."""
     installable = [name for name in clients() if not is_node(name) or _has_node()]
-    cache.remove_stale([cache.home(name, _recipe(name).decisive) for name in installable])
+    cache.remove_stale([cache.home(name, _recipe(name).inputs) for name in installable])
 
 
 def _recipe(name: str) -> Recipe:
     special = _npm_recipe(name) if is_node(name) else _python_recipe(name)
-    # This file is a part of it, because another way to install makes another environment.
+    # This file is included because a change of it can change the environment.
     common = [sysconfig.get_platform().encode(), Path(__file__).read_bytes()]
-    return Recipe([*common, *special.decisive], special.make)
+    return Recipe([*common, *special.inputs], special.install)
 
 
 def _python_recipe(name: str) -> Recipe:
-    requirements, package = HERE / name / "requirements.txt", theirs(name).get("package", "")
+    requirements, package = HERE / name / "requirements.txt", own_tests(name).get("package", "")
 
-    def make(home: Path, install: Install) -> None:
-        # uv links to the interpreter that made `.venv`, so the environment outlives this checkout.
-        install([str(BIN / "uv"), "venv", "--quiet", "--python", str(BIN / "python"), str(home)])
+    def install(home: Path, run: Run) -> None:
+        # uv links to the base interpreter of `.venv`, so the environment works after this checkout is deleted.
+        run([str(BIN / "uv"), "venv", "--quiet", "--python", str(BIN / "python"), str(home)])
         pip = [str(BIN / "uv"), "pip", "install", "--quiet", "--python", str(home / "bin" / "python"), "--no-deps"]
-        install([*pip, "--require-hashes", "--requirement", str(requirements)])
+        run([*pip, "--require-hashes", "--requirement", str(requirements)])
         if package:
-            _unpack_source(package, requirements, home / "source", install)
+            _unpack_source(package, requirements, home / "source", run)
 
-    return Recipe([requirements.read_bytes(), package.encode(), sys.version.encode(), sys.base_prefix.encode()], make)
+    return Recipe(
+        [requirements.read_bytes(), package.encode(), sys.version.encode(), sys.base_prefix.encode()], install
+    )
 
 
-def _unpack_source(package: str, requirements: Path, source: Path, install: Install) -> None:
-    """Unpacks the source distribution of the locked version and hash, since the tests are in no wheel."""
+def _unpack_source(package: str, requirements: Path, source: Path, run: Run) -> None:
+    """Unpacks the source distribution of the locked version and hash, because wheels do not contain the tests."""
     block = re.search(rf"^{re.escape(package)}==.*\n(?: .*\n)*", requirements.read_text(), re.M)
     assert block is not None
     with tempfile.TemporaryDirectory() as folder:
         only = Path(folder) / "only.txt"
         only.write_text(block[0])
         pip = [str(BIN / "python"), "-m", "pip", "download", "-qq", "--disable-pip-version-check", "--no-deps"]
-        install([*pip, "--no-binary", package, "--require-hashes", "-r", str(only), "-d", folder])
-        with tarfile.open(next(Path(folder).glob("*.tar.gz"))) as packed:
-            packed.extractall(folder, filter="data")
+        run([*pip, "--no-binary", package, "--require-hashes", "-r", str(only), "-d", folder])
+        with tarfile.open(next(Path(folder).glob("*.tar.gz"))) as archive:
+            archive.extractall(folder, filter="data")
         shutil.move(next(path for path in Path(folder).iterdir() if path.is_dir()), source)
 
 
 def _npm_recipe(name: str) -> Recipe:
     files = [HERE / name / "package.json", HERE / name / "package-lock.json"]
 
-    def make(home: Path, install: Install) -> None:
+    def install(home: Path, run: Run) -> None:
         for path in files:
             shutil.copy(path, home)
-        install(["npm", "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(home)])
+        run(["npm", "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(home)])
 
     if not _has_node():
-        raise MissingError("node and npm are needed")
+        raise MissingError("node or npm is not installed")
     version = subprocess.run(["node", "--version"], capture_output=True, check=True).stdout
-    return Recipe([*(path.read_bytes() for path in files), version], make)
+    return Recipe([*(path.read_bytes() for path in files), version], install)
 
 
 def _has_node() -> bool:
-    return all(shutil.which(each) for each in ("node", "npm"))
+    return all(shutil.which(program) for program in ("node", "npm"))
 
 
-def _install(command: list[str], processes: Processes) -> None:
+def _run(command: list[str], processes: Processes) -> None:
     with processes.started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
-            output, errors = process.communicate(timeout=AT_MOST)
+            output, errors = process.communicate(timeout=MAX_SECONDS)
         except subprocess.TimeoutExpired:
-            raise MissingError(f"its installation took longer than {AT_MOST:.0f} s") from None
+            raise MissingError(f"its installation took longer than {MAX_SECONDS:.0f} s") from None
     if process.returncode:
-        last = (errors or output).strip().splitlines()[-1:]
-        raise MissingError(" — ".join(["it cannot be installed; is a package index reachable?", *last]))
+        last_line = (errors or output).strip().splitlines()[-1:]
+        raise MissingError(" — ".join(["it cannot be installed. Check that a package index is reachable", *last_line]))

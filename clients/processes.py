@@ -1,4 +1,4 @@
-"""The processes of one run of the suite, from all its threads."""
+"""Starts and ends the processes of one run of the suite, from all its threads."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ GRACE = 10.0
 
 
 class StoppedError(Exception):
-    """The run has ended, so no process is started."""
+    """The run has ended, so no process can be started."""
 
 
 class Processes:
-    """Starts processes. The end of its `with` block ends those that still run, so that no thread waits for them."""
+    """Starts processes. The end of the `with` block terminates the running ones, so that no thread waits for them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -55,7 +55,7 @@ class Processes:
                 self._running.remove(process)
 
     def pause(self, seconds: float) -> None:
-        """Waits. Raises StoppedError if the run ends."""
+        """Waits for `seconds`. Raises StoppedError if the run ends."""
         if self._stopped.wait(seconds):
             raise StoppedError
 

@@ -33,17 +33,18 @@ from pathlib import Path
 import yaml
 
 import environments
-from cache import Cache, CacheError, folder_named_by
-from environments import AT_MOST, BIN, HERE, MissingError, clients
+from cache import Cache, CacheError, cache_folder
+from environments import BIN, HERE, MAX_SECONDS, MissingError, clients
 from processes import Processes
 
 ROOT = HERE.parent
-READY = 60.0
-WHOLE = 900.0
+READY_SECONDS = 60.0
+"""Maximum seconds until a router is ready."""
+TOTAL_SECONDS = 900.0
 """Seconds after which clients that have not begun are skipped."""
 
-AT_ONCE = 3
-"""Clients that are tested in parallel. Each also waits, so this number keeps about two cores busy."""
+PARALLEL = 3
+"""Number of clients that are tested in parallel. It keeps about two cores busy, because each client also waits."""
 PORTS = itertools.count(random.randrange(20_000, 32_000))
 """Ports of the routers. They are below the system's ephemeral ports, and no port is used twice in a run."""
 
@@ -55,7 +56,7 @@ ALIASES = ("gpt-6-astra", "gpt-4o-mini")
 
 
 class RouterError(Exception):
-    """The router did not start; the message ends with its log."""
+    """The router did not start. The message ends with its log."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Trial:
-    """One client's tests: their own folder, which contains the output, and the shared cache and processes."""
+    """The tests of one client. `folder` is temporary and has their output; the cache and the processes are shared."""
 
     name: str
     folder: Path
@@ -94,7 +95,7 @@ class Trial:
     def output(self) -> Path:
         return self.folder / "output"
 
-    def say(self, line: str) -> None:
+    def log(self, line: str) -> None:
         with self.output.open("a") as output:
             output.write(f"{line}\n")
 
@@ -104,75 +105,78 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("name", nargs="*", metavar="NAME", help=f"one of {', '.join(clients())}; default all")
     names = parser.parse_args(arguments).name or clients()
     if unknown := [name for name in names if name not in clients()]:
-        print(f"error: unknown client `{unknown[0]}`: use one of {', '.join(clients())}", file=sys.stderr)
+        print(f"error: unknown client `{unknown[0]}`. Use one of {', '.join(clients())}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    cache = Cache(folder_named_by(os.environ))
+    cache = Cache(cache_folder(os.environ))
     try:
         cache.require_writable()
     except CacheError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    total = _try_all(list(dict.fromkeys(names)), cache)
+    total = _test_all(list(dict.fromkeys(names)), cache)
     environments.remove_stale(cache)
     print(f"\n{total}", flush=True)
     return 1 if total.failed or not total.passed + total.skipped else 0
 
 
-def _try_all(names: list[str], cache: Cache) -> Outcome:
+def _test_all(names: list[str], cache: Cache) -> Outcome:
     """Tests several clients in parallel, and prints a client's output when it has finished."""
-    end, total = time.monotonic() + WHOLE, Outcome()
+    end, total = time.monotonic() + TOTAL_SECONDS, Outcome()
     with (
         tempfile.TemporaryDirectory(prefix="clients-") as folder,
-        ThreadPoolExecutor(AT_ONCE) as pool,
+        ThreadPoolExecutor(PARALLEL) as pool,
         Processes() as processes,
     ):
         trials = [Trial(name, Path(folder) / name, cache, processes) for name in names]
-        started = {pool.submit(_in_time, trial, end): trial for trial in trials}
-        for done in as_completed(started):
-            total += done.result()
-            print(f"\n== {started[done].name}\n{started[done].output.read_text(errors='replace')}", end="", flush=True)
+        futures = {pool.submit(_test_within_time_limit, trial, end): trial for trial in trials}
+        for future in as_completed(futures):
+            total += future.result()
+            print(
+                f"\n== {futures[future].name}\n{futures[future].output.read_text(errors='replace')}", end="", flush=True
+            )
     return total
 
 
-def _in_time(trial: Trial, end: float) -> Outcome:
-    """Tests a client, or skips it after the time in `WHOLE`."""
+def _test_within_time_limit(trial: Trial, end: float) -> Outcome:
+    """Tests a client, or skips it after the time in `TOTAL_SECONDS`."""
     trial.folder.mkdir()
     if time.monotonic() >= end:
-        return _skip(trial, f"the clients before it took {WHOLE:.0f} s")
+        return _skip(trial, f"the clients before it took {TOTAL_SECONDS:.0f} s")
     try:
-        return _try(trial)
+        return _test(trial)
     except MissingError as missing:
         return _skip(trial, str(missing))
     except RouterError as error:
-        trial.say(f"{trial.name}: {error}")
+        trial.log(f"{trial.name}: {error}")
         return Outcome(failed=1)
 
 
 def _skip(trial: Trial, reason: str) -> Outcome:
+    """Logs why a client was not tested. Counts it as skipped, or as failed if FAIL_ON_SKIP is set."""
     if os.environ.get("FAIL_ON_SKIP"):
-        trial.say(f"{trial.name}: failed because FAIL_ON_SKIP is set: {reason}")
+        trial.log(f"{trial.name}: failed because FAIL_ON_SKIP is set: {reason}")
         return Outcome(failed=1)
-    trial.say(f"{trial.name}: skipped, {reason}")
+    trial.log(f"{trial.name}: skipped, {reason}")
     return Outcome(skipped=1)
 
 
-def _try(trial: Trial) -> Outcome:
+def _test(trial: Trial) -> Outcome:
     """Installs a client, if the cache does not have it, and runs its tests against its own router."""
-    begun = time.monotonic()
+    start = time.monotonic()
     home = environments.ensure(trial.name, trial.cache, trial.processes)
     installed = time.monotonic()
     runs = _node(trial, home) if environments.is_node(trial.name) else _python(trial.name, home)
     with _upstream(trial) as upstream, _router(trial, upstream) as router:
         environment = _environment(router, upstream, trial.folder / "home")
         outcome = sum((_run(run, environment, trial) for run in runs), Outcome())
-    took = f"installation {installed - begun:.0f} s, tests {time.monotonic() - installed:.0f} s"
-    trial.say(f"{trial.name}: {outcome} ({took})")
+    durations = f"installation {installed - start:.0f} s, tests {time.monotonic() - installed:.0f} s"
+    trial.log(f"{trial.name}: {outcome} ({durations})")
     return outcome
 
 
 def _run(run: Run, environment: dict[str, str], trial: Trial) -> Outcome:
-    """Runs tests. A run without a report, or with an exit status that no failed test explains, counts as a failure."""
+    """Runs tests. Counts a failure if there is no report or a nonzero exit status without a failed test."""
     report = trial.folder / "report.xml"
     report.unlink(missing_ok=True)
     command = [part.replace("REPORT", str(report)) for part in run.command]
@@ -181,9 +185,9 @@ def _run(run: Run, environment: dict[str, str], trial: Trial) -> Outcome:
         trial.processes.started(command, cwd=run.folder, env=environment, stdout=output, stderr=output) as process,
     ):
         try:
-            status = process.wait(AT_MOST)
+            status = process.wait(MAX_SECONDS)
         except subprocess.TimeoutExpired:
-            trial.say(f"stopped after {AT_MOST:.0f} s")
+            trial.log(f"stopped after {MAX_SECONDS:.0f} s")
             status = 1
     outcome = _read(report) if report.exists() else Outcome()
     return outcome + Outcome(failed=1) if status and not outcome.failed else outcome
@@ -192,25 +196,25 @@ def _run(run: Run, environment: dict[str, str], trial: Trial) -> Outcome:
 def _environment(router: str, upstream: str, home: Path) -> dict[str, str]:
     """Returns a client's environment variables. Requests to other machines go to a closed port of this one."""
     home.mkdir(exist_ok=True)
-    nowhere = "http://127.0.0.1:9"
+    closed_port = "http://127.0.0.1:9"
     return {
         "PATH": os.environ["PATH"],
         "LANG": "C.UTF-8",
         "HOME": str(home),
         "TMPDIR": str(home),
-        "HTTP_PROXY": nowhere,
-        "HTTPS_PROXY": nowhere,
-        "http_proxy": nowhere,
-        "https_proxy": nowhere,
+        "HTTP_PROXY": closed_port,
+        "HTTPS_PROXY": closed_port,
+        "http_proxy": closed_port,
+        "https_proxy": closed_port,
         "NO_PROXY": "127.0.0.1",
         "no_proxy": "127.0.0.1",
         "CLIENTS_ROUTER": f"{router}/v1",
         "TEST_API_BASE_URL": f"{router}/v1",
         "CLIENTS_UPSTREAM": upstream,
-        # The variables that users of these programs set. The router here has no keys.
+        # Users of these programs set these variables. This router has no keys.
         "OPENAI_BASE_URL": f"{router}/v1",
         "OPENAI_API_KEY": "unused",
-        # These clients would otherwise send traces to, or read prices from, other machines.
+        # Without these variables, the clients send traces to other machines or read prices from them.
         "OPENAI_AGENTS_DISABLE_TRACING": "1",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     }
@@ -234,10 +238,10 @@ def _read(report: Path) -> Outcome:
 def _python(name: str, home: Path) -> list[Run]:
     pytest = [str(home / "bin" / "python"), "-m", "pytest"]
     runs = [Run([*pytest, "-c", str(HERE / "pytest.ini"), "."], HERE / name)]
-    if theirs := environments.theirs(name):
-        left_out = " or ".join(f"({each['tests']})" for each in theirs["left_out"])
-        # Their own settings, except those that start one process per core.
-        command = [*pytest, "-o", "addopts=", "-q", "-p", "no:cacheprovider", "-k", f"not ({left_out})", *theirs["run"]]
+    if own := environments.own_tests(name):
+        excluded = " or ".join(f"({entry['tests']})" for entry in own["excluded"])
+        # The empty addopts replaces the client's own, which start one process per core.
+        command = [*pytest, "-o", "addopts=", "-q", "-p", "no:cacheprovider", "-k", f"not ({excluded})", *own["run"]]
         runs.append(Run(command, home / "source"))
     return [Run([*run.command, "--junitxml=REPORT"], run.folder) for run in runs]
 
@@ -299,7 +303,7 @@ def _target(upstream: str, name: str) -> dict[str, object]:
 
 def _becomes_ready(router: str, process: subprocess.Popen[str], processes: Processes) -> bool:
     """Waits until the states of the router model and every target are known, so that the tests see no probes."""
-    end = time.monotonic() + READY
+    end = time.monotonic() + READY_SECONDS
     while time.monotonic() < end and process.poll() is None:
         if _is_ready(router):
             return True
@@ -314,7 +318,7 @@ def _is_ready(router: str) -> bool:
             health = json.load(response)
     except OSError:
         return False
-    return all(each["state"] == "ok" for each in (health["router_model"], *health["targets"].values()))
+    return all(entry["state"] == "ok" for entry in (health["router_model"], *health["targets"].values()))
 
 
 def _free_port() -> int:

@@ -1,4 +1,4 @@
-"""One release in a cluster that tests share, one namespace a test; failures are dumped into e2e/results/."""
+"""Installs one release for all tests of a cluster and makes one namespace per test. Dumps failures to e2e/results/."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ import kind
 import namespaces
 import pytest
 import xdist
-from asking import Client
 from cluster import Cluster, Namespace
+from in_cluster_client import Client
 from objects import client as client_pod
-from release import BUSY, CLUSTERS, Release, installed
+from release import CLUSTERS, SHARED, Release, installed
 from xdist.scheduler import LoadScopeScheduling
 
-IN_TURN = ("e2e/alone/", "e2e/test_vllm.py", "e2e/test_readme.py")
-"""What one worker runs from its first test to its last."""
+SERIAL = ("e2e/serial/", "e2e/test_vllm.py", "e2e/test_readme_and_install_guide.py")
+"""Groups of tests. One worker runs all tests of a group in sequence."""
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """What an earlier run left is not taken for this one's."""
+    """Removes the dumps of an earlier run."""
     if not xdist.is_xdist_worker(session):
         shutil.rmtree(namespaces.RESULTS, ignore_errors=True)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Removes what all workers used."""
+    """Uninstalls the release from an existing cluster, or deletes the clusters that the tests created."""
     if xdist.is_xdist_worker(session) or session.config.option.collectonly:
         return
-    if cluster := kind.given():
+    if cluster := kind.existing():
         Release(cluster).uninstall()
     elif shutil.which("kind"):
         for name in CLUSTERS:
@@ -39,63 +39,63 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest begins: nothing else is left to wait for at the end."""
-    items.sort(key=lambda item: _unit(item.nodeid) == item.nodeid)
+    """Moves the groups to the front, because they take longest."""
+    items.sort(key=lambda item: _group(item.nodeid) == item.nodeid)
 
 
 class _Scheduler(LoadScopeScheduling):
-    """Gives the workers one unit after the other."""
+    """Assigns whole groups to workers."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return _unit(nodeid)
+        return _group(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """As xdist documents it."""
+    """Implements the hook of pytest-xdist that replaces its scheduler."""
     return _Scheduler(config, log)
 
 
-def _unit(nodeid: str) -> str:
-    """What one worker runs: a single test, or those that are run in turn."""
-    return next((each for each in IN_TURN if nodeid.startswith(each)), nodeid)
+def _group(nodeid: str) -> str:
+    """Returns the group of a test: a prefix in `SERIAL`, otherwise the test itself."""
+    return next((prefix for prefix in SERIAL if nodeid.startswith(prefix)), nodeid)
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """One for all workers."""
-    own = tmp_path_factory.getbasetemp()
-    return own if worker_id == "master" else own.parent
+    """A temporary folder that all workers share."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
 
 
 @pytest.fixture(scope="session")
 def chart(folder: Path) -> Release:
-    """The release in the cluster that most tests use, several at a time."""
-    return installed(BUSY, folder)
+    """The release in the cluster whose tests run in parallel."""
+    return installed(SHARED, folder)
 
 
 @pytest.fixture
 def operator(chart: Release) -> Release:
-    """The chart's release, as it is by default, whatever the test before did to it."""
+    """The chart's release with its default values, restored if an earlier test changed them."""
     chart.restore()
     return chart
 
 
 @pytest.fixture
 def cluster(operator: Release) -> Cluster:
-    """The one that the release is in."""
+    """The cluster of the release."""
     return operator.cluster
 
 
 @pytest.fixture
 def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Namespace]:
-    """A namespace of the test's own."""
-    with namespaces.fresh(cluster, request.node) as made:
-        yield made
+    """A new namespace for the test."""
+    with namespaces.created(cluster, request.node) as namespace:
+        yield namespace
 
 
 @pytest.fixture
 def client(namespace: Namespace) -> Client:
-    """A pod in the test's namespace that asks with the openai package."""
+    """A client pod in the test's namespace."""
     namespace.apply(client_pod())
     namespace.kubectl("wait", "--for=condition=Ready", "pod/client", "--timeout=120s")
     return Client(namespace)
@@ -103,7 +103,7 @@ def client(namespace: Namespace) -> Client:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    """Tells the fixtures whether the test failed."""
+    """Stores for the fixtures whether the test failed."""
     report = yield
     for node in item.listchain():
         node.stash[namespaces.FAILED] = node.stash.get(namespaces.FAILED, False) or report.failed

@@ -1,7 +1,7 @@
-"""The clusters that the tests run in: the one that E2E_KUBECONFIG names, or some made with kind and removed again.
+"""Provides the clusters of the tests: the existing one in E2E_KUBECONFIG, or temporary ones that kind creates.
 
-KIND_NODE_IMAGE names the nodes' image where kind's own cannot be pulled, E2E_MANIFESTS files (by colons) that are
-applied to the new cluster, as metrics-server's.
+KIND_NODE_IMAGE is the nodes' image if kind's default cannot be pulled. E2E_MANIFESTS are files, separated by colons,
+that are applied to a new cluster, such as metrics-server's.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from cluster import Cluster, run
 
 NODES = 3
 _KUBELET = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "syncFrequency": "10s"}
-"""A changed ConfigMap or Secret reaches the pods within seconds instead of a minute or so."""
+"""With this period a changed ConfigMap or Secret reaches the pods in about 10 s instead of a minute."""
 
 
-def given() -> Cluster | None:
-    """The cluster that E2E_KUBECONFIG names."""
-    named = os.environ.get("E2E_KUBECONFIG")
-    return Cluster(Path(named)) if named else None
+def existing() -> Cluster | None:
+    """Returns the cluster of the kubeconfig in E2E_KUBECONFIG; None if it is not set."""
+    kubeconfig = os.environ.get("E2E_KUBECONFIG")
+    return Cluster(Path(kubeconfig)) if kubeconfig else None
 
 
-def create(name: str, made: Cluster) -> None:
-    """Makes a cluster whose nodes have no image of ours yet, in place of one that an interrupted run left."""
+def create(name: str, cluster: Cluster) -> None:
+    """Creates a cluster with the kubeconfig of `cluster`, without images. Replaces one from an interrupted run."""
     delete(name)
     nodes = [{"role": "control-plane"}, *[{"role": "worker"}] * (NODES - 1)]
     configuration = {
@@ -36,25 +36,25 @@ def create(name: str, made: Cluster) -> None:
     }
     image = os.environ.get("KIND_NODE_IMAGE")
     run(
-        "kind", "create", "cluster", "--name", name, "--kubeconfig", made.kubeconfig, "--wait", "3m", "--config", "-",
-        *(["--image", image] if image else []), stdin=yaml.safe_dump(configuration), timeout=600,
+        "kind", "create", "cluster", "--name", name, "--kubeconfig", cluster.kubeconfig, "--wait", "3m",
+        "--config", "-", *(["--image", image] if image else []), stdin=yaml.safe_dump(configuration), timeout=600,
     )  # fmt: skip
     for path in filter(None, os.environ.get("E2E_MANIFESTS", "").split(":")):
-        made.kubectl("apply", "-f", path)
+        cluster.kubectl("apply", "-f", path)
 
 
 def delete(name: str) -> None:
-    """Removes a cluster; that it is not there is no error. The user's own kubeconfig is not touched."""
+    """Deletes a cluster if it exists. Does not change the user's kubeconfig."""
     with TemporaryDirectory() as folder:
         run("kind", "delete", "cluster", "--name", name, "--kubeconfig", Path(folder) / "kubeconfig")
 
 
 def load(target: Cluster, images: tuple[str, ...], *nodes: str) -> None:
-    """Puts images of this machine's Docker into the nodes where the cluster is one of kind's.
+    """Loads images from the local Docker into the nodes of a kind cluster.
 
-    Elsewhere the nodes must be able to pull them.
+    Does nothing in other clusters, whose nodes must be able to pull the images.
     """
     context = target.kubectl("config", "current-context").strip()
     if context.startswith("kind-"):
-        chosen = ("--name", context.removeprefix("kind-"), "--nodes", ",".join(nodes))
-        run("kind", "load", "docker-image", *chosen, *images, timeout=900)
+        options = ("--name", context.removeprefix("kind-"), "--nodes", ",".join(nodes))
+        run("kind", "load", "docker-image", *options, *images, timeout=900)

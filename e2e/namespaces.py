@@ -1,4 +1,4 @@
-"""A namespace of a test's, or a file of tests', own; what a failure leaves in it is dumped into e2e/results/."""
+"""Creates a namespace for a test or for a file of tests, and dumps it to e2e/results/ after a failure."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from pathlib import Path
 import pytest
 import release
 from cluster import Cluster, Namespace
-from results import dump
+from failure_dump import dump
 
 RESULTS = Path(__file__).parent / "results"
 FAILED: pytest.StashKey[bool] = pytest.StashKey()
-"""Whether a test, or one of a file's, failed."""
+"""Whether the test, or a test of the file, failed."""
 
 
 @contextmanager
-def fresh(cluster: Cluster, node: pytest.Item | pytest.Collector) -> Iterator[Namespace]:
-    """A namespace, named after the test or the file, with Pod Security `restricted` enforced."""
+def created(cluster: Cluster, node: pytest.Item | pytest.Collector) -> Iterator[Namespace]:
+    """Yields a new namespace that is named after the test or file and enforces Pod Security `restricted`."""
     words = re.sub(r"[^a-z0-9]+", "-", node.name.lower().removeprefix("test_").removesuffix(".py"))
-    made = Namespace(cluster, f"e2e-{words[:50].strip('-')}")
-    cluster.kubectl("delete", "namespace", made.name, "--ignore-not-found", timeout=300)
-    cluster.kubectl("create", "namespace", made.name)
-    cluster.kubectl("label", "namespace", made.name, "pod-security.kubernetes.io/enforce=restricted")
-    yield made
+    namespace = Namespace(cluster, f"e2e-{words[:50].strip('-')}")
+    cluster.kubectl("delete", "namespace", namespace.name, "--ignore-not-found", timeout=300)
+    cluster.kubectl("create", "namespace", namespace.name)
+    cluster.kubectl("label", "namespace", namespace.name, "pod-security.kubernetes.io/enforce=restricted")
+    yield namespace
     if node.stash.get(FAILED, False):
-        dump(cluster, [made.name, release.NAMESPACE], RESULTS / words)
-    cluster.kubectl("delete", "namespace", made.name, "--wait=false")
+        dump(cluster, [namespace.name, release.NAMESPACE], RESULTS / words)
+    cluster.kubectl("delete", "namespace", namespace.name, "--wait=false")

@@ -1,4 +1,4 @@
-"""The objects that the tests ask for: routers, targets, clients."""
+"""Builds the manifests of the tests: routers, targets, clients, Secrets."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from typing import Any
 from images import CLIENT
 
 Manifest = dict[str, Any]
-PATIENT = {"timeout": 60}
-"""A decision on a busy machine without an accelerator takes longer than ten seconds now and then."""
+LONG_TIMEOUT = {"timeout": 60}
+"""Seconds. On a busy CPU a decision occasionally takes longer than the default of 10 s."""
 _SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
 _POD_SECURITY = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
 def router(name: str, **spec: Any) -> Manifest:
-    """A RouterDeployment."""
+    """Returns a RouterDeployment with this spec."""
     return {"apiVersion": "rlrouter.dev/v1alpha1", "kind": "RouterDeployment", "metadata": {"name": name}, "spec": spec}
 
 
-def target(name: str, **further: Any) -> Manifest:
-    """A target of a RouterDeployment, served by `serving(name)`."""
+def target(name: str, **fields: Any) -> Manifest:
+    """Returns a target of a RouterDeployment. `serving(name)` serves it."""
     return {
         "name": name,
         "baseUrl": f"http://{name}:8000/v1",
         "price": {"input": "1", "output": "10"},
         "description": f"Knows all about {name}.",
-        **further,
+        **fields,
     }
 
 
 def serving(name: str, keys: str | None = None, node: str | None = None) -> list[Manifest]:
-    """A Deployment and its Service that answer as the target `name`, with a Secret `keys` to its keys alone."""
+    """Returns a Deployment and a Service of the target `name`. With `keys`, it accepts only that Secret's keys."""
     labels = {"app": name}
     container = _container("target", ["target.py", name, *(["--keys", "/keys/keys"] if keys else [])])
     container |= {"readinessProbe": {"tcpSocket": {"port": 8000}, "periodSeconds": 1}}
@@ -56,24 +56,24 @@ def serving(name: str, keys: str | None = None, node: str | None = None) -> list
 
 
 def client(name: str = "client", node: str | None = None) -> Manifest:
-    """A pod that waits to be told what to ask."""
+    """Returns an idle pod with the client programs."""
     container = _container("client", ["-c", "import signal; signal.pause()"])
     spec = {**_pod(container, [], node), "terminationGracePeriodSeconds": 0}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
 
 
 def mounting(pod: Manifest, claim: str, path: str) -> Manifest:
-    """The pod with a claim mounted into its container."""
+    """Returns the pod with a PVC mounted into its only container."""
     spec = pod["spec"]
     (container,) = spec["containers"]
-    mounted = {**container, "volumeMounts": [*container["volumeMounts"], {"name": claim, "mountPath": path}]}
+    changed = {**container, "volumeMounts": [*container["volumeMounts"], {"name": claim, "mountPath": path}]}
     volumes = [*spec["volumes"], {"name": claim, "persistentVolumeClaim": {"claimName": claim}}]
     security = {**spec["securityContext"], "fsGroup": 65532}
-    return {**pod, "spec": {**spec, "containers": [mounted], "volumes": volumes, "securityContext": security}}
+    return {**pod, "spec": {**spec, "containers": [changed], "volumes": volumes, "securityContext": security}}
 
 
 def secret(name: str, **data: str) -> Manifest:
-    """A Secret of texts."""
+    """Returns a Secret with these texts."""
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
 
 
@@ -89,12 +89,12 @@ def _container(name: str, arguments: list[str]) -> Manifest:
 
 
 def _pod(container: Manifest, volumes: list[Manifest], node: str | None) -> Manifest:
-    placed = {"nodeSelector": {"kubernetes.io/hostname": node}} if node else {}
+    selector = {"nodeSelector": {"kubernetes.io/hostname": node}} if node else {}
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": _POD_SECURITY,
         "containers": [container],
         "volumes": [{"name": "tmp", "emptyDir": {}}, *volumes],
-        **placed,
+        **selector,
     }

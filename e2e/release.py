@@ -1,4 +1,4 @@
-"""The chart's release: one in a cluster, since the operator looks after the whole of it."""
+"""Installs the chart: one release per cluster, because the operator manages the whole cluster."""
 
 from __future__ import annotations
 
@@ -11,76 +11,76 @@ import images
 import kind
 from cluster import Cluster, Namespace
 from images import ROOT
-from once import once
+from run_once import run_once
 
 CHART = ROOT / "charts" / "rl-router"
 NAME, NAMESPACE = "rl-router", "rl-router-system"
-CLUSTERS = BUSY, ALONE = "rl-router-e2e", "rl-router-e2e-alone"
-"""Those that are made where none is given."""
-NEVER = {"image": {"pullPolicy": "Never"}, "routers": {"imagePullPolicy": "Never"}}
-"""The images were loaded into the nodes, and nothing outside is to be asked for them."""
+CLUSTERS = SHARED, SERIAL = "rl-router-e2e", "rl-router-e2e-serial"
+"""The clusters that are created if E2E_KUBECONFIG is not set."""
+DEFAULT = {"image": {"pullPolicy": "Never"}, "routers": {"imagePullPolicy": "Never"}}
+"""The chart's values. The images are loaded into the nodes and must not be pulled."""
 
 
 class Release:
-    """`rl-router` in `rl-router-system`."""
+    """The release `rl-router` in the namespace `rl-router-system`."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.namespace = Namespace(cluster, NAMESPACE)
-        self._values: Any = NEVER
-        """Those it was last installed with; None if it is not installed. At first it is as it is by default."""
+        self._values: Any = DEFAULT
+        """The values of the last installation; None if it is not installed."""
 
-    def install(self, values: Any = NEVER) -> str:
-        """Installs or upgrades it and waits until the operator is ready; what Helm says."""
+    def install(self, values: Any = DEFAULT) -> str:
+        """Installs or upgrades the release, waits until the operator is ready, and returns Helm's output."""
         self._values = None
-        self._restrict()
-        said = self.cluster.helm(
+        self._enforce_pod_security()
+        output = self.cluster.helm(
             "upgrade", "--install", NAME, CHART, "--namespace", NAMESPACE, "--wait", "--timeout", "3m", values=values
         )  # fmt: skip
         self._values = values
-        return said
+        return output
 
-    def _restrict(self) -> None:
-        """Has Kubernetes refuse what does not meet Pod Security `restricted` in the release's namespace."""
+    def _enforce_pod_security(self) -> None:
+        """Creates the release's namespace with Pod Security `restricted` enforced."""
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
         self.cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(namespace))
 
     def restore(self) -> None:
-        """Leaves it as it is by default."""
-        if self._values != NEVER:
+        """Installs the default values again if others are installed."""
+        if self._values != DEFAULT:
             self.install()
 
     def uninstall(self) -> None:
-        """Removes it; that it is not there is no error."""
+        """Uninstalls the release if it is installed."""
         self._values = None
         self.cluster.helm(
             "uninstall", NAME, "--namespace", NAMESPACE, "--ignore-not-found", "--wait", "--timeout", "2m"
         )  # fmt: skip
 
     def test(self) -> None:
-        """`helm test`. Raises CommandError where it fails."""
+        """Runs `helm test`. Raises CommandError if it fails."""
         self.cluster.helm("test", NAME, "--namespace", NAMESPACE, "--timeout", "12m", "--logs", timeout=800)
 
 
 def installed(name: str, folder: Path) -> Release:
-    """The release in the cluster of that name, or in the one that is given, as it is by default at first.
+    """Returns the release in the existing cluster or, without one, in the cluster `name`.
 
-    `folder` is the same for all workers of pytest: the first that comes makes the cluster and installs.
+    `folder` must be the same for all pytest workers. The first worker creates the cluster and installs the release.
     """
-    return _installed("given" if kind.given() else name, folder)
+    return _installed("existing" if kind.existing() else name, folder)
 
 
 @cache
 def _installed(name: str, folder: Path) -> Release:
-    cluster = kind.given() or Cluster(folder / f"{name}.kubeconfig")
+    cluster = kind.existing() or Cluster(folder / f"{name}.kubeconfig")
     release = Release(cluster)
 
-    def make() -> None:
-        if not kind.given():
+    def setup() -> None:
+        if not kind.existing():
             kind.create(name, cluster)
             kind.load(cluster, images.ALL, *cluster.nodes)
         release.install()
 
-    once(folder / f"{name}.made", make)
+    run_once(folder / f"{name}.done", setup)
     return release

@@ -1,4 +1,4 @@
-"""Each failure, as real pods have it: the condition says it, and clears when it is mended."""
+"""A condition reports each failure of real pods and recovers when the failure is fixed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BROKEN = {
         {"api": {"image": NO_IMAGE, "imagePullPolicy": "IfNotPresent"}},
         ("APIReady", "ImagePullFailed", NO_IMAGE),
     ),
-    "a model that is not there": (
+    "a missing model": (
         {"model": {"engine": "llamacpp", "source": "file:///nowhere/model.gguf"}},
         ("ModelReady", "ModelPathMissing", "/nowhere/model.gguf"),
     ),
@@ -35,15 +35,17 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("failure", BROKEN)
-def test_a_pods_failure_is_said_and_mended(operator: Release, namespace: Namespace, failure: str) -> None:
-    spec, (condition, reason, word) = BROKEN[failure]
+def test_a_condition_reports_a_failing_pod_and_recovers_when_it_is_fixed(
+    operator: Release, namespace: Namespace, failure: str
+) -> None:
+    spec, (condition, reason, detail) = BROKEN[failure]
     namespace.apply(router("demo", **spec))
-    assert word in namespace.until_says("demo", condition, "False", reason, within=180)
+    assert detail in namespace.wait_for_condition("demo", condition, "False", reason, within=180)
     namespace.apply(router("demo"))
-    namespace.until_ready("demo")
+    namespace.wait_until_ready("demo")
 
 
-def test_too_few_accelerators_are_said_in_the_schedulers_words(
+def test_a_condition_has_the_schedulers_message_about_too_few_accelerators(
     operator: Release, cluster: Cluster, namespace: Namespace
 ) -> None:
     model = {
@@ -54,41 +56,43 @@ def test_too_few_accelerators_are_said_in_the_schedulers_words(
     }
     with accelerators(cluster, 1):
         namespace.apply(router("demo", model=model))
-        said = namespace.until_says("demo", "ModelReady", "False", "Unschedulable")
-        assert f"Insufficient {GPU}" in said
+        message = namespace.wait_for_condition("demo", "ModelReady", "False", "Unschedulable")
+        assert f"Insufficient {GPU}" in message
     with accelerators(cluster, 2):
-        # What follows once a node was found.
-        namespace.until_says("demo", "ModelReady", "False", "ImagePullFailed")
+        # The image is pulled after a node was found.
+        namespace.wait_for_condition("demo", "ModelReady", "False", "ImagePullFailed")
     namespace.apply(router("demo"))
-    namespace.until_ready("demo")
+    namespace.wait_until_ready("demo")
 
 
-def test_a_target_that_cannot_be_reached_is_named(operator: Release, namespace: Namespace) -> None:
-    both = [target("physics"), target("poetry")]
-    namespace.apply(*serving("physics"), router("demo", targets=both))
-    assert "poetry" in namespace.until_says("demo", "Degraded", "True", "TargetBad", within=240)
-    namespace.until_says("demo", "TargetsReady", "True", "TargetsReachable")
+def test_a_condition_names_an_unreachable_target(operator: Release, namespace: Namespace) -> None:
+    targets = [target("physics"), target("poetry")]
+    namespace.apply(*serving("physics"), router("demo", targets=targets))
+    assert "poetry" in namespace.wait_for_condition("demo", "Degraded", "True", "TargetBad", within=240)
+    namespace.wait_for_condition("demo", "TargetsReady", "True", "TargetsReachable")
     namespace.apply(*serving("poetry"))
-    namespace.until_says("demo", "Degraded", "False", "NoFault")
+    namespace.wait_for_condition("demo", "Degraded", "False", "NoFault")
 
 
-def test_a_refused_key_is_said_and_its_correction_needs_no_restart(operator: Release, namespace: Namespace) -> None:
-    keyed = target("physics", apiKeySecretRef={"name": "physics-key", "key": "api-key"})
+def test_a_condition_reports_a_rejected_key_and_its_correction_needs_no_restart(
+    operator: Release, namespace: Namespace
+) -> None:
+    authenticated = target("physics", apiKeySecretRef={"name": "physics-key", "key": "api-key"})
     namespace.apply(secret("accepted", keys="good"), secret("physics-key", **{"api-key": "bad"}))
-    namespace.apply(*serving("physics", keys="accepted"), router("demo", targets=[keyed]))
-    # Before the target's pod serves, it is its connection that is refused.
-    state = eventually(lambda: _refused(namespace), within=240)
+    namespace.apply(*serving("physics", keys="accepted"), router("demo", targets=[authenticated]))
+    # The connection is refused until the target's pod serves.
+    state = eventually(lambda: _rejected_target(namespace), within=240)
     assert state["state"] == "bad"
     assert "bad" not in state["reason"]
     assert namespace.condition("demo", "TargetsReady")["reason"] == "NoTargetAnswers"
     before = set(namespace.pods("demo", "api"))
     namespace.apply(secret("physics-key", **{"api-key": "good"}))
-    namespace.until_ready("demo")
+    namespace.wait_until_ready("demo")
     assert set(namespace.pods("demo", "api")) == before
 
 
-def _refused(namespace: Namespace) -> dict[str, str]:
-    """The state of the only target, once that is about a key."""
+def _rejected_target(namespace: Namespace) -> dict[str, str]:
+    """Returns the status of the only target. Fails if its reason is not HTTP 401."""
     state = namespace.get("rd", "demo")["status"]["targets"][0]
     assert "401" in state["reason"], state
     return dict(state)
@@ -96,24 +100,24 @@ def _refused(namespace: Namespace) -> dict[str, str]:
 
 @contextmanager
 def accelerators(cluster: Cluster, count: int) -> Iterator[None]:
-    """Nodes that say that they have so many."""
+    """Sets the number of simulated GPUs of each node while the block runs."""
     for node in cluster.nodes:
-        _offer(cluster, node, str(count))
+        _set_gpus(cluster, node, str(count))
     try:
-        eventually(lambda: all(_offered(cluster, node) == str(count) for node in cluster.nodes), within=60)
+        eventually(lambda: all(_gpus(cluster, node) == str(count) for node in cluster.nodes), within=60)
         yield
     finally:
         for node in cluster.nodes:
-            _offer(cluster, node, None)
+            _set_gpus(cluster, node, None)
 
 
-def _offer(cluster: Cluster, node: str, count: str | None) -> None:
+def _set_gpus(cluster: Cluster, node: str, count: str | None) -> None:
     change: dict[str, Any] = {"status": {"capacity": {GPU: count}, "allocatable": {GPU: count}}}
     patch = json.dumps(change)
     cluster.kubectl("patch", "node", node, "--subresource=status", "--type=merge", "--patch", patch)
 
 
-def _offered(cluster: Cluster, node: str) -> str | None:
+def _gpus(cluster: Cluster, node: str) -> str | None:
     status = json.loads(cluster.kubectl("get", "node", node, "--output", "json"))["status"]
-    found: str | None = status["allocatable"].get(GPU)
-    return found
+    count: str | None = status["allocatable"].get(GPU)
+    return count

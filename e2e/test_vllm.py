@@ -1,4 +1,4 @@
-"""A real vLLM as the router model: what the operator writes is taken by the real server as it is."""
+"""A real vLLM serves the router model with the flags and files that the operator writes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import kind
 import namespaces
 import pytest
-from asking import Client
 from cluster import CommandError, Namespace, run
 from images import VLLM
+from in_cluster_client import Client
 from objects import client as client_pod
 from objects import mounting, router, serving, target
 from release import Release
@@ -35,49 +35,49 @@ TEMPLATE = """
     {{- '<|im_start|>assistant\\n' }}
 {%- endif %}
 """
-"""With an example of a call, without which so small a model writes on and on: vLLM holds it to a call's form alone."""
+"""A chat template with an example of a call. Without it a small model does not stop, as vLLM enforces only the form."""
 
 
 @pytest.fixture(scope="module")
 def node(chart: Release) -> str:
-    """A node that has vLLM's image."""
+    """A node that has vLLM's image, and the tests' weights on this machine."""
     if not FOLDER.is_dir():
-        pytest.skip(f"no weights in {FOLDER}: E2E_WEIGHTS names the folder that has {NAME}")
+        pytest.skip(f"no weights in {FOLDER}: set E2E_WEIGHTS to the folder that contains {NAME}")
     try:
         run("docker", "image", "inspect", VLLM)
     except CommandError:
-        pytest.skip(f"Docker has no image {VLLM}")
-    chosen = chart.cluster.nodes[0]
-    kind.load(chart.cluster, (VLLM,), chosen)
-    return chosen
+        pytest.skip(f"Docker has no image {VLLM}: pull it")
+    name = chart.cluster.nodes[0]
+    kind.load(chart.cluster, (VLLM,), name)
+    return name
 
 
 @pytest.fixture(scope="module")
 def namespace(chart: Release, node: str, request: pytest.FixtureRequest) -> Iterator[Namespace]:
-    """A namespace with the claim `weights`, which holds the model, on that node; one for all: it is much to copy."""
-    with namespaces.fresh(chart.cluster, request.node) as made:
-        made.apply(_claim(), mounting(client_pod("filler", node), "weights", "/weights"))
-        made.kubectl("wait", "--for=condition=Ready", "pod/filler", "--timeout=120s")
-        made.kubectl("cp", "--no-preserve", FOLDER, f"filler:/weights/{NAME}", timeout=300)
-        yield made
+    """A namespace with the weights in the PVC `weights` on `node`. All tests share it because the copy takes long."""
+    with namespaces.created(chart.cluster, request.node) as namespace:
+        namespace.apply(_claim(), mounting(client_pod("filler", node), "weights", "/weights"))
+        namespace.kubectl("wait", "--for=condition=Ready", "pod/filler", "--timeout=120s")
+        namespace.kubectl("cp", "--no-preserve", FOLDER, f"filler:/weights/{NAME}", timeout=300)
+        yield namespace
 
 
 @pytest.fixture(autouse=True)
-def _one_model_at_a_time(namespace: Namespace) -> Iterator[None]:
+def _delete_router_after_each_test(namespace: Namespace) -> Iterator[None]:
     yield
     namespace.kubectl("delete", "rd", "--all")
 
 
-def test_weights_of_a_claim_decide_by_calling_tools(
+def test_a_model_from_a_pvc_decides_with_tool_calls(
     operator: Release, namespace: Namespace, node: str, client: Client
 ) -> None:
     model = {"source": f"pvc://weights/{NAME}", "chatTemplate": {"text": TEMPLATE}}
-    # One turn: so small a model calls by its example, and the example is no review of an answer.
+    # One turn, because a model this small copies the example, which does not review an answer.
     _serve(namespace, "tools", node, model, {"protocol": "tools", "toolChoice": "required", "maxTurns": 1})
-    _assert_decided(client.ask("tools"))
+    _assert_decided(client.request("tools"))
 
 
-def test_weights_from_a_hub_decide_under_a_schema(
+def test_a_model_from_a_hub_decides_with_a_json_schema(
     operator: Release, namespace: Namespace, node: str, client: Client
 ) -> None:
     hub, service = serving("hub")
@@ -88,17 +88,17 @@ def test_weights_from_a_hub_decide_under_a_schema(
     mirror = [{"name": "HF_ENDPOINT", "value": "http://hub:8000"}]
     model = {"source": f"hf://{REPOSITORY}", "env": mirror, "storage": {"size": "2Gi"}}
     _serve(namespace, "schema", node, model, {"protocol": "json_schema", "maxTurns": 2})
-    _assert_decided(client.ask("schema"))
+    _assert_decided(client.request("schema"))
 
 
 def _serve(namespace: Namespace, name: str, node: str, model: dict[str, Any], routing: dict[str, Any]) -> None:
-    placed = {"nodeSelector": {"kubernetes.io/hostname": node}}
-    model = {**model, "maxModelLen": 4096, "resources": RESOURCES, "podTemplate": placed}
+    pod_template = {"nodeSelector": {"kubernetes.io/hostname": node}}
+    model = {**model, "maxModelLen": 4096, "resources": RESOURCES, "podTemplate": pod_template}
     routing = {**routing, "timeout": 120, "maxTokens": 256}
-    two = [target("physics"), target("poetry")]
+    targets = [target("physics"), target("poetry")]
     namespace.apply(*serving("physics"), *serving("poetry"))
-    namespace.apply(router(name, model=model, routing=routing, targets=two))
-    namespace.until_ready(name, within=600)
+    namespace.apply(router(name, model=model, routing=routing, targets=targets))
+    namespace.wait_until_ready(name, within=600)
 
 
 def _assert_decided(answer: Any) -> None:

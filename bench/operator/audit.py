@@ -1,4 +1,4 @@
-"""What the operator asked of the API server, from the API server's own audit log."""
+"""Reads the operator's requests from the API server's audit log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WRITES = frozenset({"create", "update", "patch", "delete"})
 
 
 def policy(user: str) -> dict[str, Any]:
-    """The audit policy that notes every answer to `user`, and nothing else."""
+    """Returns the audit policy that logs the completed requests of `user` and no others."""
     return {
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
@@ -25,7 +25,7 @@ def policy(user: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Request:
-    """One that was answered; `at` is when, in seconds since 1970."""
+    """A completed request. `at` is the time of the response, in seconds since 1970."""
 
     verb: str
     resource: str
@@ -34,45 +34,45 @@ class Request:
 
     @property
     def is_create(self) -> bool:
-        """Whether it made an object, by whatever verb, other than an Event."""
+        """Returns whether the request created an object other than an Event, with any verb."""
         return self.status == 201 and self.resource != "events"
 
     @property
     def is_write(self) -> bool:
-        """Whether it wrote anything but the Lease."""
+        """Returns whether the request was a write to an object other than the Lease."""
         return self.verb in WRITES and self.resource != "leases"
 
 
 class Audit:
-    """Reads on where it stopped."""
+    """The audit log. Each `read()` parses only the lines that were added since the last one."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._read = 0
+        self._offset = 0
         self.requests: list[Request] = []
 
     def read(self) -> list[Request]:
-        """All requests so far."""
+        """Returns all requests so far."""
         if self._path.exists():
             with self._path.open("rb") as log:
-                log.seek(self._read)
+                log.seek(self._offset)
                 new = log.read()
-            whole = new[: new.rfind(b"\n") + 1]
-            self._read += len(whole)
-            self.requests += _parsed(whole)
+            lines = new[: new.rfind(b"\n") + 1]
+            self._offset += len(lines)
+            self.requests += _parsed(lines)
         return self.requests
 
     def since(self, at: float) -> list[Request]:
-        """Those answered later than a moment."""
-        return [each for each in self.read() if each.at > at]
+        """Returns the requests that were completed after `at`, in seconds since 1970."""
+        return [request for request in self.read() if request.at > at]
 
 
 def by_verb(requests: list[Request]) -> Counter[str]:
-    """How many of each verb; an Event and a status are told apart from the rest."""
-    return Counter(_called(each) for each in requests if each.resource != "leases")
+    """Returns the number of requests for each verb. Events and status writes are counted separately."""
+    return Counter(_name(request) for request in requests if request.resource != "leases")
 
 
-def _called(request: Request) -> str:
+def _name(request: Request) -> str:
     if request.resource == "events" and request.verb == "create":
         return "Events"
     return "status" if request.resource.endswith("/status") else request.verb
@@ -81,7 +81,7 @@ def _called(request: Request) -> str:
 def _parsed(lines: bytes) -> Iterator[Request]:
     for line in lines.splitlines():
         entry = json.loads(line)
-        about = entry.get("objectRef") or {}
-        resource = "/".join(filter(None, (about.get("resource", ""), about.get("subresource", ""))))
+        reference = entry.get("objectRef") or {}
+        resource = "/".join(filter(None, (reference.get("resource", ""), reference.get("subresource", ""))))
         at = datetime.fromisoformat(entry["stageTimestamp"]).timestamp()
         yield Request(entry["verb"], resource, int(entry["responseStatus"]["code"]), at)

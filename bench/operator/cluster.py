@@ -1,4 +1,4 @@
-"""A cluster without machines: a real API server, Kubernetes' own controllers and scheduler, and kwok for the nodes."""
+"""Runs a cluster without machines: a real API server, Kubernetes' controllers and scheduler, and kwok for the nodes."""
 
 from __future__ import annotations
 
@@ -17,31 +17,32 @@ from control_plane import OPERATOR, ApiServer
 _CRD = Path("crds/routerdeployments.rlrouter.dev.yaml")
 STAGES = Path(__file__).with_name("stages.yaml")
 _CONTROLLERS = ("deployment", "replicaset", "statefulset", "disruption", "garbage-collector", "namespace")
-_NEEDED = {
+_SOURCES = {
     "etcd": "scripts/control-plane FOLDER",
     "kube-apiserver": "scripts/control-plane FOLDER",
     "kube-controller-manager": "scripts/control-plane FOLDER",
     "kube-scheduler": "a Kubernetes release's server binaries",
     "kwok": "a release of kubernetes-sigs/kwok",
 }
-_QUICK = ("--kube-api-qps=2000", "--kube-api-burst=2000")
-"""Kubernetes' controllers hold themselves back to 20 to 50 requests a second by default, which would be what is
-measured."""
-_UNTAINTED = ("--disable-admission-plugins=TaintNodesByCondition",)
-"""No controller is there that would take a new node's taint away."""
-_NODES, _ROOM = 10, {"cpu": "100k", "memory": "1Pi", "pods": "100k"}
+_HIGH_RATE = ("--kube-api-qps=2000", "--kube-api-burst=2000")
+"""The controllers' default limits are 20 to 50 requests per second. The benchmark would measure these limits."""
+_NO_TAINTS = ("--disable-admission-plugins=TaintNodesByCondition",)
+"""No controller runs that would remove the taint of a new node."""
+_NODES, _CAPACITY = 10, {"cpu": "100k", "memory": "1Pi", "pods": "100k"}
 
 
 def check_programs() -> None:
-    """Exits where a program is missing, saying where it comes from."""
-    lines = [f"{name}: from {where}" for name, where in _NEEDED.items() if control_plane.program(name) is None]
+    """Exits if a program is missing, with a line for each that says where to get it."""
+    lines = [f"{name}: from {source}" for name, source in _SOURCES.items() if control_plane.program(name) is None]
     if lines:
-        raise SystemExit("error: put these into the folder that KUBEBUILDER_ASSETS names:\n  " + "\n  ".join(lines))
+        raise SystemExit(
+            "error: programs are missing. Copy them to the folder in KUBEBUILDER_ASSETS:\n  " + "\n  ".join(lines)
+        )
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """`operator` is the kubeconfig of the user whose requests the audit log notes."""
+    """A running cluster. `operator` is the kubeconfig of the user whose requests are in the audit log."""
 
     server: ApiServer
     audit: Audit
@@ -50,11 +51,11 @@ class Cluster:
 
 @contextmanager
 def running(folder: Path, code: Path) -> Iterator[Cluster]:
-    """A cluster with pretended nodes and the CRD of the repository in `code`; stopped at the end."""
+    """Yields a cluster with simulated nodes and the CRD of the repository in `code`, and stops it at the end."""
     (folder / "policy.json").write_text(json.dumps(policy("operator")))
     log = folder / "audit.log"
     auditing = (f"--audit-policy-file={folder}/policy.json", f"--audit-log-path={log}")
-    server = ApiServer(folder, flags=(*auditing, *_UNTAINTED))
+    server = ApiServer(folder, flags=(*auditing, *_NO_TAINTS))
     with ExitStack() as stack:
         stack.callback(server.stop)
         server.start()
@@ -66,10 +67,10 @@ def running(folder: Path, code: Path) -> Iterator[Cluster]:
 
 
 def _programs(kubeconfig: Path) -> Iterator[list[str]]:
-    controllers = ",".join(f"{each}-controller" for each in _CONTROLLERS)
-    manager = [f"--controllers={controllers}", "--leader-elect=false", "--secure-port=0", *_QUICK]
+    controllers = ",".join(f"{name}-controller" for name in _CONTROLLERS)
+    manager = [f"--controllers={controllers}", "--leader-elect=false", "--secure-port=0", *_HIGH_RATE]
     yield ["kube-controller-manager", f"--kubeconfig={kubeconfig}", *manager]
-    yield ["kube-scheduler", f"--kubeconfig={kubeconfig}", "--leader-elect=false", "--secure-port=0", *_QUICK]
+    yield ["kube-scheduler", f"--kubeconfig={kubeconfig}", "--leader-elect=false", "--secure-port=0", *_HIGH_RATE]
     nodes = ["--manage-all-nodes=true", "--node-lease-duration-seconds=40"]
     yield ["kwok", "--kubeconfig", str(kubeconfig), "--config", str(STAGES), *nodes]
 
@@ -89,14 +90,14 @@ def _prepare(server: ApiServer, crd: dict[str, object]) -> None:
         "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "cluster-admin"},
         "subjects": [{"apiGroup": group, "kind": "User", "name": "operator"}],
     }
-    _make(server, f"/apis/{group}/v1/clusterrolebindings", binding)
-    _make(server, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
+    _create(server, f"/apis/{group}/v1/clusterrolebindings", binding)
+    _create(server, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
     for number in range(_NODES):
-        node = {"metadata": {"name": f"node-{number}"}, "status": {"capacity": _ROOM, "allocatable": _ROOM}}
-        _make(server, "/api/v1/nodes", node)
+        node = {"metadata": {"name": f"node-{number}"}, "status": {"capacity": _CAPACITY, "allocatable": _CAPACITY}}
+        _create(server, "/api/v1/nodes", node)
 
 
-def _make(server: ApiServer, path: str, body: dict[str, object]) -> None:
-    answer = server.ask("POST", path, body)
-    if answer.get("kind") == "Status":
-        raise SystemExit(f"error: {answer.get('message')}")
+def _create(server: ApiServer, path: str, body: dict[str, object]) -> None:
+    response = server.ask("POST", path, body)
+    if response.get("kind") == "Status":
+        raise SystemExit(f"error: {path}: {response.get('message')}")

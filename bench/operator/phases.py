@@ -1,4 +1,4 @@
-"""What is done to one operator, in order, and what is noted of it."""
+"""Measures one operator in phases: creation, rest, restart, deleted children, unresponsive pods."""
 
 from __future__ import annotations
 
@@ -23,61 +23,61 @@ from rl_router_operator.objects.routerdeployment import read
 from rl_router_operator.resources.defaults import Defaults
 
 NAMESPACE = "default"
-_AT_ONCE = 16
-_LIMIT = 420.0
-_QUIET = 18.0
-"""Seconds; longer than until a pod is asked again, and answers."""
+_CONCURRENT = 16
+_TIMEOUT = 420.0
+_QUIET_SECONDS = 18.0
+"""Seconds without a write; longer than the operator's interval of health checks plus one check."""
 _DELETED = 100
 
 
 @dataclass(frozen=True)
 class Rest:
-    """A while in which nothing is done to anything."""
+    """A period in which no object is changed: counts, % of a core, MiB, and `health_checks` of pods."""
 
     seconds: float
     writes: int
     requests: int
     cpu_percent: float
     memory: float
-    asked: int
+    health_checks: int
 
 
 @dataclass(frozen=True)
-class Floor:
-    """Seconds, of the clock and of its CPU, in which a bare client makes all children."""
+class BareClient:
+    """Seconds of wall time and of CPU time in which the bare client creates all children."""
 
-    made: float
+    created: float
     cpu: float
 
 
 @dataclass(frozen=True)
 class Result:
-    """Times in seconds, memory in MiB, requests in all."""
+    """The figures of one size: times in seconds, memory in MiB, total requests by verb."""
 
     size: int
-    floor: Floor
+    bare_client: BareClient
     started: float
     started_cpu: float
     memory: float
     children: int
-    made: float
-    made_cpu: float
+    created: float
+    created_cpu: float
     settled: float
     settled_memory: float
     requests: Counter[str]
-    looks: float
+    reconciles: float
     rest: Rest
     restarted: Rest
     deleted: int
     repaired: float
-    unreachable: Rest
-    most_waiting: int
-    repaired_then: float
+    unresponsive: Rest
+    max_open: int
+    repaired_unresponsive: float
 
 
 @dataclass
 class Phases:
-    """`start` starts an operator, or what stands in its place, and says where it serves its own endpoints."""
+    """The phases of one measurement. `start` starts the operator or the bare client and returns its process and URL."""
 
     cluster: Cluster
     start: Callable[[], tuple[Process, str]]
@@ -87,44 +87,45 @@ class Phases:
         self.operator, self.url = self.start()
 
     def stop(self) -> None:
-        """Ends the operator at once."""
+        """Kills the operator."""
         self.operator.stop()
 
-    async def run_floor(self, size: int) -> Floor:
-        """The bare client's part, for so many RouterDeployments; it is the operator here."""
+    async def run_bare_client(self, size: int) -> BareClient:
+        """Measures the bare client, which is `operator` here, with `size` RouterDeployments."""
         await self._until(self._has_listed, "the bare client has listed the RouterDeployments")
         async with self._connected():
-            return Floor(*await self._make(size, size * len(_children()), time.time()))
+            return BareClient(*await self._create(size, size * len(_children()), time.time()))
 
-    async def run(self, size: int, rest: float, floor: Floor) -> Result:
-        """Everything, for so many RouterDeployments."""
-        self.operator.until_it_answers(self.url + "/healthz")
-        began = time.time()
+    async def run(self, size: int, rest: float, bare_client: BareClient) -> Result:
+        """Measures the operator with `size` RouterDeployments and rests of `rest` seconds."""
+        self.operator.wait_until_it_answers(self.url + "/healthz")
+        start = time.time()
         await self._until(self._is_ready, "the operator is ready")
-        started, started_cpu, memory = time.time() - began, self.operator.cpu_seconds(), self.operator.memory_mb()
+        started, started_cpu, memory = time.time() - start, self.operator.cpu_seconds(), self.operator.memory_mb()
         async with self._connected():
-            children, began = size * len(_children()), time.time()
-            made, made_cpu = await self._make(size, children, began)
-            settled = await self._settle(began, "every RouterDeployment is said to be ready")
-            requests, looks = by_verb(self.cluster.audit.since(began)), await self._looks()
+            children, start = size * len(_children()), time.time()
+            created, created_cpu = await self._create(size, children, start)
+            settled = await self._settle(start, "the status of all RouterDeployments is ready")
+            requests, reconciles = by_verb(self.cluster.audit.since(start)), await self._reconciles()
             settled_memory = self.operator.memory_mb()
             resting = await self._rest(rest)
             restarted = await self._restart(rest)
             repaired, deleted = await self._repair(size)
-            await self._settle(time.time() - repaired, "what was deleted runs again")
-            self.pods.silent, self.pods.most_waiting = True, 0
-            await self._settle(time.time(), "every RouterDeployment is said to be unreachable")
-            silent = await self._rest(rest / 2)
-            repaired_then, _ = await self._repair(size)
+            await self._settle(time.time() - repaired, "the deleted children run again")
+            self.pods.unresponsive, self.pods.max_open = True, 0
+            await self._settle(time.time(), "the status of all RouterDeployments is unreachable")
+            unresponsive = await self._rest(rest / 2)
+            repaired_unresponsive, _ = await self._repair(size)
         return Result(
-            size, floor, started, started_cpu, memory, children, made, made_cpu, settled, settled_memory, requests,
-            looks, resting, restarted, deleted, repaired, silent, self.pods.most_waiting, repaired_then,
+            size, bare_client, started, started_cpu, memory, children, created, created_cpu, settled, settled_memory,
+            requests, reconciles, resting, restarted, deleted, repaired, unresponsive, self.pods.max_open,
+            repaired_unresponsive,
         )  # fmt: skip
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[None]:
-        """The administrator's connection to the API server."""
-        limits = httpx.Limits(max_connections=_AT_ONCE)
+        """Opens the administrator's client of the API server."""
+        limits = httpx.Limits(max_connections=_CONCURRENT)
         server = self.cluster.server
         async with httpx.AsyncClient(
             base_url=server.url, verify=server.tls, headers=authorization(ADMIN), timeout=60, limits=limits
@@ -135,104 +136,106 @@ class Phases:
     async def _has_listed(self) -> bool:
         return bool(self.cluster.audit.read())
 
-    async def _make(self, size: int, children: int, began: float) -> tuple[float, float]:
-        """Seconds, of the clock and of the CPU, from the first RouterDeployment until the last child is there."""
+    async def _create(self, size: int, children: int, start: float) -> tuple[float, float]:
+        """Returns the wall time and the operator's CPU time from the first RouterDeployment to the last child."""
         before = self.operator.cpu_seconds()
         path = path_of(ROUTER, NAMESPACE)
         body = {"apiVersion": ROUTER.api_version, "kind": ROUTER.kind, "spec": {}}
-        posts = (self.client.post(path, json={**body, "metadata": {"name": _name(each)}}) for each in range(size))
+        posts = (self.client.post(path, json={**body, "metadata": {"name": _name(number)}}) for number in range(size))
         creating = asyncio.create_task(_all(posts))
-        last = await self._created(began, children)
+        last = await self._last_creation(start, children)
         await creating
         spent = self.operator.cpu_seconds() - before
-        _say(f"{size} RouterDeployments: {children} children after {last - began:.1f} s")
-        return last - began, spent
+        _log(f"{size} RouterDeployments: {children} children after {last - start:.1f} s")
+        return last - start, spent
 
-    async def _created(self, since: float, count: int) -> float:
-        """When the operator had made so many objects."""
+    async def _last_creation(self, since: float, count: int) -> float:
+        """Waits until the operator has created `count` objects; returns the time of the last creation."""
 
-        async def enough() -> bool:
-            return sum(each.is_create for each in self.cluster.audit.since(since)) >= count
+        async def all_created() -> bool:
+            return sum(request.is_create for request in self.cluster.audit.since(since)) >= count
 
-        await self._until(enough, f"{count} children are made")
-        return max(each.at for each in self.cluster.audit.requests if each.is_create)
+        await self._until(all_created, f"{count} children are created")
+        return max(request.at for request in self.cluster.audit.requests if request.is_create)
 
-    async def _settle(self, began: float, what: str) -> float:
-        """Seconds until the operator's last write before a quiet while."""
+    async def _settle(self, start: float, state: str) -> float:
+        """Waits for `_QUIET_SECONDS` without a write; returns the seconds from `start` to the operator's last write."""
 
-        async def quiet() -> bool:
-            return 0.0 < self._wrote(began) < time.time() - _QUIET
+        async def is_quiet() -> bool:
+            return 0.0 < self._last_write(start) < time.time() - _QUIET_SECONDS
 
-        await self._until(quiet, what)
-        _say(f"{what} after {self._wrote(began) - began:.1f} s")
-        return self._wrote(began) - began
+        await self._until(is_quiet, state)
+        _log(f"{state} after {self._last_write(start) - start:.1f} s")
+        return self._last_write(start) - start
 
-    def _wrote(self, since: float) -> float:
-        """When it wrote last, other than to its Lease; 0 where it did not."""
-        return max((each.at for each in self.cluster.audit.since(since) if each.is_write), default=0.0)
+    def _last_write(self, since: float) -> float:
+        """Returns the time of the last write other than to the Lease; 0 without a write."""
+        return max((request.at for request in self.cluster.audit.since(since) if request.is_write), default=0.0)
 
     async def _rest(self, seconds: float) -> Rest:
-        before, asked, began = self.operator.cpu_seconds(), self.pods.asked, time.time()
+        before, checks, start = self.operator.cpu_seconds(), self.pods.requested, time.time()
         await asyncio.sleep(seconds)
-        found: list[Request] = self.cluster.audit.since(began)
-        cpu = 100 * (self.operator.cpu_seconds() - before) / (time.time() - began)
-        writes = sum(each.is_write for each in found)
-        _say(f"at rest for {seconds:g} s: {writes} writes, {cpu:.1f} % of a core, {self.operator.memory_mb():.0f} MiB")
-        return Rest(seconds, writes, len(found), cpu, self.operator.memory_mb(), self.pods.asked - asked)
+        requests: list[Request] = self.cluster.audit.since(start)
+        cpu = 100 * (self.operator.cpu_seconds() - before) / (time.time() - start)
+        writes = sum(request.is_write for request in requests)
+        _log(f"at rest for {seconds:g} s: {writes} writes, {cpu:.1f} % of a core, {self.operator.memory_mb():.0f} MiB")
+        return Rest(seconds, writes, len(requests), cpu, self.operator.memory_mb(), self.pods.requested - checks)
 
     async def _restart(self, seconds: float) -> Rest:
-        """Kills the operator; the while begins when the next one leads."""
+        """Restarts the operator and returns the rest after it is the leader. `writes` also counts those before."""
         self.operator.stop()
-        began = time.time()
+        start = time.time()
         self.operator, self.url = self.start()
-        self.operator.until_it_answers(self.url + "/healthz")
+        self.operator.wait_until_it_answers(self.url + "/healthz")
         await self._until(self._leads, "the operator leads again")
-        found = await self._rest(seconds)
-        writes = sum(each.is_write for each in self.cluster.audit.since(began))
-        return replace(found, writes=writes)
+        rest = await self._rest(seconds)
+        writes = sum(request.is_write for request in self.cluster.audit.since(start))
+        return replace(rest, writes=writes)
 
     async def _repair(self, size: int) -> tuple[float, int]:
-        """Seconds from when the first of many children is deleted until the last is back, and how many they are."""
-        victims = _victims(size)
-        paths = [path_of(BY_NAME[kind], NAMESPACE, name) for kind, name in victims]
-        began = time.time()
+        """Deletes `_DELETED` children. Returns the seconds until all exist again, and their number."""
+        selected = _selected_children(size)
+        paths = [path_of(BY_NAME[kind], NAMESPACE, name) for kind, name in selected]
+        start = time.time()
         await _all(self.client.delete(path, params={"propagationPolicy": "Background"}) for path in paths)
-        last = await self._created(began, len(victims))
-        _say(f"{len(victims)} deleted children are back after {last - began:.2f} s")
-        return last - began, len(victims)
+        last = await self._last_creation(start, len(selected))
+        _log(f"{len(selected)} deleted children exist again after {last - start:.2f} s")
+        return last - start, len(selected)
 
-    async def _looks(self) -> float:
-        text = (await self._own("/metrics")).text
+    async def _reconciles(self) -> float:
+        text = (await self._get("/metrics")).text
         lines = (line for line in text.splitlines() if line.startswith("rl_router_operator_reconciles_total"))
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
 
     async def _is_ready(self) -> bool:
-        return (await self._own("/readyz")).status_code == 200
+        return (await self._get("/readyz")).status_code == 200
 
     async def _leads(self) -> bool:
-        return (await self._own("/readyz")).text.startswith("leader")
+        return (await self._get("/readyz")).text.startswith("leader")
 
-    async def _own(self, path: str) -> httpx.Response:
+    async def _get(self, path: str) -> httpx.Response:
         async with httpx.AsyncClient(trust_env=False) as client:
             return await client.get(self.url + path)
 
-    async def _until(self, is_so: Callable[[], Awaitable[bool]], what: str) -> None:
-        end = time.monotonic() + _LIMIT
-        while not await is_so():
+    async def _until(self, condition: Callable[[], Awaitable[bool]], state: str) -> None:
+        end = time.monotonic() + _TIMEOUT
+        while not await condition():
             if time.monotonic() > end:
-                raise SystemExit(f"error: not within {_LIMIT:g} s: {what}")
+                raise SystemExit(
+                    f"error: timeout after {_TIMEOUT:g} s while waiting for: {state}. Use --keep to see the logs"
+                )
             await asyncio.sleep(0.1)
 
 
 async def _all(requests: Any) -> None:
-    """Makes the requests, a few at once; whatever is refused ends the run."""
-    slots = asyncio.Semaphore(_AT_ONCE)
+    """Sends the requests, `_CONCURRENT` at a time. Raises HTTPStatusError if one is rejected."""
+    slots = asyncio.Semaphore(_CONCURRENT)
 
-    async def one(request: Awaitable[httpx.Response]) -> None:
+    async def send(request: Awaitable[httpx.Response]) -> None:
         async with slots:
             (await request).raise_for_status()
 
-    await asyncio.gather(*map(one, requests))
+    await asyncio.gather(*map(send, requests))
 
 
 def _name(number: int) -> str:
@@ -240,17 +243,21 @@ def _name(number: int) -> str:
 
 
 def _children(name: str = "any") -> list[tuple[str, str]]:
-    """(kind, name) of what a RouterDeployment with an empty spec becomes."""
+    """Returns (kind, name) of the children of a RouterDeployment with an empty spec."""
     router = read({"metadata": {"name": name, "namespace": NAMESPACE, "uid": "any"}, "spec": {}})
-    return [(each["kind"], each["metadata"]["name"]) for each in resources.desired(router, Defaults())]
+    return [(child["kind"], child["metadata"]["name"]) for child in resources.desired(router, Defaults())]
 
 
-def _victims(size: int) -> list[tuple[str, str]]:
-    """A hundred children, or all where there are fewer, of every kind in turn, spread over the RouterDeployments."""
-    each = [_children(_name(number)) for number in range(size)]
-    turns = [children[(at + turn) % len(children)] for turn in range(len(each[0])) for at, children in enumerate(each)]
-    return turns[:_DELETED]
+def _selected_children(size: int) -> list[tuple[str, str]]:
+    """Returns at most `_DELETED` children: all kinds in rotation, spread over the RouterDeployments."""
+    routers = [_children(_name(number)) for number in range(size)]
+    children = [
+        router[(number + turn) % len(router)]
+        for turn in range(len(routers[0]))
+        for number, router in enumerate(routers)
+    ]
+    return children[:_DELETED]
 
 
-def _say(text: str) -> None:
+def _log(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)

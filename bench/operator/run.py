@@ -1,6 +1,6 @@
-"""What the operator costs for 1, 100 and 1,000 RouterDeployments: `make bench-operator`. Writes bench/operator.md.
+"""Measures the operator with 1, 100 and 1,000 RouterDeployments: `make bench-operator`. Writes bench/operator.md.
 
-The API server, the controllers and the scheduler are real; nodes and pods are pretended. Each measurement has a new
+The API server, the controllers and the scheduler are real, the nodes and pods are simulated. Each measurement has a new
 cluster. With `--against`, both revisions must create the same children for an empty spec, because the benchmark takes
 their number and names from the working tree.
 """
@@ -18,102 +18,108 @@ from pathlib import Path
 
 import cluster
 import health
-from against import Round, in_turn, report
-from phases import Floor, Phases, Result
+from comparison import Round, alternate, report
+from phases import BareClient, Phases, Result
 from processes import SERVER_CORE, Process, free_port
 from revisions import WORKING_TREE, Revision, old_and_new
 from table import figures, write
 
 _SIZES = (1, 100, 1000)
-_FLOOR = Path(__file__).with_name("floor.py")
+_BARE_CLIENT = Path(__file__).with_name("bare_client.py")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", default=",".join(map(str, _SIZES)), help="how many RouterDeployments, by commas")
-    parser.add_argument("--rest", type=float, default=120, help="seconds at rest that are looked at")
-    parser.add_argument("--keep", type=Path, help="a folder for the logs of everything that ran")
-    parser.add_argument("--dry", action="store_true", help="show the results, and write none")
-    parser.add_argument("--against", metavar="REV", help="compare with this git revision; nothing is written")
-    parser.add_argument("--rounds", type=int, default=1, help="how often --against measures both (default: 1)")
-    given = parser.parse_args()
-    if given.rounds != 1 and not given.against:
-        parser.error("--rounds needs --against: without it each size is measured once")
+    parser.add_argument(
+        "--sizes", default=",".join(map(str, _SIZES)), help="numbers of RouterDeployments, separated by commas"
+    )
+    parser.add_argument("--rest", type=float, default=120, help="seconds that are measured at rest")
+    parser.add_argument("--keep", type=Path, help="a folder for the logs of all processes")
+    parser.add_argument("--dry", action="store_true", help="print the results; write no files")
+    parser.add_argument("--against", metavar="REV", help="compare with this git revision; write no files")
+    parser.add_argument(
+        "--rounds", type=int, default=1, help="number of measurements of each revision with --against (default: 1)"
+    )
+    options = parser.parse_args()
+    if options.rounds != 1 and not options.against:
+        parser.error("--rounds requires --against: without it each size is measured once")
     cluster.check_programs()
-    if given.against:
-        _compare(given)
+    if options.against:
+        _compare(options)
     else:
-        sizes = [int(size) for size in given.sizes.split(",")]
-        results = [_measured(size, given, _measured_floor(size, given)) for size in sizes]
-        write(results, given.rest, dry=given.dry)
+        sizes = [int(size) for size in options.sizes.split(",")]
+        results = [_measured(size, options, _measured_bare_client(size, options)) for size in sizes]
+        write(results, options.rest, dry=options.dry)
 
 
-def _compare(given: argparse.Namespace) -> None:
-    """Prints, for each size, the ratios of the working tree's figures to those of the revision in `--against`."""
-    with old_and_new(given.against, "rl_router_operator") as pair:
-        for size in map(int, given.sizes.split(",")):
-            rounds = [_both(pair, size, given, round_) for round_ in range(given.rounds)]
-            print(f"\n{size:,} RouterDeployments. {report(*(each.title for each in pair), rounds)}\n", flush=True)
+def _compare(options: argparse.Namespace) -> None:
+    """Prints, for each size, the ratios of the working tree's figures to those of the `--against` revision."""
+    with old_and_new(options.against, "rl_router_operator") as pair:
+        for size in map(int, options.sizes.split(",")):
+            rounds = [_both(pair, size, options, round_) for round_ in range(options.rounds)]
+            print(
+                f"\n{size:,} RouterDeployments. {report(*(revision.title for revision in pair), rounds)}\n", flush=True
+            )
 
 
-def _both(pair: Sequence[Revision], size: int, given: argparse.Namespace, round_: int) -> Round:
-    found, floor = {}, _measured_floor(size, given, f"-{round_ + 1}")
-    for revision in in_turn(pair, round_):
+def _both(pair: Sequence[Revision], size: int, options: argparse.Namespace, round_: int) -> Round:
+    results, bare_client = {}, _measured_bare_client(size, options, f"-{round_ + 1}")
+    for revision in alternate(pair, round_):
         print(f"{size:,} RouterDeployments, round {round_ + 1}: {revision.title}", flush=True)
-        result = _measured(size, given, floor, revision, f"-{revision.label}-{round_ + 1}")
-        found[revision.label] = figures(result, given.rest)
-    return found["old"], found["new"]
+        result = _measured(size, options, bare_client, revision, f"-{revision.label}-{round_ + 1}")
+        results[revision.label] = figures(result, options.rest)
+    return results["old"], results["new"]
 
 
 def _measured(
-    size: int, given: argparse.Namespace, floor: Floor, revision: Revision = WORKING_TREE, suffix: str = ""
+    size: int, options: argparse.Namespace, bare_client: BareClient, revision: Revision = WORKING_TREE, suffix: str = ""
 ) -> Result:
-    """Measures one operator in a new cluster, whose logs are kept under the size and `suffix`."""
-    with _folder(given, f"{size}{suffix}") as folder:
-        return asyncio.run(_run(size, given.rest, floor, folder, revision))
+    """Measures one operator in a new cluster. With --keep, its logs are in a folder named by size and suffix."""
+    with _folder(options, f"{size}{suffix}") as folder:
+        return asyncio.run(_run(size, options.rest, bare_client, folder, revision))
 
 
-def _measured_floor(size: int, given: argparse.Namespace, suffix: str = "") -> Floor:
+def _measured_bare_client(size: int, options: argparse.Namespace, suffix: str = "") -> BareClient:
     """Measures the bare client in a new cluster."""
-    with _folder(given, f"{size}-floor{suffix}") as folder:
-        return asyncio.run(_run_floor(size, folder))
+    with _folder(options, f"{size}-bare-client{suffix}") as folder:
+        return asyncio.run(_run_bare_client(size, folder))
 
 
 @contextmanager
-def _folder(given: argparse.Namespace, name: str) -> Iterator[Path]:
+def _folder(options: argparse.Namespace, name: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as temporary:
-        folder = (given.keep or Path(temporary)) / name
+        folder = (options.keep or Path(temporary)) / name
         folder.mkdir(parents=True)
         yield folder
 
 
-async def _run(size: int, rest: float, floor: Floor, folder: Path, revision: Revision) -> Result:
-    with cluster.running(folder, revision.folder) as made:
-        async with health.answering() as pods:
-            phases = Phases(made, partial(_operator, revision.python, made.operator, folder), pods)
+async def _run(size: int, rest: float, bare_client: BareClient, folder: Path, revision: Revision) -> Result:
+    with cluster.running(folder, revision.folder) as running:
+        async with health.serving() as pods:
+            phases = Phases(running, partial(_start_operator, revision.python, running.operator, folder), pods)
             try:
-                return await phases.run(size, rest, floor)
+                return await phases.run(size, rest, bare_client)
             finally:
                 phases.stop()
 
 
-async def _run_floor(size: int, folder: Path) -> Floor:
-    with cluster.running(folder, WORKING_TREE.folder) as made:
-        async with health.answering() as pods:
-            phases = Phases(made, partial(_bare_client, made.operator, folder), pods)
+async def _run_bare_client(size: int, folder: Path) -> BareClient:
+    with cluster.running(folder, WORKING_TREE.folder) as running:
+        async with health.serving() as pods:
+            phases = Phases(running, partial(_start_bare_client, running.operator, folder), pods)
             try:
-                return await phases.run_floor(size)
+                return await phases.run_bare_client(size)
             finally:
                 phases.stop()
 
 
-def _bare_client(kubeconfig: Path, folder: Path) -> tuple[Process, str]:
-    """The bare client, which serves nothing."""
-    return Process([sys.executable, str(_FLOOR), str(kubeconfig)], SERVER_CORE, folder / "floor.log"), ""
+def _start_bare_client(kubeconfig: Path, folder: Path) -> tuple[Process, str]:
+    """Starts the bare client. Its URL is empty because it serves no endpoints."""
+    return Process([sys.executable, str(_BARE_CLIENT), str(kubeconfig)], SERVER_CORE, folder / "bare-client.log"), ""
 
 
-def _operator(python: str, kubeconfig: Path, folder: Path) -> tuple[Process, str]:
-    """The operator, as its image runs it, and where it serves its own endpoints."""
+def _start_operator(python: str, kubeconfig: Path, folder: Path) -> tuple[Process, str]:
+    """Starts the operator like its image; returns its process and the URL of its own endpoints."""
     port = free_port()
     log = folder / f"operator-{port}.log"
     flags = [f"--kubeconfig={kubeconfig}", "--host=127.0.0.1", f"--port={port}"]

@@ -1,4 +1,4 @@
-"""The benchmark is no package: its modules import each other from its folder, and so do its tests."""
+"""Makes the modules of the benchmark importable: they are not a package and import each other from their folder."""
 
 import sys
 from pathlib import Path

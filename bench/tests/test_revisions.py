@@ -1,4 +1,4 @@
-"""The two revisions of `--against`: whose code each interpreter runs, and what remains afterwards."""
+"""The two revisions of `--against`: the code that each interpreter runs, and the removal of the older one."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from revisions import Revision, imported_from, old_and_new
 
-# Stands in for scripts/environment.py: an environment whose only package is the one of its own folder.
+# Replaces scripts/environment.py: it makes an environment whose only package is that of its own folder.
 ENVIRONMENT = """
 import sys, venv
 from pathlib import Path
@@ -34,7 +34,7 @@ def commit(repository: Path, environment: str, answer: str) -> None:
 
 @pytest.fixture
 def new(tmp_path: Path) -> Revision:
-    """A repository of two commits, whose working tree has its own environment and changes that are not committed."""
+    """A repository with two commits. Its working tree has its own environment and uncommitted changes."""
     repository = (tmp_path / "repository").resolve()
     repository.mkdir()
     git(repository, "init")
@@ -52,12 +52,14 @@ def answer(revision: Revision) -> str:
 
 def test_each_interpreter_runs_the_code_of_its_own_revision(new: Revision) -> None:
     with old_and_new("HEAD~1", "measured", new) as pair:
-        assert [answer(each) for each in pair] == ["first", "changed"]
+        assert [answer(revision) for revision in pair] == ["first", "changed"]
 
 
 def test_each_interpreter_imports_from_the_folder_of_its_own_revision(new: Revision) -> None:
     with old_and_new("HEAD", "measured", new) as pair:
-        assert [imported_from(each, "measured") for each in pair] == [each.folder / "measured" for each in pair]
+        assert [imported_from(revision, "measured") for revision in pair] == [
+            revision.folder / "measured" for revision in pair
+        ]
         assert pair[0].folder != pair[1].folder
 
 
@@ -67,14 +69,14 @@ def test_the_old_revision_is_named_with_its_hash(new: Revision) -> None:
 
 
 def test_nothing_remains_of_the_old_revision_after_ctrl_c(new: Revision) -> None:
-    def interrupted() -> None:
+    def interrupt() -> None:
         with old_and_new("HEAD", "measured", new) as (old, _):
             folders.append(old.folder)
             raise KeyboardInterrupt
 
     folders: list[Path] = []
     with pytest.raises(KeyboardInterrupt):
-        interrupted()
+        interrupt()
 
     assert not folders[0].exists()
     assert not (new.folder / ".git/worktrees").exists()
@@ -95,5 +97,5 @@ def test_a_revision_whose_environment_fails_is_an_error(new: Revision) -> None:
 def test_a_pythonpath_that_hides_the_old_revision_is_an_error(new: Revision, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(new.folder))
 
-    with pytest.raises(SystemExit, match=r"imports measured from .*unset PYTHONPATH"):
+    with pytest.raises(SystemExit, match=r"imports measured from .*Unset PYTHONPATH"):
         old_and_new("HEAD", "measured", new).__enter__()

@@ -1,4 +1,4 @@
-// Vercel's AI SDK: its provider for OpenAI (by chat completions) and its provider for whatever is compatible.
+// Vercel's AI SDK works with the router: its OpenAI provider (chat completions) and its OpenAI-compatible provider.
 
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
@@ -31,39 +31,39 @@ const weather = tool({
   execute: async ({ city }) => `sun in ${city}`,
 });
 
-async function seen() {
-  return (await fetch(`${upstream}/seen`)).json();
+async function received() {
+  return (await fetch(`${upstream}/received`)).json();
 }
 
-async function assertOneLoop() {
-  const asked = await seen();
-  assert.equal(asked.length, 2);
-  assert.equal(new Set(asked.map((each) => each.target)).size, 1);
-  const ids = asked[1].body.messages.flatMap((each) => [
-    ...(each.tool_calls ?? []).map((call) => call.id),
-    ...(each.tool_call_id ? [each.tool_call_id] : []),
+async function assertOneTarget() {
+  const requests = await received();
+  assert.equal(requests.length, 2);
+  assert.equal(new Set(requests.map((request) => request.target)).size, 1);
+  const ids = requests[1].body.messages.flatMap((message) => [
+    ...(message.tool_calls ?? []).map((call) => call.id),
+    ...(message.tool_call_id ? [message.tool_call_id] : []),
   ]);
   assert.ok(ids.length >= 2);
   for (const id of ids) assert.match(id, /^call_\d_\d$/);
 }
 
-beforeEach(() => fetch(`${upstream}/seen`, { method: "DELETE" }));
+beforeEach(() => fetch(`${upstream}/received`, { method: "DELETE" }));
 
 for (const [name, provider] of Object.entries(providers)) {
   describe(`the ${name} provider`, () => {
     const model = provider("router");
 
-    test("a question gets the target's answer and its usage", async () => {
+    test("an answer has the target's text and usage", async () => {
       const { text, usage } = await generateText({ model, prompt: "Hello there" });
       assert.equal(text, "You said: Hello there");
       assert.equal(usage.totalTokens, usage.inputTokens + usage.outputTokens);
     });
 
-    test("a stream says the same and ends with its usage", async () => {
+    test("a stream has the same text and ends with its usage", async () => {
       const result = streamText({ model, prompt: "Hello there" });
-      let said = "";
-      for await (const piece of result.textStream) said += piece;
-      assert.equal(said, "You said: Hello there");
+      let text = "";
+      for await (const part of result.textStream) text += part;
+      assert.equal(text, "You said: Hello there");
       assert.ok((await result.usage).outputTokens > 0);
     });
 
@@ -75,7 +75,7 @@ for (const [name, provider] of Object.entries(providers)) {
         prompt: 'weather {"city": "Rome"} and weather {"city": "Oslo"}',
       });
       assert.equal(text, "The tool said: sun in Rome and sun in Oslo");
-      await assertOneLoop();
+      await assertOneTarget();
     });
 
     test("a streamed tool loop stays with its target", async () => {
@@ -87,16 +87,16 @@ for (const [name, provider] of Object.entries(providers)) {
       });
       await result.consumeStream();
       assert.equal(await result.text, "The tool said: sun in Rome");
-      await assertOneLoop();
+      await assertOneTarget();
     });
 
-    test("an object has the user's own schema", async () => {
+    test("an object has the user's schema", async () => {
       const { object } = await generateObject({ model, schema: PERSON, prompt: ADA });
       assert.deepEqual(object, { name: "Ada", age: 36 });
-      assert.equal((await seen())[0].body.response_format.type, "json_schema");
+      assert.equal((await received())[0].body.response_format.type, "json_schema");
     });
 
-    test("a streamed object fills step by step", async () => {
+    test("a streamed object is completed step by step", async () => {
       const result = streamObject({ model, schema: PERSON, prompt: ADA });
       const steps = [];
       for await (const step of result.partialObjectStream) steps.push(step);
@@ -104,7 +104,7 @@ for (const [name, provider] of Object.entries(providers)) {
       assert.deepEqual(steps.at(-1), { name: "Ada", age: 36 });
     });
 
-    test("a conversation reaches the target in order", async () => {
+    test("earlier turns reach the target in order", async () => {
       const messages = [
         { role: "user", content: "Hello there" },
         { role: "assistant", content: "Hello." },
@@ -112,18 +112,18 @@ for (const [name, provider] of Object.entries(providers)) {
       ];
       const { text } = await generateText({ model, messages });
       assert.equal(text, "You said: And again");
-      const [{ body }] = await seen();
-      assert.deepEqual(body.messages.map((each) => each.role), ["user", "assistant", "user"]);
+      const [{ body }] = await received();
+      assert.deepEqual(body.messages.map((message) => message.role), ["user", "assistant", "user"]);
     });
 
-    test("a picture reaches a target that can read it", async () => {
+    test("a picture reaches a target that supports pictures", async () => {
       const image = Buffer.from(PIXEL, "base64");
       const content = [
         { type: "text", text: "What is it?" },
         { type: "file", mediaType: "image/png", data: image },
       ];
       await generateText({ model, messages: [{ role: "user", content }] });
-      const [{ body, target }] = await seen();
+      const [{ body, target }] = await received();
       assert.equal(body.messages[0].content[1].image_url.url, `data:image/png;base64,${PIXEL}`);
       assert.notEqual(target, "modest");
     });
@@ -136,7 +136,7 @@ for (const [name, provider] of Object.entries(providers)) {
       });
     });
 
-    test("a bad request is a 400 with the target's words", async () => {
+    test("a bad request is a 400 with the target's message", async () => {
       await assert.rejects(generateText({ model, prompt: "status 400: too silly" }), (error) => {
         assert.equal(error.statusCode, 400);
         assert.match(error.message, /too silly/);

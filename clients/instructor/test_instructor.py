@@ -1,4 +1,4 @@
-"""instructor: answers of the user's own types, by each of its ways to ask for them."""
+"""instructor returns answers of the user's types in each of its modes."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ class Person(BaseModel):
 
 @pytest.fixture
 def connect(base_url):
-    def made(mode):
+    def client(mode):
         return instructor.from_openai(openai.OpenAI(base_url=base_url, api_key="unused", max_retries=0), mode=mode)
 
-    return made
+    return client
 
 
 @pytest.mark.parametrize("mode", [instructor.Mode.TOOLS, instructor.Mode.TOOLS_STRICT, instructor.Mode.JSON_SCHEMA])
-def test_an_answer_is_the_users_own_type(connect, mode):
+def test_an_answer_has_the_users_type(connect, mode):
     person = connect(mode).chat.completions.create(model="router", messages=ADA, response_model=Person)
     assert isinstance(person, Person)
     assert person.model_dump() == {"name": "Ada", "age": 36}
 
 
-def test_several_answers_of_a_type_come_from_parallel_tool_calls(connect):
+def test_parallel_tool_calls_return_several_answers_of_a_type(connect):
     question = 'Person {"name": "Ada", "age": 36} Person {"name": "Alan", "age": 41}'
     people = connect(instructor.Mode.PARALLEL_TOOLS).chat.completions.create(
         model="router", messages=[{"role": "user", "content": question}], response_model=Iterable[Person]
@@ -41,7 +41,7 @@ def test_several_answers_of_a_type_come_from_parallel_tool_calls(connect):
     assert [person.name for person in people] == ["Ada", "Alan"]
 
 
-def test_a_stream_fills_the_type_step_by_step(connect):
+def test_a_streamed_answer_is_completed_step_by_step(connect):
     steps = list(
         connect(instructor.Mode.TOOLS).chat.completions.create_partial(
             model="router", messages=ADA, response_model=Person
@@ -51,7 +51,7 @@ def test_a_stream_fills_the_type_step_by_step(connect):
     assert steps[-1].model_dump() == {"name": "Ada", "age": 36}
 
 
-def test_the_completion_behind_the_type_has_usage_and_the_routers_word(connect, targets):
+def test_the_completion_of_an_answer_has_usage_and_router_metadata(connect, targets):
     _, completion = connect(instructor.Mode.TOOLS).chat.completions.create_with_completion(
         model="router", messages=ADA, response_model=Person
     )
@@ -59,26 +59,26 @@ def test_the_completion_behind_the_type_has_usage_and_the_routers_word(connect, 
     assert completion.router_metadata["model_used"] == targets.names[-1]
 
 
-def test_a_repair_shows_the_same_target_its_own_tool_call(connect, targets, is_one_loop):
-    class Grown(Person):
+def test_a_retry_after_an_invalid_answer_returns_to_the_same_target(connect, targets, assert_one_target):
+    class Adult(Person):
         @field_validator("age")
         @classmethod
-        def _is_grown(cls, age):
+        def _is_adult(cls, age):
             if len(targets.names) < 2:
-                raise ValueError("a first attempt is never good enough")
+                raise ValueError("the first attempt always fails")
             return age
 
     person = connect(instructor.Mode.TOOLS).chat.completions.create(
         model="router",
         messages=[{"role": "user", "content": "Somebody, 36"}],
-        response_model=Grown,
+        response_model=Adult,
         max_retries=3,
     )
     assert person.age == 36
-    is_one_loop()
+    assert_one_target()
 
 
-async def test_the_asynchronous_client_does_the_same(base_url):
+async def test_the_asynchronous_client_works(base_url):
     client = instructor.from_openai(openai.AsyncOpenAI(base_url=base_url, api_key="unused"))
     person = await client.chat.completions.create(model="router", messages=ADA, response_model=Person)
     assert person.model_dump() == {"name": "Ada", "age": 36}

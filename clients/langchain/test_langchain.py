@@ -1,4 +1,4 @@
-"""LangChain: its standard tests of a chat model, and what they do not ask."""
+"""LangChain's standard tests of a chat model pass, and tests of features that they do not cover."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ class TestStandard(ChatModelIntegrationTests):
     supports_json_mode = True
     supports_model_override = True
     model_override_value = "beta"
-    # Left out, as they are of other providers: PDFs in tool messages, Anthropic's content blocks, recorded answers.
+    # Other providers exclude these too: PDFs in tool messages, Anthropic's content blocks, recorded answers.
     supports_pdf_tool_message = False
     supports_anthropic_inputs = False
     enable_vcr_tests = False
 
     @property
     def chat_model_params(self):
-        # Left to itself ChatOpenAI asks for a stream's usage at OpenAI alone.
+        # By default ChatOpenAI requests the usage of a stream only from OpenAI itself.
         return {"model": "router", "api_key": "unused", "stream_usage": True}
 
     @pytest.fixture(autouse=True)
     def _no_downloads(self, monkeypatch, picture):
-        """Their tests load pictures, sounds and papers from the web before they ask; one of ours stands in."""
+        """Replaces the pictures, sounds and PDFs that the standard tests download by a local picture."""
         content = base64.b64decode(picture.partition(",")[2])
-        downloaded = SimpleNamespace(content=content, raise_for_status=lambda: None)
-        monkeypatch.setattr(httpx, "get", lambda *_, **__: downloaded)
+        response = SimpleNamespace(content=content, raise_for_status=lambda: None)
+        monkeypatch.setattr(httpx, "get", lambda *_, **__: response)
 
 
 @pytest.fixture
@@ -55,16 +55,16 @@ def weather(city: str) -> str:
     return f"sun in {city}"
 
 
-def test_a_tool_loop_with_parallel_calls_stays_with_its_target(model, is_one_loop):
+def test_a_tool_loop_with_parallel_calls_stays_with_its_target(model, assert_one_target):
     bound = model.bind_tools([weather])
     messages = [HumanMessage('weather {"city": "Rome"} and weather {"city": "Oslo"}')]
     messages.append(bound.invoke(messages))
     messages += [weather.invoke(call) for call in messages[-1].tool_calls]
     assert bound.invoke(messages).content == "The tool said: sun in Rome and sun in Oslo"
-    is_one_loop()
+    assert_one_target()
 
 
-def test_a_loop_of_streams_stays_with_its_target(model, is_one_loop):
+def test_a_streamed_tool_loop_stays_with_its_target(model, assert_one_target):
     bound = model.bind_tools([weather])
     messages = [HumanMessage('weather {"city": "Rome"}')]
     first, *more = bound.stream(messages)
@@ -73,22 +73,22 @@ def test_a_loop_of_streams_stays_with_its_target(model, is_one_loop):
     (call,) = first.tool_calls
     messages += [first, ToolMessage(weather.invoke(call["args"]), tool_call_id=call["id"])]
     assert "".join(chunk.content for chunk in bound.stream(messages)) == "The tool said: sun in Rome"
-    is_one_loop()
+    assert_one_target()
 
 
-def test_pictures_and_schemas_reach_targets_that_can_read_them(model, targets, picture):
-    shown = HumanMessage(
+def test_pictures_reach_only_targets_that_support_them(model, targets, picture):
+    message = HumanMessage(
         [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": picture}}]
     )
     for _ in range(4):
-        model.invoke([shown])
+        model.invoke([message])
     assert set(targets.names) == {"alpha", "beta"}
 
 
-def test_usage_is_what_the_target_reported(model):
-    used = model.invoke("Hello there").usage_metadata
-    assert used["total_tokens"] == used["input_tokens"] + used["output_tokens"]
-    assert used["output_token_details"]["reasoning"] == 0
+def test_usage_has_the_targets_counts(model):
+    usage = model.invoke("Hello there").usage_metadata
+    assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
+    assert usage["output_token_details"]["reasoning"] == 0
 
 
 def test_an_unknown_model_is_a_not_found_error(base_url):

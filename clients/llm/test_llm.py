@@ -1,4 +1,4 @@
-"""The `llm` command, with the router as one of its extra OpenAI models."""
+"""The `llm` command works with the router as one of its extra OpenAI models."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def llm(base_url, tmp_path):
     (tmp_path / "keys.json").write_text(json.dumps({"routed": "unused"}))
 
     def run(*arguments, fails=False):
-        done = subprocess.run(
+        process = subprocess.run(
             [Path(sys.executable).with_name("llm"), *arguments],
             env={**os.environ, "LLM_USER_PATH": str(tmp_path)},
             capture_output=True,
@@ -40,48 +40,48 @@ def llm(base_url, tmp_path):
             timeout=60,
             check=False,
         )
-        assert bool(done.returncode) == fails, done.stderr
-        return done.stderr if fails else done.stdout
+        assert bool(process.returncode) == fails, process.stderr
+        return process.stderr if fails else process.stdout
 
     return run
 
 
-@pytest.mark.parametrize("way", [[], ["--no-stream"]], ids=["streamed", "whole"])
-def test_a_prompt_is_answered(llm, way):
-    assert llm("-m", "routed", *way, "Hello there").strip() == "You said: Hello there"
+@pytest.mark.parametrize("options", [[], ["--no-stream"]], ids=["streamed", "buffered"])
+def test_a_prompt_is_answered(llm, options):
+    assert llm("-m", "routed", *options, "Hello there").strip() == "You said: Hello there"
 
 
-def test_its_usage_is_told(llm):
-    done = llm("-m", "routed", "--no-stream", "Hello there")
+def test_the_log_has_the_usage_of_an_answer(llm):
+    output = llm("-m", "routed", "--no-stream", "Hello there")
     (logged,) = json.loads(llm("logs", "--json"))
-    assert done.strip() == logged["response"]
+    assert output.strip() == logged["response"]
     assert logged["input_tokens"] > 0
     assert logged["output_tokens"] > 0
 
 
-@pytest.mark.parametrize("way", [[], ["--no-stream"]], ids=["streamed", "whole"])
-def test_a_tool_loop_with_parallel_calls_stays_with_its_target(llm, is_one_loop, way):
+@pytest.mark.parametrize("options", [[], ["--no-stream"]], ids=["streamed", "buffered"])
+def test_a_tool_loop_with_parallel_calls_stays_with_its_target(llm, assert_one_target, options):
     question = 'weather {"city": "Rome"} and weather {"city": "Oslo"}'
-    said = llm("-m", "routed", *way, "--functions", TOOL, question)
-    assert said.strip() == "The tool said: sun in Rome and sun in Oslo"
-    is_one_loop()
+    output = llm("-m", "routed", *options, "--functions", TOOL, question)
+    assert output.strip() == "The tool said: sun in Rome and sun in Oslo"
+    assert_one_target()
 
 
-def test_a_schema_shapes_the_answer(llm):
-    said = llm("-m", "routed", "--schema", "name, age int", '{"name": "Ada", "age": 36}')
-    assert json.loads(said) == {"name": "Ada", "age": 36}
+def test_an_answer_is_valid_under_the_schema(llm):
+    output = llm("-m", "routed", "--schema", "name, age int", '{"name": "Ada", "age": 36}')
+    assert json.loads(output) == {"name": "Ada", "age": 36}
 
 
-def test_a_conversation_goes_on(llm, targets):
+def test_a_continued_conversation_sends_its_earlier_turns(llm, targets):
     llm("-m", "routed", "Hello there")
     llm("-c", "And again")
-    said = ["Hello there", "You said: Hello there", "And again"]
-    assert [each["content"] for each in targets.last["messages"]] == said
+    turns = ["Hello there", "You said: Hello there", "And again"]
+    assert [message["content"] for message in targets.last["messages"]] == turns
 
 
 def test_an_unknown_model_is_named_in_the_error(llm):
     assert "no-such-model" in llm("-m", "unknown", "Hello", fails=True)
 
 
-def test_what_a_target_finds_wrong_is_the_commands_error(llm):
+def test_an_error_of_a_target_is_the_commands_error(llm):
     assert "too silly" in llm("-m", "routed", "status 400: too silly", fails=True)

@@ -1,4 +1,4 @@
-"""pydantic-ai: agents with tools, types and streams."""
+"""pydantic-ai's agents work with tools, types and streams."""
 
 from __future__ import annotations
 
@@ -31,47 +31,47 @@ def with_weather(model):
     return agent
 
 
-async def test_an_agent_answers_and_counts_what_it_used(model):
+async def test_an_agent_answers_and_reports_its_usage(model):
     result = await Agent(model).run("Hello there")
     assert result.output == "You said: Hello there"
     assert result.usage.input_tokens > 0
     assert result.usage.output_tokens > 0
 
 
-async def test_a_streamed_answer_is_the_same_and_its_usage_known(model):
+async def test_a_streamed_answer_has_the_same_text_and_reports_its_usage(model):
     async with Agent(model).run_stream("Hello there") as result:
-        said = [text async for text in result.stream_text(delta=True)]
-        assert "".join(said) == "You said: Hello there"
+        texts = [text async for text in result.stream_text(delta=True)]
+        assert "".join(texts) == "You said: Hello there"
         assert result.usage.output_tokens > 0
 
 
-async def test_a_tool_loop_with_parallel_calls_stays_with_its_target(model, is_one_loop):
+async def test_a_tool_loop_with_parallel_calls_stays_with_its_target(model, assert_one_target):
     result = await with_weather(model).run('weather {"city": "Rome"} and weather {"city": "Oslo"}')
     assert result.output == "The tool said: sun in Rome and sun in Oslo"
-    is_one_loop()
+    assert_one_target()
 
 
-async def test_a_loop_of_streams_stays_with_its_target(model, is_one_loop):
+async def test_a_streamed_tool_loop_stays_with_its_target(model, assert_one_target):
     async with with_weather(model).run_stream('weather {"city": "Rome"}') as result:
         assert await result.get_output() == "The tool said: sun in Rome"
-    is_one_loop()
+    assert_one_target()
 
 
-@pytest.mark.parametrize("way", [ToolOutput, NativeOutput])
-async def test_an_output_is_the_users_own_type(model, way):
-    result = await Agent(model, output_type=way(Person)).run('{"name": "Ada", "age": 36}')
+@pytest.mark.parametrize("output", [ToolOutput, NativeOutput])
+async def test_an_output_is_the_users_type(model, output):
+    result = await Agent(model, output_type=output(Person)).run('{"name": "Ada", "age": 36}')
     assert result.output == Person(name="Ada", age=36)
 
 
-async def test_a_conversation_goes_on(model, targets):
+async def test_a_continued_conversation_sends_its_earlier_turns(model, targets):
     agent = Agent(model, instructions="Be brief.")
     first = await agent.run("Hello there")
     await agent.run("And again", message_history=first.all_messages())
-    assert [each["role"] for each in targets.last["messages"]] == ["system", "user", "assistant", "user"]
+    assert [message["role"] for message in targets.last["messages"]] == ["system", "user", "assistant", "user"]
     assert targets.last["messages"][2]["content"] == "You said: Hello there"
 
 
-async def test_a_picture_reaches_the_target_as_it_was_sent(model, targets, picture):
+async def test_a_picture_reaches_the_target_unchanged(model, targets, picture):
     content = BinaryContent(base64.b64decode(picture.partition(",")[2]), media_type="image/png")
     await Agent(model).run(["What is it?", content])
     assert targets.last["messages"][0]["content"][1]["image_url"]["url"] == picture

@@ -1,4 +1,4 @@
-"""A mirror of a model hub for one repository, on port 8000: what a loader asks of HF_ENDPOINT, and no more.
+"""Serves one repository on port 8000 like a model hub, with only the endpoints that loaders use at HF_ENDPOINT.
 
 python hub.py ORG/NAME FOLDER
 """
@@ -17,7 +17,7 @@ COMMIT = "0" * 40
 
 
 class Hub(BaseHTTPRequestHandler):
-    """One connection; the class attributes are set once, before serving."""
+    """Handles one connection. The class attributes are set once, before serving."""
 
     protocol_version = "HTTP/1.1"
     repository = ""
@@ -27,7 +27,7 @@ class Hub(BaseHTTPRequestHandler):
         if self.path.startswith(f"/{self.repository}/resolve/"):
             self._file(self.path.split("/", 5)[5])
         elif self.path.startswith(f"/api/models/{self.repository}/tree/"):
-            self._json(200, [_described(file) for file in self._files()])
+            self._json(200, [_description(file) for file in self._files()])
         elif self.path.startswith(f"/api/models/{self.repository}"):
             siblings = [{"rfilename": file.name} for file in self._files()]
             self._json(200, {"id": self.repository, "sha": COMMIT, "siblings": siblings})
@@ -45,7 +45,7 @@ class Hub(BaseHTTPRequestHandler):
             self._missing("EntryNotFound")
             return
         self.send_response(200)
-        self.send_header("ETag", f'"{_described(file)["oid"]}"')
+        self.send_header("ETag", f'"{_description(file)["oid"]}"')
         self.send_header("X-Repo-Commit", COMMIT)
         self.send_header("Content-Length", str(file.stat().st_size))
         self.end_headers()
@@ -66,10 +66,10 @@ class Hub(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Says nothing of each request."""
+        """Logs no requests."""
 
 
-def _described(file: Path) -> dict[str, Any]:
+def _description(file: Path) -> dict[str, Any]:
     size = file.stat().st_size
     return {"type": "file", "path": file.name, "size": size, "oid": hashlib.sha1(f"{file}{size}".encode()).hexdigest()}
 
@@ -78,8 +78,8 @@ def main() -> None:
     flags = argparse.ArgumentParser()
     flags.add_argument("repository")
     flags.add_argument("folder", type=Path)
-    given = flags.parse_args()
-    Hub.repository, Hub.folder = given.repository, given.folder
+    options = flags.parse_args()
+    Hub.repository, Hub.folder = options.repository, options.folder
     ThreadingHTTPServer(("", 8000), Hub).serve_forever()
 
 

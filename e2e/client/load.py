@@ -1,10 +1,10 @@
-"""Asks in the background until the file /tmp/stop is there; then says what failed.
+"""Sends requests in the background until the file /tmp/stop exists; then writes the failures.
 
     python load.py --url http://demo-api:8800/v1 model …
 
-For each of the models, which may be the same ones, somebody asks steadily, buffered and streamed, by a connection made
-anew for each question, as a client behind a balancer does. /tmp/asked holds the number of answers so far; in the end
-/tmp/result has {"answers": 812, "failures": ["…"]}.
+One thread for each model sends requests in sequence, alternately buffered and streamed. A model can be repeated. Each
+request uses a new connection, like a client behind a load balancer. /tmp/answers has the number of answers so far. At
+the end /tmp/result has {"answers": 812, "failures": ["…"]}.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ import time
 from pathlib import Path
 
 import openai
-from ask import ask
+from request import complete
 
-STOP, ASKED, RESULT = Path("/tmp/stop"), Path("/tmp/asked"), Path("/tmp/result")
+STOP, ANSWERS, RESULT = Path("/tmp/stop"), Path("/tmp/answers"), Path("/tmp/result")
 PAUSE = 0.05
-"""Seconds between an answer and the next question: what is tested shares this machine's processors."""
+"""Seconds between an answer and the next request, because the tested software shares the processors."""
 CERTIFICATES = ssl.create_default_context()
-"""Read once: they cost 35 ms of CPU, and each question has a client of its own."""
+"""Read once, because reading takes 35 ms of CPU and each request has its own client."""
 
 
 class Load:
-    """What all who ask count together."""
+    """The load of all threads, with their total number of answers and their failures."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -38,7 +38,7 @@ class Load:
         self.failures: list[str] = []
 
     def run(self, model: str) -> None:
-        """One's questions."""
+        """Sends the requests of one thread until STOP exists."""
         for stream in itertools.cycle((False, True)):
             if STOP.exists():
                 return
@@ -47,37 +47,37 @@ class Load:
             with self._lock:
                 self.failures += [failure] if failure else []
                 self.answers += not failure
-                _write(ASKED, str(self.answers))
+                _write(ANSWERS, str(self.answers))
 
     def _failure(self, model: str, stream: bool) -> str | None:
         try:
             with self._client() as client:
-                found = ask(client, model, stream, {})
+                answer = complete(client, model, stream, {})
         except openai.OpenAIError as error:
             return f"{model}, {'streamed' if stream else 'buffered'}: {type(error).__name__}: {error}"
-        return None if found["text"] and found["metadata"] else f"{model}: no whole answer: {found}"
+        return None if answer["text"] and answer["metadata"] else f"{model}: incomplete answer: {answer}"
 
     def _client(self) -> openai.OpenAI:
-        fresh = openai.DefaultHttpxClient(verify=CERTIFICATES)
-        return openai.OpenAI(base_url=self._url, api_key="none", max_retries=0, timeout=120, http_client=fresh)
+        connection = openai.DefaultHttpxClient(verify=CERTIFICATES)
+        return openai.OpenAI(base_url=self._url, api_key="none", max_retries=0, timeout=120, http_client=connection)
 
 
 def main() -> None:
     flags = argparse.ArgumentParser()
     flags.add_argument("--url", required=True)
     flags.add_argument("models", nargs="+")
-    given = flags.parse_args()
-    # Whoever started it may lose the connection to this pod; the load goes on.
+    options = flags.parse_args()
+    # The load continues even if `kubectl exec` loses its connection to this pod.
     if not os.fork():
         _detach()
-        _run(Load(given.url), given.models)
+        _run(Load(options.url), options.models)
 
 
 def _detach() -> None:
     os.setsid()
-    nowhere = os.open(os.devnull, os.O_RDWR)
+    null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
-        os.dup2(nowhere, stream)
+        os.dup2(null, stream)
 
 
 def _run(load: Load, models: list[str]) -> None:
@@ -90,7 +90,7 @@ def _run(load: Load, models: list[str]) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    # Whoever looks sees all of it or nothing.
+    # Readers never see a partly written file.
     part = path.with_suffix(".part")
     part.write_text(text)
     part.rename(path)

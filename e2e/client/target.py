@@ -1,11 +1,11 @@
-"""A target: a small OpenAI-compatible server on port 8000 that answers with its own name.
+"""Serves a target: a small OpenAI-compatible server on port 8000 that answers with its own name.
 
-It counts a thousand tokens for a message and a hundred for its answer.
+Its usage is 1,000 prompt tokens per message and 100 completion tokens.
 
     python target.py NAME [--keys FILE]
 
-With a file of keys, a key a line, it wants one of them; the file is read anew for every request, as a mounted Secret
-changes. `GET /seen` tells how many completions it gave, and the key of the last.
+With a file of keys, one per line, it requires one of them. It reads the file for each request because a mounted Secret
+can change. `GET /received` returns the number of completions and the key of the last one.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ WORDS = 8
 
 
 class Target(BaseHTTPRequestHandler):
-    """One connection; the class attributes are set once, before serving."""
+    """Handles one connection. The class attributes `name` and `keys` are set once, before serving."""
 
     protocol_version = "HTTP/1.1"
     name = ""
     keys: Path | None = None
     calls = itertools.count()
-    given = 0
+    completions = 0
     last_key = ""
 
     def do_GET(self) -> None:
-        if self.path == "/seen":
-            self._reply(200, {"calls": type(self).given, "key": type(self).last_key})
+        if self.path == "/received":
+            self._reply(200, {"calls": type(self).completions, "key": type(self).last_key})
         elif self._allowed():
             self._reply(200, {"object": "list", "data": [{"id": self.name, "object": "model"}]})
 
@@ -41,7 +41,7 @@ class Target(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if not self._allowed():
             return
-        type(self).given = next(self.calls) + 1
+        type(self).completions = next(self.calls) + 1
         type(self).last_key = self.headers.get("Authorization", "").removeprefix("Bearer ")
         usage = self._usage(len(body["messages"]))
         if body.get("stream"):
@@ -57,7 +57,7 @@ class Target(BaseHTTPRequestHandler):
         accepted = {f"Bearer {key}" for key in self.keys.read_text().split()}
         if self.headers.get("Authorization") in accepted:
             return True
-        self._reply(401, {"error": {"message": "that key is not known here", "type": "invalid_request_error"}})
+        self._reply(401, {"error": {"message": "unknown API key", "type": "invalid_request_error"}})
         return False
 
     def _reply(self, status: int, body: dict[str, Any]) -> None:
@@ -89,19 +89,19 @@ class Target(BaseHTTPRequestHandler):
         return {"id": "chatcmpl-1", "object": kind, "created": 1, "model": self.name}
 
     def _usage(self, messages: int) -> dict[str, int]:
-        read, written = 1000 * messages, 100
-        return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
+        prompt, completion = 1000 * messages, 100
+        return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Says nothing of each request."""
+        """Logs no requests."""
 
 
 def main() -> None:
     flags = argparse.ArgumentParser()
     flags.add_argument("name")
     flags.add_argument("--keys", type=Path)
-    given = flags.parse_args()
-    Target.name, Target.keys = given.name, given.keys
+    options = flags.parse_args()
+    Target.name, Target.keys = options.name, options.keys
     ThreadingHTTPServer(("", 8000), Target).serve_forever()
 
 

@@ -1,4 +1,4 @@
-"""The cache that keeps the environments of `make clients` from run to run."""
+"""The cache keeps the environments of `make clients` between runs."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ MONTHS = 60 * 24 * 3600.0
 
 
 def load(name: str) -> ModuleType:
-    """A module of clients/, which stays off the path: its folders have the names of packages."""
+    """Returns a module of clients/. The folder must not be on the path: its folders have the names of packages."""
     spec = spec_from_file_location(f"clients_{name}", ROOT / "clients" / f"{name}.py")
     assert spec
     assert spec.loader
@@ -29,7 +29,7 @@ caching = load("cache")
 
 
 class Installer:
-    """Installs one file, and counts how often."""
+    """Installs one file and counts its calls."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -40,21 +40,21 @@ class Installer:
         self.count += 1
 
 
-def interrupted(home: Path) -> None:
-    (home / "half").write_text("of a package")
+def interrupt(home: Path) -> None:
+    (home / "partial").write_text("package")
     raise KeyboardInterrupt
 
 
-def unused_for_months(home: Path) -> None:
-    then = time.time() - MONTHS
-    os.utime(home, (then, then))
+def set_last_use_to_months_ago(home: Path) -> None:
+    last_use = time.time() - MONTHS
+    os.utime(home, (last_use, last_use))
 
 
 @pytest.fixture
 def cache(tmp_path: Path):
-    made = caching.Cache(tmp_path / "cache")
-    made.require_writable()
-    return made
+    writable = caching.Cache(tmp_path / "cache")
+    writable.require_writable()
+    return writable
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def home(cache) -> Path:
     return cache.home("client", [b"lock file"])
 
 
-def test_the_key_follows_from_everything_that_decides_the_contents(cache) -> None:
+def test_the_name_of_an_environment_depends_on_all_its_inputs(cache) -> None:
     keys = {cache.home("client", parts).name for parts in ([b"lock", b"3.11"], [b"lock", b"3.12"], [b"other", b"3.11"])}
     assert len(keys) == 3
     assert cache.home("client", [b"lock", b"3.11"]).name in keys
@@ -76,16 +76,16 @@ def test_an_environment_is_installed_once(cache, home: Path) -> None:
     assert (home / "package").read_text() == "installed"
 
 
-def test_an_interrupted_installation_is_made_again_from_nothing(cache, home: Path) -> None:
+def test_an_interrupted_installation_is_repeated_in_an_empty_folder(cache, home: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        cache.ensure(home, interrupted)
+        cache.ensure(home, interrupt)
     install = Installer()
     cache.ensure(home, install)
     assert install.count == 1
-    assert not (home / "half").exists()
+    assert not (home / "partial").exists()
 
 
-def test_an_environment_whose_interpreter_is_gone_is_made_again(cache, home: Path, tmp_path: Path) -> None:
+def test_an_environment_without_its_interpreter_is_installed_again(cache, home: Path, tmp_path: Path) -> None:
     def install(home: Path) -> None:
         (home / "bin").mkdir()
         (home / "bin" / "python").symlink_to(tmp_path / "python")
@@ -93,12 +93,12 @@ def test_an_environment_whose_interpreter_is_gone_is_made_again(cache, home: Pat
     (tmp_path / "python").touch()
     cache.ensure(home, install)
     (tmp_path / "python").unlink()
-    again = Installer()
-    cache.ensure(home, again)
-    assert again.count == 1
+    second = Installer()
+    cache.ensure(home, second)
+    assert second.count == 1
 
 
-def test_an_environment_that_was_moved_is_made_again(cache, home: Path) -> None:
+def test_a_moved_environment_is_installed_again(cache, home: Path) -> None:
     cache.ensure(home, Installer())
     moved = cache.home("client", [b"another lock file"])
     home.rename(moved)
@@ -107,42 +107,42 @@ def test_an_environment_that_was_moved_is_made_again(cache, home: Path) -> None:
     assert install.count == 1
 
 
-def test_of_two_runs_at_once_one_installs_and_both_get_the_environment(tmp_path: Path, home: Path) -> None:
+def test_only_one_of_two_parallel_runs_installs_an_environment(tmp_path: Path, home: Path) -> None:
     install, waits = Installer(), Event()
 
-    def install_until_the_other_waits(home: Path) -> None:
+    def install_after_the_other_waits(home: Path) -> None:
         second.start()
         waits.wait()
         install(home)
 
     second = Thread(target=lambda: caching.Cache(tmp_path / "cache", lambda _: waits.set()).ensure(home, install))
-    caching.Cache(tmp_path / "cache").ensure(home, install_until_the_other_waits)
+    caching.Cache(tmp_path / "cache").ensure(home, install_after_the_other_waits)
     second.join()
     assert install.count == 1
 
 
-def test_only_what_no_lock_file_names_and_no_run_used_for_months_is_removed(cache, home: Path) -> None:
+def test_only_environments_without_lock_file_and_recent_use_are_removed(cache, home: Path) -> None:
     current, recent = home, cache.home("client", [b"last week's lock file"])
     stale = cache.home("client", [b"last year's lock file"])
-    for each in (current, recent, stale):
-        cache.ensure(each, Installer())
-    unused_for_months(current)
-    unused_for_months(stale)
+    for environment in (current, recent, stale):
+        cache.ensure(environment, Installer())
+    set_last_use_to_months_ago(current)
+    set_last_use_to_months_ago(stale)
     cache.remove_stale([current])
     assert (current.exists(), recent.exists(), stale.exists()) == (True, True, False)
 
 
-def test_an_environment_that_is_used_again_is_not_stale(cache, home: Path) -> None:
+def test_an_environment_that_is_used_again_is_not_removed(cache, home: Path) -> None:
     cache.ensure(home, Installer())
-    unused_for_months(home)
+    set_last_use_to_months_ago(home)
     cache.ensure(home, Installer())
     cache.remove_stale([])
     assert home.exists()
 
 
-def test_an_environment_that_another_run_installs_is_not_removed(cache, home: Path) -> None:
+def test_an_environment_is_not_removed_while_another_run_installs_it(cache, home: Path) -> None:
     def install(home: Path) -> None:
-        unused_for_months(home)
+        set_last_use_to_months_ago(home)
         cache.remove_stale([])
         assert home.exists()
 
@@ -152,7 +152,7 @@ def test_an_environment_that_another_run_installs_is_not_removed(cache, home: Pa
 def test_other_folders_are_never_removed(cache, home: Path) -> None:
     other = home.with_name("photographs")
     other.mkdir()
-    unused_for_months(other)
+    set_last_use_to_months_ago(other)
     cache.remove_stale([])
     assert other.exists()
 
@@ -165,18 +165,18 @@ def test_other_folders_are_never_removed(cache, home: Path) -> None:
         ({"CLIENTS_CACHE": "", "XDG_CACHE_HOME": ""}, str(Path.home() / ".cache/rl-router/clients")),
     ],
 )
-def test_the_folder_is_the_one_that_the_environment_selects(environment: dict[str, str], folder: str) -> None:
-    assert caching.folder_named_by(environment) == Path(folder)
+def test_environment_variables_select_the_cache_folder(environment: dict[str, str], folder: str) -> None:
+    assert caching.cache_folder(environment) == Path(folder)
 
 
-def test_a_folder_that_cannot_be_written_is_one_line_with_the_remedy(tmp_path: Path) -> None:
+def test_a_cache_folder_that_is_not_writable_is_a_one_line_error_with_a_fix(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, ROOT / "clients" / "suite.py"], capture_output=True, text=True, check=False,
         env={**os.environ, "CLIENTS_CACHE": str(tmp_path / "file" / "cache")},
     )  # fmt: skip
-    assert done.returncode == 2
-    assert done.stderr == (
+    assert process.returncode == 2
+    assert process.stderr == (
         f"error: the clients' cache {tmp_path}/file/cache cannot be written: Not a directory. "
         "Set CLIENTS_CACHE to a folder that can be written\n"
     )

@@ -1,4 +1,4 @@
-"""scripts/control-plane: the programs that the operator's tests need, from a mirror of what the projects publish."""
+"""scripts/control-plane downloads and verifies the programs that the operator's tests need."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kubectl")
 pytestmark = pytest.mark.skipif(
     platform.system() != "Linux" or platform.machine() not in ARCHITECTURES,
-    reason="the programs are published for Linux",
+    reason="the programs are published only for Linux on amd64 and arm64",
 )
 
 
 class Mirror:
-    """What both projects publish, under a folder that a server of this machine shows."""
+    """A local mirror of the files that Kubernetes and etcd publish. `folder` is the root of its web server."""
 
     def __init__(self, folder: Path, port: int) -> None:
         text = SCRIPT.read_text()
@@ -44,7 +44,7 @@ class Mirror:
         (self.programs / f"{name}.sha256").write_text(digest)
 
     def download(self, to: Path) -> subprocess.CompletedProcess[str]:
-        """Runs the script."""
+        """Runs the script with the mirror; `to` is its folder argument."""
         mirrors = {"KUBERNETES_MIRROR": f"{self.url}/kubernetes", "ETCD_MIRROR": f"{self.url}/etcd"}
         return subprocess.run(
             [SCRIPT, to],
@@ -65,7 +65,7 @@ class Mirror:
         (folder / "SHA256SUMS").write_text(f"{hashlib.sha256(archive.read_bytes()).hexdigest()}  {archive.name}\n")
 
 
-class _Silent(SimpleHTTPRequestHandler):
+class _QuietHandler(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *_: object) -> None:
         """Logs nothing."""
 
@@ -73,30 +73,30 @@ class _Silent(SimpleHTTPRequestHandler):
 @pytest.fixture
 def mirror(tmp_path: Path) -> Iterator[Mirror]:
     folder = tmp_path / "mirror"
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Silent, directory=str(folder))) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_QuietHandler, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield Mirror(folder, server.server_address[1])
         server.shutdown()
 
 
 def test_every_program_is_downloaded_and_runs(mirror: Mirror, tmp_path: Path) -> None:
-    done = mirror.download(tmp_path / "bin")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"KUBEBUILDER_ASSETS={tmp_path / 'bin'}\n"
+    process = mirror.download(tmp_path / "bin")
+    assert process.returncode == 0, process.stderr
+    assert process.stdout == f"KUBEBUILDER_ASSETS={tmp_path / 'bin'}\n"
     assert sorted(path.name for path in (tmp_path / "bin").iterdir()) == ["etcd", *KUBERNETES]
     for path in (tmp_path / "bin").iterdir():
         assert subprocess.run([path], capture_output=True, text=True, check=True).stdout == f"{path.name}\n"
 
 
-def test_a_program_that_is_not_what_was_published_ends_it(mirror: Mirror, tmp_path: Path) -> None:
+def test_a_program_with_a_wrong_checksum_is_an_error(mirror: Mirror, tmp_path: Path) -> None:
     (mirror.programs / "kubectl").write_text("something else")
-    done = mirror.download(tmp_path / "bin")
-    assert done.returncode == 1
-    assert "error: kubectl does not have the published checksum: download it again" in done.stderr
+    process = mirror.download(tmp_path / "bin")
+    assert process.returncode == 1
+    assert "error: kubectl does not have the published checksum: download it again" in process.stderr
 
 
-def test_a_program_that_is_not_there_is_named_with_its_address(mirror: Mirror, tmp_path: Path) -> None:
+def test_the_error_about_a_missing_program_has_its_url(mirror: Mirror, tmp_path: Path) -> None:
     (mirror.programs / "kube-apiserver").unlink()
-    done = mirror.download(tmp_path / "bin")
-    assert done.returncode == 1
-    assert f"error: {mirror.url}/kubernetes/" in done.stderr
+    process = mirror.download(tmp_path / "bin")
+    assert process.returncode == 1
+    assert f"error: {mirror.url}/kubernetes/" in process.stderr

@@ -1,4 +1,4 @@
-"""The demonstration, the README's examples and the live checks against the real CPU fallback."""
+"""The demonstration, the README's examples and the live checks work with the real CPU fallback."""
 
 import json
 import os
@@ -19,34 +19,34 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "scripts" / "demo.py"
 README = (ROOT / "README.md").read_text()
-STRANGERS = {name: "" for name in os.environ if name.endswith("_API_KEY")}
+NO_API_KEYS = {name: "" for name in os.environ if name.endswith("_API_KEY")}
 
 
 class Demo(NamedTuple):
-    """A demonstration that stays up."""
+    """A running demonstration, and its output until it was returned."""
 
     process: subprocess.Popen[str]
     model_port: int
     serve_port: int
-    said: str
+    output: str
 
 
 def start(*, until: str, **environment: str) -> Demo:
-    """A demonstration on free ports that has just said `until`."""
+    """Starts a demonstration on free ports and returns it after a line with `until`."""
     model_port, serve_port = free_port(), free_pair()
     command = [sys.executable, str(DEMO), "--model-port", str(model_port), "--serve-port", str(serve_port)]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env={**os.environ, **STRANGERS, **environment},
+        env={**os.environ, **NO_API_KEYS, **environment},
     )  # fmt: skip
-    said = ""
+    output = ""
     assert process.stdout
     for line in process.stdout:
-        said += line
+        output += line
         if until in line:
-            return Demo(process, model_port, serve_port, said)
+            return Demo(process, model_port, serve_port, output)
     process.wait(timeout=60)
-    pytest.fail(f"the demonstration ended without saying {until!r}:\n{said}")
+    pytest.fail(f"the demonstration ended without a line with {until!r}:\n{output}")
 
 
 def end(demo: Demo) -> None:
@@ -61,8 +61,10 @@ def free_port() -> int:
 
 
 def free_pair() -> int:
-    """A port that is free as the next one is, which the API takes as its second; below those that the system hands out,
-    so that nobody takes either meanwhile."""
+    """Returns a free port whose successor is also free, because the API uses it as its admin port.
+
+    The ports are below the system's ephemeral ports, so that no other process gets them in the meantime.
+    """
     while True:
         port = random.randrange(20_000, 32_000)
         if not listens(port) and not listens(port + 1):
@@ -79,62 +81,64 @@ def run(*command: str, timeout: float = 600) -> subprocess.CompletedProcess[str]
 
 
 def examples(language: str, pattern: str, demo: Demo) -> str:
-    """The README's blocks of a language that match, at the demonstration's port."""
+    """Returns the README's code blocks that contain `pattern`, with the demonstration's port."""
     blocks = re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    chosen = [block for block in blocks if pattern in block]
-    assert chosen, f"the README has no {language} example with {pattern!r}"
-    return "\n".join(chosen).replace("localhost:8800", f"localhost:{demo.serve_port}")
+    matches = [block for block in blocks if pattern in block]
+    assert matches, f"the README has no {language} example with {pattern!r}"
+    return "\n".join(matches).replace("localhost:8800", f"localhost:{demo.serve_port}")
 
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Demo]:
-    started = start(until="Ctrl-C stops everything")
-    yield started
-    end(started)
+    running = start(until="Ctrl-C stops everything")
+    yield running
+    end(running)
 
 
-def test_it_shows_an_answer_that_the_model_itself_routed(demo: Demo) -> None:
+def test_the_demo_shows_an_answer_that_its_model_routed(demo: Demo) -> None:
     line = (
         r"→ (quick-helper|careful-thinker|code-writer) · \$0\.\d+ · \d+\.\d\d s · \d+ calls?: .* · \w+ after \d turns?"
     )
-    assert re.search(line, demo.said), demo.said
-    assert re.search(r"→ decided by smollm2-router in \d decisions?", demo.said), demo.said
+    assert re.search(line, demo.output), demo.output
+    assert re.search(r"→ decided by smollm2-router in \d decisions?", demo.output), demo.output
 
 
-def test_it_claims_no_more_than_is_so(demo: Demo) -> None:
-    assert "one small model under three names with invented prices" in demo.said
-    assert "A model this small returns valid decisions, but poor ones." in demo.said
+def test_the_demo_states_the_limits_of_its_model(demo: Demo) -> None:
+    assert "one small model under three names with invented prices" in demo.output
+    assert "A model this small returns valid decisions, but poor ones." in demo.output
 
 
-def test_the_readmes_python_examples_work_word_for_word(demo: Demo) -> None:
-    done = run(sys.executable, "-W", "error", "-c", examples("python", "client", demo))
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"^(quick-helper|careful-thinker|code-writer) [\d.e-]+$", done.stdout, re.MULTILINE), done.stdout
+def test_the_python_examples_of_the_readme_work_unchanged(demo: Demo) -> None:
+    process = run(sys.executable, "-W", "error", "-c", examples("python", "client", demo))
+    assert process.returncode == 0, process.stderr
+    assert re.search(r"^(quick-helper|careful-thinker|code-writer) [\d.e-]+$", process.stdout, re.MULTILINE), (
+        process.stdout
+    )
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
-def test_the_readmes_curl_example_works_word_for_word(demo: Demo) -> None:
-    done = run("bash", "-c", examples("bash", "curl -X POST", demo))
-    completion = json.loads(done.stdout)
+def test_the_curl_example_of_the_readme_works_unchanged(demo: Demo) -> None:
+    process = run("bash", "-c", examples("bash", "curl -X POST", demo))
+    completion = json.loads(process.stdout)
     assert completion["choices"][0]["message"]["content"]
     assert completion["model"] == "router"
     assert completion["router_metadata"]["call_history"]
 
 
-def test_the_line_it_offers_is_the_readmes_curl_example(demo: Demo) -> None:
-    rest = demo.said.split("Try it yourself:\n", 1)[1]
+def test_the_demo_prints_the_curl_example_of_the_readme(demo: Demo) -> None:
+    rest = demo.output.split("Try it yourself:\n", 1)[1]
     assert examples("bash", "curl -X POST", demo).strip() in rest
 
 
 @pytest.mark.parametrize("script", ["test_host.py", "test_serve.py"])
-def test_the_live_checks_pass_against_it(script: str, demo: Demo) -> None:
+def test_the_live_checks_pass_against_the_demo(script: str, demo: Demo) -> None:
     port = demo.model_port if script == "test_host.py" else demo.serve_port
-    done = run(sys.executable, script, "--url", f"http://localhost:{port}/v1")
-    assert done.returncode == 0, done.stdout + done.stderr
+    process = run(sys.executable, script, "--url", f"http://localhost:{port}/v1")
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_leaves_nothing_running_when_it_is_stopped(number: signal.Signals) -> None:
+def test_a_stopped_demo_leaves_no_process_running(number: signal.Signals) -> None:
     demo = start(until="Question:")
     demo.process.send_signal(number)
     demo.process.communicate(timeout=60)
@@ -143,8 +147,8 @@ def test_it_leaves_nothing_running_when_it_is_stopped(number: signal.Signals) ->
     assert not listens(demo.serve_port)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent was killed")
-def test_it_leaves_nothing_running_when_it_is_killed(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can signal a child when its parent is killed")
+def test_a_killed_demo_leaves_no_process_running(tmp_path: Path) -> None:
     demo = start(until="Question:", TMPDIR=str(tmp_path))
     demo.process.kill()
     demo.process.communicate(timeout=60)
@@ -152,33 +156,32 @@ def test_it_leaves_nothing_running_when_it_is_killed(tmp_path: Path) -> None:
         if not (listens(demo.model_port) or listens(demo.serve_port)):
             return
         threading.Event().wait(0.1)
-    pytest.fail("a child outlived the demonstration")
+    pytest.fail("a child is still running 60 s after the demonstration was killed")
 
 
 @pytest.mark.parametrize("flag", ["--model-port", "--serve-port"])
-def test_a_port_in_use_is_one_line_with_the_remedy(flag: str) -> None:
+def test_a_port_in_use_is_a_one_line_error_with_a_fix(flag: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
         other = "--serve-port" if flag == "--model-port" else "--model-port"
-        done = run(sys.executable, str(DEMO), flag, port, other, str(free_port()))
-    assert done.returncode == 1
-    assert (
-        done.stderr
-        == f"error: port {port} is in use: stop the program that uses it, or choose another port with {flag}\n"
+        process = run(sys.executable, str(DEMO), flag, port, other, str(free_port()))
+    assert process.returncode == 1
+    assert process.stderr == (
+        f"error: port {port} is in use: stop the program that uses it, or choose another port with {flag}\n"
     )
 
 
-def test_a_child_that_fails_is_shown_with_its_last_words(tmp_path: Path) -> None:
+def test_the_error_about_a_failed_child_has_its_last_line(tmp_path: Path) -> None:
     package = tmp_path / "rl_router_model"
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "__main__.py").write_text("import sys\nprint('loading')\nsys.exit('no memory left')\n")
     ports = ("--model-port", str(free_port()), "--serve-port", str(free_pair()))
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, str(DEMO), *ports, "--once"], capture_output=True, text=True, timeout=60, check=False,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )  # fmt: skip
-    assert done.returncode == 1
-    assert done.stderr == "error: rl_router_model ended (exit status 1): no memory left\n"
+    assert process.returncode == 1
+    assert process.stderr == "error: rl_router_model ended (exit status 1): no memory left\n"

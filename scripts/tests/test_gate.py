@@ -1,4 +1,4 @@
-"""The gate runs its steps in order and beside each other, and no step of it is left running."""
+"""The gate runs steps in order or in parallel and ends all of them after a failure."""
 
 from __future__ import annotations
 
@@ -27,45 +27,47 @@ def shell(command: str) -> tuple[str, ...]:
     return ("bash", "-c", command)
 
 
-def test_a_step_begins_when_those_before_it_have_ended(gate: ModuleType, tmp_path: Path) -> None:
+def test_a_step_begins_after_the_steps_that_it_waits_for(gate: ModuleType, tmp_path: Path) -> None:
     planned = [
         gate.Step("first", shell(f"sleep 0.1; echo first >> {tmp_path}/order"), 1),
-        gate.Step("last", shell(f"cat {tmp_path}/order"), 1, ("first", "beside")),
-        gate.Step("beside", shell(f"echo beside >> {tmp_path}/order"), 1),
+        gate.Step("last", shell(f"cat {tmp_path}/order"), 1, ("first", "parallel")),
+        gate.Step("parallel", shell(f"echo parallel >> {tmp_path}/order"), 1),
     ]
     ended = gate.run(planned, gate.Running(), tmp_path, {})
-    assert [each.step.name for each in ended][-1] == "last"
-    assert sorted(ended[-1].output.split()) == ["beside", "first"]
+    assert ended[-1].step.name == "last"
+    assert sorted(ended[-1].output.split()) == ["first", "parallel"]
 
 
-def test_the_first_failure_ends_what_runs_and_keeps_the_rest_from_beginning(gate: ModuleType, tmp_path: Path) -> None:
-    begun = tmp_path / "begun"
+def test_the_first_failure_ends_running_steps_and_prevents_further_ones(gate: ModuleType, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
     planned = [
-        gate.Step("fails", shell(f"until [ -e {begun} ]; do sleep 0.05; done; echo why; exit 3"), 1),
-        gate.Step("runs", shell(f"trap 'echo tidied up; exit 130' INT; : > {begun}; while :; do sleep 0.05; done"), 1),
-        gate.Step("never", shell("echo begun"), 1, ("fails",)),
+        gate.Step("fails", shell(f"until [ -e {marker} ]; do sleep 0.05; done; echo why; exit 3"), 1),
+        gate.Step(
+            "runs", shell(f"trap 'echo cleaned up; exit 130' INT; : > {marker}; while :; do sleep 0.05; done"), 1
+        ),
+        gate.Step("never", shell("true"), 1, ("fails",)),
     ]
-    ended = {each.step.name: each for each in gate.run(planned, gate.Running(), tmp_path, {})}
+    ended = {step.step.name: step for step in gate.run(planned, gate.Running(), tmp_path, {})}
     assert (ended["fails"].status, ended["fails"].output) == (3, "why\n")
-    assert (ended["runs"].status, ended["runs"].output) == (130, "tidied up\n")
+    assert (ended["runs"].status, ended["runs"].output) == (130, "cleaned up\n")
     assert "never" not in ended
 
 
-def test_a_step_that_is_started_after_a_failure_is_ended_at_once(gate: ModuleType, tmp_path: Path) -> None:
+def test_a_step_that_starts_after_a_failure_is_ended_immediately(gate: ModuleType, tmp_path: Path) -> None:
     running = gate.Running()
     running.stop()
     with (tmp_path / "output").open("wb") as output, running.start(shell("sleep 60"), {}, output) as process:
         assert process.wait(10) != 0
 
 
-def test_a_step_ends_though_a_service_that_it_started_goes_on(gate: ModuleType, tmp_path: Path) -> None:
-    left = shell(f"(sleep 3; : > {tmp_path}/over) & echo ready")
-    (ended,) = gate.run([gate.Step("kit", left, 1)], gate.Running(), tmp_path, {})
-    assert not (tmp_path / "over").exists()
+def test_a_step_ends_even_if_it_leaves_a_service_running(gate: ModuleType, tmp_path: Path) -> None:
+    command = shell(f"(sleep 3; : > {tmp_path}/ended) & echo ready")
+    (ended,) = gate.run([gate.Step("kit", command, 1)], gate.Running(), tmp_path, {})
+    assert not (tmp_path / "ended").exists()
     assert (ended.status, ended.output) == (0, "ready\n")
 
 
-def test_the_slowest_tests_of_all_steps_are_told(gate: ModuleType, tmp_path: Path) -> None:
+def test_the_gate_lists_the_slowest_tests_of_all_steps(gate: ModuleType, tmp_path: Path) -> None:
     case = '<testsuite><testcase classname="tests.test_{0}" name="test_{0}" time="{1}"/></testsuite>'
     for name, seconds in (("quick", 0.5), ("slow", 61)):
         (tmp_path / f"{name}.xml").write_text(case.format(name, seconds))
@@ -74,7 +76,7 @@ def test_the_slowest_tests_of_all_steps_are_told(gate: ModuleType, tmp_path: Pat
     assert second.endswith("tests.test_quick.test_quick")
 
 
-def test_every_step_waits_for_steps_that_there_are(gate: ModuleType) -> None:
+def test_steps_wait_only_for_existing_steps(gate: ModuleType) -> None:
     for with_kit in (True, False):
         planned = gate.steps(with_kit=with_kit)
         names = {step.name for step in planned}

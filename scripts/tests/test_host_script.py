@@ -1,4 +1,4 @@
-"""host.sh with a real bash: the CPU fallback for real, GPUs and vLLM as programs on the PATH that act their part."""
+"""host.sh in a real bash, with the real CPU fallback. Programs on the PATH simulate nvidia-smi and vLLM."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ case $* in
     *) printf '%s\\n' 0 1 2 ;;
 esac
 """
-# Listens as vLLM does, once it has written down how it was called; or dies as vLLM dies.
+# Writes its pid and GPUs to the file in CALLED, then listens like vLLM. With DIES, it exits with that message instead.
 VLLM = """#!/usr/bin/env python3
 import http.server, json, os, signal, socket, ssl, sys
 json.dump({"pid": os.getpid(), "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}, open(os.environ["CALLED"], "w"))
@@ -34,14 +34,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200); self.end_headers(); self.wfile.write(b'{"data": [{"id": "served"}]}')
     def log_message(self, *_): pass
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-def told(flag):
+def value(flag):
     return sys.argv[sys.argv.index(flag) + 1] if flag in sys.argv else None
 class Server(http.server.HTTPServer):
-    address_family = socket.AF_INET6 if ":" in told("--host") else socket.AF_INET
-server = Server((told("--host"), int(told("--port"))), Handler)
-if told("--ssl-certfile"):
+    address_family = socket.AF_INET6 if ":" in value("--host") else socket.AF_INET
+server = Server((value("--host"), int(value("--port"))), Handler)
+if value("--ssl-certfile"):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(told("--ssl-certfile"), told("--ssl-keyfile"))
+    context.load_cert_chain(value("--ssl-certfile"), value("--ssl-keyfile"))
     server.socket = context.wrap_socket(server.socket, server_side=True)
 server.serve_forever()
 """
@@ -70,35 +70,35 @@ def host(*arguments: str, env: dict[str, str] | None = None) -> subprocess.Compl
     )
 
 
-def _hear_ctrl_c() -> None:
-    """In a child, before it begins: where the tests are a shell's background job, it would inherit that SIGINT is
-    ignored, which bash cannot undo."""
+def _enable_ctrl_c() -> None:
+    """Restores the default action of SIGINT in a child. A background job of a shell inherits that SIGINT is ignored,
+    and bash cannot undo this."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Running:
-    """A host.sh that runs; what it says is read line by line."""
+    """A running host.sh, and the lines of its output so far."""
 
     def __init__(self, *arguments: str, env: dict[str, str] | None = None) -> None:
         self.process = subprocess.Popen(
             ["bash", str(ROOT / "host.sh"), *arguments],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env, start_new_session=True,
-            preexec_fn=_hear_ctrl_c,
+            preexec_fn=_enable_ctrl_c,
         )  # fmt: skip
-        self.said: list[str] = []
+        self.lines: list[str] = []
 
-    def until_it_says(self, pattern: str) -> str:
+    def wait_for_line(self, pattern: str) -> str:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self.said.append(line)
+            self.lines.append(line)
             if re.search(pattern, line):
                 return line
-        pytest.fail(f"it never said {pattern!r}: {self.said}")
+        pytest.fail(f"no line of the output matches {pattern!r}: {self.lines}")
 
     def stop(self, number: int = signal.SIGINT) -> int:
         self.process.send_signal(number)
         rest, _ = self.process.communicate(timeout=40)
-        self.said.append(rest)
+        self.lines.append(rest)
         return self.process.returncode
 
 
@@ -107,14 +107,14 @@ Start = Callable[..., Running]
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Starts host.sh; what is still running at the end is stopped."""
+    """Starts host.sh, and stops it at the end of the test."""
     started: list[Running] = []
 
-    def starting(*arguments: str, env: dict[str, str] | None = None) -> Running:
+    def start_one(*arguments: str, env: dict[str, str] | None = None) -> Running:
         started.append(Running(*arguments, env=env))
         return started[-1]
 
-    yield starting
+    yield start_one
     for running in started:
         if running.process.poll() is None:
             running.stop(signal.SIGTERM)
@@ -127,11 +127,11 @@ def answers(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_print_on_a_machine_without_gpus_shows_the_cpu_fallback_and_runs_nothing() -> None:
-    shown = host("--print", "--device", "cpu", "--served-model-name", "a", "b c", "--max-model-len", "2048")
-    assert shown.returncode == 0
-    assert "-m rl_router_model --served-model-name a b\\ c" in shown.stdout
-    assert "--max-model-len 2048" in shown.stdout
+def test_print_shows_the_command_of_the_cpu_fallback_and_does_not_run_it() -> None:
+    process = host("--print", "--device", "cpu", "--served-model-name", "a", "b c", "--max-model-len", "2048")
+    assert process.returncode == 0
+    assert "-m rl_router_model --served-model-name a b\\ c" in process.stdout
+    assert "--max-model-len 2048" in process.stdout
 
 
 @pytest.mark.parametrize(
@@ -147,13 +147,11 @@ def test_print_on_a_machine_without_gpus_shows_the_cpu_fallback_and_runs_nothing
         (["--device", "cpu", "--engine", "vllm"], ["--dtype bfloat16 --enforce-eager", "VLLM_CPU_KVCACHE_SPACE="]),
     ],
 )
-def test_print_shows_the_command_that_the_flags_mean(
-    arguments: list[str], parts: list[str], machine: dict[str, str]
-) -> None:
-    shown = host("--print", *arguments, env=machine)
-    assert shown.returncode == 0, shown.stderr
+def test_print_shows_the_command_for_the_flags(arguments: list[str], parts: list[str], machine: dict[str, str]) -> None:
+    process = host("--print", *arguments, env=machine)
+    assert process.returncode == 0, process.stderr
     for part in parts:
-        assert part in shown.stdout
+        assert part in process.stdout
 
 
 @pytest.mark.parametrize(
@@ -173,57 +171,57 @@ def test_print_shows_the_command_that_the_flags_mean(
         (["--device", "cpu", "--model", "./none.gguf"], 1, "there is no model at ./none.gguf"),
     ],
 )
-def test_a_mistake_is_one_line_with_the_remedy(
+def test_a_wrong_argument_is_a_one_line_error_with_a_fix(
     arguments: list[str], code: int, words: str, machine: dict[str, str]
 ) -> None:
-    done = host(*arguments, env=machine)
-    assert done.returncode == code
-    assert words in done.stderr
-    assert done.stderr.count("\n") == 1
+    process = host(*arguments, env=machine)
+    assert process.returncode == code
+    assert words in process.stderr
+    assert process.stderr.count("\n") == 1
 
 
-def test_too_little_gpu_memory_is_told_before_anything_starts(machine: dict[str, str], port: int) -> None:
-    done = host("--gpus", "1", "--port", str(port), env={**machine, "FREE": "20000"})
-    assert done.returncode == 1
-    assert "GPU 1 has 20000 of 80000 MiB free" in done.stderr
-    assert "lower it to 0.25" in done.stderr
+def test_too_little_gpu_memory_is_an_error_before_vllm_starts(machine: dict[str, str], port: int) -> None:
+    process = host("--gpus", "1", "--port", str(port), env={**machine, "FREE": "20000"})
+    assert process.returncode == 1
+    assert "GPU 1 has 20000 of 80000 MiB free" in process.stderr
+    assert "lower it to 0.25" in process.stderr
     assert not Path(machine["CALLED"]).exists()
 
 
 @pytest.mark.parametrize(
-    ("last_words", "told"),
+    ("last_line", "message"),
     [
         ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "too little GPU memory"),
         ("ValueError: No available memory for the cache blocks.", "lower --gpu-memory-utilization"),
         ("huggingface_hub.errors.RepositoryNotFoundError: 404", "there is no model"),
         ("401 Client Error: Unauthorized", "set HF_TOKEN"),
-        ("something that nobody foresaw", "something that nobody foresaw"),
+        ("an unknown error", "an unknown error"),
     ],
 )
-def test_vllms_own_failure_becomes_one_line_with_the_remedy(
-    last_words: str, told: str, machine: dict[str, str], port: int
+def test_an_error_of_vllm_becomes_one_line_with_a_fix(
+    last_line: str, message: str, machine: dict[str, str], port: int
 ) -> None:
-    done = host("--gpus", "0", "--port", str(port), env={**machine, "DIES": last_words})
-    assert done.returncode != 0
-    assert told in done.stderr.splitlines()[-1]
+    process = host("--gpus", "0", "--port", str(port), env={**machine, "DIES": last_line})
+    assert process.returncode != 0
+    assert message in process.stderr.splitlines()[-1]
 
 
-def test_without_vllm_the_line_says_how_to_get_it(machine: dict[str, str], port: int) -> None:
+def test_the_error_about_missing_vllm_says_how_to_install_it(machine: dict[str, str], port: int) -> None:
     Path(machine["PATH"].split(":")[0], "vllm").unlink()
-    done = host("--port", str(port), env=machine)
-    assert done.returncode == 1
-    assert "pip install vllm" in done.stderr
+    process = host("--port", str(port), env=machine)
+    assert process.returncode == 1
+    assert "pip install vllm" in process.stderr
 
 
-def test_on_gpus_vllm_runs_until_ctrl_c(machine: dict[str, str], port: int, start: Start) -> None:
+def test_vllm_runs_on_the_selected_gpus_until_ctrl_c(machine: dict[str, str], port: int, start: Start) -> None:
     running = start("--gpus", "0,2", "--port", str(port), env=machine)
-    assert f"Router model served is ready on http://127.0.0.1:{port}/v1" in running.until_it_says("is ready")
+    assert f"Router model served is ready on http://127.0.0.1:{port}/v1" in running.wait_for_line("is ready")
     assert '"gpus": "0,2"' in Path(machine["CALLED"]).read_text()
     assert running.stop() == 130
     assert not answers(port)
 
 
-def test_a_server_of_https_is_asked_by_https(machine: dict[str, str], port: int, start: Start, tmp_path: Path) -> None:
+def test_a_server_with_tls_has_an_https_url(machine: dict[str, str], port: int, start: Start, tmp_path: Path) -> None:
     if shutil.which("openssl") is None:
         pytest.skip("openssl, which makes the certificate, is not installed")
     key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
@@ -233,19 +231,19 @@ def test_a_server_of_https_is_asked_by_https(machine: dict[str, str], port: int,
     )  # fmt: skip
     tls = ["--ssl-certfile", certificate, "--ssl-keyfile", key]
     running = start("--port", str(port), "--wait", "30", "--", *tls, env=machine)
-    line = running.until_it_says("is ready|error")
+    line = running.wait_for_line("is ready|error")
     assert f"Router model served is ready on https://127.0.0.1:{port}/v1" in line
     assert line.strip().endswith(f"bash serve.sh --router.base-url https://127.0.0.1:{port}/v1")
 
 
 @pytest.mark.parametrize(("address", "shown"), [("::1", "[::1]"), ("::", "[::1]"), ("0.0.0.0", "127.0.0.1")])
-def test_the_address_is_shown_as_a_url_has_it(
+def test_the_printed_url_has_an_address_that_clients_can_use(
     address: str, shown: str, machine: dict[str, str], port: int, start: Start
 ) -> None:
     if ":" in address and not can_listen_on_ipv6():
         pytest.skip("this machine has no IPv6")
     running = start("--host", address, "--port", str(port), "--wait", "30", env=machine)
-    line = running.until_it_says("is ready|error")
+    line = running.wait_for_line("is ready|error")
     assert f"ready on http://{shown}:{port}/v1" in line
 
 
@@ -257,28 +255,28 @@ def can_listen_on_ipv6() -> bool:
         return False
 
 
-def test_the_cpu_fallback_answers_and_sigterm_ends_it(port: int, start: Start) -> None:
+def test_the_cpu_fallback_runs_until_sigterm(port: int, start: Start) -> None:
     running = start("--device", "cpu", "--port", str(port), "--served-model-name", "first", "second")
-    assert "Router model first, second is ready" in running.until_it_says("is ready")
+    assert "Router model first, second is ready" in running.wait_for_line("is ready")
     assert running.stop(signal.SIGTERM) == 143
     assert not answers(port)
 
 
-def test_an_api_key_is_wanted_of_clients_and_not_shown_to_other_users(port: int, start: Start) -> None:
+def test_an_api_key_is_required_and_not_visible_to_other_users(port: int, start: Start) -> None:
     running = start("--device", "cpu", "--port", str(port), "--api-key", "very-secret")
-    assert "SmolLM2-135M-Instruct" in running.until_it_says("is ready")
-    shown = subprocess.run(["pgrep", "-af", "rl_router_model"], capture_output=True, text=True, check=False).stdout
-    assert str(port) in shown
-    assert not [line for line in shown.splitlines() if "very-secret" in line and "host.sh" not in line]
+    assert "SmolLM2-135M-Instruct" in running.wait_for_line("is ready")
+    processes = subprocess.run(["pgrep", "-af", "rl_router_model"], capture_output=True, text=True, check=False).stdout
+    assert str(port) in processes
+    assert not [line for line in processes.splitlines() if "very-secret" in line and "host.sh" not in line]
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models")
 
 
-def test_the_server_is_stopped_even_where_nobody_is_left_to_read_that_it_is(
+def test_the_server_is_stopped_even_if_the_output_cannot_be_written(
     machine: dict[str, str], port: int, start: Start
 ) -> None:
     running = start("--port", str(port), env=machine)
-    running.until_it_says("is ready")
+    running.wait_for_line("is ready")
     assert running.process.stdout is not None
     running.process.stdout.close()
     running.process.send_signal(signal.SIGHUP)
@@ -286,29 +284,29 @@ def test_the_server_is_stopped_even_where_nobody_is_left_to_read_that_it_is(
     assert not answers(port)
 
 
-def test_a_port_in_use_is_told_and_its_server_left_alone() -> None:
+def test_a_port_in_use_is_an_error_and_its_server_keeps_running() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
-        done = host("--device", "cpu", "--port", str(taken))
-        assert done.returncode == 1
-        assert f"port {taken} is in use" in done.stderr
-        assert "--port" in done.stderr
+        process = host("--device", "cpu", "--port", str(taken))
+        assert process.returncode == 1
+        assert f"port {taken} is in use" in process.stderr
+        assert "--port" in process.stderr
         assert answers(taken)
 
 
-def test_a_server_that_dies_later_is_told_too(machine: dict[str, str], port: int, start: Start) -> None:
+def test_a_server_that_dies_later_is_an_error(machine: dict[str, str], port: int, start: Start) -> None:
     running = start("--port", str(port), env=machine)
-    running.until_it_says("is ready")
+    running.wait_for_line("is ready")
     os.kill(json.loads(Path(machine["CALLED"]).read_text())["pid"], signal.SIGKILL)
     rest, _ = running.process.communicate(timeout=30)
     assert running.process.returncode == 137
     assert "the router model ended (exit status 137)" in rest
 
 
-def test_help_is_enough_and_needs_nothing() -> None:
-    shown = host("--help")
-    assert shown.returncode == 0
+def test_help_lists_the_flags() -> None:
+    process = host("--help")
+    assert process.returncode == 0
     for flag in ("--gpus", "--gpu-memory-utilization", "--max-model-len", "--tensor-parallel-size", "--print"):
-        assert flag in shown.stdout
+        assert flag in process.stdout
     for flag in ("--tool-call-parser", "--chat-template", "--device", "--engine", "--wait", "--served-model-name"):
-        assert flag in shown.stdout
+        assert flag in process.stdout

@@ -1,4 +1,4 @@
-"""The router API and the operator stay readable: small classes, short functions, every file in the architecture."""
+"""The router API and the operator have short functions, small classes, and a page that lists all their files."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ _API_PART, _, _OPERATOR_PART = (ROOT / "docs" / "architecture.md").read_text().p
 
 
 @dataclass(frozen=True)
-class House:
-    """A package with the part of the page that is about it; it has more than so many functions and files."""
+class Package:
+    """A package, its part of the architecture page, and the minimum numbers of functions and files."""
 
-    package: Path
+    folder: Path
     page: str
     functions: int
     files: int
     long_enumerations: bool = False
-    """Whether an enumeration may be long: the operator's has a line for every reason."""
+    """Whether enumerations may be long. The operator's enumeration has a line for each reason."""
 
     def definitions(self) -> Iterator[tuple[str, Definition]]:
-        """Every class and function, with its place."""
-        for path in sorted(self.package.rglob("*.py")):
+        """Yields each class and function with its file and name."""
+        for path in sorted(self.folder.rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, (ast.ClassDef, *FUNCTIONS)):
-                    yield f"{path.relative_to(self.package)}: {node.name}", node
+                    yield f"{path.relative_to(self.folder)}: {node.name}", node
 
     def classes(self) -> dict[str, ast.ClassDef]:
-        """Every class that is held to the limits."""
-        found = {place: node for place, node in self.definitions() if isinstance(node, ast.ClassDef)}
-        return {k: node for k, node in found.items() if not (self.long_enumerations and is_enumeration(node))}
+        """Returns the classes to which the limits apply, by file and name."""
+        classes = {name: node for name, node in self.definitions() if isinstance(node, ast.ClassDef)}
+        return {name: node for name, node in classes.items() if not (self.long_enumerations and is_enumeration(node))}
 
 
-HOUSES = {
-    "router API": House(ROOT / "router_api" / "rl_router_api", _API_PART, functions=500, files=80),
-    "operator": House(ROOT / "operator" / "rl_router_operator", _OPERATOR_PART, 400, 70, long_enumerations=True),
+PACKAGES = {
+    "router API": Package(ROOT / "router_api" / "rl_router_api", _API_PART, functions=500, files=80),
+    "operator": Package(ROOT / "operator" / "rl_router_operator", _OPERATOR_PART, 400, 70, long_enumerations=True),
 }
-each_house = pytest.mark.parametrize("house", HOUSES.values(), ids=HOUSES)
+each_package = pytest.mark.parametrize("package", PACKAGES.values(), ids=PACKAGES)
 
 
 def lines(node: Definition) -> int:
@@ -55,25 +55,26 @@ def is_enumeration(node: ast.ClassDef) -> bool:
     return any(isinstance(base, ast.Name) and base.id.endswith("Enum") for base in node.bases)
 
 
-@each_house
-def test_no_function_has_more_than_40_lines(house: House) -> None:
-    found = {place: lines(node) for place, node in house.definitions() if isinstance(node, FUNCTIONS)}
-    assert len(found) > house.functions
-    assert not {place: count for place, count in found.items() if count > 40}
+@each_package
+def test_no_function_has_more_than_40_lines(package: Package) -> None:
+    functions = {name: lines(node) for name, node in package.definitions() if isinstance(node, FUNCTIONS)}
+    assert len(functions) > package.functions
+    assert not {name: count for name, count in functions.items() if count > 40}
 
 
-@each_house
-def test_no_class_has_more_than_200_lines_or_20_methods(house: House) -> None:
-    classes = house.classes()
-    assert not {place: lines(node) for place, node in classes.items() if lines(node) > 200}
-    methods = {place: sum(isinstance(part, FUNCTIONS) for part in node.body) for place, node in classes.items()}
-    assert not {place: count for place, count in methods.items() if count > 20}
+@each_package
+def test_no_class_has_more_than_200_lines_or_20_methods(package: Package) -> None:
+    classes = package.classes()
+    assert not {name: lines(node) for name, node in classes.items() if lines(node) > 200}
+    methods = {name: sum(isinstance(part, FUNCTIONS) for part in node.body) for name, node in classes.items()}
+    assert not {name: count for name, count in methods.items() if count > 20}
 
 
-@each_house
-def test_every_file_is_in_the_architecture_and_no_other(house: House) -> None:
-    files = [str(path.relative_to(house.package)) for path in house.package.rglob("*.py") if path.name != "__init__.py"]
-    assert len(files) > house.files
-    assert not [file for file in files if f"| `{file}` |" not in house.page]
-    named = re.findall(r"^\| `([\w/]+\.py)` \|", house.page, re.MULTILINE)
-    assert not [file for file in named if not (house.package / file).exists()]
+@each_package
+def test_the_architecture_page_lists_exactly_the_existing_files(package: Package) -> None:
+    paths = [path for path in package.folder.rglob("*.py") if path.name != "__init__.py"]
+    files = [str(path.relative_to(package.folder)) for path in paths]
+    assert len(files) > package.files
+    assert not [file for file in files if f"| `{file}` |" not in package.page]
+    listed = re.findall(r"^\| `([\w/]+\.py)` \|", package.page, re.MULTILINE)
+    assert not [file for file in listed if not (package.folder / file).exists()]

@@ -1,4 +1,4 @@
-"""The live checks against small servers that tell the truth, and against some that lie."""
+"""The live checks accept correct servers and detect incorrect ones."""
 
 import importlib
 import json
@@ -24,13 +24,13 @@ Change = Callable[[dict[str, Any]], None]
 
 
 class Server(BaseHTTPRequestHandler):
-    """A router, or a hosted model where the request is not routed; `change` tampers with every completion."""
+    """Serves a router API or a router model. `change` is applied to each completion."""
 
     change: Change = staticmethod(lambda completion: None)
 
     def do_GET(self) -> None:
-        listed = {"object": "list", "data": [{"id": name, "object": "model"} for name in ("router-tool-rl", "quick")]}
-        pages = {"/v1/models": listed, "/health": {"status": "ok"}, "/": {"service": "fake"}}
+        models = {"object": "list", "data": [{"id": name, "object": "model"} for name in ("router-tool-rl", "quick")]}
+        pages = {"/v1/models": models, "/health": {"status": "ok"}, "/": {"service": "fake"}}
         self.reply(pages.get(self.path, {}), 200 if self.path in pages else 404)
 
     def do_POST(self) -> None:
@@ -123,7 +123,7 @@ def check(script: str, *arguments: str, **environment: str) -> subprocess.Comple
 
 @pytest.fixture
 def check_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
-    """Runs test_serve.py in this process, which saves the start of one; its exit status and what it printed."""
+    """Runs test_serve.py in this process, which is faster, and returns its exit status and output."""
     monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.setenv("NO_PROXY", "")
     monkeypatch.setenv("no_proxy", "")
@@ -136,47 +136,47 @@ def check_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     return run
 
 
-def test_every_check_passes_against_a_truthful_router() -> None:
+def test_every_check_passes_against_a_correct_router() -> None:
     with serving() as url:
-        done = check("test_serve.py", "--url", url)
-    assert done.returncode == 0, done.stdout + done.stderr
+        process = check("test_serve.py", "--url", url)
+    assert process.returncode == 0, process.stdout + process.stderr
     for name in TESTS:
-        assert name in done.stdout
-    assert "all 7 checks passed" in done.stdout
+        assert name in process.stdout
+    assert "all 7 checks passed" in process.stdout
 
 
 @pytest.mark.parametrize("name", TESTS)
 def test_each_check_can_be_run_alone(name: str, check_here: Callable[..., tuple[int, str]]) -> None:
     with serving() as url:
-        status, said = check_here("--url", url, "--test", name)
-    assert status == 0, said
-    assert [other for other in TESTS if other in said] == [name]
+        status, output = check_here("--url", url, "--test", name)
+    assert status == 0, output
+    assert [other for other in TESTS if other in output] == [name]
 
 
 def test_an_answer_is_shown_with_its_model_cost_time_calls_and_strategy() -> None:
     with serving() as url:
-        done = check("test_serve.py", "--url", url, "--test", "math_problem")
+        process = check("test_serve.py", "--url", url, "--test", "math_problem")
     line = "→ quick · $0.31 · 1.50 s · 2 calls: quick (ok), quick (ok) · select_response after 2 turns"
-    assert line in done.stdout
+    assert line in process.stdout
 
 
 def put(path: str, value: object) -> Change:
-    """Sets what the dotted path names; `None` removes it."""
+    """Returns a change that sets the value at the dotted path, or removes it if `value` is None."""
 
     def change(completion: dict[str, Any]) -> None:
         *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
-        place: Any = completion
+        parent: Any = completion
         for part in parents:
-            place = place[part]
+            parent = parent[part]
         if value is None:
-            del place[last]
+            del parent[last]
         else:
-            place[last] = value
+            parent[last] = value
 
     return change
 
 
-LIES = {
+FAULTS = {
     "total that is not the sum": (put("router_metadata.total_cost", 0.31000001), "total_cost is 0.31000001"),
     "history that does not add up": (put("router_metadata.call_history.0.cost", 0.1000001), "call_history adds up to"),
     "nothing selected": (put("router_metadata.call_history.1.selected", False), "0 entries of call_history"),
@@ -190,39 +190,39 @@ LIES = {
     "no text": (put("choices.0.message.content", ""), "the answer has no text"),
     "no usage": (put("usage", None), "no usage"),
     "usage that does not add up": (put("usage.total_tokens", 1), "total_tokens 1 is less than"),
-    "a question that was cut": (put("usage.prompt_tokens", 1), "parts of the request were lost"),
+    "a truncated question": (put("usage.prompt_tokens", 1), "parts of the request were lost"),
     "no completion": (put("object", "error"), "object is 'error'"),
 }
 
 
-@pytest.mark.parametrize("lie", LIES)
-def test_a_lying_router_is_found_out(lie: str, check_here: Callable[..., tuple[int, str]]) -> None:
-    change, reason = LIES[lie]
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_a_router_is_detected(fault: str, check_here: Callable[..., tuple[int, str]]) -> None:
+    change, reason = FAULTS[fault]
     with serving(change) as url:
-        status, said = check_here("--url", url, "--test", "system_prompt")
+        status, output = check_here("--url", url, "--test", "system_prompt")
     assert status == 1
-    assert reason in said
-    assert "1 of 1 failed: system_prompt" in said
+    assert reason in output
+    assert "1 of 1 failed: system_prompt" in output
 
 
-def test_a_stream_without_metadata_is_found_out() -> None:
-    def only_streams_lack_it(completion: dict[str, Any]) -> None:
-        seen.append(completion)
-        if len(seen) == 2:
+def test_a_stream_without_metadata_is_detected() -> None:
+    def remove_metadata_from_the_stream(completion: dict[str, Any]) -> None:
+        completions.append(completion)
+        if len(completions) == 2:
             del completion["router_metadata"]
 
-    seen: list[object] = []
-    with serving(only_streams_lack_it) as url:
-        done = check("test_serve.py", "--url", url, "--test", "simple_query")
-    assert done.returncode == 1
-    assert "no router_metadata" in done.stdout
+    completions: list[object] = []
+    with serving(remove_metadata_from_the_stream) as url:
+        process = check("test_serve.py", "--url", url, "--test", "simple_query")
+    assert process.returncode == 1
+    assert "no router_metadata" in process.stdout
 
 
-def test_a_conversation_that_is_not_carried_is_found_out() -> None:
+def test_a_conversation_without_its_earlier_turns_is_detected() -> None:
     with serving(put("usage", {"prompt_tokens": 90, "completion_tokens": 3, "total_tokens": 93})) as url:
-        done = check("test_serve.py", "--url", url, "--test", "conversation")
-    assert done.returncode == 1
-    assert "the conversation was not carried: 90 prompt_tokens after 90" in done.stdout
+        process = check("test_serve.py", "--url", url, "--test", "conversation")
+    assert process.returncode == 1
+    assert "earlier turns were not sent: 90 prompt_tokens, 90 one turn before" in process.stdout
 
 
 def test_a_direct_response_selects_no_call() -> None:
@@ -230,22 +230,22 @@ def test_a_direct_response_selects_no_call() -> None:
         "routing_strategy": "direct_response", "call_history": [], "target_models_cost": 0, "total_cost": 0.01,
     }  # fmt: skip
     with serving(put("router_metadata", direct)) as url:
-        done = check("test_serve.py", "--url", url, "--test", "simple_query")
-    assert done.returncode == 0, done.stdout
+        process = check("test_serve.py", "--url", url, "--test", "simple_query")
+    assert process.returncode == 0, process.stdout
 
 
 @pytest.mark.parametrize("script", ["test_serve.py", "test_host.py"])
-def test_an_absent_server_is_one_line_with_the_remedy(script: str) -> None:
+def test_an_unreachable_server_is_a_one_line_error_with_a_fix(script: str) -> None:
     with serving() as url:
         pass
-    done = check(script, "--url", url)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    remedy = script.replace("test_", "bash ").replace(".py", ".sh")
-    assert re.fullmatch(rf"error: nothing answers at {url} \(.*\): start it with `{remedy}`\n", done.stderr)
+    process = check(script, "--url", url)
+    assert process.returncode == 1
+    assert process.stdout == ""
+    command = script.replace("test_", "bash ").replace(".py", ".sh")
+    assert re.fullmatch(rf"error: nothing answers at {url} \(.*\): start it with `{command}`\n", process.stderr)
 
 
-def test_the_servers_words_and_models_are_shown() -> None:
+def test_the_servers_information_and_models_are_shown() -> None:
     with serving() as url:
         info = check("test_serve.py", "--url", url, "--info")
         models = check("test_serve.py", "--url", url, "--models")
@@ -254,32 +254,32 @@ def test_the_servers_words_and_models_are_shown() -> None:
     assert models.stdout.split("\n")[:2] == ["router-tool-rl  (routed)", "quick"]
 
 
-def test_this_machines_servers_are_asked_without_the_proxy() -> None:
+def test_requests_to_a_local_server_do_not_use_the_proxy() -> None:
     with serving() as url:
-        done = check(
+        process = check(
             "test_serve.py", "--url", url, "--test", "math_problem", http_proxy="http://127.0.0.1:9", NO_PROXY=""
         )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
-def test_a_hosted_model_passes_and_its_missing_tool_call_is_explained() -> None:
+def test_a_router_model_without_a_tool_call_passes_with_an_explanation() -> None:
     with serving(put("router_metadata", None)) as url:
-        done = check("test_host.py", "--url", url)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "this engine does not enforce `tool_choice`" in done.stdout
-    assert "all 6 checks passed" in done.stdout
+        process = check("test_host.py", "--url", url)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "this engine does not enforce `tool_choice`" in process.stdout
+    assert "all 6 checks passed" in process.stdout
 
 
-def test_a_hosted_model_that_breaks_the_schema_is_found_out() -> None:
+def test_a_router_model_that_violates_the_schema_is_detected() -> None:
     with serving(put("choices.0.message.content", '{"call": "call_everyone"}')) as url:
-        done = check("test_host.py", "--url", url, "--test", "decision")
-    assert done.returncode == 1
-    assert "the schema was not kept" in done.stdout
+        process = check("test_host.py", "--url", url, "--test", "decision")
+    assert process.returncode == 1
+    assert "the answer does not match the schema" in process.stdout
 
 
-def test_a_hosted_model_that_calls_an_unknown_tool_is_found_out() -> None:
+def test_a_router_model_that_calls_an_unknown_tool_is_detected() -> None:
     call = {"id": "t1", "type": "function", "function": {"name": "launch", "arguments": "{}"}}
     with serving(put("choices.0.message.tool_calls", [call])) as url:
-        done = check("test_host.py", "--url", url, "--test", "tools")
-    assert done.returncode == 1
-    assert "it called 'launch', which was not offered" in done.stdout
+        process = check("test_host.py", "--url", url, "--test", "tools")
+    assert process.returncode == 1
+    assert "the model called 'launch', which was not offered" in process.stdout

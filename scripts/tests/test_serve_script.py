@@ -1,4 +1,4 @@
-"""serve.sh with a real bash: what it says, what it exits with, what it starts."""
+"""serve.sh in a real bash: its output, its exit status and the servers that it starts."""
 
 import json
 import os
@@ -20,8 +20,8 @@ SERVE = ROOT / "serve.sh"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def environment_is_up_to_date() -> None:
-    """So that no test meets the line that says it is being made."""
+def up_to_date_environment() -> None:
+    """Updates the virtual environment first, so that no test sees the message about the update."""
     subprocess.run([sys.executable, str(ROOT / "scripts" / "environment.py"), "run"], capture_output=True, check=True)
 
 
@@ -40,7 +40,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """serve.sh on a free port, without its second port; its URL and its process, which is the API itself."""
+    """Yields the URL and the process of serve.sh, which is the API itself, on a free port and without an admin port."""
     port = free_port()
     command = ["bash", str(SERVE), "--serve-port", str(port), "--server.admin-port", "0", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -51,18 +51,18 @@ def running(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         process.communicate()
 
 
-def line_with(process: subprocess.Popen[str], words: str) -> str:
-    """The next line of its output that has the words; fails where it ends without."""
+def wait_for_line(process: subprocess.Popen[str], text: str) -> str:
+    """Returns the next line of the output that contains `text`. Fails if the output ends before."""
     assert process.stdout
     for line in process.stdout:
-        if words in line:
+        if text in line:
             return line
-    pytest.fail(f"serve.sh ended without saying {words!r}")
+    pytest.fail(f"serve.sh ended without a line with {text!r}")
 
 
 @contextmanager
 def model_server() -> Iterator[int]:
-    """A router model's port, as far as waiting for it goes."""
+    """Yields the port of a server that only lists one model, which serve.sh waits for."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -83,19 +83,19 @@ def model_server() -> Iterator[int]:
 
 
 def test_help_names_every_short_flag_with_its_default() -> None:
-    done = serve("--help")
-    assert done.returncode == 0
+    process = serve("--help")
+    assert process.returncode == 0
     for flag, default in [
         ("--router-model", "first it lists"), ("--max-turns", "3"), ("--hosted-port", "8000"), ("--serve-port", "8800"),
         ("--host", "127.0.0.1"), ("--config", "RL_ROUTER_CONFIG"), ("--workers", "1"), ("--log-level", "info"),
         ("--wait", "300"),
     ]:  # fmt: skip
-        entry = done.stdout.split(f"\n  {flag} ", 1)[1].split("\n  --", 1)[0]
+        entry = process.stdout.split(f"\n  {flag} ", 1)[1].split("\n  --", 1)[0]
         assert default in entry, flag
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "detail"),
     [
         (("--frobnicate",), "--frobnicate"),
         (("--max-turns", "many"), "--max-turns"),
@@ -104,70 +104,70 @@ def test_help_names_every_short_flag_with_its_default() -> None:
         (("--routing.policy", "oracle"), "oracle"),
     ],
 )
-def test_wrong_input_is_one_line_and_exit_status_2(arguments: tuple[str, ...], said: str) -> None:
-    done = serve(*arguments)
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
+def test_invalid_input_is_a_one_line_error_with_exit_status_2(arguments: tuple[str, ...], detail: str) -> None:
+    process = serve(*arguments)
+    assert process.returncode == 2
+    (line,) = process.stderr.splitlines()
     assert line.startswith("error: ")
-    assert said in line
+    assert detail in line
 
 
-def test_an_unknown_key_is_named_with_the_nearest_known_one(tmp_path: Path) -> None:
+def test_the_error_about_an_unknown_key_suggests_the_most_similar_one(tmp_path: Path) -> None:
     (tmp_path / "router.yaml").write_text("routing: {max_turn: 2}\n")
-    done = serve("--config", "router.yaml", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "unknown key `max_turn`: did you mean `max_turns`?" in done.stderr
+    process = serve("--config", "router.yaml", cwd=tmp_path)
+    assert process.returncode == 2
+    assert "unknown key `max_turn`: did you mean `max_turns`?" in process.stderr
 
 
-def test_the_catalogue_without_any_key_says_which_are_missing() -> None:
-    without = {name: "" for name in os.environ if name.endswith("_API_KEY")}
-    done = serve("--config", "router_api/rl_router_api/catalogue.yaml", **without)
-    assert done.returncode == 2
-    assert "OPENAI_API_KEY" in done.stderr
+def test_the_catalogue_without_api_keys_is_an_error_that_names_them() -> None:
+    no_api_keys = {name: "" for name in os.environ if name.endswith("_API_KEY")}
+    process = serve("--config", "router_api/rl_router_api/catalogue.yaml", **no_api_keys)
+    assert process.returncode == 2
+    assert "OPENAI_API_KEY" in process.stderr
 
 
-def test_a_port_in_use_is_one_line_with_the_remedy() -> None:
+def test_a_port_in_use_is_a_one_line_error_with_a_fix() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        done = serve("--serve-port", str(taken.getsockname()[1]), "--wait", "0")
-    assert done.returncode == 91
-    (line,) = done.stderr.splitlines()
+        process = serve("--serve-port", str(taken.getsockname()[1]), "--wait", "0")
+    assert process.returncode == 91
+    (line,) = process.stderr.splitlines()
     assert "--serve-port" in line
 
 
-def test_a_machine_without_a_new_python_is_told_what_to_install(tmp_path: Path) -> None:
+def test_the_error_about_a_missing_python_says_what_to_install(tmp_path: Path) -> None:
     for tool in ("bash", "dirname"):
         (tmp_path / tool).symlink_to(f"/usr/bin/{tool}" if Path(f"/usr/bin/{tool}").exists() else f"/bin/{tool}")
-    done = serve(PATH=str(tmp_path))
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
+    process = serve(PATH=str(tmp_path))
+    assert process.returncode == 1
+    (line,) = process.stderr.splitlines()
     assert "install python3.11" in line
 
 
-def test_it_starts_with_a_warning_when_no_router_model_comes() -> None:
+def test_the_api_starts_with_a_warning_if_there_is_no_router_model() -> None:
     with running("--hosted-port", str(free_port()), "--wait", "1") as (url, process):
-        line_with(process, "Waiting for the router model")
-        assert "starting anyway" in line_with(process, "warning:")
-        line_with(process, "RL Router")
-        assert answers(f"{url}/health") == 200
+        wait_for_line(process, "Waiting for the router model")
+        assert "starting anyway" in wait_for_line(process, "warning:")
+        wait_for_line(process, "RL Router")
+        assert status_of(f"{url}/health") == 200
 
 
-def test_it_serves_from_any_folder_and_ends_on_term(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serve_works_in_any_folder_and_ends_on_sigterm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with model_server() as hosted, running("--hosted-port", str(hosted)) as (url, process):
-        line_with(process, "RL Router")
-        assert answers(f"{url}/health") == 200
+        wait_for_line(process, "RL Router")
+        assert status_of(f"{url}/health") == 200
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
 
 
-def answers(url: str) -> int:
-    """The status, tried anew until the server listens."""
+def status_of(url: str) -> int:
+    """Returns the status of a GET request, repeated until the server listens."""
     for _ in range(300):
         try:
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=10) as reply:
-                return int(reply.status)
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=10) as response:
+                return int(response.status)
         except ConnectionError:
             threading.Event().wait(0.1)
         except urllib.error.URLError as error:

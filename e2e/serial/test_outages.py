@@ -1,57 +1,59 @@
-"""The operator or the API server is away: nothing that runs is touched, and what was missed is made good."""
+"""An outage of the operator or of the API server changes no children, and missed changes are repaired afterwards."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import pytest
-from asking import Client
 from cluster import Cluster, CommandError, Namespace, eventually, run
+from in_cluster_client import Client
 from objects import router
-from release import NAMESPACE, NEVER, Release
+from release import DEFAULT, NAMESPACE, Release
 
 CHILDREN = ("statefulset", "deployment", "service", "configmap", "networkpolicy")
-OURS = "rlrouter.dev/router=demo"
+SELECTOR = "rlrouter.dev/router=demo"
 
 
-def test_a_killed_operators_successor_touches_nothing_and_repairs_what_was_missed(
+def test_the_successor_of_a_killed_operator_changes_no_children_and_repairs_deleted_ones(
     operator: Release, namespace: Namespace
 ) -> None:
-    _survives(namespace, lambda: _kill(operator))
+    _assert_unchanged(namespace, lambda: _kill(operator))
 
 
-def test_another_version_of_the_operator_touches_nothing(operator: Release, namespace: Namespace) -> None:
-    _survives(namespace, lambda: operator.install({**NEVER, "podLabels": {"another": "one"}, "replicaCount": 2}))
+def test_an_upgrade_of_the_operator_changes_no_children(operator: Release, namespace: Namespace) -> None:
+    _assert_unchanged(
+        namespace, lambda: operator.install({**DEFAULT, "podLabels": {"another": "one"}, "replicaCount": 2})
+    )
 
 
-def test_a_restarted_api_server_costs_nothing(
+def test_a_restart_of_the_api_server_restarts_no_operator_and_changes_no_children(
     operator: Release, cluster: Cluster, namespace: Namespace, client: Client
 ) -> None:
     before = operator.namespace.all("pod", selector="app.kubernetes.io/component=operator")
-    _survives(namespace, lambda: _restart_api_server(cluster))
-    assert client.ask("demo")["status"] == 200
+    _assert_unchanged(namespace, lambda: _restart_api_server(cluster))
+    assert client.request("demo")["status"] == 200
     after = operator.namespace.all("pod", selector="app.kubernetes.io/component=operator")
-    restarts = [each["status"]["containerStatuses"][0]["restartCount"] for each in (*before, *after)]
-    assert restarts == [0] * len(restarts), "the operator did not sit it out"
+    restarts = [pod["status"]["containerStatuses"][0]["restartCount"] for pod in (*before, *after)]
+    assert restarts == [0] * len(restarts), "the operator restarted"
 
 
-def _survives(namespace: Namespace, outage: Callable[[], object]) -> None:
-    """Children are as they were after the outage, and one that is deleted during it is back."""
+def _assert_unchanged(namespace: Namespace, outage: Callable[[], object]) -> None:
+    """Checks that the outage changed no children and that the operator restores a child that is deleted after it."""
     namespace.apply(router("demo"))
-    namespace.until_ready("demo")
+    namespace.wait_until_ready("demo")
     before = _generations(namespace)
     outage()
     eventually(lambda: _generations(namespace) == before, within=120)
     namespace.kubectl("delete", "configmap", "demo-api")
     eventually(lambda: namespace.get("configmap", "demo-api"), within=60)
-    namespace.until_ready("demo")
+    namespace.wait_until_ready("demo")
 
 
 def _generations(namespace: Namespace) -> dict[tuple[str, str], tuple[str, int | None]]:
-    """uid and generation of every child by kind and name."""
+    """Returns uid and generation of each child by kind and name."""
     return {
-        (each["kind"], each["metadata"]["name"]): (each["metadata"]["uid"], each["metadata"].get("generation"))
-        for each in namespace.all(*CHILDREN, selector=OURS)
+        (child["kind"], child["metadata"]["name"]): (child["metadata"]["uid"], child["metadata"].get("generation"))
+        for child in namespace.all(*CHILDREN, selector=SELECTOR)
     }
 
 
@@ -65,7 +67,7 @@ def _kill(operator: Release) -> None:
 def _restart_api_server(cluster: Cluster) -> None:
     context = cluster.kubectl("config", "current-context").strip()
     if not context.startswith("kind-"):
-        pytest.skip("only kind's API server is restarted")
+        pytest.skip("the test can restart only kind's API server")
     node = f"{context.removeprefix('kind-')}-control-plane"
     run("docker", "exec", node, "sh", "-c", "kill -9 $(pidof kube-apiserver)")
     eventually(lambda: _serves(cluster), within=180)

@@ -1,4 +1,4 @@
-"""Compares the figures of two revisions that were measured in turn: the ratio new/old of each, with its spread."""
+"""Compares the figures of two revisions that were measured alternately: ratios new/old and their spread."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TypeVar
 
 Figures = Mapping[str, float]
 Round = tuple[Figures, Figures]
-"""The figures of the old revision and of the new one, by name, from one round."""
+"""One round: the figures of the old and of the new revision, by name."""
 _HEAD = ("figure", "old", "new", "new/old", "minimum to maximum", "")
 _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One figure: the medians of both revisions, and new/old of each round."""
+    """One figure: both revisions' medians over the rounds, and new/old of each round."""
 
     name: str
     old: float
@@ -26,7 +26,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """Returns what the spread of the ratios allows to conclude: nothing, if it is one ratio."""
+        """Returns the conclusion that the spread of the ratios allows; empty after a single round."""
         if len(self.ratios) == 1:
             return ""
         if min(self.ratios) <= 1 <= max(self.ratios):
@@ -34,19 +34,19 @@ class Comparison:
         return f"{'higher' if min(self.ratios) > 1 else 'lower'} in every round"
 
 
-def in_turn(pair: Sequence[_Item], round_: int) -> Sequence[_Item]:
-    """Returns the pair, reversed in every second round, so that neither revision is always measured first."""
+def alternate(pair: Sequence[_Item], round_: int) -> Sequence[_Item]:
+    """Returns the pair, reversed in every second round. So neither revision is always measured first."""
     return pair[::-1] if round_ % 2 else pair
 
 
 def compare(rounds: Sequence[Round]) -> list[Comparison]:
-    """Returns a comparison for each figure of the first round; every round has the same figures."""
+    """Returns one comparison for each figure. Every round must have the same figures."""
     return [_comparison(name, [(old[name], new[name]) for old, new in rounds]) for name in rounds[0][0]]
 
 
 def _comparison(name: str, values: Sequence[tuple[float, float]]) -> Comparison:
-    old, new = (statistics.median(each) for each in zip(*values, strict=True))
-    return Comparison(name, old, new, tuple(_ratio(*each) for each in values))
+    old, new = (statistics.median(column) for column in zip(*values, strict=True))
+    return Comparison(name, old, new, tuple(_ratio(*value) for value in values))
 
 
 def _ratio(old: float, new: float) -> float:
@@ -57,18 +57,18 @@ def _ratio(old: float, new: float) -> float:
 
 
 def report(old: str, new: str, rounds: Sequence[Round]) -> str:
-    """Returns the comparisons as a table for a terminal, with what is compared and how far to trust it."""
+    """Returns a table of the comparisons for a terminal, with the names of the revisions and the chance of error."""
     table = _aligned([_HEAD, *map(_cells, compare(rounds))])
-    return f"Old: {old}. New: {new}. Rounds: {len(rounds)}.\n\n{table}\n\n{_trust(len(rounds))}"
+    return f"Old: {old}. New: {new}. Rounds: {len(rounds)}.\n\n{table}\n\n{_chance_of_error(len(rounds))}"
 
 
-def _trust(rounds: int) -> str:
-    """Returns how often a figure that did not change is higher, or lower, in every round: each round is a coin toss."""
+def _chance_of_error(rounds: int) -> str:
+    """Returns a sentence about false differences: an unchanged figure is higher or lower in a round by chance."""
     if rounds == 1:
-        return "One round has no spread, so it cannot tell a difference from noise: use more --rounds."
+        return "One round has no spread and cannot distinguish a difference from noise. Use more --rounds."
     return (
-        f"Of the figures that did not change, about 1 in {2 ** (rounds - 1)} is still higher or lower in every round, "
-        "by chance: the more --rounds, the fewer."
+        f"About 1 in {2 ** (rounds - 1)} of the unchanged figures is higher or lower in every round by chance. "
+        "More --rounds make this rarer."
     )
 
 
@@ -80,7 +80,7 @@ def _cells(comparison: Comparison) -> tuple[str, ...]:
 
 
 def _short(value: float) -> str:
-    """Returns three digits, or all digits before the point."""
+    """Returns three significant digits, or all digits before the decimal point."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

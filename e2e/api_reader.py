@@ -1,4 +1,4 @@
-"""A cluster's objects, read over connections that stay open: kubectl costs a sixth of a second of CPU each time."""
+"""Reads objects over persistent connections, because each call of kubectl takes a sixth of a second of CPU time."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _GROUPS = {
     "networkpolicy": "apis/networking.k8s.io/v1/networkpolicies",
     "poddisruptionbudget": "apis/policy/v1/poddisruptionbudgets",
 }
-"""Group, version and plural of the kinds that the tests read, by the names that kubectl knows."""
+"""Group, version and plural of the kinds that the tests read, by kubectl's names."""
 
 
 class ReadError(Exception):
-    """The API server did not answer with what was asked for; the message is what it said."""
+    """A read failed. The message has the path and the API server's response."""
 
 
 class Reader:
-    """The objects of one cluster as the API server gives them."""
+    """Reads the objects of one cluster."""
 
     def __init__(self, kubeconfig: Path) -> None:
         self._kubeconfig = kubeconfig
@@ -46,27 +46,27 @@ class Reader:
         return new_client_from_config(config_file=str(self._kubeconfig))
 
     def raw(self, path: str, **query: str) -> Any:
-        """An answer of the API server. Raises ReadError."""
-        asked = self._client.param_serialize(
+        """Returns the JSON of a GET request. Raises ReadError."""
+        request = self._client.param_serialize(
             "GET", path, query_params=list(query.items()), auth_settings=["BearerToken"]
         )  # fmt: skip
         try:
-            answer = self._client.call_api(*asked, _request_timeout=20)
+            response = self._client.call_api(*request, _request_timeout=20)
         except (ApiException, HTTPError) as error:
             raise ReadError(f"{path}: {error}") from None
-        said = answer.read()
-        if answer.status != HTTPStatus.OK:
-            raise ReadError(f"{path}: {answer.status} {said.decode(errors='replace')}")
-        return json.loads(said)
+        body = response.read()
+        if response.status != HTTPStatus.OK:
+            raise ReadError(f"{path}: {response.status} {body.decode(errors='replace')}")
+        return json.loads(body)
 
     def get(self, namespace: str, kind: str, name: str) -> Any:
-        """One object. Raises ReadError where there is none."""
+        """Returns one object. Raises ReadError if it does not exist."""
         return self.raw(f"{_path(namespace, kind)}/{name}")
 
     def all(self, namespace: str, kind: str, selector: str) -> list[Any]:
-        """Every object of a kind, those that are being deleted too, each with its kind. Raises ReadError."""
-        found = self.raw(_path(namespace, kind), labelSelector=selector)
-        return [{"kind": found["kind"].removesuffix("List"), **item} for item in found["items"]]
+        """Returns all objects of a kind, each with `kind`, including those that are being deleted. Raises ReadError."""
+        result = self.raw(_path(namespace, kind), labelSelector=selector)
+        return [{"kind": result["kind"].removesuffix("List"), **item} for item in result["items"]]
 
 
 def _path(namespace: str, kind: str) -> str:

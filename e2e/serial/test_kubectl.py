@@ -1,23 +1,23 @@
-"""Without Helm."""
+"""The operator can be installed without Helm."""
 
 from __future__ import annotations
 
-from asking import Client, assert_whole
 from cluster import Cluster, Namespace
 from images import ROOT
-from objects import PATIENT, router
+from in_cluster_client import Client, assert_complete
+from objects import LONG_TIMEOUT, router
 from release import Release
 
 
-def test_kubectl_alone_installs_the_same(
+def test_kubectl_installs_a_working_operator_without_helm(
     operator: Release, cluster: Cluster, namespace: Namespace, client: Client
 ) -> None:
     operator.uninstall()
     try:
-        # The definition is Helm's or the upgrade's own so far.
+        # Helm or an upgrade owns the CRD, so the conflicts must be forced.
         cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", ROOT / "crds", "-f", ROOT / "deploy")
-        namespace.apply(router("demo", routing=PATIENT))
-        namespace.until_ready("demo")
-        assert_whole(client.ask("demo"))
+        namespace.apply(router("demo", routing=LONG_TIMEOUT))
+        namespace.wait_until_ready("demo")
+        assert_complete(client.request("demo"))
     finally:
         cluster.kubectl("delete", "-f", ROOT / "deploy", timeout=180)

@@ -1,7 +1,7 @@
-"""A bare client that applies the children of each new RouterDeployment and does nothing else: `floor.py KUBECONFIG`.
+"""Applies the children of each new RouterDeployment and does nothing else: `bare_client.py KUBECONFIG`.
 
-It has the concurrency of the operator and its manifests, as bytes that are ready to be sent. No operator that creates
-the same children can be much faster on the same cluster.
+It has the operator's concurrency and sends the operator's manifests as prepared bytes. No operator that creates the
+same children can be much faster on the same cluster.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _requests() -> list[tuple[str, bytes]]:
 
 
 def _path(kind: str, name: str) -> str:
-    return f"{path_of(BY_NAME[kind], NAMESPACE, name)}?fieldManager=floor&force=false"
+    return f"{path_of(BY_NAME[kind], NAMESPACE, name)}?fieldManager=bare-client&force=false"
 
 
 def _body(child: dict[str, object]) -> bytes:
@@ -47,17 +47,17 @@ async def _apply(session: aiohttp.ClientSession, new: asyncio.Queue[tuple[str, s
         name, uid = await new.get()
         for path, body in requests:
             data = body.replace(_NAME.encode(), name.encode()).replace(_UID.encode(), uid.encode())
-            async with session.patch(path.replace(_NAME, name), data=data, headers=_APPLY) as answer:
-                await answer.read()
-                answer.raise_for_status()
+            async with session.patch(path.replace(_NAME, name), data=data, headers=_APPLY) as response:
+                await response.read()
+                response.raise_for_status()
 
 
-async def _follow(session: aiohttp.ClientSession, new: asyncio.Queue[tuple[str, str]]) -> None:
-    async with session.get(path_of(ROUTER, NAMESPACE)) as answer:
-        version = (await answer.json())["metadata"]["resourceVersion"]
+async def _watch(session: aiohttp.ClientSession, new: asyncio.Queue[tuple[str, str]]) -> None:
+    async with session.get(path_of(ROUTER, NAMESPACE)) as response:
+        version = (await response.json())["metadata"]["resourceVersion"]
     query = {"watch": "true", "resourceVersion": version}
-    async with session.get(path_of(ROUTER, NAMESPACE), params=query) as answer:
-        async for line in answer.content:
+    async with session.get(path_of(ROUTER, NAMESPACE), params=query) as response:
+        async for line in response.content:
             event = json.loads(line)
             if event["type"] == "ADDED":
                 new.put_nowait((event["object"]["metadata"]["name"], event["object"]["metadata"]["uid"]))
@@ -75,7 +75,7 @@ async def _run(kubeconfig: Path) -> None:
         aiohttp.ClientSession(cluster["server"], connector=connector, headers=headers, timeout=timeout) as session,
         asyncio.TaskGroup() as tasks,
     ):
-        tasks.create_task(_follow(session, new))
+        tasks.create_task(_watch(session, new))
         for _ in range(Settings.workers):
             tasks.create_task(_apply(session, new))
 

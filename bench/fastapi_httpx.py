@@ -1,4 +1,4 @@
-"""The obvious stack, to compare with: FastAPI, a pydantic body and httpx; no keys, no books, no metrics, no log."""
+"""The baseline: a relay of FastAPI, a pydantic body and httpx, without keys, accounting, metrics and log."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class Completion(BaseModel):
 
 @app.post("/v1/chat/completions", response_model=None)
 async def complete(body: Completion) -> dict[str, Any] | StreamingResponse:
-    asked = body.model_dump()
+    payload = body.model_dump()
     if body.model == "router":
-        decision = (await client.post(f"{UPSTREAM}/router/v1/chat/completions", json=asked)).json()
-        asked["model"] = decision["choices"][0]["message"]["tool_calls"][0]["function"]["name"]
+        decision = (await client.post(f"{UPSTREAM}/router/v1/chat/completions", json=payload)).json()
+        payload["model"] = decision["choices"][0]["message"]["tool_calls"][0]["function"]["name"]
     if body.stream:
-        return StreamingResponse(relayed(asked), media_type="text/event-stream")
-    answer: dict[str, Any] = (await client.post(f"{UPSTREAM}/target/v1/chat/completions", json=asked)).json()
+        return StreamingResponse(relayed(payload), media_type="text/event-stream")
+    answer: dict[str, Any] = (await client.post(f"{UPSTREAM}/target/v1/chat/completions", json=payload)).json()
     return answer
 
 
-async def relayed(asked: dict[str, Any]) -> AsyncIterator[bytes]:
-    async with client.stream("POST", f"{UPSTREAM}/target/v1/chat/completions", json=asked) as answer:
-        async for piece in answer.aiter_raw():
-            yield piece
+async def relayed(payload: dict[str, Any]) -> AsyncIterator[bytes]:
+    async with client.stream("POST", f"{UPSTREAM}/target/v1/chat/completions", json=payload) as response:
+        async for chunk in response.aiter_raw():
+            yield chunk

@@ -1,0 +1,49 @@
+"""Measures the router under sustained load: added latency at half its capacity, and memory over 100,000 requests."""
+
+from __future__ import annotations
+
+from cases import PINNED, TWO_HOPS
+from load import measure, run
+from results import write_section
+from run import check_tools, running_stacks
+from stacks import Stack, rl_router
+
+_REQUESTS, _CONNECTIONS, _SECONDS = 100_000, 64, 10.0
+
+
+def main() -> None:
+    check_tools()
+    with running_stacks((rl_router,)) as (router,):
+        write_section("Latency", _latency(router))
+        write_section("Memory", _memory(router))
+
+
+def _latency(router: Stack) -> str:
+    """Returns the text on the milliseconds that the router adds to the upstream's time at half its maximum rate."""
+    maximum = measure(router.process, router.load(PINNED, _CONNECTIONS), _SECONDS).per_second
+    through = run(router.load(PINNED, _CONNECTIONS, maximum / 2), _SECONDS)
+    direct = run(router.direct(PINNED, _CONNECTIONS, maximum / 2), _SECONDS)
+    p50, p99 = (through[name] - direct[name] for name in ("p50_ms", "p99_ms"))
+    return (
+        f"Pinned requests at random moments, {maximum / 2:,.0f} per second, half of the maximum of one "
+        f"core. The router adds {p50:.2f} ms (p50; goal: 1) and {p99:.2f} ms (p99; goal: 5) to the upstream's time "
+        f"under the same load ({direct['p50_ms']:.2f} and {direct['p99_ms']:.2f} ms)."
+    )
+
+
+def _memory(router: Stack) -> str:
+    """Returns the table of resident memory before, during and after `_REQUESTS` routed requests."""
+    samples = [(0, router.process.memory_mb())]
+    while samples[-1][0] < _REQUESTS:
+        completed = measure(router.process, router.load(TWO_HOPS, _CONNECTIONS), _SECONDS).requests
+        samples.append((samples[-1][0] + completed, router.process.memory_mb()))
+        print(f"{samples[-1][0]:,} requests, {samples[-1][1]:.1f} MB", flush=True)
+    half = min(samples, key=lambda sample: abs(sample[0] - _REQUESTS / 2))
+    rows = "\n".join(f"| {requests:,} | {megabytes:.1f} |" for requests, megabytes in (samples[0], half, samples[-1]))
+    return f"Routed, two hops, {_CONNECTIONS} connections. Goal: at most 120 MB, constant over the second half.\n\n" + (
+        f"| requests | resident, MB |\n| --- | --- |\n{rows}"
+    )
+
+
+if __name__ == "__main__":
+    main()

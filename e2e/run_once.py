@@ -1,0 +1,19 @@
+"""Runs a shared setup once for all pytest workers."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable
+from pathlib import Path
+
+
+def run_once(marker: Path, setup: Callable[[], object]) -> None:
+    """Calls `setup` in the first worker while the others wait. If it fails, the next worker tries.
+
+    The file `marker` exists after a success.
+    """
+    with marker.with_suffix(".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not marker.exists():
+            setup()
+            marker.touch()
