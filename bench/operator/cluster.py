@@ -9,10 +9,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import control_plane
 import yaml
 from audit import Audit, policy
-from control_plane import OPERATOR, ApiServer
+
+from fakes.cluster import programs
+from fakes.cluster.control_plane import OPERATOR, ApiServer
 
 _CRD = Path("crds/routerdeployments.rlrouter.dev.yaml")
 STAGES = Path(__file__).with_name("stages.yaml")
@@ -34,7 +35,7 @@ _NODES, _ROOM = 10, {"cpu": "100k", "memory": "1Pi", "pods": "100k"}
 
 def check_programs() -> None:
     """Exits where a program is missing, saying where it comes from."""
-    lines = [f"{name}: from {where}" for name, where in _NEEDED.items() if control_plane.program(name) is None]
+    lines = [f"{name}: from {where}" for name, where in _NEEDED.items() if programs.find(name) is None]
     if lines:
         raise SystemExit("error: put these into the folder that KUBEBUILDER_ASSETS names:\n  " + "\n  ".join(lines))
 
@@ -76,7 +77,7 @@ def _programs(kubeconfig: Path) -> Iterator[list[str]]:
 
 def _start(stack: ExitStack, command: list[str], folder: Path) -> None:
     with (folder / f"{command[0]}.log").open("ab") as log:
-        program = [str(control_plane.program(command[0])), *command[1:]]
+        program = [str(programs.find(command[0])), *command[1:]]
         process = subprocess.Popen(program, stdout=log, stderr=log, start_new_session=True)
     stack.callback(process.wait)
     stack.callback(process.terminate)
@@ -97,6 +98,6 @@ def _prepare(server: ApiServer, crd: dict[str, object]) -> None:
 
 
 def _make(server: ApiServer, path: str, body: dict[str, object]) -> None:
-    answer = server.ask("POST", path, body)
-    if answer.get("kind") == "Status":
-        raise SystemExit(f"error: {answer.get('message')}")
+    response = server.request("POST", path, body)
+    if response.get("kind") == "Status":
+        raise SystemExit(f"error: {response.get('message')}")
