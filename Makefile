@@ -46,7 +46,7 @@ bench: ## the cost of a request, compared with other software; writes bench/resu
 
 bench-operator: ## the cost of the operator with 1, 100 and 1,000 RouterDeployments; writes bench/operator.md
 	@$(PYTHON3) scripts/environment.py dev
-	@PYTHONPATH=bench:operator/tests .venv/bin/python bench/operator/run.py
+	@PYTHONPATH=bench:. .venv/bin/python bench/operator/run.py
 
 images: ## the container images rl-router/api, model and operator, tagged with the version
 	@scripts/images

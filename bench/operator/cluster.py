@@ -9,10 +9,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import control_plane
 import yaml
 from audit import Audit, policy
-from control_plane import OPERATOR, ApiServer
+
+from fakes.cluster import programs
+from fakes.cluster.control_plane import OPERATOR, ApiServer
 
 _CRD = Path("crds/routerdeployments.rlrouter.dev.yaml")
 STAGES = Path(__file__).with_name("stages.yaml")
@@ -33,7 +34,7 @@ _NODES, _CAPACITY = 10, {"cpu": "100k", "memory": "1Pi", "pods": "100k"}
 
 def check_programs() -> None:
     """Exits if a program is missing, with a line for each that says where to get it."""
-    lines = [f"{name}: from {source}" for name, source in _SOURCES.items() if control_plane.program(name) is None]
+    lines = [f"{name}: from {source}" for name, source in _SOURCES.items() if programs.find(name) is None]
     if lines:
         raise SystemExit(
             "error: programs are missing. Copy them to the folder in KUBEBUILDER_ASSETS:\n  " + "\n  ".join(lines)
@@ -77,7 +78,7 @@ def _programs(kubeconfig: Path) -> Iterator[list[str]]:
 
 def _start(stack: ExitStack, command: list[str], folder: Path) -> None:
     with (folder / f"{command[0]}.log").open("ab") as log:
-        program = [str(control_plane.program(command[0])), *command[1:]]
+        program = [str(programs.find(command[0])), *command[1:]]
         process = subprocess.Popen(program, stdout=log, stderr=log, start_new_session=True)
     stack.callback(process.wait)
     stack.callback(process.terminate)
@@ -98,6 +99,6 @@ def _prepare(server: ApiServer, crd: dict[str, object]) -> None:
 
 
 def _create(server: ApiServer, path: str, body: dict[str, object]) -> None:
-    response = server.ask("POST", path, body)
+    response = server.request("POST", path, body)
     if response.get("kind") == "Status":
         raise SystemExit(f"error: {path}: {response.get('message')}")

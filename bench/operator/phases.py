@@ -13,7 +13,6 @@ from typing import Any
 import httpx
 from audit import Request, by_verb
 from cluster import Cluster
-from control_plane import ADMIN, authorization
 from health import Pods
 from processes import Process
 from rl_router_operator import resources
@@ -21,6 +20,8 @@ from rl_router_operator.cluster.client import path_of
 from rl_router_operator.objects.kinds import BY_NAME, ROUTER
 from rl_router_operator.objects.routerdeployment import read
 from rl_router_operator.resources.defaults import Defaults
+
+from fakes.cluster.control_plane import ADMIN, authorization
 
 NAMESPACE = "default"
 _CONCURRENT = 16

@@ -1,4 +1,4 @@
-"""The chart as Helm renders it."""
+"""Renders the chart with Helm."""
 
 from __future__ import annotations
 
@@ -16,34 +16,36 @@ ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "rl-router"
 NAMESPACE = "rl-router-system"
 OLDEST = "1.30"
-"""The oldest Kubernetes that the chart takes; unless told, Helm renders for one of its own age, 3.14 for 1.29."""
+"""The oldest Kubernetes that the chart supports. Helm's default depends on its version: 3.14 renders for 1.29."""
 Manifest = dict[str, Any]
 
 needs_helm = pytest.mark.skipif(not shutil.which("helm"), reason="helm is not installed: the chart is not rendered")
 
 
 def helm(*arguments: str | Path, values: Any = None) -> subprocess.CompletedProcess[str]:
-    """Runs Helm with values as a file, and never asks a cluster."""
+    """Runs Helm with `values` on its stdin, without a cluster."""
     command = ["helm", *map(str, arguments), *(["--values", "-"] if values is not None else [])]
     return subprocess.run(command, input=yaml.safe_dump(values), capture_output=True, text=True, check=False)
 
 
 def render(values: Any = None, release: str = "rl-router") -> list[Manifest]:
-    """Every object, hooks included, that the chart makes of these values."""
-    done = helm("template", release, CHART, "--kube-version", OLDEST, "--namespace", NAMESPACE, values=values or {})
-    assert done.returncode == 0, done.stderr
-    return [each for each in yaml.safe_load_all(done.stdout) if each]
+    """Returns all objects of the chart, including hooks."""
+    completed = helm(
+        "template", release, CHART, "--kube-version", OLDEST, "--namespace", NAMESPACE, values=values or {}
+    )
+    assert completed.returncode == 0, completed.stderr
+    return [manifest for manifest in yaml.safe_load_all(completed.stdout) if manifest]
 
 
-def refusal(values: Any, kubernetes: str = OLDEST) -> str:
-    """What Helm says of values, or of a cluster, that it does not take."""
-    done = helm("template", "rl-router", CHART, "--kube-version", kubernetes, values=values)
-    assert done.returncode != 0, "Helm took them"
-    return done.stderr
+def error(values: Any, kubernetes: str = OLDEST) -> str:
+    """Returns Helm's error for invalid values or an unsupported Kubernetes version."""
+    completed = helm("template", "rl-router", CHART, "--kube-version", kubernetes, values=values)
+    assert completed.returncode != 0, "Helm accepted them"
+    return completed.stderr
 
 
 def notes(values: Any) -> str:
-    """What `helm install` tells the user; Helm 3 says so to no one without a cluster, hence as a template's output."""
+    """Returns the notes that `helm install` prints. They are rendered as a template, since Helm 3 needs a cluster."""
     with TemporaryDirectory() as folder:
         chart = shutil.copytree(CHART, Path(folder) / "chart")
         templates = chart / "templates"
@@ -51,26 +53,26 @@ def notes(values: Any) -> str:
         (templates / "_notes.tpl").write_text('{{ define "notes" }}' + text + "{{ end }}")
         (templates / "notes.yaml").write_text('notes: {{ include "notes" . | toJson }}')
         options = "--kube-version", OLDEST, "--namespace", NAMESPACE, "--show-only", "templates/notes.yaml"
-        done = helm("template", "rl-router", chart, *options, values=values)
-    assert done.returncode == 0, done.stderr
-    return str(yaml.safe_load(done.stdout)["notes"])
+        completed = helm("template", "rl-router", chart, *options, values=values)
+    assert completed.returncode == 0, completed.stderr
+    return str(yaml.safe_load(completed.stdout)["notes"])
 
 
 def of_kind(objects: list[Manifest], kind: str) -> list[Manifest]:
-    """The objects of a kind."""
-    return [each for each in objects if each["kind"] == kind]
+    """Returns the objects of a kind."""
+    return [manifest for manifest in objects if manifest["kind"] == kind]
 
 
 def one(objects: list[Manifest], kind: str) -> Manifest:
-    """The only object of a kind."""
-    (found,) = of_kind(objects, kind)
-    return found
+    """Returns the only object of a kind."""
+    (only,) = of_kind(objects, kind)
+    return only
 
 
 def pods(objects: list[Manifest]) -> Iterator[Manifest]:
-    """The spec of every pod that the objects lead to."""
-    for each in objects:
-        if each["kind"] in ("Deployment", "Job"):
-            yield each["spec"]["template"]["spec"]
-        elif each["kind"] == "Pod":
-            yield each["spec"]
+    """Yields the pod specs of all Deployments, Jobs and Pods."""
+    for manifest in objects:
+        if manifest["kind"] in ("Deployment", "Job"):
+            yield manifest["spec"]["template"]["spec"]
+        elif manifest["kind"] == "Pod":
+            yield manifest["spec"]

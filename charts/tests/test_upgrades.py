@@ -1,4 +1,4 @@
-"""What users of earlier releases have goes on working: their values, the names of objects, what cannot be changed."""
+"""Values of earlier releases still work: names and immutable fields of the objects are the same."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ RELEASES = [path.name.removesuffix("-values.yaml") for path in sorted(FROZEN.glo
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_an_earlier_releases_values_lead_to_the_same_objects(release: str) -> None:
+def test_the_values_of_an_earlier_release_give_the_same_objects(release: str) -> None:
     values = yaml.safe_load((FROZEN / f"{release}-values.yaml").read_text("utf-8"))
     assert identities(render(values)) == json.loads((FROZEN / f"{release}-objects.json").read_text("utf-8"))
 
 
 def identities(objects: list[dict[str, Any]]) -> list[str]:
-    """Kind, name and, where there is one, the selector, which an upgrade cannot change."""
-    return sorted(" ".join(filter(None, (each["kind"], each["metadata"]["name"], _selector(each)))) for each in objects)
+    """Returns kind, name and, if it has one, the immutable selector of each object."""
+    parts = ((manifest["kind"], manifest["metadata"]["name"], _selector(manifest)) for manifest in objects)
+    return sorted(" ".join(filter(None, identity)) for identity in parts)
 
 
 def _selector(manifest: dict[str, Any]) -> str:

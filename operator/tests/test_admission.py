@@ -1,16 +1,18 @@
-"""What the API server takes and what it refuses, and in which words."""
+"""RouterDeployments that the API server accepts, and the messages for those that it rejects."""
 
 import re
 import subprocess
 
-import control_plane
 import pytest
 import yaml
-from admission import ROUTERS, refusals, router
-from programs import need
 from rl_router_operator.generate.output import ROOT
 from rl_router_operator.objects.naming import labels
 from rl_router_operator.objects.routerdeployment import read
+
+from fakes.cluster import programs
+from fakes.cluster.admission import ROUTERS, errors
+from fakes.cluster.routers import router
+from fakes.cluster.waiting import wait_until
 
 VALID = sorted((ROOT / "samples").glob("*.yaml"))
 INVALID = sorted((ROOT / "samples" / "invalid").glob("*.yaml"))
@@ -25,66 +27,66 @@ def _examples():
 
 
 @pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
-def test_a_sample_is_taken_and_read_by_the_operator(admission, path):
+def test_the_api_server_accepts_each_sample_and_the_operator_reads_it(admission, path):
     (sample,) = yaml.safe_load_all(path.read_text())
-    taken = admission.create(sample)
-    assert taken["kind"] == "RouterDeployment", taken
-    assert read(taken).name == sample["metadata"]["name"]
+    stored = admission.create(sample)
+    assert stored["kind"] == "RouterDeployment", stored
+    assert read(stored).name == sample["metadata"]["name"]
 
 
 @pytest.mark.parametrize("path", INVALID, ids=lambda path: path.stem)
-def test_an_invalid_sample_is_refused_in_the_words_that_it_names(admission, path):
-    """Of two documents the second is refused as a change of the first."""
-    *earlier, refused = yaml.safe_load_all(path.read_text())
+def test_an_invalid_sample_is_rejected_with_its_expected_message(admission, path):
+    """In a file with two documents, the second is an invalid update of the first."""
+    *earlier, invalid = yaml.safe_load_all(path.read_text())
     expected = path.read_text().splitlines()[0].removeprefix("# expected: ")
-    assert expected in refusals(admission.change(*earlier, refused) if earlier else admission.create(refused))
+    assert expected in errors(admission.update(*earlier, invalid) if earlier else admission.create(invalid))
 
 
 @pytest.mark.parametrize(("guide", "block"), [*_examples()], ids=lambda part: getattr(part, "name", ""))
-def test_an_example_in_a_guide_is_taken(admission, guide, block):
+def test_the_api_server_accepts_each_example_of_the_guides(admission, guide, block):
     example = yaml.safe_load(block)
     assert admission.create(example)["kind"] == "RouterDeployment", guide
 
 
-def test_an_empty_object_is_filled_with_the_defaults(admission):
-    whole = router({})
-    taken = admission.create(whole)
-    assert taken["spec"]["api"]["replicas"] == 1
-    assert taken["spec"]["model"]["podTemplate"]["securityContext"] == {"runAsUser": 65532, "fsGroup": 65532}
-    without_spec = {name: part for name, part in whole.items() if name != "spec"}
-    assert admission.create(without_spec)["spec"] == taken["spec"]
+def test_an_empty_object_gets_all_defaults(admission):
+    empty = router()
+    stored = admission.create(empty)
+    assert stored["spec"]["api"]["replicas"] == 1
+    assert stored["spec"]["model"]["podTemplate"]["securityContext"] == {"runAsUser": 65532, "fsGroup": 65532}
+    without_spec = {name: part for name, part in empty.items() if name != "spec"}
+    assert admission.create(without_spec)["spec"] == stored["spec"]
 
 
-def test_an_identity_of_null_is_kept(admission):
-    """It leaves the identity to the platform; the default would not."""
+def test_an_identity_of_null_is_stored(admission):
+    """Null lets the platform choose the identity; the default would not."""
     identity = {"runAsUser": None, "fsGroup": None}
-    taken = admission.create(router({"api": {"podTemplate": {"securityContext": identity}}}))
-    assert taken["spec"]["api"]["podTemplate"]["securityContext"] == identity
+    stored = admission.create(router(api={"podTemplate": {"securityContext": identity}}))
+    assert stored["spec"]["api"]["podTemplate"]["securityContext"] == identity
 
 
-def test_the_scale_is_read_and_set(api_server):
-    api_server.ask("POST", ROUTERS, router({}, "scaled"))
-    scale = api_server.ask("GET", f"{ROUTERS}/scaled/scale")
+def test_the_scale_subresource_reads_and_sets_the_replicas(api_server):
+    api_server.request("POST", ROUTERS, router("scaled"))
+    scale = api_server.request("GET", f"{ROUTERS}/scaled/scale")
     assert scale["spec"]["replicas"] == 1
-    api_server.ask("PUT", f"{ROUTERS}/scaled/scale", {**scale, "spec": {"replicas": 3}})
-    assert api_server.ask("DELETE", f"{ROUTERS}/scaled")["status"] == "Success"
+    api_server.request("PUT", f"{ROUTERS}/scaled/scale", {**scale, "spec": {"replicas": 3}})
+    assert api_server.request("DELETE", f"{ROUTERS}/scaled")["status"] == "Success"
 
 
 @pytest.mark.parametrize(
     ("before", "after"),
     [("40Gi", "41000Mi"), ("40Gi", "40Gi"), (None, "40Gi"), ("40Gi", None), (40, "41")],
-    ids=["grows", "stays", "comes", "goes", "grows-as-a-number"],
+    ids=["grows", "unchanged", "added", "removed", "grows-as-a-number"],
 )
-def test_storage_may_grow_come_and_go(admission, before, after):
+def test_storage_may_grow_and_be_added_or_removed(admission, before, after):
     earlier, later = ({**SOURCE, **({"storage": {"size": size}} if size else {})} for size in (before, after))
-    taken = admission.change(router({"model": earlier}), router({"model": later}))
-    assert taken["kind"] == "RouterDeployment", taken
+    updated = admission.update(router(model=earlier), router(model=later))
+    assert updated["kind"] == "RouterDeployment", updated
 
 
 @pytest.mark.parametrize("label", sorted(labels("demo", "model")))
-def test_no_label_of_the_operators_own_can_be_overwritten(admission, label):
-    refused = admission.create(router({"model": {"podTemplate": {"labels": {label: "other"}}}}))
-    assert [cause["field"] for cause in refused["details"]["causes"]] == ["spec.model.podTemplate.labels"]
+def test_a_pod_template_cannot_set_labels_that_the_operator_sets(admission, label):
+    rejection = admission.create(router(model={"podTemplate": {"labels": {label: "other"}}}))
+    assert [cause["field"] for cause in rejection["details"]["causes"]] == ["spec.model.podTemplate.labels"]
 
 
 @pytest.mark.parametrize(
@@ -98,18 +100,23 @@ def test_no_label_of_the_operators_own_can_be_overwritten(admission, label):
     ids=lambda exposed: next(iter(exposed)),
 )
 @pytest.mark.parametrize("auth", [{"anonymous": True}, {"secretRef": {"name": "keys"}}], ids=["anonymous", "keys"])
-def test_an_api_may_be_exposed_with_keys_or_to_anybody_in_so_many_words(admission, exposed, auth):
-    assert admission.create(router({"api": {**exposed, "auth": auth}}))["kind"] == "RouterDeployment"
+def test_an_api_with_keys_or_explicit_anonymous_access_may_be_exposed(admission, exposed, auth):
+    assert admission.create(router(api={**exposed, "auth": auth}))["kind"] == "RouterDeployment"
 
 
-def test_kubectl_explains_every_part(api_server):
-    need("kubectl")
-    kubectl = control_plane.program("kubectl")
-    for path, words in (
+def test_kubectl_explains_every_field(api_server):
+    programs.require("kubectl")
+    for path, text in (
         ("spec", "router model, which makes the decisions"),
         ("spec.model", "volume for downloaded weights"),
     ):
-        command = [kubectl, "--kubeconfig", str(api_server.kubeconfig), "explain", f"routerdeployments.{path}"]
-        explained = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-        assert words in explained
-        assert "<no description>" not in explained
+        # The API server publishes the schema of a CRD some time after it serves the kind.
+        wait_until(lambda path=path, text=text: text in explain(api_server, path).stdout, f"the schema of {path}")
+        explanation = explain(api_server, path)
+        assert explanation.returncode == 0, explanation.stderr
+        assert "<no description>" not in explanation.stdout
+
+
+def explain(api_server, path):
+    command = [programs.find("kubectl"), "--kubeconfig", api_server.kubeconfig, "explain", f"routerdeployments.{path}"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

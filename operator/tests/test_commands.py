@@ -1,4 +1,4 @@
-"""What the chart runs of the operator's image: bringing the definition up to date, and checking a router."""
+"""The commands of the operator's image that the chart runs: they update the CRD and check a router."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from control_plane import ADMIN, OPERATOR, ApiServer
-from harness import Kube
 from rl_router_operator.generate.crd import definition
 
-DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/routerdeployments.rlrouter.dev"
+from fakes.cluster import routers
+from fakes.cluster.control_plane import ADMIN, OPERATOR, ApiServer
+from fakes.cluster.kube_client import Kube
+
+CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/routerdeployments.rlrouter.dev"
 CALL = {"model_id": "physics", "selected": True}
-ANSWER = {
+RESPONSE = {
     "choices": [{"message": {"role": "assistant", "content": "Because of air."}}],
     "router_metadata": {
         "model_used": "physics",
@@ -30,13 +32,13 @@ ANSWER = {
 
 
 class Command:
-    """A command of the operator's, run as a user of the API server."""
+    """Runs commands of the operator as a user of the API server."""
 
     def __init__(self, server: ApiServer, folder: Path) -> None:
         self._server, self._folder = server, folder
 
     async def run(self, module: str, *arguments: str, user: str = ADMIN, key: str = "none") -> tuple[int, str, str]:
-        """The exit status and what it wrote."""
+        """Returns the exit code, stdout and stderr."""
         config = self._server.write_kubeconfig(self._server.url, user, self._folder / "kubeconfig")
         variables = {**os.environ, "KUBECONFIG": str(config), "RL_ROUTER_API_KEY": key}
         process = await asyncio.create_subprocess_exec(
@@ -50,26 +52,26 @@ class Command:
 
 @pytest.fixture
 def command(api_server: ApiServer, tmp_path: Path) -> Command:
-    """Runs the operator's commands."""
+    """Runs commands against the test's API server."""
     return Command(api_server, tmp_path)
 
 
 @pytest_asyncio.fixture
 async def router(kube: Kube) -> AsyncIterator[Router]:
-    """A RouterDeployment whose API is a small server of this machine."""
-    made = Router(kube)
-    await made.start()
-    yield made
-    await made.stop()
+    """A RouterDeployment whose API is a small local server."""
+    started = Router(kube)
+    await started.start()
+    yield started
+    await started.stop()
 
 
 class Router:
-    """`demo`, ready when told, and what its API answers."""
+    """`demo` with a status that the test sets, and a fake API."""
 
     def __init__(self, kube: Kube) -> None:
         self._kube = kube
         self._runner: web.AppRunner
-        self.answer: Any = ANSWER
+        self.response: Any = RESPONSE
         self.keys: list[str] = []
 
     async def start(self) -> None:
@@ -78,15 +80,13 @@ class Router:
         self._runner = web.AppRunner(application)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        await self._kube.create({
-            "apiVersion": "rlrouter.dev/v1alpha1", "kind": "RouterDeployment", "metadata": {"name": "demo"}, "spec": {}
-        })  # fmt: skip
+        await self._kube.create(routers.router())
 
     async def stop(self) -> None:
         await self._runner.cleanup()
 
-    async def says(self, ready: str, message: str) -> None:
-        """Writes the status that the operator would."""
+    async def set_ready(self, ready: str, message: str) -> None:
+        """Writes the condition Ready as the operator would."""
         port = self._runner.addresses[0][1]
         condition = {
             "type": "Ready",
@@ -100,59 +100,59 @@ class Router:
 
     async def _complete(self, request: web.Request) -> web.Response:
         self.keys.append(request.headers["Authorization"].removeprefix("Bearer "))
-        return web.json_response(self.answer)
+        return web.json_response(self.response)
 
 
-async def test_an_older_definition_is_brought_up_to_date(api_server: ApiServer, command: Command) -> None:
+async def test_install_crds_updates_an_older_crd(api_server: ApiServer, command: Command) -> None:
     older = [{"op": "remove", "path": "/spec/versions/0/additionalPrinterColumns/0"}]
     headers = {"Content-Type": "application/json-patch+json"}
-    api_server.client.patch(DEFINITION, json=older, headers=headers).raise_for_status()
+    api_server.client.patch(CRD, json=older, headers=headers).raise_for_status()
     status, out, _ = await command.run("install_crds")
     assert (status, "routerdeployments.rlrouter.dev" in out) == (0, True)
-    columns = api_server.client.get(DEFINITION).json()["spec"]["versions"][0]["additionalPrinterColumns"]
+    columns = api_server.client.get(CRD).json()["spec"]["versions"][0]["additionalPrinterColumns"]
     assert columns[0]["name"] == "Ready"
 
 
-async def test_helm_may_install_another_definition_afterwards(api_server: ApiServer, command: Command) -> None:
+async def test_helm_can_apply_another_crd_after_install_crds(api_server: ApiServer, command: Command) -> None:
     await command.run("install_crds")
-    another = definition()
-    another["spec"]["versions"][0]["additionalPrinterColumns"].pop()
+    other = definition()
+    other["spec"]["versions"][0]["additionalPrinterColumns"].pop()
     headers = {"Content-Type": "application/apply-patch+yaml"}
-    answer = api_server.client.patch(DEFINITION, json=another, headers=headers, params={"fieldManager": "helm"})
-    assert answer.status_code == 200, answer.text
+    response = api_server.client.patch(CRD, json=other, headers=headers, params={"fieldManager": "helm"})
+    assert response.status_code == 200, response.text
     await command.run("install_crds")
 
 
-async def test_a_definition_that_may_not_be_changed_is_one_line(command: Command) -> None:
+async def test_install_crds_without_permission_prints_one_line(command: Command) -> None:
     status, _, err = await command.run("install_crds", user=OPERATOR)
     assert status == 1
     assert err.startswith("error: cannot apply the CRD for RouterDeployments: ")
     assert err.count("\n") == 1
 
 
-async def test_a_ready_router_is_asked_with_the_key(command: Command, kube: Kube, router: Router) -> None:
-    await router.says("True", "It routes.")
+async def test_check_sends_a_request_with_the_key_to_a_ready_router(
+    command: Command, kube: Kube, router: Router
+) -> None:
+    await router.set_ready("True", "It routes.")
     status, out, err = await command.run("check", "demo", "--namespace", kube.namespace, key="sk-1")
     assert (status, out, err) == (0, "answered by physics: committed after 1 turn\n", "")
     assert router.keys == ["sk-1"]
 
 
-async def test_a_router_that_does_not_become_ready_is_said_with_its_reason(
-    command: Command, kube: Kube, router: Router
-) -> None:
-    await router.says("False", "No GPU is free.")
+async def test_check_prints_why_a_router_does_not_become_ready(command: Command, kube: Kube, router: Router) -> None:
+    await router.set_ready("False", "No GPU is free.")
     status, _, err = await command.run("check", "demo", "--namespace", kube.namespace, "--timeout", "0")
     assert (status, err) == (1, "error: demo was not ready within 0 s: No GPU is free.\n")
 
 
-async def test_an_answer_without_its_routing_fails_the_check(command: Command, kube: Kube, router: Router) -> None:
-    router.answer = {"choices": ANSWER["choices"]}
-    await router.says("True", "It routes.")
+async def test_check_fails_if_the_response_has_no_routing(command: Command, kube: Kube, router: Router) -> None:
+    router.response = {"choices": RESPONSE["choices"]}
+    await router.set_ready("True", "It routes.")
     status, _, err = await command.run("check", "demo", "--namespace", kube.namespace)
     assert status == 1
     assert "does not name the selected target" in err
 
 
-async def test_a_router_that_is_not_there_is_said(command: Command, kube: Kube) -> None:
+async def test_check_fails_if_the_router_does_not_exist(command: Command, kube: Kube) -> None:
     status, _, err = await command.run("check", "none", "--namespace", kube.namespace, "--timeout", "0")
     assert (status, err) == (1, "error: none was not ready within 0 s: the RouterDeployment does not exist\n")

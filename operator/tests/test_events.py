@@ -1,4 +1,4 @@
-"""What a person is told by Events, and what not."""
+"""Which changes of a status become Events."""
 
 from __future__ import annotations
 
@@ -13,59 +13,59 @@ GOOD = {"ModelReady": "Deciding", "APIReady": "Serving", "TargetsReady": "Target
 
 
 def conditions(status: str, reasons: dict[str, str]) -> dict[str, Any]:
-    found = [{"type": type_, "status": status, "reason": reason} for type_, reason in reasons.items()]
-    return {"conditions": [*found, {"type": "Degraded", "status": "False", "reason": "NoFault"}]}
+    listed = [{"type": type_, "status": status, "reason": reason} for type_, reason in reasons.items()]
+    return {"conditions": [*listed, {"type": "Degraded", "status": "False", "reason": "NoFault"}]}
 
 
-def told(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """(type, condition, reason) of each Event."""
+def events(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Returns (type, condition, reason) of each Event."""
     kinds = {True: "Warning", False: "Normal"}
-    return [(kinds[is_warning(each)], each["type"], each["reason"]) for each in news(before, after)]
+    return [(kinds[is_warning(new)], new["type"], new["reason"]) for new in news(before, after)]
 
 
-def test_what_is_merely_under_way_is_no_news() -> None:
+def test_progress_makes_no_event() -> None:
     starting = {"ModelReady": "Loading", "APIReady": "Starting", "TargetsReady": "Unconfirmed", "Ready": "Loading"}
-    assert told({}, conditions("False", starting)) == []
+    assert events({}, conditions("False", starting)) == []
 
 
-def test_a_router_that_becomes_ready_is_told_once_and_not_again_by_its_parts() -> None:
+def test_a_router_that_becomes_ready_has_one_event_and_its_parts_have_none() -> None:
     after = conditions("True", GOOD)
-    assert told({}, after) == [("Normal", "Ready", "Serving")]
-    assert told(after, after) == []
+    assert events({}, after) == [("Normal", "Ready", "Serving")]
+    assert events(after, after) == []
 
 
-def test_a_part_that_recovers_is_told_while_the_whole_is_not_ready() -> None:
+def test_a_part_that_recovers_has_an_event_while_the_router_is_not_ready() -> None:
     before, after = conditions("False", dict.fromkeys(GOOD, "CrashLooping")), conditions("True", GOOD)
     after["conditions"][1:4] = before["conditions"][1:4]
-    assert told(before, after) == [("Normal", "ModelReady", "Deciding")]
+    assert events(before, after) == [("Normal", "ModelReady", "Deciding")]
 
 
-def test_a_fault_is_told_where_it_is_and_not_again_by_ready() -> None:
+def test_a_fault_has_an_event_for_its_condition_and_none_for_ready() -> None:
     before = conditions("True", GOOD)
     after = conditions("True", {**GOOD, "Ready": "x"})
     after["conditions"][0] |= {"status": "False", "reason": "CrashLooping"}
     after["conditions"][3] |= {"status": "False", "reason": "CrashLooping"}
-    assert told(before, after) == [("Warning", "ModelReady", "CrashLooping")]
+    assert events(before, after) == [("Warning", "ModelReady", "CrashLooping")]
 
 
-def test_what_was_asked_for_is_no_warning() -> None:
+def test_an_intended_state_is_not_a_warning() -> None:
     after = conditions("False", dict.fromkeys(GOOD, "Suspended"))
-    assert {type_ for type_, *_ in told(conditions("True", GOOD), after)} == {"Normal"}
+    assert {type_ for type_, *_ in events(conditions("True", GOOD), after)} == {"Normal"}
 
 
-def test_a_reason_that_ready_alone_gives_is_told() -> None:
+def test_a_reason_that_only_ready_has_makes_an_event() -> None:
     after = conditions("True", {**GOOD, "Ready": "x"})
     after["conditions"][3] |= {"status": "False", "reason": "InvalidSpec"}
-    assert told(conditions("True", GOOD), after) == [("Warning", "Ready", "InvalidSpec")]
+    assert events(conditions("True", GOOD), after) == [("Warning", "Ready", "InvalidSpec")]
 
 
-async def test_that_a_namespace_is_being_deleted_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
-    class Ending:
+async def test_an_event_that_a_terminating_namespace_rejects_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    class TerminatingNamespace:
         async def create(self, *_: Any) -> None:
             cause = {"reason": "NamespaceTerminating", "message": "namespace ns is being terminated"}
             raise RefusedError(403, {"message": "forbidden", "details": {"causes": [cause]}})
 
     after = conditions("True", GOOD)
     body = {"metadata": {"name": "demo", "namespace": "ns", "uid": "u", "generation": 1}}
-    await post(Ending(), body, news({}, after))  # type: ignore[arg-type]
+    await post(TerminatingNamespace(), body, news({}, after))  # type: ignore[arg-type]
     assert caplog.text == ""

@@ -1,4 +1,4 @@
-"""Faults of the API server: whatever it answers, or does not, the children come, and nothing is lost."""
+"""Faults of the API server: whatever it returns, the operator creates the children and misses no change."""
 
 from __future__ import annotations
 
@@ -6,147 +6,153 @@ import asyncio
 
 import pytest
 from aiohttp import web
-from faults import Proxy, Seen, gone_watch, once, status
-from harness import Kube, Start, condition, eventually, router
-from test_drift import settled
-from test_ownership import foreign
+
+from fakes.cluster.foreign_objects import foreign_object
+from fakes.cluster.kube_client import Kube
+from fakes.cluster.proxy import Proxy, Recorded, error, expired_watch, fault_for
+from fakes.cluster.routers import deployed, router
+from fakes.cluster.running_operator import Start
+from fakes.cluster.waiting import eventually
 
 pytestmark = pytest.mark.waits
-ANSWERS = {
-    "409": lambda: status(409, "Conflict", "the object has been modified"),
-    "429": lambda: status(429, "TooManyRequests", "try again", **{"Retry-After": "1"}),
-    "500": lambda: status(500, "InternalError", "etcdserver: leader changed"),
-    "503": lambda: status(503, "ServiceUnavailable", "the server is shutting down"),
-    "nonsense": lambda: web.Response(text="<html>gateway</html>", content_type="text/html"),
+RESPONSES = {
+    "409": lambda: error(409, "Conflict", "the object has been modified"),
+    "429": lambda: error(429, "TooManyRequests", "try again", **{"Retry-After": "1"}),
+    "500": lambda: error(500, "InternalError", "etcdserver: leader changed"),
+    "503": lambda: error(503, "ServiceUnavailable", "the server is shutting down"),
+    "html": lambda: web.Response(text="<html>gateway</html>", content_type="text/html"),
 }
 
 
-async def _all_is_well(kube: Kube):
-    assert await kube.get("Deployment", "demo-api")
-    assert await kube.get("StatefulSet", "demo-model")
-    live = await kube.get("RouterDeployment", "demo")
-    assert condition(live, "Degraded")["status"] == "False"
+async def _is_healthy(kube: Kube):
+    await kube.existing("Deployment", "demo-api")
+    await kube.existing("StatefulSet", "demo-model")
+    assert (await kube.condition("Degraded"))["status"] == "False"
 
 
-@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize("response", RESPONSES.values(), ids=RESPONSES)
 @pytest.mark.parametrize(
     ("method", "plural"),
     [("PATCH", "configmaps"), ("PATCH", "routerdeployments/status"), ("GET", "deployments"), ("GET", "pods")],
     ids=["apply", "status", "read", "list"],
 )
-async def test_a_fault_passes(kube: Kube, start: Start, proxy: Proxy, method, plural, answer):
-    proxy.faults.append(once(method=method, plural=plural, answer=answer, times=2))
+async def test_the_operator_recovers_from_error_responses(
+    kube: Kube, start: Start, proxy: Proxy, method, plural, response
+):
+    proxy.faults.append(fault_for(method=method, plural=plural, response=response, times=2))
     await start()
     await kube.create(router())
-    await eventually(lambda: _all_is_well(kube), within=20)
+    await eventually(lambda: _is_healthy(kube), within=20)
 
 
-async def test_a_request_without_an_answer_is_made_again(kube: Kube, start: Start, proxy: Proxy):
-    async def hang(seen: Seen):
-        if seen.method == "PATCH" and seen.plural == "configmaps":
+async def test_a_request_without_a_response_is_retried(kube: Kube, start: Start, proxy: Proxy):
+    async def hang(request: Recorded):
+        if request.method == "PATCH" and request.plural == "configmaps":
             proxy.faults.clear()
             await asyncio.sleep(60)
 
     proxy.faults.append(hang)
     await start()
     await kube.create(router())
-    await eventually(lambda: _all_is_well(kube), within=30)
+    await eventually(lambda: _is_healthy(kube), within=30)
 
 
-async def test_a_kind_whose_writes_get_no_answer_is_a_condition_and_stops_no_other(
+async def test_writes_of_a_kind_that_hang_degrade_the_router_and_do_not_block_other_kinds(
     kube: Kube, start: Start, proxy: Proxy
 ):
-    """As an admission webhook does that hangs for longer than a request may take."""
+    """This happens if an admission webhook takes longer than the request timeout."""
 
-    async def hang(seen: Seen):
-        if seen.method == "PATCH" and seen.plural == "configmaps":
+    async def hang(request: Recorded):
+        if request.method == "PATCH" and request.plural == "configmaps":
             await asyncio.sleep(60)
 
     proxy.faults.append(hang)
     await start()
     await kube.create(router())
 
-    async def told():
-        assert await kube.get("NetworkPolicy", "demo-model")
-        degraded = condition(await kube.get("RouterDeployment", "demo"), "Degraded")
+    async def is_degraded():
+        await kube.existing("NetworkPolicy", "demo-model")
+        degraded = await kube.condition("Degraded")
         assert degraded["reason"] == "Failed"
         assert "ConfigMap demo-api" in degraded["message"]
 
-    await eventually(told, within=30)
+    await eventually(is_degraded, within=30)
 
 
-async def test_an_event_that_got_no_answer_is_posted_later(kube: Kube, start: Start, proxy: Proxy):
-    await kube.create(foreign(kube, "ConfigMap", "demo-api"))
-    answers = iter([web.Response(text="<html>gateway</html>", content_type="text/html")])
-    proxy.faults.append(lambda seen: next(answers, None) if seen.plural == "events" and seen.is_write else None)
+async def test_an_event_whose_creation_fails_is_created_later(kube: Kube, start: Start, proxy: Proxy):
+    await kube.create(foreign_object(kube, "ConfigMap", "demo-api"))
+    responses = iter([web.Response(text="<html>gateway</html>", content_type="text/html")])
+    proxy.faults.append(
+        lambda request: next(responses, None) if request.plural == "events" and request.is_write else None
+    )
     await start()
     await kube.create(router())
 
-    async def posted():
-        assert [each for each in await kube.list("Event") if each["reason"] == "ForeignObject"]
+    async def is_created():
+        assert [event for event in await kube.list("Event") if event["reason"] == "ForeignObject"]
 
-    await eventually(posted)
-    assert next(answers, "used") == "used"
+    await eventually(is_created)
+    assert next(responses, "used") == "used"
 
 
-async def test_a_refused_child_is_a_condition_in_the_api_servers_words_and_stops_no_other(
+async def test_a_rejected_child_degrades_the_router_with_the_api_servers_message_and_does_not_block_others(
     kube: Kube, start: Start, proxy: Proxy
 ):
-    refusal = "admission webhook denied the request: no images by that name"
+    message = "admission webhook denied the request: no images by that name"
 
-    def refuse(seen: Seen):
-        if seen.method == "PATCH" and seen.plural == "statefulsets":
-            return status(422, "Invalid", refusal)
+    def reject(request: Recorded):
+        if request.method == "PATCH" and request.plural == "statefulsets":
+            return error(422, "Invalid", message)
         return None
 
-    proxy.faults.append(refuse)
+    proxy.faults.append(reject)
     await start()
     await kube.create(router())
 
-    async def told():
-        assert await kube.get("Deployment", "demo-api")
-        assert refusal in condition(await kube.get("RouterDeployment", "demo"), "Degraded")["message"]
+    async def is_degraded():
+        await kube.existing("Deployment", "demo-api")
+        assert message in (await kube.condition("Degraded"))["message"]
 
-    await eventually(told)
-
-
-def too_old():
-    """The next watch of ConfigMaps is from too old a version."""
-    answer = once(method="GET", plural="configmaps", answer=gone_watch)
-    return lambda seen: answer(seen) if seen.is_watch else None
+    await eventually(is_degraded)
 
 
-async def test_a_watch_that_says_nothing_is_opened_anew_without_a_list(kube: Kube, start: Start, proxy: Proxy):
-    def watches() -> list[Seen]:
-        asked = [seen for seen in proxy.requests if seen.plural == "ingresses"]
-        assert len([seen for seen in asked if seen.is_watch]) > 2
-        return asked
+def expire_next_watch():
+    """Returns a fault for the next watch of ConfigMaps: its resourceVersion is too old."""
+    fault = fault_for(method="GET", plural="configmaps", response=expired_watch)
+    return lambda request: fault(request) if request.is_watch else None
+
+
+async def test_an_idle_watch_is_reopened_without_a_list(kube: Kube, start: Start, proxy: Proxy):
+    def several_watches() -> list[Recorded]:
+        requests = [request for request in proxy.requests if request.plural == "ingresses"]
+        assert len([request for request in requests if request.is_watch]) > 2
+        return requests
 
     await start(idle_timeout=0.5)
-    asked = await eventually(watches)
-    assert len([seen for seen in asked if not seen.is_watch]) == 1
+    requests = await eventually(several_watches)
+    assert len([request for request in requests if not request.is_watch]) == 1
 
 
-async def test_watches_that_break_or_are_too_old_miss_nothing(kube: Kube, start: Start, proxy: Proxy):
-    await settled(kube, start, {})
+async def test_aborted_and_expired_watches_miss_no_change(kube: Kube, start: Start, proxy: Proxy):
+    await deployed(kube, start, {})
     for _ in range(3):
-        proxy.faults.append(too_old())
+        proxy.faults.append(expire_next_watch())
         proxy.close_watches()
         await kube.delete("ConfigMap", "demo-api")
-        await eventually(lambda: _exists(kube, "ConfigMap", "demo-api"), within=5)
+        await eventually(lambda: kube.existing("ConfigMap", "demo-api"), within=5)
 
 
-AWAY_SECONDS = 60.0
+OUTAGE_SECONDS = 60.0
 
 
-async def test_nothing_is_missed_in_a_minute_without_the_api_server_and_its_restart(
+async def test_the_operator_misses_no_change_during_an_outage_of_a_minute(
     kube: Kube, start: Start, proxy: Proxy, api_server
 ):
     running = await start()
     await kube.create(router())
     await kube.create(router("other"))
-    await eventually(lambda: _exists(kube, "Deployment", "demo-api"))
-    await eventually(lambda: _exists(kube, "Deployment", "other-api"))
+    await eventually(lambda: kube.existing("Deployment", "demo-api"))
+    await eventually(lambda: kube.existing("Deployment", "other-api"))
     await proxy.stop()
     api_server.kill_api_server()
     await asyncio.to_thread(api_server.start_api_server)
@@ -154,21 +160,17 @@ async def test_nothing_is_missed_in_a_minute_without_the_api_server_and_its_rest
     await kube.delete("RouterDeployment", "other")
     await kube.delete("ConfigMap", "other-api")
     await kube.create(router("third"))
-    await asyncio.sleep(AWAY_SECONDS)
-    assert (await running.ask("/healthz")).status_code == 200
+    await asyncio.sleep(OUTAGE_SECONDS)
+    assert (await running.get("/healthz")).status_code == 200
     await proxy.start()
-    await eventually(lambda: _exists(kube, "ConfigMap", "demo-api"))
-    await eventually(lambda: _exists(kube, "Deployment", "third-api"))
+    await eventually(lambda: kube.existing("ConfigMap", "demo-api"))
+    await eventually(lambda: kube.existing("Deployment", "third-api"))
     assert await kube.get("ConfigMap", "other-api") is None
 
 
-async def test_a_restarted_api_server_is_found_again(kube: Kube, start: Start, api_server):
-    await settled(kube, start, {})
+async def test_the_operator_reconnects_to_a_restarted_api_server(kube: Kube, start: Start, api_server):
+    await deployed(kube, start, {})
     api_server.kill_api_server()
     await asyncio.to_thread(api_server.start_api_server)
     await kube.delete("ConfigMap", "demo-api")
-    await eventually(lambda: _exists(kube, "ConfigMap", "demo-api"), within=15)
-
-
-async def _exists(kube: Kube, kind: str, name: str):
-    assert await kube.get(kind, name)
+    await eventually(lambda: kube.existing("ConfigMap", "demo-api"), within=15)

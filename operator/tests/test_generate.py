@@ -1,4 +1,4 @@
-"""What is generated from the schema: complete, bounded, and as it stands in the repository."""
+"""The files that are generated from the schema: complete, bounded and up to date in the repository."""
 
 import functools
 import re
@@ -17,14 +17,14 @@ from rl_router_operator.generate.output import update
 
 CRD = "crds/routerdeployments.rlrouter.dev.yaml"
 files = functools.cache(generate.files)
-"""What is generated; no test changes it."""
+"""The generated files. No test changes them."""
 
 
-def test_the_repository_holds_what_the_schema_generates():
-    outcome = subprocess.run(
+def test_the_generated_files_in_the_repository_are_up_to_date():
+    check = subprocess.run(
         [sys.executable, "-m", "rl_router_operator.generate", "--check"], capture_output=True, text=True, timeout=60
     )
-    assert (outcome.returncode, outcome.stdout) == (0, "")
+    assert (check.returncode, check.stdout) == (0, "")
 
 
 class KubernetesLoader(yaml.SafeLoader):
@@ -36,11 +36,11 @@ class KubernetesLoader(yaml.SafeLoader):
 KubernetesLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("[nNyY]$"), list("nNyY"))
 
 
-def test_kubectl_and_helm_read_from_the_file_what_the_schema_says():
+def test_kubectl_and_helm_read_the_crd_as_it_was_generated():
     assert yaml.load(files()[CRD], KubernetesLoader) == definition()
 
 
-def test_a_check_prints_the_files_that_differ(tmp_path, capsys):
+def test_a_check_reports_an_edited_file_by_its_path(tmp_path, capsys):
     update(files(), check=False, command="make reference", root=tmp_path)
     assert update(files(), check=True, command="make reference", root=tmp_path) == 0
     (tmp_path / CRD).write_text("edited by hand\n")
@@ -48,24 +48,24 @@ def test_a_check_prints_the_files_that_differ(tmp_path, capsys):
     assert capsys.readouterr().out == f"{CRD} does not match its sources. Run make reference\n"
 
 
-def test_the_crd_can_be_applied_by_kubectl_from_the_client_side():
-    """The annotation that such an apply writes holds 256 KiB; JSON is shorter than YAML."""
+def test_the_crd_is_small_enough_for_a_client_side_apply():
+    """Such an apply stores the object as JSON in an annotation of at most 256 KiB. JSON is shorter than YAML."""
     assert len(files()[CRD].encode()) < 200 * 1024
 
 
-def test_an_unbounded_field_is_named_by_its_path():
+def test_an_unbounded_field_is_reported_by_its_path():
     class Part(Schema):
         names: list[str] = Field(description="names", max_length=3)
 
     class Whole(Schema):
         parts: dict[str, Part] = Field(description="parts")
 
-    with pytest.raises(UnfitSchemaError) as refusal:
+    with pytest.raises(UnfitSchemaError) as raised:
         require_fit(structural(Whole), "spec")
-    assert str(refusal.value).splitlines() == ["spec.parts: no maxProperties", "spec.parts{}.names[]: no maxLength"]
+    assert str(raised.value).splitlines() == ["spec.parts: no maxProperties", "spec.parts{}.names[]: no maxLength"]
 
 
-def test_a_field_without_a_description_is_named_by_its_path():
+def test_a_field_without_a_description_is_reported_by_its_path():
     class Whole(Schema):
         count: int
 
@@ -73,8 +73,8 @@ def test_a_field_without_a_description_is_named_by_its_path():
         require_fit(structural(Whole), "spec")
 
 
-def test_every_default_in_the_crd_is_one_of_the_operators_own_fields():
-    """The router API's defaults stay its own, so that a newer image has newer ones."""
+def test_the_crd_has_no_defaults_for_fields_of_the_router_api():
+    """A newer API image then uses its own newer defaults."""
     spec = _spec()
     assert "default" not in spec["properties"]["routing"]["properties"]["maxTurns"]
     assert spec["properties"]["routing"]["properties"]["maxTurns"]["description"].endswith("; default: 3")
@@ -92,7 +92,7 @@ def test_a_price_is_a_decimal_string():
     ]
 
 
-def test_null_means_something_for_the_users_identity_alone():
+def test_only_the_users_identity_is_nullable():
     assert _nullable(_spec(), "spec") == [
         f"spec.{tier}.podTemplate.securityContext.{field}"
         for tier in ("model", "api")
@@ -100,20 +100,20 @@ def test_null_means_something_for_the_users_identity_alone():
     ]
 
 
-def test_no_rule_needs_more_than_kubernetes_1_30_offers_to_a_new_object():
-    """That is what 1.29 knew: a server takes into new objects only what the version before it could read."""
+def test_the_rules_use_only_functions_that_kubernetes_1_30_accepts():
+    """These are the functions of 1.29: in new objects a server accepts only what its predecessor could read."""
     known = {
         *("all", "exists", "filter", "map", "has", "size", "string", "matches", "startsWith", "endsWith", "contains"),
         *("replace", "split", "substring", "indexOf", "lastIndexOf", "quantity", "compareTo", "isGreaterThan"),
     }
-    outside_of_texts = [re.sub(r"'[^']*'", "", rule) for rule in _rules(_generated())]
-    called = {name for rule in outside_of_texts for name in re.findall(r"(\w+)\(", rule)}
+    without_strings = [re.sub(r"'[^']*'", "", rule) for rule in _rules(_generated())]
+    called = {name for rule in without_strings for name in re.findall(r"(\w+)\(", rule)}
     assert {"matches", "quantity"} <= called <= known
 
 
 @functools.cache
 def _generated():
-    """The CRD that is generated, read back; no test changes it."""
+    """Returns the generated CRD. No test changes it."""
     return yaml.safe_load(files()[CRD])
 
 
@@ -123,17 +123,17 @@ def _spec():
 
 
 def _nullable(node, path):
-    found = [path] if node.get("nullable") else []
+    paths = [path] if node.get("nullable") else []
     for name, child in node.get("properties", {}).items():
-        found += _nullable(child, f"{path}.{name}")
+        paths += _nullable(child, f"{path}.{name}")
     for key in ("items", "additionalProperties"):
         if isinstance(node.get(key), dict):
-            found += _nullable(node[key], path)
-    return found
+            paths += _nullable(node[key], path)
+    return paths
 
 
 def _rules(node):
     if isinstance(node, dict):
-        found = [node["rule"]] if isinstance(node.get("rule"), str) else []
-        return found + [rule for child in node.values() for rule in _rules(child)]
+        rules = [node["rule"]] if isinstance(node.get("rule"), str) else []
+        return rules + [rule for child in node.values() for rule in _rules(child)]
     return [rule for child in node for rule in _rules(child)] if isinstance(node, list) else []

@@ -1,53 +1,46 @@
-"""Every child of every sample, exactly as a person reviewed it.
+"""The children of every sample are exactly the golden manifests, which were reviewed.
 
-`RL_ROUTER_REWRITE_GOLDEN=1 python -m pytest operator/tests/test_golden.py` writes them anew; review the difference.
+`RL_ROUTER_REWRITE_GOLDEN=1 python -m pytest operator/tests/test_golden.py` writes them again. Review the difference.
 """
 
 import os
-from pathlib import Path
 
 import pytest
 import yaml
 from rl_router_api.config import Configuration
 from rl_router_operator.objects.routerdeployment import read
 from rl_router_operator.resources import desired
-from rl_router_operator.resources.defaults import Defaults, Images
 
-ROOT = Path(__file__).parents[2]
-SAMPLES = sorted((ROOT / "samples").glob("*.yaml"))
-GOLDEN = ROOT / "operator/tests/golden"
+from fakes.cluster.samples import DEFAULTS, GOLDEN, SAMPLES
+
 REWRITE = "RL_ROUTER_REWRITE_GOLDEN"
-DEFAULTS = Defaults(
-    images=Images(api="rl-router/api:VERSION", llamacpp="rl-router/model:VERSION"),
-    operator_namespace="rl-router-system",
-    monitoring_namespace="monitoring",
-)
+each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
-def test_a_sample_becomes_what_was_reviewed(sample):
-    made = [dict(child) for child in desired(read(_as_stored(sample)), DEFAULTS)]
+@each_sample
+def test_the_children_of_a_sample_are_its_golden_manifests(sample):
+    children = [dict(child) for child in desired(read(_as_stored(sample)), DEFAULTS)]
     golden = GOLDEN / sample.name
     if os.environ.get(REWRITE):
-        golden.write_text(yaml.dump_all(made, Dumper=_Dumper, sort_keys=False, width=120))
-    assert list(yaml.safe_load_all(golden.read_text())) == made
+        golden.write_text(yaml.dump_all(children, Dumper=_Dumper, sort_keys=False, width=120))
+    assert list(yaml.safe_load_all(golden.read_text())) == children
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
-def test_the_api_reads_the_configuration_of_a_sample(sample):
+@each_sample
+def test_the_api_accepts_the_configuration_of_a_sample(sample):
     (text,) = [
-        child["data"]["router.yaml"] for child in desired(read(_as_stored(sample)), DEFAULTS) if _is_of_the_api(child)
+        child["data"]["router.yaml"] for child in desired(read(_as_stored(sample)), DEFAULTS) if _is_api_config(child)
     ]
     configuration = Configuration.model_validate(yaml.safe_load(text))
     targets = yaml.safe_load(sample.read_text())["spec"].get("targets", [])
     assert [target.name for target in configuration.targets or ()] == [target["name"] for target in targets]
 
 
-def test_every_golden_file_is_of_a_sample():
+def test_every_golden_file_belongs_to_a_sample():
     assert {path.name for path in GOLDEN.iterdir()} == {path.name for path in SAMPLES}
 
 
-def _is_of_the_api(child):
+def _is_api_config(child):
     return child["kind"] == "ConfigMap" and child["metadata"]["name"].endswith("-api")
 
 
@@ -58,7 +51,7 @@ def _as_stored(sample):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Texts of several lines as a person writes them, and nothing by reference."""
+    """Writes strings of several lines as blocks, and no aliases."""
 
     def ignore_aliases(self, data):
         return True

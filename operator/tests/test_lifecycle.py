@@ -1,199 +1,196 @@
-"""What a RouterDeployment goes through: pause, suspension, autoscaling, new storage, its end."""
+"""The life of a RouterDeployment: pause, suspension, autoscaling, storage and deletion."""
 
 from __future__ import annotations
 
 import asyncio
 
 import pytest
-from harness import Kube, Start, condition, eventually, router
-from programs import need
-from test_drift import FULL, settled
+
+from fakes.cluster.kube_client import Kube
+from fakes.cluster.programs import require
+from fakes.cluster.routers import FULL_SPEC, deployed, router
+from fakes.cluster.running_operator import Start
+from fakes.cluster.waiting import eventually
 
 AUTOSCALED = {"api": {"autoscaling": {"minReplicas": 2, "maxReplicas": 9}, "resources": {"requests": {"cpu": "1"}}}}
 
 
-async def _spec(kube: Kube, spec):
-    await kube.merge("RouterDeployment", "demo", {"spec": spec})
-
-
 async def _replicas(kube: Kube) -> int:
-    return (await kube.get("Deployment", "demo-api"))["spec"]["replicas"]
+    return (await kube.existing("Deployment", "demo-api"))["spec"]["replicas"]
 
 
-async def test_a_paused_one_is_left_as_it_is(kube: Kube, start: Start):
-    await settled(kube, start, {})
-    await kube.merge("RouterDeployment", "demo", {"metadata": {"annotations": {"rlrouter.dev/paused": "true"}}})
+async def test_the_operator_does_not_change_the_children_of_a_paused_router(kube: Kube, start: Start):
+    await deployed(kube, start, {})
+    await kube.annotate("paused", "true")
 
-    async def said():
-        assert "paused" in condition(await kube.get("RouterDeployment", "demo"), "Ready")["message"]
+    async def is_paused():
+        assert "paused" in (await kube.condition("Ready"))["message"]
 
-    await eventually(said)
+    await eventually(is_paused)
     await kube.merge("Deployment", "demo-api", {"spec": {"replicas": 7}})
     await kube.delete("ConfigMap", "demo-api")
     await asyncio.sleep(1.0)
     assert await _replicas(kube) == 7
     assert await kube.get("ConfigMap", "demo-api") is None
-    await kube.merge("RouterDeployment", "demo", {"metadata": {"annotations": {"rlrouter.dev/paused": None}}})
+    await kube.annotate("paused", None)
 
-    async def resumed():
+    async def is_repaired():
         assert await _replicas(kube) == 1
-        assert await kube.get("ConfigMap", "demo-api")
+        await kube.existing("ConfigMap", "demo-api")
 
-    await eventually(resumed, within=5)
+    await eventually(is_repaired, within=5)
 
 
-async def test_an_autoscaler_starts_at_the_count_that_is_there(kube: Kube, start: Start):
-    await settled(kube, start, {"api": {"replicas": 5}})
+async def test_a_new_autoscaler_starts_with_the_current_replicas(kube: Kube, start: Start):
+    await deployed(kube, start, {"api": {"replicas": 5}})
     counts = []
 
-    async def handed_over():
+    async def is_handed_over():
         counts.append(await _replicas(kube))
-        assert await kube.get("HorizontalPodAutoscaler", "demo-api")
-        owners = (await kube.get("Deployment", "demo-api"))["metadata"]["managedFields"]
-        ours = [each for each in owners if each["manager"] == "rl-router-operator" and each["operation"] == "Apply"]
-        assert all("f:replicas" not in each["fieldsV1"]["f:spec"] for each in ours)
+        await kube.existing("HorizontalPodAutoscaler", "demo-api")
+        entries = (await kube.existing("Deployment", "demo-api"))["metadata"]["managedFields"]
+        applied = [
+            entry for entry in entries if entry["manager"] == "rl-router-operator" and entry["operation"] == "Apply"
+        ]
+        assert all("f:replicas" not in entry["fieldsV1"]["f:spec"] for entry in applied)
 
-    await _spec(kube, AUTOSCALED)
-    await eventually(handed_over)
+    await kube.edit_spec(**AUTOSCALED)
+    await eventually(is_handed_over)
     assert set(counts) == {5}
 
 
-async def test_an_autoscalers_count_is_kept_and_taken_back_when_it_goes(kube: Kube, start: Start):
-    await settled(kube, start, AUTOSCALED)
+async def test_the_operator_keeps_an_autoscalers_replicas_until_autoscaling_is_removed(kube: Kube, start: Start):
+    await deployed(kube, start, AUTOSCALED)
     await kube.merge("Deployment", "demo-api", {"spec": {"replicas": 6}}, subresource="scale")
     await kube.merge("Deployment", "demo-api", {"spec": {"paused": True}})
     await kube.delete("Service", "demo-api")
-    await eventually(lambda: _there(kube, "Service", "demo-api"))
+    await eventually(lambda: kube.existing("Service", "demo-api"))
     assert await _replicas(kube) == 6
-    await _spec(kube, {"api": {"autoscaling": None, "replicas": 3}})
+    await kube.edit_spec(api={"autoscaling": None, "replicas": 3})
 
-    async def ours_again():
+    async def is_taken_back():
         assert await _replicas(kube) == 3
         assert await kube.get("HorizontalPodAutoscaler", "demo-api") is None
 
-    await eventually(ours_again, within=5)
+    await eventually(is_taken_back, within=5)
 
 
-async def test_a_suspended_one_has_no_pods_and_wakes_at_the_autoscalers_least(kube: Kube, start: Start):
-    await settled(kube, start, AUTOSCALED)
-    await _spec(kube, {"suspend": True})
+async def test_a_suspended_router_has_no_replicas_and_resumes_with_the_autoscalers_minimum(kube: Kube, start: Start):
+    await deployed(kube, start, AUTOSCALED)
+    await kube.edit_spec(suspend=True)
 
-    async def asleep():
+    async def is_suspended():
         assert await _replicas(kube) == 0
-        assert (await kube.get("StatefulSet", "demo-model"))["spec"]["replicas"] == 0
+        assert (await kube.existing("StatefulSet", "demo-model"))["spec"]["replicas"] == 0
         assert await kube.get("HorizontalPodAutoscaler", "demo-api") is None
 
-    await eventually(asleep, within=5)
-    await _spec(kube, {"suspend": False})
+    await eventually(is_suspended, within=5)
+    await kube.edit_spec(suspend=False)
 
-    async def awake():
+    async def is_resumed():
         assert await _replicas(kube) == 2
-        assert await kube.get("HorizontalPodAutoscaler", "demo-api")
+        await kube.existing("HorizontalPodAutoscaler", "demo-api")
 
-    await eventually(awake, within=5)
+    await eventually(is_resumed, within=5)
 
 
-async def test_an_edited_template_is_repaired_without_being_held_back(kube: Kube, start: Start):
-    await settled(kube, start, {})
-    live = await kube.get("StatefulSet", "demo-model")
+async def test_the_repair_of_an_edited_pod_template_is_not_held_back(kube: Kube, start: Start):
+    await deployed(kube, start, {})
+    live = await kube.existing("StatefulSet", "demo-model")
     image = live["spec"]["template"]["spec"]["containers"][0]["image"]
     live["spec"]["template"]["spec"]["containers"][0]["image"] = "edited"
     await kube.replace(live)
 
-    async def repaired():
-        spec = (await kube.get("StatefulSet", "demo-model"))["spec"]
+    async def is_repaired():
+        spec = (await kube.existing("StatefulSet", "demo-model"))["spec"]
         assert spec["template"]["spec"]["containers"][0]["image"] == image
         assert spec["updateStrategy"]["rollingUpdate"]["partition"] == 0
 
-    await eventually(repaired, within=5)
+    await eventually(is_repaired, within=5)
 
 
 @pytest.fixture
 def collector(api_server):
-    need("kube-controller-manager")
+    """Runs Kubernetes' garbage collector."""
+    require("kube-controller-manager")
     api_server.start_garbage_collector()
     yield
     api_server.stop_garbage_collector()
 
 
-async def test_claims_grow_and_are_owned_where_storage_is_not_retained(kube: Kube, start: Start):
-    await settled(kube, start)
+async def test_pvcs_are_owned_by_the_router_only_if_storage_is_not_retained(kube: Kube, start: Start):
+    await deployed(kube, start)
     labels = {"rlrouter.dev/router": "demo", "app.kubernetes.io/component": "model"}
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "spec": spec}
-    await kube.create({**claim, "metadata": {"name": "weights-demo-model-0", "labels": labels}})
-    await kube.create({**claim, "metadata": {"name": "a-copy-of-somebodys", "labels": labels}})
-    await _spec(kube, {"model": {"storage": {"size": "1Gi", "retain": False}}})
+    pvc = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "spec": spec}
+    await kube.create({**pvc, "metadata": {"name": "weights-demo-model-0", "labels": labels}})
+    await kube.create({**pvc, "metadata": {"name": "somebodys-copy", "labels": labels}})
+    await kube.edit_spec(model={"storage": {"size": "1Gi", "retain": False}})
 
-    async def owned():
-        live = await kube.get("PersistentVolumeClaim", "weights-demo-model-0")
+    async def is_owned():
+        live = await kube.existing("PersistentVolumeClaim", "weights-demo-model-0")
         (owner,) = live["metadata"]["ownerReferences"]
         assert owner["name"] == "demo"
         assert not owner["controller"]
 
-    await eventually(owned, within=5)
-    assert "ownerReferences" not in (await kube.get("PersistentVolumeClaim", "a-copy-of-somebodys"))["metadata"]
-    await _spec(kube, {"model": {"storage": {"size": "1Gi", "retain": True}}})
+    await eventually(is_owned, within=5)
+    assert "ownerReferences" not in (await kube.existing("PersistentVolumeClaim", "somebodys-copy"))["metadata"]
+    await kube.edit_spec(model={"storage": {"size": "1Gi", "retain": True}})
 
-    async def free():
-        assert "ownerReferences" not in (await kube.get("PersistentVolumeClaim", "weights-demo-model-0"))["metadata"]
+    async def is_not_owned():
+        live = await kube.existing("PersistentVolumeClaim", "weights-demo-model-0")
+        assert "ownerReferences" not in live["metadata"]
 
-    await eventually(free, within=5)
+    await eventually(is_not_owned, within=5)
 
 
-async def test_deletion_needs_no_operator(kube: Kube, start: Start, collector):
+async def test_the_children_of_a_deleted_router_are_deleted_without_an_operator(kube: Kube, start: Start, collector):
     running = await start()
-    await kube.create(router(**FULL))
-    await eventually(lambda: _there(kube, "Ingress", "demo-api"))
+    await kube.create(router(**FULL_SPEC))
+    await eventually(lambda: kube.existing("Ingress", "demo-api"))
     await running.stop()
     await kube.delete("RouterDeployment", "demo")
 
-    async def gone():
+    async def are_deleted():
         for kind in ("Ingress", "StatefulSet", "Deployment", "Service", "ConfigMap", "NetworkPolicy", "ServiceAccount"):
             assert not await kube.list(kind, "rlrouter.dev/router")
 
-    await eventually(gone, within=40)
+    await eventually(are_deleted, within=40)
 
 
 WATCHED_SECONDS = 3.0
 
 
-async def _stays_away(kube: Kube):
+async def _is_not_recreated(kube: Kube):
     await asyncio.sleep(WATCHED_SECONDS)
     assert await kube.get("ConfigMap", "demo-api") is None
 
 
-async def test_nothing_is_made_again_for_one_that_is_being_deleted(kube: Kube, start: Start):
-    await settled(kube, start, {})
+async def test_the_operator_recreates_no_child_of_a_terminating_router(kube: Kube, start: Start):
+    await deployed(kube, start, {})
     await kube.merge("RouterDeployment", "demo", {"metadata": {"finalizers": ["example.com/hold"]}})
     await kube.delete("RouterDeployment", "demo")
     await kube.delete("ConfigMap", "demo-api")
-    # A child of another router shows that the operator has seen both deletions.
+    # A child of a later router shows that the operator has seen both deletions.
     await kube.create(router("later"))
-    await eventually(lambda: _there(kube, "ConfigMap", "later-api"))
-    await _stays_away(kube)
+    await eventually(lambda: kube.existing("ConfigMap", "later-api"))
+    await _is_not_recreated(kube)
     await kube.merge("RouterDeployment", "demo", {"metadata": {"finalizers": None}})
 
 
-async def test_nothing_is_made_again_in_a_namespace_that_is_being_deleted(kube: Kube, start: Start):
+async def test_the_operator_recreates_no_child_in_a_terminating_namespace(kube: Kube, start: Start):
     running = await start()
     await kube.create(router())
-    await eventually(lambda: _is_well(kube))
-    # No controller empties it here, so it stays as it is in its first moment.
+    await eventually(lambda: _is_healthy(kube))
+    # Without a namespace controller the namespace keeps its objects and stays in this phase.
     (await kube.client.delete(f"/api/v1/namespaces/{kube.namespace}")).raise_for_status()
     await kube.delete("ConfigMap", "demo-api")
     await kube.merge("RouterDeployment", "demo", {"metadata": {"annotations": {"note": "look"}}})
-    await _stays_away(kube)
-    assert "ConfigMap" not in condition(await kube.get("RouterDeployment", "demo"), "Degraded")["message"]
-    assert (await running.ask("/readyz")).status_code == 200
+    await _is_not_recreated(kube)
+    assert "ConfigMap" not in (await kube.condition("Degraded"))["message"]
+    assert (await running.get("/readyz")).status_code == 200
 
 
-async def _is_well(kube: Kube):
-    assert await kube.get("ConfigMap", "demo-api")
-    assert condition(await kube.get("RouterDeployment", "demo"), "Degraded")["status"] == "False"
-
-
-async def _there(kube: Kube, kind: str, name: str):
-    found = await kube.get(kind, name)
-    assert found
-    return found
+async def _is_healthy(kube: Kube):
+    await kube.existing("ConfigMap", "demo-api")
+    assert (await kube.condition("Degraded"))["status"] == "False"

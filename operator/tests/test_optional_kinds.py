@@ -1,207 +1,146 @@
-"""Kinds that a cluster may lack: named while it does, made when they appear, named again when they go."""
+"""Kinds that a cluster may lack: reported while they are missing, and used when they are installed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from admission import DEFINITIONS
-from control_plane import ApiServer
-from eventually import eventually as becomes
-from faults import Proxy
-from harness import Kube, Start, condition, eventually, router
-from rl_router_operator.objects.kinds import BY_NAME
-from test_drift import is_repaired_field_by_field
 
-OPTIONAL = {
-    "ServiceMonitor": {"monitoring": {"serviceMonitor": {"enabled": True}}},
-    "HTTPRoute": {"api": {"auth": {"anonymous": True}, "httpRoute": {"parentRefs": [{"name": "gateway"}]}}},
-}
-"""Each with the spec that asks for it."""
-OF_CHOICE = {**OPTIONAL, "HorizontalPodAutoscaler": {"api": {"autoscaling": {"maxReplicas": 4}}}}
-"""With the kind that every cluster has and few ask for."""
-_THEIRS = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "theirs"}, "maxReplicas": 2}
+from fakes.cluster.field_edits import each_edit_is_repaired
+from fakes.cluster.kube_client import Kube
+from fakes.cluster.optional_kinds import OPTIONAL, RARELY_USED
+from fakes.cluster.proxy import Proxy
+from fakes.cluster.routers import router
+from fakes.cluster.running_operator import Start
+from fakes.cluster.waiting import eventually
+
+_FOREIGN_SPEC = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "other"}, "maxReplicas": 2}
 Install = Callable[[str], None]
-Uninstall = Callable[[str], None]
 
 
-@pytest.fixture
-def install(api_server: ApiServer, uninstall: Uninstall) -> Iterator[Install]:
-    """Makes kinds known to the cluster until the test's end."""
-
-    def installed(kind: str) -> None:
-        api_server.client.post(DEFINITIONS, json=_definition(kind)).raise_for_status()
-
-    yield installed
-    for kind in OPTIONAL:
-        uninstall(kind)
-
-
-@pytest.fixture
-def uninstall(api_server: ApiServer) -> Uninstall:
-    """Takes a kind from the cluster, and all its objects with it."""
-
-    def uninstalled(kind: str) -> None:
-        path = f"{DEFINITIONS}/{_definition(kind)['metadata']['name']}"
-        api_server.client.delete(path)
-        becomes(lambda: api_server.client.get(path).status_code == 404, f"{kind} is gone")
-
-    return uninstalled
-
-
-def _definition(kind: str) -> dict:
-    known = BY_NAME[kind]
-    group, version = known.api_version.split("/")
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    served = {"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        # Groups under k8s.io are for those who can show an approval.
-        "metadata": {
-            "name": f"{known.plural}.{group}",
-            "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"},
-        },
-        "spec": {
-            "group": group,
-            "scope": "Namespaced",
-            "names": {"kind": kind, "plural": known.plural, "singular": kind.lower()},
-            "versions": [served],
-        },
-    }
-
-
-async def test_a_kind_that_nobody_asks_for_is_no_fault(kube: Kube, start: Start):
+async def test_a_missing_kind_that_the_spec_does_not_require_is_no_fault(kube: Kube, start: Start):
     await start()
     await kube.create(router())
-    await eventually(lambda: _is_well(kube))
+    await eventually(lambda: _is_healthy(kube))
 
 
 @pytest.mark.parametrize("kind", OPTIONAL)
-async def test_a_kind_that_the_cluster_lacks_is_named_and_once_it_appears_used_and_watched(
+async def test_a_missing_kind_is_reported_and_used_and_watched_after_its_installation(
     kube: Kube, start: Start, install: Install, kind: str
 ):
     await start()
     await kube.create(router(**OPTIONAL[kind]))
     await eventually(lambda: _is_missing(kube, kind))
-    assert await kube.get("Deployment", "demo-api")
+    await kube.existing("Deployment", "demo-api")
     install(kind)
-    await eventually(lambda: _is_made(kube, kind))
-    await eventually(lambda: _is_well(kube))
+    await eventually(lambda: kube.existing(kind, "demo-api"))
+    await eventually(lambda: _is_healthy(kube))
     await kube.delete(kind, "demo-api")
-    await eventually(lambda: _is_made(kube, kind), within=5)
+    await eventually(lambda: kube.existing(kind, "demo-api"), within=5)
     await kube.merge(kind, "demo-api", {"spec": None})
     await eventually(lambda: _has_spec(kube, kind), within=5)
 
 
 @pytest.mark.parametrize("kind", OPTIONAL)
-async def test_a_kind_that_is_no_longer_asked_for_is_removed(kube: Kube, start: Start, install: Install, kind: str):
+async def test_a_child_of_an_optional_kind_is_deleted_when_the_spec_no_longer_requires_it(
+    kube: Kube, start: Start, install: Install, kind: str
+):
     install(kind)
     await start()
     await kube.create(router(**OPTIONAL[kind]))
-    await eventually(lambda: _is_made(kube, kind))
-    await kube.merge("RouterDeployment", "demo", {"spec": {"monitoring": None, "api": {"httpRoute": None}}})
+    await eventually(lambda: kube.existing(kind, "demo-api"))
+    await kube.edit_spec(monitoring=None, api={"httpRoute": None})
 
-    async def removed():
+    async def is_deleted():
         assert await kube.get(kind, "demo-api") is None
 
-    await eventually(removed)
+    await eventually(is_deleted)
 
 
 @pytest.mark.parametrize("kind", OPTIONAL)
-async def test_a_kind_that_goes_is_named_again_and_comes_back(
-    kube: Kube, start: Start, install: Install, uninstall: Uninstall, kind: str
+async def test_a_kind_that_is_uninstalled_is_reported_and_its_child_returns_with_the_kind(
+    kube: Kube, start: Start, install: Install, uninstall: Install, kind: str
 ):
     running = await start()
     install(kind)
     await kube.create(router(**OPTIONAL[kind]))
-    await eventually(lambda: _is_made(kube, kind))
+    await eventually(lambda: kube.existing(kind, "demo-api"))
     uninstall(kind)
     await eventually(lambda: _is_missing(kube, kind))
-    assert (await running.ask("/readyz")).status_code == 200
+    assert (await running.get("/readyz")).status_code == 200
     install(kind)
-    await eventually(lambda: _is_made(kube, kind))
-    await eventually(lambda: _is_well(kube))
+    await eventually(lambda: kube.existing(kind, "demo-api"))
+    await eventually(lambda: _is_healthy(kube))
 
 
-async def test_a_kind_that_stays_away_is_told_once(kube: Kube, start: Start, proxy: Proxy):
+async def test_a_kind_that_stays_missing_is_reported_with_one_status_write(kube: Kube, start: Start, proxy: Proxy):
     running = await start()
     await kube.create(router(**OPTIONAL["HTTPRoute"]))
     await eventually(lambda: _is_missing(kube, "HTTPRoute"))
     before = len(proxy.writes())
-    asked = _lists(proxy)
-    await eventually(lambda: _is_more(_lists(proxy), asked + 2))
-    assert [seen for seen in proxy.writes()[before:] if seen.plural == "routerdeployments/status"] == []
-    assert (await running.ask("/readyz")).status_code == 200
+    lists = _lists(proxy)
+    await eventually(lambda: _has_grown(_lists(proxy), lists + 2))
+    assert [request for request in proxy.writes()[before:] if request.plural == "routerdeployments/status"] == []
+    assert (await running.get("/readyz")).status_code == 200
 
 
-@pytest.mark.parametrize("kind", OF_CHOICE)
-async def test_every_field_of_one_that_is_ours_is_repaired(kube: Kube, start: Start, install: Install, kind: str):
-    if kind in OPTIONAL:
-        install(kind)
-    await start()
-    await kube.create(router(**OF_CHOICE[kind]))
-    await eventually(lambda: _is_made(kube, kind))
-    before = await kube.get(kind, "demo-api")
-    assert before
-    await is_repaired_field_by_field(kube, (kind, "demo-api"), before)
-
-
-@pytest.mark.parametrize("kind", OF_CHOICE)
-async def test_somebodys_object_in_its_place_is_left_alone_and_named(
+@pytest.mark.parametrize("kind", RARELY_USED)
+async def test_an_edit_of_each_owned_field_of_a_rare_kind_is_repaired(
     kube: Kube, start: Start, install: Install, kind: str
 ):
-    if kind in OPTIONAL:
-        install(kind)
-    body = {"apiVersion": kube.api_version(kind), "kind": kind, "metadata": {"name": "demo-api"}, "spec": _THEIRS}
-    theirs = await eventually(lambda: kube.create(body))
+    install(kind)
     await start()
-    await kube.create(router(**OF_CHOICE[kind]))
+    await kube.create(router(**RARELY_USED[kind]))
+    before = await eventually(lambda: kube.existing(kind, "demo-api"))
+    await each_edit_is_repaired(kube, (kind, "demo-api"), before)
+
+
+@pytest.mark.parametrize("kind", RARELY_USED)
+async def test_a_foreign_object_of_a_rare_kind_is_reported_and_not_changed(
+    kube: Kube, start: Start, install: Install, kind: str
+):
+    install(kind)
+    body = {
+        "apiVersion": kube.api_version(kind),
+        "kind": kind,
+        "metadata": {"name": "demo-api"},
+        "spec": _FOREIGN_SPEC,
+    }
+    foreign = await eventually(lambda: kube.create(body))
+    await start()
+    await kube.create(router(**RARELY_USED[kind]))
     await eventually(lambda: _is_foreign(kube, kind))
-    assert await kube.get(kind, "demo-api") == theirs
+    assert await kube.get(kind, "demo-api") == foreign
     await kube.delete(kind, "demo-api")
-    await eventually(lambda: _is_well(kube))
-    live = await kube.get(kind, "demo-api")
-    assert live
+    await eventually(lambda: _is_healthy(kube))
+    live = await kube.existing(kind, "demo-api")
     assert live["metadata"]["ownerReferences"][0]["name"] == "demo"
 
 
 def _lists(proxy: Proxy) -> int:
-    return len([seen for seen in proxy.requests if seen.plural == "httproutes"])
+    return len([request for request in proxy.requests if request.plural == "httproutes"])
 
 
-def _is_more(now: int, before: int) -> None:
-    assert now >= before
-
-
-async def _is_made(kube: Kube, kind: str) -> None:
-    assert await kube.get(kind, "demo-api")
+def _has_grown(count: int, minimum: int) -> None:
+    assert count >= minimum
 
 
 async def _has_spec(kube: Kube, kind: str) -> None:
-    live = await kube.get(kind, "demo-api")
-    assert live
-    assert live["spec"]
+    assert (await kube.existing(kind, "demo-api"))["spec"]
 
 
 async def _is_missing(kube: Kube, kind: str) -> None:
-    live = await kube.get("RouterDeployment", "demo")
-    assert live
-    degraded = condition(live, "Degraded")
+    degraded = await kube.condition("Degraded")
     assert (degraded["status"], degraded["reason"]) == ("True", "KindMissing"), degraded
     assert kind in degraded["message"]
 
 
 async def _is_foreign(kube: Kube, kind: str) -> None:
-    live = await kube.get("RouterDeployment", "demo")
-    assert live
-    degraded = condition(live, "Degraded")
+    degraded = await kube.condition("Degraded")
     assert degraded["reason"] == "ForeignObject", degraded
     assert f"{kind} demo-api" in degraded["message"]
 
 
-async def _is_well(kube: Kube) -> None:
-    live = await kube.get("RouterDeployment", "demo")
-    assert live
-    degraded = condition(live, "Degraded")
+async def _is_healthy(kube: Kube) -> None:
+    degraded = await kube.condition("Degraded")
     assert degraded["status"] == "False", degraded

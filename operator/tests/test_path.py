@@ -1,34 +1,32 @@
-"""The whole path: a RouterDeployment appears, its children are made, its status is written, what is deleted is back."""
+"""The whole path from a RouterDeployment to its children and its status."""
 
-from harness import Kube, Start, eventually, router
+from fakes.cluster.kube_client import Kube
+from fakes.cluster.routers import router
+from fakes.cluster.running_operator import Start
+from fakes.cluster.waiting import eventually
 
 
-async def test_a_routerdeployment_becomes_children_and_a_status(kube: Kube, start: Start):
+async def test_a_routerdeployment_gets_children_and_a_status(kube: Kube, start: Start):
     await start()
     await kube.create(router())
 
-    async def made():
-        assert await kube.get("StatefulSet", "demo-model")
-        assert await kube.get("Deployment", "demo-api")
-        live = await kube.get("RouterDeployment", "demo")
-        assert {each["type"] for each in live["status"]["conditions"]} >= {"Ready", "ModelReady", "APIReady"}
+    async def is_complete():
+        await kube.existing("StatefulSet", "demo-model")
+        await kube.existing("Deployment", "demo-api")
+        live = await kube.existing("RouterDeployment", "demo")
+        types = {condition["type"] for condition in live["status"]["conditions"]}
+        assert types >= {"Ready", "ModelReady", "APIReady"}
 
-    await eventually(made)
+    await eventually(is_complete)
 
 
-async def test_a_deleted_child_is_back(kube: Kube, start: Start):
+async def test_a_deleted_child_is_recreated(kube: Kube, start: Start):
     await start()
     await kube.create(router())
-    first = await eventually(lambda: _there(kube, "ConfigMap", "demo-api"))
+    first = await eventually(lambda: kube.existing("ConfigMap", "demo-api"))
     await kube.delete("ConfigMap", "demo-api")
 
-    async def back():
-        assert (await _there(kube, "ConfigMap", "demo-api"))["metadata"]["uid"] != first["metadata"]["uid"]
+    async def is_recreated():
+        assert (await kube.existing("ConfigMap", "demo-api"))["metadata"]["uid"] != first["metadata"]["uid"]
 
-    await eventually(back, within=5)
-
-
-async def _there(kube: Kube, kind: str, name: str):
-    found = await kube.get(kind, name)
-    assert found, f"{kind} {name} is not there"
-    return found
+    await eventually(is_recreated, within=5)

@@ -1,4 +1,4 @@
-"""The plan: from what is desired and what is there to actions, by plain values."""
+"""The plan: the actions that follow from the desired and the live objects, without a cluster."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import copy
 from typing import Any
 
 import pytest
-from made import demo
 from rl_router_operator.changes.actions import Action, Apply, Create, Delete, Disown, Patch, Replace
 from rl_router_operator.changes.edit_conflicts import MANAGER
 from rl_router_operator.changes.plan import ADOPT, Owned, Plan, View, owned_after, plan
@@ -16,6 +15,8 @@ from rl_router_operator.objects.refusal import RefusedError
 from rl_router_operator.resources import desired
 from rl_router_operator.resources.defaults import Defaults
 
+from fakes.cluster.children import demo
+
 DEMO = demo()
 DESIRED = desired(DEMO, Defaults())
 CONFIG: Ref = ("ConfigMap", "demo-api")
@@ -23,12 +24,12 @@ STATEFUL_SET: Ref = ("StatefulSet", "demo-model")
 
 
 def fields(value: Any) -> dict[str, Any]:
-    """The fields of a value as managedFields has them; lists as a whole."""
-    return {f"f:{name}": fields(each) if isinstance(each, dict) else {} for name, each in value.items()}
+    """Returns the fields of a value in the format of managedFields. Lists are one field."""
+    return {f"f:{name}": fields(part) if isinstance(part, dict) else {} for name, part in value.items()}
 
 
 def stored(applied: Manifest) -> Manifest:
-    """An object as the API server has it after the operator's apply."""
+    """Returns an object as the API server stores it after the operator's apply."""
     live = copy.deepcopy(applied)
     own = {name: value for name, value in live["metadata"].items() if name not in ("name", "namespace")}
     owned = fields({**{k: v for k, v in live.items() if k not in ("apiVersion", "kind", "metadata")}, "metadata": own})
@@ -37,8 +38,8 @@ def stored(applied: Manifest) -> Manifest:
     return live
 
 
-def after_birth() -> dict[Ref, Manifest]:
-    """Every child as its creation leaves it."""
+def all_children() -> dict[Ref, Manifest]:
+    """Returns every child as it is stored after its creation."""
     created = plan(DEMO, DESIRED, View()).actions
     return {action.ref: stored(action.manifest) for action in created if isinstance(action, Create)}
 
@@ -47,77 +48,77 @@ def planned(live: dict[Ref, Manifest], **view: Any) -> Plan:
     return plan(DEMO, DESIRED, View(live=live, **view))
 
 
-def only(found: Plan) -> Action:
-    """The one action of a plan without problems."""
-    assert found.errors == ()
-    (action,) = found.actions
+def only(result: Plan) -> Action:
+    """Returns the only action of a plan without errors."""
+    assert result.errors == ()
+    (action,) = result.actions
     return action
 
 
-def reasons(found: Plan) -> list[tuple[str, str, str]]:
-    return [(problem.kind, problem.name, problem.reason) for problem in found.errors]
+def reasons(result: Plan) -> list[tuple[str, str, str]]:
+    return [(error.kind, error.name, error.reason) for error in result.errors]
 
 
-def test_a_new_router_gets_every_child_in_order() -> None:
-    found = planned({})
-    assert [action.ref for action in found.actions] == [ref_of(child) for child in DESIRED]
-    assert all(isinstance(action, Create) and action.by_version for action in found.actions)
-    assert found.owning == {ref_of(child) for child in DESIRED}
+def test_a_new_router_gets_all_children_in_order() -> None:
+    result = planned({})
+    assert [action.ref for action in result.actions] == [ref_of(child) for child in DESIRED]
+    assert all(isinstance(action, Create) and action.by_version for action in result.actions)
+    assert result.owning == {ref_of(child) for child in DESIRED}
 
 
 def test_children_that_are_as_desired_need_no_action() -> None:
-    assert planned(after_birth()) == Plan((), (), frozenset())
+    assert planned(all_children()) == Plan((), (), frozenset())
 
 
-def test_every_action_says_why() -> None:
-    live = after_birth()
+def test_an_action_has_its_reason() -> None:
+    live = all_children()
     live.pop(CONFIG)
     assert only(planned(live)).reason == "missing"
 
 
-def test_an_edited_child_is_applied_to_the_object_that_was_seen() -> None:
-    live = after_birth()
+def test_an_edited_child_is_applied_to_the_object_with_the_observed_uid() -> None:
+    live = all_children()
     live[CONFIG]["data"]["router.yaml"] = "edited"
     action = only(planned(live))
     assert isinstance(action, Apply)
     assert action.manifest["metadata"]["uid"] == "uid-demo-api"
 
 
-def test_a_child_that_is_being_deleted_is_waited_for() -> None:
-    live = after_birth()
+def test_a_terminating_child_needs_no_action() -> None:
+    live = all_children()
     live[CONFIG]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert planned(live).actions == ()
 
 
-def test_somebody_elses_object_that_is_being_deleted_stays_a_problem_until_it_is_gone() -> None:
-    live = after_birth()
-    live[CONFIG] = {"kind": "ConfigMap", "metadata": {"name": "demo-api", "uid": "theirs", "deletionTimestamp": "now"}}
+def test_a_terminating_foreign_object_is_an_error_until_it_is_gone() -> None:
+    live = all_children()
+    live[CONFIG] = {"kind": "ConfigMap", "metadata": {"name": "demo-api", "uid": "other", "deletionTimestamp": "now"}}
     assert reasons(planned(live)) == [(*CONFIG, "ForeignObject")]
 
 
-def test_a_claim_that_has_grown_needs_no_action() -> None:
+def test_a_pvc_grows_once() -> None:
     router = demo(model={"source": "hf://org/name", "storage": {"size": "2Gi"}})
-    claim: Manifest = {
+    pvc: Manifest = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "weights-demo-model-0", "namespace": "team", "uid": "claim"},
+        "metadata": {"name": "weights-demo-model-0", "namespace": "team", "uid": "pvc"},
         "spec": {"resources": {"requests": {"storage": "1Gi"}}},
     }
 
-    def action() -> list[Action]:
-        found = plan(router, (), View(live={ref_of(claim): claim}))
-        return [each for each in found.actions if each.ref == ref_of(claim)]
+    def actions() -> list[Action]:
+        result = plan(router, (), View(live={ref_of(pvc): pvc}))
+        return [action for action in result.actions if action.ref == ref_of(pvc)]
 
-    (grow,) = action()
+    (grow,) = actions()
     assert isinstance(grow, Apply)
-    claim["spec"] = grow.manifest["spec"]
+    pvc["spec"] = grow.manifest["spec"]
     entry = {"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": fields({"spec": grow.manifest["spec"]})}
-    claim["metadata"]["managedFields"] = [entry]
-    assert action() == []
+    pvc["metadata"]["managedFields"] = [entry]
+    assert actions() == []
 
 
-def test_a_child_that_the_spec_no_longer_asks_for_is_deleted_before_others_change() -> None:
-    live = after_birth()
+def test_a_child_that_the_spec_no_longer_requires_is_deleted_before_others_change() -> None:
+    live = all_children()
     live["ServiceAccount", "demo-api"] = stored({**copy.deepcopy(live[CONFIG]), "kind": "ServiceAccount"})
     live[CONFIG]["data"] = {}
     first, second = planned(live).actions
@@ -126,39 +127,39 @@ def test_a_child_that_the_spec_no_longer_asks_for_is_deleted_before_others_chang
     assert second.ref == CONFIG
 
 
-def test_somebody_elses_object_is_neither_changed_nor_deleted() -> None:
-    live = after_birth()
+def test_a_foreign_object_is_neither_changed_nor_deleted() -> None:
+    live = all_children()
     live[CONFIG]["metadata"]["ownerReferences"] = []
-    live["Ingress", "demo-api"] = {"kind": "Ingress", "metadata": {"name": "demo-api", "uid": "theirs"}}
-    found = planned(live)
-    assert found.actions == ()
-    assert reasons(found) == [(*CONFIG, "ForeignObject")]
+    live["Ingress", "demo-api"] = {"kind": "Ingress", "metadata": {"name": "demo-api", "uid": "other"}}
+    result = planned(live)
+    assert result.actions == ()
+    assert reasons(result) == [(*CONFIG, "ForeignObject")]
 
 
-@pytest.mark.parametrize("how", ["offered", "remembered"])
-def test_an_object_that_may_be_taken_needs_a_living_owner(how: str) -> None:
-    live, owned = after_birth(), {}
+@pytest.mark.parametrize("how", ["annotated", "remembered"])
+def test_an_adopted_object_requires_a_check_of_its_owner(how: str) -> None:
+    live, owned = all_children(), {}
     live[CONFIG]["metadata"]["ownerReferences"] = []
-    if how == "offered":
+    if how == "annotated":
         live[CONFIG]["metadata"]["annotations"] = {ADOPT: "true"}
     else:
         owned = {CONFIG: Owned("uid-demo-api", DEMO.uid)}
-    found = planned(live, owned=owned)
-    assert isinstance(only(found), Apply)
-    assert found.owning == {CONFIG}
+    result = planned(live, owned=owned)
+    assert isinstance(only(result), Apply)
+    assert result.owning == {CONFIG}
 
 
-def test_an_object_of_another_controller_is_not_taken_though_it_is_offered() -> None:
-    live = after_birth()
+def test_an_object_of_another_controller_is_not_adopted_despite_the_annotation() -> None:
+    live = all_children()
     live[CONFIG]["metadata"] |= {
-        "ownerReferences": [{"uid": "theirs", "controller": True}],
+        "ownerReferences": [{"uid": "other", "controller": True}],
         "annotations": {ADOPT: "true"},
     }
     assert reasons(planned(live)) == [(*CONFIG, "ForeignObject")]
 
 
-def test_what_an_admission_webhook_changes_each_time_is_applied_once() -> None:
-    live = after_birth()
+def test_a_field_that_an_admission_webhook_always_changes_is_applied_once() -> None:
+    live = all_children()
     (applied,) = [child for child in DESIRED if ref_of(child) == CONFIG]
     live[CONFIG]["data"]["router.yaml"] = "changed by a webhook"
     owned = {CONFIG: owned_after(DEMO, applied, live[CONFIG])}
@@ -167,19 +168,19 @@ def test_what_an_admission_webhook_changes_each_time_is_applied_once() -> None:
     assert isinstance(only(planned(live, owned=owned)), Apply)
 
 
-def test_a_kind_that_the_cluster_lacks_is_a_problem() -> None:
-    found = planned({}, absent=frozenset({"NetworkPolicy"}))
-    assert reasons(found) == [("NetworkPolicy", "demo-model", "KindMissing")]
-    assert "NetworkPolicy" not in {action.ref[0] for action in found.actions}
+def test_a_kind_that_the_cluster_lacks_is_an_error() -> None:
+    result = planned({}, absent=frozenset({"NetworkPolicy"}))
+    assert reasons(result) == [("NetworkPolicy", "demo-model", "KindMissing")]
+    assert "NetworkPolicy" not in {action.ref[0] for action in result.actions}
 
 
-def test_a_kind_that_cannot_be_watched_is_a_problem_though_its_children_are_as_desired() -> None:
-    found = planned(after_birth(), unwatched={"ConfigMap": "configmaps is forbidden"})
-    assert found.actions == ()
-    assert reasons(found) == [(*CONFIG, "Forbidden")]
+def test_a_kind_that_cannot_be_watched_is_an_error_although_its_children_are_as_desired() -> None:
+    result = planned(all_children(), unwatched={"ConfigMap": "configmaps is forbidden"})
+    assert result.actions == ()
+    assert reasons(result) == [(*CONFIG, "Forbidden")]
 
 
-REFUSALS = [
+REJECTIONS = [
     (403, 'User "operator" cannot patch resource', "Forbidden"),
     (403, "admission webhook denied the request", "Refused"),
     (429, "try again", "Failed"),
@@ -187,26 +188,26 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("status", "words", "reason"), REFUSALS)
-def test_a_refused_change_is_a_problem_in_the_api_servers_words(status: int, words: str, reason: str) -> None:
-    live = after_birth()
+@pytest.mark.parametrize(("status", "message", "reason"), REJECTIONS)
+def test_a_rejected_change_is_an_error_with_the_api_servers_message(status: int, message: str, reason: str) -> None:
+    live = all_children()
     live[CONFIG]["data"] = {}
-    found = planned(live, refused={CONFIG: RefusedError(status, {"message": words})})
-    assert found.actions == ()
-    assert reasons(found) == [(*CONFIG, reason)]
-    assert found.errors[0].message == words
+    result = planned(live, refused={CONFIG: RefusedError(status, {"message": message})})
+    assert result.actions == ()
+    assert reasons(result) == [(*CONFIG, reason)]
+    assert result.errors[0].message == message
 
 
-def test_a_change_that_a_stateful_set_does_not_allow_replaces_it() -> None:
-    live = after_birth()
+def test_a_change_that_a_statefulset_forbids_replaces_it() -> None:
+    live = all_children()
     live[STATEFUL_SET]["spec"]["serviceName"] = "other"
     cause = {"field": "spec", "message": "Forbidden: updates to statefulset spec for fields other than 'replicas'"}
     refused = {STATEFUL_SET: RefusedError(422, {"message": "invalid", "details": {"causes": [cause]}})}
     assert isinstance(only(planned(live, refused=refused)), Replace)
 
 
-def test_an_edit_that_conflicts_with_the_apply_is_patched_away() -> None:
-    live = after_birth()
+def test_an_edit_that_makes_the_apply_fail_is_removed_by_a_patch() -> None:
+    live = all_children()
     template = live[STATEFUL_SET]["spec"]["template"]["spec"]
     template["volumes"][0]["hostPath"] = {"path": "/"}
     cause = {"field": "spec.template.spec.volumes[0].hostPath", "message": "may not specify more than 1 volume type"}
@@ -216,15 +217,15 @@ def test_an_edit_that_conflicts_with_the_apply_is_patched_away() -> None:
     assert action.operations == ({"op": "remove", "path": "/spec/template/spec/volumes/0/hostPath"},)
 
 
-def test_what_a_repair_owns_is_given_up() -> None:
-    live = after_birth()
+def test_the_fields_that_a_repair_owns_are_disowned() -> None:
+    live = all_children()
     live[CONFIG]["metadata"]["managedFields"].append({"manager": MANAGER, "operation": "Update"})
     assert isinstance(only(planned(live)), Disown)
 
 
-def test_a_name_that_is_taken_and_free_by_turns_is_created_after_a_lookup() -> None:
+def test_a_second_conflict_of_a_creation_leads_to_a_creation_after_a_read() -> None:
     for misses, by_version in ((1, True), (2, False)):
-        live = after_birth()
+        live = all_children()
         live.pop(CONFIG)
         action = only(planned(live, creation_conflicts={CONFIG: misses}))
         assert isinstance(action, Create)

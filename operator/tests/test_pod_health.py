@@ -1,4 +1,4 @@
-"""Asking the API's pods: who is asked, how often, and when an answer counts."""
+"""Health probes of the API's pods: which pods are probed, how often, and when a report counts."""
 
 from __future__ import annotations
 
@@ -8,129 +8,131 @@ import pytest
 from aiohttp import web
 from rl_router_operator.controller.pod_health import HealthClient, PodHealth, ProbeIntervals
 from rl_router_operator.objects.observed import Health
-from world import api_pod, health
+
+from fakes.cluster.health import health
+from fakes.cluster.pods import api_pod
 
 KEY = ("team", "demo")
-WELL, ILL = health(), Health(None, "refused")
+HEALTHY, UNHEALTHY = health(), Health(None, "refused")
 
 
-def pod(ready: bool = True, going: bool = False):
-    found = api_pod("api-1", ready=ready, going=going).manifest()
-    found["status"]["podIP"] = "10.0.0.1"
-    return found
+def pod(ready: bool = True, terminating: bool = False):
+    manifest = api_pod("api-1", ready=ready, terminating=terminating).manifest()
+    manifest["status"]["podIP"] = "10.0.0.1"
+    return manifest
 
 
 class Pods:
-    """A clock that is set, and what the pods answer."""
+    """A prober with a clock that the test sets, and the report of its pods."""
 
     def __init__(self) -> None:
-        self.now, self.says, self.asked, self.changes = 0.0, WELL, 0, 0
-        self.prober = PodHealth(self._ask, self._changed, ProbeIntervals(confirming=0.0), clock=lambda: self.now)
+        self.now, self.report, self.probes, self.changes = 0.0, HEALTHY, 0, 0
+        self.prober = PodHealth(self._probe, self._changed, ProbeIntervals(confirming=0.0), clock=lambda: self.now)
 
-    async def _ask(self, _address: str) -> Health:
-        self.asked += 1
-        return self.says
+    async def _probe(self, _address: str) -> Health:
+        self.probes += 1
+        return self.report
 
     def _changed(self, _key) -> None:
         self.changes += 1
 
-    async def look(self, *pods, settled: bool = False):
-        """What counts, once what was asked has been answered."""
+    async def poll(self, *pods, settled: bool = False):
+        """Polls, waits for the probes, and returns the reports that count."""
         self.prober.poll(KEY, pods, settled=settled)
         for _ in range(5):
             await asyncio.sleep(0)
         return self.prober.poll(KEY, pods, settled=settled)
 
 
-async def test_two_equal_answers_count():
+async def test_a_report_counts_after_two_equal_probes():
     pods = Pods()
-    pods.says = ILL
-    await pods.look()
-    assert await pods.look(pod()) == {}
+    pods.report = UNHEALTHY
+    await pods.poll()
+    assert await pods.poll(pod()) == {}
     pods.now = 10.0
-    assert await pods.look(pod()) == {"api-1": ILL}
-    pods.says, pods.now = WELL, 20.0
-    assert await pods.look(pod()) == {"api-1": ILL}
+    assert await pods.poll(pod()) == {"api-1": UNHEALTHY}
+    pods.report, pods.now = HEALTHY, 20.0
+    assert await pods.poll(pod()) == {"api-1": UNHEALTHY}
     pods.now = 30.0
-    assert await pods.look(pod()) == {"api-1": WELL}
+    assert await pods.poll(pod()) == {"api-1": HEALTHY}
     assert pods.changes == 3
 
 
-async def test_after_another_operator_led_the_first_answer_counts_again():
+async def test_the_first_report_counts_after_another_operator_has_led():
     pods = Pods()
     pods.prober.poll(KEY, (pod(),), settled=True)
-    assert await pods.look(pod(), settled=True) == {"api-1": WELL}
+    assert await pods.poll(pod(), settled=True) == {"api-1": HEALTHY}
     pods.prober.forget_all()
-    pods.says = ILL
+    pods.report = UNHEALTHY
     assert pods.prober.poll(KEY, (pod(),), settled=True) == {}
-    assert await pods.look(pod(), settled=True) == {"api-1": ILL}
+    assert await pods.poll(pod(), settled=True) == {"api-1": UNHEALTHY}
 
 
-async def test_a_new_pods_good_answer_is_confirmed_at_once():
+async def test_a_good_report_of_a_new_pod_is_confirmed_immediately():
     pods = Pods()
-    await pods.look()
+    await pods.poll()
     pods.prober.poll(KEY, (pod(),), settled=False)
     assert pods.prober.is_waiting(KEY)
-    assert await pods.look(pod()) == {"api-1": WELL}
+    assert await pods.poll(pod()) == {"api-1": HEALTHY}
     assert not pods.prober.is_waiting(KEY)
-    assert (pods.asked, pods.changes) == (2, 1)
+    assert (pods.probes, pods.changes) == (2, 1)
 
 
-async def test_a_new_pods_bad_answer_is_told_and_confirmed_when_it_is_asked_again():
+async def test_a_bad_report_of_a_new_pod_is_confirmed_by_the_next_regular_probe():
     pods = Pods()
-    pods.says = ILL
-    await pods.look()
-    assert await pods.look(pod()) == {}
+    pods.report = UNHEALTHY
+    await pods.poll()
+    assert await pods.poll(pod()) == {}
     assert not pods.prober.is_waiting(KEY)
-    assert (pods.asked, pods.changes) == (1, 1)
+    assert (pods.probes, pods.changes) == (1, 1)
     pods.now = 10.0
-    assert await pods.look(pod()) == {"api-1": ILL}
+    assert await pods.poll(pod()) == {"api-1": UNHEALTHY}
 
 
-async def test_at_the_operators_start_the_first_answer_counts():
+async def test_the_first_report_counts_when_the_operator_starts():
     pods = Pods()
     pods.prober.poll(KEY, (pod(),), settled=True)
     assert pods.prober.is_waiting(KEY)
-    assert await pods.look(pod(), settled=True) == {"api-1": WELL}
+    assert await pods.poll(pod(), settled=True) == {"api-1": HEALTHY}
     assert not pods.prober.is_waiting(KEY)
 
 
-@pytest.mark.parametrize(("settled", "times"), [(False, 7), (True, 3)])
-async def test_it_is_asked_every_10_s_while_not_ready_else_every_30_s(settled, times):
+@pytest.mark.parametrize(("settled", "probes"), [(False, 7), (True, 3)])
+async def test_a_pod_is_probed_every_10_s_until_the_router_is_settled_and_then_every_30_s(settled, probes):
     pods = Pods()
     for second in range(61):
         pods.now = float(second)
-        await pods.look(pod(), settled=settled)
-    assert pods.asked == times
+        await pods.poll(pod(), settled=settled)
+    assert pods.probes == probes
 
 
-async def test_a_pod_that_keeps_silent_is_not_asked_again_meanwhile():
-    asked = 0
+async def test_a_pod_that_does_not_respond_is_not_probed_a_second_time():
+    probes = 0
 
-    async def ask(_address: str) -> Health:
-        nonlocal asked
-        asked += 1
+    async def probe(_address: str) -> Health:
+        nonlocal probes
+        probes += 1
         return await asyncio.Future()
 
     now = 0.0
-    prober = PodHealth(ask, lambda _key: None, ProbeIntervals(confirming=0.0), clock=lambda: now)
+    prober = PodHealth(probe, lambda _key: None, ProbeIntervals(confirming=0.0), clock=lambda: now)
     for second in range(0, 60, 10):
         now = float(second)
         prober.poll(KEY, (pod(),), settled=False)
         await asyncio.sleep(0)
     await prober.close()
-    assert asked == 1
+    assert probes == 1
 
 
-@pytest.mark.parametrize("other", [pod(ready=False), pod(going=True)])
-async def test_only_ready_pods_that_stay_are_asked(other):
+@pytest.mark.parametrize("other", [pod(ready=False), pod(terminating=True)])
+async def test_only_ready_pods_that_are_not_terminating_are_probed(other):
     pods = Pods()
-    await pods.look(other)
-    assert pods.asked == 0
+    await pods.poll(other)
+    assert pods.probes == 0
 
 
 async def served(handler):
-    """An admin port that answers so."""
+    """Starts an admin port with this handler. Returns its runner and its port."""
     app = web.Application()
     app.router.add_get("/health", handler)
     runner = web.AppRunner(app, access_log=None)
@@ -139,24 +141,24 @@ async def served(handler):
     return runner, runner.addresses[0][1]
 
 
-async def _well(request):
-    return web.json_response(WELL.document.as_json())
+async def _complete(request):
+    return web.json_response(HEALTHY.document.as_json())
 
 
-async def _later(request):
-    """What an API of a later version may say besides."""
-    return web.json_response(WELL.document.as_json() | {"store": {"state": "ok"}})
+async def _later_version(request):
+    """Responds with a field that only a later version of the API has."""
+    return web.json_response(HEALTHY.document.as_json() | {"store": {"state": "ok"}})
 
 
 async def _without_details(request):
     return web.json_response({"status": "ok"})
 
 
-async def _endless(request):
+async def _too_long(request):
     return web.Response(body=b" " * 70_000 + b"{}", content_type="application/json")
 
 
-async def _elsewhere(request):
+async def _redirect(request):
     raise web.HTTPFound("/other")
 
 
@@ -169,40 +171,40 @@ async def _too_deep(request):
 
 
 @pytest.mark.parametrize(
-    ("handler", "answer", "trouble"),
+    ("handler", "document", "error"),
     [
-        (_well, WELL.document, None),
-        (_later, WELL.document, None),
+        (_complete, HEALTHY.document, None),
+        (_later_version, HEALTHY.document, None),
         (_without_details, None, "health document of a router API"),
-        (_endless, None, "more than 64 KiB"),
-        (_elsewhere, None, "returned status 302"),
+        (_too_long, None, "more than 64 KiB"),
+        (_redirect, None, "returned status 302"),
         (_no_json, None, "did not return JSON"),
         (_too_deep, None, "did not return JSON"),
     ],
 )
-async def test_an_answer_is_json_of_64_kib_at_most_and_no_redirect(handler, answer, trouble, monkeypatch):
+async def test_a_report_is_a_health_document_of_at_most_64_kib_and_no_redirect(handler, document, error, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     runner, port = await served(handler)
-    asker = HealthClient(port)
+    client = HealthClient(port)
     try:
-        health = await asker("127.0.0.1")
-        assert health.document == answer
-        assert (trouble is None) == (health.error is None)
-        assert trouble is None or trouble in health.error
+        report = await client("127.0.0.1")
+        assert report.document == document
+        assert (error is None) == (report.error is None)
+        assert error is None or error in report.error
     finally:
-        await asker.close()
+        await client.close()
         await runner.cleanup()
 
 
-async def test_a_pod_that_cannot_be_reached_is_told_as_such():
-    asker = HealthClient(9)
+async def test_a_connection_error_is_reported():
+    client = HealthClient(9)
     try:
-        assert "cannot connect to" in (await asker("127.0.0.1")).error
+        assert "cannot connect to" in (await client("127.0.0.1")).error
     finally:
-        await asker.close()
+        await client.close()
 
 
-async def test_answers_of_pods_that_are_gone_are_forgotten():
+async def test_reports_of_deleted_pods_are_forgotten():
     pods = Pods()
-    await pods.look(pod())
-    assert await pods.look() == {}
+    await pods.poll(pod())
+    assert await pods.poll() == {}

@@ -1,4 +1,4 @@
-"""Amounts as Kubernetes writes them."""
+"""Quantities in the format of Kubernetes."""
 
 from decimal import Decimal
 
@@ -7,7 +7,7 @@ from rl_router_operator.objects.quantity import amount
 
 
 @pytest.mark.parametrize(
-    ("written", "number"),
+    ("quantity", "number"),
     [
         (2, "2"),
         ("500m", "0.5"),
@@ -21,11 +21,11 @@ from rl_router_operator.objects.quantity import amount
         ("1Ei", str(1024**6)),
     ],
 )
-def test_a_quantity_is_a_number(written, number):
-    assert amount(written) == Decimal(number)
+def test_a_quantity_is_converted_to_a_number(quantity, number):
+    assert amount(quantity) == Decimal(number)
 
 
-@pytest.mark.parametrize("written", ["", "much", "1Gib", "1 Gi", "1e1.5", "1..5"])
-def test_what_is_no_quantity_is_refused(written):
+@pytest.mark.parametrize("text", ["", "much", "1Gib", "1 Gi", "1e1.5", "1..5"])
+def test_an_invalid_quantity_is_rejected(text):
     with pytest.raises(ValueError, match="invalid quantity"):
-        amount(written)
+        amount(text)

@@ -1,11 +1,11 @@
-"""What the operator may do: what it needs and no more."""
+"""The operator's permissions: those that it needs and no others."""
 
 from rl_router_operator import rbac
 from rl_router_operator.objects.kinds import KINDS
 from rl_router_operator.objects.naming import LEASE
 
 
-def test_no_rule_lets_the_operator_read_a_secret_or_a_log_or_write_a_spec():
+def test_the_operator_may_not_read_secrets_or_logs_and_may_not_write_a_spec():
     granted = {
         (group, resource, verb)
         for rule in (*rbac.operator_rules(), *rbac.lease_rules())
@@ -19,13 +19,13 @@ def test_no_rule_lets_the_operator_read_a_secret_or_a_log_or_write_a_spec():
     assert {verb for _, resource, verb in granted if resource == "routerdeployments"} == {"get", "list", "watch"}
 
 
-def test_every_kind_that_is_made_may_be_watched_and_made_and_all_but_the_deployment_removed():
+def test_the_operator_may_watch_create_and_patch_all_children_and_delete_all_but_deployments():
     granted = {rule["resources"][0]: set(rule["verbs"]) for rule in rbac.operator_rules()}
     for kind in KINDS:
-        removal = set() if kind.kind == "Deployment" else {"delete"}
-        assert granted[kind.plural] == {"get", "list", "watch", "create", "patch"} | removal
+        deletion = set() if kind.kind == "Deployment" else {"delete"}
+        assert granted[kind.plural] == {"get", "list", "watch", "create", "patch"} | deletion
 
 
-def test_one_lease_alone_may_be_written():
-    written = [rule for rule in rbac.lease_rules() if "update" in rule["verbs"]]
-    assert [rule["resourceNames"] for rule in written] == [[LEASE]]
+def test_the_operator_may_update_only_its_lease():
+    updating = [rule for rule in rbac.lease_rules() if "update" in rule["verbs"]]
+    assert [rule["resourceNames"] for rule in updating] == [[LEASE]]

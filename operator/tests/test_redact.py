@@ -1,4 +1,4 @@
-"""Text from pods and targets: one line, cut short, without keys."""
+"""Messages of pods and targets become one short line without keys."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PLACES = [
 
 @settings(deadline=None)
 @given(st.text() | st.text(st.characters(), min_size=400, max_size=2000))
-def test_any_text_becomes_one_printable_line_that_can_be_written(text: str) -> None:
+def test_any_text_becomes_one_printable_line_in_utf_8(text: str) -> None:
     line = clean(text)
     assert len(line) <= LIMIT
     assert line.isprintable()
@@ -44,14 +44,14 @@ def test_any_text_becomes_one_printable_line_that_can_be_written(text: str) -> N
 @pytest.mark.parametrize("place", PLACES)
 @settings(deadline=None)
 @given(token=TOKENS, before=AROUND, after=AROUND)
-def test_a_key_is_struck_out_wherever_it_stands(place: str, token: str, before: str, after: str) -> None:
+def test_a_key_is_redacted_in_every_place(place: str, token: str, before: str, after: str) -> None:
     assume(token[:12] not in before + after)
     assert token[:12] not in clean(f"{before} {place.format(token)} {after}")
 
 
 @settings(deadline=None)
 @given(TOKENS, st.integers(0, LIMIT + 40))
-def test_a_key_at_the_cut_leaves_no_beginning(token: str, position: int) -> None:
+def test_a_truncated_key_is_redacted(token: str, position: int) -> None:
     assert token[:3] not in clean(f"{'=' * position} sk-{token}")
 
 
@@ -66,14 +66,14 @@ def test_a_key_at_the_cut_leaves_no_beginning(token: str, position: int) -> None
         "https://api.example/v1: connection refused",
     ],
 )
-def test_what_a_person_needs_is_left_as_it_is(text: str) -> None:
+def test_useful_text_is_unchanged(text: str) -> None:
     assert clean(text) == text
 
 
-def test_a_long_text_ends_with_a_sign_that_it_was_cut() -> None:
+def test_a_truncated_text_ends_with_an_ellipsis() -> None:
     assert clean("x" * 600) == "x" * (LIMIT - 1) + "…"
     assert clean("x" * LIMIT) == "x" * LIMIT
 
 
-def test_direction_marks_and_lone_surrogates_are_left_out() -> None:
+def test_direction_marks_and_lone_surrogates_are_removed() -> None:
     assert clean("a\u202eb\ud800c\x1b[31md\u2028e") == "a b c [31md e"

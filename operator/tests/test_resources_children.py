@@ -1,8 +1,9 @@
-"""What is made of a RouterDeployment, and whose it is."""
+"""Which children a RouterDeployment has, their owner, labels, images and pull secrets."""
 
-from made import children, pod
 from rl_router_operator.objects.kinds import KINDS
 from rl_router_operator.resources.defaults import Defaults
+
+from fakes.cluster.children import children, pod
 
 EVERYTHING = {
     "model": {
@@ -22,31 +23,19 @@ EVERYTHING = {
 }
 
 
-def test_an_empty_spec_is_a_router_of_the_bundled_model():
-    assert set(children()) == {
-        ("ConfigMap", "demo-api"),
-        ("Service", "demo-model"),
-        ("Service", "demo-model-pods"),
-        ("Service", "demo-api"),
-        ("StatefulSet", "demo-model"),
-        ("Deployment", "demo-api"),
-        ("NetworkPolicy", "demo-model"),
-    }
-
-
-def test_every_kind_is_made_where_it_is_asked_for_in_the_order_of_the_table():
+def test_every_kind_is_built_if_required_in_the_order_of_the_table():
     kinds = list(dict.fromkeys(kind for kind, _ in children(**EVERYTHING)))
     assert kinds == [kind.kind for kind in KINDS]
 
 
-def test_nothing_of_the_model_is_made_where_it_is_hosted_elsewhere():
-    made = children(
+def test_an_external_model_has_no_children_for_the_model():
+    built = children(
         model={"external": {"baseUrl": "https://m.example/v1"}}, monitoring={"serviceMonitor": {"enabled": True}}
     )
-    assert {name for _, name in made} == {"demo-api"}
+    assert {name for _, name in built} == {"demo-api"}
 
 
-def test_every_child_is_controlled_by_the_router_and_blocks_no_deletion():
+def test_the_router_controls_every_child_without_blocking_its_own_deletion():
     for child in children(**EVERYTHING).values():
         assert child["metadata"]["ownerReferences"] == [
             {
@@ -59,27 +48,17 @@ def test_every_child_is_controlled_by_the_router_and_blocks_no_deletion():
         ]
 
 
-def test_weights_have_no_owner_and_are_retained():
-    spec = children(model={"source": "hf://a/b", "storage": {"size": "40Gi"}})["StatefulSet", "demo-model"]["spec"]
-    assert spec["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Retain", "whenScaled": "Retain"}
-    (claim,) = spec["volumeClaimTemplates"]
-    assert claim["metadata"]["name"] == "weights"
-    assert "ownerReferences" not in claim["metadata"]
-    assert claim["metadata"]["labels"]["rlrouter.dev/router"] == "demo"
-    assert claim["spec"] == {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "40Gi"}}}
-
-
-def test_labels_and_annotations_of_the_spec_are_on_every_child_and_on_no_pod():
-    made = children(labels={"team": "search"}, annotations={"contact": "x"}, **EVERYTHING)
-    for child in made.values():
+def test_labels_and_annotations_of_the_spec_are_on_every_child_but_not_on_pods():
+    built = children(labels={"team": "search"}, annotations={"contact": "x"}, **EVERYTHING)
+    for child in built.values():
         assert child["metadata"]["labels"]["team"] == "search"
         assert child["metadata"]["annotations"]["contact"] == "x"
-    template = made["Deployment", "demo-api"]["spec"]["template"]["metadata"]
+    template = built["Deployment", "demo-api"]["spec"]["template"]["metadata"]
     assert "team" not in template["labels"]
     assert "annotations" not in template
 
 
-def test_labels_are_the_recommended_ones_and_no_version_is_among_a_pods():
+def test_children_have_the_recommended_labels_and_pods_have_no_version_label():
     for child in children(**EVERYTHING).values():
         labels = child["metadata"]["labels"]
         assert labels["app.kubernetes.io/managed-by"] == "rl-router-operator"
@@ -87,12 +66,12 @@ def test_labels_are_the_recommended_ones_and_no_version_is_among_a_pods():
     assert "app.kubernetes.io/version" not in pod("api")["metadata"]["labels"]
 
 
-def test_what_the_spec_says_twice_is_ours_to_say():
-    labels = children(labels={"app.kubernetes.io/name": "theirs"})["Service", "demo-api"]["metadata"]["labels"]
+def test_the_spec_cannot_override_the_operators_labels():
+    labels = children(labels={"app.kubernetes.io/name": "other"})["Service", "demo-api"]["metadata"]["labels"]
     assert labels["app.kubernetes.io/name"] == "rl-router"
 
 
-def test_suspend_runs_no_pods_and_keeps_the_rest():
+def test_a_suspended_router_has_0_replicas_and_keeps_its_other_children():
     suspended, running = children(suspend=True, **EVERYTHING), children(**EVERYTHING)
     assert set(running) - set(suspended) == {("HorizontalPodAutoscaler", "demo-api")}
     for ref in (("StatefulSet", "demo-model"), ("Deployment", "demo-api")):
@@ -100,33 +79,33 @@ def test_suspend_runs_no_pods_and_keeps_the_rest():
         assert suspended[ref]["spec"]["template"] == running[ref]["spec"]["template"]
 
 
-def test_one_service_account_that_both_tiers_ask_for_is_made_once():
+def test_a_service_account_that_both_tiers_share_is_built_once():
     account = {"create": True, "name": "shared"}
-    made = children(model={"serviceAccount": account}, api={"serviceAccount": account})
-    assert [name for kind, name in made if kind == "ServiceAccount"] == ["shared"]
+    built = children(model={"serviceAccount": account}, api={"serviceAccount": account})
+    assert [name for kind, name in built if kind == "ServiceAccount"] == ["shared"]
     for kind, name in (("StatefulSet", "demo-model"), ("Deployment", "demo-api")):
-        assert made[kind, name]["spec"]["template"]["spec"]["serviceAccountName"] == "shared"
+        assert built[kind, name]["spec"]["template"]["spec"]["serviceAccountName"] == "shared"
 
 
-def test_an_existing_service_account_is_used_and_none_is_made():
-    made = children(api={"serviceAccount": {"name": "theirs"}})
-    assert "ServiceAccount" not in {kind for kind, _ in made}
-    assert made["Deployment", "demo-api"]["spec"]["template"]["spec"]["serviceAccountName"] == "theirs"
+def test_an_existing_service_account_is_used_and_none_is_built():
+    built = children(api={"serviceAccount": {"name": "other"}})
+    assert "ServiceAccount" not in {kind for kind, _ in built}
+    assert built["Deployment", "demo-api"]["spec"]["template"]["spec"]["serviceAccountName"] == "other"
 
 
-def test_the_registry_goes_before_default_images_alone():
+def test_the_registry_is_prepended_only_to_default_images():
     defaults = Defaults(registry="registry.example.com/mirror/")
-    made = children(defaults, api={"image": "mine/api:1"})
-    (model,) = made["StatefulSet", "demo-model"]["spec"]["template"]["spec"]["containers"]
-    (api,) = made["Deployment", "demo-api"]["spec"]["template"]["spec"]["containers"]
+    built = children(defaults, api={"image": "mine/api:1"})
+    (model,) = built["StatefulSet", "demo-model"]["spec"]["template"]["spec"]["containers"]
+    (api,) = built["Deployment", "demo-api"]["spec"]["template"]["spec"]["containers"]
     assert model["image"].startswith("registry.example.com/mirror/rl-router/model:")
     assert api["image"] == "mine/api:1"
 
 
-def test_pull_secrets_of_the_operator_and_of_the_spec_are_used_together():
+def test_pull_secrets_of_the_operator_and_of_the_spec_are_merged():
     template = pod(
         "api",
-        Defaults(image_pull_secrets=("ours", "both")),
+        Defaults(image_pull_secrets=("default", "both")),
         api={"imagePullSecrets": [{"name": "both"}, {"name": "mine"}]},
     )
-    assert template["spec"]["imagePullSecrets"] == [{"name": "ours"}, {"name": "both"}, {"name": "mine"}]
+    assert template["spec"]["imagePullSecrets"] == [{"name": "default"}, {"name": "both"}, {"name": "mine"}]

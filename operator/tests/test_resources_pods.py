@@ -1,24 +1,25 @@
-"""The pods of both tiers: restricted, writable where they must be, and as the podTemplate adds to them."""
+"""The pod templates of both tiers, and what the spec can add to them."""
 
 import pytest
-from made import container, env, mounts, pod
 from rl_router_operator.resources.defaults import Defaults
 
-BOTH = pytest.mark.parametrize("tier", ["model", "api"])
+from fakes.cluster.children import container, env, mounts, pod
+
+each_tier = pytest.mark.parametrize("tier", ["model", "api"])
 
 
-@BOTH
-def test_who_it_runs_as_may_be_left_to_the_platform(tier):
-    given = {"podTemplate": {"securityContext": {"runAsUser": None, "fsGroup": None}}}
-    assert pod(tier, **{tier: given})["spec"]["securityContext"] == {
+@each_tier
+def test_the_platform_may_choose_the_user(tier):
+    settings = {"podTemplate": {"securityContext": {"runAsUser": None, "fsGroup": None}}}
+    assert pod(tier, **{tier: settings})["spec"]["securityContext"] == {
         "runAsNonRoot": True,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
 
 
-@BOTH
-def test_the_pod_template_adds_to_the_pod(tier):
-    given = {
+@each_tier
+def test_the_pod_template_of_the_spec_is_added_to_the_pod(tier):
+    additions = {
         "labels": {"team": "search"},
         "annotations": {"sidecar": "no"},
         "nodeSelector": {"pool": "big"},
@@ -27,12 +28,12 @@ def test_the_pod_template_adds_to_the_pod(tier):
         "topologySpreadConstraints": [{"maxSkew": 2}],
         "priorityClassName": "high",
         "runtimeClassName": "nvidia",
-        "volumes": [{"name": "extra", "configMap": {"name": "theirs"}}],
+        "volumes": [{"name": "extra", "configMap": {"name": "other"}}],
         "volumeMounts": [{"name": "extra", "mountPath": "/extra", "readOnly": True}],
     }
-    made = pod(tier, **{tier: {"podTemplate": given}})
-    assert made["metadata"]["labels"]["team"] == "search"
-    assert made["metadata"]["annotations"]["sidecar"] == "no"
+    built = pod(tier, **{tier: {"podTemplate": additions}})
+    assert built["metadata"]["labels"]["team"] == "search"
+    assert built["metadata"]["annotations"]["sidecar"] == "no"
     for field in (
         "nodeSelector",
         "tolerations",
@@ -41,66 +42,66 @@ def test_the_pod_template_adds_to_the_pod(tier):
         "priorityClassName",
         "runtimeClassName",
     ):
-        assert made["spec"][field] == given[field]
-    assert {"name": "extra", "configMap": {"name": "theirs"}} in made["spec"]["volumes"]
-    assert given["volumeMounts"][0] in made["spec"]["containers"][0]["volumeMounts"]
+        assert built["spec"][field] == additions[field]
+    assert {"name": "extra", "configMap": {"name": "other"}} in built["spec"]["volumes"]
+    assert additions["volumeMounts"][0] in built["spec"]["containers"][0]["volumeMounts"]
 
 
-@BOTH
-def test_a_users_volume_takes_the_place_of_ours_of_that_name(tier):
+@each_tier
+def test_a_volume_of_the_spec_replaces_the_operators_volume_of_that_name(tier):
     larger = {"volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "5Gi"}}]}
     assert mounts(tier, **{tier: {"podTemplate": larger}})["/tmp"]["emptyDir"] == {"sizeLimit": "5Gi"}
     names = [volume["name"] for volume in pod(tier, **{tier: {"podTemplate": larger}})["spec"]["volumes"]]
     assert len(names) == len(set(names))
 
 
-@BOTH
-def test_a_users_variable_takes_the_place_of_ours_of_that_name(tier):
-    found = env(
+@each_tier
+def test_a_variable_of_the_spec_replaces_the_operators_variable_of_that_name(tier):
+    variables = env(
         tier, Defaults(proxy={"HTTPS_PROXY": "http://proxy:3128"}), **{tier: {"env": [{"name": "HTTPS_PROXY"}]}}
     )
-    assert found["HTTPS_PROXY"] is None
+    assert variables["HTTPS_PROXY"] is None
 
 
-@BOTH
-def test_an_empty_value_is_written_as_the_api_server_keeps_it(tier):
+@each_tier
+def test_an_empty_value_is_omitted_as_the_api_server_does(tier):
     assert {"name": "EMPTY"} in container(tier, **{tier: {"env": [{"name": "EMPTY", "value": ""}]}})["env"]
 
 
-@BOTH
-def test_the_operators_proxy_is_the_childrens(tier):
-    found = env(tier, Defaults(proxy={"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": ".example.com"}))
-    assert found["HTTPS_PROXY"] == "http://proxy:3128"
-    assert found["NO_PROXY"].startswith(".example.com,")
+@each_tier
+def test_the_pods_use_the_operators_proxy(tier):
+    variables = env(tier, Defaults(proxy={"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": ".example.com"}))
+    assert variables["HTTPS_PROXY"] == "http://proxy:3128"
+    assert variables["NO_PROXY"].startswith(".example.com,")
 
 
-def test_the_router_model_is_reached_without_the_proxy():
+def test_the_api_reaches_the_router_model_without_the_proxy():
     assert "demo-model" in env("api", Defaults(proxy={"HTTP_PROXY": "http://proxy:3128"}))["NO_PROXY"].split(",")
 
 
-@BOTH
-def test_the_pull_policy_of_the_spec_goes_before_the_operators(tier):
+@each_tier
+def test_the_pull_policy_of_the_spec_overrides_the_operators(tier):
     defaults = Defaults(image_pull_policy="Never")
     assert container(tier, defaults)["imagePullPolicy"] == "Never"
     assert container(tier, defaults, **{tier: {"imagePullPolicy": "Always"}})["imagePullPolicy"] == "Always"
     assert "imagePullPolicy" not in container(tier)
 
 
-@BOTH
-def test_resources_are_as_set(tier):
-    given = {"requests": {"cpu": 2, "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
-    resources = container(tier, **{tier: {"resources": given}})["resources"]
+@each_tier
+def test_resources_of_the_spec_become_strings(tier):
+    configured = {"requests": {"cpu": 2, "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
+    resources = container(tier, **{tier: {"resources": configured}})["resources"]
     assert resources == {"requests": {"cpu": "2", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
 
 
-@BOTH
-def test_a_cpu_request_is_there_though_only_memory_was_set(tier):
+@each_tier
+def test_a_cpu_request_is_added_if_only_memory_is_set(tier):
     resources = container(tier, **{tier: {"resources": {"limits": {"memory": "2Gi"}}}})["resources"]
     assert set(resources["requests"]) == {"cpu"}
 
 
-@BOTH
-def test_a_limit_is_the_request_where_no_other_is_set(tier):
-    """Kubernetes' own rule; a request of ours could be above it."""
+@each_tier
+def test_no_request_is_added_if_there_is_a_limit(tier):
+    """Kubernetes then uses the limit as the request. A default request could exceed it."""
     resources = container(tier, **{tier: {"resources": {"limits": {"cpu": "50m", "memory": "100Mi"}}}})["resources"]
     assert resources == {"limits": {"cpu": "50m", "memory": "100Mi"}}

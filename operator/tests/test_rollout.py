@@ -1,24 +1,25 @@
-"""Holding back a roll-out, mending unions, comparing with what is there: by plain values."""
+"""Holding back a rollout, repairing unions and comparing with live objects, without a cluster."""
 
 from __future__ import annotations
 
 import copy
 
-from made import children
 from rl_router_operator.changes.drift import is_applied
 from rl_router_operator.changes.edit_conflicts import overlooked, repairs
 from rl_router_operator.changes.rollout import RELEASED, held_back
 from rl_router_operator.resources.defaults import Defaults, Images
 
+from fakes.cluster.children import children
+
 NAME = ("StatefulSet", "demo-model")
 
 
-def wanted(image: str = "old", **spec):
+def desired(image: str = "old", **spec):
     return children(Defaults(images=Images(llamacpp=image)), **spec)[NAME]
 
 
 def stored(applied):
-    """As the API server would have it after the apply."""
+    """Returns an object as the API server stores it after the apply."""
     live = copy.deepcopy(applied)
     owned = {"f:metadata": {"f:annotations": {f"f:{RELEASED}": {}}}}
     entry = {"manager": "rl-router-operator", "operation": "Apply", "fieldsV1": owned}
@@ -30,52 +31,52 @@ def partition(manifest):
     return manifest["spec"]["updateStrategy"]["rollingUpdate"]["partition"]
 
 
-def test_a_new_one_is_not_held_back():
-    assert partition(held_back(wanted(), None)) == 0
+def test_a_new_statefulset_is_not_held_back():
+    assert partition(held_back(desired(), None)) == 0
 
 
-def test_a_newer_operators_template_is_held_back_for_every_pod():
-    live = stored(held_back(wanted(model={"replicas": 3}), None))
-    assert partition(held_back(wanted("new", model={"replicas": 3}), live)) == 3
+def test_the_template_of_a_newer_operator_is_held_back_for_all_pods():
+    live = stored(held_back(desired(model={"replicas": 3}), None))
+    assert partition(held_back(desired("new", model={"replicas": 3}), live)) == 3
 
 
-def test_it_stays_held_back():
-    live = stored(held_back(wanted(), None))
-    live = stored(held_back(wanted("new"), live))
-    assert partition(held_back(wanted("new"), live)) == 1
+def test_a_template_stays_held_back():
+    live = stored(held_back(desired(), None))
+    live = stored(held_back(desired("new"), live))
+    assert partition(held_back(desired("new"), live)) == 1
 
 
-def test_what_is_held_back_stays_so_though_somebody_edits_the_annotation_that_says_so():
-    live = stored(held_back(wanted(model={"replicas": 3}), None))
-    live = stored(held_back(wanted("new", model={"replicas": 3}), live))
+def test_a_template_stays_held_back_although_its_annotation_is_edited():
+    live = stored(held_back(desired(model={"replicas": 3}), None))
+    live = stored(held_back(desired("new", model={"replicas": 3}), live))
     live["metadata"]["annotations"][RELEASED] = "edited"
     live["metadata"]["managedFields"][0]["fieldsV1"] = {}
-    live = stored(held_back(wanted("new", model={"replicas": 3}), live))
+    live = stored(held_back(desired("new", model={"replicas": 3}), live))
     assert partition(live) == 3
-    assert partition(held_back(wanted("new", model={"replicas": 3}), live)) == 3
+    assert partition(held_back(desired("new", model={"replicas": 3}), live)) == 3
 
 
-def test_a_change_of_the_model_lets_it_go():
-    live = stored(held_back(wanted(), None))
-    live = stored(held_back(wanted("new"), live))
-    assert partition(held_back(wanted("new", model={"maxModelLen": 2048}), live)) == 0
+def test_a_change_of_the_model_releases_the_template():
+    live = stored(held_back(desired(), None))
+    live = stored(held_back(desired("new"), live))
+    assert partition(held_back(desired("new", model={"maxModelLen": 2048}), live)) == 0
 
 
-def test_the_operator_that_let_it_go_holds_nothing_back():
-    live = stored(held_back(wanted(), None))
-    live = stored(held_back(wanted("new"), live))
-    assert partition(held_back(wanted("old"), live)) == 0
+def test_the_template_of_the_earlier_operator_is_not_held_back():
+    live = stored(held_back(desired(), None))
+    live = stored(held_back(desired("new"), live))
+    assert partition(held_back(desired("old"), live)) == 0
 
 
 def test_an_edited_template_is_not_held_back():
-    live = stored(held_back(wanted(), None))
+    live = stored(held_back(desired(), None))
     live["spec"]["template"]["spec"]["containers"][0]["image"] = "edited"
-    assert partition(held_back(wanted(), live)) == 0
+    assert partition(held_back(desired(), live)) == 0
 
 
-def test_where_nothing_runs_nothing_is_held_back():
-    live = stored(held_back(wanted(), None))
-    assert partition(held_back(wanted("new", suspend=True), live)) == 0
+def test_the_template_of_a_suspended_router_is_not_held_back():
+    live = stored(held_back(desired(), None))
+    assert partition(held_back(desired("new", suspend=True), live)) == 0
 
 
 def _live(spec, **fields):
@@ -84,64 +85,64 @@ def _live(spec, **fields):
     return {"metadata": metadata, "spec": spec}
 
 
-def _desired(spec):
+def _manifest(spec):
     return {"apiVersion": "v1", "kind": "X", "metadata": {"name": "x"}, "spec": spec}
 
 
-def test_defaults_and_others_fields_are_no_difference():
+def test_defaults_and_fields_of_others_are_no_difference():
     live = _live({"a": 1, "default": 2}, **{"f:spec": {"f:a": {}}})
-    assert is_applied(_desired({"a": 1}), live)
+    assert is_applied(_manifest({"a": 1}), live)
 
 
-def test_a_value_a_lost_field_and_one_too_many_are_differences():
+def test_changed_unowned_and_additional_fields_are_differences():
     owned = {"f:spec": {"f:a": {}}}
-    assert not is_applied(_desired({"a": 2}), _live({"a": 1}, **owned))
-    assert not is_applied(_desired({"a": 1}), _live({"a": 1}))
-    assert not is_applied(_desired({"b": 1}), _live({"a": 1, "b": 1}, **owned))
+    assert not is_applied(_manifest({"a": 2}), _live({"a": 1}, **owned))
+    assert not is_applied(_manifest({"a": 1}), _live({"a": 1}))
+    assert not is_applied(_manifest({"b": 1}), _live({"a": 1, "b": 1}, **owned))
 
 
-def test_quantities_are_compared_by_their_amount_and_texts_by_their_letters():
+def test_quantities_are_compared_as_numbers_and_other_values_as_strings():
     owned = {"f:spec": {"f:requests": {"f:cpu": {}}, "f:value": {}}}
     live = _live({"requests": {"cpu": "1"}, "value": "1"}, **owned)
-    assert is_applied(_desired({"requests": {"cpu": "1000m"}, "value": "1"}), live)
-    assert not is_applied(_desired({"requests": {"cpu": "1"}, "value": "1000m"}), live)
+    assert is_applied(_manifest({"requests": {"cpu": "1000m"}, "value": "1"}), live)
+    assert not is_applied(_manifest({"requests": {"cpu": "1"}, "value": "1000m"}), live)
 
 
-def test_keyed_lists_are_compared_by_key_whatever_their_order():
+def test_keyed_lists_are_compared_by_key_in_any_order():
     owned = {"f:spec": {"f:list": {'k:{"name":"b"}': {".": {}, "f:name": {}, "f:value": {}}}}}
-    live = _live({"list": [{"name": "theirs"}, {"name": "b", "value": 1}]}, **owned)
-    assert is_applied(_desired({"list": [{"name": "b", "value": 1}]}), live)
-    assert not is_applied(_desired({"list": [{"name": "b", "value": 2}]}), live)
-    assert not is_applied(_desired({"list": []}), live)
+    live = _live({"list": [{"name": "other"}, {"name": "b", "value": 1}]}, **owned)
+    assert is_applied(_manifest({"list": [{"name": "b", "value": 1}]}), live)
+    assert not is_applied(_manifest({"list": [{"name": "b", "value": 2}]}), live)
+    assert not is_applied(_manifest({"list": []}), live)
 
 
 def _union(volumes):
     return {"spec": {"volumes": volumes}}
 
 
-def test_another_member_is_exchanged_for_ours_in_its_own_entry_alone():
-    ours = _union([{"name": "a", "configMap": {"name": "x"}}, {"name": "b", "emptyDir": {}}])
+def test_another_member_of_a_union_is_replaced_only_in_its_own_entry():
+    desired_body = _union([{"name": "a", "configMap": {"name": "x"}}, {"name": "b", "emptyDir": {}}])
     live = _union([{"name": "b", "emptyDir": {"medium": "Memory"}}, {"name": "a", "hostPath": {"path": "/"}}])
     expected = [
         {"op": "remove", "path": "/spec/volumes/1/hostPath"},
         {"op": "add", "path": "/spec/volumes/1/configMap", "value": {"name": "x"}},
     ]
     for named in ("spec.volumes[2].hostPath", "spec.volumes[2].configMap"):
-        assert repairs(ours, live, [named]) == expected
+        assert repairs(desired_body, live, [named]) == expected
 
 
-def test_an_entry_under_another_key_gives_way_to_ours():
-    ours = {"spec": {"ports": [{"name": "http", "port": 80}]}}
+def test_an_entry_with_the_same_name_and_another_port_is_replaced():
+    desired_body = {"spec": {"ports": [{"name": "http", "port": 80}]}}
     live = {"spec": {"ports": [{"name": "http", "port": 81}]}}
     expected = [{"op": "replace", "path": "/spec/ports/0", "value": {"name": "http", "port": 80}}]
-    assert repairs(ours, live, ["spec.ports[1].name"]) == expected
+    assert repairs(desired_body, live, ["spec.ports[1].name"]) == expected
 
 
-def test_a_port_under_another_protocol_gives_way_to_ours():
-    ours = {"spec": {"ports": [{"name": "http", "port": 80}]}}
+def test_an_entry_with_the_same_port_and_another_protocol_is_replaced():
+    desired_body = {"spec": {"ports": [{"name": "http", "port": 80}]}}
     live = {"spec": {"ports": [{"name": "http", "port": 80, "protocol": "UDP"}]}}
     expected = [{"op": "replace", "path": "/spec/ports/0", "value": {"name": "http", "port": 80}}]
-    assert repairs(ours, live, ["spec.ports[1].name"]) == expected
+    assert repairs(desired_body, live, ["spec.ports[1].name"]) == expected
 
 
 def _workload(*, ports, volumes, **container):
@@ -162,7 +163,7 @@ def _of_model(field):
     return _MODEL["spec"]["template"]["spec"]["containers"][0][field]
 
 
-def test_what_kubernetes_before_1_34_takes_beside_ours_in_a_statefulset_is_removed():
+def test_conflicting_fields_that_kubernetes_before_1_34_accepts_in_a_statefulset_are_removed():
     live = _workload(
         ports=[{"name": "http", "containerPort": 1}, *_of_model("ports"), {"name": "http", "containerPort": 2}],
         volumes=[{"name": "a", "configMap": {"name": "x", "defaultMode": 420}, "emptyDir": {}}],
@@ -182,8 +183,8 @@ def test_what_kubernetes_before_1_34_takes_beside_ours_in_a_statefulset_is_remov
     ]
 
 
-def test_what_is_there_in_place_of_ours_is_left_to_the_apply():
-    """An admission may exchange it each time."""
+def test_fields_that_replace_the_operators_fields_are_left_to_the_apply():
+    """An admission webhook may replace them after every apply."""
     live = _workload(
         ports=[{"name": "http", "containerPort": 1}], volumes=[{"name": "a", "emptyDir": {}}, {"name": "b", "nfs": {}}]
     )
@@ -191,6 +192,6 @@ def test_what_is_there_in_place_of_ours_is_left_to_the_apply():
     assert overlooked(_MODEL, _MODEL) == []
 
 
-def test_where_nothing_clashes_nothing_is_mended():
+def test_an_object_without_conflicts_needs_no_repair():
     same = {"spec": {"ports": [{"name": "http", "port": 80}]}}
     assert repairs(same, same, ["spec.ports[0].port", "metadata.name", "", "spec"]) == []

@@ -1,4 +1,4 @@
-"""Secrets: in no child but by reference, struck out of what others said before status, Events or the log have it."""
+"""Secrets appear in children only by reference, and are redacted in the status, Events and the log."""
 
 from __future__ import annotations
 
@@ -8,20 +8,25 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-import faults
 import pytest
-from faults import Proxy
-from harness import Kube, Start, eventually
 from rl_router_operator.controller.pod_health import ProbeIntervals
 from rl_router_operator.log import LOG, JsonLines
 from rl_router_operator.objects.kinds import KINDS
 from rl_router_operator.objects.manifest import Manifest
 from rl_router_operator.objects.naming import ROUTER_LABEL
 from rl_router_operator.objects.observed import Health
-from stage import Stage
-from world import TARGETS, Pod, api_pod, crashed, event, health, waiting
 
-OFTEN = ProbeIntervals(settled=0.1, unsettled=0.1)
+from fakes.cluster.health import health
+from fakes.cluster.kube_client import Kube
+from fakes.cluster.pods import Pod, api_pod, crash_looping, event, waiting
+from fakes.cluster.proxy import Proxy, error
+from fakes.cluster.routers import router
+from fakes.cluster.running_operator import Start
+from fakes.cluster.scenario import TARGETS
+from fakes.cluster.simulation import Simulation
+from fakes.cluster.waiting import eventually
+
+PROBE_OFTEN = ProbeIntervals(settled=0.1, unsettled=0.1)
 KEY = {"name": "vault", "key": "entry"}
 HOSTED = {"source": "hf://org/name"}
 VARIABLE = [{"name": "OTHER_KEY", "valueFrom": {"secretKeyRef": KEY}}]
@@ -32,12 +37,12 @@ FILE = {
     ("ConfigMap", "data.router.yaml"),
 }
 CONTAINER = "spec.template.spec.containers"
-PLACES: dict[str, tuple[dict[str, Any], set[tuple[str, str]]]] = {
+REFERENCES: dict[str, tuple[dict[str, Any], set[tuple[str, str]]]] = {
     "a target's key": (
         {"targets": [{**TARGETS[0], "apiKeySecretRef": KEY}]},
         FILE,
     ),
-    "the key of a model elsewhere": (
+    "the key of an external model": (
         {"model": {"external": {"baseUrl": "https://models.example/v1", "apiKeySecretRef": KEY}}},
         FILE,
     ),
@@ -75,8 +80,8 @@ PLACES: dict[str, tuple[dict[str, Any], set[tuple[str, str]]]] = {
         {("Ingress", "spec.tls.secretName")},
     ),
 }
-WRITTEN_OUT = {
-    "a header's name in capitals": {"targets": [{**TARGETS[0], "headers": {"X-API-KEY": "sk-written-out"}}]},
+LITERAL_SECRETS = {
+    "a header's name in capitals": {"targets": [{**TARGETS[0], "headers": {"X-API-KEY": "sk-literal"}}]},
     "a proxy's header": {"targets": [{**TARGETS[0], "headers": {"Proxy-Authorization": "Basic c2VjcmV0"}}]},
     "a cookie": {"targets": [{**TARGETS[0], "headers": {"Cookie": "session=secret"}}]},
     "a token in the query": {"targets": [{**TARGETS[0], "query": {"access_token": "secret"}}]},
@@ -91,12 +96,12 @@ WRITTEN_OUT = {
     "a proxy's password": {"api": {"env": [{"name": "HTTPS_PROXY", "value": "http://user:secret@proxy:3128"}]}},
 }
 TOKENS = ("eyJzZWNyZXQiOiJ5ZXMifQ.c2lnbmVk", "hf_QwErTyUiOpAsDfGhJkLzXcVbNm", "sk-proj-Zx9Yw8Vu7Ts6Rq5Po4Nm3Lk2")
-WORDS = "it said: Authorization: Bearer {} and {} and {}, no more".format(*TOKENS)
+MESSAGE = "begin: Authorization: Bearer {} and {} and {}, end".format(*TOKENS)
 
 
 @pytest.fixture
 def log() -> Iterator[Callable[[], str]]:
-    """What has been logged since, as it is in a pod."""
+    """Returns the lines that were logged since the test started, in the format of the operator's pod."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines())
@@ -109,113 +114,112 @@ def log() -> Iterator[Callable[[], str]]:
 
 
 @pytest.fixture
-def stage(kube: Kube, proxy: Proxy, start: Start) -> Callable[[], Awaitable[Stage]]:
-    """Opens a namespace with an operator that looks often."""
+def simulate(kube: Kube, proxy: Proxy, start: Start) -> Callable[[], Awaitable[Simulation]]:
+    """Starts an operator that probes often."""
 
-    async def opened() -> Stage:
-        return Stage(kube, proxy, await start(probe_intervals=OFTEN, discovery_seconds=0.1))
+    async def simulated() -> Simulation:
+        return Simulation(kube, proxy, await start(probe_intervals=PROBE_OFTEN, discovery_seconds=0.1))
 
-    return opened
+    return simulated
 
 
-@pytest.mark.parametrize("place", PLACES)
-async def test_children_name_a_secret_where_kubernetes_looks_for_it_and_nowhere_else(
-    stage: Callable[[], Awaitable[Stage]], place: str
+@pytest.mark.parametrize("place", REFERENCES)
+async def test_children_name_a_secret_only_in_the_fields_that_kubernetes_reads(
+    simulate: Callable[[], Awaitable[Simulation]], place: str
 ) -> None:
-    spec, expected = PLACES[place]
-    scene = await stage()
-    await scene.kube.client.post(f"/api/v1/namespaces/{scene.kube.namespace}/secrets", json=vault())
-    await scene.open(**spec)
-    await eventually(lambda: mentioned(scene.kube, expected))
-    await scene.rests()
-    assert "opened-up" not in json.dumps([await children(scene.kube), await scene.kube.list("Event")])
-    assert not [seen for seen in scene.proxy.requests if "/secrets" in seen.path]
+    spec, expected = REFERENCES[place]
+    simulation = await simulate()
+    await simulation.kube.client.post(f"/api/v1/namespaces/{simulation.kube.namespace}/secrets", json=vault())
+    await simulation.create(**spec)
+    await eventually(lambda: is_mentioned(simulation.kube, expected))
+    await simulation.wait_until_idle()
+    assert "secret-value" not in json.dumps([await children(simulation.kube), await simulation.kube.list("Event")])
+    assert not [request for request in simulation.proxy.requests if "/secrets" in request.path]
 
 
-@pytest.mark.parametrize("place", WRITTEN_OUT)
-async def test_a_secret_that_is_written_out_is_refused(kube: Kube, place: str) -> None:
-    body = {"apiVersion": "rlrouter.dev/v1alpha1", "kind": "RouterDeployment", "metadata": {"name": "demo"}}
-    answer = await kube.client.post(kube.path("RouterDeployment"), json={**body, "spec": WRITTEN_OUT[place]})
-    assert answer.status_code == 422, answer.text
+@pytest.mark.parametrize("place", LITERAL_SECRETS)
+async def test_a_literal_secret_is_rejected(kube: Kube, place: str) -> None:
+    response = await kube.client.post(kube.path("RouterDeployment"), json=router(**LITERAL_SECRETS[place]))
+    assert response.status_code == 422, response.text
 
 
-async def model_ends(scene: Stage) -> None:
-    await scene.put(Pod(**crashed(f"ValueError: {WORDS}")))
+async def model_exits(simulation: Simulation) -> None:
+    await simulation.put_pod(Pod(**crash_looping(f"ValueError: {MESSAGE}")))
 
 
-async def image_is_refused(scene: Stage) -> None:
-    await scene.put(Pod(state=waiting("ErrImagePull", WORDS)))
+async def image_cannot_be_pulled(simulation: Simulation) -> None:
+    await simulation.put_pod(Pod(state=waiting("ErrImagePull", MESSAGE)))
 
 
-async def pod_is_evicted(scene: Stage) -> None:
-    await scene.put(Pod(phase="Failed", reason="Evicted", message=WORDS))
+async def pod_is_evicted(simulation: Simulation) -> None:
+    await simulation.put_pod(Pod(phase="Failed", reason="Evicted", message=MESSAGE))
 
 
-async def volume_is_missing(scene: Stage) -> None:
-    await scene.put(Pod(state=waiting("ContainerCreating")))
-    await scene.warn(event("Pod", "demo-model-0", "FailedMount", WORDS))
+async def volume_is_missing(simulation: Simulation) -> None:
+    await simulation.put_pod(Pod(state=waiting("ContainerCreating")))
+    await simulation.create_event(event("Pod", "demo-model-0", "FailedMount", MESSAGE))
 
 
-async def pods_are_refused(scene: Stage) -> None:
-    await scene.warn(event("StatefulSet", "demo-model", "FailedCreate", WORDS))
+async def pods_are_rejected(simulation: Simulation) -> None:
+    await simulation.create_event(event("StatefulSet", "demo-model", "FailedCreate", MESSAGE))
 
 
-async def child_is_refused(scene: Stage) -> None:
-    scene.proxy.faults.append(
-        lambda seen: faults.status(403, message=WORDS) if seen.plural == "ingresses" and seen.is_write else None
+async def child_is_rejected(simulation: Simulation) -> None:
+    simulation.proxy.faults.append(
+        lambda request: error(403, message=MESSAGE) if request.plural == "ingresses" and request.is_write else None
     )
-    await scene.edit(api={"auth": {"anonymous": True}, "ingress": {"host": "a.example.com"}})
+    await simulation.kube.edit_spec(api={"auth": {"anonymous": True}, "ingress": {"host": "a.example.com"}})
 
 
-def answers(said: Health) -> Callable[[Stage], Awaitable[None]]:
-    async def serve(scene: Stage) -> None:
-        scene.say(said)
-        await scene.put(Pod(ready=True))
-        await scene.put(api_pod(ready=True))
+def reports(health_report: Health) -> Callable[[Simulation], Awaitable[None]]:
+    async def report(simulation: Simulation) -> None:
+        simulation.report(health_report)
+        await simulation.put_pod(Pod(ready=True))
+        await simulation.put_pod(api_pod(ready=True))
 
-    return serve
+    return report
 
 
-SPEAKERS = {
-    "a container at its end": model_ends,
-    "a registry": image_is_refused,
+SOURCES = {
+    "a container that exits": model_exits,
+    "a registry": image_cannot_be_pulled,
     "a kubelet": pod_is_evicted,
     "a kubelet's Event": volume_is_missing,
-    "a controller's Event": pods_are_refused,
-    "an admission": child_is_refused,
-    "an API about its model": answers(health(router_model=WORDS)),
-    "an API about a target": answers(health(targets={"cheap": WORDS, "strong": None})),
-    "an API about its configuration": answers(health(refused=WORDS)),
-    "an API that cannot be asked": answers(Health(None, WORDS)),
+    "a controller's Event": pods_are_rejected,
+    "an admission webhook": child_is_rejected,
+    "an API about its model": reports(health(router_model=MESSAGE)),
+    "an API about a target": reports(health(targets={"cheap": MESSAGE, "strong": None})),
+    "an API about its configuration": reports(health(refused=MESSAGE)),
+    "an API that cannot be reached": reports(Health(None, MESSAGE)),
 }
 
 
-@pytest.mark.parametrize("speaker", SPEAKERS)
-async def test_tokens_in_what_is_said_are_struck_out_of_status_events_and_log(
-    stage: Callable[[], Awaitable[Stage]], log: Callable[[], str], speaker: str
+@pytest.mark.parametrize("source", SOURCES)
+async def test_tokens_in_messages_are_redacted_in_status_events_and_log(
+    simulate: Callable[[], Awaitable[Simulation]], log: Callable[[], str], source: str
 ) -> None:
-    scene = await stage()
-    await scene.open()
-    await SPEAKERS[speaker](scene)
-    status = await eventually(lambda: told(scene, "it said"))
-    await scene.rests()
-    shown = json.dumps([status, await reported(scene.kube), log()])
-    assert "no more" in shown
+    simulation = await simulate()
+    await simulation.create()
+    await SOURCES[source](simulation)
+    status = await eventually(lambda: status_with(simulation, "begin:"))
+    await simulation.wait_until_idle()
+    shown = json.dumps([status, await operator_events(simulation.kube), log()])
+    assert ", end" in shown
     assert not [token for token in TOKENS if token[:12] in shown]
 
 
-async def test_tokens_in_what_the_api_server_says_are_struck_out_of_the_log(
-    stage: Callable[[], Awaitable[Stage]], log: Callable[[], str]
+async def test_tokens_in_errors_of_the_api_server_are_redacted_in_the_log(
+    simulate: Callable[[], Awaitable[Simulation]], log: Callable[[], str]
 ) -> None:
-    scene = await stage()
-    scene.proxy.faults.append(
-        lambda seen: faults.status(403, message=WORDS) if seen.plural == "events" and seen.is_write else None
+    simulation = await simulate()
+    simulation.proxy.faults.append(
+        lambda request: error(403, message=MESSAGE) if request.plural == "events" and request.is_write else None
     )
-    await scene.open()
-    await scene.serve()
+    await simulation.create()
+    await simulation.make_ready()
     await eventually(lambda: _is_logged(log()))
     logged = log()
-    assert "cannot create an Event: it said" in logged
+    assert "cannot create an Event: begin" in logged
     assert not [token for token in TOKENS if token[:12] in logged]
 
 
@@ -224,41 +228,41 @@ def _is_logged(logged: str) -> None:
 
 
 def vault() -> Manifest:
-    return {"metadata": {"name": "vault"}, "stringData": {"entry": "opened-up", "keys": "opened-up"}}
+    return {"metadata": {"name": "vault"}, "stringData": {"entry": "secret-value", "keys": "secret-value"}}
 
 
-async def told(scene: Stage, words: str) -> dict[str, Any]:
-    status = await scene.status()
-    assert words in json.dumps(status).lower()
+async def status_with(simulation: Simulation, text: str) -> dict[str, Any]:
+    status = await simulation.status()
+    assert text in json.dumps(status).lower()
     return status
 
 
-async def reported(kube: Kube) -> list[Manifest]:
-    """The operator's own Events."""
-    return [each for each in await kube.list("Event") if each.get("reportingComponent") == "rl-router-operator"]
+async def operator_events(kube: Kube) -> list[Manifest]:
+    """Returns the Events that the operator created."""
+    return [event for event in await kube.list("Event") if event.get("reportingComponent") == "rl-router-operator"]
 
 
-async def mentioned(kube: Kube, expected: set[tuple[str, str]]) -> None:
-    assert {(each["kind"], where) for each in await children(kube) for where in places(each, "vault")} == expected
+async def is_mentioned(kube: Kube, expected: set[tuple[str, str]]) -> None:
+    assert {(child["kind"], path) for child in await children(kube) for path in paths(child, "vault")} == expected
 
 
 async def children(kube: Kube) -> list[Manifest]:
-    """What was made, without its history."""
-    found = []
-    for kind in (each for each in KINDS if not each.optional):
-        for each in await kube.list(kind.kind, ROUTER_LABEL):
-            each["metadata"].pop("managedFields")
-            found.append({"kind": kind.kind, **each})
-    return found
+    """Returns the children without their managedFields."""
+    manifests = []
+    for kind in (kind for kind in KINDS if not kind.optional):
+        for item in await kube.list(kind.kind, ROUTER_LABEL):
+            item["metadata"].pop("managedFields")
+            manifests.append({"kind": kind.kind, **item})
+    return manifests
 
 
-def places(value: Any, word: str, path: str = "") -> Iterator[str]:
-    """The paths of the texts that have the word."""
+def paths(value: Any, word: str, path: str = "") -> Iterator[str]:
+    """Yields the paths of the strings that contain the word."""
     if isinstance(value, dict):
-        for name, each in value.items():
-            yield from places(each, word, f"{path}.{name}" if path else name)
+        for name, part in value.items():
+            yield from paths(part, word, f"{path}.{name}" if path else name)
     elif isinstance(value, list):
-        for each in value:
-            yield from places(each, word, path)
+        for part in value:
+            yield from paths(part, word, path)
     elif isinstance(value, str) and word in value:
         yield path

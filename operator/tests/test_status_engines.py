@@ -1,4 +1,4 @@
-"""The exit codes of the CPU fallback and of the router API, read as the reasons that they stand for."""
+"""The reasons that follow from the exit codes of the real CPU fallback and the real router API."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ import pytest
 from rl_router_api.health import ExitCode as ApiExitCode
 from rl_router_model.problem import ExitCode
 from rl_router_operator.status.endings import CPU_FALLBACK
-from world import Pod, World, api_pod, crashed, of, said
+
+from fakes.cluster.conditions import condition_of, state_of
+from fakes.cluster.pods import Pod, api_pod, crash_looping
+from fakes.cluster.scenario import Scenario
 
 
 class Hub(ThreadingHTTPServer):
-    """A hub that answers everything with one status."""
+    """A model hub that responds to every request with one status."""
 
     status = 404
 
@@ -32,7 +35,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
+        """Logs nothing."""
 
 
 @pytest.fixture
@@ -46,31 +49,33 @@ def hub() -> Iterator[Hub]:
 
 
 def reason_of(model: str, home: Path, **environment: str) -> str:
-    """The reason that a pod's condition has after the CPU fallback ended with this `--model`."""
-    ended = subprocess.run(
+    """Runs the CPU fallback with this `--model` until it exits. Returns the reason of ModelReady for its pod."""
+    process = subprocess.run(
         [sys.executable, "-m", "rl_router_model", "--model", model, "--port", "0"],
         env={**os.environ, "HF_HOME": str(home), **environment},
         capture_output=True,
         text=True,
         timeout=60,
     )
-    status, reason = said(World(model=(Pod(**crashed(ended.stderr, ended.returncode)),)).status(), "ModelReady")
+    status, reason = state_of(
+        Scenario(model=(Pod(**crash_looping(process.stderr, process.returncode)),)).status(), "ModelReady"
+    )
     assert status == "False"
     return reason
 
 
 @pytest.mark.parametrize(("status", "reason"), [(401, "HubUnauthorized"), (403, "HubForbidden"), (404, "HubNotFound")])
-def test_the_hubs_refusal_is_told(hub: Hub, tmp_path: Path, status: int, reason: str) -> None:
+def test_an_error_status_of_the_hub_is_reported(hub: Hub, tmp_path: Path, status: int, reason: str) -> None:
     hub.status = status
     assert reason_of("hf://o/n/x.gguf", tmp_path, HF_ENDPOINT=f"http://127.0.0.1:{hub.server_port}") == reason
 
 
-def test_a_hub_that_cannot_be_reached_is_told(hub: Hub, tmp_path: Path) -> None:
+def test_an_unreachable_hub_is_reported(hub: Hub, tmp_path: Path) -> None:
     hub.server_close()
     assert reason_of("hf://o/n/x.gguf", tmp_path, HF_ENDPOINT=f"http://127.0.0.1:{hub.server_port}") == "HubUnreachable"
 
 
-def test_weights_that_are_not_there_are_told(tmp_path: Path) -> None:
+def test_missing_or_ambiguous_weights_are_reported(tmp_path: Path) -> None:
     assert reason_of(str(tmp_path / "x.gguf"), tmp_path) == "ModelPathMissing"
     assert reason_of(str(tmp_path), tmp_path) == "ModelPathMissing"
     assert reason_of("hf://o/n/x.gguf", tmp_path, HF_HUB_OFFLINE="1") == "ModelPathMissing"
@@ -79,7 +84,7 @@ def test_weights_that_are_not_there_are_told(tmp_path: Path) -> None:
     assert reason_of(str(tmp_path), tmp_path) == "ModelPathMissing"
 
 
-def test_a_mistake_in_the_command_line_is_a_crash_with_its_line(tmp_path: Path) -> None:
+def test_an_invalid_command_line_is_a_crash(tmp_path: Path) -> None:
     assert reason_of("hf://no-file", tmp_path) == "CrashLooping"
 
 
@@ -87,44 +92,44 @@ def test_the_operator_knows_every_exit_code_of_the_cpu_fallback() -> None:
     assert set(CPU_FALLBACK) == set(ExitCode) - {ExitCode.COMMAND_LINE}
 
 
-def test_an_exit_code_of_the_cpu_fallback_goes_before_what_its_words_look_like() -> None:
-    words = "rl_router_model: error: --host hub is no address of this machine: Name or service not known"
-    status = World(model=(Pod(**crashed(words, ExitCode.ADDRESS)),)).status()
-    assert said(status, "ModelReady") == ("False", "CrashLooping")
-    assert f"exit code {ExitCode.ADDRESS:d}: {words}." in of(status, "ModelReady")["message"]
+def test_an_exit_code_of_the_cpu_fallback_takes_precedence_over_its_message() -> None:
+    message = "rl_router_model: error: --host hub is no address of this machine: Name or service not known"
+    status = Scenario(model=(Pod(**crash_looping(message, ExitCode.ADDRESS)),)).status()
+    assert state_of(status, "ModelReady") == ("False", "CrashLooping")
+    assert f"exit code {ExitCode.ADDRESS:d}: {message}." in condition_of(status, "ModelReady")["message"]
 
 
-def test_a_sidecar_that_ends_with_a_number_of_ours_says_nothing_about_the_model() -> None:
-    pod = Pod(**crashed("no mesh", ExitCode.HUB_FORBIDDEN)).manifest()
+def test_an_exit_code_of_a_sidecar_is_not_read_as_one_of_the_model() -> None:
+    pod = Pod(**crash_looping("no mesh", ExitCode.HUB_FORBIDDEN)).manifest()
     pod["status"]["containerStatuses"][0]["name"] = "mesh"
-    assert said(World(model=(), others=(pod,)).status(), "ModelReady") == ("False", "CrashLooping")
+    assert state_of(Scenario(model=(), other_pods=(pod,)).status(), "ModelReady") == ("False", "CrashLooping")
 
 
-def ended_api(*arguments: str) -> World:
-    """A cluster whose API's pod ended as a real API does with these arguments."""
-    ended = subprocess.run(
+def exited_api(*arguments: str) -> Scenario:
+    """Runs the router API with these arguments until it exits. Returns a cluster with its crashed pod."""
+    process = subprocess.run(
         [sys.executable, "-m", "rl_router_api", *arguments], capture_output=True, text=True, timeout=60
     )
-    return World(api=(api_pod(**crashed(ended.stderr, ended.returncode)),))
+    return Scenario(api=(api_pod(**crash_looping(process.stderr, process.returncode)),))
 
 
-def test_an_api_that_cannot_start_with_its_configuration_is_told(tmp_path: Path) -> None:
-    wrong = tmp_path / "router.yaml"
-    wrong.write_text("routing: {max_turn: 2}")
-    status = ended_api("--config", str(wrong)).status()
-    assert said(status, "APIReady") == ("False", "ConfigurationRefused")
-    assert "unknown key `max_turn`: did you mean `max_turns`?" in of(status, "APIReady")["message"]
+def test_an_api_with_an_invalid_configuration_is_reported(tmp_path: Path) -> None:
+    invalid = tmp_path / "router.yaml"
+    invalid.write_text("routing: {max_turn: 2}")
+    status = exited_api("--config", str(invalid)).status()
+    assert state_of(status, "APIReady") == ("False", "ConfigurationRefused")
+    assert "unknown key `max_turn`: did you mean `max_turns`?" in condition_of(status, "APIReady")["message"]
 
 
-def test_an_api_that_cannot_start_with_its_keys_file_is_told(tmp_path: Path) -> None:
-    wrong = tmp_path / "keys.yaml"
-    wrong.write_text("- {name: a, sha256: abc}")
-    status = ended_api("--server.api-keys-file", str(wrong)).status()
-    assert said(status, "APIReady") == ("False", "ConfigurationRefused")
-    assert "0.sha256" in of(status, "APIReady")["message"]
+def test_an_api_with_an_invalid_keys_file_is_reported(tmp_path: Path) -> None:
+    invalid = tmp_path / "keys.yaml"
+    invalid.write_text("- {name: a, sha256: abc}")
+    status = exited_api("--server.api-keys-file", str(invalid)).status()
+    assert state_of(status, "APIReady") == ("False", "ConfigurationRefused")
+    assert "0.sha256" in condition_of(status, "APIReady")["message"]
 
 
-def test_an_api_whose_port_is_taken_is_a_crash_with_its_line() -> None:
-    status = ended_api("--host", "2001:db8::1").status()
-    assert said(status, "APIReady") == ("False", "CrashLooping")
-    assert f"exit code {ApiExitCode.ADDRESS:d}: error: [2001:db8::1]" in of(status, "APIReady")["message"]
+def test_an_api_that_cannot_listen_is_a_crash_with_its_message() -> None:
+    status = exited_api("--host", "2001:db8::1").status()
+    assert state_of(status, "APIReady") == ("False", "CrashLooping")
+    assert f"exit code {ApiExitCode.ADDRESS:d}: error: [2001:db8::1]" in condition_of(status, "APIReady")["message"]

@@ -1,4 +1,4 @@
-"""The work queue: each key once, when it is due, and never by two workers."""
+"""The work queue returns each key once when it is due, and never to two workers at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rl_router_operator.controller.work_queue import MAXIMUM_PAUSE, WorkQueue
 ONE, OTHER = ("team", "one"), ("team", "other")
 
 
-async def test_a_key_asked_for_twice_is_handed_out_once():
+async def test_a_key_that_is_added_twice_is_returned_once():
     queue = WorkQueue()
     queue.add(ONE)
     queue.add(ONE)
@@ -18,7 +18,7 @@ async def test_a_key_asked_for_twice_is_handed_out_once():
     assert await queue.get(0.01) is None
 
 
-async def test_a_key_in_hand_is_handed_out_again_only_when_done():
+async def test_a_key_is_not_returned_again_until_it_is_done():
     queue = WorkQueue()
     queue.add(ONE)
     assert await queue.get(0.01) == ONE
@@ -28,7 +28,7 @@ async def test_a_key_in_hand_is_handed_out_again_only_when_done():
     assert await queue.get(0.01) == ONE
 
 
-async def test_of_two_requests_the_earlier_holds():
+async def test_the_earliest_due_time_of_a_key_counts():
     now = [0.0]
     queue = WorkQueue(clock=lambda: now[0])
     queue.add(ONE, after=30)
@@ -41,7 +41,7 @@ async def test_of_two_requests_the_earlier_holds():
     assert await queue.get(0.0) is None
 
 
-async def test_a_failed_look_is_repeated_within_two_seconds_however_often_it_failed():
+async def test_a_failed_key_is_due_again_after_at_most_the_maximum_pause():
     now = [0.0]
     queue = WorkQueue(clock=lambda: now[0])
     queue.add(ONE)
@@ -52,7 +52,7 @@ async def test_a_failed_look_is_repeated_within_two_seconds_however_often_it_fai
     assert await queue.get(0.0) == ONE
 
 
-async def test_a_key_that_is_forgotten_is_not_handed_out():
+async def test_a_forgotten_key_is_not_returned():
     queue = WorkQueue()
     queue.add(ONE)
     queue.add(OTHER)
@@ -61,7 +61,7 @@ async def test_a_key_that_is_forgotten_is_not_handed_out():
     assert len(queue) == 0
 
 
-async def test_a_waiting_worker_is_woken():
+async def test_a_waiting_worker_gets_a_new_key():
     queue = WorkQueue()
     waiting = asyncio.create_task(queue.get(30))
     await asyncio.sleep(0)
@@ -69,7 +69,7 @@ async def test_a_waiting_worker_is_woken():
     assert await asyncio.wait_for(waiting, 5) == ONE
 
 
-async def test_a_waiting_worker_can_be_cancelled_while_a_key_arrives():
+async def test_a_waiting_worker_can_be_cancelled_while_a_key_is_added():
     queue = WorkQueue()
     waiting = asyncio.create_task(queue.get(30))
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""A reverse proxy before the API server that notes every request and, where told so, answers something else."""
+"""A reverse proxy of the API server that records every request and can inject faults."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from dataclasses import dataclass, field
 
 import aiohttp
 from aiohttp import web
-from control_plane import ApiServer
 
-Fault = Callable[["Seen"], "Awaitable[web.StreamResponse | None] | web.StreamResponse | None"]
-"""What to answer instead of passing the request on; None passes it on."""
+from .control_plane import ApiServer
+
+Fault = Callable[["Recorded"], "Awaitable[web.StreamResponse | None] | web.StreamResponse | None"]
+"""Returns the response to inject; None to forward the request."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A request that arrived."""
+class Recorded:
+    """A request to the proxy."""
 
     method: str
     path: str
@@ -27,15 +28,17 @@ class Seen:
 
     @property
     def is_write(self) -> bool:
+        """Whether it changes an object; dry runs do not."""
         return self.method not in ("GET", "HEAD") and self.query.get("dryRun") != "All"
 
     @property
     def is_watch(self) -> bool:
+        """Whether it is a watch."""
         return self.query.get("watch") == "true"
 
     @property
     def plural(self) -> str:
-        """The collection, `routerdeployments/status` for a subresource."""
+        """The plural name of the kind, with the subresource as in `routerdeployments/status`."""
         parts = self.path.strip("/").split("/")
         at = (
             parts.index("namespaces") + 2
@@ -48,8 +51,8 @@ class Seen:
         return "/".join((rest[0], *rest[2:]))
 
 
-def status(code: int, reason: str = "", message: str = "injected", **headers: str) -> web.Response:
-    """An answer as the API server gives it when it refuses."""
+def error(code: int, reason: str = "", message: str = "injected", **headers: str) -> web.Response:
+    """Returns an error response of the API server: a Status."""
     body = {
         "kind": "Status",
         "apiVersion": "v1",
@@ -63,10 +66,10 @@ def status(code: int, reason: str = "", message: str = "injected", **headers: st
 
 @dataclass
 class Proxy:
-    """`faults` are asked in turn for each request; `down` refuses everything, open watches included."""
+    """The proxy. Each request goes to `faults` in order until one returns a response."""
 
     server: ApiServer
-    requests: list[Seen] = field(default_factory=list)
+    requests: list[Recorded] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     port: int = 0
     _session: aiohttp.ClientSession | None = None
@@ -75,13 +78,15 @@ class Proxy:
 
     @property
     def url(self) -> str:
+        """The base URL."""
         return f"http://127.0.0.1:{self.port}"
 
-    def writes(self) -> list[Seen]:
-        """What was written, but for the Lease."""
-        return [seen for seen in self.requests if seen.is_write and seen.plural != "leases"]
+    def writes(self) -> list[Recorded]:
+        """Returns the requests that change an object, except those for Leases."""
+        return [request for request in self.requests if request.is_write and request.plural != "leases"]
 
     async def start(self) -> None:
+        """Listens on a free port, or on the earlier port after `stop`."""
         connector = aiohttp.TCPConnector(ssl=self.server.tls, limit=0)
         self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None))
         app = web.Application(client_max_size=2**24)
@@ -92,7 +97,7 @@ class Proxy:
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
-        """Closes the port and every connection; `start` opens the same port again."""
+        """Closes the port and every connection."""
         if self._runner:
             self.close_watches()
             await self._runner.cleanup()
@@ -100,50 +105,52 @@ class Proxy:
             await self._session.close()
 
     def close_watches(self) -> None:
-        """Breaks every watch that is open."""
+        """Aborts the connections of all open watches."""
         for request in list(self._watches.values()):
             if request.transport:
                 request.transport.abort()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        seen = Seen(
+        recorded = Recorded(
             request.method,
             request.path,
             dict(request.query),
             await request.read(),
             request.headers.get("User-Agent", ""),
         )
-        self.requests.append(seen)
+        self.requests.append(recorded)
         for fault in list(self.faults):
-            answer = fault(seen)
-            if asyncio.iscoroutine(answer):
-                answer = await answer
-            if answer is not None:
-                return answer
-        return await self._pass_on(request, seen)
+            response = fault(recorded)
+            if asyncio.iscoroutine(response):
+                response = await response
+            if response is not None:
+                return response
+        return await self._forward(request, recorded)
 
-    async def _pass_on(self, request: web.Request, seen: Seen) -> web.StreamResponse:
+    async def _forward(self, request: web.Request, recorded: Recorded) -> web.StreamResponse:
         headers = {
             k: v for k, v in request.headers.items() if k.lower() not in ("host", "content-length", "connection")
         }
         url = self.server.url + request.raw_path
         try:
             async with self._session.request(
-                request.method, aiohttp.client.URL(url, encoded=True), headers=headers, data=seen.body or None
-            ) as answer:
-                return await self._relay(request, seen, answer)
+                request.method, aiohttp.client.URL(url, encoded=True), headers=headers, data=recorded.body or None
+            ) as upstream:
+                return await self._relay(request, recorded, upstream)
         except aiohttp.ClientConnectorError:
             request.transport.abort()
             return web.Response(status=502)
 
-    async def _relay(self, request: web.Request, seen: Seen, answer: aiohttp.ClientResponse) -> web.StreamResponse:
-        kept = {k: v for k, v in answer.headers.items() if k.lower() in ("content-type", "retry-after", "warning")}
-        response = web.StreamResponse(status=answer.status, headers=kept)
+    async def _relay(
+        self, request: web.Request, recorded: Recorded, upstream: aiohttp.ClientResponse
+    ) -> web.StreamResponse:
+        kept = {k: v for k, v in upstream.headers.items() if k.lower() in ("content-type", "retry-after", "warning")}
+        response = web.StreamResponse(status=upstream.status, headers=kept)
         await response.prepare(request)
-        if seen.is_watch:
+        if recorded.is_watch:
             self._watches[id(request)] = request
         try:
-            async for chunk in answer.content.iter_any():
+            async for chunk in upstream.content.iter_any():
                 await response.write(chunk)
             await response.write_eof()
         except (aiohttp.ClientError, ConnectionError):
@@ -154,21 +161,21 @@ class Proxy:
         return response
 
 
-def once(*, method: str, plural: str, answer: Callable[[], web.StreamResponse], times: int = 1) -> Fault:
-    """A fault for the first so many requests of a method to a collection."""
+def fault_for(*, method: str, plural: str, response: Callable[[], web.StreamResponse], times: int = 1) -> Fault:
+    """Returns a fault for the first `times` requests with this method and kind."""
     left = times
 
-    def fault(seen: Seen) -> web.StreamResponse | None:
+    def fault(request: Recorded) -> web.StreamResponse | None:
         nonlocal left
-        if left and seen.method == method and seen.plural == plural:
+        if left and request.method == method and request.plural == plural:
             left -= 1
-            return answer()
+            return response()
         return None
 
     return fault
 
 
-def gone_watch() -> web.Response:
-    """A watch whose version is too old."""
+def expired_watch() -> web.Response:
+    """Returns the response to a watch from a resourceVersion that is too old."""
     event = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}}
     return web.Response(text=json.dumps(event) + "\n", content_type="application/json")

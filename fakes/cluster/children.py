@@ -1,4 +1,4 @@
-"""What a RouterDeployment called `demo` is turned into, for tests that look at parts of it."""
+"""The children that the operator builds for the RouterDeployment `demo`, without a cluster."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from rl_router_operator.resources.defaults import Defaults
 
 
 def demo(**spec: Any) -> RouterDeployment:
-    """The RouterDeployment with that spec, as the API server stores it."""
+    """Returns the RouterDeployment with this spec, as the API server stores it."""
     metadata = {"name": "demo", "namespace": "team", "uid": "uid-of-demo", "generation": 1}
     return read({"metadata": metadata, "spec": spec})
 
 
 def children(defaults: Defaults | None = None, **spec: Any) -> dict[Ref, Manifest]:
-    """Its children by kind and name."""
-    made = desired(demo(**spec), defaults or Defaults())
-    found = {ref_of(child): child for child in made}
-    assert len(found) == len(made)
-    return found
+    """Returns the children by kind and name."""
+    built = desired(demo(**spec), defaults or Defaults())
+    by_ref = {ref_of(child): child for child in built}
+    assert len(by_ref) == len(built)
+    return by_ref
 
 
 def pod(component: str, defaults: Defaults | None = None, **spec: Any) -> Manifest:
-    """The pod template of `model` or `api`."""
+    """Returns the pod template of `model` or `api`."""
     kind = {"model": "StatefulSet", "api": "Deployment"}[component]
     template: Manifest = children(defaults, **spec)[kind, f"demo-{component}"]["spec"]["template"]
     return template
 
 
 def container(component: str, defaults: Defaults | None = None, **spec: Any) -> Manifest:
-    """The container of `model` or `api`."""
-    (found,) = pod(component, defaults, **spec)["spec"]["containers"]
-    return dict(found)
+    """Returns the container of `model` or `api`."""
+    (only,) = pod(component, defaults, **spec)["spec"]["containers"]
+    return dict(only)
 
 
 def env(component: str, defaults: Defaults | None = None, **spec: Any) -> dict[str, Any]:
-    """Its variables: the value, or where the value comes from."""
+    """Returns the environment variables of a container: each name with its `value` or `valueFrom`."""
     variables = container(component, defaults, **spec)["env"]
-    return {each["name"]: each.get("value", each.get("valueFrom")) for each in variables}
+    return {variable["name"]: variable.get("value", variable.get("valueFrom")) for variable in variables}
 
 
 def mounts(component: str, **spec: Any) -> dict[str, Manifest]:
-    """What is mounted in it: the volume by the folder."""
+    """Returns the volume and mount of a container by the mount path, merged."""
     template = pod(component, **spec)["spec"]
     volumes = {volume["name"]: volume for volume in template["volumes"]}
-    (found,) = template["containers"]
-    # A claim of the StatefulSet's own is no volume of the template.
-    return {mount["mountPath"]: {**volumes.get(mount["name"], {}), **mount} for mount in found["volumeMounts"]}
+    (only,) = template["containers"]
+    # The template lists no volume for a volumeClaimTemplate of the StatefulSet.
+    return {mount["mountPath"]: {**volumes.get(mount["name"], {}), **mount} for mount in only["volumeMounts"]}

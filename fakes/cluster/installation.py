@@ -1,4 +1,4 @@
-"""A real API server that serves RouterDeployments and lets the operator do what it may."""
+"""A real API server with the CRD and the operator's permissions."""
 
 from __future__ import annotations
 
@@ -7,30 +7,31 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import control_plane
 import yaml
-from admission import DEFINITIONS, ROUTERS
-from control_plane import ApiServer
-from eventually import eventually
 from rl_router_operator import rbac
 from rl_router_operator.generate.output import ROOT
+
+from . import control_plane
+from .admission import CRDS, ROUTERS
+from .control_plane import ApiServer
+from .waiting import wait_until
 
 CRD = ROOT / "crds" / "routerdeployments.rlrouter.dev.yaml"
 ROLES = "/apis/rbac.authorization.k8s.io/v1"
 
 
 @contextmanager
-def prepared(folder: Path) -> Iterator[ApiServer]:
-    """One with its data under `folder`, stopped at the end."""
+def installed(folder: Path) -> Iterator[ApiServer]:
+    """Runs an API server with its data in `folder`. It serves RouterDeployments."""
     with control_plane.running(folder) as server:
-        assert server.ask("POST", DEFINITIONS, yaml.safe_load(CRD.read_text()))["metadata"]["uid"]
-        eventually(lambda: server.client.get(ROUTERS).status_code == 200, "RouterDeployments are served")
+        assert server.request("POST", CRDS, yaml.safe_load(CRD.read_text()))["metadata"]["uid"]
+        wait_until(lambda: server.client.get(ROUTERS).status_code == 200, "RouterDeployments are served")
         grant(server, "operator", [*rbac.operator_rules(), *rbac.lease_rules()])
         yield server
 
 
 def grant(server: ApiServer, user: str, rules: list[dict[str, Any]]) -> None:
-    """Lets a user do what the rules say, in place of what it might do before."""
+    """Replaces the permissions of a user by `rules`."""
     group = "rbac.authorization.k8s.io"
     role = {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": user}, "rules": rules}
     binding = {

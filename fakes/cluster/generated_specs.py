@@ -1,4 +1,4 @@
-"""Specs that meet the generated schema, for property tests."""
+"""Generates specs that match the CRD's schema, for property tests."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from rl_router_operator.generate.crd import definition
 from rl_router_operator.generate.openapi import OPEN, RULES
 
 Node = dict[str, Any]
-_WHOLE = re.compile(r"self\.matches\(r'(.*)'\)")
+_WHOLE_VALUE = re.compile(r"self\.matches\(r'(.*)'\)")
 _FIELD = re.compile(r"self\.(\w+)\.matches\(r'(.*)'\)")
 _OPTIONAL_FIELDS = 5
 _KEYS = st.one_of(st.sampled_from(["cpu", "memory", "example.com/team"]), st.text(string.ascii_letters, min_size=1))
 
 
 def schema() -> Node:
-    """That of `spec`, as the CRD has it."""
+    """Returns the schema of `spec` in the CRD."""
     return definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
 
 
 def specs() -> st.SearchStrategy[Node]:
-    """Every value that the schema's types, bounds and patterns take; not every one keeps the rules between fields."""
+    """Generates values that match the schema's types, bounds and patterns. Some break the rules between fields."""
     return _of(schema())
 
 
 def urls() -> st.SearchStrategy[str]:
-    """What a target's `baseUrl` may be."""
+    """Generates valid values of a target's `baseUrl`."""
     target = schema()["properties"]["targets"]["items"]
-    (pattern,) = (found[2] for rule in target[RULES] if (found := _FIELD.fullmatch(rule["rule"])))
+    (pattern,) = (match[2] for rule in target[RULES] if (match := _FIELD.fullmatch(rule["rule"])))
     return _matching(pattern)
 
 
@@ -59,7 +59,7 @@ def _values(node: Node, pattern: str | None) -> st.SearchStrategy[Any]:
 def _objects(node: Node) -> st.SearchStrategy[Node]:
     if "properties" not in node:
         return st.dictionaries(_KEYS, _of(node["additionalProperties"]), max_size=2)
-    patterns = dict(found.groups() for rule in node.get(RULES, ()) if (found := _FIELD.fullmatch(rule["rule"])))
+    patterns = dict(match.groups() for rule in node.get(RULES, ()) if (match := _FIELD.fullmatch(rule["rule"])))
     fields = {name: _of(child, patterns.get(name)) for name, child in node["properties"].items()}
     required = {*node.get("required", ())}
     optional = sorted(fields.keys() - required)
@@ -69,18 +69,18 @@ def _objects(node: Node) -> st.SearchStrategy[Node]:
 
 def _lists(node: Node) -> st.SearchStrategy[list[Any]]:
     keys = node.get("x-kubernetes-list-map-keys")
-    least = node.get("minItems", 0)
+    minimum = node.get("minItems", 0)
     unique_by = (lambda item: tuple(item[key] for key in keys)) if keys else None
-    return st.lists(_of(node["items"]), min_size=least, max_size=least + 2, unique_by=unique_by)
+    return st.lists(_of(node["items"]), min_size=minimum, max_size=minimum + 2, unique_by=unique_by)
 
 
 def _strings(node: Node, pattern: str | None) -> st.SearchStrategy[str]:
-    written = [found[1] for rule in node.get(RULES, ()) if (found := _WHOLE.fullmatch(rule["rule"]))]
-    least, most = node.get("minLength", 0), node["maxLength"]
-    for given in (pattern, node.get("pattern"), *written):
-        if given:
-            return _matching(given).filter(lambda text: least <= len(text) <= most)
-    return st.text(st.characters(codec="utf-8"), min_size=least, max_size=min(most, least + 10))
+    in_rules = [match[1] for rule in node.get(RULES, ()) if (match := _WHOLE_VALUE.fullmatch(rule["rule"]))]
+    minimum, maximum = node.get("minLength", 0), node["maxLength"]
+    for candidate in (pattern, node.get("pattern"), *in_rules):
+        if candidate:
+            return _matching(candidate).filter(lambda text: minimum <= len(text) <= maximum)
+    return st.text(st.characters(codec="utf-8"), min_size=minimum, max_size=min(maximum, minimum + 10))
 
 
 def _matching(pattern: str) -> st.SearchStrategy[str]:

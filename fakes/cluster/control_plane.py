@@ -1,10 +1,8 @@
-"""A real API server for tests: etcd and kube-apiserver alone, on this machine's own addresses."""
+"""A real API server for tests: etcd and kube-apiserver on loopback addresses."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import socket
 import ssl
 import subprocess
@@ -18,6 +16,8 @@ from typing import Any
 
 import httpx
 
+from . import programs
+
 ADMIN, OPERATOR, RESTRICTED = "admin-token", "operator-token", "restricted-token"
 _TOKENS = f"""{ADMIN},admin,1,"system:masters"
 {OPERATOR},operator,2,"operators"
@@ -26,15 +26,9 @@ _TOKENS = f"""{ADMIN},admin,1,"system:masters"
 _START_SECONDS = 60
 
 
-def program(name: str) -> str | None:
-    """Where a program lies, if anywhere."""
-    folder = os.environ.get("KUBEBUILDER_ASSETS", "/usr/local/kubebuilder/bin")
-    return shutil.which(name, path=folder) or shutil.which(name)
-
-
 @contextmanager
 def running(folder: Path) -> Iterator[ApiServer]:
-    """One with its data under `folder`, stopped at the end."""
+    """Runs an API server with its data in `folder`."""
     server = ApiServer(folder)
     try:
         server.start()
@@ -44,6 +38,7 @@ def running(folder: Path) -> Iterator[ApiServer]:
 
 
 def free_port() -> int:
+    """Returns a free TCP port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -51,7 +46,7 @@ def free_port() -> int:
 
 @dataclass
 class ApiServer:
-    """One API server and its etcd, whose data outlive the API server's process; `flags` are further ones of its."""
+    """An API server and its etcd, which keeps the data when the API server is killed. `flags` are additional flags."""
 
     folder: Path
     flags: tuple[str, ...] = ()
@@ -61,29 +56,32 @@ class ApiServer:
 
     @property
     def url(self) -> str:
+        """The base URL."""
         return f"https://127.0.0.1:{self.port}"
 
     @property
     def tls(self) -> ssl.SSLContext:
+        """A context that trusts the server's certificate."""
         context = ssl.create_default_context(cafile=str(self.folder / "certs/apiserver.crt"))
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         return context
 
     @cached_property
     def client(self) -> httpx.Client:
-        """The administrator's."""
+        """A client with the administrator's token."""
         return httpx.Client(base_url=self.url, verify=self.tls, headers=authorization(ADMIN), timeout=30)
 
     @cached_property
     def kubeconfig(self) -> Path:
-        """The administrator's."""
+        """The administrator's kubeconfig."""
         return self.write_kubeconfig(self.url, ADMIN, self.folder / "kubeconfig")
 
-    def ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        """The answer's JSON, whatever its status: a refusal is a Status."""
+    def request(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """Sends a request as the administrator. Returns the response's JSON: an object, or a Status with an error."""
         return dict(self.client.request(method, path, json=body).json())
 
     def start(self) -> None:
+        """Starts etcd and the API server, and waits until it is ready."""
         (self.folder / "tokens.csv").write_text(_TOKENS)
         key = str(self.folder / "accounts.key")
         subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
@@ -99,7 +97,7 @@ class ApiServer:
         self.start_api_server()
 
     def start_api_server(self) -> None:
-        """Starts the API server, again after `kill_api_server`."""
+        """Starts the API server, also after `kill_api_server`, and waits until it is ready."""
         key = self.folder / "accounts.key"
         self._run(
             "kube-apiserver",
@@ -120,20 +118,21 @@ class ApiServer:
         self._await_ready()
 
     def kill_api_server(self) -> None:
-        """Ends the API server's process at once."""
+        """Sends SIGKILL to the API server."""
         self._end("kube-apiserver", kill=True)
 
     def stop(self) -> None:
+        """Stops all processes."""
         for name in ("kube-controller-manager", "kube-apiserver", "etcd"):
             self._end(name)
         self.client.close()
 
     def start_garbage_collector(self) -> None:
-        """Starts the collector and the namespaces' controller."""
+        """Starts the garbage collector and the namespace controller."""
         self.start_controllers("garbage-collector", "namespace")
 
     def start_controllers(self, *names: str) -> None:
-        """Starts some of Kubernetes' own controllers."""
+        """Starts controllers of kube-controller-manager, named without `-controller`."""
         self._run(
             "kube-controller-manager",
             f"--kubeconfig={self.kubeconfig}",
@@ -143,10 +142,11 @@ class ApiServer:
         )
 
     def stop_garbage_collector(self) -> None:
+        """Stops kube-controller-manager."""
         self._end("kube-controller-manager")
 
     def write_kubeconfig(self, url: str, token: str, path: Path) -> Path:
-        """Writes a kubeconfig that reaches the API server, at `url`, by a token."""
+        """Writes a kubeconfig for the API server at `url`, with a token, and returns its path."""
         cluster: dict[str, str] = {"server": url}
         if url.startswith("https"):
             cluster["certificate-authority"] = str(self.folder / "certs/apiserver.crt")
@@ -164,7 +164,7 @@ class ApiServer:
     def _run(self, name: str, *arguments: str) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
-                [str(program(name)), *arguments], stdout=log, stderr=log, start_new_session=True
+                [str(programs.find(name)), *arguments], stdout=log, stderr=log, start_new_session=True
             )
 
     def _end(self, name: str, *, kill: bool = False) -> None:
@@ -183,7 +183,7 @@ class ApiServer:
         deadline = time.monotonic() + _START_SECONDS
         while not self._is_ready():
             if self._running["kube-apiserver"].poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the API server did not start: {self.folder}/kube-apiserver.log")
+                raise RuntimeError(f"the API server did not start: see {self.folder}/kube-apiserver.log")
             time.sleep(0.1)
 
     def _is_ready(self) -> bool:
@@ -196,5 +196,5 @@ class ApiServer:
 
 
 def authorization(token: str) -> dict[str, str]:
-    """The header by which a token is shown."""
+    """Returns the header that authenticates with a token."""
     return {"Authorization": f"Bearer {token}"}

@@ -1,4 +1,4 @@
-"""What a node would do, pretended: pods that controllers made run, unless their image cannot be pulled."""
+"""A fake kubelet: the pods that controllers create become ready, unless they have the image MISSING."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import asyncio
 import itertools
 from typing import Any
 
-from harness import Kube
+from .kube_client import Kube
 
 MISSING = "registry.example/missing"
+"""An image that cannot be pulled."""
 _SINCE = "2026-01-01T00:00:00Z"
 
 
 async def run_pods(kube: Kube) -> None:
-    """Writes the pods' statuses until cancelled."""
+    """Writes the status of new pods until cancelled."""
     addresses = (f"10.9.{number // 250}.{number % 250 + 1}" for number in itertools.count())
     while True:
         for pod in await kube.list("Pod"):
@@ -26,9 +27,9 @@ async def _write(kube: Kube, pod: dict[str, Any], status: dict[str, Any]) -> Non
     path = kube.path("Pod", pod["metadata"]["name"], "status")
     body = {"metadata": {"uid": pod["metadata"]["uid"]}, "status": status}
     headers = {"Content-Type": "application/merge-patch+json"}
-    answer = await kube.client.patch(path, json=body, headers=headers)
-    # It may have been deleted meanwhile, and another made in its place.
-    assert answer.is_success or answer.status_code in (404, 409) or "metadata.uid" in answer.text, answer.text
+    response = await kube.client.patch(path, json=body, headers=headers)
+    # The pod may have been deleted or replaced since the list.
+    assert response.is_success or response.status_code in (404, 409) or "metadata.uid" in response.text, response.text
 
 
 def _status(pod: dict[str, Any], address: str) -> dict[str, Any]:
@@ -39,16 +40,16 @@ def _status(pod: dict[str, Any], address: str) -> dict[str, Any]:
         if runs
         else {"waiting": {"reason": "ErrImagePull", "message": f"{MISSING}: not found"}}
     )
-    told = {"name": container["name"], "image": container["image"], "imageID": "", "restartCount": 0}
-    truth = "True" if runs else "False"
+    fixed = {"name": container["name"], "image": container["image"], "imageID": "", "restartCount": 0}
+    ready = "True" if runs else "False"
     return {
         "phase": "Running" if runs else "Pending",
         "podIP": address,
         "podIPs": [{"ip": address}],
         "conditions": [
             {"type": "PodScheduled", "status": "True", "lastTransitionTime": _SINCE},
-            {"type": "ContainersReady", "status": truth, "lastTransitionTime": _SINCE},
-            {"type": "Ready", "status": truth, "lastTransitionTime": _SINCE},
+            {"type": "ContainersReady", "status": ready, "lastTransitionTime": _SINCE},
+            {"type": "Ready", "status": ready, "lastTransitionTime": _SINCE},
         ],
-        "containerStatuses": [{**told, "ready": runs, "started": runs, "state": state}],
+        "containerStatuses": [{**fixed, "ready": runs, "started": runs, "state": state}],
     }

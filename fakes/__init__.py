@@ -1,0 +1,1 @@
+"""What tests and benchmarks share: a Kubernetes cluster without nodes, upstreams, and testbeds that run real routers."""

@@ -1,0 +1,48 @@
+"""What the API server returns for a RouterDeployment, without storing it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .control_plane import ApiServer
+
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+ROUTERS = "/apis/rlrouter.dev/v1alpha1/namespaces/default/routerdeployments"
+_DRY_RUN = "?dryRun=All&fieldValidation=Strict"
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Admission:
+    """Sends dry runs to the API server. It returns the object as it would store it, or a Status with the errors."""
+
+    server: ApiServer
+
+    def create(self, manifest: Manifest) -> Manifest:
+        """Returns the response to the creation of an object."""
+        return self.server.request("POST", ROUTERS + _DRY_RUN, manifest)
+
+    def update(self, earlier: Manifest, later: Manifest) -> Manifest:
+        """Returns the response to an update from `earlier` to `later`, which have the same name."""
+        path = f"{ROUTERS}/{later['metadata']['name']}"
+        created = self.server.request("POST", ROUTERS, earlier)
+        version = {"resourceVersion": created["metadata"]["resourceVersion"]}
+        try:
+            return self.server.request("PUT", path + _DRY_RUN, {**later, "metadata": {**later["metadata"], **version}})
+        finally:
+            self.server.request("DELETE", path)
+
+
+def errors(status: Manifest) -> list[str]:
+    """Returns `path: message` of each cause of a Status, without the rejected value, and the whole message."""
+    assert status["kind"] == "Status", status
+    return [*(_message(cause) for cause in status.get("details", {}).get("causes", ())), status["message"]]
+
+
+def _message(cause: Manifest) -> str:
+    # Kubernetes 1.30 also prints the Go type of a value.
+    message = cause["message"].removeprefix("Invalid value: ").replace("map[string]interface {}", "")
+    if message.startswith('"'):
+        message = message.partition('": ')[2]
+    return message if cause["field"] == "<nil>" else f"{cause['field']}: {message}"

@@ -1,0 +1,309 @@
+"""How every reason of a condition is caused on a real API server, and how it is resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+from rl_router_operator import rbac
+from rl_router_operator.objects.manifest import Manifest
+from rl_router_operator.objects.observed import Health
+from rl_router_operator.status.reasons import Reason
+
+from . import proxy
+from .admission import CRDS
+from .health import altered, health, healthy
+from .installation import grant
+from .optional_kinds import crd_of
+from .pods import Pod, api_pod, crash_looping, event, running, unschedulable, waiting
+from .scenario import TARGETS
+from .simulation import Simulation
+from .waiting import eventually
+
+PVC = "weights-demo-model-0"
+INGRESS = {"auth": {"anonymous": True}, "ingress": {"host": "router.example.com"}}
+ADMISSION_POLICIES = "/apis/admissionregistration.k8s.io/v1"
+
+Act = Callable[[Simulation], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A cause of a reason, the condition that then has it, a part of its message, and the solution."""
+
+    cause: Act
+    type: str
+    status: str
+    message: str
+    resolve: Act = Simulation.make_ready
+    spec: dict[str, Any] = field(default_factory=dict)
+
+
+def model(status: str = "False", **case: Any) -> dict[str, Any]:
+    """Returns the fields of a Case of the condition ModelReady."""
+    return {"type": "ModelReady", "status": status, **case}
+
+
+def pod_fails(pod: Pod, message: str, *warnings: Manifest, **case: Any) -> Case:
+    """Returns the case of a model pod that is not ready, with Events about it."""
+
+    async def cause(simulation: Simulation) -> None:
+        await simulation.put_pod(pod)
+        for warning in warnings:
+            await simulation.create_event(warning)
+
+    return Case(cause, message=message, **model(**case))
+
+
+def model_exits(message: str, *args: Any, **times: float) -> Case:
+    """Returns the case of a router model that ended with this message and will be restarted."""
+    return pod_fails(Pod(**crash_looping(message, *args, **times)), message)
+
+
+def api_reports(report: Health, type_: str, status: str, message: str, **spec: Any) -> Case:
+    """Returns the case of ready API pods that report `report`."""
+
+    async def cause(simulation: Simulation) -> None:
+        simulation.report(report)
+        await simulation.make_ready()
+
+    async def resolve(simulation: Simulation) -> None:
+        await simulation.kube.edit_spec(targets=TARGETS)
+        simulation.report(healthy())
+
+    return Case(cause, type_, status, message, resolve, spec)
+
+
+def child_fails(message: str, obstruct: Act, clear: Act, **spec: Any) -> Case:
+    """Returns the case of a new child that cannot be created after `obstruct`. By default it is an Ingress."""
+
+    async def cause(simulation: Simulation) -> None:
+        await simulation.make_ready()
+        await obstruct(simulation)
+        await simulation.kube.edit_spec(**(spec or {"api": INGRESS}))
+
+    return Case(cause, "Degraded", "True", message, clear)
+
+
+async def do_nothing(_simulation: Simulation) -> None:
+    """The workload controllers have created no pod yet."""
+
+
+async def suspend(simulation: Simulation) -> None:
+    await simulation.make_ready()
+    await simulation.kube.edit_spec(suspend=True)
+    await simulation.delete_pods()
+
+
+async def resume(simulation: Simulation) -> None:
+    await simulation.kube.edit_spec(suspend=False)
+    await simulation.make_ready()
+
+
+async def delete_service_while_paused(simulation: Simulation) -> None:
+    """If the router was not paused, the operator would recreate the Service immediately."""
+    await simulation.make_ready()
+    await simulation.kube.annotate("paused", "true")
+    await simulation.kube.delete("Service", "demo-api")
+
+
+async def unpause(simulation: Simulation) -> None:
+    await simulation.kube.annotate("paused", None)
+
+
+async def scale_up(simulation: Simulation) -> None:
+    await simulation.kube.edit_spec(model={"replicas": 1})
+    await simulation.make_ready()
+
+
+async def reject_pods(simulation: Simulation) -> None:
+    message = "create Pod failed: exceeded quota: small"
+    await simulation.create_event(event("StatefulSet", "demo-model", "FailedCreate", message))
+
+
+async def fail_provisioning(simulation: Simulation) -> None:
+    """The StatefulSet controller creates the PVC, and the volume controller fails."""
+    workload = await simulation.kube.existing("StatefulSet", "demo-model")
+    (template,) = workload["spec"]["volumeClaimTemplates"]
+    metadata = {"name": PVC, "labels": template["metadata"]["labels"]}
+    pvc = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": template["spec"]}
+    await simulation.kube.create(pvc)
+    await simulation.put_pod(unschedulable("pod has unbound immediate PersistentVolumeClaims", pvc=PVC))
+    message = 'storageclass "fast" not found'
+    await simulation.create_event(event("PersistentVolumeClaim", PVC, "ProvisioningFailed", message))
+
+
+async def fail_rollout(simulation: Simulation) -> None:
+    await simulation.put_pod(Pod(ready=True))
+    await simulation.put_pod(api_pod("demo-api-old", ready=True))
+    await simulation.put_pod(api_pod("demo-api-new", **crash_looping("error: no such field")))
+
+
+async def set_unknown_field(simulation: Simulation) -> None:
+    await simulation.make_ready()
+    await simulation.kube.edit_spec(later="a field of a later release")
+
+
+async def remove_unknown_field(simulation: Simulation) -> None:
+    await simulation.kube.edit_spec(later=None)
+
+
+async def create_foreign_ingress(simulation: Simulation) -> None:
+    rule = {"host": "other.example.com"}
+    metadata = {"name": "demo-api"}
+    await simulation.kube.create(
+        {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": {"rules": [rule]}}
+    )
+
+
+async def delete_foreign_ingress(simulation: Simulation) -> None:
+    foreign = await simulation.kube.existing("Ingress", "demo-api")
+    assert foreign["spec"]["rules"] == [{"host": "other.example.com"}]
+    await simulation.kube.delete("Ingress", "demo-api")
+
+
+async def add_admission_policy(simulation: Simulation) -> None:
+    """The policy rejects all Ingresses of the namespace."""
+    namespace = simulation.kube.namespace
+    rule = {
+        "apiGroups": ["networking.k8s.io"],
+        "apiVersions": ["v1"],
+        "operations": ["CREATE", "UPDATE"],
+        "resources": ["ingresses"],
+    }
+    validation = {"expression": "false", "message": "the platform team makes Ingresses"}
+    policy = {"matchConstraints": {"resourceRules": [rule]}, "validations": [validation]}
+    selector = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+    binding = {
+        "policyName": namespace,
+        "validationActions": ["Deny"],
+        "matchResources": {"namespaceSelector": selector},
+    }
+    for plural, spec in (("policies", policy), ("policybindings", binding)):
+        body = {"metadata": {"name": namespace}, "spec": spec}
+        path = f"{ADMISSION_POLICIES}/validatingadmission{plural}"
+        (await simulation.kube.client.post(path, json=body)).raise_for_status()
+    await eventually(lambda: _rejects_ingresses(simulation))
+
+
+async def _rejects_ingresses(simulation: Simulation) -> None:
+    body = {"metadata": {"name": "trial"}, "spec": {"rules": [{"host": "trial.example.com"}]}}
+    kube = simulation.kube
+    response = await kube.client.post(kube.path("Ingress"), params={"dryRun": "All"}, json=body)
+    assert response.status_code == 422, response.text
+
+
+async def remove_admission_policy(simulation: Simulation) -> None:
+    for plural in ("policybindings", "policies"):
+        path = f"{ADMISSION_POLICIES}/validatingadmission{plural}/{simulation.kube.namespace}"
+        (await simulation.kube.client.delete(path)).raise_for_status()
+
+
+async def revoke_permission(simulation: Simulation) -> None:
+    rules = [rule for rule in rbac.operator_rules() if rule["resources"] != ["ingresses"]]
+    rules.append({"apiGroups": ["networking.k8s.io"], "resources": ["ingresses"], "verbs": list(rbac.READ)})
+    grant(simulation.proxy.server, "operator", [*rules, *rbac.lease_rules()])
+    await eventually(lambda: _may_not_patch(simulation))
+
+
+async def _may_not_patch(simulation: Simulation) -> None:
+    attributes = {"verb": "patch", "group": "networking.k8s.io", "resource": "ingresses", "namespace": "x"}
+    review = {"spec": {"user": "operator", "resourceAttributes": attributes}}
+    path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+    response = await simulation.kube.client.post(path, json=review)
+    assert response.json()["status"]["allowed"] is False
+
+
+async def restore_permission(simulation: Simulation) -> None:
+    grant(simulation.proxy.server, "operator", [*rbac.operator_rules(), *rbac.lease_rules()])
+
+
+async def fail_requests(simulation: Simulation) -> None:
+    def unavailable() -> web.StreamResponse:
+        return proxy.error(503, message="no leader")
+
+    fault = proxy.fault_for(method="PATCH", plural="ingresses", response=unavailable, times=999)
+    simulation.proxy.faults.append(fault)
+
+
+async def stop_faults(simulation: Simulation) -> None:
+    simulation.proxy.faults.clear()
+
+
+async def install_kind(simulation: Simulation) -> None:
+    (await simulation.kube.client.post(CRDS, json=crd_of("ServiceMonitor"))).raise_for_status()
+
+
+CREATING = Pod(state=waiting("ContainerCreating"))
+MODEL_UNUSED = altered(health(), router_model={"state": "unused"})
+MODEL_UNKNOWN = altered(health(), router_model={"state": "unknown"})
+NO_TARGETS = altered(health(), targets={})
+NO_KEYS = "keys contains no keys: nobody is admitted"
+CASES = {
+    Reason.SUSPENDED: Case(suspend, "Ready", "False", "no pods run", resume),
+    Reason.SCALED_TO_ZERO: Case(
+        do_nothing, message="0 replicas", **model(resolve=scale_up, spec={"model": {"replicas": 0}})
+    ),
+    Reason.UNCONFIRMED: api_reports(MODEL_UNKNOWN, "ModelReady", "Unknown", "No API pod has received a decision"),
+    Reason.UNREACHABLE: api_reports(Health(None, "timed out"), "APIReady", "Unknown", "timed out"),
+    Reason.UNUSED: api_reports(MODEL_UNUSED, "ModelReady", "True", "is not used"),
+    Reason.NOT_DECIDING: api_reports(health(router_model="wrote prose"), "ModelReady", "False", "wrote prose"),
+    Reason.NO_TARGETS: api_reports(NO_TARGETS, "TargetsReady", "False", "There are no targets", targets=[]),
+    Reason.NO_TARGET_ANSWERS: api_reports(
+        health(targets={"cheap": "key refused", "strong": "gone"}), "TargetsReady", "False", "key refused"
+    ),
+    Reason.TARGET_BAD: api_reports(health(targets={"cheap": None, "strong": "gone"}), "Degraded", "True", "`strong`"),
+    Reason.CONFIGURATION_REFUSED: api_reports(health(refused="targets.0: no"), "Degraded", "True", "targets.0: no"),
+    Reason.NOBODY_ADMITTED: api_reports(health(closed=NO_KEYS), "Degraded", "True", "nobody is admitted"),
+    Reason.INVALID_SPEC: Case(set_unknown_field, "Ready", "False", "later", remove_unknown_field),
+    Reason.FOREIGN_OBJECT: child_fails(
+        "Ingress demo-api: an object with this name exists", create_foreign_ingress, delete_foreign_ingress
+    ),
+    Reason.REFUSED: child_fails("the platform team makes Ingresses", add_admission_policy, remove_admission_policy),
+    Reason.FORBIDDEN: child_fails('cannot patch resource "ingresses"', revoke_permission, restore_permission),
+    Reason.FAILED: child_fails("no leader", fail_requests, stop_faults),
+    Reason.KIND_MISSING: child_fails(
+        "no ServiceMonitor", do_nothing, install_kind, monitoring={"serviceMonitor": {"enabled": True}}
+    ),
+    Reason.STARTING: Case(do_nothing, "APIReady", "False", "are starting"),
+    Reason.POD_REFUSED: Case(reject_pods, message="exceeded quota: small", **model()),
+    Reason.UNSCHEDULABLE: pod_fails(unschedulable("3 Insufficient nvidia.com/gpu"), "3 Insufficient nvidia.com/gpu"),
+    Reason.VOLUME_UNBOUND: Case(
+        fail_provisioning,
+        message='storageclass "fast" not found',
+        **model(spec={"model": {"source": "hf://org/name", "storage": {"size": "1Gi"}}}),
+    ),
+    Reason.VOLUME_NOT_MOUNTED: pod_fails(
+        CREATING, 'secret "s" not found', event("Pod", "demo-model-0", "FailedMount", 'secret "s" not found')
+    ),
+    Reason.IMAGE_PULL_FAILED: pod_fails(Pod(state=waiting("ErrImagePull", "any: not found")), "any: not found"),
+    Reason.CONTAINER_CONFIG_ERROR: pod_fails(
+        Pod(state=waiting("CreateContainerConfigError", 'secret "hub" not found')), 'secret "hub" not found'
+    ),
+    Reason.CONTAINER_NOT_STARTED: pod_fails(Pod(state=waiting("RunContainerError", "no such file")), "no such file"),
+    Reason.LOADING: pod_fails(Pod(state=running(), phase="Running"), "startup probe"),
+    Reason.NOT_READY: pod_fails(Pod(state=running(), started=True, phase="Running", unready_for=10), "readiness probe"),
+    Reason.SERVICE_MISSING: Case(
+        delete_service_while_paused, "APIReady", "False", "The Service of the API does not exist", unpause
+    ),
+    Reason.STARTUP_TIMEOUT: model_exits("loading 3/7", 137, lasted=1800, age=1),
+    Reason.CRASH_LOOPING: model_exits("ValueError: no good"),
+    Reason.OUT_OF_MEMORY: pod_fails(Pod(**crash_looping(None, 137, "OOMKilled")), "ran out of memory"),
+    Reason.ACCELERATOR_MEMORY: model_exits("torch.OutOfMemoryError: CUDA out of memory"),
+    Reason.ACCELERATOR_MISSING: model_exits("RuntimeError: No CUDA GPUs are available"),
+    Reason.HUB_UNAUTHORIZED: model_exits("HfHubHTTPError: 401 Client Error"),
+    Reason.HUB_FORBIDDEN: model_exits("GatedRepoError: 403 Client Error"),
+    Reason.HUB_NOT_FOUND: model_exits("RepositoryNotFoundError: 404 Client Error"),
+    Reason.HUB_UNREACHABLE: model_exits("LocalEntryNotFoundError: cannot find the file on the hub"),
+    Reason.MODEL_PATH_MISSING: model_exits("error: no such model file: /model/x", 80),
+    Reason.NODE_REFUSED: pod_fails(
+        Pod(phase="Failed", reason="UnexpectedAdmissionError", message="no device"), "no device"
+    ),
+    Reason.EVICTED: pod_fails(Pod(phase="Failed", reason="Evicted", message="low on memory"), "low on memory"),
+    Reason.NODE_LOST: pod_fails(
+        Pod(containers_ready=True, unready_reason=None, started=True, state=running(), phase="Running"), "node-1"
+    ),
+    Reason.ROLLOUT_STUCK: Case(fail_rollout, "Degraded", "True", "error: no such field; 1 of 1 pods are ready"),
+}

@@ -1,0 +1,26 @@
+"""Reads the conditions of a RouterDeployment's status."""
+
+from __future__ import annotations
+
+from typing import Any
+
+HEALTHY = {
+    "ModelReady": ("True", "Deciding"),
+    "APIReady": ("True", "Serving"),
+    "TargetsReady": ("True", "TargetsReachable"),
+    "Ready": ("True", "Serving"),
+    "Degraded": ("False", "NoFault"),
+}
+"""The status and reason of each condition of a healthy router."""
+
+
+def condition_of(status: dict[str, Any], type_: str) -> dict[str, Any]:
+    """Returns a condition. Raises ValueError if the status has not exactly one of this type."""
+    (match,) = [condition for condition in status["conditions"] if condition["type"] == type_]
+    return dict(match)
+
+
+def state_of(status: dict[str, Any], type_: str) -> tuple[str, str]:
+    """Returns a condition's status and reason."""
+    condition = condition_of(status, type_)
+    return condition["status"], condition["reason"]

@@ -1,0 +1,77 @@
+"""Edits every field of a child that the operator owns, one by one, and waits for each repair."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+from rl_router_operator.changes.drift import keys_of, owned_fields
+
+from .kube_client import Kube
+from .waiting import eventually
+
+REPAIR_SECONDS = 5
+"""The time within which the operator repairs an edit."""
+_Path = tuple[Any, ...]
+
+
+async def each_edit_is_repaired(kube: Kube, ref: tuple[str, str], before: dict[str, Any]) -> None:
+    """Fails if the operator does not restore an edited field of the child within REPAIR_SECONDS."""
+    paths = list(_leaves(owned_fields(before), before, ()))
+    assert paths, ref
+    for path in paths:
+        edited = copy.deepcopy(await kube.existing(*ref))
+        if not _edit(edited, path):
+            continue
+        response = await kube.client.put(kube.path(*ref), params={"fieldManager": "somebody"}, json=edited)
+        if response.is_client_error:
+            continue  # the API server rejects this edit from everybody
+        await eventually(lambda path=path: _is_restored(kube, ref, before, path), within=REPAIR_SECONDS)
+
+
+async def _is_restored(kube: Kube, ref: tuple[str, str], before: dict[str, Any], path: _Path) -> None:
+    live = await kube.get(*ref)
+    assert _value(live, path) == _value(before, path), (ref, path)
+
+
+def _leaves(owned: Any, live: Any, path: _Path) -> Iterator[_Path]:
+    """Yields the paths of the values that the operator owns; an entry of a keyed list by its index."""
+    for step, below in owned.items():
+        if step.startswith("f:") and step[2:] in live:
+            name = step[2:]
+            if below and isinstance(live[name], dict | list):
+                yield from _leaves(below, live[name], (*path, name))
+            else:
+                yield (*path, name)
+    for keys, below in keys_of(owned):
+        for index, entry in enumerate(live if isinstance(live, list) else ()):
+            if all(entry.get(key) == value for key, value in keys.items()):
+                if below:
+                    yield from _leaves(below, entry, (*path, index))
+                else:
+                    yield (*path, index)
+
+
+def _value(body: Any, path: _Path) -> Any:
+    for step in path:
+        body = body[step]
+    return body
+
+
+def _edit(body: Any, path: _Path) -> bool:
+    """Changes or removes the field. Returns False if it is the key of an entry: another key is another entry."""
+    parent = _value(body, path[:-1])
+    value = parent[path[-1]]
+    match value:
+        case bool():
+            parent[path[-1]] = not value
+        case int():
+            parent[path[-1]] = value + 1
+        case str() if path[-1] in ("name", "mountPath", "topologyKey") and isinstance(path[-2], int):
+            return False
+        case str():
+            parent[path[-1]] = f"{value}0" if value[:1].isdigit() else f"{value}x"
+        case dict() | list():
+            del parent[path[-1]]
+    return True

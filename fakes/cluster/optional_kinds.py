@@ -1,0 +1,37 @@
+"""Kinds of children that a cluster may lack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rl_router_operator.objects.kinds import BY_NAME
+
+OPTIONAL: dict[str, dict[str, Any]] = {
+    "ServiceMonitor": {"monitoring": {"serviceMonitor": {"enabled": True}}},
+    "HTTPRoute": {"api": {"auth": {"anonymous": True}, "httpRoute": {"parentRefs": [{"name": "gateway"}]}}},
+}
+"""The kinds that a cluster may lack, each with a spec that requires it."""
+RARELY_USED = {**OPTIONAL, "HorizontalPodAutoscaler": {"api": {"autoscaling": {"maxReplicas": 4}}}}
+"""OPTIONAL and the kind that every cluster has but that few specs require."""
+
+
+def crd_of(kind: str) -> dict[str, Any]:
+    """Returns a CRD for an optional kind, which accepts any fields."""
+    known = BY_NAME[kind]
+    group, version = known.api_version.split("/")
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {
+            "name": f"{known.plural}.{group}",
+            # The API server requires this annotation for groups under k8s.io.
+            "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"},
+        },
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"kind": kind, "plural": known.plural, "singular": kind.lower()},
+            "versions": [{"name": version, "served": True, "storage": True, "schema": schema}],
+        },
+    }

@@ -1,0 +1,74 @@
+"""The operator, running in the test's process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+
+import httpx
+from rl_router_api.health import HealthDocument
+from rl_router_operator.cluster.client import connection
+from rl_router_operator.controller.operator import Operator
+from rl_router_operator.controller.settings import Settings
+from rl_router_operator.objects.observed import Health
+
+from .waiting import eventually
+
+_HEALTHY = HealthDocument.model_validate(
+    {"status": "ok", "configuration": {"state": "ok"}, "router_model": {"state": "ok"}, "targets": {}}
+)
+
+
+@dataclass
+class RunningOperator:
+    """An operator and the health that the API's pods report to it.
+
+    `healths` has the report of each pod by its address: one for all probes, or an iterator with one for each probe. The
+    default report is healthy.
+    """
+
+    operator: Operator
+    task: asyncio.Task[None]
+    stopped: asyncio.Event
+    healths: dict[str, Health | Iterator[Health]] = field(default_factory=dict)
+
+    async def stop(self) -> None:
+        """Stops it as SIGTERM does."""
+        self.stopped.set()
+        await self.task
+
+    async def get(self, endpoint: str) -> httpx.Response:
+        """Returns the response of one of the operator's own endpoints."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            return await client.get(f"http://127.0.0.1:{self.operator.port}{endpoint}")
+
+    def reconciles(self, outcome: str = "ok") -> float:
+        """Returns the number of reconciles with this outcome."""
+        name = "rl_router_operator_reconciles_total"
+        return self.operator.metrics.registry.get_sample_value(name, {"outcome": outcome}) or 0.0
+
+
+Start = Callable[..., Awaitable[RunningOperator]]
+"""Starts an operator with changed settings: the fixture `start`."""
+
+
+async def launch(settings: Settings) -> RunningOperator:
+    """Starts an operator, and returns when it serves its endpoints."""
+    healths: dict[str, Health | Iterator[Health]] = {}
+
+    async def probe(address: str) -> Health:
+        health = healths.get(address, Health(_HEALTHY))
+        return health if isinstance(health, Health) else next(health)
+
+    operator = Operator(settings, await connection(settings.kubeconfig), probe)
+    stopped = asyncio.Event()
+    running = RunningOperator(operator, asyncio.create_task(operator.run(stopped)), stopped, healths)
+    await eventually(lambda: _serves(running))
+    return running
+
+
+def _serves(running: RunningOperator) -> None:
+    if running.task.done():
+        running.task.result()
+    assert running.operator.port

@@ -1,0 +1,17 @@
+"""The samples and their golden manifests: the children that were reviewed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rl_router_operator.resources.defaults import Defaults, Images
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLES = sorted((ROOT / "samples").glob("*.yaml"))
+GOLDEN = ROOT / "operator/tests/golden"
+DEFAULTS = Defaults(
+    images=Images(api="rl-router/api:VERSION", llamacpp="rl-router/model:VERSION"),
+    operator_namespace="rl-router-system",
+    monitoring_namespace="monitoring",
+)
+"""The settings of the operator that the golden manifests come from."""

@@ -1,0 +1,33 @@
+"""Waits until a condition holds."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+
+async def eventually(check: Callable[[], Any], within: float = 10.0) -> Any:
+    """Calls `check` every 50 ms until it raises nothing, and returns its result.
+
+    `check` is a function or a coroutine function. After `within` seconds its last error is raised.
+    """
+    deadline = asyncio.get_running_loop().time() + within
+    while True:
+        try:
+            result = check()
+            return await result if isinstance(result, Awaitable) else result
+        except (AssertionError, LookupError, TypeError, ValueError):
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+        await asyncio.sleep(0.05)
+
+
+def wait_until(holds: Callable[[], object], what: str, seconds: float = 30) -> None:
+    """Calls `holds` every 50 ms until it is true. After `seconds` it raises AssertionError with `what`."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds:g} s: {what}")
+        time.sleep(0.05)
