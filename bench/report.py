@@ -85,8 +85,7 @@ def _ratios(measurements: Sequence[Measurement]) -> str:
 
 def bars(measurements: Sequence[Measurement]) -> list[tuple[str, float]]:
     """Returns the bars of the chart: names, and microseconds of CPU per request with 64 connections."""
-    shown = [(ROUTER, case) for case in dict.fromkeys(row.case for row in measurements if row.stack == ROUTER)]
-    peers = dict.fromkeys(row.stack for row in measurements if row.stack != ROUTER)
-    shown += [(stack, case) for stack in peers for case in (PINNED, TWO_HOPS, PINNED_STREAM)]
+    stacks = sorted(dict.fromkeys(row.stack for row in measurements), key=lambda stack: stack != ROUTER)
+    shown = [(stack, case) for stack in stacks for case in (PINNED, TWO_HOPS, PINNED_STREAM)]
     values = [(f"{stack}: {case.name}", cpu(measurements, stack, case.name)) for stack, case in shown]
     return [(name, value) for name, value in values if not math.isnan(value)]

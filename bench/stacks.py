@@ -122,7 +122,8 @@ def litellm(folder: Path, upstream: str) -> Stack | None:
     process = Process(command, SERVER_CORE, folder / "litellm.log", {"LITELLM_MASTER_KEY": key})
     process.wait_until_it_answers(f"http://127.0.0.1:{port}/health/liveliness")
     cases = (PINNED, PINNED_STREAM)
-    return Stack("LiteLLM", process, f"http://127.0.0.1:{port}/v1", cases, {"Authorization": f"Bearer {key}"})
+    version = subprocess.run([program, "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()[-1]
+    return Stack(f"LiteLLM {version}", process, f"http://127.0.0.1:{port}/v1", cases, {"Authorization": f"Bearer {key}"})
 
 
 def portkey(folder: Path, upstream: str) -> Stack | None:
