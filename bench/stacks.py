@@ -123,7 +123,8 @@ def litellm(folder: Path, upstream: str) -> Stack | None:
     process.wait_until_it_answers(f"http://127.0.0.1:{port}/health/liveliness")
     cases = (PINNED, PINNED_STREAM)
     version = subprocess.run([program, "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()[-1]
-    return Stack(f"LiteLLM {version}", process, f"http://127.0.0.1:{port}/v1", cases, {"Authorization": f"Bearer {key}"})
+    headers = {"Authorization": f"Bearer {key}"}
+    return Stack(f"LiteLLM {version}", process, f"http://127.0.0.1:{port}/v1", cases, headers)
 
 
 def portkey(folder: Path, upstream: str) -> Stack | None:
