@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 from kubernetes.aio.config import ConfigException
 
@@ -22,9 +23,9 @@ async def _run_until_signal(settings: Settings) -> None:
     await run(settings, stop)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m rl_router_operator") -> int:
     """Runs the operator until SIGTERM or SIGINT. Returns the exit status: 1 if it cannot start."""
-    settings = options.read(sys.argv[1:], os.environ)
+    settings = options.read(sys.argv[1:] if arguments is None else arguments, os.environ, prog)
     log.set_up(settings.log_level)
     try:
         asyncio.run(_run_until_signal(settings))

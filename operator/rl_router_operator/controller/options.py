@@ -92,14 +92,36 @@ class Options(BaseModel):
 
 
 LAYER = SettingsLayer(Options, "RL_ROUTER_OPERATOR_")
+_DESCRIPTION = """\
+Runs the Kubernetes operator, which turns each RouterDeployment into a running router. The Helm chart installs it in a
+cluster; see docs/kubernetes.md. From outside of a cluster it uses the current context of a kubeconfig file."""
+_EPILOG = """\
+A flag overrides its environment variable, which each option names. SIGTERM and Ctrl-C stop the operator; the routers keep
+running.
+
+exit codes:
+  0   after SIGTERM or Ctrl-C
+  1   the operator cannot run: the API server, the kubeconfig file, the address or the port
+  2   the command line or an environment variable is invalid
+
+example:
+  {prog} --kubeconfig ~/.kube/config --watch-namespaces routers"""
 
 
-def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
-    """Returns the settings from a command line and an environment; flags override variables.
+def read(
+    arguments: Sequence[str], environment: Mapping[str, str], prog: str = "python -m rl_router_operator"
+) -> Settings:
+    """Returns the settings from the command line of `prog` and an environment; flags override variables.
 
     Prints an error that names the flag or variable, and exits with status 2, if a value is invalid.
     """
-    parser = argparse.ArgumentParser(prog="python -m rl_router_operator", description="The RL Router operator.")
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        usage="%(prog)s [options]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG.format(prog=prog),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     LAYER.add_flags(parser)
     flags = LAYER.chosen_flags(parser.parse_args(arguments))
     try:

@@ -106,13 +106,17 @@ class Source:
             loaded.check_keeps(before)
         return loaded
 
+    def check(self) -> LoadedConfiguration:
+        """Returns the configuration and the keys on disk, if a start would use them. Raises ConfigurationError, KeysError."""
+        return self.load(self._saved_authentication())
+
     def start(self, before: LoadedConfiguration | None = None) -> LoadedConfiguration:
         """Returns the configuration to start with: the one on disk if valid, else `before`, else the last good one.
 
         `before` is a configuration that was loaded just before. Raises ConfigurationError, KeysError.
         """
         try:
-            loaded = self.load(before.authentication if before else self._saved_authentication())
+            loaded = self.load(before.authentication) if before else self.check()
         except (ConfigurationError, KeysError) as error:
             return replace(before, refused=error) if before else self._last_good(error)
         self.remember(loaded)

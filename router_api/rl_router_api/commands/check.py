@@ -1,0 +1,93 @@
+"""`check CONFIG`: validates a configuration file as a start does, without serving."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from ..accounting.log import LOG
+from ..errors import SetupError
+from ..runtime.active_configuration import check_keys
+from ..runtime.configuration_warnings import warn_about_keys
+from ..runtime.runtime import Runtime
+from ..runtime.source import LoadedConfiguration, Source
+from ..server.start_errors import report
+from ..upstreams.transport import HttpTransport
+from .parser import CommandParser, exit_codes
+
+_DESCRIPTION = """\
+Checks a configuration file of the router API, as a start with this file would: its fields with the environment variables
+that override them (RL_ROUTER_*), the keys file, and the API keys of the targets. Sends no request and opens no port.
+Prints each warning or error in one line on standard error, and one line on standard output if the file is valid."""
+_EPILOG = """\
+exit codes:
+  0   the file is valid, perhaps with warnings
+{codes}
+
+example:
+  {prog} router.yaml"""
+
+
+def main(arguments: Sequence[str], prog: str) -> int:
+    """Checks a file. Returns 0 if it is valid, else the `ExitCode` with which a start would fail."""
+    parser = CommandParser(prog, "CONFIG", _DESCRIPTION, _EPILOG.format(prog=prog, codes=exit_codes()))
+    parser.add_argument("config", metavar="CONFIG", help="a YAML file, as `serve --config` reads it")
+    path = parser.parse_args(arguments).config
+    try:
+        with _printed_warnings():
+            loaded = _checked(Source.from_environment(path))
+    except SetupError as error:
+        return report(error)
+    print(f"{path}: valid: {_summary(loaded)}")
+    return 0
+
+
+class _Lines(logging.Handler):
+    """Prints the warnings that a server would log, as lines for people."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(f"{record.levelname.lower()}: {record.getMessage()}", file=sys.stderr)
+
+
+@contextmanager
+def _printed_warnings() -> Iterator[None]:
+    handler = _Lines()
+    LOG.addHandler(handler)
+    try:
+        yield
+    finally:
+        LOG.removeHandler(handler)
+
+
+def _checked(source: Source) -> LoadedConfiguration:
+    """Returns the configuration after a server's checks. Logs its warnings. Raises SetupError."""
+    loaded = source.check()
+    check_keys(loaded.configuration)
+    asyncio.run(_warn(loaded))
+    return loaded
+
+
+async def _warn(loaded: LoadedConfiguration) -> None:
+    # The state of a server, which is never started, so it sends no requests.
+    runtime = Runtime(loaded, HttpTransport())
+    warn_about_keys(runtime.fleet, runtime.admission)
+    await runtime.stop()
+
+
+def _summary(loaded: LoadedConfiguration) -> str:
+    configuration, keys = loaded.configuration, loaded.keys
+    targets = configuration.targets
+    return ", ".join(
+        (
+            "every model of the router model's server is a target" if targets is None else _count(targets, "target"),
+            f"policy {configuration.routing.policy}",
+            "clients need no key" if keys is None else _count(keys, "client key"),
+        )
+    )
+
+
+def _count(items: Sequence[object], noun: str) -> str:
+    return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"

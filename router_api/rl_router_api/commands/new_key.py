@@ -1,0 +1,22 @@
+"""`new-key NAME`: prints a new API key for a client of the router API."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..access.keys import new_key
+from .parser import CommandParser
+
+_DESCRIPTION = """\
+Prints a new API key for a client of the router API, and its entry for the keys file. The key is shown only once: the
+entry contains its SHA-256. Give the key to the client, and append the entry to the file that `server.api_keys_file` names.
+A running server reads the changed file within seconds. The command itself writes no file."""
+
+
+def main(arguments: Sequence[str], prog: str) -> int:
+    """Prints a key and its entry. Returns 0."""
+    parser = CommandParser(prog, "NAME", _DESCRIPTION, f"example:\n  {prog} alice")
+    parser.add_argument("name", metavar="NAME", help="the client's name, unique in the keys file")
+    key, entry = new_key(parser.parse_args(arguments).name)
+    print(f"The key, shown only this once: {key}\n\nIts entry for server.api_keys_file:\n{entry}", end="")
+    return 0

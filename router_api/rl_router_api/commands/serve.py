@@ -1,0 +1,133 @@
+"""`serve`: serves the router API until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from typing import Any
+
+from ..config import Configuration
+from ..errors import SetupError
+from ..runtime import settings
+from ..runtime.active_configuration import check_keys
+from ..runtime.source import Source
+from ..server.listen import address, listen
+from ..server.start_errors import report
+from ..server.supervisor import serve
+from ..upstreams.upstream import without_credentials
+from ..version import __version__
+from .parser import CommandParser, exit_codes
+
+_SHORT_FLAGS = {
+    "router_model": "router.model",
+    "max_turns": "routing.max_turns",
+    "serve_port": "server.port",
+    "host": "server.host",
+    "workers": "server.workers",
+    "log_level": "server.log_level",
+}
+_DESCRIPTION = """\
+Serves the router API: one OpenAI-compatible endpoint in front of many models. Start the router model first
+(`rl-router model`). Without a configuration file, every model that the router model's server lists is a target."""
+_EPILOG = """\
+A flag overrides an environment variable, a variable the file, and the file the default. docs/configuration.md explains
+every field. `rl-router check FILE` checks a file without serving. Ctrl-C stops the server: running requests may finish
+within 30 s. SIGTERM does the same, but the server accepts connections for another 5 s, until load balancers have noticed.
+
+exit codes:
+  0   after SIGTERM or Ctrl-C
+{codes}
+  130 after Ctrl-C while it waited for the router model
+
+examples:
+  {prog} --config router.yaml
+  {prog} --serve-port 8080 --routing.prefer cost
+  RL_ROUTER_ROUTING__MAX_COST=0.05 {prog}"""
+
+
+def main(arguments: Sequence[str], prog: str) -> int:
+    """Serves until it is told to stop. Returns 0, an `ExitCode` if the server cannot start, or 130 after Ctrl-C."""
+    parsed = _parser(prog).parse_args(arguments)
+    source = Source.from_environment(parsed.config, settings.LAYER.chosen_flags(parsed) | _short_flags(parsed))
+    try:
+        loaded = source.start()
+        configuration = loaded.configuration
+        check_keys(configuration)
+        sockets = listen(configuration.server)
+    except SetupError as error:
+        return report(error)
+    try:
+        _wait_for_router_model(configuration, parsed.wait)
+    except KeyboardInterrupt:
+        return 130
+    _announce(configuration)
+    serve(source, loaded, sockets)
+    return 0
+
+
+def _parser(prog: str) -> CommandParser:
+    parser = CommandParser(prog, "[options]", _DESCRIPTION, _EPILOG.format(prog=prog, codes=exit_codes()))
+    add = parser.add_argument
+    add("--config", metavar="FILE", help="the configuration, a YAML file (default: $RL_ROUTER_CONFIG)")
+    add("--router-model", metavar="NAME", help="name of the router model (default: the first that its server lists)")
+    add("--max-turns", metavar="N", type=int, help="maximum decisions of a request (default: 3)")
+    add("--hosted-port", metavar="PORT", type=int, help="port of the router model on this machine (default: 8000)")
+    add("--serve-port", metavar="PORT", type=int, help="port to serve the API on (default: 8800)")
+    add("--host", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1; 0.0.0.0: every address)")
+    add("--workers", metavar="N", type=int, help="number of processes (default: 1)")
+    add("--log-level", metavar="LEVEL", help="debug, info, warning or error (default: info)")
+    add(
+        "--wait",
+        metavar="SECONDS",
+        type=float,
+        default=0,
+        help="how long to wait for the router model before serving without it (default: 0)",
+    )
+    add("--version", action="version", version=__version__)
+    settings.LAYER.add_flags(parser.add_argument_group("every field of the configuration; lists and objects as YAML"))
+    return parser
+
+
+def _short_flags(parsed: argparse.Namespace) -> dict[str, Any]:
+    flags = {field: getattr(parsed, name) for name, field in _SHORT_FLAGS.items() if getattr(parsed, name) is not None}
+    if parsed.hosted_port is not None:
+        flags["router.base_url"] = f"http://127.0.0.1:{parsed.hosted_port}/v1"
+    return flags
+
+
+def _wait_for_router_model(configuration: Configuration, seconds: float) -> None:
+    """Waits until the router model's server answers, and says so; after `seconds` goes on all the same."""
+    url, shown = f"{configuration.router.base_url}/models", without_credentials(configuration.router.base_url)
+    end = time.monotonic() + seconds
+    waited = False
+    while seconds > 0 and not _answers(url):
+        if time.monotonic() >= end:
+            print(
+                f"warning: no router model at {shown} after {seconds:.0f} s; starting anyway, "
+                "requests go to the fallback order until it is there. Start it with rl-router model (bash host.sh)",
+                file=sys.stderr,
+            )
+            return
+        if not waited:
+            print(f"Waiting for the router model at {shown} …", file=sys.stderr, flush=True)
+        waited = True
+        time.sleep(min(0.5, max(end - time.monotonic(), 0.01)))
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=2):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except (OSError, ValueError):
+        return False
+
+
+def _announce(configuration: Configuration) -> None:
+    where = address(configuration.server.host, configuration.server.port)
+    print(f"RL Router {__version__} on http://{where}/v1 (Ctrl-C stops it)", file=sys.stderr, flush=True)
