@@ -1,0 +1,39 @@
+"""The command that hosts the router model: `rl-router model`, and `host.sh` in a clone."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from . import gpus, preflight
+from .endpoint import endpoint_of
+from .engine_choice import choose
+from .engine_command import engine_command
+from .error import HostingError
+from .installation import Installation
+from .options import Options, parse
+from .output import say
+from .supervise import supervise
+
+
+def main(arguments: Sequence[str], prog: str) -> int:
+    """Hosts the router model until a signal. Returns the exit code: 128 and the signal's number, or an error's."""
+    installation = Installation.from_environment(os.environ)
+    try:
+        return _host(parse(arguments, "bash host.sh" if installation.clone else prog), installation)
+    except HostingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.code
+    except KeyboardInterrupt:
+        # Before the engine was started.
+        return 130
+
+
+def _host(options: Options, installation: Installation) -> int:
+    choice = choose(options, gpus.installed())
+    command = engine_command(options, choice, installation, os.environ)
+    if options.print_only:
+        say(command.as_shell())
+        return 0
+    endpoint = endpoint_of(options, os.environ.get("VLLM_API_KEY", ""))
+    preflight.check(options, choice, endpoint, installation)
+    return supervise(command, endpoint, options.wait, f"{installation.serve}{endpoint.serving_flags}")

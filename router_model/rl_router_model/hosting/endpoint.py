@@ -1,0 +1,77 @@
+"""The hosted server's endpoint: its URL, whether it is healthy, and the models that it lists."""
+
+import json
+import socket
+import ssl
+import urllib.request
+from dataclasses import dataclass
+
+from .options import Options
+
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+_CERTIFICATE = "--ssl-certfile"
+_DEFAULT_URL = "http://127.0.0.1:8000"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where this machine reaches the server. `api_key` is empty if the server requires none."""
+
+    scheme: str
+    host: str
+    port: int
+    api_key: str = ""
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+    @property
+    def serving_flags(self) -> str:
+        """The flags with which the router API finds the server, with a leading blank. Empty for its default URL."""
+        if self.url == _DEFAULT_URL:
+            return ""
+        if self.url == f"http://127.0.0.1:{self.port}":
+            return f" --hosted-port {self.port}"
+        return f" --router.base-url {self.url}/v1"
+
+    def accepts_connections(self) -> bool:
+        """Returns whether any program listens on the port."""
+        try:
+            with socket.create_connection((self.host, self.port), timeout=5):
+                return True
+        except OSError:
+            return False
+
+    def is_healthy(self) -> bool:
+        """Returns whether the server answers /health with success."""
+        return self._get("/health") is not None
+
+    def models(self) -> tuple[str, ...]:
+        """Returns the names of the models that the server lists; none if it does not answer."""
+        try:
+            return tuple(str(model["id"]) for model in json.loads(self._get("/v1/models") or b"{}")["data"])
+        except (ValueError, KeyError, TypeError):
+            return ()
+
+    def _get(self, path: str) -> bytes | None:
+        headers = {"Authorization": f"Bearer {self.api_key}"}
+        request = urllib.request.Request(self.url + path, headers=headers)  # noqa: S310
+        context = ssl.create_default_context()
+        # The certificate names the host that clients use, which need not be this address.
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+        try:
+            with urllib.request.build_opener(*handlers).open(request, timeout=5) as response:
+                body: bytes = response.read()
+                return body
+        except (OSError, ValueError):
+            return None
+
+
+def endpoint_of(options: Options, inherited_key: str = "") -> Endpoint:
+    """Returns the endpoint of a server with these options. `inherited_key` is the key in its environment."""
+    is_https = any(option == _CERTIFICATE or option.startswith(f"{_CERTIFICATE}=") for option in options.extra)
+    host = _ANY_ADDRESS.get(options.host, options.host)
+    return Endpoint("https" if is_https else "http", host, options.port, options.api_key or inherited_key)

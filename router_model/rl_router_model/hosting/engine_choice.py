@@ -1,0 +1,48 @@
+"""Chooses the device and the engine from the options and the GPUs of the machine."""
+
+from dataclasses import dataclass, replace
+
+from .error import HostingError
+from .options import Options
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The device (`cuda` or `cpu`), the engine (`vllm` or `llamacpp`) and the indexes of the GPUs to use."""
+
+    device: str
+    engine: str
+    gpus: tuple[str, ...] = ()
+
+
+def choose(options: Options, installed: tuple[str, ...]) -> Choice:
+    """Returns the choice. `installed` has the indexes of the machine's GPUs. Raises HostingError."""
+    device = _device(options, installed)
+    default_engine = "vllm" if device == "cuda" else "llamacpp"
+    choice = Choice(device, default_engine if options.engine == "auto" else options.engine)
+    if device == "cpu":
+        return choice
+    if choice.engine != "vllm":
+        raise HostingError("--engine llamacpp runs only on the CPU here. Add --device cpu.", 2)
+    return replace(choice, gpus=_gpus(options, installed))
+
+
+def _device(options: Options, installed: tuple[str, ...]) -> str:
+    if options.device == "cpu":
+        return "cpu"
+    if options.device == "cuda" and not installed:
+        raise HostingError("no NVIDIA GPU: nvidia-smi lists none. Fix the driver, or use --device cpu.")
+    if options.device == "cuda" or (installed and options.engine != "llamacpp"):
+        return "cuda"
+    if options.gpus and not installed:
+        raise HostingError(f"--gpus {','.join(options.gpus)}: no NVIDIA GPU: nvidia-smi lists none. Fix the driver.")
+    return "cpu"
+
+
+def _gpus(options: Options, installed: tuple[str, ...]) -> tuple[str, ...]:
+    for gpu in options.gpus:
+        if gpu not in installed:
+            raise HostingError(
+                f"--gpus {','.join(options.gpus)}: no GPU {gpu}. This machine has {', '.join(installed)}."
+            )
+    return options.gpus or installed

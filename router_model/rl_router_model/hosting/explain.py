@@ -1,0 +1,32 @@
+"""Explains why the engine ended, from its last lines."""
+
+import re
+from collections.abc import Iterable
+
+from .preflight import port_in_use
+
+_OUT_OF_MEMORY = r"CUDA out of memory|Free memory on device|No available memory for the cache blocks|OutOfMemoryError"
+_NO_ACCESS = r"401 Client Error|GatedRepoError|403 Client Error"
+_NO_MODEL = r"RepositoryNotFoundError|is not a valid model identifier|is not a local folder"
+_PORT_IN_USE = r"address already in use"
+
+
+def explain(lines: Iterable[str], model: str, port: int) -> str:
+    """Returns in one line why an engine that printed `lines` could not start, with the remedy if it is known."""
+    lines = tuple(lines)
+    causes = {
+        _OUT_OF_MEMORY: "too little GPU memory. Lower --gpu-memory-utilization or --max-model-len, or use more GPUs "
+        "(--gpus, --tensor-parallel-size).",
+        _NO_ACCESS: f"the hub denies access to {model}. Accept its licence there and set HF_TOKEN.",
+        _NO_MODEL: f"the hub has no model {model}. Fix --model.",
+        _PORT_IN_USE: port_in_use(port),
+    }
+    for pattern, explanation in causes.items():
+        if any(re.search(pattern, line, re.IGNORECASE) for line in lines):
+            return explanation
+    return f"the router model did not start: {last_line(lines)}"
+
+
+def last_line(lines: Iterable[str]) -> str:
+    """Returns the last line that is not blank."""
+    return next((line.strip() for line in reversed(tuple(lines)) if line.strip()), "it printed nothing")

@@ -1,0 +1,240 @@
+"""Parses the command line of the command that hosts the router model."""
+
+import argparse
+import difflib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from .error import HostingError
+
+DEVICES = ("auto", "cuda", "cpu")
+ENGINES = ("auto", "vllm", "llamacpp")
+
+_DESCRIPTION = """\
+Hosts the router model: starts its server, waits until it answers, and runs until Ctrl-C. On NVIDIA GPUs vLLM serves
+Qwen2.5-7B-Instruct, on a CPU llama.cpp serves SmolLM2-135M-Instruct, which is good enough to try the router, but not to
+route well."""
+_EPILOG = """\
+Options of the engine follow `--`. With --ssl-certfile among them the server answers by HTTPS.
+
+exit codes:
+  1    the router model cannot be hosted; the message says why
+  2    the command line is invalid
+  129  after SIGHUP; 130 after Ctrl-C; 143 after SIGTERM
+Other codes are the engine's own. docs/troubleshooting.md lists those of the CPU fallback.
+
+examples:
+  {prog}
+  {prog} --gpus 0,1 --model Qwen/Qwen2.5-14B-Instruct --max-model-len 16384
+  {prog} --device cpu --model hf://org/name/file.gguf
+  {prog} --print -- --seed 1"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The parsed command line. Empty texts and None stand for values that were not given.
+
+    `gpus` has indexes of nvidia-smi, `gpu_memory_utilization` is a share of a GPU's memory as written, `wait` is in
+    seconds. `extra` are the engine's own options.
+    """
+
+    gpus: tuple[str, ...] = ()
+    gpu_memory_utilization: str = "0.9"
+    tensor_parallel_size: int | None = None
+    max_model_len: int | None = None
+    tool_call_parser: str = "hermes"
+    chat_template: str = ""
+    model: str = ""
+    served_model_name: tuple[str, ...] = ()
+    host: str = "127.0.0.1"
+    port: int = 8000
+    api_key: str = ""
+    device: str = "auto"
+    engine: str = "auto"
+    wait: int = 1800
+    print_only: bool = False
+    extra: tuple[str, ...] = ()
+
+
+def parse(arguments: Sequence[str], prog: str) -> Options:
+    """Returns the parsed command line. Raises HostingError with code 2. Exits with 0 after --help."""
+    own, extra = _split(arguments)
+    parser = _parser(prog)
+    parsed, unknown = parser.parse_known_args(_joined(own, parser))
+    if unknown:
+        parser.error(_unknown(unknown[0], parser))
+    return Options(**{**vars(parsed), "served_model_name": tuple(parsed.served_model_name)}, extra=extra)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        # argparse begins with the name of the argument: `argument --port: expected one argument`.
+        text = re.sub(r"^argument (?:-\w/)?", "", message)
+        text = re.sub(r": expected (one|at least one) argument$", " requires a value", text)
+        raise HostingError(f"{text}. See --help.", 2)
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Returns the arguments before `--`, and those behind it, which are the engine's."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return list(arguments[:end]), tuple(arguments[end + 1 :])
+
+
+def _joined(arguments: Sequence[str], parser: argparse.ArgumentParser) -> list[str]:
+    """Returns the arguments with each value joined to its flag. Otherwise argparse takes a key `-x` for a flag."""
+    joined: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        action = parser._option_string_actions.get(argument)
+        takes_one = action is not None and action.nargs is None
+        value = next(rest, None) if takes_one else None
+        joined.append(argument if value is None else f"{argument}={value}")
+    return joined
+
+
+def _unknown(argument: str, parser: argparse.ArgumentParser) -> str:
+    flag = argument.partition("=")[0]
+    matches = difflib.get_close_matches(flag, parser._option_string_actions, n=1)
+    hint = f"Use {matches[0]}" if matches else "Options of the engine follow --"
+    return f"unknown flag {flag}. {hint}"
+
+
+def _parser(prog: str) -> _Parser:
+    parser = _Parser(
+        prog=prog,
+        usage="%(prog)s [options] [-- options of the engine]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG.format(prog=prog),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _add_model(parser.add_argument_group("model"))
+    _add_hardware(parser.add_argument_group("hardware"))
+    _add_server(parser.add_argument_group("server"))
+    parser.add_argument(
+        "--print", dest="print_only", action="store_true", help="print the engine's command instead of running it"
+    )
+    return parser
+
+
+def _add_model(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--model",
+        default="",
+        help="a name on the Hugging Face hub, a folder or a GGUF file (default: Qwen/Qwen2.5-7B-Instruct on GPUs, "
+        "SmolLM2-135M-Instruct on a CPU)",
+    )
+    add(
+        "--served-model-name",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        help="model names that clients may use (default: the model's name)",
+    )
+    add(
+        "--max-model-len",
+        type=_positive,
+        metavar="TOKENS",
+        help="maximum tokens of a request, prompt and completion (default: the model's; on a CPU 4096)",
+    )
+    add(
+        "--tool-call-parser",
+        default="hermes",
+        metavar="NAME",
+        help="vLLM's parser of tool calls (default: %(default)s)",
+    )
+    add(
+        "--chat-template",
+        default="",
+        metavar="FILE",
+        help="a Jinja template (default: the model's own; the bundled model has one in Hermes format)",
+    )
+
+
+def _add_hardware(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--device",
+        type=_one_of(DEVICES),
+        default="auto",
+        metavar="|".join(DEVICES),
+        help="where the engine runs (default: cuda if nvidia-smi lists a GPU, else cpu)",
+    )
+    add(
+        "--engine",
+        type=_one_of(ENGINES),
+        default="auto",
+        metavar="|".join(ENGINES),
+        help="(default: vllm on GPUs, llamacpp on a CPU). vllm on a CPU requires vLLM's CPU build",
+    )
+    add("--gpus", type=_gpus, default=(), metavar="0,1", help="GPUs to use, by nvidia-smi's index (default: all)")
+    add(
+        "--gpu-memory-utilization",
+        type=_share,
+        default="0.9",
+        metavar="SHARE",
+        help="share of each GPU's memory to use, at most 1 (default: %(default)s)",
+    )
+    add(
+        "--tensor-parallel-size",
+        type=_positive,
+        metavar="N",
+        help="number of GPUs that share the model (default: all that are used)",
+    )
+
+
+def _add_server(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: %(default)s)")
+    add("--port", type=_port, default=8000, help="port to listen on (default: %(default)s)")
+    add("--api-key", default="", metavar="KEY", help="key that clients must send (default: $VLLM_API_KEY, else no key)")
+    add(
+        "--wait",
+        type=_seconds,
+        default=1800,
+        metavar="SECONDS",
+        help="maximum time that the model may take to load (default: %(default)s)",
+    )
+
+
+def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
+    def read_choice(text: str) -> str:
+        if text not in choices:
+            raise argparse.ArgumentTypeError(f'"{text}" is not one of {", ".join(choices)}')
+        return text
+
+    return read_choice
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a port. Use a number from 1 to 65535')
+    return int(text)
+
+
+def _seconds(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise argparse.ArgumentTypeError(f'"{text}" is not a whole number of seconds')
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
+        raise argparse.ArgumentTypeError(f'"{text}" is not a positive whole number')
+    return int(text)
+
+
+def _gpus(text: str) -> tuple[str, ...]:
+    if not re.fullmatch(r"([0-9]+(,[0-9]+)*)?", text):
+        raise argparse.ArgumentTypeError(f'"{text}" is not a list of GPUs. Write their numbers, such as 0,1')
+    return tuple(text.split(",")) if text else ()
+
+
+def _share(text: str) -> str:
+    if not re.fullmatch(r"0?\.[0-9]*[1-9][0-9]*|1(\.0*)?", text):
+        raise argparse.ArgumentTypeError(f'"{text}" is not a share. Use a number above 0 and at most 1')
+    return text

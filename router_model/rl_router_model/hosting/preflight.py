@@ -1,0 +1,66 @@
+"""The checks before the engine starts, so that an error is one line instead of a failed start."""
+
+import os
+from pathlib import Path
+
+from . import gpus
+from .endpoint import Endpoint
+from .engine_choice import Choice
+from .error import HostingError
+from .installation import Installation
+from .options import Options
+
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
+_REQUIRED_SHARED_MEMORY = 1_000_000 * 1024
+"""Bytes that vLLM's processes need to exchange tensors."""
+
+
+def check(options: Options, choice: Choice, endpoint: Endpoint, installation: Installation) -> None:
+    """Raises HostingError if the model, the port, the engine or the GPUs' memory would make the start fail."""
+    check_files(options)
+    check_port(endpoint)
+    if choice.engine == "llamacpp":
+        installation.require_cpu_fallback()
+        return
+    installation.require_vllm()
+    check_shared_memory(_SHARED_MEMORY)
+    if choice.device == "cuda":
+        used = tuple(gpu for gpu in gpus.memory() if gpu.index in choice.gpus)
+        gpus.check_memory(used, options.gpu_memory_utilization)
+
+
+def check_files(options: Options) -> None:
+    """Raises HostingError if the model is a path that does not exist, or the chat template cannot be read."""
+    model, template = options.model, options.chat_template
+    if (model.startswith(("/", "./", "../")) or _is_gguf_file(model)) and not Path(model).exists():
+        raise HostingError(f"--model: there is no file or folder {model}. Fix the path.")
+    if template and not os.access(template, os.R_OK):
+        raise HostingError(f"--chat-template: {template} cannot be read. Fix the path or the permissions.")
+
+
+def check_port(endpoint: Endpoint) -> None:
+    """Raises HostingError if a program already listens on the port."""
+    if endpoint.accepts_connections():
+        raise HostingError(port_in_use(endpoint.port))
+
+
+def port_in_use(port: int) -> str:
+    """Returns the message about a port in use, with the remedy."""
+    return f"port {port} is in use. Stop the program that listens there, or choose another port with --port."
+
+
+def check_shared_memory(folder: Path) -> None:
+    """Raises HostingError if the file system of `folder`, which need not exist, is too small for vLLM."""
+    try:
+        status = os.statvfs(folder)
+    except OSError:
+        return
+    size = status.f_blocks * status.f_frsize
+    if size < _REQUIRED_SHARED_MEMORY:
+        raise HostingError(
+            f"{folder} has {size // 1024**2} MiB, but vLLM requires 1 GiB. Start the container with --shm-size 1g."
+        )
+
+
+def _is_gguf_file(model: str) -> bool:
+    return model.endswith(".gguf") and not model.startswith("hf://")

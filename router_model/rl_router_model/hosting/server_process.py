@@ -1,0 +1,72 @@
+"""The engine as a process of its own session: passes its output on, keeps its last lines, and stops it."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import IO
+
+from .error import HostingError
+from .output import write
+
+_KEPT_LINES = 500
+_GRACE = 30.0
+"""Seconds that the server has to stop after SIGTERM."""
+_OUTPUT_DELAY = 2.0
+"""Seconds to wait for output that the server wrote just before it ended."""
+
+
+class ServerProcess:
+    """A running server. Ctrl-C in the terminal does not reach it, because it has a session of its own.
+
+    Raises HostingError if the program cannot be started.
+    """
+
+    def __init__(self, arguments: Sequence[str], variables: Mapping[str, str]) -> None:
+        self._process = _start(arguments, {**os.environ, **variables})
+        self._lines: deque[bytes] = deque(maxlen=_KEPT_LINES)
+        self._relay = threading.Thread(target=self._pass_on, args=(self._process.stdout,), daemon=True)
+        self._relay.start()
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def wait(self) -> int:
+        """Waits until the server ends. Returns its exit status as a shell has it: 128 and the signal that ended it."""
+        status = self._process.wait()
+        return status if status >= 0 else 128 - status
+
+    def last_lines(self) -> tuple[str, ...]:
+        """Returns the last lines of a server that has ended: at most 500."""
+        self._relay.join(_OUTPUT_DELAY)
+        return tuple(line.decode(errors="replace") for line in tuple(self._lines))
+
+    def stop(self) -> None:
+        """Stops the server with SIGTERM, and kills what is left of its session after 30 s."""
+        if self.running:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_GRACE)
+        # The session has only the server and the processes that it started.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def _pass_on(self, output: IO[bytes]) -> None:
+        with output:
+            for line in output:
+                self._lines.append(line)
+                write(line)
+
+
+def _start(arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    except OSError as error:
+        raise HostingError(f"{arguments[0]} cannot be started: {error.strerror}. Install it again.") from None

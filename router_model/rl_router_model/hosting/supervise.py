@@ -1,0 +1,68 @@
+"""Starts the engine, waits until it answers, and runs until it ends or a signal stops it."""
+
+import time
+from typing import NoReturn
+
+from .endpoint import Endpoint
+from .engine_command import EngineCommand
+from .error import HostingError
+from .explain import explain, last_line
+from .output import say
+from .server_process import ServerProcess
+from .signals import Interrupted, Signals
+
+_POLL = 0.2
+_PROGRESS = 5
+"""Seconds between two lines about the progress of loading."""
+
+
+def supervise(command: EngineCommand, endpoint: Endpoint, wait: int, serve: str) -> int:
+    """Runs the engine until a signal, and returns the exit code of that signal.
+
+    `wait` is how many seconds the engine may take to answer. `serve` is the command that serves the router API. Raises
+    HostingError if the engine ends, with its exit code. Leaves no process behind.
+    """
+    say(f"Starting the router model ({command.model}) on port {endpoint.port} …")
+    signals = Signals()
+    with signals.handled():
+        server = ServerProcess(command.arguments, command.variables)
+        try:
+            with signals.raised():
+                seconds = _wait_until_ready(server, command, endpoint, wait)
+                names = ", ".join(endpoint.models()) or command.model
+                say(f"Router model {names} is ready on {endpoint.url}/v1 ({seconds} s). Next: {serve}")
+                _wait_until_end(server)
+        except Interrupted as interrupted:
+            return interrupted.code
+        finally:
+            _stop(server)
+
+
+def _wait_until_ready(server: ServerProcess, command: EngineCommand, endpoint: Endpoint, wait: int) -> int:
+    """Returns after how many seconds the engine answered. Raises HostingError if it ended or was too slow."""
+    start = time.monotonic()
+    reported = 0
+    # Another server may answer on the port if the engine has ended.
+    while not (endpoint.is_healthy() and server.running):
+        seconds = int(time.monotonic() - start)
+        if not server.running:
+            status = server.wait()
+            raise HostingError(explain(server.last_lines(), command.model, endpoint.port), status or 1)
+        if seconds >= wait:
+            raise HostingError(f"the router model did not answer within {wait} s. Allow more time with --wait.")
+        if seconds - reported >= _PROGRESS:
+            reported = seconds
+            say(f"Loading … {seconds} s")
+        time.sleep(_POLL)
+    return int(time.monotonic() - start)
+
+
+def _wait_until_end(server: ServerProcess) -> NoReturn:
+    status = server.wait()
+    raise HostingError(f"the router model ended (exit status {status}): {last_line(server.last_lines())}", status or 1)
+
+
+def _stop(server: ServerProcess) -> None:
+    if server.running:
+        say("Stopping the router model …")
+    server.stop()
