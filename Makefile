@@ -2,41 +2,44 @@
 # If there is no Python, find-python prints an error, and `false` fails as the first command.
 PYTHON3 := $(or $(shell scripts/find-python),false)
 # Tests mostly wait, so there are more of them in parallel than cores. The tests of a file run in order in one process.
-SIDE_BY_SIDE := --numprocesses 4 --dist loadfile --no-loadscope-reorder
+PARALLEL := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 # One worker has a cluster of its own, the others share a second one. In an existing cluster, one worker runs all tests.
 E2E_WORKERS ?= $(if $(E2E_KUBECONFIG),1,3)
 
-.PHONY: demo test coverage lint lock clients images reference chart bench bench-operator e2e release-dry-run
+.PHONY: help demo test coverage lint lock clients images reference chart bench bench-operator e2e release-dry-run
 
-demo: ## a routed answer on this machine; runs until Ctrl-C
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' Makefile
+
+demo: ## show a routed answer of a small model on this machine, and keep running until Ctrl-C
 	@$(PYTHON3) scripts/environment.py run
 	@.venv/bin/python scripts/demo.py
 
-test: ## lint, types, import rules and every test that needs no cluster
+test: ## run the linters, the type and import checks, and every test that needs no cluster
 	@$(PYTHON3) scripts/environment.py dev
 	@$(MAKE) --no-print-directory lint
 	@.venv/bin/python -m pytest $(PARALLEL)
 
-coverage: ## which lines no test runs; takes three quarters more CPU time than the tests alone
+coverage: ## run the tests and report which lines they do not cover; takes 75% more CPU time than the tests alone
 	@$(PYTHON3) scripts/environment.py dev
 	@.venv/bin/python -m pytest $(PARALLEL) --cov --cov-report=term-missing:skip-covered
 
-lint:
+lint: ## run the linters, and the type and import checks
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@git ls-files --cached --others --exclude-standard | xargs grep -lE '^#!.*\bbash' | xargs .venv/bin/shellcheck
 
-clients: ## unchanged client software against serve.sh
+clients: ## test unchanged client software against serve.sh
 	@clients/run
 
-e2e: ## the images, the chart and the operator in a real cluster (E2E_KUBECONFIG; default: clusters made with kind)
+e2e: ## test the images, the chart and the operator in the cluster of E2E_KUBECONFIG, else in new ones of kind
 	@$(PYTHON3) scripts/environment.py dev
 	@scripts/images api model operator e2e-client
 	@.venv/bin/python -m pytest --numprocesses $(E2E_WORKERS) --dist loadscope --no-loadscope-reorder e2e
 
-bench: ## the cost of a request, compared with other software; writes bench/results.md
+bench: ## measure the cost of a request, also of other software; writes bench/results.md
 	@$(PYTHON3) scripts/environment.py dev
 	@.venv/bin/python bench/run.py
 	@.venv/bin/python bench/sustained_load.py
@@ -44,11 +47,11 @@ bench: ## the cost of a request, compared with other software; writes bench/resu
 	@.venv/bin/python bench/decisions.py
 	@PYTHONPATH=. .venv/bin/python bench/health.py
 
-bench-operator: ## the cost of the operator with 1, 100 and 1,000 RouterDeployments; writes bench/operator.md
+bench-operator: ## measure the operator with 1, 100 and 1,000 RouterDeployments; writes bench/operator.md
 	@$(PYTHON3) scripts/environment.py dev
 	@PYTHONPATH=bench:. .venv/bin/python bench/operator/run.py
 
-images: ## the container images rl-router/api, model and operator, tagged with the version
+images: ## build the container images rl-router/api, model and operator, tagged with the version
 	@scripts/images
 
 reference: ## write the files in crds/ and docs/ that are generated from the schemas
@@ -64,6 +67,6 @@ release-dry-run: ## everything that a release publishes, in dist/
 	@$(PYTHON3) scripts/environment.py dev
 	@scripts/release
 
-lock: ## requirements/*.txt from pyproject.toml; UPGRADE=1 also replaces versions that are locked already
+lock: ## lock the requirements of pyproject.toml in requirements/*.txt; UPGRADE=1 also replaces locked versions
 	@$(PYTHON3) scripts/environment.py dev
 	@scripts/lock $(if $(UPGRADE),--upgrade)

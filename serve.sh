@@ -1,38 +1,39 @@
 #!/usr/bin/env bash
-# Serves the router API on port 8800, with the router model on port 8000 deciding.
+# Serves the router API on port 8800: `rl-router serve` of this clone, in the virtual environment `.venv`.
 set -euo pipefail
-
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 usage() {
     cat <<'HELP'
 usage: bash serve.sh [options]
 
-Serves the router API. Start the router model first (`bash host.sh`); serve.sh waits for it, and starts without it after
---wait, since requests can then still go to a fallback.
+Serves the router API: one OpenAI-compatible endpoint in front of many models. Start the router model first (bash host.sh).
+serve.sh waits for it. After --wait seconds it serves without the router model: requests use the fallback order.
 
-  --router-model NAME  the model that decides, as port 8000 names it (default: the first it lists)
-  --max-turns N        decisions a request may take (default: 3)
-  --hosted-port PORT   where the router model is hosted on this machine (default: 8000)
-  --serve-port PORT    where to serve the API (default: 8800)
-  --host ADDRESS       where to listen (default: 127.0.0.1; 0.0.0.0 for every address)
-  --config FILE        configuration: targets, prices, limits (default: $RL_ROUTER_CONFIG; without, every model that
-                       port 8000 lists is a target)
-  --workers N          processes (default: 1)
+  --router-model NAME  name of the router model (default: the first that its server lists)
+  --max-turns N        maximum decisions of a request (default: 3)
+  --hosted-port PORT   port of the router model on this machine (default: 8000)
+  --serve-port PORT    port to serve the API on (default: 8800)
+  --host ADDRESS       address to listen on (default: 127.0.0.1; 0.0.0.0: every address)
+  --config FILE        configuration: targets, prices, limits (default: $RL_ROUTER_CONFIG; without a file, every model
+                       that the router model's server lists is a target)
+  --workers N          number of processes (default: 1)
   --log-level LEVEL    debug, info, warning or error (default: info)
   --wait SECONDS       how long to wait for the router model (default: 300; 0: not at all)
   --help               this text
 
-Every field of the configuration is a flag too, and an environment variable: --routing.prefer cost, or
-RL_ROUTER_ROUTING__PREFER=cost. docs/configuration.md explains each; router_api/rl_router_api/catalogue.yaml is an example
-with well-known models.
+Every field of the configuration is also a flag and an environment variable: --routing.prefer cost, or
+RL_ROUTER_ROUTING__PREFER=cost. docs/configuration.md explains every field, and so does .venv/bin/rl-router serve --help,
+with the exit codes. router_api/rl_router_api/catalogue.yaml is an example with well-known models.
 
-Once it runs:  python test_serve.py   or   curl http://localhost:8800/health
+examples:
+  bash serve.sh --config router_api/rl_router_api/catalogue.yaml
+  curl http://localhost:8800/health
+  python test_serve.py
 HELP
 }
 
 main() {
-    local argument python
+    local root argument python
     for argument in "$@"; do
         case $argument in
             -h | --help)
@@ -41,10 +42,11 @@ main() {
                 ;;
         esac
     done
+    root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
     python=$("$root/scripts/find-python")
     "$python" "$root/scripts/environment.py" run
-    # The last of two --wait counts, so one that was given does.
-    exec "$root/.venv/bin/python" -m rl_router_api --wait 300 "$@"
+    # If --wait is given twice, the last one counts.
+    exec "$root/.venv/bin/rl-router" serve --wait 300 "$@"
 }
 
 main "$@"

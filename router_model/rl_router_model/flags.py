@@ -18,6 +18,18 @@ is the most similar, with 0.80."""
 _PROTECTS = "--ssl-"
 """A server that ignores such a flag admits clients that it should refuse."""
 
+_DESCRIPTION = """\
+Serves a GGUF model on the CPU, with llama.cpp behind vLLM's flag names, until SIGTERM or Ctrl-C."""
+_EPILOG = """\
+All other flags of vLLM have no effect here: they are accepted, and listed in one line.
+
+exit codes:
+  0   after SIGTERM or Ctrl-C
+{codes}
+
+example:
+  python -m rl_router_model --model hf://org/name/file.gguf --served-model-name router"""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -75,11 +87,18 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m rl_router_model",
-        description="Serves a GGUF model on the CPU, with llama.cpp behind vLLM's flag names.",
-        epilog="All other flags of vLLM have no effect here: they are accepted, and listed in one line. "
-        f"Exit codes if the server cannot start: {'; '.join(f'{code:d} {code.means}' for code in ExitCode)}.",
+        usage="%(prog)s [options]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG.format(codes="\n".join(f"  {code:<3d} {code.means}" for code in ExitCode)),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    _add_model(parser)
+    _add_server(parser)
+    return parser
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--model",
@@ -93,8 +112,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="model names that clients may use (default: the file's name)",
     )
-    add("--host", default="127.0.0.1", help="address to listen on (%(default)s; 0.0.0.0: every address)")
-    add("--port", type=_port, default=8000, help="port to listen on (%(default)s; 0: any free port)")
     add(
         "--max-model-len",
         type=_positive,
@@ -113,13 +130,18 @@ def _parser() -> argparse.ArgumentParser:
         "--chat-template",
         help="a file, or the template's text (default: Hermes for the bundled model, else the model's own)",
     )
+
+
+def _add_server(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (%(default)s; 0.0.0.0: every address)")
+    add("--port", type=_port, default=8000, help="port to listen on (%(default)s; 0: any free port)")
     add(
         "--api-key", nargs="+", metavar="KEY", help="required by every endpoint except /health (default: $VLLM_API_KEY)"
     )
     add("--root-path", default="", metavar="PREFIX", help="path prefix that a proxy in front adds")
     add("--ssl-certfile", metavar="FILE", help="serve HTTPS with this certificate")
     add("--ssl-keyfile", metavar="FILE", help="the certificate's key, if it is in another file")
-    return parser
 
 
 def _split(arguments: Sequence[str], known: Container[str]) -> tuple[list[str], list[str]]:

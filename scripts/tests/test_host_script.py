@@ -128,47 +128,27 @@ def answers(port: int) -> bool:
 
 
 def test_print_shows_the_command_of_the_cpu_fallback_and_does_not_run_it() -> None:
-    process = host("--print", "--device", "cpu", "--served-model-name", "a", "b c", "--max-model-len", "2048")
+    process = host("--print", "--device", "cpu", "--served-model-name", "a", "b c", "--", "--max-num-seqs", "1")
     assert process.returncode == 0
-    assert "-m rl_router_model --served-model-name a b\\ c" in process.stdout
-    assert "--max-model-len 2048" in process.stdout
+    python = ROOT / ".venv" / "bin" / "python"
+    assert process.stdout == (
+        f"{python} -m rl_router_model --served-model-name a 'b c' --host 127.0.0.1 --port 8000 --max-num-seqs 1\n"
+    )
 
 
-@pytest.mark.parametrize(
-    ("arguments", "parts"),
-    [
-        ([], ["CUDA_VISIBLE_DEVICES=0\\,1\\,2", "serve Qwen/Qwen2.5-7B-Instruct", "--tensor-parallel-size 3"]),
-        (["--gpus", "0,1"], ["CUDA_VISIBLE_DEVICES=0\\,1", "--tensor-parallel-size 2"]),
-        (["--gpus=2", "--tensor-parallel-size", "1"], ["CUDA_VISIBLE_DEVICES=2", "--tensor-parallel-size 1"]),
-        (["--gpu-memory-utilization", "0.5"], ["--gpu-memory-utilization 0.5"]),
-        ([], ["--enable-auto-tool-choice --tool-call-parser hermes", "--gpu-memory-utilization 0.9"]),
-        (["--max-model-len", "8192", "--", "--seed", "1"], ["--max-model-len 8192", "--seed 1"]),
-        (["--device", "cpu"], ["-m rl_router_model"]),
-        (["--device", "cpu", "--engine", "vllm"], ["--dtype bfloat16 --enforce-eager", "VLLM_CPU_KVCACHE_SPACE="]),
-    ],
-)
-def test_print_shows_the_command_for_the_flags(arguments: list[str], parts: list[str], machine: dict[str, str]) -> None:
-    process = host("--print", *arguments, env=machine)
-    assert process.returncode == 0, process.stderr
-    for part in parts:
-        assert part in process.stdout
+def test_print_shows_the_command_of_vllm_on_a_machine_with_gpus(machine: dict[str, str]) -> None:
+    process = host("--print", "--gpus=0,1", env=machine)
+    assert "env CUDA_VISIBLE_DEVICES=0,1 " in process.stdout
+    assert "serve Qwen/Qwen2.5-7B-Instruct --gpu-memory-utilization 0.9 --tensor-parallel-size 2" in process.stdout
+    assert not Path(machine["CALLED"]).exists()
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--prot", "1"], 2, "unknown flag --prot"),
-        (["--prot"], 2, "unknown flag --prot"),
-        (["--port"], 2, "--port wants a value"),
-        (["--port", "70000"], 2, "no port"),
-        (["--device", "tpu"], 2, "--device is auto, cuda or cpu"),
-        (["--gpu-memory-utilization", "1.5"], 2, "not between 0 and 1"),
-        (["--served-model-name"], 2, "at least one name"),
-        (["--gpus", "7"], 1, "there is no GPU 7, only 0, 1, 2"),
-        (["--gpus", "all"], 2, "name them by number"),
-        (["--model", "/no/such/model"], 1, "there is no model at /no/such/model"),
-        (["--chat-template", "/no/such"], 1, "the chat template /no/such cannot be read"),
-        (["--device", "cpu", "--model", "./none.gguf"], 1, "there is no model at ./none.gguf"),
+        (["--prot", "1"], 2, "unknown flag --prot. Use --port."),
+        (["--gpus", "7"], 1, "--gpus 7: no GPU 7. This machine has 0, 1, 2."),
+        (["--model", "/no/such/model"], 1, "there is no file or folder /no/such/model"),
     ],
 )
 def test_a_wrong_argument_is_a_one_line_error_with_a_fix(
@@ -184,26 +164,15 @@ def test_too_little_gpu_memory_is_an_error_before_vllm_starts(machine: dict[str,
     process = host("--gpus", "1", "--port", str(port), env={**machine, "FREE": "20000"})
     assert process.returncode == 1
     assert "GPU 1 has 20000 of 80000 MiB free" in process.stderr
-    assert "lower it to 0.25" in process.stderr
+    assert "Lower it to 0.25" in process.stderr
     assert not Path(machine["CALLED"]).exists()
 
 
-@pytest.mark.parametrize(
-    ("last_line", "message"),
-    [
-        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "too little GPU memory"),
-        ("ValueError: No available memory for the cache blocks.", "lower --gpu-memory-utilization"),
-        ("huggingface_hub.errors.RepositoryNotFoundError: 404", "there is no model"),
-        ("401 Client Error: Unauthorized", "set HF_TOKEN"),
-        ("an unknown error", "an unknown error"),
-    ],
-)
-def test_an_error_of_vllm_becomes_one_line_with_a_fix(
-    last_line: str, message: str, machine: dict[str, str], port: int
-) -> None:
+def test_an_error_of_vllm_becomes_one_line_with_a_fix(machine: dict[str, str], port: int) -> None:
+    last_line = "torch.OutOfMemoryError: CUDA out of memory"
     process = host("--gpus", "0", "--port", str(port), env={**machine, "DIES": last_line})
-    assert process.returncode != 0
-    assert message in process.stderr.splitlines()[-1]
+    assert process.returncode == 1
+    assert process.stderr.startswith("error: too little GPU memory. Lower --gpu-memory-utilization")
 
 
 def test_the_error_about_missing_vllm_says_how_to_install_it(machine: dict[str, str], port: int) -> None:
@@ -215,7 +184,9 @@ def test_the_error_about_missing_vllm_says_how_to_install_it(machine: dict[str, 
 
 def test_vllm_runs_on_the_selected_gpus_until_ctrl_c(machine: dict[str, str], port: int, start: Start) -> None:
     running = start("--gpus", "0,2", "--port", str(port), env=machine)
-    assert f"Router model served is ready on http://127.0.0.1:{port}/v1" in running.wait_for_line("is ready")
+    line = running.wait_for_line("is ready")
+    assert f"Router model served is ready on http://127.0.0.1:{port}/v1" in line
+    assert line.strip().endswith(f"Next: bash serve.sh --hosted-port {port}")
     assert '"gpus": "0,2"' in Path(machine["CALLED"]).read_text()
     assert running.stop() == 130
     assert not answers(port)
@@ -236,15 +207,11 @@ def test_a_server_with_tls_has_an_https_url(machine: dict[str, str], port: int, 
     assert line.strip().endswith(f"bash serve.sh --router.base-url https://127.0.0.1:{port}/v1")
 
 
-@pytest.mark.parametrize(("address", "shown"), [("::1", "[::1]"), ("::", "[::1]"), ("0.0.0.0", "127.0.0.1")])
-def test_the_printed_url_has_an_address_that_clients_can_use(
-    address: str, shown: str, machine: dict[str, str], port: int, start: Start
-) -> None:
-    if ":" in address and not can_listen_on_ipv6():
+def test_the_printed_url_has_an_address_that_clients_can_use(machine: dict[str, str], port: int, start: Start) -> None:
+    if not can_listen_on_ipv6():
         pytest.skip("this machine has no IPv6")
-    running = start("--host", address, "--port", str(port), "--wait", "30", env=machine)
-    line = running.wait_for_line("is ready|error")
-    assert f"ready on http://{shown}:{port}/v1" in line
+    running = start("--host", "::", "--port", str(port), "--wait", "30", env=machine)
+    assert f"ready on http://[::1]:{port}/v1" in running.wait_for_line("is ready|error")
 
 
 def can_listen_on_ipv6() -> bool:
@@ -303,10 +270,7 @@ def test_a_server_that_dies_later_is_an_error(machine: dict[str, str], port: int
     assert "the router model ended (exit status 137)" in rest
 
 
-def test_help_lists_the_flags() -> None:
+def test_help_names_the_script_and_needs_no_environment() -> None:
     process = host("--help")
-    assert process.returncode == 0
-    for flag in ("--gpus", "--gpu-memory-utilization", "--max-model-len", "--tensor-parallel-size", "--print"):
-        assert flag in process.stdout
-    for flag in ("--tool-call-parser", "--chat-template", "--device", "--engine", "--wait", "--served-model-name"):
-        assert flag in process.stdout
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout.startswith("usage: bash host.sh [options]")

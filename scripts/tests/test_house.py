@@ -1,9 +1,10 @@
-"""The router API and the operator have short functions, small classes, and a page that lists all their files."""
+"""The packages have short functions, small classes, and a page that lists all their files."""
 
 from __future__ import annotations
 
 import ast
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,19 +14,25 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-_API_PART, _, _OPERATOR_PART = (ROOT / "docs" / "architecture.md").read_text().partition("## Packages of the operator")
+PAGE = (ROOT / "docs" / "architecture.md").read_text()
 
 
 @dataclass(frozen=True)
 class Package:
-    """A package, its part of the architecture page, and the minimum numbers of functions and files."""
+    """A package, its name on the architecture page, and the minimum numbers of functions and files."""
 
     folder: Path
-    page: str
+    name: str
     functions: int
     files: int
     long_enumerations: bool = False
     """Whether enumerations may be long. The operator's enumeration has a line for each reason."""
+
+    @property
+    def page(self) -> str:
+        """The section of the page with the package's files."""
+        _, _, section = PAGE.partition(f"\n## Files of the {self.name}\n")
+        return section.partition("\n## ")[0]
 
     def definitions(self) -> Iterator[tuple[str, Definition]]:
         """Yields each class and function with its file and name."""
@@ -40,11 +47,13 @@ class Package:
         return {name: node for name, node in classes.items() if not (self.long_enumerations and is_enumeration(node))}
 
 
-PACKAGES = {
-    "router API": Package(ROOT / "router_api" / "rl_router_api", _API_PART, functions=500, files=80),
-    "operator": Package(ROOT / "operator" / "rl_router_operator", _OPERATOR_PART, 400, 70, long_enumerations=True),
-}
-each_package = pytest.mark.parametrize("package", PACKAGES.values(), ids=PACKAGES)
+PACKAGES = (
+    Package(ROOT / "router_api" / "rl_router_api", "router API", functions=500, files=80),
+    Package(ROOT / "operator" / "rl_router_operator", "operator", functions=400, files=70, long_enumerations=True),
+    Package(ROOT / "router_model" / "rl_router_model", "router model", functions=100, files=20),
+    Package(ROOT / "cli" / "rl_router_cli", "command line", functions=4, files=2),
+)
+each_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
 
 
 def lines(node: Definition) -> int:
@@ -78,3 +87,10 @@ def test_the_architecture_page_lists_exactly_the_existing_files(package: Package
     assert not [file for file in files if f"| `{file}` |" not in package.page]
     listed = re.findall(r"^\| `([\w/]+\.py)` \|", package.page, re.MULTILINE)
     assert not [file for file in listed if not (package.folder / file).exists()]
+
+
+def test_make_help_has_a_line_for_every_target() -> None:
+    targets = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert [line.split()[0] for line in shown.splitlines()] == targets
+    assert all(len(line.split()) > 2 for line in shown.splitlines())

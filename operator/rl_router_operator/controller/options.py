@@ -6,7 +6,7 @@ import argparse
 import math
 import socket
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from rl_router_api.config import ConfigurationError, SettingsLayer
@@ -94,10 +94,10 @@ class Options(BaseModel):
 LAYER = SettingsLayer(Options, "RL_ROUTER_OPERATOR_")
 _DESCRIPTION = """\
 Runs the Kubernetes operator, which turns each RouterDeployment into a running router. The Helm chart installs it in a
-cluster; see docs/kubernetes.md. From outside of a cluster it uses the current context of a kubeconfig file."""
+cluster; see docs/kubernetes.md. Outside of a cluster it requires --kubeconfig or KUBECONFIG."""
 _EPILOG = """\
-A flag overrides its environment variable, which each option names. SIGTERM and Ctrl-C stop the operator; the routers keep
-running.
+A flag overrides its environment variable, which each option names. SIGTERM and Ctrl-C stop the operator; the routers
+keep running.
 
 exit codes:
   0   after SIGTERM or Ctrl-C
@@ -108,6 +108,11 @@ example:
   {prog} --kubeconfig ~/.kube/config --watch-namespaces routers"""
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}. See --help.\n")
+
+
 def read(
     arguments: Sequence[str], environment: Mapping[str, str], prog: str = "python -m rl_router_operator"
 ) -> Settings:
@@ -115,7 +120,7 @@ def read(
 
     Prints an error that names the flag or variable, and exits with status 2, if a value is invalid.
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=prog,
         usage="%(prog)s [options]",
         description=_DESCRIPTION,

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from ..accounting.log import LOG
 from ..errors import SetupError
+from ..health import ExitCode
 from ..runtime.active_configuration import check_keys
 from ..runtime.configuration_warnings import warn_about_keys
 from ..runtime.runtime import Runtime
@@ -19,9 +20,10 @@ from ..upstreams.transport import HttpTransport
 from .parser import CommandParser, exit_codes
 
 _DESCRIPTION = """\
-Checks a configuration file of the router API, as a start with this file would: its fields with the environment variables
-that override them (RL_ROUTER_*), the keys file, and the API keys of the targets. Sends no request and opens no port.
-Prints each warning or error in one line on standard error, and one line on standard output if the file is valid."""
+Checks a configuration file of the router API as a start with this file would: its fields, the variables that
+override them (RL_ROUTER_*), the keys file, and the API keys of the targets. Sends no request and opens no port. Prints
+each warning or error in one line on standard error, and one line on standard output if the file is valid."""
+_EXIT_CODES = (ExitCode.CONFIGURATION, ExitCode.KEYS_FILE)
 _EPILOG = """\
 exit codes:
   0   the file is valid, perhaps with warnings
@@ -33,7 +35,7 @@ example:
 
 def main(arguments: Sequence[str], prog: str) -> int:
     """Checks a file. Returns 0 if it is valid, else the `ExitCode` with which a start would fail."""
-    parser = CommandParser(prog, "CONFIG", _DESCRIPTION, _EPILOG.format(prog=prog, codes=exit_codes()))
+    parser = CommandParser(prog, "CONFIG", _DESCRIPTION, _EPILOG.format(prog=prog, codes=exit_codes(*_EXIT_CODES)))
     parser.add_argument("config", metavar="CONFIG", help="a YAML file, as `serve --config` reads it")
     path = parser.parse_args(arguments).config
     try:

@@ -9,8 +9,8 @@ from .parser import CommandParser
 
 _DESCRIPTION = """\
 Prints a new API key for a client of the router API, and its entry for the keys file. The key is shown only once: the
-entry contains its SHA-256. Give the key to the client, and append the entry to the file that `server.api_keys_file` names.
-A running server reads the changed file within seconds. The command itself writes no file."""
+entry contains its SHA-256. Give the key to the client, and append the entry to the file that `server.api_keys_file`
+names. A running server reads the changed file within seconds. The command itself writes no file."""
 
 
 def main(arguments: Sequence[str], prog: str) -> int:

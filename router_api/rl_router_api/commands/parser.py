@@ -30,6 +30,6 @@ class CommandParser(argparse.ArgumentParser):
         sys.exit(ExitCode.CONFIGURATION)
 
 
-def exit_codes() -> str:
-    """Returns the exit codes of a server that cannot start, one a line, for a help text."""
-    return "\n".join(f"  {code:<4d}{code.means}" for code in ExitCode)
+def exit_codes(*codes: ExitCode) -> str:
+    """Returns exit codes with their meanings, one a line, for a help text."""
+    return "\n".join(f"  {code:<4d}{code.means}" for code in codes)

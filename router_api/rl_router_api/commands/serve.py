@@ -12,6 +12,7 @@ from typing import Any
 
 from ..config import Configuration
 from ..errors import SetupError
+from ..health import ExitCode
 from ..runtime import settings
 from ..runtime.active_configuration import check_keys
 from ..runtime.source import Source
@@ -36,7 +37,7 @@ Serves the router API: one OpenAI-compatible endpoint in front of many models. S
 _EPILOG = """\
 A flag overrides an environment variable, a variable the file, and the file the default. docs/configuration.md explains
 every field. `rl-router check FILE` checks a file without serving. Ctrl-C stops the server: running requests may finish
-within 30 s. SIGTERM does the same, but the server accepts connections for another 5 s, until load balancers have noticed.
+within 30 s. After SIGTERM it first accepts connections for another 5 s, until load balancers have noticed.
 
 exit codes:
   0   after SIGTERM or Ctrl-C
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str], prog: str) -> int:
 
 
 def _parser(prog: str) -> CommandParser:
-    parser = CommandParser(prog, "[options]", _DESCRIPTION, _EPILOG.format(prog=prog, codes=exit_codes()))
+    parser = CommandParser(prog, "[options]", _DESCRIPTION, _EPILOG.format(prog=prog, codes=exit_codes(*ExitCode)))
     add = parser.add_argument
     add("--config", metavar="FILE", help="the configuration, a YAML file (default: $RL_ROUTER_CONFIG)")
     add("--router-model", metavar="NAME", help="name of the router model (default: the first that its server lists)")

@@ -107,7 +107,10 @@ class Source:
         return loaded
 
     def check(self) -> LoadedConfiguration:
-        """Returns the configuration and the keys on disk, if a start would use them. Raises ConfigurationError, KeysError."""
+        """Returns the configuration and the keys on disk if a start would use them.
+
+        Raises ConfigurationError, KeysError.
+        """
         return self.load(self._saved_authentication())
 
     def start(self, before: LoadedConfiguration | None = None) -> LoadedConfiguration:

@@ -1,0 +1,36 @@
+"""The commands of `rl-router`. A new command is one row."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command with its line in the help. `operands` is what it requires.
+
+    `module` has a function `main(arguments, prog)` that returns the exit code. It is imported when the command runs.
+    `extra` is the optional dependency of the package that the module requires; empty if it requires none.
+    """
+
+    name: str
+    operands: str
+    help: str
+    module: str
+    extra: str = ""
+
+
+COMMANDS = (
+    Command("serve", "", "serve the router API on port 8800", "rl_router_api.commands.serve", "api"),
+    Command(
+        "model", "", "host the router model on port 8000, with vLLM or on a CPU", "rl_router_model.hosting.command"
+    ),
+    Command("operator", "", "run the Kubernetes operator", "rl_router_operator.__main__", "operator"),
+    Command("new-key", "NAME", "print a new API key for a client", "rl_router_api.commands.new_key"),
+    Command("check", "CONFIG", "check a configuration file", "rl_router_api.commands.check", "api"),
+)
+
+MODULES_OF_EXTRA: Mapping[str, frozenset[str]] = {
+    "api": frozenset({"aiohappyeyeballs", "fastapi", "httptools", "msgspec", "prometheus_client", "uvicorn", "uvloop"}),
+    "operator": frozenset({"aiohttp", "kubernetes", "prometheus_client"}),
+}
+"""The modules of each optional dependency: a test compares them with pyproject.toml."""
