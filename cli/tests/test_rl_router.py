@@ -105,6 +105,12 @@ def test_a_missing_optional_dependency_is_one_line_with_the_remedy() -> None:
     )
 
 
+def test_the_cpu_fallback_without_its_engine_is_one_line_with_the_remedy() -> None:
+    ended = without_module("xllamacpp", "model", "--device", "cpu", "--port", "1")
+    assert ended.returncode == 1
+    assert ended.stderr == "error: the CPU fallback requires xllamacpp. Run pip install 'rl-router[model]'.\n"
+
+
 @pytest.mark.parametrize("module", ["pydantic", "rl_router_api.runtime.source"])
 def test_any_other_missing_module_is_not_hidden(module: str) -> None:
     ended = without_module(module, "serve")

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from rl_router_model.hosting import preflight
+from rl_router_model.hosting import gpus, preflight
 from rl_router_model.hosting.endpoint import Endpoint
 from rl_router_model.hosting.error import HostingError
 from rl_router_model.hosting.gpus import Gpu, check_memory, read_gpu
@@ -44,14 +44,28 @@ def test_shared_memory_that_does_not_exist_is_no_error(tmp_path: Path) -> None:
     preflight.check_shared_memory(tmp_path / "missing")
 
 
+@pytest.mark.parametrize(
+    ("output", "installed"),
+    [("0\n1\n", ("0", "1")), ("NVIDIA-SMI has failed because it couldn't communicate with the driver.\n", ())],
+)
+def test_the_gpus_are_the_numbers_that_nvidia_smi_prints(
+    output: str, installed: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\nprintf '%s' \"{output}\"\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gpus.installed() == installed
+
+
 def test_a_gpu_with_too_little_free_memory_is_named_with_the_share_that_fits() -> None:
-    gpus = (Gpu("0", 80000, 80000), Gpu("1", 20000, 80000))
+    pair = (Gpu("0", 80000, 80000), Gpu("1", 20000, 80000))
     with pytest.raises(HostingError) as error:
-        check_memory(gpus, "0.9")
+        check_memory(pair, "0.9")
     assert str(error.value).startswith(
         "GPU 1 has 20000 of 80000 MiB free, but --gpu-memory-utilization 0.9 requires 72000. Lower it to 0.25,"
     )
-    check_memory(gpus, "0.25")
+    check_memory(pair, "0.25")
 
 
 @pytest.mark.parametrize(
