@@ -101,7 +101,7 @@ def _short_flags(parsed: argparse.Namespace) -> dict[str, Any]:
 
 
 def _wait_for_router_model(configuration: Configuration, seconds: float) -> None:
-    """Waits until the router model's server answers, for at most `seconds`. Prints that it waits, or that it gave up."""
+    """Waits until the router model's server answers, for at most `seconds`, and prints if it has to wait."""
     url, shown = f"{configuration.router.base_url}/models", without_credentials(configuration.router.base_url)
     end = time.monotonic() + seconds
     waited = False
@@ -109,7 +109,7 @@ def _wait_for_router_model(configuration: Configuration, seconds: float) -> None
         if time.monotonic() >= end:
             print(
                 f"warning: no router model at {shown} after {seconds:.0f} s; starting anyway, "
-                "requests use the fallback order until it answers. Start it with rl-router model (in a clone: bash host.sh)",
+                "requests use the fallback order until it answers. Start it with rl-router model (bash host.sh)",
                 file=sys.stderr,
             )
             return
