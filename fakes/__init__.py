@@ -1,1 +1,1 @@
-"""What tests and benchmarks share: a Kubernetes cluster without nodes, upstreams, and testbeds that run real routers."""
+"""Shared by tests and benchmarks: a Kubernetes cluster without nodes, upstreams, and testbeds that run real routers."""
