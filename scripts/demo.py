@@ -41,7 +41,7 @@ TARGETS = (
     ("code-writer", "0.20", "0.80", "Programming: writes, explains and fixes code in any language."),
 )
 QUESTION = "Explain in two sentences why the sky is blue."
-MAX_TOKENS = 60
+MAX_TOKENS = 120
 MODEL_READY = 120.0
 API_READY = 60.0
 PR_SET_PDEATHSIG = 1

@@ -55,7 +55,7 @@ def _until_healthy(url: str, process: subprocess.Popen[str]) -> None:
 @pytest.fixture
 async def client(server: tuple[str, int]) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"Authorization": f"Bearer {KEY}"}
-    async with httpx.AsyncClient(base_url=server[0], headers=headers, timeout=60, trust_env=False) as made:
+    async with httpx.AsyncClient(base_url=server[0], headers=headers, timeout=300, trust_env=False) as made:
         yield made
 
 
