@@ -81,8 +81,8 @@ class ExitCode(IntEnum):
     """The exit code of a server that could not start. `means` is the reason as human-readable text.
 
     `CONFIGURATION` is 2, because argparse exits with 2. The other codes differ from all known codes. Python exits with
-    1 or 2, uvicorn with 3, programs that follow sysexits.h with 64 to 78, and the CPU fallback with 80 to 89. Shells and
-    signals use 126 and above.
+    1 or 2, uvicorn with 3, programs that follow sysexits.h with 64 to 78, and the CPU fallback with 80 to 89. Shells
+    and signals use 126 and above.
     """
 
     means: str
