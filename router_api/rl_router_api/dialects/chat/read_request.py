@@ -144,7 +144,7 @@ def _read(body: bytes) -> _Body:
 
 
 def _field_error(text: str) -> ApiError:
-    """Returns a 400 error with the field's name, from msgspec's "Expected `str`, got `int` - at `$.messages[0].role`"."""
+    """Returns a 400 that names the field, from msgspec's "Expected `str`, got `int` - at `$.messages[0].role`"."""
     message, _, path = text.partition(" - at `$.")
     param = path.rstrip("`")
     match = re.search(r"(missing required|contains unknown) field `([^`]*)`", message)
