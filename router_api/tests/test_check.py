@@ -1,4 +1,4 @@
-"""`rl-router check`: validates a configuration file as a start does, without serving."""
+"""`rl-router check` validates a configuration file as `serve` does at its start, without serving."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Check = Callable[..., Checked]
 
 @pytest.fixture
 def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Check:
-    """Checks `router.yaml` in its folder, and returns the exit code, standard output and standard error."""
+    """Returns a function that checks `router.yaml` and returns the exit code, standard output and standard error."""
     monkeypatch.chdir(tmp_path)
 
     def run(configuration: dict[str, Any] | str, **environment: str) -> Checked:

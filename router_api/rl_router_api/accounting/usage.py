@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 _MAX_TOKENS = 10**15
-"""Larger usages are ignored, because their sums would not be exact."""
+"""The maximum number of tokens. Larger usages are ignored, because their sums would not be exact."""
 
 
 class _PromptDetails(Struct):
@@ -14,7 +14,7 @@ class _PromptDetails(Struct):
 
 
 class Usage(Struct):
-    """The billed fields of OpenAI's usage, in tokens."""
+    """The billed fields of OpenAI's `usage` object, in tokens."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -43,7 +43,7 @@ _USAGE = msgspec.json.Decoder(Usage)
 
 
 def read_usage(raw: Raw | bytes) -> Usage | None:
-    """Returns a reported usage, or None if it is missing or implausible."""
+    """Returns the usage that an upstream reported, or None if it is missing or implausible."""
     if not raw or bytes(raw) == b"null":
         return None
     try:

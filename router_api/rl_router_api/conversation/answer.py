@@ -1,6 +1,6 @@
-"""The internal answer: a complete answer, and the chunks of a streamed one.
+"""The internal format of answers: complete answers, and the chunks of streamed answers.
 
-As in requests, fields that are passed through keep the bytes that the upstream sent.
+Fields that the router does not change keep the bytes that the upstream sent.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from msgspec import Raw, Struct
 
 
 class Function(Struct):
-    """The function of a tool call; `arguments` should be JSON text, but some servers send an object."""
+    """The function of a tool call. `arguments` should be JSON text, but some servers send an object."""
 
     name: str | None = None
     arguments: Any = None
 
 
 class ToolCall(Struct):
-    """A tool call, or a piece of one in a stream."""
+    """A tool call, or a piece of a tool call in a stream."""
 
     index: int | None = None
     id: str | None = None
@@ -52,12 +52,12 @@ class ChunkChoice(Struct):
 
 
 class Answer(Struct, frozen=True):
-    """A complete answer; `fields` are its top-level fields as raw JSON."""
+    """A complete answer. `fields` are its top-level fields as raw JSON."""
 
     fields: dict[str, Raw]
     choices: list[Choice]
     usage: Raw = Raw()
-    """The upstream's usage as JSON on one line; empty if it reported none."""
+    """The usage as JSON on one line; empty if the upstream did not report it."""
 
     @property
     def first(self) -> AnswerMessage:
@@ -65,23 +65,23 @@ class Answer(Struct, frozen=True):
 
 
 class Chunk(Struct):
-    """One chunk of a stream; `data` is its JSON as the upstream sent it."""
+    """One chunk of a stream. `data` is the chunk's JSON as the upstream sent it."""
 
     data: bytes
     choices: list[ChunkChoice]
     model: str | None
     usage: Raw
-    """As in `Answer`."""
+    """The usage as JSON on one line; empty if the chunk does not contain it."""
     error: str | None
     finished: list[int]
     """The indexes of the choices that end with this chunk."""
     text_bytes: int
-    """Bytes of text and tool arguments in this chunk."""
+    """The number of bytes of text and tool arguments in this chunk."""
     has_tool_ids: bool
 
 
 def text_of(message: AnswerMessage) -> str:
-    """Returns an answer as text: its content, or else its tool calls as JSON, or else its refusal."""
+    """Returns the content of an answer. Returns its tool calls as JSON, or its refusal, if it has no content."""
     content = message.content
     if content:
         return content if isinstance(content, str) else "".join(map(_part_text, content))
@@ -121,7 +121,7 @@ def _add_piece(calls: dict[int | str, ToolCall], piece: ToolCall) -> None:
 
 
 def _key(calls: dict[int | str, ToolCall], piece: ToolCall) -> int | str:
-    """Returns the key of the call that a piece belongs to. Without an index, a new id or name begins another call."""
+    """Returns the key of the call that a piece belongs to. Without an index, a new id or name begins a new call."""
     if piece.index is not None:
         return piece.index
     if piece.id:

@@ -1,4 +1,4 @@
-"""Reads upstreams' answers: the bytes of a completion, or of a stream's chunks, into the internal answer."""
+"""Reads upstreams' answers. Converts a completion or the chunks of a stream to the internal format."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def read_answer(body: bytes) -> Answer:
 
 
 def read_chunks(events: list[bytes]) -> Iterator[Chunk]:
-    """Yields the chunks, error events included. Raises BrokenAnswerError at the first event that is not a chunk."""
-    # Decoding all events at once costs a fraction of one by one. A broken event is found one by one below.
+    """Yields the chunks, including error events. Raises BrokenAnswerError at the first event that is not a chunk."""
+    # Decoding all events at once takes a fraction of the time. If that fails, the events are decoded one by one below.
     whole = b"\n".join(events)
     try:
         whole.decode()
@@ -57,8 +57,8 @@ def read_chunks(events: list[bytes]) -> Iterator[Chunk]:
 
 
 def read_chunk(data: bytes) -> Chunk:
-    """Returns the chunk of an event's data. Raises BrokenAnswerError unless it is a chunk or an error event."""
-    # An event may have its data on several lines. The client gets it on one.
+    """Returns the chunk in an event's data. Raises BrokenAnswerError if it is neither a chunk nor an error event."""
+    # An event may have its data on several lines. The client gets the data on one line.
     data = data.replace(b"\n", b" ")
     try:
         data.decode()
