@@ -20,7 +20,7 @@ class Fixed:
         """Returns a call to the first candidate of the fallback order. Without a candidate, gives only a `reason`."""
         order = fallback_order(candidates, limits.prefer, self._fallback)
         if not order:
-            return Decision(reason="no target of `routing.fallback` can serve the request. Add a target that can serve it")
+            return Decision(reason="no target of `routing.fallback` can serve the request. Add one that can")
         return Decision(calls=(PlannedCall(order[0].name),), final=True)
 
 

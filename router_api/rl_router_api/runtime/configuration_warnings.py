@@ -18,12 +18,12 @@ def warn_about_keys(fleet: Fleet, admission: Admission) -> None:
     """Warns about each target without its key, and about a server that other machines can use without a key."""
     for target, upstream in fleet.targets:
         if missing := upstream.key.missing:
-            log(logging.WARNING, f"target `{target.name}` is not used: {missing}", target=target.name)
+            log(logging.WARNING, f"target `{target.name}` is not used: {missing}. Set its API key", target=target.name)
     host = fleet.configuration.server.host
     if admission.open and host not in _LOCAL:
         log(
             logging.WARNING,
-            f"server.api_keys_file is not set: anyone who can reach {host} can use this server without a key",
+            f"server.api_keys_file is not set: anyone who can reach {host} can use this server without a key. Set it",
         )
 
 

@@ -44,7 +44,7 @@ def merged(
 def parsed(text: str, path: str) -> dict[str, Any]:
     """Returns the sections of the file `path`. Raises ConfigurationError if they are invalid.
 
-    A truncated file must not disable authentication. Therefore an empty `server` section or `api_keys_file` is an error.
+    An empty `server` section or `api_keys_file` is an error, so that a truncated file does not disable authentication.
     """
     values = parsed_file(text, path, Configuration)
     server = values.get("server", {})

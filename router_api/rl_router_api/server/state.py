@@ -1,4 +1,4 @@
-"""The state of the service: `/`, `/health`, `/ready`, `/metrics`."""
+"""The endpoints that report the state of the service: `/`, `/health`, `/ready`, `/metrics`."""
 
 from __future__ import annotations
 
