@@ -11,7 +11,7 @@ MAX_OVERHEAD = 64 * 1024
 
 @dataclass(frozen=True)
 class Refusal:
-    """An error: its HTTP status, a message for people, and a code for programs."""
+    """An error response: its HTTP status, a message for people, and a code for programs."""
 
     status: int
     message: str

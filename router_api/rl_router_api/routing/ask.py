@@ -48,7 +48,7 @@ class RouterModel:
         except CallFailedError as failure:
             if failure.status in _MODEL_CHANGED:
                 self._listed = None
-            raise NoDecisionError(f"the router model failed: {failure.message}", entry.cost) from None
+            raise NoDecisionError(f"the router model failed: {failure.message}. Check its server", entry.cost) from None
         return PaidAnswer(answer, entry.cost)
 
     def _check_state(self) -> None:

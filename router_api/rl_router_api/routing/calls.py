@@ -200,7 +200,7 @@ class Calls:
 
 
 async def _collect(callee: Callee, entry: Entry, stream: ChunkStream) -> MadeCall:
-    """Reads a stream to its end, so that a policy can review the answer before it is replayed to the client."""
+    """Reads a stream to its end, so that a policy can review the answer before the client gets it."""
     try:
         chunks = tuple([chunk async for batch in stream for chunk in batch])
     finally:

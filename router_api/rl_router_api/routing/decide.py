@@ -105,7 +105,7 @@ class Decision(Struct, frozen=True):
 
     `select` is a call id, a function name or a model name. `direct` is the policy's own answer. If `final` is true, the
     answer of the first call is returned without a review. If `calls`, `select` and `direct` are all empty, no decision
-    was made, and `reason` says why. `cost` is the cost of the decision in US dollars, which the ledger already
+    was made, and `reason` explains why. `cost` is the cost of the decision in US dollars, which the ledger already
     contains. `unreadable` is the number of the router model's answers that could not be parsed. `repaired` is whether
     the router model was called again because of such an answer.
     """
@@ -121,7 +121,7 @@ class Decision(Struct, frozen=True):
 
 
 class Policy(Protocol):
-    """Decides what to do next with a request."""
+    """A policy, which decides which targets to call for a request or which answer to return."""
 
     async def decide(
         self, conversation: Request, candidates: Sequence[Candidate], limits: Limits, calls: Sequence[PastCall]

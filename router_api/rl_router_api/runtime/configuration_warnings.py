@@ -23,14 +23,15 @@ def warn_about_keys(fleet: Fleet, admission: Admission) -> None:
     if admission.open and host not in _LOCAL:
         log(
             logging.WARNING,
-            f"server.api_keys_file is not set: anyone who can reach {host} can use this server without a key. Set it",
+            f"server.api_keys_file is not set: anyone who can reach {host} can use this server without a key. "
+            "Set the field to require keys",
         )
 
 
 def warn_if_closed(server: Server, admission: Admission) -> None:
     """Warns if the server requires keys but has none, so that it rejects every client."""
     if admission.closed:
-        log(logging.WARNING, closed_reason(server))
+        log(logging.WARNING, f"{closed_reason(server)}. Add a key to the file")
 
 
 def closed_reason(server: Server) -> str:

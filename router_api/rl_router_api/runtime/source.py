@@ -64,8 +64,8 @@ class LoadedConfiguration:
         is_written = "api_keys_file" in self.configuration.server.model_fields_set
         if before.has_keys and not self.authentication.has_keys and not is_written:
             raise ConfigurationError(
-                f"{KEYS_FILE}: is missing, but the current configuration has it. Name the keys file, or write `null` "
-                "to open the server to everyone."
+                f"{KEYS_FILE}: the field is missing, but the current configuration has it. Name the keys file, or "
+                "write `null` to open the server to everyone."
             )
 
 
@@ -193,7 +193,7 @@ class Source:
 
     @property
     def _authentication_path(self) -> Path | None:
-        """The path of the last good files' authentication record. None without a state folder."""
+        """The path of the record of the last good files' authentication. None without a state folder."""
         return None if self.state is None else Path(self.state) / f"last-good-{_hashed(self.path or '')}.json"
 
     def _copy_path(self, path: str | None) -> Path | None:

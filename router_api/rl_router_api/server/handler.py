@@ -106,9 +106,9 @@ class RequestHandler(ABC):
             self._client.task.cancel()
 
     async def _ended_by_client(self) -> bool:
-        """Handles a cancellation. Returns whether the only reason is that the client disconnected.
+        """Handles a cancellation. Returns whether the client's disconnect is its only reason.
 
-        Otherwise the server is stopping and cancels running requests. Their clients get an error.
+        Otherwise the server is stopping and cancels running requests. The clients of these requests get an error.
         """
         if not self._disconnected:
             message = "The server is shutting down. Send the request again."

@@ -61,7 +61,7 @@ class Breaker:
             self._open_until = self._now() + self._pause
 
     def abandoned(self, call: int) -> None:
-        """Records a cancelled call, which says nothing about the upstream."""
+        """Records a cancelled call, which counts neither as a success nor as a failure."""
         self._ends_probe(call)
 
     def _ends_probe(self, call: int) -> bool:

@@ -23,7 +23,7 @@ class _SurplusError(Exception):
 
 
 class Connection(asyncio.Protocol):
-    """An HTTP/1.1 client connection over httptools.
+    """An HTTP/1.1 client connection that parses responses with httptools.
 
     `status` and `headers` (names as received) are those of the latest response.
     """

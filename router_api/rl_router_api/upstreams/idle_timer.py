@@ -1,4 +1,4 @@
-"""Fails a connection that has received no data for too long."""
+"""A timer for connections that receive no data for too long."""
 
 from __future__ import annotations
 

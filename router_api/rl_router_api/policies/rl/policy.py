@@ -179,7 +179,8 @@ def _decision(read: ReadDecision, answer: Answer, turn: Turn, cost: Decimal) -> 
         return Decision(calls=read.calls, select=read.select, cost=cost)
     if read.text and turn.direct:
         return Decision(direct=_direct(answer, read.text), cost=cost)
-    return Decision(reason="the router model's answer could not be parsed as a decision", cost=cost, unreadable=1)
+    reason = "the router model's answer could not be parsed as a decision. Use `router.protocol: json_schema`"
+    return Decision(reason=reason, cost=cost, unreadable=1)
 
 
 def _merged(first: Decision, repaired: Decision) -> Decision:
