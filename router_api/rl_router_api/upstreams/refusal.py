@@ -1,4 +1,4 @@
-"""Reads an upstream's error response: whether a retry or another target may succeed."""
+"""Reads an upstream's error response, and decides whether a retry or another target may succeed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RETRIABLE = (429, 502, 503)
 _MAX_ERROR = 64 * 1024
 """Maximum bytes of an error response that are read."""
 _MAX_RETRY_AFTER = 86_400.0
-"""Seconds; a longer `Retry-After` is cut to this."""
+"""Maximum seconds of a `Retry-After`. Longer values are reduced to it."""
 _OWN_LIMIT_CODES = re.compile(
     r"context_length|unsupported_(parameter|value)|content_(filter|policy)|string_above_max|too_large|max_tokens", re.I
 )
@@ -30,7 +30,7 @@ _OWN_LIMIT_WORDS = re.compile(
 
 
 async def refusal_of(upstream: Upstream, response: Response) -> CallFailedError:
-    """Returns the failure that a response means, with the upstream's own error if it can be read."""
+    """Returns the failure for an error response, with the upstream's own error if it can be parsed."""
     try:
         text = (await read_whole(response, _MAX_ERROR)).decode(errors="replace")
     except (BrokenAnswerError, TransportError):
