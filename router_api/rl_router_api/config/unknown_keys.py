@@ -9,8 +9,8 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 UNKNOWN_KEY = "unknown_key"
-"""The pydantic error type for an unknown key. The error's context has the dotted name of the key, relative to the error's
-location, as `key`."""
+"""The pydantic error type for an unknown key. The error's context has the key's dotted name as `key`, relative to the
+error's location."""
 
 _SUGGESTIONS = {"routes": "routing"}
 """Suggestions for misspelled keys for which the nearest spelling is not the intended key."""
