@@ -34,11 +34,11 @@ class Stack:
     upstream: str = ""
 
     def load(self, case: Case, connections: int, rate: float = 0.0) -> Load:
-        """Returns this case as load on this server."""
+        """Returns the load that sends this case to this server."""
         return Load(f"{self.base_url}/chat/completions", case.body, self.headers, connections, rate)
 
     def direct(self, case: Case, connections: int, rate: float = 0.0) -> Load:
-        """Returns this case as load on the upstream, without the server."""
+        """Returns the load that sends this case directly to the upstream."""
         return Load(f"{self.upstream}/target/v1/chat/completions", case.body, {}, connections, rate)
 
 

@@ -16,7 +16,7 @@ MONTHS = 60 * 24 * 3600.0
 
 
 def load(name: str) -> ModuleType:
-    """Returns a module of clients/. The folder must not be on the path: its folders have the names of packages."""
+    """Loads a module of clients/ by its file, because clients/ must not be in sys.path with its folder names."""
     spec = spec_from_file_location(f"clients_{name}", ROOT / "clients" / f"{name}.py")
     assert spec
     assert spec.loader
@@ -29,7 +29,7 @@ caching = load("cache")
 
 
 class Installer:
-    """Installs one file and counts its calls."""
+    """A fake installation that writes one file and counts its calls."""
 
     def __init__(self) -> None:
         self.count = 0
