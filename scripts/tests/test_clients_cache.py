@@ -178,5 +178,5 @@ def test_a_cache_folder_that_is_not_writable_is_a_one_line_error_with_a_fix(tmp_
     assert process.returncode == 2
     assert process.stderr == (
         f"error: the clients' cache {tmp_path}/file/cache cannot be written: Not a directory. "
-        "Set CLIENTS_CACHE to a folder that can be written\n"
+        "Set CLIENTS_CACHE to a writable folder\n"
     )
