@@ -74,7 +74,7 @@ async def _until_open(port: int) -> None:
         else:
             writer.close()
             return
-    raise SystemExit("error: the router API did not start")
+    raise SystemExit(f"error: nothing listens on port {port} after 30 s. Run python -m rl_router_api to see its error")
 
 
 async def _complete(session: aiohttp.ClientSession, url: str) -> None:

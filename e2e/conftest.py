@@ -1,4 +1,4 @@
-"""Installs one release for all tests of a cluster and makes one namespace per test. Dumps failures to e2e/results/."""
+"""Installs one release for all tests of a cluster and makes one namespace per test. Saves failures in e2e/results/."""
 
 from __future__ import annotations
 

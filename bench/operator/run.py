@@ -119,7 +119,7 @@ def _start_bare_client(kubeconfig: Path, folder: Path) -> tuple[Process, str]:
 
 
 def _start_operator(python: str, kubeconfig: Path, folder: Path) -> tuple[Process, str]:
-    """Starts the operator like its image; returns its process and the URL of its own endpoints."""
+    """Starts the operator as its image does. Returns its process and the URL of its own endpoints."""
     port = free_port()
     log = folder / f"operator-{port}.log"
     flags = [f"--kubeconfig={kubeconfig}", "--host=127.0.0.1", f"--port={port}"]

@@ -15,7 +15,7 @@ from langchain_tests.integration_tests import ChatModelIntegrationTests
 
 
 class TestStandard(ChatModelIntegrationTests):
-    """LangChain's own tests, unchanged."""
+    """LangChain's standard tests of a chat model, unchanged."""
 
     chat_model_class = ChatOpenAI
     supports_image_inputs = True

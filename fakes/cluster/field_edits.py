@@ -17,7 +17,7 @@ _Path = tuple[Any, ...]
 
 
 async def each_edit_is_repaired(kube: Kube, ref: tuple[str, str], before: dict[str, Any]) -> None:
-    """Edits each field of the child that the operator owns. Fails if one is not restored within REPAIR_SECONDS."""
+    """Edits each field of the child that the operator owns. Fails if it is not restored within REPAIR_SECONDS."""
     paths = list(_leaves(owned_fields(before), before, ()))
     assert paths, ref
     for path in paths:

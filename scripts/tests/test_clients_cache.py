@@ -16,7 +16,7 @@ MONTHS = 60 * 24 * 3600.0
 
 
 def load(name: str) -> ModuleType:
-    """Loads a module of clients/ by its file, because clients/ must not be in sys.path with its folder names."""
+    """Loads a module of clients/ from its file. With clients/ in sys.path, its folders would hide real packages."""
     spec = spec_from_file_location(f"clients_{name}", ROOT / "clients" / f"{name}.py")
     assert spec
     assert spec.loader
