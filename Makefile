@@ -3,7 +3,7 @@
 PYTHON3 := $(or $(shell scripts/find-python),false)
 # Tests mostly wait, so four processes run them even on two cores. One process runs all tests of a file in order.
 PARALLEL := --numprocesses 4 --dist loadfile --no-loadscope-reorder
-# One worker has its own cluster, and the others share a second cluster. An existing cluster has one worker for all tests.
+# One worker has its own cluster, and the others share a second one. An existing cluster has one worker for all tests.
 E2E_WORKERS ?= $(if $(E2E_KUBECONFIG),1,3)
 
 .PHONY: help demo test coverage lint lock clients images reference chart bench bench-operator e2e release-dry-run

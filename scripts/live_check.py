@@ -255,8 +255,9 @@ def guarded(main: Callable[[], int], remedy: str, arguments: argparse.Namespace)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (openai.APITimeoutError, TimeoutError):
-        limit = f"{arguments.timeout:g} s"
-        return _fail(f"no answer from {arguments.url} within {limit}. Wait until the server is ready, or raise --timeout")
+        return _fail(
+            f"no answer from {arguments.url} within {arguments.timeout:g} s. Wait until it is loaded, or raise --timeout"
+        )
     except (openai.APIConnectionError, urllib.error.URLError, ConnectionError) as error:
         cause = getattr(error, "reason", None) or error.__cause__ or error
         return _fail(f"no server answers at {arguments.url} ({cause}). Start it with `{remedy}`")
