@@ -256,7 +256,8 @@ def guarded(main: Callable[[], int], remedy: str, arguments: argparse.Namespace)
         return 1
     except (openai.APITimeoutError, TimeoutError):
         return _fail(
-            f"no answer from {arguments.url} within {arguments.timeout:g} s. Wait until it is loaded, or raise --timeout"
+            f"no answer from {arguments.url} within {arguments.timeout:g} s. "
+            "Wait until the server is ready, or raise --timeout"
         )
     except (openai.APIConnectionError, urllib.error.URLError, ConnectionError) as error:
         cause = getattr(error, "reason", None) or error.__cause__ or error
