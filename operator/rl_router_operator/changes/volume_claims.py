@@ -33,7 +33,7 @@ def desired(router: RouterDeployment, live: Manifest) -> Manifest:
     if storage and amount(storage.size) > amount(_size(live)):
         manifest["spec"] = _requests(str(storage.size))
     elif "f:spec" in owned_fields(live):
-        # Without a size in the apply, the API server would remove a size that only the operator owns, and reject the PVC.
+        # Without a size in the apply, the API server removes a size that only the operator owns, and rejects the PVC.
         manifest["spec"] = _requests(_size(live))
     return manifest
 
