@@ -1,4 +1,4 @@
-"""Keeps the children of RouterDeployments in their desired state. Plans and performs actions, again after an error."""
+"""Plans and performs the actions that keep the children of RouterDeployments in their desired state."""
 
 from __future__ import annotations
 

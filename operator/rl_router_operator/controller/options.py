@@ -68,7 +68,7 @@ class Options(BaseModel):
     lease: str = Field(LEASE, description="name of the Lease for leader election")
     lease_seconds: Annotated[float, _number(3, 3600)] = Field(
         15.0,
-        description="duration of the Lease in seconds, after which another operator may take over without a renewal",
+        description="duration of the Lease in seconds; another operator takes over if it is not renewed for this long",
     )
     host: str = Field("0.0.0.0", description="address of /healthz, /readyz and /metrics")
     port: Annotated[int, _number(0, 65_535)] = Field(8080, description="port of /healthz, /readyz and /metrics")
