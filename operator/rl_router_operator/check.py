@@ -48,7 +48,10 @@ async def check(client: KubernetesClient, namespace: str, name: str, seconds: fl
 
 
 def routing_of(completion: Mapping[str, Any]) -> str:
-    """Returns a line that describes how a completion was routed. Raises CheckError without choices or metadata."""
+    """Returns a line that describes how a completion was routed.
+
+    Raises CheckError if the completion has no choices or no metadata about the selected target.
+    """
     metadata = completion.get("router_metadata") or {}
     selected = [call for call in metadata.get("call_history", ()) if call.get("selected")]
     if not (completion.get("choices") and selected and metadata.get("model_used") == selected[0].get("model_id")):

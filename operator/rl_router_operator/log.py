@@ -33,7 +33,7 @@ def _field(value: object) -> object:
 
 
 def set_up(level: str) -> None:
-    """Writes the operator's log records from `level` on and libraries' warnings to standard error, as JSON."""
+    """Writes the operator's log records from `level` on, and warnings of libraries, to standard error as JSON."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     root = logging.getLogger()

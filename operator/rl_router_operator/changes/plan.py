@@ -21,15 +21,15 @@ from .drift import is_applied, owned_fields
 ADOPT = f"{GROUP}/adopt"
 _VOLATILE = ("resourceVersion", "generation", "managedFields", "uid")
 _MAXIMUM_CREATION_CONFLICTS = 2
-"""After this many conflicts although no object has the name, the operator creates it without a resourceVersion."""
+"""Number of conflicts after which the operator creates a missing object without a resourceVersion."""
 
 
 @dataclass(frozen=True)
 class Owned:
-    """A record of a child: the RouterDeployment with the uid `router` has been observed as its controller.
+    """A record that the RouterDeployment with the uid `router` controls the child with the uid `uid`.
 
     `applied` is a fingerprint of the last apply and of the resulting object. An admission webhook may change what the
-    operator applies. With the fingerprint, the operator does not repeat an apply that cannot change more.
+    operator applies. The fingerprint shows that another apply would change nothing.
     """
 
     uid: str
@@ -59,7 +59,7 @@ class View:
 class Plan:
     """Actions in order of execution, and the errors that keep children from their desired state.
 
-    `owning` are the objects whose owner the RouterDeployment becomes. The caller must check before that the
+    `owning` are the objects that get the RouterDeployment as their owner. The caller must first check that the
     RouterDeployment exists. Otherwise the garbage collector would delete the objects again.
     """
 
@@ -149,7 +149,7 @@ class _Child:
     def steps(self) -> Iterator[Action | ChildError]:
         """Yields actions on the child and errors about it.
 
-        If there is no other error, an error reports that the operator cannot watch the kind.
+        Without another error, also yields an error if the operator cannot watch the kind.
         """
         steps = list(self._steps())
         yield from steps
@@ -193,7 +193,7 @@ class _Child:
             yield Apply(self.ref, "fields differ from the desired fields", _pinned(desired, live))
 
     def _foreign(self, live: Manifest) -> str | None:
-        """Returns the reason why this RouterDeployment must not change the live object; None without a reason."""
+        """Returns the reason why this RouterDeployment must not change the live object; None if it may."""
         controller = controller_of(live)
         if controller == self.router.uid:
             return None
@@ -213,7 +213,7 @@ class _Child:
 
 
 def _after_refusal(ref: Ref, desired: Manifest, live: Manifest, error: RefusedError) -> Action | ChildError:
-    """Returns an action after which a rejected apply can succeed; the rejection as an error without such an action."""
+    """Returns an action after which a rejected apply can succeed. If there is none, returns the rejection as an error."""
     if error.status == 422:
         if ref[0] == "StatefulSet" and error.forbids_stateful_set_change:
             return Replace(ref, "the API server does not allow this change of a StatefulSet", live, desired)

@@ -9,7 +9,7 @@ from ..objects.naming import FIELD_MANAGER
 from .drift import owned_fields
 
 MANAGER = f"{FIELD_MANAGER}-handover"
-"""The field manager that owns `replicas` until an autoscaler writes it. Without an owner, it would get its default."""
+"""The field manager that owns `replicas` until an autoscaler writes it. A field without an owner gets its default."""
 
 
 def scale(desired: Manifest, live: Manifest, children: Sequence[Manifest]) -> Manifest | None:

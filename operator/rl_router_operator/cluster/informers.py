@@ -33,7 +33,7 @@ class Stores:
 class Informers:
     """Lists and watches every kind in `namespaces`, or in all namespaces if `namespaces` is empty.
 
-    `on_change` is called when a kind can or cannot be watched any more, and after a kind was listed again.
+    `on_change` is called when a kind becomes watchable or unwatchable, and after a kind was listed again.
     `absent_pause` is the time in seconds between attempts to list an optional kind that the cluster does not have.
     """
 

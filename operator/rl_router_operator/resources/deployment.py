@@ -58,7 +58,7 @@ def _node_spread(router: RouterDeployment) -> dict[str, Any]:
         "topologyKey": "kubernetes.io/hostname",
         "whenUnsatisfiable": "ScheduleAnyway",
         "labelSelector": {"matchLabels": naming.selector(router.name, "api")},
-        # Spreads the new pods of a rollout independently of the old ones.
+        # Spreads the new pods of a rollout independently of the old pods.
         "matchLabelKeys": ["pod-template-hash"],
     }
 

@@ -72,7 +72,10 @@ def container(
     resources: Mapping[str, Any],
     **further: Any,
 ) -> dict[str, Any]:
-    """Returns the pod's container. A user's variable or mount replaces one of the same name or path."""
+    """Returns the pod's container.
+
+    A user's variable or mount replaces the operator's variable of the same name or mount at the same path.
+    """
     return without_empty(
         {
             "name": name,
