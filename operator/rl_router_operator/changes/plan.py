@@ -213,7 +213,7 @@ class _Child:
 
 
 def _after_refusal(ref: Ref, desired: Manifest, live: Manifest, error: RefusedError) -> Action | ChildError:
-    """Returns an action after which a rejected apply can succeed. If there is none, returns the rejection as an error."""
+    """Returns an action after which a rejected apply can succeed; without such an action, the rejection as an error."""
     if error.status == 422:
         if ref[0] == "StatefulSet" and error.forbids_stateful_set_change:
             return Replace(ref, "the API server does not allow this change of a StatefulSet", live, desired)

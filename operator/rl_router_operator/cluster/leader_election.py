@@ -41,7 +41,7 @@ class Lease:
     """The Lease for leader election.
 
     The Lease of another holder ends `leaseDurationSeconds` after its last observed change, by this operator's clock.
-    `on_change` is called with True when this operator takes the Lease and with False when it loses it.
+    `on_change` is called with True when this operator takes the Lease, and with False when it loses the Lease.
     """
 
     def __init__(

@@ -22,7 +22,8 @@ _MAXIMUM_FAILURES = {False: 5, True: 12}
 """Consecutive failures after which a kind counts as not watchable. The key is whether the kind was watched before. If
 it was, the API server may be restarting, and the stored objects stay valid for a while. 12 failures take about 15 s."""
 _MAXIMUM_FORBIDDEN = {False: 1, True: 5}
-"""The same limits for status 403, which a starting API server returns until it knows the permissions."""
+"""Consecutive failures after which a kind counts as not watchable if the last status was 403. A starting API server
+returns 403 until it knows the permissions."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class ListWatch:
         source = self.source
         async for event, body in self.client.watch(source.kind, source.namespace, source.selectors, version):
             if event == OPENED:
-                # After the list would be too early: a kind that can only be listed would keep changing its state.
+                # A list is not enough: a kind that can be listed but not watched would keep changing its state.
                 opened()
                 continue
             version = body["metadata"]["resourceVersion"]

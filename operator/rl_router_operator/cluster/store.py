@@ -124,7 +124,7 @@ class Store:
         ]
 
     def _remember_deletion(self, object_key: _ObjectKey, version: int) -> None:
-        """Records a deletion. Drops the oldest record, because an older response arrives soon after a deletion."""
+        """Records a deletion. Drops the oldest record, because outdated responses arrive soon after a deletion."""
         self._deleted[object_key] = max(version, self._deleted.pop(object_key, 0))
         if len(self._deleted) > _MAXIMUM_DELETIONS:
             del self._deleted[next(iter(self._deleted))]

@@ -169,7 +169,7 @@ class _Convergence:
     async def perform(self, actions: tuple[Action, ...]) -> bool:
         """Performs the actions. Returns False if an object must be planned again.
 
-        After such an outcome, skips further actions on the same object.
+        Skips the remaining actions on such an object.
         """
         unsettled: set[Ref] = set()
         done: dict[tuple[str, str], list[str]] = defaultdict(list)

@@ -62,7 +62,7 @@ class Metrics:
 
 
 class _Readiness(Collector):
-    """Counts RouterDeployments at the time of collection, so that it does not count deleted ones."""
+    """Counts RouterDeployments when Prometheus collects the metrics. So deleted RouterDeployments do not count."""
 
     def __init__(self, readiness: Callable[[], Iterable[str]]) -> None:
         self._readiness = readiness

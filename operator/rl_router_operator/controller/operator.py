@@ -26,7 +26,7 @@ from .work_queue import WorkQueue
 from .workers import Workers
 
 _SETTLING_SECONDS = 1.0
-"""Seconds between a change of a child or pod and the reconciliation, because changes arrive in bursts."""
+"""Seconds from a change of a child or pod to the reconciliation. The delay exists because changes arrive in bursts."""
 
 
 class Operator:
@@ -113,7 +113,7 @@ class Operator:
         if leads:
             self._all_changed()
         else:
-            # Another operator will lead, so the records of this one become outdated.
+            # Another operator will lead, so this operator's records become outdated.
             self._reconciler.forget_all()
             self._workers.forget_missing_permissions()
 

@@ -30,7 +30,7 @@ class Settings:
     port: int = 8080
     workers: int = 8
     resync_seconds: float = 300.0
-    """Seconds between two reconciliations of every RouterDeployment. They write nothing if nothing has changed."""
+    """Seconds between two reconciliations of a RouterDeployment. They write nothing if nothing has changed."""
     discovery_seconds: float = 60.0
     """Seconds between attempts to list an optional kind that the cluster does not have."""
     idle_timeout: float = 90.0

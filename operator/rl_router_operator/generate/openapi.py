@@ -19,7 +19,7 @@ _OWN = __package__.partition(".")[0]
 
 
 class _Nodes(GenerateJsonSchema):
-    """A schema generator that also uses the package that defines a default, and the notation of decimals."""
+    """A schema generator that moves the router API's defaults into descriptions and adds a pattern for decimals."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> Json:
         return self.generate_inner(schema["schema"])  # a missing field is None, so the schema needs no null
@@ -116,7 +116,7 @@ def _write_bounds(folded: Json, node: Json) -> None:
     if "exclusiveMinimum" in node:
         folded |= {"minimum": node["exclusiveMinimum"], "exclusiveMinimum": True}
     names = node.get("propertyNames", {})
-    if "maxLength" in names and isinstance(node["additionalProperties"], dict):  # a rule cannot read values of any type
+    if "maxLength" in names and isinstance(node["additionalProperties"], dict):  # rules cannot read untyped values
         minimum, maximum = names.get("minLength", 0), names["maxLength"]
         length = f"{minimum} to {maximum}" if minimum else f"at most {maximum}"
         rule = {
@@ -137,5 +137,5 @@ def _write_default(folded: Json, node: Json, defaults: bool) -> None:
 
 
 def defaults_of(node: Json) -> Json:
-    """Returns the defaults of an object's fields. They must be complete, because rules check a default as written."""
+    """Returns the defaults of an object's fields, with all nested defaults, because rules check them as they are."""
     return {name: child["default"] for name, child in node.get("properties", {}).items() if "default" in child}

@@ -12,7 +12,7 @@ from .manifest import Manifest, Ref
 
 ChildErrorReason = Literal[
     "ForeignObject",  # an object that the operator did not create has a child's name
-    "Refused",  # the API server or an admission webhook rejected a child; the message quotes it
+    "Refused",  # the API server or an admission webhook rejected a child; the message quotes the error
     "KindMissing",  # the cluster does not have the kind
     "Forbidden",  # the operator lacks a permission; the message names the verb
     "Failed",  # any other error of the API server

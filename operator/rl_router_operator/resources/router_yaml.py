@@ -46,7 +46,7 @@ def model_url(router: RouterDeployment) -> str:
 
 
 def _routing(router: RouterDeployment, *, deciding: bool) -> dict[str, Any]:
-    """Returns the routing fields that the spec sets. `deciding` selects those about the router model."""
+    """Returns the routing fields that the spec sets: about the router model if `deciding`, otherwise the others."""
     routing = router.spec.routing.model_dump(mode="json", exclude_unset=True)
     return {name: value for name, value in routing.items() if (name in DecisionConfig.model_fields) == deciding}
 
