@@ -8,8 +8,9 @@
     │   ├── CallFailedError       an attempt at a call returned no answer
     │   ├── TransportError        no complete HTTP response: refused, reset, timeout, broken
     │   ├── ProxyRefusedError     the proxy refused to connect to the upstream
-    │   ├── BrokenAnswerError     the body of a response is not an answer
-    │   │   └── EventTooLargeError
+    │   ├── BrokenAnswerError     the body of a response is damaged: truncated, or neither JSON nor an event stream
+    │   │   └── UnusableAnswerError     it is whole, but no client could use it as an answer
+    │   │       └── EventTooLargeError
     │   ├── NoCapacityError       the upstream has no free slot
     │   ├── ListingError          the upstream's list of models cannot be read
     │   └── NoDecisionError       the router model was not called, or failed
@@ -28,7 +29,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 FaultKind = Literal["refused", "reset", "timeout", "broken"]
-FailureKind = Literal["refused", "reset", "timeout", "broken", "status", "busy", "unaffordable"]
+FailureKind = Literal["refused", "reset", "timeout", "broken", "unusable", "status", "busy", "unaffordable"]
 
 
 class RlRouterError(Exception):
@@ -87,9 +88,9 @@ class CallFailedError(UpstreamError):
 
     `message` may be shown to clients, `log_text` may not. `error` is the upstream's own error object. `retry_after` is
     the number of seconds that the upstream named. `retriable` is whether a retry at the same upstream may succeed.
-    `own_limit` is whether the upstream rejected the request because of a limit of its own (context length, unsupported
-    parameter, content filter), so that another target may accept it. `refusal` is the client's error if the call was
-    not made because of a money limit.
+    `is_malformed` is whether the upstream rejected the body for a fault that every upstream would reject. `is_quota` is
+    whether a quota or spend limit of the upstream's account is exhausted. `refusal` is the client's error if the call
+    was not made because of a money limit.
     """
 
     def __init__(
@@ -101,7 +102,8 @@ class CallFailedError(UpstreamError):
         retry_after: float | None = None,
         error: dict[str, Any] | None = None,
         retriable: bool = False,
-        own_limit: bool = False,
+        is_malformed: bool = False,
+        is_quota: bool = False,
         refusal: ApiError | None = None,
         log_text: str = "",
     ) -> None:
@@ -112,24 +114,25 @@ class CallFailedError(UpstreamError):
         self.retry_after = retry_after
         self.error = error or {}
         self.retriable = retriable
-        self.own_limit = own_limit
+        self.is_malformed = is_malformed
+        self.is_quota = is_quota
         self.refusal = refusal
         self.log_text = log_text
 
     @property
     def refused_request(self) -> bool:
         """Whether the upstream rejected the request itself."""
-        return self.status in (400, 413, 422)
+        return self.status in (400, 413, 422) and not self.is_quota
 
     @property
     def counts_for_breaker(self) -> bool:
-        """Whether the circuit breaker counts the failure."""
-        return self.status is None or self.status >= 500 or self.kind == "broken"
+        """Whether the circuit breaker counts the failure: the infrastructure caused it, not the prompt."""
+        return self.kind in ("refused", "reset", "timeout", "broken") or (self.status or 0) >= 500
 
     @property
     def billed(self) -> bool:
         """Whether the upstream may have generated, and billed, something before the failure."""
-        return self.kind in ("reset", "timeout", "broken")
+        return self.kind in ("reset", "timeout", "broken", "unusable")
 
 
 class TransportError(UpstreamError):
@@ -145,10 +148,22 @@ class ProxyRefusedError(UpstreamError):
 
 
 class BrokenAnswerError(UpstreamError):
-    """The body of an upstream's response is not an answer. The message has the reason."""
+    """The body of an upstream's response is damaged. The message has the reason."""
 
 
-class EventTooLargeError(BrokenAnswerError):
+class UnusableAnswerError(BrokenAnswerError):
+    """The body is whole, but no client could use it as an answer.
+
+    `text` is the error that the upstream sent instead, if any. `usage` is the usage that it reported, as JSON.
+    """
+
+    def __init__(self, reason: str, *, text: str = "", usage: bytes = b"") -> None:
+        super().__init__(reason)
+        self.text = text
+        self.usage = usage
+
+
+class EventTooLargeError(UnusableAnswerError):
     """An event of a stream exceeds the maximum size."""
 
 

@@ -66,19 +66,19 @@ class Entry(Struct):
     def open(self) -> bool:
         return self.status is None
 
-    def report(self, raw: Raw) -> None:
+    def report(self, raw: Raw | bytes) -> None:
         """Stores the usage that the upstream reported, as JSON on one line; an implausible usage is ignored."""
         usage = read_usage(raw)
         if usage is not None:
-            self.read_usage, self.usage = usage, raw
+            self.read_usage, self.usage = usage, Raw(raw)
 
     def close(self, status: Status, error: str | None = None, *, billed: bool = True) -> None:
-        """Ends the attempt; `billed=False` if it was rejected before anything was generated."""
+        """Ends the attempt; `billed=False` if it was rejected before anything was generated, unless it reported a usage."""
         if not self.open:
             return
         self.status, self.error = status, error
         self.latency = time.monotonic() - self.started
-        if not billed:
+        if not billed and self.read_usage is None:
             self.hold.settle(NOTHING)
             return
         if self.read_usage is None:

@@ -5,11 +5,13 @@ As in requests, fields that are passed through keep the bytes that the upstream 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
+
+from .lenient import well_formed
 
 
 class Function(Struct):
@@ -19,12 +21,27 @@ class Function(Struct):
     arguments: Any = None
 
 
+class CustomTool(Struct):
+    """A call of a custom tool, whose input is free text."""
+
+    name: str | None = None
+    input: str | None = None
+
+
 class ToolCall(Struct):
     """A tool call, or a piece of one in a stream."""
 
     index: int | None = None
     id: str | None = None
     function: Function | None = None
+    custom: CustomTool | None = None
+
+    @property
+    def called(self) -> Function:
+        """The name and the arguments of either kind of call."""
+        if self.custom is not None:
+            return Function(self.custom.name, self.custom.input)
+        return self.function or Function()
 
 
 class AnswerMessage(Struct):
@@ -32,7 +49,19 @@ class AnswerMessage(Struct):
 
     content: str | list[Any] | None = None
     refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    """The thinking of a model has either of two names; some servers send both with the same text."""
     tool_calls: list[ToolCall] | None = None
+    function_call: Function | None = None
+    """The predecessor of `tool_calls`."""
+    audio: Raw = Raw()
+
+    @property
+    def calls(self) -> list[ToolCall]:
+        """The tool calls, and the function call as one of them."""
+        calls = self.tool_calls or []
+        return [*calls, ToolCall(function=self.function_call)] if self.function_call else calls
 
 
 class Choice(Struct):
@@ -41,6 +70,7 @@ class Choice(Struct):
     index: int = 0
     message: AnswerMessage | None = None
     finish_reason: str | None = None
+    usage: Raw = Raw()
 
 
 class ChunkChoice(Struct):
@@ -49,6 +79,8 @@ class ChunkChoice(Struct):
     index: int = 0
     delta: AnswerMessage | None = None
     finish_reason: str | None = None
+    usage: Raw = Raw()
+    """Kimi reports the usage here."""
 
 
 class Answer(Struct, frozen=True):
@@ -75,8 +107,10 @@ class Chunk(Struct):
     error: str | None
     finished: list[int]
     """The indexes of the choices that end with this chunk."""
-    text_bytes: int
-    """Bytes of text and tool arguments in this chunk."""
+    output_bytes: int
+    """Bytes of text, thinking and tool arguments in this chunk."""
+    has_content: bool
+    """Whether the chunk contains a part of the answer. A role or an empty text is not a part."""
     has_tool_ids: bool
 
 
@@ -84,10 +118,11 @@ def text_of(message: AnswerMessage) -> str:
     """Returns an answer as text: its content, or else its tool calls as JSON, or else its refusal."""
     content = message.content
     if content:
-        return content if isinstance(content, str) else "".join(map(_part_text, content))
-    if message.tool_calls:
-        return msgspec.json.encode([_call_as_json(call) for call in message.tool_calls]).decode()
-    return message.refusal or ""
+        return well_formed(content if isinstance(content, str) else "".join(map(_part_text, content)))
+    if message.tool_calls or message.function_call:
+        calls = [_call_as_json(call) for call in message.calls]
+        return msgspec.json.encode(calls).decode()
+    return well_formed(message.refusal or "")
 
 
 def _part_text(part: Any) -> str:
@@ -96,35 +131,106 @@ def _part_text(part: Any) -> str:
 
 
 def _call_as_json(call: ToolCall) -> dict[str, Any]:
-    function = call.function or Function()
-    return {"name": function.name, "arguments": function.arguments}
+    called = call.called
+    arguments = called.arguments
+    return {
+        "name": called.name and well_formed(called.name),
+        "arguments": well_formed(arguments) if isinstance(arguments, str) else arguments,
+    }
+
+
+def output_bytes(message: AnswerMessage) -> int:
+    """Returns the bytes of everything that the model has generated for a message: text, thinking and tool arguments."""
+    return sum([_size(text) for text in _generated(message)])
+
+
+def _generated(message: AnswerMessage) -> Iterator[str]:
+    content = message.content
+    if isinstance(content, str):
+        yield content
+    elif content:
+        yield from _texts_in(content)
+    yield message.refusal or ""
+    yield message.reasoning_content or message.reasoning or ""
+    for call in message.calls:
+        called = call.called
+        yield called.name or ""
+        if called.arguments is not None:
+            yield called.arguments if isinstance(called.arguments, str) else msgspec.json.encode(called.arguments).decode()
+
+
+def _texts_in(parts: Any) -> Iterator[str]:
+    """Yields the texts of content parts, also of thinking, whose texts are nested."""
+    if isinstance(parts, str):
+        yield parts
+    elif isinstance(parts, list):
+        for part in parts:
+            yield from _texts_in(part)
+    elif isinstance(parts, dict):
+        for name in ("text", "thinking"):
+            yield from _texts_in(parts.get(name))
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
 
 
 def assemble(chunks: Iterable[Chunk]) -> AnswerMessage:
     """Returns the message of the first choice, assembled from its chunks."""
     content: list[str] = []
-    calls: dict[int | str, ToolCall] = {}
+    refusal: list[str] = []
+    calls = _Calls()
     for chunk in chunks:
         for choice in chunk.choices:
             if choice.index == 0 and choice.delta is not None:
-                content.append(text_of(AnswerMessage(choice.delta.content, choice.delta.refusal)))
-                for piece in choice.delta.tool_calls or ():
-                    _add_piece(calls, piece)
-    return AnswerMessage(content="".join(content) or None, tool_calls=list(calls.values()) or None)
+                delta = choice.delta
+                content.append(delta.content if isinstance(delta.content, str) else "".join(map(_part_text, delta.content or ())))
+                refusal.append(delta.refusal or "")
+                for piece in delta.calls:
+                    calls.add(piece)
+    return AnswerMessage(
+        content="".join(content) or None, refusal="".join(refusal) or None, tool_calls=calls.whole or None
+    )
 
 
-def _add_piece(calls: dict[int | str, ToolCall], piece: ToolCall) -> None:
-    call = calls.setdefault(_key(calls, piece), ToolCall(piece.index, piece.id, Function("", "")))
-    if piece.function and call.function:
-        call.function.name = (call.function.name or "") + (piece.function.name or "")
-        call.function.arguments += piece.function.arguments if isinstance(piece.function.arguments, str) else ""
+class _Calls:
+    """Joins the pieces of tool calls. Servers number and name the pieces in different ways."""
+
+    def __init__(self) -> None:
+        self.whole: list[ToolCall] = []
+
+    def add(self, piece: ToolCall) -> None:
+        called = piece.called
+        call = self._call_of(piece, called)
+        if call is None:
+            call = ToolCall(piece.index, piece.id, Function("", None))
+            self.whole.append(call)
+        if call.function is None:
+            raise ValueError("an assembled call has a function")
+        if called.name != call.function.name:
+            call.function.name = (call.function.name or "") + (called.name or "")
+        call.function.arguments = _joined(call.function.arguments, called.arguments)
+
+    def _call_of(self, piece: ToolCall, called: Function) -> ToolCall | None:
+        """Returns the call that a piece continues; None if the piece begins a call.
+
+        A piece continues the last call with its index or id. Some servers number all calls 0: another id, or a name
+        after the arguments, begins another call.
+        """
+        if piece.index is None:
+            if piece.id:
+                return next((call for call in self.whole if call.id == piece.id), None)
+            return self.whole[-1] if self.whole and not called.name else None
+        same = next((call for call in reversed(self.whole) if call.index == piece.index), None)
+        if same is None or (piece.id and piece.id == same.id):
+            return same
+        has_begun = bool(same.function and same.function.arguments)
+        is_other = bool(piece.id and same.id) or bool(called.name and has_begun)
+        return None if is_other else same
 
 
-def _key(calls: dict[int | str, ToolCall], piece: ToolCall) -> int | str:
-    """Returns the key of the call that a piece belongs to. Without an index, a new id or name begins another call."""
-    if piece.index is not None:
-        return piece.index
-    if piece.id:
-        return piece.id
-    is_new = not calls or (piece.function is not None and piece.function.name)
-    return -1 - len(calls) if is_new else next(reversed(calls))
+def _joined(begun: Any, piece: Any) -> Any:
+    """Returns the arguments so far with another piece; arguments that are an object come in one piece."""
+    if isinstance(piece, str):
+        return (begun if isinstance(begun, str) else "") + piece
+    return begun if piece is None else piece

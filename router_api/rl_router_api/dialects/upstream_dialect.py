@@ -20,6 +20,24 @@ class Payload(Struct, frozen=True):
     dropped: tuple[str, ...]
 
 
+class Refusal(Struct, frozen=True):
+    """What an upstream's error says about the request and about the upstream's account.
+
+    `fields` are its plain fields, with the message as text; empty if the text is not an error. `status` is the HTTP
+    status that the error names. `retry_after` is in seconds.
+    """
+
+    fields: dict[str, Any]
+    status: int | None = None
+    is_malformed: bool = False
+    """Whether its code or type says that every upstream would reject the body."""
+    names_quota: bool = False
+    """Whether its code or type says that a quota or spend limit is exhausted."""
+    mentions_quota: bool = False
+    """Whether its message says so. Messages of rate limits do too."""
+    retry_after: float | None = None
+
+
 class UpstreamDialect(Protocol):
     """The upstream side of a dialect. The module `upstream_side` in each dialect's folder implements it."""
 
@@ -42,10 +60,13 @@ class UpstreamDialect(Protocol):
         """Returns the name of a part of unbounded size in tokens, such as a video; None if there is no such part."""
 
     def read_answer(self, body: bytes) -> Answer:
-        """Returns a whole answer. Raises BrokenAnswerError."""
+        """Returns a whole answer. Raises BrokenAnswerError, of which UnusableAnswerError."""
 
     def read_chunks(self, events: list[bytes]) -> Iterator[Chunk]:
-        """Yields the chunks of a stream's events, error events included. Raises BrokenAnswerError."""
+        """Yields the chunks of a stream's events, error events included, and skips events that are neither.
 
-    def read_error(self, text: str) -> dict[str, Any]:
-        """Returns the plain fields of an error, its message as text; empty if the text is not an error."""
+        Raises BrokenAnswerError.
+        """
+
+    def read_error(self, text: str, request: bytes = b"") -> Refusal:
+        """Returns what an error says. Words of the error that also stand in the request body prove nothing."""

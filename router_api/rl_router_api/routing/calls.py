@@ -18,7 +18,7 @@ from ..upstreams.call import complete
 from ..upstreams.fleet import Fleet
 from ..upstreams.stream import ChunkStream, open_stream
 from .candidates import Callee, check_targets
-from .choose import last_good, refused_by_target
+from .choose import first_refusal, is_malformed, last_good, refused_by_target
 from .decide import Limits, PlannedCall, fallback_order
 from .outcome import MadeCall
 from .plan import ReadyCall, affordable, affordable_together, ready, within_free_slots
@@ -82,7 +82,7 @@ class Calls:
     async def make(self, call: ReadyCall, *, live: bool = False) -> MadeCall:
         """Makes one call; `live` streams its answer through. Raises ApiError if no other target may be called."""
         made = await self._make(call, live=live)
-        self._raise_if_final([made])
+        self._raise_if_final()
         return made
 
     async def make_all(self, calls: Sequence[ReadyCall]) -> None:
@@ -91,21 +91,21 @@ class Calls:
             await self.make(calls[0])
             return
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._make(call, live=False)) for call in calls]
-        self._raise_if_final([task.result() for task in tasks])
+            for call in calls:
+                group.create_task(self._make(call, live=False))
+        self._raise_if_final()
 
-    def _raise_if_final(self, made: Sequence[MadeCall]) -> None:
-        """Raises ApiError if a target rejects the request itself.
+    def _raise_if_final(self) -> None:
+        """Raises the first refusal if no other target may be called.
 
-        After a rejection for the target's own limit (context length, parameters, content filter), one other target is
-        tried. A second rejection is final.
+        After a target has refused the request itself, one other target is tried, unless every target would refuse it.
         """
         if self.completed:
             return
-        refusals = [call for call in self.made if call.failure and call.failure.refused_request]
-        for call in made:
-            if call in refusals and call.failure and (not call.failure.own_limit or len(refusals) > 1):
-                raise refused_by_target(call)
+        called = [call for call in self.made if call.failure and call.failure.kind not in ("busy", "unaffordable")]
+        first = first_refusal(called)
+        if first is not None and (is_malformed(first) or called[-1] is not first):
+            raise refused_by_target(first)
 
     def _make(self, call: ReadyCall, *, live: bool) -> Coroutine[Any, Any, MadeCall]:
         """Makes one call, hedged if `routing.hedge_after` is set and the request is not pinned."""

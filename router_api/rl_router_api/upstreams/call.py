@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from ..accounting.ledger import Entry
-from ..conversation.answer import Answer, text_of
+from ..conversation.answer import Answer, output_bytes, text_of
 from ..timing import Until
 from .attempt import Attempt, begin_attempt
 from .transport import Transport, read_whole
@@ -36,6 +36,8 @@ async def complete(
         else:
             with Until(asyncio.get_running_loop().time() + within):
                 received = await reading
+        # From here on, only the answer itself counts, and not the JSON around it.
+        entry.received_bytes = 0
         answer = upstream.dialect.read_answer(received)
         _record_answer(answer, entry)
     attempt.succeeded()
@@ -58,5 +60,4 @@ def _record_answer(answer: Answer, entry: Entry) -> None:
     entry.response = text_of(answer.first)
     entry.report(answer.usage)
     if entry.read_usage is None:
-        messages = [choice.message for choice in answer.choices if choice.message]
-        entry.received_bytes = sum(len(text_of(message).encode()) for message in messages)
+        entry.received_bytes = sum(output_bytes(choice.message) for choice in answer.choices if choice.message)

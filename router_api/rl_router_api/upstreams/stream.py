@@ -8,18 +8,18 @@ from typing import Self
 from ..accounting.ledger import Entry
 from ..conversation.answer import Chunk
 from ..dialects import sse
-from ..errors import BrokenAnswerError, TransportError
+from ..errors import BrokenAnswerError, TransportError, UnusableAnswerError
 from .attempt import Attempt, begin_attempt
 from .call import MAX_ANSWER
 from .transport import Response, Transport
 from .upstream import Upstream
 
 _MAX_HELD = 100
-"""Chunks without a choice after which the stream is passed on anyway."""
+"""Chunks without content after which the stream is passed on anyway."""
 
 
 class ChunkStream:
-    """A stream whose first choice has arrived. Each step of the iteration returns all chunks that have arrived.
+    """A stream whose first content has arrived. Each step of the iteration returns all chunks that have arrived.
 
     The iteration raises CallFailedError if the stream is cut. `close` ends the stream early; its ledger entry is then
     `cancelled`, with the tokens received so far.
@@ -38,17 +38,19 @@ class ChunkStream:
         self._kept_bytes = 0
 
     async def start(self) -> None:
-        """Waits for the first chunk with a choice. Raises CallFailedError."""
+        """Waits for the first content: text, thinking or a tool call. A role is no content. Raises CallFailedError."""
         with self._attempt:
-            while not self._over and not self._has_choice:
+            while not self._over and not self._has_begun:
                 await self._receive()
-            if not self._has_choice:
-                raise BrokenAnswerError("the stream has no choices")
+            if not any(chunk.choices for chunk in self._ready):
+                raise UnusableAnswerError("the stream has no choices")
+        entry = self._attempt.entry
+        entry.first_byte = time.monotonic() - entry.started
 
     @property
-    def _has_choice(self) -> bool:
-        """Whether a chunk with a choice has arrived. After 100 chunks without one, this is assumed."""
-        return len(self._ready) >= _MAX_HELD or any(chunk.choices for chunk in self._ready)
+    def _has_begun(self) -> bool:
+        """Whether content has arrived. After 100 chunks without it, or if a choice has ended, this is assumed."""
+        return len(self._ready) >= _MAX_HELD or any(chunk.has_content or chunk.finished for chunk in self._ready)
 
     def __aiter__(self) -> Self:
         return self
@@ -86,12 +88,10 @@ class ChunkStream:
     def _take_all(self, events: list[bytes]) -> None:
         is_over = sse.DONE in events
         entry = self._attempt.entry
-        if entry.first_byte is None and events:
-            entry.first_byte = time.monotonic() - entry.started
         for chunk in self._dialect.read_chunks(events[: events.index(sse.DONE)] if is_over else events):
             if chunk.error is not None or chunk.finished or chunk.usage or self._is_kept:
                 self._check(chunk, entry)
-            entry.received_bytes += chunk.text_bytes
+            entry.received_bytes += chunk.output_bytes
             self._ready.append(chunk)
         self._over = self._over or is_over
 
@@ -114,10 +114,10 @@ class ChunkStream:
     def _check(self, chunk: Chunk, entry: Entry) -> None:
         """Handles errors, ends, usage and the size limit, which few chunks have. Raises BrokenAnswerError."""
         if chunk.error is not None:
-            raise BrokenAnswerError(f"error in the stream: {chunk.error}")
+            raise UnusableAnswerError(f"error in the stream: {chunk.error}", text=chunk.error, usage=bytes(chunk.usage))
         self._kept_bytes += len(chunk.data) if self._is_kept else 0
         if self._kept_bytes > MAX_ANSWER:
-            raise BrokenAnswerError(f"the stream has more than {MAX_ANSWER} bytes")
+            raise UnusableAnswerError(f"the stream has more than {MAX_ANSWER} bytes")
         self._unfinished.difference_update(chunk.finished)
         if chunk.usage:
             entry.report(chunk.usage)
@@ -133,7 +133,7 @@ async def open_stream(
     traceparent: str | None = None,
     is_kept: bool = False,
 ) -> ChunkStream:
-    """Returns a stream whose first choice has arrived. Until then another target can still be called instead.
+    """Returns a stream whose first content has arrived. Until then another target can still be called instead.
 
     `is_kept` is whether the caller keeps the chunks for a replay. The whole stream is then limited to `MAX_ANSWER`
     bytes. Raises CallFailedError.

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from ..errors import BrokenAnswerError, ProxyRefusedError, TransportError
+from ..errors import UnusableAnswerError, ProxyRefusedError, TransportError
 from ..timing import Until
 from .connection import Connection
 from .dialing import Endpoint, basic_authorization, dial, endpoint_of
@@ -55,7 +55,7 @@ class Transport(Protocol):
 async def read_whole(response: Response, limit: int, count: Callable[[int], None] | None = None) -> bytes:
     """Returns the body. Calls `count` with the number of bytes received so far.
 
-    Raises BrokenAnswerError if the body has more than `limit` bytes, and TransportError.
+    Raises UnusableAnswerError if the body has more than `limit` bytes, and TransportError.
     """
     parts: list[bytes] = []
     size = 0
@@ -65,7 +65,7 @@ async def read_whole(response: Response, limit: int, count: Callable[[int], None
         if count is not None:
             count(size)
         if size > limit:
-            raise BrokenAnswerError(f"the body has more than {limit} bytes")
+            raise UnusableAnswerError(f"the body has more than {limit} bytes")
     return b"".join(parts)
 
 
