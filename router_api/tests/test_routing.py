@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from rl_router_api.version import __version__
 
 from fakes.testbed.configuration import PRICE, router_section, target
 from fakes.testbed.requests import QUESTION
@@ -442,7 +443,11 @@ async def test_traceparent_is_the_only_header_of_a_client_that_reaches_an_upstre
     assert sent.headers["x-team"] == "seven"
     assert sent.path == "/v1/chat/completions?api-version=2"
     assert sent.headers["accept-encoding"] == "identity"
-    allowed = {"host", "content-type", "content-length", "accept-encoding", "traceparent", "x-team"}
+    assert (sent.headers["accept"], sent.headers["user-agent"]) == (
+        "application/json, text/event-stream", f"rl-router/{__version__}",
+    )  # fmt: skip
+    ours = {"host", "content-type", "content-length", "accept", "accept-encoding", "user-agent"}
+    allowed = ours | {"traceparent", "x-team"}
     assert set(sent.headers) <= allowed
     assert set(setup.model.requests[0].headers) <= allowed - {"x-team"}
 
@@ -897,7 +902,7 @@ async def test_the_cost_counters_equal_the_logged_ledgers(testbed: Testbed) -> N
 
 
 async def test_metrics_count_requests_calls_tokens_and_times(testbed: Testbed) -> None:
-    setup = await testbed.start(None, text(used=usage(11, 7)), error(500, "broken"), routing={"fallback": ["beta"]})
+    setup = await testbed.start(None, text(used=usage(11, 7)), error(401, "no key"), routing={"fallback": ["beta"]})
     await setup.answer()
     await setup.stream()
     await setup.send(model="beta")

@@ -15,7 +15,7 @@ from msgspec import Raw, Struct, field
 from ..config import Price
 from .money import FREE, NOTHING, cost_of, total
 from .spending import NO_HOLD, Hold
-from .usage import Usage, read_usage
+from .usage import Usage
 
 Status = Literal["ok", "error", "timeout", "cancelled"]
 Texts = Literal["full", "brief", "none"]
@@ -53,7 +53,7 @@ class Entry(Struct):
     error: str | None = None
     estimated: bool = False
     suspect: bool = False
-    """Whether the reported usage costs more than the worst case of the request that was sent."""
+    """Whether the reported counts contradict each other, or cost more than the worst case of the request."""
     selected: bool = False
     dropped: tuple[str, ...] = ()
     received_bytes: int = 0
@@ -66,9 +66,8 @@ class Entry(Struct):
     def open(self) -> bool:
         return self.status is None
 
-    def report(self, raw: Raw | bytes) -> None:
-        """Stores the usage that the upstream reported, as JSON on one line; an implausible usage is ignored."""
-        usage = read_usage(raw)
+    def report(self, usage: Usage | None, raw: Raw | bytes) -> None:
+        """Stores the usage that the upstream reported; `raw` is the usage as JSON on one line. None is ignored."""
         if usage is not None:
             self.read_usage, self.usage = usage, Raw(raw)
 
@@ -81,23 +80,31 @@ class Entry(Struct):
         if not billed and self.read_usage is None:
             self.hold.settle(NOTHING)
             return
-        if self.read_usage is None:
-            self._estimate()
-        self._bill(self.read_usage or Usage())
+        usage = self._completed(self.read_usage or Usage())
+        self.read_usage = usage
+        self._bill(usage)
 
-    def _estimate(self) -> None:
+    def _completed(self, usage: Usage) -> Usage:
+        """Returns the usage with estimates for counts that are missing; some servers report zeros instead."""
+        is_input_missing, is_output_missing = not usage.input, not usage.output and self.received_bytes > 0
+        if not (is_input_missing or is_output_missing):
+            return usage
         self.estimated = True
-        self.read_usage = usage = Usage(self.counted_input, (self.received_bytes + 3) // 4)
+        counted = Usage(
+            self.counted_input if is_input_missing else usage.input,
+            (self.received_bytes + 3) // 4 if is_output_missing else usage.output,
+        )
         self.usage = {
-            "prompt_tokens": usage.input,
-            "completion_tokens": usage.output,
-            "total_tokens": usage.total,
+            "prompt_tokens": counted.input,
+            "completion_tokens": counted.output,
+            "total_tokens": counted.total,
         }
+        return counted
 
     def _bill(self, usage: Usage) -> None:
         worst = self.hold.worst
         self.tokens, self.cost = usage.total, cost_of(usage, self.price or FREE)
-        self.suspect = bool(worst) and self.cost > worst
+        self.suspect = usage.suspect or (bool(worst) and self.cost > worst)
         # The upstream may bill an estimated call up to its worst case.
         self.hold.settle(max(self.cost, worst) if self.estimated else self.cost)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
+from ..accounting.usage import Usage
 from ..config import Params, Target
 from ..conversation.additions import Advice, MoneyGuard
 from ..conversation.answer import Answer, Chunk
@@ -67,6 +68,9 @@ class UpstreamDialect(Protocol):
 
         Raises BrokenAnswerError.
         """
+
+    def read_usage(self, raw: Raw | bytes) -> Usage | None:
+        """Returns a reported usage, or None if it reports neither input nor output."""
 
     def read_error(self, text: str, request: bytes = b"") -> Refusal:
         """Returns what an error says. Words of the error that also stand in the request body prove nothing."""

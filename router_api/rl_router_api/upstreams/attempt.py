@@ -64,17 +64,21 @@ class Attempt:
             case TimeoutError():
                 return CallFailedError("timeout", f"`{name}`: no answer within the time limit")
             case UnusableAnswerError(text=text) if text:
-                self.entry.report(error.usage)
+                self._report(error.usage)
                 return reported_failure(self.upstream, text)
             case BrokenAnswerError():
                 return self._broken(error)
         return None
 
+    def _report(self, usage: bytes) -> None:
+        if usage:
+            self.entry.report(self.upstream.dialect.read_usage(usage), usage)
+
     def _broken(self, error: BrokenAnswerError) -> CallFailedError:
         kind: FailureKind = "broken"
         if isinstance(error, UnusableAnswerError):
             kind = "unusable"
-            self.entry.report(error.usage)
+            self._report(error.usage)
         reason = self.upstream.redact(str(error))
         return CallFailedError(kind, f"`{self.upstream.name}` sent no usable answer", log_text=reason)
 

@@ -39,7 +39,7 @@ async def complete(
         # From here on, only the answer itself counts, and not the JSON around it.
         entry.received_bytes = 0
         answer = upstream.dialect.read_answer(received)
-        _record_answer(answer, entry)
+        _record_answer(upstream, answer, entry)
     attempt.succeeded()
     return answer
 
@@ -56,8 +56,9 @@ async def _read_answer(attempt: Attempt, transport: Transport, body: bytes, trac
         response.close()
 
 
-def _record_answer(answer: Answer, entry: Entry) -> None:
+def _record_answer(upstream: Upstream, answer: Answer, entry: Entry) -> None:
     entry.response = text_of(answer.first)
-    entry.report(answer.usage)
-    if entry.read_usage is None:
+    if answer.usage:
+        entry.report(upstream.dialect.read_usage(answer.usage), answer.usage)
+    if entry.read_usage is None or not entry.read_usage.output:
         entry.received_bytes = sum(output_bytes(choice.message) for choice in answer.choices if choice.message)

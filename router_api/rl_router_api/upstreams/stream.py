@@ -120,7 +120,7 @@ class ChunkStream:
             raise UnusableAnswerError(f"the stream has more than {MAX_ANSWER} bytes")
         self._unfinished.difference_update(chunk.finished)
         if chunk.usage:
-            entry.report(chunk.usage)
+            entry.report(self._dialect.read_usage(chunk.usage), chunk.usage)
 
 
 async def open_stream(

@@ -2,6 +2,7 @@
 
 from .read_answer import read_answer, read_chunks
 from .read_error import read_error
+from .read_usage import read_usage
 from .sizes import max_input_tokens, unsized_part
 from .write_request import bounds_output, write_request
 
@@ -14,6 +15,7 @@ __all__ = [
     "read_answer",
     "read_chunks",
     "read_error",
+    "read_usage",
     "unsized_part",
     "write_request",
 ]
