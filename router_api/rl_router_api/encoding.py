@@ -8,5 +8,5 @@ _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 def encode(value: object) -> bytes:
-    """Returns the value as JSON."""
+    """Returns a value as JSON bytes."""
     return _ENCODER.encode(value)

@@ -1,11 +1,11 @@
-"""The errors of the API, in one tree.
+"""The exceptions of the router API, as a class tree.
 
     RlRouterError
     ├── ApiError                  the error response to a client: status, message, field and code
     │   └── UnaffordableError     a money limit does not allow a call
     ├── ClientGoneError           the client disconnected before its request was complete
     ├── UpstreamError             an upstream failed
-    │   ├── CallFailedError       an attempt at a call returned no answer
+    │   ├── CallFailedError       an attempt to call an upstream returned no answer
     │   ├── TransportError        no complete HTTP response: refused, reset, timeout, broken
     │   ├── ProxyRefusedError     the proxy refused to connect to the upstream
     │   ├── BrokenAnswerError     the body of a response is damaged: truncated, or neither JSON nor an event stream
@@ -13,7 +13,7 @@
     │   │       └── EventTooLargeError
     │   ├── NoCapacityError       the upstream has no free slot
     │   ├── ListingError          the upstream's list of models cannot be read
-    │   └── NoDecisionError       the router model was not called, or failed
+    │   └── NoDecisionError       the router model was not called, or its call failed
     └── SetupError                the server cannot start, or cannot use a changed file
         ├── ConfigurationError
         ├── KeysError
@@ -39,8 +39,9 @@ class RlRouterError(Exception):
 class ApiError(RlRouterError):
     """The error that a client gets instead of an answer.
 
-    `status` is the HTTP status, `kind` OpenAI's `type`, `param` the field at fault, `code` a stable identifier for
-    programs and `retry_after` seconds. `retryable=False` tells SDKs that a retry cannot succeed.
+    `status` is the HTTP status. `kind` is the error's `type` in OpenAI's API. `param` is the field that caused the
+    error. `code` is a stable identifier for programs. `retry_after` is in seconds. `retryable=False` tells SDKs that a
+    retry cannot succeed.
     """
 
     def __init__(
@@ -67,12 +68,12 @@ class ApiError(RlRouterError):
 
 
 def bad_request(message: str, param: str | None = None, code: str | None = None) -> ApiError:
-    """Returns a 400, which means that the client must change its request."""
+    """Returns an error with status 400, which means that the client must change its request."""
     return ApiError(400, message, param=param, code=code)
 
 
 class UnaffordableError(ApiError):
-    """The worst case of a call exceeds the money limit. The client gets this error if no target answers."""
+    """The worst-case cost of a call exceeds the money limit. The client gets this error if no target answers."""
 
 
 class ClientGoneError(RlRouterError):
@@ -84,13 +85,12 @@ class UpstreamError(RlRouterError):
 
 
 class CallFailedError(UpstreamError):
-    """An attempt at a call returned no answer.
+    """An attempt to call an upstream returned no answer.
 
-    `message` may be shown to clients, `log_text` may not. `error` is the upstream's own error object. `retry_after` is
-    the number of seconds that the upstream named. `retriable` is whether a retry at the same upstream may succeed.
-    `is_malformed` is whether the upstream rejected the body for a fault that every upstream would reject. `is_quota` is
-    whether a quota or spend limit of the upstream's account is exhausted. `refusal` is the client's error if the call
-    was not made because of a money limit.
+    Clients may see `message`, but not `log_text`. `error` is the upstream's own error object. `retry_after` is the
+    number of seconds that the upstream named. `retriable` is True if a retry at the same upstream may succeed.
+    `is_malformed` is True if every upstream would reject the body. `is_quota` is True if a quota or spend limit of the
+    upstream's account is exhausted. `refusal` is the error for the client if a money limit prevented the call.
     """
 
     def __init__(
@@ -121,22 +121,25 @@ class CallFailedError(UpstreamError):
 
     @property
     def refused_request(self) -> bool:
-        """Whether the upstream rejected the request itself."""
+        """Returns whether the upstream rejected the content of the request."""
         return self.status in (400, 413, 422) and not self.is_quota
 
     @property
     def counts_for_breaker(self) -> bool:
-        """Whether the circuit breaker counts the failure: the infrastructure caused it, not the prompt."""
+        """Returns whether the circuit breaker counts the failure, because the prompt cannot have caused it."""
         return self.kind in ("refused", "reset", "timeout", "broken") or (self.status or 0) >= 500
 
     @property
     def billed(self) -> bool:
-        """Whether the upstream may have generated, and billed, something before the failure."""
+        """Returns whether the upstream may have generated and billed output before the failure."""
         return self.kind in ("reset", "timeout", "broken", "unusable")
 
 
 class TransportError(UpstreamError):
-    """No complete response. `kind` is `refused`, `reset`, `timeout` (idle for too long) or `broken` (invalid bytes)."""
+    """The upstream sent no complete response.
+
+    `kind` is `refused`, `reset`, `timeout` (idle for too long) or `broken` (invalid bytes).
+    """
 
     def __init__(self, kind: FaultKind, message: str) -> None:
         super().__init__(message)
@@ -144,11 +147,11 @@ class TransportError(UpstreamError):
 
 
 class ProxyRefusedError(UpstreamError):
-    """The proxy refused to connect to the upstream. The message has the proxy's status."""
+    """The proxy refused to connect to the upstream. The message contains the proxy's HTTP status."""
 
 
 class BrokenAnswerError(UpstreamError):
-    """The body of an upstream's response is damaged. The message has the reason."""
+    """The body of an upstream's response is damaged. The message contains the reason."""
 
 
 class UnusableAnswerError(BrokenAnswerError):
@@ -168,11 +171,11 @@ class EventTooLargeError(UnusableAnswerError):
 
 
 class NoCapacityError(UpstreamError):
-    """The upstream has no free slot: its `max_in_flight` calls are in flight."""
+    """The upstream has no free slot, because `max_in_flight` calls are in flight."""
 
 
 class ListingError(UpstreamError):
-    """The upstream's list of models cannot be read. `status` is the HTTP status, None if there was no response."""
+    """The upstream's list of models cannot be read. `status` is the HTTP status; None without a response."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
@@ -180,7 +183,7 @@ class ListingError(UpstreamError):
 
 
 class NoDecisionError(UpstreamError):
-    """The router model was not called, or failed. `cost` is what the attempt cost, in US dollars."""
+    """The router model was not called, or its call failed. `cost` is the cost of the attempt in US dollars."""
 
     def __init__(self, message: str, cost: Decimal = Decimal(0)) -> None:
         super().__init__(message)
@@ -188,7 +191,7 @@ class NoDecisionError(UpstreamError):
 
 
 class SetupError(RlRouterError):
-    """The server cannot start, or cannot use a changed file. The message is one line, with the remedy."""
+    """The server cannot start, or cannot use a changed file. The message is one line with a remedy."""
 
 
 class ConfigurationError(SetupError):

@@ -1,8 +1,8 @@
-"""The types of a server's reports: the document of `GET /health`, and the exit codes of a failed start.
+"""Types for the response of `GET /health`, and the exit codes of a server that could not start.
 
 This module imports only pydantic, so that other programs can use the types. Parsing is tolerant, because servers of
-other versions answer during a rollout: unknown fields are ignored, new fields always have a default, and an unknown
-state is read as the most cautious one.
+several versions answer during a rollout. Unknown fields are ignored, and new fields always have a default. Unknown
+values become `unknown`, or `degraded` for `status`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 
 def _one_of(values: tuple[str, ...], default: str) -> BeforeValidator:
-    """Returns a validator that replaces every string outside of `values` by `default`."""
+    """Returns a validator that replaces every string that is not in `values` with `default`."""
     return BeforeValidator(lambda value: default if isinstance(value, str) and value not in values else value)
 
 
@@ -30,11 +30,11 @@ class _Part(BaseModel):
 
 
 class ConfigurationHealth(_Part):
-    """Whether the configuration on disk is in force.
+    """The state of the configuration on disk.
 
     `refused`: the file is invalid, and the server keeps the last valid configuration. `closed`: clients need keys, but
-    no keys are loaded. Servers never report `unknown`. `reason` is a sentence for people. `file` is the keys file that
-    the reason is about.
+    no keys are loaded. Servers never report `unknown`. `reason` is a human-readable sentence. `file` is the keys file
+    that `reason` is about.
     """
 
     state: Annotated[ConfigurationState, _one_of(("ok", "refused", "closed"), "unknown")]
@@ -43,20 +43,23 @@ class ConfigurationHealth(_Part):
 
 
 class _Upstream(_Part):
-    """`reason` is a sentence for people. `file` is the API key's file, if it is missing or empty."""
+    """The state of an upstream. `reason` is a human-readable sentence.
+
+    `file` is the file of the API key, if this file is missing or empty.
+    """
 
     reason: str | None = None
     file: str | None = None
 
 
 class UpstreamHealth(_Upstream):
-    """The state of a target. `unknown`: it has not been called yet."""
+    """The state of a target. `unknown`: the target has not been called yet."""
 
     state: Annotated[UpstreamState, _one_of(("ok", "bad"), "unknown")]
 
 
 class RouterModelHealth(_Upstream):
-    """The state of the router model. `unused`: the configured policy decides without it."""
+    """The state of the router model. `unused`: the configured policy does not call the router model."""
 
     state: Annotated[RouterModelState, _one_of(("ok", "bad", "unused"), "unknown")]
 
@@ -75,10 +78,11 @@ class HealthDocument(_Part):
 
 
 class ExitCode(IntEnum):
-    """The exit code of a server that could not start. `means` is the reason as a clause for people.
+    """The exit code of a server that could not start. `means` is the reason as human-readable text.
 
-    argparse exits with 2. The other codes are unique: Python exits with 1 or 2, uvicorn with 3, programs that follow
-    sysexits.h with 64 to 78, the CPU fallback with 80 to 89, and shells and signals use 126 and above.
+    `CONFIGURATION` is 2, because argparse exits with 2. The other codes differ from all known codes. Python exits with
+    1 or 2, uvicorn with 3, programs that follow sysexits.h with 64 to 78, and the CPU fallback with 80 to 89. Shells
+    and signals use 126 and above.
     """
 
     means: str

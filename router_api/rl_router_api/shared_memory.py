@@ -1,4 +1,4 @@
-"""Tables in memory that all workers of one server share: creates the mapped files and hashes the names in them."""
+"""Creates tables in memory that all workers of one server share, and hashes the names in these tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 
 
 def make_table(folder: str, prefix: str, size: int) -> str:
-    """Returns the path of a new file of `size` zero bytes in `folder`. The caller removes it."""
+    """Creates a file of `size` zero bytes in `folder` and returns its path. The caller removes the file."""
     handle, path = tempfile.mkstemp(prefix=prefix, dir=folder)
     os.ftruncate(handle, size)
     os.close(handle)
@@ -16,5 +16,5 @@ def make_table(folder: str, prefix: str, size: int) -> str:
 
 
 def hashed(name: str) -> int:
-    """Returns the eight-byte hash of a name in a table. It is never 0, because 0 marks a free slot."""
+    """Returns the eight-byte hash of a name in a table. The hash is never 0, because 0 marks a free slot."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) or 1

@@ -1,4 +1,4 @@
-"""A cheap deadline, because half of every request runs under one."""
+"""A deadline that costs little CPU time, because every request uses several deadlines."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import asyncio
 
 
 class Until:
-    """`with Until(when)` raises TimeoutError if the block has not ended at that time of the loop's clock.
+    """Raises TimeoutError if the `with` block has not ended at `when`, a time of the event loop's clock.
 
-    None means no deadline. Unlike `asyncio.timeout_at`, the deadline cannot be changed, which makes it several times
-    faster.
+    If `when` is None, there is no deadline. The deadline cannot be changed, which makes this class several times faster
+    than `asyncio.timeout_at`.
     """
 
     __slots__ = ("_cancels_before", "_expired", "_task", "_timer", "_when")
@@ -35,7 +35,7 @@ class Until:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        # If somebody else has cancelled the task too, the cancellation takes precedence.
+        # If other code has also cancelled the task, that cancellation takes precedence.
         if self._expired and self._task is not None:
             alone = self._task.uncancel() <= self._cancels_before
             if alone and kind is not None and issubclass(kind, asyncio.CancelledError):

@@ -1,3 +1,3 @@
-"""The only definition of the version."""
+"""The version of RL Router, which is defined only here."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""API keys: who is admitted, the daily limits of each key, and CORS."""
+"""Authentication with API keys, the daily limits of each key, and CORS."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def reload(setup: Setup) -> None:
     setup.router.app.runtime.reload()
 
 
-# New keys.
+# Creation of keys.
 
 
 def test_new_key_prints_a_key_and_the_entry_that_admits_it(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_the_keys_file_contains_only_the_hash_of_a_key(keys: KeysFile) -> None:
     assert key not in repr(read_keys(str(keys.path)))
 
 
-# Who is admitted.
+# Authentication.
 
 
 async def test_a_key_in_the_file_is_admitted(testbed: Testbed, keys: KeysFile) -> None:
@@ -104,7 +104,7 @@ async def test_every_path_requires_a_key(testbed: Testbed, keys: KeysFile, metho
     keys.add("somebody")
     setup = await guarded(testbed, keys)
     address = str(setup.client.base_url).rstrip("/")
-    # A client would normalize the path.
+    # Sets the raw path, because httpx would normalize a path.
     url = httpx.URL(address).copy_with(raw_path=path.encode())
     response = await setup.client.request(method, url)
     assert response.status_code == 401
@@ -219,7 +219,7 @@ def test_a_server_does_not_start_with_an_invalid_keys_file(keys: KeysFile) -> No
     assert "0.sha256" in line
 
 
-# Rotation.
+# Rotation of keys.
 
 
 async def test_keys_are_added_and_removed_without_a_restart(testbed: Testbed, keys: KeysFile) -> None:
@@ -289,7 +289,7 @@ def assert_used_up(response: httpx.Response) -> None:
     assert error.keys() == ERROR_FIELDS
     assert error["code"] == "insufficient_quota"
     assert response.headers["x-should-retry"] == "false"
-    # Until midnight UTC. At midnight the two clocks may be on different days.
+    # The wait ends at midnight UTC. Around midnight, the server and the test may see different days.
     wait = int(response.headers["retry-after"])
     assert 0 < wait <= 86_401
     remaining = seconds_until_midnight()
@@ -367,7 +367,7 @@ def admitted(admission: Admission, key: str) -> bool:
 
 
 def spent(dollars: str) -> Ledger:
-    """Returns the ledger of a request that cost so many dollars."""
+    """Returns the ledger of a request that cost `dollars`."""
     ledger = Ledger("req-1")
     ledger.open_target_call("alpha", "call_alpha", Price(request=Decimal(dollars)), 0).close("ok")
     ledger.close()
@@ -445,7 +445,7 @@ async def test_a_clients_key_is_not_sent_to_upstreams(testbed: Testbed, keys: Ke
 async def warnings_of(testbed: Testbed, log: list[Body], **server: Any) -> list[str]:
     """Returns the warnings that a server with these fields logs when it starts."""
     model, alpha = await testbed.upstream(), await testbed.upstream()
-    # The fixture `log` is cleared before the router serves.
+    # The fixture `log` lacks these warnings, because it is cleared before the router serves.
     handler = LogLines(logging.WARNING)
     logger = logging.getLogger("rl_router")
     logger.addHandler(handler)

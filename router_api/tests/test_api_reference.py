@@ -23,12 +23,12 @@ RAISES = {"ApiError", "UnaffordableError", "bad_request", "Refusal"}
 
 
 def raised_codes() -> Iterator[str]:
-    """Yields the error codes in the API's source."""
+    """Yields the error codes in the source of the API."""
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in RAISES:
                 code = next((keyword.value for keyword in node.keywords if keyword.arg == "code"), None)
-                # It is the third argument of bad_request and Refusal.
+                # The code is the third argument of bad_request and Refusal.
                 code = code or (node.args[2] if len(node.args) > 2 else None)
                 if isinstance(code, ast.Constant) and isinstance(code.value, str):
                     yield code.value
@@ -39,7 +39,7 @@ def documented_codes() -> set[str]:
 
 
 def metadata() -> dict[str, object]:
-    """Returns the metadata of a request with every field of every entry."""
+    """Returns the metadata of a request in which every entry has every field."""
     ledger = Ledger("request")
     router = ledger.open_router_call("router model", Price(input=Decimal(1), output=Decimal(1)), 10)
     router.close("error", "no answer")

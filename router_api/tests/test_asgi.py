@@ -44,7 +44,7 @@ SERVERS = {
 
 @pytest.fixture(params=SERVERS.values(), ids=SERVERS)
 def other_server(testbed: Testbed, request: pytest.FixtureRequest) -> Testbed:
-    """A testbed whose routers run under another server than `python -m rl_router_api`."""
+    """A testbed that runs routers under other servers than `python -m rl_router_api`."""
     testbed.server = request.param
     return testbed
 
@@ -113,7 +113,7 @@ async def test_a_client_that_disconnects_during_its_body_is_recorded_as_499(othe
     assert setup.router.ledgers[0]["status"] == 499
 
 
-# Test clients.
+# ASGI test clients.
 
 
 async def application(testbed: Testbed, answer: Answer | None = None) -> tuple[App, Upstream]:
@@ -200,7 +200,7 @@ async def half_a_stream(exchange: Exchange) -> None:
 
 
 async def disconnect(client: httpx.AsyncClient, alpha: Upstream, **fields: Any) -> None:
-    """Sends a request and disconnects when the target has received the call, which must end within 1 s."""
+    """Disconnects the client when the target has received the call. The call must then end within 1 s."""
     body = {"model": "alpha", "messages": QUESTION, **fields}
     request = asyncio.create_task(client.post("/v1/chat/completions", json=body))
     await until(lambda: alpha.requests, "the call")
@@ -225,7 +225,7 @@ documented = pytest.mark.parametrize(
     ],
     ids=["uvicorn", "hypercorn"],
 )
-"""The commands of docs/scaling.md."""
+"""Runs a test with each command from docs/scaling.md."""
 
 
 @documented

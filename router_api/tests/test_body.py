@@ -1,4 +1,4 @@
-"""Reading a request's body: its size, its content type and its read timeout."""
+"""Tests of the size, the content type and the read timeout of request bodies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def scope(**headers: str) -> dict[str, Any]:
 
 
 def sending(*parts: bytes, then: str = "end") -> Receive:
-    """Returns the `receive` of a client that sends these parts and then ends its body, disconnects or stays silent."""
+    """Returns the `receive` of a client that sends `parts` and then ends the body, disconnects or stays silent."""
     left = list(parts)
 
     async def receive() -> dict[str, Any]:

@@ -46,7 +46,7 @@ def refused(request: Request, *pairs: Pair, max_cost: str | None = None) -> ApiE
 
 
 def broken(pair: Pair) -> Pair:
-    """Opens the breaker of the target."""
+    """Opens the circuit breaker of the target."""
     breaker = pair[1].breaker
     for _ in range(5):
         breaker.failed(breaker.begin())
@@ -214,7 +214,7 @@ def test_without_any_target_the_error_is_a_503() -> None:
 
 
 def costing(**costs: str | None) -> list[Callee]:
-    """Returns candidates for whom a request has these estimated costs."""
+    """Returns candidates with these estimated costs for a request."""
     prices = {name: {"input": cost} if cost else None for name, cost in costs.items()}
     return [Callee(*pair(name, price=price), 1_000_000, 0) for name, price in prices.items()]
 

@@ -18,7 +18,7 @@ REFUSED_BY_REASONING_MODELS = {"max_tokens", "temperature", "top_p", "presence_p
 
 
 def sent_to(target: Target, **fields: object) -> dict[str, object]:
-    """Returns the body that the target receives. Without fields the request is the README's example."""
+    """Returns the body that the target receives. Without `fields`, the request is the README's example."""
     body = {"model": "router-tool-rl", "messages": [{"role": "user", "content": "2 + 2?"}]}
     request = read_request(json.dumps(body | (fields or {"max_tokens": 1000, "temperature": 0.7})).encode())
     return dict(json.loads(write_request(request, target, NO_ADVICE, None).body))

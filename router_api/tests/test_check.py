@@ -1,4 +1,4 @@
-"""`rl-router check`: validates a configuration file as a start does, without serving."""
+"""`rl-router check` validates a configuration file as `serve` does at its start, without serving."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Check = Callable[..., Checked]
 
 @pytest.fixture
 def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Check:
-    """Checks `router.yaml` in its folder, and returns the exit code, standard output and standard error."""
+    """Returns a function that checks `router.yaml` and returns the exit code, standard output and standard error."""
     monkeypatch.chdir(tmp_path)
 
     def run(configuration: dict[str, Any] | str, **environment: str) -> Checked:
@@ -53,15 +53,16 @@ def test_each_warning_of_a_start_is_a_line(checked: Check) -> None:
     code, out, err = checked({"targets": targets, "server": {"host": "0.0.0.0"}})
     assert (code, out) == (0, "router.yaml: valid: 2 targets, policy rl, clients need no key\n")
     assert err.splitlines() == [
-        "warning: target `beta` is not used: NO_SUCH_KEY is not set",
-        "warning: server.api_keys_file is not set: anyone who can reach 0.0.0.0 can use this server without a key",
+        "warning: target `beta` is not used: NO_SUCH_KEY is not set. Set its API key",
+        "warning: server.api_keys_file is not set: anyone who can reach 0.0.0.0 can use this server without a key. "
+        "Set the field to require keys",
     ]
 
 
 def test_a_keys_file_that_does_not_exist_is_a_warning(checked: Check) -> None:
     code, out, err = checked({"server": {"api_keys_file": "keys.yaml"}})
     assert (code, "0 client keys" in out) == (0, True)
-    assert err == "warning: keys.yaml does not exist: nobody is admitted\n"
+    assert err == "warning: keys.yaml does not exist: nobody is admitted. Add a key to the file\n"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ MakeCall = Callable[..., MadeCall]
 
 @pytest.fixture
 def make_call() -> MakeCall:
-    """Returns a function that makes calls of one request: `call_1`, `call_2` and so on."""
+    """Returns a function that makes the calls `call_1`, `call_2` and so on of one request."""
     ledger = Ledger("r")
 
     def make(name: str = "alpha", failure: CallFailedError | None = None) -> MadeCall:

@@ -1,4 +1,4 @@
-"""`python -m rl_router_api` as a process: its errors, each in one line, and how it serves and stops."""
+"""Tests of `python -m rl_router_api` as a process: one-line errors, serving and stopping."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_an_error_about_a_port_in_use_names_the_flag_that_changes_it() -> None:
 
 
 def test_an_error_about_an_ipv6_address_puts_it_in_brackets() -> None:
-    # No machine has an address of the range for documentation.
+    # 2001:db8::/32 is reserved for documentation, so no machine has this address.
     ended = run("--host", "2001:db8::1", "--serve-port", "8800")
     check_refused(ended, ExitCode.ADDRESS, "error: [2001:db8::1]:8800 cannot be used")
 
@@ -133,7 +133,7 @@ async def test_it_serves_and_exits_with_0_after_sigterm(testbed: Testbed, progra
 
     program.process.send_signal(signal.SIGTERM)
     await program.until(program.is_stopping, "the signal")
-    # Load balancers react late, so new requests are still served.
+    # The router still serves new requests, because load balancers react late.
     assert (await program.send()).status_code == 200
     assert await program.exit_status() == 0
     assert "Traceback" not in program.errors

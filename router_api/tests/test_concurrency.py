@@ -1,4 +1,4 @@
-"""Concurrent requests: their costs are never mixed."""
+"""The costs of concurrent requests are never mixed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REQUESTS = 50
 
 
 def number_of(text: str) -> int:
-    """Returns the number of the request, which is in its text as `#NUMBER#`."""
+    """Returns the number of a request, which its text contains as `#NUMBER#`."""
     return int(text.split("#")[1])
 
 

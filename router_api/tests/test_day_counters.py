@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rl_router_api.access.day_counters import DayCounters, make_counter_table
 
-# Nothing closes the tables before the process ends.
+# These tests do not close the files of the tables, which causes a warning.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 DAY = 86_400

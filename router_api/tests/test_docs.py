@@ -1,4 +1,4 @@
-"""The guides describe the configuration as it is."""
+"""Checks that the guides match the configuration schema."""
 
 import re
 import subprocess
@@ -75,7 +75,7 @@ def test_plain_defaults_are_as_documented(field: str) -> None:
 
 def yaml_blocks() -> Iterator[tuple[str, str]]:
     for guide in GUIDES:
-        # The operator's tests check Kubernetes objects, which begin with `apiVersion`.
+        # The operator's tests check blocks that begin with `apiVersion`, which are Kubernetes objects.
         blocks = re.findall(r"^```yaml\n((?!apiVersion:).*?)^```", guide.read_text(), re.MULTILINE | re.DOTALL)
         yield from ((f"{guide.name} {number}", block) for number, block in enumerate(blocks, 1))
 
@@ -84,7 +84,7 @@ def yaml_blocks() -> Iterator[tuple[str, str]]:
 def test_every_yaml_example_is_a_valid_configuration(name: str, block: str) -> None:
     sections = yaml.safe_load(block)
     assert Configuration.model_validate(sections).routing.policy in policies.names()
-    # A truncated copy then lacks other sections, not the section with the keys.
+    # `server` comes first, so that a truncated copy still has the section with the API keys.
     assert "server" not in list(sections)[1:]
 
 

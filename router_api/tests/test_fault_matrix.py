@@ -55,7 +55,7 @@ FAULTS = {
     "slow trickle": Fault(trickle(30), 200, 200, calls="ok", complete=True),
     "400 of its own limit": Fault(TOO_LONG, 400, 400),
     "400 of any kind": Fault(error(400, "bad seed"), 400, 400),
-    "400 for a malformed body": Fault(error(400, "no `role`", code="missing_required_parameter"), 400, 400, replaced=False),
+    "400 for a malformed body": Fault(error(400, "no n", code="missing_required_parameter"), 400, 400, replaced=False),
     "401": Fault(error(401, "no such key"), 502, 502),
     "429 with Retry-After": Fault(error(429, "slow down", Retry_After="60"), 429, 429),
     "429 without Retry-After": Fault(error(429, "slow down"), 429, 429, attempts=2),
@@ -79,12 +79,13 @@ FAULTS = {
     "redirect": Fault(whole(b"", status=302, Location="http://127.0.0.1:9/"), 502, 502),
 }  # fmt: skip
 FREE = {"refused", "401", "402", "500", "502 HTML", "redirect", "429 with Retry-After", "429 without Retry-After",
-        "400 of its own limit", "400 of any kind", "400 for a malformed body", "stream error event at once"}  # fmt: skip
+        "400 of its own limit", "400 of any kind", "400 for a malformed body",
+        "stream error event at once"}  # fmt: skip
 """Faults before the target generated anything, so that the call costs nothing."""
 
 
 def is_free(kind: str, *, streamed: bool) -> bool:
-    """Returns whether the call costs nothing. An error instead of an answer is free, but not one after its beginning."""
+    """Returns whether the call costs nothing. An error in the middle of an answer is not free."""
     return kind in FREE or (kind == "stream error event" and not streamed)
 
 

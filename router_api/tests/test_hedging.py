@@ -12,7 +12,7 @@ from fakes.testbed.responses import exact, history, streamed_text
 from fakes.testbed.router import Setup, Testbed
 from fakes.testbed.waiting import until
 from fakes.upstreams.answers import after, in_turn, text
-from fakes.upstreams.bodies import chunk, chunks, completion, decision, encoded, event, select
+from fakes.upstreams.bodies import chunks, completion, decision, encoded, event, select
 from fakes.upstreams.exchange import Answer, Exchange
 from fakes.upstreams.faults import error, hang, reset
 

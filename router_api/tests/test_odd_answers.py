@@ -1,4 +1,4 @@
-"""Answers that break OpenAI's schema in ways that clients survive: each field is read by itself, and all are relayed."""
+"""Answers that break OpenAI's schema: each field is read by itself, and every field is relayed."""
 
 from __future__ import annotations
 
@@ -212,7 +212,12 @@ def piece(index: int | None, call_id: str | None, name: str | None, arguments: s
         [piece(0, "1", "a", ""), piece(0, "1", None, '{"x"'), piece(0, "1", "a", ":1}"), piece(1, "2", "b", '{"y":2}')],
         [piece(0, "1", "a", ""), piece(0, "", "", '{"x":1}'), piece(1, "2", "b", '{"y":2}')],
         [piece(None, "1", "a", '{"x":1}'), piece(None, "2", "b", '{"y":2}')],
-        [piece(1, "1", "a", ""), piece(2, "2", "b", ""), piece(2, None, None, '{"y":2}'), piece(1, None, None, '{"x":1}')],
+        [
+            piece(1, "1", "a", ""),
+            piece(2, "2", "b", ""),
+            piece(2, None, None, '{"y":2}'),
+            piece(1, None, None, '{"x":1}'),
+        ],
     ],
 )
 def test_pieces_of_tool_calls_are_joined_however_a_server_numbers_them(pieces: list[dict[str, Any]]) -> None:

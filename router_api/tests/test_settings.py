@@ -90,7 +90,7 @@ def test_similar_environment_variables_are_ignored() -> None:
 
 def test_an_error_about_a_variable_for_a_whole_section_names_a_variable_for_a_field() -> None:
     message = refusal(RL_ROUTER_SERVER="{port: 1}")
-    assert message.startswith("RL_ROUTER_SERVER: is a whole section")
+    assert message.startswith("RL_ROUTER_SERVER: names a whole section")
     assert "RL_ROUTER_SERVER__MAX_BODY_BYTES" in message
 
 

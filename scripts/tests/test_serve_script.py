@@ -148,7 +148,7 @@ def test_the_error_about_a_missing_python_says_what_to_install(tmp_path: Path) -
 def test_the_api_starts_with_a_warning_if_there_is_no_router_model() -> None:
     with running("--hosted-port", str(free_port()), "--wait", "1") as (url, process):
         wait_for_line(process, "Waiting for the router model")
-        assert "starting anyway" in wait_for_line(process, "warning:")
+        assert "starts anyway" in wait_for_line(process, "warning:")
         wait_for_line(process, "RL Router")
         assert status_of(f"{url}/health") == 200
 

@@ -1,1 +1,1 @@
-"""Authentication of clients, and the daily limits of their keys."""
+"""Authentication of clients by API key, and the daily limits of each key."""

@@ -16,7 +16,7 @@ _DAY_ENDS = "Retry after 00:00 UTC, or use another key."
 
 
 class Admission:
-    """Admits clients by their keys and counts each key's daily usage. `keys` is None on an open server."""
+    """Authenticates clients and counts the daily usage of each key. `keys` is None if the server requires no keys."""
 
     def __init__(self, keys: Sequence[ApiKey] | None, counters: DayCounters) -> None:
         self._keys = keys
@@ -25,16 +25,19 @@ class Admission:
 
     @property
     def open(self) -> bool:
-        """Whether the server requires no key."""
+        """Returns whether clients need no key."""
         return self._keys is None
 
     @property
     def closed(self) -> bool:
-        """Whether the server requires a key but has none configured, so that it admits nobody."""
+        """Returns whether the server rejects every client, because it requires a key but no keys are configured."""
         return self._keys is not None and not self._keys
 
     def authenticate(self, authorization: str | None) -> ApiKey | None:
-        """Returns the key that an Authorization header names, None on an open server. Raises ApiError (401)."""
+        """Returns the client's key from the Authorization header; None if the server requires no keys.
+
+        Raises ApiError (401) if the key is missing or unknown.
+        """
         if self._keys is None:
             return None
         scheme, _, credentials = (authorization or "").partition(" ")
@@ -51,7 +54,7 @@ class Admission:
         return match
 
     def begin(self, key: ApiKey) -> None:
-        """Counts a new request. Raises ApiError (429) if the key has reached a daily limit."""
+        """Counts a new request of a key. Raises ApiError (429) if the key has reached a daily limit."""
         limit = key.usd_per_day
         if limit is not None and self._counters.get(f"usd:{key.name}") >= picodollars(limit):
             raise _quota_error(f"The key `{key.name}` has reached its limit of {limit} USD a day. {_DAY_ENDS}")

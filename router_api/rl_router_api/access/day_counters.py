@@ -1,4 +1,4 @@
-"""Counters for the current day, in a small table in memory that all workers of one server share."""
+"""Daily counters in a small table of shared memory, which all workers of one server use."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ _HEADER = struct.Struct("<Q")
 _SIZE = _HEADER.size + _SLOTS * _SLOT.size
 _DAY = 86_400
 _MAXIMUM = 2**63 - 1
-"""Nine million US dollars in picodollars. Larger sums are capped, because a target may report any usage."""
+"""The maximum of a counter: about nine million US dollars in picodollars. Larger sums are capped, because a target may
+report an implausibly high usage."""
 
 
 class DayCounters:
-    """Named integers that start at 0 each day (UTC).
+    """Named integer counters that are reset to 0 at midnight UTC.
 
-    `path` is the file behind the table, which the supervisor creates. With None the table is private to this process.
-    The table has room for 16,384 names, of which each key needs two. A full table drops new names.
+    `path` is the file that backs the table. The supervisor creates the file. If `path` is None, the table is private to
+    this process. The table has room for 16,384 names, and each key needs two names. A full table ignores new names.
     """
 
     def __init__(self, path: str | None = None) -> None:
@@ -32,7 +33,7 @@ class DayCounters:
         self._table = mmap.mmap(self._file.fileno() if self._file else -1, _SIZE)
 
     def add(self, name: str, amount: int) -> int:
-        """Adds `amount` and returns today's sum."""
+        """Adds `amount` to the counter `name` and returns today's sum."""
         with self._locked():
             self._begin_day()
             offset, value = self._find(name)
@@ -43,14 +44,14 @@ class DayCounters:
             return value
 
     def get(self, name: str) -> int:
-        """Returns today's sum."""
+        """Returns today's sum of the counter `name`."""
         with self._locked():
             self._begin_day()
             return self._find(name)[1]
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        # The event loop may wait for this lock, because it is held for microseconds only.
+        # Waiting for this lock may block the event loop, because the lock is held for microseconds only.
         if self._file is None:
             yield
             return
@@ -67,7 +68,10 @@ class DayCounters:
             _HEADER.pack_into(self._table, 0, today)
 
     def _find(self, name: str) -> tuple[int | None, int]:
-        """Returns the offset and value of a name's slot, or of a free slot. The offset is None if the table is full."""
+        """Returns the offset and value of the name's slot, or of a free slot if the name is new.
+
+        The offset is None if the table is full.
+        """
         key = hashed(name)
         for step in range(_SLOTS):
             offset = _HEADER.size + (key + step) % _SLOTS * _SLOT.size
@@ -78,5 +82,5 @@ class DayCounters:
 
 
 def make_counter_table(folder: str) -> str:
-    """Creates the file of an empty table in `folder` and returns its path. The caller removes the file."""
+    """Creates a file with an empty table in `folder` and returns its path. The caller removes the file."""
     return make_table(folder, "counters-", _SIZE)

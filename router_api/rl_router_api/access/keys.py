@@ -1,4 +1,4 @@
-"""The keys file: the hashes of the clients' API keys, each with a name and optional daily limits."""
+"""The keys file: a list of the clients' API keys as hashes, each with a name and optional daily limits."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _PREFIX = "rr-"
 
 
 class ApiKey(Schema):
-    """An entry of the keys file. Its limits apply to one day (UTC) and to one server with all its workers."""
+    """An entry of the keys file. Its limits apply per day (UTC) and per server, to all workers together."""
 
     name: str = Field(min_length=1, max_length=128)
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the key, in hex")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the key, in hex")
     requests_per_day: int | None = Field(None, ge=1)
     usd_per_day: Dollars | None = None
 
@@ -36,12 +36,15 @@ def new_key(name: str) -> tuple[str, str]:
 
 
 def digest_of(key: str) -> str:
-    """Returns a key's SHA-256 in hex, the form in which the keys file stores it."""
+    """Returns a key's SHA-256 in hex, as the keys file stores it."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def read_keys(path: str) -> tuple[ApiKey, ...]:
-    """Returns the keys of a file. A missing file counts as one without keys, which admits nobody. Raises KeysError."""
+    """Returns the keys in a file. A missing file has no keys, so the server then rejects every client.
+
+    Raises KeysError if the file is invalid or cannot be read.
+    """
     keys = _validated(path, _entries(path))
     names = [key.name for key in keys]
     for name in names:
@@ -65,7 +68,7 @@ def _entries(path: str) -> object:
         # PyYAML raises ValueError for an impossible date. Decoding text that is not UTF-8 raises a ValueError too.
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise KeysError(
-            path, f"cannot be read: {reason}. The file must be UTF-8 YAML that the server may read."
+            path, f"cannot be read: {reason}. Save the file as UTF-8 YAML, and let the server read it."
         ) from None
 
 

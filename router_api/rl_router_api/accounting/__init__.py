@@ -1,1 +1,1 @@
-"""The ledger of a request (its calls and their exact costs), and its recorders: log, metrics, traces."""
+"""Accounting: the ledger of a request with its calls and exact costs, and the recorders that log and count requests."""

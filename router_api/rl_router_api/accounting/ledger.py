@@ -1,7 +1,8 @@
 """Records the calls of a request and their exact costs, and writes `router_metadata` from them.
 
-Every upstream attempt opens an entry before it is sent, so that no paid call is lost. Entries that are still open when
-the request ends are recorded as cancelled. If an upstream reports no usage, it is estimated and marked `estimated`.
+An entry is opened before each upstream attempt is sent, so that every billed call is recorded. Entries that are still
+open when the request ends are recorded as cancelled. If an upstream reports no usage, the usage is estimated and the
+entry is marked `estimated`.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ Strategy = Literal[
     "select_response",  # the answer that the router model selected
     "timeout",  # the last completed answer, because the deadline passed
 ]
-"""How a request's answer was chosen: `routing_strategy` of `router_metadata`."""
+"""The rule that chose a request's answer, as in the field `routing_strategy` of `router_metadata`."""
 
 
 class Entry(Struct):
-    """One upstream attempt."""
+    """One attempt to call an upstream, with its usage and cost."""
 
     call_id: str
     model_id: str
@@ -42,22 +43,22 @@ class Entry(Struct):
     function_name: str | None = None
     arguments: dict[str, Any] = {}
     hold: Hold = NO_HOLD
-    """The money reserved for the attempt; settled when it ends."""
+    """The money reserved for the attempt. It is settled when the attempt ends."""
     response: str | None = None
     usage: Raw | dict[str, int] | None = None
     read_usage: Usage | None = None
     cost: Decimal = NOTHING
-    """US dollars, without trailing zeros."""
+    """The cost in US dollars, without trailing zeros."""
     tokens: int = 0
     status: Status | None = None
     error: str | None = None
     estimated: bool = False
     suspect: bool = False
-    """Whether the reported counts contradict each other, or cost more than the worst case of the request."""
+    """True if the reported counts contradict each other, or cost more than the worst case of the call."""
     selected: bool = False
     dropped: tuple[str, ...] = ()
     received_bytes: int = 0
-    """Bytes of text received so far, for the estimate if the call is cut off."""
+    """The number of bytes of text received so far. The usage of a call that is cut off is estimated from it."""
     started: float = field(default_factory=time.monotonic)
     latency: float = 0.0
     first_byte: float | None = None
@@ -67,12 +68,12 @@ class Entry(Struct):
         return self.status is None
 
     def report(self, usage: Usage | None, raw: Raw | bytes) -> None:
-        """Stores the usage that the upstream reported; `raw` is the usage as JSON on one line. None is ignored."""
+        """Stores the usage that the upstream reported. `raw` is the same as JSON on one line. Ignores None."""
         if usage is not None:
             self.read_usage, self.usage = usage, Raw(raw)
 
     def close(self, status: Status, error: str | None = None, *, billed: bool = True) -> None:
-        """Ends the attempt; `billed=False` if it was rejected before anything was generated, unless it reported a usage."""
+        """Ends the attempt. If `billed` is False, it costs nothing unless the upstream reported a usage."""
         if not self.open:
             return
         self.status, self.error = status, error
@@ -130,7 +131,7 @@ class Entry(Struct):
         return fields
 
     def as_target_json(self, texts: Texts) -> dict[str, Any]:
-        """Returns the entry as an entry of `call_history`."""
+        """Returns a target call in the form of `call_history`."""
         fields = self.as_json()
         fields["function_name"], fields["selected"] = self.function_name, self.selected
         fields["arguments"] = self.arguments
@@ -149,22 +150,22 @@ class Ledger:
     def __init__(self, request_id: str, traceparent: str | None = None) -> None:
         self.request_id = request_id
         self.traceparent = traceparent
-        """The client's header, which links its traces with those of the upstreams."""
+        """The client's `traceparent` header, which links the client's traces with the traces of the upstreams."""
         self.started = time.monotonic()
         self.router_calls: list[Entry] = []
         self.target_calls: list[Entry] = []
         self.turns = 0
         self.repaired = False
-        """Whether the request has used its only repair of an unreadable decision."""
+        """True if the request has used its only repair of an unreadable decision."""
         self.strategy: Strategy | None = None
         self.model_used: str | None = None
         self.unreadable = 0
         """The number of decisions that could not be parsed."""
         self.first_answered: float | None = None
-        """Seconds until the first byte of a streamed answer was sent."""
+        """Seconds from the start of the request to the first byte of a streamed answer."""
         self._end: float | None = None
         self._costs: tuple[Decimal, Decimal, Decimal] | None = None
-        """The total cost, the router model's and the targets', once they are final."""
+        """The final costs: total, of the router model, and of the targets. None while the ledger is open."""
 
     def began_to_answer(self) -> None:
         """Records the time of the first part of a streamed answer."""
@@ -185,18 +186,18 @@ class Ledger:
         return entry
 
     def decided(self, *, unreadable: int, repaired: bool) -> None:
-        """Records a decision: its unreadable answers, and whether it needed a repair."""
+        """Records the number of unreadable answers of a decision, and whether the decision needed a repair."""
         self.unreadable += unreadable
         self.repaired = self.repaired or repaired
 
     def chosen(self, strategy: Strategy, entry: Entry | None, model: str) -> None:
-        """Records whose answer is returned and why."""
+        """Records the entry and the model of the returned answer, and the strategy that chose the answer."""
         self.strategy, self.model_used = strategy, model
         if entry is not None:
             entry.selected = True
 
     def close(self) -> None:
-        """Records the entries that are still open as cancelled. Called when a request makes no further calls."""
+        """Closes all open entries as cancelled. Called when a request makes no further calls."""
         if self._end is not None:
             return
         for entry in self.router_calls + self.target_calls:
@@ -224,7 +225,7 @@ class Ledger:
         return total([router_cost, target_cost]), router_cost, target_cost
 
     def metadata(self, texts: Texts) -> dict[str, Any]:
-        """Returns `router_metadata`: `full`, `brief` without the answers, or `none` without any text, for the log."""
+        """Returns `router_metadata`. `brief` omits the answers. `none` omits every text and is for the log."""
         total_cost, router_cost, target_cost = self._costs or self._sums()
         return {
             "model_used": self.model_used,

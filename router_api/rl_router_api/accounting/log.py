@@ -1,4 +1,4 @@
-"""Writes the log to standard error, one JSON object a line."""
+"""Writes the log to standard error, one JSON object per line."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _second(timestamp: int) -> str:
 
 
 class _Record(logging.LogRecord):
-    """A record without its source location. Finding the location takes longer than writing the line."""
+    """A log record without its source location. Finding the location takes longer than writing the line."""
 
     def __init__(self, level: int, message: str, fields: dict[str, object]) -> None:
         self.__dict__.update(_DEFAULTS)
@@ -54,7 +54,7 @@ class _Record(logging.LogRecord):
 
 
 class _Stderr(logging.Handler):
-    """Writes each record to standard error as bytes. A failure to write never fails a request.
+    """Writes each record to standard error as bytes. A write error never fails a request.
 
     Each line is one write, so no lock is needed.
     """
@@ -77,7 +77,7 @@ class _Stderr(logging.Handler):
 
 def set_up(level: str) -> None:
     """Sends all log records, including uvicorn's, to standard error as JSON."""
-    # Collecting these values takes longer than writing the line, and no line contains them.
+    # Collecting threads, processes and source locations takes longer than writing the line, and no line shows them.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
     root = logging.getLogger()
@@ -91,11 +91,11 @@ def set_up(level: str) -> None:
 
 
 def set_level(level: str) -> None:
-    """Sets the level of RL Router's own lines."""
+    """Sets the minimum level of RL Router's own log lines."""
     LOG.setLevel(level.upper())
 
 
 def log(level: int, message: str, **fields: object) -> None:
-    """Writes one line."""
+    """Writes one log line with these fields."""
     if LOG.isEnabledFor(level):
         LOG.handle(_Record(level, message, fields))

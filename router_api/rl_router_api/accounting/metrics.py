@@ -1,4 +1,4 @@
-"""Prometheus metrics. The configuration bounds the values of every label."""
+"""Prometheus metrics. The number of label values is bounded, because clients cannot create label values."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from .recorders import EndedRequest
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _BATCH = 64
-"""Requests whose counts go to Prometheus together. A batch of a whole second would block requests for milliseconds."""
+"""The number of requests that are added to Prometheus' objects in one step. A larger step, such as one per second,
+would block other requests for milliseconds."""
 
 Labels = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class CurrentState:
-    """The server's current state. `open_breakers` maps upstream names to whether their breakers are open."""
+    """The server's current state. `open_breakers` has True for each upstream whose circuit breaker is not closed."""
 
     in_flight: int
     configuration_refused: bool
@@ -34,9 +35,9 @@ class CurrentState:
 class Metrics:
     """The metrics of one process. The cost metrics equal the sums of the ledgers.
 
-    Counts are kept as plain numbers first, because Prometheus' own objects take many times as long to count. They go to
-    Prometheus in batches, and when a client reads the metrics. With several workers they go there immediately, because
-    another worker may serve the metrics.
+    Counts are first kept as plain numbers, because counting with Prometheus' own objects takes many times as long. They
+    are added to Prometheus' objects in batches, and before a client reads the metrics. With several workers, each
+    request is added immediately, because another worker may serve the metrics.
     """
 
     def __init__(self) -> None:
@@ -47,12 +48,12 @@ class Metrics:
         self._timed: defaultdict[tuple[Histogram, Labels], list[float]] = defaultdict(list)
         self.registry = CollectorRegistry()
         self._requests = self._counter("requests", "Requests by routing strategy and HTTP status.", "strategy status")
-        self._calls = self._counter("calls", "Upstream attempts.", "model kind status")
+        self._calls = self._counter("calls", "Attempts to call upstreams.", "model kind status")
         self._tokens = self._counter("tokens", "Tokens as reported or estimated.", "model kind direction")
-        self._cost = self._counter("cost_usd", "US dollars spent.", "model kind")
-        self._probe_tokens = self._counter("probe_tokens", "Tokens of probes of the router model.", "direction")
+        self._cost = self._counter("cost_usd", "US dollars spent on calls to upstreams.", "model kind")
+        self._probe_tokens = self._counter("probe_tokens", "Tokens of health probes of the router model.", "direction")
         self._probe_cost = self._counter(
-            "probe_cost_usd", "US dollars spent on probes, which are not charged to any request.", ""
+            "probe_cost_usd", "US dollars spent on health probes, which are not charged to any request.", ""
         )
         self._seconds = Histogram(
             "rl_router_request_seconds", "Duration of requests in seconds.", registry=self.registry, buckets=_SECONDS
@@ -71,7 +72,7 @@ class Metrics:
             buckets=_SECONDS,
         )
         self._unreadable = self._counter("unreadable_decisions", "Decisions that could not be parsed.", "")
-        # Every worker knows the total of all workers.
+        # The most recent value counts, because every worker reports the total of all workers.
         self._in_flight = self._gauge("in_flight", "Requests in flight.", mode="livemostrecent")
         self._refused = self._gauge(
             "configuration_refused", "1 while the configuration on disk is rejected and not in use."
@@ -136,7 +137,7 @@ class Metrics:
         self._recorded = 0
 
     def update(self, state: CurrentState) -> None:
-        """Sets the gauges. Each worker does so every second, because another worker may serve the metrics."""
+        """Sets the gauges. Each worker sets them every second, because another worker may serve the metrics."""
         self._flush()
         self._in_flight.set(state.in_flight)
         self._refused.set(state.configuration_refused)
@@ -157,7 +158,7 @@ class Metrics:
 
 
 class _CurrentUpstreams(Collector):
-    """Hides the breakers of removed targets, because the shared files of several workers keep them."""
+    """Omits the circuit breaker metrics of removed targets, which the shared files of several workers still contain."""
 
     def __init__(self, source: Collector, names: Collection[str]) -> None:
         self._source = source

@@ -19,7 +19,7 @@ _FINEST = Decimal("1e-18")
 
 
 def cost_of(usage: Usage, price: Price) -> Decimal:
-    """Returns the exact cost in US dollars."""
+    """Returns the exact cost of a call in US dollars."""
     cached_price, cached = price.input if price.cached_input is None else price.cached_input, usage.cached
     millionths = _EXACT.multiply(price.input, usage.input - cached)
     millionths = _EXACT.fma(cached_price, cached, millionths)
@@ -28,33 +28,33 @@ def cost_of(usage: Usage, price: Price) -> Decimal:
 
 
 def worst_cost(price: Price, input_tokens: int, output_tokens: int) -> Decimal:
-    """Returns the maximum cost of a call in US dollars, with all input at the higher of its two prices."""
+    """Returns the maximum cost of a call in US dollars, with all input at the higher of the two input prices."""
     dearest_input = max(price.input, price.cached_input or NOTHING)
     millionths = _EXACT.fma(price.output, output_tokens, _EXACT.multiply(dearest_input, input_tokens))
     return _EXACT.add(millionths.scaleb(-6, _EXACT), price.request)
 
 
 def bought_tokens(dollars: Decimal, price: Price) -> int:
-    """Returns the maximum output tokens that `dollars` buy. The output price must not be 0."""
+    """Returns the maximum number of output tokens that `dollars` pay for. The output price must not be 0."""
     with localcontext(_EXACT) as exact:
         exact.rounding = ROUND_FLOOR
         return int(dollars.scaleb(6) / price.output)
 
 
 def share_of(dollars: Decimal, calls: int) -> Decimal:
-    """Returns the share of one of `calls` calls, rounded down, so that the sum never exceeds `dollars`."""
+    """Returns `dollars` divided by `calls`. Rounds down, so that the sum of all shares never exceeds `dollars`."""
     with localcontext(_EXACT) as exact:
         exact.rounding = ROUND_FLOOR
         return (dollars / calls).quantize(_FINEST)
 
 
 def picodollars(dollars: Decimal) -> int:
-    """Returns whole picodollars (1e-12 US dollars), rounded up."""
+    """Returns an amount in whole picodollars (1e-12 US dollars), rounded up."""
     return math.ceil(dollars.scaleb(12, _EXACT))
 
 
 def total(costs: Sequence[Decimal]) -> Decimal:
-    """Returns the exact sum, without trailing zeros if the costs have none."""
+    """Returns the exact sum of the costs. It has no trailing zeros if the costs have none."""
     nonzero = list(filter(None, costs))
     if len(nonzero) == 1:
         return nonzero[0]
@@ -64,5 +64,5 @@ def total(costs: Sequence[Decimal]) -> Decimal:
 def shortest(value: Decimal) -> Decimal:
     """Returns the same number without trailing zeros and without an exponent, for JSON."""
     plain = value.normalize(_EXACT)
-    # Multiples of ten would be written with an exponent.
+    # `normalize` writes multiples of ten with an exponent.
     return plain.quantize(_ONE, context=_EXACT) if plain and plain == plain.to_integral_value() else plain

@@ -15,7 +15,7 @@ class EndedRequest(Struct, frozen=True):
     """A request that ended, with its closed ledger.
 
     `status` is the HTTP status. `key` is the name of the client's key; None if the server requires no keys. `messages`
-    is the conversation if texts are logged, and None if they are not.
+    is the conversation if `server.log_prompts` is set, else None.
     """
 
     ledger: Ledger
@@ -28,7 +28,7 @@ class Recorder(Protocol):
     """Records ended requests as log lines, counts, sums or traces."""
 
     def record(self, request: EndedRequest) -> None:
-        """Records a request. Must not block, because the client's connection waits for it."""
+        """Records a request. Must not block, because the client's connection waits for the recorders."""
 
 
 def record_all(recorders: Iterable[Recorder], request: EndedRequest) -> None:

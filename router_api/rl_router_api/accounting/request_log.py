@@ -11,10 +11,10 @@ from .recorders import EndedRequest
 
 
 class RequestLog:
-    """Writes one line for each request."""
+    """Writes one log line for each request."""
 
     def record(self, request: EndedRequest) -> None:
-        """Writes the line. It contains the texts of the request and its answers only if `request.messages` is set."""
+        """Writes the log line of a request. It contains prompts and answers only if `request.messages` is set."""
         texts = request.messages is not None
         fields: dict[str, Any] = {"status": request.status, **request.ledger.metadata("full" if texts else "none")}
         if texts:
@@ -25,6 +25,6 @@ class RequestLog:
 
 
 def log_probe(ledger: Ledger) -> None:
-    """Writes the line of a probe that called the router model."""
+    """Writes the log line of a health probe, if the probe called the router model."""
     if ledger.router_calls:
         log(logging.INFO, "probe", **ledger.metadata("none"))

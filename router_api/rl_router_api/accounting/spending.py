@@ -1,7 +1,7 @@
-"""Reserves money before it is spent: one interface for every limit on the cost of a request.
+"""Reserves money for calls before they are made. All limits on the cost of a request have the interface `Spending`.
 
 The worst-case cost of a call is reserved before the call. When the call ends, the hold is settled with the actual cost,
-and the rest becomes available again. `max_cost` is the only limit that implements the interface.
+and the rest becomes available again. `max_cost` is the only limit so far.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Hold(Protocol):
 
     @property
     def worst(self) -> Decimal:
-        """The reserved US dollars; 0 if the cost is unlimited."""
+        """The reserved US dollars; 0 if there is no limit."""
 
     def settle(self, cost: Decimal, /) -> None:
         """Ends the hold with the actual cost in US dollars, which may exceed the reserved amount."""
@@ -29,13 +29,16 @@ class Spending(Protocol):
 
     @property
     def left(self) -> Decimal | None:
-        """US dollars that may still be spent, without the holds; None if unlimited."""
+        """US dollars that are neither spent nor reserved; None if there is no limit."""
 
     def reserve(self, worst: Decimal, /) -> Hold:
-        """Reserves the worst-case cost of a call in US dollars. Raises UnaffordableError if less is left."""
+        """Reserves the worst-case cost of a call in US dollars. Raises UnaffordableError if less money is left."""
 
     def refusal(self, reasons: str, /) -> UnaffordableError:
-        """Returns the error if no target fits the limit; `reasons` gives the reason for each target."""
+        """Returns the error for a request that no target can answer within the limit.
+
+        `reasons` contains the reason for each target.
+        """
 
 
 class _NoHold:
@@ -55,7 +58,7 @@ class _Unlimited:
         return NO_HOLD
 
     def refusal(self, reasons: str, /) -> UnaffordableError:
-        return UnaffordableError(400, f"No model is affordable ({reasons}).", retryable=False)
+        return UnaffordableError(400, f"No model is affordable ({reasons}). Add a cheaper target.", retryable=False)
 
 
 UNLIMITED: Spending = _Unlimited()
@@ -79,11 +82,14 @@ class MaxCost:
         return _MaxCostHold(self, worst)
 
     def refusal(self, reasons: str, /) -> UnaffordableError:
-        message = f"No model fits the `max_cost` of {self._dollars:f} USD ({reasons})."
+        message = (
+            f"No model fits the `max_cost` of {self._dollars:f} USD ({reasons})."
+            " Raise `router.max_cost` or lower `max_tokens`."
+        )
         return UnaffordableError(400, message, param="router.max_cost", code="max_cost_too_low", retryable=False)
 
     def give_back(self, dollars: Decimal) -> None:
-        """Returns unused money to the limit; a negative amount takes money that exceeds the hold."""
+        """Makes unused money available again. A negative amount is the part of the cost that exceeds the hold."""
         self._take(-dollars)
 
     def _take(self, dollars: Decimal) -> None:

@@ -1,7 +1,7 @@
-"""Writes OpenTelemetry traces by the GenAI conventions: a span for each request, decision and call.
+"""Writes OpenTelemetry traces with a span for each request, decision and call, in the GenAI semantic conventions.
 
 The spans are written from the ledger after a request ends, so tracing does not slow the request down. Requires the
-extra `otel`. OpenTelemetry's own variables (such as OTEL_EXPORTER_OTLP_ENDPOINT) configure the receiver.
+extra `otel`. OpenTelemetry's environment variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, configure the receiver.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT
 
 
 class Traces:
-    """Writes the spans of each request to a provider."""
+    """Writes the spans of each request to an OpenTelemetry tracer provider."""
 
     def __init__(self, provider: TracerProvider) -> None:
         from opentelemetry import trace
@@ -35,9 +35,9 @@ class Traces:
         self._propagator = TraceContextTextMapPropagator()
 
     def record(self, request: EndedRequest) -> None:
-        """Writes the spans of a request, as children of the client's span if it sent a traceparent."""
+        """Writes the spans of a request, as children of the client's span if the client sent `traceparent`."""
         ledger = request.ledger
-        # Added to monotonic times, this gives seconds of the wall clock.
+        # The offset converts monotonic times to seconds of the wall clock.
         offset = time.time() - time.monotonic()
         span = self._tracer.start_span(
             "chat router",
@@ -78,7 +78,7 @@ class Traces:
         span.end(int((entry.started + entry.latency + offset) * 1e9))
 
     def close(self) -> None:
-        """Sends the remaining spans."""
+        """Sends the remaining spans to the receiver."""
         self._provider.shutdown()
 
 
@@ -95,7 +95,10 @@ def _attributes(ledger: Ledger, status: int) -> dict[str, str | int | float]:
 
 
 def from_environment() -> Traces | None:
-    """Returns the traces if OpenTelemetry's variables are set, or None. Logs a warning if the extra is missing."""
+    """Returns the recorder if OpenTelemetry's endpoint variables are set, else None.
+
+    Logs a warning and returns None if the extra `otel` is not installed.
+    """
     if not any(os.environ.get(name) for name in _VARIABLES):
         return None
     try:

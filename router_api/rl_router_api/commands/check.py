@@ -1,4 +1,4 @@
-"""`check CONFIG`: validates a configuration file as a start does, without serving."""
+"""`check CONFIG`: validates a configuration file as `serve` does at its start, without serving."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from ..upstreams.transport import HttpTransport
 from .parser import CommandParser, exit_codes
 
 _DESCRIPTION = """\
-Checks a configuration file of the router API as a start with this file would: its fields, the variables that
-override them (RL_ROUTER_*), the keys file, and the API keys of the targets. Sends no request and opens no port. Prints
-each warning or error in one line on standard error, and one line on standard output if the file is valid."""
+Checks a configuration file of the router API as `serve` does when it starts. Checks the fields, the environment
+variables that override them (RL_ROUTER_*), the keys file, and the API keys of the targets. Sends no request and opens
+no port. Prints each warning or error in one line on standard error. Prints one line on standard output if the file is
+valid."""
 _EXIT_CODES = (ExitCode.CONFIGURATION, ExitCode.KEYS_FILE)
 _EPILOG = """\
 exit codes:
@@ -34,9 +35,9 @@ example:
 
 
 def main(arguments: Sequence[str], prog: str) -> int:
-    """Checks a file. Returns 0 if it is valid, else the `ExitCode` with which a start would fail."""
+    """Checks a file. Returns 0 if it is valid, else the `ExitCode` with which `serve` would fail."""
     parser = CommandParser(prog, "CONFIG", _DESCRIPTION, _EPILOG.format(prog=prog, codes=exit_codes(*_EXIT_CODES)))
-    parser.add_argument("config", metavar="CONFIG", help="a YAML file, as `serve --config` reads it")
+    parser.add_argument("config", metavar="CONFIG", help="the YAML file that `serve --config` would read")
     path = parser.parse_args(arguments).config
     try:
         with _printed_warnings():
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str], prog: str) -> int:
 
 
 class _Lines(logging.Handler):
-    """Prints the warnings that a server would log, as lines for people."""
+    """Prints the warnings that a server would log, as plain text lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print(f"{record.levelname.lower()}: {record.getMessage()}", file=sys.stderr)
@@ -65,7 +66,7 @@ def _printed_warnings() -> Iterator[None]:
 
 
 def _checked(source: Source) -> LoadedConfiguration:
-    """Returns the configuration after a server's checks. Logs its warnings. Raises SetupError."""
+    """Returns the configuration if it passes the checks of a server start. Logs the warnings. Raises SetupError."""
     loaded = source.check()
     check_keys(loaded.configuration)
     asyncio.run(_warn(loaded))
@@ -73,7 +74,7 @@ def _checked(source: Source) -> LoadedConfiguration:
 
 
 async def _warn(loaded: LoadedConfiguration) -> None:
-    # The state of a server, which is never started, so it sends no requests.
+    # This runtime is never started, so it sends no requests.
     runtime = Runtime(loaded, HttpTransport())
     warn_about_keys(runtime.fleet, runtime.admission)
     await runtime.stop()

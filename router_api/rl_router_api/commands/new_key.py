@@ -8,9 +8,10 @@ from ..access.keys import new_key
 from .parser import CommandParser
 
 _DESCRIPTION = """\
-Prints a new API key for a client of the router API, and its entry for the keys file. The key is shown only once: the
-entry contains its SHA-256. Give the key to the client, and append the entry to the file that `server.api_keys_file`
-names. A running server reads the changed file within seconds. The command itself writes no file."""
+Prints a new API key for a client of the router API, and its entry for the keys file. The key is shown only once,
+because the entry contains only its SHA-256. Give the key to the client, and append the entry to the file that
+`server.api_keys_file` names. A running server reads the changed file within seconds. The command itself writes no
+file."""
 
 
 def main(arguments: Sequence[str], prog: str) -> int:
@@ -18,5 +19,5 @@ def main(arguments: Sequence[str], prog: str) -> int:
     parser = CommandParser(prog, "NAME", _DESCRIPTION, f"example:\n  {prog} alice")
     parser.add_argument("name", metavar="NAME", help="the client's name, unique in the keys file")
     key, entry = new_key(parser.parse_args(arguments).name)
-    print(f"The key, shown only this once: {key}\n\nIts entry for server.api_keys_file:\n{entry}", end="")
+    print(f"The API key, which is shown only once: {key}\n\nIts entry for server.api_keys_file:\n{entry}", end="")
     return 0

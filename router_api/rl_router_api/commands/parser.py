@@ -1,4 +1,4 @@
-"""The parser of the commands: errors in one line, and help texts with their own line breaks."""
+"""The argument parser of all commands. It reports errors in one line and keeps the line breaks of help texts."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ..health import ExitCode
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Reports an error in one line. argparse would print a usage of fifty flags before it.
+    """Reports an error in one line, without the usage text of fifty flags that argparse prints before an error.
 
-    `operands` is what the usage shows behind the program.
+    `operands` is the text after the program name in the usage line.
     """
 
     def __init__(self, prog: str, operands: str, description: str, epilog: str = "") -> None:
@@ -31,5 +31,5 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def exit_codes(*codes: ExitCode) -> str:
-    """Returns exit codes with their meanings, one a line, for a help text."""
+    """Returns exit codes with their meanings, one per line, for a help text."""
     return "\n".join(f"  {code:<4d}{code.means}" for code in codes)

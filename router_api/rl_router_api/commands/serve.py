@@ -1,4 +1,4 @@
-"""`serve`: serves the router API until it is told to stop."""
+"""`serve`: serves the router API until SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -35,14 +35,15 @@ _DESCRIPTION = """\
 Serves the router API: one OpenAI-compatible endpoint in front of many models. Start the router model first
 (`rl-router model`). Without a configuration file, every model that the router model's server lists is a target."""
 _EPILOG = """\
-A flag overrides an environment variable, a variable the file, and the file the default. docs/configuration.md explains
-every field. `rl-router check FILE` checks a file without serving. Ctrl-C stops the server: running requests may finish
-within 30 s. After SIGTERM it first accepts connections for another 5 s, until load balancers have noticed.
+Flags override environment variables, environment variables override the file, and the file overrides the defaults.
+docs/configuration.md explains every field. `rl-router check FILE` checks a file without serving. Ctrl-C stops the
+server. Running requests then have 30 s to finish. After SIGTERM, the server accepts connections for another 5 s, so
+that load balancers can remove it.
 
 exit codes:
   0   after SIGTERM or Ctrl-C
 {codes}
-  130 after Ctrl-C while it waited for the router model
+  130 after Ctrl-C while waiting for the router model
 
 examples:
   {prog} --config router.yaml
@@ -51,7 +52,7 @@ examples:
 
 
 def main(arguments: Sequence[str], prog: str) -> int:
-    """Serves until it is told to stop. Returns 0, an `ExitCode` if the server cannot start, or 130 after Ctrl-C."""
+    """Serves until SIGTERM or Ctrl-C. Returns 0, an `ExitCode` if the server cannot start, or 130 after Ctrl-C."""
     parsed = _parser(prog).parse_args(arguments)
     source = Source.from_environment(parsed.config, settings.LAYER.chosen_flags(parsed) | _short_flags(parsed))
     try:
@@ -75,21 +76,21 @@ def _parser(prog: str) -> CommandParser:
     add = parser.add_argument
     add("--config", metavar="FILE", help="the configuration, a YAML file (default: $RL_ROUTER_CONFIG)")
     add("--router-model", metavar="NAME", help="name of the router model (default: the first that its server lists)")
-    add("--max-turns", metavar="N", type=int, help="maximum decisions of a request (default: 3)")
+    add("--max-turns", metavar="N", type=int, help="maximum number of decisions per request (default: 3)")
     add("--hosted-port", metavar="PORT", type=int, help="port of the router model on this machine (default: 8000)")
     add("--serve-port", metavar="PORT", type=int, help="port to serve the API on (default: 8800)")
-    add("--host", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1; 0.0.0.0: every address)")
-    add("--workers", metavar="N", type=int, help="number of processes (default: 1)")
+    add("--host", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1). 0.0.0.0 means all addresses")
+    add("--workers", metavar="N", type=int, help="number of worker processes (default: 1)")
     add("--log-level", metavar="LEVEL", help="debug, info, warning or error (default: info)")
     add(
         "--wait",
         metavar="SECONDS",
         type=float,
         default=0,
-        help="how long to wait for the router model before serving without it (default: 0)",
+        help="seconds to wait for the router model before serving without it (default: 0)",
     )
     add("--version", action="version", version=__version__)
-    settings.LAYER.add_flags(parser.add_argument_group("every field of the configuration; lists and objects as YAML"))
+    settings.LAYER.add_flags(parser.add_argument_group("configuration fields (lists and objects as YAML)"))
     return parser
 
 
@@ -101,15 +102,16 @@ def _short_flags(parsed: argparse.Namespace) -> dict[str, Any]:
 
 
 def _wait_for_router_model(configuration: Configuration, seconds: float) -> None:
-    """Waits until the router model's server answers, for at most `seconds`, and prints if it has to wait."""
+    """Waits for at most `seconds` until the router model's server answers. Prints a line if it has to wait."""
     url, shown = f"{configuration.router.base_url}/models", without_credentials(configuration.router.base_url)
     end = time.monotonic() + seconds
     waited = False
     while seconds > 0 and not _answers(url):
         if time.monotonic() >= end:
             print(
-                f"warning: no router model at {shown} after {seconds:.0f} s; starting anyway, "
-                "requests use the fallback order until it answers. Start it with rl-router model (bash host.sh)",
+                f"warning: the router model at {shown} does not answer after {seconds:.0f} s. The server starts anyway "
+                "and uses the fallback order until the router model answers. "
+                "Start the router model with rl-router model (bash host.sh)",
                 file=sys.stderr,
             )
             return

@@ -1,4 +1,4 @@
-"""The configuration: its schema and the readers of settings, re-exported for the other packages and the operator."""
+"""The configuration schema and the reader of settings, re-exported for the other packages and the operator."""
 
 from ..errors import ConfigurationError
 from .layer import SettingsLayer

@@ -1,7 +1,7 @@
 """Reads a pydantic model from a file, environment variables and flags. The API and the operator use it.
 
-A flag overrides a variable, a variable the file, and the file the default. A field is at the top of the model
-(`targets`) or in a section, which is a model of its own (`routing.max_turns`).
+Flags override environment variables, environment variables override the file, and the file overrides the defaults. A
+field belongs to the model itself (`targets`) or to a section, which is a nested model (`routing.max_turns`).
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _NULLS = ("", "~", "null")
 
 @dataclass(frozen=True)
 class SettingsLayer(Generic[Model]):
-    """Reads `model` from its sources. The names of its environment variables begin with `prefix`.
+    """Reads `model` from a file, environment variables and flags. The names of the variables begin with `prefix`.
 
-    `only_null` has the names of optional text fields that only the word `null` sets to null.
+    `only_null` contains the names of optional text fields that only the word `null` sets to null.
     """
 
     model: type[Model]
@@ -38,7 +38,7 @@ class SettingsLayer(Generic[Model]):
     only_null: Collection[str] = ()
 
     def add_flags(self, parser: argparse._ActionsContainer) -> None:
-        """Adds a flag for every field: `--routing.max-turns` for `routing.max_turns`."""
+        """Adds a flag for every field, such as `--routing.max-turns` for `routing.max_turns`."""
         for name, field in fields_of(self.model).items():
             parser.add_argument(
                 flag_of(name),
@@ -54,7 +54,7 @@ class SettingsLayer(Generic[Model]):
         return {name: getattr(arguments, name) for name in fields_of(self.model) if hasattr(arguments, name)}
 
     def variable_of(self, name: str) -> str:
-        """Returns the environment variable of a field: `RL_ROUTER_ROUTING__MAX_TURNS`."""
+        """Returns the name of a field's environment variable, such as `RL_ROUTER_ROUTING__MAX_TURNS`."""
         return self.prefix + name.replace(".", "__").upper()
 
     def merged(
@@ -89,7 +89,7 @@ class SettingsLayer(Generic[Model]):
         field = field_of(self.model, name)
         if "." not in name and field and (section := model_of(field.annotation)):
             example = self.variable_of(f"{name}.{next(iter(section.model_fields))}")
-            raise ConfigurationError(f"{variable}: is a whole section. Set its fields one by one, such as {example}")
+            raise ConfigurationError(f"{variable}: names a whole section. Set its fields, such as {example}")
 
     def _variable_value(self, variable: str, name: str, text: str) -> Any:
         try:
@@ -107,9 +107,9 @@ class SettingsLayer(Generic[Model]):
         return read_flag
 
     def _value(self, name: str, text: str) -> Any:
-        """Returns the value of a text: unchanged for a text field, else read as YAML.
+        """Returns the text itself for a text field, else the text parsed as YAML.
 
-        Text fields are not read as YAML, which would make `::` a mapping.
+        Text fields are not parsed as YAML, because YAML reads `::` as a mapping.
         Raises YAMLError, ValueError, RecursionError.
         """
         field = field_of(self.model, name)
@@ -142,12 +142,12 @@ def field_of(model: type[BaseModel], name: str) -> FieldInfo | None:
 
 
 def model_of(annotation: Any) -> type[BaseModel] | None:
-    """Returns the annotation if it is a model."""
+    """Returns the annotation if it is a pydantic model, else None."""
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 def flag_of(name: str) -> str:
-    """Returns the flag of a field: `--routing.max-turns`."""
+    """Returns the flag of a field, such as `--routing.max-turns`."""
     return f"--{name.replace('_', '-')}"
 
 
@@ -158,7 +158,7 @@ def plain_default(field: FieldInfo) -> Any:
 
 
 def as_flag_text(value: Any) -> str:
-    """Returns a plain value in the form in which people write it in a flag."""
+    """Returns a plain value as users write it in a flag."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.15g}" if isinstance(value, float) else str(value)
@@ -171,7 +171,7 @@ def _help(field: FieldInfo) -> str:
 
 
 def _takes_text(field: FieldInfo) -> bool:
-    """Returns whether a field is a text, or has its own validator that reads text."""
+    """Returns whether the type of a field is text, or the field has a validator that reads text."""
     return _is_text(field.annotation) or any(isinstance(item, BeforeValidator) for item in field.metadata)
 
 
@@ -191,7 +191,7 @@ def _from_flags(flags: Mapping[str, Any]) -> Iterator[tuple[Origin, Any]]:
 def _put(values: dict[str, Any], field: str, value: Any) -> None:
     *sections, name = field.split(".")
     for section in sections:
-        # The stronger source replaces a section that is empty or not a mapping in the file.
+        # A variable or flag replaces a section that is empty or not a mapping in the file.
         if not isinstance(values.get(section), dict):
             values[section] = {}
         values = values[section]

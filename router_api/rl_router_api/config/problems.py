@@ -22,14 +22,15 @@ class Origin:
     field: str
 
     def covers(self, field: str) -> bool:
-        """Returns whether it set this field or an object that contains the field."""
+        """Returns whether this source set `field` or an object that contains `field`."""
         return f"{field}.".startswith(f"{self.field}.")
 
 
 def lines(error: ValidationError, origins: Sequence[Origin], path: str | None) -> list[str]:
     """Returns one line for each of the first five errors.
 
-    `origins` are in the order in which they were applied. `path` is the file with all other values.
+    `origins` are the variables and flags in the order in which they were applied. `path` is the file with all other
+    values.
     """
     details = error.errors(include_url=False)
     locations = [detail["loc"] for detail in details]
@@ -47,7 +48,7 @@ def _line(detail: ErrorDetails, origins: Sequence[Origin], path: str | None) -> 
     field = _field(detail, location)
     origin = next((origin for origin in reversed(origins) if origin.covers(field)), None)
     source = origin.source if origin else path
-    # The variable or flag already names a field without a section.
+    # For a field outside of the sections, the variable or flag already shows the name of the field.
     field_shown = None if origin and origin.field == location and "." not in location else location
     return ": ".join(part for part in (source, field_shown, _message(detail, location)) if part)
 
@@ -61,7 +62,7 @@ def _field(detail: ErrorDetails, location: str) -> str:
 def _message(detail: ErrorDetails, location: str) -> str:
     message = detail["msg"].removeprefix("Value error, ")
     value: Any = detail["input"]
-    # Users may write the API key itself instead of its variable's name. The log must not show it.
+    # Users may write the API key itself instead of its variable's name. The log must not show the key.
     is_secret = "api_key" in location
     if is_secret or isinstance(value, (dict, list, tuple)) or detail["type"] in ("value_error", "missing"):
         return message

@@ -1,11 +1,11 @@
 """The configuration's schema, for the YAML file, the environment variables and the flags.
 
-Prices are US dollars per million tokens, durations are seconds. The configuration names the source of a secret
-(`api_key_env`, `api_key_file`) and never contains the secret. This module imports only pydantic, so that other programs
-can embed the schema. Every field has an alias in camelCase for programs that use camelCase (`BY_ALIAS`).
+Prices are in US dollars per million tokens, and durations are in seconds. The configuration names the source of a
+secret (`api_key_env`, `api_key_file`) and never contains the secret. This module imports only pydantic, so that other
+programs can embed the schema. Every field has an alias in camelCase, which programs use with `BY_ALIAS`.
 
 The field descriptions appear in docs/configuration.md, in `--help`, in the CRD and in its reference. A description ends
-with "; default: …" if the default needs words.
+with "; default: …" if the default needs an explanation.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from pydantic.alias_generators import to_camel
 from .unknown_keys import remedy, unknown_key
 
 BY_ALIAS: dict[str, Any] = {"by_alias": True, "by_name": False, "context": "camelCase"}
-"""The arguments of `model_validate` that make it read fields by alias instead of by name."""
+"""Arguments of `model_validate` that make it read the camelCase aliases instead of the field names."""
 
 ROUTED_NAMES = ("router-tool-rl", "router")
-"""The model names under which a request is routed."""
+"""The model names that clients send to have a request routed."""
 
 Capability = Literal["tools", "vision", "audio", "json_schema", "n", "logprobs"]
 Prefer = Literal["cost", "balanced", "quality"]
@@ -49,7 +49,7 @@ def _check_base_url(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be an http:// or https:// URL, such as https://api.openai.com/v1")
     if parts.port == 0:  # urlsplit raises ValueError for every other invalid port
-        raise ValueError("port 0 is invalid: use a port from 1 to 65535, or leave it out")
+        raise ValueError("port 0 is invalid. Use a port from 1 to 65535, or leave the port out")
     if parts.query or parts.fragment:
         raise ValueError("must not have a query or fragment. Put parameters under `query`")
     return url.rstrip("/")
@@ -83,18 +83,18 @@ class Schema(BaseModel):
 
 
 class Price(Schema):
-    """Prices in USD per million tokens; `request` is in USD per request."""
+    """Prices in USD. `request` is per request, and all other prices are per million tokens."""
 
     input: Dollars = Field(Decimal(0), description="USD per million prompt tokens")
     cached_input: Dollars | None = Field(
         None, description="USD per million prompt tokens read from a prompt cache; default: same as `input`"
     )
-    output: Dollars = Field(Decimal(0), description="USD per million completion tokens, reasoning included")
+    output: Dollars = Field(Decimal(0), description="USD per million completion tokens, including reasoning tokens")
     request: Dollars = Field(Decimal(0), description="USD per request")
 
 
 class Secret(Schema):
-    """The source of an API key, an environment variable or a file. Never the key itself."""
+    """The source of an API key: an environment variable or a file. The key itself is never in the configuration."""
 
     api_key_env: str | None = Field(
         None,
@@ -103,13 +103,13 @@ class Secret(Schema):
         description="environment variable with the API key",
     )
     api_key_file: str | None = Field(
-        None, min_length=1, max_length=4096, description="file with the API key. It is read again when it changes"
+        None, min_length=1, max_length=4096, description="file with the API key. The file is read again when it changes"
     )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if self.api_key_env and self.api_key_file:
-            raise ValueError("`api_key_env` and `api_key_file` are both set. Remove one of them")
+            raise ValueError("`api_key_env` and `api_key_file` are both set. Remove one of the two fields")
         return self
 
 
@@ -123,7 +123,8 @@ class DecisionConfig(Schema):
     )
     tool_choice: ToolChoice | None = Field(
         None,
-        description="`tool_choice` with `protocol: tools`. `auto` suits a model that was trained to think first;"
+        description="`tool_choice` of requests to the router model with `protocol: tools`. Use `auto` for a model that"
+        " was trained to think first;"
         " default: `required`, or `auto` with direct answers",
     )
     temperature: float = Field(0.0, ge=0, le=2, description="sampling temperature of the router model")
@@ -146,21 +147,23 @@ class RouterModelConfig(DecisionConfig, Secret):
         description="context length in tokens. Longer conversations are shortened; default: the length that the"
         " endpoint lists, else 8192",
     )
-    price: Price = Field(Price(), description="price of its decisions, counted as `router_cost`; default: 0")
+    price: Price = Field(
+        Price(), description="price of the router model's decisions, which count as `router_cost`; default: 0"
+    )
 
 
 class Routing(Schema):
-    """How requests are routed. A request can override some of the fields."""
+    """The `routing` section: the rules for routing requests. A request can override some of the fields."""
 
     policy: str = Field(
         "rl",
         pattern=r"^[a-z][a-z0-9_]*$",
         max_length=64,
-        description="name of the policy that decides. `rl` calls the router model, `fixed` uses the first target of the"
-        " fallback order",
+        description="name of the policy that chooses targets. `rl` calls the router model. `fixed` uses the first"
+        " target of the fallback order",
     )
     prefer: Prefer = Field(
-        "balanced", description="what the router model optimizes for. It also sets the default fallback order"
+        "balanced", description="goal that the router model optimizes for. It also sets the default fallback order"
     )
     max_turns: int = Field(3, ge=1, le=32, description="maximum number of decisions per request")
     max_calls: int = Field(
@@ -171,23 +174,25 @@ class Routing(Schema):
     )
     review: Review = Field(
         "buffered",
-        description="which answers the router model reviews before one is returned. `buffered`: all, but in a stream a"
-        " single call is streamed through. `never`: none, so the first call's answer is returned. `always`:"
-        " all, also in a stream",
+        description="answers that the router model reviews before one answer is returned. `buffered`: all answers, but"
+        " in a stream a single call is streamed through. `never`: no answers, so the first call's answer is"
+        " returned. `always`: all answers, also in a stream",
     )
     deadline: Seconds = Field(
-        600.0, description="maximum seconds per request. At the deadline a completed answer is returned if there is one"
+        600.0,
+        description="maximum seconds per request. At the deadline, the router returns the last completed answer, or an"
+        " error if no answer is complete",
     )
     max_cost: Dollars | None = Field(
         None,
-        description="maximum USD per request. A call whose worst case exceeds what is left is not made;"
-        " default: no limit",
+        description="maximum USD per request. The router does not make a call whose worst-case cost exceeds the"
+        " remaining budget; default: no limit",
     )
     fallback: tuple[Name, ...] = Field(
         (),
         max_length=64,
-        description="order in which targets are called if there is no decision; default: all capable targets, by"
-        " `prefer`",
+        description="order in which targets are called if there is no decision; default: all capable targets, in"
+        " the order that `prefer` sets",
     )
     hedge_after: Seconds | None = Field(
         None,
@@ -198,50 +203,54 @@ class Routing(Schema):
     )
     system_prompts: bool = Field(True, description="whether the router model may add advice to a target's prompt")
     aliases: tuple[Name, ...] = Field(
-        (), max_length=64, description="additional model names that are routed, for programs with a fixed model name"
+        (),
+        max_length=64,
+        description="additional model names that are routed, for programs that cannot change their model name",
     )
-    call_history: CallHistory = Field("full", description="`brief` leaves the texts out of `call_history`")
+    call_history: CallHistory = Field("full", description="`brief` leaves the answers out of `call_history`")
 
 
 class Params(Schema):
-    """Changes to requests, for a target that rejects common parameters."""
+    """Changes to the fields of requests, for a target that rejects common parameters."""
 
     rename: dict[Text, Text] = Field(
-        default_factory=dict, max_length=64, description="fields to rename, old name to new name"
+        default_factory=dict, max_length=64, description="fields to rename, from the old name to the new name"
     )
     drop: tuple[Text, ...] = Field(
-        (), max_length=64, description="fields to remove. The call's `call_history` entry names them"
+        (), max_length=64, description="fields to remove. The call's entry in `call_history` names the removed fields"
     )
     allow: tuple[Text, ...] = Field(
         (),
         max_length=64,
-        description="additional fields to send under a `max_cost`, because they cost nothing at this target",
+        description="additional fields that may be sent under a `max_cost`, because they cost nothing at this target",
     )
     set: dict[Text, Any] = Field(
-        default_factory=dict, max_length=64, description="fields to set. They replace the client's values"
+        default_factory=dict, max_length=64, description="fields to set. These values replace the client's values"
     )
 
 
 class TargetConfig(Schema):
-    """A target without the source of its API key. The operator adds a Secret instead."""
+    """A target without the source of its API key. In a RouterDeployment, the key comes from a Kubernetes Secret."""
 
-    name: Name = Field(description="name for clients and the router model. It must not begin with `router`")
-    base_url: BaseUrl = Field(description="OpenAI-compatible endpoint, including `/v1` if it has that path")
+    name: Name = Field(
+        description="name of the target for clients and the router model. The name must not begin with `router`"
+    )
+    base_url: BaseUrl = Field(description="OpenAI-compatible endpoint, including `/v1` if the endpoint has that path")
     model: Word | None = Field(None, description="name of the model at its endpoint; default: `name`")
     price: Price | None = Field(
         None,
-        description="price of its calls. Without a price, calls count as 0 and are marked `unpriced`, and no call is"
-        " made under a `max_cost`; default: unknown",
+        description="price of calls to the target. Without a price, calls count as 0 and are marked `unpriced`. The"
+        " router does not call a target without a price under a `max_cost`; default: unknown",
     )
     description: str = Field(
         "",
         max_length=1000,
-        description="what the model is good at and when it is worth its price. The router model reads it",
+        description="strengths of the model, and when it is worth its price. The router model reads this text",
     )
     capabilities: tuple[Capability, ...] | None = Field(
         None,
         max_length=16,
-        description="capabilities of the model. Requests that need another one are not sent to it; default: all",
+        description="capabilities of the model. Requests that need another capability are not sent to it; default: all",
     )
     context_length: int | None = Field(
         None, ge=1, description="context length in tokens. Longer requests are not sent to it; default: unlimited"
@@ -252,13 +261,13 @@ class TargetConfig(Schema):
         description="maximum number of output tokens, used under a `max_cost` if the client sets no limit;"
         " default: 32,768",
     )
-    max_image_tokens: int = Field(5000, ge=1, description="number of tokens that an image counts as under a `max_cost`")
+    max_image_tokens: int = Field(5000, ge=1, description="number of tokens counted for an image under a `max_cost`")
     timeout: Seconds = Field(300.0, description="seconds without data before a call fails")
     max_in_flight: int | None = Field(
         None, ge=1, description="maximum number of concurrent calls over all workers; default: unlimited"
     )
     params: Params = Field(Params(), description="changes to requests, for a model that rejects common parameters")
-    headers: dict[Text, Text] = Field(default_factory=dict, max_length=64, description="headers to add to calls")
+    headers: dict[Text, Text] = Field(default_factory=dict, max_length=64, description="HTTP headers to add to calls")
     query: dict[Text, Text] = Field(default_factory=dict, max_length=64, description="query parameters to add to calls")
 
     @property
@@ -273,20 +282,23 @@ class TargetConfig(Schema):
 
 
 class Target(Secret, TargetConfig):
-    """A target: a model that answers."""
+    """A target: a model that answers requests."""
 
 
 class RequestHandlingConfig(Schema):
-    """The fields of the `server` section that do not concern the ports and keys."""
+    """The fields of the `server` section except the address, the ports and the API keys."""
 
     max_body_bytes: int = Field(
-        32 * 1024 * 1024, ge=1024, description="maximum bytes of a request body. Larger requests get a 413"
+        32 * 1024 * 1024, ge=1024, description="maximum bytes of a request body. Larger requests get HTTP status 413"
     )
     max_in_flight: int = Field(
-        1024, ge=1, description="maximum number of concurrent requests over all workers. Further requests get a 429"
+        1024,
+        ge=1,
+        description="maximum number of concurrent requests over all workers. Further requests get HTTP status 429",
     )
     ping_after: Seconds = Field(
-        15.0, description="seconds without data before a stream gets a comment, which keeps proxies from closing it"
+        15.0,
+        description="seconds without data before the server sends a comment, so that proxies do not close the stream",
     )
     cors_origins: tuple[Text, ...] = Field((), max_length=64, description="origins of web pages that may call the API")
     workers: int = Field(1, ge=1, le=256, description="number of worker processes")
@@ -295,7 +307,7 @@ class RequestHandlingConfig(Schema):
 
 
 class Server(RequestHandlingConfig):
-    """The `server` section: ports, API keys and limits."""
+    """The `server` section: address, ports, API keys and limits."""
 
     host: str = Field(
         "127.0.0.1", min_length=1, max_length=255, description="address to listen on. `0.0.0.0` means all addresses"
@@ -303,15 +315,15 @@ class Server(RequestHandlingConfig):
     port: Port = Field(8800, description="port to listen on")
     admin_port: Port | None = Field(
         None,
-        description="port for monitoring. It serves everything except completions, without a key. 0 disables it;"
-        " default: `server.port` + 1",
+        description="port for monitoring. It requires no key and serves all endpoints except completions. 0 disables"
+        " the port; default: `server.port` + 1",
     )
     api_keys_file: str | None = Field(
         None,
         min_length=1,
         max_length=4096,
-        description="file with a YAML list of `{name, sha256, requests_per_day, usd_per_day}`. Without it the API is"
-        " open to everybody. Write `null` to remove it",
+        description="file with a YAML list of `{name, sha256, requests_per_day, usd_per_day}`. Without a keys"
+        " file, clients need no key. Write `null` to remove the setting",
     )
 
     @field_validator("api_keys_file", mode="before")
@@ -344,7 +356,7 @@ class Configuration(Schema):
     @model_validator(mode="before")
     @classmethod
     def _reject_misplaced_keys(cls, data: Any) -> Any:
-        """Raises an error that suggests the right section of a key. A section by itself knows only its own keys."""
+        """Raises an error that names the right section for a misplaced key. A section knows only its own keys."""
         for path, part, model in _parts(data):
             for key in part:
                 if key not in model.model_fields and (names := _fields_named(key)):
@@ -380,20 +392,20 @@ def _fields_named(key: Any) -> list[str]:
 
 @lru_cache(maxsize=1024)
 def tool_name(name: str) -> str:
-    """Returns `call_` and the target's name with `_` for all but letters and digits, cut to 64 characters."""
+    """Returns `call_` and the target's name, cut to 64 characters. `_` replaces all but letters and digits."""
     return ("call_" + re.sub(r"[^A-Za-z0-9_]", "_", name))[:64]
 
 
 def check_names(targets: Sequence[TargetConfig], routing: Routing) -> None:
-    """Raises ValueError if a target's name is taken or reserved, or if the fallback order has an unknown target."""
+    """Raises ValueError if a target's name is reserved or not unique, or if the fallback order has an unknown name."""
     names = [target.name for target in targets]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"targets: two targets are called `{name}`. Rename one of them")
+            raise ValueError(f"targets: two targets are called `{name}`. Rename one of the targets")
         if name.startswith("router"):
             raise ValueError(f"targets: `{name}` is reserved, because it begins with `router`. Choose another name")
         if name in routing.aliases:
-            raise ValueError(f"routing.aliases: `{name}` is also the name of a target. Rename one of them")
+            raise ValueError(f"routing.aliases: `{name}` is also the name of a target. Rename the alias or the target")
     _check_tool_names(targets)
     for name in routing.fallback:
         if name not in names:
@@ -410,5 +422,5 @@ def _check_tool_names(targets: Sequence[TargetConfig]) -> None:
         if other != target.name:
             raise ValueError(
                 f"targets: `{other}` and `{target.name}` have the same tool name `{target.tool_name}`."
-                " Rename one of them"
+                " Rename one of the targets"
             )

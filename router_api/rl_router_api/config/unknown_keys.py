@@ -9,14 +9,15 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 UNKNOWN_KEY = "unknown_key"
-"""The type of the error. `key` in its context is the dotted name of the key, relative to the error's location."""
+"""The pydantic error type for an unknown key. The error's context has the key's dotted name as `key`, relative to the
+error's location."""
 
 _SUGGESTIONS = {"routes": "routing"}
-"""Suggestions for keys whose spelling is nearer to another key than to the one that the user means."""
+"""Suggestions for misspelled keys for which the nearest spelling is not the intended key."""
 
 
 def unknown_key(key: Any, remedy: str, section: str = "") -> PydanticCustomError:
-    """Returns the error for an unknown key of a section. If `section` is empty, the error's own location is meant."""
+    """Returns the error for an unknown key of a section. An empty `section` means the error's own location."""
     text = str(key).encode(errors="backslashreplace").decode()
     name, prefix = (f"{section}.{text}", f"{section}: ") if section else (text, "")
     context = {"key": name, "text": text, "remedy": remedy, "prefix": prefix}
@@ -24,7 +25,7 @@ def unknown_key(key: Any, remedy: str, section: str = "") -> PydanticCustomError
 
 
 def remedy(key: str, known: Sequence[str]) -> str:
-    """Returns a question with the nearest known key, else the list of all known keys."""
+    """Returns a question that suggests the nearest known key, or the list of all known keys if no key is near."""
     suggestion = _SUGGESTIONS.get(key)
     near = [suggestion] if suggestion in known else difflib.get_close_matches(key, known, n=1, cutoff=0.4)
     return f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(known)}"

@@ -32,7 +32,7 @@ def parsed(text: str, path: str, model: type[BaseModel]) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
-        raise ConfigurationError(f"{path}: {line}is not YAML: {_problem(error)}") from None
+        raise ConfigurationError(f"{path}: {line}is not YAML: {_problem(error)}. Fix the syntax") from None
     sections = ", ".join(model.model_fields)
     if values is None or values == {}:
         raise ConfigurationError(f"{path}: is empty. Write a section ({sections}), or start without a file")
@@ -42,7 +42,7 @@ def parsed(text: str, path: str, model: type[BaseModel]) -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Rejects duplicate keys. YAML would silently drop the first one."""
+    """A YAML loader that rejects duplicate keys. PyYAML would silently keep only the last value of a duplicate key."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = set[str]()
@@ -56,5 +56,5 @@ class _Loader(yaml.SafeLoader):
 
 
 def _problem(error: Exception) -> str:
-    """Returns PyYAML's message on one line. For an invalid date PyYAML raises a ValueError."""
+    """Returns PyYAML's error message on one line. PyYAML raises ValueError for an invalid date."""
     return " ".join(str(getattr(error, "problem", None) or error).split())

@@ -1,1 +1,1 @@
-"""The internal request and answer, which all higher layers use."""
+"""The internal format of requests and answers, which is independent of the dialects."""

@@ -1,4 +1,4 @@
-"""The additions of routing to a client's request: the advice of a policy, and the rules of a money limit."""
+"""The changes that the router makes to a client's request: a policy's advice and the rules of a money limit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 MAX_ADVICE = 2_000
-"""Maximum characters of a system prompt; the rest is cut off."""
+"""The maximum number of characters of a policy's system prompt. The rest is cut off."""
 _INTRODUCTION = "Advice for this answer; whatever stands above takes precedence over it:\n"
 _MESSAGE_OVERHEAD = len('{"role":"system","content":""},')
 
@@ -42,9 +42,9 @@ NO_ADVICE = Advice()
 
 
 class MoneyGuard(Struct, frozen=True):
-    """The rules of a money limit for a call: no fields that could raise the cost, and an output limit.
+    """The rules of a money limit for a call: fields that could raise the cost are removed, and the output is limited.
 
-    `output_limit` is in tokens for each choice; None if unlimited.
+    `output_limit` is the maximum number of output tokens for each choice; None if unlimited.
     """
 
     output_limit: int | None = None

@@ -1,7 +1,7 @@
-"""The affinity of tool loops: tool call ids contain a hash of the target that made the tool calls.
+"""The affinity of tool loops: the next request of a tool loop goes to the target that made the tool calls.
 
-Tool call ids that are sent to clients end in `_rr` and six hex digits from the hash of the target's name. The next
-request of a tool loop therefore reaches the same target, on any replica, without stored state.
+Tool call ids that are sent to clients end in `_rr` and six hex digits from the hash of the target's name. Every replica
+can read the target from these ids, so no state is stored.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ def affinity_of(target_name: str) -> str:
 
 
 def affinity_in(tool_call_id: str | None) -> str | None:
-    """Returns the affinity in a tool call id, or None."""
+    """Returns the affinity in a tool call id, or None if the id has no affinity."""
     match = _SUFFIX.search(tool_call_id or "")
     return match[1] if match else None
 
 
 def with_affinity(tool_call_id: str, target_name: str) -> str:
-    """Returns the id for the client, with the affinity of the target."""
+    """Returns the tool call id for the client, which ends in the affinity of the target."""
     return f"{tool_call_id}_rr{affinity_of(target_name)}"
 
 
 def without_affinity(tool_call_id: str) -> str:
-    """Returns the target's own id."""
+    """Returns the tool call id as the target wrote it, without the affinity."""
     return _SUFFIX.sub("", tool_call_id)

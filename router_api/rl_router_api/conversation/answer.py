@@ -1,21 +1,21 @@
-"""The internal answer: a complete answer, and the chunks of a streamed one.
+"""The internal format of answers: complete answers, and the chunks of streamed answers.
 
-As in requests, fields that are passed through keep the bytes that the upstream sent.
+Fields that the router does not change keep the bytes that the upstream sent.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import msgspec
 from msgspec import Raw, Struct
 
 from .lenient import well_formed
 
 
 class Function(Struct):
-    """The function of a tool call; `arguments` should be JSON text, but some servers send an object."""
+    """The function of a tool call. `arguments` should be JSON text, but some servers send an object."""
 
     name: str | None = None
     arguments: Any = None
@@ -29,7 +29,7 @@ class CustomTool(Struct):
 
 
 class ToolCall(Struct):
-    """A tool call, or a piece of one in a stream."""
+    """A tool call, or a piece of a tool call in a stream."""
 
     index: int | None = None
     id: str | None = None
@@ -84,12 +84,12 @@ class ChunkChoice(Struct):
 
 
 class Answer(Struct, frozen=True):
-    """A complete answer; `fields` are its top-level fields as raw JSON."""
+    """A complete answer. `fields` are its top-level fields as raw JSON."""
 
     fields: dict[str, Raw]
     choices: list[Choice]
     usage: Raw = Raw()
-    """The upstream's usage as JSON on one line; empty if it reported none."""
+    """The usage as JSON on one line; empty if the upstream did not report it."""
 
     @property
     def first(self) -> AnswerMessage:
@@ -97,13 +97,13 @@ class Answer(Struct, frozen=True):
 
 
 class Chunk(Struct):
-    """One chunk of a stream; `data` is its JSON as the upstream sent it."""
+    """One chunk of a stream. `data` is the chunk's JSON as the upstream sent it."""
 
     data: bytes
     choices: list[ChunkChoice]
     model: str | None
     usage: Raw
-    """As in `Answer`."""
+    """The usage as JSON on one line; empty if the chunk does not contain it."""
     error: str | None
     finished: list[int]
     """The indexes of the choices that end with this chunk."""
@@ -115,14 +115,17 @@ class Chunk(Struct):
 
 
 def text_of(message: AnswerMessage) -> str:
-    """Returns an answer as text: its content, or else its tool calls as JSON, or else its refusal."""
-    content = message.content
-    if content:
-        return well_formed(content if isinstance(content, str) else "".join(map(_part_text, content)))
+    """Returns the content of an answer. Returns its tool calls as JSON, or its refusal, if it has no content."""
+    if message.content:
+        return well_formed(_content_text(message))
     if message.tool_calls or message.function_call:
-        calls = [_call_as_json(call) for call in message.calls]
-        return msgspec.json.encode(calls).decode()
+        return _as_json([{"name": call.called.name, "arguments": call.called.arguments} for call in message.calls])
     return well_formed(message.refusal or "")
+
+
+def _content_text(message: AnswerMessage) -> str:
+    content = message.content or ""
+    return content if isinstance(content, str) else "".join(map(_part_text, content))
 
 
 def _part_text(part: Any) -> str:
@@ -130,13 +133,8 @@ def _part_text(part: Any) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _call_as_json(call: ToolCall) -> dict[str, Any]:
-    called = call.called
-    arguments = called.arguments
-    return {
-        "name": called.name and well_formed(called.name),
-        "arguments": well_formed(arguments) if isinstance(arguments, str) else arguments,
-    }
+def _as_json(value: Any) -> str:
+    return well_formed(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def output_bytes(message: AnswerMessage) -> int:
@@ -156,7 +154,7 @@ def _generated(message: AnswerMessage) -> Iterator[str]:
         called = call.called
         yield called.name or ""
         if called.arguments is not None:
-            yield called.arguments if isinstance(called.arguments, str) else msgspec.json.encode(called.arguments).decode()
+            yield called.arguments if isinstance(called.arguments, str) else _as_json(called.arguments)
 
 
 def _texts_in(parts: Any) -> Iterator[str]:
@@ -184,7 +182,7 @@ def assemble(chunks: Iterable[Chunk]) -> AnswerMessage:
         for choice in chunk.choices:
             if choice.index == 0 and choice.delta is not None:
                 delta = choice.delta
-                content.append(delta.content if isinstance(delta.content, str) else "".join(map(_part_text, delta.content or ())))
+                content.append(_content_text(delta))
                 refusal.append(delta.refusal or "")
                 for piece in delta.calls:
                     calls.add(piece)

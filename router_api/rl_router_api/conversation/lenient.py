@@ -1,6 +1,7 @@
-"""Reads JSON that strict parsers reject, but clients accept: half of a surrogate pair, `NaN`, control characters, a BOM.
+"""Reads JSON that strict parsers reject but many clients accept.
 
-Such values are written again as they came, so a client reads what the upstream sent.
+Examples are half of a surrogate pair, `NaN`, control characters in a text and a byte order mark. If such values are
+written again, they are written as the upstream sent them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ def fields_of(data: bytes | Raw) -> dict[str, Raw]:
 
 
 def list_of(data: bytes | Raw) -> list[Raw]:
-    """Returns the entries of a list as raw JSON; empty if the value is not a list. Raises ValueError, RecursionError."""
+    """Returns the entries of a list as raw JSON; empty if the value is not a list.
+
+    Raises ValueError, RecursionError.
+    """
     try:
         return LIST.decode(data)
     except msgspec.DecodeError:
@@ -38,7 +42,7 @@ def list_of(data: bytes | Raw) -> list[Raw]:
 
 def _raw_fields(value: Any) -> dict[str, Raw]:
     if not isinstance(value, dict):
-        raise ValueError("not a JSON object")
+        raise ValueError("not a JSON object")  # noqa: TRY004 (for callers, it is invalid JSON)
     return {well_formed(name): Raw(json.dumps(entry).encode()) for name, entry in value.items()}
 
 

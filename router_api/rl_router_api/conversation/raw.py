@@ -1,18 +1,18 @@
-"""Helpers for raw JSON, which keeps the client's bytes."""
+"""Helpers for raw JSON values, which keep the bytes that a client or an upstream sent."""
 
 from __future__ import annotations
 
 import msgspec
 from msgspec import Raw
 
-# These decode one level only: the values of fields and lists stay raw.
+# These decoders decode one level only, so that the values of fields and lists stay raw.
 OBJECT = msgspec.json.Decoder(dict[str, Raw])
 OBJECTS = msgspec.json.Decoder(list[dict[str, Raw]])
 LIST = msgspec.json.Decoder(list[Raw])
 
 
 def begins(raw: Raw) -> bytes:
-    """Returns the first byte, which distinguishes objects, lists and strings; empty if the value is missing."""
+    """Returns the first byte, which tells objects, lists and strings apart. Returns no byte if the value is missing."""
     return bytes(memoryview(raw)[:1])
 
 

@@ -1,7 +1,7 @@
 """The internal request: the parts of a client's request that routing uses, independent of the dialect.
 
-It also contains every field of the body as the bytes that the client sent (`msgspec.Raw`), so that fields that the
-router does not change reach the target unchanged.
+It also contains every field of the body as the bytes that the client sent (`msgspec.Raw`). The target therefore gets
+the same bytes for every field that the router does not change.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from .affinity import affinity_in
 
 Prefer = Literal["cost", "balanced", "quality"]
 Review = Literal["buffered", "never", "always"]
-"""Copies of the types in `config`, because neither package may import the other; mypy checks that they match."""
+"""`Prefer` and `Review` are copied from `config`, because neither package imports the other. mypy compares them."""
 
 
 class Part(Struct):
-    """A content part; images, audio and files stay raw JSON."""
+    """A content part of a message. Images, audio and files stay raw JSON."""
 
     type: str
     text: str | None = None
@@ -30,7 +30,7 @@ class Part(Struct):
 
     @property
     def media(self) -> int:
-        """The size of an image, audio or file, in bytes of JSON."""
+        """The size of the image, audio or file of this part, in bytes of JSON."""
         return len(self.image_url) + len(self.input_audio) + len(self.file)
 
 
@@ -44,7 +44,7 @@ class Message(Struct):
 
     @property
     def pieces(self) -> int:
-        """The number of content parts and tool calls."""
+        """The number of content parts and tool calls in the message."""
         return (len(self.content) if isinstance(self.content, list) else 0) + len(self.tool_calls or ())
 
 
@@ -69,31 +69,31 @@ class Request(Struct, frozen=True, eq=False, weakref=True):
     messages: list[Message]
     stream: bool
     include_usage: bool
-    """Whether the client of a stream requested the usage."""
+    """True if the client requested the usage in a stream."""
     max_output: int | None
     """The client's output limit in tokens for each choice; None if not set."""
     n: int
-    """The number of choices."""
+    """The number of choices that the client requested."""
     needs: frozenset[str]
     """The capabilities that a target must have, named as in the configuration."""
     options: Options
     parts: list[Part]
     """All content parts of all messages."""
     text_bytes: int
-    """Bytes of the content that a target reads as text."""
+    """The number of bytes of the content that a target reads as text."""
     may_hold_affinity: bool
-    """Whether the body contains text that looks like the affinity of a tool call id."""
+    """True if the body contains text that looks like the affinity of a tool call id."""
     input_tokens: int
-    """Estimated input tokens: four bytes a token, 1,500 tokens an image."""
+    """The estimated number of input tokens: one per four bytes, and 1,500 per image, audio or file."""
 
     @property
     def text_only(self) -> bool:
-        """Whether plain text can answer the request completely."""
+        """Returns whether an answer in plain text can satisfy the request."""
         return not self.needs and "response_format" not in self.fields and "functions" not in self.fields
 
     @property
     def affinity(self) -> str | None:
-        """The affinity of the target whose tool calls the last message answers; None if it is not a tool result."""
+        """The affinity in the tool call id of the last message; None if the last message is not a tool result."""
         if not self.messages or self.messages[-1].role != "tool":
             return None
         return affinity_in(self.messages[-1].tool_call_id)

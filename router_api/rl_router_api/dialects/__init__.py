@@ -1,1 +1,1 @@
-"""Dialects: wire formats of requests and answers, converted to the internal request and answer and back."""
+"""Dialects convert between wire formats and the internal format of requests and answers."""

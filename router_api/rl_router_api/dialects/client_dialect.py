@@ -1,4 +1,4 @@
-"""`ClientDialect`: reads clients' requests and writes the responses to them."""
+"""The interface `ClientDialect`, which reads clients' requests and writes the responses."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class ClientDialect(Protocol):
     """
 
     def read_request(self, body: bytes) -> Request:
-        """Returns the request. Raises ApiError, a 400 that names the field."""
+        """Returns the internal request. Raises ApiError (400), which names the invalid field."""
 
     def write_answer(self, answer: Answer, request: Request, target: str | None, metadata: dict[str, Any]) -> bytes:
-        """Returns the response body for a whole answer."""
+        """Returns the response body for a complete answer."""
 
     def write_stream(
         self,
@@ -30,7 +30,7 @@ class ClientDialect(Protocol):
         target: str | None,
         metadata: Callable[[], dict[str, Any]],
     ) -> AsyncGenerator[bytes, None]:
-        """Yields the events of a streamed answer as its chunks arrive. Raises CallFailedError if the stream is cut.
+        """Yields the events of a streamed answer as its chunks arrive. Raises CallFailedError if it is cut off.
 
         `metadata` is called after the last chunk has arrived.
         """
@@ -39,7 +39,7 @@ class ClientDialect(Protocol):
         """Returns an answer of the router model as the chunks of a stream."""
 
     def write_error(self, error: ApiError, metadata: dict[str, Any] | None = None) -> bytes:
-        """Returns the response body for an error, with the metadata if anything was paid for."""
+        """Returns the response body for an error. `metadata` is None if no model was called."""
 
     def write_error_event(self, error: ApiError, metadata: dict[str, Any] | None = None) -> bytes:
-        """Returns the same body as an event, for a stream that has begun."""
+        """Returns the error as an event, for a stream that has already begun."""

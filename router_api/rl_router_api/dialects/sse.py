@@ -1,4 +1,4 @@
-"""Reads and writes server-sent events in the form that OpenAI streams."""
+"""Reads and writes server-sent events in the form that OpenAI's API uses."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _SEAM = 3
 class Parser:
     """Splits a stream of bytes into events and returns their data. Skips comments and empty events.
 
-    An event has at most `limit` bytes.
+    `limit` is the maximum number of bytes of an event.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._rest = b""
         self._held: list[bytes] = []
-        """Pieces of an incomplete event. They are joined once, because a long event has thousands of them."""
+        """Pieces of an incomplete event. They are joined only once, because a long event has thousands of pieces."""
         self._held_size = 0
         self._seam = b""
-        """The last bytes of the previous pieces, to find an end of event that is split between two pieces."""
+        """The last bytes of the previous pieces. They show the end of an event if it is split between two pieces."""
         self._is_first = True
-        """Whether the bytes at the start of the stream are not taken yet. A byte order mark may precede them."""
+        """True until the first bytes of the stream are read, which may follow a byte order mark."""
 
     def feed(self, received: bytes) -> list[bytes]:
         """Returns the data of the events that are now complete. Raises EventTooLargeError above `limit` bytes."""
@@ -62,15 +62,15 @@ class Parser:
         return whole
 
     def end(self) -> list[bytes]:
-        """Returns the last event if the server forgot the blank line after it, else nothing."""
+        """Returns the data of the last event if the server omitted the blank line after it, else an empty list."""
         data = _data(self._take_rest())
         return [] if data is None else [data]
 
 
 def _plain(whole: bytes) -> list[bytes] | None:
-    """Returns the data of complete events of one line each, which nearly all are; None for any other bytes.
+    """Returns the data of complete events with one line each; None for any other bytes.
 
-    It takes no Python step per event.
+    Nearly all events have one line. Without a Python step per event, this function is fast.
     """
     if not whole.startswith(b"data: ") or not whole.endswith(b"\n\n") or b"\r" in whole or b" \n" in whole:
         return None
@@ -79,7 +79,7 @@ def _plain(whole: bytes) -> list[bytes] | None:
 
 
 def _line(event: bytes) -> bytes | None:
-    """Returns the data of an event of one line; None if it has no data."""
+    """Returns the data of an event with one line; None if the event has no data."""
     return event[5:].strip() if event.startswith(b"data:") else None
 
 
@@ -89,5 +89,5 @@ def _data(event: bytes) -> bytes | None:
 
 
 def event(data: bytes) -> bytes:
-    """Returns the bytes of an event."""
+    """Returns the bytes of a server-sent event with this data."""
     return b"data: " + data + b"\n\n"

@@ -1,4 +1,4 @@
-"""`UpstreamDialect`: writes requests to upstreams and reads their answers."""
+"""The interface `UpstreamDialect`, which writes requests to upstreams and reads their answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..conversation.request import Request
 
 
 class Payload(Struct, frozen=True):
-    """A request body for a target. `dropped` names the client's fields that it lacks."""
+    """A request body for a target. `dropped` names the client's fields that were removed."""
 
     body: bytes
     dropped: tuple[str, ...]
@@ -49,24 +49,24 @@ class UpstreamDialect(Protocol):
     def write_request(
         self, request: Request, target: Target, advice: Advice, guard: MoneyGuard | None = None
     ) -> Payload:
-        """Returns the request body for a target. A `guard` applies a money limit to it."""
+        """Returns the request body for a target. `guard` has the rules of a money limit."""
 
     def bounds_output(self, request: Request, params: Params) -> bool:
-        """Returns whether our output limit and the number of choices survive the changes that `params` makes."""
+        """Returns whether the output limit and the number of choices are kept when `params` changes the request."""
 
     def max_input_tokens(self, request: Request, target: Target) -> int:
-        """Returns an upper bound of the input tokens that the target reads."""
+        """Returns an upper bound of the number of input tokens that the target reads."""
 
     def unsized_part(self, request: Request) -> str | None:
-        """Returns the name of a part of unbounded size in tokens, such as a video; None if there is no such part."""
+        """Returns the name of a part that may have any number of tokens, such as a video; None without such a part."""
 
     def read_answer(self, body: bytes) -> Answer:
-        """Returns a whole answer. Raises BrokenAnswerError, of which UnusableAnswerError."""
+        """Returns a complete answer. Raises BrokenAnswerError if the body is not an answer."""
 
     def read_chunks(self, events: list[bytes]) -> Iterator[Chunk]:
-        """Yields the chunks of a stream's events, error events included, and skips events that are neither.
+        """Yields the chunks of events, including error events. Skips other events.
 
-        Raises BrokenAnswerError.
+        Raises BrokenAnswerError for a damaged event.
         """
 
     def read_usage(self, raw: Raw | bytes) -> Usage | None:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 for an ASGI application: a connection handler for uvicorn's server that limits slow and endless clients.
+"""An HTTP/1.1 connection handler for uvicorn's server, with timeouts and size limits against slow and endless requests.
 
-Imports only the standard library and httptools.
+This package imports only the standard library and httptools.
 """

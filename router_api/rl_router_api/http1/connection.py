@@ -1,6 +1,6 @@
-"""The HTTP/1.1 connection handler for uvicorn's server: it joins the reader, the pipeline and the deadlines.
+"""The HTTP/1.1 connection handler for uvicorn's server, built from the reader, the pipeline and the deadlines.
 
-uvicorn's own handler has no such limits and costs twice the CPU time (docs/performance.md).
+uvicorn's own handler does not limit slow clients or endless requests, and it takes more CPU time (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from .refusals import INVALID, LARGE_FRAMING, LARGE_HEADERS, MAX_OVERHEAD, Refus
 
 
 class HttpConnection(asyncio.Protocol, ABC):
-    """A client's HTTP/1.1 connection, in asyncio's terms a protocol.
+    """A client's HTTP/1.1 connection, implemented as an asyncio protocol.
 
-    Headers may have 64 KiB and must be complete 30 seconds after their first byte. The client must read something of
-    its response every 60 seconds. The framing of a body (chunk sizes, extensions, trailers) may have 64 KiB between two
-    bytes of the body. Trailers are dropped.
+    Headers may have at most 64 KiB and must be complete 30 seconds after their first byte. The client must read a part
+    of its response at least every 60 seconds. The framing of a body (chunk sizes, extensions, trailers) may have at
+    most 64 KiB between two bytes of the body. The connection ignores trailers.
     """
 
     headers_timeout: ClassVar[float] = 30.0
-    """Seconds."""
+    """Maximum seconds from the first byte of the headers to their end."""
     write_timeout: ClassVar[float] = 60.0
-    """Seconds."""
+    """Maximum seconds in which a client reads nothing of its response."""
 
     write: Callable[[bytes], None]
     _transport: asyncio.Transport
@@ -53,14 +53,14 @@ class HttpConnection(asyncio.Protocol, ABC):
         self._reading_paused = False
         self._drained: asyncio.Future[None] | None = None
         self._is_over = False
-        """Whether further bytes are ignored: the last ones were no valid request, and earlier responses are pending."""
+        """Whether further bytes are ignored, because a request was invalid and earlier responses are pending."""
 
     @staticmethod
     @abstractmethod
     def error_body(refusal: Refusal) -> bytes:
         """Returns the JSON body of an error that the connection itself sends."""
 
-    # Called by asyncio.
+    # asyncio calls these methods.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -105,7 +105,7 @@ class HttpConnection(asyncio.Protocol, ABC):
             self._drained.set_result(None)
         self._drained = None
 
-    # Called by uvicorn's server.
+    # uvicorn's server calls this method.
 
     def shutdown(self) -> None:
         """Closes the connection after the response to the latest request, because the server stops."""
@@ -115,7 +115,7 @@ class HttpConnection(asyncio.Protocol, ABC):
         else:
             latest.keep_alive = False
 
-    # Called by the reader and by the cycles.
+    # The reader and the `RequestResponseCycle` call these methods.
 
     def pause_reading(self) -> None:
         if not self._reading_paused and not self._transport.is_closing():
@@ -134,7 +134,7 @@ class HttpConnection(asyncio.Protocol, ABC):
         await asyncio.shield(self._drained)
 
     def responded(self, *, keep_alive: bool) -> None:
-        """Starts the next request after a complete response, waits for one, or closes the connection."""
+        """Starts the next request after a complete response, waits for a new request, or closes the connection."""
         self.state.total_requests += 1
         if not keep_alive:
             self._transport.close()
@@ -152,7 +152,7 @@ class HttpConnection(asyncio.Protocol, ABC):
     def abort(self) -> None:
         self._transport.abort()
 
-    # Errors that the connection sends.
+    # These methods send the connection's own errors.
 
     def _refuse_bytes(self) -> None:
         if self._reader.overhead > MAX_OVERHEAD:
@@ -165,9 +165,9 @@ class HttpConnection(asyncio.Protocol, ABC):
         self._refuse(LARGE_HEADERS if self._reader.in_headers else LARGE_FRAMING)
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Closes the connection. Sends the error first if the client will match it to the faulty request.
+        """Sends an error if the faulty request is the next to get a response, and closes the connection.
 
-        Earlier requests that are complete still get their responses.
+        If earlier requests are pending, they get their responses, and the error is not sent.
         """
         if self._reader.in_headers and not self._reader.is_idle:
             self._is_over = True
@@ -180,7 +180,7 @@ class HttpConnection(asyncio.Protocol, ABC):
 
     @property
     def _owes_response(self) -> bool:
-        """Whether the request that is being received is the next to get a response, which has not started."""
+        """Whether the next response belongs to the request that is being received, and has not started yet."""
         running = self._pipeline.running
         if self._reader.in_headers:
             return True

@@ -8,7 +8,7 @@ import asyncio
 class Deadlines:
     """The two timers of a connection, with timeouts in seconds.
 
-    `due` is the time at which the connection is closed, by the loop's clock. It is 0 while a request runs.
+    `due` is the time of the event loop's clock at which the connection is closed. It is 0 while a request runs.
     """
 
     def __init__(
@@ -24,7 +24,7 @@ class Deadlines:
         self._write_timeout = write_timeout
         self.due = 0.0
         self.in_headers = False
-        """Whether headers have begun, or the connection is new. Further header bytes do not extend the deadline."""
+        """Whether the headers timeout is running. Further header bytes do not extend it."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._write_timer: asyncio.TimerHandle | None = None
@@ -55,19 +55,19 @@ class Deadlines:
             self._transport.close()
 
     def expect_reader(self) -> None:
-        """Aborts the connection if the client reads nothing of its response for the write timeout."""
+        """Aborts the connection if the client reads nothing of its response within the write timeout."""
         unread = self._transport.get_write_buffer_size()
         self._write_timer = self._loop.call_later(self._write_timeout, self._check_reader, unread)
 
     def _check_reader(self, unread_before: int) -> None:
-        """Aborts the connection if the client read nothing. Its request would otherwise stay open forever."""
+        """Aborts the connection if the client has read nothing. Otherwise its request would stay open forever."""
         if self._transport.get_write_buffer_size() < unread_before:
             self.expect_reader()
         else:
             self._transport.abort()
 
     def cancel_reader(self) -> None:
-        """Stops `expect_reader`: the client has read enough of its response."""
+        """Cancels the write timeout, because the client has read enough of its response."""
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None

@@ -1,4 +1,4 @@
-"""Runs the requests of a connection in order: each one starts when the response before it is complete."""
+"""Runs the requests of a connection in order. A request starts when the response to the previous one is complete."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .request_response import RequestResponseCycle
 
 
 class Pipeline:
-    """The requests of a connection. `running` is the latest one that was started, `waiting` are those behind it."""
+    """The requests of a connection. `running` is the one that was started last. `waiting` are the requests after it."""
 
     def __init__(self, app: App, state: ServerState, loop: asyncio.AbstractEventLoop, deadlines: Deadlines) -> None:
         self._app = app
@@ -29,7 +29,7 @@ class Pipeline:
         task.add_done_callback(self._state.tasks.discard)
 
     def disconnect(self) -> None:
-        """Marks every request as disconnected and drops them all."""
+        """Marks the client of every request as disconnected, and drops all requests."""
         for cycle in (self.running, *(cycle for cycle, _ in self.waiting)):
             if cycle is not None:
                 cycle.disconnect()

@@ -15,7 +15,7 @@ from .request_response import EXTENSION, CycleConnection, RequestResponseCycle
 _MAX_PIPELINED = 100
 """The maximum number of pipelined requests that wait for earlier responses."""
 _MAX_BUFFERED = 64 * 1024
-"""Unread bytes of a body at which the connection stops reading from the client."""
+"""The number of unread body bytes above which the connection stops reading from the client."""
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
@@ -34,7 +34,7 @@ class RequestReader:
 
     `latest` is the request that was received last. Its body may be incomplete. `in_headers` is true from the end of a
     request to the end of the next request's headers. `overhead` is the number of bytes since the last byte of a body or
-    the end of the last request. It leaves out bytes in the same segment.
+    the end of the last request. Bytes in the same segment as that byte are not counted.
     """
 
     def __init__(self, connection: ReaderConnection, pipeline: Pipeline, addresses: dict[str, Any]) -> None:
@@ -46,7 +46,7 @@ class RequestReader:
         self.in_headers = True
         self.overhead = 0
         self._segment = self._span = 0
-        """Bytes of the segment that is parsed now, and of all segments that contain the latest request's headers."""
+        """The bytes of the current segment, and the bytes of all segments that contain the latest request's headers."""
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._expects_continue = False
@@ -74,7 +74,7 @@ class RequestReader:
         del self._parser, self._connection
         self.latest = None
 
-    # Called by the parser.
+    # The parser calls these methods.
 
     def on_message_begin(self) -> None:
         self._url, self._headers, self._expects_continue = b"", [], False
@@ -87,7 +87,7 @@ class RequestReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.in_headers:
-            # Drops a trailer. This server uses none, and trailers must not be merged into headers (RFC 9110, 6.5.1).
+            # This line is a trailer. The server ignores it, because it must not become a header (RFC 9110, 6.5.1).
             return
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
@@ -133,14 +133,15 @@ class RequestReader:
 
     def _new_parser(self) -> httptools.HttpRequestParser:
         parser = httptools.HttpRequestParser(self)
-        # Data after a request with `Connection: close` must not keep that request from its response.
+        # A request with `Connection: close` gets its response even if the client sends data after the request.
         parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return parser
 
     def _without_upgrade(self, rest: bytes) -> bytes:
-        """Returns the request without its `Upgrade` header (Java's client offers h2c), and the segment's `rest`.
+        """Returns the request without its `Upgrade` header, followed by `rest`, the other bytes of the segment.
 
-        The parser would otherwise take the body for data of the other protocol. Raises HttpParserError for CONNECT.
+        Java's HTTP client sends this header to offer h2c. With the header, the parser would treat the body as data of
+        the other protocol. Raises HttpParserError for CONNECT.
         """
         headers = [name + b": " + value for name, value in self._headers if name != b"upgrade"]
         if len(headers) == len(self._headers):

@@ -1,4 +1,4 @@
-"""The errors that a connection itself sends, before the application sees a request."""
+"""The errors that a connection sends itself, for bytes that are not a valid request or exceed a limit."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import http
 from dataclasses import dataclass
 
 MAX_OVERHEAD = 64 * 1024
-"""The maximum of bytes without body bytes between them: headers, or chunk sizes, extensions and trailers."""
+"""The maximum number of consecutive bytes of headers, or of chunk sizes, chunk extensions and trailers."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """An error: its HTTP status, a message for people, and a code for programs."""
+    """An error response: its HTTP status, a message for people, and a code for programs."""
 
     status: int
     message: str
@@ -30,13 +30,13 @@ LARGE_HEADERS = Refusal(
 )
 LARGE_FRAMING = Refusal(
     400,
-    f"More than {MAX_OVERHEAD} bytes of chunk sizes, extensions or trailers in a row. Send larger chunks.",
+    f"The body has over {MAX_OVERHEAD} bytes of chunk sizes, extensions or trailers in a row. Send larger chunks.",
     "invalid_http",
 )
 
 
 def response(refusal: Refusal, body: bytes) -> bytes:
-    """Returns the bytes of a response that closes the connection. `body` is JSON."""
+    """Returns the bytes of an error response with the header `Connection: close`. `body` is JSON."""
     status = http.HTTPStatus(refusal.status)
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\nconnection: close\r\n"

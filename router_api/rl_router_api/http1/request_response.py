@@ -1,4 +1,4 @@
-"""The ASGI side of one HTTP request and its response, with as few awaits and writes as possible."""
+"""Passes one HTTP request to the ASGI application and writes the response, with few awaits and writes."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Protocol
 from .asgi import App, Headers, Message, Scope, ServerState
 
 EXTENSION = "rl_router.http1"
-"""The scope's extension whose value is the request's `RequestResponseCycle`.
+"""The name of the ASGI scope's extension that contains the request's `RequestResponseCycle`.
 
-An application may use its `task`, `disconnected`, `whole_body`, `watch` and `unwatch`. They cost less than ASGI's
-messages: a body that is complete needs no message, and no task has to wait for `http.disconnect`.
+An application may use its `task`, `disconnected`, `whole_body`, `watch` and `unwatch`. They take less CPU time than
+ASGI's messages, because a complete body needs no message and no task has to wait for `http.disconnect`.
 """
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in http.HTTPStatus}
 _BODILESS = (204, 304)
-_FAILED = b"The server failed."
+_FAILED = b"The server failed with an internal error. Its log has the details."
 
 
 class CycleConnection(Protocol):
-    """The part of a connection that a cycle uses."""
+    """The part of a connection that a `RequestResponseCycle` uses."""
 
     state: ServerState
     write_paused: bool
@@ -36,13 +36,13 @@ class CycleConnection(Protocol):
     def resume_reading(self) -> None: ...
 
     def responded(self, *, keep_alive: bool) -> None:
-        """Tells the connection that the response is completely written."""
+        """Tells the connection that the whole response was written."""
 
     def abort(self) -> None: ...
 
 
 class RequestResponseCycle:
-    """One request and its response. `receive` and `send` are ASGI's callables.
+    """One request and its response. `receive` and `send` are the callables that ASGI defines.
 
     `disconnected` is true after the client has disconnected, `response_complete` after the whole response was written.
     `buffered` is the number of body bytes that the application has not read yet.
@@ -87,11 +87,11 @@ class RequestResponseCycle:
         self._on_disconnect = on_disconnect
 
     def unwatch(self) -> None:
-        """Cancels `watch`."""
+        """Cancels the callback that `watch` registered."""
         self._on_disconnect = None
 
     async def run(self, app: App, scope: Scope) -> None:
-        """Runs the application. If it sends no complete response, sends a 500 or aborts the connection."""
+        """Runs the application. If the application sends no complete response, sends a 500 or aborts the connection."""
         try:
             await app(scope, self.receive, self.send)
         except Exception:
@@ -178,7 +178,7 @@ class RequestResponseCycle:
             lines.append(name + b": " + value)
             has_length = has_length or name == b"content-length"
         unknown_length = not has_length and not self._is_head and status not in _BODILESS
-        # For a client without chunked encoding, the end of the connection ends the response.
+        # HTTP/1.0 clients do not support chunked encoding. For them, the end of the connection ends the response.
         self._chunked = unknown_length and self._version == "1.1"
         self.keep_alive = self.keep_alive and unknown_length == self._chunked
         if self._chunked:
@@ -187,12 +187,15 @@ class RequestResponseCycle:
             lines.append(b"connection: close")
         head = b"\r\n".join(lines) + b"\r\n\r\n"
         if head.count(b"\n") != len(lines) + 1 or head.count(b"\r") != len(lines) + 1:
-            raise ValueError("a response header contains a line break")
+            raise ValueError("a response header contains a line break. Remove it from the name or value")
         return head
 
     def _write(self, body: bytes, *, more: bool) -> None:
         if self._head is None or self.response_complete:
-            raise RuntimeError("http.response.body was sent before http.response.start, or after the last body message")
+            raise RuntimeError(
+                "http.response.body was sent before http.response.start, or after the last body message. "
+                "Fix the order of the messages"
+            )
         if self._is_head:
             body = b""
         elif self._chunked:

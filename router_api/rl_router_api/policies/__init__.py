@@ -1,7 +1,7 @@
-"""Finds the policy that `routing.policy` names: a policy of this folder, or of another package.
+"""Finds the policy that `routing.policy` names, in this folder or in another installed package.
 
-Each policy has a function `create(setup) -> Policy` (see `routing/decide.py`). Other packages register it as an entry
-point of the group `rl_router.policies`.
+Each policy has a function `create(setup) -> Policy` (see `routing/decide.py`). Other packages register their function
+as an entry point of the group `rl_router.policies`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ def names() -> list[str]:
 
 
 def exists(name: str) -> bool:
-    """Returns whether a policy of that name is built in or installed."""
+    """Returns whether a policy with this name is built in or installed."""
     return name in _BUILT_IN or _entry_point(name) is not None
 
 
 def create(name: str, setup: PolicySetup) -> Policy:
-    """Creates the policy of that name. Raises KeyError if the name is unknown."""
+    """Creates the policy with this name. Raises KeyError if the name is unknown."""
     built_in = _BUILT_IN.get(name)
     if built_in is not None:
         return built_in(setup)
@@ -41,5 +41,5 @@ def create(name: str, setup: PolicySetup) -> Policy:
 
 
 def _entry_point(name: str) -> EntryPoint | None:
-    # Called only if the name is not built in, because this searches every installed package.
+    # This search visits every installed package, so it runs only for names that are not built in.
     return next(iter(entry_points(group=GROUP, name=name)), None)

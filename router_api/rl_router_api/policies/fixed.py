@@ -1,4 +1,4 @@
-"""Always calls the first target of the fallback order that can serve the request. Deciding costs nothing."""
+"""The policy `fixed`: calls the first target of the fallback order that can serve the request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..routing.decide import Candidate, Decision, Limits, PastCall, PlannedCall,
 
 
 class Fixed:
-    """Commits to the first candidate that has not failed yet."""
+    """A policy that always chooses the first candidate of the fallback order, without a call to the router model."""
 
     def __init__(self, fallback: Sequence[str]) -> None:
         self._fallback = fallback
@@ -17,13 +17,13 @@ class Fixed:
     async def decide(
         self, conversation: Request, candidates: Sequence[Candidate], limits: Limits, calls: Sequence[PastCall]
     ) -> Decision:
-        """Returns a decision for the first candidate of the fallback order, or none if it names no candidate."""
+        """Returns a call to the first candidate of the fallback order. Without a candidate, gives only a `reason`."""
         order = fallback_order(candidates, limits.prefer, self._fallback)
         if not order:
-            return Decision(reason="no target of `routing.fallback` can serve the request")
+            return Decision(reason="no target of `routing.fallback` can serve the request. Add one that can")
         return Decision(calls=(PlannedCall(order[0].name),), final=True)
 
 
 def create(setup: PolicySetup) -> Policy:
-    """Returns the policy of a configuration."""
+    """Returns the policy `fixed` for a configuration."""
     return Fixed(setup.routing.fallback)

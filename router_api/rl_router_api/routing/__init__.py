@@ -1,1 +1,1 @@
-"""Routes a request: candidates, decisions, calls, and the choice of the answer."""
+"""Routes a request: finds candidates, decides, calls targets, and chooses the answer."""

@@ -1,4 +1,4 @@
-"""`answer(request, limits)` routes a request to its answer, within the deadline; `preview` only decides."""
+"""Routes a request and returns its answer within the deadline. A preview returns only the routing decision."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DEADLINE_REMEDY = "Raise `router.deadline_ms` or the server's `routing.deadline
 
 
 class Preview(Struct, frozen=True):
-    """What the router would do with a request: the decision, a verdict on every target, and the fallback order."""
+    """The routing of a request without calls: the decision, a verdict on every target, and the fallback order."""
 
     decision: Decision
     verdicts: Sequence[Verdict]
@@ -33,7 +33,7 @@ class Preview(Struct, frozen=True):
 class Answerer:
     """Answers requests under one configuration.
 
-    `policy_named` returns the policy of a name, or the configured policy for None. Raises ApiError if the name is
+    `policy_named` returns the policy with a name, or the configured policy for None. It raises ApiError if the name is
     unknown.
     """
 
@@ -64,7 +64,7 @@ class Answerer:
         return outcome
 
     async def preview(self, request: Request, limits: Limits) -> Preview:
-        """Calls the policy once, even if a completion would be pinned, and calls no target. Raises ApiError."""
+        """Returns the decision of one call to the policy, even if the request pins a target. Raises ApiError."""
         pinned_target(request, self._fleet)
         policy = self._policy_named(request.options.policy)
         verdicts = check_targets(request, limits, self._fleet.targets)
@@ -88,14 +88,14 @@ class Answerer:
         )
 
     def _failure(self, request: Request, limits: Limits, calls: Calls) -> ApiError:
-        """Returns why no target answered. Raises ApiError if no call was made and no target is eligible any more."""
+        """Returns the error if no target answered. Raises ApiError if no call was made and no target is eligible."""
         if not calls.made:
             self._callees(request, limits, None)
         return nobody_answered(calls.made)
 
 
 def _obvious_target(request: Request, callees: Sequence[Callee]) -> Callee | None:
-    """Returns the only target or the tool loop's target, for which no decision is needed; None if there is neither."""
+    """Returns the only target, or the target that made the tool calls of this conversation. Else returns None."""
     if len(callees) == 1:
         return callees[0]
     affinity = request.affinity

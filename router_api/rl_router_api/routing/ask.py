@@ -17,9 +17,9 @@ from ..upstreams.listing import Listed, list_models
 from .decide import Limits, PaidAnswer
 
 _DEFAULT_CONTEXT = 8192
-"""Context length in tokens, assumed if it is neither configured nor listed by the router model's server."""
+"""Context length in tokens if it is neither configured nor listed by the router model's server."""
 _MODEL_CHANGED = (400, 404)
-"""Statuses that may mean that the server now serves another model, or the same one with a shorter context."""
+"""Statuses that may mean that the server now serves another model, or the same model with a shorter context."""
 
 
 class RouterModel:
@@ -34,12 +34,13 @@ class RouterModel:
     async def ask(
         self, conversation: Callable[[int], list[dict[str, Any]]], tools: bytes, limits: Limits
     ) -> PaidAnswer:
-        """Returns the router model's answer; see `decide.Ask`. Raises NoDecisionError."""
+        """Returns the router model's answer, as `decide.Ask` specifies. Raises NoDecisionError."""
         self._check_state()
         try:
             listed = self._listed or await self._look_up()
         except ListingError as error:
-            raise NoDecisionError(f"the name of the router model is unknown: {error}; set `router.model`") from None
+            message = f"the name of the router model is unknown: {error}. Set `router.model`"
+            raise NoDecisionError(message) from None
         body = self._body(listed, conversation, tools)
         entry = self._open_entry(listed, body, limits)
         try:
@@ -47,15 +48,17 @@ class RouterModel:
         except CallFailedError as failure:
             if failure.status in _MODEL_CHANGED:
                 self._listed = None
-            raise NoDecisionError(f"the router model failed: {failure.message}", entry.cost) from None
+            raise NoDecisionError(f"the router model failed: {failure.message}. Check its server", entry.cost) from None
         return PaidAnswer(answer, entry.cost)
 
     def _check_state(self) -> None:
-        """Raises NoDecisionError if the router model's breaker is open, it is in cooldown, or its key is missing."""
+        """Raises NoDecisionError if the router model is in cooldown, its breaker is open, or its key is missing."""
         if not self._upstream.ready:
-            raise NoDecisionError("the router model failed repeatedly or answered 429, and is not called for a while")
+            raise NoDecisionError(
+                "the router model is in cooldown, or its circuit breaker is open. Check it with GET /health"
+            )
         if missing := self._upstream.key.missing:
-            raise NoDecisionError(f"the router model's key: {missing}")
+            raise NoDecisionError(f"the router model has no API key: {missing}. Set the key")
 
     def _body(self, listed: Listed, conversation: Callable[[int], list[dict[str, Any]]], tools: bytes) -> bytes:
         router = self._router
@@ -65,20 +68,20 @@ class RouterModel:
         return fields[:-1] + b',"messages":' + msgspec.json.encode(conversation(room)) + b"}"
 
     def _open_entry(self, listed: Listed, body: bytes, limits: Limits) -> Entry:
-        """Reserves the worst-case cost of the call and opens its entry. Raises NoDecisionError."""
+        """Reserves the worst-case cost of the call and opens its ledger entry. Raises NoDecisionError."""
         router, spending = self._router, limits.spending
         worst = NOTHING if spending.left is None else worst_cost(router.price, len(body), router.max_tokens)
         try:
             hold = spending.reserve(worst)
         except UnaffordableError:
-            message = f"a decision may cost {worst:f} USD, more than what is left of `max_cost`"
+            message = f"a decision may cost {worst:f} USD, which exceeds the rest of `max_cost`. Raise `max_cost`"
             raise NoDecisionError(message) from None
         entry = limits.ledger.open_router_call(listed.id, router.price, len(body) // 4 + 1)
         entry.hold = hold
         return entry
 
     async def _look_up(self) -> Listed:
-        """Returns the name and context length, as configured or as the server lists them. Raises ListingError."""
+        """Returns the model's name and context length, as configured or listed by its server. Raises ListingError."""
         router = self._router
         if router.model and router.context_length:
             self._listed = Listed(router.model, router.context_length)

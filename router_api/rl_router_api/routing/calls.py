@@ -1,4 +1,4 @@
-"""Makes the calls to targets: attempts, retries, hedges."""
+"""Makes the calls to targets, with retries and hedges."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _MAX_PAUSE = 2.0
 _MAX_LAST_PAUSE = 10.0
 """Longest pause in seconds before a retry if no other target remains."""
 _JITTER = 0.2
-"""Maximum random addition to a pause in seconds, so that requests do not retry at the same moment."""
+"""Maximum random seconds that are added to a pause, so that requests do not retry at the same moment."""
 
 
 class Calls:
-    """The calls of one request. If `is_pinned`, the client named the target, and no other target may answer."""
+    """The calls of one request. If `is_pinned` is true, the client named the target, and only it may answer."""
 
     def __init__(self, request: Request, fleet: Fleet, limits: Limits, *, is_pinned: bool) -> None:
         self._request = request
@@ -67,7 +67,7 @@ class Calls:
         return fallback_order(self.remaining(), self._limits.prefer, self._routing.fallback)
 
     def possible(self, planned: Sequence[PlannedCall], offered: Collection[str]) -> list[ReadyCall]:
-        """Returns the planned calls for which the free slots and the money still suffice together.
+        """Returns the planned calls that the free slots and the remaining money allow together.
 
         Other requests may have taken slots while the policy decided.
         """
@@ -76,11 +76,11 @@ class Calls:
         return affordable_together(self._request, self._limits, self._routing, fitting[: max(self.left, 0)])
 
     def ready(self, callee: Callee, advice: Advice = NO_ADVICE) -> ReadyCall:
-        """Returns a call that may spend all the money that is left."""
+        """Returns a call that may spend all the remaining money."""
         return ready(self._request, self._limits, self._routing, callee, advice)
 
     async def make(self, call: ReadyCall, *, live: bool = False) -> MadeCall:
-        """Makes one call; `live` streams its answer through. Raises ApiError if no other target may be called."""
+        """Makes one call. `live` streams its answer through. Raises ApiError if no other target may be called."""
         made = await self._make(call, live=live)
         self._raise_if_final()
         return made
@@ -98,7 +98,7 @@ class Calls:
     def _raise_if_final(self) -> None:
         """Raises the first refusal if no other target may be called.
 
-        After a target has refused the request itself, one other target is tried, unless every target would refuse it.
+        If a target rejects the content of the request, one other target is called, unless every target would reject it.
         """
         if self.completed:
             return
@@ -115,7 +115,7 @@ class Calls:
         )
 
     async def _raced(self, call: ReadyCall, wait: float, *, live: bool) -> MadeCall:
-        """Makes one call, and a second one if the first is silent for `wait` seconds; the first answer wins."""
+        """Makes one call, and a second call if the first sends nothing for `wait` seconds. The first answer wins."""
         async with Race() as race:
             race.add(self._make_one(call, live=live))
             if not await race.any_ended(wait):
@@ -123,12 +123,12 @@ class Calls:
             return await race.winner()
 
     async def _hedge(self, silent: str, *, live: bool) -> MadeCall | None:
-        """Makes the second call. The target is chosen here, so that simultaneous hedges see each other's calls."""
+        """Makes the second call. Chooses its target now, so that simultaneous hedges see each other's calls."""
         second = self._hedge_for(silent)
         return await self._make_one(self.ready(second), live=live) if second else None
 
     def _hedge_for(self, silent: str) -> Callee | None:
-        """Returns the next target of the fallback order; None if the silent target has begun to answer."""
+        """Returns the next target of the fallback order, or None if the first target has begun to answer."""
         busy = {entry.model_id for entry in self._ledger.target_calls if entry.open}
         begun = {entry.model_id for entry in self._ledger.target_calls if entry.open and entry.first_byte}
         if self.left < 1 or silent not in busy - begun:
@@ -200,7 +200,7 @@ class Calls:
 
 
 async def _collect(callee: Callee, entry: Entry, stream: ChunkStream) -> MadeCall:
-    """Reads a stream to its end, so that a policy can review the answer before it is replayed to the client."""
+    """Reads a stream to its end, so that a policy can review the answer before the client gets it."""
     try:
         chunks = tuple([chunk async for batch in stream for chunk in batch])
     finally:
@@ -210,8 +210,10 @@ async def _collect(callee: Callee, entry: Entry, stream: ChunkStream) -> MadeCal
 
 
 def _pause_before(failure: CallFailedError) -> float:
-    """Returns the seconds before a retry, with jitter: the target's Retry-After, or else 1 s after a 429 and 0.1 s
-    after other failures."""
+    """Returns the pause before a retry, in seconds and with jitter.
+
+    The pause is the target's `Retry-After`. Without this header, it is 1 s after a 429 and 0.1 s after other failures.
+    """
     if failure.status == 429 and failure.retry_after is None:
         return 1.0 + random.random() * _JITTER
     return (failure.retry_after or 0.1) + random.random() * _JITTER

@@ -1,4 +1,4 @@
-"""Decides which targets can serve a request, and gives the reason for each of the others."""
+"""Decides which targets can serve a request, and gives the reason why each other target cannot."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .decide import Candidate, Limits
 from .limits import min_output, output_limit
 
 _TYPICAL_OUTPUT = 500
-"""Tokens of a typical answer, used for estimates unless the client's limit is lower."""
+"""Output tokens of a typical answer. Estimates use it unless the client's output limit is lower."""
 
 Obstacle = Literal["not_allowed", "no_key", "need", "context", "unpriced", "cost", "busy", "cooldown", "breaker"]
 
 
 class Callee(Struct, frozen=True):
-    """A target that a request may be sent to, with the tokens that the call is estimated to read and to write."""
+    """A target that may be called for a request, with estimates of the call's input and output tokens."""
 
     target: Target
     upstream: Upstream
@@ -37,7 +37,7 @@ class Callee(Struct, frozen=True):
 
     @property
     def estimated_cost(self) -> Decimal | None:
-        """US dollars; None if the target's price is unknown."""
+        """The estimated cost of the call in US dollars; None if the target's price is unknown."""
         price = self.target.price
         return None if price is None else worst_cost(price, self.input_tokens, self.output_tokens)
 
@@ -59,12 +59,12 @@ class Callee(Struct, frozen=True):
 
 
 def candidates_of(fleet: Fleet) -> list[Candidate]:
-    """Returns every target of a fleet as policies see it, without a request."""
+    """Returns every target of a fleet as policies see it, without estimates for a request."""
     return [Callee(target, upstream).as_candidate() for target, upstream in fleet.targets]
 
 
 class Verdict(Struct, frozen=True):
-    """Whether a target can serve a request: the obstacle and its reason in words, both None if it can."""
+    """The obstacle that prevents a target from serving a request, and its reason in words. None if it can serve."""
 
     callee: Callee
     obstacle: Obstacle | None = None
@@ -79,13 +79,13 @@ def check_targets(request: Request, limits: Limits, targets: Iterable[tuple[Targ
     """Returns a verdict on every target, in the order of the configuration."""
     verdicts = [_check(request, limits, target, upstream) for target, upstream in targets]
     if not [verdict for verdict in verdicts if verdict.obstacle is None]:
-        # No target is eligible: calling one with an open breaker is better than an error.
+        # No target is eligible. A call to a target with an open breaker is better than an error.
         verdicts = [Verdict(verdict.callee) if verdict.obstacle == "breaker" else verdict for verdict in verdicts]
     return verdicts
 
 
 def eligible_targets(request: Request, limits: Limits, verdicts: Sequence[Verdict]) -> list[Callee]:
-    """Returns the candidates. Raises ApiError if there are none; the message gives each target's reason."""
+    """Returns the eligible targets. If no target is eligible, raises ApiError with the reason of each target."""
     callees = [verdict.callee for verdict in verdicts if verdict.obstacle is None]
     if not callees:
         raise _no_candidate(request, limits, verdicts)
@@ -119,11 +119,11 @@ def _by_request(request: Request, target: Target) -> tuple[Obstacle, str] | None
 def _by_money(request: Request, limits: Limits, callee: Callee, left: Decimal) -> tuple[Obstacle, str] | None:
     target, upstream = callee.target, callee.upstream
     if target.price is None:
-        return "unpriced", "its price is unknown, and `max_cost` is set; configure its `price`"
+        return "unpriced", "its price is unknown, but `max_cost` requires a price. Configure its `price`"
     if limits.unsized is not None:
         return "cost", f"the request contains a {limits.unsized}, whose size has no upper bound"
     if target.price.output and not upstream.dialect.bounds_output(request, target.params):
-        return "cost", "its `params` remove the limit on its output"
+        return "cost", "its `params` remove the output limit, which `max_cost` requires"
     bought, minimum = output_limit(request, target, upstream, left), min_output(request)
     if bought is not None and bought < minimum:
         choices = f"{request.n} choices of " if request.n > 1 else ""
@@ -147,8 +147,8 @@ def _by_state(upstream: Upstream) -> tuple[Obstacle, str] | None:
 def _no_candidate(request: Request, limits: Limits, verdicts: Sequence[Verdict]) -> ApiError:
     allowed = [verdict for verdict in verdicts if verdict.obstacle != "not_allowed"]
     if verdicts and not allowed:
-        return bad_request("`router.models` excludes every model that may answer. Add one to it.", "router.models")
-    # Targets without a key could not answer in any case, so the obstacles of the others decide the error.
+        return bad_request("`router.models` excludes every model that may answer. Add such a model.", "router.models")
+    # A target without a key can never answer, so the obstacles of the other targets determine the error.
     keyed = [verdict for verdict in allowed if verdict.obstacle != "no_key"]
     obstacles = {verdict.obstacle for verdict in keyed}
     reasons = "; ".join(f"{verdict.callee.name}: {verdict.reason}" for verdict in allowed)
@@ -179,4 +179,4 @@ def _unmet(request: Request, keyed: Sequence[Verdict], reasons: str) -> ApiError
     message = f"No model supports {needs}" if unmet else f"No single model supports all of {needs}"
     param = {"tools": "tools", "json_schema": "response_format", "n": "n", "logprobs": "logprobs"}
     at_fault = param.get(unmet[0], "messages") if unmet else None
-    return bad_request(f"{message} ({reasons}).", at_fault, "unmet_need")
+    return bad_request(f"{message} ({reasons}). Change the request, or add such a model.", at_fault, "unmet_need")

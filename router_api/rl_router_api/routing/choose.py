@@ -14,8 +14,10 @@ def last_good(calls: Sequence[MadeCall]) -> MadeCall | None:
 
 
 def selected(name: str, calls: Sequence[MadeCall]) -> MadeCall | None:
-    """Returns the call with that call id, or else the last good call of that function or model; None if none matches or
-    it failed."""
+    """Returns the call that `name` selects, or None if no call with an answer matches.
+
+    `name` is a call id, a function name or a model name. The last two select the last call with an answer.
+    """
     key = name.strip()
     by_id = next((call for call in calls if call.entry.call_id == key), None)
     if by_id is not None:
@@ -34,7 +36,7 @@ def is_malformed(call: MadeCall) -> bool:
 
 
 def nobody_answered(calls: Sequence[MadeCall]) -> ApiError:
-    """Returns the error if every call failed; its status depends on how they failed."""
+    """Returns the error for the client if every call failed. Its status depends on the failures."""
     failures = [call.failure for call in calls if call.failure is not None]
     if not failures:
         return ApiError(503, "No model could be called. Check `/health`, or retry later.", code="no_target")
@@ -50,13 +52,14 @@ def nobody_answered(calls: Sequence[MadeCall]) -> ApiError:
         message = f"The quota of every model is exhausted: {reasons}. Raise it at the provider."
         return ApiError(429, message, code="insufficient_quota", retryable=False)
     if all(failure.status == 429 or failure.is_quota for failure in failures):
-        message = f"Every model is rate limited: {reasons}."
+        message = f"Every model is rate limited: {reasons}. Retry later."
         return ApiError(429, message, code="rate_limit_exceeded", retry_after=retry_after or 1.0)
     if all(failure.kind == "timeout" for failure in failures):
-        return ApiError(504, f"No model answered in time: {reasons}.", code="upstream_timeout")
+        return ApiError(504, f"No model answered in time: {reasons}. Retry later.", code="upstream_timeout")
     is_down = all(failure.kind == "refused" or failure.status in (429, 503) for failure in failures)
     status = 503 if is_down else 502
-    return ApiError(status, f"No model answered: {reasons}.", code="upstream_error", retry_after=retry_after)
+    message = f"No model answered: {reasons}. Retry later, or check `/health`."
+    return ApiError(status, message, code="upstream_error", retry_after=retry_after)
 
 
 def refused_by_target(call: MadeCall) -> ApiError:

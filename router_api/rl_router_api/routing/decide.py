@@ -1,6 +1,7 @@
 """The interface of policies, with the values that a policy receives and returns, and the fallback order.
 
-A policy has one method, `decide`. It receives plain values, and one function that calls the router model.
+A policy has one method, `decide`, which receives plain values. A policy is created with a function that calls the
+router model.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from ..conversation.request import Request
 
 
 class Limits(Struct, frozen=True):
-    """How much a request may cost and how long it may take; `deadline` is a time of the event loop's clock.
+    """The limits of a request on its cost, time, turns and calls.
 
-    `unsized` names a part of the request whose size has no upper bound, so that no money limit can be guaranteed.
+    `deadline` is a time of the event loop's clock. `unsized` names a part of the request whose size has no upper bound.
+    With such a part, no money limit can be guaranteed.
     """
 
     spending: Spending
@@ -67,7 +69,7 @@ class Candidate(Struct, frozen=True):
 
     @property
     def estimated_cost(self) -> Decimal | None:
-        """US dollars; None if the price is unknown."""
+        """The estimated cost of a call in US dollars; None if the price is unknown."""
         return None if self.price is None else worst_cost(self.price, self.input_tokens, self.output_tokens)
 
 
@@ -92,7 +94,7 @@ class PastCall(Struct, frozen=True):
 
 
 class PlannedCall(Struct, frozen=True):
-    """A target to call, and the advice for the call."""
+    """A target to call, and the advice for the call (a system prompt and a temperature)."""
 
     target: str
     advice: Advice = NO_ADVICE
@@ -101,11 +103,11 @@ class PlannedCall(Struct, frozen=True):
 class Decision(Struct, frozen=True):
     """One turn's decision: calls to make, a call whose answer is returned, the policy's own answer, or none of these.
 
-    `select` is a call id, a function name or a model name. `direct` is the policy's own answer. `final` commits to the
-    first call: its answer is returned without a review. If `calls`, `select` and `direct` are all empty, no decision
-    was made, and `reason` says why. `cost` is the cost of deciding in US dollars; the ledger already contains it.
-    `unreadable` counts the router model's answers that could not be parsed, and `repaired` is whether the router model
-    was called again because of that.
+    `select` is a call id, a function name or a model name. `direct` is the policy's own answer. If `final` is true, the
+    answer of the first call is returned without a review. If `calls`, `select` and `direct` are all empty, no decision
+    was made, and `reason` explains why. `cost` is the cost of the decision in US dollars, which the ledger already
+    contains. `unreadable` is the number of the router model's answers that could not be parsed. `repaired` is whether
+    the router model was called again because of such an answer.
     """
 
     calls: tuple[PlannedCall, ...] = ()
@@ -119,15 +121,15 @@ class Decision(Struct, frozen=True):
 
 
 class Policy(Protocol):
-    """Decides what to do next with a request."""
+    """A policy, which decides which targets to call for a request or which answer to return."""
 
     async def decide(
         self, conversation: Request, candidates: Sequence[Candidate], limits: Limits, calls: Sequence[PastCall]
     ) -> Decision:
         """Returns the decision of one turn. `calls` are all calls so far, including failed ones.
 
-        On the last turn, if there is a completed answer, further calls are ignored. Never raises because an upstream
-        failed.
+        On the last turn, further calls are ignored if a completed answer exists. The failure of an upstream never
+        raises an error.
         """
 
 
@@ -136,7 +138,7 @@ class Explains(Protocol):
     """A policy that can show the prompt and the tools of its router model, for `/debug/tools`."""
 
     def explain(self, candidates: Sequence[Candidate], prefer: Prefer) -> dict[str, Any]:
-        """Returns what the policy would send to its router model about these candidates."""
+        """Returns the prompt and the tools that the policy would send to its router model for these candidates."""
 
 
 class PaidAnswer(Struct, frozen=True):
@@ -154,15 +156,15 @@ class Ask(Protocol):
     ) -> PaidAnswer:
         """Returns the router model's answer.
 
-        `conversation(room)` returns the messages; `room` is the tokens that the model's context leaves for them.
-        `tools` is a JSON object with the further fields of the body: the tools, or the schema of the answer.
+        `conversation(room)` returns the messages. `room` is the number of tokens that the model's context leaves for
+        them. `tools` is a JSON object with the other fields of the body: the tools, or the schema of the answer.
         The call's cost is reserved in `limits.spending` and recorded in `limits.ledger`. Raises NoDecisionError if the
         router model cannot be called or fails.
         """
 
 
 class PolicySetup(Struct, frozen=True):
-    """What a policy is created from: two sections of the configuration, and a function that calls the router model."""
+    """The input for a new policy: two sections of the configuration, and a function that calls the router model."""
 
     router: RouterModelConfig
     routing: Routing
@@ -180,9 +182,9 @@ _P = TypeVar("_P", bound=_Priced)
 
 
 def fallback_order(candidates: Sequence[_P], prefer: Prefer, configured: Sequence[str]) -> list[_P]:
-    """Returns the candidates in the order of `configured`, or else by estimated cost as `prefer` sets.
+    """Returns the candidates in the order of `configured`, or by estimated cost and `prefer` if it is empty.
 
-    Candidates that `configured` does not name are left out. Without it, candidates of unknown price come last.
+    Candidates that `configured` does not name are left out. In an order by cost, candidates of unknown price come last.
     """
     if configured:
         by_name = {candidate.name: candidate for candidate in candidates}

@@ -1,4 +1,4 @@
-"""How much a request may cost and how long it may take: the stricter of the server's and the client's limits."""
+"""The limits of a request on cost, time, turns and calls: the stricter of the server's and the client's limits."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ..upstreams.upstream import Upstream
 from .decide import Limits
 
 MIN_OUTPUT = 256
-"""Tokens of output that a target must be able to afford; otherwise it is not called."""
+"""Minimum output tokens that the money limit must allow. Otherwise the target is not called."""
 
 DEFAULT_MAX_OUTPUT = 32_768
 """The output limit, in tokens, if neither the client nor the target's `max_output` sets one."""
 
 
 def limits_of(request: Request, fleet: Fleet, ledger: Ledger) -> Limits:
-    """Returns the limits of a request. Its deadline counts from now."""
+    """Returns the limits of a request. The time until its deadline starts now."""
     routing, options = fleet.routing, request.options
     costs = [cost for cost in (routing.max_cost, options.max_cost) if cost is not None]
     milliseconds = min(options.deadline_ms or math.inf, routing.deadline * 1000)
@@ -40,17 +40,18 @@ def limits_of(request: Request, fleet: Fleet, ledger: Ledger) -> Limits:
 
 
 def min_output(request: Request) -> int:
-    """Returns the minimum tokens of output of a call, for each choice."""
+    """Returns the minimum output tokens of a call for each choice."""
     return min(request.max_output or MIN_OUTPUT, MIN_OUTPUT)
 
 
 def output_limit(
     request: Request, target: Target, upstream: Upstream, left: Decimal, *, more_bytes: int = 0
 ) -> int | None:
-    """Returns the tokens that a call may write for each choice with `left` US dollars.
+    """Returns the maximum output tokens of a call for each choice if the call may cost `left` US dollars.
 
-    None means no limit; a value below 1 means that the call cannot be made. The limit is the client's, or else the
-    target's, reduced to what the money buys. `more_bytes` is the size of the advice that is added to the request.
+    None means no limit. A value below 1 means that the call cannot be made. The maximum is the client's limit, or else
+    the target's, and at most the tokens that the money buys. `more_bytes` is the size of the advice that is added to
+    the request.
     """
     price = target.price
     if price is None:
@@ -69,11 +70,11 @@ def _default_limit(request: Request, target: Target) -> int:
     limit = target.max_output or DEFAULT_MAX_OUTPUT
     if target.context_length is None:
         return limit
-    # At least MIN_OUTPUT: if our estimate leaves less context than that, the error must not blame the money.
+    # The limit is at least MIN_OUTPUT. Otherwise a long request would get an error about the money limit.
     return min(limit, max(target.context_length - request.input_tokens, MIN_OUTPUT))
 
 
 def _stricter_review(server: Review, requested: Review | None) -> Review:
-    # The server's `never` limits the calls, and its `always` prevents answers without a review, so clients cannot
-    # override them.
+    # Clients cannot override the server's `never`, which limits the calls, or its `always`, which prevents answers
+    # without a review.
     return requested if requested is not None and server == "buffered" else server

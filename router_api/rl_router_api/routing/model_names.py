@@ -1,4 +1,4 @@
-"""Interprets a request's model name: it is routed, it names a target (pinned), or it is unknown (404)."""
+"""Interprets a request's model name. The request is routed or pinned to a target, or the name is unknown (404)."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ def pinned_target(request: Request, fleet: Fleet) -> str | None:
 
 
 def unknown_model(name: str) -> ApiError:
-    """Returns the 404 that OpenAI returns for an unknown model."""
-    message = f"The model `{name}` does not exist. Use one that `GET /v1/models` lists."
+    """Returns the 404 error for an unknown model, with OpenAI's code."""
+    message = f"The model `{name}` does not exist. Use a model that `GET /v1/models` lists."
     return ApiError(404, message, param="model", code="model_not_found")

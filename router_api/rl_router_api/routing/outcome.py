@@ -15,8 +15,8 @@ from .decide import PastCall
 class MadeCall(Struct, frozen=True, eq=False):
     """A call that was made: the ledger entry of its last attempt, and its answer or its failure.
 
-    The answer is in `answer` (complete), `chunks` (a stream that was collected) or `stream` (one that is streamed
-    through). `text` is the answer as policies read it.
+    The answer is in `answer` (complete), `chunks` (a stream that was collected) or `stream` (a stream that is streamed
+    through). `text` is the answer's text for policies.
     """
 
     callee: Callee
@@ -47,7 +47,7 @@ class MadeCall(Struct, frozen=True, eq=False):
 
 
 class Outcome(Struct, frozen=True):
-    """The answer that is returned: `answer` (complete), `chunks` to replay, or `stream` to stream through.
+    """The answer to return, in `answer` (complete), `chunks` (to replay) or `stream` (to stream through).
 
     `target` is None for the router model's own answer.
     """

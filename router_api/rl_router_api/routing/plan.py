@@ -1,4 +1,4 @@
-"""Selects the planned calls for which free slots and money suffice, and sets what each call may spend."""
+"""Selects the planned calls that the free slots and the money allow, and sets the output limit of each call."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ReadyCall(Struct, frozen=True):
 def ready(
     request: Request, limits: Limits, routing: Routing, callee: Callee, advice: Advice = NO_ADVICE, *, sharing: int = 1
 ) -> ReadyCall:
-    """Returns a call that may spend an equal share of the money that is left; `sharing` is the number of shares."""
+    """Returns a call that may spend an equal share of the remaining money. `sharing` is the number of shares."""
     used = advice if routing.system_prompts else replace(advice, system_prompt=None)
     left = limits.spending.left
     if left is None:
@@ -39,14 +39,14 @@ def ready(
 
 
 def affordable(request: Request, call: ReadyCall) -> bool:
-    """Returns whether the money suffices for the minimum output."""
+    """Returns whether the money suffices for the minimum output of the call."""
     return call.limit is None or call.limit >= min_output(request)
 
 
 def affordable_together(
     request: Request, limits: Limits, routing: Routing, planned: Sequence[tuple[Callee, Advice]]
 ) -> list[ReadyCall]:
-    """Returns the first calls of the list, as many as the money suffices for together."""
+    """Returns as many calls from the start of the list as the money allows together."""
     for count in range(len(planned), 0, -1):
         calls = [ready(request, limits, routing, callee, advice, sharing=count) for callee, advice in planned[:count]]
         if all(affordable(request, call) for call in calls):
@@ -55,7 +55,7 @@ def affordable_together(
 
 
 def within_free_slots(planned: Sequence[tuple[Callee, Advice]]) -> list[tuple[Callee, Advice]]:
-    """Returns the calls for which their targets have a free slot."""
+    """Returns the calls whose targets have a free slot."""
     fitting, taken = [], Counter[str]()
     for callee, advice in planned:
         if taken[callee.name] < callee.upstream.free_slots:

@@ -1,4 +1,4 @@
-"""Runs calls for the same answer at the same time: the first good one wins, the others are cancelled."""
+"""Makes several calls for the same answer at the same time. The first good call wins, and the others are cancelled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .outcome import MadeCall
 
 
 class Race:
-    """Calls in flight at the same time. The first good one wins; leaving the context cancels the others."""
+    """Several calls for the same answer. The first good call wins. The end of the context cancels the others."""
 
     def __init__(self) -> None:
         self._tasks: list[asyncio.Task[MadeCall | None]] = []
@@ -30,7 +30,7 @@ class Race:
         self._tasks.append(asyncio.create_task(call))
 
     async def any_ended(self, seconds: float) -> bool:
-        """Waits for the first call to end. Returns whether one ended within `seconds`."""
+        """Waits up to `seconds` for the first call to end. Returns whether a call ended."""
         done, _ = await asyncio.wait(self._tasks, timeout=seconds)
         return bool(done)
 

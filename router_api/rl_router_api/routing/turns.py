@@ -1,4 +1,4 @@
-"""Runs the turns of a request: decide, follow the decision, fall back."""
+"""Runs the turns of a request: follows the policy's decisions, and then the fallback order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .plan import ReadyCall
 
 
 class Turns:
-    """The turns of one request: in each, the policy decides and its calls are made, until an answer is chosen."""
+    """The turns of one request. In each turn, the policy decides, and the calls of its decision are made."""
 
     def __init__(self, request: Request, policy: Policy, limits: Limits, calls: Calls) -> None:
         self._request = request
@@ -26,11 +26,14 @@ class Turns:
         self._calls = calls
 
     async def answer(self, callees: Sequence[Callee]) -> Outcome | None:
-        """Returns the answer that the decisions or else the fallback order lead to; None if no target answered."""
+        """Returns the answer of the decisions, or else of the fallback order. Returns None if no target answered."""
         return await self._by_decisions(callees) or await self._by_fallback()
 
     async def commit(self, call: ReadyCall, strategy: Strategy) -> Outcome | None:
-        """Makes one call and returns its answer without a review; None if it failed and another may be made."""
+        """Makes one call and returns its answer without a review.
+
+        Returns None if the call failed and another target may be called.
+        """
         made = await self._calls.make(call, live=self._request.stream)
         return self.chosen(made, strategy) if made.good else None
 
@@ -40,7 +43,7 @@ class Turns:
         return Outcome(call.callee.name, call.entry, call.answer, call.chunks, call.stream)
 
     async def _by_decisions(self, callees: Sequence[Callee]) -> Outcome | None:
-        """Calls the policy turn by turn; returns None if no decision led to an answer."""
+        """Follows the policy's decisions turn by turn. Returns None if no decision led to an answer."""
         while not self._limits.is_last_turn:
             if self._calls.made:
                 callees = self._calls.remaining()
@@ -87,7 +90,7 @@ class Turns:
         return self._request.stream and limits.review == "buffered" and len(possible) == 1 and first
 
     async def _by_fallback(self) -> Outcome | None:
-        """Returns a completed answer, or else calls the targets in the fallback order until one answers."""
+        """Returns a completed answer, or else calls the targets in the fallback order until a target answers."""
         if self._calls.completed:
             return self.chosen(self._calls.completed, "last_response")
         while (order := self._calls.in_fallback_order()) and self._calls.left > 0:

@@ -1,4 +1,4 @@
-"""A configuration in force, with its fleet, policies and health probes. A reload creates a new one."""
+"""The active configuration, with its fleet, policies and health probes. A reload creates a new object."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .probe import Probe
 
 
 class ActiveConfiguration:
-    """The configuration that a request uses from beginning to end, even if a reload replaces it meanwhile."""
+    """A configuration in use. A running request keeps its configuration, even if a reload replaces it."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class ActiveConfiguration:
         self.probe = Probe(self.fleet, self.policy_named(None))
 
     def policy_named(self, name: str | None) -> Policy:
-        """Returns the policy that a request names, or the configured one for None. Raises ApiError (400)."""
+        """Returns the policy with the name, or the configured policy for None. Raises ApiError (400)."""
         name = name or self.configuration.routing.policy
         if name not in self._policies:
             if not policies.exists(name):
@@ -45,9 +45,9 @@ class ActiveConfiguration:
 
 
 def check_keys(configuration: Configuration) -> None:
-    """Raises ConfigurationError if the key variable of every target is missing. Key files may appear later."""
+    """Raises ConfigurationError if no target has its key. Missing key files are allowed: they may appear later."""
     missing = [Key(target).missing for target in configuration.targets or () if target.api_key_file is None]
     if missing and all(missing) and len(missing) == len(configuration.targets or ()):
         raise ConfigurationError(
-            f"targets: no target has its API key: {'; '.join(map(str, missing))}. Set at least one."
+            f"targets: no target has its API key: {'; '.join(map(str, missing))}. Set at least one of them."
         )

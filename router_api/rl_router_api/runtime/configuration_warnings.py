@@ -1,4 +1,4 @@
-"""Warnings about the active configuration: missing keys, an open or closed server, fields that need a restart."""
+"""Warns about missing API keys, a server that admits everybody or nobody, and changes that need a restart."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ _FIXED_AT_START = ("host", "port", "admin_port", "workers")
 
 
 def warn_about_keys(fleet: Fleet, admission: Admission) -> None:
-    """Warns of each target without its key, and if clients on other machines need no key."""
+    """Warns about each target without its key, and about a server that other machines can use without a key."""
     for target, upstream in fleet.targets:
         if missing := upstream.key.missing:
-            log(logging.WARNING, f"target `{target.name}` is not used: {missing}", target=target.name)
+            log(logging.WARNING, f"target `{target.name}` is not used: {missing}. Set its API key", target=target.name)
     host = fleet.configuration.server.host
     if admission.open and host not in _LOCAL:
         log(
             logging.WARNING,
-            f"server.api_keys_file is not set: anyone who can reach {host} can use this server without a key",
+            f"server.api_keys_file is not set: anyone who can reach {host} can use this server without a key. "
+            "Set the field to require keys",
         )
 
 
 def warn_if_closed(server: Server, admission: Admission) -> None:
-    """Warns if the server admits no client."""
+    """Warns if the server requires keys but has none, so that it rejects every client."""
     if admission.closed:
-        log(logging.WARNING, closed_reason(server))
+        log(logging.WARNING, f"{closed_reason(server)}. Add a key to the file")
 
 
 def closed_reason(server: Server) -> str:
-    """Returns the reason why a server that requires keys has none."""
+    """Returns the reason why the server has no client keys although it requires them."""
     file = Path(server.api_keys_file or "")
     return (
         f"{file} contains no keys: nobody is admitted"
@@ -44,7 +45,7 @@ def closed_reason(server: Server) -> str:
 
 
 def warn_if_restart_needed(before: Server, after: Server) -> None:
-    """Warns of changed fields that take effect only after a restart."""
+    """Warns about changed fields that take effect only after a restart."""
     changed = [f"server.{name}" for name in _FIXED_AT_START if getattr(after, name) != getattr(before, name)]
     if changed:
-        log(logging.WARNING, f"{', '.join(changed)}: the change takes effect after a restart")
+        log(logging.WARNING, f"{', '.join(changed)}: the change takes effect after a restart. Restart the server")

@@ -1,4 +1,4 @@
-"""Discovers targets if none are configured: the models that the router model's server lists."""
+"""Discovers targets if `targets` is not configured. The targets are the models of the router model's server."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..upstreams.listing import Listed, list_models
 
 
 async def listed_targets(fleet: Fleet) -> tuple[Target, ...]:
-    """Returns the targets that the router model's server lists, or none if the request for the list fails."""
+    """Returns the targets that the router model's server lists. Returns no targets if its list cannot be read."""
     try:
         listed = await list_models(fleet.router_model, fleet.transport)
     except ListingError as error:
-        log(logging.DEBUG, f"no list of targets from the router model's server yet: {error}")
+        log(logging.DEBUG, f"cannot read the list of models of the router model's server, retrying in 1 s: {error}")
         return ()
     return targets_of(listed, fleet.configuration)
 
@@ -40,7 +40,7 @@ def targets_of(listed: list[Listed], configuration: Configuration) -> tuple[Targ
 
 
 def kept_targets(fleet: Fleet, configuration: Configuration) -> tuple[Target, ...]:
-    """Returns the fleet's discovered targets if a changed configuration has the same router model, else none."""
+    """Returns the discovered targets of a fleet if `configuration` has the same router model, else no targets."""
     before = fleet.configuration
     same = before.targets is None and configuration.router == before.router
     return tuple(target for target, _ in fleet.targets) if same else ()

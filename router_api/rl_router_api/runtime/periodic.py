@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable
 from ..accounting.log import LOG
 
 _PERIOD = 1.0
-"""Seconds."""
+"""Seconds between two runs of the work."""
 
 
 async def each_second(work: Callable[[], Awaitable[None]]) -> None:
-    """Runs `work` every second until cancelled.
+    """Runs `work` every second until the task is cancelled.
 
-    Logs a failure and goes on. Otherwise a server that no longer reads its files or probes its upstreams would look
+    Logs a failure and continues. Otherwise a server that no longer reads its files or probes its upstreams would look
     healthy.
     """
     while True:

@@ -33,8 +33,9 @@ _Health = TypeVar("_Health", UpstreamHealth, RouterModelHealth)
 class Probe:
     """Probes a fleet's upstreams and reports their health.
 
-    The probe of a target requests its list of models with its key. A failed connection, a 401 and a 403 are bad, any
-    other response is good. The probe of the router model requests a decision. A fallback is bad.
+    The probe of a target requests the target's list of models with its API key. The target is `bad` after a failed
+    connection, a 401 or a 403, and `ok` after any other response. The probe of the router model requests a decision.
+    The router model is `bad` if the policy cannot decide.
     """
 
     def __init__(self, fleet: Fleet, policy: Policy, now: Callable[[], float] = time.monotonic) -> None:

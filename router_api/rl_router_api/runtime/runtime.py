@@ -68,7 +68,7 @@ class Runtime:
 
     @property
     def refused(self) -> str | None:
-        """The reason why the configuration or the keys on disk are not in force. None if they are."""
+        """The reason why the server does not use the configuration or the keys on disk. None if it uses both."""
         return self._files.refused
 
     @property
@@ -87,7 +87,7 @@ class Runtime:
         self._shared.in_flight.change(_REQUESTS, 1)
 
     def end(self) -> None:
-        """Ends the counting of `begin`."""
+        """Counts a request as ended."""
         self._shared.in_flight.change(_REQUESTS, -1)
 
     async def start(self) -> None:
@@ -97,11 +97,11 @@ class Runtime:
             self._tasks.add(asyncio.get_running_loop().create_task(each_second(work)))
 
     async def stop(self) -> None:
-        """Cancels these tasks and closes every connection to upstreams."""
+        """Cancels the background tasks and closes every connection to upstreams."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        # The exception of a cancelled task refers to the connection that it used.
+        # The exception of a cancelled task refers to the task's connection and would keep it in memory.
         self._tasks.clear()
         await self._transport.close()
         if self._traces is not None:
@@ -137,11 +137,11 @@ class Runtime:
         return CurrentState(self.in_flight, bool(self.refused), open_breakers)
 
     def reload(self) -> None:
-        """Activates the configuration and the keys on disk. If either is invalid, both stay as they were."""
+        """Activates the configuration and the keys on disk. Keeps the current ones if either file is invalid."""
         loaded = self._files.read()
         if loaded is None:
             return
-        # The steps that may fail come first, so that a reload is never half done.
+        # The steps that may fail come first, so that a failed reload changes nothing.
         changed = self._build_if_changed(loaded.configuration)
         self._files.accept(loaded)
         self.admission = _admission(loaded, self._shared.counters)

@@ -1,4 +1,4 @@
-"""Reads the API's configuration, with the checks that only the API can do."""
+"""Reads the API's configuration, and checks the name of the policy and the `server` section."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ..errors import ConfigurationError
 
 FILE_VARIABLE = "RL_ROUTER_CONFIG"
 KEYS_FILE = "server.api_keys_file"
-"""This field opens the server if it is null. Therefore only the word `null` sets it to null."""
+"""A null in this field disables authentication. Therefore only the explicit word `null` counts as null."""
 LAYER = SettingsLayer(Configuration, "RL_ROUTER_", only_null=(KEYS_FILE,))
 
 
 def read(path: str | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Configuration:
-    """Returns the configuration of file, environment and flags. `flags` maps fields (`routing.max_turns`) to values.
+    """Returns the configuration from a file, the environment and flags.
 
-    Raises ConfigurationError.
+    `flags` maps fields (`routing.max_turns`) to values. Raises ConfigurationError.
     """
     return merged(parsed(text_of(path), path) if path else {}, environment, flags, path)
 
@@ -30,9 +30,9 @@ def read(path: str | None, environment: Mapping[str, str], flags: Mapping[str, A
 def merged(
     values: dict[str, Any], environment: Mapping[str, str], flags: Mapping[str, Any], path: str | None
 ) -> Configuration:
-    """Returns the configuration of `values`, from the file `path`, overridden by variables and flags.
+    """Returns the configuration from `values`, which environment variables and flags override.
 
-    Raises ConfigurationError.
+    `path` is the file that contains `values`. Raises ConfigurationError.
     """
     configuration = LAYER.merged(values, environment, flags, path)
     name = configuration.routing.policy
@@ -44,12 +44,12 @@ def merged(
 def parsed(text: str, path: str) -> dict[str, Any]:
     """Returns the sections of the file `path`. Raises ConfigurationError if they are invalid.
 
-    A truncated file must not open the server. Therefore an empty `server` section or `api_keys_file` is an error.
+    An empty `server` section or `api_keys_file` is an error, so that a truncated file does not disable authentication.
     """
     values = parsed_file(text, path, Configuration)
     server = values.get("server", {})
     if not isinstance(server, dict):
-        # A flag or a variable would replace the section, and the keys would be lost.
+        # A flag or a variable would replace the section, and the server would lose its keys file.
         raise ConfigurationError(f"{path}: server: must be a mapping of fields. Write `server: {{}}` for the defaults.")
     if server.get("api_keys_file", "") is None and not _writes_null(text):
         server["api_keys_file"] = ""
@@ -57,7 +57,7 @@ def parsed(text: str, path: str) -> dict[str, Any]:
 
 
 def _writes_null(text: str) -> bool:
-    """Returns whether a file contains `api_keys_file: null`. For YAML `api_keys_file:` without a value is null too."""
+    """Returns whether a text contains `api_keys_file: null`. YAML also parses `api_keys_file:` as null."""
     node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
     for name in KEYS_FILE.split("."):
         entries = node.value if isinstance(node, yaml.MappingNode) else []

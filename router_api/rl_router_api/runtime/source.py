@@ -1,4 +1,4 @@
-"""Loads a server's configuration and keys, and keeps the last good copies for the next start."""
+"""Loads a server's configuration and keys, and saves copies of the last good files for the next start."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ STATE_VARIABLE = "RL_ROUTER_STATE_DIR"
 
 @dataclass(frozen=True)
 class Authentication:
-    """Whether a configuration has a `server` section and names a keys file. A reload must not lose either."""
+    """The presence of a `server` section and of a keys file in a configuration. A reload must keep both."""
 
     has_server: bool
     has_keys: bool
 
 
 _CLOSED = Authentication(has_server=True, has_keys=True)
-"""The assumption if the stored record is unreadable."""
+"""The value that is assumed if the saved record cannot be read."""
 
 
 @dataclass(frozen=True)
 class LoadedConfiguration:
-    """A configuration, the keys of its keys file (None if the server is open), and the configuration file's text.
+    """A configuration, the keys of its keys file (None without a keys file), and the configuration file's text.
 
-    `refused` is set if these are the last good files. It is the error of the files on disk. `has_server` is whether the
+    `refused` is the error of the files on disk if the last good files are used instead. `has_server` is whether the
     file has a `server` section.
     """
 
@@ -55,7 +55,7 @@ class LoadedConfiguration:
     def check_keeps(self, before: Authentication) -> None:
         """Raises ConfigurationError if this configuration drops the authentication of `before` without a `null`.
 
-        Such a file was most likely emptied, truncated or overwritten by mistake.
+        A file that drops it was most likely emptied, truncated or overwritten by mistake.
         """
         if before.has_server and not self.has_server:
             raise ConfigurationError(
@@ -64,8 +64,8 @@ class LoadedConfiguration:
         is_written = "api_keys_file" in self.configuration.server.model_fields_set
         if before.has_keys and not self.authentication.has_keys and not is_written:
             raise ConfigurationError(
-                f"{KEYS_FILE}: is missing, but the current configuration has it. Name the keys file, or write `null` "
-                "to open the server to everyone."
+                f"{KEYS_FILE}: the field is missing, but the current configuration has it. Name the keys file, or "
+                "write `null` to open the server to everyone."
             )
 
 
@@ -107,16 +107,16 @@ class Source:
         return loaded
 
     def check(self) -> LoadedConfiguration:
-        """Returns the configuration and the keys on disk if a start would use them.
+        """Returns the configuration and the keys on disk, with the same checks as at a start.
 
         Raises ConfigurationError, KeysError.
         """
         return self.load(self._saved_authentication())
 
     def start(self, before: LoadedConfiguration | None = None) -> LoadedConfiguration:
-        """Returns the configuration to start with: the one on disk if valid, else `before`, else the last good one.
+        """Returns the configuration on disk if it is valid, else `before`, else the last good configuration.
 
-        `before` is a configuration that was loaded just before. Raises ConfigurationError, KeysError.
+        `before` is a configuration that was loaded just before the start. Raises ConfigurationError, KeysError.
         """
         try:
             loaded = self.load(before.authentication) if before else self.check()
@@ -134,7 +134,7 @@ class Source:
             return b""
 
     def remember(self, loaded: LoadedConfiguration) -> None:
-        """Saves copies of the files as the last good ones. Without a state folder does nothing."""
+        """Saves copies of the files as the last good files. Does nothing without a state folder."""
         try:
             if self.path is not None:
                 _write(self._copy_path(self.path), loaded.text.encode())
@@ -155,7 +155,7 @@ class Source:
         keys = self._last_good_keys(configuration, error)
         saved = self._saved_authentication()
         if keys is None and (isinstance(error, KeysError) or (saved is not None and saved.has_keys)):
-            # The last good configuration must not open a server whose keys are invalid or were lost.
+            # The last good configuration must not disable authentication if the keys are invalid or were lost.
             raise error
         return LoadedConfiguration(configuration, keys, error, has_server, text)
 
@@ -182,7 +182,10 @@ class Source:
         return _CLOSED if copy is not None and copy.exists() else None
 
     def _read(self, path: str | None) -> tuple[Configuration, bool, str]:
-        """Returns a file's configuration, whether it has a `server` section, its text. Raises ConfigurationError."""
+        """Returns a file's configuration, whether it has a `server` section, and its text.
+
+        Raises ConfigurationError.
+        """
         text = text_of(path) if path else ""
         values = parsed(text, path) if path else {}
         has_server = "server" in values
@@ -190,7 +193,7 @@ class Source:
 
     @property
     def _authentication_path(self) -> Path | None:
-        """The path of the last good files' authentication record. None without a state folder."""
+        """The path of the record of the last good files' authentication. None without a state folder."""
         return None if self.state is None else Path(self.state) / f"last-good-{_hashed(self.path or '')}.json"
 
     def _copy_path(self, path: str | None) -> Path | None:

@@ -12,14 +12,14 @@ from .source import LoadedConfiguration, Source, with_keys
 class WatchedFiles:
     """The files that a server was started from.
 
-    `refused` is the reason why the files on disk are not in force, None if they are. Without a source there is no
-    configuration file, and only the keys are read again.
+    `refused` is the reason why the server does not use the files on disk. It is None if the server uses them. Without
+    a source, only the keys file is read again.
     """
 
     def __init__(self, loaded: LoadedConfiguration, source: Source | None) -> None:
         self.refused: str | None = None
         self.refused_keys_file: str | None = None
-        """The keys file that was refused. It may differ from the one in force."""
+        """The keys file that was rejected. It may differ from the keys file in use."""
         self._loaded = loaded
         self._source = source
         if loaded.refused is not None:
@@ -27,9 +27,9 @@ class WatchedFiles:
         self._last_read = self._last_seen = self._contents()
 
     def changed(self) -> bool:
-        """Returns whether the files have changed, and are the same as at the last call."""
+        """Returns whether the files differ from the last read and have stayed unchanged since the previous call."""
         contents = self._contents()
-        # If they differ from the last call, a program may still be writing them.
+        # If the files differ from the previous call, a program may still be writing them.
         is_settled = contents == self._last_seen
         self._last_seen = contents
         if contents == self._last_read or not is_settled:
@@ -48,7 +48,7 @@ class WatchedFiles:
         return loaded if self._contents() == before else None
 
     def accept(self, loaded: LoadedConfiguration) -> None:
-        """Marks `loaded` as the configuration in force, and saves it as the last good one."""
+        """Marks `loaded` as the configuration in use, and saves it as the last good configuration."""
         self._loaded = loaded
         self.refused = self.refused_keys_file = None
         if self._source is not None:
@@ -66,7 +66,7 @@ class WatchedFiles:
         self.refused_keys_file = error.path if isinstance(error, KeysError) else None
 
     def _contents(self) -> bytes:
-        """Returns the bytes of the configuration file, the keys file in force, and the refused keys file."""
+        """Returns the bytes of the configuration file, the keys file in use, and the rejected keys file."""
         keys_files = (self._loaded.configuration.server.api_keys_file, self.refused_keys_file)
         sources = (self._source or Source(), *map(Source, keys_files))
         return b"\0".join(source.text for source in sources)

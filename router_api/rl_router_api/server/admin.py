@@ -14,7 +14,7 @@ from .scope import route
 
 
 class Admin:
-    """Serves every endpoint except completions, without a key and with all details."""
+    """Serves every endpoint except completions. It requires no key, and `/health` reports all details."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime

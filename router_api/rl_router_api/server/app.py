@@ -37,7 +37,7 @@ def create() -> App:
 
 
 class App:
-    """The application of one process. `admin`, the application of the admin port, exists after the start."""
+    """The application of one process. `admin` is the application of the admin port. It exists after the start."""
 
     def __init__(
         self, loaded: LoadedConfiguration, source: Source | None = None, *, shared: SharedState | None = None
@@ -73,6 +73,6 @@ class App:
         await runtime.start()
 
     async def _start_and_serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles the first request of a server, or a test client, that sends no lifespan events."""
+        """Handles the first request if the server or test client sends no lifespan events."""
         await self._start()
         await self._public(scope, receive, send)

@@ -64,4 +64,5 @@ async def _next_message(receive: Receive, read_timeout: float) -> Message:
 
 
 def _too_large(limit: int) -> ApiError:
-    return ApiError(413, f"The request body is larger than the limit of {limit} bytes.", code="request_too_large")
+    message = f"The request body is larger than the limit of {limit} bytes. Shorten the request."
+    return ApiError(413, message, code="request_too_large")

@@ -56,17 +56,20 @@ class ChatCompletionHandler(RequestHandler):
         return Reply(200, headers, self._dialect.write_answer(outcome.answer, request, outcome.target, metadata))
 
     async def _stream(self, outcome: Outcome, request: Request, limits: Limits) -> None:
-        # The deadline does not cut an answer that is already complete, however slowly the client reads it.
+        # The deadline does not cut an answer that is already complete, even if the client reads it slowly.
         deadline = limits.deadline if outcome.stream is not None else None
         try:
             with Until(deadline):
                 chunks = outcome.stream or self._replayed(outcome, request)
                 await self._relay(self._dialect.write_stream(chunks, request, outcome.target, self._metadata))
         except TimeoutError:
-            message = "The deadline passed before the answer was complete."
+            message = (
+                "The deadline passed before the answer was complete. "
+                "Raise `router.deadline_ms` or the server's `routing.deadline`."
+            )
             raise ApiError(504, message, code="deadline_exceeded", retryable=False) from None
         except CallFailedError as failure:
-            message = f"The stream of the answer broke off: {failure.message}."
+            message = f"The stream of the answer ended early: {failure.message}. Send the request again."
             raise ApiError(502, message, code="stream_cut") from None
         finally:
             if outcome.stream is not None:
@@ -95,7 +98,7 @@ class ChatCompletionHandler(RequestHandler):
         await self._send({"type": "http.response.body", "body": event, "more_body": True})
 
     def _schedule_ping(self) -> None:
-        """Sends an SSE comment after each idle `ping_after` seconds, so that no proxy closes the connection."""
+        """Sends an SSE comment when the stream was idle for `ping_after` s, so that no proxy closes the connection."""
         after = self._active.configuration.server.ping_after
         idle = time.monotonic() - self._last_sent
         if idle >= after and (self._ping is None or self._ping.done()):

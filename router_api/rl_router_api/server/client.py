@@ -1,4 +1,4 @@
-"""The client of a request: whether it has disconnected, and its body if that is already complete."""
+"""The client of a request: whether it has disconnected, and the request's body if the body is already complete."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..http1.request_response import EXTENSION
 
 
 class Client(Protocol):
-    """`task` runs the request handler. `disconnected` is true after the client has disconnected."""
+    """The client of a request. `task` runs the handler. `disconnected` is true after the client has disconnected."""
 
     task: asyncio.Task[Any] | None
     disconnected: bool
@@ -24,13 +24,13 @@ class Client(Protocol):
         """Calls `on_disconnect` if the client disconnects before the response is complete. Requires a complete body."""
 
     def unwatch(self) -> None:
-        """Cancels `watch`."""
+        """Cancels the callback that `watch` registered."""
 
 
 def client_of(scope: Scope, receive: Receive, send: Send) -> tuple[Client, Send]:
     """Returns the client of a request and the callable that sends messages to it.
 
-    On our own HTTP/1.1 connections the client is the request's cycle. Other servers report it by ASGI's messages only.
+    On our own HTTP/1.1 connections, the client is the `RequestResponseCycle`. On other servers, it is an `AsgiClient`.
     """
     cycle: Client | None = (scope.get("extensions") or {}).get(EXTENSION)
     if cycle is not None:
@@ -40,7 +40,7 @@ def client_of(scope: Scope, receive: Receive, send: Send) -> tuple[Client, Send]
 
 
 class AsgiClient:
-    """A client that is known by ASGI's messages only."""
+    """A client of a server that reports disconnects only in ASGI's messages."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive

@@ -1,4 +1,4 @@
-"""CORS with allowed origins that a reload may change."""
+"""Adds CORS headers for the allowed origins, which a reload may change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`GET /debug/tools`: what the policy sends to the router model, and the capabilities of each target."""
+"""`GET /debug/tools`: the prompt and tools that the router model receives, and the capabilities of each target."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .responses import json_response
 def add_debug_tools(api: FastAPI, runtime: Runtime) -> None:
     """Adds the endpoint to `api`."""
 
-    @api.get("/debug/tools", summary="What the policy sends to the router model, and the capabilities of each target")
+    @api.get("/debug/tools", summary="Prompt and tools of the router model, and the capabilities of each target")
     async def tools() -> Response:
         return json_response(_tools_page(runtime.active))
 

@@ -1,4 +1,4 @@
-"""The endpoints that cost nothing. FastAPI serves them, and documents the paid endpoints too."""
+"""The endpoints that call no model. FastAPI serves them, and its OpenAPI description covers all endpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Handles one request to a paid endpoint: admission, client disconnects, errors and recording."""
+"""Handles one request to an endpoint that calls models: admission, client disconnects, errors and recording."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CLIENT_GONE = 499
 
 
 class RequestHandler(ABC):
-    """Handles one request. A subclass for each endpoint produces the reply, in the dialect `_dialect`."""
+    """Handles one request. Each endpoint has a subclass, which sends the reply in the dialect `_dialect`."""
 
     _dialect: ClassVar[ClientDialect] = chat
 
@@ -92,7 +92,10 @@ class RequestHandler(ABC):
             self._runtime.admission.begin(self._key)
 
     def _watch_client(self) -> None:
-        """Cancels the request and its upstream calls when the client disconnects. Raises ClientGoneError if it has."""
+        """Cancels the request and its upstream calls when the client disconnects.
+
+        Raises ClientGoneError if the client has already disconnected.
+        """
         if self._client.disconnected:
             raise ClientGoneError
         self._client.watch(self._cancel)
@@ -103,9 +106,9 @@ class RequestHandler(ABC):
             self._client.task.cancel()
 
     async def _ended_by_client(self) -> bool:
-        """Handles a cancellation. Returns whether the only reason is that the client disconnected.
+        """Handles a cancellation. Returns whether the client's disconnect is its only reason.
 
-        Otherwise the server is stopping and cancels running requests. Their clients get an error.
+        Otherwise the server is stopping and cancels running requests. The clients of these requests get an error.
         """
         if not self._disconnected:
             message = "The server is shutting down. Send the request again."

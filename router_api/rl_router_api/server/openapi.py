@@ -1,4 +1,4 @@
-"""Documents the paid endpoints, which FastAPI does not serve, in the OpenAPI description."""
+"""Adds the endpoints that call models to the OpenAPI description, because FastAPI does not serve them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _COMPLETION_BODY: dict[str, Any] = {
                         "max_completion_tokens": {"type": "integer"},
                         "router": {
                             "type": "object",
-                            "description": "Options of routing. They are never sent to a target.",
+                            "description": "Routing options. They are never sent to a target.",
                             "additionalProperties": False,
                             "properties": {
                                 "max_cost": {"type": "number", "minimum": 0, "description": "US dollars"},
@@ -57,12 +57,12 @@ _COMPLETION_BODY: dict[str, Any] = {
 
 
 def document_paid_endpoints(api: FastAPI) -> None:
-    """Adds the paid endpoints to the description. Other methods than POST get a 405."""
+    """Adds the endpoints that call models to the OpenAPI description. Methods other than POST get a 405."""
 
     async def not_served_here() -> Response:
         raise ApiError(500, "The request handlers serve this endpoint.")
 
-    decision = "Only the decision for the body of a completion, without calls to targets"
-    completion = "OpenAI's chat completions, routed, with `router_metadata`"
+    decision = "Routing decision for a chat completion request, without calls to targets"
+    completion = "Chat completion in OpenAI's format, with `router_metadata`"
     for path, summary in ((ROUTE, decision), (COMPLETIONS, completion)):
         api.post(path, summary=summary, operation_id=path, openapi_extra=_COMPLETION_BODY)(not_served_here)

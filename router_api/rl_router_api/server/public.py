@@ -17,12 +17,12 @@ from .route import RoutePreviewHandler
 from .scope import credentials, route
 
 _HANDLERS: dict[str, type[RequestHandler]] = {COMPLETIONS: ChatCompletionHandler, ROUTE: RoutePreviewHandler}
-"""The paid endpoints. They are plain ASGI, which takes a third less CPU time than FastAPI."""
+"""The handlers of the endpoints that call models. Plain ASGI takes a third less CPU time than FastAPI."""
 _WITHOUT_KEY = ("/health", "/ready")
 
 
 class Public:
-    """Serves every endpoint and requires a key if keys are configured, except for `/health` and `/ready`."""
+    """Serves every endpoint. If keys are configured, every endpoint except `/health` and `/ready` requires a key."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime

@@ -15,7 +15,7 @@ from ..errors import ApiError
 JSON = b"application/json"
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 _NOT_IN_HEADERS = re.compile(r"[^\x20-\x7e]")
-"""Characters that headers do not allow. An upstream may report any model name."""
+"""Characters that headers do not allow. The model name that an upstream reports may contain them."""
 
 
 class Reply(Struct, frozen=True):
@@ -27,7 +27,7 @@ class Reply(Struct, frozen=True):
 
 
 def error_reply(error: ApiError, ledger: Ledger, history: CallHistory, dialect: ClientDialect) -> Reply:
-    """Returns an error response, with `router_metadata` if the request had costs."""
+    """Returns an error response, with `router_metadata` if a model was called."""
     headers = common_headers(ledger, JSON)
     headers += [(name.encode(), value.encode()) for name, value in error.headers.items()]
     if error.retry_after is not None:

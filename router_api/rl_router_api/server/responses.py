@@ -15,7 +15,7 @@ from .scope import request_id
 
 
 def json_response(value: object, status: int = 200) -> Response:
-    """Returns a response with a value as JSON."""
+    """Returns a response with the value as JSON."""
     return Response(encode(value), status, media_type=JSON.decode())
 
 

@@ -1,4 +1,4 @@
-"""`POST /v1/route`: what the router would decide for a request, and why."""
+"""`POST /v1/route`: returns the routing decision for a request and its reasons, without a call to a target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reports why a server cannot start: one line for people, an exit code for programs."""
+"""Reports the error that prevents a start: one line for people, an exit code for programs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ EXIT_CODES: dict[type[SetupError], ExitCode] = {
 
 
 def report(error: SetupError) -> ExitCode:
-    """Writes the line to standard error and returns the exit code."""
+    """Writes the error to standard error as one line, and returns the exit code."""
     sys.stderr.write(f"error: {error}\n")
     return EXIT_CODES[type(error)]

@@ -1,4 +1,4 @@
-"""The state of the service: `/`, `/health`, `/ready`, `/metrics`."""
+"""The endpoints that report the state of the service: `/`, `/health`, `/ready`, `/metrics`."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def add_state(api: FastAPI, runtime: Runtime, shows_details: Callable[[], bool])
             }
         )
 
-    @api.get("/health", summary="200 while the process runs, with the state of the upstreams")
+    @api.get("/health", summary="Returns 200 while the process runs, with the state of the upstreams")
     async def health() -> Response:
         health = runtime.health()
         return json_response(health.as_json() if shows_details() else {"status": health.status})
 
-    @api.get("/ready", summary="200 until the server begins to stop, then 503")
+    @api.get("/ready", summary="Returns 200 until the server begins to stop, then 503")
     async def ready() -> Response:
         return json_response({"ready": not runtime.draining}, 503 if runtime.draining else 200)
 

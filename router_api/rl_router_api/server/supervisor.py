@@ -20,7 +20,7 @@ from ..upstreams.in_flight import WorkerRow, make_in_flight_table
 from .worker import DEFAULT_STOPPING, SIGNALS, Stopping, work
 
 _RESTART_DELAY = 1.0
-"""Seconds."""
+"""Seconds between the end of a worker and the start of its replacement."""
 
 
 def serve(
@@ -34,7 +34,7 @@ def serve(
 
 
 def _supervise(source: Source, loaded: LoadedConfiguration, sockets: list[socket.socket], stopping: Stopping) -> None:
-    """Runs the configured number of workers until a signal, and forwards signals to all of them."""
+    """Runs the configured number of workers until SIGTERM or SIGINT, and forwards these signals to all workers."""
     folder = tempfile.mkdtemp(prefix="rl-router-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     if source.state is None:
@@ -51,7 +51,7 @@ def _supervise(source: Source, loaded: LoadedConfiguration, sockets: list[socket
             workers.restart_dead(signals)
     finally:
         for listener in sockets:
-            # Otherwise the kernel would accept connections after the workers stop listening, and nobody serves them.
+            # Otherwise the kernel would accept connections that no worker serves, after the workers stop listening.
             listener.close()
         workers.stop(signals)
         shutil.rmtree(folder, ignore_errors=True)
@@ -109,7 +109,8 @@ class _Workers:
 
 
 def _forget_gauges(pid: int | None) -> None:
-    """Removes the gauges of a dead worker from the metrics. Its counters still count."""
-    from prometheus_client import multiprocess  # reads PROMETHEUS_MULTIPROC_DIR when it is imported
+    """Removes the gauges of a dead worker from the metrics. The counters keep its counts."""
+    # This import reads PROMETHEUS_MULTIPROC_DIR, so it must run after `_supervise` has set the variable.
+    from prometheus_client import multiprocess
 
     multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 KEEP_ALIVE = 75
-"""Seconds for which an idle connection is kept. This is longer than clients keep theirs, so that no client sends a
+"""Seconds for which an idle connection is kept open. Clients close idle connections earlier, so that no client sends a
 request on a connection that the server is closing."""
 _GC_THRESHOLD = 20_000
-"""New objects after which Python collects its youngest generation. A few requests create Python's default of 700."""
+"""New objects after which Python collects its youngest generation. A few requests reach Python's default of 700."""
 _CLOSE = (b"connection", b"close")
 _REPEAT_WINDOW = 0.5
 """Seconds within which a second signal counts as a copy of the first. A terminal, or systemd, signals every process of
@@ -37,10 +37,10 @@ a group, and the supervisor forwards the same signal to its workers."""
 
 @dataclass(frozen=True)
 class Stopping:
-    """How a server stops after SIGTERM, in seconds.
+    """The two phases of a stop after SIGTERM, in seconds.
 
-    For `lag` the server still accepts connections, because load balancers notice with a delay that it is not ready.
-    Then running requests may finish within `grace`.
+    During `lag`, the server still accepts connections, because load balancers notice with a delay that it is not ready.
+    During `grace`, the running requests may finish.
     """
 
     lag: float = 5.0
@@ -58,16 +58,16 @@ def work(
     row: WorkerRow | None = None,
     before: LoadedConfiguration | None = None,
 ) -> None:
-    """Serves until a signal.
+    """Serves until SIGTERM or SIGINT.
 
-    `counters` is the path of the counter table that the workers share, `row` the worker's row in the in-flight table.
-    `before` is used if the files have become invalid since it was loaded.
+    `counters` is the path of the counter table that the workers share. `row` is the worker's row in the in-flight
+    table. `before` is the configuration to use if the files have become invalid since it was loaded.
     """
-    # Signals stay pending until the server can handle them. The empty handler ignores copies that arrive after its end.
+    # Signals stay pending until the server can handle them. The empty handler ignores copies after the server's end.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     for number in SIGNALS:
         signal.signal(number, lambda *_: None)
-    # Imported here to save memory in the supervisor, which imports this module.
+    # These imports are here to save memory in the supervisor, which imports this module.
     from ..accounting.log import set_up
     from ..runtime.runtime import SharedState
     from .app import App
@@ -82,7 +82,7 @@ def work(
 
 
 def _tune_garbage_collection() -> None:
-    """Makes garbage collection rare: objects that exist now are never collected, and requests leave few cycles."""
+    """Makes garbage collection rare, because requests create few cycles. Existing objects are never collected."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD)
@@ -102,7 +102,7 @@ async def _serve_both(app: App, main: _Server, stopping: Stopping, sockets: list
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server. On SIGTERM `/ready` changes first, and a stop by a signal exits with 0."""
+    """uvicorn's server. After SIGTERM, `/ready` returns 503 before the stop. A stop by a signal exits with 0."""
 
     def __init__(self, app: App, stopping: Stopping) -> None:
         super().__init__(_config(app, stopping, lifespan="on"))
@@ -129,8 +129,8 @@ class _Server(uvicorn.Server):
         if sig == signal.SIGTERM and self.started:
             self._app.drain()
             self._exit_at = now + self._lag
-            # Clients should open a new connection, to another server, for their next request. This server might close
-            # a kept connection just when a request arrives on it.
+            # This header makes clients open a new connection, to another server, for their next request. Otherwise this
+            # server might close a kept connection at the moment when a request arrives on it.
             self.config.encoded_headers.append(_CLOSE)
             self.server_state.default_headers.append(_CLOSE)
         else:
@@ -140,7 +140,7 @@ class _Server(uvicorn.Server):
         if self._exit_at is not None and time.monotonic() >= self._exit_at:
             self.should_exit = True
         if self._parent is not None and not self._parent.is_alive():
-            # If the supervisor has died, no signal would reach this worker.
+            # The supervisor has died, so it cannot forward a signal to this worker.
             self.should_exit = True
         return await super().on_tick(counter)
 

@@ -1,4 +1,4 @@
-"""One attempt at a call: takes a slot at the upstream, and reports its end to the ledger entry and the breaker."""
+"""One attempt at a call. It uses a slot of the upstream, and reports its end to the ledger entry and the breaker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ import time
 from ..accounting.ledger import Entry, Status
 from ..accounting.log import log
 from ..errors import (
-    BrokenAnswerError, CallFailedError, FailureKind, NoCapacityError, TransportError, UnusableAnswerError,
+    BrokenAnswerError,
+    CallFailedError,
+    FailureKind,
+    NoCapacityError,
+    TransportError,
+    UnusableAnswerError,
 )  # fmt: skip
 from .refusal import refusal_of, reported_failure
 from .transport import Response, Transport
@@ -16,9 +21,9 @@ from .upstream import Upstream
 
 
 class Attempt:
-    """Records an attempt in its ledger entry and its upstream's breaker. Only the first reported end counts.
+    """An attempt at a call. Its first reported end is recorded in its ledger entry and its upstream's breaker.
 
-    `with attempt:` guards a part of the attempt. An error in it ends the attempt and becomes a CallFailedError.
+    `with attempt:` guards a part of the attempt. An error in this part ends the attempt and becomes a CallFailedError.
     """
 
     def __init__(self, upstream: Upstream, entry: Entry) -> None:
@@ -54,7 +59,7 @@ class Attempt:
             raise self._failed(failure) from (error if failure is not error else None)
 
     def _failure(self, error: BaseException) -> CallFailedError | None:
-        """Returns the failure that an error means; None if the upstream did not fail, as after a cancellation."""
+        """Returns the failure for an error. Returns None if the upstream did not fail, as after a cancellation."""
         name = self.upstream.name
         match error:
             case CallFailedError():
@@ -83,7 +88,7 @@ class Attempt:
         return CallFailedError(kind, f"`{self.upstream.name}` sent no usable answer", log_text=reason)
 
     def succeeded(self) -> None:
-        """Records that a whole answer arrived."""
+        """Records that the whole answer arrived."""
         if self._end():
             self.entry.close("ok")
             self.upstream.succeeded(self.entry.latency)
@@ -115,7 +120,7 @@ class Attempt:
 
 
 def begin_attempt(upstream: Upstream, entry: Entry) -> Attempt:
-    """Returns a new attempt. Raises CallFailedError if the upstream has no free slot left."""
+    """Returns a new attempt. Raises CallFailedError if the upstream has no free slot."""
     try:
         return Attempt(upstream, entry)
     except NoCapacityError:

@@ -1,4 +1,4 @@
-"""A circuit breaker, so that not every request waits for the timeout of a dead upstream."""
+"""A circuit breaker. With it, few requests wait for the timeout of an upstream that is down."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _LONGEST_PAUSE = 60.0
 
 
 class Breaker:
-    """Opens after five consecutive failures, and then lets one probe at a time through.
+    """A circuit breaker. It opens after five consecutive failures, and then allows one probe at a time.
 
-    The pause before a probe is 5 s and doubles up to 60 s. Each call has a number, so that the end of another call is
-    not mistaken for the end of the probe.
+    The pause before a probe is 5 s. It doubles after each failed probe, up to 60 s. Each call has a number, so that the
+    end of another call is not mistaken for the end of the probe.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -37,7 +37,7 @@ class Breaker:
 
     @property
     def ready(self) -> bool:
-        """Whether a call should be made now."""
+        """Whether a call may be made now."""
         return self._open_until is None or (self.state == "half_open" and self._probe is None)
 
     def begin(self) -> int:
@@ -48,7 +48,7 @@ class Breaker:
         return self._calls
 
     def succeeded(self) -> None:
-        """Records that the upstream works: it answered, or it rejected the request because of the request itself."""
+        """Records that the upstream works, because it answered or rejected the request itself."""
         self._failures, self._pause, self._open_until, self._probe = 0, _FIRST_PAUSE, None, None
 
     def failed(self, call: int) -> None:
@@ -61,7 +61,7 @@ class Breaker:
             self._open_until = self._now() + self._pause
 
     def abandoned(self, call: int) -> None:
-        """Records a cancelled call, which says nothing about the upstream."""
+        """Records a cancelled call, which counts neither as a success nor as a failure."""
         self._ends_probe(call)
 
     def _ends_probe(self, call: int) -> bool:

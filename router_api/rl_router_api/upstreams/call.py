@@ -1,6 +1,6 @@
-"""Makes one call to an upstream and returns its whole answer, or an error.
+"""Makes one call to an upstream and returns its whole answer.
 
-In every case the call's ledger entry is closed with its cost.
+The call's ledger entry is closed with the cost of the call, even if the call fails.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ async def complete(
     traceparent: str | None = None,
     within: float | None = None,
 ) -> Answer:
-    """Returns a whole answer. `within` is the maximum number of seconds, None for no limit. Raises CallFailedError."""
+    """Returns a whole answer. `within` is the maximum number of seconds (None if unlimited). Raises CallFailedError."""
     attempt = begin_attempt(upstream, entry)
     with attempt:
         reading = _read_answer(attempt, transport, body, traceparent)

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection to an upstream: sends a request, returns the response body as it arrives, and is reused."""
+"""One HTTP/1.1 connection to an upstream. It sends a request, and returns the response body as it arrives."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..errors import FaultKind, TransportError
 from .idle_timer import IdleTimer
 
 _MAX_OVERHEAD = 64 * 1024
-"""Maximum bytes without a byte of the body: headers, interim responses, and the sizes, extensions and trailers of
-chunks."""
+"""Maximum consecutive bytes that are not part of the body: headers, interim responses, chunk sizes, chunk extensions
+and trailers."""
 _MAX_WAITING = 256 * 1024
-"""Bytes of a body that may wait for the reader before reading from the upstream is paused."""
+"""The number of unread body bytes above which the connection stops reading from the upstream."""
 
 
 class _SurplusError(Exception):
@@ -23,7 +23,7 @@ class _SurplusError(Exception):
 
 
 class Connection(asyncio.Protocol):
-    """An HTTP/1.1 client connection over httptools.
+    """An HTTP/1.1 client connection that parses responses with httptools.
 
     `status` and `headers` (names as received) are those of the latest response.
     """
@@ -38,7 +38,7 @@ class Connection(asyncio.Protocol):
         self._keeps_alive = False
         self.closed = False
         self.lost: asyncio.Future[None] = self._loop.create_future()
-        """Done when the connection is closed."""
+        """A future that is done when the connection is closed."""
         self.idle_since = 0.0
         self._reset()
 
@@ -53,7 +53,7 @@ class Connection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._waiting_bytes = 0
         self._fault: tuple[FaultKind, str] | None = None
-        """The arguments of a `TransportError`. The traceback of a stored error would refer back to this connection."""
+        """The arguments of a `TransportError`. The traceback of a stored exception would refer to this connection."""
 
     @property
     def reusable(self) -> bool:
@@ -68,19 +68,19 @@ class Connection(asyncio.Protocol):
         return self._transport
 
     async def send(self, request: bytes, idle_timeout: float) -> None:
-        """Sends a request and waits for the response headers. `idle_timeout` is the maximum seconds without data.
+        """Sends a request and waits for the response headers. Raises TransportError.
 
-        Raises TransportError.
+        `idle_timeout` is the maximum time without data, in seconds.
         """
         self._reset()
         self._expects_response = True
-        self._idle.start(idle_timeout, partial(self._fail, "timeout", "no data within the timeout"))
+        self._idle.start(idle_timeout, partial(self._fail, "timeout", f"no data within {idle_timeout:g} s"))
         self.transport.write(request)
         while not self._has_head:
             await self._wait()
 
     async def read(self) -> bytes:
-        """Returns the next bytes of the body, empty at its end. Raises TransportError."""
+        """Returns the next bytes of the body, or b"" at its end. Raises TransportError."""
         while not self._pieces and not self._complete:
             await self._wait()
         received = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
@@ -98,12 +98,12 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def reset_parser(self) -> None:
-        """Prepares for the response through a tunnel, after the proxy's own response."""
+        """Prepares for the upstream's response after a proxy's response to CONNECT."""
         self._idle.cancel()
         self._parser = httptools.HttpResponseParser(self)
 
     def set_transport(self, transport: asyncio.Transport) -> None:
-        """Replaces the asyncio transport, as TLS through a tunnel does."""
+        """Replaces the asyncio transport when TLS starts inside a proxy's tunnel."""
         self._transport = transport
 
     async def _wait(self) -> None:
@@ -137,10 +137,10 @@ class Connection(asyncio.Protocol):
             # The end of the connection ends a response without a length.
             self.on_message_complete()
         elif self._has_head:
-            self._fail("broken", "the response was cut")
+            self._fail("broken", "the connection was closed before the response was complete")
         else:
             self._fail("reset", f"the connection was lost: {type(exc).__name__ if exc else 'closed'}")
-        # The parser refers back to this connection. Without it no garbage collection is needed to free the memory.
+        # The parser refers back to this connection. Without the parser, no garbage collection is needed.
         del self._parser
 
     def data_received(self, data: bytes) -> None:
@@ -171,7 +171,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()
         if self.status < 200:
-            # An interim response such as 100 Continue. The final one follows.
+            # This is an interim response such as 100 Continue. The final response follows.
             self.headers = []
             return
         self._has_head, self._overhead = True, 0

@@ -18,15 +18,15 @@ from ..errors import ProxyRefusedError
 from .connection import Connection
 
 _STAGGER = 0.25
-"""Seconds until the next address of a host is tried in parallel with one that does not answer (RFC 8305)."""
+"""Seconds to wait for an address of a host before the next address is tried in parallel (RFC 8305)."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The server that requests for a URL are sent to.
+    """The server of a URL.
 
-    `secure` is whether it uses TLS. `proxy` is the proxy's URL, or None. `origin` is the scheme and authority of the
-    URL. URLs with the same origin share connections.
+    `secure` is whether the server uses TLS. `proxy` is the proxy's URL, or None. `origin` is the scheme and authority
+    of the URL. URLs with the same origin share connections.
     """
 
     origin: str
@@ -47,9 +47,9 @@ def endpoint_of(url: str) -> Endpoint:
 
 
 async def dial(endpoint: Endpoint, trust: ssl.SSLContext, idle_timeout: float) -> Connection:
-    """Returns a new connection.
+    """Returns a new connection to an endpoint.
 
-    Raises OSError (ssl.SSLError is one), ProxyRefusedError, TransportError, ValueError.
+    Raises OSError (also ssl.SSLError, its subclass), ProxyRefusedError, TransportError, ValueError.
     """
     if endpoint.proxy is None:
         return await _open(endpoint.host, endpoint.port, trust if endpoint.secure else None)
@@ -87,7 +87,7 @@ async def _tunnel(
     connection.reset_parser()
     status = connection.status
     if not 200 <= status < 300:
-        raise ProxyRefusedError(f"the proxy answered {status}")
+        raise ProxyRefusedError(f"the proxy answered {status} to CONNECT")
     loop = asyncio.get_running_loop()
     inner = await loop.start_tls(connection.transport, connection, trust, server_hostname=endpoint.host)
     connection.set_transport(cast(asyncio.Transport, inner))
@@ -95,7 +95,7 @@ async def _tunnel(
 
 @lru_cache(maxsize=1024)
 def basic_authorization(parts: SplitResult) -> str | None:
-    """Returns the Authorization header for the user and password of a URL; None if it has no user."""
+    """Returns the Authorization header for the user and password of a URL; None if the URL has no user."""
     if parts.username is None:
         return None
     credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

@@ -14,7 +14,7 @@ from .upstream import Upstream, upstream_of
 
 @dataclass(frozen=True)
 class Fleet:
-    """The upstreams that requests use. A reload creates a new fleet. Running requests keep theirs until they end."""
+    """The upstreams that requests use. A reload creates a new fleet, but running requests keep their fleet."""
 
     configuration: Configuration
     router_model: Upstream
@@ -38,7 +38,7 @@ class Fleet:
         return self._by_name.get(name)
 
     def unsized_part(self, request: Request) -> str | None:
-        """Returns the name of a part of the request of unbounded size in tokens; None if there is no such part."""
+        """Returns the name of a request part whose size in tokens has no upper bound; None if all parts have one."""
         dialects = dict.fromkeys(upstream.dialect for _, upstream in self.targets)
         return next((part for dialect in dialects if (part := dialect.unsized_part(request))), None)
 
@@ -52,8 +52,8 @@ def fleet_of(
 ) -> Fleet:
     """Returns a fleet of `targets`, which are configured or listed by the router model's server.
 
-    A target that did not change keeps its upstream of the `previous` fleet, with its breaker and its in-flight calls.
-    The same holds for the router model.
+    A target that did not change keeps its upstream from the `previous` fleet, with its breaker and its in-flight calls.
+    The router model keeps its upstream in the same way.
     """
     router = configuration.router
     kept = {pair[0].name: pair for pair in previous.targets} if previous else {}

@@ -1,4 +1,4 @@
-"""Fails a connection that has received no data for too long."""
+"""A timer for connections that receive no data for too long."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections.abc import Callable
 
 
 class IdleTimer:
-    """Calls a function after a time without data.
+    """A timer that calls a function after a time without data.
 
-    The owner sets `last_data` to the loop's time whenever data arrives. The running timer is not rescheduled then,
-    because that would cost more for every piece of data. It checks `last_data` when it fires and starts again if it was
-    too early.
+    The owner sets `last_data` to the loop's time whenever data arrives. The timer checks `last_data` when it fires, and
+    starts again if it fired too early. This is cheaper than a new timer for every piece of data.
     """
 
     def __init__(self) -> None:
@@ -23,20 +22,20 @@ class IdleTimer:
         self._timer_at = 0.0
         self.last_data = 0.0
         self.is_paused = False
-        """Whether the reader is behind, so that no more data is expected."""
+        """Whether no data is expected, because the connection has paused reading."""
 
     def start(self, timeout: float, expired: Callable[[], None]) -> None:
-        """Starts, or restarts, a wait of `timeout` seconds."""
+        """Starts or restarts the timer. Calls `expired` after `timeout` seconds without data."""
         self._timeout, self.last_data = timeout, self._loop.time()
         self._expired, self.is_paused = expired, False
         self._arm()
 
     def suspend(self) -> None:
-        """Expects no data until the next start. The timer itself keeps running, which is cheaper."""
+        """Stops the wait for data until the next start. Keeps the timer running, because this is cheaper."""
         self._expired = None
 
     def cancel(self) -> None:
-        """Expects no data, and cancels the timer too."""
+        """Stops the wait for data and cancels the timer."""
         self._expired = None
         if self._timer is not None:
             self._timer.cancel()

@@ -25,8 +25,8 @@ class WorkerRow:
 class InFlight:
     """Counts in-flight requests and calls by name.
 
-    Each worker writes only its own row, so that no worker waits for another. The successor of a worker that died takes
-    over the row and clears it.
+    Each worker writes only its own row, so that no worker waits for another. The replacement of a dead worker takes
+    over its row and clears it.
     """
 
     def __init__(self, row: WorkerRow | None = None) -> None:
@@ -39,7 +39,7 @@ class InFlight:
             self._table[row.index * _ROW : (row.index + 1) * _ROW] = bytes(_ROW)
 
     def change(self, name: str, by: int) -> None:
-        """Counts the begin (1) or the end (-1) of a request or call in this worker."""
+        """Counts the start (1) or the end (-1) of a request or call in this worker."""
         count = self._own.get(name, 0) + by
         if count:
             self._own[name] = count
@@ -51,7 +51,7 @@ class InFlight:
                 _CELL.pack_into(self._table, offset, hashed(name), count)
 
     def total(self, name: str) -> int:
-        """Returns the number in flight over all workers."""
+        """Returns the number of requests or calls in flight over all workers."""
         own = self._own.get(name, 0)
         if self._row is None:
             return own
@@ -64,7 +64,7 @@ class InFlight:
     def _find(self, index: int, name: str, *, to_write: bool = False) -> int | None:
         """Returns the offset of a name's cell, or of a free cell for it; None if the row is full.
 
-        A new name may reuse the cell of a name with nothing in flight.
+        A new name may reuse the cell of a name whose count is 0.
         """
         key, reusable = hashed(name), None
         for step in range(_CELLS):
@@ -80,5 +80,5 @@ class InFlight:
 
 
 def make_in_flight_table(folder: str, rows: int) -> str:
-    """Returns the path of the file of a new, empty table in `folder`. The caller removes it."""
+    """Returns the path of the file of a new, empty table in `folder`. The caller removes the file."""
     return make_table(folder, "in-flight-", rows * _ROW)

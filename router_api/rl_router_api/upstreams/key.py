@@ -27,7 +27,7 @@ class Key:
 
     @property
     def value(self) -> str:
-        """The key; empty if it is not configured or missing."""
+        """The key; empty if the key is missing or not configured."""
         if self._variable:
             return self._environment.get(self._variable, "").strip()
         if self._file and self._now() - self._read_at >= _READ_EVERY:
@@ -37,7 +37,7 @@ class Key:
 
     @property
     def missing(self) -> str | None:
-        """Why a configured key is missing; None if it is present or not configured."""
+        """The reason why a configured key is missing; None if the key is present or not configured."""
         if not self.configured or self.value:
             return None
         return f"{self._variable} is not set" if self._variable else f"{self._file} is missing or empty"

@@ -13,7 +13,7 @@ _MAX_LISTING = 4 * 1024 * 1024
 
 
 class Listed(Struct, frozen=True):
-    """A listed model. `max_model_len` is its context length in tokens, which vLLM reports; else None."""
+    """A listed model. `max_model_len` is its context length in tokens (None if the server does not report it)."""
 
     id: str
     max_model_len: int | None = None
@@ -24,23 +24,23 @@ class _Listing(Struct):
 
 
 async def list_models(upstream: Upstream, transport: Transport) -> list[Listed]:
-    """Returns the models in the upstream's order, at least one. Raises ListingError."""
+    """Returns at least one model, in the upstream's order. Raises ListingError."""
     try:
         response = await transport.send("GET", upstream.url("/models"), upstream.headers(), None, 5.0)
         try:
             body = await read_whole(response, _MAX_LISTING)
         except BrokenAnswerError:
-            raise ListingError(f"its list of models has more than {_MAX_LISTING} bytes", response.status) from None
+            raise ListingError(f"the list of models exceeds {_MAX_LISTING} bytes", response.status) from None
         finally:
             response.close()
     except TransportError as error:
         raise ListingError(str(error)) from None
     if not 200 <= response.status < 300:
-        raise ListingError(f"answered {response.status}", response.status)
+        raise ListingError(f"the server answered {response.status}", response.status)
     try:
         listed = msgspec.json.decode(body, type=_Listing).data
     except (msgspec.DecodeError, RecursionError):
         listed = []
     if not listed:
-        raise ListingError("lists no models", response.status)
+        raise ListingError("the server lists no models", response.status)
     return listed

@@ -22,7 +22,9 @@ _RESETS = (
     ("anthropic-ratelimit-output-tokens-reset", "anthropic-ratelimit-output-tokens-remaining"),
 )
 """The headers with the time at which a limit is reset, and those with what is left of the limit."""
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
+_DURATION = re.compile(
+    r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?"
+)
 """A duration such as `6m0s` or `250ms`, as OpenAI writes it."""
 _UNITS = (86_400.0, 3_600.0, 60.0, 1.0, 0.001)
 _EPOCH = 1e9
@@ -49,7 +51,7 @@ def _is_used_up(left: str | None) -> bool:
 
 
 def _wait(text: str) -> float | None:
-    """Returns the seconds that a number, a duration, an HTTP date, an ISO time or a Unix time means; None if invalid."""
+    """Returns the seconds that a number, duration, HTTP date, ISO time or Unix time means; None if it is invalid."""
     number = _number(text)
     if number is not None:
         if number > _EPOCH:

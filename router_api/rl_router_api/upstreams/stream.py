@@ -1,4 +1,4 @@
-"""Makes one streamed call to an upstream and returns its chunks as they arrive, or an error."""
+"""Makes one streamed call to an upstream and returns its chunks as they arrive."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .transport import Response, Transport
 from .upstream import Upstream
 
 _MAX_HELD = 100
-"""Chunks without content after which the stream is passed on anyway."""
+"""The number of chunks after which a stream is passed on even if no chunk has content."""
 
 
 class ChunkStream:
     """A stream whose first content has arrived. Each step of the iteration returns all chunks that have arrived.
 
-    The iteration raises CallFailedError if the stream is cut. `close` ends the stream early; its ledger entry is then
-    `cancelled`, with the tokens received so far.
+    The iteration raises CallFailedError if the stream is cut. `close` ends the stream early. Its ledger entry then
+    has the status `cancelled` and the tokens received so far.
     """
 
     def __init__(self, attempt: Attempt, response: Response, choices: int, *, is_kept: bool) -> None:
@@ -49,7 +49,7 @@ class ChunkStream:
 
     @property
     def _has_begun(self) -> bool:
-        """Whether content has arrived. After 100 chunks without it, or if a choice has ended, this is assumed."""
+        """Whether content has arrived. Also true after 100 chunks without content, or if a choice has ended."""
         return len(self._ready) >= _MAX_HELD or any(chunk.has_content or chunk.finished for chunk in self._ready)
 
     def __aiter__(self) -> Self:
@@ -72,7 +72,7 @@ class ChunkStream:
         self._attempt.abandoned()
 
     async def _receive(self) -> None:
-        """Reads until another chunk, or the end, has arrived. Raises BrokenAnswerError."""
+        """Reads until another chunk arrives or the stream ends. Raises BrokenAnswerError."""
         if self._broken is not None:
             raise self._broken
         before = len(self._ready)
@@ -112,7 +112,7 @@ class ChunkStream:
         return b""
 
     def _check(self, chunk: Chunk, entry: Entry) -> None:
-        """Handles errors, ends, usage and the size limit, which few chunks have. Raises BrokenAnswerError."""
+        """Handles a chunk's error, finish reasons and usage, and the size limit. Raises BrokenAnswerError."""
         if chunk.error is not None:
             raise UnusableAnswerError(f"error in the stream: {chunk.error}", text=chunk.error, usage=bytes(chunk.usage))
         self._kept_bytes += len(chunk.data) if self._is_kept else 0
@@ -135,8 +135,8 @@ async def open_stream(
 ) -> ChunkStream:
     """Returns a stream whose first content has arrived. Until then another target can still be called instead.
 
-    `is_kept` is whether the caller keeps the chunks for a replay. The whole stream is then limited to `MAX_ANSWER`
-    bytes. Raises CallFailedError.
+    If `is_kept` is true, the caller keeps the chunks for a replay, and the stream is limited to `MAX_ANSWER` bytes.
+    Raises CallFailedError.
     """
     attempt = begin_attempt(upstream, entry)
     with attempt:

@@ -1,7 +1,7 @@
 """The HTTP client for upstreams: a connection pool behind the interface `Transport`.
 
-The client is our own, over httptools, because aiohttp costs three times the CPU and httpx thirty times
-(docs/performance.md). Tests may replace it.
+The client is our own and uses httptools. aiohttp takes three times as much CPU time, and httpx thirty times as much
+(docs/performance.md). Tests may replace the client.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from ..errors import UnusableAnswerError, ProxyRefusedError, TransportError
+from ..errors import ProxyRefusedError, TransportError, UnusableAnswerError
 from ..timing import Until
 from .connection import Connection
 from .dialing import Endpoint, basic_authorization, dial, endpoint_of
 
 _KEEP_ALIVE = 4.0
-"""Seconds that an idle connection is kept. Common servers (uvicorn, vLLM) close idle connections after 5 s, so this is
-shorter: requests are seldom sent over a connection that the server is closing."""
+"""Seconds for which an idle connection is kept. Common servers (uvicorn, vLLM) close idle connections after 5 s. With a
+shorter time, requests are seldom sent over a connection that the server is closing."""
 _CONNECT_TIMEOUT = 10.0
 
 
@@ -34,14 +34,14 @@ class Response(Protocol):
         """The response headers by lower-case name."""
 
     async def read(self) -> bytes:
-        """Returns the next bytes of the body, empty at its end. Raises TransportError."""
+        """Returns the next bytes of the body, or b"" at its end. Raises TransportError."""
 
     def close(self) -> None:
         """Returns the connection to the pool if the body was read to its end, else closes it."""
 
 
 class Transport(Protocol):
-    """Sends requests. `idle_timeout` is the maximum seconds without data."""
+    """An HTTP client. `idle_timeout` is the maximum time without data, in seconds."""
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, idle_timeout: float
@@ -53,7 +53,7 @@ class Transport(Protocol):
 
 
 async def read_whole(response: Response, limit: int, count: Callable[[int], None] | None = None) -> bytes:
-    """Returns the body. Calls `count` with the number of bytes received so far.
+    """Returns the whole body. Calls `count` with the number of bytes received so far.
 
     Raises UnusableAnswerError if the body has more than `limit` bytes, and TransportError.
     """
@@ -65,7 +65,7 @@ async def read_whole(response: Response, limit: int, count: Callable[[int], None
         if count is not None:
             count(size)
         if size > limit:
-            raise UnusableAnswerError(f"the body has more than {limit} bytes")
+            raise UnusableAnswerError(f"the response body exceeds the limit of {limit} bytes")
     return b"".join(parts)
 
 
@@ -127,7 +127,7 @@ class HttpTransport:
         return endpoint
 
     def _take(self, endpoint: Endpoint) -> Connection | None:
-        """Returns the idle connection that was used last, so that surplus connections expire; None if none is open."""
+        """Returns the idle connection that was used last, so that surplus connections expire. None if there is none."""
         idle = self._idle.get(endpoint.origin)
         while idle:
             connection = idle.pop()
@@ -137,11 +137,12 @@ class HttpTransport:
         return None
 
     async def _dial(self, endpoint: Endpoint, idle_timeout: float) -> Connection:
+        timeout = min(idle_timeout, _CONNECT_TIMEOUT)
         try:
-            with Until(self._loop.time() + min(idle_timeout, _CONNECT_TIMEOUT)):
+            with Until(self._loop.time() + timeout):
                 connection = await dial(endpoint, self._trust, idle_timeout)
         except TimeoutError as error:
-            raise TransportError("timeout", "no connection within the timeout") from error
+            raise TransportError("timeout", f"no connection within {timeout:g} s") from error
         except (OSError, ProxyRefusedError) as error:
             reason = getattr(error, "strerror", None) or (
                 str(error) if isinstance(error, ProxyRefusedError) else type(error).__name__
@@ -202,11 +203,11 @@ def _request(method: str, url: str, proxy: str | None, headers: Mapping[str, str
 
 @lru_cache(maxsize=256)
 def _head(method: str, url: str, proxy: str | None, headers: tuple[tuple[str, str], ...]) -> bytes:
-    """Returns the request line and the headers except the length. Cached, because they rarely change."""
+    """Returns the request line and the headers except `Content-Length`. The cache helps, because they rarely change."""
     lines = [*_start(method, url, proxy), *(f"{name}: {value}" for name, value in headers)]
     head = "\r\n".join([*lines, ""])
     if head.count("\n") != len(lines) or head.count("\r") != len(lines):
-        raise ValueError("a header contains a line break")
+        raise ValueError("a header contains a line break. Remove it")
     return head.encode()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
@@ -27,7 +26,7 @@ _LATENCY_WEIGHT = 0.2
 _MAX_LOGGED = 500
 """Maximum characters of an upstream's text that are logged."""
 _MIN_SECRET = 6
-"""Shorter header and query values, in characters, are not treated as secrets."""
+"""Minimum characters of a header or query value that is redacted as a secret."""
 
 
 class Upstream:
@@ -70,11 +69,11 @@ class Upstream:
         self.calls_url = self.url(self.dialect.path)
 
     def url(self, path: str) -> str:
-        """Returns the URL of one of its endpoints."""
+        """Returns the URL of one of the upstream's endpoints."""
         return f"{self._base_url}{path}{self._query}"
 
     def headers(self, traceparent: str | None = None) -> dict[str, str]:
-        """Returns the headers of a call. The traceparent is the only header of the client among them."""
+        """Returns the headers of a call. `traceparent` is the only client header that is passed on."""
         key = self.key.value
         if key != self._headers_key:
             self._headers, self._headers_key = self._headers_with(key), key
@@ -100,12 +99,12 @@ class Upstream:
 
     @property
     def free_slots(self) -> float:
-        """Number of calls that may still begin; infinite without a `max_in_flight`."""
+        """Number of calls that may still begin; infinite if `max_in_flight` is not configured."""
         return math.inf if self._max_in_flight is None else self._max_in_flight - self.in_flight
 
     def begin(self) -> int:
         """Starts a call and returns its number. Raises NoCapacityError if there is no free slot."""
-        # Count first and check then, so that two workers cannot both take the last slot.
+        # The count is increased before the check, so that two workers cannot both take the last slot.
         self._in_flight.change(self._in_flight_name, 1)
         if self._max_in_flight is not None and self.free_slots < 0:
             self._in_flight.change(self._in_flight_name, -1)

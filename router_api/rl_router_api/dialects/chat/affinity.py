@@ -1,4 +1,4 @@
-"""Adds the affinity of tool loops to the tool call ids of chat completions, and removes it."""
+"""Adds the affinity of tool loops to the tool call ids of chat completions, and removes the affinity."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Removes the fields that could cost extra from a request under a money limit, so that its worst case holds.
+"""Removes fields that could cost extra from requests under a money limit, so that the worst-case cost is reliable.
 
-Engines and aggregators read far more fields than OpenAI defines. Some of them cost money that no configured price
-covers: a second spelling of the output limit, several answers of which one is returned, a web search, a more expensive
-service tier. A money limit therefore lets only those fields through that are known to be free.
+Inference engines and aggregators read far more fields than OpenAI defines. Some fields cost money that no configured
+price covers. Examples are a second spelling of the output limit, several answers of which only one is returned, a web
+search and a more expensive service tier. Under a money limit, the router sends only fields that are known to be free.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ FREE_FIELDS = frozenset(
     ).split()
 )
 """Fields that cost nothing beyond the counted tokens, as OpenAI, vLLM, SGLang, llama.cpp and others spell them. Every
-byte of them counts as an input token, because an engine may put them into the prompt."""
+byte of these fields counts as an input token, because an engine may put the fields into the prompt."""
 _FREE_VALUES: dict[str, tuple[Any, ...]] = {
     "modalities": (["text"],),
     "service_tier": ("default", "flex"),
@@ -60,15 +60,16 @@ _FREE_VALUES: dict[str, tuple[Any, ...]] = {
     "reasoning": ({"enabled": False}, {"effort": "none"}),
     "web_search": (False,),
 }
-"""Values of other fields that only disable an extra cost or choose a cheaper service."""
+"""Free values of other fields. These values only disable an extra cost or choose a cheaper service."""
 _FREE_TOOLS = ("function", "custom")
-"""Tools that the client runs. Providers charge for the tools that they run themselves."""
+"""Types of tools that the client runs. Providers charge for the tools that they run themselves."""
 _FIELDS_OF_TOOLS = frozenset(
     ("type", "function", "custom", "name", "description", "parameters", "input_schema", "strict", "cache_control")
 )
 _PLAIN = re.compile(rb'true|false|null|-?[0-9][0-9.eE+-]{0,31}|"[A-Za-z0-9_-]{0,32}"')
 _CACHE_CONTROL_DEPTH = 4
-"""Levels of lists and objects that are searched for `cache_control`. Content parts and functions are the deepest."""
+"""The number of levels of lists and objects that are searched for `cache_control`. Content parts and functions are at
+the deepest level."""
 _MAX_NAMED = 32
 _MAX_NAME = 64
 
@@ -81,9 +82,9 @@ class _Tool(Struct):
 
 
 def drop_costly_fields(fields: dict[str, Any], allowed: Collection[str]) -> tuple[str, ...]:
-    """Removes the parts of a body that may cost more than its tokens, and returns the names of at most 32 of them.
+    """Removes the parts of a request body that may cost extra, and returns the names of at most 32 removed parts.
 
-    Except for `model`, `fields` are as the client wrote them.
+    `fields` are the fields as the client wrote them, except `model`.
     """
     free = FREE_FIELDS.union(allowed, ["model"])
     dropped = [name for name, raw in fields.items() if name not in free and not _is_free_value(name, raw)]
@@ -104,7 +105,7 @@ def _is_free_value(name: str, raw: Raw) -> bool:
 
 
 def _client_tools(raw: Raw) -> tuple[Raw | None, list[str]]:
-    """Returns the tools that the client runs, and the positions of the others."""
+    """Returns the tools that the client runs, and the positions and types of the other tools."""
     if not is_given(raw):
         return raw, []
     tools = LIST.decode(raw)
@@ -162,6 +163,6 @@ def _without_cache_control(raw: Raw, depth: int) -> Any:
 
 
 def _shortened(dropped: list[str]) -> tuple[str, ...]:
-    """Returns the names for the metadata, bounded in number and length because the client chose them."""
+    """Returns the names for the metadata. Limits their number and length, because the client chose the names."""
     names = [name[:_MAX_NAME] for name in dropped[:_MAX_NAMED]]
     return (*names, f"and {len(dropped) - _MAX_NAMED} more") if len(dropped) > _MAX_NAMED else tuple(names)

@@ -1,4 +1,4 @@
-"""Reads upstreams' answers: the bytes of a completion, or of a stream's chunks, into the internal answer."""
+"""Reads upstreams' answers. Converts a completion or the chunks of a stream to the internal format."""
 
 from __future__ import annotations
 
@@ -89,7 +89,8 @@ def read_chunk(data: bytes) -> Chunk | None:
 
 
 def _chunk(data: bytes, read: _Chunk) -> Chunk:
-    error = bytes(read.error).decode() if read.error and odd.is_error({"error": msgspec.json.decode(read.error)}) else None
+    has_error = bool(read.error) and odd.is_error({"error": msgspec.json.decode(read.error)})
+    error = bytes(read.error).decode() if has_error else None
     usage = read.usage if read.usage or read.x_groq is None else read.x_groq.usage
     return _chunk_of(data, read.choices, read.model, usage, error)
 
@@ -126,11 +127,12 @@ def _chunk_of(data: bytes, choices: list[ChunkChoice], model: str | None, usage:
 
 
 def _size(delta: AnswerMessage) -> int:
-    """Returns `output_bytes`, faster for a delta of plain text, which nearly all are."""
+    """Returns `output_bytes`. It is faster for a delta of ASCII text, as most deltas are."""
     text = delta.content
-    if not (type(text) is str and delta.tool_calls is None and delta.reasoning_content is None and text.isascii()):
-        return output_bytes(delta)
-    return len(text) if delta.reasoning is None and delta.refusal is None and delta.function_call is None else output_bytes(delta)
+    is_plain = type(text) is str and text.isascii() and delta.tool_calls is None and delta.reasoning_content is None
+    if is_plain and delta.reasoning is None and delta.refusal is None and delta.function_call is None:
+        return len(text or "")
+    return output_bytes(delta)
 
 
 def _on_one_line(raw: Raw) -> Raw:

@@ -24,7 +24,7 @@ _QUOTA = re.compile(
 )
 """Codes and types of an exhausted quota or spend limit."""
 _QUOTA_WORDS = re.compile(
-    r"(credit|account|prepaid)? ?balance (is )?(too low|insufficient|exhausted|empty)|insufficient (account )?(balance|credits?|funds|quota)|"
+    r"balance (is )?(too low|insufficient|exhausted|empty)|insufficient (account )?(balance|credits?|funds|quota)|"
     r"exceeded your current quota|(quota|credits?) (has been |have been |is |are )?(exhausted|depleted|used up)|"
     r"(spend(ing)?|usage|billing|budget|credit) (hard )?limits?|(run|ran) out of credits|not enough credits|"
     r"requires (more|at least [\d.]+) credits|account is (in arrears|overdue|suspended)|payment required",

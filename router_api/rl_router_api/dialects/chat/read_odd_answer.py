@@ -1,7 +1,7 @@
-"""Reads completions and chunks that break OpenAI's schema, each field by itself, so that one odd field hides no other.
+"""Reads completions and chunks that break OpenAI's schema, each field by itself.
 
-`read_answer` uses this module if the typed decoder rejects an answer. A field that cannot be read counts as missing. The
-client gets it as it came.
+`read_answer` uses this module if the typed decoder rejects an answer. A field with an unexpected type counts as
+missing. The client still gets the field as the upstream sent it.
 """
 
 from __future__ import annotations
@@ -95,7 +95,9 @@ def _function(value: Any) -> Function | None:
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:
-    return (cast("dict[str, Any]", entry) for entry in (value if isinstance(value, list) else ()) if isinstance(entry, dict))
+    return (
+        cast("dict[str, Any]", entry) for entry in (value if isinstance(value, list) else ()) if isinstance(entry, dict)
+    )
 
 
 def _index(choice: dict[str, Any], default: int) -> int:

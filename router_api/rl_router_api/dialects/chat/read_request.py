@@ -1,7 +1,7 @@
-"""Reads a client's request: the body of a chat completion into the internal request.
+"""Reads a client's request. Converts the body of a chat completion request to the internal format.
 
-Fields stay the bytes that the client sent (`msgspec.Raw`), so that every value that the router does not change reaches
-a target as it was written, numbers included. Only the values that routing needs are decoded.
+Fields keep the bytes that the client sent (`msgspec.Raw`). A target therefore gets every value that the router does not
+change as the client wrote it, including numbers. Only the values that routing needs are decoded.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ MAX_MESSAGES = 10_000
 MAX_PIECES = 10_000
 _MAX_FIELDS = 1_000
 MAX_CHOICES = 128
-"""OpenAI's own limit."""
+"""The maximum of `n`, as in OpenAI's API."""
 PICTURE_TOKENS = 1_500
 _MAX_DOLLARS = 10**12
 _FRAMES = 50
-"""Stack frames that later decoding of a field may need. A body that nests too deeply for that is rejected here."""
+"""The number of stack frames that later decoding of a field may need. A body whose nesting leaves fewer is rejected."""
 _READ_BY_TARGETS = ("messages", "tools", "functions", "response_format")
 _OTHER_LIMITS = OUTPUT_LIMITS[2:]
 
@@ -60,7 +60,7 @@ class _Body(Struct):
 
 
 def read_request(body: bytes) -> Request:
-    """Returns the request. Raises ApiError, a 400 that names the field."""
+    """Returns the internal request. Raises ApiError (400), which names the invalid field."""
     fields = _object(body)
     read = _read(body)
     if not read.model:
@@ -97,12 +97,13 @@ def _messages(read: _Body) -> list[Message]:
         raise bad_request("`messages` is missing or empty. Send at least one message.", "messages")
     if len(messages) > MAX_MESSAGES:
         raise bad_request(
-            f"`messages` has {len(messages)} entries: at most {MAX_MESSAGES} are accepted. Send fewer.", "messages"
+            f"`messages` has {len(messages)} entries, but the maximum is {MAX_MESSAGES}. Send fewer messages.",
+            "messages",
         )
     with_pieces = [message for message in messages if message.tool_calls or type(message.content) is list]
     if sum([message.pieces for message in with_pieces]) > MAX_PIECES:
         raise bad_request(
-            f"`messages` has more than {MAX_PIECES} content parts and tool calls. Send fewer.", "messages"
+            f"`messages` has more than {MAX_PIECES} content parts and tool calls. Shorten the conversation.", "messages"
         )
     return messages
 
@@ -117,9 +118,9 @@ def _object(body: bytes) -> dict[str, Raw]:
         # Deep nesting needs many brackets. A body with few of them always leaves enough stack frames.
         fields = OBJECT.decode(body) if _brackets(body) < _FRAMES else _decode_deeper(body)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise bad_request(f"The body is not a JSON object: {error}") from None
+        raise bad_request(f"The body is not a JSON object: {error}. Send a JSON object.") from None
     if len(fields) > _MAX_FIELDS:
-        raise bad_request(f"The body has {len(fields)} fields: at most {_MAX_FIELDS} are accepted. Send fewer.")
+        raise bad_request(f"The body has {len(fields)} fields, but the maximum is {_MAX_FIELDS}. Send fewer fields.")
     return fields
 
 
@@ -169,7 +170,7 @@ def _output_limit(read: _Body, fields: dict[str, Raw]) -> int | None:
 
 
 def _whole_number(raw: Raw) -> int | None:
-    """Returns the number; None for any other value, which is left to the target."""
+    """Returns the whole number; None for any other value, which the target has to check."""
     try:
         return msgspec.json.decode(raw, type=int)
     except msgspec.DecodeError:
@@ -185,7 +186,7 @@ def _check_options(options: Options) -> None:
 
 
 def _is_filled(list_: Raw, name: str) -> bool:
-    """Returns whether a list has entries. Only the target reads the entries themselves."""
+    """Returns whether a JSON list has entries. The router does not read the entries."""
     if not list_:
         return False
     raw = bytes(list_)

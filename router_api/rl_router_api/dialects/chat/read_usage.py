@@ -130,7 +130,11 @@ def _usage(reported: _Reported, *, suspect: bool) -> Usage | None:
     total_input = (base or 0) + (cached + written + written_long if beside else 0)
     output = (output or 0) + _thinking_beside(reported, total_input, output or 0)
     total = reported.total_tokens or None
-    suspect = suspect or cached + written + written_long > total_input or (total or total_input + output) < total_input + output
+    suspect = (
+        suspect
+        or cached + written + written_long > total_input
+        or (total or total_input + output) < total_input + output
+    )
     cached = min(cached, total_input)
     written = min(written, total_input - cached)
     written_long = min(written_long, total_input - cached - written)
@@ -141,7 +145,12 @@ def _cache(reported: _Reported) -> tuple[int, int, int]:
     """Returns the tokens read from the cache, and those written for the shorter and the longer lifetime."""
     details = reported.prompt_tokens_details or reported.input_tokens_details or _NO_DETAILS
     writes = reported.cache_creation or _NO_WRITES
-    read = (details.cached_tokens, reported.cached_tokens, reported.prompt_cache_hit_tokens, reported.cache_read_input_tokens)
+    read = (
+        details.cached_tokens,
+        reported.cached_tokens,
+        reported.prompt_cache_hit_tokens,
+        reported.cache_read_input_tokens,
+    )
     written = (details.cache_write_tokens, details.cache_creation_tokens, reported.cache_creation_input_tokens)
     long = _largest((writes.ephemeral_1h_input_tokens,))
     all_written = max(_largest(written), _largest((writes.ephemeral_5m_input_tokens,)) + long)

@@ -1,4 +1,4 @@
-"""Upper bounds of the tokens that a target reads, for money limits."""
+"""Computes upper bounds of the number of tokens that a target reads, for money limits."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _REFERENCES = ("audio", "images", "image", "videos", "video", "files", "file", "
 """Fields of messages that may refer to content of any size."""
 _SOUND = re.compile(r"(data:(audio/[a-z0-9.+-]{1,32})?;base64,)?[A-Za-z0-9+/=_-]+")
 _EXPANDED = 4
-"""How many times its size the JSON of tools may grow when a template writes it with line breaks and indents. Up to this
-factor one token per byte remains an upper bound, because such tokens have several bytes."""
+"""The maximum growth of the JSON of tools if a chat template adds line breaks and indentation, as a factor. Up to this
+factor, one token per original byte is still an upper bound, because a token of indentation has several bytes."""
 _MAX_NAME = 64
 
 
@@ -36,7 +36,7 @@ class _Sound(Struct, forbid_unknown_fields=True):
 
 
 def max_input_tokens(request: Request, target: Target) -> int:
-    """Returns an upper bound of the tokens that `target` reads: one per byte, and `max_image_tokens` per picture."""
+    """Returns an upper bound of the tokens that `target` reads: one per byte, and `max_image_tokens` per image."""
     allowed = target.params.allow
     counted = [len(raw) for name, raw in request.fields.items() if name in FREE_FIELDS or name in allowed]
     pictures = [part for part in request.parts if part.type == "image_url" or is_given(part.image_url)]
@@ -44,7 +44,7 @@ def max_input_tokens(request: Request, target: Target) -> int:
 
 
 def unsized_part(request: Request) -> str | None:
-    """Returns the name of a part of unbounded size in tokens, such as a video; None if there is no such part."""
+    """Returns the name of a part that may have any number of tokens, such as a video; None without such a part."""
     for name in ("tools", "functions"):
         if name in request.fields and _expands(request.fields[name]):
             return f"deeply nested `{name}` field"
@@ -70,7 +70,7 @@ def _unsized_in(message: dict[str, Raw]) -> str | None:
 
 
 def _is_sized(raw: Raw) -> bool:
-    """Returns whether a content part is text, a picture or sound, and has no other field."""
+    """Returns whether a content part is text, an image or audio, and has no unknown field."""
     if any(is_given(value) for name, value in OBJECT.decode(raw).items() if name not in _FIELDS_OF_PARTS):
         return False
     part = msgspec.json.decode(raw, type=Part)
@@ -80,7 +80,7 @@ def _is_sized(raw: Raw) -> bool:
 
 
 def _is_image(raw: Raw) -> bool:
-    """Returns whether a picture is an image. Other data, such as a PDF, has any number of pages."""
+    """Returns whether an `image_url` refers to an image. Other data, such as a PDF, may have any number of pages."""
     try:
         picture = msgspec.json.decode(raw, type=str | _Picture)
     except msgspec.DecodeError:
@@ -90,7 +90,7 @@ def _is_image(raw: Raw) -> bool:
 
 
 def _contains_sound(raw: Raw) -> bool:
-    """Returns whether a part contains the sound itself and not an address of it."""
+    """Returns whether a part contains the audio data itself instead of its address."""
     try:
         return _SOUND.fullmatch(msgspec.json.decode(raw, type=_Sound).data) is not None
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""Writes a whole answer: the target's own fields, with the client's model name and affinity in the tool call ids."""
+"""Writes complete answers with the target's fields, the client's model name, and affinity in the tool call ids."""
 
 from __future__ import annotations
 

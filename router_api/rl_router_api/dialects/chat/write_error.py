@@ -10,12 +10,12 @@ from .. import sse
 
 
 def error_object(error: ApiError) -> dict[str, Any]:
-    """Returns the value of `error` in the body."""
+    """Returns the value of the field `error` in the response body."""
     return {"message": error.message, "type": error.kind, "param": error.param, "code": error.code}
 
 
 def write_error(error: ApiError, metadata: dict[str, Any] | None = None) -> bytes:
-    """Returns the response body. `metadata` is added as `router_metadata`; it is None if nothing was paid for."""
+    """Returns the response body. `metadata` is added as `router_metadata`. It is None if no model was called."""
     body: dict[str, Any] = {"error": error_object(error)}
     if metadata is not None:
         body["router_metadata"] = metadata
@@ -23,5 +23,5 @@ def write_error(error: ApiError, metadata: dict[str, Any] | None = None) -> byte
 
 
 def write_error_event(error: ApiError, metadata: dict[str, Any] | None = None) -> bytes:
-    """Returns the same body as an event, for a stream that has begun."""
+    """Returns the error as an event, for a stream that has already begun."""
     return sse.event(write_error(error, metadata))

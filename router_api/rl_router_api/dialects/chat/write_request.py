@@ -1,4 +1,4 @@
-"""Writes the request to a target: the client's own bytes, with the few changes that the router makes."""
+"""Writes the request to a target. It consists of the client's bytes with the few changes that the router makes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .free_fields import drop_costly_fields
 
 
 def write_request(request: Request, target: Target, advice: Advice, guard: MoneyGuard | None = None) -> Payload:
-    """Returns the request body for `target`. A `guard` applies a money limit to it."""
+    """Returns the request body for `target`. `guard` has the rules of a money limit."""
     fields: dict[str, Any] = {"model": target.upstream_model, **request.fields}
     costly = drop_costly_fields(fields, target.params.allow) if guard else ()
     fields["messages"] = _messages(request, fields["messages"], advice)
@@ -31,13 +31,13 @@ def write_request(request: Request, target: Target, advice: Advice, guard: Money
     params = target.params
     dropped = _apply_params(fields, params) if params.rename or params.drop or params.set else []
     if guard and guard.output_limit is not None:
-        # `params.set` may have set other limits.
+        # `params.set` may have set higher limits.
         fields.update({name: _lower(fields[name], guard.output_limit) for name in OUTPUT_LIMITS if name in fields})
     return Payload(msgspec.json.encode(fields), (*costly, *[name for name in dropped if name in request.fields]))
 
 
 def bounds_output(request: Request, params: Params) -> bool:
-    """Returns whether our output limit and the number of choices survive the changes that `params` makes."""
+    """Returns whether the output limit and the number of choices are kept when `params` changes the request."""
     if "n" in params.set or "n" in params.rename.values():
         return False
     our_limit: Any = object()
@@ -48,9 +48,9 @@ def bounds_output(request: Request, params: Params) -> bool:
 
 
 def _limit_output(fields: dict[str, Any], limit: int) -> None:
-    """Sets every spelling of the output limit that is present, because we do not know which one the target reads.
+    """Sets every spelling of the output limit that the request has, because the target may read any of them.
 
-    Also sets one of OpenAI's spellings, if none of them is present.
+    Also sets `max_tokens` if the request does not have `max_completion_tokens`.
     """
     if "max_completion_tokens" not in fields:
         fields["max_tokens"] = limit

@@ -1,4 +1,4 @@
-"""Writes a streamed answer: the target's own events, with `router_metadata` in the last one."""
+"""Writes streamed answers: the target's own events, with `router_metadata` in the chunk that ends the answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .affinity import put_on
 from .read_answer import read_chunk
 
 _MAX_HELD = 100
-"""Chunks that are held back after the chunk that will carry the metadata."""
+"""The maximum number of chunks that are held back, including the chunk that will carry the metadata."""
 
 
 async def write_stream(
@@ -26,7 +26,7 @@ async def write_stream(
 ) -> AsyncGenerator[bytes, None]:
     """Yields the events of a streamed answer as its chunks arrive.
 
-    `metadata` is called after the last chunk has arrived. Raises CallFailedError if the stream is cut.
+    `metadata` is called after the last chunk has arrived. Raises CallFailedError if the stream is cut off.
     """
     rewriter = _Rewriter(request, target)
     tail = _Tail(include_usage=request.include_usage)
@@ -86,7 +86,7 @@ class _Tail:
 
 
 class _Rewriter:
-    """Applies the router's changes to chunks, in the bytes themselves if possible."""
+    """Applies the router's changes to chunks. Changes the bytes directly if possible, without decoding."""
 
     def __init__(self, request: Request, target: str | None) -> None:
         self._model = msgspec.json.encode(request.model)
@@ -99,7 +99,7 @@ class _Rewriter:
         """Returns the events of several chunks, in one step if only the model's name has to be changed."""
         first = b""
         if self._chunks_model is None:
-            # The first chunk shows how the target writes its model, if it writes it at all.
+            # The first chunk shows how the target writes the model name, if the target writes one.
             first, chunks = self.event(chunks[0]), chunks[1:]
         if len(chunks) > 1:
             joined = b"\n\ndata: ".join([chunk.data for chunk in chunks])
@@ -118,7 +118,7 @@ class _Rewriter:
         data = self._rewritten(chunk)
         if metadata is not None:
             if b'"router_metadata"' in data:
-                # The target is itself a router. Our metadata replaces its metadata.
+                # The target is itself an RL Router. This router's metadata replaces the target's metadata.
                 data = encode({name: raw for name, raw in fields_of(data).items() if name != "router_metadata"})
             data = data.rstrip()[:-1] + b',"router_metadata":' + encode(metadata) + b"}"
         return sse.event(data)
@@ -142,7 +142,7 @@ class _Rewriter:
         if model is None or data.count(b'"model"') != 1:
             return None
         if model == self._chunks_model and self._old in data:
-            # The usual case: a stream always writes its model in the same way.
+            # This is the usual case, because a stream always writes its model name in the same way.
             return data.replace(self._old, self._new, 1)
         match = re.search(rb'("model"\s*:\s*)' + re.escape(msgspec.json.encode(model)), data)
         if match is None:

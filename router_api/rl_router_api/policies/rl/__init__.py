@@ -1,4 +1,4 @@
-"""Lets the router model decide, a language model that was trained by reinforcement learning to route."""
+"""The policy `rl`: decides with the router model, a language model that reinforcement learning trained to route."""
 
 from .policy import create
 

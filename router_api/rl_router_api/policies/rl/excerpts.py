@@ -1,5 +1,6 @@
-"""Shortens the texts of clients and targets for the router model, and breaks up everything that looks like a control
-token, so that they cannot act as instructions.
+"""Shortens the texts of clients and targets for the router model, and breaks up control tokens in them.
+
+A space inside a control token prevents that a text acts as an instruction.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import msgspec
 from ...conversation.request import Message, Part
 
 MIN_BYTES = 400
-"""Bytes of the conversation that are always shown, even if the context leaves less room."""
+"""Minimum bytes of the conversation in a prompt, even if the router model's context leaves less room."""
 _MAX_ROLE = 40
 _CONTROL = re.compile(
     r"<(?=[|\uff5c])|(?<=[|\uff5c])>"
@@ -26,8 +27,8 @@ _MEDIA = {"image_url": "[image]", "input_audio": "[audio]", "file": "[file]"}
 def conversation_as_data(conversation: Sequence[Message], room: int) -> list[dict[str, str]]:
     """Returns the conversation as a list of {role, text}, in about `room` bytes.
 
-    If it does not fit, the first message (often the system prompt) gets a quarter of the room, and the last messages
-    get the rest. A note says how many messages are left out.
+    If the conversation is longer, the first message (often the system prompt) gets a quarter of the room. The last
+    messages get the rest. A note says how many messages are left out.
     """
     texts = [(message.role, _text(message)) for message in conversation]
     if sum(_size(text) for _, text in texts) <= room:
@@ -54,7 +55,7 @@ def _message(role: str, text: str, room: int) -> dict[str, str]:
 def excerpt(text: str, room: int) -> str:
     """Returns at most about `room` bytes of the text, without control tokens.
 
-    The text is shortened first, because searching megabytes takes seconds.
+    The text is shortened before the search for control tokens, because a search in megabytes takes seconds.
     """
     return shortened(harmless(shortened(text, room)), room)
 
@@ -67,7 +68,7 @@ def harmless(text: str) -> str:
 
 
 def shortened(text: str, room: int) -> str:
-    """Returns at most about `room` bytes of the text, without its middle. A text has no more tokens than bytes."""
+    """Returns about `room` bytes of a longer text, without its middle. A text never has more tokens than bytes."""
     if _bytes(text) <= room:
         return text
     whole = text.encode()
@@ -77,7 +78,7 @@ def shortened(text: str, room: int) -> str:
 
 
 def _size(text: str) -> int:
-    """Returns about how many bytes a message takes in the list."""
+    """Returns the approximate bytes that a message takes in the list."""
     return _bytes(text) + 30
 
 

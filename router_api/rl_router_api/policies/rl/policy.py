@@ -1,4 +1,4 @@
-"""Decides with the router model, and calls it once more if its answer cannot be parsed."""
+"""The policy `rl`: decides with the router model, and calls it again if its first answer cannot be parsed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from . import prompt
 from .prompt import Way
 from .reading import ReadDecision, read_schema, read_tools
 
-# Protocol `auto`: after this many repairs by schema among the recent requests, the worker starts with the schema.
+# With the protocol `auto`, a worker changes to `json_schema` when this many of its recent requests needed a repair.
 _REPAIRS_TO_SWITCH, _RECENT_REQUESTS = 5, 10
 _MAX_PROMPT_FRAMES = 256
 
@@ -44,7 +44,7 @@ class Turn(Struct, frozen=True):
 
     @property
     def offered(self) -> Sequence[Candidate]:
-        """The targets that may still be called; none on the last turn if an answer can be selected."""
+        """The targets that may still be called. Empty on the last turn if an answer can be selected."""
         return () if self.limits.is_last_turn and self.selectable else self.candidates
 
 
@@ -52,7 +52,8 @@ class Turn(Struct, frozen=True):
 class _PromptFrame:
     """The parts of a prompt that all requests with the same candidates share.
 
-    `system` is the system prompt, `tools` the tools or the schema as JSON. `functions` maps tool names to target names.
+    `system` is the system prompt. `tools` is JSON with the tools or the decision schema. `functions` maps tool names to
+    target names.
     """
 
     system: str
@@ -62,14 +63,14 @@ class _PromptFrame:
 
 @dataclass
 class _Recent:
-    """A recent request, and whether it needed the repair by schema."""
+    """A recent request, and whether its decision was repaired with a second, schema-constrained call."""
 
     conversation: weakref.ref[Request]
     needed_schema: bool
 
 
 class RouterModelPolicy:
-    """Calls the router model with the protocol that `router.protocol` names."""
+    """A policy that calls the router model with the protocol in `router.protocol`."""
 
     def __init__(self, setup: PolicySetup) -> None:
         self._router = setup.router
@@ -82,7 +83,10 @@ class RouterModelPolicy:
     async def decide(
         self, conversation: Request, candidates: Sequence[Candidate], limits: Limits, calls: Sequence[PastCall]
     ) -> Decision:
-        """Returns the decision of one turn. If the router model fails or stays unreadable, it only has a `reason`."""
+        """Returns the decision of one turn.
+
+        If the router model fails, or both of its answers cannot be parsed, the decision has only a `reason`.
+        """
         direct = self._answers_directly and conversation.text_only and not calls
         turn = Turn(conversation, candidates, limits, calls, direct)
         decision = await self._ask(turn, "json_schema" if self._starts_with_schema else "tools")
@@ -132,7 +136,7 @@ class RouterModelPolicy:
         return _decision(parsed, paid.answer, turn, paid.cost)
 
     def _remember(self, turn: Turn, *, needed_schema: bool) -> None:
-        """Remembers whether the request needed the repair. Each request counts once, whatever its number of turns."""
+        """Records whether the request needed a repair. Each request counts once, even if it has several turns."""
         if self._starts_with_schema or self._router.protocol != "auto":
             return
         for recent in self._recent:
@@ -175,11 +179,12 @@ def _decision(read: ReadDecision, answer: Answer, turn: Turn, cost: Decimal) -> 
         return Decision(calls=read.calls, select=read.select, cost=cost)
     if read.text and turn.direct:
         return Decision(direct=_direct(answer, read.text), cost=cost)
-    return Decision(reason="the router model's answer could not be parsed as a decision", cost=cost, unreadable=1)
+    reason = "the router model's answer could not be parsed as a decision. Use `router.protocol: json_schema`"
+    return Decision(reason=reason, cost=cost, unreadable=1)
 
 
 def _merged(first: Decision, repaired: Decision) -> Decision:
-    """Returns the repaired decision with the costs and counts of both."""
+    """Returns the repaired decision, with the sums of the costs and counts of both decisions."""
     return replace(
         repaired,
         cost=first.cost + repaired.cost,
@@ -205,5 +210,5 @@ def _direct(answer: Answer, text: str) -> Answer:
 
 
 def create(setup: PolicySetup) -> Policy:
-    """Returns the policy of a configuration."""
+    """Returns the policy `rl` for a configuration."""
     return RouterModelPolicy(setup)

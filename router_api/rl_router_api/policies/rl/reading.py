@@ -1,4 +1,4 @@
-"""Parses the router model's answer: tool calls, Hermes text, bare or fenced JSON, or a decision by schema."""
+"""Parses the router model's answer: tool calls, tool calls as Hermes or JSON text, or JSON of the decision schema."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ...routing.decide import PlannedCall
 from .prompt import SELECT
 
 _THOUGHT = re.compile(r"^.*</think>|<think>.*$", re.S | re.I)
-# White space must match in one way only: otherwise a router model that repeats newlines costs cubic time.
+# White space may match in only one way. Otherwise an answer that repeats newlines takes cubic time.
 _HERMES = re.compile(r"<tool_call>(.*?)</tool_call>", re.S)
 _FENCED = re.compile(r"\A```(?:json)?[ \t\r]*\n(.*?)```\Z", re.S)
 
 
 class ReadDecision(Struct, frozen=True):
-    """A parsed decision: calls, a selection, or a text without calls. All are empty if the answer is unreadable."""
+    """A parsed decision: calls, a selection, or a text without calls. Empty if the answer cannot be parsed."""
 
     calls: tuple[PlannedCall, ...] = ()
     select: str | None = None
@@ -36,9 +36,9 @@ UNREADABLE = ReadDecision()
 
 
 def read_tools(message: AnswerMessage, offered: Mapping[str, str], *, selectable: bool) -> ReadDecision:
-    """Returns the decision of an answer with tool calls.
+    """Returns the decision in an answer to the protocol `tools`.
 
-    `offered` maps the names of the functions that may be called to their targets.
+    `offered` maps the names of the functions that may be called to the names of their targets.
     """
     text = without_thoughts(text_of(AnswerMessage(content=message.content)))
     if message.tool_calls:
@@ -52,7 +52,7 @@ def read_tools(message: AnswerMessage, offered: Mapping[str, str], *, selectable
 
 
 def read_schema(message: AnswerMessage, offered: Mapping[str, str], *, selectable: bool) -> ReadDecision:
-    """Returns the decision of an answer by `prompt.decision_schema`; `offered` maps function names to targets."""
+    """Returns the decision in JSON of `prompt.decision_schema`. `offered` maps function names to target names."""
     decision = _json(_unfenced(without_thoughts(text_of(AnswerMessage(content=message.content)))))
     if not isinstance(decision, dict):
         return UNREADABLE
@@ -70,7 +70,7 @@ def without_thoughts(text: str) -> str:
 
 
 def _calls_in(text: str) -> list[tuple[str | None, Any]]:
-    """Returns calls that are written as text, if the text contains nothing else."""
+    """Returns the tool calls in a text. Returns an empty list if the text contains anything else."""
     blocks = _HERMES.findall(text)
     if blocks:
         if _HERMES.sub("", text).strip():
