@@ -134,7 +134,11 @@ def _part_text(part: Any) -> str:
 
 
 def _as_json(value: Any) -> str:
-    return well_formed(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    """Returns a value as JSON; empty if it is nested too deeply. The client gets it nevertheless."""
+    try:
+        return well_formed(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    except RecursionError:
+        return ""
 
 
 def output_bytes(message: AnswerMessage) -> int:
