@@ -41,8 +41,8 @@ def test_all_faults_are_reported_with_their_remedies_in_a_fixed_order() -> None:
 def test_several_faults_with_the_same_remedy_name_it_once() -> None:
     foreign = [ChildError(kind, "demo-api", "ForeignObject", "exists") for kind in ("Ingress", "NetworkPolicy")]
     message = condition_of(Scenario(errors=tuple(foreign)).status(), "Degraded")["message"]
-    assert message.startswith("Ingress demo-api: exists; NetworkPolicy demo-api: exists. Delete it")
-    assert message.count("Delete it") == 1
+    assert message.startswith("Ingress demo-api: exists; NetworkPolicy demo-api: exists. Delete the object")
+    assert message.count("Delete the object") == 1
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "Service", "ConfigMap"])

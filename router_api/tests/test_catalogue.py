@@ -75,7 +75,7 @@ def test_every_target_receives_the_output_limit_of_the_client(target: Target) ->
 
 def test_the_examples_in_its_comments_are_valid_targets() -> None:
     lines = CATALOGUE.read_text().splitlines()
-    start = lines.index(next(line for line in lines if "Your own machines" in line))
+    start = lines.index(next(line for line in lines if "Models on your own machines" in line))
     commented = [line.strip().removeprefix("# ") for line in lines[start + 1 :]]
     fields = [line for line in commented if line.startswith(("- ", "  "))]
     targets = yaml.safe_load("\n".join(fields))

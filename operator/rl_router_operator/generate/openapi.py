@@ -115,9 +115,10 @@ def _write_bounds(folded: Json, node: Json) -> None:
     names = node.get("propertyNames", {})
     if "maxLength" in names and isinstance(node["additionalProperties"], dict):  # a rule cannot check open values
         minimum, maximum = names.get("minLength", 0), names["maxLength"]
+        allowed = f"{minimum} to {maximum}" if minimum else f"at most {maximum}"
         rule = {
             "rule": f"self.all(key, size(key) >= {minimum} && size(key) <= {maximum})",
-            "message": f"a key must have {minimum} to {maximum} characters",
+            "message": f"a name in this map must have {allowed} characters. Choose another name",
         }
         folded[RULES] = [*folded.get(RULES, ()), rule]
 

@@ -1,4 +1,4 @@
-"""`spec.api`: replicas, authentication, and how the API is exposed."""
+"""Defines `spec.api`: the replicas, authentication and exposure of the router API."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from .pods import Pods
 
 
 class Autoscaling(Schema):
-    """The HorizontalPodAutoscaler of the API, which scales by CPU."""
+    """The HorizontalPodAutoscaler of the API, which scales by CPU usage."""
 
     model_config = rules(
-        ("self.maxReplicas >= self.minReplicas", "maxReplicas must be at least minReplicas", ".maxReplicas")
+        (
+            "self.maxReplicas >= self.minReplicas",
+            "maxReplicas must be at least minReplicas. Raise maxReplicas, or lower minReplicas",
+            ".maxReplicas",
+        )
     )
 
     min_replicas: int = Field(1, ge=1, le=1000, description="minimum number of pods")
@@ -26,12 +30,14 @@ class Autoscaling(Schema):
 
 
 class Auth(Schema):
-    """Who may use the API."""
+    """The authentication of the API's clients."""
 
     secret_ref: ObjectRef | None = Field(
-        None, description="Secret whose key `keys` is a YAML list of {name, sha256, requests_per_day, usd_per_day}"
+        None,
+        description="Secret with the API keys of clients. Its entry `keys` is a YAML list of {name, sha256,"
+        " requests_per_day, usd_per_day}",
     )
-    anonymous: bool = Field(False, description="whether clients need no key even if the API is exposed")
+    anonymous: bool = Field(False, description="whether the API may be exposed without client keys")
 
 
 class Service(Schema):
@@ -44,25 +50,27 @@ class Service(Schema):
 class Ingress(Schema):
     """An Ingress to the router API."""
 
-    class_name: ObjectName | None = Field(None, description="name of the IngressClass; default: the cluster's")
-    host: HostName = Field(description="host name")
-    tls_secret_name: ObjectName | None = Field(None, description="Secret with the certificate of the host")
+    class_name: ObjectName | None = Field(None, description="name of the IngressClass; default: that of the cluster")
+    host: HostName = Field(description="host name of the API")
+    tls_secret_name: ObjectName | None = Field(None, description="Secret with the TLS certificate of the host")
     annotations: Annotations = Field(default_factory=dict, description="annotations of the Ingress")
 
 
 class HttpRoute(Schema):
     """An HTTPRoute (Gateway API) to the router API."""
 
-    parent_refs: list[Open] = Field(min_length=1, max_length=16, description="Gateways, as in an HTTPRoute")
-    hostnames: list[HostName] = Field(default_factory=list, max_length=16, description="host names")
+    parent_refs: list[Open] = Field(min_length=1, max_length=16, description="parent Gateways, as in an HTTPRoute")
+    hostnames: list[HostName] = Field(default_factory=list, max_length=16, description="host names of the API")
     annotations: Annotations = Field(default_factory=dict, description="annotations of the HTTPRoute")
 
 
 class DisruptionBudget(Schema):
-    """How many API pods may be unavailable at once because of voluntary disruptions."""
+    """The PodDisruptionBudget of the API, which limits voluntary disruptions such as node drains."""
 
-    enabled: bool = Field(True, description="whether to create one if there is more than one replica")
-    max_unavailable: int = Field(1, ge=1, le=1000, description="maximum number of pods that are unavailable at once")
+    enabled: bool = Field(
+        True, description="whether to create a PodDisruptionBudget if there is more than one API replica"
+    )
+    max_unavailable: int = Field(1, ge=1, le=1000, description="maximum number of pods that may be unavailable at once")
 
 
 class CaBundle(Schema):
@@ -72,8 +80,8 @@ class CaBundle(Schema):
         ("has(self.configMapKeyRef) != has(self.secretKeyRef)", "set either configMapKeyRef or secretKeyRef")
     )
 
-    config_map_key_ref: KeyRef | None = Field(None, description="key of a ConfigMap with the PEM file")
-    secret_key_ref: KeyRef | None = Field(None, description="key of a Secret with the PEM file")
+    config_map_key_ref: KeyRef | None = Field(None, description="reference to the PEM file in a ConfigMap")
+    secret_key_ref: KeyRef | None = Field(None, description="reference to the PEM file in a Secret")
 
 
 class Api(Pods):
@@ -92,29 +100,29 @@ class Api(Pods):
         (
             "(self.service.type == 'ClusterIP' && !has(self.ingress) && !has(self.httpRoute))"
             " || has(self.auth.secretRef) || self.auth.anonymous",
-            "an API that is exposed outside the cluster requires keys. Set api.auth.secretRef, or set"
+            "an API that is exposed outside the cluster requires client keys. Set api.auth.secretRef, or set"
             " api.auth.anonymous: true for public access",
             ".auth",
         ),
         (
             "!has(self.networkPolicy) || !has(self.networkPolicy.from)"
             " || (has(self.networkPolicy.enabled) && self.networkPolicy.enabled)",
-            "`from` requires enabled: true for the API. Set it, or remove `from`",
+            "api.networkPolicy.from requires enabled: true. Set enabled to true, or remove from",
             ".networkPolicy",
         ),
         (
             "!has(self.caBundle) || !has(self.env) || !self.env.exists(variable, variable.name == 'SSL_CERT_FILE')",
-            "caBundle already sets SSL_CERT_FILE. Remove one of them",
+            "caBundle already sets SSL_CERT_FILE. Remove caBundle or the variable",
             ".env",
         ),
     )
 
-    replicas: int = Field(1, ge=0, le=1000, description="number of pods. Ignored if `autoscaling` is set")
+    replicas: int = Field(1, ge=0, le=1000, description="number of API pods. Ignored if `autoscaling` is set")
     autoscaling: Autoscaling | None = Field(
-        None, description="scaling by CPU between a minimum and a maximum number of pods"
+        None, description="scaling by CPU usage between a minimum and a maximum number of pods"
     )
-    auth: Auth = Field(Auth(), description="who may use the API")
-    service: Service = Field(Service(), description="Service on port 8800")
+    auth: Auth = Field(Auth(), description="authentication of clients")
+    service: Service = Field(Service(), description="Service of the API on port 8800")
     ingress: Ingress | None = Field(None, description="Ingress to the API")
     http_route: HttpRoute | None = Field(None, description="HTTPRoute (Gateway API) to the API")
     disruption_budget: DisruptionBudget = Field(DisruptionBudget(), description="PodDisruptionBudget of the API")

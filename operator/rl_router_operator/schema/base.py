@@ -1,4 +1,4 @@
-"""Defines what the parts of the schema share: bounded types, references and CEL rules for the API server."""
+"""Defines the bounded types, references and CEL rules that all parts of the schema share."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ KIND = "RouterDeployment"
 PLURAL = "routerdeployments"
 
 REMEDY = "remedy"
-"""Key in a field's json_schema_extra: the message for a value that does not match the pattern."""
+"""The key in a field's json_schema_extra that has the error message for a value that does not match the pattern."""
 
 
 def validations(*checks: tuple[str, str] | tuple[str, str, str]) -> dict[str, JsonValue]:
-    """Returns rules for the API server. A check is (CEL expression, message) or (expression, message, field path)."""
+    """Returns the checks as validation rules of the API server.
+
+    A check is (CEL expression, message) or (CEL expression, message, field path).
+    """
     entries: list[JsonValue] = []
     for expression, message, *path in checks:
         rule: dict[str, JsonValue] = {"rule": expression, "message": message}
@@ -28,26 +31,29 @@ def validations(*checks: tuple[str, str] | tuple[str, str, str]) -> dict[str, Js
 
 
 def rules(*checks: tuple[str, str] | tuple[str, str, str]) -> ConfigDict:
-    """Returns the configuration of a pydantic model with these rules; see `validations`."""
+    """Returns the configuration of a pydantic model to which the API server applies these checks."""
     return ConfigDict(json_schema_extra=validations(*checks))
 
 
 def url_rule(field: str) -> tuple[str, str, str]:
-    """Returns the rule that a field is an endpoint's URL without credentials, query or fragment."""
+    """Returns the rule that a field must be an endpoint's URL without credentials, query or fragment."""
     return (
         rf"self.{field}.matches(r'^https?://({_HOST}|\[({_IPV6})\])(:{_PORT})?(/{_PRINTABLE}*)?$')",
         "must be an http:// or https:// URL such as https://api.openai.com/v1 or http://[fd00::1]:8000/v1, without user"
-        " info, query or fragment. Put a key into apiKeySecretRef",
+        " name, password, query and fragment. Put an API key into apiKeySecretRef",
         f".{field}",
     )
 
 
 KEY_LIKE = "(^|[^A-Za-z0-9])(hf_[A-Za-z0-9]{16}|sk-[A-Za-z0-9_-]{16})"
-"""Matches a key within a text. It requires a key's length, so that words with the same beginning do not match."""
+"""Matches an API key within a text. The pattern requires 16 more characters, so that `hf_home` does not match."""
 
 
 def begins_like_a_key(value: str) -> str:
-    """Returns the CEL expression that is true if a value looks like a key. It is cheaper than a pattern."""
+    """Returns a CEL expression that is true if a value begins like an API key.
+
+    The API server limits the cost of expressions, and a comparison of prefixes is cheaper than a pattern.
+    """
     return f"['Bearer ', 'bearer ', 'Basic ', 'basic ', 'hf_', 'sk-'].exists(prefix, {value}.startsWith(prefix))"
 
 
@@ -57,12 +63,12 @@ _IPV6 = "|".join(
     [f"({_GROUP}:){{7}}{_GROUP}", f"({_GROUP}:){{1,7}}:", f":(:{_GROUP}){{1,7}}", "::"]
     + [f"({_GROUP}:){{1,{7 - after}}}(:{_GROUP}){{1,{after}}}" for after in range(1, 7)]
 )
-"""Eight groups, or fewer around `::`. Kubernetes 1.30 has no function for this check yet."""
+"""Matches an IPv6 address: eight groups, or fewer groups around `::`. CEL has no such check in Kubernetes 1.30."""
 _PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _PRINTABLE = r'[!-"$->@-~]'
-"""Printable ASCII except `#` and `?`."""
+"""Matches a character of a URL's path: printable ASCII except blanks, `#` and `?`."""
 
-_OBJECT_NAME = "must be the name of an object: a-z, 0-9, `-` and `.`, with a letter or digit at both ends"
+_OBJECT_NAME = "must consist of a-z, 0-9, `-` and `.`, and must begin and end with a letter or digit"
 ObjectName = Annotated[
     str,
     Field(
@@ -78,7 +84,7 @@ VolumeName = Annotated[
         min_length=1,
         max_length=63,
         pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
-        json_schema_extra={REMEDY: "must be a-z, 0-9 and `-`, with a letter or digit at both ends"},
+        json_schema_extra={REMEDY: "must consist of a-z, 0-9 and `-`, and must begin and end with a letter or digit"},
     ),
 ]
 HostName = Annotated[
@@ -98,7 +104,7 @@ LabelValue = Annotated[
         max_length=63,
         pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$",
         json_schema_extra={
-            REMEDY: "a label value must be letters, digits, `-`, `_` and `.`, with a letter or digit at both ends"
+            REMEDY: "must consist of letters, digits, `-`, `_` and `.`, and must begin and end with a letter or digit"
         },
     ),
 ]
@@ -106,7 +112,7 @@ AnnotationValue = Annotated[str, Field(max_length=16_384)]
 
 _KEYS = (
     "self.all(key, key.matches('^([a-z0-9][-a-z0-9.]{0,252}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",
-    "a key must be at most 63 letters, digits, `-`, `_` and `.`, optionally after a domain and `/`",
+    "a key must have the form `name` or `domain/name`. The name can have at most 63 letters, digits, `-`, `_` and `.`",
 )
 _NOT_RESERVED = (
     f"self.all(key, !key.startsWith('{GROUP}/'))",
@@ -115,8 +121,8 @@ _NOT_RESERVED = (
 _NOT_MANAGED = (
     "!self.exists(key, key in ['app.kubernetes.io/name', 'app.kubernetes.io/instance', 'app.kubernetes.io/component',"
     " 'app.kubernetes.io/managed-by'])",
-    "app.kubernetes.io/name, instance, component and managed-by are reserved for the operator, which finds its objects"
-    " by them. Choose another label",
+    "the labels app.kubernetes.io/name, /instance, /component and /managed-by are reserved for the operator. Choose"
+    " another label",
 )
 Labels = Annotated[
     dict[LabelKey, LabelValue],
@@ -136,21 +142,21 @@ Quantity = Annotated[
         }
     ),
 ]
-"""A quantity in the notation of Kubernetes: `2`, `500m`, `40Gi`."""
+"""A Kubernetes quantity such as `2`, `500m` or `40Gi`."""
 Open = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
-"""An object whose type Kubernetes defines and validates."""
+"""A part of a Kubernetes object, such as an affinity, whose fields Kubernetes defines and validates."""
 Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[!-~]+$")]
 MAP_BY_NAME: dict[str, JsonValue] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
-"""Marks a list whose items have unique names, by which they are merged."""
+"""Marks a list in which every item has a unique name. The API server merges items of the same name."""
 
 
 class ObjectRef(Schema):
     """A reference to an object in the namespace of the RouterDeployment."""
 
-    name: ObjectName = Field(description="name of the object, in the same namespace")
+    name: ObjectName = Field(description="name of the object, in the namespace of the RouterDeployment")
 
 
 class KeyRef(ObjectRef):
     """A reference to a key of a Secret or ConfigMap in the namespace of the RouterDeployment."""
 
-    key: DataKey = Field(description="key of the value")
+    key: DataKey = Field(description="key of the value in the object's `data`")

@@ -1,4 +1,4 @@
-"""Defines the CEL rules between the fields of a hosted router model."""
+"""Defines the CEL rules that relate the fields of `spec.model` to each other."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from .base import KEY_LIKE, validations
 EXTRA_ARGS = validations(
     (
         "!self.exists(flag, flag.matches('^--api[-_]k'))",
-        "--api-key would be visible in the pod. Remove it: model.networkPolicy already limits access to the API pods",
+        "--api-key would be visible in the pod. Remove it, because model.networkPolicy already admits only API pods",
     ),
     (
         "!self.exists(flag, flag.matches('^--hf[-_]token'))",
@@ -15,18 +15,19 @@ EXTRA_ARGS = validations(
     ),
     (
         f"!self.exists(flag, flag.matches('{KEY_LIKE}'))",
-        "a key would be visible in the pod. Set it in model.env with valueFrom.secretKeyRef",
+        "an API key in a flag would be visible in the pod. Set it in model.env with valueFrom.secretKeyRef",
     ),
     (
         "!self.exists(flag, flag.matches('^--(host|port|uds|root[-_]path|ssl[-_][a-z_-]+|config)(=|$)'))",
-        "the operator configures the engine's server. Remove --host, --port, --uds, --root-path, --ssl-… and --config",
+        "the operator sets the server flags of the engine. Remove --host, --port, --uds, --root-path, --ssl-… and"
+        " --config",
     ),
     (
         "!self.exists(flag, flag.matches('^(--(model|revision|served[-_]model[-_]name|max[-_]model[-_]len"
         "|gpu[-_]memory[-_]utilization|tensor[-_]parallel[-_]size|tool[-_]call[-_]parser|chat[-_]template"
         "|shutdown[-_]timeout)|-tp)(=|$)'))",
-        "a flag has a field of its own. Use source (with the revision after `@`), servedName, maxModelLen,"
-        " gpuMemoryUtilization, tensorParallelSize, toolCallParser or chatTemplate",
+        "extraArgs has a flag for which spec.model has a field. Use that field: source (with the revision after `@`),"
+        " servedName, maxModelLen, gpuMemoryUtilization, tensorParallelSize, toolCallParser or chatTemplate",
     ),
 )
 
@@ -49,7 +50,7 @@ _HOSTED = (
     "hfTokenSecretRef",
     "storage",
 )
-"""The fields without a default that have no meaning for an external model."""
+"""The fields without a default that only a hosted model uses."""
 
 _POD_TEMPLATE = (
     "labels",
@@ -73,32 +74,33 @@ _HAS_PODS = " || ".join(
         *(f"has(self.podTemplate.{field})" for field in _POD_TEMPLATE),
     ]
 )
-"""True if any field with a default that has no meaning for an external model differs from the default."""
+"""A CEL expression that is true if a field that only a hosted model uses differs from its default."""
 
 _GGUF = "(!has(self.source) || self.source.endsWith('.gguf') || !self.source.startsWith('hf://'))"
 
 HOSTED_MODEL = validations(
     (
         "!has(self.external) || !(" + " || ".join(f"has(self.{field})" for field in _HOSTED) + ")",
-        "an external model cannot have the fields of a hosted one. Remove external, or " + ", ".join(_HOSTED),
+        "external cannot be combined with the fields of a hosted model. Remove external, or remove "
+        + ", ".join(_HOSTED),
         ".external",
     ),
     (
         f"!has(self.external) || !({_HAS_PODS})",
-        "an external model has no pods in the cluster. Remove external, or replicas, toolCallParser, startupTimeout,"
-        " serviceAccount, podTemplate",
+        "external cannot be combined with settings of model pods. Remove external, or remove replicas, toolCallParser,"
+        " startupTimeout, serviceAccount, podTemplate",
         ".external",
     ),
     (
         "!has(self.accelerator) || has(self.source)",
-        "the bundled model runs on a CPU. Set source to other weights, or remove accelerator",
+        "the bundled model runs only on a CPU. Set source to other weights, or remove accelerator",
         ".accelerator",
     ),
     (
         "!has(self.resources) || ![has(self.resources.limits) ? self.resources.limits : {},"
         " has(self.resources.requests) ? self.resources.requests : {}].exists(amounts, 'nvidia.com/gpu' in amounts"
         " || (has(self.accelerator) && self.accelerator.resource in amounts))",
-        "model.accelerator already sets the limit for the accelerator. Remove it here",
+        "accelerators are requested in model.accelerator. Remove them from model.resources",
         ".resources",
     ),
     (
@@ -108,19 +110,20 @@ HOSTED_MODEL = validations(
     ),
     (
         "!has(self.accelerator) || !has(self.engine) || self.engine != 'llamacpp'",
-        "the engine llamacpp runs on a CPU. Remove accelerator, or set engine to vllm",
+        "the engine llamacpp runs only on a CPU. Remove accelerator, or set engine to vllm",
         ".engine",
     ),
     (
         f"!has(self.engine) || self.engine != 'llamacpp' || {_GGUF}",
-        "the engine llamacpp requires a GGUF file. Set source to one (hf://org/name/file.gguf), or set engine to vllm",
+        "the engine llamacpp requires a GGUF file. Set source to a file such as hf://org/name/file.gguf, or set engine"
+        " to vllm",
         ".source",
     ),
     (
         "!has(self.source) || !self.source.endsWith('.gguf') || has(self.image)"
         " || (!has(self.accelerator) && (!has(self.engine) || self.engine == 'llamacpp'))",
-        "vLLM's default image cannot read GGUF files. Set image to one with vLLM's GGUF plugin, set source to other"
-        " weights, or remove accelerator and engine",
+        "vLLM's default image cannot read GGUF files. Set image to an image with vLLM's GGUF plugin, set source to"
+        " other weights, or remove accelerator and engine",
         ".source",
     ),
     (
@@ -131,27 +134,27 @@ HOSTED_MODEL = validations(
     (
         "!has(self.tensorParallelSize) || self.tensorParallelSize"
         " <= (has(self.accelerator) ? self.accelerator.count : 1)",
-        "must be at most accelerator.count (1 on a CPU). Lower it, or raise accelerator.count",
+        "must be at most accelerator.count, or 1 on a CPU. Lower tensorParallelSize, or raise accelerator.count",
         ".tensorParallelSize",
     ),
     (
         "!has(self.gpuMemoryUtilization) || has(self.accelerator)",
-        "requires an accelerator. Set accelerator, or remove gpuMemoryUtilization",
+        "gpuMemoryUtilization requires an accelerator. Set accelerator, or remove gpuMemoryUtilization",
         ".gpuMemoryUtilization",
     ),
     (
         "!has(self.storage) || (has(self.source) && self.source.startsWith('hf://'))",
-        "storage is only for weights from the hub. Set source to hf://org/name, or remove storage",
+        "storage keeps only weights from an hf:// source. Set source to hf://org/name, or remove storage",
         ".storage",
     ),
     (
         "!has(self.hfTokenSecretRef) || (has(self.source) && self.source.startsWith('hf://'))",
-        "the token is only for weights from the hub. Set source to hf://org/name, or remove hfTokenSecretRef",
+        "the token is used only for an hf:// source. Set source to hf://org/name, or remove hfTokenSecretRef",
         ".hfTokenSecretRef",
     ),
     (
         "!has(self.source) || self.source.split('/').all(part, part != '..')",
-        "must not contain the path segment `..`",
+        "must not contain the path segment `..`. Use a path without it",
         ".source",
     ),
 )

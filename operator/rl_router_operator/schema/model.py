@@ -1,4 +1,4 @@
-"""`spec.model`: the source of the weights, the engine and the hardware."""
+"""Defines `spec.model`: the source of the weights, the engine and the hardware."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class Accelerator(Schema):
         min_length=1,
         max_length=317,
         pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$",
-        description="extended resource of the nodes",
+        description="extended resource that represents the accelerators on the nodes",
     )
     count: int = Field(1, ge=1, le=64, description="number of accelerators per pod")
 
 
 class Storage(Schema):
-    """The volume of each pod for downloaded weights."""
+    """The volume of each model pod for downloaded weights."""
 
     model_config = rules(
         (
             "has(self.className) == has(oldSelf.className)"
             " && (!has(self.className) || self.className == oldSelf.className)",
-            "the class of a volume cannot change. Restore it, or create a RouterDeployment with another name",
+            "the class of a volume cannot change. Restore className, or create a RouterDeployment with another name",
             ".className",
         ),
         (
@@ -53,8 +53,8 @@ class Storage(Schema):
         ),
     )
 
-    size: Quantity = Field(description="size of the volume. It can grow if the class allows it")
-    class_name: ObjectName | None = Field(None, description="name of the StorageClass; default: the cluster's")
+    size: Quantity = Field(description="size of the volume. It can grow if the StorageClass allows expansion")
+    class_name: ObjectName | None = Field(None, description="name of the StorageClass; default: that of the cluster")
     access_modes: tuple[AccessMode, ...] = Field(
         ("ReadWriteOnce",), min_length=1, max_length=3, description="access modes of the volume"
     )
@@ -62,19 +62,19 @@ class Storage(Schema):
 
 
 class ChatTemplate(Schema):
-    """The chat template, as a text or as a key of a ConfigMap."""
+    """The chat template of the router model, either as text or in a ConfigMap."""
 
     model_config = rules(
         ("has(self.text) != has(self.configMapKeyRef)", "set either text or configMapKeyRef"),
         (
             f"!has(self.text) || !self.text.matches('{KEY_LIKE}')",
-            "a key would be visible in a ConfigMap. Remove it",
+            "an API key in the text would be visible in a ConfigMap. Remove the key",
             ".text",
         ),
     )
 
     text: str | None = Field(None, min_length=1, max_length=65_536, description="text of the template")
-    config_map_key_ref: KeyRef | None = Field(None, description="key of a ConfigMap with the template")
+    config_map_key_ref: KeyRef | None = Field(None, description="reference to the template in a ConfigMap")
 
 
 class ExternalModel(Schema):
@@ -84,10 +84,10 @@ class ExternalModel(Schema):
 
     base_url: BaseUrl = Field(description="OpenAI-compatible endpoint, including `/v1`")
     model: Word | None = Field(
-        None, description="name of the model at its endpoint; default: the first one that the endpoint lists"
+        None, description="name of the model at its endpoint; default: the first name that the endpoint lists"
     )
-    price: Price | None = Field(None, description="price of its decisions")
-    api_key_secret_ref: KeyRef | None = Field(None, description="key of a Secret with the API key")
+    price: Price | None = Field(None, description="price of the model's decisions")
+    api_key_secret_ref: KeyRef | None = Field(None, description="reference to the API key in a Secret")
 
 
 class Model(Pods):
@@ -103,43 +103,46 @@ class Model(Pods):
         json_schema_extra={
             REMEDY: "must be hf://org/name[@revision][/file.gguf], pvc://claim/path or file:///path/in/the/image"
         },
-        description="`hf://org/name[@revision][/file.gguf]`, `pvc://claim/path` or `file:///path/in/the/image`;"
-        " default: the bundled model, on a CPU",
+        description="location of the weights: `hf://org/name[@revision][/file.gguf]`, `pvc://claim/path` or"
+        " `file:///path/in/the/image`; default: the bundled model, on a CPU",
     )
     external: ExternalModel | None = Field(
-        None, description="router model that is hosted elsewhere. The operator then hosts none"
+        None, description="existing router model to use. If it is set, the operator hosts no router model"
     )
     engine: Literal["vllm", "llamacpp"] | None = Field(
         None,
-        description="inference engine; default: llamacpp for the bundled model and for `.gguf` without an accelerator,"
-        " else vllm",
+        description="inference engine; default: llamacpp for the bundled model and for GGUF files without an"
+        " accelerator, else vllm",
     )
-    served_name: Word | None = Field(None, description="name under which the model is served; default: from its source")
-    replicas: int = Field(1, ge=0, le=64, description="number of pods")
+    served_name: Word | None = Field(
+        None, description="name under which the engine serves the model; default: derived from `source`"
+    )
+    replicas: int = Field(1, ge=0, le=64, description="number of model pods")
     accelerator: Accelerator | None = Field(
-        None, description="accelerators of each pod; default: none, the model runs on a CPU"
+        None, description="accelerators of each pod. Without accelerators, the model runs on a CPU"
     )
     max_model_len: int | None = Field(
-        None, ge=512, le=16_777_216, description="context length in tokens; default: the model's"
+        None, ge=512, le=16_777_216, description="context length in tokens; default: that of the model"
     )
     gpu_memory_utilization: float | None = Field(
-        None, gt=0, le=1, description="fraction of the accelerator's memory to use; default: the engine's"
+        None, gt=0, le=1, description="fraction of the accelerator's memory to use; default: that of the engine"
     )
     tensor_parallel_size: int | None = Field(
-        None, ge=1, le=64, description="number of accelerators that share the model; default: the accelerator's count"
+        None, ge=1, le=64, description="number of accelerators that share the model; default: `accelerator.count`"
     )
     tool_call_parser: str = Field(
-        "hermes", min_length=1, max_length=64, pattern=r"^[a-z0-9_-]+$", description="vLLM's parser of tool calls"
+        "hermes", min_length=1, max_length=64, pattern=r"^[a-z0-9_-]+$", description="vLLM's parser for tool calls"
     )
-    chat_template: ChatTemplate | None = Field(None, description="chat template; default: the model's own")
+    chat_template: ChatTemplate | None = Field(None, description="chat template; default: that of the model")
     extra_args: list[Annotated[str, Field(min_length=1, max_length=4096)]] = Field(
         default_factory=list,
         max_length=64,
-        description="additional flags of the engine, without `--api-key`",
+        description="additional command-line flags of the engine",
         json_schema_extra=EXTRA_ARGS,
     )
-    hf_token_secret_ref: KeyRef | None = Field(None, description="key of a Secret with the hub token")
+    hf_token_secret_ref: KeyRef | None = Field(None, description="reference to the Hugging Face token in a Secret")
     startup_timeout: int = Field(1800, ge=10, le=86_400, description="maximum seconds for loading the model")
     storage: Storage | None = Field(
-        None, description="volume for downloaded weights. Without it, each start of a pod downloads them again"
+        None,
+        description="volume for downloaded weights. Without a volume, every pod downloads the weights when it starts",
     )

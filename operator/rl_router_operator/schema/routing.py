@@ -1,4 +1,4 @@
-"""`spec.routing` and `spec.targets`: the API's schema, but with Secrets instead of variables and files."""
+"""Defines `spec.routing` and `spec.targets`: the schema of the router API, but with API keys from Secrets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HeaderValue = Annotated[str, Field(max_length=4096, pattern="^[ -~]*$")]
 
 
 class RoutingSpec(Routing, DecisionConfig):
-    """How requests are routed and how the router model is called."""
+    """The settings for routing requests and for calling the router model."""
 
 
 class TargetSpec(TargetConfig):
@@ -28,36 +28,38 @@ class TargetSpec(TargetConfig):
         url_rule("baseUrl"),
         (
             "!has(self.headers) || !self.headers.exists(key, key.matches('[^!-9;-~]'))",
-            "the name of a header must be printable ASCII without blanks or `:`",
+            "a header name must be printable ASCII without blanks and `:`. Fix the name",
             ".headers",
         ),
         (
             "!has(self.headers) || !self.headers.exists(key, key.matches('(?i)"
             "(authorization|cookie|token|secret|password|api[-_]?key|subscription-key)$'))",
-            "a secret in a header would be visible in a ConfigMap. Put a key into apiKeySecretRef",
+            "a secret in a header would be visible in a ConfigMap. Put the API key into apiKeySecretRef",
             ".headers",
         ),
         (
             f"!has(self.headers) || !self.headers.exists(key, {begins_like_a_key('self.headers[key]')})",
-            "a value that looks like a key (Bearer, Basic, hf_, sk-) would be visible in a ConfigMap. Put a key into"
-            " apiKeySecretRef",
+            "a header that begins with Bearer, Basic, hf_ or sk- looks like an API key, which would be visible in a"
+            " ConfigMap. Put the API key into apiKeySecretRef",
             ".headers",
         ),
         (
             f"!has(self.query) || !self.query.exists(key, {begins_like_a_key('self.query[key]')})",
-            "a value that looks like a key (Bearer, Basic, hf_, sk-) would be visible in a ConfigMap. Put a key into"
-            " apiKeySecretRef",
+            "a parameter that begins with Bearer, Basic, hf_ or sk- looks like an API key, which would be visible in a"
+            " ConfigMap. Put the API key into apiKeySecretRef",
             ".query",
         ),
         (
             "!has(self.query) || !self.query.exists(key, key.matches('(?i)"
             "^(key|sig|signature)$|(token|secret|password|api[-_]?key|subscription-key)$'))",
-            "a secret in a parameter would be visible in a ConfigMap. Put a key into apiKeySecretRef",
+            "a secret in a query parameter would be visible in a ConfigMap. Put the API key into apiKeySecretRef",
             ".query",
         ),
     )
 
-    api_key_secret_ref: KeyRef | None = Field(None, description="key of a Secret with the API key")
+    api_key_secret_ref: KeyRef | None = Field(None, description="reference to the API key in a Secret")
     headers: dict[Text, HeaderValue] = Field(
-        default_factory=dict, max_length=64, description="headers to add to calls, without keys"
+        default_factory=dict,
+        max_length=64,
+        description="HTTP headers to add to calls. Put API keys into `apiKeySecretRef`, not here",
     )

@@ -19,7 +19,7 @@ class ServiceMonitor(Schema):
 
 
 class Monitoring(Schema):
-    """How the router is monitored."""
+    """The monitoring of the router."""
 
     service_monitor: ServiceMonitor = Field(ServiceMonitor(), description="ServiceMonitors for the API and the model")
 
@@ -29,7 +29,7 @@ _TOOL_NAMES = (
     ".replace('@', '_').replace('+', '_').replace('-', '_')))"
     ".map(name, size(name) > 64 ? name.substring(0, 64) : name)"
 )
-"""Does the same as rl_router_api.config.tool_name. A target's name allows no other special characters."""
+"""The CEL form of rl_router_api.config.tool_name. It replaces all special characters that target names can contain."""
 
 
 class RouterDeploymentSpec(Schema):
@@ -39,14 +39,14 @@ class RouterDeploymentSpec(Schema):
         (
             f"!has(self.targets) || [{_TOOL_NAMES}].all(names, names.all(name, names.indexOf(name) == "
             "names.lastIndexOf(name)))",
-            "two names become the same tool name for the router model, in which special characters are `_` and"
-            " characters after the 59th are cut. Rename one",
+            "two targets get the same tool name, because a tool name has `_` instead of special characters and only the"
+            " first 59 characters. Rename one of them",
             ".targets",
         ),
         (
             "!has(self.targets) || !has(self.routing) || !has(self.routing.aliases)"
             " || !self.targets.exists(target, target.name in self.routing.aliases)",
-            "an alias is also the name of a target. Rename one",
+            "an alias is also the name of a target. Rename one of them",
             ".routing.aliases",
         ),
         (
@@ -57,7 +57,7 @@ class RouterDeploymentSpec(Schema):
         ),
     )
 
-    model: Model = Field(Model(), description="router model, which makes the decisions")
+    model: Model = Field(Model(), description="router model, which decides how to answer a request")
     api: Api = Field(Api(), description="router API, the endpoint for clients")
     routing: RoutingSpec = Field(RoutingSpec(), description="how requests are routed")
     targets: list[TargetSpec] = Field(
@@ -69,4 +69,4 @@ class RouterDeploymentSpec(Schema):
     labels: Labels = Field(default_factory=dict, description="labels of all created objects")
     annotations: Annotations = Field(default_factory=dict, description="annotations of all created objects")
     monitoring: Monitoring = Field(Monitoring(), description="monitoring of the router")
-    suspend: bool = Field(False, description="whether to run no pods. Storage and Services are kept")
+    suspend: bool = Field(False, description="whether to stop all pods. Storage and Services are kept")

@@ -14,12 +14,14 @@ Ready = Literal["True", "False", "Unknown"]
 
 
 class Condition(Schema):
-    """A condition, as in every Kubernetes object."""
+    """A condition in the standard format of Kubernetes."""
 
-    type: str = Field(max_length=64, description="ModelReady, APIReady, TargetsReady, Ready or Degraded")
-    status: Ready = Field(description="True, False or Unknown")
-    reason: str = Field(max_length=128, description="stable word for the reason")
-    message: str = Field("", max_length=4096, description="explanation and remedy for a person")
+    type: str = Field(
+        max_length=64, description="name of the condition: ModelReady, APIReady, TargetsReady, Ready or Degraded"
+    )
+    status: Ready = Field(description="whether the condition applies: True, False or Unknown")
+    reason: str = Field(max_length=128, description="reason as one stable word that alerts can match")
+    message: str = Field("", max_length=4096, description="human-readable explanation and remedy")
     observed_generation: int = Field(0, ge=0, description="generation of the spec that the condition describes")
     last_transition_time: str = Field(
         max_length=32, description="time of the last change of `status`", json_schema_extra={"format": "date-time"}
@@ -30,8 +32,8 @@ class TargetState(Schema):
     """The state of a target, as reported by the API pods."""
 
     name: str = Field(max_length=128, description="name of the target")
-    state: UpstreamState = Field(description="ok, bad or unknown")
-    reason: str | None = Field(None, max_length=512, description="reason if it is bad")
+    state: UpstreamState = Field(description="state of the target: ok, bad or unknown")
+    reason: str | None = Field(None, max_length=512, description="reason why the target is bad")
 
 
 class RouterDeploymentStatus(Schema):
@@ -41,15 +43,15 @@ class RouterDeploymentStatus(Schema):
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=16,
-        description="ModelReady, APIReady, TargetsReady, Ready, Degraded",
+        description="conditions ModelReady, APIReady, TargetsReady, Ready and Degraded",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     replicas: int = Field(0, ge=0, description="number of API pods")
     selector: str = Field("", max_length=1024, description="label selector of the API pods, for autoscalers")
     model: str | None = Field(
-        None, max_length=64, description="model pods, ready/desired; `external` for an external model"
+        None, max_length=64, description="ready and desired model pods, such as `1/2`, or `external`"
     )
-    api: str | None = Field(None, max_length=64, description="API pods, ready/desired")
+    api: str | None = Field(None, max_length=64, description="ready and desired API pods, such as `1/2`")
     url: str | None = Field(None, max_length=2048, description="URL for clients, ending in `/v1`")
     targets: list[TargetState] = Field(
         default_factory=list,

@@ -23,7 +23,7 @@ __all__ = ["Reason", "invalid", "status_of"]
 
 
 def status_of(router: RouterDeployment, observed: Observed, now: datetime) -> dict[str, Any]:
-    """Returns the status as it is written. It equals the previous one if nothing has changed."""
+    """Returns the status to write. It equals the previous status if nothing has changed."""
     tiers = tier_of(router, "model", observed, now), tier_of(router, "api", observed, now)
     url = url_of(router, observed)
     model_tier, api_tier = tiers
@@ -41,7 +41,7 @@ def status_of(router: RouterDeployment, observed: Observed, now: datetime) -> di
 
 
 def invalid(body: Manifest, message: str, now: datetime) -> dict[str, Any]:
-    """Returns the status of an object with an unusable spec.
+    """Returns the status of a RouterDeployment whose spec the operator cannot use.
 
     Everything except the conditions and the observed generation keeps its previous value.
     """

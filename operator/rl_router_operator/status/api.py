@@ -1,4 +1,4 @@
-"""Computes APIReady: API pods are ready and report their health."""
+"""Computes the condition APIReady, which is True if API pods are ready and report their health."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .tiers import Tier
 
 TYPE = "APIReady"
 _FROM_REPORTS = frozenset({Reason.SERVING, Reason.UNREACHABLE})
-"""The reasons that only a health request can show."""
+"""The reasons that result only from health requests."""
 
 
 def finding(router: RouterDeployment, tier: Tier, reports: Reports) -> Finding:
     """Returns APIReady. It is Unknown if no ready pod answers the health request."""
     if router.spec.suspend:
-        return make_finding(TYPE, "False", Reason.SUSPENDED, "the router is suspended: the API has no pods")
+        return make_finding(TYPE, "False", Reason.SUSPENDED, "the API has no pods, because the router is suspended")
     if not tier.serves:
         reason, cause = tier.obstacle
         return make_finding(TYPE, "Unknown" if tier.is_hidden else "False", reason, cause)

@@ -1,4 +1,4 @@
-"""Builds findings with their advice, and merges them into the conditions of the previous status."""
+"""Builds the conditions of a status, with the remedy in each message."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..schema.state import Ready
 from .reasons import Reason
 
 _MAXIMUM_MESSAGE = 4096
-"""Characters that the schema allows in a message."""
+"""The maximum length of a message in the schema, in characters."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Finding:
 
 
 def make_finding(type_: str, status: Ready, reason: Reason, cause: str) -> Finding:
-    """Returns a finding whose message is the `cause` and the remedy of the reason."""
+    """Returns a finding. Its message consists of the `cause` and the remedy of the reason."""
     return Finding(type_, status, reason, advice(reason, cause))
 
 
@@ -36,13 +36,13 @@ def advice(reason: Reason, cause: str) -> str:
 
 
 def merge(findings: Iterable[Finding], before: Mapping[str, Any], generation: int, now: datetime) -> list[Condition]:
-    """Returns the conditions. A condition whose status did not change keeps its transition time."""
+    """Returns the findings as conditions. A condition whose status did not change keeps its transition time."""
     old = {condition["type"]: condition for condition in before.get("conditions", ())}
     return [_condition(finding, old.get(finding.type), generation, now) for finding in findings]
 
 
 def previous_finding(before: Mapping[str, Any], type_: str, reasons: frozenset[Reason]) -> Finding | None:
-    """Returns the condition of a type in the previous status; None if it has none of the reasons."""
+    """Returns the condition of a type in the previous status, or None if its reason is not among `reasons`."""
     for condition in before.get("conditions", ()):
         if condition["type"] == type_ and condition["reason"] in reasons:
             return Finding(type_, condition["status"], Reason(condition["reason"]), condition["message"])
@@ -62,7 +62,7 @@ def _condition(finding: Finding, old: Mapping[str, Any] | None, generation: int,
 
 
 def _capitalize(sentence: str) -> str:
-    """Returns the sentence with a capital letter, unless it begins with a field name."""
+    """Returns the sentence with a capital first letter, unless its first word is a name such as `spec.model`."""
     return sentence[:1].upper() + sentence[1:] if sentence.partition(" ")[0].isalpha() else sentence
 
 

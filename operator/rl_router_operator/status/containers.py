@@ -15,9 +15,9 @@ from .warnings import time_of, warnings
 from .words import quote
 
 _BACK_OFF_RESET = timedelta(minutes=10)
-"""A container that runs this long resets the kubelet's crash back-off."""
+"""The kubelet resets its crash back-off after a container has run for this time."""
 _API_STARTUP = timedelta(seconds=60)
-"""How long an API container may take until it is ready for the first time."""
+"""The maximum time until an API container is ready for the first time."""
 _WAITING = {
     "ErrImagePull": Reason.IMAGE_PULL_FAILED,
     "ImagePullBackOff": Reason.IMAGE_PULL_FAILED,
@@ -38,18 +38,18 @@ _PULL_BACK_OFF = 'Back-off pulling image "'
 
 @dataclass(frozen=True)
 class Context:
-    """What is needed besides the pod: the warnings (core Events), the time, and the settings of its tier."""
+    """The other inputs for a pod's diagnosis: warning Events, the time and the settings of the pod's tier."""
 
     events: tuple[Manifest, ...]
     now: datetime
     model: bool
     """Whether the pod belongs to the router model."""
     startup_timeout: int
-    """Seconds that loading the model may take."""
+    """The maximum time for loading the model, in seconds."""
 
 
 def failure(pod: Manifest, context: Context) -> tuple[Reason, str] | None:
-    """Returns the reason and a message for the first container that is not ready; None if no reason is known."""
+    """Returns the reason and a message for the first container that is not ready, or None if no reason is known."""
     for status in _unready_statuses(pod.get("status", {})):
         if match := _of(pod, status, context):
             reason, message = match
@@ -79,9 +79,10 @@ def _of(pod: Manifest, status: Mapping[str, Any], context: Context) -> tuple[Rea
 
 
 def _current_ending(status: Mapping[str, Any], context: Context) -> Mapping[str, Any] | None:
-    """Returns the last `terminated` state; None once the container runs stably.
+    """Returns the last `terminated` state, or None if the container has run stably since.
 
-    Between two crashes a container looks as if it were starting, so an earlier ending counts for a while.
+    Between two crashes a container looks as if it were starting. Therefore the last `terminated` state counts until
+    the kubelet resets its crash back-off.
     """
     state, last = status.get("state") or {}, (status.get("lastState") or {}).get("terminated")
     running = state.get("running")
@@ -92,7 +93,7 @@ def _current_ending(status: Mapping[str, Any], context: Context) -> Mapping[str,
 
 
 def _codes(status: Mapping[str, Any], context: Context) -> Mapping[int, Reason]:
-    """Returns the exit codes of our own program; empty for a sidecar, whose codes have other meanings."""
+    """Returns the reasons for the exit codes of our own program. A sidecar's exit codes have other meanings."""
     component: Component = "model" if context.model else "api"
     return endings.CODES[component] if status["name"] == component else {}
 
@@ -100,12 +101,12 @@ def _codes(status: Mapping[str, Any], context: Context) -> Mapping[int, Reason]:
 def _after_ending(ended: Mapping[str, Any], context: Context, codes: Mapping[int, Reason]) -> tuple[Reason, str]:
     reason, message = endings.why(ended, model=context.model, codes=codes)
     if reason is Reason.CRASH_LOOPING and context.model and _was_killed_loading(ended, context.startup_timeout):
-        return Reason.STARTUP_TIMEOUT, f"not loaded after {context.startup_timeout} s, last line: {message}"
+        return Reason.STARTUP_TIMEOUT, f"did not load within {context.startup_timeout} s, last output: {message}"
     return reason, message
 
 
 def _was_killed_loading(ended: Mapping[str, Any], timeout: int) -> bool:
-    """Returns whether the kubelet ended a container by a signal, after at least `timeout` seconds."""
+    """Returns whether the kubelet killed a container after at least `timeout` seconds."""
     if ended.get("exitCode") not in (137, 143) or not (ended.get("startedAt") and ended.get("finishedAt")):
         return False
     return time_of(ended["finishedAt"]) - time_of(ended["startedAt"]) >= timedelta(seconds=timeout)
@@ -131,7 +132,7 @@ def _is_starting(pod: Manifest, status: Mapping[str, Any], context: Context) -> 
 
 
 def _waiting_message(pod: Manifest, waiting: Mapping[str, Any], context: Context) -> str:
-    """Returns the kubelet's message. It is the same during a pull attempt and during the back-off after it."""
+    """Returns the kubelet's message, in the same words during a pull attempt and during the back-off after it."""
     message = waiting.get("message") or waiting["reason"]
     if message.startswith(_PULL_BACK_OFF):
         image, _, cause = message.removeprefix(_PULL_BACK_OFF).partition('"')
@@ -142,7 +143,7 @@ def _waiting_message(pod: Manifest, waiting: Mapping[str, Any], context: Context
 
 
 def _pull_error(pod: Manifest, image: str, context: Context) -> str:
-    """Returns the pull error from the Events, because Kubernetes before 1.32 reports it only there; else empty."""
+    """Returns the pull error from the Events, or an empty text. Kubernetes before 1.32 has it only in the Events."""
     prefix = f'Failed to pull image "{image}": '
     errors = [text for text in warnings(context.events, "Pod", pod, "Failed") if text.startswith(prefix)]
     return errors[0].removeprefix(prefix) if errors else ""

@@ -1,4 +1,4 @@
-"""Computes Degraded: everything that differs from the spec, even if the router serves."""
+"""Computes the condition Degraded, which is True if something differs from the spec, even if the router serves."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .words import listed
 
 TYPE = "Degraded"
 _PATIENCE = timedelta(seconds=120)
-"""How long an API pod may be unready without an error before its rollout counts as stuck."""
+"""The time after which an API pod that is not ready, but has no error, makes its rollout count as stuck."""
 _FROM_REPORTS = frozenset(
     {Reason.CONFIGURATION_REFUSED, Reason.NOBODY_ADMITTED, Reason.NOT_DECIDING, Reason.UNREACHABLE, Reason.TARGET_BAD}
 )
 """The reasons that only the API pods can report."""
 
 Fault = tuple[Reason, str]
-"""The reason, and the sentences with the cause and the remedy."""
+"""The reason of a fault, and sentences with its cause and its remedy."""
 
 
 def finding(
@@ -54,7 +54,7 @@ def _of_children(problems: Iterable[ChildError]) -> Iterator[Fault]:
 
 
 def _of_rollout(router: RouterDeployment, tier: Tier, now: datetime) -> Iterator[Fault]:
-    """Yields a fault if the rollout of a tier is stuck: at an error, or after its time is over."""
+    """Yields a fault if the rollout of a tier is stuck, because a pod has an error or is not ready in time."""
     if tier.desired == 0:
         return
     patience = timedelta(seconds=router.spec.model.startup_timeout) if tier.component == "model" else _PATIENCE
@@ -84,7 +84,7 @@ def _of_reports(reports: Reports) -> Iterator[Fault]:
     if reports.closed:
         yield _fault(Reason.NOBODY_ADMITTED, reports.closed)
     if reports.partly_undecided:
-        yield _fault(Reason.NOT_DECIDING, f"some API pods have no decision: {reports.partly_undecided}")
+        yield _fault(Reason.NOT_DECIDING, f"some API pods received no valid decision: {reports.partly_undecided}")
     if reports.received and reports.unreachable:
         pod, error = reports.unreachable[0]
         yield _fault(Reason.UNREACHABLE, f"the health request to pod {pod} failed: {error}")

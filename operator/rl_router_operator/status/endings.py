@@ -23,7 +23,7 @@ CPU_FALLBACK: Mapping[int, Reason] = {
     86: Reason.CRASH_LOOPING,  # llama.cpp cannot load the model
     87: Reason.CRASH_LOOPING,  # the server cannot listen on its address
 }
-"""The exit codes that only the CPU fallback uses. Its 2 for a wrong command line is missing: vLLM uses 2 as well."""
+"""The reasons for exit codes that only the CPU fallback uses. Exit code 2 is missing, because vLLM uses it as well."""
 _API: Mapping[int, Reason] = {
     ExitCode.CONFIGURATION: Reason.CONFIGURATION_REFUSED,
     ExitCode.KEYS_FILE: Reason.CONFIGURATION_REFUSED,
@@ -33,7 +33,7 @@ CODES: Mapping[Component, Mapping[int, Reason]] = {"model": CPU_FALLBACK, "api":
 """The reasons for the exit codes of our own programs, by component."""
 
 _NAMES_AN_ERROR = re.compile(r"(?i)^(?:[\w.]*(?:error|exception)|fatal)\b")
-"""How Python, Go and many other programs begin the line with the error."""
+"""Matches the beginning of an error line of Python, Go and many other programs."""
 _UNINFORMATIVE = re.compile(r"(?i)see root cause|engine process failed|engine core initialization failed")
 _MODEL = (
     (
@@ -71,14 +71,14 @@ _MODEL = (
         re.compile(r"No CUDA GPUs are available|Found no NVIDIA driver|Failed to infer device type"),
     ),
 )
-"""Errors of vLLM, the hub's client and CUDA. HTTP statuses come first, because a vaguer error may wrap them."""
+"""Patterns for errors of vLLM, CUDA and the Hugging Face client. HTTP statuses come before errors that wrap them."""
 
 
 def why(ended: Mapping[str, Any], *, model: bool, codes: Mapping[int, Reason]) -> tuple[Reason, str]:
-    """Returns the reason and a message with the container's own words, from a `terminated` state.
+    """Returns the reason why a container ended, and a message that quotes its output.
 
-    `model`: whether the pod belongs to the router model. `codes`: the exit codes of the container's program, which are
-    more reliable than its output.
+    `ended` is the container's `terminated` state. `model` is True for a pod of the router model. `codes` maps the
+    program's exit codes to reasons, because exit codes are more reliable than output.
     """
     output = lines(ended.get("message") or "")
     if ended.get("reason") == "OOMKilled":
@@ -94,7 +94,7 @@ def why(ended: Mapping[str, Any], *, model: bool, codes: Mapping[int, Reason]) -
 
 
 def _known_error(output: list[str]) -> tuple[Reason, str] | None:
-    """Returns the matching line and the one after it, where the hub's client puts the URL."""
+    """Returns the reason of a known error, and its line with the next line, which can contain the URL of the error."""
     for reason, pattern in _MODEL:
         for number in range(len(output) - 1, -1, -1):
             if pattern.search(output[number]):
@@ -103,7 +103,10 @@ def _known_error(output: list[str]) -> tuple[Reason, str] | None:
 
 
 def _last_error(output: list[str], code: object) -> str:
-    """Returns the last line that names an error, else the last line: stdout and stderr arrive in any order."""
+    """Returns the last line that names an error, or else the last line.
+
+    Lines of stdout can follow the error, because stdout and stderr arrive in any order.
+    """
     texts = [_parse(line) for line in output]
     errors = [text for text, is_error in texts if is_error and not _UNINFORMATIVE.search(text)]
     return _with_code((errors or [text for text, _ in texts])[-1:], code)

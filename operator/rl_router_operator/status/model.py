@@ -1,4 +1,4 @@
-"""Computes ModelReady: the router model runs, and the API has received a decision from it."""
+"""Computes the condition ModelReady, which is True if the API has received a decision from the router model."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .warnings import time_of
 
 TYPE = "ModelReady"
 _RETRIED_WITHIN = timedelta(seconds=120)
-"""An API without a decision asks the router model every 30 s, and a decision on a busy CPU may take 60 s."""
+"""The API asks the router model again within this time: every 30 s, plus 60 s for a decision on a busy CPU."""
 _FROM_REPORTS = frozenset({Reason.DECIDING, Reason.NOT_DECIDING})
 """The reasons that only the API pods can report."""
 
 
 def finding(router: RouterDeployment, tier: Tier, reports: Reports, now: datetime) -> Finding:
-    """Returns ModelReady. For an external router model it depends only on the API's reports."""
+    """Returns ModelReady. For an external router model, ModelReady depends only on the API's reports."""
     external = router.spec.model.external
     if router.spec.suspend and not external:
-        return make_finding(TYPE, "False", Reason.SUSPENDED, "the router is suspended: the router model has no pods")
+        return make_finding(TYPE, "False", Reason.SUSPENDED, "the model has no pods, because the router is suspended")
     if not external and not tier.serves:
         reason, cause = tier.obstacle
         return make_finding(TYPE, "Unknown" if tier.is_hidden else "False", reason, cause)
@@ -34,13 +34,16 @@ def finding(router: RouterDeployment, tier: Tier, reports: Reports, now: datetim
 
 
 def _by_decision(subject: str, reports: Reports, *, is_retried: bool) -> Finding:
-    """`is_retried`: whether the API has asked a model without a decision again since the pods became ready."""
+    """Returns ModelReady from the API's reports.
+
+    `is_retried` is True if the API has asked the router model again since the model's pods became ready.
+    """
     state = reports.router_model
     if state.word == "ok":
         return make_finding(TYPE, "True", Reason.DECIDING, f"{subject} returns valid decisions")
     if state.word == "unused":
         return make_finding(
-            TYPE, "True", Reason.UNUSED, f"{subject} is not used: the policy in `spec.routing.policy` does not need it"
+            TYPE, "True", Reason.UNUSED, f"{subject} is not used by the policy in `spec.routing.policy`"
         )
     if state.word == "bad" and is_retried:
         return make_finding(TYPE, "False", Reason.NOT_DECIDING, f"{subject} returns no valid decision: {state.reason}")
@@ -49,6 +52,6 @@ def _by_decision(subject: str, reports: Reports, *, is_retried: bool) -> Finding
 
 
 def _is_new(tier: Tier, now: datetime) -> bool:
-    """Returns whether the API's last attempt may be older than the readiness of the pods."""
+    """Returns whether a pod became ready so recently that the API may not have asked it yet."""
     times = [time_of(condition(pod, "Ready")["lastTransitionTime"]) for pod in tier.ready]
     return now - min(times) <= _RETRIED_WITHIN

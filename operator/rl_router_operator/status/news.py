@@ -1,4 +1,4 @@
-"""Selects the changes of a status that are reported as Events."""
+"""Selects the changes of a status that the operator reports as Events."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from .reasons import INTENDED, PROGRESS
 
 
 def news(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Manifest]:
-    """Returns the conditions of the status `after` that deserve an Event: those with a new status or reason.
+    """Returns the conditions of the status `after` to report as Events: those with a new status or reason.
 
-    Progress deserves none. If Ready becomes True, it stands for the conditions that it depends on. If Ready is not
-    True because of one of them, only that condition is reported.
+    Reasons in PROGRESS are not reported. If Ready becomes True, the conditions that Ready depends on are not reported.
+    If a condition blocks Ready, only the blocking condition is reported.
     """
     known = [identity(condition) for condition in before.get("conditions", ())]
     new = [condition for condition in after.get("conditions", ()) if identity(condition) not in known]
@@ -23,12 +23,12 @@ def news(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Manifest]:
 
 
 def identity(condition: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Returns the values whose change makes an Event: type, status and reason."""
+    """Returns the type, status and reason of a condition. The operator sends an Event if one of them changes."""
     return condition["type"], condition.get("status"), condition.get("reason")
 
 
 def is_warning(condition: Mapping[str, Any]) -> bool:
-    """Returns whether a condition is a fault that the spec did not intend."""
+    """Returns whether a condition reports a fault, and not a state that the spec asks for."""
     is_bad = condition["status"] == ("True" if condition["type"] == "Degraded" else "False")
     return is_bad and condition["reason"] not in INTENDED
 

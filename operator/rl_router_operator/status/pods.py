@@ -1,4 +1,4 @@
-"""Determines why a pod is not ready."""
+"""Determines the reason why a pod is not ready."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _MAY_PASS = frozenset(
         Reason.NODE_LOST,
     }
 )
-"""Reasons that may pass without intervention. A rollout counts as stuck only after its time is over."""
+"""Reasons that may pass without intervention. With them, a rollout counts as stuck only after its deadline."""
 _STARTING = (Reason.STARTING, "is starting")
 
 
 @dataclass(frozen=True)
 class PodFailure:
-    """Why a pod is not ready, and since when."""
+    """The reason why a pod is not ready. `since` is the time at which the pod stopped being ready or was created."""
 
     pod: str
     reason: Reason
@@ -46,12 +46,12 @@ class PodFailure:
 
     @property
     def is_error(self) -> bool:
-        """Whether waiting does not help."""
+        """Whether the pod cannot become ready without intervention."""
         return self.reason not in _MAY_PASS
 
     @property
     def is_starting(self) -> bool:
-        """Whether nothing is known except that the pod is not ready yet."""
+        """Whether the pod is starting and no more specific reason is known."""
         return (self.reason, self.message) == _STARTING
 
     def __str__(self) -> str:
@@ -69,7 +69,7 @@ def has_ended(pod: Manifest) -> bool:
 
 
 def failure_of(pod: Manifest, claims: Iterable[Manifest], context: Context) -> PodFailure:
-    """Returns why a pod is not ready. `claims` are the PVCs of the pods. Expects a pod that is not ready."""
+    """Returns the reason why a pod is not ready. `claims` are the PVCs of the pods. The pod must not be ready."""
     reason, message = (
         _disrupted(pod)
         or _rejected_by_node(pod)
@@ -118,7 +118,10 @@ def _unscheduled(pod: Manifest, claims: Iterable[Manifest], context: Context) ->
 
 
 def _lost_node(pod: Manifest) -> tuple[Reason, str] | None:
-    """Recognizes a lost node: only the node controller sets Ready to False and leaves ContainersReady True."""
+    """Returns NODE_LOST if the pod's node does not respond.
+
+    Only the node controller sets Ready to False while ContainersReady is True.
+    """
     ready = condition(pod, "Ready")
     if ready.get("status") == "False" and not ready.get("reason") and _containers_are_ready(pod):
         return Reason.NODE_LOST, f"node {pod.get('spec', {}).get('nodeName')} does not respond"

@@ -1,4 +1,4 @@
-"""Computes the condition Ready, which is True if ModelReady, APIReady and TargetsReady are."""
+"""Computes the condition Ready, which is True if ModelReady, APIReady and TargetsReady are True."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from .conditions import Finding, make_finding
 from .reasons import Reason
 
 TYPE = "Ready"
-_PAUSED = f"Paused: the operator leaves the children unchanged while the annotation {PAUSED} is true."
+_PAUSED = f"Paused: the operator changes no child objects while the annotation {PAUSED} is true."
 
 
 def finding(router: RouterDeployment, model: Finding, api: Finding, targets: Finding, url: str) -> Finding:
-    """Returns a copy of the first condition that blocks Ready: a False one before an Unknown one.
+    """Returns Ready. If other conditions block Ready, it copies the first False one, or else the first Unknown one.
 
-    The API is the first of the Unknown ones, because only its pods can report on the others.
+    An Unknown APIReady comes first, because only API pods can report on the router model and the targets.
     """
     unmet = [finding for finding in (model, api, targets) if finding.status == "False"]
     unknown = [finding for finding in (api, model, targets) if finding.status == "Unknown"]
     if router.spec.suspend:
         result = make_finding(
-            TYPE, "False", Reason.SUSPENDED, "the router is suspended: no pods run, storage and Services are kept"
+            TYPE, "False", Reason.SUSPENDED, "the router is suspended: no pods run, but storage and Services are kept"
         )
     elif unmet or unknown:
         result = replace((unmet or unknown)[0], type=TYPE)

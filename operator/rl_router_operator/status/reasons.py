@@ -7,7 +7,7 @@ from typing import Self
 
 
 class Reason(StrEnum):
-    """The reason of a condition: a stable word for alerts.
+    """The reason of a condition, as a stable word that alerts can match.
 
     `means` and `remedy` are sentences without the last full stop. `remedy` is empty if there is nothing to fix.
     """
@@ -16,13 +16,13 @@ class Reason(StrEnum):
     remedy: str
 
     def __new__(cls, word: str, means: str = "", remedy: str = "") -> Self:
-        """Creates a member with its two texts."""
+        """Returns a new member with its meaning and its remedy."""
         member = str.__new__(cls, word)
         member._value_ = word
         member.means, member.remedy = means, remedy
         return member
 
-    # Healthy, or as configured.
+    # Reasons of healthy or intended states.
     SERVING = "Serving", "The API pods answer requests, and the router makes decisions"
     DECIDING = "Deciding", "The router model works: the API received a valid decision from it"
     UNUSED = "Unused", "The policy in spec.routing.policy does not use the router model"
@@ -35,7 +35,7 @@ class Reason(StrEnum):
         "Set spec.model.replicas or spec.api.replicas to 1 or more",
     )
 
-    # Reported by the API pods.
+    # Reasons that the API pods report.
     UNCONFIRMED = (
         "Unconfirmed",
         "No API pod has reported its state yet",
@@ -50,8 +50,8 @@ class Reason(StrEnum):
     NOT_DECIDING = (
         "NotDeciding",
         "The router model runs, but the API received no valid decision from it",
-        "Fix what the message names: a key or name in spec.model, spec.routing.timeout for slow decisions, or"
-        " spec.routing.protocol json_schema for a model that was not trained to route",
+        "Fix the cause that the message names. If decisions are slow, raise spec.routing.timeout. If the model was not"
+        " trained to route, set spec.routing.protocol to json_schema",
     )
     NO_TARGETS = (
         "NoTargets",
@@ -70,7 +70,7 @@ class Reason(StrEnum):
     )
     CONFIGURATION_REFUSED = (
         "ConfigurationRefused",
-        "The API cannot use its configuration or keys file. A server that had a valid one continues to use it",
+        "The API cannot use its configuration or keys file. A running server keeps the last valid file",
         "Fix the field that the message names. No restart is needed",
     )
 
@@ -81,31 +81,32 @@ class Reason(StrEnum):
         " needed",
     )
 
-    # Reported by the API server about the children.
+    # Reasons that the API server reports about child objects.
     INVALID_SPEC = (
         "InvalidSpec",
-        "The spec cannot be used. The operator leaves its children unchanged",
+        "The operator cannot use the spec. It leaves the child objects unchanged",
         "Fix the field that the message names",
     )
     FOREIGN_OBJECT = (
         "ForeignObject",
-        "An object with a child's name exists and belongs to another owner. The operator does not change it",
-        "Delete it. If no controller owns it, you can hand it over with the annotation rlrouter.dev/adopt: 'true'",
+        "An object that belongs to another owner has the name of a child object. The operator does not change it",
+        "Delete the object. If no controller owns it, you can hand it over to the operator with the annotation"
+        " rlrouter.dev/adopt: 'true'",
     )
     REFUSED = (
         "Refused",
-        "The API server or an admission webhook rejected a child",
-        "Change the spec so that the child is accepted, or change the policy that rejects it",
+        "The API server or an admission webhook rejected a child object",
+        "Change the spec so that the object is accepted, or change the policy that rejects it",
     )
     KIND_MISSING = (
         "KindMissing",
         "The cluster lacks a kind that the spec requires",
-        "Install the component that provides the kind, or remove the field. The operator checks every minute",
+        "Install the component that provides the kind, or remove the field. The operator checks again every minute",
     )
     FORBIDDEN = (
         "Forbidden",
         "The operator lacks a permission",
-        "Add the verb that the message names to its ClusterRole or Role",
+        "Add the verb that the message names to the operator's ClusterRole or Role",
     )
     FAILED = (
         "Failed",
@@ -113,7 +114,7 @@ class Reason(StrEnum):
         "The operator retries automatically. If this persists, check the API server",
     )
 
-    # Pods that are missing or not ready.
+    # Reasons why pods are missing or not ready.
     STARTING = "Starting", "Pods are starting", "Wait a moment. If this persists, check the Events of the pods"
     POD_REFUSED = (
         "PodRefused",
@@ -123,7 +124,7 @@ class Reason(StrEnum):
     UNSCHEDULABLE = (
         "Unschedulable",
         "The scheduler finds no node for a pod",
-        "Free or add a node that has the requested resources, or request less in accelerator, resources or podTemplate",
+        "Provide a node that fits the pod, or lower the requirements in accelerator, resources or podTemplate",
     )
     VOLUME_UNBOUND = (
         "VolumeUnbound",
@@ -154,13 +155,13 @@ class Reason(StrEnum):
     LOADING = (
         "Loading",
         "A container runs, but its startup probe has not passed yet. Large weights take minutes to load",
-        "Wait. If the model needs longer than spec.model.startupTimeout, raise it",
+        "Wait. If the model needs more time, raise spec.model.startupTimeout",
     )
     SERVICE_MISSING = (
         "ServiceMissing",
         "Pods are ready, but their Service does not exist",
-        "The operator recreates it immediately, unless the RouterDeployment is paused. In that case remove the"
-        " annotation rlrouter.dev/paused",
+        "The operator recreates the Service immediately, unless the RouterDeployment is paused. In that case, remove"
+        " the annotation rlrouter.dev/paused",
     )
     NOT_READY = (
         "NotReady",
@@ -174,8 +175,8 @@ class Reason(StrEnum):
     )
     CRASH_LOOPING = (
         "CrashLooping",
-        "A container keeps exiting. The message quotes its last line",
-        "Fix the cause that the line names, usually a flag in extraArgs, env or the image. The pod's log has more",
+        "A container exits again and again. The message quotes its last line of output",
+        "Fix the cause that the line names, usually a flag in extraArgs, env or the image. The pod's log has details",
     )
     OUT_OF_MEMORY = (
         "OutOfMemory",
@@ -190,26 +191,26 @@ class Reason(StrEnum):
     ACCELERATOR_MISSING = (
         "AcceleratorMissing",
         "The engine finds no usable accelerator",
-        "Set spec.model.accelerator and an image that was built for it. Without accelerator the model runs on a CPU",
+        "Set spec.model.accelerator and an image that was built for it, or remove the field to run the model on a CPU",
     )
     HUB_UNAUTHORIZED = (
         "HubUnauthorized",
-        "The hub returned 401: the token is missing or wrong, or the repository does not exist",
+        "The model hub returned 401: the token is missing or wrong, or the repository does not exist",
         "Check spec.model.source, and set spec.model.hfTokenSecretRef to a Secret with a valid token",
     )
     HUB_FORBIDDEN = (
         "HubForbidden",
-        "The hub returned 403: the repository is gated and the token has no access to it",
+        "The model hub returned 403: the repository is gated and the token has no access to it",
         "Accept the model's terms on the hub with the token's account, or use a token that has access",
     )
     HUB_NOT_FOUND = (
         "HubNotFound",
-        "The hub returned 404: the repository, revision or file does not exist",
+        "The model hub returned 404: the repository, revision or file does not exist",
         "Fix spec.model.source. A private repository also requires spec.model.hfTokenSecretRef",
     )
     HUB_UNREACHABLE = (
         "HubUnreachable",
-        "The model's pod cannot reach the hub",
+        "The model's pod cannot reach the model hub",
         "Give the pods access to the hub, set HF_ENDPOINT or a proxy in spec.model.env, or use pvc:// weights",
     )
     MODEL_PATH_MISSING = (
@@ -230,16 +231,16 @@ class Reason(StrEnum):
     NODE_LOST = (
         "NodeLost",
         "A pod's node does not respond",
-        "Repair the node. If it is gone for good, delete the Node object so that its pods are replaced",
+        "Repair the node. If the node is gone for good, delete its Node object, so that its pods are replaced",
     )
     ROLLOUT_STUCK = (
         "RolloutStuck",
-        "New pods do not become ready. Earlier pods, if there are any, continue to serve",
+        "New pods do not become ready. Earlier pods continue to serve",
         "Fix the spec as the message describes. The rollout then continues automatically",
     )
 
 
 PROGRESS = frozenset({Reason.STARTING, Reason.LOADING, Reason.UNCONFIRMED, Reason.NO_FAULT})
-"""Reasons that need no Event: they pass without intervention, or nothing is wrong."""
+"""Reasons that need no Event, because they pass without intervention or nothing is wrong."""
 INTENDED = frozenset({Reason.SUSPENDED, Reason.SCALED_TO_ZERO})
-"""Reasons that the spec sets on purpose."""
+"""Reasons for states that the spec asks for."""

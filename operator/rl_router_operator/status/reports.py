@@ -1,4 +1,4 @@
-"""Reads the health reports of the API pods, per pod and combined."""
+"""Reads the health reports of the API pods, and combines them."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class State:
 
 @dataclass(frozen=True)
 class Report:
-    """The report of one pod.
+    """The health report of one API pod.
 
-    `refused` is why its configuration is not in force, and `closed` is why it rejects every client.
+    `refused` is the reason why the pod rejects its configuration. `closed` is the reason why it rejects every client.
     """
 
     pod: str
@@ -52,29 +52,29 @@ class Reports:
 
     @property
     def router_model(self) -> State:
-        """The best state that any pod reports."""
+        """The best state of the router model that any pod reports."""
         return _first([report.router_model for report in self.received], "ok", "bad", "unused")
 
     @property
     def partly_undecided(self) -> str | None:
-        """Why a pod has no decision from the router model although others have; None if there is no such pod."""
+        """The reason why a pod has no decision from the router model although other pods have one, or None."""
         states = [report.router_model for report in self.received]
         bad = [state.reason for state in states if state.word == "bad"]
         return bad[0] if bad and self.router_model.word == "ok" else None
 
     @property
     def refused(self) -> str | None:
-        """Why a pod's configuration is not in force; None if all are in force."""
+        """The reason why a pod rejects its configuration, or None if every pod uses its configuration."""
         return next((report.refused for report in self.received if report.refused), None)
 
     @property
     def closed(self) -> str | None:
-        """Why a pod rejects every client; None if none does."""
+        """The reason why a pod rejects every client, or None if every pod admits clients."""
         return next((report.closed for report in self.received if report.closed), None)
 
     @property
     def target_names(self) -> list[str]:
-        """The targets that any pod reports, sorted."""
+        """The names of the targets that any pod reports, sorted."""
         return sorted({name for report in self.received for name in report.targets})
 
     def target(self, name: str) -> State:
@@ -90,7 +90,7 @@ class Reports:
 
 
 def reports_of(ready: Iterable[Manifest], healths: Mapping[str, Health]) -> Reports:
-    """Returns the reports of the ready pods. `healths` are by pod name."""
+    """Returns the reports of the ready pods. `healths` maps pod names to health documents."""
     names = sorted(pod["metadata"]["name"] for pod in ready)
     results = [(name, _report(name, healths[name])) for name in names if name in healths]
     received = tuple(report for _, report in results if isinstance(report, Report))
@@ -99,7 +99,7 @@ def reports_of(ready: Iterable[Manifest], healths: Mapping[str, Health]) -> Repo
 
 
 def _report(pod: str, health: Health) -> Report | str:
-    """Returns the report, or why the health request failed."""
+    """Returns the report, or the reason why the health request failed."""
     if health.document is None:
         return quote(health.error) or "no answer"
     return _read(pod, health.document)
@@ -130,7 +130,7 @@ def _reason(health: UpstreamHealth | RouterModelHealth | ConfigurationHealth) ->
 
 
 def _first(states: list[State], *order: RouterModelState) -> State:
-    """Returns the first state with the first word of `order` that any state has; else an unknown one."""
+    """Returns a state with the first possible word of `order`. Returns an unknown state if no state has such a word."""
     for word in order:
         for state in states:
             if state.word == word:

@@ -1,4 +1,4 @@
-"""Computes TargetsReady, and the state of each target."""
+"""Computes the condition TargetsReady, and the state of each target."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _FROM_REPORTS = frozenset({Reason.TARGETS_REACHABLE, Reason.NO_TARGETS, Reason.N
 
 
 def states(router: RouterDeployment, reports: Reports) -> list[TargetState]:
-    """Returns the targets in the order of the spec; without targets in the spec, those that the API discovered.
+    """Returns the states of the targets in the spec, or of the targets that the API discovered if the spec has none.
 
-    They stay as in the previous status until an API pod has reported.
+    Before an API pod has reported, the function returns the states of the previous status.
     """
     if reports.pending:
         previous = router.status.get("targets", ())
@@ -34,7 +34,9 @@ def states(router: RouterDeployment, reports: Reports) -> list[TargetState]:
 def finding(router: RouterDeployment, targets: Sequence[TargetState], reports: Reports) -> Finding:
     """Returns TargetsReady. It is False only if no target can answer."""
     if router.spec.suspend:
-        return make_finding(TYPE, "Unknown", Reason.SUSPENDED, "the router is suspended: no API pod checks the targets")
+        return make_finding(
+            TYPE, "Unknown", Reason.SUSPENDED, "no API pod checks the targets, because the router is suspended"
+        )
     if reports.pending and (old := previous_finding(router.status, TYPE, _FROM_REPORTS)):
         return old
     if not reports.received:

@@ -1,4 +1,4 @@
-"""Computes the state of a tier, router model or API: its desired and ready pods, and what blocks it."""
+"""Computes the state of a tier, which is either the router model or the API."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .words import quote, quote_creation_failure
 _WORKLOADS = {"model": "StatefulSet", "api": "Deployment"}
 _ESSENTIAL = frozenset({*_WORKLOADS.values(), "Service", "ConfigMap"})
 _CREATION_RETRY = timedelta(minutes=20)
-"""A controller retries to create a pod at least this often, so an older failure is over."""
+"""A controller retries the creation of a pod within this time. Therefore an older failure no longer counts."""
 
 
 @dataclass(frozen=True)
 class Tier:
-    """The state of a tier. `unready` has a failure for each pod that is alive but not ready, errors first."""
+    """The state of a tier. `unready` has a failure for each active pod that is not ready. Errors come first."""
 
     component: Component
     workload: Manifest | None
@@ -31,11 +31,11 @@ class Tier:
     ready: tuple[Manifest, ...]
     unready: tuple[PodFailure, ...]
     refusal: str | None
-    """The cluster's message if it prevents the creation of a pod."""
+    """The cluster's message if the cluster rejects a new pod."""
     problem: ChildError | None
-    """The problem that keeps the tier from serving, whatever the state of its pods."""
+    """The error of a child object that keeps the tier from serving even if its pods are ready."""
     has_service: bool
-    """Whether a Service leads to its pods. True if a problem with that Service is reported instead."""
+    """Whether the tier's Service exists. Also True if the operator already reports an error of the Service."""
 
     @property
     def counts(self) -> str:
@@ -44,12 +44,12 @@ class Tier:
 
     @property
     def title(self) -> str:
-        """Its name in a message."""
+        """The tier's name in messages."""
         return "router model" if self.component == "model" else "API"
 
     @property
     def is_hidden(self) -> bool:
-        """Whether the operator may not read its pods."""
+        """Whether the operator lacks the permission to read the tier's pods."""
         return self.problem is not None and self.problem.kind == "Pod"
 
     @property
@@ -59,7 +59,7 @@ class Tier:
 
     @property
     def obstacle(self) -> tuple[Reason, str]:
-        """Why it does not serve."""
+        """The reason why the tier does not serve requests, and a message."""
         if self.problem:
             return Reason(self.problem.reason), describe(self.problem)
         if self.desired == 0:
@@ -95,7 +95,7 @@ def tier_of(router: RouterDeployment, component: Component, observed: Observed, 
 
 
 def describe(problem: ChildError) -> str:
-    """Returns the problem's message after the kind and name of the child."""
+    """Returns the kind and name of the child object and the problem's message."""
     return f"{problem.kind} {problem.name}: {quote(problem.message)}"
 
 
@@ -119,8 +119,8 @@ def _blocking_problem(
 ) -> ChildError | None:
     """Returns the first problem that keeps the tier from serving.
 
-    A foreign object with the name of an essential child always does. Other problems do only if the workload or its
-    Service does not exist.
+    A foreign object in place of an essential child always blocks the tier. Other problems block the tier only if its
+    workload or Service does not exist.
     """
     name = child(router.name, component)
     for problem in observed.errors:
@@ -134,13 +134,13 @@ def _blocking_problem(
 
 
 def _leaves_no_service(problem: ChildError, observed: Observed) -> bool:
-    """Returns whether the problem means that the Service does not exist, as opposed to being unreadable."""
+    """Returns whether the problem leaves the tier without a Service. A Service that is unreadable may still exist."""
     is_absent = ("Service", problem.name) not in observed.children
     return problem.kind == "Service" and problem.reason != "Forbidden" and is_absent
 
 
 def _has_service(router: RouterDeployment, component: Component, observed: Observed) -> bool:
-    """Returns whether the Service exists, or a problem already reports on it."""
+    """Returns whether the Service exists or the operator already reports an error of the Service."""
     ref = ("Service", child(router.name, component))
     return ref in observed.children or any((problem.kind, problem.name) == ref for problem in observed.errors)
 
@@ -162,7 +162,10 @@ def _refusal(
 
 
 def _is_creation_failure(event: Manifest, component: Component, name: str) -> bool:
-    """Returns whether the tier could not create a pod. A Deployment's ReplicaSets, named after it, create its pods."""
+    """Returns whether the Event reports that a pod of the tier could not be created.
+
+    The pods of a Deployment are created by its ReplicaSets, whose names begin with the Deployment's name.
+    """
     kind, creator = str(event["involvedObject"].get("kind")), str(event["involvedObject"].get("name"))
     if event.get("reason") != "FailedCreate":
         return False

@@ -11,9 +11,9 @@ from ..objects.routerdeployment import RouterDeployment
 
 
 def url_of(router: RouterDeployment, observed: Observed) -> str:
-    """Returns the endpoint, which ends in /v1.
+    """Returns the URL for clients, which ends in /v1.
 
-    The host is the first that exists: of the HTTPRoute, the Ingress, the load balancer, or the Service's DNS name.
+    The host is that of the HTTPRoute, else of the Ingress, else of the load balancer, else the Service's DNS name.
     """
     name = child(router.name, "api")
     service = observed.children.get(("Service", name))
@@ -26,7 +26,7 @@ def url_of(router: RouterDeployment, observed: Observed) -> str:
 
 
 def _by_route(route: Manifest | None) -> str | None:
-    """Returns the URL of an HTTPRoute. The scheme is guessed from the port or name of the Gateway's listener."""
+    """Returns the URL of an HTTPRoute. The port or name of the Gateway's listener decides between http and https."""
     spec = (route or {}).get("spec", {})
     host = next((hostname for hostname in spec.get("hostnames", ()) if not hostname.startswith("*")), None)
     secure = any(_is_secure(parent) for parent in spec.get("parentRefs", ()))

@@ -1,4 +1,4 @@
-"""Quotes texts of the cluster, containers and targets, without the parts that differ in every repetition."""
+"""Quotes messages of the cluster, containers and targets, without the parts that change at every repetition."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CHANGING = (
     (re.compile(r"\bpid[= ]\d+"), "pid …"),
     (re.compile(r"0x[0-9a-fA-F]{6,}"), "…"),
 )
-"""Request ids, ephemeral ports, container ids, times, process ids and addresses."""
+"""Patterns for request ids, ephemeral ports, container ids, times, process ids and memory addresses."""
 _NAMED_POD = re.compile(r'(?i)^.*?\bpods? "[^"]*" is forbidden: ')
 
 
@@ -28,15 +28,15 @@ def stabilize(text: str) -> str:
 
 
 def quote(text: object) -> str:
-    """Returns a foreign text for use in a status; empty if it is not a string.
+    """Returns a message of another program for use in a status, or an empty text if it is not a string.
 
-    Keys are redacted first, because they are recognized by their beginning.
+    API keys are redacted first, because a later step could change a key so that it is no longer recognized.
     """
     return clean(stabilize(redact(text))).rstrip(". ") if isinstance(text, str) else ""
 
 
 def lines(text: str) -> list[str]:
-    """Returns the lines of a log that are not empty, without the engine's prefix."""
+    """Returns the non-empty lines of a log, without the prefix that the engine writes before each line."""
     return [line for line in (_LOG_PREFIX.sub("", raw.strip()).strip() for raw in text.splitlines()) if line]
 
 
@@ -49,5 +49,5 @@ def listed(names: Iterable[str]) -> str:
 
 
 def quote_creation_failure(text: object) -> str:
-    """Returns a controller's message about pods that it cannot create, without the name, which differs each time."""
+    """Returns a controller's message about pods that it cannot create, without the changing name of the pod."""
     return quote(_NAMED_POD.sub("pods are forbidden: ", text)) if isinstance(text, str) else ""
