@@ -9,8 +9,10 @@ from typing import cast
 import httptools
 
 from ..errors import FaultKind, TransportError
+from .decompression import compression_of
 from .idle_timer import IdleTimer
 
+_CONTENT_ENCODING = b"content-encoding"
 _MAX_OVERHEAD = 64 * 1024
 """Maximum consecutive bytes that are not part of the body: headers, interim responses, chunk sizes, chunk extensions
 and trailers."""
@@ -46,6 +48,8 @@ class Connection(asyncio.Protocol):
         """Prepares for the next response."""
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
+        self.compression: str | None = None
+        """The content coding of the body; None if it is plain."""
         self._overhead = 0
         """Bytes received since the last byte of the body, or since the request was sent."""
         self._has_head = self._complete = False
@@ -167,6 +171,8 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._has_head:
             self.headers.append((name, value))
+            if len(name) == len(_CONTENT_ENCODING) and name.lower() == _CONTENT_ENCODING:
+                self.compression = compression_of(value)
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()

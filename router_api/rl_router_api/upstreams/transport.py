@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from ..errors import ProxyRefusedError, TransportError, UnusableAnswerError
 from ..timing import Until
 from .connection import Connection
+from .decompression import Decompressed
 from .dialing import Endpoint, basic_authorization, dial, endpoint_of
 
 _KEEP_ALIVE = 4.0
@@ -176,6 +177,8 @@ class _HttpResponse:
         self._connection: Connection | None = connection
         self.status = connection.status
         self._headers = connection.headers
+        compression = connection.compression
+        self._decompressed = Decompressed(compression, connection.read) if compression else None
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -183,12 +186,14 @@ class _HttpResponse:
         return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._headers}
 
     def read(self) -> Coroutine[Any, Any, bytes]:
+        if self._decompressed is not None:
+            return self._decompressed.read()
         return self._connection.read() if self._connection is not None else _nothing()
 
     def close(self) -> None:
         if self._connection is not None:
             self._transport.give_back(self._origin, self._connection)
-            self._connection = None
+            self._connection = self._decompressed = None
 
 
 async def _nothing() -> bytes:
