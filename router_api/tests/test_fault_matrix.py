@@ -64,7 +64,6 @@ FAULTS = {
     "502 HTML": Fault(html(502), 502, 502, attempts=2),
     "truncated JSON": Fault(either(whole(WHOLE[:-20]), half_then_data(event(encoded(chunk({}))[:-20]))), 502, 200),
     "wrong content type": Fault(whole(b"<html>hello</html>", content_type="text/html"), 502, 502),
-    "a stream in place of a completion and the reverse": Fault(either(stream(chunks()), whole(completion())), 502, 502),
     "empty choices": Fault(either(whole({**completion(), "choices": []}),
                                   stream([{"id": "x", "choices": []}])), 502, 502),
     "stream without [DONE] but finished": Fault(either(text(), stream(chunks(), done=False)), 200, 200, calls="ok",

@@ -181,7 +181,7 @@ def assemble(chunks: Iterable[Chunk]) -> AnswerMessage:
     """Returns the message of the first choice, assembled from its chunks."""
     content: list[str] = []
     refusal: list[str] = []
-    calls = _Calls()
+    calls = CallAssembler()
     for chunk in chunks:
         for choice in chunk.choices:
             if choice.index == 0 and choice.delta is not None:
@@ -195,40 +195,48 @@ def assemble(chunks: Iterable[Chunk]) -> AnswerMessage:
     )
 
 
-class _Calls:
-    """Joins the pieces of tool calls. Servers number and name the pieces in different ways."""
+class CallAssembler:
+    """Joins the pieces of streamed tool calls. Servers number and name the pieces in different ways."""
 
     def __init__(self) -> None:
         self.whole: list[ToolCall] = []
 
-    def add(self, piece: ToolCall) -> None:
+    def add(self, piece: ToolCall) -> int:
+        """Adds a piece, and returns the position of its call in `whole`."""
         called = piece.called
-        call = self._call_of(piece, called)
-        if call is None:
-            call = ToolCall(piece.index, piece.id, Function("", None))
-            self.whole.append(call)
-        if call.function is None:
-            raise ValueError("an assembled call has a function")
-        if called.name != call.function.name:
-            call.function.name = (call.function.name or "") + (called.name or "")
-        call.function.arguments = _joined(call.function.arguments, called.arguments)
+        position = self._position_of(piece, called)
+        if position is None:
+            position = len(self.whole)
+            self.whole.append(ToolCall(piece.index, piece.id, Function("", None)))
+        function = self.whole[position].called
+        if called.name != function.name:
+            function.name = (function.name or "") + (called.name or "")
+        function.arguments = _joined(function.arguments, called.arguments)
+        return position
 
-    def _call_of(self, piece: ToolCall, called: Function) -> ToolCall | None:
-        """Returns the call that a piece continues; None if the piece begins a call.
+    def _position_of(self, piece: ToolCall, called: Function) -> int | None:
+        """Returns the position of the call that a piece continues; None if the piece begins a call.
 
         A piece continues the last call with its index or id. Some servers number all calls 0: another id, or a name
-        after the arguments, begins another call.
+        after complete arguments, begins another call.
         """
-        if piece.index is None:
-            if piece.id:
-                return next((call for call in self.whole if call.id == piece.id), None)
-            return self.whole[-1] if self.whole and not called.name else None
-        same = next((call for call in reversed(self.whole) if call.index == piece.index), None)
-        if same is None or (piece.id and piece.id == same.id):
-            return same
-        has_begun = bool(same.function and same.function.arguments)
-        is_other = bool(piece.id and same.id) or bool(called.name and has_begun)
-        return None if is_other else same
+        if piece.index is None and not piece.id:
+            return len(self.whole) - 1 if self.whole and not called.name else None
+        key = "id" if piece.index is None else "index"
+        same = [place for place, call in enumerate(self.whole) if getattr(call, key) == getattr(piece, key)]
+        if not same:
+            return None
+        last = self.whole[same[-1]]
+        if piece.id and last.id:
+            return same[-1] if piece.id == last.id else None
+        return None if called.name and _is_json(last.called.arguments) else same[-1]
+
+
+def _is_json(arguments: Any) -> bool:
+    try:
+        return bool(arguments) and json.loads(arguments) is not None
+    except (TypeError, ValueError, RecursionError):
+        return not isinstance(arguments, str)
 
 
 def _joined(begun: Any, piece: Any) -> Any:

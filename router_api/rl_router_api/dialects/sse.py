@@ -13,6 +13,19 @@ _END_OF_EVENT = re.compile(rb"(?:\r\n|\r(?!\n)|\n)(?:\r\n|\r|\n)")
 _SEAM = 3
 
 
+_FIELD = re.compile(rb"\s*(?:data|event|id|retry)?:")
+
+
+def is_event_stream(body: bytes) -> bool:
+    """Returns whether a body begins like a stream of events, and not like JSON."""
+    return _FIELD.match(body.removeprefix(_BOM)) is not None
+
+
+def is_json(body: bytes) -> bool:
+    """Returns whether a body begins like a JSON object or list, and not like a stream of events."""
+    return body.removeprefix(_BOM).lstrip()[:1] in (b"{", b"[")
+
+
 class Parser:
     """Splits a stream of bytes into events and returns their data. Skips comments and empty events.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from msgspec import Raw, Struct
@@ -68,6 +68,12 @@ class UpstreamDialect(Protocol):
 
         Raises BrokenAnswerError for a damaged event.
         """
+
+    def chunks_of(self, answer: Answer) -> list[Chunk]:
+        """Returns a complete answer as the chunks of a stream, for servers that ignore `stream`."""
+
+    def whole_of(self, chunks: Sequence[Chunk]) -> Answer:
+        """Returns a stream's chunks as a complete answer, for servers that always stream. Raises BrokenAnswerError."""
 
     def read_usage(self, raw: Raw | bytes) -> Usage | None:
         """Returns a reported usage, or None if it reports neither input nor output."""

@@ -1,7 +1,7 @@
 """Decompresses response bodies in bounded steps, so that a small response cannot fill the memory.
 
-The router asks upstreams for plain bodies, but some servers and proxies compress them nevertheless. br needs the package
-brotli (1.2 or later), zstd the package zstandard.
+The router asks upstreams for plain bodies, but some servers and proxies compress them nevertheless. br needs the
+package brotli (1.2 or later), zstd the package zstandard.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Self
 
 from ..accounting.ledger import Entry
@@ -11,11 +12,15 @@ from ..dialects import sse
 from ..errors import BrokenAnswerError, TransportError, UnusableAnswerError
 from .attempt import Attempt, begin_attempt
 from .call import MAX_ANSWER
-from .transport import Response, Transport
+from .transport import Response, Transport, read_whole
 from .upstream import Upstream
 
 _MAX_HELD = 100
 """The number of chunks after which a stream is passed on even if no chunk has content."""
+
+
+_MAX_BLANK = 64 * 1024
+"""Bytes of white space at the start of a body, after which no JSON is expected."""
 
 
 class ChunkStream:
@@ -32,6 +37,8 @@ class ChunkStream:
         self._unfinished = set(range(choices))
         self._parser = sse.Parser(MAX_ANSWER)
         self._ready: list[Chunk] = []
+        self._begun = b""
+        """The first bytes of the body until they are parsed."""
         self._over = False
         self._broken: BrokenAnswerError | None = None
         self._is_kept = is_kept
@@ -40,6 +47,7 @@ class ChunkStream:
     async def start(self) -> None:
         """Waits for the first content: text, thinking or a tool call. A role is no content. Raises CallFailedError."""
         with self._attempt:
+            await self._receive_first()
             while not self._over and not self._has_begun:
                 await self._receive()
             if not any(chunk.choices for chunk in self._ready):
@@ -87,15 +95,35 @@ class ChunkStream:
 
     def _take_all(self, events: list[bytes]) -> None:
         is_over = sse.DONE in events
+        self._take_chunks(self._dialect.read_chunks(events[: events.index(sse.DONE)] if is_over else events))
+        self._over = self._over or is_over
+
+    def _take_chunks(self, chunks: Iterable[Chunk]) -> None:
         entry = self._attempt.entry
-        for chunk in self._dialect.read_chunks(events[: events.index(sse.DONE)] if is_over else events):
+        for chunk in chunks:
             if chunk.error is not None or chunk.finished or chunk.usage or self._is_kept:
                 self._check(chunk, entry)
             entry.received_bytes += chunk.output_bytes
             self._ready.append(chunk)
-        self._over = self._over or is_over
+
+    async def _receive_first(self) -> None:
+        """Reads the first bytes. A server that ignores `stream` sends a complete answer. Raises BrokenAnswerError."""
+        begun = b""
+        while begun.isspace() or not begun:
+            received = await self._response.read()
+            begun += received
+            if not received or len(begun) > _MAX_BLANK:
+                break
+        if sse.is_json(begun):
+            body = begun + await read_whole(self._response, MAX_ANSWER)
+            self._take_chunks(self._dialect.chunks_of(self._dialect.read_answer(body)))
+            self._over = True
+        self._begun = begun
 
     async def _more(self) -> bytes:
+        if self._begun:
+            begun, self._begun = self._begun, b""
+            return begun
         try:
             received = await self._response.read()
         except TransportError:

@@ -40,7 +40,7 @@ def choices(value: dict[str, Any]) -> list[Choice]:
     """Returns the choices of a completion that are objects."""
     return [
         Choice(_index(choice, place), message(choice.get("message")), finish_reason(choice), usage(choice))
-        for place, choice in enumerate(_objects(value.get("choices")))
+        for place, choice in enumerate(objects(value.get("choices")))
     ]
 
 
@@ -48,7 +48,7 @@ def chunk_choices(value: dict[str, Any]) -> list[ChunkChoice]:
     """Returns the choices of a chunk that are objects."""
     return [
         ChunkChoice(_index(choice, 0), message(choice.get("delta")), finish_reason(choice), usage(choice))
-        for choice in _objects(value.get("choices"))
+        for choice in objects(value.get("choices"))
     ]
 
 
@@ -62,7 +62,7 @@ def message(value: Any) -> AnswerMessage | None:
         refusal=_text(value.get("refusal")),
         reasoning_content=_text(value.get("reasoning_content")),
         reasoning=_text(value.get("reasoning")),
-        tool_calls=[_tool_call(call) for call in _objects(value.get("tool_calls"))] or None,
+        tool_calls=[tool_call(call) for call in objects(value.get("tool_calls"))] or None,
         function_call=_function(value.get("function_call")),
         audio=_raw(value.get("audio")),
     )
@@ -80,7 +80,8 @@ def usage(value: dict[str, Any]) -> Raw:
     return _raw(value.get("usage") or (groq.get("usage") if isinstance(groq, dict) else None))
 
 
-def _tool_call(value: dict[str, Any]) -> ToolCall:
+def tool_call(value: dict[str, Any]) -> ToolCall:
+    """Returns a tool call, or a piece of one."""
     custom = value.get("custom")
     return ToolCall(
         _number(value.get("index")),
@@ -94,7 +95,8 @@ def _function(value: Any) -> Function | None:
     return Function(_text(value.get("name")), value.get("arguments")) if isinstance(value, dict) else None
 
 
-def _objects(value: Any) -> Iterator[dict[str, Any]]:
+def objects(value: Any) -> Iterator[dict[str, Any]]:
+    """Yields the entries of a list that are objects; nothing if the value is not a list."""
     return (
         cast("dict[str, Any]", entry) for entry in (value if isinstance(value, list) else ()) if isinstance(entry, dict)
     )

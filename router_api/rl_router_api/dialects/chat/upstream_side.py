@@ -3,6 +3,7 @@
 from .read_answer import read_answer, read_chunks
 from .read_error import read_error
 from .read_usage import read_usage
+from .reshape import chunks_of, whole_of
 from .sizes import max_input_tokens, unsized_part
 from .write_request import bounds_output, write_request
 
@@ -10,6 +11,7 @@ path = "/chat/completions"
 
 __all__ = [
     "bounds_output",
+    "chunks_of",
     "max_input_tokens",
     "path",
     "read_answer",
@@ -17,5 +19,6 @@ __all__ = [
     "read_error",
     "read_usage",
     "unsized_part",
+    "whole_of",
     "write_request",
 ]
