@@ -57,6 +57,8 @@ class Entry(Struct):
     """True if the reported counts contradict each other, or cost more than the worst case of the call."""
     selected: bool = False
     dropped: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    """The router's additions to the request that the target might refuse."""
     received_bytes: int = 0
     """The number of bytes of text received so far. The usage of a call that is cut off is estimated from it."""
     started: float = field(default_factory=time.monotonic)
@@ -141,6 +143,8 @@ class Entry(Struct):
             fields["arguments"] = {name: value for name, value in self.arguments.items() if not isinstance(value, str)}
         if self.dropped:
             fields["dropped_params"] = list(self.dropped)
+        if self.added:
+            fields["added_params"] = list(self.added)
         return fields
 
 

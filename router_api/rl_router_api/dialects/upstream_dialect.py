@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Protocol
 
 from msgspec import Raw, Struct
@@ -15,10 +15,14 @@ from ..conversation.request import Request
 
 
 class Payload(Struct, frozen=True):
-    """A request body for a target. `dropped` names the client's fields that were removed."""
+    """A request body for a target.
+
+    `dropped` names the client's fields that were removed, `added` the additions that the target may refuse.
+    """
 
     body: bytes
     dropped: tuple[str, ...]
+    added: tuple[str, ...] = ()
 
 
 class Refusal(Struct, frozen=True):
@@ -47,9 +51,18 @@ class UpstreamDialect(Protocol):
         """The path of the endpoint below a `base_url`."""
 
     def write_request(
-        self, request: Request, target: Target, advice: Advice, guard: MoneyGuard | None = None
+        self,
+        request: Request,
+        target: Target,
+        advice: Advice,
+        guard: MoneyGuard | None = None,
+        *,
+        without: Collection[str] = (),
     ) -> Payload:
-        """Returns the request body for a target. `guard` has the rules of a money limit."""
+        """Returns the request body for a target. `guard` has the rules of a money limit.
+
+        `without` names additions that are left out, because the target refuses them.
+        """
 
     def bounds_output(self, request: Request, params: Params) -> bool:
         """Returns whether the output limit and the number of choices are kept when `params` changes the request."""

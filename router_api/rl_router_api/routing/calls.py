@@ -138,7 +138,9 @@ class Calls:
     async def _make_one(self, call: ReadyCall, *, live: bool) -> MadeCall:
         """Makes one call, with one retry at the same target if the failure allows it."""
         made = await self._attempt(call, live=live)
-        if made.failure and self._is_worth_a_retry(call.callee, made.failure):
+        if made.failure and made.failure.refused_request and made.entry.added:
+            made = await self._without_additions(call, made, made.failure, live=live)
+        elif made.failure and self._is_worth_a_retry(call.callee, made.failure):
             await asyncio.sleep(_pause_before(made.failure))
             # Other calls may have used up the limits during the pause, and the failed attempt may have cost money.
             again = self.ready(call.callee, call.advice)
@@ -147,6 +149,18 @@ class Calls:
         if not made.good:
             self._failed.add(call.callee.name)
         self.made.append(made)
+        return made
+
+    async def _without_additions(
+        self, call: ReadyCall, refused: MadeCall, failure: CallFailedError, *, live: bool
+    ) -> MadeCall:
+        """Makes a refused call once more without the router's additions, if the limits of the request allow it."""
+        again = self.ready(call.callee, call.advice)
+        if self.left < 1 or not affordable(self._request, again):
+            return refused
+        made = await self._attempt(again, live=live, without=refused.entry.added)
+        if made.good:
+            call.callee.upstream.refused_additions.remember(refused.entry.added, failure.error)
         return made
 
     def _is_worth_a_retry(self, callee: Callee, failure: CallFailedError) -> bool:
@@ -159,12 +173,13 @@ class Calls:
             and pause < self._limits.seconds_left
         )
 
-    async def _attempt(self, call: ReadyCall, *, live: bool) -> MadeCall:
+    async def _attempt(self, call: ReadyCall, *, live: bool, without: Collection[str] = ()) -> MadeCall:
         request, callee = self._request, call.callee
         upstream, transport, traceparent = callee.upstream, self._fleet.transport, self._ledger.traceparent
         guard = None if self._limits.spending.left is None else MoneyGuard(call.limit)
-        payload = upstream.dialect.write_request(request, callee.target, call.advice, guard)
-        entry = self._open_entry(call, payload.dropped)
+        refused = upstream.refused_additions.current.union(without)
+        payload = upstream.dialect.write_request(request, callee.target, call.advice, guard, without=refused)
+        entry = self._open_entry(call, payload.dropped, payload.added)
         try:
             if guard is not None:
                 self._reserve(call, entry)
@@ -178,11 +193,11 @@ class Calls:
         except CallFailedError as failure:
             return MadeCall(callee, entry, failure=failure)
 
-    def _open_entry(self, call: ReadyCall, dropped: tuple[str, ...]) -> Entry:
+    def _open_entry(self, call: ReadyCall, dropped: tuple[str, ...], added: tuple[str, ...]) -> Entry:
         target, advice = call.callee.target, call.advice
         counted = self._request.input_tokens + advice.size // 4
         entry = self._ledger.open_target_call(target.name, target.tool_name, target.price, counted)
-        entry.arguments, entry.dropped = advice.as_arguments(), dropped
+        entry.arguments, entry.dropped, entry.added = advice.as_arguments(), dropped, added
         return entry
 
     def _reserve(self, call: ReadyCall, entry: Entry) -> None:

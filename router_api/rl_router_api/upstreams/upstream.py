@@ -15,6 +15,7 @@ from .breaker import Breaker
 from .cooldown import Cooldown
 from .in_flight import InFlight
 from .key import Key
+from .refused_additions import RefusedAdditions
 
 _HEADERS = {
     "Content-Type": "application/json",
@@ -66,6 +67,7 @@ class Upstream:
         self._headers: dict[str, str] = {}
         self._query = f"?{urlencode(self._own_query)}" if query else ""
         self.cooldown = Cooldown()
+        self.refused_additions = RefusedAdditions()
         self.calls_url = self.url(self.dialect.path)
 
     def url(self, path: str) -> str:
