@@ -41,6 +41,7 @@ class Connection(asyncio.Protocol):
         self.closed = False
         self.lost: asyncio.Future[None] = self._loop.create_future()
         """A future that is done when the connection is closed."""
+        self.opened = self._loop.time()
         self.idle_since = 0.0
         self._reset()
 
@@ -54,6 +55,8 @@ class Connection(asyncio.Protocol):
         """Bytes received since the last byte of the body, or since the request was sent."""
         self._has_head = self._complete = False
         self._idle.is_paused = False
+        self.has_received = False
+        """Whether any byte of the response has arrived."""
         self._pieces: list[bytes] = []
         self._waiting_bytes = 0
         self._fault: tuple[FaultKind, str] | None = None
@@ -133,6 +136,10 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
+    def eof_received(self) -> None:
+        """Keeps the pool from reusing the connection before `connection_lost` is called."""
+        self.closed = True
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         if not self.lost.done():
@@ -154,6 +161,7 @@ class Connection(asyncio.Protocol):
             return
         self._idle.last_data = self._loop.time()
         self._overhead += len(data)
+        self.has_received = True
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
