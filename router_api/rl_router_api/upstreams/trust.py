@@ -14,7 +14,8 @@ class Trust:
     """The TLS context for connections to upstreams, from SSL_CERT_FILE and SSL_CERT_DIR, or else the system's."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
-        self._paths = [path for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if (path := environment.get(name))]
+        self._file = environment.get("SSL_CERT_FILE")
+        self._paths = [path for path in (self._file, environment.get("SSL_CERT_DIR")) if path]
         self._context = ssl.create_default_context()
         self._state = self._read_state()
 
@@ -30,7 +31,11 @@ class Trust:
         try:
             if None in self._state:
                 raise FileNotFoundError("no such file")
-            self._context = ssl.create_default_context()
+            context = ssl.create_default_context()
+            if self._file:
+                # The defaults ignore an invalid file. This raises an error for it.
+                context.load_verify_locations(cafile=self._file)
+            self._context = context
         except OSError as error:
             # ssl.SSLError is an OSError.
             names = " and ".join(self._paths)
