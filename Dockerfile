@@ -40,7 +40,7 @@ EXPOSE 8800 8801
 ENTRYPOINT ["python", "-m", "rl_router_api"]
 LABEL org.opencontainers.image.title="RL Router API"
 
-# The router model on a CPU: llama.cpp behind vLLM's flag names, with the bundled model.
+# The CPU fallback: serves the router model with llama.cpp. It contains the bundled model.
 FROM build AS build-model
 COPY requirements/model.txt requirements/
 RUN scripts/into-image dependencies model

@@ -1,9 +1,9 @@
 # The project's commands. Each of them creates the virtual environment that it needs.
-# If there is no Python, find-python prints an error, and `false` fails as the first command.
+# If no suitable Python is found, find-python prints an error, and the command `false` makes every target fail.
 PYTHON3 := $(or $(shell scripts/find-python),false)
-# Tests mostly wait, so there are more of them in parallel than cores. The tests of a file run in order in one process.
+# Tests mostly wait, so four processes run them even on two cores. One process runs all tests of a file in order.
 PARALLEL := --numprocesses 4 --dist loadfile --no-loadscope-reorder
-# One worker has a cluster of its own, the others share a second one. In an existing cluster, one worker runs all tests.
+# One worker has its own cluster, and the others share a second one. An existing cluster has one worker for all tests.
 E2E_WORKERS ?= $(if $(E2E_KUBECONFIG),1,3)
 
 .PHONY: help demo test coverage lint lock clients images reference chart bench bench-operator e2e release-dry-run
@@ -11,7 +11,7 @@ E2E_WORKERS ?= $(if $(E2E_KUBECONFIG),1,3)
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' Makefile
 
-demo: ## show a routed answer of a small model on this machine, and keep running until Ctrl-C
+demo: ## start a router with a small model on this machine, show a routed answer, and run until Ctrl-C
 	@$(PYTHON3) scripts/environment.py run
 	@.venv/bin/python scripts/demo.py
 
@@ -34,12 +34,12 @@ lint: ## run the linters, and the type and import checks
 clients: ## test unchanged client software against serve.sh
 	@clients/run
 
-e2e: ## test the images, the chart and the operator in the cluster of E2E_KUBECONFIG, else in new ones of kind
+e2e: ## test the images, the chart and the operator in the cluster of E2E_KUBECONFIG, or without it in new kind clusters
 	@$(PYTHON3) scripts/environment.py dev
 	@scripts/images api model operator e2e-client
 	@.venv/bin/python -m pytest --numprocesses $(E2E_WORKERS) --dist loadscope --no-loadscope-reorder e2e
 
-bench: ## measure the cost of a request, also of other software; writes bench/results.md
+bench: ## measure what a request costs in RL Router and in comparable software, and write bench/results.md
 	@$(PYTHON3) scripts/environment.py dev
 	@.venv/bin/python bench/run.py
 	@.venv/bin/python bench/sustained_load.py
@@ -47,7 +47,7 @@ bench: ## measure the cost of a request, also of other software; writes bench/re
 	@.venv/bin/python bench/decisions.py
 	@PYTHONPATH=. .venv/bin/python bench/health.py
 
-bench-operator: ## measure the operator with 1, 100 and 1,000 RouterDeployments; writes bench/operator.md
+bench-operator: ## measure the operator with 1, 100 and 1,000 RouterDeployments, and write bench/operator.md
 	@$(PYTHON3) scripts/environment.py dev
 	@PYTHONPATH=bench:. .venv/bin/python bench/operator/run.py
 
@@ -63,10 +63,10 @@ chart: ## write the generated files in charts/ and deploy/
 	@$(PYTHON3) scripts/environment.py dev
 	@.venv/bin/python scripts/chart
 
-release-dry-run: ## everything that a release publishes, in dist/
+release-dry-run: ## build everything that a release publishes in dist/, and publish nothing
 	@$(PYTHON3) scripts/environment.py dev
 	@scripts/release
 
-lock: ## lock the requirements of pyproject.toml in requirements/*.txt; UPGRADE=1 also replaces locked versions
+lock: ## lock the requirements of pyproject.toml in requirements/*.txt; UPGRADE=1 upgrades the locked versions
 	@$(PYTHON3) scripts/environment.py dev
 	@scripts/lock $(if $(UPGRADE),--upgrade)

@@ -1,4 +1,4 @@
-"""Fails skipped tests if `FAIL_ON_SKIP` is set, so that a run in which programs are missing cannot pass."""
+"""Turns skipped tests into failures if `FAIL_ON_SKIP` is set, so that a run without the required programs fails."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ FAIL_ON_SKIP = bool(os.environ.get("FAIL_ON_SKIP"))
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Replaces the report of a skipped test."""
+    """Changes the report of a skipped test into a failure if `FAIL_ON_SKIP` is set."""
     return _without_skip((yield))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Replaces the report of a skipped file."""
+    """Changes the report of a skipped file into a failure if `FAIL_ON_SKIP` is set."""
     return _without_skip((yield))
 
 
 def _without_skip(report: Report) -> Report:
-    """Returns the report, as a failure if it is a skip. A test that is expected to fail is not a skip."""
+    """Returns the report, changed into a failure if the test was skipped. An expected failure stays unchanged."""
     if FAIL_ON_SKIP and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"{_reason(report)}: FAIL_ON_SKIP is set. Install what is missing or deselect the test."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Hosts the router model on port 8000: `rl-router model` of this clone, which needs no virtual environment to start.
+# Hosts the router model on port 8000. Runs `rl-router model` of this clone, which starts without a virtual environment.
 set -euo pipefail
 
 main() {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Serves the router API on port 8800: `rl-router serve` of this clone, in the virtual environment `.venv`.
+# Serves the router API on port 8800. Runs `rl-router serve` of this clone in the virtual environment `.venv`.
 set -euo pipefail
 
 usage() {
@@ -18,12 +18,12 @@ serve.sh waits for it. After --wait seconds it serves without the router model: 
                        that the router model's server lists is a target)
   --workers N          number of processes (default: 1)
   --log-level LEVEL    debug, info, warning or error (default: info)
-  --wait SECONDS       how long to wait for the router model (default: 300; 0: not at all)
+  --wait SECONDS       how long to wait for the router model (default: 300; 0: do not wait)
   --help               this text
 
 Every field of the configuration is also a flag and an environment variable: --routing.prefer cost, or
-RL_ROUTER_ROUTING__PREFER=cost. docs/configuration.md explains every field, and so does .venv/bin/rl-router serve --help,
-with the exit codes. router_api/rl_router_api/catalogue.yaml is an example with well-known models.
+RL_ROUTER_ROUTING__PREFER=cost. docs/configuration.md and .venv/bin/rl-router serve --help explain every field. The help
+also lists the exit codes. router_api/rl_router_api/catalogue.yaml is an example with well-known models.
 
 examples:
   bash serve.sh --config router_api/rl_router_api/catalogue.yaml
@@ -45,7 +45,7 @@ main() {
     root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
     python=$("$root/scripts/find-python")
     "$python" "$root/scripts/environment.py" run
-    # If --wait is given twice, the last one counts.
+    # The arguments follow the default of --wait, because the last --wait takes effect.
     exec "$root/.venv/bin/rl-router" serve --wait 300 "$@"
 }
 

@@ -63,7 +63,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.models:
         print("\n".join(names))
         return 0
-    require(bool(names), f"{arguments.url} serves no models")
+    require(bool(names), f"{arguments.url} lists no models. Start a router model with `bash host.sh`")
     model = arguments.model or names[0]
     host = Host(arguments, client, model)
     print(f"{arguments.url} serves: {', '.join(names)}. Tested model: {model}")
@@ -79,7 +79,7 @@ def _models(host: Host) -> None:
     models = host.client.models.list().data
     require(
         all(entry.id and entry.object == "model" for entry in models),
-        "/v1/models has an entry without an id or with another object",
+        "/v1/models has an entry without an id, or its object is not 'model'",
     )
     require(host.model in [entry.id for entry in models], f"/v1/models does not list {host.model!r}")
     print(f"  GET /v1/models: {live_check.plural(len(models), 'model')}")
@@ -104,7 +104,7 @@ def _tools(host: Host) -> None:
         _json(call.function.arguments, f"the value of `arguments` of {call.function.name}")
         print(f"  {call.function.name}({call.function.arguments})")
     if not calls:
-        # llama.cpp does not enforce a call. The router can use a JSON schema instead, which the next check requires.
+        # llama.cpp does not enforce a tool call. The router can use a JSON schema instead, which the next check tests.
         print(
             "  no call: this engine does not enforce `tool_choice`. Use the router's `protocol: json_schema` or `auto`"
         )

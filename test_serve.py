@@ -63,7 +63,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return _show_info(arguments)
     if arguments.models:
         return _show_models(client)
-    # An unreachable server is reported here, once, and not by every check.
+    # If the server is unreachable, this request fails, so that the checks do not report the same error again.
     names = [model.id for model in client.models.list()]
     print(f"{arguments.url} routes among: {', '.join(name for name in names if name not in (MODEL, 'router'))}")
     selected = CHECKS if arguments.test == "all" else {arguments.test: CHECKS[arguments.test]}
@@ -103,11 +103,11 @@ def _conversation(client: openai.OpenAI) -> None:
 
 
 def _check_earlier_turns(previous: Answer | None, answer: Answer) -> None:
-    # The prompt tokens of the router model's own answers count its instructions, not the conversation.
+    # For a direct answer of the router model, the prompt tokens mostly count its instructions, not the conversation.
     if previous is None or "direct_response" in (_strategy(previous), _strategy(answer)):
         return
     earlier, later = (int((turn.usage or {})["prompt_tokens"]) for turn in (previous, answer))
-    # Only the earlier prompt had this advice of the router model. A token has at least one byte.
+    # The earlier prompt may be longer by the router model's advice, which has at most one token per byte.
     advice_tokens = len(previous.advice.encode()) + 100 if previous.advice else 0
     require(
         later > earlier - advice_tokens,
@@ -138,7 +138,7 @@ def _parsed(text: str) -> dict:
     try:
         value = json.loads(text)
     except ValueError:
-        raise live_check.CheckError("the server's description of itself is not JSON") from None
+        raise live_check.CheckError("the answer to GET / or GET /health is not JSON") from None
     return value if isinstance(value, dict) else {"answer": value}
 
 

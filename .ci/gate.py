@@ -1,7 +1,7 @@
 """Runs the gate's steps and prints their times and the slowest tests.
 
-A step begins when the steps in its `after` have ended, so steps that mostly wait run in parallel. Prints the output of
-a step when it ends. The first failure ends all other steps. The exit status is 1 if a step failed.
+A step begins when all steps in its `after` have ended. Independent steps run in parallel. The output of a step is
+printed when the step ends. The first failure stops all other steps. The exit status is 1 if a step failed.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ WITH_KIT = {
     "E2E_MANIFESTS": str(KIT / "addons" / "metrics-server.yaml"),
     "E2E_WEIGHTS": str(CACHE / "models"),
 }
-"""Environment variables for the contents of the kit: control plane, node image, metrics-server, vLLM's weights."""
+"""Environment variables with the kit's control plane, node image, metrics-server and weights for vLLM."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A command, its maximum minutes on two cores, and the steps that it waits for."""
+    """A command, its maximum duration in minutes on two cores, and the names of the steps that must end before it."""
 
     name: str
     command: tuple[str, ...]
@@ -45,7 +45,7 @@ class Step:
 
 @dataclass
 class Result:
-    """The result of a step. `start` is on the monotonic clock; `seconds` is its duration."""
+    """The result of a step. `start` is a time of the monotonic clock, and `seconds` is the duration of the step."""
 
     step: Step
     status: int
@@ -76,7 +76,7 @@ class Running:
         return process
 
     def __enter__(self) -> None:
-        """The end of the block stops all processes."""
+        """Enters a block at whose end all processes are stopped."""
 
     def __exit__(self, *_: object) -> None:
         self.stop()
@@ -99,7 +99,7 @@ def _enable_interrupts() -> None:
 
 
 def steps(*, with_kit: bool) -> list[Step]:
-    """Returns the steps: the tests and the unchanged clients, and with the kit also the real clusters."""
+    """Returns the steps `test` and `clients`, and with the kit also `e2e` and the steps that prepare it."""
     if not with_kit:
         return [Step("test", ("make", "test"), 11), Step("clients", ("make", "clients"), 3, ("test",))]
     return [
@@ -125,9 +125,9 @@ def main() -> int:
 
 
 def run(planned: list[Step], running: Running, folder: Path, environment: dict[str, str]) -> list[Result]:
-    """Runs each step after the steps that it waits for, and returns the results. `folder` gets the test reports.
+    """Runs each step after the steps in its `after`, and returns the results. Test reports are written to `folder`.
 
-    After a failure no further step begins.
+    A failure stops the running steps, and no further step begins.
     """
     waiting, results, active = list(planned), list[Result](), set[Future[Result]]()
     with ThreadPoolExecutor(len(planned)) as threads, running:
@@ -172,7 +172,7 @@ def _table(results: list[Result], start: float) -> str:
 
 
 def _slowest(folder: Path) -> str:
-    """Returns the list of the slowest tests, including their fixtures."""
+    """Returns a list of the slowest tests. Their times include their fixtures."""
     cases = [
         (float(case.get("time", 0)), path.stem, f"{case.get('classname')}.{case.get('name')}")
         for path in folder.glob("*.xml")

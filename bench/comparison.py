@@ -1,4 +1,4 @@
-"""Compares the figures of two revisions that were measured alternately: ratios new/old and their spread."""
+"""Compares the figures of two revisions that were measured alternately, by the ratios new/old and their spread."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TypeVar
 
 Figures = Mapping[str, float]
 Round = tuple[Figures, Figures]
-"""One round: the figures of the old and of the new revision, by name."""
+"""The figures of one round by name, for the old and for the new revision."""
 _HEAD = ("figure", "old", "new", "new/old", "minimum to maximum", "")
 _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One figure: both revisions' medians over the rounds, and new/old of each round."""
+    """The comparison of one figure: each revision's median over all rounds, and the ratio new/old of each round."""
 
     name: str
     old: float
@@ -26,7 +26,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """Returns the conclusion that the spread of the ratios allows; empty after a single round."""
+        """Returns the conclusion that the spread of the ratios allows, or an empty text after a single round."""
         if len(self.ratios) == 1:
             return ""
         if min(self.ratios) <= 1 <= max(self.ratios):
@@ -35,7 +35,7 @@ class Comparison:
 
 
 def alternate(pair: Sequence[_Item], round_: int) -> Sequence[_Item]:
-    """Returns the pair, reversed in every second round. So neither revision is always measured first."""
+    """Returns the pair, reversed in every second round, so that neither revision is always measured first."""
     return pair[::-1] if round_ % 2 else pair
 
 
@@ -50,7 +50,7 @@ def _comparison(name: str, values: Sequence[tuple[float, float]]) -> Comparison:
 
 
 def _ratio(old: float, new: float) -> float:
-    """Returns new/old; 1 if both are 0, infinity if only the old value is 0."""
+    """Returns new/old. The ratio is 1 if both values are 0, and infinity if only the old value is 0."""
     if old == 0:
         return math.inf if new else 1.0
     return new / old
@@ -63,7 +63,7 @@ def report(old: str, new: str, rounds: Sequence[Round]) -> str:
 
 
 def _chance_of_error(rounds: int) -> str:
-    """Returns a sentence about false differences: an unchanged figure is higher or lower in a round by chance."""
+    """Returns a sentence that says how often an unchanged figure differs in every round by chance."""
     if rounds == 1:
         return "One round has no spread and cannot distinguish a difference from noise. Use more --rounds."
     return (
@@ -80,7 +80,7 @@ def _cells(comparison: Comparison) -> tuple[str, ...]:
 
 
 def _short(value: float) -> str:
-    """Returns three significant digits, or all digits before the decimal point."""
+    """Returns the value with three significant digits, or from 100 on as a whole number."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

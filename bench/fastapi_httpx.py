@@ -1,4 +1,4 @@
-"""The baseline: a relay of FastAPI, a pydantic body and httpx, without keys, accounting, metrics and log."""
+"""A minimal relay of FastAPI, pydantic and httpx as the baseline. It has no keys, accounting, metrics or log."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Measures the latency of `/health` during 200 slow requests: `PYTHONPATH=. python bench/health.py`.
 
-Starts an upstream that never responds and the router API in front of it. Then it requests `/health` 200 times in
-sequence, first without other requests and then during 200 requests that wait. Writes the figures to `bench/results.md`.
+Starts the router API in front of an upstream that never responds. Requests `/health` 200 times in sequence, first
+without other requests and then while 200 requests wait for the upstream. Writes the figures to `bench/results.md`.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ async def _until_open(port: int) -> None:
         else:
             writer.close()
             return
-    raise SystemExit("error: the router API did not start")
+    raise SystemExit(f"error: nothing listens on port {port} after 30 s. Run python -m rl_router_api to see its error")
 
 
 async def _complete(session: aiohttp.ClientSession, url: str) -> None:
@@ -89,7 +89,7 @@ async def _in_flight(session: aiohttp.ClientSession, url: str) -> int:
 
 
 async def _probe(session: aiohttp.ClientSession, url: str) -> list[float]:
-    """Returns the time of each request for `/health`, in milliseconds."""
+    """Returns the duration of each request for `/health`, in milliseconds."""
     times = []
     for _ in range(PROBES):
         start = time.perf_counter()

@@ -1,5 +1,5 @@
--- wrk's requests, from the BENCH_ variables, and its result as one line of JSON.
--- With BENCH_RATE, requests are sent at random moments: BENCH_RATE per second over all connections.
+-- Configures wrk's requests with the BENCH_ variables and prints wrk's result as one line of JSON.
+-- If BENCH_RATE is set, all connections together send BENCH_RATE requests per second, at random moments.
 
 local rate = tonumber(os.getenv("BENCH_RATE") or "0")
 local connections = tonumber(os.getenv("BENCH_CONNECTIONS"))

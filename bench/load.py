@@ -16,7 +16,7 @@ _SCRIPT = Path(__file__).with_name("load.lua")
 
 @dataclass(frozen=True)
 class Load:
-    """A request and its number of parallel connections. `rate` is in requests per second; 0 is as many as possible."""
+    """A request and its number of parallel connections. `rate` is in requests per second. 0 means unlimited."""
 
     url: str
     body: bytes
@@ -37,12 +37,12 @@ class Cost:
 
 
 def measure(server: Process, load: Load, seconds: float) -> Cost:
-    """Returns the cost of `seconds` of load, with the CPU time that the kernel accounts. Exits if requests fail."""
+    """Measures the server's cost during `seconds` of load. The kernel reports its CPU time. Exits if requests fail."""
     before = server.cpu_seconds()
     result = run(load, seconds)
     spent = server.cpu_seconds() - before
     if result["requests"] < load.connections:
-        # Some servers take seconds for their first answer, so too few requests were completed.
+        # Some servers take seconds for their first answer. A longer load then completes enough requests.
         return measure(server, load, seconds * 4)
     return Cost(
         cpu_us=spent / result["requests"] * 1e6,
@@ -54,7 +54,7 @@ def measure(server: Process, load: Load, seconds: float) -> Cost:
 
 
 def run(load: Load, seconds: float) -> dict[str, float]:
-    """Returns wrk's result of `seconds` of load: `requests`, `seconds`, `p50_ms`, `p99_ms`. Exits if requests fail."""
+    """Runs wrk and returns its result: `requests`, `seconds`, `p50_ms`, `p99_ms`. Exits if requests fail."""
     with tempfile.NamedTemporaryFile() as body:
         body.write(load.body)
         body.flush()

@@ -37,7 +37,7 @@ class Process:
             )  # fmt: skip
 
     def wait_until_it_answers(self, url: str) -> None:
-        """Waits for a status below 500. Exits with the end of the log if the process ends or after 120 s."""
+        """Waits for an answer with a status below 500. Exits with the log after 120 s or if the process ends."""
         end = time.monotonic() + _START_SECONDS
         while time.monotonic() < end and self._child.poll() is None:
             if _answers(url):
@@ -85,7 +85,7 @@ def _answers(url: str) -> bool:
 
 
 def _cpu_ticks(pid: int) -> int:
-    # The name, in parentheses, can contain spaces. utime and stime are fields 14 and 15, counted with the name.
+    # utime and stime are fields 14 and 15. Field 2, the name in parentheses, can contain spaces, so it is cut off.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
 

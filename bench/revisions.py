@@ -1,8 +1,8 @@
 """The revisions that are measured: the working tree and, with `--against REV`, an older one.
 
 `git archive` unpacks the older revision, so nothing is added to `.git`, even if a run is killed. The revision's own
-`scripts/environment.py` then makes its environment. That takes a minute and needs the package index. So each
-revision runs with the packages that it locks, and the order of import paths cannot mix the code of both.
+`scripts/environment.py` then creates its environment, which takes a minute and needs the package index. Each revision
+therefore runs with its own locked packages and cannot import the code of the other revision.
 
 The benchmark, its requests and its configuration are always those of the working tree. If a revision does not
 understand them, its server does not start, and the run ends with the last lines of the server's log.
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Revision:
-    """One revision of the code: its folder, and the interpreter of the environment that has it installed."""
+    """A revision of the code: its folder, and the interpreter of the environment in which it is installed."""
 
     label: str
     title: str
@@ -52,7 +52,7 @@ def _unpacked(name: str, repository: Path, folder: Path) -> Revision:
     commit = _commit(name, repository)
     archive = subprocess.run(["git", "archive", commit], cwd=repository, check=True, stdout=subprocess.PIPE).stdout
     subprocess.run(["tar", "-x"], cwd=folder, input=archive, check=True)
-    # `run` lacks the operator's packages.
+    # The level `run` does not include the operator's packages.
     process = subprocess.run([sys.executable, "scripts/environment.py", "dev"], cwd=folder, check=False)
     if process.returncode:
         raise SystemExit(f"error: --against {name}: its scripts/environment.py failed. See its output above")
@@ -69,7 +69,7 @@ def _commit(name: str, repository: Path) -> str:
 
 
 def _compile(revision: Revision, package: str) -> None:
-    """Compiles the package, as its image does. Otherwise the first start takes more CPU time than the next."""
+    """Compiles the package, as its image does. Otherwise its first start would take more CPU time than later starts."""
     subprocess.run([revision.python, "-m", "compileall", "-q", imported_from(revision, package)], check=True)
 
 

@@ -27,7 +27,7 @@ _WARM_UP = 3.0
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--rounds", type=int, default=5, help="number of measurements of each figure; the median is reported"
+        "--rounds", type=int, default=5, help="how many times to measure each figure, of which the median is reported"
     )
     parser.add_argument("--seconds", type=float, default=4, help="duration of the load in each measurement")
     parser.add_argument(
@@ -70,7 +70,7 @@ def check_tools() -> None:
 
 @contextmanager
 def running_stacks(starts: Sequence[Start] = (rl_router, *PEERS)) -> Iterator[list[Stack]]:
-    """Yields the router and each installed peer, all running. Only the one under load takes CPU time."""
+    """Starts the router and each installed peer, and yields them. Only the server under load takes CPU time."""
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
         upstream, url = start_upstream(folder)
@@ -97,7 +97,8 @@ def _round(stacks: list[Stack], options: argparse.Namespace, round_: int) -> Ite
 def _both(pair: Sequence[Revision], options: argparse.Namespace, round_: int) -> Round:
     """Returns the figures of both revisions. Each load goes to one router and immediately afterwards to the other.
 
-    Every round starts both again. Two processes of the same code also differ, and the spread must show that.
+    Every round restarts both routers, because two processes of the same code also differ, and the spread must include
+    that.
     """
     figures: tuple[dict[str, float], dict[str, float]] = {}, {}
     with running_stacks([router_of(revision) for revision in pair]) as stacks:

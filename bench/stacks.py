@@ -34,16 +34,16 @@ class Stack:
     upstream: str = ""
 
     def load(self, case: Case, connections: int, rate: float = 0.0) -> Load:
-        """Returns this case as load on this server."""
+        """Returns the load that sends this case to this server."""
         return Load(f"{self.base_url}/chat/completions", case.body, self.headers, connections, rate)
 
     def direct(self, case: Case, connections: int, rate: float = 0.0) -> Load:
-        """Returns this case as load on the upstream, without the server."""
+        """Returns the load that sends this case directly to the upstream."""
         return Load(f"{self.upstream}/target/v1/chat/completions", case.body, {}, connections, rate)
 
 
 def start_upstream(folder: Path) -> tuple[Process, str]:
-    """Compiles and starts the upstream; returns its process and its URL."""
+    """Compiles and starts the upstream. Returns its process and its URL."""
     program, port = folder / "upstream", free_port()
     subprocess.run(["gcc", "-O2", "-o", program, HERE / "upstream.c"], check=True)
     process, url = Process([str(program), str(port)], LOAD_CORE, folder / "upstream.log"), f"http://127.0.0.1:{port}"
@@ -109,7 +109,7 @@ def fastapi_httpx(folder: Path, upstream: str) -> Stack:
 
 
 def litellm(folder: Path, upstream: str) -> Stack | None:
-    """Starts LiteLLM's proxy, `litellm` or the program in BENCH_LITELLM; None if it is not installed."""
+    """Starts LiteLLM's proxy: `litellm` or the program in BENCH_LITELLM. Returns None if it is not installed."""
     program, port = shutil.which(os.environ.get("BENCH_LITELLM", "litellm")), free_port()
     if program is None:
         return None
@@ -128,7 +128,7 @@ def litellm(folder: Path, upstream: str) -> Stack | None:
 
 
 def portkey(folder: Path, upstream: str) -> Stack | None:
-    """Starts Portkey's gateway, the start-server.js in BENCH_PORTKEY; None without that variable or without node."""
+    """Starts Portkey's gateway: the start-server.js in BENCH_PORTKEY. Returns None without the variable or node."""
     script, port = os.environ.get("BENCH_PORTKEY"), free_port()
     if script is None or shutil.which("node") is None:
         return None

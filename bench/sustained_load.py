@@ -19,7 +19,7 @@ def main() -> None:
 
 
 def _latency(router: Stack) -> str:
-    """Returns the text on the milliseconds that the router adds to the upstream's time at half its maximum rate."""
+    """Returns a text on the latency that the router adds to the upstream's at half of the router's maximum rate."""
     maximum = measure(router.process, router.load(PINNED, _CONNECTIONS), _SECONDS).per_second
     through = run(router.load(PINNED, _CONNECTIONS, maximum / 2), _SECONDS)
     direct = run(router.direct(PINNED, _CONNECTIONS, maximum / 2), _SECONDS)

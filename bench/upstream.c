@@ -1,4 +1,4 @@
-/* An upstream with very low cost. One thread serves the router model and the targets.
+/* A fake upstream that uses very little CPU time. One thread serves the router model and the targets.
  *
  *   POST /router/...  a decision: a call of call_small, or select_response if the request offers that tool
  *   POST /target/...  a completion; if the body has "stream":true, 50 chunks, one write each

@@ -1,7 +1,7 @@
 """A cache of environments, each named by a hash of everything that determines its contents.
 
-An environment is created in its final folder, because a virtual environment cannot be moved. A stamp, which is written
-last, marks a complete installation. The folder's modification time is the time of the last use.
+An environment is created in its final folder, because a virtual environment cannot be moved. The installation writes a
+stamp file at its end, so a folder with a stamp is complete. The folder's modification time is the time of the last use.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 UNUSED = 30 * 24 * 3600.0
-"""Seconds without use after which an environment that matches no lock file is removed."""
+"""Seconds after which an unused environment is removed if it matches no lock file."""
 LOCK_TIMEOUT = 180.0
 """Maximum seconds to wait for another run that installs the same environment."""
 
 
 class CacheError(Exception):
-    """The cache folder cannot be used. The message is one line and says how to fix it."""
+    """An error of the cache folder. The message is one line and says how to fix it."""
 
 
 class BusyError(Exception):
-    """Another run holds an environment's lock."""
+    """A lock of an environment that another run holds."""
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path:
@@ -39,7 +39,7 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
 
 
 class Cache:
-    """The cache folder. `pause` waits the given seconds between two attempts to get a lock."""
+    """A cache in one folder. `pause` waits the given seconds between two attempts to get a lock."""
 
     def __init__(self, folder: Path, pause: Callable[[float], None] = time.sleep) -> None:
         self._folder = folder
@@ -53,17 +53,17 @@ class Cache:
                 pass
         except OSError as error:
             reason = f"the clients' cache {self._folder} cannot be written: {error.strerror}"
-            raise CacheError(f"{reason}. Set CLIENTS_CACHE to a folder that can be written") from None
+            raise CacheError(f"{reason}. Set CLIENTS_CACHE to a writable folder") from None
 
     def home(self, name: str, inputs: list[bytes]) -> Path:
-        """Returns the folder of an environment. Its name has a hash of `inputs`. It may not exist yet."""
+        """Returns the folder of an environment, which may not exist yet. Its name contains a hash of `inputs`."""
         key = hashlib.sha256(b"\0".join(inputs)).hexdigest()[:16]
         return self._folder / f"{name}-{key}"
 
     def ensure(self, home: Path, install: Callable[[Path], None]) -> None:
-        """Calls `install` to fill the folder `home`, unless it is complete.
+        """Calls `install` to fill the folder `home`, unless the folder is complete.
 
-        Raises BusyError if another run has the lock for longer than LOCK_TIMEOUT.
+        Raises BusyError if another run holds the lock for longer than LOCK_TIMEOUT.
         """
         with self._locked(home, LOCK_TIMEOUT):
             if not _is_complete(home):
@@ -75,13 +75,13 @@ class Cache:
             os.utime(home)
 
     def remove_stale(self, current: Collection[Path]) -> None:
-        """Removes environments that are not in `current` and were not used for 30 days, except those in use."""
-        # Only folders with a lock are environments; the cache folder may contain other files.
+        """Removes environments that are not in `current`, are not in use, and were not used for 30 days."""
+        # The cache folder may contain other files, so only folders with a lock count as environments.
         for lock in self._folder.glob(f"*-{'[0-9a-f]' * 16}.lock"):
             home = lock.with_suffix("")
             if home not in current and _is_unused(home):
                 with suppress(BusyError), self._locked(home, 0):
-                    # It may have been used while this run waited for the lock.
+                    # Another run may have used the environment before this run got the lock.
                     if _is_unused(home):
                         shutil.rmtree(home, ignore_errors=True)
 
@@ -97,7 +97,7 @@ class Cache:
 
 
 def _acquire(lock: int) -> bool:
-    """Returns whether the lock was free and is now held."""
+    """Tries to get the lock. Returns whether this process now holds it."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -110,7 +110,7 @@ def _stamp(home: Path) -> Path:
 
 
 def _is_complete(home: Path) -> bool:
-    """Returns whether its installation finished, in this folder, and its interpreter still exists."""
+    """Returns whether the environment was installed completely in this folder and still has its interpreter."""
     stamp, python = _stamp(home), home / "bin" / "python"
     is_dangling = python.is_symlink() and not python.exists()
     return stamp.exists() and stamp.read_text() == str(home) and not is_dangling

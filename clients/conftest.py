@@ -1,4 +1,4 @@
-"""Shared by the tests of all clients: the router's address, and the requests that its targets received."""
+"""Fixtures for the tests of all clients: the router's URL, and the requests that its targets received."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Targets:
         return self.bodies[-1]
 
     def tool_call_ids(self) -> list[str]:
-        """Returns every tool call id in the last request, in order."""
+        """Returns all tool call ids in the last request, in order."""
         return re.findall(r'"(?:id|tool_call_id)": "([^"]*)"', json.dumps(self.last["messages"]))
 
 
@@ -49,13 +49,13 @@ def _at_upstream(method: str) -> Any:
 
 @pytest.fixture
 def base_url() -> str:
-    """The router's base URL, which ends with `/v1`."""
+    """Returns the router's base URL, which ends with `/v1`."""
     return BASE_URL
 
 
 @pytest.fixture
 def picture() -> str:
-    """A picture of one pixel, as a data URL."""
+    """Returns the data URL of a picture with one pixel."""
     return (
         "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAA"
         "AABJRU5ErkJggg=="
@@ -64,14 +64,14 @@ def picture() -> str:
 
 @pytest.fixture
 def targets() -> Targets:
-    """The targets, without the requests of earlier tests."""
+    """Returns the targets, after the requests of earlier tests were deleted."""
     _at_upstream("DELETE")
     return Targets()
 
 
 @pytest.fixture
 def assert_one_target(targets: Targets) -> Callable[[], None]:
-    """Returns a check that one target received all requests, with its own tool call ids."""
+    """Returns a function that fails unless one target received all requests, with its own tool call ids."""
 
     def check() -> None:
         assert len(targets.names) > 1

@@ -25,16 +25,16 @@ MAX_SECONDS = 180.0
 """Maximum seconds of an installation or of a test run."""
 
 Run = Callable[[list[str]], None]
-"""Runs a command of an installation. Raises MissingError if it fails."""
+"""A function that runs a command of an installation. It raises MissingError if the command fails."""
 
 
 class MissingError(Exception):
-    """A client cannot be installed here. The message is one line with the reason."""
+    """A client that cannot be installed on this machine. The message is one line with the reason."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to install an environment. Its cache key is a hash of `inputs`, which determine its contents."""
+    """The installation of an environment. `inputs` determine the environment, so their hash is its cache key."""
 
     inputs: list[bytes]
     install: Callable[[Path, Run], None]
@@ -51,15 +51,15 @@ def is_node(name: str) -> bool:
 
 
 def own_tests(name: str) -> dict[str, Any]:
-    """Returns which of the client's own tests run: the contents of own_tests.yaml; empty if it does not exist."""
+    """Returns the client's own_tests.yaml, which selects tests of its own test suite. Without the file, returns {}."""
     path = HERE / name / "own_tests.yaml"
     return dict(yaml.safe_load(path.read_text())) if path.exists() else {}
 
 
 def ensure(name: str, cache: Cache, processes: Processes) -> Path:
-    """Returns the folder of the client's environment, and installs it if the cache does not have it.
+    """Returns the folder of the client's environment. Installs the environment if the cache does not contain it.
 
-    Raises MissingError if it cannot be installed.
+    Raises MissingError if the environment cannot be installed.
     """
 
     def run(command: list[str]) -> None:
@@ -74,7 +74,7 @@ def ensure(name: str, cache: Cache, processes: Processes) -> Path:
     try:
         cache.ensure(home, install)
     except BusyError:
-        raise MissingError(f"another run has been installing it in {home} for minutes. Try again later") from None
+        raise MissingError(f"another run is still installing it in {home}. Try again later") from None
     return home
 
 
@@ -86,7 +86,7 @@ def remove_stale(cache: Cache) -> None:
 
 def _recipe(name: str) -> Recipe:
     special = _npm_recipe(name) if is_node(name) else _python_recipe(name)
-    # This file is included because a change of it can change the environment.
+    # This source file is an input because a change in it can change the environment.
     common = [sysconfig.get_platform().encode(), Path(__file__).read_bytes()]
     return Recipe([*common, *special.inputs], special.install)
 

@@ -14,11 +14,11 @@ GRACE = 10.0
 
 
 class StoppedError(Exception):
-    """The run has ended, so no process can be started."""
+    """An attempt to start a process after the run has ended."""
 
 
 class Processes:
-    """Starts processes. The end of the `with` block terminates the running ones, so that no thread waits for them."""
+    """Starts processes. The end of the `with` block stops them, so that no thread waits for a running process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -38,7 +38,7 @@ class Processes:
 
     @contextmanager
     def started(self, command: list[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
-        """Starts a process and ends it at the end of the block."""
+        """Starts a process, and stops it at the end of the block."""
         with self._lock:
             if self._stopped.is_set():
                 raise StoppedError

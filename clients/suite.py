@@ -2,10 +2,10 @@
 
     clients/run [NAME…]
 
-Each client has its own environment, because their dependencies conflict, and its own router and upstreams, so that
-several are tested in parallel. A client that cannot be installed is reported in one line and counts as skipped, or as
-failed if FAIL_ON_SKIP is set. The exit status is 1 if a test fails, 2 if a client is unknown or the cache of
-environments cannot be written.
+Each client has its own environment, because the clients' dependencies conflict. Each also has its own router and
+upstreams, so that several clients are tested in parallel. A client that cannot be installed is reported in one line and
+counts as skipped, or as failed if FAIL_ON_SKIP is set. The exit status is 1 if a test fails, and 2 if a client is
+unknown or the cache of environments cannot be written.
 """
 
 from __future__ import annotations
@@ -41,22 +41,23 @@ ROOT = HERE.parent
 READY_SECONDS = 60.0
 """Maximum seconds until a router is ready."""
 TOTAL_SECONDS = 900.0
-"""Seconds after which clients that have not begun are skipped."""
+"""Seconds after the start of a run. Clients whose tests have not begun by then are skipped."""
 
 PARALLEL = 3
-"""Number of clients that are tested in parallel. It keeps about two cores busy, because each client also waits."""
+"""The number of clients that are tested in parallel. Three clients use about two cores, because each also waits."""
 PORTS = itertools.count(random.randrange(20_000, 32_000))
-"""Ports of the routers. They are below the system's ephemeral ports, and no port is used twice in a run."""
+"""The routers' ports. They are below the system's ephemeral ports, and no port is used twice in a run."""
 
 TARGETS = ("alpha", "beta", "modest")
 MODEST: dict[str, object] = {"capabilities": ["tools"]}
-"""The third target's fields: a request with pictures, a schema, n or logprobs must never reach it."""
+"""Fields of the third target, which supports only tools. Requests with pictures, a schema, n or logprobs must not
+reach it."""
 ALIASES = ("gpt-6-astra", "gpt-4o-mini")
 """Model names that are hard-coded in the clients' own tests."""
 
 
 class RouterError(Exception):
-    """The router did not start. The message ends with its log."""
+    """A router that did not start. The message ends with the router's log."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Counts of tests."""
+    """The numbers of passed, failed and skipped tests."""
 
     passed: int = 0
     failed: int = 0
@@ -84,7 +85,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Trial:
-    """The tests of one client. `folder` is temporary and has their output; the cache and the processes are shared."""
+    """The test run of one client. `folder` is its temporary folder. All clients share the cache and the processes."""
 
     name: str
     folder: Path
@@ -121,7 +122,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _test_all(names: list[str], cache: Cache) -> Outcome:
-    """Tests several clients in parallel, and prints a client's output when it has finished."""
+    """Tests several clients in parallel, and prints the output of each client when its tests have finished."""
     end, total = time.monotonic() + TOTAL_SECONDS, Outcome()
     with (
         tempfile.TemporaryDirectory(prefix="clients-") as folder,
@@ -139,10 +140,10 @@ def _test_all(names: list[str], cache: Cache) -> Outcome:
 
 
 def _test_within_time_limit(trial: Trial, end: float) -> Outcome:
-    """Tests a client, or skips it after the time in `TOTAL_SECONDS`."""
+    """Tests a client, or skips it if the time limit `end` has passed."""
     trial.folder.mkdir()
     if time.monotonic() >= end:
-        return _skip(trial, f"the clients before it took {TOTAL_SECONDS:.0f} s")
+        return _skip(trial, f"the earlier clients took longer than {TOTAL_SECONDS:.0f} s")
     try:
         return _test(trial)
     except MissingError as missing:
@@ -153,7 +154,7 @@ def _test_within_time_limit(trial: Trial, end: float) -> Outcome:
 
 
 def _skip(trial: Trial, reason: str) -> Outcome:
-    """Logs why a client was not tested. Counts it as skipped, or as failed if FAIL_ON_SKIP is set."""
+    """Logs the reason why a client was not tested. Counts it as skipped, or as failed if FAIL_ON_SKIP is set."""
     if os.environ.get("FAIL_ON_SKIP"):
         trial.log(f"{trial.name}: failed because FAIL_ON_SKIP is set: {reason}")
         return Outcome(failed=1)
@@ -176,7 +177,7 @@ def _test(trial: Trial) -> Outcome:
 
 
 def _run(run: Run, environment: dict[str, str], trial: Trial) -> Outcome:
-    """Runs tests. Counts a failure if there is no report or a nonzero exit status without a failed test."""
+    """Runs tests and returns their counts. A nonzero exit status without a failed test counts as a failure."""
     report = trial.folder / "report.xml"
     report.unlink(missing_ok=True)
     command = [part.replace("REPORT", str(report)) for part in run.command]
@@ -194,7 +195,7 @@ def _run(run: Run, environment: dict[str, str], trial: Trial) -> Outcome:
 
 
 def _environment(router: str, upstream: str, home: Path) -> dict[str, str]:
-    """Returns a client's environment variables. Requests to other machines go to a closed port of this one."""
+    """Returns a client's environment variables. They send requests for other machines to a closed port of this one."""
     home.mkdir(exist_ok=True)
     closed_port = "http://127.0.0.1:9"
     return {
@@ -211,7 +212,7 @@ def _environment(router: str, upstream: str, home: Path) -> dict[str, str]:
         "CLIENTS_ROUTER": f"{router}/v1",
         "TEST_API_BASE_URL": f"{router}/v1",
         "CLIENTS_UPSTREAM": upstream,
-        # Users of these programs set these variables. This router has no keys.
+        # Users of the clients set these variables. The key is arbitrary, because this router requires no keys.
         "OPENAI_BASE_URL": f"{router}/v1",
         "OPENAI_API_KEY": "unused",
         # Without these variables, the clients send traces to other machines or read prices from them.
@@ -232,7 +233,7 @@ def _read(report: Path) -> Outcome:
     return total
 
 
-# The commands that run a client's tests.
+# Functions that return the commands of a client's tests.
 
 
 def _python(name: str, home: Path) -> list[Run]:
@@ -240,14 +241,14 @@ def _python(name: str, home: Path) -> list[Run]:
     runs = [Run([*pytest, "-c", str(HERE / "pytest.ini"), "."], HERE / name)]
     if own := environments.own_tests(name):
         excluded = " or ".join(f"({entry['tests']})" for entry in own["excluded"])
-        # The empty addopts replaces the client's own, which start one process per core.
+        # The empty addopts replaces the client's own addopts, which start one process per core.
         command = [*pytest, "-o", "addopts=", "-q", "-p", "no:cacheprovider", "-k", f"not ({excluded})", *own["run"]]
         runs.append(Run(command, home / "source"))
     return [Run([*run.command, "--junitxml=REPORT"], run.folder) for run in runs]
 
 
 def _node(trial: Trial, home: Path) -> list[Run]:
-    # Node looks for modules in the folder of the importing file, so the tests are copied beside a link to the packages.
+    # Node looks for modules beside the importing file, so the tests are copied to a folder with a link to the packages.
     tests = trial.folder / "tests"
     tests.mkdir()
     (tests / "node_modules").symlink_to(home / "node_modules")
@@ -258,7 +259,7 @@ def _node(trial: Trial, home: Path) -> list[Run]:
     return [Run(["node", "--test", *reporters, *map(str, sorted(tests.glob("*.test.mjs")))], tests)]
 
 
-# The servers that the clients call.
+# Functions that start the servers of a client's tests.
 
 
 @contextmanager
@@ -274,7 +275,7 @@ def _upstream(trial: Trial) -> Iterator[str]:
 
 @contextmanager
 def _router(trial: Trial, upstream: str) -> Iterator[str]:
-    """Starts serve.sh with its targets and yields its URL."""
+    """Starts serve.sh with three targets and yields the router's URL."""
     port, admin_port = _free_port(), _free_port()
     configuration = {
         "router": {"base_url": f"{upstream}/router/v1", "price": {"input": 0.05, "output": 0.1}},
@@ -302,7 +303,7 @@ def _target(upstream: str, name: str) -> dict[str, object]:
 
 
 def _becomes_ready(router: str, process: subprocess.Popen[str], processes: Processes) -> bool:
-    """Waits until the states of the router model and every target are known, so that the tests see no probes."""
+    """Waits until the router has probed its upstreams, so that the tests do not count the probes as requests."""
     end = time.monotonic() + READY_SECONDS
     while time.monotonic() < end and process.poll() is None:
         if _is_ready(router):

@@ -1,17 +1,18 @@
-"""Serves the scripted upstreams behind the tested router: one small OpenAI-compatible server.
+"""Serves the scripted upstreams behind the tested router with one small OpenAI-compatible server.
 
     python clients/upstream.py
 
-It prints its URL. `/router/v1` is the router model, `/NAME/v1` is the target NAME. `GET /received` returns the requests
-to targets since the last `DELETE /received`. An answer depends only on its request, except that the router model
-chooses another target for each decision. So a tool loop cannot stay with its target by chance.
+The server prints its URL. `/router/v1` is the router model, and `/NAME/v1` is the target NAME. `GET /received` returns
+the requests to targets since the last `DELETE /received`. A target's answer depends only on the request. The router
+model chooses another target for each decision, so that a tool loop cannot stay with its target by chance.
 
 The question determines a target's answer:
 
-- `NAME {"key": "value"}` calls the tool NAME, if it is offered, with these arguments. Several make parallel calls.
-- Without that, a tool is called if its name is in the question or `tool_choice` requires one, with generated arguments.
-- After tool results, the answer repeats them.
-- With a `json_schema`, the answer is the JSON in the question, if it has the keys of the schema, otherwise generated.
+- `NAME {"key": "value"}` calls the tool NAME with these arguments, if the request offers it. The question can contain
+  several such calls.
+- Otherwise, a tool is called with generated arguments if its name is in the question or `tool_choice` requires a call.
+- After tool results, the answer repeats the results.
+- With a `json_schema`, the answer is the JSON in the question if it has the schema's keys, otherwise generated JSON.
 - `status 422: words` returns an error with this status and message.
 - Any other question is repeated.
 """
@@ -68,7 +69,7 @@ async def models(request: web.Request) -> web.Response:
     return web.json_response({"object": "list", "data": [model]})
 
 
-# The router model.
+# Functions of the router model.
 
 
 def _decision(body: Body, decisions: Iterator[int]) -> Body:
@@ -82,7 +83,7 @@ def _decision(body: Body, decisions: Iterator[int]) -> Body:
     return _tool_calls([(targets[next(decisions) % len(targets)], {})], index=0)
 
 
-# A target's answers.
+# Functions for the answers of a target.
 
 
 def _choice(body: Body, index: int) -> Body:
@@ -112,7 +113,7 @@ def _tool_calls(calls: list[tuple[str, Body]], index: int) -> Body:
 
 
 def _calls(body: Body) -> list[tuple[str, Body]]:
-    """Returns the tools to call, each with its arguments."""
+    """Returns the tool calls of an answer: the name and the arguments of each tool."""
     choice = body.get("tool_choice") or "auto"
     tools = {tool["function"]["name"]: tool["function"] for tool in body.get("tools") or ()}
     if not tools or choice == "none":
@@ -166,7 +167,7 @@ def _text(body: Body) -> str:
 
 
 def _value(schema: Body, root: Body, question: str, numbers: Iterator[str]) -> Any:
-    """Returns a value that is valid under a JSON schema. Supports the keywords that the clients' tests use."""
+    """Returns a value that a JSON schema accepts. Supports only the keywords that the clients' tests use."""
     if "$ref" in schema:
         return _value(_resolve(root, schema["$ref"]), root, question, numbers)
     for union in ("anyOf", "oneOf", "allOf"):
@@ -219,7 +220,7 @@ def _content(message: Body) -> str:
     return " ".join(part.get("text") or f"[{part['type']}]" for part in content)
 
 
-# The format of answers.
+# Functions that format answers.
 
 
 def _completion(body: Body, choices: list[Body]) -> Body:

@@ -28,11 +28,11 @@ _GROUPS = {
     "networkpolicy": "apis/networking.k8s.io/v1/networkpolicies",
     "poddisruptionbudget": "apis/policy/v1/poddisruptionbudgets",
 }
-"""Group, version and plural of the kinds that the tests read, by kubectl's names."""
+"""The path of each kind that the tests read (group, version, plural), by kubectl's name of the kind."""
 
 
 class ReadError(Exception):
-    """A read failed. The message has the path and the API server's response."""
+    """A failed read. The message contains the path and the API server's response."""
 
 
 class Reader:

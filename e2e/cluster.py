@@ -1,4 +1,4 @@
-"""Accesses a cluster with kubectl, helm and reads of the API server."""
+"""Accesses a cluster with kubectl, with Helm, and with direct reads from the API server."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ T = TypeVar("T")
 
 
 class CommandError(Exception):
-    """A command failed. The message has the command and its error output."""
+    """A failed command. The message contains the command and its error output."""
 
 
 def run(*command: str | Path, stdin: str | None = None, timeout: float = 300) -> str:
-    """Returns the standard output of a command. `timeout` is in seconds. Raises CommandError."""
+    """Runs a command and returns its standard output. `timeout` is in seconds. Raises CommandError."""
     words = [str(word) for word in command]
     process = subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
     if process.returncode:
@@ -32,7 +32,7 @@ def run(*command: str | Path, stdin: str | None = None, timeout: float = 300) ->
 
 
 def eventually(check: Callable[[], T], within: float, every: float = 0.5) -> T:
-    """Repeats `check` until its result is true, and returns it. Raises its failure after `within` seconds."""
+    """Repeats `check` until it returns a true result. Raises the last failure after `within` seconds."""
     end = time.monotonic() + within
     while True:
         try:
@@ -47,25 +47,25 @@ def eventually(check: Callable[[], T], within: float, every: float = 0.5) -> T:
 
 
 class Cluster:
-    """kubectl, helm and a reader for one cluster."""
+    """Access to one cluster with kubectl, with Helm, and with a reader of its API server."""
 
     def __init__(self, kubeconfig: Path) -> None:
         self.kubeconfig = kubeconfig
         self.reader = Reader(kubeconfig)
 
     def kubectl(self, *arguments: str | Path, stdin: str | None = None, timeout: float = 120) -> str:
-        """Returns the output of kubectl. Raises CommandError."""
+        """Runs kubectl and returns its output. Raises CommandError."""
         return run("kubectl", "--kubeconfig", self.kubeconfig, *arguments, stdin=stdin, timeout=timeout)
 
     def helm(self, *arguments: str | Path, values: Any = None, timeout: float = 300) -> str:
-        """Returns the output of Helm, which reads `values` from a file. Raises CommandError."""
+        """Runs Helm with the chart's `values`, and returns its output. Raises CommandError."""
         options = ["--values", "-"] if values is not None else []
         stdin = yaml.safe_dump(values) if values is not None else None
         return run("helm", "--kubeconfig", self.kubeconfig, *arguments, *options, stdin=stdin, timeout=timeout)
 
     @property
     def nodes(self) -> list[str]:
-        """Returns the names of the nodes that are intended for pods, including nodes that are not ready."""
+        """Returns the names of the nodes that accept pods without tolerations, including nodes that are not ready."""
         items = json.loads(self.kubectl("get", "nodes", "--output", "json"))["items"]
         return [
             node["metadata"]["name"] for node in items if not any(map(_excludes_pods, node["spec"].get("taints", ())))
@@ -84,11 +84,11 @@ class Namespace:
         self.cluster, self.name = cluster, name
 
     def kubectl(self, *arguments: str | Path, stdin: str | None = None, timeout: float = 120) -> str:
-        """Returns the output of kubectl in this namespace. Raises CommandError."""
+        """Runs kubectl in this namespace and returns its output. Raises CommandError."""
         return self.cluster.kubectl("--namespace", self.name, *arguments, stdin=stdin, timeout=timeout)
 
     def apply(self, *manifests: Manifest) -> None:
-        """Applies the manifests server-side, and takes the ownership of all fields."""
+        """Applies the manifests server-side and takes ownership of all their fields."""
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(manifests))
 
     def patch(self, kind: str, name: str, change: Manifest, subresource: str | None = None) -> None:
@@ -102,17 +102,17 @@ class Namespace:
         return manifest
 
     def all(self, *kinds: str, selector: str = "") -> list[Manifest]:
-        """Returns all objects of the kinds, including those that are being deleted. Raises ReadError."""
+        """Returns all objects of these kinds, including objects that are being deleted. Raises ReadError."""
         return [manifest for kind in kinds for manifest in self.cluster.reader.all(self.name, kind, selector)]
 
     def pods(self, router: str, component: str) -> dict[str, Manifest]:
-        """Returns the pods of a router's component by uid, without those that are being deleted."""
+        """Returns the pods of a router's component by uid, without pods that are being deleted."""
         selector = f"rlrouter.dev/router={router},app.kubernetes.io/component={component}"
         running = [pod for pod in self.all("pod", selector=selector) if "deletionTimestamp" not in pod["metadata"]]
         return {pod["metadata"]["uid"]: pod for pod in running}
 
     def condition(self, router: str, kind: str) -> Manifest:
-        """Returns a condition. Raises LookupError if it does not exist or belongs to an older spec."""
+        """Returns a router's condition. Raises LookupError if it does not exist or belongs to an older spec."""
         manifest = self.get("rd", router)
         for condition in manifest.get("status", {}).get("conditions", ()):
             if condition["type"] == kind and condition["observedGeneration"] == manifest["metadata"]["generation"]:
@@ -142,7 +142,7 @@ class Namespace:
 
 @contextmanager
 def port_forward(namespace: Namespace, resource: str, port: int) -> Iterator[int]:
-    """Yields a local port that is forwarded to `port` of a Service or pod, such as "service/demo-api"."""
+    """Forwards a local port to `port` of a Service or pod, such as "service/demo-api". Yields the local port."""
     command = ["kubectl", "--kubeconfig", str(namespace.cluster.kubeconfig), "--namespace", namespace.name]
     with subprocess.Popen(
         [*command, "port-forward", resource, f":{port}"], stdout=subprocess.PIPE, text=True

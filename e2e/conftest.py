@@ -1,4 +1,4 @@
-"""Installs one release for all tests of a cluster and makes one namespace per test. Dumps failures to e2e/results/."""
+"""Installs one release for all tests of a cluster and makes one namespace per test. Saves failures in e2e/results/."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from release import CLUSTERS, SHARED, Release, installed
 from xdist.scheduler import LoadScopeScheduling
 
 SERIAL = ("e2e/serial/", "e2e/test_vllm.py", "e2e/test_readme_and_install_guide.py")
-"""Groups of tests. One worker runs all tests of a group in sequence."""
+"""The path prefixes of groups of tests. One worker runs all tests of a group in sequence."""
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -39,19 +39,19 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Moves the groups to the front, because they take longest."""
+    """Moves the groups of tests to the front, because they take longest."""
     items.sort(key=lambda item: _group(item.nodeid) == item.nodeid)
 
 
 class _Scheduler(LoadScopeScheduling):
-    """Assigns whole groups to workers."""
+    """A scheduler of pytest-xdist that assigns whole groups of tests to workers."""
 
     def _split_scope(self, nodeid: str) -> str:
         return _group(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Implements the hook of pytest-xdist that replaces its scheduler."""
+    """Implements pytest-xdist's hook for another scheduler."""
     return _Scheduler(config, log)
 
 
@@ -62,40 +62,40 @@ def _group(nodeid: str) -> str:
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A temporary folder that all workers share."""
+    """Returns a temporary folder that all workers share."""
     base = tmp_path_factory.getbasetemp()
     return base if worker_id == "master" else base.parent
 
 
 @pytest.fixture(scope="session")
 def chart(folder: Path) -> Release:
-    """The release in the cluster whose tests run in parallel."""
+    """Returns the release in the cluster whose tests run in parallel."""
     return installed(SHARED, folder)
 
 
 @pytest.fixture
 def operator(chart: Release) -> Release:
-    """The chart's release with its default values, restored if an earlier test changed them."""
+    """Returns the release with its default values, and restores them if an earlier test changed them."""
     chart.restore()
     return chart
 
 
 @pytest.fixture
 def cluster(operator: Release) -> Cluster:
-    """The cluster of the release."""
+    """Returns the cluster of the release."""
     return operator.cluster
 
 
 @pytest.fixture
 def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Namespace]:
-    """A new namespace for the test."""
+    """Yields a new namespace for the test."""
     with namespaces.created(cluster, request.node) as namespace:
         yield namespace
 
 
 @pytest.fixture
 def client(namespace: Namespace) -> Client:
-    """A client pod in the test's namespace."""
+    """Returns a client pod in the test's namespace."""
     namespace.apply(client_pod())
     namespace.kubectl("wait", "--for=condition=Ready", "pod/client", "--timeout=120s")
     return Client(namespace)
@@ -103,7 +103,7 @@ def client(namespace: Namespace) -> Client:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    """Stores for the fixtures whether the test failed."""
+    """Stores whether the test failed, because the fixtures dump the namespace of a failed test."""
     report = yield
     for node in item.listchain():
         node.stash[namespaces.FAILED] = node.stash.get(namespaces.FAILED, False) or report.failed

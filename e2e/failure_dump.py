@@ -30,7 +30,7 @@ def _write(cluster: Cluster, path: Path, *arguments: str) -> None:
 
 
 def _output(cluster: Cluster, *arguments: str) -> str:
-    # The file gets the error instead, because an error here would hide the failure of the test.
+    # An error is written to the file, because an exception here would hide the failure of the test.
     try:
         return cluster.kubectl(*arguments)
     except CommandError as error:

@@ -1,4 +1,4 @@
-"""Runs the guides' commands. The bash blocks below `<!-- tested -->` run unchanged and in order, in one shell."""
+"""Runs the guides' commands. One shell runs the bash blocks below `<!-- tested -->` in order and unchanged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ kind() {
     [ "$1" != create ] || [ -z "${KIND_NODE_IMAGE:-}" ] || set -- "$@" --image "$KIND_NODE_IMAGE"
     command kind "$@"
 }
-# The registry of the guides does not exist. So a push loads the image into the nodes instead.
+# The registry in the guides does not exist, so a push loads the image into the nodes instead.
 docker() {
     if [ "$1" = push ]; then kind load docker-image --nodes "$NODES" "$2"; else command docker "$@"; fi
 }
@@ -25,7 +25,7 @@ docker() {
 
 
 def run_guides(*guides: str, **variables: str) -> str:
-    """Returns the output of the guides' commands. If a command fails, the test fails with the whole output."""
+    """Runs the guides' commands and returns their output. If a command fails, the test fails with the whole output."""
     blocks = [block for guide in guides for block in TESTED.findall((ROOT / guide).read_text("utf-8"))]
     assert blocks
     command = ["bash", "-xc", PREAMBLE + "\n".join(blocks)]

@@ -1,4 +1,4 @@
-"""The names of the images that the tests use."""
+"""The names of the container images that the tests use."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ API, MODEL, OPERATOR, CLIENT = (f"rl-router/{name}:{VERSION}" for name in ("api"
 ALL = (API, MODEL, OPERATOR, CLIENT)
 VLLM = "vllm/vllm-openai-cpu:v0.32.0"
 NO_IMAGE = "127.0.0.1:5000/none:1"
-"""An image that does not exist, on a local address so that no real registry is contacted."""
+"""The name of an image that does not exist. Its registry is a local address, so that no real registry is contacted."""

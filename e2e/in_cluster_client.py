@@ -20,18 +20,18 @@ class Client:
     def request(
         self, router: str, model: str = "router", *, stream: bool = False, key: str = "none", **limit: Any
     ) -> Any:
-        """Returns the output of request.py: an answer or an error. `limit` is the body's `router` object."""
+        """Sends a request with request.py and returns the result. `limit` is the object `router` of the request."""
         options = ["--model", model, "--key", key, "--limit", json.dumps(limit), *(["--stream"] if stream else [])]
         return json.loads(self._python("request.py", "--url", _url(router), *options))
 
     def received_by(self, target: str) -> Any:
-        """Returns `calls`, the number of completions of a target, and `key`, the API key of the last one."""
+        """Returns `calls`, a target's number of completions, and `key`, the API key of the last completion."""
         program = f"import urllib.request as r; print(r.urlopen('http://{target}:8000/received').read().decode())"
         return json.loads(self._python("-c", program))
 
     @contextmanager
     def load(self, router: str, *models: str) -> Iterator[dict[str, Any]]:
-        """Sends requests to the models while the block runs; then the yielded mapping has `answers` and `failures`."""
+        """Sends requests to the models until the block ends. Then adds `answers` and `failures` to the yielded dict."""
         result: dict[str, Any] = {}
         self._python("load.py", "--url", _url(router), *models)
         self.wait_for_answers(10)
@@ -59,7 +59,7 @@ def _url(router: str) -> str:
 
 
 def assert_complete(answer: Any) -> None:
-    """Fails unless the answer has a text, one selected call, and costs that add up."""
+    """Fails unless the answer has a text, exactly one selected call, and costs that add up."""
     assert answer["status"] == 200, answer
     assert answer["text"]
     metadata = answer["metadata"]

@@ -1,7 +1,7 @@
-"""Provides the clusters of the tests: the existing one in E2E_KUBECONFIG, or temporary ones that kind creates.
+"""Provides the tests' clusters: the existing cluster of E2E_KUBECONFIG, or temporary clusters that kind creates.
 
-KIND_NODE_IMAGE is the nodes' image if kind's default cannot be pulled. E2E_MANIFESTS are files, separated by colons,
-that are applied to a new cluster, such as metrics-server's.
+KIND_NODE_IMAGE is the image of the nodes, if kind's default image cannot be pulled. E2E_MANIFESTS lists manifest files,
+separated by colons, that are applied to each new cluster, for example those of metrics-server.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from cluster import Cluster, run
 
 NODES = 3
 _KUBELET = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "syncFrequency": "10s"}
-"""With this period a changed ConfigMap or Secret reaches the pods in about 10 s instead of a minute."""
+"""The kubelet's configuration. Its sync period brings a changed ConfigMap to the pods in 10 s, not in a minute."""
 
 
 def existing() -> Cluster | None:
-    """Returns the cluster of the kubeconfig in E2E_KUBECONFIG; None if it is not set."""
+    """Returns the cluster of the kubeconfig in E2E_KUBECONFIG, or None if the variable is not set."""
     kubeconfig = os.environ.get("E2E_KUBECONFIG")
     return Cluster(Path(kubeconfig)) if kubeconfig else None
 
 
 def create(name: str, cluster: Cluster) -> None:
-    """Creates a cluster with the kubeconfig of `cluster`, without images. Replaces one from an interrupted run."""
+    """Creates the cluster and its kubeconfig, without images. Replaces a cluster that an interrupted run left."""
     delete(name)
     nodes = [{"role": "control-plane"}, *[{"role": "worker"}] * (NODES - 1)]
     configuration = {
@@ -44,7 +44,7 @@ def create(name: str, cluster: Cluster) -> None:
 
 
 def delete(name: str) -> None:
-    """Deletes a cluster if it exists. Does not change the user's kubeconfig."""
+    """Deletes a cluster if it exists. The user's kubeconfig is not changed."""
     with TemporaryDirectory() as folder:
         run("kind", "delete", "cluster", "--name", name, "--kubeconfig", Path(folder) / "kubeconfig")
 
@@ -52,7 +52,7 @@ def delete(name: str) -> None:
 def load(target: Cluster, images: tuple[str, ...], *nodes: str) -> None:
     """Loads images from the local Docker into the nodes of a kind cluster.
 
-    Does nothing in other clusters, whose nodes must be able to pull the images.
+    Does nothing for other clusters. Their nodes must be able to pull the images.
     """
     context = target.kubectl("config", "current-context").strip()
     if context.startswith("kind-"):

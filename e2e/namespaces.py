@@ -1,4 +1,4 @@
-"""Creates a namespace for a test or for a file of tests, and dumps it to e2e/results/ after a failure."""
+"""Creates a namespace for a test or for a file of tests. After a failure, its objects are saved in e2e/results/."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from failure_dump import dump
 RESULTS = Path(__file__).parent / "results"
 _MAX_WORDS = 50
 FAILED: pytest.StashKey[bool] = pytest.StashKey()
-"""Whether the test, or a test of the file, failed."""
+"""The key under which a test or a file of tests stores whether it failed."""
 
 
 @contextmanager
 def created(cluster: Cluster, node: pytest.Item | pytest.Collector) -> Iterator[Namespace]:
-    """Yields a new namespace that is named after the test or file and enforces Pod Security `restricted`."""
+    """Yields a new namespace, which is named after the test or file and enforces Pod Security `restricted`."""
     words = re.sub(r"[^a-z0-9]+", "-", node.name.lower().removeprefix("test_").removesuffix(".py"))
     namespace = Namespace(cluster, _name(words))
     cluster.kubectl("delete", "namespace", namespace.name, "--ignore-not-found", timeout=300)

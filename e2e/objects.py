@@ -8,7 +8,7 @@ from images import CLIENT
 
 Manifest = dict[str, Any]
 LONG_TIMEOUT = {"timeout": 60}
-"""Seconds. On a busy CPU a decision occasionally takes longer than the default of 10 s."""
+"""The timeout of the router model in seconds. On a busy CPU, a decision can take longer than the default of 10 s."""
 _SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
 _POD_SECURITY = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
@@ -19,7 +19,7 @@ def router(name: str, **spec: Any) -> Manifest:
 
 
 def target(name: str, **fields: Any) -> Manifest:
-    """Returns a target of a RouterDeployment. `serving(name)` serves it."""
+    """Returns a target of a RouterDeployment. `serving(name)` returns the objects that serve the target."""
     return {
         "name": name,
         "baseUrl": f"http://{name}:8000/v1",
@@ -30,7 +30,7 @@ def target(name: str, **fields: Any) -> Manifest:
 
 
 def serving(name: str, keys: str | None = None, node: str | None = None) -> list[Manifest]:
-    """Returns a Deployment and a Service of the target `name`. With `keys`, it accepts only that Secret's keys."""
+    """Returns a Deployment and a Service that serve a target. With `keys`, they accept only the keys of that Secret."""
     labels = {"app": name}
     container = _container("target", ["target.py", name, *(["--keys", "/keys/keys"] if keys else [])])
     container |= {"readinessProbe": {"tcpSocket": {"port": 8000}, "periodSeconds": 1}}
@@ -56,7 +56,7 @@ def serving(name: str, keys: str | None = None, node: str | None = None) -> list
 
 
 def client(name: str = "client", node: str | None = None) -> Manifest:
-    """Returns an idle pod with the client programs."""
+    """Returns an idle pod that contains the client programs."""
     container = _container("client", ["-c", "import signal; signal.pause()"])
     spec = {**_pod(container, [], node), "terminationGracePeriodSeconds": 0}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
@@ -73,7 +73,7 @@ def mounting(pod: Manifest, claim: str, path: str) -> Manifest:
 
 
 def secret(name: str, **data: str) -> Manifest:
-    """Returns a Secret with these texts."""
+    """Returns a Secret with these keys and values."""
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
 
 

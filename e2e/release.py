@@ -16,9 +16,9 @@ from run_once import run_once
 CHART = ROOT / "charts" / "rl-router"
 NAME, NAMESPACE = "rl-router", "rl-router-system"
 CLUSTERS = SHARED, SERIAL = "rl-router-e2e", "rl-router-e2e-serial"
-"""The clusters that are created if E2E_KUBECONFIG is not set."""
+"""The names of the clusters that the tests create if E2E_KUBECONFIG is not set."""
 DEFAULT = {"image": {"pullPolicy": "Never"}, "routers": {"imagePullPolicy": "Never"}}
-"""The chart's values. The images are loaded into the nodes and must not be pulled."""
+"""The tests' default values of the chart. The images are loaded into the nodes, so they must not be pulled."""
 
 
 class Release:
@@ -28,7 +28,7 @@ class Release:
         self.cluster = cluster
         self.namespace = Namespace(cluster, NAMESPACE)
         self._values: Any = DEFAULT
-        """The values of the last installation; None if it is not installed."""
+        """The values of the installed release, or None if the release is not installed."""
 
     def install(self, values: Any = DEFAULT) -> str:
         """Installs or upgrades the release, waits until the operator is ready, and returns Helm's output."""
@@ -41,13 +41,13 @@ class Release:
         return output
 
     def _enforce_pod_security(self) -> None:
-        """Creates the release's namespace with Pod Security `restricted` enforced."""
+        """Creates the release's namespace, which enforces Pod Security `restricted`."""
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
         self.cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(namespace))
 
     def restore(self) -> None:
-        """Installs the default values again if others are installed."""
+        """Installs the release with the tests' default values, unless it already has them."""
         if self._values != DEFAULT:
             self.install()
 
@@ -64,7 +64,7 @@ class Release:
 
 
 def installed(name: str, folder: Path) -> Release:
-    """Returns the release in the existing cluster or, without one, in the cluster `name`.
+    """Returns the release in the existing cluster, or in the cluster `name` if E2E_KUBECONFIG is not set.
 
     `folder` must be the same for all pytest workers. The first worker creates the cluster and installs the release.
     """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def run_once(marker: Path, setup: Callable[[], object]) -> None:
-    """Calls `setup` in the first worker while the others wait. If it fails, the next worker tries.
+    """Calls `setup` in the first worker, and the other workers wait. If `setup` fails, the next worker tries.
 
     The file `marker` exists after a success.
     """

@@ -20,9 +20,9 @@ SPEC: dict[str, Any] = {
 
 @contextmanager
 def steady_load(cluster: Cluster, namespace: Namespace) -> Iterator[None]:
-    """Runs the block under load on a router with two API pods, and checks that no request failed.
+    """Sends load to a router with two API pods until the block ends, and checks that no request failed.
 
-    The two targets and the client are on the first node.
+    The two targets and the client run on the first node.
     """
     node = cluster.nodes[0]
     namespace.apply(*serving("physics", node=node), *serving("poetry", node=node), client_pod(node=node))
@@ -39,6 +39,6 @@ def steady_load(cluster: Cluster, namespace: Namespace) -> Iterator[None]:
 
 
 def wait_until_replaced(namespace: Namespace, uids: set[str]) -> None:
-    """Waits until the API pods with these uids are gone and their replacements serve."""
+    """Waits until the API pods with these uids are deleted and their replacements serve."""
     eventually(lambda: not uids & set(namespace.pods("demo", "api")), within=240)
     namespace.kubectl("rollout", "status", "deployment/demo-api", "--timeout=240s", timeout=260)

@@ -1,4 +1,4 @@
-"""An edit of a RouterDeployment restarts only the pods that need it."""
+"""An edit of a RouterDeployment restarts only the pods that need a restart."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from objects import router, secret, serving, target
 from release import Release
 
 SYNC = 180
-"""Seconds. A changed ConfigMap or Secret reaches the pods within this time, because the kubelet syncs every minute."""
+"""The maximum seconds until a changed ConfigMap or Secret reaches the pods. The kubelet syncs every minute."""
 
 
 def test_new_targets_prices_and_aliases_take_effect_without_a_restart(

@@ -59,7 +59,7 @@ def test_a_condition_has_the_schedulers_message_about_too_few_accelerators(
         message = namespace.wait_for_condition("demo", "ModelReady", "False", "Unschedulable")
         assert f"Insufficient {GPU}" in message
     with accelerators(cluster, 2):
-        # The image is pulled after a node was found.
+        # The kubelet pulls the image only after the pod has a node, so this failure proves that the pod has one.
         namespace.wait_for_condition("demo", "ModelReady", "False", "ImagePullFailed")
     namespace.apply(router("demo"))
     namespace.wait_until_ready("demo")
@@ -80,7 +80,7 @@ def test_a_condition_reports_a_rejected_key_and_its_correction_needs_no_restart(
     authenticated = target("physics", apiKeySecretRef={"name": "physics-key", "key": "api-key"})
     namespace.apply(secret("accepted", keys="good"), secret("physics-key", **{"api-key": "bad"}))
     namespace.apply(*serving("physics", keys="accepted"), router("demo", targets=[authenticated]))
-    # The connection is refused until the target's pod serves.
+    # Until the target's pod serves, the reason is a refused connection.
     state = eventually(lambda: _rejected_target(namespace), within=240)
     assert state["state"] == "bad"
     assert "bad" not in state["reason"]
@@ -92,7 +92,7 @@ def test_a_condition_reports_a_rejected_key_and_its_correction_needs_no_restart(
 
 
 def _rejected_target(namespace: Namespace) -> dict[str, str]:
-    """Returns the status of the only target. Fails if its reason is not HTTP 401."""
+    """Returns the status of the only target. Fails if the reason is not HTTP 401."""
     state = namespace.get("rd", "demo")["status"]["targets"][0]
     assert "401" in state["reason"], state
     return dict(state)

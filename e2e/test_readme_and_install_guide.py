@@ -17,7 +17,7 @@ README = "rl-router-readme"
 
 @pytest.fixture(scope="module")
 def readme(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, str]]:
-    """The cluster that the README's commands created, and their output."""
+    """Returns the cluster that the README's commands created, and the output of the commands."""
     if not shutil.which("kind"):
         pytest.skip("kind is not installed")
     cluster = Cluster(tmp_path_factory.mktemp("readme") / "kubeconfig")

@@ -1,4 +1,4 @@
-"""kubectl and an autoscaler set the number of API pods, and the operator does not reset it."""
+"""kubectl and an autoscaler can set the number of API pods, and the operator does not reset the number."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_an_autoscaler_scales_out_under_load_and_the_operator_keeps_its_replicas
 
 
 def _require_metrics(cluster: Cluster) -> None:
-    """Waits for the first metrics, because a new metrics-server has none for half a minute."""
+    """Waits for the first metrics, because a new metrics-server has no metrics for half a minute."""
     if not cluster.kubectl("get", "apiservice", METRICS, "--ignore-not-found"):
         pytest.skip("the cluster has no metrics: install metrics-server")
     cluster.kubectl("wait", "--for=condition=Available", f"apiservice/{METRICS}", "--timeout=100s")

@@ -35,18 +35,18 @@ TEMPLATE = """
     {{- '<|im_start|>assistant\\n' }}
 {%- endif %}
 """
-"""A chat template with an example of a call. Without it a small model does not stop, as vLLM enforces only the form."""
+"""A chat template with an example of a tool call. Without the example, a small model does not stop generating."""
 
 
 @pytest.fixture(scope="module")
 def node(chart: Release) -> str:
-    """A node that has vLLM's image, and the tests' weights on this machine."""
+    """Returns the name of a node with vLLM's image. Skips the tests if the image or the weights are missing."""
     if not FOLDER.is_dir():
-        pytest.skip(f"no weights in {FOLDER}: set E2E_WEIGHTS to the folder that contains {NAME}")
+        pytest.skip(f"{FOLDER} does not exist. Set E2E_WEIGHTS to the folder that contains the weights {NAME}")
     try:
         run("docker", "image", "inspect", VLLM)
     except CommandError:
-        pytest.skip(f"Docker has no image {VLLM}: pull it")
+        pytest.skip(f"Docker has no image {VLLM}. Run docker pull {VLLM}")
     name = chart.cluster.nodes[0]
     kind.load(chart.cluster, (VLLM,), name)
     return name
@@ -54,7 +54,7 @@ def node(chart: Release) -> str:
 
 @pytest.fixture(scope="module")
 def namespace(chart: Release, node: str, request: pytest.FixtureRequest) -> Iterator[Namespace]:
-    """A namespace with the weights in the PVC `weights` on `node`. All tests share it because the copy takes long."""
+    """Yields a namespace with the weights in its PVC. All tests share it, because copying the weights takes long."""
     with namespaces.created(chart.cluster, request.node) as namespace:
         namespace.apply(_claim(), mounting(client_pod("filler", node), "weights", "/weights"))
         namespace.kubectl("wait", "--for=condition=Ready", "pod/filler", "--timeout=120s")
@@ -72,7 +72,7 @@ def test_a_model_from_a_pvc_decides_with_tool_calls(
     operator: Release, namespace: Namespace, node: str, client: Client
 ) -> None:
     model = {"source": f"pvc://weights/{NAME}", "chatTemplate": {"text": TEMPLATE}}
-    # One turn, because a model this small copies the example, which does not review an answer.
+    # A model this small repeats the call in the example. The example cannot review an answer, so there is one turn.
     _serve(namespace, "tools", node, model, {"protocol": "tools", "toolChoice": "required", "maxTurns": 1})
     _assert_decided(client.request("tools"))
 

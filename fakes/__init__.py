@@ -1,1 +1,1 @@
-"""Shared by tests and benchmarks: a Kubernetes cluster without nodes, upstreams, and testbeds that run real routers."""
+"""Fakes for tests and benchmarks: a Kubernetes cluster without nodes, upstreams, and testbeds that run real routers."""

@@ -1,7 +1,7 @@
-"""`python scripts/configuration_reference.py [--check]`: generates the tables of docs/configuration.md.
+"""Generates the tables of docs/configuration.md: `python scripts/configuration_reference.py [--check]`.
 
 The tables come from the schema in router_api/rl_router_api/config/schema.py. The other text of the page is written by
-hand. With `--check` it writes nothing and reports whether the page would change.
+hand. With `--check`, it writes nothing and reports whether the page would change.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Json = Mapping[str, Any]
 
 
 class _OwnFieldsFirst(GenerateJsonSchema):
-    """Puts the fields that a model declares before those that it inherits."""
+    """Generates a schema in which a model's own fields precede the fields that it inherits."""
 
     def model_schema(self, schema: core_schema.ModelSchema) -> dict[str, Any]:
         generated = super().model_schema(schema)
@@ -35,7 +35,7 @@ class _OwnFieldsFirst(GenerateJsonSchema):
 
 
 def page(text: str, schema: Json) -> str:
-    """Returns the page with the table of every section replaced. Raises ValueError if a section has no markers."""
+    """Returns the page with a new table in every section. Raises ValueError if a section has no markers."""
     for section, node in schema["properties"].items():
         table = HEAD + "".join(_rows(_plain(node, schema["$defs"]), section, schema["$defs"]))
         text = replace_between(f"<!-- {section}: begin -->", f"<!-- {section}: end -->", text, f"\n{table}")
@@ -43,7 +43,7 @@ def page(text: str, schema: Json) -> str:
 
 
 def _rows(node: Json, prefix: str, definitions: Json) -> Iterator[str]:
-    """Yields a row for every field of an object, or of the objects in a list, and for its nested fields."""
+    """Yields a table row for every field of an object or of the objects in a list, including nested fields."""
     owner = _plain(node["items"], definitions) if node.get("type") == "array" else node
     for name, child in owner.get("properties", {}).items():
         path, field = f"{prefix}.{name}", _plain(child, definitions)
@@ -54,7 +54,7 @@ def _rows(node: Json, prefix: str, definitions: Json) -> Iterator[str]:
 
 
 def _plain(node: Json, definitions: Json) -> Json:
-    """Returns a node with its reference resolved and without the null of an optional field."""
+    """Returns a node of the schema with its reference resolved and without the null type of an optional field."""
     options = [option for option in node.get("anyOf", ()) if option.get("type") != "null"]
     inner = options[0] if len(options) == 1 else definitions.get(node.get("$ref", "").rpartition("/")[2])
     if inner is None:
@@ -72,7 +72,7 @@ def _default(field: Json) -> str:
 def _type(node: Json, definitions: Json) -> str:
     if "enum" in node:
         return ", ".join(f"`{value}`" for value in node["enum"])
-    if "anyOf" in node:  # pydantic accepts a decimal number as a number or a string
+    if "anyOf" in node:  # Only decimal numbers have this: pydantic accepts them as a number or a string.
         return "decimal number"
     if node.get("type") == "array":
         return f"list of {_type(_plain(node['items'], definitions), definitions)}"

@@ -1,8 +1,8 @@
-"""`make demo`: a routed answer on this machine.
+"""Shows a routed answer on this machine: `make demo`.
 
 Starts the CPU fallback as the router model (port 8000) and the router API (port 8800), and sends one question with the
-openai package. It prints the answer and how it was routed, and runs until Ctrl-C, so that the README's examples can be
-tried. At the end it always stops the servers that it started.
+openai package. Prints the answer and how it was routed. The servers run until Ctrl-C, so that users can try the
+README's examples. The demo always stops the servers that it started.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ PR_SET_PDEATHSIG = 1
 
 
 class DemoError(Exception):
-    """The demo cannot go on. The message says in one line what is wrong and how to fix it."""
+    """An error that ends the demo. The message says in one line what is wrong."""
 
 
 class Child:
-    """A running program, whose output goes to the file `log`."""
+    """A running program that writes its output to the file `log`."""
 
     def __init__(self, module: str, arguments: list[str], log: Path) -> None:
         self.module = module
@@ -64,12 +64,12 @@ class Child:
             )  # fmt: skip
 
     def check(self) -> None:
-        """Raises DemoError with the last line of its output if it has ended."""
+        """Raises DemoError with the last line of the program's output if the program has ended."""
         if self._process.poll() is not None:
             raise DemoError(f"{self.module} ended (exit status {self._process.returncode}): {self._last_line()}")
 
     def wait_until_ready(self, url: str, seconds: float) -> None:
-        """Returns when `url` answers 200. Raises DemoError if that takes too long or the program ends."""
+        """Waits until `url` answers 200. Raises DemoError after `seconds` or if the program ends."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self.check()
@@ -79,8 +79,8 @@ class Child:
         raise DemoError(f"{self.module} was not ready within {seconds:g} s: {self._last_line()}")
 
     def stop(self) -> None:
-        """Ends the program and its children: first by SIGINT, then by SIGTERM, at last by SIGKILL."""
-        # SIGINT ends the API at once. After SIGTERM it serves for some seconds, until load balancers know.
+        """Stops the program and its children with SIGINT, then with SIGTERM, and finally with SIGKILL."""
+        # SIGINT stops the API at once. After SIGTERM it would serve for some seconds while load balancers remove it.
         for number, patience in ((signal.SIGINT, 5), (signal.SIGTERM, 5), (signal.SIGKILL, 5)):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
@@ -158,7 +158,7 @@ def _start_router_api(stack: contextlib.ExitStack, arguments: argparse.Namespace
     path.write_text(yaml.safe_dump(_configuration(arguments, targets), sort_keys=False))
     paid = [f"{target['name']} ({target['api_key_env']})" for target in targets if "api_key_env" in target]
     if paid:
-        _say(f"Targets whose keys are in the environment are called too, and cost money: {', '.join(paid)}")
+        _say(f"Targets whose API keys are in the environment are called too and cost money: {', '.join(paid)}")
     _say(f"Starting the router API on port {arguments.serve_port} with {live_check.plural(len(targets), 'target')}.")
     child = Child("rl_router_api", ["--config", str(path), "--wait", "30"], folder / "api.log")
     stack.callback(_stop, child)
@@ -235,7 +235,7 @@ def _stay(children: list[Child], arguments: argparse.Namespace, folder: Path) ->
 
 
 def _message(line: str) -> str:
-    # The API logs in JSON, the model in plain lines.
+    # The API's log lines are JSON, and the router model's are plain text.
     with contextlib.suppress(ValueError, TypeError, KeyError):
         return str(json.loads(line)["message"])
     return line

@@ -2,9 +2,9 @@
 
     python3 scripts/environment.py [run | dev]
 
-`run` has the packages of `make demo`, `host.sh`, `serve.sh` and the live checks, `dev` also those of the tests and
-linters. It prints one line if it installs something. If the machine lacks something, it prints one line with the remedy
-and exits with 1.
+`run` installs the packages for `make demo`, `host.sh`, `serve.sh` and the live checks. `dev` also installs the packages
+for the tests and linters. An installation prints one line. If the machine lacks a program, or the installation fails,
+one line says what is wrong, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ LEVELS = ("run", "dev")
 
 
 class MissingError(Exception):
-    """The machine lacks something. The message has the remedy."""
+    """A requirement of the environment that is missing or cannot be installed. The message is one line."""
 
 
 def ensure(level: str) -> None:
-    """Installs the packages of `level` in `.venv`, unless they are there. Only one process at a time does so."""
+    """Installs the packages of `level` in `.venv` if they are missing. A lock prevents simultaneous installations."""
     if _is_ready(level):
         return
     _require_python()
@@ -42,7 +42,7 @@ def ensure(level: str) -> None:
 
 
 def reenter(script: str) -> None:
-    """Replaces this process by `script` with its arguments in `.venv`. Returns if it already runs there."""
+    """Runs `script` and its arguments with the Python of `.venv`, in place of this process, unless it already does."""
     if Path(sys.prefix) == VENV:
         return
     try:
@@ -54,7 +54,7 @@ def reenter(script: str) -> None:
 
 
 def _is_ready(level: str) -> bool:
-    # `dev` contains all of `run`, so for `run` either stamp is enough.
+    # `dev` includes the packages of `run`, so the stamp of either level is enough for `run`.
     levels = LEVELS if level == "run" else (level,)
     return PYTHON.exists() and any(
         _stamp(each).exists() and _stamp(each).read_text() == _fingerprint(each) for each in levels
@@ -66,7 +66,7 @@ def _stamp(level: str) -> Path:
 
 
 def _fingerprint(level: str) -> str:
-    # It contains the path, because the scripts of an environment that was moved or copied name the old folder.
+    # The path is included because the scripts of a moved or copied environment contain the path of the old folder.
     parts = [_requirements(level).read_bytes(), (ROOT / "pyproject.toml").read_bytes(), str(ROOT).encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
@@ -87,7 +87,7 @@ def _create() -> None:
     if not _runs(Path(sys.executable), "-c", "import venv, ensurepip"):
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         raise MissingError(
-            f"Python's venv is missing: run apt-get install python{version}-venv, or install your system's package"
+            f"Python's module venv is missing: run apt-get install python{version}-venv, or your system's equivalent"
         )
     _run([sys.executable, "-m", "venv", str(VENV)], "the virtual environment cannot be created")
 

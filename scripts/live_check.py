@@ -1,6 +1,6 @@
 """Shared code of `test_host.py` and `test_serve.py`: sends requests with the openai package, checks and prints answers.
 
-Only the form of an answer is checked, not its quality.
+The checks test the format of an answer, not its quality.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Messages = list[dict[str, str]]
 MAX_TOKENS = 96
 WIDTH = 110
 MINIMUM_TOKENS_PER_CHARACTER = 1 / 12
-"""English has about four characters in a token. With fewer tokens than this, parts of the request were lost."""
+"""A server that counts fewer prompt tokens per character lost parts of the request. English has about 1/4."""
 STRATEGIES = (
     "select_response", "direct_response", "committed", "max_turns_reached", "last_response", "fallback", "timeout",
     "pinned",
@@ -34,7 +34,7 @@ STRATEGIES = (
 
 
 class CheckError(Exception):
-    """A check failed. The message says in one line what is wrong."""
+    """A failed check. The message says in one line what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,12 @@ class Answer:
 
 
 def parser(description: str, url: str) -> argparse.ArgumentParser:
-    """Returns a parser with the flags of both scripts."""
+    """Returns a parser with the flags that test_host.py and test_serve.py share."""
     flags = argparse.ArgumentParser(description=description, allow_abbrev=False)
     flags.add_argument("--url", default=url, help="base URL of the OpenAI API (%(default)s)")
-    flags.add_argument("--api-key", default="dummy", help="only necessary if the server requires keys (%(default)s)")
+    flags.add_argument("--api-key", default="dummy", help="API key, if the server requires one (%(default)s)")
     flags.add_argument(
-        "--timeout", type=float, default=120.0, metavar="SECONDS", help="timeout of an answer (%(default)g)"
+        "--timeout", type=float, default=120.0, metavar="SECONDS", help="maximum time for an answer (%(default)g)"
     )
     flags.add_argument("--info", action="store_true", help="only print what the server reports about itself")
     flags.add_argument("--models", action="store_true", help="only print the models that the server has")
@@ -70,7 +70,7 @@ def parser(description: str, url: str) -> argparse.ArgumentParser:
 
 
 def connect(arguments: argparse.Namespace) -> openai.OpenAI:
-    """Returns a client, created as users do. Requests to this machine bypass any proxy."""
+    """Returns a client of the openai package. Its requests to this machine bypass proxies."""
     proxied = [os.environ.get("NO_PROXY", os.environ.get("no_proxy", "")), "localhost,127.0.0.1,::1"]
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, proxied))
     return openai.OpenAI(
@@ -79,7 +79,7 @@ def connect(arguments: argparse.Namespace) -> openai.OpenAI:
 
 
 def ask(client: openai.OpenAI, model: str, messages: Messages, **options: Any) -> Answer:
-    """Requests an answer and checks its form. Raises CheckError."""
+    """Requests an answer and checks its format. Raises CheckError."""
     started = time.monotonic()
     reply = client.chat.completions.with_raw_response.create(
         model=model, messages=messages, **_limits(options)
@@ -99,7 +99,7 @@ def ask(client: openai.OpenAI, model: str, messages: Messages, **options: Any) -
 
 
 def ask_streamed(client: openai.OpenAI, model: str, messages: Messages, **options: Any) -> Answer:
-    """Requests a streamed answer and checks its chunks. Its `metadata` is that of the last chunk. Raises CheckError."""
+    """Requests a streamed answer and checks its chunks. `metadata` comes from the last chunk. Raises CheckError."""
     started = time.monotonic()
     chunks = list(client.chat.completions.create(model=model, messages=messages, stream=True, **_limits(options)))
     require(bool(chunks), "the stream ended without a chunk")
@@ -121,8 +121,8 @@ def _streamed_metadata(chunks: list[Any]) -> dict[str, Any] | None:
     carriers = [n for n, chunk in enumerate(chunks) if (chunk.model_extra or {}).get("router_metadata")]
     if not carriers:
         return None
-    require(carriers == [len(chunks) - 1], "router_metadata is not only in the last chunk")
-    # Up to 15 digits, the shortest notation of a float is the number that was sent.
+    require(carriers == [len(chunks) - 1], "router_metadata must be in the last chunk and in no other")
+    # json.dumps writes a float of up to 15 digits exactly as the server sent it.
     return _object(json.dumps(chunks[-1].model_extra["router_metadata"]))
 
 
@@ -137,13 +137,13 @@ def _object(text: str) -> dict[str, Any]:
 
 def _check_answer(answer: Answer, model: str) -> None:
     require(answer.model == model, f"the request names the model {model!r}, but the answer names {answer.model!r}")
-    require(bool(answer.finish_reason), "no finish_reason")
+    require(bool(answer.finish_reason), "the answer has no `finish_reason`")
     require(bool(answer.text) or answer.finish_reason in ("length", "tool_calls"), "the answer has no text")
 
 
 def _check_usage(usage: dict[str, Any] | None, messages: Messages) -> None:
     if usage is None:
-        raise CheckError("no usage")
+        raise CheckError("the answer has no `usage`")
     prompt, completion, total = (usage.get(f"{name}_tokens") for name in ("prompt", "completion", "total"))
     require(
         all(isinstance(count, int) for count in (prompt, completion, total)),
@@ -158,9 +158,9 @@ def _check_usage(usage: dict[str, Any] | None, messages: Messages) -> None:
 
 
 def check_metadata(metadata: dict[str, Any] | None) -> None:
-    """Raises CheckError if a field of the metadata is missing or a sum is not exact."""
+    """Raises CheckError if a field of the router metadata is missing or the costs do not add up exactly."""
     if metadata is None:
-        raise CheckError("no router_metadata")
+        raise CheckError("the answer has no `router_metadata`. Set --url to RL Router, not to a target")
     for name in ("model_used", "routing_strategy", "turns_used", "total_cost", "total_time", "call_history"):
         require(name in metadata, f"router_metadata lacks `{name}`")
     strategy = metadata["routing_strategy"]
@@ -184,7 +184,7 @@ def _check_sums(metadata: dict[str, Any]) -> None:
 def _check_selection(metadata: dict[str, Any]) -> None:
     selected = [call for call in metadata["call_history"] if call.get("selected")]
     if metadata["routing_strategy"] == "direct_response":
-        require(not selected, "a direct_response has a selected call")
+        require(not selected, "the strategy is direct_response, but call_history has a selected call")
         return
     require(len(selected) == 1, f"{len(selected)} entries of call_history are selected, not exactly one")
     chosen, used = selected[0].get("model_id"), metadata["model_used"]
@@ -204,7 +204,7 @@ def require(condition: bool, message: str) -> None:
 
 
 def fetch(arguments: argparse.Namespace, path: str) -> str:
-    """Returns the body of `path`, which is beside `/v1`. Raises CheckError for an error status."""
+    """Returns the body of a path outside `/v1`, such as `/health`. Raises CheckError for an error status."""
     parts = urlsplit(arguments.url)
     url = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1')}{path}"
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {arguments.api_key}"})
@@ -247,18 +247,21 @@ def _verdict(count: int, failed: list[str]) -> str:
 
 
 def guarded(main: Callable[[], int], remedy: str, arguments: argparse.Namespace) -> int:
-    """Runs `main` and returns its exit status. If the server is absent, slow or denies access, prints one line."""
+    """Runs `main` and returns its exit status. Errors of the server and failed checks are printed in one line."""
     try:
         return main()
     except BrokenPipeError:
-        # The reader of the output has closed it. Python must not report that again when it exits.
+        # The reader of the output closed the pipe. Without this, Python would report the broken pipe again at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (openai.APITimeoutError, TimeoutError):
-        return _fail(f"no answer from {arguments.url} within {arguments.timeout:g} s: is it still loading? (--timeout)")
+        return _fail(
+            f"no answer from {arguments.url} within {arguments.timeout:g} s. "
+            "Wait until the server is ready, or raise --timeout"
+        )
     except (openai.APIConnectionError, urllib.error.URLError, ConnectionError) as error:
         cause = getattr(error, "reason", None) or error.__cause__ or error
-        return _fail(f"nothing answers at {arguments.url} ({cause}): start it with `{remedy}`")
+        return _fail(f"no server answers at {arguments.url} ({cause}). Start it with `{remedy}`")
     except openai.APIStatusError as error:
         return _fail(f"{arguments.url} answers {error.status_code}: {error.message}")
     except CheckError as error:
@@ -273,7 +276,7 @@ def _fail(message: str) -> int:
 
 
 def show(answer: Answer) -> None:
-    """Prints the answer and how it was routed, if its metadata says so."""
+    """Prints the answer, and how it was routed if it has router metadata."""
     for line in answer.text.strip().splitlines() or ["(no text)"]:
         print(textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent="  ", replace_whitespace=False))
     if answer.metadata:
@@ -284,7 +287,7 @@ def show(answer: Answer) -> None:
 
 
 def routing_line(metadata: dict[str, Any]) -> str:
-    """Returns the model, cost, time, calls and strategy of an answer in one line."""
+    """Returns one line with the model, cost, time, calls and strategy of an answer."""
     calls = metadata["call_history"]
     called = ", ".join(f"{call['model_id']} ({call.get('status', '?')})" for call in calls) or "none"
     return " · ".join([

@@ -34,7 +34,7 @@ class Request:
 
     @property
     def is_create(self) -> bool:
-        """Returns whether the request created an object other than an Event, with any verb."""
+        """Returns whether the request created an object other than an Event. An apply can also create objects."""
         return self.status == 201 and self.resource != "events"
 
     @property
@@ -44,7 +44,7 @@ class Request:
 
 
 class Audit:
-    """The audit log. Each `read()` parses only the lines that were added since the last one."""
+    """The audit log. Each `read()` parses only the lines that were added since the previous `read()`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

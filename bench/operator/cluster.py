@@ -26,14 +26,14 @@ _SOURCES = {
     "kwok": "a release of kubernetes-sigs/kwok",
 }
 _HIGH_RATE = ("--kube-api-qps=2000", "--kube-api-burst=2000")
-"""The controllers' default limits are 20 to 50 requests per second. The benchmark would measure these limits."""
+"""The controllers' default limits of 20 to 50 requests per second would distort the measurements."""
 _NO_TAINTS = ("--disable-admission-plugins=TaintNodesByCondition",)
-"""No controller runs that would remove the taint of a new node."""
+"""New nodes must have no taints, because the controller that removes these taints does not run."""
 _NODES, _CAPACITY = 10, {"cpu": "100k", "memory": "1Pi", "pods": "100k"}
 
 
 def check_programs() -> None:
-    """Exits if a program is missing, with a line for each that says where to get it."""
+    """Exits if a program is missing. The message says where to get each missing program."""
     lines = [f"{name}: from {source}" for name, source in _SOURCES.items() if programs.find(name) is None]
     if lines:
         raise SystemExit(
@@ -52,7 +52,7 @@ class Cluster:
 
 @contextmanager
 def running(folder: Path, code: Path) -> Iterator[Cluster]:
-    """Yields a cluster with simulated nodes and the CRD of the repository in `code`, and stops it at the end."""
+    """Runs a cluster with simulated nodes and the CRD of the repository in `code`, and stops it at the end."""
     (folder / "policy.json").write_text(json.dumps(policy("operator")))
     log = folder / "audit.log"
     auditing = (f"--audit-policy-file={folder}/policy.json", f"--audit-log-path={log}")
@@ -101,4 +101,4 @@ def _prepare(server: ApiServer, crd: dict[str, object]) -> None:
 def _create(server: ApiServer, path: str, body: dict[str, object]) -> None:
     response = server.request("POST", path, body)
     if response.get("kind") == "Status":
-        raise SystemExit(f"error: {path}: {response.get('message')}")
+        raise SystemExit(f"error: POST {path} failed: {response.get('message')}")

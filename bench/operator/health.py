@@ -1,4 +1,4 @@
-"""Serves the admin port of all simulated pods: /health of a healthy API, or no response."""
+"""Serves /health on the admin port of all simulated pods. It reports a healthy API, or never responds."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager
 from rl_router_operator.objects.naming import ADMIN_PORT
 
 ADDRESS = "127.88.0.1"
-"""The podIP in stages.yaml."""
+"""The IP address of all simulated pods. It must equal the podIP in stages.yaml."""
 _OK = {"state": "ok"}
 _HEALTHY = {"status": "ok", "configuration": _OK, "router_model": _OK, "targets": {"demo": _OK}}
 
 
 class Pods:
-    """The server of all pods. While `unresponsive` is set, it accepts connections and never responds."""
+    """A server for the addresses of all pods. If `unresponsive` is set, it accepts connections and never responds."""
 
     def __init__(self) -> None:
         self.unresponsive = False
@@ -55,5 +55,5 @@ async def serving() -> AsyncIterator[Pods]:
     pods = Pods()
     async with await asyncio.start_server(pods.answer, ADDRESS, ADMIN_PORT, backlog=4096):
         yield pods
-        while pods.open:  # The operator has ended and closed its connections; their handlers end soon.
+        while pods.open:  # The operator has ended and closed its connections, so their handlers end soon.
             await asyncio.sleep(0.01)

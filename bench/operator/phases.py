@@ -27,13 +27,13 @@ NAMESPACE = "default"
 _CONCURRENT = 16
 _TIMEOUT = 420.0
 _QUIET_SECONDS = 18.0
-"""Seconds without a write; longer than the operator's interval of health checks plus one check."""
+"""Seconds without a write after which the operator is at rest. A cycle of its health checks takes less time."""
 _DELETED = 100
 
 
 @dataclass(frozen=True)
 class Rest:
-    """A period in which no object is changed: counts, % of a core, MiB, and `health_checks` of pods."""
+    """The figures of a period without changes. `cpu_percent` is relative to one core, and `memory` is in MiB."""
 
     seconds: float
     writes: int
@@ -45,7 +45,7 @@ class Rest:
 
 @dataclass(frozen=True)
 class BareClient:
-    """Seconds of wall time and of CPU time in which the bare client creates all children."""
+    """The wall time and the CPU time, in seconds, that the bare client needs to create all children."""
 
     created: float
     cpu: float
@@ -53,7 +53,7 @@ class BareClient:
 
 @dataclass(frozen=True)
 class Result:
-    """The figures of one size: times in seconds, memory in MiB, total requests by verb."""
+    """The figures of one size. Times are in seconds, and memory is in MiB. `requests` has the total of each verb."""
 
     size: int
     bare_client: BareClient
@@ -92,13 +92,13 @@ class Phases:
         self.operator.stop()
 
     async def run_bare_client(self, size: int) -> BareClient:
-        """Measures the bare client, which is `operator` here, with `size` RouterDeployments."""
+        """Measures the bare client, which `start` has started, with `size` RouterDeployments."""
         await self._until(self._has_listed, "the bare client has listed the RouterDeployments")
         async with self._connected():
             return BareClient(*await self._create(size, size * len(_children()), time.time()))
 
     async def run(self, size: int, rest: float, bare_client: BareClient) -> Result:
-        """Measures the operator with `size` RouterDeployments and rests of `rest` seconds."""
+        """Measures the operator with `size` RouterDeployments. Each period without changes takes `rest` seconds."""
         self.operator.wait_until_it_answers(self.url + "/healthz")
         start = time.time()
         await self._until(self._is_ready, "the operator is ready")
@@ -151,7 +151,7 @@ class Phases:
         return last - start, spent
 
     async def _last_creation(self, since: float, count: int) -> float:
-        """Waits until the operator has created `count` objects; returns the time of the last creation."""
+        """Waits until the operator has created `count` objects. Returns the time of the last creation."""
 
         async def all_created() -> bool:
             return sum(request.is_create for request in self.cluster.audit.since(since)) >= count
@@ -160,7 +160,7 @@ class Phases:
         return max(request.at for request in self.cluster.audit.requests if request.is_create)
 
     async def _settle(self, start: float, state: str) -> float:
-        """Waits for `_QUIET_SECONDS` without a write; returns the seconds from `start` to the operator's last write."""
+        """Waits for `_QUIET_SECONDS` without a write. Returns the seconds from `start` to the operator's last write."""
 
         async def is_quiet() -> bool:
             return 0.0 < self._last_write(start) < time.time() - _QUIET_SECONDS
@@ -170,7 +170,7 @@ class Phases:
         return self._last_write(start) - start
 
     def _last_write(self, since: float) -> float:
-        """Returns the time of the last write other than to the Lease; 0 without a write."""
+        """Returns the time of the last write to an object other than the Lease, or 0 without such a write."""
         return max((request.at for request in self.cluster.audit.since(since) if request.is_write), default=0.0)
 
     async def _rest(self, seconds: float) -> Rest:
@@ -183,7 +183,7 @@ class Phases:
         return Rest(seconds, writes, len(requests), cpu, self.operator.memory_mb(), self.pods.requested - checks)
 
     async def _restart(self, seconds: float) -> Rest:
-        """Restarts the operator and returns the rest after it is the leader. `writes` also counts those before."""
+        """Restarts the operator and returns the figures at rest. `writes` counts all writes since the restart."""
         self.operator.stop()
         start = time.time()
         self.operator, self.url = self.start()
@@ -194,7 +194,7 @@ class Phases:
         return replace(rest, writes=writes)
 
     async def _repair(self, size: int) -> tuple[float, int]:
-        """Deletes `_DELETED` children. Returns the seconds until all exist again, and their number."""
+        """Deletes `_DELETED` children. Returns the seconds until they exist again, and the number of these children."""
         selected = _selected_children(size)
         paths = [path_of(BY_NAME[kind], NAMESPACE, name) for kind, name in selected]
         start = time.time()
@@ -250,7 +250,7 @@ def _children(name: str = "any") -> list[tuple[str, str]]:
 
 
 def _selected_children(size: int) -> list[tuple[str, str]]:
-    """Returns at most `_DELETED` children: all kinds in rotation, spread over the RouterDeployments."""
+    """Returns at most `_DELETED` children. They include all kinds and are spread over the RouterDeployments."""
     routers = [_children(_name(number)) for number in range(size)]
     children = [
         router[(number + turn) % len(router)]

@@ -33,16 +33,16 @@ def main() -> None:
     parser.add_argument(
         "--sizes", default=",".join(map(str, _SIZES)), help="numbers of RouterDeployments, separated by commas"
     )
-    parser.add_argument("--rest", type=float, default=120, help="seconds that are measured at rest")
+    parser.add_argument("--rest", type=float, default=120, help="duration of the measurement at rest, in seconds")
     parser.add_argument("--keep", type=Path, help="a folder for the logs of all processes")
     parser.add_argument("--dry", action="store_true", help="print the results; write no files")
     parser.add_argument("--against", metavar="REV", help="compare with this git revision; write no files")
     parser.add_argument(
-        "--rounds", type=int, default=1, help="number of measurements of each revision with --against (default: 1)"
+        "--rounds", type=int, default=1, help="how many times to measure each revision if --against is set (default: 1)"
     )
     options = parser.parse_args()
     if options.rounds != 1 and not options.against:
-        parser.error("--rounds requires --against: without it each size is measured once")
+        parser.error("--rounds has no effect without --against. Add --against REV, or remove --rounds")
     cluster.check_programs()
     if options.against:
         _compare(options)
@@ -119,7 +119,7 @@ def _start_bare_client(kubeconfig: Path, folder: Path) -> tuple[Process, str]:
 
 
 def _start_operator(python: str, kubeconfig: Path, folder: Path) -> tuple[Process, str]:
-    """Starts the operator like its image; returns its process and the URL of its own endpoints."""
+    """Starts the operator as its image does. Returns its process and the URL of its own endpoints."""
     port = free_port()
     log = folder / f"operator-{port}.log"
     flags = [f"--kubeconfig={kubeconfig}", "--host=127.0.0.1", f"--port={port}"]

@@ -16,7 +16,7 @@ _VERBS = ("get", "patch", "status", "Events", "delete")
 
 @dataclass(frozen=True)
 class _Row:
-    """One figure: its name, its value, and the number of decimals."""
+    """A row of the table: a figure's name, its value and the number of decimals."""
 
     name: str
     value: Callable[[Result], float]
@@ -54,8 +54,8 @@ counts, not seconds. Each RouterDeployment has `spec: {{}}`, which makes \
 {rows}
 
 "Settled" is the time of the operator's last write. The operator renews its Lease every 2 s with one read and one
-write. Only "requests at rest" counts them. "Unresponsive pods" are pods of the API that accept connections and never
-respond. The operator repeats their health checks, and each check ends after the operator's limit of 5 s.
+write, which only the rows of requests at rest include. "Unresponsive pods" are pods of the API that accept connections
+and never respond. The operator repeats their health checks, and each check ends after the operator's limit of 5 s.
 
 The bare client applies the same manifests as prepared bytes, with the operator's concurrency, and does nothing else. No
 operator can be much faster on the same cores.

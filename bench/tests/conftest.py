@@ -1,4 +1,4 @@
-"""Makes the modules of the benchmark importable: they are not a package and import each other from their folder."""
+"""Adds the folder of the benchmark to the import path, because its modules are not a package."""
 
 import sys
 from pathlib import Path

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from revisions import Revision, imported_from, old_and_new
 
-# Replaces scripts/environment.py: it makes an environment whose only package is that of its own folder.
+# Replaces scripts/environment.py. It creates an environment whose only package is the one in the revision's folder.
 ENVIRONMENT = """
 import sys, venv
 from pathlib import Path

@@ -1,1 +1,4 @@
-"""The command `rl-router`. It imports only the standard library, and each command only when it runs."""
+"""The command `rl-router`.
+
+It imports the module of a command only when the command runs, and otherwise only the standard library.
+"""

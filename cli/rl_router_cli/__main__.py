@@ -1,4 +1,4 @@
-"""`python -m rl_router_cli`: the command `rl-router` where it is not installed, as in a clone."""
+"""`python -m rl_router_cli`: runs `rl-router` if it is not installed, for example in a clone."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The commands of `rl-router`. A new command is one row."""
+"""The commands of `rl-router`. To add a command, add a row to `COMMANDS`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Command:
-    """A command with its line in the help. `operands` is what it requires.
+    """A command with its line in the help. `operands` names its required arguments.
 
-    `module` has a function `main(arguments, prog)` that returns the exit code. It is imported when the command runs.
-    `extra` is the optional dependency of the package that the module requires; empty if it requires none.
+    `module` has a function `main(arguments, prog)` that returns the exit code, and is imported when the
+    command runs. `extra` is the optional dependency group that the module requires, or empty.
     """
 
     name: str
@@ -33,4 +33,4 @@ MODULES_OF_EXTRA: Mapping[str, frozenset[str]] = {
     "api": frozenset({"aiohappyeyeballs", "fastapi", "httptools", "msgspec", "prometheus_client", "uvicorn", "uvloop"}),
     "operator": frozenset({"aiohttp", "kubernetes", "prometheus_client"}),
 }
-"""The modules of each optional dependency: a test compares them with pyproject.toml."""
+"""The modules of each optional dependency group. A test compares them with pyproject.toml."""

@@ -22,18 +22,18 @@ options:
   --version         show the version
 
 `rl-router COMMAND --help` explains a command with its options and exit codes. The guides are in the folder docs of the
-source code; begin with docs/quickstart.md.
+source code. Begin with docs/quickstart.md.
 
 examples:
   rl-router model                            host the router model, in a first terminal
-  rl-router serve --config my-router.yaml    serve the API, in a second one
+  rl-router serve --config my-router.yaml    serve the API, in a second terminal
   rl-router check my-router.yaml             check the configuration without serving"""
 
 Main = Callable[[Sequence[str], str], int]
 
 
 class CommandError(Exception):
-    """No command can be run. The message says in one line why, and how to fix it. `code` is the exit code."""
+    """Raised if no command can be run. The message has the reason and the remedy. `code` is the exit code."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
@@ -71,7 +71,7 @@ def _help() -> str:
 
 
 def _find(name: str) -> Command:
-    """Returns the command of that name. Raises CommandError, with the nearest match."""
+    """Returns the command of that name. Raises CommandError, which suggests the nearest match."""
     commands = {command.name: command for command in COMMANDS}
     if name in commands:
         return commands[name]
@@ -87,7 +87,7 @@ def _load(command: Command) -> Main:
     try:
         loaded: Main = import_module(command.module).main
     except ModuleNotFoundError as error:
-        # Any other missing module is a fault of the installation, which its traceback explains.
+        # Any other missing module is an error of the installation. The traceback shows the cause.
         missing = (error.name or "").partition(".")[0]
         if missing not in MODULES_OF_EXTRA.get(command.extra, ()):
             raise

@@ -1,4 +1,4 @@
-"""The command `rl-router`: its help, its errors, and that each command runs."""
+"""The help and the errors of `rl-router`, and the start of each command."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def rl_router(*arguments: str) -> Completed:
 
 
 def without_module(module: str, *arguments: str) -> Completed:
-    """Runs a command where a module is not installed."""
+    """Runs a command as if the module were not installed."""
     code = (
         f"import sys; sys.modules[{module!r}] = None; from rl_router_cli.main import main; sys.exit(main(sys.argv[1:]))"
     )
@@ -126,7 +126,7 @@ def test_the_modules_of_the_optional_dependencies_are_those_of_the_package() -> 
 
 
 def test_the_router_model_is_hosted_without_any_installed_package() -> None:
-    # -S leaves out site-packages, as on a machine on which nothing has been installed yet.
+    # -S disables site-packages, as on a machine without installed packages.
     path = os.pathsep.join(str(ROOT / folder) for folder in ("cli", "router_model"))
     shown = python("-S", "-m", "rl_router_cli", "model", "--print", "--device", "cpu", PYTHONPATH=path)
     assert (shown.returncode, shown.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""LangChain's standard tests of a chat model pass, and tests of features that they do not cover."""
+"""LangChain works with the router: its standard tests of a chat model, and tests of features that they do not cover."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from langchain_tests.integration_tests import ChatModelIntegrationTests
 
 
 class TestStandard(ChatModelIntegrationTests):
-    """LangChain's own tests, unchanged."""
+    """LangChain's standard tests of a chat model, unchanged."""
 
     chat_model_class = ChatOpenAI
     supports_image_inputs = True
@@ -26,7 +26,7 @@ class TestStandard(ChatModelIntegrationTests):
     supports_json_mode = True
     supports_model_override = True
     model_override_value = "beta"
-    # Other providers exclude these too: PDFs in tool messages, Anthropic's content blocks, recorded answers.
+    # Other providers exclude these tests too: PDFs in tool messages, Anthropic's content blocks, recorded answers.
     supports_pdf_tool_message = False
     supports_anthropic_inputs = False
     enable_vcr_tests = False
@@ -38,7 +38,7 @@ class TestStandard(ChatModelIntegrationTests):
 
     @pytest.fixture(autouse=True)
     def _no_downloads(self, monkeypatch, picture):
-        """Replaces the pictures, sounds and PDFs that the standard tests download by a local picture."""
+        """Replaces the pictures, sounds and PDFs that the standard tests would download with a local picture."""
         content = base64.b64decode(picture.partition(",")[2])
         response = SimpleNamespace(content=content, raise_for_status=lambda: None)
         monkeypatch.setattr(httpx, "get", lambda *_, **__: response)

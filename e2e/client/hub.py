@@ -1,4 +1,4 @@
-"""Serves one repository on port 8000 like a model hub, with only the endpoints that loaders use at HF_ENDPOINT.
+"""Serves one repository on port 8000 like a model hub, with only the endpoints that downloads of weights use.
 
 python hub.py ORG/NAME FOLDER
 """

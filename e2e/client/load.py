@@ -1,10 +1,10 @@
-"""Sends requests in the background until the file /tmp/stop exists; then writes the failures.
+"""Sends requests in the background until the file /tmp/stop exists. Then writes the failures to /tmp/result.
 
     python load.py --url http://demo-api:8800/v1 model …
 
-One thread for each model sends requests in sequence, alternately buffered and streamed. A model can be repeated. Each
-request uses a new connection, like a client behind a load balancer. /tmp/answers has the number of answers so far. At
-the end /tmp/result has {"answers": 812, "failures": ["…"]}.
+One thread for each model sends requests in sequence, alternately buffered and streamed. The arguments may name a model
+several times. Each request uses a new connection, as through a load balancer. /tmp/answers contains the number of
+answers so far. At the end, /tmp/result contains {"answers": 812, "failures": ["…"]}.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from request import complete
 
 STOP, ANSWERS, RESULT = Path("/tmp/stop"), Path("/tmp/answers"), Path("/tmp/result")
 PAUSE = 0.05
-"""Seconds between an answer and the next request, because the tested software shares the processors."""
+"""Seconds between an answer and the next request, so that the load leaves CPU time to the tested software."""
 CERTIFICATES = ssl.create_default_context()
-"""Read once, because reading takes 35 ms of CPU and each request has its own client."""
+"""The CA certificates. They are read only once, because each request has its own client and reading takes 35 ms."""
 
 
 class Load:
-    """The load of all threads, with their total number of answers and their failures."""
+    """A load of several threads, with the total number of answers and the failures."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -90,7 +90,7 @@ def _run(load: Load, models: list[str]) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    # Readers never see a partly written file.
+    # The file is replaced in one step, so that readers never see a partly written file.
     part = path.with_suffix(".part")
     part.write_text(text)
     part.rename(path)

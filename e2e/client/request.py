@@ -2,8 +2,8 @@
 
     python request.py --url http://demo-api:8800/v1 [--model router] [--stream] [--key KEY] [--limit JSON]
 
-An answer is {"status": 200, "model", "text", "metadata"}, an error response {"status", "error"}. If no server was
-reached, the result is {"status": null, "error"}.
+The result of an answer is {"status": 200, "model", "text", "metadata"}. The result of an error response is {"status",
+"error"}. If no server was reached, the result is {"status": null, "error"}.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def complete(client: openai.OpenAI, model: str, stream: bool, limit: dict[str, Any]) -> dict[str, Any]:
-    """Returns the answer's model, text and metadata, joined from the chunks of a stream. Raises openai.OpenAIError."""
+    """Returns the model, text and metadata of an answer, which may be a stream. Raises openai.OpenAIError."""
     question = [{"role": "user", "content": "Why is the sky blue?"}]
     body = {"router": limit} if limit else {}
     response = client.chat.completions.create(

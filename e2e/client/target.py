@@ -1,11 +1,12 @@
 """Serves a target: a small OpenAI-compatible server on port 8000 that answers with its own name.
 
-Its usage is 1,000 prompt tokens per message and 100 completion tokens.
+The target reports a usage of 1,000 prompt tokens per message and 100 completion tokens.
 
     python target.py NAME [--keys FILE]
 
-With a file of keys, one per line, it requires one of them. It reads the file for each request because a mounted Secret
-can change. `GET /received` returns the number of completions and the key of the last one.
+With `--keys`, each request must have one of the keys in the file, which contains one key per line. The target reads the
+file for each request because a mounted Secret can change. `GET /received` returns the number of completions and the key
+of the last completion.
 """
 
 from __future__ import annotations

@@ -10,5 +10,5 @@ from release import SERIAL, Release, installed
 
 @pytest.fixture(scope="session")
 def chart(folder: Path) -> Release:
-    """The release in the cluster of these tests, or in the existing cluster."""
+    """Returns the release in the cluster of these tests, or in the existing cluster."""
     return installed(SERIAL, folder)

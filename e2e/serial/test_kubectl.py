@@ -14,7 +14,7 @@ def test_kubectl_installs_a_working_operator_without_helm(
 ) -> None:
     operator.uninstall()
     try:
-        # Helm or an upgrade owns the CRD, so the conflicts must be forced.
+        # Helm or an upgrade owns the fields of the CRD, so the apply must force conflicts.
         cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", ROOT / "crds", "-f", ROOT / "deploy")
         namespace.apply(router("demo", routing=LONG_TIMEOUT))
         namespace.wait_until_ready("demo")

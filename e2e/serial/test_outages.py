@@ -1,4 +1,4 @@
-"""An outage of the operator or of the API server changes no children, and missed changes are repaired afterwards."""
+"""An outage of the operator or of the API server changes no children. Then the operator repairs missed changes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_restart_of_the_api_server_restarts_no_operator_and_changes_no_childre
 
 
 def _assert_unchanged(namespace: Namespace, outage: Callable[[], object]) -> None:
-    """Checks that the outage changed no children and that the operator restores a child that is deleted after it."""
+    """Fails if the outage changes a child, or if the operator does not restore a child that is deleted afterwards."""
     namespace.apply(router("demo"))
     namespace.wait_until_ready("demo")
     before = _generations(namespace)
@@ -50,7 +50,7 @@ def _assert_unchanged(namespace: Namespace, outage: Callable[[], object]) -> Non
 
 
 def _generations(namespace: Namespace) -> dict[tuple[str, str], tuple[str, int | None]]:
-    """Returns uid and generation of each child by kind and name."""
+    """Returns the uid and the generation of each child by its kind and name."""
     return {
         (child["kind"], child["metadata"]["name"]): (child["metadata"]["uid"], child["metadata"].get("generation"))
         for child in namespace.all(*CHILDREN, selector=SELECTOR)

@@ -1,4 +1,4 @@
-"""An uninstallation keeps the CRD, retained storage, and routers that the chart did not create."""
+"""An uninstallation keeps the CRD, the retained volumes, and the routers that the chart did not create."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_router_that_the_chart_did_not_create_keeps_running(
 
 
 def test_an_uninstallation_leaves_only_the_documented_objects(operator: Release, cluster: Cluster) -> None:
-    # Only the PVC of weights from a hub is retained. It exists even if the weights cannot be downloaded.
+    # The operator retains only the PVC for weights from a hub. The PVC exists even if the download fails.
     model = {
         "source": "hf://org/name",
         "image": NO_IMAGE,

@@ -1,4 +1,4 @@
-"""What the API server returns for a RouterDeployment, without storing it."""
+"""Dry runs, in which the API server validates a RouterDeployment without storing it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True)
 class Admission:
-    """Sends dry runs to the API server. It returns the object as it would store it, or a Status with the errors."""
+    """Sends dry runs to the API server, which returns the object that it would store, or a Status with errors."""
 
     server: ApiServer
 
@@ -35,13 +35,13 @@ class Admission:
 
 
 def errors(status: Manifest) -> list[str]:
-    """Returns `path: message` of each cause of a Status, without the rejected value, and the whole message."""
+    """Returns `path: message` for each cause of a Status, without the rejected value, followed by the whole message."""
     assert status["kind"] == "Status", status
     return [*(_message(cause) for cause in status.get("details", {}).get("causes", ())), status["message"]]
 
 
 def _message(cause: Manifest) -> str:
-    # Kubernetes 1.30 also prints the Go type of a value.
+    # Kubernetes 1.30 also reports the Go type of a rejected value.
     message = cause["message"].removeprefix("Invalid value: ").replace("map[string]interface {}", "")
     if message.startswith('"'):
         message = message.partition('": ')[2]

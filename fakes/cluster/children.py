@@ -17,7 +17,7 @@ def demo(**spec: Any) -> RouterDeployment:
 
 
 def children(defaults: Defaults | None = None, **spec: Any) -> dict[Ref, Manifest]:
-    """Returns the children by kind and name."""
+    """Returns the children of `demo` by kind and name."""
     built = desired(demo(**spec), defaults or Defaults())
     by_ref = {ref_of(child): child for child in built}
     assert len(by_ref) == len(built)
@@ -25,14 +25,14 @@ def children(defaults: Defaults | None = None, **spec: Any) -> dict[Ref, Manifes
 
 
 def pod(component: str, defaults: Defaults | None = None, **spec: Any) -> Manifest:
-    """Returns the pod template of `model` or `api`."""
+    """Returns the pod template of the component `model` or `api`."""
     kind = {"model": "StatefulSet", "api": "Deployment"}[component]
     template: Manifest = children(defaults, **spec)[kind, f"demo-{component}"]["spec"]["template"]
     return template
 
 
 def container(component: str, defaults: Defaults | None = None, **spec: Any) -> Manifest:
-    """Returns the container of `model` or `api`."""
+    """Returns the container of the component `model` or `api`."""
     (only,) = pod(component, defaults, **spec)["spec"]["containers"]
     return dict(only)
 
@@ -44,7 +44,7 @@ def env(component: str, defaults: Defaults | None = None, **spec: Any) -> dict[s
 
 
 def mounts(component: str, **spec: Any) -> dict[str, Manifest]:
-    """Returns the volume and mount of a container by the mount path, merged."""
+    """Returns the volumes of a container, merged with their mounts, by mount path."""
     template = pod(component, **spec)["spec"]
     volumes = {volume["name"]: volume for volume in template["volumes"]}
     (only,) = template["containers"]

@@ -1,4 +1,4 @@
-"""How every reason of a condition is caused on a real API server, and how it is resolved."""
+"""Causes each reason of a condition on a real API server, and resolves it again."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Act = Callable[[Simulation], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Case:
-    """A cause of a reason, the condition that then has it, a part of its message, and the solution."""
+    """A cause of a reason, the condition that gets this reason, a part of the condition's message, and the solution."""
 
     cause: Act
     type: str
@@ -42,7 +42,7 @@ class Case:
 
 
 def model(status: str = "False", **case: Any) -> dict[str, Any]:
-    """Returns the fields of a Case of the condition ModelReady."""
+    """Returns the fields of a Case for the condition ModelReady."""
     return {"type": "ModelReady", "status": status, **case}
 
 
@@ -58,12 +58,12 @@ def pod_fails(pod: Pod, message: str, *warnings: Manifest, **case: Any) -> Case:
 
 
 def model_exits(message: str, *args: Any, **times: float) -> Case:
-    """Returns the case of a router model that ended with this message and will be restarted."""
+    """Returns the case of a model pod whose container ended with this message and will be restarted."""
     return pod_fails(Pod(**crash_looping(message, *args, **times)), message)
 
 
 def api_reports(report: Health, type_: str, status: str, message: str, **spec: Any) -> Case:
-    """Returns the case of ready API pods that report `report`."""
+    """Returns the case of ready API pods whose health report is `report`."""
 
     async def cause(simulation: Simulation) -> None:
         simulation.report(report)
@@ -77,7 +77,7 @@ def api_reports(report: Health, type_: str, status: str, message: str, **spec: A
 
 
 def child_fails(message: str, obstruct: Act, clear: Act, **spec: Any) -> Case:
-    """Returns the case of a new child that cannot be created after `obstruct`. By default it is an Ingress."""
+    """Returns the case of a new child, by default an Ingress, that the operator cannot create after `obstruct`."""
 
     async def cause(simulation: Simulation) -> None:
         await simulation.make_ready()
@@ -88,7 +88,7 @@ def child_fails(message: str, obstruct: Act, clear: Act, **spec: Any) -> Case:
 
 
 async def do_nothing(_simulation: Simulation) -> None:
-    """The workload controllers have created no pod yet."""
+    """Creates nothing, so the router has no pods yet."""
 
 
 async def suspend(simulation: Simulation) -> None:
@@ -103,7 +103,7 @@ async def resume(simulation: Simulation) -> None:
 
 
 async def delete_service_while_paused(simulation: Simulation) -> None:
-    """If the router was not paused, the operator would recreate the Service immediately."""
+    """Deletes the API's Service of a paused router, which the operator would otherwise recreate immediately."""
     await simulation.make_ready()
     await simulation.kube.annotate("paused", "true")
     await simulation.kube.delete("Service", "demo-api")
@@ -124,7 +124,7 @@ async def reject_pods(simulation: Simulation) -> None:
 
 
 async def fail_provisioning(simulation: Simulation) -> None:
-    """The StatefulSet controller creates the PVC, and the volume controller fails."""
+    """Creates the PVC as the StatefulSet controller does, and the Event with which the volume controller fails."""
     workload = await simulation.kube.existing("StatefulSet", "demo-model")
     (template,) = workload["spec"]["volumeClaimTemplates"]
     metadata = {"name": PVC, "labels": template["metadata"]["labels"]}
@@ -165,7 +165,7 @@ async def delete_foreign_ingress(simulation: Simulation) -> None:
 
 
 async def add_admission_policy(simulation: Simulation) -> None:
-    """The policy rejects all Ingresses of the namespace."""
+    """Creates an admission policy that rejects all Ingresses of the namespace."""
     namespace = simulation.kube.namespace
     rule = {
         "apiGroups": ["networking.k8s.io"],

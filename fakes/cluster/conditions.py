@@ -15,7 +15,7 @@ HEALTHY = {
 
 
 def condition_of(status: dict[str, Any], type_: str) -> dict[str, Any]:
-    """Returns a condition. Raises ValueError if the status has not exactly one of this type."""
+    """Returns the condition of this type. Raises ValueError unless the status has exactly one such condition."""
     (match,) = [condition for condition in status["conditions"] if condition["type"] == type_]
     return dict(match)
 

@@ -46,7 +46,7 @@ def free_port() -> int:
 
 @dataclass
 class ApiServer:
-    """An API server and its etcd, which keeps the data when the API server is killed. `flags` are additional flags."""
+    """An API server and its etcd, which keeps the data if the API server is killed. `flags` are additional flags."""
 
     folder: Path
     flags: tuple[str, ...] = ()
@@ -56,28 +56,28 @@ class ApiServer:
 
     @property
     def url(self) -> str:
-        """The base URL."""
+        """Returns the base URL of the API server."""
         return f"https://127.0.0.1:{self.port}"
 
     @property
     def tls(self) -> ssl.SSLContext:
-        """A context that trusts the server's certificate."""
+        """Returns a TLS context that trusts the API server's certificate."""
         context = ssl.create_default_context(cafile=str(self.folder / "certs/apiserver.crt"))
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         return context
 
     @cached_property
     def client(self) -> httpx.Client:
-        """A client with the administrator's token."""
+        """Returns a client with the administrator's token."""
         return httpx.Client(base_url=self.url, verify=self.tls, headers=authorization(ADMIN), timeout=30)
 
     @cached_property
     def kubeconfig(self) -> Path:
-        """The administrator's kubeconfig."""
+        """Returns the path of the administrator's kubeconfig."""
         return self.write_kubeconfig(self.url, ADMIN, self.folder / "kubeconfig")
 
     def request(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        """Sends a request as the administrator. Returns the response's JSON: an object, or a Status with an error."""
+        """Sends a request as the administrator. Returns the JSON of the response, which is a Status after an error."""
         return dict(self.client.request(method, path, json=body).json())
 
     def start(self) -> None:
@@ -97,7 +97,7 @@ class ApiServer:
         self.start_api_server()
 
     def start_api_server(self) -> None:
-        """Starts the API server, also after `kill_api_server`, and waits until it is ready."""
+        """Starts the API server, for the first time or after `kill_api_server`, and waits until it is ready."""
         key = self.folder / "accounts.key"
         self._run(
             "kube-apiserver",
@@ -132,7 +132,7 @@ class ApiServer:
         self.start_controllers("garbage-collector", "namespace")
 
     def start_controllers(self, *names: str) -> None:
-        """Starts controllers of kube-controller-manager, named without `-controller`."""
+        """Starts the named controllers of kube-controller-manager. The names do not include `-controller`."""
         self._run(
             "kube-controller-manager",
             f"--kubeconfig={self.kubeconfig}",

@@ -12,12 +12,12 @@ from .kube_client import Kube
 from .waiting import eventually
 
 REPAIR_SECONDS = 5
-"""The time within which the operator repairs an edit."""
+"""The maximum time in which the operator must repair an edit."""
 _Path = tuple[Any, ...]
 
 
 async def each_edit_is_repaired(kube: Kube, ref: tuple[str, str], before: dict[str, Any]) -> None:
-    """Fails if the operator does not restore an edited field of the child within REPAIR_SECONDS."""
+    """Edits each field of the child that the operator owns. Fails if it is not restored within REPAIR_SECONDS."""
     paths = list(_leaves(owned_fields(before), before, ()))
     assert paths, ref
     for path in paths:
@@ -26,7 +26,7 @@ async def each_edit_is_repaired(kube: Kube, ref: tuple[str, str], before: dict[s
             continue
         response = await kube.client.put(kube.path(*ref), params={"fieldManager": "somebody"}, json=edited)
         if response.is_client_error:
-            continue  # the API server rejects this edit from everybody
+            continue  # The API server rejects this edit, whoever makes it.
         await eventually(lambda path=path: _is_restored(kube, ref, before, path), within=REPAIR_SECONDS)
 
 
@@ -36,7 +36,7 @@ async def _is_restored(kube: Kube, ref: tuple[str, str], before: dict[str, Any],
 
 
 def _leaves(owned: Any, live: Any, path: _Path) -> Iterator[_Path]:
-    """Yields the paths of the values that the operator owns; an entry of a keyed list by its index."""
+    """Yields the paths of the values that the operator owns. A path names an entry of a keyed list by its index."""
     for step, below in owned.items():
         if step.startswith("f:") and step[2:] in live:
             name = step[2:]
@@ -60,7 +60,7 @@ def _value(body: Any, path: _Path) -> Any:
 
 
 def _edit(body: Any, path: _Path) -> bool:
-    """Changes or removes the field. Returns False if it is the key of an entry: another key is another entry."""
+    """Changes or removes the field. Returns False for the key of a list entry, because a new key is a new entry."""
     parent = _value(body, path[:-1])
     value = parent[path[-1]]
     match value:

@@ -1,4 +1,4 @@
-"""Objects of other owners that have the name of a child."""
+"""Objects that do not belong to the operator but have the name of one of its children."""
 
 from __future__ import annotations
 

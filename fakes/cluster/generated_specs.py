@@ -23,7 +23,7 @@ def schema() -> Node:
 
 
 def specs() -> st.SearchStrategy[Node]:
-    """Generates values that match the schema's types, bounds and patterns. Some break the rules between fields."""
+    """Generates specs that match the schema's types, bounds and patterns. Some violate the rules between fields."""
     return _of(schema())
 
 

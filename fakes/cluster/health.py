@@ -1,4 +1,4 @@
-"""Health documents as the API's pods report them to the operator."""
+"""Health documents in the form in which the API pods report them to the operator."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rl_router_operator.objects.observed import Health
 
 
 def healthy(**targets: str | None) -> Health:
-    """Returns a report of a pod whose router model works. A target with a reason is bad."""
+    """Returns the report of an API pod whose router model works. A target with a reason is in a bad state."""
     return health(targets=targets or {"cheap": None, "strong": None})
 
 
@@ -20,9 +20,9 @@ def health(
     closed: str | None = None,
     file: str | None = None,
 ) -> Health:
-    """Returns a pod's report. Each argument is the reason of a bad state; None if the state is good.
+    """Returns the report of an API pod. Each argument is the reason of a bad state, or None for a good state.
 
-    `refused` and `closed` are states of the configuration. `file` is the file that all reasons are about.
+    `refused` and `closed` are states of the configuration. `file` is the path of the file that causes the bad states.
     """
     configuration = ConfigurationHealth(state="ok")
     if reason := refused or closed:
@@ -38,7 +38,7 @@ def health(
 
 
 def altered(original: Health, **parts: Any) -> Health:
-    """Returns a copy of a report in which parts of the document are replaced, given as JSON."""
+    """Returns a copy of a report in which `parts` replace top-level fields of the document's JSON."""
     assert original.document
     return Health(HealthDocument.model_validate(original.document.as_json() | parts))
 

@@ -23,13 +23,13 @@ _KINDS = {
 
 @dataclass
 class Kube:
-    """The administrator's requests in one namespace. Error responses raise AssertionError."""
+    """The administrator's client for one namespace. Its methods raise AssertionError after an error response."""
 
     client: httpx.AsyncClient
     namespace: str
 
     async def get(self, kind: str, name: str) -> _BODY | None:
-        """Returns an object; None if it does not exist."""
+        """Returns an object, or None if it does not exist."""
         response = await self.client.get(self.path(kind, name))
         return None if response.status_code == 404 else self._body(response)
 
@@ -40,7 +40,7 @@ class Kube:
         return body
 
     async def condition(self, type_: str, name: str = "demo") -> _BODY:
-        """Returns a condition of a RouterDeployment. Raises LookupError if it has no status yet."""
+        """Returns a condition of a RouterDeployment. Raises LookupError if the RouterDeployment has no status yet."""
         return condition_of((await self.existing("RouterDeployment", name))["status"], type_)
 
     async def list(self, kind: str, selector: str = "") -> list[_BODY]:
@@ -49,11 +49,11 @@ class Kube:
         return list(self._body(response)["items"])
 
     async def create(self, body: _BODY) -> _BODY:
-        """Creates an object and returns it as it is stored."""
+        """Creates an object and returns the stored object."""
         return self._body(await self.client.post(self.path(body["kind"]), json=body))
 
     async def replace(self, body: _BODY) -> _BODY:
-        """Replaces an object and returns it as it is stored."""
+        """Replaces an object and returns the stored object."""
         path = self.path(body["kind"], body["metadata"]["name"])
         return self._body(await self.client.put(path, params={"fieldManager": "somebody"}, json=body))
 
@@ -70,7 +70,7 @@ class Kube:
         await self.merge(kind, of, {"metadata": {"annotations": {f"rlrouter.dev/{name}": value}}})
 
     async def edit_spec(self, **spec: Any) -> None:
-        """Merges fields into the spec of `demo`."""
+        """Merges fields into the spec of the RouterDeployment `demo`."""
         await self.merge("RouterDeployment", "demo", {"spec": spec})
 
     async def delete(self, kind: str, name: str, policy: str = "Background") -> None:

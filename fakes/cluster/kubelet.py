@@ -1,4 +1,4 @@
-"""A fake kubelet: the pods that controllers create become ready, unless they have the image MISSING."""
+"""A fake kubelet, which makes the pods of the controllers ready unless they have the image MISSING."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SINCE = "2026-01-01T00:00:00Z"
 
 
 async def run_pods(kube: Kube) -> None:
-    """Writes the status of new pods until cancelled."""
+    """Writes the status of new pods until the task is cancelled."""
     addresses = (f"10.9.{number // 250}.{number % 250 + 1}" for number in itertools.count())
     while True:
         for pod in await kube.list("Pod"):
@@ -28,7 +28,7 @@ async def _write(kube: Kube, pod: dict[str, Any], status: dict[str, Any]) -> Non
     body = {"metadata": {"uid": pod["metadata"]["uid"]}, "status": status}
     headers = {"Content-Type": "application/merge-patch+json"}
     response = await kube.client.patch(path, json=body, headers=headers)
-    # The pod may have been deleted or replaced since the list.
+    # The pod may have been deleted or replaced since the pods were listed.
     assert response.is_success or response.status_code in (404, 409) or "metadata.uid" in response.text, response.text
 
 

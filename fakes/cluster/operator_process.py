@@ -1,4 +1,4 @@
-"""The operator in a process of its own, which a test can kill."""
+"""Runs the operator in a separate process that a test can kill."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .waiting import eventually
 
 LEASE_SECONDS = 3
 _FORKS = multiprocessing.get_context("forkserver")
-# The server of forks imports the operator once, because imports take most of an operator's start.
+# The fork server imports the operator once, because imports take most of an operator's start time.
 _FORKS.set_forkserver_preload(["rl_router_operator.__main__"])
 
 
@@ -33,13 +33,13 @@ def _run(flags: list[str], environment: dict[str, str]) -> None:
 
 @dataclass
 class OperatorProcess:
-    """A running or ended process."""
+    """An operator process, which is running or has ended."""
 
     process: ForkServerProcess
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code; None while it runs, the negative number of the signal that killed it."""
+        """Returns None if the process runs, otherwise its exit code. A signal that killed it is a negative number."""
         return self.process.exitcode
 
     def signal(self, number: signal.Signals) -> None:
@@ -48,7 +48,7 @@ class OperatorProcess:
             os.kill(self.process.pid, number)
 
     async def ended(self) -> int:
-        """Waits for the end and returns the exit code."""
+        """Waits until the process ends, and returns its exit code."""
 
         def exit_code() -> int:
             assert self.exit_code is not None
@@ -59,7 +59,7 @@ class OperatorProcess:
 
 @asynccontextmanager
 async def operator_process(server: ApiServer, kube: Kube, proxy: Proxy, folder: Path) -> AsyncIterator[OperatorProcess]:
-    """Runs the operator behind `proxy`, with its kubeconfig in `folder`. It is killed at the end."""
+    """Runs an operator that reaches the API server through `proxy`, and kills it at the end."""
     config = server.write_kubeconfig(proxy.url, OPERATOR, folder / "operator.kubeconfig")
     environment = {"POD_NAMESPACE": kube.namespace, "POD_NAME": f"operator-{free_port()}"}
     connection = [f"--kubeconfig={config}", f"--watch-namespaces={kube.namespace}", "--host=127.0.0.1"]

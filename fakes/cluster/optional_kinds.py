@@ -10,9 +10,9 @@ OPTIONAL: dict[str, dict[str, Any]] = {
     "ServiceMonitor": {"monitoring": {"serviceMonitor": {"enabled": True}}},
     "HTTPRoute": {"api": {"auth": {"anonymous": True}, "httpRoute": {"parentRefs": [{"name": "gateway"}]}}},
 }
-"""The kinds that a cluster may lack, each with a spec that requires it."""
+"""The kinds that a cluster may lack, each with a RouterDeployment's spec that requires an object of this kind."""
 RARELY_USED = {**OPTIONAL, "HorizontalPodAutoscaler": {"api": {"autoscaling": {"maxReplicas": 4}}}}
-"""OPTIONAL and the kind that every cluster has but that few specs require."""
+"""The kinds that few specs require: those in OPTIONAL, and HorizontalPodAutoscaler, which every cluster has."""
 
 
 def crd_of(kind: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Pods, Events and conditions as kubelet, scheduler and controllers of Kubernetes 1.35 write them."""
+"""Pods, Events and conditions in the form in which components of Kubernetes 1.35 write them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rl_router_operator.objects.manifest import Manifest
 from rl_router_operator.objects.naming import Component, labels
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-"""The time at which the pods are observed. Ages are seconds before it."""
+"""The time at which the pods are observed. Ages are seconds before this time."""
 NAME = "demo"
 
 
@@ -22,7 +22,7 @@ def ago(seconds: float) -> str:
 def condition(
     type_: str, status: str, reason: str | None = None, message: str | None = None, age: float = 60
 ) -> Manifest:
-    """Returns a condition of a pod or a workload that has not changed for `age` seconds."""
+    """Returns a condition of a pod or a workload. The condition has not changed for `age` seconds."""
     optional = {"reason": reason, "message": message}
     return {
         "type": type_,
@@ -52,12 +52,12 @@ class Pod:
     containers_ready: bool | None = None
     unready_reason: str | None = "ContainersNotReady"
     unready_for: float | None = None
-    """Seconds since it was last ready; None if it was never ready."""
+    """Seconds since the pod was last ready, or None if it was never ready."""
     pvc: str | None = None
     extra: tuple[Manifest, ...] = ()
 
     def changed(self, **changes: Any) -> Pod:
-        """Returns a copy with other values."""
+        """Returns a copy of the pod with changed fields."""
         return replace(self, **changes)
 
     def manifest(self) -> Manifest:
@@ -137,7 +137,7 @@ def terminated(
 
 
 def crash_looping(message: str | None = None, code: int = 1, reason: str = "Error", **times: float) -> dict[str, Any]:
-    """Returns the fields of a Pod whose container the kubelet will restart after a back-off."""
+    """Returns the fields of a Pod whose container the kubelet will restart after a back-off delay."""
     back_off = "back-off 40s restarting failed container=model pod=demo-model-0_team(uid-demo-model-0)"
     return {
         "state": waiting("CrashLoopBackOff", back_off),
@@ -148,7 +148,7 @@ def crash_looping(message: str | None = None, code: int = 1, reason: str = "Erro
 
 
 def event(kind: str, name: str, reason: str, message: str, *, age: float = 5, uid: str | None = None) -> Manifest:
-    """Returns a warning Event about an object. If `uid` is None it has no uid of the object."""
+    """Returns a warning Event about an object. If `uid` is None, the Event does not contain the object's uid."""
     return {
         "metadata": {"name": f"{name}.{age}", "creationTimestamp": ago(age)},
         "involvedObject": {"kind": kind, "name": name, **({"uid": uid} if uid else {})},

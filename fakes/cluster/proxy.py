@@ -13,7 +13,7 @@ from aiohttp import web
 from .control_plane import ApiServer
 
 Fault = Callable[["Recorded"], "Awaitable[web.StreamResponse | None] | web.StreamResponse | None"]
-"""Returns the response to inject; None to forward the request."""
+"""A function that returns the response to inject, or None to forward the request to the API server."""
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,17 @@ class Recorded:
 
     @property
     def is_write(self) -> bool:
-        """Whether it changes an object; dry runs do not."""
+        """Returns whether the request changes an object. Dry runs change nothing."""
         return self.method not in ("GET", "HEAD") and self.query.get("dryRun") != "All"
 
     @property
     def is_watch(self) -> bool:
-        """Whether it is a watch."""
+        """Returns whether the request opens a watch."""
         return self.query.get("watch") == "true"
 
     @property
     def plural(self) -> str:
-        """The plural name of the kind, with the subresource as in `routerdeployments/status`."""
+        """Returns the plural name of the requested kind and its subresource, such as `routerdeployments/status`."""
         parts = self.path.strip("/").split("/")
         at = (
             parts.index("namespaces") + 2
@@ -52,7 +52,7 @@ class Recorded:
 
 
 def error(code: int, reason: str = "", message: str = "injected", **headers: str) -> web.Response:
-    """Returns an error response of the API server: a Status."""
+    """Returns an error response with a Status object, as the API server sends it."""
     body = {
         "kind": "Status",
         "apiVersion": "v1",
@@ -66,7 +66,7 @@ def error(code: int, reason: str = "", message: str = "injected", **headers: str
 
 @dataclass
 class Proxy:
-    """The proxy. Each request goes to `faults` in order until one returns a response."""
+    """A proxy that calls its `faults` for each request, in order, until one of them returns a response."""
 
     server: ApiServer
     requests: list[Recorded] = field(default_factory=list)
@@ -78,7 +78,7 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """The base URL."""
+        """Returns the base URL of the proxy."""
         return f"http://127.0.0.1:{self.port}"
 
     def writes(self) -> list[Recorded]:
@@ -86,7 +86,7 @@ class Proxy:
         return [request for request in self.requests if request.is_write and request.plural != "leases"]
 
     async def start(self) -> None:
-        """Listens on a free port, or on the earlier port after `stop`."""
+        """Listens on a free port. After `stop`, listens on the same port again."""
         connector = aiohttp.TCPConnector(ssl=self.server.tls, limit=0)
         self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None))
         app = web.Application(client_max_size=2**24)

@@ -1,4 +1,4 @@
-"""RouterDeployments and the children that they have."""
+"""RouterDeployments for tests, and the children that the operator creates for them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FULL_SPEC: dict[str, Any] = {
     },
     "targets": [{"name": "one", "baseUrl": "https://one.example/v1", "apiKeySecretRef": {"name": "one", "key": "key"}}],
 }
-"""A spec with a child of every kind but HorizontalPodAutoscaler and the optional kinds."""
+"""A spec whose children have every kind except HorizontalPodAutoscaler and the optional kinds."""
 FULL_CHILDREN = [
     ("ServiceAccount", "demo-api"),
     ("ServiceAccount", "demo-model"),
@@ -48,7 +48,7 @@ FULL_CHILDREN = [
     ("NetworkPolicy", "demo-api"),
     ("Ingress", "demo-api"),
 ]
-"""Kind and name of the children of FULL_SPEC."""
+"""The kind and name of each child of a RouterDeployment `demo` with FULL_SPEC."""
 
 
 def router(name: str = "demo", **spec: Any) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def router(name: str = "demo", **spec: Any) -> dict[str, Any]:
 
 
 async def deployed(kube: Kube, start: Start, spec: dict[str, Any] | None = None) -> dict[tuple[str, str], Any]:
-    """Starts an operator, creates `demo`, and returns its children when all exist. The default spec is FULL_SPEC."""
+    """Starts an operator and creates `demo`, by default with FULL_SPEC. Returns its children when all of them exist."""
     await start()
     body = await kube.create(router(**(FULL_SPEC if spec is None else spec)))
     refs = [ref_of(child) for child in desired(read(body), Defaults())]

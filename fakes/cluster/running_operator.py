@@ -1,4 +1,4 @@
-"""The operator, running in the test's process."""
+"""Runs the operator in the test's process."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _HEALTHY = HealthDocument.model_validate(
 
 @dataclass
 class RunningOperator:
-    """An operator and the health that the API's pods report to it.
+    """A running operator, and the health reports that it gets from API pods.
 
-    `healths` has the report of each pod by its address: one for all probes, or an iterator with one for each probe. The
-    default report is healthy.
+    `healths` maps the address of a pod to one report for all probes, or to an iterator with a report for each probe.
+    Other pods report that they are healthy.
     """
 
     operator: Operator
@@ -34,7 +34,7 @@ class RunningOperator:
     healths: dict[str, Health | Iterator[Health]] = field(default_factory=dict)
 
     async def stop(self) -> None:
-        """Stops it as SIGTERM does."""
+        """Stops the operator as SIGTERM does."""
         self.stopped.set()
         await self.task
 
@@ -50,11 +50,11 @@ class RunningOperator:
 
 
 Start = Callable[..., Awaitable[RunningOperator]]
-"""Starts an operator with changed settings: the fixture `start`."""
+"""The type of the fixture `start`, which starts an operator with changed settings."""
 
 
 async def launch(settings: Settings) -> RunningOperator:
-    """Starts an operator, and returns when it serves its endpoints."""
+    """Starts an operator and waits until it serves its endpoints."""
     healths: dict[str, Health | Iterator[Health]] = {}
 
     async def probe(address: str) -> Health:

@@ -1,4 +1,4 @@
-"""The samples and their golden manifests: the children that were reviewed."""
+"""The samples, and the golden manifests of their children, which were reviewed."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ DEFAULTS = Defaults(
     operator_namespace="rl-router-system",
     monitoring_namespace="monitoring",
 )
-"""The settings of the operator that the golden manifests come from."""
+"""The operator's settings in the golden manifests."""

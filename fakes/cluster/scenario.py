@@ -20,7 +20,7 @@ TARGETS = [{"name": name, "baseUrl": f"https://{name}.example/v1"} for name in (
 
 
 def demo(spec: dict[str, Any] | None = None, status: Any = None, **annotations: str) -> RouterDeployment:
-    """Returns the RouterDeployment `demo`. Annotations are named without their group."""
+    """Returns the RouterDeployment `demo`. The names of `annotations` do not include the prefix `rlrouter.dev/`."""
     metadata = {
         "name": NAME,
         "namespace": NAMESPACE,
@@ -43,13 +43,13 @@ def workload(component: Component, replicas: int = 1, *conditions: Manifest) -> 
 
 
 def service(component: Component) -> Manifest:
-    """Returns the Service of a tier."""
+    """Returns the Service of the component `model` or `api`."""
     return {"kind": "Service", "metadata": {"name": child(NAME, component), "uid": f"Service-{component}"}}
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """The objects of `demo` in a cluster. By default all are healthy. `other_pods` are manifests."""
+    """The objects of the RouterDeployment `demo` in a cluster. By default, all of them are healthy."""
 
     spec: dict[str, Any] | None = None
     model: tuple[Pod, ...] = (Pod(ready=True),)
@@ -57,7 +57,7 @@ class Scenario:
     other_pods: tuple[Manifest, ...] = ()
     health: Health | None = field(default_factory=healthy)
     healths: dict[str, Health] | None = None
-    """The report of each API pod by its name; None if all report `health`."""
+    """The report of each API pod by its name, or None if all API pods report `health`."""
     events: tuple[Manifest, ...] = ()
     pvcs: tuple[Manifest, ...] = ()
     errors: tuple[ChildError, ...] = ()
@@ -65,7 +65,7 @@ class Scenario:
     services: tuple[Manifest, ...] = (service("model"), service("api"))
 
     def observed(self) -> Observed:
-        """Returns what the operator observes."""
+        """Returns the cluster state that the operator observes."""
         healths = {pod.name: self.health for pod in self.api if self.health}
         children = (*self.services, *self.children)
         return Observed(
@@ -78,5 +78,5 @@ class Scenario:
         )
 
     def status(self, before: Any = None, now: datetime = NOW, **annotations: str) -> dict[str, Any]:
-        """Returns the status of `demo` at the time `now`, if the earlier status is `before`."""
+        """Returns the status that the operator computes for `demo` at the time `now` after the status `before`."""
         return status_of(demo(self.spec, before, **annotations), self.observed(), now)

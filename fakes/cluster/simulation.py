@@ -1,4 +1,4 @@
-"""A router on a real API server. The test writes its pods, as kubelet, scheduler and controllers would."""
+"""A router on a real API server. The test writes the pods that kubelet, scheduler and controllers would write."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ADDRESSES = (f"10.9.{block}.{number}" for block in itertools.count() for number
 
 @dataclass
 class Simulation:
-    """The RouterDeployment `demo` in its own namespace. `health` is what its API pods report to the operator."""
+    """The RouterDeployment `demo` in its own namespace. `health` is the report of its API pods to the operator."""
 
     kube: Kube
     proxy: Proxy
@@ -48,7 +48,7 @@ class Simulation:
         await eventually(lambda: self.kube.existing(*ref_of(last)))
 
     async def put_pod(self, pod: Pod) -> Manifest:
-        """Creates a pod with its status, or replaces the pod of that name."""
+        """Creates a pod and its status, or replaces the pod of the same name."""
         manifest = _shifted(pod.manifest())
         await self.kube.delete("Pod", pod.name)
         spec = {
@@ -68,7 +68,7 @@ class Simulation:
             await self.kube.delete("Pod", pod["metadata"]["name"])
 
     async def make_ready(self) -> None:
-        """Replaces all pods by one ready pod in each tier."""
+        """Replaces all pods with one ready model pod and one ready API pod."""
         await self.delete_pods()
         await self.put_pod(Pod(ready=True))
         await self.put_pod(api_pod(ready=True))
@@ -83,7 +83,7 @@ class Simulation:
         await self.kube.create({"apiVersion": "v1", "kind": "Event", **body})
 
     def report(self, health: Health | Iterator[Health]) -> None:
-        """Sets what all API pods report from now on: one report for all probes, or one for each."""
+        """Sets the report of all API pods: one report for all probes, or an iterator with a report for each probe."""
         self.health = health
         self.operator.healths.update(dict.fromkeys(self._addresses, health))
 
@@ -94,7 +94,7 @@ class Simulation:
         return [(event["type"], event["reason"]) for event in events]
 
     async def status(self) -> dict[str, Any]:
-        """Returns the status. Fails if it is not about the current generation of the spec."""
+        """Returns the router's status. Fails if a part of it belongs to an earlier generation of the spec."""
         live = await self.kube.existing("RouterDeployment", "demo")
         status: dict[str, Any] = live["status"]
         observed = {condition["observedGeneration"] for condition in status["conditions"]}

@@ -11,7 +11,7 @@ from typing import Any
 async def eventually(check: Callable[[], Any], within: float = 10.0) -> Any:
     """Calls `check` every 50 ms until it raises nothing, and returns its result.
 
-    `check` is a function or a coroutine function. After `within` seconds its last error is raised.
+    `check` is a function or a coroutine function. After `within` seconds, the last error of `check` is raised.
     """
     deadline = asyncio.get_running_loop().time() + within
     while True:
@@ -25,7 +25,7 @@ async def eventually(check: Callable[[], Any], within: float = 10.0) -> Any:
 
 
 def wait_until(holds: Callable[[], object], what: str, seconds: float = 30) -> None:
-    """Calls `holds` every 50 ms until it is true. After `seconds` it raises AssertionError with `what`."""
+    """Calls `holds` every 50 ms until it returns true. Raises AssertionError with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""The application under other servers, and called without a server."""
+"""Runs the application in other servers, or calls it without a server."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ SCOPE = {
     "path": "/v1/chat/completions", "raw_path": b"/v1/chat/completions", "query_string": b"",
     "headers": [(b"content-type", b"application/json")],
 }  # fmt: skip
-"""The scope of a chat request with only the fields that ASGI requires."""
+"""The ASGI scope of a chat request, with only the fields that ASGI requires."""
 
 
 class AsgiClient:
-    """A client in ASGI messages. It sends a body, and disconnects when `leave` is set."""
+    """A client that exchanges ASGI messages. It sends a body, and disconnects when `leave` is set."""
 
     def __init__(self, body: Body) -> None:
         self._messages = [{"type": "http.request", "body": json.dumps(body).encode()}]
@@ -43,13 +43,13 @@ class AsgiClient:
         self.received.append(message)
 
     async def send_fails(self, message: Any) -> None:
-        """Fails as the `send` of an ASGI 2.4 server does after the client disconnected."""
+        """Raises OSError, as the `send` of an ASGI 2.4 server does after the client has disconnected."""
         raise OSError
 
 
 @asynccontextmanager
 async def calling(app: App, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """Yields httpx's client of an application. It sends no lifespan events."""
+    """Yields an httpx client that calls the application directly, without lifespan events."""
     transport = httpx.ASGITransport(app, **options)
     async with httpx.AsyncClient(transport=transport, base_url="http://router") as client:
         yield client

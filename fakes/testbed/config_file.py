@@ -1,4 +1,4 @@
-"""Routers whose configuration is a file that they reload."""
+"""Routers that reload their configuration from a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fakes.upstreams.exchange import Body
 
 
 def as_yaml(configuration: Body | str) -> str:
-    """Returns a configuration as YAML; a text stays as it is."""
+    """Returns a configuration as YAML. A text is returned unchanged."""
     return configuration if isinstance(configuration, str) else str(yaml.safe_dump(configuration))
 
 
@@ -32,13 +32,13 @@ class ReloadingRouter:
         self.app, self.client, self.path = app, client, path
 
     def write(self, configuration: Body | str) -> None:
-        """Replaces the file."""
+        """Replaces the configuration file."""
         fresh = self.path.with_suffix(".fresh")
         fresh.write_text(as_yaml(configuration))
         fresh.replace(self.path)
 
     def reload(self, configuration: Body | str) -> None:
-        """Replaces the file and reloads it at once."""
+        """Replaces the configuration file and reloads it at once."""
         self.write(configuration)
         self.app.runtime.reload()
 
@@ -62,11 +62,11 @@ class ReloadingRouter:
         return dict((await self.client.get("/health")).json())
 
     async def refused_metric(self) -> int:
-        """Returns the metric that is 1 while an invalid file is refused."""
+        """Returns the metric that is 1 if the router refused the current file because it is invalid."""
         return int(metric((await self.client.get("/metrics")).text, "rl_router_configuration_refused"))
 
     async def breaker_metrics(self) -> set[str]:
-        """Returns the lines of the metric of circuit breakers."""
+        """Returns the lines of the circuit breakers' metric."""
         lines = (await self.client.get("/metrics")).text.splitlines()
         return {line for line in lines if line.startswith("rl_router_breaker_open{")}
 
@@ -88,18 +88,18 @@ class ConfigFile:
         self._stack = stack
 
     async def start(self, configuration: Body | str, *, state: bool = False) -> ReloadingRouter:
-        """Writes the file and starts a router. With `state` it keeps copies of the last valid files."""
+        """Writes the file and starts a router. With `state`, the router keeps copies of its last valid files."""
         return await self._stack.enter_async_context(self.running(configuration, state=state))
 
     @asynccontextmanager
     async def running(self, configuration: Body | str, *, state: bool = False) -> AsyncIterator[ReloadingRouter]:
-        """Does the same, and stops the router at the end of the context."""
+        """Writes the file and runs a router until the end of the context."""
         self.path.write_text(as_yaml(configuration))
         async with self._running(state=state) as router:
             yield router
 
     async def start_unchanged(self) -> ReloadingRouter:
-        """Starts a router with the file as it is."""
+        """Starts a router with the existing file."""
         return await self._stack.enter_async_context(self._running())
 
     @asynccontextmanager

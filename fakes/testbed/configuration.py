@@ -7,14 +7,14 @@ from typing import Any
 from fakes.upstreams.exchange import Body
 
 IDLE_TIMEOUT = 0.4
-"""Seconds without data after which a call to an upstream of the tests times out."""
+"""The idle timeout of calls to the tests' upstreams, in seconds."""
 ROUTER_PRICE = {"input": "0.05", "output": "0.1"}
 PRICE = {"input": "1.25", "output": "10"}
 NAMES = ("alpha", "beta", "gamma", "delta")
 
 
 def router_section(url: str, **fields: Any) -> Body:
-    """Returns the section `router` for a router model at that base URL."""
+    """Returns the section `router` for a router model at this base URL."""
     model = {"model": "the-router", "context_length": 8192, "timeout": IDLE_TIMEOUT, "price": ROUTER_PRICE}
     return {"base_url": url, "protocol": "tools", **model, **fields}
 

@@ -13,4 +13,4 @@ ENDLESS_FRAMING = {
     "a size with leading zeros": (b"", b"0" * 1024),
     "an extension of a later chunk": (b"4\r\nbody\r\n1;", b"a" * 1024),
 }
-"""How the body begins, and the kilobyte that repeats."""
+"""The first bytes of each body, and the kilobyte that is repeated after them."""

@@ -14,11 +14,11 @@ from rl_router_api.server.connection import ApiConnection
 from fakes.testbed.waiting import until
 
 _BUFFER = 32 * 1024
-"""Bytes of the sockets' buffers. Larger ones would hide from the server that a client does not read."""
+"""The size of the sockets' buffers in bytes. Larger buffers would hide a client that does not read from the server."""
 
 
 class RawClient:
-    """A client that sends any bytes over one connection. Each wait lasts 10 s at most."""
+    """A client that sends any bytes over one connection. Each wait lasts at most 10 s."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -28,7 +28,7 @@ class RawClient:
         await self._writer.drain()
 
     async def answer(self) -> tuple[int, bytes]:
-        """Returns the status and the body of the next response, which must have a length."""
+        """Returns the status and the body of the next response. The response must have a Content-Length."""
         head = (await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 10)).decode("latin-1")
         headers = dict(line.lower().split(": ", 1) for line in head.strip().split("\r\n")[1:])
         return int(head.split(" ")[1]), await self._reader.readexactly(int(headers["content-length"]))
@@ -42,16 +42,16 @@ class RawClient:
         self._writer.transport.abort()
 
     async def rest(self) -> bytes:
-        """Reads until the server closes the connection."""
+        """Returns the remaining bytes until the server closes the connection."""
         return await asyncio.wait_for(self._reader.read(), 10)
 
     @property
     def ended(self) -> bool:
-        """Whether the server closed the connection."""
+        """Returns whether the server closed the connection."""
         return self._reader.at_eof()
 
     async def until_closed(self) -> None:
-        """Waits until the server closes the connection. Fails if it sends data before."""
+        """Waits until the server closes the connection. Fails if the server sends data before that."""
         assert await self.rest() == b""
 
 
@@ -59,7 +59,7 @@ class RawClient:
 async def http1_server(
     connection_class: type[ApiConnection], app: Any
 ) -> AsyncIterator[Callable[[], Awaitable[RawClient]]]:
-    """Runs an ASGI application behind that connection class. Yields a function that connects a client."""
+    """Runs an ASGI application behind the given connection class. Yields a function that connects a client."""
     config = uvicorn.Config(app, http=connection_class, ws="none", lifespan="off", log_config=None)
     config.load()
     state = uvicorn.server.ServerState()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 
 def json_values(*, non_finite: bool = False) -> st.SearchStrategy[Any]:
-    """Generates JSON values of a few levels; with `non_finite` also NaN and infinite floats."""
+    """Generates JSON values with a few levels of nesting. If `non_finite` is set, also NaN and infinite floats."""
     floats = st.floats() if non_finite else st.floats(allow_nan=False, allow_infinity=False)
     return st.recursive(
         st.none() | st.booleans() | st.integers() | floats | st.text(max_size=20),

@@ -1,4 +1,4 @@
-"""Files with API keys of clients."""
+"""Keys files, which contain the clients' API keys."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from fakes.upstreams.exchange import Body
 
 
 def bearer(key: str) -> dict[str, str]:
-    """Returns the header that sends a key."""
+    """Returns the Authorization header with a key."""
     return {"Authorization": f"Bearer {key}"}
 
 
 class KeysFile:
-    """A keys file, and the keys in it by name."""
+    """A keys file and its keys by name."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -37,11 +37,11 @@ class KeysFile:
         self.write()
 
     def write(self, text: str | None = None) -> None:
-        """Writes the entries, or `text` in their place."""
+        """Writes the entries to the file, or `text` instead of them."""
         self.path.write_text(yaml.safe_dump(self._entries) if text is None else text)
 
     def make_invalid(self) -> None:
-        """Writes an entry without a hash."""
+        """Makes the file invalid: its only entry has no hash."""
         self.write("- {name: nobody}")
 
 
@@ -54,5 +54,5 @@ class ProtectedConfiguration(KeysFile):
         self.configuration: Body = {**configuration, "server": {"api_keys_file": str(path)}}
 
     def without_server(self) -> str:
-        """Returns the configuration's other sections as YAML."""
+        """Returns the configuration as YAML without the section `server`."""
         return str(yaml.safe_dump({name: self.configuration[name] for name in ("router", "targets")}))

@@ -1,4 +1,4 @@
-"""The application's log, in memory."""
+"""Keeps the application's log in memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fakes.upstreams.exchange import Body
 
 
 class LogLines(logging.Handler):
-    """Keeps log lines in the application's format, parsed."""
+    """A handler that formats log records as the application does and keeps the parsed lines."""
 
     def __init__(self, level: int = logging.NOTSET) -> None:
         super().__init__(level)

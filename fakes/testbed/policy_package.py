@@ -1,4 +1,4 @@
-"""Installs policies as pip would."""
+"""Installs packages with policies, as pip would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routers as processes: `python -m rl_router_api` with its workers."""
+"""Runs routers as processes: `python -m rl_router_api` with its workers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from fakes.upstreams.ports import free_ports
 
 COMMAND = [sys.executable, "-m", "rl_router_api"]
 PATIENT = 60
-"""Seconds for which no test waits."""
+"""A number of seconds that is longer than any test waits."""
 _QUICK_STOP = """
 import sys
 from rl_router_api.runtime.source import Source
@@ -38,11 +38,11 @@ if __name__ == "__main__":
     loaded = source.start()
     serve(source, loaded, listen(loaded.configuration.server), Stopping(float(sys.argv[2]), int(sys.argv[3])))
 """
-"""A program whose stopping times are its arguments."""
+"""A router whose durations of stopping are arguments, so that a test can shorten them."""
 
 
 class Program:
-    """A running server. Each request of its client uses a new connection. `errors` is what it wrote."""
+    """A running router. Each request of `client` uses a new connection. `errors` is the router's output."""
 
     def __init__(self, process: asyncio.subprocess.Process, port: int, admin_port: int, errors: Path) -> None:
         self.process = process
@@ -81,7 +81,7 @@ class Program:
         return (await self.client.get("/ready")).status_code == 503
 
     async def until(self, reached: Callable[[], object], what: str) -> None:
-        """Polls until `reached` returns a true value; a failure shows what the program wrote."""
+        """Polls until `reached` returns a true value. A failure includes the program's output."""
         try:
             await until(reached, what)
         except AssertionError as error:
@@ -103,7 +103,7 @@ class Program:
         return await asyncio.wait_for(self.process.wait(), 30)
 
     def workers(self) -> list[int]:
-        """Returns the process ids of the workers, if there are several."""
+        """Returns the process ids of the workers. The list is empty if the program has only one process."""
         listed = subprocess.run(
             ["ps", "-A", "-ww", "-o", "pid=", "-o", "ppid=", "-o", "args="], capture_output=True, text=True
         )
@@ -126,7 +126,7 @@ class Program:
 
     @contextmanager
     def only(self, worker: int) -> Iterator[None]:
-        """Stops all other workers while the context lasts."""
+        """Pauses all other workers until the end of the context, so that only this worker serves."""
         others = [pid for pid in self.workers() if pid != worker]
         for pid in others:
             os.kill(pid, signal.SIGSTOP)
@@ -136,22 +136,22 @@ class Program:
 
 
 class Programs:
-    """Starts servers. They are killed when the exit stack closes."""
+    """Starts routers as processes, which are killed when the exit stack closes."""
 
     def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
         self._folder, self._stack = folder, stack
         self._count = 0
 
     async def start(self, config: Body, *, lag: float | None = None, grace: int = PATIENT) -> Program:
-        """Starts a server with this configuration and waits until it answers.
+        """Starts a router with this configuration and waits until it answers.
 
-        With `lag` and `grace`, in seconds, it stops listening and gives up requests sooner than usual.
+        After SIGTERM, it listens for `lag` seconds and then gives its requests `grace` seconds to finish.
         """
         config = {**config, "server": {**port_fields(), **config.get("server", {})}}
         return await _up(await self.launch(config, lag=lag, grace=grace))
 
     async def launch(self, config: Body, *, lag: float | None = None, grace: int = PATIENT) -> Program:
-        """Starts a server with this configuration, which names its ports, and returns at once."""
+        """Starts a router with this configuration, which must contain the ports, and returns at once."""
         path = self._folder / f"config-{self._count}.yaml"
         path.write_text(json.dumps(config))
         command = [*COMMAND, "--config", str(path)]
@@ -195,7 +195,7 @@ async def _up(program: Program) -> Program:
 async def _end(program: Program) -> None:
     await program.client.aclose()
     with contextlib.suppress(ProcessLookupError):
-        # All processes of the session, also workers whose parent is dead.
+        # This kills all processes of the session, including workers whose parent has ended.
         os.killpg(program.process.pid, signal.SIGKILL)
     await program.process.wait()
 

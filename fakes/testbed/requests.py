@@ -17,5 +17,5 @@ def chat_body(**fields: Any) -> bytes:
 
 
 def chat_request(**fields: Any) -> Request:
-    """Returns the same request as the router reads it. Raises ApiError."""
+    """Returns this chat request in the form that the router parses it into. Raises ApiError."""
     return read_request(chat_body(**fields))

@@ -13,12 +13,12 @@ ERROR_FIELDS = {"message", "type", "param", "code"}
 
 
 def exact(data: str | bytes) -> Any:
-    """Returns parsed JSON whose fractions are decimals."""
+    """Parses JSON. Numbers with a fraction become Decimals, so that they stay exact."""
     return json.loads(data, parse_float=Decimal)
 
 
 def events(data: bytes) -> list[Any]:
-    """Returns the parsed data of each event of a stream; `[DONE]` stays a string. Comments are skipped."""
+    """Returns the parsed data of each event of a stream. `[DONE]` stays a string, and comments are skipped."""
     parts = [part for part in data.decode().split("\n\n") if part.startswith("data:")]
     texts = [part.removeprefix("data:").strip() for part in parts]
     return [text if text == "[DONE]" else exact(text) for text in texts]
@@ -33,17 +33,17 @@ def streamed_text(received: list[Any], index: int = 0) -> str:
 
 
 def strategy(body: Body) -> tuple[str, str]:
-    """Returns the routing strategy and the model of a body with metadata."""
+    """Returns the routing strategy and the used model from the metadata in a body."""
     return body["router_metadata"]["routing_strategy"], body["router_metadata"]["model_used"]
 
 
 def history(body: Body) -> list[tuple[str, str]]:
-    """Returns the model and the status of each call to a target, from a body with metadata, metadata or a log line."""
+    """Returns the model and the status of each call to a target. `body` is a response, its metadata or a log line."""
     entries = body.get("router_metadata", body)["call_history"]
     return [(entry["model_id"], entry["status"]) for entry in entries]
 
 
 def metric(page: str, name: str) -> Decimal:
-    """Returns the value of a metric: the sum over all labels, or the series of a name with labels."""
+    """Returns the value of a metric, as the sum of all series whose name, or name with labels, is `name`."""
     values = [line.rpartition(" ")[2] for line in page.splitlines() if line.startswith((name + "{", name + " "))]
     return sum(map(Decimal, values), Decimal(0))

@@ -1,4 +1,4 @@
-"""The real application under a real server, in the test's event loop, in front of scripted upstreams."""
+"""Runs the real application in a real server, in the test's event loop, in front of scripted upstreams."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fakes.upstreams.server import Upstream
 
 
 class RunningRouter:
-    """A router that serves, and its client. `log` has every log line."""
+    """A running router and a client of it. `log` contains all log lines."""
 
     def __init__(self, app: App, client: httpx.AsyncClient, log: list[Body]) -> None:
         self.app = app
@@ -48,7 +48,7 @@ class RunningRouter:
 
     @property
     def ledgers(self) -> list[Body]:
-        """The log lines of requests."""
+        """Returns the log lines of completed requests."""
         return [line for line in self.log if line["message"] == "request"]
 
     @property
@@ -58,7 +58,7 @@ class RunningRouter:
 
 
 class Setup:
-    """A router with its upstreams. Each target is an attribute: `alpha`, `beta`, `gamma`, `delta`."""
+    """A router and its upstreams. Each target is an attribute: `alpha`, `beta`, `gamma`, `delta`."""
 
     def __init__(self, router: RunningRouter, model: Upstream, targets: dict[str, Upstream]) -> None:
         self.router, self.model, self.targets = router, model, targets
@@ -76,13 +76,13 @@ class Testbed:
 
     def __init__(self, stack: AsyncExitStack, log: list[Body]) -> None:
         self.server: Callable[[App], AbstractAsyncContextManager[str]] = run_uvicorn
-        """Serves an application and yields its URL."""
+        """A context manager that serves an application and yields its URL."""
         self._stack = stack
         self._log = log
         self._upstreams: list[Upstream] = []
 
     async def upstream(self, answer: Answer | None = None) -> Upstream:
-        """Starts a scripted server. Without a script it decides and answers well."""
+        """Starts a scripted server. Without a script, it returns valid decisions and answers."""
         upstream = await self._stack.enter_async_context(Upstream(answer))
         self._upstreams.append(upstream)
         return upstream
@@ -93,7 +93,7 @@ class Testbed:
 
     @asynccontextmanager
     async def running_router(self, **sections: Any) -> AsyncIterator[RunningRouter]:
-        """Does the same, and stops the router at the end of the context."""
+        """Runs a router with this configuration until the end of the context. Yields it after its first probes."""
         for upstream in self._upstreams:
             upstream.starting = True
         app = App(with_keys(Configuration.model_validate(sections)))
@@ -110,9 +110,9 @@ class Testbed:
             await until(lambda: not router.calls_in_flight, "the end of every upstream call")
 
     async def start(self, answer: Answer | None = None, /, *targets: Answer | None, **sections: Any) -> Setup:
-        """Starts a router model with script `answer`, targets with the others, and a router in front of them.
+        """Starts a router model with the script `answer`, a target for each script in `targets`, and a router.
 
-        `changes` has fields of targets by name.
+        `changes` maps the names of targets to changed fields of their configuration.
         """
         model = await self.upstream(answer)
         upstreams = {name: await self.upstream(answer) for name, answer in zip(NAMES, targets, strict=False)}
@@ -126,7 +126,7 @@ class Testbed:
 async def run_uvicorn(app: App, http: str = "rl_router_api.server.connection:ApiConnection") -> AsyncIterator[str]:
     """Runs the application in uvicorn and yields its URL.
 
-    It leaves out uvicorn's signal handlers and its tick, for which a test would have to wait.
+    The server has no signal handlers and not uvicorn's periodic tick, because a test would have to wait for the tick.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
@@ -140,17 +140,17 @@ async def run_uvicorn(app: App, http: str = "rl_router_api.server.connection:Api
         assert server.started
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         await until(lambda: not server.server_state.connections, "the end of every connection")
-        # uvicorn's own shutdown waits 0.1 s for connections, but there are none left.
+        # uvicorn's own shutdown would wait 0.1 s for connections, although all of them are closed.
         for each in server.servers:
             each.close()
         await server.lifespan.shutdown()
 
 
 async def _probed(router: RunningRouter) -> None:
-    """Waits until the upstreams are probed, so that a test's scripts see only the test's requests."""
+    """Waits until the router has probed its upstreams, so that a test's scripts get only the test's requests."""
 
     def all_known() -> bool:
-        # With API keys the endpoint `/health` reports only the status.
+        # The endpoint `/health` does not report these states if API keys are configured.
         health = router.app.runtime.health()
         return all(each.state != "unknown" for each in (health.router_model, *health.targets.values()))
 

@@ -1,4 +1,4 @@
-"""A folder as Kubernetes mounts it."""
+"""A folder with the links of a volume that Kubernetes mounts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class Volume:
-    """A folder as the kubelet mounts a ConfigMap or a Secret.
+    """A folder like the volume in which the kubelet mounts a ConfigMap or a Secret.
 
     Each file is a link into `..data`, which is a link to the folder of the last update. An update replaces `..data` in
     one step.
@@ -22,7 +22,7 @@ class Volume:
         return self._folder / name
 
     def update(self, **files: str) -> None:
-        """Replaces all files. The values are their texts."""
+        """Replaces all files. `files` maps their names to their texts."""
         self._updates += 1
         fresh = self._folder / f"..2026_01_01_00_00_00.{self._updates}"
         fresh.mkdir()

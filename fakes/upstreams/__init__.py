@@ -7,7 +7,7 @@
 | `bodies` | the JSON of well-behaved models |
 | `answers`, `faults` | scripts that answer well, and scripts that fail |
 | `holding` | a target that holds requests back |
-| `raw`, `tls` | servers that send any bytes; a TLS server and a proxy |
+| `raw`, `tls` | servers that send any bytes; a TLS server and its proxy |
 | `recorded` | transports without a socket |
 | `otlp` | an OpenTelemetry collector |
 | `ports` | free ports and closed addresses |

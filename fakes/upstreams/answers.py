@@ -11,7 +11,7 @@ from fakes.upstreams.exchange import Answer, Body, Exchange
 
 
 def whole(body: object, *, status: int = 200, content_type: str = "application/json", **headers: str) -> Answer:
-    """Returns a script that sends a body with its length."""
+    """Returns a script that sends a whole body with its Content-Length."""
 
     async def answer(exchange: Exchange) -> None:
         data = encoded(body)
@@ -22,7 +22,7 @@ def whole(body: object, *, status: int = 200, content_type: str = "application/j
 
 
 def stream(pieces: Sequence[Body | bytes], *, done: bool = True) -> Answer:
-    """Returns a script that sends each piece as an event, and then `[DONE]` if `done`."""
+    """Returns a script that sends each piece as an event, and at the end `[DONE]` if `done` is set."""
 
     async def answer(exchange: Exchange) -> None:
         await exchange.head("text/event-stream")
@@ -36,7 +36,7 @@ def stream(pieces: Sequence[Body | bytes], *, done: bool = True) -> Answer:
 
 
 def text(words: str = "Four.", used: Body | None = None) -> Answer:
-    """Returns a script that answers with a text, streamed if the request says so."""
+    """Returns a script that answers with a text. It streams the answer if the request asks for a stream."""
 
     async def answer(exchange: Exchange) -> None:
         script = stream(chunks(words, used=used)) if exchange.streamed else whole(completion(words, used=used))
@@ -46,7 +46,7 @@ def text(words: str = "Four.", used: Body | None = None) -> Answer:
 
 
 def in_turn(*answers: Answer | Body) -> Answer:
-    """Returns a script that uses one answer for each request and repeats the last. A dict is a whole completion."""
+    """Returns a script that uses one answer for each request and repeats the last. An answer can be a completion."""
     left = [answer if callable(answer) else whole(answer) for answer in answers]
 
     async def answer(exchange: Exchange) -> None:
@@ -56,7 +56,7 @@ def in_turn(*answers: Answer | Body) -> Answer:
 
 
 def by_request(choose: Callable[[Exchange], Answer | Body]) -> Answer:
-    """Returns a script that uses the answer which `choose` returns for each request."""
+    """Returns a script that calls `choose` for each request and uses the answer that it returns."""
 
     async def answer(exchange: Exchange) -> None:
         chosen = choose(exchange)
@@ -85,7 +85,7 @@ def either(whole_answer: Answer, streamed_answer: Answer) -> Answer:
 
 
 def sensible_decision(exchange: Exchange) -> Body:
-    """Returns a decision for the last completed answer if there is one, otherwise for the first target on offer."""
+    """Returns a decision that selects the last completed answer, or calls the first offered target."""
     if "response_format" in exchange.body:
         return reply(json.dumps(_by_schema(exchange.body["response_format"]["json_schema"]["schema"])))
     if "select_response" in exchange.offered:
@@ -104,7 +104,7 @@ def _by_schema(schema: Body) -> Body:
 
 
 async def well_behaved(exchange: Exchange) -> None:
-    """Decides as a router model if the request asks for a decision, otherwise answers as a target."""
+    """Returns a valid decision if the request asks for a decision, otherwise a target's answer."""
     by_tools = bool(exchange.offered) and all(name.startswith(("call_", "select_")) for name in exchange.offered)
     by_schema = exchange.body.get("response_format", {}).get("json_schema", {}).get("name") == "decision"
     script = whole(sensible_decision(exchange)) if by_tools or by_schema else text()

@@ -11,17 +11,17 @@ _CHUNK = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700
 
 
 def encoded(value: object) -> bytes:
-    """Returns `value` as JSON; bytes stay as they are."""
+    """Returns `value` as JSON. Bytes are returned unchanged."""
     return value if isinstance(value, bytes) else json.dumps(value).encode()
 
 
 def usage(prompt: int = 10, completion: int = 5, **more: Any) -> Body:
-    """Returns a usage in tokens."""
+    """Returns the `usage` of a completion: its numbers of tokens."""
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion, **more}
 
 
 def completion(text: str | None = "Four.", *, used: Body | None = None, message: Body | None = None) -> Body:
-    """Returns a completion with one choice. `message` adds fields to its message, `used` replaces its usage."""
+    """Returns a completion with one choice. `message` adds fields to its message, and `used` replaces its usage."""
     return {
         "id": "chatcmpl-1",
         "object": "chat.completion",
@@ -39,12 +39,12 @@ def completion(text: str | None = "Four.", *, used: Body | None = None, message:
 
 
 def call(function: str, **arguments: Any) -> Body:
-    """Returns a function call for `decision`."""
+    """Returns a function call, which is an argument of `decision`."""
     return {"id": f"dec_{function}", "type": "function", "function": {"name": function, "arguments": arguments}}
 
 
 def decision(*calls: Body | str, used: Body | None = None) -> Body:
-    """Returns a completion of the router model that calls these functions. A name is a call without arguments."""
+    """Returns a completion of the router model with these function calls. A mere name is a call without arguments."""
     tool_calls = [_as_tool_call(call(each) if isinstance(each, str) else each) for each in calls]
     body = completion(None, used=used or usage(100, 20), message={"tool_calls": tool_calls})
     body["choices"][0]["finish_reason"] = "tool_calls"
@@ -57,12 +57,12 @@ def _as_tool_call(made: Body) -> Body:
 
 
 def select(name: str) -> Body:
-    """Returns a decision of the router model for the answer of a call, a function or a model."""
+    """Returns a decision of the router model that selects the answer of a call, a function or a model."""
     return decision(call("select_response", call_id=name))
 
 
 def reply(text: str) -> Body:
-    """Returns a completion of the router model that is text without calls."""
+    """Returns a completion of the router model with a text and without function calls."""
     return completion(text, used=usage(100, 20))
 
 

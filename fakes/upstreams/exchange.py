@@ -1,4 +1,4 @@
-"""One request to a scripted upstream, and the connection on which it is answered."""
+"""A request to a scripted upstream, and the connection for its response."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Exchange:
 
     path: str
     headers: dict[str, str]
-    """By lower-case name."""
+    """The request's headers by their lower-case names."""
     raw: bytes
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     sent: int = 0
-    """Bytes of the response that were sent."""
+    """The number of bytes of the response that were sent."""
     dropped: bool = False
     """Whether the router closed the connection before the response ended."""
 
@@ -41,7 +41,7 @@ class Exchange:
 
     @property
     def offered(self) -> list[str]:
-        """The names of the functions that the router model may call."""
+        """Returns the names of the functions that the request offers."""
         return [tool.get("function", {}).get("name", "") for tool in self.body.get("tools", ())]
 
     async def send(self, data: bytes) -> None:
@@ -50,7 +50,7 @@ class Exchange:
         self.sent += len(data)
 
     async def head(self, content_type: str, *, status: int = 200, length: int | None = None, **headers: str) -> None:
-        """Sends the status line and the headers. Without `length` the body is chunked."""
+        """Sends the status line and the headers. Without `length`, the body is chunked."""
         framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
         lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Some')}", f"Content-Type: {content_type}", framing]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
@@ -80,7 +80,7 @@ Answer = Callable[[Exchange], Awaitable[None]]
 
 
 async def read_exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Exchange | None:
-    """Reads a request. Returns None if the connection ends before it is complete."""
+    """Reads a request. Returns None if the connection ends before the request is complete."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").strip().split("\r\n")

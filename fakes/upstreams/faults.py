@@ -1,4 +1,4 @@
-"""Scripts of upstreams that fail: silence, resets, error statuses, cut and oversized responses."""
+"""Scripts of failing upstreams: missing responses, resets, error statuses, truncated and oversized responses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PAUSE = 0.02
 
 
 async def hang(exchange: Exchange) -> None:
-    """Never answers."""
+    """Sends no response and waits until the router closes the connection."""
     await exchange.until_dropped()
 
 
@@ -35,7 +35,7 @@ def html(status: int) -> Answer:
 
 
 def cut_after(pieces: Iterable[bytes], then: Callable[[Exchange], Awaitable[None]]) -> Answer:
-    """Returns a script that begins a stream with these pieces and ends it with `then`."""
+    """Returns a script that begins a stream with these pieces and ends it with the fault `then`."""
 
     async def answer(exchange: Exchange) -> None:
         await exchange.head("text/event-stream")
@@ -49,7 +49,7 @@ def cut_after(pieces: Iterable[bytes], then: Callable[[Exchange], Awaitable[None
 
 
 def half_body_then(then: Callable[[Exchange], Awaitable[None]]) -> Answer:
-    """Returns a script that sends half of a completion with its full length and ends it with `then`."""
+    """Returns a script that sends half of a completion, with its full Content-Length, and then the fault `then`."""
 
     async def answer(exchange: Exchange) -> None:
         data = encoded(completion())
@@ -65,7 +65,7 @@ HALF = event(chunk({"content": "half"}))
 
 
 def half_then(then: Callable[[Exchange], Awaitable[None]]) -> Answer:
-    """Returns a script that sends half of an answer, streamed or not, and ends it with `then`."""
+    """Returns a script that sends half of a completion or of a stream, and then the fault `then`."""
     return either(half_body_then(then), cut_after([HALF], then))
 
 
@@ -99,7 +99,7 @@ def trickle(pieces: int) -> Answer:
 
 
 async def huge(exchange: Exchange) -> None:
-    """Sends 50 MB that could still become a completion, or one event of that size in a stream."""
+    """Sends the first 50 MB of a completion, or in a stream the first 50 MB of an event."""
     part, count = b"a" * 1_000_000, 50
     start = event(chunk({"content": ""}))[:-4] if exchange.streamed else encoded(completion())[:-2]
     start += b',"padding":"'

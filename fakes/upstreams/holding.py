@@ -11,12 +11,12 @@ from fakes.upstreams.faults import error
 
 
 class HoldingTarget:
-    """A script that holds requests with the content `wait`, fails those with `fail`, and answers all others."""
+    """A script that holds requests with the content `wait`, fails requests with `fail`, and answers all others."""
 
     def __init__(self) -> None:
         self.released = asyncio.Event()
         self.waiting = 0
-        """The number of requests that were held back so far."""
+        """The number of requests that the target has held back so far."""
 
     async def __call__(self, exchange: Exchange) -> None:
         content = exchange.body["messages"][0]["content"]

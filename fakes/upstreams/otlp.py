@@ -25,7 +25,7 @@ class Collector:
         return web.Response()
 
     def named(self, name: str) -> Any:
-        """Returns the first span of that name. Raises StopIteration if there is none."""
+        """Returns the first span with this name. Raises StopIteration if no span has the name."""
         return next(span for span in self.spans if span.name == name)
 
 

@@ -13,7 +13,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 @asynccontextmanager
 async def raw_server(handle: Handler) -> AsyncIterator[str]:
-    """Runs a server and yields its URL. Each connection ends when its client closes it."""
+    """Runs a server and yields its URL. A connection stays open until its client closes it."""
     tasks: set[asyncio.Task[None] | None] = set()
 
     async def tracked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -30,7 +30,7 @@ async def raw_server(handle: Handler) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def sending(*responses: bytes, then_close: bool = False) -> AsyncIterator[tuple[str, list[int]]]:
-    """Runs a server that sends these responses one by one. Yields its URL and a list with its number of connections."""
+    """Runs a server that sends these responses in order. Yields its URL and a list with its number of connections."""
     left, connections = list(responses), [0]
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""Transports without a socket: one replays recorded responses, one must never be used."""
+"""Transports without a socket: one replays recorded responses, and the other fails if it is used."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from rl_router_api.errors import TransportError
 from fakes.upstreams.bodies import encoded
 
 Recording = list[tuple[str, int, Any]]
-"""The host, the status and the body of each response; status 0 is a refused connection."""
+"""The host, the status and the body of each response. The status 0 means a refused connection."""
 
 
 class RecordedResponse:
-    """A response whose body is read in one part."""
+    """A response that returns its whole body in the first read."""
 
     def __init__(self, status: int, body: bytes) -> None:
         self.status = status
@@ -29,7 +29,7 @@ class RecordedResponse:
 
 
 class RecordedTransport:
-    """Replays a recording. The host of each request must be the next one in the recording."""
+    """A transport that replays a recording. Each request must go to the next host in the recording."""
 
     def __init__(self, recording: Recording) -> None:
         self._left = list(recording)
@@ -49,12 +49,12 @@ class RecordedTransport:
 
     @property
     def finished(self) -> bool:
-        """Whether every recorded response was used."""
+        """Returns whether every recorded response was used."""
         return not self._left
 
 
 class UnusedTransport:
-    """Fails if a request is sent."""
+    """A transport that fails if it gets a request."""
 
     async def send(self, *_: Any) -> Any:
         raise AssertionError

@@ -10,14 +10,14 @@ from fakes.upstreams.exchange import Answer, Body, Exchange, read_exchange
 
 
 class Upstream:
-    """A server that answers completions with `answer`, as a router model or as a target."""
+    """A server of a router model or of a target. The script `answer` answers its completions."""
 
     def __init__(self, answer: Answer | None = None) -> None:
         self.answer: Answer = answer or well_behaved
         self.requests: list[Exchange] = []
-        """The completions that were requested since the router started."""
+        """The requests for completions since the router started."""
         self.starting = False
-        """Whether the router is starting and probing. Then every request is answered well and not recorded."""
+        """Whether the router is starting. Until it has started, its probes get valid answers and are not recorded."""
         self.models_answer: Answer = whole({"object": "list", "data": [{"id": "listed-model", "max_model_len": 8192}]})
         self.models_requests: list[Exchange] = []
         self.connections = 0

@@ -1,4 +1,4 @@
-"""A TLS server with a certificate of its own, and a proxy in front of it."""
+"""A TLS server with its own certificate, and a proxy in front of the server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fakes.upstreams.raw import OK
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """Makes a self-signed certificate for this machine with openssl. Returns the files of certificate and key."""
+    """Creates a self-signed certificate for this machine with openssl. Returns its file and the file of its key."""
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
     names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:upstream.invalid"]
@@ -42,7 +42,7 @@ async def tls_server(certificate: tuple[Path, Path]) -> AsyncIterator[int]:
 
 
 class Proxy:
-    """Accepts CONNECT for any host, and connects to one port of this machine."""
+    """A proxy that accepts CONNECT for any host and connects to one port of this machine."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -66,7 +66,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @asynccontextmanager
 async def proxy_to(port: int) -> AsyncIterator[tuple[Proxy, str]]:
-    """Runs a proxy to that port. Yields it and its URL."""
+    """Runs a proxy that connects to this port. Yields the proxy and its URL."""
     proxy = Proxy(port)
     async with await asyncio.start_server(proxy.serve, "127.0.0.1", 0) as server:
         yield proxy, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

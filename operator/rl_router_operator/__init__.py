@@ -1,1 +1,1 @@
-"""RL Router's control plane: a Kubernetes operator that turns one RouterDeployment into a running router."""
+"""RL Router's control plane: a Kubernetes operator that turns each RouterDeployment into a running router."""

@@ -1,4 +1,4 @@
-"""`python -m rl_router_operator`: the command line."""
+"""`python -m rl_router_operator`: the command line of the operator."""
 
 from __future__ import annotations
 

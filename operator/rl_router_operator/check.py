@@ -1,6 +1,6 @@
 """`python -m rl_router_operator.check NAME`: waits until a router is ready, sends it a request and checks the response.
 
-`helm test` runs it. It reads the API key from RL_ROUTER_API_KEY.
+`helm test` runs this check. The check reads the API key from RL_ROUTER_API_KEY.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _REQUEST = {"model": "router", "max_tokens": 32, "messages": [{"role": "user", "
 
 
 class CheckError(Exception):
-    """The check failed; the message says why."""
+    """The check failed. The message contains the reason."""
 
 
 async def check(client: KubernetesClient, namespace: str, name: str, seconds: float) -> str:
-    """Waits up to `seconds` until the router is ready, sends it a request and returns a line about the routing.
+    """Waits up to `seconds` until the router is ready, sends it a request and describes the routing in a line.
 
     Raises CheckError, UnreachableError and RefusedError.
     """
@@ -42,24 +42,29 @@ async def check(client: KubernetesClient, namespace: str, name: str, seconds: fl
         if router and ready.get("status") == "True":
             return routing_of(await _complete(router["status"]["url"]))
         if time.monotonic() > end:
-            reason = ready.get("message", "its status has no Ready condition")
+            reason = ready.get("message", "its status has no Ready condition. Check that the operator runs")
             raise CheckError(f"{name} was not ready within {seconds:g} s: {reason}")
         await asyncio.sleep(_POLL_SECONDS)
 
 
 def routing_of(completion: Mapping[str, Any]) -> str:
-    """Returns a line about a completion's routing. Raises CheckError if choices or routing metadata are missing."""
+    """Returns a line that describes how a completion was routed.
+
+    Raises CheckError if the completion has no choices or no metadata about the selected target.
+    """
     metadata = completion.get("router_metadata") or {}
     selected = [call for call in metadata.get("call_history", ()) if call.get("selected")]
     if not (completion.get("choices") and selected and metadata.get("model_used") == selected[0].get("model_id")):
-        raise CheckError(f"the response lacks choices or does not name the selected target: {completion}")
+        raise CheckError(
+            f"the response lacks choices or does not name the selected target: {completion}. Check the API pods"
+        )
     strategy, turns = metadata["routing_strategy"], metadata["turns_used"]
     return f"answered by {metadata['model_used']}: {strategy} after {turns} turn{'s' * (turns != 1)}"
 
 
 def _ready(router: Manifest | None) -> Mapping[str, Any]:
     if router is None:
-        return {"message": "the RouterDeployment does not exist"}
+        return {"message": "the RouterDeployment does not exist. Check NAME and --namespace"}
     conditions = router.get("status", {}).get("conditions", ())
     return next((condition for condition in conditions if condition["type"] == "Ready"), {})
 
@@ -74,10 +79,10 @@ async def _complete(url: str) -> Mapping[str, Any]:
         ):
             body = await response.json(content_type=None)
             if response.status != 200:
-                raise CheckError(f"{url} returned status {response.status}: {body}")
+                raise CheckError(f"{url} returned status {response.status}: {body}. Check the API pods")
             return dict(body)
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise CheckError(f"no response from {url}: {error or type(error).__name__}") from error
+        raise CheckError(f"no response from {url}: {error or type(error).__name__}. Check the API pods") from error
 
 
 async def _run(arguments: argparse.Namespace) -> str:
@@ -92,8 +97,12 @@ def main() -> int:
     """Returns the exit status: 1 if the router does not become ready or its response fails the check."""
     flags = argparse.ArgumentParser(prog="python -m rl_router_operator.check", description=__doc__)
     flags.add_argument("name", help="name of the RouterDeployment")
-    flags.add_argument("--namespace", default="default", help="namespace of the RouterDeployment (%(default)s)")
-    flags.add_argument("--timeout", type=float, default=600, help="seconds to wait until it is ready (%(default)s)")
+    flags.add_argument(
+        "--namespace", default="default", help="namespace of the RouterDeployment (default: %(default)s)"
+    )
+    flags.add_argument(
+        "--timeout", type=float, default=600, help="seconds to wait until the router is ready (default: %(default)s)"
+    )
     try:
         print(asyncio.run(_run(flags.parse_args())))
     except (CheckError, RefusedError, UnreachableError, ConfigException, OSError) as error:

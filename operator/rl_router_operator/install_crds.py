@@ -1,6 +1,6 @@
 """`python -m rl_router_operator.install_crds`: applies this version's CRD for RouterDeployments.
 
-The chart runs it before an upgrade, because Helm installs CRDs but never changes them.
+The chart runs this command before an upgrade, because Helm installs CRDs but never changes them.
 """
 
 from __future__ import annotations

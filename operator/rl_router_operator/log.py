@@ -14,7 +14,7 @@ LOG = logging.getLogger("rl_router_operator")
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one line of JSON; each entry of `extra={"fields": {...}}` becomes a field of the line."""
+    """Formats a record as one line of JSON. Each entry of `extra={"fields": {...}}` becomes a field of the line."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -33,7 +33,7 @@ def _field(value: object) -> object:
 
 
 def set_up(level: str) -> None:
-    """Sends the operator's log records from `level` and warnings of libraries to standard error as JSON."""
+    """Writes the operator's log records from `level` on, and warnings of libraries, to standard error as JSON."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     root = logging.getLogger()

@@ -17,7 +17,7 @@ def operator_rules() -> list[Manifest]:
         _rule(GROUP, PLURAL, READ),
         _rule(GROUP, f"{PLURAL}/status", ("patch",)),
         *(_rule(_group(kind), kind.plural, (*READ, "create", "patch", *_removal(kind))) for kind in KINDS),
-        # To hand the replicas over to an autoscaler.
+        # The operator needs this to hand the replicas over to an autoscaler.
         _rule("apps", "deployments/scale", ("patch",)),
         _rule(_group(POD), POD.plural, _WATCH),
         _rule(_group(PVC), PVC.plural, (*_WATCH, "patch")),
@@ -48,7 +48,7 @@ def viewer_rules() -> list[Manifest]:
 def editor_rules() -> list[Manifest]:
     """Returns the permissions of users who may write RouterDeployments.
 
-    With them a user can create pods, and so use any Secret of the namespace.
+    These permissions let a user create pods through the operator, and so use any Secret of the namespace.
     """
     return [
         _rule(GROUP, PLURAL, (*READ, "create", "update", "patch", "delete", "deletecollection")),
@@ -58,7 +58,7 @@ def editor_rules() -> list[Manifest]:
 
 
 def _removal(kind: Kind) -> tuple[str, ...]:
-    """Returns the verb for deletion, except for Deployments, because every router needs one."""
+    """Returns the verb for deletion; empty for Deployments, because every router needs its Deployment."""
     return () if kind.kind == "Deployment" else ("delete",)
 
 

@@ -25,7 +25,7 @@ _SECRETS = (
     (re.compile(r"hf_(?!(?:token|hub|home|xet|transfer)\b)[A-Za-z0-9]+"), _REDACTED),
     (re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]+"), _REDACTED),
 )
-"""Credentials in errors and logs: headers, URLs, assignments, and tokens with a known prefix."""
+"""Patterns of credentials in errors and logs: headers, URLs, assignments, and tokens with a known prefix."""
 
 
 def redact(text: str) -> str:

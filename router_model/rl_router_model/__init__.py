@@ -1,1 +1,1 @@
-"""The CPU fallback of the router model: llama.cpp behind vLLM's flag names."""
+"""The CPU fallback: serves the router model with llama.cpp, and accepts vLLM's flags."""

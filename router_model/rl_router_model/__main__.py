@@ -64,7 +64,7 @@ def _stop_loading(_number: int, _frame: FrameType | None) -> None:
 
 
 def _exit(code: int) -> None:
-    # llama.cpp's own shutdown never returns while a request is running.
+    # Skips llama.cpp's own shutdown, which never returns while a request is running.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -1,6 +1,6 @@
 """Counts the cores that this process may use.
 
-Threads beyond that number spin and make the engine many times slower.
+More threads than cores make the engine many times slower, because waiting threads spin.
 """
 
 import os
@@ -11,7 +11,7 @@ LimitOf = Callable[[Path], tuple[int, int]]
 
 
 def available(root: Path = Path("/"), affinity: int | None = None) -> int:
-    """Returns the whole cores that the CPU affinity and every cgroup limit under `root` allow, at least 1."""
+    """Returns the number of cores that the CPU affinity and all cgroup limits under `root` allow, at least 1."""
     cores = len(os.sched_getaffinity(0)) if affinity is None else affinity
     return max(1, int(min([cores, *_limits(root)])))
 
@@ -38,8 +38,8 @@ def _memberships(root: Path) -> Iterator[tuple[str, PurePosixPath]]:
 
 
 def _read_ancestors(mount: Path, path: PurePosixPath, limit_of: LimitOf) -> Iterator[float]:
-    # In a container, /proc may show the host's path although only the container's own group is mounted. So every
-    # ancestor is read, and one that does not exist sets no limit.
+    # In a container, /proc may show the host's path although only the container's own cgroup is mounted. So every
+    # ancestor is read. An ancestor that does not exist sets no limit.
     inside = PurePosixPath(*(part for part in path.parts if part not in ("/", "..")))
     for group in (inside, *inside.parents):
         try:

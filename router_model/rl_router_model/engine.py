@@ -1,4 +1,7 @@
-"""Runs llama.cpp inside this process, on a loopback port that is protected by a key that only `ChatApi` knows."""
+"""Runs llama.cpp inside this process.
+
+llama.cpp listens on a loopback port and requires a key that only `ChatApi` knows.
+"""
 
 import http.client
 import json
@@ -11,16 +14,16 @@ from urllib.parse import urlsplit
 from rl_router_model.problem import ExitCode, StartError
 
 HTTP_THREADS = 64
-"""Threads of llama.cpp's HTTP server. Each running or waiting request occupies one. With the default number, even short
-requests wait."""
+"""Threads of llama.cpp's HTTP server. Each running or waiting request occupies a thread. With llama.cpp's default
+number, even short requests wait."""
 
 
 @dataclass(frozen=True)
 class Engine:
     """A loaded model.
 
-    `alias` is the model name in all its responses, whichever name the request had. `slot_tokens` is the context length
-    of one request.
+    `alias` is the model name in all responses of llama.cpp, whatever name the request has. `slot_tokens` is the maximum
+    number of tokens of one request.
     """
 
     url: str
@@ -33,7 +36,7 @@ class Engine:
 def start(model: Path, template: str, slots: int, slot_tokens: int, threads: int) -> Engine:
     """Loads the model and returns when it is ready. Raises StartError.
 
-    `slots` is the number of concurrent requests, `slot_tokens` the context length of each.
+    `slots` is the maximum number of concurrent requests. `slot_tokens` is the context length of each request.
     """
     key, alias = secrets.token_hex(16), f"engine-{secrets.token_hex(8)}"
     llama = require()
@@ -73,12 +76,12 @@ def _refusal(model: Path, template: str) -> str:
         causes.insert(0, "an error in the chat template")
     return (
         f"llama.cpp cannot load {model}: possible causes are {', '.join(causes)}. "
-        "A smaller --max-model-len or --max-num-seqs needs less memory"
+        "Check the file, or lower --max-model-len or --max-num-seqs to use less memory"
     )
 
 
 def _slot_tokens(url: str, key: str) -> int:
-    # It is less than requested if the model was trained with a shorter context.
+    # The context is shorter than requested if the model was trained with a shorter one.
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
     connection.request("GET", "/props", headers={"Authorization": f"Bearer {key}"})
     properties = json.load(connection.getresponse())

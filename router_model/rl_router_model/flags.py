@@ -1,4 +1,4 @@
-"""Parses the command line, with vLLM's flag names: some have an effect here, the others are accepted and ignored."""
+"""Parses a command line with vLLM's flags. Some flags have an effect here, all others are accepted and ignored."""
 
 import argparse
 import difflib
@@ -11,17 +11,17 @@ from typing import NoReturn
 from rl_router_model.problem import ExitCode
 
 _FLAG = re.compile(r"(?P<name>--?[A-Za-z][^\s=]*)(?P<value>(=.*)?)", re.DOTALL)
-"""A negative number, JSON or a text with spaces is a value, even if it begins with a dash."""
+"""Matches a flag. A negative number, JSON or a text with spaces is a value, even if it begins with a dash."""
 _TYPO = 0.81
-"""An unknown flag that is at least this similar to one of ours is a typo. Of vLLM 0.32's flags, `--max-num-active-seqs`
-is the most similar, with 0.80."""
+"""The minimum similarity at which an unknown flag counts as a typo of a known flag. The most similar unknown flag of
+vLLM 0.32 is `--max-num-active-seqs`, with 0.80."""
 _PROTECTS = "--ssl-"
-"""A server that ignores such a flag admits clients that it should refuse."""
+"""The prefix of TLS flags. A server that ignored an unsupported TLS flag would admit clients that it must reject."""
 
 _DESCRIPTION = """\
-Serves a GGUF model on the CPU, with llama.cpp behind vLLM's flag names, until SIGTERM or Ctrl-C."""
+Serves a GGUF model on the CPU with llama.cpp, until SIGTERM or Ctrl-C. The flags have vLLM's names."""
 _EPILOG = """\
-All other flags of vLLM have no effect here: they are accepted, and listed in one line.
+All other flags of vLLM are accepted without effect. The server lists them in one line when it starts.
 
 exit codes:
   0   after SIGTERM or Ctrl-C
@@ -35,8 +35,8 @@ example:
 class Options:
     """The parsed command line.
 
-    `max_model_len` is in tokens for each request, `slots` the number of concurrent requests. `ignored` has the names of
-    the flags without effect, without their values, because a value can be a secret.
+    `max_model_len` is the maximum number of tokens of a request. `slots` is the maximum number of concurrent requests.
+    `ignored` has the names of the flags without effect. It leaves out their values, because a value can be a secret.
     """
 
     model: str | None
@@ -54,7 +54,7 @@ class Options:
 
 
 def parse(arguments: Sequence[str]) -> Options:
-    """Returns the parsed command line. Invalid values, typos and unsupported TLS flags exit with code 2."""
+    """Returns the parsed command line. Exits with code 2 for invalid values, typos and unsupported TLS flags."""
     parser = _parser()
     accepted, ignored = _split(arguments, parser._option_string_actions)
     for name in ignored:
@@ -102,7 +102,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--model",
-        help="a GGUF file, a folder with one, or hf://org/name[@revision]/file.gguf, which is downloaded "
+        help="a GGUF file, a folder that contains one, or hf://org/name[@revision]/file.gguf, which is downloaded "
         "(default: the bundled SmolLM2-135M-Instruct)",
     )
     add(
@@ -117,14 +117,14 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         type=_positive,
         default=4096,
         metavar="TOKENS",
-        help="maximum tokens of a request, prompt and completion (%(default)s)",
+        help="maximum tokens of a request, prompt plus completion (default: %(default)s)",
     )
     add(
         "--max-num-seqs",
         type=_positive,
         default=3,
         metavar="N",
-        help="maximum concurrent requests; others wait (%(default)s)",
+        help="maximum concurrent requests; others wait (default: %(default)s)",
     )
     add(
         "--chat-template",
@@ -134,12 +134,15 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 def _add_server(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--host", default="127.0.0.1", help="address to listen on (%(default)s; 0.0.0.0: every address)")
-    add("--port", type=_port, default=8000, help="port to listen on (%(default)s; 0: any free port)")
+    add("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 is every address (default: %(default)s)")
+    add("--port", type=_port, default=8000, help="port to listen on; 0 is any free port (default: %(default)s)")
     add(
-        "--api-key", nargs="+", metavar="KEY", help="required by every endpoint except /health (default: $VLLM_API_KEY)"
+        "--api-key",
+        nargs="+",
+        metavar="KEY",
+        help="key that every endpoint except /health requires (default: $VLLM_API_KEY)",
     )
-    add("--root-path", default="", metavar="PREFIX", help="path prefix that a proxy in front adds")
+    add("--root-path", default="", metavar="PREFIX", help="path prefix that a proxy in front of the server adds")
     add("--ssl-certfile", metavar="FILE", help="serve HTTPS with this certificate")
     add("--ssl-keyfile", metavar="FILE", help="the certificate's key, if it is in another file")
 
@@ -166,11 +169,11 @@ def _split(arguments: Sequence[str], known: Container[str]) -> tuple[list[str], 
 
 
 def _refuse_unsafe(name: str, parser: argparse.ArgumentParser) -> None:
-    """Ends the program if it is not safe to ignore the flag: it is a typo, or it decides who may connect."""
+    """Exits if it is not safe to ignore the flag, because the flag is a typo or decides who may connect."""
     if matches := difflib.get_close_matches(name, parser._option_string_actions, n=1, cutoff=_TYPO):
         parser.error(f"unknown flag {name}, did you mean {matches[0]}?")
     if name.startswith(_PROTECTS):
-        parser.error(f"{name} is not supported here: the CPU fallback does not check client certificates")
+        parser.error(f"{name} is not supported here: the CPU fallback does not check client certificates. Remove it")
 
 
 def _port(text: str) -> int:

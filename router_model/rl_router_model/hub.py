@@ -1,7 +1,8 @@
-"""Downloads GGUF files from Hugging Face's hub or a mirror: HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_OFFLINE.
+"""Downloads GGUF files from the Hugging Face hub or a mirror.
 
-The package huggingface_hub would add 31 MB to the image. It also rejects mirrors that only serve files, and reports an
-unreachable hub after 24 s.
+HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_OFFLINE configure the download. The package huggingface_hub is not used,
+because it would add 31 MB to the image. It also rejects mirrors that only serve files, and reports an unreachable hub
+only after 24 s.
 """
 
 import os
@@ -21,13 +22,13 @@ SCHEME = "hf://"
 _SOURCE = re.compile(r"hf://(?P<repository>[^/]+/[^/@]+)(?:@(?P<revision>.+?))?/(?P<file>.+\.gguf)")
 _FIRST_PART = re.compile(r"-00001-of-(?P<count>\d{5})\.gguf$")
 _READ_TIMEOUT = 60.0
-"""Seconds."""
+"""Maximum seconds without data from the hub."""
 _EXIT_CODES = {401: ExitCode.HUB_UNAUTHORIZED, 403: ExitCode.HUB_FORBIDDEN, 404: ExitCode.HUB_NOT_FOUND}
 
 
 @dataclass(frozen=True)
 class HubFile:
-    """A file on the hub; `path` is its path in the repository."""
+    """A file on the hub. `path` is its path in the repository."""
 
     repository: str
     revision: str
@@ -38,7 +39,7 @@ class HubFile:
 
 
 def read(model: str) -> HubFile:
-    """Parses `hf://org/name[@revision]/file.gguf`. Raises StartError."""
+    """Returns the file that `hf://org/name[@revision]/file.gguf` names. Raises StartError for any other text."""
     match = _SOURCE.fullmatch(model)
     if not match:
         raise StartError(
@@ -87,25 +88,25 @@ def _fetch(file: HubFile, target: Path, environment: Mapping[str, str]) -> None:
         raise StartError(code, f"{endpoint} answered {error.code} for {file}: {_advice(error.code)}") from None
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
-        message = f"{file} cannot be downloaded from {endpoint}: {reason}"
+        message = f"{file} cannot be downloaded from {endpoint}: {reason}. Check the network, HF_ENDPOINT and the disk"
         raise StartError(ExitCode.HUB_UNREACHABLE, message) from None
 
 
 def _download(request: urllib.request.Request, target: Path) -> None:
-    # The file gets its name when it is complete, so that an interrupted download is never loaded.
+    # The file gets its final name when it is complete, so that an incomplete file is never loaded.
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.partial")
     with urllib.request.urlopen(request, timeout=_READ_TIMEOUT) as response, partial.open("wb") as file:  # noqa: S310
         size = response.headers.get("Content-Length")
         shutil.copyfileobj(response, file, 1024 * 1024)
         if size and file.tell() != int(size):
-            raise OSError(f"the connection ended after {file.tell()} of {size} bytes. The next start tries again")
+            raise OSError(f"the connection ended after {file.tell()} of {size} bytes")
     partial.replace(target)
 
 
 def _advice(status: int) -> str:
     if status in (401, 403):
-        return "it is private or gated. Set HF_TOKEN to a token with access"
+        return "the repository is private or gated. Set HF_TOKEN to a token with access"
     if status == 404:
         return "check the repository, the revision and the file's name"
     return "try again later"

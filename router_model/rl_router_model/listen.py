@@ -1,4 +1,4 @@
-"""Opens the address to serve. That happens before the model is loaded, so that errors are reported immediately."""
+"""Opens the listening socket before the model is loaded, so that errors are reported immediately."""
 
 import socket
 import ssl
@@ -7,7 +7,7 @@ from rl_router_model.problem import ExitCode, StartError
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Returns a listening socket on that address. Raises StartError."""
+    """Returns a listening socket on the address and port. Raises StartError."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -29,7 +29,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def tls(certfile: str | None, keyfile: str | None) -> ssl.SSLContext | None:
-    """Returns the context for HTTPS, None without a certificate. Raises StartError."""
+    """Returns the context for HTTPS, or None if there is no certificate. Raises StartError."""
     if certfile is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -48,4 +48,4 @@ def _refusal(error: OSError, host: str, port: int) -> str:
         return f"port {port} requires privileges: choose a port above 1023 with --port"
     if error.errno == 98:
         return f"port {port} is in use: stop the program that uses it, or choose another port with --port"
-    return f"cannot listen on {host}:{port}: {error.strerror}"
+    return f"cannot listen on {host}:{port}: {error.strerror}. Use an address of this machine for --host"

@@ -5,10 +5,10 @@ from typing import Self
 
 
 class ExitCode(IntEnum):
-    """Why the server could not start, with its meaning in words.
+    """The reason why the server could not start, as an exit code. `means` explains it in words.
 
-    argparse exits with 2. No other program here uses the other codes. Python exits with 1 or 2, programs that follow
-    sysexits.h with 64 to 78, and the router API with 90 to 99. llama.cpp ends by a signal, which is 128 and above.
+    argparse exits with 2. No other program here uses the codes 80 to 87. Python exits with 1 or 2, programs that follow
+    sysexits.h with 64 to 78, and the router API with 90 to 99. A crash of llama.cpp is a signal: 128 and above.
     vLLM, which replaces this server on GPUs, exits with 1, with 2 or by a signal.
     """
 
@@ -32,7 +32,7 @@ class ExitCode(IntEnum):
 
 
 class StartError(Exception):
-    """The server cannot start. The message says in one line what is wrong and how to fix it."""
+    """Raised if the server cannot start. The message says in one line what is wrong and how to fix it."""
 
     def __init__(self, code: ExitCode, message: str) -> None:
         super().__init__(message)

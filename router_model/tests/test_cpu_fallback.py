@@ -152,13 +152,13 @@ async def test_a_client_that_disconnects_frees_its_slot(client: httpx.AsyncClien
     for task in leaving:
         task.cancel()
     await asyncio.gather(*leaving, return_exceptions=True)
-    # If they were not cancelled, they would occupy every slot for minutes.
+    # Without cancellation, these requests would occupy every slot for minutes.
     async with asyncio.timeout(20):
         assert (await ask(client, max_tokens=2)).status_code == 200
 
 
 async def test_the_server_uses_less_than_600_mb(server: tuple[str, int], client: httpx.AsyncClient) -> None:
-    # Together the prompts exceed one batch of the engine, which fills its buffers.
+    # The prompts together exceed one batch of the engine, so its buffers are full.
     long = [{"role": "user", "content": "word " * 300}]
     await asyncio.gather(*(ask(client, messages=long, stream=number % 2 == 0) for number in range(SLOTS)))
     assert resident_bytes(server[1]) < MAXIMUM_RESIDENT

@@ -52,7 +52,7 @@ def test_stopping_ends_the_processes_that_the_server_leaves_behind(tmp_path: Pat
     server = shell(f"(trap '' TERM; exec 4> '{tmp_path}/alive'; echo started; while :; do sleep 60; done) & wait")
     with (tmp_path / "alive").open("rb") as alive:
         server.stop()
-        # The end of the file: the last process that had it open for writing has ended.
+        # read() returns at the end of file, when the last process that had the pipe open for writing has ended.
         assert alive.read() == b""
     assert not server.running
 
@@ -64,7 +64,7 @@ def test_an_engine_that_ends_before_it_answers_is_explained() -> None:
     assert error.value.code == 3
 
 
-def test_an_engine_that_ends_without_an_error_is_one_too() -> None:
+def test_an_engine_that_ends_with_status_0_is_an_error_too() -> None:
     with pytest.raises(HostingError, match="did not start: it printed nothing") as error:
         supervise(EngineCommand(("true",), {}, "org/name"), NOBODY, 30, "rl-router serve")
     assert error.value.code == 1

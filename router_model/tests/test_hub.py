@@ -1,4 +1,4 @@
-"""A model on a hub: fetched once, whole, with a token that goes nowhere else."""
+"""A model on a hub is downloaded once and completely, and only the hub gets the token."""
 
 import threading
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ MODEL = b"GGUF" + bytes(2_000_000)
 
 
 class Hub(ThreadingHTTPServer):
-    """A hub that redirects to a store of files, as the real one does; `asked` are the paths and the tokens."""
+    """A hub that redirects to file storage, as the real hub does. `asked` has each request's path and token."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -43,7 +43,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
+        """Disables the log."""
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def fetch(server: Hub, home: Path, model: str, **environment: str) -> Path:
     return hub.fetch(hub.read(model), {"HF_HOME": str(home), "HF_ENDPOINT": server.url, **environment})
 
 
-def test_a_model_is_fetched_whole_and_once(server: Hub, tmp_path: Path) -> None:
+def test_a_model_is_downloaded_completely_and_once(server: Hub, tmp_path: Path) -> None:
     path = fetch(server, tmp_path, "hf://acme/router-GGUF/router-Q4.gguf")
     assert path.read_bytes() == MODEL
     assert server.asked[0][0] == "/acme/router-GGUF/resolve/main/router-Q4.gguf"
@@ -103,7 +103,7 @@ def test_the_hubs_refusal_has_an_exit_code_and_names_the_remedy(
     assert refused.value.code == code
 
 
-def test_half_a_model_is_not_taken_for_one(server: Hub, tmp_path: Path) -> None:
+def test_an_incomplete_download_is_an_error(server: Hub, tmp_path: Path) -> None:
     server.missing = 1_000
     with pytest.raises(StartError, match=r"the connection ended after 1999004 of 2000004 bytes"):
         fetch(server, tmp_path, "hf://acme/router/m.gguf")
@@ -111,13 +111,13 @@ def test_half_a_model_is_not_taken_for_one(server: Hub, tmp_path: Path) -> None:
     assert fetch(server, tmp_path, "hf://acme/router/m.gguf").read_bytes() == MODEL
 
 
-def test_nothing_is_asked_offline(server: Hub, tmp_path: Path) -> None:
+def test_the_hub_is_not_called_offline(server: Hub, tmp_path: Path) -> None:
     with pytest.raises(StartError, match="HF_HUB_OFFLINE is set"):
         fetch(server, tmp_path, "hf://acme/router/m.gguf", HF_HUB_OFFLINE="1")
     assert server.asked == []
 
 
-def test_a_hub_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_the_error_names_an_unreachable_hub(tmp_path: Path) -> None:
     environment = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:1"}
     with pytest.raises(StartError, match=r"cannot be downloaded from http://127\.0\.0\.1:1: .*refused"):
         hub.fetch(hub.read("hf://acme/router/m.gguf"), environment)

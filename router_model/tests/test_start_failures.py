@@ -14,7 +14,7 @@ GUIDE = (Path(__file__).resolve().parents[2] / "docs/troubleshooting.md").read_t
 
 
 def start(*arguments: str, modules: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs the server to its end. A module in the folder `modules` takes precedence over an installed one."""
+    """Runs the server until it ends. A module in the folder `modules` takes precedence over an installed one."""
     command = [sys.executable, "-m", "rl_router_model", *arguments]
     environment = {**os.environ, **({"PYTHONPATH": str(modules)} if modules else {})}
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)

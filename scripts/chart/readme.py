@@ -11,7 +11,7 @@ from values import Value
 
 
 def readme(text: str, values: Iterable[Value]) -> str:
-    """Returns the README with a new list of values. Raises ValueError if the lines around the list are missing."""
+    """Returns the README with a new list of values. Raises ValueError if the markers around it are missing."""
     return replace_between("<!-- values: begin -->", "<!-- values: end -->", text, _sections(values))
 
 
@@ -26,7 +26,7 @@ def _sections(values: Iterable[Value]) -> str:
 
 
 def _row(value: Value, parent: bool) -> str:
-    # If the fields of an object are listed, their rows have the defaults.
+    # The row of an object has no default if its fields have their own rows.
     default = "" if value.default is None or parent else f"`{json.dumps(value.default, ensure_ascii=False)}`"
     about = value.about[0].replace("|", "\\|") if value.about else ""
     return f"| `{'.'.join(value.path)}` | {default} | {about} |"

@@ -1,4 +1,4 @@
-"""Generates values.schema.json, by which Helm rejects invalid values before it connects to the API server."""
+"""Generates values.schema.json, with which Helm rejects invalid values before it connects to the API server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EXTENSION = "x-kubernetes-"
 
 
 def schema(values: Iterable[Value]) -> Json:
-    """Returns the schema of a values.yaml. Objects whose fields are described accept no other fields."""
+    """Returns the schema of a values.yaml. An object with described fields accepts no other fields."""
     root: Json = {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$defs": {"spec": _plain(structural(RouterDeploymentSpec, defaults=False))},

@@ -1,4 +1,4 @@
-"""Parses values.yaml: each value with its path, default, comment and the tags in the comment.
+"""Parses values.yaml into values with their path, default, comment and the tags in the comment.
 
 The comments follow cert-manager's conventions. A comment describes the key below it. `+docs:section=…` begins a
 section, and `+docs:property` marks a commented key, which is a value without a default. `+docs:type=…`,
@@ -21,7 +21,7 @@ _TAG = re.compile(r"^\+docs:(?P<name>\w+)(=(?P<value>.*))?$")
 
 @dataclass(frozen=True)
 class Value:
-    """A value. `default` is None if it has no default. `about` has a line for each paragraph of the comment."""
+    """A value of the chart. `default` can be None. `about` has a line for each paragraph of the comment."""
 
     path: tuple[str, ...]
     default: Any
@@ -31,7 +31,7 @@ class Value:
 
     @property
     def hidden(self) -> bool:
-        """Whether the README omits the value."""
+        """Returns whether the README omits the value."""
         return "hidden" in self.tags
 
 

@@ -16,7 +16,7 @@ MONTHS = 60 * 24 * 3600.0
 
 
 def load(name: str) -> ModuleType:
-    """Returns a module of clients/. The folder must not be on the path: its folders have the names of packages."""
+    """Loads a module of clients/ from its file. With clients/ in sys.path, its folders would hide real packages."""
     spec = spec_from_file_location(f"clients_{name}", ROOT / "clients" / f"{name}.py")
     assert spec
     assert spec.loader
@@ -29,7 +29,7 @@ caching = load("cache")
 
 
 class Installer:
-    """Installs one file and counts its calls."""
+    """A fake installation that writes one file and counts its calls."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -178,5 +178,5 @@ def test_a_cache_folder_that_is_not_writable_is_a_one_line_error_with_a_fix(tmp_
     assert process.returncode == 2
     assert process.stderr == (
         f"error: the clients' cache {tmp_path}/file/cache cannot be written: Not a directory. "
-        "Set CLIENTS_CACHE to a folder that can be written\n"
+        "Set CLIENTS_CACHE to a writable folder\n"
     )

@@ -44,7 +44,7 @@ class Mirror:
         (self.programs / f"{name}.sha256").write_text(digest)
 
     def download(self, to: Path) -> subprocess.CompletedProcess[str]:
-        """Runs the script with the mirror; `to` is its folder argument."""
+        """Runs scripts/control-plane, which downloads the programs from the mirror into the folder `to`."""
         mirrors = {"KUBERNETES_MIRROR": f"{self.url}/kubernetes", "ETCD_MIRROR": f"{self.url}/etcd"}
         return subprocess.run(
             [SCRIPT, to],

@@ -23,7 +23,7 @@ NO_API_KEYS = {name: "" for name in os.environ if name.endswith("_API_KEY")}
 
 
 class Demo(NamedTuple):
-    """A running demonstration, and its output until it was returned."""
+    """A running demonstration, and the output that it wrote before `start` returned."""
 
     process: subprocess.Popen[str]
     model_port: int
@@ -32,7 +32,7 @@ class Demo(NamedTuple):
 
 
 def start(*, until: str, **environment: str) -> Demo:
-    """Starts a demonstration on free ports and returns it after a line with `until`."""
+    """Starts a demonstration on free ports. Returns when a line of the output contains `until`."""
     model_port, serve_port = free_port(), free_pair()
     command = [sys.executable, str(DEMO), "--model-port", str(model_port), "--serve-port", str(serve_port)]
     process = subprocess.Popen(
@@ -61,9 +61,9 @@ def free_port() -> int:
 
 
 def free_pair() -> int:
-    """Returns a free port whose successor is also free, because the API uses it as its admin port.
+    """Returns a free port whose successor is also free, because the API uses the successor as its admin port.
 
-    The ports are below the system's ephemeral ports, so that no other process gets them in the meantime.
+    Both ports are below the system's ephemeral ports, so that no other process gets them in the meantime.
     """
     while True:
         port = random.randrange(20_000, 32_000)
@@ -81,7 +81,7 @@ def run(*command: str, timeout: float = 600) -> subprocess.CompletedProcess[str]
 
 
 def examples(language: str, pattern: str, demo: Demo) -> str:
-    """Returns the README's code blocks that contain `pattern`, with the demonstration's port."""
+    """Returns the README's code blocks that contain `pattern`, changed to the demonstration's port."""
     blocks = re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     matches = [block for block in blocks if pattern in block]
     assert matches, f"the README has no {language} example with {pattern!r}"

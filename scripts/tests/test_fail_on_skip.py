@@ -1,4 +1,4 @@
-"""FAIL_ON_SKIP: a skipped test or client is a failure, whose line has the reason of the skip."""
+"""FAIL_ON_SKIP turns skipped tests and clients into failures, which report why they were skipped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FILES = {
     "test_file.py": 'pytest.skip("docker is missing", allow_module_level=True)',
     "test_others.py": "def test_passes(): pass\n@pytest.mark.xfail\ndef test_fails_as_expected(): raise AssertionError",
 }
-"""Four ways to skip, a test that passes and one that is expected to fail."""
+"""Test files with four ways to skip a test, a test that passes, and a test that is expected to fail."""
 
 
 def run(folder: Path, fail_on_skip: str) -> subprocess.CompletedProcess[str]:

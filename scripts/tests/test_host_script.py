@@ -1,4 +1,4 @@
-"""host.sh in a real bash, with the real CPU fallback. Programs on the PATH simulate nvidia-smi and vLLM."""
+"""Runs host.sh in a real bash with the real CPU fallback. Programs on the PATH simulate nvidia-smi and vLLM."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ case $* in
     *) printf '%s\\n' 0 1 2 ;;
 esac
 """
-# Writes its pid and GPUs to the file in CALLED, then listens like vLLM. With DIES, it exits with that message instead.
+# Simulates vLLM: writes its pid and GPUs to the file $CALLED and listens. If DIES is set, exits with that message.
 VLLM = """#!/usr/bin/env python3
 import http.server, json, os, signal, socket, ssl, sys
 json.dump({"pid": os.getpid(), "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}, open(os.environ["CALLED"], "w"))
@@ -56,7 +56,7 @@ def port() -> int:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The environment of a machine with three GPUs and vLLM."""
+    """Environment variables that simulate a machine with three GPUs and vLLM."""
     for name, text in (("nvidia-smi", NVIDIA_SMI), ("vllm", VLLM)):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
@@ -71,8 +71,10 @@ def host(*arguments: str, env: dict[str, str] | None = None) -> subprocess.Compl
 
 
 def _enable_ctrl_c() -> None:
-    """Restores the default action of SIGINT in a child. A background job of a shell inherits that SIGINT is ignored,
-    and bash cannot undo this."""
+    """Restores the default action of SIGINT in a child process.
+
+    Background jobs of a shell ignore SIGINT, and bash cannot change that for its own children.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

@@ -26,11 +26,11 @@ class Package:
     functions: int
     files: int
     long_enumerations: bool = False
-    """Whether enumerations may be long. The operator's enumeration has a line for each reason."""
+    """Whether enumerations may have any number of lines. The operator's has a line for each reason of a condition."""
 
     @property
     def page(self) -> str:
-        """The section of the page with the package's files."""
+        """Returns the section of the architecture page that lists the package's files."""
         _, _, section = PAGE.partition(f"\n## Files of the {self.name}\n")
         return section.partition("\n## ")[0]
 
@@ -42,7 +42,7 @@ class Package:
                     yield f"{path.relative_to(self.folder)}: {node.name}", node
 
     def classes(self) -> dict[str, ast.ClassDef]:
-        """Returns the classes to which the limits apply, by file and name."""
+        """Returns the classes to which the size limits apply, by file and name."""
         classes = {name: node for name, node in self.definitions() if isinstance(node, ast.ClassDef)}
         return {name: node for name, node in classes.items() if not (self.long_enumerations and is_enumeration(node))}
 
@@ -91,7 +91,7 @@ def test_the_architecture_page_lists_exactly_the_existing_files(package: Package
 
 def test_make_help_has_a_line_for_every_target() -> None:
     targets = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    # `make test` runs this too, and make reports the folders that a make inside it enters.
+    # If `make test` runs this test, the inner make would print the folders that it enters.
     command = ["make", "--no-print-directory", "help"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert [line.split()[0] for line in shown.splitlines()] == targets

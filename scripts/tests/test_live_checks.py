@@ -123,7 +123,7 @@ def check(script: str, *arguments: str, **environment: str) -> subprocess.Comple
 
 @pytest.fixture
 def check_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
-    """Runs test_serve.py in this process, which is faster, and returns its exit status and output."""
+    """Runs test_serve.py in this process, because that is faster. Returns its exit status and output."""
     monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.setenv("NO_PROXY", "")
     monkeypatch.setenv("no_proxy", "")
@@ -184,11 +184,11 @@ FAULTS = {
     "another model selected": (put("router_metadata.call_history.1.model_id", "slow"), "the selected call is 'slow'"),
     "unknown strategy": (put("router_metadata.routing_strategy", "magic"), "routing_strategy is 'magic'"),
     "cost as text": (put("router_metadata.router_cost", "0.01"), "router_cost is '0.01', not a number"),
-    "no metadata": (put("router_metadata", None), "no router_metadata"),
+    "no metadata": (put("router_metadata", None), "the answer has no `router_metadata`"),
     "no calls": (put("router_metadata.call_history", None), "lacks `call_history`"),
     "another model's name": (put("model", "gpt-4"), "the answer names 'gpt-4'"),
     "no text": (put("choices.0.message.content", ""), "the answer has no text"),
-    "no usage": (put("usage", None), "no usage"),
+    "no usage": (put("usage", None), "the answer has no `usage`"),
     "usage that does not add up": (put("usage.total_tokens", 1), "total_tokens 1 is less than"),
     "a truncated question": (put("usage.prompt_tokens", 1), "parts of the request were lost"),
     "no completion": (put("object", "error"), "object is 'error'"),
@@ -215,7 +215,7 @@ def test_a_stream_without_metadata_is_detected() -> None:
     with serving(remove_metadata_from_the_stream) as url:
         process = check("test_serve.py", "--url", url, "--test", "simple_query")
     assert process.returncode == 1
-    assert "no router_metadata" in process.stdout
+    assert "the answer has no `router_metadata`" in process.stdout
 
 
 def test_a_conversation_without_its_earlier_turns_is_detected() -> None:
@@ -242,7 +242,7 @@ def test_an_unreachable_server_is_a_one_line_error_with_a_fix(script: str) -> No
     assert process.returncode == 1
     assert process.stdout == ""
     command = script.replace("test_", "bash ").replace(".py", ".sh")
-    assert re.fullmatch(rf"error: nothing answers at {url} \(.*\): start it with `{command}`\n", process.stderr)
+    assert re.fullmatch(rf"error: no server answers at {url} \(.*\)\. Start it with `{command}`\n", process.stderr)
 
 
 def test_the_servers_information_and_models_are_shown() -> None:

@@ -1,4 +1,4 @@
-"""serve.sh in a real bash: its output, its exit status and the servers that it starts."""
+"""Runs serve.sh in a real bash and checks its output, its exit status and the server that it starts."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Yields the URL and the process of serve.sh, which is the API itself, on a free port and without an admin port."""
+    """Runs serve.sh on a free port, without an admin port. Yields the URL and the process, which becomes the API."""
     port = free_port()
     command = ["bash", str(SERVE), "--serve-port", str(port), "--server.admin-port", "0", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -62,7 +62,7 @@ def wait_for_line(process: subprocess.Popen[str], text: str) -> str:
 
 @contextmanager
 def model_server() -> Iterator[int]:
-    """Yields the port of a server that only lists one model, which serve.sh waits for."""
+    """Yields the port of a fake router model, which only lists one model, so that serve.sh stops waiting for it."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

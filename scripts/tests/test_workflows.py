@@ -1,4 +1,4 @@
-"""The public workflows run what a change must pass. Their actions are pinned, and their permissions are limited."""
+"""The public workflows run the required checks. Their actions are pinned, and their permissions are limited."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def jobs(path: Path) -> dict[str, Any]:
 
 
 def commands(job: dict[str, Any]) -> set[str]:
-    """Returns what a job runs, for each target of its matrix."""
+    """Returns the commands that a job runs, one for each target of its matrix."""
     targets = job.get("strategy", {}).get("matrix", {}).get("target", [""])
     runs = [step["run"] for step in job["steps"] if "run" in step]
     return {run.replace("${{ matrix.target }}", target) for run in runs for target in targets}

@@ -3,7 +3,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* The name of the objects in the release's namespace; short enough for a suffix. */}}
+{{/* The name of the objects in the release's namespace. It is short enough that a suffix can be appended. */}}
 {{- define "rl-router.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
@@ -90,19 +90,19 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end -}}
 
-{{/* The rules of a Role, from rules/NAME.yaml; the argument is (list . NAME). */}}
+{{/* The rules of a Role, from rules/NAME.yaml. The argument is (list . NAME). */}}
 {{- define "rl-router.rules" -}}
 {{- (index . 0).Files.Get (printf "rules/%s.yaml" (index . 1)) | fromYamlArray | toYaml -}}
 {{- end -}}
 
-{{/* The annotations of objects that run before an upgrade; the argument is the weight. */}}
+{{/* The annotations of objects that Helm creates before an upgrade. The argument is the hook weight. */}}
 {{- define "rl-router.upgradeHook" -}}
 helm.sh/hook: pre-upgrade
 helm.sh/hook-weight: {{ . | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end -}}
 
-{{/* The annotations of objects of `helm test`; the argument is the weight. Failed tests are kept for inspection. */}}
+{{/* The annotations of objects of `helm test`. The argument is the hook weight. Failed tests are kept for inspection. */}}
 {{- define "rl-router.testHook" -}}
 helm.sh/hook: test
 helm.sh/hook-weight: {{ . | quote }}

@@ -1,4 +1,4 @@
-"""The actions on an object, as values with their reasons. `cluster/executor.py` performs them."""
+"""The actions that change an object in the cluster. `cluster/executor.py` performs them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..objects.naming import FIELD_MANAGER
 
 @dataclass(frozen=True)
 class Action:
-    """An action on the object `ref`; `reason` is text for the log."""
+    """An action on the object `ref`. The log contains `reason`."""
 
     ref: Ref
     reason: str
@@ -19,10 +19,10 @@ class Action:
 
 @dataclass(frozen=True)
 class Create(Action):
-    """Create an object if its name is free. An existing object with the name stays unchanged.
+    """Creates an object if no object has its name. Otherwise the existing object stays unchanged.
 
-    With `by_version` the apply has a resourceVersion that no object has, so that the API server rejects it if the name
-    is taken. Without it, the caller must have checked just before that the name is free.
+    If `by_version` is true, the apply contains a resourceVersion that no object has. Then the API server rejects the
+    apply if the name is taken. Otherwise the caller must have checked just before that the name is free.
     """
 
     manifest: Manifest
@@ -31,7 +31,7 @@ class Create(Action):
 
 @dataclass(frozen=True)
 class Apply(Action):
-    """Apply the fields of `manifest` to the object with its uid, or to a subresource of that object."""
+    """Applies the fields of `manifest` to the object with the uid in `manifest`, or to a subresource of that object."""
 
     manifest: Manifest
     subresource: str = ""
@@ -40,7 +40,7 @@ class Apply(Action):
 
 @dataclass(frozen=True)
 class Patch(Action):
-    """Change single fields of `live` by JSON Patch operations, if its resourceVersion is still the same."""
+    """Changes single fields of `live` with a JSON patch, unless the resourceVersion has changed."""
 
     live: Manifest
     operations: tuple[dict[str, Any], ...]
@@ -48,14 +48,17 @@ class Patch(Action):
 
 @dataclass(frozen=True)
 class Disown(Action):
-    """Remove the field ownership that patches left in `live`. It would keep fields that the operator later drops."""
+    """Removes the field ownership that patches left in `live`.
+
+    With this ownership, `live` would keep fields that the operator later drops.
+    """
 
     live: Manifest
 
 
 @dataclass(frozen=True)
 class Replace(Action):
-    """Delete `live` and keep its pods, unless `desired` could not be created in its place."""
+    """Deletes `live` but keeps its pods, if a dry run shows that `desired` could be created."""
 
     live: Manifest
     desired: Manifest
@@ -63,6 +66,6 @@ class Replace(Action):
 
 @dataclass(frozen=True)
 class Delete(Action):
-    """Delete `live`."""
+    """Deletes `live`."""
 
     live: Manifest

@@ -1,9 +1,9 @@
-"""Compares a desired object with the live one, by the fields that the operator owns.
+"""Compares a desired object with the live object, by the fields that the operator owns.
 
-For each manager, `metadata.managedFields` lists the fields that it applied last and that no other client has changed
-since. So an object needs no apply if the operator owns every desired field with the desired value and owns no other
-field. The same entry contains the keys of keyed lists, so this module needs no schema. The operator does not own the
-defaults that the API server adds, so they are not compared.
+For each field manager, `metadata.managedFields` lists the fields that the manager applied last and that no other client
+has changed since. So an object needs no apply if the operator owns every desired field with the desired value and owns
+no other field. An entry of managedFields also contains the keys of keyed lists, so this module needs no schema. The
+operator does not own the defaults that the API server adds, so this module does not compare them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from ..objects.naming import FIELD_MANAGER
 from ..objects.quantity import amount
 
 Fields = Mapping[str, Any]
-"""A set of fields as in managedFields (FieldsV1): `f:name`, `k:{"name":"a"}` and `v:"text"` map to further sets."""
+"""A set of fields in the format of managedFields (FieldsV1).
+
+The keys `f:name`, `k:{"name":"a"}` and `v:"text"` map to the sets of fields below them.
+"""
 
 _IDENTITY = ("apiVersion", "kind")
 _IDENTITY_METADATA = ("name", "namespace", "uid", "resourceVersion")
@@ -44,12 +47,12 @@ def owned_fields(live: Manifest) -> Fields:
 
 
 def is_operator_apply(entry: Mapping[str, Any]) -> bool:
-    """Returns whether an entry of managedFields records the operator's applies."""
+    """Returns whether an entry of managedFields has the fields that the operator applied."""
     return entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource")
 
 
 def keys_of(owned: Fields) -> Iterator[tuple[dict[str, Any], Fields]]:
-    """Yields the keys of each entry of a keyed list that the operator owns, and the fields below it."""
+    """Yields (keys, owned fields) of each entry that the operator owns in a keyed list."""
     for step, below in owned.items():
         if step.startswith("k:"):
             yield json.loads(step[2:]), below
@@ -61,7 +64,7 @@ def has_keys(entry: Any, keys: Mapping[str, Any]) -> bool:
 
 
 def _is_live(desired: Any, live: Any, owned: Fields, *, amounts: bool) -> bool:
-    """Returns whether everything in `desired` is in `live` and owned by the operator."""
+    """Returns whether `live` contains everything in `desired` and the operator owns all of it."""
     if isinstance(desired, dict) and isinstance(live, dict):
         return all(_is_field_live(key, value, live, owned, amounts=amounts) for key, value in desired.items())
     if isinstance(desired, list) and isinstance(live, list):
@@ -93,7 +96,10 @@ def _is_entry_live(entry: Any, live: list[Any], owned: Fields, *, amounts: bool)
 
 
 def _is_same(desired: Any, live: Any, *, amounts: bool) -> bool:
-    """Returns whether both are equal, apart from fields that the API server adds and quantities that it normalizes."""
+    """Returns whether `live` equals `desired`, apart from fields that the API server has added.
+
+    If `amounts` is true, two quantities are equal if their amounts are equal.
+    """
     if isinstance(desired, dict) and isinstance(live, dict):
         return all(
             key in live and _is_same(value, live[key], amounts=amounts or key in _AMOUNTS)

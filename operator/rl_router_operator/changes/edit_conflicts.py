@@ -1,10 +1,10 @@
-"""Repairs manual edits that make the API server reject the operator's apply, or that it should have rejected.
+"""Repairs manual edits that make the API server reject the operator's apply, or later the pods.
 
-If an edit added a member to a union, for example a second source of a volume, one patch removes that member and adds
-the desired one, because the API server also rejects a union without a member. If an edit changed the key of an entry in
-a keyed list, and the entry conflicts with the desired entry, the desired entry replaces it. A patch makes its manager a
-second owner of the desired fields, which would keep them when the operator drops them. So the operator removes that
-ownership at once.
+An edit may add a member to a union, for example a second source to a volume. Then one patch removes that member and
+adds the desired member, because the API server also rejects a union without members. An edit may also change the key of
+an entry in a keyed list, so that the entry conflicts with the desired entry. Then the desired entry replaces the edited
+entry. A patch makes its field manager a second owner of the desired fields. With a second owner, the fields would
+remain after the operator drops them. So the operator removes that ownership at once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ MANAGER = f"{FIELD_MANAGER}-mending"
 
 _INDEX = re.compile(r"\[[^\]]*\]")
 _KEYS = ("mountPath", "containerPort", "port", "uid", "topologyKey", "name")
-"""Keys of keyed lists. The first of them that an entry has is its key: a port also has a name, which is not its key."""
+"""The fields that identify an entry of a keyed list. The first of these fields that an entry has is its key.
+
+A port also has a name, but its key is the port number.
+"""
 _POD = "spec.template.spec"
 _UNIONS = [
     f"{_POD}.{union}".split(".")
@@ -37,9 +40,9 @@ _UNIQUE = f"{_POD}.containers.ports.name".split(".")
 def repairs(desired: Manifest, live: Manifest, fields: list[str]) -> list[dict[str, Any]]:
     """Returns the JSON patch that removes conflicts with the desired fields from `live`; empty without conflicts.
 
-    `fields` are the paths that the API server rejected, in its notation: `spec.template.spec.volumes[0].hostPath`.
+    `fields` are the paths that the API server rejected, such as `spec.template.spec.volumes[0].hostPath`.
     """
-    # An admission webhook may report an empty field.
+    # An admission webhook may report an empty path.
     paths = [steps for field in fields if (steps := _steps(field))]
     unions = {path: pair for steps in paths for path, *pair in _unions(desired, live, steps)}
     entries = {path: entry for steps in paths for path, entry, _ in _clashes(desired, live, steps)}
@@ -50,18 +53,18 @@ def repairs(desired: Manifest, live: Manifest, fields: list[str]) -> list[dict[s
 def overlooked(desired: Manifest, live: Manifest) -> list[dict[str, Any]]:
     """Returns the JSON patch that removes conflicts that the API server did not reject; empty without conflicts.
 
-    Kubernetes before 1.34 accepts a StatefulSet whose pods it then rejects.
+    Kubernetes before 1.34 accepts some StatefulSets although it later rejects their pods.
     """
     paths = [
         *(path for union in _UNIONS for path in _second_members(desired, live, union)),
         *(path for path, entry, live_list in _clashes(desired, live, _UNIQUE) if _has_entry(live_list, entry)),
     ]
-    # Removes from the end, so that the other indices stay valid.
+    # The removals begin at the end of each list, so that the other indices stay valid.
     return [{"op": "remove", "path": path} for path in reversed(paths)]
 
 
 def disowning(live: Manifest) -> list[dict[str, Any]]:
-    """Returns the JSON patch that removes the ownership left by a repair; `live` must have all of its managedFields."""
+    """Returns the JSON patch that removes the field ownership of repairs. `live` must have all managedFields."""
     entries = live["metadata"].get("managedFields", ())
     kept = [entry for entry in entries if entry.get("manager") != MANAGER]
     if len(kept) == len(entries):
@@ -74,7 +77,7 @@ def _steps(field: str) -> list[str]:
 
 
 def _unions(desired: Manifest, live: Manifest, steps: list[str]) -> Iterator[tuple[str, Any, Any]]:
-    """Yields (path, desired, live) of each union whose live member is not the desired one."""
+    """Yields (path, desired, live) of each union whose live member is not the desired member."""
     member, parents = steps[-1], [*_pairs(desired, live, steps[:-1], "")]
     exchanged = [pair for pair in parents if (member in pair[1]) != (member in pair[2])]
     yield from exchanged or (pair for pair in _pairs(desired, live, steps, "") if pair[2].keys() - pair[1].keys())
@@ -84,7 +87,7 @@ def _second_members(desired: Manifest, live: Manifest, union: list[str]) -> Iter
     for path, desired_union, live_union in _pairs(desired, live, union, ""):
         if desired_union.keys() <= live_union.keys():
             for name in live_union.keys() - desired_union.keys():
-                # The members are mappings, apart from `value` of a variable. The other fields of a probe are numbers.
+                # Members are mappings, except for `value` of a variable. The other fields of a probe are numbers.
                 if isinstance(live_union[name], dict) or name == "value":
                     yield f"{path}/{_escaped(name)}"
 
@@ -97,7 +100,7 @@ def _exchange(path: str, desired: Any, live: Any) -> Iterator[dict[str, Any]]:
 
 
 def _clashes(desired: Manifest, live: Manifest, steps: list[str]) -> Iterator[tuple[str, Any, list[Any]]]:
-    """Yields (path, desired entry, live entries) of each live entry with a desired value under another key."""
+    """Yields (path, desired entry, live entries) for each live entry that conflicts with a desired entry."""
     *to_list, leaf = steps
     for path, desired_parent, live_parent in _pairs(desired, live, to_list[:-1], "") if to_list else ():
         desired_list, live_list = desired_parent.get(to_list[-1]), live_parent.get(to_list[-1])
@@ -108,14 +111,17 @@ def _clashes(desired: Manifest, live: Manifest, steps: list[str]) -> Iterator[tu
 
 
 def _clashing(entry: Any, leaf: str, desired_list: list[Any]) -> Any:
-    """Returns the desired entry with the same value as an undesired live entry; None if they do not clash."""
+    """Returns the desired entry that conflicts with a live entry; None without a conflict.
+
+    Two entries conflict if they have the same value of `leaf` under different keys.
+    """
     if not isinstance(entry, dict) or leaf not in entry or _has_entry(desired_list, entry):
         return None
     return next((item for item in desired_list if isinstance(item, dict) and item.get(leaf) == entry[leaf]), None)
 
 
 def _pairs(desired: Any, live: Any, steps: list[str], path: str) -> Iterator[tuple[str, Any, Any]]:
-    """Yields (path, desired, live) for each mapping that both have at the end of the steps; pairs lists by key."""
+    """Yields (path, desired, live) for each mapping at `steps` in both objects. List entries are paired by key."""
     if isinstance(desired, list) and isinstance(live, list):
         for desired_entry in desired:
             for index, live_entry in enumerate(live):

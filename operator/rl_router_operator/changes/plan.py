@@ -1,4 +1,4 @@
-"""Compares the desired and live children of one RouterDeployment and plans actions; reports errors about children."""
+"""Plans the actions that bring the children of one RouterDeployment to their desired state."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from .drift import is_applied, owned_fields
 ADOPT = f"{GROUP}/adopt"
 _VOLATILE = ("resourceVersion", "generation", "managedFields", "uid")
 _MAXIMUM_CREATION_CONFLICTS = 2
-"""After this many conflicts with an object that did not exist, a creation is sent without a resourceVersion."""
+"""Number of conflicts after which the operator creates a missing object without a resourceVersion."""
 
 
 @dataclass(frozen=True)
 class Owned:
-    """A child that the operator observed under the control of the RouterDeployment with the uid `router`.
+    """A record that the RouterDeployment with the uid `router` controls the child with the uid `uid`.
 
-    `applied` is a fingerprint of the last apply together with the object after it. The two may differ, because an
-    admission webhook may change what the operator applies, and would change it again.
+    `applied` is a fingerprint of the last apply and of the resulting object. An admission webhook may change what the
+    operator applies. The fingerprint shows that another apply would change nothing.
     """
 
     uid: str
@@ -39,12 +39,12 @@ class Owned:
 
 @dataclass(frozen=True)
 class View:
-    """The known state of the children of one RouterDeployment: everything that a plan depends on.
+    """The input of a plan: the known state of the children of one RouterDeployment.
 
-    `live` are the objects of the RouterDeployment, and `owned` are the records of earlier passes about them. `absent`
-    are the kinds that the cluster lacks. `unwatched` are the kinds that the operator cannot watch, with the reason.
-    `refused` has the last rejection of each object. `creation_conflicts` counts the creations of an object that
-    conflicted with an object that a read then did not find.
+    `live` are the objects of the RouterDeployment. `owned` are the records of these objects from earlier plans.
+    `absent` are the kinds that the cluster does not have. `unwatched` are the kinds that the operator cannot watch,
+    with the reason. `refused` has the last rejection of each object. `creation_conflicts` counts the creations of each
+    object that failed with a conflict although a read then found no object with the name.
     """
 
     live: Mapping[Ref, Manifest] = field(default_factory=dict)
@@ -59,8 +59,8 @@ class View:
 class Plan:
     """Actions in order of execution, and the errors that keep children from their desired state.
 
-    `owning` are the objects that become owned by the RouterDeployment. The RouterDeployment must exist then: the
-    garbage collector deletes an object whose owner is gone, and the operator would create it again.
+    `owning` are the objects that get the RouterDeployment as their owner. The caller must first check that the
+    RouterDeployment exists. Otherwise the garbage collector would delete the objects again.
     """
 
     actions: tuple[Action, ...]
@@ -69,7 +69,7 @@ class Plan:
 
 
 def plan(router: RouterDeployment, desired: tuple[Manifest, ...], view: View) -> Plan:
-    """Returns the plan for the desired children: deletions, then the children in order, then the PVCs."""
+    """Returns the plan: first deletions, then actions on the desired children in order, then actions on PVCs."""
     refs = {ref_of(manifest) for manifest in desired}
     steps = [
         *_deletions(router, refs, view),
@@ -90,14 +90,14 @@ def owned_after(router: RouterDeployment, applied: Manifest, result: Manifest) -
 
 
 def owned_at(router: RouterDeployment, live: Manifest, previous: Owned | None) -> Owned | None:
-    """Returns the record of a live child: the previous one, unless the object or its owner is another one."""
+    """Returns `previous`, or a new record if the RouterDeployment controls `live` and `previous` does not match it."""
     if controller_of(live) != router.uid or _was_owned(router, live, previous):
         return previous
     return Owned(uid_of(live), router.uid)
 
 
 def error_of(ref: Ref, error: RefusedError) -> ChildError:
-    """Returns the API server's rejection as a ChildError."""
+    """Returns the ChildError for a rejection by the API server."""
     reason: ChildErrorReason = "Refused"
     if error.is_missing_permission:
         reason = "Forbidden"
@@ -130,12 +130,12 @@ def _volume_claims(router: RouterDeployment, view: View) -> Iterator[Action | Ch
         if error := view.refused.get(ref):
             yield error_of(ref, error)
         elif not is_applied(desired, live):
-            yield Apply(ref, "owner or size differs", _pinned(desired, live))
+            yield Apply(ref, "owner or size differs from the spec", _pinned(desired, live))
 
 
 @dataclass(frozen=True)
 class _Child:
-    """One desired child; `siblings` are all desired children, with this one."""
+    """One desired child. `siblings` are all desired children, including this child."""
 
     router: RouterDeployment
     desired: Manifest
@@ -147,7 +147,10 @@ class _Child:
         return ref_of(self.desired)
 
     def steps(self) -> Iterator[Action | ChildError]:
-        """Yields the steps for the child, and an error if its kind cannot be watched and it has no other error."""
+        """Yields actions on the child and errors about it.
+
+        Without another error, also yields an error if the operator cannot watch the kind.
+        """
         steps = list(self._steps())
         yield from steps
         reason = self.view.unwatched.get(self.ref[0])
@@ -157,12 +160,12 @@ class _Child:
     def _steps(self) -> Iterator[Action | ChildError]:
         kind, live = BY_NAME[self.desired["kind"]], self.view.live.get(self.ref)
         if kind.kind in self.view.absent:
-            message = f"the cluster has no {kind.kind} ({kind.api_version}): install its CRD or disable it in the spec"
+            message = f"the cluster has no {kind.kind} ({kind.api_version}). Install its CRD or disable it in the spec"
             yield ChildError(*self.ref, "KindMissing", message)
         elif live is None:
             yield self._creation()
         elif is_terminating(live) and self._is_labelled(live):
-            # The informer reports when it is gone. It can do so only if the object has the label.
+            # The informer reports when the object is gone. It watches only objects with the label.
             return
         elif foreign := self._foreign(live):
             yield ChildError(*self.ref, "ForeignObject", foreign)
@@ -187,10 +190,10 @@ class _Child:
             if scale := self._handover(live):
                 reason = "an autoscaler takes over the replicas"
                 yield Apply(self.ref, reason, scale, subresource="scale", manager=replica_handover.MANAGER)
-            yield Apply(self.ref, "fields differ", _pinned(desired, live))
+            yield Apply(self.ref, "fields differ from the desired fields", _pinned(desired, live))
 
     def _foreign(self, live: Manifest) -> str | None:
-        """Returns why this RouterDeployment must not change the live object; None if it may."""
+        """Returns the reason why this RouterDeployment must not change the live object; None if it may."""
         controller = controller_of(live)
         if controller == self.router.uid:
             return None
@@ -210,17 +213,17 @@ class _Child:
 
 
 def _after_refusal(ref: Ref, desired: Manifest, live: Manifest, error: RefusedError) -> Action | ChildError:
-    """Returns an action that resolves a rejected apply, or the rejection as an error if no action can."""
+    """Returns an action after which a rejected apply can succeed; without such an action, the rejection as an error."""
     if error.status == 422:
         if ref[0] == "StatefulSet" and error.forbids_stateful_set_change:
-            return Replace(ref, "a StatefulSet does not allow this change", live, desired)
+            return Replace(ref, "the API server does not allow this change of a StatefulSet", live, desired)
         if operations := edit_conflicts.repairs(desired, live, [field for _, field, _ in error.causes]):
             return Patch(ref, "a manual edit conflicts with the desired fields", live, tuple(operations))
     return error_of(ref, error)
 
 
 def _leftovers(ref: Ref, desired: Manifest, live: Manifest) -> Iterator[Action]:
-    """Yields the actions that remove the remains of an edit, or of its repair, from an otherwise up-to-date object."""
+    """Yields the actions that clean up after a manual edit or its repair, if the fields are up to date."""
     if ref[0] == "StatefulSet" and (operations := edit_conflicts.overlooked(desired, live)):
         yield Patch(ref, "a manual edit conflicts with the desired fields", live, tuple(operations))
     elif edit_conflicts.disowning(live):
@@ -236,7 +239,7 @@ def _takes_ownership(router: RouterDeployment, action: Action, view: View) -> bo
 
 
 def _is_left_by_apply(desired: Manifest, live: Manifest, owned: Owned | None) -> bool:
-    # Without an apply by this process, there is no fingerprint to compare with.
+    # The fingerprint is empty if this process has not applied the object yet.
     return owned is not None and bool(owned.applied) and owned.applied == _fingerprint(desired, live)
 
 
@@ -249,12 +252,12 @@ def _is_offered(live: Manifest) -> bool:
 
 
 def _pinned(desired: Manifest, live: Manifest) -> Manifest:
-    """Returns the manifest with the uid of `live`: the API server rejects it with 409 if the object was replaced."""
+    """Returns the manifest with the uid of `live`. If the object was replaced, the API server rejects it with 409."""
     return {**desired, "metadata": {**desired["metadata"], "uid": uid_of(live)}}
 
 
 def _fingerprint(desired: Manifest, live: Manifest) -> bytes:
-    """Returns a hash of an apply and of the object after it, without fields that every write changes."""
+    """Returns a hash of an apply and of the resulting object, without the fields that every write changes."""
     after = {**_without(live, *_VOLATILE), "status": None}
     text = json.dumps([_without(desired, *_VOLATILE), after, owned_fields(live)], sort_keys=True)
     return hashlib.sha256(text.encode()).digest()

@@ -9,11 +9,11 @@ from ..objects.naming import FIELD_MANAGER
 from .drift import owned_fields
 
 MANAGER = f"{FIELD_MANAGER}-handover"
-"""The manager that owns the replicas until an autoscaler writes them. A field without an owner gets its default."""
+"""The field manager that owns `replicas` until an autoscaler writes it. A field without an owner gets its default."""
 
 
 def scale(desired: Manifest, live: Manifest, children: Sequence[Manifest]) -> Manifest | None:
-    """Returns the Scale to apply before `desired`; None if this apply hands over no replicas.
+    """Returns the Scale to apply before `desired`; None if the owner of `replicas` stays the same.
 
     The number of replicas stays the same, with one exception: an autoscaler ignores a Deployment with 0 replicas, so 0
     becomes the autoscaler's minimum.

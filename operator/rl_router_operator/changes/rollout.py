@@ -1,9 +1,9 @@
-"""Holds back a StatefulSet's roll-out, so that a newer operator restarts no model pod.
+"""Delays the rollout of a StatefulSet, so that a newer operator does not restart the model pods.
 
-Two annotations record the last release: the hashes of `spec.model` and of the pod template at that time. If the
-template changes while `spec.model` stays the same (a newer operator with another default image), the operator applies
-it, but `partition` keeps it from the pods. Manual edits are repaired at once, because the desired template is then
-still the released one.
+Two annotations contain the hashes of `spec.model` and of the pod template at the last rollout. The template may change
+while `spec.model` stays the same, for example if a newer operator has another default image. Then the operator applies
+the new template, but sets `partition` so that the pods keep the earlier template. The operator repairs manual edits at
+once, because an edit does not change the desired template.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .drift import owned_fields
 
 RELEASED = f"{GROUP}/released-template"
 _UNKNOWN = "unknown"
-"""Stands for a released template whose hash is unknown; it equals no hash."""
+"""The value for a released template whose hash is unknown. It differs from every hash."""
 
 
 def held_back(desired: Manifest, live: Manifest | None) -> Manifest:
@@ -45,13 +45,13 @@ def is_held_back(live: Manifest) -> bool:
 
 
 def _released(desired: Manifest, live: Manifest | None) -> str | None:
-    """Returns the hash of the template that was released for this `spec.model`; None if none was released."""
+    """Returns the hash of the template that was released for this `spec.model`; None without such a template."""
     if live is None:
         return None
     annotations = live["metadata"].get("annotations") or {}
     if annotations.get(MODEL_HASH) != desired["metadata"]["annotations"][MODEL_HASH]:
         return None
-    # The value of an edited annotation is not used. A template that is held back then stays held back.
+    # If another client has changed the annotation, its value is ignored. A delayed rollout then stays delayed.
     owned = owned_fields(live).get("f:metadata", {}).get("f:annotations", {})
     if f"f:{RELEASED}" in owned:
         return str(annotations[RELEASED])

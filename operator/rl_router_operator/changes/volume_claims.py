@@ -1,4 +1,4 @@
-"""The desired PersistentVolumeClaims (PVCs) of the model pods: their size, and an owner unless they are retained."""
+"""Computes the desired size and owner of the PersistentVolumeClaims (PVCs) of the model pods."""
 
 from __future__ import annotations
 
@@ -13,24 +13,27 @@ from .drift import owned_fields
 
 
 def is_from_stateful_set(router: RouterDeployment, live: Manifest) -> bool:
-    """Returns whether the StatefulSet created the PVC. Labels do not show that: a manual copy has the same ones."""
+    """Returns whether the PVC has the name of a PVC that the StatefulSet creates.
+
+    Labels are no evidence, because a manual copy of a PVC has the same labels.
+    """
     prefix = f"{CLAIM}-{naming.child(router.name, 'model')}-"
     name = str(live["metadata"]["name"])
     return name.startswith(prefix) and name.removeprefix(prefix).isdecimal()
 
 
 def desired(router: RouterDeployment, live: Manifest) -> Manifest:
-    """Returns the fields to apply to a PVC: only those that differ from the StatefulSet's own."""
+    """Returns the fields to apply to a PVC: only those that differ from the fields that the StatefulSet has set."""
     storage = router.spec.model.storage
     metadata: dict[str, Any] = {key: live["metadata"][key] for key in ("name", "namespace")}
     manifest: Manifest = {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": metadata}
     if storage and not storage.retain:
-        # The PVC is deleted with the RouterDeployment, but not with the StatefulSet.
+        # The garbage collector deletes the PVC with the RouterDeployment, but not with the StatefulSet.
         metadata["ownerReferences"] = [{**router.owner_reference, "controller": False}]
     if storage and amount(storage.size) > amount(_size(live)):
         manifest["spec"] = _requests(str(storage.size))
     elif "f:spec" in owned_fields(live):
-        # The API server rejects a PVC without a size, and would remove a size that only the operator owns.
+        # Without a size in the apply, the API server removes a size that only the operator owns, and rejects the PVC.
         manifest["spec"] = _requests(_size(live))
     return manifest
 

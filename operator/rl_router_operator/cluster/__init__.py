@@ -1,1 +1,1 @@
-"""Everything that talks to the API server."""
+"""The modules that send requests to the API server."""

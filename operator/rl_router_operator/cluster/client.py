@@ -1,4 +1,4 @@
-"""The client of the API server: every request that the operator sends to it."""
+"""The client of the API server. It sends all of the operator's requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..objects.refusal import RefusedError
 
 PAGE = 500
 OPENED = "OPENED"
-"""The first event of a watch that the API server has accepted."""
+"""The type of the first event of a watch. The event means that the API server has accepted the watch."""
 _RESPONSE_SECONDS = 10.0
 _WATCH_SECONDS = 290
 _MAXIMUM_ERROR_BYTES = 65_536
@@ -32,11 +32,11 @@ _IO_ERRORS = (
     LookupError,
     TypeError,
 )
-"""Exceptions of a request that could not be sent or got no complete response."""
+"""The exceptions that a request raises if it cannot be sent or gets no complete response."""
 
 
 class UnreachableError(Exception):
-    """The API server did not respond: the connection was refused or reset, or timed out."""
+    """The API server returned no valid response, for example because the connection was refused or timed out."""
 
 
 class NotLeadingError(Exception):
@@ -46,16 +46,16 @@ class NotLeadingError(Exception):
 async def connection(kubeconfig: str | None, context: str | None = None) -> aio.client.Configuration:
     """Returns the configuration of the connection to the API server.
 
-    It comes from `kubeconfig`, or from the pod's service account if that is not set. Raises ConfigException.
+    It comes from `kubeconfig`, or from the pod's service account if `kubeconfig` is not set. Raises ConfigException.
     """
     configuration = aio.client.Configuration()
     if kubeconfig:
         await aio.config.load_kube_config(kubeconfig, context, configuration, persist_config=False)  # type: ignore[no-untyped-call]
     else:
         aio.config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
-    # Each watch keeps a connection open.
+    # 0 means no limit. Each watch keeps a connection open.
     configuration.connection_pool_maxsize = 0
-    # Otherwise aiohttp looks up the proxy and a .netrc file in a thread before every request.
+    # By default, aiohttp looks up the proxy and a .netrc file in a thread before every request.
     configuration.client_session_kwargs = {"trust_env": False}
     configuration.proxy = configuration.proxy or _proxy_of(configuration.host)
     return configuration
@@ -68,7 +68,7 @@ def _proxy_of(url: str) -> str | None:
 
 
 def path_of(kind: Kind, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:
-    """Returns the path of a collection, an object or a subresource."""
+    """Returns the URL path of a collection, an object or a subresource."""
     parts = ["/apis" if "/" in kind.api_version else "/api", kind.api_version]
     parts += [f"namespaces/{namespace}"] if namespace else []
     parts += [part for part in (kind.plural, name, subresource) if part]
@@ -78,10 +78,10 @@ def path_of(kind: Kind, namespace: str | None = None, name: str | None = None, s
 class KubernetesClient:
     """A client of the API server.
 
-    A write may take `write_seconds()` seconds, up to 10, and is not sent if they are 0. Reads do not depend on them.
-    `on_write` is called with the verb and the kind of each successful write. A watch without data for `idle_timeout`
-    seconds ends. Requests raise RefusedError if the API server rejects them, and UnreachableError if it does not
-    respond.
+    A write may take at most `write_seconds()` seconds and at most 10 s. If `write_seconds()` is 0, the client sends no
+    write and raises NotLeadingError. Reads do not depend on `write_seconds`. `on_write` is called with the verb and the
+    kind of each successful write. A watch ends after `idle_timeout` seconds without data. Requests raise RefusedError
+    if the API server rejects them, and UnreachableError if the API server does not respond.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class KubernetesClient:
             query = {**selectors, "limit": str(PAGE), **continuation}
             page = await self._request("GET", path_of(kind, namespace), query)
             if "resourceVersion" not in page.get("metadata", {}):
-                raise UnreachableError(f"the response is not a list of {kind.plural}")
+                raise UnreachableError(f"the response is not a list of {kind.plural}. Check the address")
             # The items of a list have neither apiVersion nor kind.
             items += [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in page.get("items") or ()]
             if not (token := page["metadata"].get("continue")):
@@ -132,8 +132,8 @@ class KubernetesClient:
     ) -> AsyncIterator[tuple[str, Manifest]]:
         """Yields (OPENED, {}), and then (type, object) for every change since `version`.
 
-        Ends when the API server ends the stream, or after the idle timeout. Then the connection may be dead, or the
-        kind has no objects and so no bookmarks.
+        Ends when the API server ends the stream, or after the idle timeout. After the idle timeout, the connection may
+        be dead, or the kind may have no objects and so no bookmarks.
         """
         query = {
             **selectors,
@@ -156,7 +156,7 @@ class KubernetesClient:
     async def apply(
         self, kind: Kind, manifest: Manifest, *, force: bool, subresource: str = "", manager: str = FIELD_MANAGER
     ) -> tuple[Manifest, bool]:
-        """Applies a manifest server-side. Returns the object after it, and whether the apply created it."""
+        """Applies a manifest server-side. Returns the resulting object, and whether the apply created the object."""
         metadata = manifest["metadata"]
         path = path_of(kind, metadata.get("namespace"), metadata["name"], subresource)
         query = {"fieldManager": manager, "force": str(force).lower()}
@@ -166,7 +166,10 @@ class KubernetesClient:
         return result, status == 201
 
     async def patch(self, kind: Kind, live: Manifest, operations: list[dict[str, Any]], manager: str) -> Manifest:
-        """Applies a JSON patch to an object and returns it. Conflicts unless the resourceVersion is that of `live`."""
+        """Applies a JSON patch to an object and returns the resulting object.
+
+        Raises RefusedError if the resourceVersion is not the one in `live`.
+        """
         metadata = live["metadata"]
         same_version = {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]}
         path, query = path_of(kind, metadata["namespace"], metadata["name"]), {"fieldManager": manager}
@@ -176,23 +179,26 @@ class KubernetesClient:
         return result
 
     async def create(self, kind: Kind, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
-        """Creates an object and returns it; a dry run only checks whether it could be created."""
+        """Creates an object and returns it. A dry run only checks whether the object could be created."""
         query = {"fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
         path = path_of(kind, manifest["metadata"]["namespace"])
         result, _ = await self._write("create", kind, "POST", path, query, manifest)
         return result
 
     async def replace_lease(self, kind: Kind, manifest: Manifest) -> Manifest:
-        """Replaces the Lease with the same resourceVersion. `write_seconds` do not apply, since they need the Lease."""
+        """Replaces the Lease if its resourceVersion is unchanged.
+
+        `write_seconds` does not apply, because it depends on the Lease.
+        """
         metadata = manifest["metadata"]
         return await self._request("PUT", path_of(kind, metadata["namespace"], metadata["name"]), {}, manifest)
 
     async def create_lease(self, kind: Kind, manifest: Manifest) -> Manifest:
-        """Creates the Lease. `write_seconds` do not apply, since they need the Lease."""
+        """Creates the Lease. `write_seconds` does not apply, because it is 0 without the Lease."""
         return await self._request("POST", path_of(kind, manifest["metadata"]["namespace"]), {}, manifest)
 
     async def delete(self, kind: Kind, manifest: Manifest, *, orphan: bool = False) -> None:
-        """Deletes the object with the uid of `manifest`, if it exists; `orphan` keeps the objects that it owns."""
+        """Deletes the object with the uid of `manifest`, if it exists. `orphan` keeps the objects that it owns."""
         metadata = manifest["metadata"]
         options = {
             "propagationPolicy": "Orphan" if orphan else "Background",
@@ -230,7 +236,7 @@ class KubernetesClient:
         content: str = "",
         seconds: float = _RESPONSE_SECONDS,
     ) -> tuple[Manifest, int]:
-        # aiohttp must not round the timeout up to a whole second, so that a write ends before the Lease does.
+        # By default, aiohttp rounds a timeout up to a whole second. Then a write could end after the Lease.
         timeout = aiohttp.ClientTimeout(total=seconds, ceil_threshold=math.inf)
         try:
             response = await self._send(method, path, query, body, content, timeout)
@@ -238,7 +244,7 @@ class KubernetesClient:
                 await _check(response)
                 result = from_json(await response.read())
                 if not isinstance(result, dict):
-                    raise UnreachableError(f"{method} {path}: the response is not a JSON object")
+                    raise UnreachableError(f"{method} {path}: the response is not a JSON object. Check the address")
                 return result, response.status
         except _IO_ERRORS as error:
             raise UnreachableError(f"{method} {path}: {error or type(error).__name__}") from error
@@ -260,7 +266,7 @@ class KubernetesClient:
         if token := await self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization"):
             headers["Authorization"] = token
         url = f"{self._configuration.host}{path}{'?' if query else ''}{urlencode(query)}"
-        # ApiClient is not used, because it converts every body into its own models before it sends it.
+        # ApiClient is not used, because it converts every body into its own models first.
         response = await self._rest.request(method, url, headers, body, _request_timeout=timeout)  # type: ignore[no-untyped-call]
         raw: aiohttp.ClientResponse = response.response
         return raw

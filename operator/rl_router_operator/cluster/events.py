@@ -1,4 +1,4 @@
-"""Posts Events about a RouterDeployment, and each Event only once."""
+"""Posts Events about a RouterDeployment, without duplicates."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from .client import KubernetesClient
 
 EVENT = Kind("events.k8s.io/v1", "Event", "events")
 _MAXIMUM_NOTE = 1024
-"""Characters that the API server allows in a note."""
+"""Maximum number of characters that the API server accepts in a note."""
 _MAXIMUM_NAME = 200
-"""Characters of the RouterDeployment's name in the name of an Event."""
+"""Maximum number of characters of the RouterDeployment's name in the name of an Event."""
 
 
 async def post(client: KubernetesClient, body: Manifest, conditions: Iterable[Manifest]) -> None:
     """Posts an Event about the RouterDeployment `body` for each condition.
 
-    If the API server rejects an Event, logs that, unless the namespace is being deleted. Raises UnreachableError and
-    NotLeadingError.
+    Logs a warning if the API server rejects an Event, unless the namespace is being deleted. Raises UnreachableError
+    and NotLeadingError.
     """
     for condition in conditions:
         try:
@@ -39,7 +39,7 @@ async def post(client: KubernetesClient, body: Manifest, conditions: Iterable[Ma
 
 
 def _event(body: Manifest, condition: Mapping[str, Any]) -> Manifest:
-    """Returns the Event. Its name has a hash of its text and the generation, so that no Event is posted twice."""
+    """Returns the Event. Its name contains a hash of its text, so that the API server rejects a duplicate."""
     metadata = body["metadata"]
     content = "/".join(map(str, (metadata["uid"], metadata.get("generation", 0), *identity(condition))))
     return {

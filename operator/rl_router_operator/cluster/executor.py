@@ -14,8 +14,8 @@ from ..objects.refusal import RefusedError
 from .client import KubernetesClient
 
 _NO_OBJECT = "1"
-"""A resourceVersion that no object has. If the name is taken, the API server rejects an apply of it with 409, also in a
-race and with `force`. Observed on Kubernetes 1.35; tests/test_creation.py checks it for every kind."""
+"""A resourceVersion that no object has. If the name is taken, the API server rejects an apply of this version with 409,
+also in a race and with `force`. Kubernetes 1.35 does so, and tests/test_creation.py checks it for every kind."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Executor:
     client: KubernetesClient
 
     async def execute(self, action: Action) -> Manifest | None:
-        """Performs one action and returns the complete object after it; None if the API server does not return it.
+        """Performs one action and returns the complete resulting object; None if the API server returns no object.
 
         Raises RefusedError, UnreachableError and NotLeadingError.
         """
@@ -53,9 +53,9 @@ class Executor:
         return result
 
     async def _create_after_lookup(self, action: Create) -> Manifest:
-        """Creates an object whose name was free in a read just before.
+        """Creates an object. The caller must have read just before that the name is free.
 
-        If another client created the object first, takes back the operator's fields and raises RefusedError.
+        If another client has created the object since, removes the operator's fields and raises RefusedError.
         """
         kind = BY_NAME[action.ref[0]]
         result, is_new = await self.client.apply(kind, action.manifest, force=False)
@@ -76,7 +76,7 @@ class Executor:
 
     async def _disown(self, action: Disown) -> Manifest | None:
         metadata = action.live["metadata"]
-        # The patch replaces all managedFields, and the informers keep only some of them.
+        # The patch replaces all managedFields, but the informers keep only some of them.
         whole = await self.client.get(BY_NAME[action.ref[0]], metadata["namespace"], metadata["name"])
         if whole is None or not (operations := edit_conflicts.disowning(whole)):
             return whole
@@ -85,13 +85,13 @@ class Executor:
     async def _replace(self, action: Replace) -> None:
         kind, trial = BY_NAME[action.ref[0]], copy.deepcopy(action.desired)
         trial["metadata"]["generateName"] = f"{trial['metadata'].pop('name')}-"
-        # Delete the object only if it can be created again.
+        # The operator deletes the object only if a dry run shows that it can be created again.
         await self.client.create(kind, trial, dry_run=True)
         await self.client.delete(kind, action.live, orphan=True)
 
 
 def _without_fields(live: Manifest) -> Manifest:
-    """Returns an apply without fields. With it, the API server removes the fields that only the operator owns."""
+    """Returns a manifest without fields. Its apply removes the fields that only the operator owns."""
     metadata = {name: live["metadata"][name] for name in ("name", "namespace", "uid")}
     return {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": metadata}
 

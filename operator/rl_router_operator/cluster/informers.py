@@ -24,7 +24,7 @@ _TIER = re.compile(r"-(?:model|api)(?=-|$)")
 
 @dataclass(frozen=True)
 class Stores:
-    """The stores that the informers fill: RouterDeployments, and the objects that belong to them."""
+    """The stores that the informers fill: one with RouterDeployments, and one with the objects that belong to them."""
 
     routers: Store
     objects: Store
@@ -33,8 +33,8 @@ class Stores:
 class Informers:
     """Lists and watches every kind in `namespaces`, or in all namespaces if `namespaces` is empty.
 
-    `on_change` is called when it changes which kinds can be watched, and after a kind was listed again. An absent
-    optional kind is discovered again every `absent_pause` seconds.
+    `on_change` is called when a kind becomes watchable or unwatchable, and after a kind was listed again.
+    `absent_pause` is the time in seconds between attempts to list an optional kind that the cluster does not have.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Informers:
         absent_pause: float,
     ) -> None:
         self.revision = 0
-        """Increases when it changes which kinds can be watched, and when a kind was listed again."""
+        """The number of calls of `on_change`."""
         self._on_change = on_change
         self._watches = {
             (source.kind.kind, source.namespace): ListWatch(
@@ -56,18 +56,18 @@ class Informers:
         }
 
     async def run(self) -> None:
-        """Watches until cancelled."""
+        """Lists and watches every kind until the task is cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for watch in self._watches.values():
                 tasks.create_task(watch.run())
 
     async def settled(self) -> None:
-        """Waits until every kind is known to be watched, absent or not watchable."""
+        """Waits until the operator knows for every kind whether it can be watched."""
         for watch in self._watches.values():
             await watch.settled.wait()
 
     def is_settled(self) -> bool:
-        """Returns whether every kind is known to be watched, absent or not watchable."""
+        """Returns whether the operator knows for every kind whether it can be watched."""
         return all(watch.settled.is_set() for watch in self._watches.values())
 
     def is_synced(self, kind: str, namespace: str) -> bool:
@@ -76,12 +76,12 @@ class Informers:
         return watch is not None and watch.synced
 
     def is_absent(self, kind: str, namespace: str) -> bool:
-        """Returns whether the cluster lacks the kind."""
+        """Returns whether the cluster does not have the kind."""
         watch = self._watch(kind, namespace)
         return watch is not None and watch.absent
 
     def last_error(self, kind: str, namespace: str) -> str | None:
-        """Returns why objects of a kind cannot be watched in a namespace; None without an error."""
+        """Returns the error that prevents the watch of a kind in a namespace; None without an error."""
         watch = self._watch(kind, namespace)
         return watch.last_error if watch else None
 
@@ -90,7 +90,7 @@ class Informers:
         routers = [watch for (kind, _), watch in self._watches.items() if kind == ROUTER.kind]
         reasons = [watch.last_error for watch in routers if watch.last_error]
         if any(watch.absent for watch in routers):
-            reasons.append("the cluster does not have the kind RouterDeployment: install the CRD")
+            reasons.append("the cluster does not have the kind RouterDeployment. Install the CRD")
         elif not reasons and not all(watch.synced for watch in routers):
             reasons.append("RouterDeployments have not been listed yet")
         return reasons if self.is_settled() else [*reasons, "the children have not been listed yet"]
@@ -109,7 +109,7 @@ def key_of_router(body: Manifest) -> tuple[Key, ...]:
 
 
 def key_of_child(body: Manifest) -> tuple[Key, ...]:
-    """Returns the key of the RouterDeployment in an object's label; empty without the label."""
+    """Returns the key of the RouterDeployment that an object's label names; empty without the label."""
     metadata = body["metadata"]
     name = (metadata.get("labels") or {}).get(ROUTER_LABEL)
     return ((metadata["namespace"], name),) if name else ()
@@ -118,7 +118,7 @@ def key_of_child(body: Manifest) -> tuple[Key, ...]:
 def keys_of_warning(body: Manifest) -> tuple[Key, ...]:
     """Returns the keys of the RouterDeployments that an Event may be about.
 
-    They follow from the name of its object: `demo-api-5d4f-x` belongs to `demo`.
+    The keys follow from the name of the Event's object: the pod `demo-api-5d4f-x` belongs to `demo`.
     """
     involved = body.get("involvedObject") or {}
     name = str(involved.get("name", "")).removeprefix("weights-")

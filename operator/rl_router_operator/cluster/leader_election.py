@@ -21,9 +21,10 @@ LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 
 @dataclass(frozen=True)
 class LeaseTerms:
-    """Seconds of a Lease: its duration, the time without renewal after which its holder gives up, and between attempts.
+    """The periods of a Lease in seconds.
 
-    A holder that has given up starts no write, and its running writes end before the Lease does.
+    After `renew_deadline` without a renewal, the holder starts no more writes. Its running writes end before the Lease
+    does, which is `duration` after the renewal. `retry` is the time between two attempts to take or renew the Lease.
     """
 
     duration: float = 15.0
@@ -32,14 +33,15 @@ class LeaseTerms:
 
 
 def lease_terms(duration: float) -> LeaseTerms:
-    """Returns the terms of a Lease with this duration, in the usual proportions."""
+    """Returns the periods of a Lease with this duration, in the proportions that Kubernetes uses: 15, 10 and 2 s."""
     return LeaseTerms(duration, renew_deadline=duration * 2 / 3, retry=duration * 2 / 15)
 
 
 class Lease:
-    """One Lease. The Lease of another holder ends `leaseDurationSeconds` after its last observed change, by our clock.
+    """The Lease for leader election.
 
-    `on_change` is called with True when this operator takes the Lease and with False when it loses it.
+    The Lease of another holder ends `leaseDurationSeconds` after its last observed change, by this operator's clock.
+    `on_change` is called with True when this operator takes the Lease, and with False when it loses the Lease.
     """
 
     def __init__(
@@ -59,21 +61,21 @@ class Lease:
         self._was_leading = False
         self._observed: tuple[Manifest, float] = ({}, 0.0)
         self.last_error: str | None = None
-        """The last error of taking or renewing the Lease; None after a success."""
+        """The error of the last attempt to take or renew the Lease; None after a success."""
         self.missing_permission: str | None = None
-        """The API server's message about a missing permission."""
+        """The API server's message if the operator may not read or write the Lease; None after a success."""
 
     def is_held(self) -> bool:
         """Returns whether this operator may write now."""
         return self.seconds_left() > 0
 
     def seconds_left(self) -> float:
-        """Returns the seconds until the Lease ends, which are the maximum for a write; 0 if no write may start."""
+        """Returns the seconds until the Lease ends, which is the maximum for a write; 0 if no write may start."""
         age = math.inf if self._renewed is None else time.monotonic() - self._renewed
         return self._terms.duration - age if age < self._terms.renew_deadline else 0.0
 
     async def run(self) -> None:
-        """Takes the Lease when it is free and renews it until cancelled. Then releases it."""
+        """Takes the Lease when it is free and renews it. Releases it when the task is cancelled."""
         try:
             while True:
                 await self._try()
@@ -91,9 +93,9 @@ class Lease:
             self._fail(error)
             return
         self.last_error = self.missing_permission = None
-        # If the Lease ended meanwhile, the queue was emptied. So report the loss before the new start.
+        # The Lease may have ended during the request. Its loss must be reported before it is taken again.
         self._notify()
-        # The Lease counts from the request, not from its response.
+        # The duration of the Lease begins with the request, not with the response.
         self._renewed = began if taken else None
 
     async def _take(self) -> bool:
@@ -103,14 +105,14 @@ class Lease:
         try:
             await (self._client.replace_lease if live else self._client.create_lease)(LEASE, self._lease(live))
         except RefusedError as error:
-            # Another operator was faster.
+            # Another operator took the Lease first.
             if error.status == 409:
                 return False
             raise
         return True
 
     def _is_free(self, live: Manifest | None) -> bool:
-        # A deleted Lease belongs to its last holder until it would have ended.
+        # A deleted Lease still belongs to its last holder for the rest of its duration.
         spec = live.get("spec") or {} if live else self._observed[0]
         holder = spec.get("holderIdentity")
         if self._observed[0] != spec:
@@ -139,7 +141,7 @@ class Lease:
         return {"apiVersion": LEASE.api_version, "kind": LEASE.kind, "metadata": metadata, "spec": spec}
 
     def _fail(self, error: Exception) -> None:
-        message = str(error) or "the API server does not respond"
+        message = str(error) or f"no response from the API server within {self._terms.renew_deadline:g} s"
         if isinstance(error, RefusedError) and error.is_missing_permission:
             self.missing_permission = message
         if message != self.last_error:

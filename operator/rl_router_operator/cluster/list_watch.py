@@ -1,4 +1,4 @@
-"""One list-watch: keeps the objects of a kind in the store equal to the cluster."""
+"""Lists and watches one kind, so that the store has the same objects as the cluster."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ MAXIMUM_PAUSE = 2.0
 """Maximum seconds between two attempts while the API server does not respond."""
 _MINIMUM_PAUSE = 0.05
 _MAXIMUM_FAILURES = {False: 5, True: 12}
-"""Failures in a row after which a kind counts as not watchable, by whether it was watched before. If it was, the API
-server may be restarting, and the stored objects stay valid for a while: 12 failures take about 15 s."""
+"""Consecutive failures after which a kind counts as not watchable. The key is whether the kind was watched before. If
+it was, the API server may be restarting, and the stored objects stay valid for a while. 12 failures take about 15 s."""
 _MAXIMUM_FORBIDDEN = {False: 1, True: 5}
-"""The same for status 403, because a starting API server does not know the permissions yet."""
+"""Consecutive failures after which a kind counts as not watchable if the last status was 403. A starting API server
+returns 403 until it knows the permissions."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A kind to watch, in one namespace or in all, by selectors. `prune` returns the part of an object to store."""
+    """A kind to watch in one or all namespaces. `prune` returns the part of an object that the store keeps."""
 
     kind: Kind
     namespace: str | None
@@ -40,9 +41,10 @@ class Source:
 class ListWatch:
     """Lists and watches one source.
 
-    `settled` is set when it is known whether the source can be watched: it is `synced`, the kind is `absent` from the
-    cluster, or `last_error` is the reason why it cannot be watched. `on_change` is called when that changes afterwards,
-    and after each list but the first. `absent_pause` are the seconds between two lists of an absent kind.
+    `settled` is set when the operator knows whether it can watch the source. Then the store is `synced`, or the kind is
+    `absent` from the cluster, or `last_error` is the reason why the operator cannot watch it. `on_change` is called
+    when this state changes later, and after each list except for the first. `absent_pause` is the time in seconds
+    between attempts to list a kind that the cluster does not have.
     """
 
     client: KubernetesClient
@@ -57,7 +59,7 @@ class ListWatch:
     _failures: int = 0
 
     async def run(self) -> None:
-        """Lists and watches until cancelled."""
+        """Lists and watches the source until the task is cancelled."""
         while True:
             try:
                 await self._list_and_watch()
@@ -70,7 +72,7 @@ class ListWatch:
             await asyncio.sleep(self._pause())
 
     async def _list_and_watch(self) -> None:
-        """Lists, and watches from there until an error, for example that the version is too old."""
+        """Lists the source and then watches it until an error, for example because the version is too old."""
         source = self.source
         items, version = await self.client.list_all(source.kind, source.namespace, source.selectors)
         pairs = [(source.prune(item), source.keys(item)) for item in items]
@@ -84,11 +86,11 @@ class ListWatch:
         self._set_state(synced=True)
 
     async def _follow(self, version: str, opened: Callable[[], None] = lambda: None) -> str:
-        """Watches until the API server ends the stream, and returns the last version. Calls `opened` when it begins."""
+        """Watches until the API server ends the stream, and returns the last version. Calls `opened` first."""
         source = self.source
         async for event, body in self.client.watch(source.kind, source.namespace, source.selectors, version):
             if event == OPENED:
-                # Not after the list: a kind that may be listed but not watched would keep switching its state.
+                # A list is not enough: a kind that can be listed but not watched would keep changing its state.
                 opened()
                 continue
             version = body["metadata"]["resourceVersion"]

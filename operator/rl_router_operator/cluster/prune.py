@@ -1,4 +1,4 @@
-"""Prunes watched objects to the fields that are compared or that the status is computed from."""
+"""Prunes watched objects: keeps only the fields that the operator compares or needs for the status."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def child(body: Manifest) -> Manifest:
-    """Returns a child without the managedFields of other managers and without measurements in its status."""
+    """Returns a child without the managedFields of other managers and without `currentMetrics` in its status."""
     metadata = dict(body["metadata"])
     entries = [entry for entry in metadata.pop("managedFields", ()) if _is_kept(entry)]
     if entries:
@@ -38,7 +38,7 @@ def pod(body: Manifest) -> Manifest:
 
 
 def warning(body: Manifest) -> Manifest:
-    """Returns an Event with the fields that warnings are made from."""
+    """Returns an Event with only the fields that the status needs."""
     kept: tuple[str, ...] = (
         *("apiVersion", "kind", "type", "reason", "message", "involvedObject"),
         *("count", "series", "firstTimestamp", "lastTimestamp", "eventTime"),

@@ -13,16 +13,16 @@ from ..objects.routerdeployment import Key
 
 _MAXIMUM_DELETIONS = 1024
 Keys = Callable[[Manifest], tuple[Key, ...]]
-"""Returns the RouterDeployments that an object belongs to."""
+"""A function that returns the RouterDeployments to which an object belongs."""
 OnChange = Callable[[Key, bool], None]
-"""Called with the RouterDeployment of a changed object, and with True if the object is gone."""
+"""A function that is called with the RouterDeployment of a changed object, and with True if the object is gone."""
 _ObjectKey = tuple[str, str, str]
 """Kind, namespace and name of an object."""
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """An object as JSON, which needs a tenth of the memory of a dict. `content` has neither version nor status."""
+    """An object as JSON, which needs a tenth of the memory of a dict. `content` does not include version and status."""
 
     version: int
     content: bytes
@@ -37,19 +37,19 @@ class _Entry:
 class Store:
     """Objects by kind, namespace and name. `on_change` is called for each RouterDeployment of a changed object.
 
-    An older version never replaces a newer one or a deletion. So the response to a write may be stored before or after
-    its watch event.
+    An older version never replaces a newer version or a deletion. So the response to a write may be stored before or
+    after its watch event.
     """
 
     def __init__(self, on_change: OnChange) -> None:
         self._on_change = on_change
         self._entries: dict[_ObjectKey, _Entry] = {}
         self._deleted: dict[_ObjectKey, int] = {}
-        """The resourceVersions of the latest deletions."""
+        """The resourceVersions of the latest deletions, by object."""
         self._object_keys: dict[Key, set[_ObjectKey]] = defaultdict(set)
 
     def put(self, body: Manifest, keys: tuple[Key, ...]) -> None:
-        """Stores an object. Without keys it is not kept: most Events concern no RouterDeployment."""
+        """Stores an object. An object without keys is dropped, because most Events are not about a RouterDeployment."""
         object_key, entry = _object_key(body), _entry(body, keys)
         before = self._entries.get(object_key)
         if (before and entry.version < before.version) or entry.version < self._deleted.get(object_key, 0):
@@ -64,7 +64,7 @@ class Store:
             self._notify(before, entry)
 
     def drop(self, body: Manifest) -> None:
-        """Removes a deleted object, unless the store has a newer one with the same name."""
+        """Removes a deleted object, unless the store has a newer object with the same name."""
         object_key = _object_key(body)
         before = self._entries.get(object_key)
         version = int(body["metadata"].get("resourceVersion") or 0)
@@ -75,20 +75,20 @@ class Store:
     def replace(
         self, kind: str, namespace: str | None, bodies: Iterable[tuple[Manifest, tuple[Key, ...]]], version: int
     ) -> None:
-        """Stores a complete list of a kind, in a namespace or in all, and removes objects that are not in the list."""
+        """Stores a complete list of a kind in one or all namespaces. Removes objects that are not in the list."""
         listed = set()
         for body, keys in bodies:
             listed.add(_object_key(body))
             self.put(body, keys)
         for object_key in self._keys_of_kind(kind, namespace):
             entry = self._entries[object_key]
-            # The list cannot contain an object that was written after it.
+            # The list cannot contain an object that was written after the list.
             if object_key not in listed and entry.version <= version:
                 self._remove(object_key, entry)
                 self._remember_deletion(object_key, version)
 
     def clear(self, kind: str, namespace: str | None) -> None:
-        """Removes all objects of a kind that the cluster no longer has, in a namespace or in all."""
+        """Removes all objects of a kind that the cluster no longer has, in one or all namespaces."""
         for object_key in self._keys_of_kind(kind, namespace):
             self._remove(object_key, self._entries[object_key])
 
@@ -103,7 +103,7 @@ class Store:
         return {(kind, name): _body(self._entries[kind, namespace, name]) for kind, namespace, name in object_keys}
 
     def contents(self, key: Key, kinds: frozenset[str]) -> tuple[bytes, ...]:
-        """Returns a value that changes when an object of these kinds changes in more than status and version."""
+        """Returns the objects of these kinds without their status and version, to detect changes."""
         object_keys = sorted(object_key for object_key in self._object_keys.get(key, ()) if object_key[0] in kinds)
         return tuple(self._entries[object_key].content for object_key in object_keys)
 
@@ -124,7 +124,7 @@ class Store:
         ]
 
     def _remember_deletion(self, object_key: _ObjectKey, version: int) -> None:
-        """Keeps the latest versions only: a response older than a deletion is late by a moment at most."""
+        """Records a deletion. Drops the oldest record, because outdated responses arrive soon after a deletion."""
         self._deleted[object_key] = max(version, self._deleted.pop(object_key, 0))
         if len(self._deleted) > _MAXIMUM_DELETIONS:
             del self._deleted[next(iter(self._deleted))]
@@ -154,7 +154,7 @@ def _object_key(body: Manifest) -> _ObjectKey:
 def _entry(body: Manifest, keys: tuple[Key, ...]) -> _Entry:
     metadata = dict(body["metadata"])
     version = int(metadata.pop("resourceVersion", 0) or 0)
-    # Watch events and responses have these two in different orders.
+    # Watch events and responses contain apiVersion and kind in different orders.
     identity: Manifest = {name: body[name] for name in ("apiVersion", "kind") if name in body}
     content: Manifest = {**identity, **body, "metadata": metadata}
     status = content.pop("status", None)

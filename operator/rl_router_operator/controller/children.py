@@ -1,4 +1,4 @@
-"""Keeps the children of RouterDeployments in their desired state: plans, acts, and plans again after an error."""
+"""Plans and performs the actions that keep the children of RouterDeployments in their desired state."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..objects.refusal import RefusedError
 from ..objects.routerdeployment import Key, RouterDeployment
 
 _MAXIMUM_ROUNDS = 6
-"""Plans in one pass, after which conflicts count as errors."""
+"""Maximum number of plans in one reconciliation. After the last plan, conflicts count as errors."""
 _GATEWAY_TIMEOUT = 504
 _VERBS = {
     Create: "created",
@@ -56,15 +56,15 @@ class Children:
     informers: Informers
     _owned: dict[Key, dict[Ref, Owned]] = field(default_factory=lambda: defaultdict(dict))
     _foreign: dict[Key, frozenset[Ref]] = field(default_factory=dict)
-    """Foreign objects with the names of children: until they are gone, each pass reads them first."""
+    """Objects of other owners with the name of a child. Each reconciliation reads them first, until they are gone."""
 
     async def converge(
         self, router: RouterDeployment, desired: tuple[Manifest, ...], *, is_alive: bool = False
     ) -> tuple[ChildError, ...]:
-        """Brings the children to their desired state and returns the errors about those where that failed.
+        """Brings the children to their desired state. Returns the errors about children that do not reach it.
 
-        `is_alive` means that this reconciliation has observed the RouterDeployment on the API server. Raises GoneError,
-        UnreachableError and NotLeadingError.
+        `is_alive` means that a response in this reconciliation has confirmed that the RouterDeployment exists. Raises
+        GoneError, UnreachableError and NotLeadingError.
         """
         errors = await self._converge(router, desired, is_alive=is_alive)
         self._foreign[router.key] = frozenset(
@@ -121,7 +121,7 @@ class Children:
 
 @dataclass
 class _Convergence:
-    """One pass over the children of one RouterDeployment: their known state, and the actions on them."""
+    """The known state of the children during one reconciliation. It changes with the result of each action."""
 
     client: KubernetesClient
     executor: Executor
@@ -142,7 +142,7 @@ class _Convergence:
         return View(self.live, self.owned, self.absent, self.unwatched, self.refused, self.creation_conflicts)
 
     async def look_up(self, ref: Ref) -> None:
-        """Reads the current object from the API server."""
+        """Reads an object from the API server and records it in `live`."""
         self.live.pop(ref, None)
         self.refused.pop(ref, None)
         try:
@@ -167,9 +167,9 @@ class _Convergence:
         return True
 
     async def perform(self, actions: tuple[Action, ...]) -> bool:
-        """Performs the actions and returns whether no object must be planned again.
+        """Performs the actions. Returns False if an object must be planned again.
 
-        After an error, skips further actions on the same object.
+        Skips the remaining actions on such an object.
         """
         unsettled: set[Ref] = set()
         done: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -201,14 +201,14 @@ class _Convergence:
             self._take_result(action, prune.child(result))
         if isinstance(action, Replace | Delete):
             self.live[action.ref] = _deleted(action.live)
-        # After a patch, the object is compared again, because it may also need an apply.
+        # After a patch, the object must be planned again, because it may also need an apply.
         return _Outcome.CHANGED if isinstance(action, Patch) else _Outcome.SETTLED
 
     async def _take_refusal(self, action: Action, error: RefusedError) -> None:
         if error.is_terminating:
             raise GoneError from error
         if not error.is_conflict:
-            # Without the causes, the plan does not try the same repair again.
+            # The causes are left out, so that the plan does not try the same repair again.
             is_repair = isinstance(action, Patch)
             self.refused[action.ref] = RefusedError(error.status, {"message": error.message}) if is_repair else error
             return
@@ -218,9 +218,9 @@ class _Convergence:
             self.creation_conflicts[action.ref] += 1
 
     def _take_timeout(self, action: Action, error: UnreachableError) -> None:
-        """Records a write without a response as an error of this child only: an admission webhook of its kind may hang.
+        """Records a write without a response as an error of this child, because an admission webhook may not respond.
 
-        Raises UnreachableError after the second one, because then the API server probably does not respond at all.
+        Raises UnreachableError after the second such write, because then the API server probably does not respond.
         """
         if self.has_timed_out:
             raise error

@@ -14,8 +14,11 @@ MAXIMUM_AGE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class OperatorState:
-    """The operator's state: the seconds since the last iteration of the loop, whether it is the leader, and the reasons
-    why it is not ready, one sentence each."""
+    """The functions that return the operator's state for its endpoints.
+
+    `age` returns the seconds since the last iteration of the reconcile loop. `leads` returns whether the operator is
+    the leader. `obstacles` returns the reasons why the operator is not ready, one sentence each.
+    """
 
     age: Callable[[], float]
     leads: Callable[[], bool]
@@ -44,7 +47,7 @@ def application(state: OperatorState, registry: CollectorRegistry) -> web.Applic
 
 
 async def serve(app: web.Application, host: str, port: int) -> tuple[web.AppRunner, int]:
-    """Starts serving and returns the runner and the port; with port 0 the system chooses one."""
+    """Starts the server and returns its runner and port. If `port` is 0, the system chooses a free port."""
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()

@@ -16,7 +16,7 @@ READINESS = ("True", "False", "Unknown")
 
 
 class Metrics:
-    """The metrics of one operator; `readiness` returns the status of Ready for every RouterDeployment."""
+    """The metrics of one operator. `readiness` returns the status of the Ready condition of every RouterDeployment."""
 
     def __init__(self, readiness: Callable[[], Iterable[str]]) -> None:
         self.registry = CollectorRegistry()
@@ -34,14 +34,16 @@ class Metrics:
         )
         self.errors = Counter(
             "rl_router_operator_errors",
-            "Requests that the API server rejected or did not respond to, and crashes",
+            "Failed reconciliations by reason",
             ["reason"],
             registry=self.registry,
         )
         self.writes = Counter(
             "rl_router_operator_writes", "Writes to the API server", ["verb", "kind"], registry=self.registry
         )
-        self.leading = Gauge("rl_router_operator_leading", "1 while this operator writes", registry=self.registry)
+        self.leading = Gauge(
+            "rl_router_operator_leading", "1 while this operator is the leader, otherwise 0", registry=self.registry
+        )
         self._resynced: float | None = None
         age = Gauge(
             "rl_router_operator_resync_age_seconds",
@@ -60,7 +62,7 @@ class Metrics:
 
 
 class _Readiness(Collector):
-    """Counts RouterDeployments at the time of collection, so that deleted ones do not count."""
+    """Counts RouterDeployments when Prometheus collects the metrics. So deleted RouterDeployments do not count."""
 
     def __init__(self, readiness: Callable[[], Iterable[str]]) -> None:
         self._readiness = readiness
@@ -68,13 +70,15 @@ class _Readiness(Collector):
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """Yields the number of RouterDeployments by readiness."""
         counts = Tally(self._readiness())
-        family = GaugeMetricFamily("rl_router_operator_routerdeployments", "RouterDeployments", labels=["ready"])
+        family = GaugeMetricFamily(
+            "rl_router_operator_routerdeployments", "Number of RouterDeployments", labels=["ready"]
+        )
         for state in READINESS:
             family.add_metric([state], counts[state])
         yield family
 
 
 def ready_of(body: Mapping[str, Any]) -> str:
-    """Returns the status of the Ready condition; Unknown if the RouterDeployment does not have it."""
+    """Returns the status of the Ready condition; Unknown if the RouterDeployment has no such condition."""
     conditions = (body.get("status") or {}).get("conditions", ())
     return next((str(condition["status"]) for condition in conditions if condition["type"] == "Ready"), "Unknown")

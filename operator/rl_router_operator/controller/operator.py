@@ -1,4 +1,4 @@
-"""The operator as a whole: creates, connects, starts and stops its parts."""
+"""Creates, connects, starts and stops the parts of the operator."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from .work_queue import WorkQueue
 from .workers import Workers
 
 _SETTLING_SECONDS = 1.0
-"""Seconds between a change of a child or pod and its reconciliation: changes arrive in bursts."""
+"""Seconds from a change of a child or pod to the reconciliation. The delay exists because changes arrive in bursts."""
 
 
 class Operator:
-    """One operator; `probe` reads the health of an API pod, and tests replace it."""
+    """One operator. `probe` reads the health of an API pod. Tests replace `probe`."""
 
     def __init__(self, settings: Settings, configuration: Configuration, probe: Probe) -> None:
         self.settings = settings
@@ -62,7 +62,7 @@ class Operator:
         return self._lease.is_held()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Runs until `stop`. Releases the Lease after the last reconciliation has ended."""
+        """Runs until `stop` is set. Releases the Lease after the last reconciliation has ended."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._client.close)
             stack.push_async_callback(self._pod_health.close)
@@ -70,7 +70,7 @@ class Operator:
             app = endpoints.application(state, self.metrics.registry)
             runner, self.port = await endpoints.serve(app, self.settings.host, self.settings.port)
             stack.push_async_callback(runner.cleanup)
-            # The first to start is the last to end.
+            # The loop that starts first ends last. So the Lease is released at the end.
             loops = (self._lease.run(), self._informers.run(), self._workers.run(), self._resync())
             await _first_of(stop, [_started(stack, loop) for loop in loops])
 
@@ -83,7 +83,7 @@ class Operator:
         return [*self._informers.obstacles(), *missing]
 
     async def _resync(self) -> None:
-        """Queues every RouterDeployment every `resync_seconds`, because conditions also change with time alone."""
+        """Queues all RouterDeployments every `resync_seconds`, because conditions may change without a watch event."""
         await self._informers.settled()
         while True:
             self._reconciler.forget_comparisons()
@@ -113,12 +113,12 @@ class Operator:
         if leads:
             self._all_changed()
         else:
-            # Another operator will lead, so the records of this one become outdated.
+            # Another operator will lead, so this operator's records become outdated.
             self._reconciler.forget_all()
             self._workers.forget_missing_permissions()
 
     def _write_seconds(self) -> float:
-        """Returns the maximum seconds for a write now."""
+        """Returns the maximum duration of a write that starts now, in seconds."""
         return self._lease.seconds_left()
 
     def _count_write(self, verb: str, kind: str) -> None:
@@ -152,7 +152,7 @@ async def _first_of(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> Non
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Runs the operator with these settings until `stop`."""
+    """Runs the operator with these settings until `stop` is set."""
     health_client = HealthClient()
     try:
         await Operator(settings, await connection(settings.kubeconfig), health_client).run(stop)

@@ -54,7 +54,10 @@ _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 
 
 class Options(BaseModel):
-    """The options of the operator, each a flag (`--log-level`) and a variable (`RL_ROUTER_OPERATOR_LOG_LEVEL`)."""
+    """The options of the operator.
+
+    Each option is a flag (`--log-level`) and an environment variable (`RL_ROUTER_OPERATOR_LOG_LEVEL`).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -62,10 +65,10 @@ class Options(BaseModel):
         None, description="path of a kubeconfig file; default: $KUBECONFIG, else the pod's service account"
     )
     watch_namespaces: Names = Field((), description="namespaces to watch, separated by commas; default: all")
-    lease: str = Field(LEASE, description="name of the Lease for leader election: only its holder writes")
+    lease: str = Field(LEASE, description="name of the Lease for leader election")
     lease_seconds: Annotated[float, _number(3, 3600)] = Field(
         15.0,
-        description="duration of the Lease in seconds; another operator takes over this long after the last renewal",
+        description="duration of the Lease in seconds; another operator takes over if it is not renewed for this long",
     )
     host: str = Field("0.0.0.0", description="address of /healthz, /readyz and /metrics")
     port: Annotated[int, _number(0, 65_535)] = Field(8080, description="port of /healthz, /readyz and /metrics")
@@ -76,13 +79,26 @@ class Options(BaseModel):
         300.0, description="seconds between two reconciliations of every RouterDeployment"
     )
     log_level: Annotated[str, _one_of(*_LEVELS)] = Field("info", description=f"one of {', '.join(_LEVELS)}")
-    registry: str = Field("", description="registry prefix of the default images; no default")
-    api_image: str | None = Field(None, description=f"default image of the router API; default: {Images.api}")
-    model_image: str | None = Field(None, description=f"default image of the CPU fallback; default: {Images.llamacpp}")
-    vllm_image: str | None = Field(None, description=f"default image of vLLM for accelerators; default: {Images.vllm}")
-    vllm_cpu_image: str | None = Field(None, description=f"default image of vLLM for CPUs; default: {Images.vllm_cpu}")
+    registry: str = Field("", description="registry from which the default images are pulled; no default")
+    api_image: str | None = Field(
+        None, description=f"image of the router API if a RouterDeployment does not set one; default: {Images.api}"
+    )
+    model_image: str | None = Field(
+        None,
+        description=f"image of the CPU fallback if a RouterDeployment does not set one; default: {Images.llamacpp}",
+    )
+    vllm_image: str | None = Field(
+        None,
+        description=f"image of vLLM for accelerators if a RouterDeployment does not set one; default: {Images.vllm}",
+    )
+    vllm_cpu_image: str | None = Field(
+        None,
+        description=f"image of vLLM for CPUs if a RouterDeployment does not set one; default: {Images.vllm_cpu}",
+    )
     image_pull_policy: Annotated[str | None, _one_of(*_PULL_POLICIES)] = Field(
-        None, description=f"default pull policy: one of {', '.join(_PULL_POLICIES)}; default: the default of Kubernetes"
+        None,
+        description=f"pull policy of images if a RouterDeployment does not set one: {', '.join(_PULL_POLICIES)};"
+        " default: Kubernetes chooses the policy",
     )
     image_pull_secrets: Names = Field((), description="names of the pull Secrets for images, separated by commas")
     monitoring_namespace: str = Field("", description="namespace whose pods may read the API's metrics")
@@ -94,14 +110,14 @@ class Options(BaseModel):
 LAYER = SettingsLayer(Options, "RL_ROUTER_OPERATOR_")
 _DESCRIPTION = """\
 Runs the Kubernetes operator, which turns each RouterDeployment into a running router. The Helm chart installs it in a
-cluster; see docs/kubernetes.md. Outside of a cluster it requires --kubeconfig or KUBECONFIG."""
+cluster. docs/kubernetes.md explains this. Outside a cluster, the operator requires --kubeconfig or KUBECONFIG."""
 _EPILOG = """\
-A flag overrides its environment variable, which each option names. SIGTERM and Ctrl-C stop the operator; the routers
-keep running.
+A flag overrides the environment variable of the same option. SIGTERM and Ctrl-C stop the operator. The routers keep
+running.
 
 exit codes:
   0   after SIGTERM or Ctrl-C
-  1   the operator cannot run: the API server, the kubeconfig file, the address or the port
+  1   the operator cannot read its kubeconfig file or service account, or cannot listen on its address and port
   2   the command line or an environment variable is invalid
 
 example:
@@ -116,9 +132,9 @@ class _Parser(argparse.ArgumentParser):
 def read(
     arguments: Sequence[str], environment: Mapping[str, str], prog: str = "python -m rl_router_operator"
 ) -> Settings:
-    """Returns the settings from the command line of `prog` and an environment; flags override variables.
+    """Returns the settings from the command line of `prog` and an environment. Flags override variables.
 
-    Prints an error that names the flag or variable, and exits with status 2, if a value is invalid.
+    If a value is invalid, prints an error that names the flag or variable, and exits with status 2.
     """
     parser = _Parser(
         prog=prog,

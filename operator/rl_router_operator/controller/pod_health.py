@@ -1,4 +1,4 @@
-"""Probes the API pods: /health on the admin port reports whether the router model decides."""
+"""Probes the API pods' /health on the admin port, which reports whether the router model makes decisions."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from ..status.pods import is_ready
 _TIMEOUT_SECONDS = 5.0
 _MAXIMUM_BYTES = 65_536
 _MAXIMUM_REQUESTS = 512
-"""Enough to probe a thousand pods that never respond every 10 s."""
+"""Maximum number of simultaneous probes. It allows a probe of 1,000 pods every 10 s, even if none of them responds."""
 
 Probe = Callable[[str], Awaitable[Health]]
-"""Returns the health of the pod at an address."""
+"""A function that returns the health of the pod at an address."""
 
 
 @dataclass(frozen=True)
 class ProbeIntervals:
     """Seconds between two probes of an API pod.
 
-    `settled` applies while its router is Ready and `unsettled` while it is not. `confirming` applies after the first
-    good response of a pod without a confirmed one.
+    `settled` applies while its router is Ready and `unsettled` while it is not. `confirming` is the time
+    between the first good response of a pod and the probe that confirms it.
     """
 
     settled: float = 30.0
@@ -42,7 +42,7 @@ class ProbeIntervals:
 
 
 class HealthClient:
-    """Probes pods over HTTP: within 5 s, at most 64 KiB, without redirects or a proxy."""
+    """Probes pods over HTTP without redirects or a proxy. A response may take 5 s and have 64 KiB."""
 
     def __init__(self, port: int = ADMIN_PORT) -> None:
         self._port = port
@@ -67,7 +67,7 @@ class HealthClient:
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
-            # A connection that stays open would outlive its pod.
+            # A connection that stays open could outlive its pod.
             connector = aiohttp.TCPConnector(force_close=True, limit=_MAXIMUM_REQUESTS)
             timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
             self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False)
@@ -99,10 +99,10 @@ def _read(status: int, body: bytes) -> Health:
 
 @dataclass(frozen=True)
 class _Pod:
-    """An API pod. `reported` is its last health. `confirmed` is the health that counts: the last one reported twice.
+    """An API pod. `reported` is its last health. `confirmed` is the last health that two probes in a row reported.
 
-    If `trusted`, the first health counts. This applies to the pods that exist when the operator starts, because it does
-    not know their earlier health.
+    If `trusted` is true, the first health is confirmed at once. This applies to the pods that exist when the operator
+    starts, because the operator does not know their earlier health.
     """
 
     address: str
@@ -118,7 +118,7 @@ class _Pod:
 
     @property
     def is_promising(self) -> bool:
-        """Whether no health is confirmed yet and the last one is good, so that it is about to be confirmed."""
+        """Returns whether no health is confirmed yet, but the last health is good. The next probe may confirm it."""
         document = self.reported.document if self.reported else None
         return self.confirmed is None and document is not None and document.status == "ok"
 
@@ -153,9 +153,9 @@ class PodHealth:
         return {name: pod.confirmed for name, pod in pods_by_name.items() if pod.confirmed}
 
     def is_waiting(self, key: Key) -> bool:
-        """Returns whether no pod has a confirmed health yet, but one may have it soon.
+        """Returns whether no pod has a confirmed health yet, but a pod may soon have it.
 
-        A status that is written now would only report that the pods have not responded.
+        Until then, a status could only report that the pods have not responded.
         """
         pods = self._pods.get(key, {}).values()
         expected = any(pod.reported is None or pod.is_promising for pod in pods)
@@ -166,7 +166,7 @@ class PodHealth:
         self._pods.pop(key, None)
 
     def forget_all(self) -> None:
-        """Drops every pod, so that the next first health of each pod counts."""
+        """Drops every pod. Afterwards the first health of each pod is confirmed at once."""
         self._pods.clear()
 
     async def close(self) -> None:
@@ -188,7 +188,7 @@ class PodHealth:
             await self._probe_once(key, name, address)
 
     async def _probe_once(self, key: Key, name: str, address: str) -> _Pod | None:
-        """Probes a pod and returns it with its health; None if it is gone."""
+        """Probes a pod and returns it with its new health; None if the pod is gone."""
         async with self._slots:
             health = await self.probe(address)
         before = self._pods.get(key, {}).get(name)

@@ -24,7 +24,7 @@ from .pod_health import PodHealth, ProbeIntervals
 _RETRY_SECONDS = {"Failed": 2.0, "ForeignObject": 5.0, "Refused": 15.0, "Forbidden": 15.0}
 """Seconds until the next reconciliation, by reason of an error. The informers report when a missing kind appears."""
 _CONFLICT_SECONDS = 1.0
-"""Seconds until the next reconciliation after a conflict. The watch event of the change usually causes it earlier."""
+"""Seconds until the next reconciliation after a conflict. Usually the watch event of the change causes it earlier."""
 _CHILDREN = frozenset(kind.kind for kind in KINDS)
 _COMPARED = _CHILDREN | {PVC.kind}
 
@@ -45,7 +45,7 @@ class Reconciler:
     defaults: Defaults
     _converged: dict[Key, tuple[object, ...]] = field(default_factory=dict)
     _unposted: dict[Key, tuple[Manifest, list[Manifest]]] = field(default_factory=dict)
-    """RouterDeployments, each with the conditions that have no Event yet."""
+    """RouterDeployments, each with the changed conditions for which no Event was posted yet."""
 
     async def reconcile(self, key: Key) -> float | None:
         """Reconciles a RouterDeployment and returns the seconds until the next reconciliation; None if it is gone.
@@ -91,20 +91,20 @@ class Reconciler:
 
     async def _report_first(self, router: RouterDeployment, body: Manifest) -> bool:
         """Writes the first status and returns whether this confirmed that the RouterDeployment exists."""
-        # Existing pods belong to a predecessor of the same name, so they are not observed.
+        # Existing pods belong to a deleted RouterDeployment of the same name, so the first status ignores them.
         observed = Observed(errors=self._unwatched(router.namespace))
         try:
             await self._write_status(body, status.status_of(router, observed, datetime.now(UTC)))
         except RefusedError:
-            # The reconciliation creates the children first. Its last status will then raise this error.
+            # The reconciliation continues with the children. Then it writes its last status and raises this error.
             return False
         return True
 
     async def _converge(self, router: RouterDeployment, *, is_alive: bool) -> tuple[ChildError, ...]:
         """Brings the children to their desired state and returns the errors about them.
 
-        Most reconciliations only update the status. So the comparison is skipped if nothing has changed since the last
-        one without errors.
+        Most reconciliations only update the status. If nothing has changed since the last comparison without errors,
+        the operator does not compare the children again.
         """
         state = self._state(router)
         if self._converged.get(router.key) == state:
@@ -120,7 +120,7 @@ class Reconciler:
         return contents, self.informers.revision, router.uid, router.generation, router.annotations
 
     def _current_body(self, router: RouterDeployment) -> Manifest:
-        """Returns the RouterDeployment as it is now. Raises _ChangedError if it is gone or another one."""
+        """Returns the RouterDeployment from the store. Raises _ChangedError if it was deleted or replaced."""
         body = self.stores.routers.get(ROUTER.kind, *router.key)
         if body is None or uid_of(body) != router.uid:
             raise _ChangedError
@@ -154,7 +154,7 @@ class Reconciler:
         )
 
     def _unwatched(self, namespace: str) -> tuple[ChildError, ...]:
-        """Returns an error for each kind that the status depends on and that cannot be watched."""
+        """Returns an error for each kind that the status depends on but that the operator cannot watch."""
         kinds = (POD.kind, PVC.kind, "Event")
         messages = ((kind, self.informers.last_error(kind, namespace)) for kind in kinds)
         return tuple(ChildError(kind, "", "Forbidden", message) for kind, message in messages if message)
@@ -162,8 +162,8 @@ class Reconciler:
     async def _write_status(self, body: Manifest, new: dict[str, Any]) -> None:
         """Applies the status `new` if it differs from the one in `body`, and posts Events about the difference.
 
-        Raises _ChangedError if the RouterDeployment is no longer the one in `body`. The API server does not compare
-        uids on `/status`. So the resourceVersion prevents a write to a successor of the same name.
+        Raises _ChangedError if the RouterDeployment was changed, deleted or replaced since `body` was read. The API
+        server does not compare uids on `/status`. So the apply contains the resourceVersion.
         """
         if new == (body.get("status") or {}):
             return

@@ -13,7 +13,10 @@ from .pod_health import ProbeIntervals
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings. Without a kubeconfig, the operator uses the pod's service account; no namespaces means all."""
+    """The settings of the operator.
+
+    Without `kubeconfig`, the operator uses the pod's service account. Without `namespaces`, it watches all namespaces.
+    """
 
     defaults: Defaults = field(default_factory=Defaults)
     kubeconfig: str | None = None
@@ -27,9 +30,9 @@ class Settings:
     port: int = 8080
     workers: int = 8
     resync_seconds: float = 300.0
-    """Seconds between two reconciliations of every RouterDeployment. They write nothing if nothing has changed."""
+    """Seconds between two reconciliations of a RouterDeployment. They write nothing if nothing has changed."""
     discovery_seconds: float = 60.0
-    """Seconds between two discoveries of an optional kind that the cluster lacks."""
+    """Seconds between attempts to list an optional kind that the cluster does not have."""
     idle_timeout: float = 90.0
-    """Seconds without data after which a watch is reopened from its last version."""
+    """Seconds without data after which the operator restarts a watch from the last version that it received."""
     log_level: str = "info"

@@ -1,4 +1,4 @@
-"""The work queue: the RouterDeployments to reconcile, and when to do so."""
+"""The work queue: the RouterDeployments to reconcile, with the time when each is due."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class WorkQueue:
         return key
 
     def done(self, key: Key) -> None:
-        """Ends the work on a key. If it was added meanwhile, it is queued again."""
+        """Ends the work on a key. A key that was added meanwhile is queued again."""
         self._failures.pop(key, None)
         self._put_back(key)
 
     def failed(self, key: Key) -> None:
-        """Ends the work on a key after a failure. It is due again after a pause that grows to 2 s."""
+        """Ends the work on a key after a failure. The key is due again after a pause that grows up to 2 s."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         self._put_back(key)
         self.add(key, min(_MINIMUM_PAUSE * 2.0 ** min(failures, 10), MAXIMUM_PAUSE) * random.uniform(0.5, 1.0))

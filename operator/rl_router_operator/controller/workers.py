@@ -17,7 +17,7 @@ from .work_queue import WorkQueue
 _POLL_SECONDS = 1.0
 """Maximum seconds that a worker waits for the queue in one iteration."""
 _MAXIMUM_SECONDS = 45.0
-"""Seconds after which a reconciliation is canceled and repeated."""
+"""Seconds after which a reconciliation is cancelled and repeated."""
 
 
 class Workers:
@@ -39,7 +39,7 @@ class Workers:
         self._forbidden: dict[Key, str] = {}
 
     async def run(self) -> None:
-        """Works until cancelled."""
+        """Runs the workers until the task is cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for number in range(len(self._iterations)):
                 tasks.create_task(self._work(number))
@@ -53,14 +53,14 @@ class Workers:
         return list(self._forbidden.values())
 
     def forget_missing_permissions(self) -> None:
-        """Drops the messages about missing permissions, because another operator leads and will report its own."""
+        """Drops the messages about missing permissions, because the new leader reports them itself."""
         self._forbidden.clear()
 
     async def _work(self, number: int) -> None:
-        """Iterates whether or not the API server responds, so that liveness does not depend on it."""
+        """Runs one worker. It also iterates without work, so that /healthz does not depend on the API server."""
         while True:
             self._iterations[number] = time.monotonic()
-            # A reconciliation without requests never yields to the event loop, so many would delay the Lease's renewal.
+            # Reconciliations without requests do not yield to the event loop. Many would delay the Lease's renewal.
             await asyncio.sleep(0)
             key = await self._queue.get(_POLL_SECONDS)
             if key is None:
@@ -108,7 +108,7 @@ class Workers:
         self._queue.failed(key)
 
     def _forbid(self, key: Key, message: str) -> None:
-        """Logs a missing permission once. The status may lack it, because the operator may not write the status."""
+        """Logs a missing permission once, because the operator may not have the permission to write a status."""
         if self._forbidden.get(key) != message:
             self._forbidden[key] = message
             log(logging.ERROR, message, router="/".join(key))

@@ -1,4 +1,4 @@
-"""Writes the CRD and its reference, or with `--check` prints which of them would change."""
+"""Writes the CRD and its reference page. With `--check`, prints the files that would change, and writes nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADER = "# Written by `python -m rl_router_operator.generate` from operator/rl_
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes `n` and `y` as well, which kubectl and Helm read as booleans, unlike PyYAML."""
+    """A YAML dumper that also quotes `n` and `y`, because kubectl and Helm read them as booleans."""
 
 
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("[nNyY]$"), list("nNyY"))

@@ -10,7 +10,7 @@ _BOUND = {"string": "maxLength", "array": "maxItems", "object": "maxProperties"}
 
 
 class UnfitSchemaError(Exception):
-    """A field lacks a description or a bound. The message has a line with the path for each."""
+    """The schema has fields without a description or a bound. The message has one line for each, with its path."""
 
 
 def require_fit(schema: Json, path: str) -> None:

@@ -24,7 +24,7 @@ _RULES = validations(
         ".spec.api.serviceAccount",
     ),
 )
-"""Rules that need the whole object."""
+"""Validation rules that involve several parts of a RouterDeployment, or its name."""
 
 
 def definition() -> Json:
@@ -88,7 +88,7 @@ def _root() -> Json:
         require_fit(schema, name)
     return {
         "type": "object",
-        "description": "A router: the router model that decides, the router API for clients, and the target models.",
+        "description": "A router: a model that selects targets, the router API for clients, and the target models.",
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},

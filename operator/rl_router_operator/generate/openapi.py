@@ -19,10 +19,10 @@ _OWN = __package__.partition(".")[0]
 
 
 class _Nodes(GenerateJsonSchema):
-    """Adds what only the pydantic classes know: which package owns a default, and the notation of decimals."""
+    """A schema generator that moves the router API's defaults into descriptions and adds a pattern for decimals."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> Json:
-        return self.generate_inner(schema["schema"])  # a field is None if it is left out
+        return self.generate_inner(schema["schema"])  # a missing field is None, so the schema needs no null
 
     def decimal_schema(self, schema: core_schema.DecimalSchema) -> Json:
         fraction = schema["decimal_places"]
@@ -46,7 +46,7 @@ class _Nodes(GenerateJsonSchema):
 def _declared_here(model: type[BaseModel], field: str) -> bool:
     """Returns whether the operator declares a field.
 
-    Fields of the router API get no default in the CRD, because each version of the API has its own.
+    Fields of the router API get no default in the CRD, because each version of the API has its own defaults.
     """
     owner = next(base for base in model.__mro__ if field in inspect.get_annotations(base))
     return owner.__module__.startswith(_OWN)
@@ -61,7 +61,10 @@ def _describe_default(node: Json) -> None:
 
 
 def structural(model: type[BaseModel], defaults: bool = True) -> Json:
-    """Returns the model's schema by alias, with inlined references, and with the operator's defaults if `defaults`."""
+    """Returns a model's schema with aliases as names and inlined references.
+
+    If `defaults` is true, the schema has the operator's defaults.
+    """
     schema = model.model_json_schema(by_alias=True, schema_generator=_Nodes)
     return _fold(schema, schema.get("$defs", {}), defaults)
 
@@ -113,7 +116,7 @@ def _write_bounds(folded: Json, node: Json) -> None:
     if "exclusiveMinimum" in node:
         folded |= {"minimum": node["exclusiveMinimum"], "exclusiveMinimum": True}
     names = node.get("propertyNames", {})
-    if "maxLength" in names and isinstance(node["additionalProperties"], dict):  # a rule cannot check open values
+    if "maxLength" in names and isinstance(node["additionalProperties"], dict):  # rules cannot read untyped values
         minimum, maximum = names.get("minLength", 0), names["maxLength"]
         allowed = f"{minimum} to {maximum}" if minimum else f"at most {maximum}"
         rule = {
@@ -134,5 +137,5 @@ def _write_default(folded: Json, node: Json, defaults: bool) -> None:
 
 
 def defaults_of(node: Json) -> Json:
-    """Returns an object with the defaults of its fields. Defaults must be complete, as rules check them unfilled."""
+    """Returns the defaults of an object's fields, with all nested defaults, because rules check them as they are."""
     return {name: child["default"] for name, child in node.get("properties", {}).items() if "default" in child}

@@ -1,4 +1,4 @@
-"""Writes generated files, or prints which of them would change."""
+"""Writes generated files, or prints the files that would change."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ ROOT = Path(__file__).parents[3]
 
 
 def update(texts: Mapping[str, str], *, check: bool, command: str, root: Path = ROOT) -> int:
-    """Writes every text to its path under `root`. With `check` it prints the files that `command` would change instead.
+    """Writes every text to its path under `root`. With `check`, prints the files that `command` would change instead.
 
-    Returns the exit status: 1 if `check` finds such a file.
+    Returns the exit status: 1 if `check` finds a file that would change.
     """
     changed = [path for path, text in texts.items() if not _contains(root / path, text)]
     for path in changed:

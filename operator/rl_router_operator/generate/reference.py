@@ -15,7 +15,7 @@ _INTRODUCTION = """\
 <!-- Written by `python -m rl_router_operator.generate`. Do not edit. -->
 
 This page lists every field of a RouterDeployment. [kubernetes.md](kubernetes.md) is the guide, and
-[samples/](../samples) has complete examples. On a cluster, `kubectl explain rd.spec.model` shows the same texts.
+[samples/](../samples) has complete examples. In a cluster, `kubectl explain rd.spec.model` shows the same texts.
 
 ```yaml
 apiVersion: rlrouter.dev/v1alpha1
@@ -35,10 +35,11 @@ spec:
         output: "0.50"
 ```
 
-Only fields marked `required` must be set. With `spec: {}`, the bundled model on a CPU routes between the names that it
-serves. Prices are US dollars per million tokens, as decimal numbers in quotes. Durations are seconds. The API server
-writes a default in **bold** into the object. Other defaults belong to the running operator or router API and may change
-with its version. The API server rejects an object that breaks a rule and names the field and the remedy.
+Only fields marked `required` must be set. With `spec: {}`, the bundled model runs on a CPU and is also the only target,
+under several names. Prices are US dollars per million tokens, as decimal numbers in quotes. Durations are seconds. The
+API server writes the defaults in **bold** into the object. The operator or the router API applies the other defaults,
+which may change with its version. If an object breaks a rule, the API server rejects it with a message that names the
+field and the remedy.
 """
 
 
@@ -79,7 +80,7 @@ def _only(node: Json, *names: str) -> Json:
 
 
 def _section(title: str, node: Json, prefix: str, seen: set[str]) -> str:
-    """Returns a section. `seen` has the rules so far, so that a rule of a common type is listed once."""
+    """Returns a section. `seen` has the rules of earlier sections, so that the page lists each rule once."""
     rows = [*_rows(node, prefix)]
     lines = [f"## {title}", ""]
     if rows:

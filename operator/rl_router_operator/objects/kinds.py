@@ -9,7 +9,7 @@ from ..schema import GROUP, KIND, PLURAL, VERSION
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind with its names on the API server; a cluster may lack an `optional` kind."""
+    """A kind with its names on the API server. A cluster may not have an `optional` kind."""
 
     api_version: str
     kind: str
@@ -30,7 +30,7 @@ KINDS = (
     Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", optional=True),
     Kind("monitoring.coreos.com/v1", "ServiceMonitor", "servicemonitors", optional=True),
 )
-"""In the order of creation: an object comes before the objects that refer to it."""
+"""The kinds of children, in the order of creation: an object comes before the objects that refer to it."""
 
 POD = Kind("v1", "Pod", "pods")
 PVC = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")

@@ -6,16 +6,16 @@ from typing import Any
 
 Manifest = dict[str, Any]
 Ref = tuple[str, str]
-"""(kind, name), which identifies an object among those of one RouterDeployment."""
+"""The kind and name, which identify an object among the objects of one RouterDeployment."""
 
 
 def ref_of(manifest: Manifest) -> Ref:
-    """Returns the kind and the name."""
+    """Returns the kind and the name of an object."""
     return manifest["kind"], manifest["metadata"]["name"]
 
 
 def uid_of(manifest: Manifest) -> str:
-    """Returns the uid."""
+    """Returns the uid of an object."""
     return str(manifest["metadata"]["uid"])
 
 

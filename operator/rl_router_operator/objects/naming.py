@@ -16,7 +16,7 @@ MODEL_PORT, API_PORT, ADMIN_PORT = 8000, 8800, 8801
 
 
 def child(router: str, component: Component) -> str:
-    """Returns the name that most children of a component have: `demo-model`, `demo-api`."""
+    """Returns the name that most children of a component have, such as `demo-model`."""
     return f"{router}-{component}"
 
 
@@ -26,7 +26,7 @@ def headless(router: str) -> str:
 
 
 def selector(router: str, component: Component) -> dict[str, str]:
-    """Returns the labels that select the pods of a component; they never change."""
+    """Returns the labels that select the pods of a component. They never change."""
     return {
         "app.kubernetes.io/name": "rl-router",
         "app.kubernetes.io/instance": router,

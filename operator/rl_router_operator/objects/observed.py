@@ -1,4 +1,4 @@
-"""What is observed of one RouterDeployment in the cluster: everything that its status is computed from."""
+"""The observed state of one RouterDeployment, from which its status is computed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .manifest import Manifest, Ref
 
 ChildErrorReason = Literal[
     "ForeignObject",  # an object that the operator did not create has a child's name
-    "Refused",  # the API server or an admission webhook rejected a child; the message quotes it
+    "Refused",  # the API server or an admission webhook rejected a child; the message quotes the error
     "KindMissing",  # the cluster does not have the kind
     "Forbidden",  # the operator lacks a permission; the message names the verb
     "Failed",  # any other error of the API server
@@ -21,9 +21,9 @@ ChildErrorReason = Literal[
 
 @dataclass(frozen=True)
 class ChildError:
-    """Why the child `kind`/`name` does not match the spec; the message is a sentence for a person.
+    """The reason why a child object does not match the spec. `message` is a human-readable sentence.
 
-    The name is empty if the error is about the whole kind.
+    `name` is empty if the error is about all objects of the kind.
     """
 
     kind: str
@@ -34,7 +34,7 @@ class ChildError:
 
 @dataclass(frozen=True)
 class Health:
-    """The /health document of an API pod; `document` is None if the probe failed, and `error` is the reason."""
+    """The /health document of an API pod. If the probe failed, `document` is None and `error` is the reason."""
 
     document: HealthDocument | None
     error: str | None = None
@@ -42,8 +42,12 @@ class Health:
 
 @dataclass(frozen=True)
 class Observed:
-    """The children by kind and name, the pods of both tiers, the PVCs of the model's pods, the warnings about any of
-    them (core Events), the health of the API pods by pod name, and the errors about children."""
+    """The observed objects of one RouterDeployment.
+
+    `children` has the children by kind and name. `pods` has the pods of both tiers, and `pvcs` the PVCs of the model
+    pods. `events` has the Warning Events about these objects. `healths` has the health of the API pods by pod name.
+    `errors` are about children.
+    """
 
     children: Mapping[Ref, Manifest] = field(default_factory=dict)
     pods: tuple[Manifest, ...] = ()

@@ -16,9 +16,9 @@ GIBIBYTE = _BINARY["Gi"]
 
 
 def amount(quantity: int | str) -> Decimal:
-    """Returns the value of a quantity, in bytes or cores. Raises ValueError if it is not a quantity."""
+    """Returns the value of a quantity, in bytes or cores. Raises ValueError if the quantity is invalid."""
     match = _QUANTITY.fullmatch(str(quantity))
     if not match:
-        raise ValueError(f"invalid quantity {quantity!r}: use a number with an optional unit, such as 500m or 40Gi")
+        raise ValueError(f"invalid quantity {quantity!r}. Use a number with an optional unit, such as 500m or 40Gi")
     number, suffix, exponent = match.groups()
     return Decimal(number) * (Decimal(10) ** int(exponent) if exponent else _FACTORS[suffix])

@@ -1,4 +1,4 @@
-"""The error for a request that the API server rejected, and what the rejection means."""
+"""The error for a request that the API server rejected. Its properties classify the rejection."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class RefusedError(Exception):
-    """The API server rejected a request. `causes` are the (reason, field, message) that it reported."""
+    """The API server rejected a request. `causes` has (reason, field, message) of each reported cause."""
 
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
         details = body.get("details") or {}
@@ -27,32 +27,32 @@ class RefusedError(Exception):
 
     @property
     def is_missing_permission(self) -> bool:
-        """Whether the operator lacks a permission, as opposed to a rejection by an admission webhook."""
+        """Returns whether the operator lacks a permission. It is False if an admission webhook returned status 403."""
         is_named = 'User "' in self.message and " cannot " in self.message
         return self.status == 403 and (is_named or self._names_no_verb)
 
     @property
     def is_transient(self) -> bool:
-        """Whether the same request may soon succeed."""
+        """Returns whether the same request may soon succeed."""
         return self.status in (408, 429) or self.status >= 500
 
     @property
     def is_outdated(self) -> bool:
-        """Whether a JSON patch was made for another version of the object."""
+        """Returns whether the API server rejected a JSON patch because its resourceVersion is outdated."""
         return self.status == 422 and "resourceVersion" in self.message
 
     @property
     def is_conflict(self) -> bool:
-        """Whether the object was deleted, replaced by another of the same name, or changed since it was read."""
+        """Returns whether the object was deleted, replaced or changed since it was read."""
         is_replaced = self.status == 422 and any(field == "metadata.uid" for _, field, _ in self.causes)
         return self.status in (404, 409) or is_replaced or self.is_outdated
 
     @property
     def forbids_stateful_set_change(self) -> bool:
-        """Whether the request changes immutable fields of a StatefulSet."""
+        """Returns whether the request changes immutable fields of a StatefulSet."""
         return any("updates to statefulset spec" in message for _, _, message in self.causes)
 
     @property
     def is_terminating(self) -> bool:
-        """Whether the namespace is being deleted."""
+        """Returns whether the namespace is being deleted."""
         return any(reason == "NamespaceTerminating" for reason, _, _ in self.causes)

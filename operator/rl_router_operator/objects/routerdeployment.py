@@ -13,16 +13,16 @@ from ..schema import GROUP, KIND, VERSION, RouterDeploymentSpec
 
 PAUSED = f"{GROUP}/paused"
 Key = tuple[str, str]
-"""(namespace, name) of a RouterDeployment."""
+"""The namespace and name of a RouterDeployment."""
 
 
 class InvalidSpecError(Exception):
-    """The API server accepted a spec that the operator cannot use; the message names the field and the fix."""
+    """The API server accepted a spec that the operator cannot use. The message names the field and the fix."""
 
 
 @dataclass(frozen=True)
 class RouterDeployment:
-    """A parsed RouterDeployment; `status` is the status that was written last."""
+    """A parsed RouterDeployment. `status` is the status that was written last."""
 
     name: str
     namespace: str
@@ -34,17 +34,17 @@ class RouterDeployment:
 
     @property
     def key(self) -> Key:
-        """Its namespace and name."""
+        """The namespace and name of the RouterDeployment."""
         return self.namespace, self.name
 
     @property
     def paused(self) -> bool:
-        """Whether the operator leaves its children unchanged."""
+        """Returns whether the operator must leave the children unchanged."""
         return self.annotations.get(PAUSED) == "true"
 
     @property
     def owner_reference(self) -> dict[str, Any]:
-        """The owner reference of its children, so that the garbage collector deletes them with it."""
+        """The owner reference of the children. It makes the garbage collector delete them with the RouterDeployment."""
         return {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": KIND,

@@ -36,7 +36,7 @@ _BUILDERS: tuple[Builder, ...] = (
     http_route.build,
     service_monitor.build,
 )
-"""In the order of `kinds.KINDS`, in which the children are applied."""
+"""The builders of the children, in the order of `kinds.KINDS`. The operator applies the children in this order."""
 
 
 def desired(router: RouterDeployment, defaults: Defaults) -> tuple[Manifest, ...]:

@@ -1,4 +1,4 @@
-"""Defines the operator's defaults for the children: images, pull secrets, a proxy."""
+"""Defines the operator's defaults for the children: images, pull secrets and a proxy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 VERSION = version("rl-router")
 VLLM_VERSION = "v0.32.0"
-"""The version of vLLM. It is defined only here."""
+"""The version of vLLM in the default images. It is defined only here."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Defaults:
     proxy: Mapping[str, str] = field(default_factory=dict)
     """HTTPS_PROXY, HTTP_PROXY and NO_PROXY for the children."""
     operator_namespace: str = ""
-    """The namespace whose pods may reach the API's admin port; empty: the NetworkPolicy gets no rule for it."""
+    """The namespace whose pods may reach the API's admin port. If it is empty, the NetworkPolicy has no rule for it."""
     monitoring_namespace: str = ""
-    """The namespace whose pods may read metrics; empty: the NetworkPolicies get no rule for it."""
+    """The namespace whose pods may read metrics. If it is empty, the NetworkPolicies have no rule for it."""
 
     def image(self, name: str) -> str:
         """Returns a default image with the registry as its prefix."""

@@ -14,7 +14,8 @@ from .defaults import Defaults
 from .objects import child
 
 _GRACE = 45
-"""Seconds: 5 for preStop, then after SIGTERM the API serves for 5 and gives in-flight requests 30; 5 are spare."""
+"""Seconds that a pod may take to stop: 5 for preStop, 5 in which the API still accepts requests after SIGTERM, 30 for
+in-flight requests, and 5 in reserve."""
 _CONFIG_FOLDER = "/etc/rl-router"
 _STATE_FOLDER = "/var/lib/rl-router"
 _CA_FILE = "/etc/rl-router-ca/ca-bundle.pem"
@@ -57,7 +58,7 @@ def _node_spread(router: RouterDeployment) -> dict[str, Any]:
         "topologyKey": "kubernetes.io/hostname",
         "whenUnsatisfiable": "ScheduleAnyway",
         "labelSelector": {"matchLabels": naming.selector(router.name, "api")},
-        # Spreads the new pods of a rollout independently of the old ones.
+        # Spreads the new pods of a rollout independently of the old pods.
         "matchLabelKeys": ["pod-template-hash"],
     }
 
@@ -87,7 +88,7 @@ def _variables(router: RouterDeployment, defaults: Defaults) -> dict[str, str]:
         **pods.proxy_variables(defaults, naming.child(router.name, "model")),
     }
     if router.spec.api.ca_bundle:
-        # Adds to the image's own certificates, which the default of SSL_CERT_DIR still finds.
+        # The image's own certificates stay valid, because the default of SSL_CERT_DIR still contains them.
         values["SSL_CERT_FILE"] = _CA_FILE
     return values
 

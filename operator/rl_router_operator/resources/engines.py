@@ -13,19 +13,19 @@ from .defaults import Defaults
 from .weights import Weights
 
 DRAIN_SECONDS = 30
-"""Seconds for in-flight requests after SIGTERM. By default vLLM aborts them."""
+"""Seconds for in-flight requests after SIGTERM. By default, vLLM aborts these requests."""
 SHARED_MEMORY_GIB = 1
-"""GiB of /dev/shm per rank. vLLM crashes at startup with the default 64 MiB, and ranks communicate through it."""
+"""Size of /dev/shm in GiB for each rank. Ranks communicate through /dev/shm, and 64 MiB make vLLM crash at startup."""
 CHAT_TEMPLATE = "/etc/rl-router/chat-template/chat-template.jinja"
 STORAGE_FOLDER = "/var/lib/rl-router/weights"
 _KV_CACHE_SHARE = 4
-"""The KV cache gets a quarter of the container's memory. Weights, activations and the server need the rest."""
+"""The divisor of the container's memory for the KV cache. Weights, activations and the server need the rest."""
 _KV_CACHE_GIB = 4
-"""Size of the KV cache if the container has no memory limit or request."""
+"""Size of the KV cache in GiB if the container has no memory limit or request."""
 
 
 def name_of(model: Model) -> Literal["vllm", "llamacpp"]:
-    """Returns the configured engine, or the one that suits the weights."""
+    """Returns the configured engine; the engine that suits the weights if no engine is configured."""
     if model.engine:
         return model.engine
     source = weights.read(model.source)
@@ -49,7 +49,7 @@ def ranks(model: Model) -> int:
 
 
 def command(model: Model) -> dict[str, Any]:
-    """Returns the container's command line. extraArgs come last, because the last of two equal flags wins."""
+    """Returns the container's command line. extraArgs come last, because the last value of a flag wins."""
     source = weights.read(model.source)
     if name_of(model) == "llamacpp":
         return {"args": [*_llamacpp(model, source), *_common(model, source), *model.extra_args]}
@@ -73,7 +73,7 @@ def _common(model: Model, source: Weights | None) -> list[str]:
 def _llamacpp(model: Model, source: Weights | None) -> list[str]:
     if source is None or not model.source:
         return []
-    # Unlike vLLM, our server accepts a hub source as it is written in the spec.
+    # Unlike vLLM, the CPU fallback accepts a hub source as it is written in the spec.
     return ["--model", model.source if source.origin == "hub" else source.model]
 
 
@@ -92,7 +92,7 @@ def _vllm(model: Model, source: Weights | None) -> list[str]:
 
 
 def variables(model: Model) -> Mapping[str, str]:
-    """Returns the engine's environment variables, without those of the user."""
+    """Returns the environment variables that the operator sets for the engine."""
     values = {}
     source = weights.read(model.source)
     if model.storage:
@@ -108,7 +108,7 @@ def variables(model: Model) -> Mapping[str, str]:
 
 
 def _cpu_variables(model: Model) -> dict[str, str]:
-    """Returns the sizes that vLLM on a CPU would otherwise derive from the node instead of the container's limits."""
+    """Returns the sizes of the KV cache and the thread pool. By default, vLLM on a CPU derives them from the node."""
     limits = {**model.resources.requests, **model.resources.limits}
     values = {"VLLM_CPU_KVCACHE_SPACE": str(_kv_cache_gib(limits))}
     if "cpu" in limits:
@@ -121,6 +121,6 @@ def _cpu_variables(model: Model) -> dict[str, str]:
 def _kv_cache_gib(limits: Mapping[str, int | str]) -> int:
     if "memory" not in limits:
         return _KV_CACHE_GIB
-    # /dev/shm counts towards the container's memory.
+    # /dev/shm is part of the container's memory.
     gibibytes = int(amount(limits["memory"]) / GIBIBYTE) - SHARED_MEMORY_GIB
     return max(1, gibibytes // _KV_CACHE_SHARE)

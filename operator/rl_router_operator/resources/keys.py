@@ -1,4 +1,4 @@
-"""Mounts API keys as files into the API pods, from Secrets that may be missing or change while the pods run."""
+"""Mounts API keys as files into the API pods. Their Secrets may be missing or change while the pods run."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def path_of(ref: KeyRef) -> str:
 
 
 def volumes(router: RouterDeployment) -> list[dict[str, Any]]:
-    """Returns a volume for each Secret.
+    """Returns a volume for each Secret that contains an API key.
 
-    It contains all keys, so using another key of the same Secret does not restart the pods.
+    A volume contains all keys of its Secret. So the pods do not restart if the spec uses another key of the Secret.
     """
     return [
         {"name": _volume(secret), "projected": {"sources": [{"secret": {"name": secret, "optional": True}}]}}
@@ -44,7 +44,7 @@ def volumes(router: RouterDeployment) -> list[dict[str, Any]]:
 
 
 def mounts(router: RouterDeployment) -> list[dict[str, Any]]:
-    """Returns the mounts of the volumes."""
+    """Returns a volume mount for each of the volumes."""
     return [
         {"name": _volume(secret), "mountPath": f"{FOLDER}/{secret}", "readOnly": True} for secret in _secrets(router)
     ]
@@ -66,5 +66,5 @@ def _secret_names(router: RouterDeployment) -> Iterator[str]:
 
 
 def _volume(secret: str) -> str:
-    # A Secret's name may be too long for a volume, and may contain dots.
+    # The name of a Secret may be too long for the name of a volume, and may contain dots.
     return f"keys-{hashlib.sha256(secret.encode()).hexdigest()[:12]}"

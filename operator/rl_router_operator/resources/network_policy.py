@@ -16,7 +16,10 @@ _NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 
 def build(router: RouterDeployment, defaults: Defaults) -> Iterator[Manifest]:
-    """Yields the model's policy unless it is disabled, because vLLM requires no key; the API's if it is enabled."""
+    """Yields the model's policy unless it is disabled, and the API's policy if it is enabled.
+
+    The model's policy is enabled by default, because vLLM requires no API key.
+    """
     model, api = router.spec.model, router.spec.api
     if not model.external and model.network_policy.enabled is not False:
         yield _policy(router, "model", [_allow(naming.MODEL_PORT, _model_peers(router, defaults))])

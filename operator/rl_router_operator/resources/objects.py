@@ -22,7 +22,7 @@ def child(
     annotations: Mapping[str, str] | None = None,
     **body: Any,
 ) -> Manifest:
-    """Returns a child of the RouterDeployment. The default name is the component's, such as `demo-api`."""
+    """Returns a child of the RouterDeployment. The default name is that of the component, such as `demo-api`."""
     metadata = {
         "name": name or naming.child(router.name, component),
         "namespace": router.namespace,
@@ -44,5 +44,5 @@ def without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def keyed(key: str, *lists: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns the merged lists. Entries with the same value of `key` are equal, and the last one wins."""
+    """Returns the merged lists. Of several entries with the same value of `key`, the last entry wins."""
     return list({entry[key]: entry for entries in lists for entry in entries}.values())

@@ -13,7 +13,7 @@ from .objects import child
 
 
 def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
-    """Yields the budget if there is more than one pod: with a budget, a single pod could never be drained."""
+    """Yields the PodDisruptionBudget if it is enabled and the API has more than one pod."""
     budget = router.spec.api.disruption_budget
     if not budget.enabled or _minimum_pods(router.spec.api) < 2:
         return

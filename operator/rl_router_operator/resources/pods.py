@@ -1,4 +1,4 @@
-"""Builds the parts that the pods of both tiers share: security context, writable folders, probes, user additions."""
+"""Builds the parts that the pods of both tiers share: security context, folders, probes and users' additions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .defaults import Defaults
 from .objects import keyed, without_empty
 
 PRE_STOP_SECONDS = 5
-"""Load balancers and proxies keep sending requests for a moment after a pod begins to terminate."""
+"""Seconds before SIGTERM in which load balancers and proxies may still send requests to a terminating pod."""
 HOME = "/home/rl-router"
 _CONTAINER_SECURITY = {
     "allowPrivilegeEscalation": False,
@@ -72,7 +72,10 @@ def container(
     resources: Mapping[str, Any],
     **further: Any,
 ) -> dict[str, Any]:
-    """Returns the pod's container. A user's variable or mount replaces the operator's of the same name or path."""
+    """Returns the pod's container.
+
+    A user's variable or mount replaces the operator's variable of the same name or mount at the same path.
+    """
     return without_empty(
         {
             "name": name,
@@ -83,7 +86,7 @@ def container(
             "resources": resources,
             "securityContext": _CONTAINER_SECURITY,
             "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
-            # Keeps the last lines of a crash, which the status quotes.
+            # After a crash, the status quotes the last lines of the log.
             "terminationMessagePolicy": "FallbackToLogsOnError",
             "volumeMounts": keyed("mountPath", [*_writable_mounts(), *mounts], _users_mounts(pods.pod_template)),
         }
@@ -91,12 +94,12 @@ def container(
 
 
 def variables(values: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Returns environment variables in the form of a container."""
+    """Returns environment variables as the entries of a container's `env`."""
     return [{"name": name, "value": value} for name, value in values.items()]
 
 
 def proxy_variables(defaults: Defaults, *direct: str) -> dict[str, str]:
-    """Returns the proxy's variables, with NO_PROXY extended by the `direct` hosts; empty without a proxy."""
+    """Returns the environment variables of the proxy; empty without a proxy. NO_PROXY also has the `direct` hosts."""
     if not defaults.proxy:
         return {}
     bypassed = [defaults.proxy.get("NO_PROXY", ""), "localhost", "127.0.0.1", *direct]
@@ -104,7 +107,7 @@ def proxy_variables(defaults: Defaults, *direct: str) -> dict[str, str]:
 
 
 def requests_and_limits(resources: Resources, **minimum: str) -> dict[str, Any]:
-    """Returns the container's resources. A resource with neither request nor limit is requested as in `minimum`."""
+    """Returns the container's resources. `minimum` has the requests for resources without request and limit."""
     requests = {name: str(value) for name, value in resources.requests.items()}
     limits = {name: str(value) for name, value in resources.limits.items()}
     added = {name: value for name, value in minimum.items() if name not in requests and name not in limits}
@@ -173,12 +176,12 @@ def _users_volumes(added: PodTemplate) -> list[dict[str, Any]]:
 
 
 def _users_mounts(added: PodTemplate) -> list[dict[str, Any]]:
-    # Leaves out `readOnly: false`, which the API server would drop.
+    # The dump leaves out `readOnly: false`, which the API server would drop.
     return [mount.model_dump(by_alias=True, exclude_defaults=True) for mount in added.volume_mounts]
 
 
 def _users_env(pods: Pods) -> list[dict[str, Any]]:
-    # Leaves out an empty value, which the API server would drop.
+    # An empty value is left out, because the API server would drop it.
     return [
         without_empty({**variable.model_dump(by_alias=True), "value": variable.value or None}) for variable in pods.env
     ]

@@ -1,4 +1,4 @@
-"""Writes the API's configuration file. It contains only fields that the spec sets, so an older API can read it."""
+"""Writes the API's configuration file. It contains only the fields that the spec sets, so an older API can read it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def model_url(router: RouterDeployment) -> str:
 
 
 def _routing(router: RouterDeployment, *, deciding: bool) -> dict[str, Any]:
-    """Returns the routing fields that the spec sets: those about the router model if `deciding`, else the others."""
+    """Returns the routing fields that the spec sets: about the router model if `deciding`, otherwise the others."""
     routing = router.spec.routing.model_dump(mode="json", exclude_unset=True)
     return {name: value for name, value in routing.items() if (name in DecisionConfig.model_fields) == deciding}
 

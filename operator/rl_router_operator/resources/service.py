@@ -1,4 +1,4 @@
-"""Builds the Services: of the model, of the API, and the headless one for the DNS names of the model's pods."""
+"""Builds the Services of the model and the API, and a headless Service for the DNS names of the model pods."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .defaults import Defaults
 from .objects import child
 
 HEADLESS = f"{GROUP}/headless"
-"""The label of the headless Service."""
+"""The label that only the headless Service has."""
 
 
 def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
-    """Yields the Services. None of them exposes the admin port."""
+    """Yields the Services. No Service exposes the admin port."""
     if not router.spec.model.external:
         yield child(router, "Service", "model", spec=_spec(router, "model", naming.MODEL_PORT, type="ClusterIP"))
         yield child(

@@ -14,7 +14,7 @@ from .pods import service_account_name
 
 
 def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
-    """Yields a service account for each tier that requests one. Two requests for the same name yield one account."""
+    """Yields a service account for each tier that requests one. If both have the same name, yields one."""
     by_name = {account["metadata"]["name"]: account for account in _accounts(router)}
     yield from by_name.values()
 

@@ -22,7 +22,7 @@ def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
     model = router.spec.model
     if not model.external and engines.name_of(model) == "vllm":
         yield _monitor(router, "model", {"port": "http"})
-    # The admin port requires no key. It is not in the Service, so Prometheus scrapes it at the pods behind it.
+    # The admin port requires no key. The Service does not have this port, so Prometheus scrapes it at the pods.
     yield _monitor(router, "api", {"targetPort": "admin"})
 
 
@@ -35,7 +35,7 @@ def _monitor(router: RouterDeployment, component: Component, port: dict[str, Any
         spec={
             "selector": {
                 "matchLabels": naming.selector(router.name, component),
-                # Without this, Prometheus would scrape the model's pods twice.
+                # Without this exclusion, Prometheus would scrape the model pods through both Services.
                 "matchExpressions": [{"key": HEADLESS, "operator": "DoesNotExist"}],
             },
             "namespaceSelector": {"matchNames": [router.namespace]},

@@ -16,10 +16,10 @@ from .defaults import Defaults
 from .objects import child, without_empty
 
 MODEL_HASH = f"{GROUP}/model-hash"
-"""Annotation that changes only with `spec.model`. Other changes of the pods are delayed until it changes."""
+"""The annotation with a hash of `spec.model`. Other changes of the pods are delayed until this hash changes."""
 TEMPLATE_HASH = f"{GROUP}/chat-template-hash"
 _GRACE = 60
-"""Seconds; covers preStop and the engine's drain time."""
+"""Seconds that a pod may take to stop, which include preStop and the engine's drain time."""
 _STARTUP_PERIOD = 2
 """Seconds between two startup probes."""
 CLAIM = "weights"
@@ -38,7 +38,7 @@ def build(router: RouterDeployment, defaults: Defaults) -> Iterator[Manifest]:
         spec={
             "replicas": 0 if router.spec.suspend else model.replicas,
             "serviceName": naming.headless(router.name),
-            # Lets a fixed template replace a pod that never became ready.
+            # With `Parallel`, a corrected template also replaces a pod that never became ready.
             "podManagementPolicy": "Parallel",
             "selector": {"matchLabels": naming.selector(router.name, "model")},
             "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}},
@@ -68,7 +68,7 @@ def _claims(router: RouterDeployment) -> dict[str, Any]:
         "storageClassName": storage.class_name,
     }
     return {
-        # The weights outlive the StatefulSet, whoever deletes it.
+        # The PVCs with the weights stay if a user or the operator deletes the StatefulSet.
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
         "volumeClaimTemplates": [
             {
@@ -86,7 +86,10 @@ def _template(router: RouterDeployment, defaults: Defaults) -> dict[str, Any]:
 
 
 def _annotations(model: Model) -> dict[str, str]:
-    """Returns a hash of the chat template, which restarts the pods: an engine reads the template only at startup."""
+    """Returns an annotation with a hash of the chat template.
+
+    A new hash restarts the pods, because an engine reads the template only at startup.
+    """
     text = model.chat_template.text if model.chat_template else None
     return {TEMPLATE_HASH: _hash(text)} if text else {}
 
@@ -107,7 +110,7 @@ def _container(model: Model, defaults: Defaults) -> dict[str, Any]:
 
 
 def _probes(model: Model) -> dict[str, Any]:
-    """Returns the probes. The startup probe keeps the liveness probe from killing a model while it loads."""
+    """Returns the probes. Until the startup probe succeeds, the liveness probe does not restart a loading model."""
     return {
         "startupProbe": pods.probe(
             "/health",

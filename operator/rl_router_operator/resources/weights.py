@@ -14,10 +14,10 @@ CLAIM_FOLDER = "/var/lib/rl-router/model"
 
 @dataclass(frozen=True)
 class Weights:
-    """Parsed weights.
+    """The parsed source of the weights.
 
     `model` is the engine's argument: a name on the hub or a path in the container. `name` is the name under which the
-    model is served. `claim` is the user's PVC that contains it.
+    model is served. `claim` is the user's PVC that contains the weights.
     """
 
     origin: Literal["hub", "claim", "image"]
@@ -28,7 +28,7 @@ class Weights:
 
     @property
     def is_gguf(self) -> bool:
-        """Whether the weights have llama.cpp's format."""
+        """Returns whether the weights have the GGUF format of llama.cpp."""
         return self.model.endswith(".gguf")
 
 
@@ -49,12 +49,12 @@ def read(source: str | None) -> Weights | None:
 def _hub(source: str) -> Weights:
     match = _HUB.fullmatch(source)
     if not match:
-        raise ValueError(f"{source!r} is not of the form hf://org/name[@revision][/file.gguf]")
+        raise ValueError(f"invalid source {source!r}. Use the form hf://org/name[@revision][/file.gguf]")
     repository, revision, file = match["repository"], match["revision"], match["file"]
     model = f"{repository}/{file}" if file else repository
     return Weights("hub", model, _last(file) if file else repository, revision=revision)
 
 
 def _last(path: str) -> str:
-    """Returns the last name of the path without the suffix of a GGUF file."""
+    """Returns the last part of the path, without the suffix of a GGUF file."""
     return _GGUF_SUFFIX.sub("", path.rpartition("/")[2])

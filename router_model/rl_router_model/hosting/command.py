@@ -16,7 +16,7 @@ from .supervise import supervise
 
 
 def main(arguments: Sequence[str], prog: str) -> int:
-    """Hosts the router model until a signal. Returns the exit code: 128 and the signal's number, or an error's."""
+    """Hosts the router model until a signal. Returns 128 plus the signal's number, or the exit code of an error."""
     installation = Installation.from_environment(os.environ)
     try:
         return _host(parse(arguments, "bash host.sh" if installation.clone else prog), installation)
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str], prog: str) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.code
     except KeyboardInterrupt:
-        # Before the engine was started.
+        # Ctrl-C before the engine was started.
         return 130
 
 

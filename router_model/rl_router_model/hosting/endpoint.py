@@ -15,7 +15,7 @@ _DEFAULT_URL = "http://127.0.0.1:8000"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where this machine reaches the server. `api_key` is empty if the server requires none."""
+    """The address at which this machine reaches the server. `api_key` is empty if the server requires no key."""
 
     scheme: str
     host: str
@@ -29,7 +29,7 @@ class Endpoint:
 
     @property
     def serving_flags(self) -> str:
-        """The flags with which the router API finds the server, with a leading blank. Empty for its default URL."""
+        """The router API's flags for this server's URL, with a leading space. Empty for the default URL."""
         if self.url == _DEFAULT_URL:
             return ""
         if self.url == f"http://127.0.0.1:{self.port}":
@@ -49,7 +49,7 @@ class Endpoint:
         return self._get("/health") is not None
 
     def models(self) -> tuple[str, ...]:
-        """Returns the names of the models that the server lists; none if it does not answer."""
+        """Returns the names of the models that the server lists, or an empty tuple if it does not answer."""
         try:
             return tuple(str(model["id"]) for model in json.loads(self._get("/v1/models") or b"{}")["data"])
         except (ValueError, KeyError, TypeError):
@@ -59,7 +59,7 @@ class Endpoint:
         headers = {"Authorization": f"Bearer {self.api_key}"}
         request = urllib.request.Request(self.url + path, headers=headers)  # noqa: S310
         context = ssl.create_default_context()
-        # The certificate names the host that clients use, which need not be this address.
+        # The certificate may be for the host name that clients use instead of this address.
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
         try:
@@ -71,7 +71,7 @@ class Endpoint:
 
 
 def endpoint_of(options: Options, inherited_key: str = "") -> Endpoint:
-    """Returns the endpoint of a server with these options. `inherited_key` is the key in its environment."""
+    """Returns the endpoint of a server with these options. `inherited_key` is the API key in its environment."""
     is_https = any(option == _CERTIFICATE or option.startswith(f"{_CERTIFICATE}=") for option in options.extra)
     host = _ANY_ADDRESS.get(options.host, options.host)
     return Endpoint("https" if is_https else "http", host, options.port, options.api_key or inherited_key)

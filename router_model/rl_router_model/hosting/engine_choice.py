@@ -16,7 +16,7 @@ class Choice:
 
 
 def choose(options: Options, installed: tuple[str, ...]) -> Choice:
-    """Returns the choice. `installed` has the indexes of the machine's GPUs. Raises HostingError."""
+    """Returns the device, engine and GPUs to use. `installed` has the indexes of all GPUs. Raises HostingError."""
     device = _device(options, installed)
     default_engine = "vllm" if device == "cuda" else "llamacpp"
     choice = Choice(device, default_engine if options.engine == "auto" else options.engine)
@@ -31,11 +31,11 @@ def _device(options: Options, installed: tuple[str, ...]) -> str:
     if options.device == "cpu":
         return "cpu"
     if options.device == "cuda" and not installed:
-        raise HostingError("no NVIDIA GPU: nvidia-smi lists none. Fix the driver, or use --device cpu.")
+        raise HostingError("--device cuda: nvidia-smi lists no NVIDIA GPU. Fix the driver, or use --device cpu.")
     if options.device == "cuda" or (installed and options.engine != "llamacpp"):
         return "cuda"
     if options.gpus and not installed:
-        raise HostingError(f"--gpus {','.join(options.gpus)}: no NVIDIA GPU: nvidia-smi lists none. Fix the driver.")
+        raise HostingError(f"--gpus {','.join(options.gpus)}: nvidia-smi lists no NVIDIA GPU. Fix the driver.")
     return "cpu"
 
 

@@ -18,7 +18,7 @@ _CPU_MODEL_LENGTH = 4096
 
 @dataclass(frozen=True)
 class EngineCommand:
-    """A program with its arguments, the variables that it gets in addition, and the model that it serves."""
+    """A program with its arguments, its additional environment variables, and the model that it serves."""
 
     arguments: tuple[str, ...]
     variables: Mapping[str, str]
@@ -33,7 +33,7 @@ class EngineCommand:
 def engine_command(
     options: Options, choice: Choice, installation: Installation, environment: Mapping[str, str]
 ) -> EngineCommand:
-    """Returns the command for the options. `environment` may set the limits of vLLM on a CPU."""
+    """Returns the command for the options. Variables in `environment` override the defaults of vLLM on a CPU."""
     variables: dict[str, str] = {}
     if choice.engine == "llamacpp":
         model = options.model
@@ -45,7 +45,7 @@ def engine_command(
         model = options.model or _CPU_MODEL
         start, variables = _vllm_on_cpu(installation.vllm, model, environment)
     if options.api_key:
-        # Not as an argument, which every user of the machine could read in the list of processes.
+        # If the key were an argument, every user of the machine could read it in the list of processes.
         variables = {"VLLM_API_KEY": options.api_key, **variables}
     arguments = (*start, *_shared_arguments(options, choice), *options.extra)
     return EngineCommand(arguments, variables, model or _BUNDLED_MODEL)
@@ -65,7 +65,7 @@ def _vllm_on_cpu(program: str, model: str, environment: Mapping[str, str]) -> tu
 
 
 def _shared_arguments(options: Options, choice: Choice) -> Iterator[str]:
-    """Yields the arguments that both engines know by the same names."""
+    """Yields the arguments that have the same names in both engines."""
     length = options.max_model_len
     if choice.engine == "vllm":
         yield from ("--enable-auto-tool-choice", "--tool-call-parser", options.tool_call_parser)

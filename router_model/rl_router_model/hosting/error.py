@@ -2,7 +2,7 @@
 
 
 class HostingError(Exception):
-    """The router model cannot be hosted. The message says in one line what is wrong and how to fix it.
+    """Raised if the router model cannot be hosted. The message says in one line what is wrong and how to fix it.
 
     `code` is the exit code of the command: 2 for the command line, the server's own code if it ended, else 1.
     """

@@ -1,4 +1,4 @@
-"""Explains why the engine ended, from its last lines."""
+"""Explains why the engine ended, based on the last lines of its output."""
 
 import re
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ _PORT_IN_USE = r"address already in use"
 
 
 def explain(lines: Iterable[str], model: str, port: int) -> str:
-    """Returns in one line why an engine that printed `lines` could not start, with the remedy if it is known."""
+    """Returns one line: the reason why an engine that printed `lines` did not start, and the remedy if known."""
     lines = tuple(lines)
     causes = {
         _OUT_OF_MEMORY: "too little GPU memory. Lower --gpu-memory-utilization or --max-model-len, or use more GPUs "

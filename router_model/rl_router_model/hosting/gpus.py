@@ -17,7 +17,7 @@ class Gpu:
 
 
 def installed() -> tuple[str, ...]:
-    """Returns the indexes of the GPUs; none if there is no working nvidia-smi."""
+    """Returns the indexes of the GPUs, or an empty tuple if nvidia-smi does not work."""
     return tuple(line.strip() for line in _query("index") if line.strip().isdecimal())
 
 
@@ -27,7 +27,7 @@ def memory() -> tuple[Gpu, ...]:
 
 
 def read_gpu(line: str) -> Gpu | None:
-    """Returns the GPU of a line such as `0, 79000, 81559`; None if a value is not a number (`[N/A]`)."""
+    """Returns the GPU in a line such as `0, 79000, 81559`, or None if a value is not a number (`[N/A]`)."""
     values = [value.strip() for value in line.split(",")]
     if len(values) != 3 or not all(value.isdecimal() for value in values):
         return None
@@ -35,15 +35,15 @@ def read_gpu(line: str) -> Gpu | None:
 
 
 def check_memory(gpus: tuple[Gpu, ...], share: str) -> None:
-    """Raises HostingError if a GPU has less free memory than `share` of its total."""
+    """Raises HostingError if a GPU's free memory is less than the fraction `share` of its total memory."""
     for gpu in gpus:
         required = int(gpu.total * float(share))
         if gpu.free < required:
             usable = int(gpu.free / gpu.total * 100) / 100
             raise HostingError(
                 f"GPU {gpu.index} has {gpu.free} of {gpu.total} MiB free, but --gpu-memory-utilization {share} "
-                f"requires {required}. Lower it to {usable:.2f}, stop the programs that use the GPU, or choose others "
-                "with --gpus."
+                f"requires {required}. Lower it to {usable:.2f}, stop the programs that use the GPU, or choose other "
+                "GPUs with --gpus."
             )
 
 

@@ -1,4 +1,4 @@
-"""Where RL Router is installed: in a Python environment, or as a clone whose scripts create `.venv`."""
+"""Finds the installation of RL Router: a Python environment, or a clone whose scripts create `.venv`."""
 
 import importlib.util
 import shutil
@@ -12,13 +12,16 @@ from typing import Self
 from .error import HostingError
 
 CLONE_VARIABLE = "RL_ROUTER_CLONE"
-"""The folder of the clone whose `host.sh` runs this command."""
+"""The environment variable that names the clone whose `host.sh` runs this command."""
 _CPU_PACKAGES = ("aiohttp", "xllamacpp")
 
 
 @dataclass(frozen=True)
 class Installation:
-    """`python` runs the CPU fallback. `clone` is the folder of a clone, None if the package is installed by pip."""
+    """An installation of RL Router.
+
+    `python` is the interpreter for the CPU fallback. `clone` is the clone's folder, None if pip installed the package.
+    """
 
     python: Path
     clone: Path | None = None
@@ -33,7 +36,7 @@ class Installation:
 
     @property
     def vllm(self) -> str:
-        """The program vLLM: of this installation's environment if it is there, else of the PATH."""
+        """The program `vllm`, from this installation's environment if it exists there, else from the PATH."""
         own = self.python.with_name("vllm")
         return str(own) if own.exists() else "vllm"
 

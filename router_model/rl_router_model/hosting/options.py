@@ -13,11 +13,11 @@ DEVICES = ("auto", "cuda", "cpu")
 ENGINES = ("auto", "vllm", "llamacpp")
 
 _DESCRIPTION = """\
-Hosts the router model: starts its server, waits until it answers, and runs until Ctrl-C. On NVIDIA GPUs vLLM serves
-Qwen2.5-7B-Instruct, on a CPU llama.cpp serves SmolLM2-135M-Instruct, which is good enough to try the router, but not to
-route well."""
+Hosts the router model: starts its server, waits until it answers, and runs until Ctrl-C. On NVIDIA GPUs, vLLM serves
+Qwen2.5-7B-Instruct. On a CPU, llama.cpp serves SmolLM2-135M-Instruct, which is good enough to try the router, but not
+to route well."""
 _EPILOG = """\
-Options of the engine follow `--`. With --ssl-certfile among them the server answers by HTTPS.
+Write options of the engine after `--`. If --ssl-certfile is among them, the server uses HTTPS.
 
 exit codes:
   1    the router model cannot be hosted; the message says why
@@ -34,10 +34,10 @@ examples:
 
 @dataclass(frozen=True)
 class Options:
-    """The parsed command line. Empty texts and None stand for values that were not given.
+    """The parsed command line. An empty value or None means that the option is not set.
 
-    `gpus` has indexes of nvidia-smi, `gpu_memory_utilization` is a share of a GPU's memory as written, `wait` is in
-    seconds. `extra` are the engine's own options.
+    `gpus` has the GPUs' indexes in nvidia-smi. `gpu_memory_utilization` is a share of a GPU's memory, as the user wrote
+    it. `wait` is in seconds. `extra` has the engine's own options.
     """
 
     gpus: tuple[str, ...] = ()
@@ -77,13 +77,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
-    """Returns the arguments before `--`, and those behind it, which are the engine's."""
+    """Returns the arguments before `--`, and the engine's arguments after it."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     return list(arguments[:end]), tuple(arguments[end + 1 :])
 
 
 def _joined(arguments: Sequence[str], parser: argparse.ArgumentParser) -> list[str]:
-    """Returns the arguments with each value joined to its flag. Otherwise argparse takes a key `-x` for a flag."""
+    """Returns the arguments with each value joined to its flag, so that argparse accepts a value such as `-x`."""
     joined: list[str] = []
     rest = iter(arguments)
     for argument in rest:
@@ -139,7 +139,7 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         "--max-model-len",
         type=_positive,
         metavar="TOKENS",
-        help="maximum tokens of a request, prompt and completion (default: the model's; on a CPU 4096)",
+        help="maximum tokens of a request, prompt plus completion (default: the model's; on a CPU 4096)",
     )
     add(
         "--tool-call-parser",
@@ -162,14 +162,15 @@ def _add_hardware(group: argparse._ArgumentGroup) -> None:
         type=_one_of(DEVICES),
         default="auto",
         metavar="|".join(DEVICES),
-        help="where the engine runs (default: cuda if nvidia-smi lists a GPU, else cpu)",
+        help="device that runs the engine (default: cuda if nvidia-smi lists a GPU, else cpu)",
     )
     add(
         "--engine",
         type=_one_of(ENGINES),
         default="auto",
         metavar="|".join(ENGINES),
-        help="(default: vllm on GPUs, llamacpp on a CPU). vllm on a CPU requires vLLM's CPU build",
+        help="engine that serves the model (default: vllm on GPUs, llamacpp on a CPU). vllm on a CPU requires "
+        "vLLM's CPU build",
     )
     add("--gpus", type=_gpus, default=(), metavar="0,1", help="GPUs to use, by nvidia-smi's index (default: all)")
     add(
@@ -183,7 +184,7 @@ def _add_hardware(group: argparse._ArgumentGroup) -> None:
         "--tensor-parallel-size",
         type=_positive,
         metavar="N",
-        help="number of GPUs that share the model (default: all that are used)",
+        help="number of GPUs that share the model (default: all GPUs in use)",
     )
 
 

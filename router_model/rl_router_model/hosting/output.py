@@ -1,4 +1,4 @@
-"""Writes to standard output. A closed terminal or pipe is no error, because the server runs on without it."""
+"""Writes to standard output. Ignores a closed terminal or pipe, because the server can run without output."""
 
 import contextlib
 import os
@@ -7,12 +7,12 @@ _STANDARD_OUTPUT = 1
 
 
 def say(text: str) -> None:
-    """Writes a line."""
+    """Writes a line to standard output."""
     write(f"{text}\n".encode())
 
 
 def write(data: bytes) -> None:
-    """Writes bytes without a buffer, so that nothing is left to write when the process ends."""
+    """Writes bytes without a buffer, so that no output is lost when the process ends."""
     rest = memoryview(data)
     with contextlib.suppress(OSError):
         while rest:

@@ -1,4 +1,4 @@
-"""The checks before the engine starts, so that an error is one line instead of a failed start."""
+"""Checks the options and the machine before the engine starts, so that an error is reported in one line."""
 
 import os
 from pathlib import Path
@@ -50,7 +50,7 @@ def port_in_use(port: int) -> str:
 
 
 def check_shared_memory(folder: Path) -> None:
-    """Raises HostingError if the file system of `folder`, which need not exist, is too small for vLLM."""
+    """Raises HostingError if the file system of `folder` is too small for vLLM. Accepts a missing folder."""
     try:
         status = os.statvfs(folder)
     except OSError:

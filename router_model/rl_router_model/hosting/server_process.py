@@ -1,4 +1,4 @@
-"""The engine as a process of its own session: passes its output on, keeps its last lines, and stops it."""
+"""Runs the engine in its own session: forwards its output, keeps the last lines, and stops the engine."""
 
 import contextlib
 import os
@@ -14,13 +14,13 @@ from .output import write
 
 _KEPT_LINES = 500
 _GRACE = 30.0
-"""Seconds that the server has to stop after SIGTERM."""
+"""Seconds that the server may take to stop after SIGTERM."""
 _OUTPUT_DELAY = 2.0
 """Seconds to wait for output that the server wrote just before it ended."""
 
 
 class ServerProcess:
-    """A running server. Ctrl-C in the terminal does not reach it, because it has a session of its own.
+    """A running server. Ctrl-C in the terminal does not reach the server, because it runs in its own session.
 
     Raises HostingError if the program cannot be started.
     """
@@ -36,22 +36,22 @@ class ServerProcess:
         return self._process.poll() is None
 
     def wait(self) -> int:
-        """Waits until the server ends. Returns its exit status as a shell has it: 128 and the signal that ended it."""
+        """Waits until the server ends. Returns its exit status, or 128 plus the number of the signal that ended it."""
         status = self._process.wait()
         return status if status >= 0 else 128 - status
 
     def last_lines(self) -> tuple[str, ...]:
-        """Returns the last lines of a server that has ended: at most 500."""
+        """Returns the last lines, at most 500, of a server that has ended."""
         self._relay.join(_OUTPUT_DELAY)
         return tuple(line.decode(errors="replace") for line in tuple(self._lines))
 
     def stop(self) -> None:
-        """Stops the server with SIGTERM, and kills what is left of its session after 30 s."""
+        """Stops the server with SIGTERM. When it has ended, or after 30 s, kills all processes of its session."""
         if self.running:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_GRACE)
-        # The session has only the server and the processes that it started.
+        # The session contains only the server and the processes that it started.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

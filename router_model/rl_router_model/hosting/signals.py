@@ -1,4 +1,4 @@
-"""Turns the signals that end the command into an exception, while there is a server to stop."""
+"""Turns the signals that end the command into an exception while the server runs."""
 
 import contextlib
 import signal
@@ -9,7 +9,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
-    """A signal asks the command to end. `code` is the exit code: 128 and the signal's number."""
+    """The exception for a signal that ends the command. The exit code `code` is 128 plus the signal's number."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -17,7 +17,10 @@ class Interrupted(BaseException):
 
 
 class Signals:
-    """Handles SIGINT, SIGTERM and SIGHUP: they wait until the block of `raised`, and are ignored after its end."""
+    """Handles SIGINT, SIGTERM and SIGHUP.
+
+    A signal before the block of `raised` is kept until this block begins. Signals after the block are ignored.
+    """
 
     def __init__(self) -> None:
         self._pending: int | None = None
@@ -25,7 +28,7 @@ class Signals:
 
     @contextlib.contextmanager
     def handled(self) -> Iterator[None]:
-        """Handles the signals within the block. One that is ignored already, as by nohup, stays ignored."""
+        """Handles the signals within the block. A signal that was already ignored, as with nohup, stays ignored."""
         before = {number: signal.getsignal(number) for number in _SIGNALS}
         for number, handler in before.items():
             if handler is not signal.SIG_IGN:
@@ -38,7 +41,7 @@ class Signals:
 
     @contextlib.contextmanager
     def raised(self) -> Iterator[None]:
-        """Raises Interrupted for a signal within the block, or before it."""
+        """Raises Interrupted for a signal that arrives within the block or has arrived before it."""
         self._raises = True
         if self._pending is not None:
             self._raise(self._pending)
@@ -57,6 +60,6 @@ class Signals:
         raise Interrupted(number)
 
     def _ignore(self) -> None:
-        # From now on the server is being stopped, which no further signal must interrupt.
+        # The caller now stops the server. No further signal may interrupt this.
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)

@@ -19,8 +19,8 @@ _PROGRESS = 5
 def supervise(command: EngineCommand, endpoint: Endpoint, wait: int, serve: str) -> int:
     """Runs the engine until a signal, and returns the exit code of that signal.
 
-    `wait` is how many seconds the engine may take to answer. `serve` is the command that serves the router API. Raises
-    HostingError if the engine ends, with its exit code. Leaves no process behind.
+    `wait` is the maximum number of seconds until the engine answers. `serve` is the command that serves the router API.
+    Raises HostingError with the engine's exit code if the engine ends. Leaves no process of the engine running.
     """
     say(f"Starting the router model ({command.model}) on port {endpoint.port} …")
     signals = Signals()
@@ -39,10 +39,10 @@ def supervise(command: EngineCommand, endpoint: Endpoint, wait: int, serve: str)
 
 
 def _wait_until_ready(server: ServerProcess, command: EngineCommand, endpoint: Endpoint, wait: int) -> int:
-    """Returns after how many seconds the engine answered. Raises HostingError if it ended or was too slow."""
+    """Waits for the engine and returns the seconds it took. Raises HostingError if it ended or was too slow."""
     start = time.monotonic()
     reported = 0
-    # Another server may answer on the port if the engine has ended.
+    # Checks that the engine still runs, because another server may answer on the same port.
     while not (endpoint.is_healthy() and server.running):
         seconds = int(time.monotonic() - start)
         if not server.running:
