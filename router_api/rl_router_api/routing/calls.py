@@ -203,15 +203,16 @@ class Calls:
     def _reserve(self, call: ReadyCall, entry: Entry) -> None:
         """Reserves the worst-case cost of the call. Raises CallFailedError if other calls have taken the money."""
         try:
-            entry.hold = self._limits.spending.reserve(self._worst_cost(call))
+            entry.hold = self._limits.spending.reserve(_worst_cost(self._request, call))
         except UnaffordableError as error:
             entry.close("error", error.message, billed=False)
             raise CallFailedError("unaffordable", error.message, refusal=error) from None
 
-    def _worst_cost(self, call: ReadyCall) -> Decimal:
-        callee, request = call.callee, self._request
-        max_input = callee.upstream.dialect.max_input_tokens(request, callee.target) + call.advice.size
-        return worst_cost(callee.target.price or FREE, max_input, request.n * (call.limit or 0))
+
+def _worst_cost(request: Request, call: ReadyCall) -> Decimal:
+    callee = call.callee
+    max_input = callee.upstream.dialect.max_input_tokens(request, callee.target) + call.advice.size
+    return worst_cost(callee.target.price or FREE, max_input, request.n * (call.limit or 0))
 
 
 async def _collect(callee: Callee, entry: Entry, stream: ChunkStream) -> MadeCall:

@@ -136,10 +136,6 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
-    def eof_received(self) -> None:
-        """Keeps the pool from reusing the connection before `connection_lost` is called."""
-        self.closed = True
-
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         if not self.lost.done():
