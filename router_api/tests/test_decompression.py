@@ -12,8 +12,9 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rl_router_api.content_coding import compression_of
 from rl_router_api.errors import TransportError
-from rl_router_api.upstreams.decompression import Decompressed, compression_of
+from rl_router_api.upstreams.decompression import Decompressed
 
 from fakes.testbed.router import Testbed
 from fakes.upstreams.answers import whole
@@ -100,7 +101,7 @@ async def test_an_empty_body_is_not_truncated(coding: str) -> None:
 
 async def test_if_the_package_of_a_coding_is_missing_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "brotli", None)
-    with pytest.raises(TransportError, match="Install brotli"):
+    with pytest.raises(TransportError, match="Install the package brotli"):
         await decoded("br", b"x")
 
 

@@ -8,8 +8,8 @@ from typing import cast
 
 import httptools
 
+from ..content_coding import compression_of
 from ..errors import FaultKind, TransportError
-from .decompression import compression_of
 from .idle_timer import IdleTimer
 
 _CONTENT_ENCODING = b"content-encoding"

@@ -1,133 +1,14 @@
-"""Decompresses response bodies in bounded steps, so that a small response cannot fill the memory.
+"""Decompresses the bodies of responses as they arrive.
 
-The router asks upstreams for plain bodies, but some servers and proxies compress them nevertheless. br needs the
-package brotli (1.2 or later), zstd the package zstandard.
+The router asks upstreams for plain bodies, but some servers and proxies compress them nevertheless.
 """
 
 from __future__ import annotations
 
-import importlib
-import zlib
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
 
+from ..content_coding import Decoder, decoder_of
 from ..errors import TransportError
-
-_STEP = 1024 * 1024
-"""Maximum bytes that one step of zlib and brotli returns."""
-_ZSTD_INPUT = 32
-"""Bytes of zstd input in one step. Four of them can become a block of 128 KiB, and the decoder has no limit itself."""
-_GZIP_MAGIC = b"\x1f\x8b"
-
-
-class _Decoder(Protocol):
-    """Decodes one content coding."""
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the end of the compressed data was decoded."""
-
-    def take(self, data: bytes) -> None:
-        """Adds compressed bytes. Called after `step` has returned nothing."""
-
-    def step(self) -> bytes:
-        """Returns some decoded bytes; empty if more input is needed. Raises ValueError if the data are invalid."""
-
-
-class _Zlib:
-    """Decodes gzip, which may have several members, and deflate, with or without zlib's header."""
-
-    def __init__(self, *, is_gzip: bool) -> None:
-        self._is_gzip = is_gzip
-        self._inner: Any = None
-        self._input = b""
-        self.is_complete = False
-
-    def take(self, data: bytes) -> None:
-        self._input += data
-
-    def step(self) -> bytes:
-        while self._input and self._begin():
-            try:
-                decoded: bytes = self._inner.decompress(self._input, _STEP)
-            except zlib.error as error:
-                raise ValueError(str(error)) from None
-            self._input = self._inner.unconsumed_tail
-            if self._inner.eof:
-                self._input, self._inner, self.is_complete = self._inner.unused_data, None, True
-            if decoded:
-                return decoded
-        return b""
-
-    def _begin(self) -> bool:
-        """Returns whether the input can be decoded, after starting with the next member if necessary."""
-        if self._inner is not None:
-            return True
-        if len(self._input) < 2:
-            return False
-        if self.is_complete and not (self._is_gzip and self._input.startswith(_GZIP_MAGIC)):
-            # Padding after the end.
-            self._input = b""
-            return False
-        self._inner, self.is_complete = zlib.decompressobj(self._window_bits()), False
-        return True
-
-    def _window_bits(self) -> int:
-        if self._is_gzip:
-            return zlib.MAX_WBITS | 16
-        method, flags = self._input[:2]
-        has_header = method & 0x0F == zlib.DEFLATED and (method << 8 | flags) % 31 == 0
-        return zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS
-
-
-class _Brotli:
-    def __init__(self, brotli: Any) -> None:
-        self._error = brotli.error
-        self._inner = brotli.Decompressor()
-        self._input = b""
-
-    @property
-    def is_complete(self) -> bool:
-        return bool(self._inner.is_finished())
-
-    def take(self, data: bytes) -> None:
-        self._input = data
-
-    def step(self) -> bytes:
-        if self.is_complete:
-            return b""
-        # Without input, the decoder returns what the limit of the previous step held back.
-        data, self._input = self._input, b""
-        try:
-            decoded: bytes = self._inner.process(data, output_buffer_limit=_STEP)
-        except self._error as error:
-            raise ValueError(str(error)) from None
-        return decoded
-
-
-class _Zstd:
-    def __init__(self, zstandard: Any) -> None:
-        self._error = zstandard.ZstdError
-        self._inner = zstandard.ZstdDecompressor().decompressobj()
-        self._input = b""
-
-    @property
-    def is_complete(self) -> bool:
-        return bool(self._inner.eof)
-
-    def take(self, data: bytes) -> None:
-        self._input += data
-
-    def step(self) -> bytes:
-        while self._input and not self.is_complete:
-            data, self._input = self._input[:_ZSTD_INPUT], self._input[_ZSTD_INPUT:]
-            try:
-                decoded: bytes = self._inner.decompress(data)
-            except self._error as error:
-                raise ValueError(str(error)) from None
-            if decoded:
-                return decoded
-        return b""
 
 
 class Decompressed:
@@ -136,7 +17,7 @@ class Decompressed:
     def __init__(self, coding: str, read: Callable[[], Awaitable[bytes]]) -> None:
         self._coding = coding
         self._read = read
-        self._decoder: _Decoder | None = None
+        self._decoder: Decoder | None = None
 
     async def read(self) -> bytes:
         """Returns the next bytes, empty at the end of the body. Raises TransportError."""
@@ -148,7 +29,7 @@ class Decompressed:
             if not compressed:
                 break
             if self._decoder is None:
-                self._decoder = _decoder_of(self._coding)
+                self._decoder = self._new_decoder()
             self._decoder.take(compressed)
         if self._decoder is not None and not self._decoder.is_complete:
             raise TransportError("broken", f"the {self._coding} response is truncated")
@@ -160,29 +41,9 @@ class Decompressed:
         except ValueError as error:
             raise TransportError("broken", f"the response is not valid {self._coding}: {error}") from None
 
-
-def compression_of(header: bytes) -> str | None:
-    """Returns the coding that a `Content-Encoding` names; None if the body is plain.
-
-    Codings that are no compression count as plain: some servers name a character set.
-    """
-    name = header.decode("latin-1").strip().lower().removeprefix("x-")
-    return name if name in ("gzip", "deflate", "br", "zstd") else None
-
-
-def _decoder_of(coding: str) -> _Decoder:
-    """Returns a decoder. Raises TransportError if its package is not installed."""
-    match coding:
-        case "br":
-            return _Brotli(_package("brotli", coding))
-        case "zstd":
-            return _Zstd(_package("zstandard", coding))
-        case _:
-            return _Zlib(is_gzip=coding == "gzip")
-
-
-def _package(name: str, coding: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise TransportError("broken", f"the response is compressed with {coding}. Install {name}") from None
+    def _new_decoder(self) -> Decoder:
+        try:
+            return decoder_of(self._coding)
+        except ImportError as error:
+            message = f"the response is compressed with {self._coding}. Install the package {error.name}"
+            raise TransportError("broken", message) from None
