@@ -8,8 +8,9 @@
     │   ├── CallFailedError       an attempt to call an upstream returned no answer
     │   ├── TransportError        no complete HTTP response: refused, reset, timeout, broken
     │   ├── ProxyRefusedError     the proxy refused to connect to the upstream
-    │   ├── BrokenAnswerError     the body of a response is not an answer
-    │   │   └── EventTooLargeError
+    │   ├── BrokenAnswerError     the body of a response is damaged: truncated, or neither JSON nor an event stream
+    │   │   └── UnusableAnswerError     it is whole, but no client could use it as an answer
+    │   │       └── EventTooLargeError
     │   ├── NoCapacityError       the upstream has no free slot
     │   ├── ListingError          the upstream's list of models cannot be read
     │   └── NoDecisionError       the router model was not called, or its call failed
@@ -28,7 +29,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 FaultKind = Literal["refused", "reset", "timeout", "broken"]
-FailureKind = Literal["refused", "reset", "timeout", "broken", "status", "busy", "unaffordable"]
+FailureKind = Literal["refused", "reset", "timeout", "broken", "unusable", "status", "busy", "unaffordable"]
 
 
 class RlRouterError(Exception):
@@ -88,9 +89,8 @@ class CallFailedError(UpstreamError):
 
     Clients may see `message`, but not `log_text`. `error` is the upstream's own error object. `retry_after` is the
     number of seconds that the upstream named. `retriable` is True if a retry at the same upstream may succeed.
-    `own_limit` is True if the upstream rejected the request because of its own limits, such as context length,
-    unsupported parameters or a content filter. Another target may then accept the request. `refusal` is the error for
-    the client if a money limit prevented the call.
+    `is_malformed` is True if every upstream would reject the body. `is_quota` is True if a quota or spend limit of the
+    upstream's account is exhausted. `refusal` is the error for the client if a money limit prevented the call.
     """
 
     def __init__(
@@ -102,7 +102,8 @@ class CallFailedError(UpstreamError):
         retry_after: float | None = None,
         error: dict[str, Any] | None = None,
         retriable: bool = False,
-        own_limit: bool = False,
+        is_malformed: bool = False,
+        is_quota: bool = False,
         refusal: ApiError | None = None,
         log_text: str = "",
     ) -> None:
@@ -113,24 +114,25 @@ class CallFailedError(UpstreamError):
         self.retry_after = retry_after
         self.error = error or {}
         self.retriable = retriable
-        self.own_limit = own_limit
+        self.is_malformed = is_malformed
+        self.is_quota = is_quota
         self.refusal = refusal
         self.log_text = log_text
 
     @property
     def refused_request(self) -> bool:
         """Returns whether the upstream rejected the content of the request."""
-        return self.status in (400, 413, 422)
+        return self.status in (400, 413, 422) and not self.is_quota
 
     @property
     def counts_for_breaker(self) -> bool:
-        """Returns whether the circuit breaker counts the failure."""
-        return self.status is None or self.status >= 500 or self.kind == "broken"
+        """Returns whether the circuit breaker counts the failure, because the prompt cannot have caused it."""
+        return self.kind in ("refused", "reset", "timeout", "broken") or (self.status or 0) >= 500
 
     @property
     def billed(self) -> bool:
         """Returns whether the upstream may have generated and billed output before the failure."""
-        return self.kind in ("reset", "timeout", "broken")
+        return self.kind in ("reset", "timeout", "broken", "unusable")
 
 
 class TransportError(UpstreamError):
@@ -149,10 +151,22 @@ class ProxyRefusedError(UpstreamError):
 
 
 class BrokenAnswerError(UpstreamError):
-    """The body of an upstream's response is not an answer. The message contains the reason."""
+    """The body of an upstream's response is damaged. The message contains the reason."""
 
 
-class EventTooLargeError(BrokenAnswerError):
+class UnusableAnswerError(BrokenAnswerError):
+    """The body is whole, but no client could use it as an answer.
+
+    `text` is the error that the upstream sent instead, if any. `usage` is the usage that it reported, as JSON.
+    """
+
+    def __init__(self, reason: str, *, text: str = "", usage: bytes = b"") -> None:
+        super().__init__(reason)
+        self.text = text
+        self.usage = usage
+
+
+class EventTooLargeError(UnusableAnswerError):
     """An event of a stream exceeds the maximum size."""
 
 

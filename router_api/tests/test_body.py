@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import zlib
 from typing import Any
 
 import pytest
@@ -33,13 +35,13 @@ def sending(*parts: bytes, then: str = "end") -> Receive:
     return receive
 
 
-async def read(headers: dict[str, Any], receive: Receive, **bounds: Any) -> bytes:
+async def read(headers: dict[str, Any], receive: Receive, limit: int = LIMIT, **bounds: Any) -> bytes:
     """Reads the body that an ASGI client sends."""
 
     async def send(message: Any) -> None:
         """Discards the message."""
 
-    return await read_body(headers, AsgiClient(receive, send), receive, LIMIT, **bounds)
+    return await read_body(headers, AsgiClient(receive, send), receive, limit, **bounds)
 
 
 async def test_a_body_in_parts_is_joined() -> None:
@@ -79,3 +81,42 @@ async def test_another_content_type_is_a_415_that_names_it(kind: str) -> None:
     with pytest.raises(ApiError, match=kind or "missing") as refused:
         await read(scope(content_type=kind), sending(b"{}"))
     assert refused.value.status == 415
+
+
+@pytest.mark.parametrize(
+    ("coding", "compress"),
+    [
+        ("gzip", gzip.compress),
+        ("x-gzip", gzip.compress),
+        ("deflate", zlib.compress),
+        ("Deflate", lambda body: zlib.compress(body)[2:-4]),
+    ],
+)
+async def test_a_compressed_body_is_decompressed(coding: str, compress: Any) -> None:
+    text = b'{"messages": []}' * 50
+    assert await read(scope(content_encoding=coding), sending(compress(text)), 800) == text
+
+
+@pytest.mark.parametrize("coding", ["identity", ""])
+async def test_a_plain_body_may_say_so(coding: str) -> None:
+    assert await read(scope(content_encoding=coding), sending(b"{}")) == b"{}"
+
+
+async def test_the_limit_applies_to_the_decompressed_body() -> None:
+    with pytest.raises(ApiError) as refused:
+        await read(scope(content_encoding="gzip"), sending(gzip.compress(bytes(10_000_000))), 20_000)
+    assert refused.value.status == 413
+
+
+@pytest.mark.parametrize("body", [b"{}", gzip.compress(b"{}" * 100)[:-9], gzip.compress(b"{}")[:5]])
+async def test_a_body_that_is_not_compressed_as_declared_is_a_400(body: bytes) -> None:
+    with pytest.raises(ApiError, match="not valid gzip") as refused:
+        await read(scope(content_encoding="gzip"), sending(body), 1_000)
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "compress", "utf-8"])
+async def test_another_content_encoding_is_a_415_that_names_the_accepted_ones(coding: str) -> None:
+    with pytest.raises(ApiError, match="gzip, deflate") as refused:
+        await read(scope(content_encoding=coding), sending(b"{}"))
+    assert (refused.value.status, refused.value.headers) == (415, {"accept-encoding": "gzip, deflate"})

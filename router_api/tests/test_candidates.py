@@ -183,9 +183,9 @@ def test_a_target_without_free_slots_is_no_candidate() -> None:
 
 def test_targets_in_cooldown_are_no_candidates_and_the_shortest_wait_is_reported() -> None:
     first, second = pair(), pair("beta")
-    first[1].cool_down(5_000)
+    first[1].cooldown.rate_limited(5_000)
     assert names(chat_request(), first, second) == ["beta"]
-    second[1].cool_down(1_000)
+    second[1].cooldown.rate_limited(1_000)
     error = refused(chat_request(), first, second)
     assert error.status == 429
     assert error.retry_after is not None

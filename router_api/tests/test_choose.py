@@ -70,11 +70,14 @@ def test_selecting_a_failed_or_unknown_call_selects_none(make_call: MakeCall, na
         ([failure("broken", status=200)], 502, "upstream_error", None),
         ([failure("reset")], 502, "upstream_error", None),
         ([failure(status=401)], 502, "upstream_error", None),
-        ([failure(status=400), failure("reset")], 502, "upstream_error", None),
+        ([failure("unusable")], 502, "upstream_error", None),
+        ([failure(status=429, is_quota=True), failure(status=402, is_quota=True)], 429, "insufficient_quota", None),
+        ([failure(status=403, is_quota=True), failure(status=429)], 429, "rate_limit_exceeded", 1.0),
+        ([failure("reset"), failure(status=400)], 400, None, None),
     ],
 )
 def test_if_every_candidate_fails_the_status_depends_on_the_failures(
-    make_call: MakeCall, failures: list[CallFailedError], status: int, code: str, retry_after: float | None
+    make_call: MakeCall, failures: list[CallFailedError], status: int, code: str | None, retry_after: float | None
 ) -> None:
     error = nobody_answered([make_call(failure=one) for one in failures])
     assert (error.status, error.code, error.retry_after) == (status, code, retry_after)
@@ -85,15 +88,15 @@ def test_every_failure_is_reported_once(make_call: MakeCall) -> None:
     assert error.message.count("`alpha` timeout") == 1
 
 
-def test_if_every_target_refused_the_request_the_last_refusal_is_returned(make_call: MakeCall) -> None:
+def test_if_a_target_refused_the_request_the_first_refusal_is_returned(make_call: MakeCall) -> None:
     target_error = {
         "message": "max_tokens is too large",
         "type": "invalid_request_error",
         "param": "max_tokens",
         "code": "big",
     }
-    calls = [make_call(failure=failure(status=413)), make_call(failure=failure(status=422, error=target_error))]
-    error = nobody_answered(calls)
+    failures = [failure("reset"), failure(status=422, error=target_error), failure(status=413), failure(status=500)]
+    error = nobody_answered([make_call(failure=one) for one in failures])
     assert error.status == 422
     assert error_object(error) == target_error
 

@@ -54,15 +54,16 @@ FAULTS = {
     "hang after the first byte": Fault(half_then(Exchange.until_dropped), 504, 200, calls="timeout"),
     "slow trickle": Fault(trickle(30), 200, 200, calls="ok", complete=True),
     "400 of its own limit": Fault(TOO_LONG, 400, 400),
-    "400 for the client's fault": Fault(error(400, "bad seed"), 400, 400, replaced=False),
+    "400 of any kind": Fault(error(400, "bad seed"), 400, 400),
+    "400 for a malformed body": Fault(error(400, "no n", code="missing_required_parameter"), 400, 400, replaced=False),
     "401": Fault(error(401, "no such key"), 502, 502),
     "429 with Retry-After": Fault(error(429, "slow down", Retry_After="60"), 429, 429),
     "429 without Retry-After": Fault(error(429, "slow down"), 429, 429, attempts=2),
-    "500": Fault(error(500, "oops"), 502, 502),
+    "500": Fault(error(500, "oops"), 502, 502, attempts=2),
+    "402": Fault(error(402, "Insufficient Balance"), 429, 429),
     "502 HTML": Fault(html(502), 502, 502, attempts=2),
     "truncated JSON": Fault(either(whole(WHOLE[:-20]), half_then_data(event(encoded(chunk({}))[:-20]))), 502, 200),
     "wrong content type": Fault(whole(b"<html>hello</html>", content_type="text/html"), 502, 502),
-    "a stream in place of a completion and the reverse": Fault(either(stream(chunks()), whole(completion())), 502, 502),
     "empty choices": Fault(either(whole({**completion(), "choices": []}),
                                   stream([{"id": "x", "choices": []}])), 502, 502),
     "stream without [DONE] but finished": Fault(either(text(), stream(chunks(), done=False)), 200, 200, calls="ok",
@@ -76,9 +77,21 @@ FAULTS = {
     "50 MB": Fault(huge, 502, 502),
     "redirect": Fault(whole(b"", status=302, Location="http://127.0.0.1:9/"), 502, 502),
 }  # fmt: skip
-FREE = {"refused", "401", "500", "502 HTML", "redirect", "429 with Retry-After", "429 without Retry-After",
-        "400 of its own limit", "400 for the client's fault"}  # fmt: skip
+FREE = {"refused", "401", "402", "500", "502 HTML", "redirect", "429 with Retry-After", "429 without Retry-After",
+        "400 of its own limit", "400 of any kind", "400 for a malformed body",
+        "stream error event at once"}  # fmt: skip
 """Faults before the target generated anything, so that the call costs nothing."""
+
+
+def is_free(kind: str, *, streamed: bool) -> bool:
+    """Returns whether the call costs nothing. An error in the middle of an answer is not free."""
+    return kind in FREE or (kind == "stream error event" and not streamed)
+
+
+def is_estimated(kind: str, *, streamed: bool) -> bool:
+    """Returns whether a call that costs money reports no usage."""
+    reports_usage = FAULTS[kind].calls == "ok" or (kind == "empty choices" and not streamed)
+    return not is_free(kind, streamed=streamed) and not reports_usage
 
 
 each_fault = pytest.mark.parametrize("kind", FAULTS)
@@ -161,9 +174,9 @@ async def test_the_result_of_a_fault_of_the_only_target(testbed: Testbed, kind: 
     else:
         check_is_error(last)
     assert [entry["status"] for entry in metadata["call_history"]] == [fault.calls] * fault.attempts
-    assert all(bool(entry["cost"]) is (kind not in FREE) for entry in metadata["call_history"])
-    assert all(bool(entry.get("estimated")) is (kind not in FREE and fault.calls != "ok")
-               for entry in metadata["call_history"])  # fmt: skip
+    free, estimated = is_free(kind, streamed=streamed), is_estimated(kind, streamed=streamed)
+    assert all(bool(entry["cost"]) is not free for entry in metadata["call_history"])
+    assert all(bool(entry.get("estimated")) is estimated for entry in metadata["call_history"])
     assert not model.requests
     check_costs(router, metadata)
     await check_nothing_is_running(router, tasks)

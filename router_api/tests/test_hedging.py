@@ -12,7 +12,7 @@ from fakes.testbed.responses import exact, history, streamed_text
 from fakes.testbed.router import Setup, Testbed
 from fakes.testbed.waiting import until
 from fakes.upstreams.answers import after, in_turn, text
-from fakes.upstreams.bodies import chunk, chunks, completion, decision, encoded, event, select
+from fakes.upstreams.bodies import chunks, completion, decision, encoded, event, select
 from fakes.upstreams.exchange import Answer, Exchange
 from fakes.upstreams.faults import error, hang, reset
 
@@ -89,7 +89,7 @@ async def test_a_target_that_has_begun_to_answer_is_not_hedged(testbed: Testbed,
     async def slow_after_its_first_byte(exchange: Exchange) -> None:
         if exchange.streamed:
             kind, data = "text/event-stream", b"".join(map(event, [*chunks("a"), b"[DONE]"]))
-            first = len(event(chunk({"role": "assistant", "content": ""})))
+            first = len(b"".join(map(event, chunks("a")[:2])))
         else:
             kind, data, first = "application/json", encoded(completion("a")), 1
         await exchange.head(kind)
@@ -132,9 +132,9 @@ async def test_if_both_calls_fail_another_target_is_called(testbed: Testbed) -> 
 
     async def fails(exchange: Exchange) -> None:
         hedge_failed.set()
-        await error(500, "b is broken")(exchange)
+        await error(401, "b has no key")(exchange)
 
-    setup = await hedged(testbed, after(hedge_failed, error(500, "a is broken")), fails, text("c"))
+    setup = await hedged(testbed, after(hedge_failed, error(401, "a has no key")), fails, text("c"))
     body = await setup.answer()
     assert history(body["router_metadata"]) == [("alpha", "error"), ("beta", "error"), ("gamma", "ok")]
     assert body["choices"][0]["message"]["content"] == "c"
@@ -148,9 +148,9 @@ async def test_if_both_calls_fail_and_no_target_is_left_the_client_receives_an_e
 
     async def fails(exchange: Exchange) -> None:
         hedge_failed.set()
-        await error(500, "b is broken")(exchange)
+        await error(401, "b has no key")(exchange)
 
-    setup = await hedged(testbed, after(hedge_failed, error(500, "a is broken")), fails)
+    setup = await hedged(testbed, after(hedge_failed, error(401, "a has no key")), fails)
     response = await setup.send(stream=stream)
     assert response.status_code == 502
     assert history(exact(response.content)["router_metadata"]) == [("alpha", "error"), ("beta", "error")]
@@ -160,7 +160,7 @@ async def test_a_failed_hedge_does_not_end_the_first_call(testbed: Testbed) -> N
     hedge_failed = asyncio.Event()
 
     async def fails(exchange: Exchange) -> None:
-        await error(500, "b is broken")(exchange)
+        await error(401, "b has no key")(exchange)
         hedge_failed.set()
 
     setup = await hedged(testbed, after(hedge_failed, text("a")), fails)

@@ -8,7 +8,6 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import Raw
 from rl_router_api.accounting.ledger import Entry, Ledger
 from rl_router_api.accounting.money import bought_tokens, cost_of, picodollars, share_of, shortest, total, worst_cost
 from rl_router_api.accounting.usage import Usage
@@ -17,21 +16,20 @@ from rl_router_api.encoding import encode
 
 DOLLARS = st.decimals(min_value=0, max_value=10**9, places=12, allow_nan=False, allow_infinity=False)
 PRICES = st.builds(Price, input=DOLLARS, cached_input=st.none() | DOLLARS, output=DOLLARS, request=DOLLARS)
-TOKENS = st.integers(0, 5 * 10**14)
-USAGES = st.builds(Usage, prompt_tokens=TOKENS, completion_tokens=TOKENS)
+TOKENS = st.integers(1, 5 * 10**14)
+USAGES = st.builds(Usage, input=TOKENS, output=TOKENS)
 PRICE = Price(input=Decimal("2.5"), cached_input=Decimal("1.25"), output=Decimal(10), request=Decimal("0.001"))
 
 
-def usage(**fields: Any) -> Usage:
-    return msgspec.convert(fields, Usage)
+def report(entry: Entry, usage: Usage) -> dict[str, int]:
+    """Stores a usage in an entry, and returns it as an upstream reports it."""
+    reported = plain(usage)
+    entry.report(usage, msgspec.json.encode(reported))
+    return reported
 
 
-def raw(reported: dict[str, Any]) -> Raw:
-    return Raw(msgspec.json.encode(reported))
-
-
-def plain(read: Usage) -> dict[str, Any]:
-    return {"prompt_tokens": read.prompt_tokens, "completion_tokens": read.completion_tokens}
+def plain(read: Usage) -> dict[str, int]:
+    return {"prompt_tokens": read.input, "completion_tokens": read.output, "total_tokens": read.total}
 
 
 def recorded(calls: list[tuple[bool, Price, Usage | None]]) -> Ledger:
@@ -43,7 +41,7 @@ def recorded(calls: list[tuple[bool, Price, Usage | None]]) -> Ledger:
             else ledger.open_target_call("alpha", "call_alpha", price, 10)
         )
         if read is not None:
-            entry.report(raw(plain(read)))
+            report(entry, read)
         entry.close("ok")
     ledger.close()
     return ledger
@@ -58,33 +56,20 @@ def entry_of(price: Price | None = PRICE, counted_input: int = 100) -> Entry:
 
 
 def test_the_cost_of_a_usage_follows_the_prices() -> None:
-    assert cost_of(usage(prompt_tokens=1_000_000, completion_tokens=100_000), PRICE) == Decimal("3.501")
+    assert cost_of(Usage(1_000_000, 100_000), PRICE) == Decimal("3.501")
 
 
 def test_cached_tokens_cost_the_cached_price_or_else_the_input_price() -> None:
-    read = usage(prompt_tokens=1_000_000, completion_tokens=0, prompt_tokens_details={"cached_tokens": 400_000})
+    read = Usage(1_000_000, 0, cached=400_000)
     assert cost_of(read, PRICE) == Decimal("2.001")
     assert cost_of(read, Price(input=Decimal("2.5"))) == Decimal("2.5")
-
-
-def test_cached_tokens_are_limited_to_the_prompt_tokens() -> None:
-    read = usage(prompt_tokens=10, prompt_tokens_details={"cached_tokens": 10**9})
-    assert cost_of(read, PRICE) == Decimal("0.0010125")
-    assert usage(prompt_tokens=10, prompt_tokens_details={"cached_tokens": -5}).cached == 0
-    assert usage(prompt_tokens=10, prompt_tokens_details={}).cached == 0
-
-
-def test_the_total_tokens_are_those_reported_or_else_the_sum() -> None:
-    assert usage(prompt_tokens=2, completion_tokens=3, total_tokens=9).total == 9
-    assert usage(prompt_tokens=2, completion_tokens=3).total == 5
-    assert usage(prompt_tokens=2, completion_tokens=3, total_tokens=-1).total == 5
 
 
 @settings(max_examples=100, deadline=None)
 @given(PRICES, TOKENS, TOKENS, st.floats(0, 1))
 def test_no_call_costs_more_than_its_worst_case(price: Price, read: int, written: int, cached: float) -> None:
     cached_tokens = min(int(read * cached), read)
-    paid = usage(prompt_tokens=read, completion_tokens=written, prompt_tokens_details={"cached_tokens": cached_tokens})
+    paid = Usage(read, written, cached=cached_tokens)
     assert 0 <= cost_of(paid, price) <= worst_cost(price, read, written)
 
 
@@ -130,15 +115,15 @@ def test_costs_are_written_without_exponents(value: str, text: str) -> None:
 
 def test_an_entry_has_the_target_the_arguments_and_the_cost_of_a_call() -> None:
     entry = entry_of()
-    reported = raw({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15})
-    entry.report(reported)
+    reported = report(entry, Usage(10, 5))
     entry.response, entry.arguments, entry.dropped = "4", {"temperature": 0.1}, ("seed",)
     entry.close("ok")
     written = entry.as_target_json("full")
     assert written.pop("latency") >= 0
+    assert json.loads(bytes(written.pop("usage"))) == reported
     assert written == {
         "call_id": "call_1", "model_id": "alpha", "function_name": "call_alpha", "arguments": {"temperature": 0.1},
-        "response": "4", "cost": Decimal("0.001075"), "tokens_used": 15, "usage": reported,
+        "response": "4", "cost": Decimal("0.001075"), "tokens_used": 15,
         "status": "ok", "selected": False, "dropped_params": ["seed"],
     }  # fmt: skip
 
@@ -154,9 +139,36 @@ def test_a_missing_usage_is_estimated_from_the_input_and_the_received_bytes() ->
     assert written["tokens_used"] == 111
 
 
+@pytest.mark.parametrize(
+    ("reported", "filled"), [(Usage(), (100, 11)), (Usage(input=7), (7, 11)), (Usage(output=3), (100, 3))]
+)
+def test_counts_that_are_missing_or_zero_are_estimated_each_by_itself(reported: Usage, filled: tuple[int, int]) -> None:
+    entry = entry_of(counted_input=100)
+    entry.received_bytes = 41
+    report(entry, reported)
+    entry.close("ok")
+    written = entry.as_json()
+    assert written["estimated"] is True
+    assert (written["usage"]["prompt_tokens"], written["usage"]["completion_tokens"]) == filled
+
+
+def test_counts_that_contradict_each_other_are_marked_suspect() -> None:
+    entry = entry_of()
+    report(entry, Usage(10, 5, suspect=True))
+    entry.close("ok")
+    assert entry.as_json()["suspect"] is True
+
+
+def test_a_refused_call_that_reports_a_usage_costs_it() -> None:
+    entry = entry_of()
+    report(entry, Usage(1_000_000, 0))
+    entry.close("error", "`alpha` answered with an error", billed=False)
+    assert entry.cost == Decimal("2.501")
+
+
 def test_a_reported_usage_is_not_marked_estimated() -> None:
     entry = entry_of()
-    entry.report(raw({"prompt_tokens": 1, "completion_tokens": 0}))
+    report(entry, Usage(1, 0))
     entry.close("cancelled")
     assert "estimated" not in entry.as_json()
     assert entry.status == "cancelled"
@@ -172,7 +184,7 @@ def test_a_call_that_was_refused_before_generation_costs_nothing() -> None:
 
 def test_a_call_without_a_price_costs_nothing_and_is_marked() -> None:
     entry = entry_of(price=None)
-    entry.report(raw({"prompt_tokens": 10**6, "completion_tokens": 10**6}))
+    report(entry, Usage(10**6, 10**6))
     entry.close("ok")
     assert entry.as_json()["cost"] == 0
     assert entry.as_json()["unpriced"] is True

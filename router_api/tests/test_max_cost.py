@@ -177,8 +177,9 @@ def test_advice_is_added_as_without_a_maximum_cost() -> None:
     advice = Advice(system_prompt="Think.")
     messages = [{"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {}}]}]
     body = json.loads(payload_for(advice=advice, messages=messages).body)
-    assert body["messages"][0]["content"].endswith("Think.")
-    assert body["messages"][1]["content"] == [{"type": "text", "text": "a"}]
+    part, advised = body["messages"][0]["content"]
+    assert part == {"type": "text", "text": "a"}
+    assert advised["text"].endswith("Think.")
 
 
 # The output limit.

@@ -101,7 +101,11 @@ def test_unknown_fields_reach_the_target_unchanged(fields: dict[str, Any], advis
 )
 def test_messages_reach_the_target_unchanged_and_in_order_with_any_advice(messages: list[Any]) -> None:
     assert sent(messages=messages)["messages"] == messages
-    assert sent(advice=Advice(system_prompt="Think."), messages=messages)["messages"][1:] == messages
+    advised = sent(advice=Advice(system_prompt="Think."), messages=messages)["messages"]
+    changed = [place for place, message in enumerate(messages) if advised[place] != message]
+    assert len(advised) == len(messages)
+    assert len(changed) <= 1
+    assert all(messages[place]["role"] == "user" for place in changed)
 
 
 def test_an_advised_temperature_is_used_only_if_the_client_sent_none() -> None:
@@ -111,38 +115,71 @@ def test_an_advised_temperature_is_used_only_if_the_client_sent_none() -> None:
     assert "temperature" not in sent()
 
 
-def test_without_a_system_message_the_advice_becomes_one() -> None:
-    first, *rest = sent(advice=Advice(system_prompt="Think hard."))["messages"]
-    assert first["role"] == "system"
-    assert first["content"].endswith("Think hard.")
-    assert rest == QUESTION
+@pytest.mark.parametrize("later", [[], [{"role": "assistant", "content": "So far"}]])
+def test_advice_is_appended_to_the_newest_user_message(later: list[Any]) -> None:
+    before = [{"role": "system", "content": "Speak French."}, *QUESTION, {"role": "assistant", "content": "4"}]
+    messages = sent(
+        advice=Advice(system_prompt="Think."), messages=[*before, {"role": "user", "content": "Sure?", "x": 1}, *later]
+    )["messages"]
+    assert messages[:3] == before
+    assert messages[4:] == later
+    assert messages[3]["content"].startswith("Sure?\n\nAdvice")
+    assert "the system prompt takes precedence" in messages[3]["content"]
+    assert messages[3]["content"].endswith("Think.")
+    assert messages[3]["x"] == 1
 
 
-@pytest.mark.parametrize("role", ["system", "developer"])
-def test_advice_is_appended_to_the_first_system_message_which_takes_precedence(role: str) -> None:
-    system = {"role": role, "content": "Speak French.", "name": "boss"}
-    later = {"role": "system", "content": "Second."}
-    messages = sent(advice=Advice(system_prompt="Think."), messages=[*QUESTION, system, later])["messages"]
-    assert messages[0] == QUESTION[0]
-    assert messages[1]["content"].startswith("Speak French.\n\n")
-    assert "precedence" in messages[1]["content"]
-    assert messages[1]["content"].endswith("Think.")
-    assert messages[1]["name"] == "boss"
-    assert messages[2] == later
-
-
-def test_advice_for_a_system_message_in_parts_is_a_further_part() -> None:
-    parts = [{"type": "text", "text": "Speak French.", "cache_control": {"type": "ephemeral"}}]
-    content = sent(advice=Advice(system_prompt="Think."), messages=[{"role": "system", "content": parts}, *QUESTION])
+def test_advice_for_a_user_message_in_parts_is_a_further_part() -> None:
+    parts = [{"type": "text", "text": "Hello.", "cache_control": {"type": "ephemeral"}}]
+    content = sent(advice=Advice(system_prompt="Think."), messages=[{"role": "user", "content": parts}])
     assert content["messages"][0]["content"][0] == parts[0]
     assert content["messages"][0]["content"][1]["text"].endswith("Think.")
 
 
 @pytest.mark.parametrize("content", [{}, {"content": None}, {"content": ""}])
-def test_advice_for_an_empty_system_message_is_its_content(content: dict[str, Any]) -> None:
-    messages = sent(advice=Advice(system_prompt="Think."), messages=[{"role": "system", **content}])["messages"]
+def test_advice_for_an_empty_user_message_is_its_content(content: dict[str, Any]) -> None:
+    messages = sent(advice=Advice(system_prompt="Think."), messages=[{"role": "user", **content}])["messages"]
     assert len(messages) == 1
     assert messages[0]["content"].startswith("Advice")
+
+
+@pytest.mark.parametrize("messages", [
+    [{"role": "system", "content": "Go."}], [{"role": "assistant", "content": "4"}],
+    [*QUESTION, {"role": "assistant", "tool_calls": []}, {"role": "tool", "tool_call_id": "a", "content": "4"}],
+    [*QUESTION, {"role": "function", "name": "f", "content": "4"}],
+])  # fmt: skip
+def test_no_advice_is_given_without_a_user_message_or_after_tool_results(messages: list[Any]) -> None:
+    payload = payload_for(advice=Advice(system_prompt="Think."), messages=messages)
+    assert json.loads(payload.body)["messages"] == messages
+    assert payload.added == ()
+
+
+def test_an_advised_temperature_is_not_added_beside_top_p() -> None:
+    assert "temperature" not in sent(advice=Advice(temperature=0.3), top_p=0.5)
+
+
+ADVICE = Advice(system_prompt="Think.", temperature=0.3)
+ADDED = ("optimized_system_prompt", "temperature", "stream_options")
+
+
+def test_the_additions_are_named_and_each_can_be_left_out() -> None:
+    assert payload_for(advice=ADVICE, stream=True).added == ADDED
+    for name in ADDED:
+        request = read_request(json.dumps({"model": "m", "messages": QUESTION, "stream": True}).encode())
+        payload = write_request(request, target(), ADVICE, without=[name])
+        assert payload.added == tuple(other for other in ADDED if other != name)
+        fields = json.loads(payload.body)
+        assert ("temperature" in fields) is (name != "temperature")
+        assert ("stream_options" in fields) is (name != "stream_options")
+        assert ("Advice" in fields["messages"][0]["content"]) is (name != "optimized_system_prompt")
+
+
+def test_what_the_client_sent_itself_is_no_addition() -> None:
+    fields = {"temperature": 1, "stream": True, "stream_options": {"include_usage": True}}
+    assert payload_for(advice=Advice(temperature=0.3), **fields).added == ()
+    request = read_request(json.dumps({"model": "m", "messages": QUESTION, **fields}).encode())
+    body = json.loads(write_request(request, target(), NO_ADVICE, without=ADDED).body)
+    assert {name: body[name] for name in fields} == fields
 
 
 def test_advice_is_cut_to_two_thousand_characters() -> None:

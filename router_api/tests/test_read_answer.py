@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rl_router_api.accounting.usage import read_usage
-from rl_router_api.conversation.answer import AnswerMessage, Function, ToolCall, assemble, text_of
-from rl_router_api.dialects.chat.read_answer import read_answer, read_chunk, read_chunks
+from rl_router_api.conversation.answer import AnswerMessage, Chunk, Function, ToolCall, assemble, text_of
+from rl_router_api.dialects.chat.read_answer import read_answer, read_chunks
+from rl_router_api.dialects.chat.read_answer import read_chunk as read_event
+from rl_router_api.dialects.chat.read_usage import read_usage
 from rl_router_api.errors import BrokenAnswerError
 
 from fakes.testbed.json_values import json_values
@@ -18,6 +19,13 @@ MESSAGE = {"role": "assistant", "content": "4"}
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 JSON = json_values()
 FIELDS = st.dictionaries(st.sampled_from(["choices", "model", "usage", "error", "id", "object"]), JSON)
+
+
+def read_chunk(data: bytes) -> Chunk:
+    """Returns the chunk of an event that is one."""
+    read = read_event(data)
+    assert read is not None
+    return read
 
 
 def whole(**fields: Any) -> bytes:
@@ -51,7 +59,7 @@ def test_the_first_choice_is_the_first_in_the_list() -> None:
     [
         b"", b"null", b"[]", b"{}", b"<html>502 Bad Gateway</html>", whole()[:-5], whole() + b"x", b"\xff" + whole(),
         whole(choices=[]), whole(choices=None), whole(choices=[{"index": 0}]), whole(choices=[None]),
-        whole(choices=[{"message": "4"}]), whole(choices=[{"message": {"content": 4}}]),
+        whole(choices=[{"message": "4"}]),
         json.dumps({"error": {"message": "no"}}).encode(), b'{"choices": ' + b"[" * 100_000,
         b'{"choices": [{"message": {"content": "\xc3"}}]}',
     ],
@@ -64,7 +72,7 @@ def test_a_body_that_is_not_a_completion_is_a_broken_answer(body: bytes) -> None
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=100) | FIELDS.map(lambda fields: json.dumps(fields).encode()))
 def test_reading_any_bytes_raises_only_broken_answer_errors(body: bytes) -> None:
-    for read in (read_answer, read_chunk):
+    for read in (read_answer, read_event):
         try:
             read(body)
         except BrokenAnswerError as error:
@@ -82,7 +90,7 @@ def test_a_usage_is_read_and_its_bytes_are_kept() -> None:
 def test_a_chunk_with_line_breaks_is_put_on_one_line() -> None:
     (chunk,) = read_chunks([b'{\n"choices": [{"index": 0,\n"delta": {"content": "a"}}]}'])
     assert b"\n" not in chunk.data
-    assert chunk.text_bytes == 1
+    assert chunk.output_bytes == 1
 
 
 def test_a_usage_with_line_breaks_is_put_on_one_line() -> None:
@@ -95,8 +103,7 @@ def test_a_usage_with_line_breaks_is_put_on_one_line() -> None:
     "raw",
     [
         b"", b"null", b"[]", b"7", b"{}", b'{"total_tokens":5}', b'{"prompt_tokens":null}', b'{"prompt_tokens":-1}',
-        b'{"prompt_tokens":5,"completion_tokens":-5}', b'{"prompt_tokens":"5"}', b'{"prompt_tokens":5.5}',
-        b'{"prompt_tokens":1' + b"0" * 60 + b"}", b'{"prompt_tokens":1,"total_tokens":1' + b"0" * 60 + b"}",
+        b'{"prompt_tokens":1' + b"0" * 60 + b"}",
         b'{"prompt_tokens":' + b"1" * 5_000 + b"}", b'{"prompt_tokens":1,"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     ],
 )  # fmt: skip
@@ -113,7 +120,7 @@ def test_an_answer_with_an_invalid_usage_is_valid() -> None:
 def test_a_chunk_has_its_finished_choices_model_text_size_and_usage() -> None:
     read = read_chunk(chunk({"content": "né"}, index=1, finish="stop", model="m", usage=USAGE))
     assert (read.finished, read.model, read.error, read.has_tool_ids) == ([1], "m", None, False)
-    assert read.text_bytes == len("né".encode())
+    assert read.output_bytes == len("né".encode())
     usage = read_usage(read.usage)
     assert usage is not None
     assert usage.total == 15
@@ -127,7 +134,7 @@ def test_a_chunk_reports_whether_it_has_the_id_of_a_tool_call() -> None:
 @pytest.mark.parametrize("fields", [{"choices": []}, {"choices": [], "usage": USAGE}, {"usage": USAGE}])
 def test_chunks_without_choices_are_valid(fields: dict[str, Any]) -> None:
     read = read_chunk(json.dumps(fields).encode())
-    assert (read.choices, read.finished, read.text_bytes, read.error) == ([], [], 0, None)
+    assert (read.choices, read.finished, read.output_bytes, read.error) == ([], [], 0, None)
     assert bool(read.usage) == ("usage" in fields)
 
 
@@ -139,12 +146,10 @@ def test_an_error_event_is_recognized(error: object) -> None:
     assert read_chunk(chunk({"content": "x"}, error=None)).error is None
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"{}", b"[DONE]", b'{"choices":null}', b'{"choices":[{"delta":5}]}', b'{"a":"\xff']
-)
-def test_data_that_is_not_a_chunk_is_a_broken_answer(data: bytes) -> None:
+@pytest.mark.parametrize("data", [b'{"a":"\xff', b'{"choices":[{"delta":{"content":"x', b"[1,", b"{" * 100_000])
+def test_a_damaged_event_is_a_broken_answer(data: bytes) -> None:
     with pytest.raises(BrokenAnswerError):
-        read_chunk(data)
+        read_event(data)
 
 
 PARTS = [{"type": "text", "text": "2+2"}, {"type": "text", "text": "=4"}, {"type": "image"}, "!", 5]

@@ -73,7 +73,7 @@ async def test_every_replay_has_the_same_cost() -> None:
 async def test_after_a_recorded_failure_the_fallback_order_is_used() -> None:
     recording: Recording = [
         ("router", 200, decision(call("call_alpha"))),
-        ("alpha", 500, {"error": {"message": "down"}}),
+        ("alpha", 401, {"error": {"message": "no key"}}),
         ("router", 0, None),
         ("beta", 200, completion("4")),
     ]

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from rl_router_api.version import __version__
 
 from fakes.testbed.configuration import PRICE, router_section, target
 from fakes.testbed.requests import QUESTION
@@ -361,42 +362,17 @@ def advised(**arguments: Any) -> Any:
     return in_turn(decision(call("call_alpha", **arguments)), select("alpha"))
 
 
-async def test_advice_is_appended_to_the_clients_system_prompt(testbed: Testbed) -> None:
+async def test_advice_is_appended_to_the_newest_user_message(testbed: Testbed) -> None:
     setup = await testbed.start(advised(optimized_system_prompt=ADVICE), None, None)
-    await setup.answer(messages=[{"role": "system", "content": "Be kind."}, *QUESTION])
-    system, user = setup.alpha.bodies[0]["messages"]
-    assert system["role"] == "system"
-    assert system["content"].startswith("Be kind.\n")
-    assert system["content"].endswith(ADVICE)
-    assert user == QUESTION[0]
-
-
-async def test_advice_is_a_further_part_if_the_system_prompt_is_a_list(testbed: Testbed) -> None:
-    parts = [{"type": "text", "text": "Be kind.", "cache_control": {"type": "ephemeral"}}]
-    setup = await testbed.start(advised(optimized_system_prompt=ADVICE), None, None)
-    await setup.answer(messages=[{"role": "system", "content": parts}, *QUESTION])
-    content = setup.alpha.bodies[0]["messages"][0]["content"]
-    assert content[0] == parts[0]
-    assert [part["type"] for part in content] == ["text", "text"]
-    assert content[1]["text"].endswith(ADVICE)
-
-
-async def test_advice_is_appended_to_a_developer_message_that_is_first(testbed: Testbed) -> None:
-    setup = await testbed.start(advised(optimized_system_prompt=ADVICE), None, None)
-    await setup.answer(messages=[{"role": "developer", "content": "Be kind."}, *QUESTION])
-    first, _ = setup.alpha.bodies[0]["messages"]
-    assert first["role"] == "developer"
-    assert first["content"].endswith(ADVICE)
-
-
-async def test_without_a_system_message_the_advice_becomes_one(testbed: Testbed) -> None:
-    setup = await testbed.start(advised(optimized_system_prompt=ADVICE), None, None)
-    body = await setup.answer()
-    first, second = setup.alpha.bodies[0]["messages"]
-    assert first["role"] == "system"
-    assert first["content"].endswith(ADVICE)
-    assert second == QUESTION[0]
-    assert metadata(body)["call_history"][0]["arguments"] == {"optimized_system_prompt": ADVICE}
+    system = {"role": "system", "content": "Be kind."}
+    body = await setup.answer(messages=[system, *QUESTION])
+    first, user = setup.alpha.bodies[0]["messages"]
+    assert first == system
+    assert user["content"].startswith(QUESTION[0]["content"])
+    assert user["content"].endswith(ADVICE)
+    entry = metadata(body)["call_history"][0]
+    assert entry["arguments"] == {"optimized_system_prompt": ADVICE}
+    assert entry["added_params"] == ["optimized_system_prompt"]
 
 
 async def test_advice_is_cut_to_two_thousand_characters(testbed: Testbed) -> None:
@@ -442,7 +418,11 @@ async def test_traceparent_is_the_only_header_of_a_client_that_reaches_an_upstre
     assert sent.headers["x-team"] == "seven"
     assert sent.path == "/v1/chat/completions?api-version=2"
     assert sent.headers["accept-encoding"] == "identity"
-    allowed = {"host", "content-type", "content-length", "accept-encoding", "traceparent", "x-team"}
+    assert (sent.headers["accept"], sent.headers["user-agent"]) == (
+        "application/json, text/event-stream", f"rl-router/{__version__}",
+    )  # fmt: skip
+    ours = {"host", "content-type", "content-length", "accept", "accept-encoding", "user-agent"}
+    allowed = ours | {"traceparent", "x-team"}
     assert set(sent.headers) <= allowed
     assert set(setup.model.requests[0].headers) <= allowed - {"x-team"}
 
@@ -897,7 +877,7 @@ async def test_the_cost_counters_equal_the_logged_ledgers(testbed: Testbed) -> N
 
 
 async def test_metrics_count_requests_calls_tokens_and_times(testbed: Testbed) -> None:
-    setup = await testbed.start(None, text(used=usage(11, 7)), error(500, "broken"), routing={"fallback": ["beta"]})
+    setup = await testbed.start(None, text(used=usage(11, 7)), error(401, "no key"), routing={"fallback": ["beta"]})
     await setup.answer()
     await setup.stream()
     await setup.send(model="beta")

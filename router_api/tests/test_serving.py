@@ -41,6 +41,25 @@ async def configured(testbed: Testbed, answer: Answer | None = None, **server: A
     return {**sections, **({"server": server} if server else {})}
 
 
+# Methods and headers.
+
+
+async def test_head_is_answered_wherever_get_is(testbed: Testbed, programs: Programs) -> None:
+    program = await programs.start(await configured(testbed))
+    paths = ("/", "/health", "/ready", "/metrics", "/v1/models", "/v1/models/alpha", "/debug/tools", "/none")
+    for url in [f"http://127.0.0.1:{port}{path}" for port in (program.port, program.admin_port) for path in paths]:
+        got, head = await program.client.get(url), await program.client.head(url)
+        assert (head.status_code, head.content) == (got.status_code, b""), url
+        assert head.headers["content-type"] == got.headers["content-type"]
+
+
+async def test_proxies_are_told_not_to_buffer_a_stream(testbed: Testbed) -> None:
+    setup = await testbed.start(None, None, None)
+    response = await setup.send(stream=True)
+    assert response.headers["x-accel-buffering"] == "no"
+    assert response.headers["cache-control"] == "no-cache"
+
+
 # Ports.
 
 

@@ -7,10 +7,10 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import Raw
 from rl_router_api.accounting.ledger import Entry, Ledger
 from rl_router_api.accounting.spending import UNLIMITED, MaxCost
 from rl_router_api.config import Price
+from rl_router_api.dialects.chat.read_usage import read_usage
 from rl_router_api.errors import UnaffordableError
 
 PRICE = Price(input=Decimal("2.5"), output=Decimal(10), request=Decimal("0.001"))
@@ -25,16 +25,17 @@ def call(spending: MaxCost, worst: str, price: Price = PRICE) -> Entry:
 
 
 def report(entry: Entry, **usage: Any) -> None:
-    entry.report(Raw(msgspec.json.encode(usage)))
+    raw = msgspec.json.encode(usage)
+    entry.report(read_usage(raw), raw)
 
 
 def test_a_running_call_reserves_its_worst_case_and_a_finished_one_its_cost() -> None:
     spending = MaxCost(Decimal(1))
     entry = call(spending, "0.7")
     assert spending.left == Decimal("0.3")
-    report(entry, prompt_tokens=0, completion_tokens=0)
+    report(entry, prompt_tokens=1, completion_tokens=0)
     entry.close("ok")
-    assert spending.left == Decimal("0.999")
+    assert spending.left == Decimal("0.9989975")
 
 
 def test_more_than_the_remaining_money_cannot_be_reserved() -> None:

@@ -211,7 +211,7 @@ async def test_if_a_stream_is_cut_before_its_review_another_answer_is_sent(testb
 
 
 async def test_if_a_target_fails_before_the_first_byte_of_a_stream_another_is_called(testbed: Testbed) -> None:
-    setup = await testbed.start(None, error(500, "down"), text("b"))
+    setup = await testbed.start(None, error(401, "no key"), text("b"))
     received = await setup.stream()
     assert (streamed_text(received), received[-1]) == ("b", "[DONE]")
     assert [entry["status"] for entry in received[-2]["router_metadata"]["call_history"]] == ["error", "ok"]

@@ -15,10 +15,11 @@ import pytest
 from rl_router_api.errors import TransportError
 from rl_router_api.upstreams.connection import Connection
 from rl_router_api.upstreams.transport import HttpTransport, Response
+from rl_router_api.upstreams.trust import Trust
 
 from fakes.testbed.framing import ENDLESS_FRAMING
 from fakes.testbed.waiting import until
-from fakes.upstreams.raw import OK, raw_server, recording_heads, sending
+from fakes.upstreams.raw import OK, Handler, raw_server, recording_heads, sending
 from fakes.upstreams.tls import make_certificate, proxy_to, tls_server
 
 
@@ -297,3 +298,85 @@ async def test_a_proxy_receives_the_full_url_of_a_plain_http_request(monkeypatch
         assert await whole_body(await client.send("GET", "http://upstream.invalid/a", {}, None, 5.0)) == b"ok"
     assert heads[0].startswith(b"GET http://upstream.invalid/a HTTP/1.1\r\n")
     assert b"Proxy-Authorization: Basic bWU6c2VjcmV0\r\n" in heads[0]
+
+
+def ending(begun: bytes, received: list[bytes]) -> Handler:
+    """Returns a server that answers one request of a connection, and ends the connection when it reads another.
+
+    Before the end, it sends the bytes `begun`.
+    """
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for response in (OK, begun):
+            if request := await reader.read(65_536):
+                received.append(request)
+                writer.write(response)
+        writer.close()
+
+    return answer
+
+
+async def test_a_request_on_a_connection_that_the_server_has_closed_is_sent_once_more() -> None:
+    received: list[bytes] = []
+    async with raw_server(ending(b"", received)) as url, transport() as client:
+        for _ in range(2):
+            assert await whole_body(await client.send("GET", url, {}, None, 5.0)) == b"ok"
+        assert len(received) == 3
+
+
+@pytest.mark.parametrize("begun", [b"HTTP/1.1 2", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhal"])
+async def test_a_request_whose_response_has_begun_is_not_sent_again(begun: bytes) -> None:
+    received: list[bytes] = []
+    async with raw_server(ending(begun, received)) as url, transport() as client:
+        await whole_body(await client.send("GET", url, {}, None, 5.0))
+        with pytest.raises(TransportError):
+            await whole_body(await client.send("GET", url, {}, None, 5.0))
+        assert len(received) == 2
+
+
+async def test_a_request_on_a_new_connection_is_not_sent_again() -> None:
+    async with sending(b"", then_close=True) as (url, connections), transport() as client:
+        with pytest.raises(TransportError) as failed:
+            await client.send("GET", url, {}, None, 5.0)
+        assert (failed.value.kind, connections) == ("reset", [1])
+
+
+async def test_an_old_connection_is_not_reused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rl_router_api.upstreams.transport._MAX_AGE", -1.0)
+    async with sending(OK, OK) as (url, connections), transport() as client:
+        for _ in range(2):
+            await whole_body(await client.send("GET", url, {}, None, 5.0))
+        assert connections == [2]
+
+
+def test_certificate_authorities_are_read_again_when_their_file_changes(
+    certificate: tuple[Path, Path], tmp_path: Path
+) -> None:
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_text(certificate[0].read_text())
+    trust = Trust({"SSL_CERT_FILE": str(bundle)})
+    first = trust.context()
+    assert trust.context() is first
+    bundle.write_text(bundle.read_text() * 2)
+    second = trust.context()
+    assert second is not first
+
+
+def test_an_invalid_file_of_certificates_leaves_the_earlier_authorities_in_use(
+    certificate: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_text(certificate[0].read_text())
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    trust = Trust()
+    first = trust.context()
+    bundle.write_text("not a certificate")
+    assert trust.context() is first
+    bundle.unlink()
+    assert trust.context() is first
+
+
+async def test_a_proxy_of_an_unsupported_kind_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
+    with pytest.raises(TransportError, match="socks5 proxy is not supported"):
+        await fetched("http://upstream.invalid/")

@@ -11,6 +11,7 @@ from rl_router_api.upstreams.call import complete
 from rl_router_api.upstreams.key import Key
 from rl_router_api.upstreams.transport import HttpTransport
 from rl_router_api.upstreams.upstream import Upstream, upstream_of
+from rl_router_api.version import __version__
 
 
 def upstream(**fields: Any) -> Upstream:
@@ -71,16 +72,25 @@ def test_without_a_configured_key_no_key_is_missing() -> None:
     assert (key.configured, key.value, key.missing) == (False, "", None)
 
 
+HEADERS = {
+    "Content-Type": "application/json",
+    "Accept": "application/json, text/event-stream",
+    "User-Agent": f"rl-router/{__version__}",
+}
+
+
 def test_its_key_and_its_own_headers_are_sent(tmp_path: Path) -> None:
     headers = keyed(tmp_path / "key", headers={"X-Team": "a"}).headers("00-trace")
-    assert headers == {
-        "Content-Type": "application/json", "X-Team": "a", "Authorization": "Bearer sk-very-secret",
-        "traceparent": "00-trace",
-    }  # fmt: skip
+    assert headers == {**HEADERS, "X-Team": "a", "Authorization": "Bearer sk-very-secret", "traceparent": "00-trace"}
 
 
 def test_without_a_key_no_authorization_is_sent() -> None:
-    assert upstream().headers() == {"Content-Type": "application/json"}
+    assert upstream().headers() == HEADERS
+
+
+def test_a_configured_header_replaces_the_one_that_the_router_would_send(tmp_path: Path) -> None:
+    headers = keyed(tmp_path / "key", headers={"user-agent": "ours/1"}).headers()
+    assert [value for name, value in headers.items() if name.lower() == "user-agent"] == ["ours/1"]
 
 
 def test_keys_and_secrets_are_redacted_in_its_messages(tmp_path: Path) -> None:
@@ -104,11 +114,9 @@ def test_without_secrets_a_message_is_not_changed() -> None:
 def test_it_is_not_ready_during_a_cooldown() -> None:
     alpha = upstream()
     assert alpha.ready
-    alpha.cool_down(1_000)
-    assert 0 < alpha.cooldown <= 1_000
+    alpha.cooldown.rate_limited(1_000)
     assert not alpha.ready
-    alpha.cool_down(0)
-    assert alpha.cooldown == 0
+    alpha.cooldown.rate_limited(0)
     assert alpha.ready
 
 

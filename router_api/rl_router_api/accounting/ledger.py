@@ -16,7 +16,7 @@ from msgspec import Raw, Struct, field
 from ..config import Price
 from .money import FREE, NOTHING, cost_of, total
 from .spending import NO_HOLD, Hold
-from .usage import Usage, read_usage
+from .usage import Usage
 
 Status = Literal["ok", "error", "timeout", "cancelled"]
 Texts = Literal["full", "brief", "none"]
@@ -54,9 +54,11 @@ class Entry(Struct):
     error: str | None = None
     estimated: bool = False
     suspect: bool = False
-    """True if the reported usage costs more than the worst case of the call."""
+    """True if the reported counts contradict each other, or cost more than the worst case of the call."""
     selected: bool = False
     dropped: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    """The router's additions to the request that the target might refuse."""
     received_bytes: int = 0
     """The number of bytes of text received so far. The usage of a call that is cut off is estimated from it."""
     started: float = field(default_factory=time.monotonic)
@@ -67,38 +69,45 @@ class Entry(Struct):
     def open(self) -> bool:
         return self.status is None
 
-    def report(self, raw: Raw) -> None:
-        """Stores the usage that the upstream reported, as JSON on one line. Ignores an implausible usage."""
-        usage = read_usage(raw)
+    def report(self, usage: Usage | None, raw: Raw | bytes) -> None:
+        """Stores the usage that the upstream reported. `raw` is the same as JSON on one line. Ignores None."""
         if usage is not None:
-            self.read_usage, self.usage = usage, raw
+            self.read_usage, self.usage = usage, Raw(raw)
 
     def close(self, status: Status, error: str | None = None, *, billed: bool = True) -> None:
-        """Ends the attempt. `billed` is False if the upstream rejected the call before it generated anything."""
+        """Ends the attempt. If `billed` is False, it costs nothing unless the upstream reported a usage."""
         if not self.open:
             return
         self.status, self.error = status, error
         self.latency = time.monotonic() - self.started
-        if not billed:
+        if not billed and self.read_usage is None:
             self.hold.settle(NOTHING)
             return
-        if self.read_usage is None:
-            self._estimate()
-        self._bill(self.read_usage or Usage())
+        usage = self._completed(self.read_usage or Usage())
+        self.read_usage = usage
+        self._bill(usage)
 
-    def _estimate(self) -> None:
+    def _completed(self, usage: Usage) -> Usage:
+        """Returns the usage with estimates for counts that are missing; some servers report zeros instead."""
+        is_input_missing, is_output_missing = not usage.input, not usage.output and self.received_bytes > 0
+        if not (is_input_missing or is_output_missing):
+            return usage
         self.estimated = True
-        self.read_usage = usage = Usage(self.counted_input, (self.received_bytes + 3) // 4)
+        counted = Usage(
+            self.counted_input if is_input_missing else usage.input,
+            (self.received_bytes + 3) // 4 if is_output_missing else usage.output,
+        )
         self.usage = {
-            "prompt_tokens": usage.input,
-            "completion_tokens": usage.output,
-            "total_tokens": usage.total,
+            "prompt_tokens": counted.input,
+            "completion_tokens": counted.output,
+            "total_tokens": counted.total,
         }
+        return counted
 
     def _bill(self, usage: Usage) -> None:
         worst = self.hold.worst
         self.tokens, self.cost = usage.total, cost_of(usage, self.price or FREE)
-        self.suspect = bool(worst) and self.cost > worst
+        self.suspect = usage.suspect or (bool(worst) and self.cost > worst)
         # The upstream may bill an estimated call up to its worst case.
         self.hold.settle(max(self.cost, worst) if self.estimated else self.cost)
 
@@ -134,6 +143,8 @@ class Entry(Struct):
             fields["arguments"] = {name: value for name, value in self.arguments.items() if not isinstance(value, str)}
         if self.dropped:
             fields["dropped_params"] = list(self.dropped)
+        if self.added:
+            fields["added_params"] = list(self.added)
         return fields
 
 

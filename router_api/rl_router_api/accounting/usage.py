@@ -1,57 +1,25 @@
-"""Reads the token usage that upstreams report."""
+"""The token usage of a call, in counts that mean the same for every provider."""
 
 from __future__ import annotations
 
-import msgspec
-from msgspec import Raw, Struct
-
-_MAX_TOKENS = 10**15
-"""The maximum number of tokens. Larger usages are ignored, because their sums would not be exact."""
+from msgspec import Struct
 
 
-class _PromptDetails(Struct):
-    cached_tokens: int | None = None
+class Usage(Struct, frozen=True):
+    """Counts in tokens. `input` contains the cache reads and writes, `output` contains the thinking."""
 
-
-class Usage(Struct):
-    """The billed fields of OpenAI's `usage` object, in tokens."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
-    prompt_tokens_details: _PromptDetails | None = None
-
-    @property
-    def input(self) -> int:
-        return max(self.prompt_tokens or 0, 0)
-
-    @property
-    def output(self) -> int:
-        return max(self.completion_tokens or 0, 0)
-
-    @property
-    def cached(self) -> int:
-        details = self.prompt_tokens_details
-        return min(max((details.cached_tokens if details else 0) or 0, 0), self.input)
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    """Input that was read from the provider's cache."""
+    written: int = 0
+    """Input that was written to the cache for its shorter lifetime."""
+    written_long: int = 0
+    """Input that was written to the cache for its longer lifetime."""
+    reported_total: int | None = None
+    suspect: bool = False
+    """Whether the counts contradict each other."""
 
     @property
     def total(self) -> int:
-        return self.total_tokens if self.total_tokens and self.total_tokens > 0 else self.input + self.output
-
-
-_USAGE = msgspec.json.Decoder(Usage)
-
-
-def read_usage(raw: Raw | bytes) -> Usage | None:
-    """Returns the usage that an upstream reported, or None if it is missing or implausible."""
-    if not raw or bytes(raw) == b"null":
-        return None
-    try:
-        usage = _USAGE.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    prompt, completion = usage.prompt_tokens, usage.completion_tokens
-    if prompt is None and completion is None:
-        return None
-    is_plausible = 0 <= (prompt or 0) <= _MAX_TOKENS and 0 <= (completion or 0) <= _MAX_TOKENS
-    return usage if is_plausible and usage.total <= _MAX_TOKENS else None
+        return self.reported_total or self.input + self.output

@@ -8,8 +8,8 @@ from msgspec import Struct
 
 MAX_ADVICE = 2_000
 """The maximum number of characters of a policy's system prompt. The rest is cut off."""
-_INTRODUCTION = "Advice for this answer; whatever stands above takes precedence over it:\n"
-_MESSAGE_OVERHEAD = len('{"role":"system","content":""},')
+_INTRODUCTION = "Advice for this answer; the system prompt takes precedence over it:\n"
+_PART_OVERHEAD = len(',{"type":"text","text":""}')
 
 
 class Advice(Struct, frozen=True):
@@ -26,7 +26,7 @@ class Advice(Struct, frozen=True):
     @property
     def size(self) -> int:
         """The number of bytes that the advice adds to a request."""
-        return len((self.text or "").encode()) + _MESSAGE_OVERHEAD if self.system_prompt else 0
+        return len((self.text or "").encode()) + _PART_OVERHEAD if self.system_prompt else 0
 
     def as_arguments(self) -> dict[str, Any]:
         """Returns the advice as the arguments of the router model's tool call."""

@@ -7,8 +7,23 @@ import re
 from ..errors import EventTooLargeError
 
 DONE = b"[DONE]"
-_END_OF_EVENT = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_BOM = b"\xef\xbb\xbf"
+_END_OF_EVENT = re.compile(rb"(?:\r\n|\r(?!\n)|\n)(?:\r\n|\r|\n)")
+"""Two line ends, each of which may be CRLF, LF or CR."""
 _SEAM = 3
+
+
+_FIELD = re.compile(rb"\s*(?:data|event|id|retry)?:")
+
+
+def is_event_stream(body: bytes) -> bool:
+    """Returns whether a body begins like a stream of events, and not like JSON."""
+    return _FIELD.match(body.removeprefix(_BOM)) is not None
+
+
+def is_json(body: bytes) -> bool:
+    """Returns whether a body begins like a JSON object or list, and not like a stream of events."""
+    return body.removeprefix(_BOM).lstrip()[:1] in (b"{", b"[")
 
 
 class Parser:
@@ -25,18 +40,20 @@ class Parser:
         self._held_size = 0
         self._seam = b""
         """The last bytes of the previous pieces. They show the end of an event if it is split between two pieces."""
+        self._is_first = True
+        """True until the first bytes of the stream are read, which may follow a byte order mark."""
 
     def feed(self, received: bytes) -> list[bytes]:
         """Returns the data of the events that are now complete. Raises EventTooLargeError above `limit` bytes."""
         across, self._seam = self._seam + received, (self._seam + received[-_SEAM:])[-_SEAM:]
         if b"\n\n" not in received and not _END_OF_EVENT.search(across):
             return self._hold(received)
-        whole = self._take_rest() + received
+        whole = self._take_rest(received)
         if (plain := _plain(whole)) and len(whole) <= self._limit:
             return plain
         *ended, self._rest = whole.split(b"\n\n") if b"\r" not in whole else _END_OF_EVENT.split(whole)
         if max(map(len, ended), default=0) > self._limit or len(self._rest) > self._limit:
-            raise EventTooLargeError
+            raise EventTooLargeError(f"an event has more than {self._limit} bytes")
         if b"\r" not in whole:
             return [data for event in ended if (data := _line(event) if b"\n" not in event else _data(event))]
         return [data for event in ended if (data := _data(event))]
@@ -45,14 +62,17 @@ class Parser:
         self._held.append(received)
         self._held_size += len(received)
         if len(self._rest) + self._held_size > self._limit:
-            raise EventTooLargeError
+            raise EventTooLargeError(f"an event has more than {self._limit} bytes")
         return []
 
-    def _take_rest(self) -> bytes:
-        """Returns the bytes of the incomplete event and forgets them."""
-        rest = b"".join([self._rest, *self._held])
+    def _take_rest(self, received: bytes = b"") -> bytes:
+        """Returns the bytes of the incomplete event, which are forgotten, and those received after them."""
+        whole = b"".join([self._rest, *self._held, received])
         self._rest, self._held, self._held_size = b"", [], 0
-        return rest
+        if self._is_first:
+            self._is_first = False
+            return whole.removeprefix(_BOM)
+        return whole
 
     def end(self) -> list[bytes]:
         """Returns the data of the last event if the server omitted the blank line after it, else an empty list."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
+from ..accounting.usage import Usage
 from ..config import Params, Target
 from ..conversation.additions import Advice, MoneyGuard
 from ..conversation.answer import Answer, Chunk
@@ -14,10 +15,32 @@ from ..conversation.request import Request
 
 
 class Payload(Struct, frozen=True):
-    """A request body for a target. `dropped` names the client's fields that were removed."""
+    """A request body for a target.
+
+    `dropped` names the client's fields that were removed, `added` the additions that the target may refuse.
+    """
 
     body: bytes
     dropped: tuple[str, ...]
+    added: tuple[str, ...] = ()
+
+
+class Refusal(Struct, frozen=True):
+    """What an upstream's error says about the request and about the upstream's account.
+
+    `fields` are its plain fields, with the message as text; empty if the text is not an error. `status` is the HTTP
+    status that the error names. `retry_after` is in seconds.
+    """
+
+    fields: dict[str, Any]
+    status: int | None = None
+    is_malformed: bool = False
+    """Whether its code or type says that every upstream would reject the body."""
+    names_quota: bool = False
+    """Whether its code or type says that a quota or spend limit is exhausted."""
+    mentions_quota: bool = False
+    """Whether its message says so. Messages of rate limits do too."""
+    retry_after: float | None = None
 
 
 class UpstreamDialect(Protocol):
@@ -28,9 +51,18 @@ class UpstreamDialect(Protocol):
         """The path of the endpoint below a `base_url`."""
 
     def write_request(
-        self, request: Request, target: Target, advice: Advice, guard: MoneyGuard | None = None
+        self,
+        request: Request,
+        target: Target,
+        advice: Advice,
+        guard: MoneyGuard | None = None,
+        *,
+        without: Collection[str] = (),
     ) -> Payload:
-        """Returns the request body for a target. `guard` has the rules of a money limit."""
+        """Returns the request body for a target. `guard` has the rules of a money limit.
+
+        `without` names additions that are left out, because the target refuses them.
+        """
 
     def bounds_output(self, request: Request, params: Params) -> bool:
         """Returns whether the output limit and the number of choices are kept when `params` changes the request."""
@@ -45,7 +77,19 @@ class UpstreamDialect(Protocol):
         """Returns a complete answer. Raises BrokenAnswerError if the body is not an answer."""
 
     def read_chunks(self, events: list[bytes]) -> Iterator[Chunk]:
-        """Yields the chunks of events, including error events. Raises BrokenAnswerError for any other event."""
+        """Yields the chunks of events, including error events. Skips other events.
 
-    def read_error(self, text: str) -> dict[str, Any]:
-        """Returns an error's plain fields, with its message as text; empty if `text` is not an error."""
+        Raises BrokenAnswerError for a damaged event.
+        """
+
+    def chunks_of(self, answer: Answer) -> list[Chunk]:
+        """Returns a complete answer as the chunks of a stream, for servers that ignore `stream`."""
+
+    def whole_of(self, chunks: Sequence[Chunk]) -> Answer:
+        """Returns a stream's chunks as a complete answer, for servers that always stream. Raises BrokenAnswerError."""
+
+    def read_usage(self, raw: Raw | bytes) -> Usage | None:
+        """Returns a reported usage, or None if it reports neither input nor output."""
+
+    def read_error(self, text: str, request: bytes = b"") -> Refusal:
+        """Returns what an error says. Words of the error that also stand in the request body prove nothing."""

@@ -18,7 +18,7 @@ from ..upstreams.call import complete
 from ..upstreams.fleet import Fleet
 from ..upstreams.stream import ChunkStream, open_stream
 from .candidates import Callee, check_targets
-from .choose import last_good, refused_by_target
+from .choose import first_refusal, is_malformed, last_good, refused_by_target
 from .decide import Limits, PlannedCall, fallback_order
 from .outcome import MadeCall
 from .plan import ReadyCall, affordable, affordable_together, ready, within_free_slots
@@ -82,7 +82,7 @@ class Calls:
     async def make(self, call: ReadyCall, *, live: bool = False) -> MadeCall:
         """Makes one call. `live` streams its answer through. Raises ApiError if no other target may be called."""
         made = await self._make(call, live=live)
-        self._raise_if_final([made])
+        self._raise_if_final()
         return made
 
     async def make_all(self, calls: Sequence[ReadyCall]) -> None:
@@ -91,21 +91,21 @@ class Calls:
             await self.make(calls[0])
             return
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._make(call, live=False)) for call in calls]
-        self._raise_if_final([task.result() for task in tasks])
+            for call in calls:
+                group.create_task(self._make(call, live=False))
+        self._raise_if_final()
 
-    def _raise_if_final(self, made: Sequence[MadeCall]) -> None:
-        """Raises ApiError if a target rejects the request itself.
+    def _raise_if_final(self) -> None:
+        """Raises the first refusal if no other target may be called.
 
-        After a rejection because of the target's own limit (context length, parameters, content filter), one other
-        target is called. A second rejection is final.
+        If a target rejects the content of the request, one other target is called, unless every target would reject it.
         """
         if self.completed:
             return
-        refusals = [call for call in self.made if call.failure and call.failure.refused_request]
-        for call in made:
-            if call in refusals and call.failure and (not call.failure.own_limit or len(refusals) > 1):
-                raise refused_by_target(call)
+        called = [call for call in self.made if call.failure and call.failure.kind not in ("busy", "unaffordable")]
+        first = first_refusal(called)
+        if first is not None and (is_malformed(first) or called[-1] is not first):
+            raise refused_by_target(first)
 
     def _make(self, call: ReadyCall, *, live: bool) -> Coroutine[Any, Any, MadeCall]:
         """Makes one call, hedged if `routing.hedge_after` is set and the request is not pinned."""
@@ -138,7 +138,9 @@ class Calls:
     async def _make_one(self, call: ReadyCall, *, live: bool) -> MadeCall:
         """Makes one call, with one retry at the same target if the failure allows it."""
         made = await self._attempt(call, live=live)
-        if made.failure and self._is_worth_a_retry(call.callee, made.failure):
+        if made.failure and made.failure.refused_request and made.entry.added:
+            made = await self._without_additions(call, made, made.failure, live=live)
+        elif made.failure and self._is_worth_a_retry(call.callee, made.failure):
             await asyncio.sleep(_pause_before(made.failure))
             # Other calls may have used up the limits during the pause, and the failed attempt may have cost money.
             again = self.ready(call.callee, call.advice)
@@ -147,6 +149,18 @@ class Calls:
         if not made.good:
             self._failed.add(call.callee.name)
         self.made.append(made)
+        return made
+
+    async def _without_additions(
+        self, call: ReadyCall, refused: MadeCall, failure: CallFailedError, *, live: bool
+    ) -> MadeCall:
+        """Makes a refused call once more without the router's additions, if the limits of the request allow it."""
+        again = self.ready(call.callee, call.advice)
+        if self.left < 1 or not affordable(self._request, again):
+            return refused
+        made = await self._attempt(again, live=live, without=refused.entry.added)
+        if made.good:
+            call.callee.upstream.refused_additions.remember(refused.entry.added, failure.error)
         return made
 
     def _is_worth_a_retry(self, callee: Callee, failure: CallFailedError) -> bool:
@@ -159,12 +173,13 @@ class Calls:
             and pause < self._limits.seconds_left
         )
 
-    async def _attempt(self, call: ReadyCall, *, live: bool) -> MadeCall:
+    async def _attempt(self, call: ReadyCall, *, live: bool, without: Collection[str] = ()) -> MadeCall:
         request, callee = self._request, call.callee
         upstream, transport, traceparent = callee.upstream, self._fleet.transport, self._ledger.traceparent
         guard = None if self._limits.spending.left is None else MoneyGuard(call.limit)
-        payload = upstream.dialect.write_request(request, callee.target, call.advice, guard)
-        entry = self._open_entry(call, payload.dropped)
+        refused = upstream.refused_additions.current.union(without)
+        payload = upstream.dialect.write_request(request, callee.target, call.advice, guard, without=refused)
+        entry = self._open_entry(call, payload.dropped, payload.added)
         try:
             if guard is not None:
                 self._reserve(call, entry)
@@ -178,25 +193,26 @@ class Calls:
         except CallFailedError as failure:
             return MadeCall(callee, entry, failure=failure)
 
-    def _open_entry(self, call: ReadyCall, dropped: tuple[str, ...]) -> Entry:
+    def _open_entry(self, call: ReadyCall, dropped: tuple[str, ...], added: tuple[str, ...]) -> Entry:
         target, advice = call.callee.target, call.advice
         counted = self._request.input_tokens + advice.size // 4
         entry = self._ledger.open_target_call(target.name, target.tool_name, target.price, counted)
-        entry.arguments, entry.dropped = advice.as_arguments(), dropped
+        entry.arguments, entry.dropped, entry.added = advice.as_arguments(), dropped, added
         return entry
 
     def _reserve(self, call: ReadyCall, entry: Entry) -> None:
         """Reserves the worst-case cost of the call. Raises CallFailedError if other calls have taken the money."""
         try:
-            entry.hold = self._limits.spending.reserve(self._worst_cost(call))
+            entry.hold = self._limits.spending.reserve(_worst_cost(self._request, call))
         except UnaffordableError as error:
             entry.close("error", error.message, billed=False)
             raise CallFailedError("unaffordable", error.message, refusal=error) from None
 
-    def _worst_cost(self, call: ReadyCall) -> Decimal:
-        callee, request = call.callee, self._request
-        max_input = callee.upstream.dialect.max_input_tokens(request, callee.target) + call.advice.size
-        return worst_cost(callee.target.price or FREE, max_input, request.n * (call.limit or 0))
+
+def _worst_cost(request: Request, call: ReadyCall) -> Decimal:
+    callee = call.callee
+    max_input = callee.upstream.dialect.max_input_tokens(request, callee.target) + call.advice.size
+    return worst_cost(callee.target.price or FREE, max_input, request.n * (call.limit or 0))
 
 
 async def _collect(callee: Callee, entry: Entry, stream: ChunkStream) -> MadeCall:

@@ -136,8 +136,9 @@ def _by_state(upstream: Upstream) -> tuple[Obstacle, str] | None:
         return "no_key", missing
     if upstream.free_slots < 1:
         return "busy", f"{upstream.in_flight} calls are in flight"
-    if upstream.cooldown:
-        return "cooldown", f"rate limited for another {upstream.cooldown:.0f} s"
+    if wait := upstream.cooldown.seconds:
+        reason = "its quota is exhausted; next try in" if upstream.cooldown.is_quota else "rate limited for another"
+        return "cooldown", f"{reason} {wait:.0f} s"
     if not upstream.breaker.ready:
         return "breaker", "its circuit breaker is open after repeated failures"
     return None
@@ -152,7 +153,7 @@ def _no_candidate(request: Request, limits: Limits, verdicts: Sequence[Verdict])
     obstacles = {verdict.obstacle for verdict in keyed}
     reasons = "; ".join(f"{verdict.callee.name}: {verdict.reason}" for verdict in allowed)
     if obstacles & {"busy", "cooldown"}:
-        waits = [verdict.callee.upstream.cooldown for verdict in allowed if verdict.obstacle == "cooldown"]
+        waits = [verdict.callee.upstream.cooldown.seconds for verdict in allowed if verdict.obstacle == "cooldown"]
         message = f"No model has capacity for this request ({reasons}). Retry later."
         return ApiError(429, message, code="rate_limit_exceeded", retry_after=min(waits, default=1.0))
     if obstacles & {"cost", "unpriced"}:

@@ -25,6 +25,16 @@ def selected(name: str, calls: Sequence[MadeCall]) -> MadeCall | None:
     return last_good([call for call in calls if key in (call.entry.function_name, call.entry.model_id)])
 
 
+def first_refusal(calls: Sequence[MadeCall]) -> MadeCall | None:
+    """Returns the first call whose target rejected the request itself, or None."""
+    return next((call for call in calls if call.failure and call.failure.refused_request), None)
+
+
+def is_malformed(call: MadeCall) -> bool:
+    """Returns whether every target would reject the request in the same way."""
+    return call.failure is not None and call.failure.is_malformed
+
+
 def nobody_answered(calls: Sequence[MadeCall]) -> ApiError:
     """Returns the error for the client if every call failed. Its status depends on the failures."""
     failures = [call.failure for call in calls if call.failure is not None]
@@ -33,12 +43,15 @@ def nobody_answered(calls: Sequence[MadeCall]) -> ApiError:
     refusals = [failure.refusal for failure in failures if failure.refusal is not None]
     if len(refusals) == len(failures):
         return refusals[-1]
-    if all(failure.refused_request for failure in failures):
-        return refused_by_target(calls[-1])
+    if (refusal := first_refusal(calls)) is not None:
+        return refused_by_target(refusal)
     reasons = "; ".join(dict.fromkeys(failure.message for failure in failures))
     waits = [failure.retry_after for failure in failures if failure.retry_after is not None]
     retry_after = min(waits) if waits else None
-    if all(failure.status == 429 for failure in failures):
+    if all(failure.is_quota for failure in failures):
+        message = f"The quota of every model is exhausted: {reasons}. Raise it at the provider."
+        return ApiError(429, message, code="insufficient_quota", retryable=False)
+    if all(failure.status == 429 or failure.is_quota for failure in failures):
         message = f"Every model is rate limited: {reasons}. Retry later."
         return ApiError(429, message, code="rate_limit_exceeded", retry_after=retry_after or 1.0)
     if all(failure.kind == "timeout" for failure in failures):

@@ -10,7 +10,7 @@ from .endpoints import endpoints
 from .openapi import COMPLETIONS, ROUTE
 from .responses import refuse
 from .route import RoutePreviewHandler
-from .scope import route
+from .scope import as_get, route
 
 
 class Admin:
@@ -29,4 +29,4 @@ class Admin:
         elif path == ROUTE and scope["method"] == "POST":
             await RoutePreviewHandler(self._runtime, scope, receive, send, needs_key=False).run()
         else:
-            await self._endpoints(scope, receive, send)
+            await self._endpoints(as_get(scope), receive, send)

@@ -21,6 +21,8 @@ from ..timing import Until
 from .handler import RequestHandler
 from .reply import EVENT_STREAM, JSON, Reply, common_headers, metadata_if_paid
 
+_STREAM_HEADERS = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+"""Keep proxies from storing a stream, and nginx from holding it back."""
 _BATCH = 64
 """The number of chunks of a completed answer that are sent in one write."""
 
@@ -92,7 +94,7 @@ class ChatCompletionHandler(RequestHandler):
     async def _send_event(self, event: bytes) -> None:
         if not self._started:
             self._started = True
-            headers = [*common_headers(self._ledger, EVENT_STREAM), (b"cache-control", b"no-cache")]
+            headers = [*common_headers(self._ledger, EVENT_STREAM), *_STREAM_HEADERS]
             await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         self._last_sent = time.monotonic()
         await self._send({"type": "http.response.body", "body": event, "more_body": True})

@@ -18,6 +18,11 @@ def route(scope: Scope) -> str:
     return path.removeprefix(root) if root else path
 
 
+def as_get(scope: Scope) -> Scope:
+    """Returns the scope of a HEAD request as that of a GET; any other scope as it is. The server omits the body."""
+    return {**scope, "method": "GET"} if scope.get("method") == "HEAD" else scope
+
+
 def header(scope: Scope, name: bytes) -> str | None:
     """Returns a header's value, or None if it is missing. `name` is in lower case."""
     for key, value in scope["headers"]:

@@ -7,13 +7,17 @@ import time
 
 from ..accounting.ledger import Entry, Status
 from ..accounting.log import log
-from ..errors import BrokenAnswerError, CallFailedError, NoCapacityError, TransportError
-from .refusal import refusal_of
+from ..errors import (
+    BrokenAnswerError,
+    CallFailedError,
+    FailureKind,
+    NoCapacityError,
+    TransportError,
+    UnusableAnswerError,
+)  # fmt: skip
+from .refusal import refusal_of, reported_failure
 from .transport import Response, Transport
 from .upstream import Upstream
-
-_DEFAULT_COOLDOWN = 1.0
-"""Seconds of cooldown after a 429 without a `Retry-After`."""
 
 
 class Attempt:
@@ -36,7 +40,7 @@ class Attempt:
         )
         if not 200 <= response.status < 300:
             try:
-                raise await refusal_of(upstream, response)
+                raise await refusal_of(upstream, response, body)
             finally:
                 response.close()
         self.entry.first_byte = time.monotonic() - self.entry.started
@@ -64,10 +68,24 @@ class Attempt:
                 return CallFailedError(error.kind, f"`{name}`: {error}", retriable=error.kind in ("refused", "reset"))
             case TimeoutError():
                 return CallFailedError("timeout", f"`{name}`: no answer within the time limit")
+            case UnusableAnswerError(text=text) if text:
+                self._report(error.usage)
+                return reported_failure(self.upstream, text)
             case BrokenAnswerError():
-                reason = self.upstream.redact(str(error))
-                return CallFailedError("broken", f"`{name}` sent no usable answer", log_text=reason)
+                return self._broken(error)
         return None
+
+    def _report(self, usage: bytes) -> None:
+        if usage:
+            self.entry.report(self.upstream.dialect.read_usage(usage), usage)
+
+    def _broken(self, error: BrokenAnswerError) -> CallFailedError:
+        kind: FailureKind = "broken"
+        if isinstance(error, UnusableAnswerError):
+            kind = "unusable"
+            self._report(error.usage)
+        reason = self.upstream.redact(str(error))
+        return CallFailedError(kind, f"`{self.upstream.name}` sent no usable answer", log_text=reason)
 
     def succeeded(self) -> None:
         """Records that the whole answer arrived."""
@@ -84,9 +102,11 @@ class Attempt:
     def _failed(self, failure: CallFailedError) -> CallFailedError:
         if self._end():
             status: Status = "timeout" if failure.kind == "timeout" else "error"
-            self.entry.close(status, failure.message, billed=failure.billed)
-            if failure.status == 429:
-                self.upstream.cool_down(_DEFAULT_COOLDOWN if failure.retry_after is None else failure.retry_after)
+            self.entry.close(status, failure.message, billed=failure.billed or self.entry.received_bytes > 0)
+            if failure.is_quota:
+                self.upstream.cooldown.quota_exhausted()
+            elif failure.status == 429:
+                self.upstream.cooldown.rate_limited(failure.retry_after)
             self.upstream.failed(self._call, failure.message, counts=failure.counts_for_breaker)
             log(logging.INFO, failure.message, call_id=self.entry.call_id, upstream_text=failure.log_text)
         return failure

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 
 from ..accounting.ledger import Entry
-from ..conversation.answer import Answer, text_of
+from ..conversation.answer import Answer, output_bytes, text_of
+from ..dialects import sse
+from ..errors import BrokenAnswerError, UnusableAnswerError
 from ..timing import Until
 from .attempt import Attempt, begin_attempt
 from .transport import Transport, read_whole
@@ -36,8 +38,11 @@ async def complete(
         else:
             with Until(asyncio.get_running_loop().time() + within):
                 received = await reading
-        answer = upstream.dialect.read_answer(received)
-        _record_answer(answer, entry)
+        # From here on, only the answer itself counts, and not the JSON around it.
+        entry.received_bytes = 0
+        is_stream = sse.is_event_stream(received)
+        answer = _assembled(upstream, received) if is_stream else upstream.dialect.read_answer(received)
+        _record_answer(upstream, answer, entry)
     attempt.succeeded()
     return answer
 
@@ -54,9 +59,23 @@ async def _read_answer(attempt: Attempt, transport: Transport, body: bytes, trac
         response.close()
 
 
-def _record_answer(answer: Answer, entry: Entry) -> None:
+def _assembled(upstream: Upstream, body: bytes) -> Answer:
+    """Returns the answer of a server that streams although it was not asked to. Raises BrokenAnswerError."""
+    parser = sse.Parser(MAX_ANSWER)
+    events = parser.feed(body) + parser.end()
+    is_whole = sse.DONE in events
+    chunks = list(upstream.dialect.read_chunks(events[: events.index(sse.DONE)] if is_whole else events))
+    error = next((chunk for chunk in chunks if chunk.error is not None), None)
+    if error is not None and error.error is not None:
+        raise UnusableAnswerError("error in the stream", text=error.error, usage=bytes(error.usage))
+    if not is_whole and not any(chunk.finished for chunk in chunks):
+        raise BrokenAnswerError("the stream ended before the answer was complete")
+    return upstream.dialect.whole_of(chunks)
+
+
+def _record_answer(upstream: Upstream, answer: Answer, entry: Entry) -> None:
     entry.response = text_of(answer.first)
-    entry.report(answer.usage)
-    if entry.read_usage is None:
-        messages = [choice.message for choice in answer.choices if choice.message]
-        entry.received_bytes = sum(len(text_of(message).encode()) for message in messages)
+    if answer.usage:
+        entry.report(upstream.dialect.read_usage(answer.usage), answer.usage)
+    if entry.read_usage is None or not entry.read_usage.output:
+        entry.received_bytes = sum(output_bytes(choice.message) for choice in answer.choices if choice.message)

@@ -8,9 +8,11 @@ from typing import cast
 
 import httptools
 
+from ..content_coding import compression_of
 from ..errors import FaultKind, TransportError
 from .idle_timer import IdleTimer
 
+_CONTENT_ENCODING = b"content-encoding"
 _MAX_OVERHEAD = 64 * 1024
 """Maximum consecutive bytes that are not part of the body: headers, interim responses, chunk sizes, chunk extensions
 and trailers."""
@@ -39,6 +41,7 @@ class Connection(asyncio.Protocol):
         self.closed = False
         self.lost: asyncio.Future[None] = self._loop.create_future()
         """A future that is done when the connection is closed."""
+        self.opened = self._loop.time()
         self.idle_since = 0.0
         self._reset()
 
@@ -46,10 +49,14 @@ class Connection(asyncio.Protocol):
         """Prepares for the next response."""
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
+        self.compression: str | None = None
+        """The content coding of the body; None if it is plain."""
         self._overhead = 0
         """Bytes received since the last byte of the body, or since the request was sent."""
         self._has_head = self._complete = False
         self._idle.is_paused = False
+        self.has_received = False
+        """Whether any byte of the response has arrived."""
         self._pieces: list[bytes] = []
         self._waiting_bytes = 0
         self._fault: tuple[FaultKind, str] | None = None
@@ -150,6 +157,7 @@ class Connection(asyncio.Protocol):
             return
         self._idle.last_data = self._loop.time()
         self._overhead += len(data)
+        self.has_received = True
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -167,6 +175,8 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._has_head:
             self.headers.append((name, value))
+            if len(name) == len(_CONTENT_ENCODING) and name.lower() == _CONTENT_ENCODING:
+                self.compression = compression_of(value)
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()

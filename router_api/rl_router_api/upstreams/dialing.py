@@ -6,7 +6,6 @@ import asyncio
 import base64
 import socket
 import ssl
-import urllib.request
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
@@ -16,6 +15,7 @@ import aiohappyeyeballs
 
 from ..errors import ProxyRefusedError
 from .connection import Connection
+from .proxies import proxy_for
 
 _STAGGER = 0.25
 """Seconds to wait for an address of a host before the next address is tried in parallel (RFC 8305)."""
@@ -37,13 +37,11 @@ class Endpoint:
 
 
 def endpoint_of(url: str) -> Endpoint:
-    """Returns the endpoint of a URL, with the proxy that HTTPS_PROXY and NO_PROXY select. Raises ValueError."""
+    """Returns the endpoint of a URL, with the proxy that the environment selects. Raises ValueError."""
     parts = urlsplit(url)
     host, secure = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
-    bypassed = urllib.request.proxy_bypass(host)
-    proxy = None if bypassed else urllib.request.getproxies().get(parts.scheme)
-    return Endpoint(f"{parts.scheme}://{parts.netloc}", host, port, secure, proxy)
+    return Endpoint(f"{parts.scheme}://{parts.netloc}", host, port, secure, proxy_for(parts.scheme, host, port))
 
 
 async def dial(endpoint: Endpoint, trust: ssl.SSLContext, idle_timeout: float) -> Connection:
@@ -53,7 +51,9 @@ async def dial(endpoint: Endpoint, trust: ssl.SSLContext, idle_timeout: float) -
     """
     if endpoint.proxy is None:
         return await _open(endpoint.host, endpoint.port, trust if endpoint.secure else None)
-    proxy = urlsplit(endpoint.proxy if "://" in endpoint.proxy else f"http://{endpoint.proxy}")
+    proxy = urlsplit(endpoint.proxy)
+    if proxy.scheme not in ("http", "https"):
+        raise ProxyRefusedError(f"a {proxy.scheme} proxy is not supported. Use an HTTP proxy, or set NO_PROXY")
     secure_proxy = proxy.scheme == "https"
     port = proxy.port or (443 if secure_proxy else 80)
     connection = await _open(proxy.hostname or "", port, trust if secure_proxy else None)

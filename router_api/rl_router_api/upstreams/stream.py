@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Self
 
 from ..accounting.ledger import Entry
 from ..conversation.answer import Chunk
 from ..dialects import sse
-from ..errors import BrokenAnswerError, TransportError
+from ..errors import BrokenAnswerError, TransportError, UnusableAnswerError
 from .attempt import Attempt, begin_attempt
 from .call import MAX_ANSWER
-from .transport import Response, Transport
+from .transport import Response, Transport, read_whole
 from .upstream import Upstream
 
 _MAX_HELD = 100
-"""The number of chunks after which a stream is passed on even if no chunk has a choice."""
+"""The number of chunks after which a stream is passed on even if no chunk has content."""
+
+
+_MAX_BLANK = 64 * 1024
+"""Bytes of white space at the start of a body, after which no JSON is expected."""
 
 
 class ChunkStream:
-    """A stream whose first choice has arrived. Each step of the iteration returns all chunks that have arrived.
+    """A stream whose first content has arrived. Each step of the iteration returns all chunks that have arrived.
 
     The iteration raises CallFailedError if the stream is cut. `close` ends the stream early. Its ledger entry then
     has the status `cancelled` and the tokens received so far.
@@ -32,23 +37,28 @@ class ChunkStream:
         self._unfinished = set(range(choices))
         self._parser = sse.Parser(MAX_ANSWER)
         self._ready: list[Chunk] = []
+        self._begun = b""
+        """The first bytes of the body until they are parsed."""
         self._over = False
         self._broken: BrokenAnswerError | None = None
         self._is_kept = is_kept
         self._kept_bytes = 0
 
     async def start(self) -> None:
-        """Waits for the first chunk with a choice. Raises CallFailedError."""
+        """Waits for the first content: text, thinking or a tool call. A role is no content. Raises CallFailedError."""
         with self._attempt:
-            while not self._over and not self._has_choice:
+            await self._receive_first()
+            while not self._over and not self._has_begun:
                 await self._receive()
-            if not self._has_choice:
-                raise BrokenAnswerError("the stream has no choices")
+            if not any(chunk.choices for chunk in self._ready):
+                raise UnusableAnswerError("the stream has no choices")
+        entry = self._attempt.entry
+        entry.first_byte = time.monotonic() - entry.started
 
     @property
-    def _has_choice(self) -> bool:
-        """Whether a chunk with a choice has arrived. Also true after 100 chunks without a choice."""
-        return len(self._ready) >= _MAX_HELD or any(chunk.choices for chunk in self._ready)
+    def _has_begun(self) -> bool:
+        """Whether content has arrived. Also true after 100 chunks without content, or if a choice has ended."""
+        return len(self._ready) >= _MAX_HELD or any(chunk.has_content or chunk.finished for chunk in self._ready)
 
     def __aiter__(self) -> Self:
         return self
@@ -85,17 +95,35 @@ class ChunkStream:
 
     def _take_all(self, events: list[bytes]) -> None:
         is_over = sse.DONE in events
-        entry = self._attempt.entry
-        if entry.first_byte is None and events:
-            entry.first_byte = time.monotonic() - entry.started
-        for chunk in self._dialect.read_chunks(events[: events.index(sse.DONE)] if is_over else events):
-            if chunk.error is not None or chunk.finished or chunk.usage or self._is_kept:
-                self._check(chunk, entry)
-            entry.received_bytes += chunk.text_bytes
-            self._ready.append(chunk)
+        self._take_chunks(self._dialect.read_chunks(events[: events.index(sse.DONE)] if is_over else events))
         self._over = self._over or is_over
 
+    def _take_chunks(self, chunks: Iterable[Chunk]) -> None:
+        entry = self._attempt.entry
+        for chunk in chunks:
+            if chunk.error is not None or chunk.finished or chunk.usage or self._is_kept:
+                self._check(chunk, entry)
+            entry.received_bytes += chunk.output_bytes
+            self._ready.append(chunk)
+
+    async def _receive_first(self) -> None:
+        """Reads the first bytes. A server that ignores `stream` sends a complete answer. Raises BrokenAnswerError."""
+        begun = b""
+        while begun.isspace() or not begun:
+            received = await self._response.read()
+            begun += received
+            if not received or len(begun) > _MAX_BLANK:
+                break
+        if sse.is_json(begun):
+            body = begun + await read_whole(self._response, MAX_ANSWER)
+            self._take_chunks(self._dialect.chunks_of(self._dialect.read_answer(body)))
+            self._over = True
+        self._begun = begun
+
     async def _more(self) -> bytes:
+        if self._begun:
+            begun, self._begun = self._begun, b""
+            return begun
         try:
             received = await self._response.read()
         except TransportError:
@@ -114,13 +142,13 @@ class ChunkStream:
     def _check(self, chunk: Chunk, entry: Entry) -> None:
         """Handles a chunk's error, finish reasons and usage, and the size limit. Raises BrokenAnswerError."""
         if chunk.error is not None:
-            raise BrokenAnswerError(f"error in the stream: {chunk.error}")
+            raise UnusableAnswerError(f"error in the stream: {chunk.error}", text=chunk.error, usage=bytes(chunk.usage))
         self._kept_bytes += len(chunk.data) if self._is_kept else 0
         if self._kept_bytes > MAX_ANSWER:
-            raise BrokenAnswerError(f"the stream has more than {MAX_ANSWER} bytes")
+            raise UnusableAnswerError(f"the stream has more than {MAX_ANSWER} bytes")
         self._unfinished.difference_update(chunk.finished)
         if chunk.usage:
-            entry.report(chunk.usage)
+            entry.report(self._dialect.read_usage(chunk.usage), chunk.usage)
 
 
 async def open_stream(
@@ -133,7 +161,7 @@ async def open_stream(
     traceparent: str | None = None,
     is_kept: bool = False,
 ) -> ChunkStream:
-    """Returns a stream whose first choice has arrived. Until then another target can still be called instead.
+    """Returns a stream whose first content has arrived. Until then another target can still be called instead.
 
     If `is_kept` is true, the caller keeps the chunks for a replay, and the stream is limited to `MAX_ANSWER` bytes.
     Raises CallFailedError.

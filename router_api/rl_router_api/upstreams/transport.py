@@ -7,20 +7,25 @@ The client is our own and uses httptools. aiohttp takes three times as much CPU 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable, Coroutine, Mapping
 from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from ..errors import BrokenAnswerError, ProxyRefusedError, TransportError
+from ..errors import ProxyRefusedError, TransportError, UnusableAnswerError
 from ..timing import Until
 from .connection import Connection
+from .decompression import Decompressed
 from .dialing import Endpoint, basic_authorization, dial, endpoint_of
+from .trust import Trust
 
 _KEEP_ALIVE = 4.0
 """Seconds for which an idle connection is kept. Common servers (uvicorn, vLLM) close idle connections after 5 s. With a
 shorter time, requests are seldom sent over a connection that the server is closing."""
+_MAX_AGE = 300.0
+"""Seconds after which a connection is closed, so that the names of upstreams are resolved again."""
+_MAX_RESEND = 1.0
+"""Seconds after which a request on a reused connection is not sent again, because the upstream may have billed it."""
 _CONNECT_TIMEOUT = 10.0
 
 
@@ -55,7 +60,7 @@ class Transport(Protocol):
 async def read_whole(response: Response, limit: int, count: Callable[[int], None] | None = None) -> bytes:
     """Returns the whole body. Calls `count` with the number of bytes received so far.
 
-    Raises BrokenAnswerError if the body has more than `limit` bytes, and TransportError.
+    Raises UnusableAnswerError if the body has more than `limit` bytes, and TransportError.
     """
     parts: list[bytes] = []
     size = 0
@@ -65,19 +70,19 @@ async def read_whole(response: Response, limit: int, count: Callable[[int], None
         if count is not None:
             count(size)
         if size > limit:
-            raise BrokenAnswerError(f"the response body exceeds the limit of {limit} bytes")
+            raise UnusableAnswerError(f"the response body exceeds the limit of {limit} bytes")
     return b"".join(parts)
 
 
 class HttpTransport:
     """A transport with pooled connections. It follows no redirects and keeps no cookies.
 
-    Proxies come from HTTPS_PROXY and NO_PROXY, certificate authorities from SSL_CERT_FILE.
+    Proxies come from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, certificate authorities from SSL_CERT_FILE.
     """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._trust = ssl.create_default_context()
+        self._trust = Trust()
         self._endpoints: dict[str, Endpoint] = {}
         self._idle: dict[str, list[Connection]] = {}
         self._open: set[Connection] = set()
@@ -91,13 +96,32 @@ class HttpTransport:
             request = _request(method, url, endpoint.proxy, headers, body)
         except ValueError as error:
             raise TransportError("broken", f"the request cannot be sent: {error}") from error
-        connection = self._take(endpoint) or await self._dial(endpoint, idle_timeout)
+        connection = await self._exchange(endpoint, request, idle_timeout)
+        return _HttpResponse(self, endpoint.origin, connection)
+
+    async def _exchange(self, endpoint: Endpoint, request: bytes, idle_timeout: float) -> Connection:
+        """Sends a request and waits for the response headers. Returns the connection. Raises TransportError.
+
+        If a reused connection ends at once and without a byte, the server closed it before it read the request. The
+        request is then sent on a new connection.
+        """
+        if (reused := self._take(endpoint)) is not None:
+            sent = self._loop.time()
+            try:
+                return await self._send(reused, request, idle_timeout)
+            except TransportError as error:
+                was_closed = error.kind == "reset" and not reused.has_received
+                if not was_closed or self._loop.time() - sent > _MAX_RESEND:
+                    raise
+        return await self._send(await self._dial(endpoint, idle_timeout), request, idle_timeout)
+
+    async def _send(self, connection: Connection, request: bytes, idle_timeout: float) -> Connection:
         try:
             await connection.send(request, idle_timeout)
         except BaseException:
             self._drop(connection)
             raise
-        return _HttpResponse(self, endpoint.origin, connection)
+        return connection
 
     async def close(self) -> None:
         if self._sweep is not None:
@@ -111,7 +135,7 @@ class HttpTransport:
 
     def give_back(self, origin: str, connection: Connection) -> None:
         """Keeps a connection for the next request if it is reusable, else closes it."""
-        if not connection.reusable:
+        if not connection.reusable or self._loop.time() - connection.opened > _MAX_AGE:
             self._drop(connection)
             return
         connection.idle_since = self._loop.time()
@@ -140,7 +164,7 @@ class HttpTransport:
         timeout = min(idle_timeout, _CONNECT_TIMEOUT)
         try:
             with Until(self._loop.time() + timeout):
-                connection = await dial(endpoint, self._trust, idle_timeout)
+                connection = await dial(endpoint, self._trust.context(), idle_timeout)
         except TimeoutError as error:
             raise TransportError("timeout", f"no connection within {timeout:g} s") from error
         except (OSError, ProxyRefusedError) as error:
@@ -176,6 +200,8 @@ class _HttpResponse:
         self._connection: Connection | None = connection
         self.status = connection.status
         self._headers = connection.headers
+        compression = connection.compression
+        self._decompressed = Decompressed(compression, connection.read) if compression else None
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -183,12 +209,14 @@ class _HttpResponse:
         return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._headers}
 
     def read(self) -> Coroutine[Any, Any, bytes]:
+        if self._decompressed is not None:
+            return self._decompressed.read()
         return self._connection.read() if self._connection is not None else _nothing()
 
     def close(self) -> None:
         if self._connection is not None:
             self._transport.give_back(self._origin, self._connection)
-            self._connection = None
+            self._connection = self._decompressed = None
 
 
 async def _nothing() -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
@@ -11,10 +10,18 @@ from ..config import Secret, Target
 from ..dialects.chat import upstream_side as chat
 from ..dialects.upstream_dialect import UpstreamDialect
 from ..errors import NoCapacityError
+from ..version import __version__
 from .breaker import Breaker
+from .cooldown import Cooldown
 from .in_flight import InFlight
 from .key import Key
+from .refused_additions import RefusedAdditions
 
+_HEADERS = {
+    "Content-Type": "application/json",
+    "Accept": "application/json, text/event-stream",
+    "User-Agent": f"rl-router/{__version__}",
+}
 _LATENCY_WEIGHT = 0.2
 """Weight of the last answer in the moving average of latencies."""
 _MAX_LOGGED = 500
@@ -59,7 +66,8 @@ class Upstream:
         self._headers_key: str | None = None
         self._headers: dict[str, str] = {}
         self._query = f"?{urlencode(self._own_query)}" if query else ""
-        self._cooldown_until = 0.0
+        self.cooldown = Cooldown()
+        self.refused_additions = RefusedAdditions()
         self.calls_url = self.url(self.dialect.path)
 
     def url(self, path: str) -> str:
@@ -75,7 +83,9 @@ class Upstream:
 
     def _headers_with(self, key: str) -> dict[str, str]:
         authorization = {"Authorization": f"Bearer {key}"} if key else {}
-        return {"Content-Type": "application/json", **self._own_headers, **authorization}
+        own = {name.lower() for name in self._own_headers}
+        ours = {name: value for name, value in _HEADERS.items() if name.lower() not in own}
+        return {**ours, **self._own_headers, **authorization}
 
     def redact(self, text: str) -> str:
         """Returns at most 500 characters of the text, with this upstream's key and secrets replaced by `***`."""
@@ -108,22 +118,14 @@ class Upstream:
         self._in_flight.change(self._in_flight_name, -1)
 
     @property
-    def cooldown(self) -> float:
-        """Seconds until the upstream may be called again after a 429; 0 if it may be called now."""
-        return max(0.0, self._cooldown_until - time.monotonic()) if self._cooldown_until else 0.0
-
-    def cool_down(self, seconds: float) -> None:
-        """Starts a cooldown after a 429, which prevents new calls for `seconds`."""
-        self._cooldown_until = time.monotonic() + seconds
-
-    @property
     def ready(self) -> bool:
         """Whether neither the breaker nor a cooldown blocks a call."""
-        return self.breaker.ready and not self.cooldown
+        return self.breaker.ready and not self.cooldown.seconds
 
     def succeeded(self, seconds: float) -> None:
         """Records a whole answer, with its latency in seconds."""
         self.breaker.succeeded()
+        self.cooldown.succeeded()
         self.known, self.last_error = True, None
         average = self.latency
         self.latency = seconds if average is None else average + _LATENCY_WEIGHT * (seconds - average)

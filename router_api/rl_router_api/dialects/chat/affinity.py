@@ -8,7 +8,8 @@ import msgspec
 from msgspec import Raw
 
 from ...conversation.affinity import with_affinity, without_affinity
-from ...conversation.raw import OBJECT, OBJECTS, begins, encoded, is_given
+from ...conversation.lenient import fields_of, list_of
+from ...conversation.raw import begins, encoded
 
 _TEXT = msgspec.json.Decoder(str)
 
@@ -27,24 +28,34 @@ def put_on(choices: Raw, target_name: str) -> Raw:
         text = _TEXT.decode(raw) if begins(raw) == b'"' else ""
         return encoded(with_affinity(text, target_name)) if text else raw
 
-    changed = OBJECTS.decode(choices)
-    for choice in changed:
+    def changed_choice(choice: dict[str, Raw]) -> None:
         for part in ("message", "delta"):
-            if is_given(choice.get(part, Raw())):
-                message = OBJECT.decode(choice[part])
+            if begins(choice.get(part, Raw())) == b"{":
+                message = fields_of(choice[part])
                 _change_calls(message, changed_id)
                 choice[part] = encoded(message)
-    return encoded(changed)
+
+    return _changed(choices, changed_choice)
 
 
 def _change_calls(message: dict[str, Raw], change: Callable[[Raw], Raw]) -> None:
-    if not is_given(message.get("tool_calls", Raw())):
-        return
-    calls = OBJECTS.decode(message["tool_calls"])
-    for call in calls:
+    def changed_call(call: dict[str, Raw]) -> None:
         if "id" in call:
             call["id"] = change(call["id"])
-    message["tool_calls"] = encoded(calls)
+
+    if begins(message.get("tool_calls", Raw())) == b"[":
+        message["tool_calls"] = _changed(message["tool_calls"], changed_call)
+
+
+def _changed(raw: Raw, change: Callable[[dict[str, Raw]], None]) -> Raw:
+    """Returns a list whose objects are changed. Entries that are no objects stay as they are."""
+    entries = list_of(raw)
+    for place, entry in enumerate(entries):
+        if begins(entry) == b"{":
+            fields = fields_of(entry)
+            change(fields)
+            entries[place] = encoded(fields)
+    return encoded(entries)
 
 
 def _without(raw: Raw) -> Raw:

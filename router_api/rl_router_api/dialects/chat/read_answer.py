@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import msgspec
 from msgspec import Raw, Struct
 
-from ...conversation.answer import Answer, Choice, Chunk, ChunkChoice, text_of
+from ...conversation.answer import Answer, AnswerMessage, Choice, Chunk, ChunkChoice, output_bytes
+from ...conversation.lenient import fields_of
 from ...conversation.raw import OBJECT
-from ...errors import BrokenAnswerError
+from ...errors import UnusableAnswerError
+from . import read_odd_answer as odd
 
 
 class _Completion(Struct):
     choices: list[Choice]
-    model: str | None = None
+    usage: Raw = Raw()
+
+
+class _Groq(Struct):
     usage: Raw = Raw()
 
 
 class _Chunk(Struct):
-    choices: list[ChunkChoice] | None = None
+    choices: list[ChunkChoice]
     model: str | None = None
     usage: Raw = Raw()
     error: Raw = Raw()
+    x_groq: _Groq | None = None
+    """Groq reports the usage here."""
 
 
 _NOTHING = Raw()
@@ -31,61 +39,100 @@ _CHUNK = msgspec.json.Decoder(_Chunk)
 
 
 def read_answer(body: bytes) -> Answer:
-    """Returns the answer. Raises BrokenAnswerError unless `body` is a completion with at least one choice."""
+    """Returns the answer. Raises BrokenAnswerError if it is not JSON, UnusableAnswerError if it has no choice."""
     try:
         body.decode()
         read = _COMPLETION.decode(body)
-        fields = OBJECT.decode(body)
-    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
-        raise BrokenAnswerError(f"not a completion: {error}") from None
-    if not read.choices or read.choices[0].message is None:
-        raise BrokenAnswerError("the completion has no choices")
-    return Answer(fields, read.choices, _on_one_line(read.usage))
+        fields, choices, usage = OBJECT.decode(body), read.choices, read.usage
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+        fields, choices, usage = _read_oddly(body)
+    usage = _on_one_line(usage or next((choice.usage for choice in choices if choice.usage), _NOTHING))
+    if not choices or choices[0].message is None:
+        text = body.decode() if odd.is_error(odd.parse(body)) else ""
+        raise UnusableAnswerError("the completion has no choices", text=text, usage=bytes(usage))
+    return Answer(fields, choices, usage)
+
+
+def _read_oddly(body: bytes) -> tuple[dict[str, Raw], list[Choice], Raw]:
+    value = odd.parse(body)
+    if not isinstance(value, dict):
+        raise UnusableAnswerError("the completion is not a JSON object")
+    return fields_of(body), odd.choices(value), odd.usage(value)
 
 
 def read_chunks(events: list[bytes]) -> Iterator[Chunk]:
-    """Yields the chunks, including error events. Raises BrokenAnswerError at the first event that is not a chunk."""
-    # Decoding all events at once takes a fraction of the time. If that fails, the events are decoded one by one below.
+    """Yields the chunks, error events included, and skips events that are neither. Raises BrokenAnswerError."""
+    # Decoding all events at once costs a fraction of one by one. An odd event is found one by one below.
     whole = b"\n".join(events)
     try:
         whole.decode()
         read = _CHUNK.decode_lines(whole)
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         read = []
-    in_lines = len(read) == len(events) == whole.count(b"\n") + 1
-    return map(_chunk, events, read) if in_lines else map(read_chunk, events)
+    if len(read) == len(events) == whole.count(b"\n") + 1:
+        return map(_chunk, events, read)
+    return (chunk for chunk in map(read_chunk, events) if chunk is not None)
 
 
-def read_chunk(data: bytes) -> Chunk:
-    """Returns the chunk in an event's data. Raises BrokenAnswerError if it is neither a chunk nor an error event."""
-    # An event may have its data on several lines. The client gets the data on one line.
+def read_chunk(data: bytes) -> Chunk | None:
+    """Returns the chunk of an event's data, or None if the event is neither a chunk nor an error.
+
+    Raises BrokenAnswerError if the event is damaged, so that a part of the answer may be lost.
+    """
+    # An event may have its data on several lines. The client gets it on one.
     data = data.replace(b"\n", b" ")
     try:
         data.decode()
-        read = _CHUNK.decode(data)
-    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
-        raise BrokenAnswerError(f"not a chunk: {error}") from None
-    return _chunk(data, read)
+        return _chunk(data, _CHUNK.decode(data))
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+        return _odd_chunk(data)
 
 
 def _chunk(data: bytes, read: _Chunk) -> Chunk:
-    error = bytes(read.error).decode() if read.error and bytes(read.error) != b"null" else None
-    choices = read.choices
-    if choices is None:
-        if error is None and not read.usage:
-            raise BrokenAnswerError("a chunk has no choices")
-        choices = []
-    finished, size, has_ids = [], 0, False
+    has_error = bool(read.error) and odd.is_error({"error": msgspec.json.decode(read.error)})
+    error = bytes(read.error).decode() if has_error else None
+    usage = read.usage if read.usage or read.x_groq is None else read.x_groq.usage
+    return _chunk_of(data, read.choices, read.model, usage, error)
+
+
+def _odd_chunk(data: bytes) -> Chunk | None:
+    if data.lstrip()[:1] not in (b"{", b"["):
+        # A word, such as the heartbeat of a proxy.
+        return None
+    value = odd.parse(data)
+    if not isinstance(value, dict):
+        return None
+    usage = odd.usage(value)
+    error = json.dumps(value.get("error") or value) if odd.is_error(value) else None
+    if "choices" not in value and error is None and not usage:
+        return None
+    model = value.get("model")
+    return _chunk_of(data, odd.chunk_choices(value), model if isinstance(model, str) else None, usage, error)
+
+
+def _chunk_of(data: bytes, choices: list[ChunkChoice], model: str | None, usage: Raw, error: str | None) -> Chunk:
+    finished, size, has_content, has_ids = [], 0, False, False
     for choice in choices:
-        if choice.finish_reason:
+        if choice.finish_reason and choice.finish_reason != "null":
             finished.append(choice.index)
+        if choice.usage and not usage:
+            usage = choice.usage
         if (delta := choice.delta) is not None:
-            text = delta.content if type(delta.content) is str and delta.content else text_of(delta)
-            size += len(text) if text.isascii() else len(text.encode())
-            if delta.tool_calls:
-                has_ids = has_ids or any(call.id for call in delta.tool_calls)
-    usage = _on_one_line(read.usage) if read.usage else _NOTHING
-    return Chunk(data, choices, read.model, usage, error, finished, size, has_ids)
+            size += _size(delta)
+            has_content = has_content or bool(delta.tool_calls or delta.function_call or delta.audio)
+            has_ids = has_ids or (delta.tool_calls is not None and any(call.id for call in delta.tool_calls))
+    if usage:
+        usage = _on_one_line(usage)
+    return Chunk(data, choices, model, usage, error, finished, size, has_content or size > 0, has_ids)
+
+
+def _size(delta: AnswerMessage) -> int:
+    """Returns `output_bytes`. It is faster for a delta of ASCII text, as most deltas are."""
+    text = delta.content
+    is_plain = type(text) is str and text.isascii() and delta.tool_calls is None and delta.reasoning_content is None
+    if is_plain and delta.reasoning is None and delta.refusal is None and delta.function_call is None:
+        return len(text or "")
+    return output_bytes(delta)
 
 
 def _on_one_line(raw: Raw) -> Raw:

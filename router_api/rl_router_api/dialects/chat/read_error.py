@@ -1,25 +1,112 @@
-"""Reads the errors of upstreams."""
+"""Reads the errors of upstreams: what they say, and what follows for the request."""
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
-import msgspec
+from ...conversation import lenient
+from ..upstream_dialect import Refusal
+
+_MALFORMED = re.compile(
+    r"(invalid|malformed|bad)_?json|json_?(invalid|parse|decode|syntax)\w*|missing(_required)?(_(parameter|field|argument))?|"
+    r"required_?field_?missing|parameter_?missing|(invalid|wrong|incorrect)_?type|type_?error|"
+    r"(string|int|float|bool|list|dict|number|model|model_attributes|dataclass)_type|(int|float|bool)_parsing",
+    re.I,
+)
+"""Codes and types of a body that every upstream rejects: not JSON, a missing field, a field of the wrong JSON type."""
+_QUOTA = re.compile(
+    r"insufficient_?(quota|balance|credits?|funds)|quota_?(exceeded|exhausted)_?error|billing\w*|"
+    r"(enforced_)?(spend|spending|usage|credit)_?limit\w*|credits?_?(exhausted|depleted|required)|payment_?required|"
+    r"(balance|account)_?(exhausted|overdue|arrearage|suspended)\w*|arrearage",
+    re.I,
+)
+"""Codes and types of an exhausted quota or spend limit."""
+_QUOTA_WORDS = re.compile(
+    r"balance (is )?(too low|insufficient|exhausted|empty)|insufficient (account )?(balance|credits?|funds|quota)|"
+    r"exceeded your current quota|(quota|credits?) (has been |have been |is |are )?(exhausted|depleted|used up)|"
+    r"(spend(ing)?|usage|billing|budget|credit) (hard )?limits?|(run|ran) out of credits|not enough credits|"
+    r"requires (more|at least [\d.]+) credits|account is (in arrears|overdue|suspended)|payment required",
+    re.I,
+)
+_SECONDS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*s\s*")
 
 
-def read_error(text: str) -> dict[str, Any]:
-    """Returns the plain fields of an upstream's error, with its message as text; empty if the text is not JSON."""
+def read_error(text: str, request: bytes = b"") -> Refusal:
+    """Returns what an upstream's error says. Words of the error that also stand in `request` prove nothing."""
     try:
-        error = _error_in(msgspec.json.decode(text))
-        plain = {name: value for name, value in error.items() if not isinstance(value, (dict, list))}
-        return plain | ({"message": str(error["message"])} if error.get("message") else {})
-    except (msgspec.DecodeError, RecursionError):
-        return {}
+        body = lenient.parse(text.encode())
+    except (ValueError, RecursionError):
+        return Refusal({})
+    error = _error_in(body)
+    codes = [str(error[name]) for name in ("code", "type", "status", "reason") if isinstance(error.get(name), str)]
+    fields = {name: value for name, value in error.items() if not isinstance(value, (dict, list))}
+    if message := _message_of(error):
+        fields["message"] = message
+    words = _QUOTA_WORDS.search(message)
+    return Refusal(
+        fields,
+        status=_status_of(error),
+        is_malformed=_is_malformed(codes, body),
+        names_quota=any(map(_QUOTA.fullmatch, codes)),
+        mentions_quota=words is not None and words[0].lower().encode() not in request.lower(),
+        retry_after=_retry_delay(error.get("details")),
+    )
 
 
 def _error_in(body: Any) -> dict[str, Any]:
+    """Returns the object that describes the error, wherever the upstream put it."""
     if isinstance(body, list) and body:
         # Google's endpoint wraps its error in a list.
         body = body[0]
-    error = body.get("error", body) if isinstance(body, dict) else {}
-    return error if isinstance(error, dict) else {"message": str(error)}
+    if not isinstance(body, dict):
+        return {"message": body} if isinstance(body, str) else {}
+    if isinstance(base := body.get("base_resp"), dict):
+        # MiniMax reports errors beside an empty completion.
+        return {"code": base.get("status_code"), "message": base.get("status_msg")}
+    error = body.get("error") or body
+    return error if isinstance(error, dict) else {"message": str(error), **_codes_of(body)}
+
+
+def _codes_of(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: body[name] for name in ("code", "type") if isinstance(body.get(name), (str, int))}
+
+
+def _message_of(error: dict[str, Any]) -> str:
+    message = error.get("message") or error.get("detail") or error.get("msg")
+    if not message:
+        return ""
+    return lenient.well_formed(message if isinstance(message, str) else json.dumps(message))
+
+
+def _status_of(error: dict[str, Any]) -> int | None:
+    """Returns the HTTP status in an error that came with a 200; None if it has none."""
+    code = error.get("code") or error.get("status_code")
+    if isinstance(code, str) and code.isdecimal():
+        code = int(code[:4])
+    return code if isinstance(code, int) and 400 <= code <= 599 else None
+
+
+def _is_malformed(codes: list[str], body: Any) -> bool:
+    """Returns whether the codes, or the types in FastAPI's list of details, name a fault that all upstreams reject."""
+    details = body.get("detail") if isinstance(body, dict) else None
+    if isinstance(details, list) and details:
+        return all(isinstance(detail, dict) and _is_malformed_detail(detail) for detail in details)
+    return any(map(_MALFORMED.fullmatch, codes))
+
+
+def _is_malformed_detail(detail: dict[str, Any]) -> bool:
+    # Servers differ in the forms of `content` that they accept.
+    location = detail.get("loc")
+    is_content = isinstance(location, list) and "content" in location
+    return bool(_MALFORMED.fullmatch(str(detail.get("type")))) and not is_content
+
+
+def _retry_delay(details: Any) -> float | None:
+    """Returns the seconds of Google's `RetryInfo`; None without it."""
+    for detail in details if isinstance(details, list) else ():
+        if isinstance(detail, dict) and str(detail.get("@type", "")).endswith("RetryInfo"):
+            match = _SECONDS.fullmatch(str(detail.get("retryDelay")))
+            return float(match[1]) if match else None
+    return None

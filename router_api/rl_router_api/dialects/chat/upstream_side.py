@@ -2,6 +2,8 @@
 
 from .read_answer import read_answer, read_chunks
 from .read_error import read_error
+from .read_usage import read_usage
+from .reshape import chunks_of, whole_of
 from .sizes import max_input_tokens, unsized_part
 from .write_request import bounds_output, write_request
 
@@ -9,11 +11,14 @@ path = "/chat/completions"
 
 __all__ = [
     "bounds_output",
+    "chunks_of",
     "max_input_tokens",
     "path",
     "read_answer",
     "read_chunks",
     "read_error",
+    "read_usage",
     "unsized_part",
+    "whole_of",
     "write_request",
 ]

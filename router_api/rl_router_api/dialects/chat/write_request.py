@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 
 from ...config import Params, Target
-from ...conversation.additions import Advice, MoneyGuard
+from ...conversation.additions import NO_ADVICE, Advice, MoneyGuard
 from ...conversation.raw import LIST, OBJECT, OBJECTS, encoded
 from ...conversation.request import Request
 from ..upstream_dialect import Payload
@@ -16,24 +17,52 @@ from .affinity import take_off
 from .fields import OUTPUT_LIMITS
 from .free_fields import drop_costly_fields
 
+_ADVICE = "optimized_system_prompt"
 
-def write_request(request: Request, target: Target, advice: Advice, guard: MoneyGuard | None = None) -> Payload:
-    """Returns the request body for `target`. `guard` has the rules of a money limit."""
+
+def write_request(
+    request: Request,
+    target: Target,
+    advice: Advice,
+    guard: MoneyGuard | None = None,
+    *,
+    without: Collection[str] = (),
+) -> Payload:
+    """Returns the request body for `target`. `guard` has the rules of a money limit.
+
+    `without` names additions that are left out, because the target refuses them.
+    """
     fields: dict[str, Any] = {"model": target.upstream_model, **request.fields}
     costly = drop_costly_fields(fields, target.params.allow) if guard else ()
-    fields["messages"] = _messages(request, fields["messages"], advice)
-    if advice.temperature is not None and "temperature" not in request.fields:
+    additions = [name for name in _additions(request, advice) if name not in without]
+    fields["messages"] = _messages(request, fields["messages"], advice if _ADVICE in additions else NO_ADVICE)
+    if "temperature" in additions:
         fields["temperature"] = advice.temperature
     if guard and guard.output_limit is not None:
         _limit_output(fields, guard.output_limit)
-    if request.stream:
+    if "stream_options" in additions:
         fields["stream_options"] = _with_usage(request.fields.get("stream_options"))
     params = target.params
     dropped = _apply_params(fields, params) if params.rename or params.drop or params.set else []
     if guard and guard.output_limit is not None:
         # `params.set` may have set higher limits.
         fields.update({name: _lower(fields[name], guard.output_limit) for name in OUTPUT_LIMITS if name in fields})
-    return Payload(msgspec.json.encode(fields), (*costly, *[name for name in dropped if name in request.fields]))
+    return Payload(
+        msgspec.json.encode(fields),
+        (*costly, *[name for name in dropped if name in request.fields]),
+        tuple([name for name in additions if name == _ADVICE or name in fields]),
+    )
+
+
+def _additions(request: Request, advice: Advice) -> Iterator[str]:
+    """Yields the parts that the router adds to a request."""
+    if advice.text and _advised_message(request) is not None:
+        yield _ADVICE
+    if advice.temperature is not None and "temperature" not in request.fields and "top_p" not in request.fields:
+        # Some models refuse a temperature beside `top_p`.
+        yield "temperature"
+    if request.stream and not request.include_usage:
+        yield "stream_options"
 
 
 def bounds_output(request: Request, params: Params) -> bool:
@@ -92,17 +121,23 @@ def _messages(request: Request, raw: Raw, advice: Advice) -> Any:
     if request.may_hold_affinity:
         for message in messages:
             take_off(message)
-    if text:
-        _advise(request, messages, text)
+    place = _advised_message(request) if text else None
+    if text and place is not None:
+        message = messages[place]
+        message["content"] = _with_text(request.messages[place].content, message.get("content"), text)
     return messages
 
 
-def _advise(request: Request, messages: list[dict[str, Raw]], text: str) -> None:
-    for parsed, message in zip(request.messages, messages, strict=True):
-        if parsed.role in ("system", "developer"):
-            message["content"] = _with_text(parsed.content, message.get("content"), text)
-            return
-    messages.insert(0, {"role": encoded("system"), "content": encoded(text)})
+def _advised_message(request: Request) -> int | None:
+    """Returns the position of the newest user message, at whose end the advice stands.
+
+    What precedes the advice is the same from turn to turn, so it stays in the provider's prompt cache. Returns None if
+    no message is the user's, or if the conversation ends in tool results.
+    """
+    if request.messages and request.messages[-1].role in ("tool", "function"):
+        return None
+    positions = range(len(request.messages) - 1, -1, -1)
+    return next((place for place in positions if request.messages[place].role == "user"), None)
 
 
 def _with_text(content: object, raw: Raw | None, text: str) -> Raw:

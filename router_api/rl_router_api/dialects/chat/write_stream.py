@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from ...conversation.answer import Answer, Chunk
-from ...conversation.raw import OBJECT
+from ...conversation.lenient import fields_of
 from ...conversation.request import Request
 from ...encoding import encode
 from .. import sse
@@ -47,7 +47,7 @@ def as_chunks(answer: Answer, request: Request) -> list[Chunk]:
     bodies = [{**fields, "choices": [first]}, {**fields, "choices": [last]}]
     if request.include_usage and answer.usage:
         bodies.append({**fields, "choices": [], "usage": answer.usage})
-    return [read_chunk(encode(body)) for body in bodies]
+    return [_own_chunk(body) for body in bodies]
 
 
 class _Tail:
@@ -119,7 +119,7 @@ class _Rewriter:
         if metadata is not None:
             if b'"router_metadata"' in data:
                 # The target is itself an RL Router. This router's metadata replaces the target's metadata.
-                data = encode({name: raw for name, raw in OBJECT.decode(data).items() if name != "router_metadata"})
+                data = encode({name: raw for name, raw in fields_of(data).items() if name != "router_metadata"})
             data = data.rstrip()[:-1] + b',"router_metadata":' + encode(metadata) + b"}"
         return sse.event(data)
 
@@ -129,7 +129,7 @@ class _Rewriter:
             replaced = self._with_model(data, chunk.model)
             if replaced is not None:
                 return replaced
-        fields: dict[str, Any] = dict(OBJECT.decode(data))
+        fields: dict[str, Any] = dict(fields_of(data))
         if "model" in fields:
             fields["model"] = Raw(self._model)
         if not self._keep_usage:
@@ -153,7 +153,15 @@ class _Rewriter:
 
 def _empty_chunk(last: Chunk | None) -> Chunk:
     """Returns a chunk that carries the metadata if the target sent no `finish_reason`."""
-    fields: dict[str, Any] = dict(OBJECT.decode(last.data)) if last else {"object": "chat.completion.chunk"}
+    fields: dict[str, Any] = dict(fields_of(last.data)) if last else {"object": "chat.completion.chunk"}
     fields.pop("usage", None)
     fields["choices"] = [{"index": 0, "delta": {}, "finish_reason": None}]
-    return read_chunk(encode(fields))
+    return _own_chunk(fields)
+
+
+def _own_chunk(fields: dict[str, Any]) -> Chunk:
+    """Returns a chunk that the router itself writes."""
+    chunk = read_chunk(encode(fields))
+    if chunk is None:
+        raise ValueError("the fields of a chunk contain its choices")
+    return chunk

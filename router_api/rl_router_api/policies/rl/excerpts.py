@@ -1,12 +1,13 @@
-"""Shortens the texts of clients and targets for the router model, and breaks up control tokens in them.
+"""Shortens the texts of clients and targets for the router model, and writes them as data that cannot be instructions.
 
-A space inside a control token prevents that a text acts as an instruction.
+The control tokens of all model families contain `<`, `>`, `[`, `]` or `|`. In the data, these characters are JSON
+escapes, so that no control token reaches the router model.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -15,12 +16,8 @@ from ...conversation.request import Message, Part
 MIN_BYTES = 400
 """Minimum bytes of the conversation in a prompt, even if the router model's context leaves less room."""
 _MAX_ROLE = 40
-_CONTROL = re.compile(
-    r"<(?=[|\uff5c])|(?<=[|\uff5c])>"
-    r"|<(?=/?\s*(?:tool_call|tool_response|tools|think|reasoning|s|start_of_turn|end_of_turn|bos|eos)\b)"
-    r"|\[(?=/?(?:INST|TOOL_CALLS|AVAILABLE_TOOLS|TOOL_RESULTS)\])",
-    re.I,
-)
+_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "[": "\\u005b", "]": "\\u005d", "|": "\\u007c"}
+_ESCAPE_GROWTH = len("\\u003c") - 1
 _MEDIA = {"image_url": "[image]", "input_audio": "[audio]", "file": "[file]"}
 
 
@@ -48,23 +45,20 @@ def conversation_as_data(conversation: Sequence[Message], room: int) -> list[dic
     return [first, *gap, *kept]
 
 
+def as_data(value: Any) -> str:
+    """Returns a value as JSON, in whose texts the characters of control tokens are escapes."""
+    if isinstance(value, dict):
+        return "{" + ",".join([f"{as_data(str(name))}:{as_data(entry)}" for name, entry in value.items()]) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(map(as_data, value)) + "]"
+    text = msgspec.json.encode(value).decode()
+    for character, escape in _ESCAPES.items():
+        text = text.replace(character, escape)
+    return text
+
+
 def _message(role: str, text: str, room: int) -> dict[str, str]:
-    return {"role": harmless(role[:_MAX_ROLE])[:_MAX_ROLE], "text": excerpt(text, room)}
-
-
-def excerpt(text: str, room: int) -> str:
-    """Returns at most about `room` bytes of the text, without control tokens.
-
-    The text is shortened before the search for control tokens, because a search in megabytes takes seconds.
-    """
-    return shortened(harmless(shortened(text, room)), room)
-
-
-def harmless(text: str) -> str:
-    """Returns the text with a space inside everything that looks like a control token."""
-    if "<" not in text and ">" not in text and "[" not in text:
-        return text
-    return _CONTROL.sub(lambda match: f"{match[0]} " if match[0] != ">" else " >", text)
+    return {"role": role[:_MAX_ROLE], "text": shortened(text, room)}
 
 
 def shortened(text: str, room: int) -> str:
@@ -73,8 +67,13 @@ def shortened(text: str, room: int) -> str:
         return text
     whole = text.encode()
     half = max((room - 50) // 2, 20)
-    head, tail = whole[:half].decode(errors="ignore"), whole[-half:].decode(errors="ignore")
-    return f"{head} [… {len(text) - len(head) - len(tail)} characters left out …] {tail}"
+    while True:
+        head, tail = whole[:half].decode(errors="ignore"), whole[-half:].decode(errors="ignore")
+        kept = f"{head} [… {len(text) - len(head) - len(tail)} characters left out …] {tail}"
+        if half <= 20 or _bytes(kept) <= room + 2 * _ESCAPE_GROWTH:
+            return kept
+        # The escapes make the text longer.
+        half = max(min(half * room // _bytes(kept), half - 1), 20)
 
 
 def _size(text: str) -> int:
@@ -83,7 +82,9 @@ def _size(text: str) -> int:
 
 
 def _bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
+    """Returns the bytes of the text as data, with its escapes."""
+    plain = len(text) if text.isascii() else len(text.encode())
+    return plain + _ESCAPE_GROWTH * sum(map(text.count, _ESCAPES))
 
 
 def _text(message: Message) -> str:

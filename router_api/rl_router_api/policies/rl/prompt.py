@@ -15,7 +15,7 @@ import msgspec
 from ...config import Prefer
 from ...conversation.request import Message
 from ...routing.decide import Candidate, PastCall
-from .excerpts import MIN_BYTES, conversation_as_data, excerpt, harmless
+from .excerpts import MIN_BYTES, as_data, conversation_as_data, shortened
 
 SELECT = "select_response"
 
@@ -85,7 +85,7 @@ def messages(
     for_answers = room // 2 if calls else 0
     question = [
         {"role": "system", "content": system},
-        {"role": "user", "content": _compact(conversation_as_data(conversation, room - for_answers))},
+        {"role": "user", "content": as_data(conversation_as_data(conversation, room - for_answers))},
     ]
     if not calls:
         return question
@@ -134,13 +134,13 @@ def _answers_as_tools(calls: Sequence[PastCall], share: int) -> list[dict[str, A
             "type": "function",
             "function": {
                 "name": call.function_name,
-                "arguments": harmless(_compact(call.arguments)),
+                "arguments": as_data(call.arguments),
             },
         }
         for call in calls
     ]
     results = [
-        {"role": "tool", "tool_call_id": call.call_id, "content": _compact(_answer(call, share))} for call in calls
+        {"role": "tool", "tool_call_id": call.call_id, "content": as_data(_answer(call, share))} for call in calls
     ]
     return [{"role": "assistant", "content": None, "tool_calls": tool_calls}, *results]
 
@@ -148,13 +148,13 @@ def _answers_as_tools(calls: Sequence[PastCall], share: int) -> list[dict[str, A
 def _answers_as_json(calls: Sequence[PastCall], share: int) -> list[dict[str, Any]]:
     decisions = "\n".join(_compact({"ask": call.target}) for call in calls)
     answers = [{"model": call.target, **_answer(call, share)} for call in calls]
-    return [{"role": "assistant", "content": decisions}, {"role": "user", "content": _compact(answers)}]
+    return [{"role": "assistant", "content": decisions}, {"role": "user", "content": as_data(answers)}]
 
 
 def _answer(call: PastCall, share: int) -> dict[str, str]:
     if call.failure is not None:
-        return {"call_id": call.call_id, "failed": harmless(call.failure)[:200]}
-    return {"call_id": call.call_id, "answer": excerpt(call.text, share)}
+        return {"call_id": call.call_id, "failed": call.failure[:200]}
+    return {"call_id": call.call_id, "answer": shortened(call.text, share)}
 
 
 def _compact(value: object) -> str:

@@ -1,0 +1,161 @@
+"""Decodes content codings in bounded steps, so that a small body cannot fill the memory.
+
+br needs the package brotli (1.2 or later), zstd the package zstandard.
+"""
+
+from __future__ import annotations
+
+import importlib
+import zlib
+from typing import Any, Protocol
+
+_STEP = 1024 * 1024
+"""Maximum bytes that one step of zlib and brotli returns."""
+_ZSTD_INPUT = 32
+"""Bytes of zstd input in one step. Four of them can become a block of 128 KiB, and the decoder has no limit itself."""
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+class Decoder(Protocol):
+    """Decodes one content coding."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the end of the compressed data was decoded."""
+
+    def take(self, data: bytes) -> None:
+        """Adds compressed bytes. Called after `step` has returned nothing."""
+
+    def step(self) -> bytes:
+        """Returns some decoded bytes; empty if more input is needed. Raises ValueError if the data are invalid."""
+
+
+class _Zlib:
+    """Decodes gzip, which may have several members, and deflate, with or without zlib's header."""
+
+    def __init__(self, *, is_gzip: bool) -> None:
+        self._is_gzip = is_gzip
+        self._inner: Any = None
+        self._input = b""
+        self.is_complete = False
+
+    def take(self, data: bytes) -> None:
+        self._input += data
+
+    def step(self) -> bytes:
+        while self._input and self._begin():
+            try:
+                decoded: bytes = self._inner.decompress(self._input, _STEP)
+            except zlib.error as error:
+                raise ValueError(str(error)) from None
+            self._input = self._inner.unconsumed_tail
+            if self._inner.eof:
+                self._input, self._inner, self.is_complete = self._inner.unused_data, None, True
+            if decoded:
+                return decoded
+        return b""
+
+    def _begin(self) -> bool:
+        """Returns whether the input can be decoded, after starting with the next member if necessary."""
+        if self._inner is not None:
+            return True
+        if len(self._input) < 2:
+            return False
+        if self.is_complete and not (self._is_gzip and self._input.startswith(_GZIP_MAGIC)):
+            # Padding after the end.
+            self._input = b""
+            return False
+        self._inner, self.is_complete = zlib.decompressobj(self._window_bits()), False
+        return True
+
+    def _window_bits(self) -> int:
+        if self._is_gzip:
+            return zlib.MAX_WBITS | 16
+        method, flags = self._input[:2]
+        has_header = method & 0x0F == zlib.DEFLATED and (method << 8 | flags) % 31 == 0
+        return zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS
+
+
+class _Brotli:
+    def __init__(self, brotli: Any) -> None:
+        self._error = brotli.error
+        self._inner = brotli.Decompressor()
+        self._input = b""
+
+    @property
+    def is_complete(self) -> bool:
+        return bool(self._inner.is_finished())
+
+    def take(self, data: bytes) -> None:
+        self._input = data
+
+    def step(self) -> bytes:
+        if self.is_complete:
+            return b""
+        # Without input, the decoder returns what the limit of the previous step held back.
+        data, self._input = self._input, b""
+        try:
+            decoded: bytes = self._inner.process(data, output_buffer_limit=_STEP)
+        except self._error as error:
+            raise ValueError(str(error)) from None
+        return decoded
+
+
+class _Zstd:
+    def __init__(self, zstandard: Any) -> None:
+        self._error = zstandard.ZstdError
+        self._inner = zstandard.ZstdDecompressor().decompressobj()
+        self._input = b""
+
+    @property
+    def is_complete(self) -> bool:
+        return bool(self._inner.eof)
+
+    def take(self, data: bytes) -> None:
+        self._input += data
+
+    def step(self) -> bytes:
+        while self._input and not self.is_complete:
+            data, self._input = self._input[:_ZSTD_INPUT], self._input[_ZSTD_INPUT:]
+            try:
+                decoded: bytes = self._inner.decompress(data)
+            except self._error as error:
+                raise ValueError(str(error)) from None
+            if decoded:
+                return decoded
+        return b""
+
+
+def compression_of(header: bytes) -> str | None:
+    """Returns the coding that a `Content-Encoding` names; None if the body is plain.
+
+    Codings that are no compression count as plain: some servers name a character set.
+    """
+    name = header.decode("latin-1").strip().lower().removeprefix("x-")
+    return name if name in ("gzip", "deflate", "br", "zstd") else None
+
+
+def decoder_of(coding: str) -> Decoder:
+    """Returns a decoder. Raises ImportError with the name of the package if it is not installed."""
+    match coding:
+        case "br":
+            return _Brotli(importlib.import_module("brotli"))
+        case "zstd":
+            return _Zstd(importlib.import_module("zstandard"))
+        case _:
+            return _Zlib(is_gzip=coding == "gzip")
+
+
+def decoded(data: bytes, coding: str, limit: int) -> bytes | None:
+    """Returns a whole body without its coding; None if it has more than `limit` bytes. Raises ValueError."""
+    decoder = decoder_of(coding)
+    decoder.take(data)
+    steps, size = [], 0
+    while step := decoder.step():
+        size += len(step)
+        if size > limit:
+            return None
+        steps.append(step)
+    if data and not decoder.is_complete:
+        raise ValueError("the data are truncated")
+    return b"".join(steps)

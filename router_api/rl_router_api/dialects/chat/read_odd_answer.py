@@ -1,0 +1,124 @@
+"""Reads completions and chunks that break OpenAI's schema, each field by itself.
+
+`read_answer` uses this module if the typed decoder rejects an answer. A field with an unexpected type counts as
+missing. The client still gets the field as the upstream sent it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, cast
+
+from msgspec import Raw
+
+from ...conversation import lenient
+from ...conversation.answer import AnswerMessage, Choice, ChunkChoice, CustomTool, Function, ToolCall
+from ...errors import BrokenAnswerError
+
+_NOTHING = Raw()
+_NO_REASON = ("", "null", "None")
+
+
+def parse(data: bytes) -> Any:
+    """Returns the value. Raises BrokenAnswerError if it is not JSON."""
+    try:
+        return lenient.parse(data)
+    except (ValueError, RecursionError) as error:
+        raise BrokenAnswerError(f"not JSON: {error}") from None
+
+
+def is_error(value: dict[str, Any]) -> bool:
+    """Returns whether an object reports an error. Some servers send an empty `error` with every chunk."""
+    has_error = bool(value.get("error")) or "error" in (value.get("type"), value.get("object"))
+    # MiniMax reports errors beside an empty completion.
+    base = value.get("base_resp")
+    return has_error or (isinstance(base, dict) and bool(base.get("status_code")))
+
+
+def choices(value: dict[str, Any]) -> list[Choice]:
+    """Returns the choices of a completion that are objects."""
+    return [
+        Choice(_index(choice, place), message(choice.get("message")), finish_reason(choice), usage(choice))
+        for place, choice in enumerate(objects(value.get("choices")))
+    ]
+
+
+def chunk_choices(value: dict[str, Any]) -> list[ChunkChoice]:
+    """Returns the choices of a chunk that are objects."""
+    return [
+        ChunkChoice(_index(choice, 0), message(choice.get("delta")), finish_reason(choice), usage(choice))
+        for choice in objects(value.get("choices"))
+    ]
+
+
+def message(value: Any) -> AnswerMessage | None:
+    """Returns a message or delta; None if it is not an object."""
+    if not isinstance(value, dict):
+        return None
+    content = value.get("content")
+    return AnswerMessage(
+        content=[content] if isinstance(content, dict) else content if isinstance(content, (str, list)) else None,
+        refusal=_text(value.get("refusal")),
+        reasoning_content=_text(value.get("reasoning_content")),
+        reasoning=_text(value.get("reasoning")),
+        tool_calls=[tool_call(call) for call in objects(value.get("tool_calls"))] or None,
+        function_call=_function(value.get("function_call")),
+        audio=_raw(value.get("audio")),
+    )
+
+
+def finish_reason(choice: dict[str, Any]) -> str | None:
+    """Returns why a choice ended; None while it goes on."""
+    reason = _text(choice.get("finish_reason"))
+    return None if reason in _NO_REASON else reason
+
+
+def usage(value: dict[str, Any]) -> Raw:
+    """Returns the usage of a completion, chunk or choice; empty if it reports none."""
+    groq = value.get("x_groq")
+    return _raw(value.get("usage") or (groq.get("usage") if isinstance(groq, dict) else None))
+
+
+def tool_call(value: dict[str, Any]) -> ToolCall:
+    """Returns a tool call, or a piece of one."""
+    custom = value.get("custom")
+    return ToolCall(
+        _number(value.get("index")),
+        _text(value.get("id")),
+        _function(value.get("function")),
+        CustomTool(_text(custom.get("name")), _text(custom.get("input"))) if isinstance(custom, dict) else None,
+    )
+
+
+def _function(value: Any) -> Function | None:
+    return Function(_text(value.get("name")), value.get("arguments")) if isinstance(value, dict) else None
+
+
+def objects(value: Any) -> Iterator[dict[str, Any]]:
+    """Yields the entries of a list that are objects; nothing if the value is not a list."""
+    return (
+        cast("dict[str, Any]", entry) for entry in (value if isinstance(value, list) else ()) if isinstance(entry, dict)
+    )
+
+
+def _index(choice: dict[str, Any], default: int) -> int:
+    index = _number(choice.get("index"))
+    return default if index is None else index
+
+
+def _number(value: Any) -> int | None:
+    """Returns a whole number that may be written as a float or as text."""
+    if isinstance(value, str) and value.strip().isdecimal():
+        return int(value[:18])
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _raw(value: Any) -> Raw:
+    return Raw(json.dumps(value).encode()) if value else _NOTHING

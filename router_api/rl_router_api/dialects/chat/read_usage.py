@@ -1,0 +1,181 @@
+"""Reads the usage that upstreams report, in the shapes of OpenAI, Anthropic, DeepSeek, Gemini, xAI and others.
+
+Each count is read by itself. The providers disagree on two points:
+
+- Cache reads and writes are a part of `prompt_tokens`, but not of Anthropic's `input_tokens`.
+- Thinking is a part of `completion_tokens`. At xAI and Gemini it is only a part of `total_tokens`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from ...accounting.usage import Usage
+from ...conversation.lenient import parse
+
+_MAX_TOKENS = 10**15
+"""Larger counts are ignored, because their sums would not be exact."""
+
+
+class _CacheWrites(Struct):
+    ephemeral_5m_input_tokens: int | None = None
+    ephemeral_1h_input_tokens: int | None = None
+
+
+class _Details(Struct):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cache_creation_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class _Reported(Struct):
+    """The fields of all providers, with their own names."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    prompt_tokens_details: _Details | None = None
+    completion_tokens_details: _Details | None = None
+    input_tokens_details: _Details | None = None
+    output_tokens_details: _Details | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    prompt_cache_hit_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_creation: _CacheWrites | None = None
+
+
+_MAIN_COUNTS = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "total_tokens")
+_DECODER = msgspec.json.Decoder(_Reported)
+_NO_DETAILS = _Details()
+_NO_WRITES = _CacheWrites()
+
+
+def read_usage(raw: Raw | bytes) -> Usage | None:
+    """Returns the usage, or None if it reports neither input nor output."""
+    try:
+        reported = _DECODER.decode(raw)
+        is_odd = any(map(_is_odd, _main_counts(reported)))
+    except (msgspec.DecodeError, RecursionError):
+        is_odd = True
+    if is_odd:
+        return _read_oddly(raw)
+    return _usage(reported, suspect=False)
+
+
+def _read_oddly(raw: Raw | bytes) -> Usage | None:
+    """Reads each count by itself and ignores those that are no counts."""
+    try:
+        value = parse(raw)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    reported = _Reported(**_fields(_Reported, value))
+    ignored = [name for name in _MAIN_COUNTS if value.get(name) is not None and getattr(reported, name) is None]
+    return _usage(reported, suspect=bool(ignored))
+
+
+def _fields(kind: type[Struct], value: dict[str, Any]) -> dict[str, Any]:
+    """Returns the fields of a struct that can be read."""
+    nested: dict[str, type[Struct]] = {"cache_creation": _CacheWrites}
+    read: dict[str, Any] = {}
+    for name in kind.__struct_fields__:
+        entry = value.get(name)
+        if name == "cache_creation" or name.endswith("_details"):
+            inner = nested.get(name, _Details)
+            read[name] = inner(**_fields(inner, entry)) if isinstance(entry, dict) else None
+        else:
+            read[name] = _count(entry)
+    return read
+
+
+def _count(value: Any) -> int | None:
+    """Returns a count that may be written as a float or as text; None if it is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return math.ceil(number) if 0 <= number <= _MAX_TOKENS else None
+
+
+def _main_counts(reported: _Reported) -> tuple[int | None, ...]:
+    return (
+        reported.prompt_tokens, reported.completion_tokens, reported.input_tokens, reported.output_tokens,
+        reported.total_tokens,
+    )  # fmt: skip
+
+
+def _is_odd(count: int | None) -> bool:
+    return count is not None and not 0 <= count <= _MAX_TOKENS
+
+
+def _usage(reported: _Reported, *, suspect: bool) -> Usage | None:
+    base = reported.input_tokens if reported.prompt_tokens is None else reported.prompt_tokens
+    output = reported.output_tokens if reported.completion_tokens is None else reported.completion_tokens
+    if base is None and output is None:
+        return None
+    cached, written, written_long = _cache(reported)
+    beside = _beside_input(reported, base or 0, output or 0, cached + written + written_long)
+    total_input = (base or 0) + (cached + written + written_long if beside else 0)
+    output = (output or 0) + _thinking_beside(reported, total_input, output or 0)
+    total = reported.total_tokens or None
+    suspect = (
+        suspect
+        or cached + written + written_long > total_input
+        or (total or total_input + output) < total_input + output
+    )
+    cached = min(cached, total_input)
+    written = min(written, total_input - cached)
+    written_long = min(written_long, total_input - cached - written)
+    return Usage(total_input, output, cached, written, written_long, total, suspect)
+
+
+def _cache(reported: _Reported) -> tuple[int, int, int]:
+    """Returns the tokens read from the cache, and those written for the shorter and the longer lifetime."""
+    details = reported.prompt_tokens_details or reported.input_tokens_details or _NO_DETAILS
+    writes = reported.cache_creation or _NO_WRITES
+    read = (
+        details.cached_tokens,
+        reported.cached_tokens,
+        reported.prompt_cache_hit_tokens,
+        reported.cache_read_input_tokens,
+    )
+    written = (details.cache_write_tokens, details.cache_creation_tokens, reported.cache_creation_input_tokens)
+    long = _largest((writes.ephemeral_1h_input_tokens,))
+    all_written = max(_largest(written), _largest((writes.ephemeral_5m_input_tokens,)) + long)
+    return _largest(read), all_written - long, long
+
+
+def _largest(counts: tuple[int | None, ...]) -> int:
+    return max([count for count in counts if count and count > 0], default=0)
+
+
+def _beside_input(reported: _Reported, base: int, output: int, cache: int) -> bool:
+    """Returns whether the input is reported without the cache reads and writes, as Anthropic does it."""
+    has_names = reported.cache_read_input_tokens is not None or reported.cache_creation_input_tokens is not None
+    if not cache or not has_names:
+        return False
+    if reported.prompt_tokens is None:
+        return True
+    return cache > base or reported.total_tokens == base + output + cache
+
+
+def _thinking_beside(reported: _Reported, total_input: int, output: int) -> int:
+    """Returns the tokens of thinking that the output does not contain."""
+    details = reported.completion_tokens_details or reported.output_tokens_details or _NO_DETAILS
+    thinking = details.reasoning_tokens or reported.reasoning_tokens or 0
+    more = (reported.total_tokens or 0) - total_input - output
+    if more > 0:
+        return more
+    return thinking if thinking > output and not reported.total_tokens else 0

@@ -1,0 +1,49 @@
+"""Decompresses the bodies of responses as they arrive.
+
+The router asks upstreams for plain bodies, but some servers and proxies compress them nevertheless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from ..content_coding import Decoder, decoder_of
+from ..errors import TransportError
+
+
+class Decompressed:
+    """A body whose content coding is undone. `read` returns the next compressed bytes, empty at the end."""
+
+    def __init__(self, coding: str, read: Callable[[], Awaitable[bytes]]) -> None:
+        self._coding = coding
+        self._read = read
+        self._decoder: Decoder | None = None
+
+    async def read(self) -> bytes:
+        """Returns the next bytes, empty at the end of the body. Raises TransportError."""
+        while True:
+            decoded = self._step()
+            if decoded:
+                return decoded
+            compressed = await self._read()
+            if not compressed:
+                break
+            if self._decoder is None:
+                self._decoder = self._new_decoder()
+            self._decoder.take(compressed)
+        if self._decoder is not None and not self._decoder.is_complete:
+            raise TransportError("broken", f"the {self._coding} response is truncated")
+        return b""
+
+    def _step(self) -> bytes:
+        try:
+            return self._decoder.step() if self._decoder is not None else b""
+        except ValueError as error:
+            raise TransportError("broken", f"the response is not valid {self._coding}: {error}") from None
+
+    def _new_decoder(self) -> Decoder:
+        try:
+            return decoder_of(self._coding)
+        except ImportError as error:
+            message = f"the response is compressed with {self._coding}. Install the package {error.name}"
+            raise TransportError("broken", message) from None

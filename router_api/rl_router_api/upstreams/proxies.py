@@ -1,0 +1,41 @@
+"""Selects the proxy for an upstream from the environment: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import urllib.request
+
+_ENTRY = re.compile(r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<plain>[^:]*|.*:.*:.*))(?::(?P<port>\d+))?")
+"""A host with or without a port. Of an IPv6 address without brackets, all is the host."""
+
+
+def proxy_for(scheme: str, host: str, port: int) -> str | None:
+    """Returns the URL of the proxy for a server; None if it is reached directly."""
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(scheme) or proxies.get("all")
+    if not proxy or any(_matches(entry.strip(), host, port) for entry in proxies.get("no", "").split(",")):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _matches(entry: str, host: str, port: int) -> bool:
+    """Returns whether an entry of NO_PROXY, such as a domain, an address or a network, contains a server."""
+    if entry in ("", "*"):
+        return entry == "*"
+    match = _ENTRY.fullmatch(entry)
+    if match is None or (match["port"] and int(match["port"]) != port):
+        return False
+    name = (match["bracketed"] or match["plain"]).lower()
+    return _contains_address(name, host) or _is_within(host.lower(), name.removeprefix("*").lstrip("."))
+
+
+def _is_within(host: str, domain: str) -> bool:
+    return bool(domain) and (host == domain or host.endswith(f".{domain}"))
+
+
+def _contains_address(network: str, host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False

@@ -1,0 +1,85 @@
+"""Reads when an upstream may be called again, from the headers of its refusal."""
+
+from __future__ import annotations
+
+import datetime
+import email.utils
+import math
+import re
+import time
+from collections.abc import Mapping
+
+_MAX_WAIT = 86_400.0
+"""Seconds; a longer wait is cut to this."""
+_RESETS = (
+    ("ratelimit-reset", "ratelimit-remaining"),
+    ("x-ratelimit-reset", "x-ratelimit-remaining"),
+    ("x-ratelimit-reset-requests", "x-ratelimit-remaining-requests"),
+    ("x-ratelimit-reset-tokens", "x-ratelimit-remaining-tokens"),
+    ("anthropic-ratelimit-requests-reset", "anthropic-ratelimit-requests-remaining"),
+    ("anthropic-ratelimit-tokens-reset", "anthropic-ratelimit-tokens-remaining"),
+    ("anthropic-ratelimit-input-tokens-reset", "anthropic-ratelimit-input-tokens-remaining"),
+    ("anthropic-ratelimit-output-tokens-reset", "anthropic-ratelimit-output-tokens-remaining"),
+)
+"""The headers with the time at which a limit is reset, and those with what is left of the limit."""
+_DURATION = re.compile(
+    r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?"
+)
+"""A duration such as `6m0s` or `250ms`, as OpenAI writes it."""
+_UNITS = (86_400.0, 3_600.0, 60.0, 1.0, 0.001)
+_EPOCH = 1e9
+"""Larger numbers are times: seconds since 1970, or milliseconds from `_EPOCH * 1000`."""
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Returns the seconds until the upstream may be called again; None if no header says so."""
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return _bounded(milliseconds / 1000)
+    named = headers.get("retry-after")
+    if named is not None and (seconds := _wait(named)) is not None:
+        return _bounded(seconds)
+    waits = [_wait(headers[reset]) for reset, left in _RESETS if reset in headers and _is_used_up(headers.get(left))]
+    known = [wait for wait in waits if wait is not None]
+    return _bounded(max(known)) if known else None
+
+
+def _is_used_up(left: str | None) -> bool:
+    """Returns whether nothing is left of a limit, so that its reset matters. Without the header this is assumed."""
+    number = _number(left)
+    return number is None or number <= 0
+
+
+def _wait(text: str) -> float | None:
+    """Returns the seconds that a number, duration, HTTP date, ISO time or Unix time means; None if it is invalid."""
+    number = _number(text)
+    if number is not None:
+        if number > _EPOCH:
+            return (number / 1000 if number > _EPOCH * 1000 else number) - time.time()
+        return number
+    if (match := _DURATION.fullmatch(text.strip())) and any(match.groups()):
+        return sum(float(part) * unit for part, unit in zip(match.groups(), _UNITS, strict=True) if part)
+    try:
+        return email.utils.parsedate_to_datetime(text).timestamp() - time.time()
+    except ValueError:
+        return _until_iso(text)
+
+
+def _until_iso(text: str) -> float | None:
+    try:
+        moment = datetime.datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return moment.timestamp() - time.time() if moment.tzinfo else None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(seconds, 0.0), _MAX_WAIT)

@@ -1,0 +1,54 @@
+"""The certificate authorities that the router trusts, read again when their files change."""
+
+from __future__ import annotations
+
+import logging
+import os
+import ssl
+from collections.abc import Mapping
+
+from ..accounting.log import log
+
+
+class Trust:
+    """The TLS context for connections to upstreams, from SSL_CERT_FILE and SSL_CERT_DIR, or else the system's."""
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        self._file = environment.get("SSL_CERT_FILE")
+        self._paths = [path for path in (self._file, environment.get("SSL_CERT_DIR")) if path]
+        self._context = ssl.create_default_context()
+        self._state = self._read_state()
+
+    def context(self) -> ssl.SSLContext:
+        """Returns the context. If a changed file is invalid, the authorities that were read before stay in use."""
+        state = self._read_state() if self._paths else self._state
+        if state != self._state:
+            self._state = state
+            self._read()
+        return self._context
+
+    def _read(self) -> None:
+        try:
+            if None in self._state:
+                raise FileNotFoundError("no such file")
+            context = ssl.create_default_context()
+            if self._file:
+                # The defaults ignore an invalid file. This raises an error for it.
+                context.load_verify_locations(cafile=self._file)
+            self._context = context
+        except OSError as error:
+            # ssl.SSLError is an OSError.
+            names = " and ".join(self._paths)
+            log(logging.WARNING, f"{names} cannot be read as certificates: {error}. Replace the file.")
+
+    def _read_state(self) -> list[tuple[int, int, int] | None]:
+        """Returns what changes when a file is replaced."""
+        return [_state_of(path) for path in self._paths]
+
+
+def _state_of(path: str) -> tuple[int, int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size

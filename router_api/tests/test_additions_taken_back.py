@@ -1,0 +1,88 @@
+"""After a refusal, a target is asked once more without the router's additions, and is spared them for an hour."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rl_router_api.upstreams.refused_additions import RefusedAdditions
+
+from fakes.testbed.responses import history
+from fakes.testbed.router import Setup, Testbed
+from fakes.upstreams.answers import by_request, in_turn, text
+from fakes.upstreams.bodies import call, completion, decision, select
+from fakes.upstreams.exchange import Answer, Body, Exchange
+from fakes.upstreams.faults import error
+
+ADVICE = "Think hard."
+
+
+def strict(*forbidden: str, message: str = "bad request") -> Answer:
+    """Returns a target that refuses requests that contain one of the texts."""
+
+    def answer(exchange: Exchange) -> Answer | Body:
+        found = any(text in exchange.raw.decode() for text in forbidden)
+        return error(400, message) if found else completion("4")
+
+    return by_request(answer)
+
+
+async def advising(testbed: Testbed, alpha: Answer, beta: Answer | None = None) -> Setup:
+    """Starts a router whose router model advises a system prompt and a temperature for alpha."""
+    advised = decision(call("call_alpha", optimized_system_prompt=ADVICE, temperature=0.3))
+    return await testbed.start(in_turn(advised, select("alpha"), advised, select("alpha")), alpha, beta)
+
+
+def additions(setup: Setup) -> list[list[str]]:
+    """Returns which additions each request to alpha had."""
+    marks = {"advice": ADVICE, "temperature": '"temperature"', "stream_options": '"stream_options"'}
+    return [[name for name, mark in marks.items() if mark in request.raw.decode()] for request in setup.alpha.requests]
+
+
+@pytest.mark.parametrize(
+    ("message", "later"),
+    [
+        ("`temperature` and `top_p` cannot both be specified", ["advice"]),
+        ("bad request", []),
+    ],
+)
+async def test_a_refused_addition_is_taken_back_and_remembered(testbed: Testbed, message: str, later: Any) -> None:
+    setup = await advising(testbed, strict("temperature", message=message))
+    body = await setup.answer()
+    assert history(body["router_metadata"]) == [("alpha", "error"), ("alpha", "ok")]
+    first, second = body["router_metadata"]["call_history"]
+    assert first["added_params"] == ["optimized_system_prompt", "temperature"]
+    assert "added_params" not in second
+    await setup.answer()
+    assert additions(setup) == [["advice", "temperature"], [], later]
+
+
+async def test_a_strict_server_is_asked_for_no_usage_in_later_streams(testbed: Testbed) -> None:
+    setup = await testbed.start(None, strict("stream_options", message="Unknown field: stream_options"), None)
+    for _ in range(2):
+        received = await setup.stream(model="alpha")
+        assert received[-1] == "[DONE]"
+    assert additions(setup) == [["stream_options"], [], []]
+
+
+async def test_if_the_request_itself_is_refused_one_other_target_is_called(testbed: Testbed) -> None:
+    setup = await advising(testbed, strict("messages", message="too long"), text("b"))
+    body = await setup.answer()
+    assert history(body["router_metadata"]) == [("alpha", "error"), ("alpha", "error"), ("beta", "ok")]
+    alpha = setup.router.app.runtime.fleet.targets[0][1]
+    assert alpha.refused_additions.current == frozenset()
+
+
+async def test_what_the_client_sent_itself_is_not_taken_back(testbed: Testbed) -> None:
+    setup = await testbed.start(None, strict("temperature"), None)
+    response = await setup.send(model="alpha", temperature=1)
+    assert response.status_code == 400
+    assert len(setup.alpha.requests) == 1
+
+
+def test_refused_additions_are_forgotten_after_an_hour() -> None:
+    times = iter([0.0, 3_599.0, 3_601.0])
+    refused = RefusedAdditions(lambda: next(times))
+    refused.remember(("temperature", "stream_options"), {"param": "stream_options", "message": None})
+    assert refused.current == {"stream_options"}
+    assert refused.current == frozenset()

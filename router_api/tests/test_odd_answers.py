@@ -1,0 +1,289 @@
+"""Answers that break OpenAI's schema: each field is read by itself, and every field is relayed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rl_router_api.conversation.answer import assemble, output_bytes, text_of
+from rl_router_api.conversation.lenient import fields_of, list_of, well_formed
+from rl_router_api.dialects.chat.affinity import put_on
+from rl_router_api.dialects.chat.read_answer import read_answer, read_chunk, read_chunks
+from rl_router_api.errors import BrokenAnswerError, UnusableAnswerError
+
+from fakes.testbed.json_values import json_values
+
+USAGE = {"prompt_tokens": 10, "completion_tokens": 5}
+
+
+def completion(message: Any = None, **choice: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "message": message or {"content": "4"}, "finish_reason": "stop", **choice}]}
+
+
+def chunk(delta: Any, **choice: Any) -> bytes:
+    return json.dumps({"choices": [{"index": 0, "delta": delta, **choice}]}).encode()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {**completion(), "model": 7, "id": 17, "created": 1.5, "error": {}, "usage": USAGE},
+        {**completion(), "model": None, "error": "", "usage": USAGE, "x": [None]},
+        completion(index="0"),
+        completion(index=None, usage=USAGE),
+        completion(finish_reason=7),
+        completion({"content": "4", "refusal": 0, "tool_calls": {}, "function_call": [], "reasoning_content": []}),
+        completion({"content": "4", "tool_calls": [None, 5, {"id": 0, "function": "f", "custom": []}]}),
+    ],
+)
+def test_an_odd_field_hides_no_other(fields: dict[str, Any]) -> None:
+    answer = read_answer(json.dumps(fields).encode())
+    assert answer.first.content == "4"
+    assert {name: json.loads(bytes(raw)) for name, raw in answer.fields.items()} == fields
+    assert bool(answer.usage) == ("usage" in json.dumps(fields))
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (b'"\xef\xbb\xbf4"', "\ufeff4"),
+        (b'"\\ud83d"', "\ufffd"),
+        (b'"\\ud83d\\ude00"', "\U0001f600"),
+        (b'"a\tb"', "a\tb"),
+        (b'{"answer": 4}', ""),
+    ],
+)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_json_that_only_lenient_parsers_accept_is_an_answer(written: bytes, read: str, mark: bytes) -> None:
+    body = mark + b'{"x": [NaN, -Infinity], "choices": [{"message": {"content": ' + written + b"}}]}"
+    answer = read_answer(body)
+    assert text_of(answer.first) == read
+    relayed = b"{" + b",".join(b'"%b":%b' % (name.encode(), bytes(raw)) for name, raw in answer.fields.items()) + b"}"
+    sent = json.loads(body.decode("utf-8-sig"), strict=False)
+    assert json.dumps(json.loads(relayed, strict=False)) == json.dumps(sent)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"null", b"[]", b"{}", b'"text"', b'{"choices": null}', b'{"choices": []}', b'{"choices": [null]}',
+        b'{"choices": [{"text": "hi"}]}', b'{"choices": [{"message": "hi"}]}',
+    ],
+)  # fmt: skip
+def test_an_answer_without_a_message_is_unusable(body: bytes) -> None:
+    with pytest.raises(UnusableAnswerError) as unusable:
+        read_answer(body)
+    assert unusable.value.text == ""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "Provider returned error", "code": 429}},
+        {"error": "overloaded"},
+        {"object": "error", "message": "no", "code": 400},
+        {"type": "error", "error": {"type": "overloaded_error"}},
+        {"choices": None, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}},
+    ],
+)
+def test_an_error_instead_of_an_answer_keeps_its_text_and_its_usage(body: dict[str, Any]) -> None:
+    with pytest.raises(UnusableAnswerError) as unusable:
+        read_answer(json.dumps({**body, "usage": USAGE}).encode())
+    assert json.loads(unusable.value.text) == {**body, "usage": USAGE}
+    assert json.loads(unusable.value.usage) == USAGE
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"type": "ping"}', b"{}", b'{"error": {}}', b'{"error": null}', b'{"error": ""}', b"null", b"[]", b"7",
+        b'"ping"', b"ping", b"OPENROUTER PROCESSING", b'{"id": "x", "object": "keepalive"}',
+    ],
+)  # fmt: skip
+def test_an_event_that_is_neither_a_chunk_nor_an_error_is_skipped(data: bytes) -> None:
+    assert read_chunk(data) is None
+    around = [chunk({"content": "a"}), data, chunk({"content": "b"}, finish_reason="stop")]
+    assert text_of(assemble(read_chunks(around))) == "ab"
+
+
+@pytest.mark.parametrize("error", [{"message": "no"}, "no", 5, [1]])
+def test_an_event_with_an_error_is_an_error(error: Any) -> None:
+    read = read_chunk(json.dumps({"error": error}).encode())
+    assert read is not None
+    assert json.loads(read.error or "") == error
+
+
+@pytest.mark.parametrize("data", [b'{"type": "error", "message": "no"}', b'{"object": "error", "message": "no"}'])
+def test_an_event_that_calls_itself_an_error_is_one(data: bytes) -> None:
+    read = read_chunk(data)
+    assert read is not None
+    assert json.loads(read.error or "")["message"] == "no"
+
+
+@pytest.mark.parametrize(
+    ("data", "finished"),
+    [
+        (chunk({"content": "x"}, index="0", finish_reason="stop"), [0]),
+        (chunk({"content": "x"}, index=1.0, finish_reason="stop"), [1]),
+        (chunk({"content": "x"}, index=None, finish_reason="eos"), [0]),
+        (chunk({"content": "x"}, finish_reason=""), []),
+        (chunk({"content": "x"}, finish_reason="null"), []),
+        (chunk({"content": "x", "role": 5, "tool_calls": "none"}, finish_reason=0), []),
+    ],
+)
+def test_an_odd_chunk_is_relayed_as_it_came(data: bytes, finished: list[int]) -> None:
+    read = read_chunk(data)
+    assert read is not None
+    assert (read.data, read.finished, read.output_bytes, read.has_content) == (data, finished, 1, True)
+
+
+def test_choices_that_are_null_are_a_chunk_without_content() -> None:
+    read = read_chunk(b'{"id": "c", "choices": null}')
+    assert read is not None
+    assert (read.choices, read.has_content, read.finished) == ([], False, [])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"choices": [], "usage": USAGE},
+        {"choices": None, "usage": USAGE},
+        {"usage": USAGE},
+        {"choices": [{"delta": {}, "finish_reason": "stop", "usage": USAGE}]},
+        {"choices": [{"delta": {}, "index": "0", "usage": USAGE}]},
+        {"choices": [], "x_groq": {"id": "r", "usage": USAGE}},
+        {"choices": None, "x_groq": {"id": "r", "usage": USAGE}},
+    ],
+)
+def test_the_usage_is_read_wherever_a_provider_reports_it(fields: dict[str, Any]) -> None:
+    read = read_chunk(json.dumps(fields).encode())
+    assert read is not None
+    assert json.loads(bytes(read.usage)) == USAGE
+
+
+@pytest.mark.parametrize(
+    ("delta", "size"),
+    [
+        ({"role": "assistant"}, 0),
+        ({"role": "assistant", "content": ""}, 0),
+        ({"content": None, "tool_calls": None}, 0),
+        ({"content": "né"}, 3),
+        ({"content": "", "reasoning_content": "hm"}, 2),
+        ({"content": "", "reasoning": "hm", "reasoning_content": "hm"}, 2),
+        ({"refusal": "No."}, 3),
+        ({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"text": "x"}]}, 3),
+        ({"tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}, 3),
+        ({"tool_calls": [{"function": {"name": "f", "arguments": {"x": 1}}}]}, 8),
+        ({"tool_calls": [{"type": "custom", "custom": {"name": "f", "input": "go"}}]}, 3),
+        ({"function_call": {"name": "f", "arguments": "{}"}}, 3),
+    ],
+)
+def test_everything_that_a_model_generates_counts_as_output(delta: dict[str, Any], size: int) -> None:
+    read = read_chunk(chunk(delta))
+    assert read is not None
+    assert (read.output_bytes, read.has_content) == (size, size > 0)
+    whole = read_answer(json.dumps(completion(delta)).encode())
+    assert output_bytes(whole.first) == size
+
+
+def test_a_tool_call_without_a_name_and_audio_are_content() -> None:
+    for delta in ({"tool_calls": [{"index": 0}]}, {"audio": {"data": "AAAA"}}):
+        read = read_chunk(chunk(delta))
+        assert read is not None
+        assert read.has_content
+
+
+CALLS = [{"name": "a", "arguments": '{"x":1}'}, {"name": "b", "arguments": '{"y":2}'}]
+
+
+def piece(index: int | None, call_id: str | None, name: str | None, arguments: str) -> dict[str, Any]:
+    return {"index": index, "id": call_id, "function": {"name": name, "arguments": arguments}}
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [piece(0, "1", "a", '{"x":1}'), piece(0, "2", "b", '{"y":2}')],
+        [piece(0, "", "a", '{"x":1}'), piece(0, "", "b", '{"y":2}')],
+        [piece(0, "", "a", '{"x":1}'), piece(1, "", "b", '{"y":2}')],
+        [piece(0, "1", "a", ""), piece(0, "1", None, '{"x"'), piece(0, "1", "a", ":1}"), piece(1, "2", "b", '{"y":2}')],
+        [piece(0, "1", "a", ""), piece(0, "", "", '{"x":1}'), piece(1, "2", "b", '{"y":2}')],
+        [piece(None, "1", "a", '{"x":1}'), piece(None, "2", "b", '{"y":2}')],
+        [
+            piece(1, "1", "a", ""),
+            piece(2, "2", "b", ""),
+            piece(2, None, None, '{"y":2}'),
+            piece(1, None, None, '{"x":1}'),
+        ],
+    ],
+)
+def test_pieces_of_tool_calls_are_joined_however_a_server_numbers_them(pieces: list[dict[str, Any]]) -> None:
+    message = assemble(read_chunks([chunk({"tool_calls": [each]}) for each in pieces]))
+    assert json.loads(text_of(message)) == CALLS
+    message = assemble(read_chunks([chunk({"tool_calls": pieces})]))
+    assert json.loads(text_of(message)) == CALLS
+
+
+def test_legacy_and_custom_calls_are_assembled_as_tool_calls() -> None:
+    legacy = [chunk({"function_call": {"name": "a", "arguments": ""}}), chunk({"function_call": {"arguments": "{}"}})]
+    assert json.loads(text_of(assemble(read_chunks(legacy)))) == [{"name": "a", "arguments": "{}"}]
+    custom = [{"index": 0, "id": "1", "type": "custom", "custom": {"name": "a", "input": "x"}},
+              {"index": 0, "custom": {"input": "y"}}]  # fmt: skip
+    assert json.loads(text_of(assemble(read_chunks([chunk({"tool_calls": custom})])))) == [
+        {"name": "a", "arguments": "xy"}
+    ]
+
+
+def test_halves_of_an_emoji_in_two_chunks_are_joined() -> None:
+    halves = [b'{"choices":[{"delta":{"content":"\\ud83d"}}]}', b'{"choices":[{"delta":{"content":"\\ude00"}}]}']
+    chunks = list(read_chunks(halves))
+    assert [each.data for each in chunks] == halves
+    assert text_of(assemble(chunks)) == "\U0001f600"
+
+
+def test_the_affinity_is_added_to_the_ids_of_odd_choices() -> None:
+    raw = b'[null, {"delta": {"x": "\\ud83d", "tool_calls": [5, {"id": 7}, {"id": ""}, {"id": "a"}]}}, {"message": 5}]'
+    changed = json.loads(bytes(put_on(list_of(b"[%b]" % raw)[0], "alpha")))
+    assert changed[0] is None
+    assert changed[2] == {"message": 5}
+    assert changed[1]["delta"]["x"] == "\ud83d"
+    *others, last = changed[1]["delta"]["tool_calls"]
+    assert others == [5, {"id": 7}, {"id": ""}]
+    assert last["id"].startswith("a_rr")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(st.sampled_from(["choices", "model", "usage", "error", "type", "x_groq"]), json_values()))
+def test_any_json_object_is_a_chunk_is_skipped_or_is_an_error(fields: dict[str, Any]) -> None:
+    data = json.dumps(fields).encode()
+    read = read_chunk(data)
+    assert read is None or json.loads(read.data) == fields
+    try:
+        answer = read_answer(data)
+    except BrokenAnswerError as error:
+        assert isinstance(error, UnusableAnswerError)
+    else:
+        assert text_of(answer.first).encode() is not None
+
+
+CHOICE = st.fixed_dictionaries({"message": st.dictionaries(st.sampled_from(
+    ["content", "tool_calls", "function_call", "refusal", "reasoning_content", "audio"]), json_values()
+)})  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(CHOICE, min_size=1, max_size=3), json_values())
+def test_an_answer_with_a_message_is_never_broken(choices: list[Any], usage: Any) -> None:
+    answer = read_answer(json.dumps({"choices": choices, "usage": usage}).encode())
+    assert isinstance(text_of(answer.first), str)
+    assert output_bytes(answer.first) >= 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(st.characters(codec=None), max_size=20))
+def test_a_well_formed_text_can_be_encoded(text: str) -> None:
+    assert well_formed(text).encode() is not None
+    assert fields_of(json.dumps({"a": text}).encode() + b"\n")

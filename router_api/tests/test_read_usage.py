@@ -1,0 +1,112 @@
+"""Reading the usage in the shapes of many providers, each count by itself."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rl_router_api.accounting.usage import Usage
+from rl_router_api.dialects.chat.read_usage import read_usage
+
+from fakes.testbed.json_values import json_values
+
+
+def read(**fields: Any) -> Usage | None:
+    return read_usage(json.dumps(fields).encode())
+
+
+def counts(usage: Usage | None) -> tuple[int, int, int, int, int, bool]:
+    assert usage is not None
+    return usage.input, usage.output, usage.cached, usage.written, usage.written_long, usage.suspect
+
+
+OPENAI = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+ANTHROPIC = {"input_tokens": 100, "output_tokens": 50}
+
+
+@pytest.mark.parametrize(
+    ("provider", "fields", "expected"),
+    [
+        ("OpenAI", OPENAI, (1000, 100, 0, 0, 0)),
+        ("OpenAI, thinking inside", {**OPENAI, "completion_tokens_details": {"reasoning_tokens": 90}},
+         (1000, 100, 0, 0, 0)),
+        ("OpenAI, cache read", {**OPENAI, "prompt_tokens_details": {"cached_tokens": 900}}, (1000, 100, 900, 0, 0)),
+        ("OpenAI, cache write", {**OPENAI, "prompt_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 900}},
+         (1000, 100, 0, 900, 0)),
+        ("DeepSeek", {**OPENAI, "prompt_cache_hit_tokens": 900, "prompt_cache_miss_tokens": 100},
+         (1000, 100, 900, 0, 0)),
+        ("Moonshot", {**OPENAI, "cached_tokens": 900}, (1000, 100, 900, 0, 0)),
+        ("Anthropic's names, input whole",
+         {**OPENAI, "cache_read_input_tokens": 600, "cache_creation_input_tokens": 300}, (1000, 100, 600, 300, 0)),
+        ("Anthropic's names, input without the cache",
+         {"prompt_tokens": 100, "completion_tokens": 100, "total_tokens": 1100, "cache_read_input_tokens": 900},
+         (1000, 100, 900, 0, 0)),
+        ("Anthropic", {**ANTHROPIC, "cache_read_input_tokens": 600, "cache_creation_input_tokens": 300},
+         (1000, 50, 600, 300, 0)),
+        ("Anthropic, lifetimes",
+         {**ANTHROPIC, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 900,
+          "cache_creation": {"ephemeral_5m_input_tokens": 500, "ephemeral_1h_input_tokens": 400}},
+         (1000, 50, 0, 500, 400)),
+        ("Responses", {**ANTHROPIC, "input_tokens_details": {"cached_tokens": 90}, "total_tokens": 150},
+         (100, 50, 90, 0, 0)),
+        ("xAI", {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 420,
+                 "completion_tokens_details": {"reasoning_tokens": 300}}, (100, 320, 0, 0, 0)),
+        ("xAI without a total", {"prompt_tokens": 100, "completion_tokens": 20,
+                                 "completion_tokens_details": {"reasoning_tokens": 300}}, (100, 320, 0, 0, 0)),
+        ("Gemini", {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 420}, (100, 320, 0, 0, 0)),
+        ("Gemini, thinking alone", {"prompt_tokens": 100, "total_tokens": 420}, (100, 320, 0, 0, 0)),
+        ("Perplexity", {**OPENAI, "reasoning_tokens": 5, "num_search_queries": 3}, (1000, 100, 0, 0, 0)),
+        ("floats", {"prompt_tokens": 1000.0, "completion_tokens": 99.5, "total_tokens": 1100.0},
+         (1000, 100, 0, 0, 0)),
+        ("text", {"prompt_tokens": "1000", "completion_tokens": "100"}, (1000, 100, 0, 0, 0)),
+        ("details as a list", {**OPENAI, "prompt_tokens_details": []}, (1000, 100, 0, 0, 0)),
+        ("details as text", {**OPENAI, "completion_tokens_details": "none", "cache_creation": 5},
+         (1000, 100, 0, 0, 0)),
+        ("an odd count beside a good one", {**OPENAI, "prompt_tokens_details": {"cached_tokens": 900.0}},
+         (1000, 100, 900, 0, 0)),
+        ("null", {**OPENAI, "prompt_tokens_details": None, "cached_tokens": None}, (1000, 100, 0, 0, 0)),
+        ("zeros", {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, (0, 0, 0, 0, 0)),
+    ],
+)  # fmt: skip
+def test_the_counts_of_every_provider_mean_the_same(provider: str, fields: Any, expected: tuple[int, ...]) -> None:
+    assert counts(read(**fields)) == (*expected, False), provider
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({**OPENAI, "prompt_tokens_details": {"cached_tokens": 5000}}, (1000, 100, 1000, 0, 0)),
+        ({**OPENAI, "total_tokens": 900}, (1000, 100, 0, 0, 0)),
+        ({"prompt_tokens": 1000, "completion_tokens": -5}, (1000, 0, 0, 0, 0)),
+        ({"prompt_tokens": 10**60, "completion_tokens": 5}, (0, 5, 0, 0, 0)),
+        ({"prompt_tokens": True, "completion_tokens": 5}, (0, 5, 0, 0, 0)),
+        ({"prompt_tokens": "many", "completion_tokens": 5}, (0, 5, 0, 0, 0)),
+    ],
+)
+def test_implausible_counts_are_marked(fields: Any, expected: tuple[int, ...]) -> None:
+    assert counts(read(**fields)) == (*expected, True)
+
+
+@pytest.mark.parametrize("fields", [{}, {"total_tokens": 1100}, {"cost": 0.5}, {"prompt_tokens": None}])
+def test_a_usage_without_input_and_output_is_missing(fields: Any) -> None:
+    assert read(**fields) is None
+
+
+NAMES = st.sampled_from(
+    ["prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens", "prompt_tokens_details",
+     "completion_tokens_details", "cached_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
+     "cache_creation", "reasoning_tokens"]
+)  # fmt: skip
+DETAILS = st.dictionaries(st.sampled_from(["cached_tokens", "reasoning_tokens", "cache_write_tokens"]), st.integers())
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(NAMES, st.integers() | st.floats() | DETAILS | json_values()))
+def test_any_usage_has_counts_that_fit_together(fields: dict[str, Any]) -> None:
+    usage = read_usage(json.dumps(fields).encode())
+    if usage is not None:
+        assert min(usage.input, usage.output, usage.cached, usage.written, usage.written_long) >= 0
+        assert usage.cached + usage.written + usage.written_long <= usage.input

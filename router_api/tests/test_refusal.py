@@ -1,0 +1,221 @@
+"""Refusals in the words of many providers: another target, a wait or a quota follows from codes and headers."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import time
+from typing import Any
+
+import pytest
+from rl_router_api.dialects.chat.read_error import read_error
+from rl_router_api.upstreams.cooldown import Cooldown
+from rl_router_api.upstreams.retry_hints import retry_after
+
+from fakes.testbed.responses import history
+from fakes.testbed.router import Testbed
+from fakes.upstreams.answers import by_request, text, whole
+from fakes.upstreams.bodies import completion
+from fakes.upstreams.exchange import Answer, Body, Exchange
+from fakes.upstreams.faults import error
+
+
+def body(message: str, **fields: Any) -> Body:
+    return {"error": {"message": message, **fields}}
+
+
+def read(refusal: object, request: bytes = b"") -> Any:
+    return read_error(json.dumps(refusal), request)
+
+
+MALFORMED: list[Any] = [
+    body("We could not parse the JSON body of your request.", code="invalid_json"),
+    body("Missing required parameter: 'messages'.", code="missing_required_parameter"),
+    body("Invalid type for 'temperature'.", code="invalid_type"),
+    {"detail": [{"type": "missing", "loc": ["body", "messages"], "msg": "Field required"}]},
+    {"detail": [{"type": "int_parsing", "loc": ["body", "n"]}, {"type": "bool_type", "loc": ["body", "stream"]}]},
+]
+TRY_ANOTHER: list[Any] = [
+    body("This model's maximum context length is 8192 tokens.", code="context_length_exceeded"),
+    body("Input is too long for requested model."),
+    body("Unknown parameter: 'top_k'.", code="unknown_parameter"),
+    body("Unexpected message role.", type="BadRequestError", code=400),
+    body("Content Exists Risk", code="invalid_request_error"),
+    body("`seed` must be an integer", code="bad_seed"),
+    {"object": "error", "message": "Tool call id was call_1", "type": "invalid_function_call", "code": "3280"},
+    {"detail": [{"type": "extra_forbidden", "loc": ["body", "user"]}, {"type": "missing", "loc": ["body", "x"]}]},
+    {"detail": [{"type": "string_type", "loc": ["body", "messages", 0, "content"]}]},
+    [{"error": {"message": 'Invalid JSON payload received. Unknown name "seed"', "status": "INVALID_ARGUMENT"}}],
+    {"code": "Client specified an invalid argument", "error": "This model's maximum prompt length is 131072"},
+    {"error": "Input validation error: `inputs` tokens must be <= 8192", "error_type": "validation"},
+]
+
+
+@pytest.mark.parametrize("refusal", MALFORMED)
+@pytest.mark.parametrize("status", [400, 422])
+async def test_a_body_that_every_target_would_refuse_is_tried_once(testbed: Testbed, refusal: Any, status: int) -> None:
+    setup = await testbed.start(None, whole(refusal, status=status), text("b"))
+    response = await setup.send()
+    assert response.status_code == status
+    assert history(response.json()) == [("alpha", "error")]
+
+
+@pytest.mark.parametrize("refusal", TRY_ANOTHER)
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_any_other_refusal_leads_to_another_target(testbed: Testbed, refusal: Any, streamed: bool) -> None:
+    setup = await testbed.start(None, whole(refusal, status=400), text("b"))
+    response = await setup.send(stream=streamed)
+    assert response.status_code == 200
+    assert len(setup.alpha.requests) == len(setup.beta.requests) == 1
+
+
+@pytest.mark.parametrize("second", [error(422, "second"), error(401, "no key"), error(500, "down")])
+async def test_after_a_refusal_one_other_target_is_called_and_no_third(testbed: Testbed, second: Answer) -> None:
+    setup = await testbed.start(None, error(400, "first", code="x"), second, text("c"))
+    response = await setup.send()
+    assert (response.status_code, response.json()["error"]["message"]) == (400, "first")
+    assert not setup.gamma.requests
+
+
+async def test_a_refusal_after_another_failure_leaves_one_more_try(testbed: Testbed) -> None:
+    setup = await testbed.start(None, error(401, "no key"), error(400, "too long"), text("c"))
+    body = await setup.answer()
+    assert history(body["router_metadata"]) == [("alpha", "error"), ("beta", "error"), ("gamma", "ok")]
+
+
+async def test_a_pinned_request_that_is_refused_calls_nobody_else(testbed: Testbed) -> None:
+    setup = await testbed.start(None, error(400, "too long", code="context_length_exceeded"), text("b"))
+    response = await setup.send(model="alpha")
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "context_length_exceeded")
+    assert not setup.beta.requests
+
+
+@pytest.mark.parametrize("refusal", [error(400, "bad prompt"), error(403, "policy"), whole({"choices": []}),
+                                     whole({"error": {"message": "filtered"}}), whole([1])])  # fmt: skip
+async def test_what_a_prompt_can_cause_neither_opens_a_breaker_nor_starts_a_cooldown(
+    testbed: Testbed, refusal: Answer
+) -> None:
+    def one_client(exchange: Exchange) -> Answer | Body:
+        return refusal if "bad" in exchange.raw.decode() else completion("ok")
+
+    setup = await testbed.start(None, by_request(one_client), None)
+    for _ in range(8):
+        await setup.send(model="alpha", messages=[{"role": "user", "content": "bad"}])
+    assert setup.router.app.runtime.fleet.targets[0][1].ready
+    assert (await setup.send(model="alpha")).status_code == 200
+
+
+QUOTAS: list[tuple[int, Any]] = [
+    (429, body("You exceeded your current quota, please check your plan.", type="insufficient_quota", code="x")),
+    (429, body("You exceeded your current quota.", code="insufficient_quota")),
+    (402, body("Insufficient Balance", type="unknown_error", code="invalid_request_error")),
+    (402, body("This request requires more credits, or fewer max_tokens.", code=402)),
+    (402, {"type": "error", "error": {"type": "billing_error", "message": "Your payment failed."}}),
+    (429, {"type": "error", "error": {"type": "enforced_spend_limit_reached", "message": "no"}}),
+    (400, body("Your credit balance is too low to access the API.", type="invalid_request_error")),
+    (400, body("You have reached your specified workspace API usage limits.", type="invalid_request_error")),
+    (403, body("The account balance is insufficient.", type="forbidden")),
+    (429, body("Your account is suspended due to insufficient balance", type="exceeded_current_quota_error")),
+    (400, body("Access denied.", code="Arrearage", type="Arrearage")),
+]
+
+
+@pytest.mark.parametrize(("status", "refusal"), QUOTAS)
+async def test_an_exhausted_quota_is_no_rate_limit(testbed: Testbed, status: int, refusal: Any) -> None:
+    setup = await testbed.start(None, whole(refusal, status=status), text("b"))
+    assert history((await setup.answer())["router_metadata"]) == [("alpha", "error"), ("beta", "ok")]
+    alpha = setup.router.app.runtime.fleet.targets[0][1]
+    assert 50 < alpha.cooldown.seconds <= 60
+    alpha.cooldown = Cooldown()
+    response = await setup.send(model="alpha")
+    assert (response.status_code, response.json()["error"]["code"]) == (429, "insufficient_quota")
+    assert "quota" in response.json()["error"]["message"]
+    assert response.headers["x-should-retry"] == "false"
+    response = await setup.send(model="alpha")
+    assert "its quota is exhausted" in response.json()["error"]["message"]
+
+
+def test_a_quota_that_resets_soon_is_a_rate_limit() -> None:
+    details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}]
+    refusal = read([{"error": {"code": 429, "message": "You exceeded your current quota.", "details": details}}])
+    assert (refusal.retry_after, refusal.names_quota) == (34.0, False)
+
+
+def test_words_that_the_client_sent_itself_are_no_quota() -> None:
+    refusal = body("Unknown parameter: 'out of credits'", type="invalid_request_error")
+    assert read(body("You ran out of credits")).mentions_quota
+    assert not read(refusal, b'{"out of credits": 1}').mentions_quota
+    assert not read(body("bad value: ran out of credits"), b'{"user": "Ran out of credits"}').mentions_quota
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7),
+        ({"retry-after": "1.5"}, 1.5),
+        ({"retry-after": "-3"}, 0),
+        ({"retry-after": "1e9"}, 86_400),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0),
+        ({"retry-after-ms": "20000", "retry-after": "7"}, 20),
+        ({"x-ratelimit-reset-tokens": "26.4s"}, 26.4),
+        ({"x-ratelimit-reset-requests": "6m0s", "x-ratelimit-remaining-requests": "0"}, 360),
+        ({"x-ratelimit-reset-requests": "6m0s", "x-ratelimit-remaining-requests": "5",
+          "x-ratelimit-reset-tokens": "250ms", "x-ratelimit-remaining-tokens": "0"}, 0.25),
+        ({"x-ratelimit-reset": "1d2h"}, 86_400),
+        ({"ratelimit-reset": "12"}, 12),
+    ],
+)  # fmt: skip
+def test_the_wait_is_read_from_the_headers_of_many_providers(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(headers) == seconds
+
+
+def test_times_are_waits_too() -> None:
+    soon = time.time() + 100
+    iso = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(soon))
+    for headers in (
+        {"retry-after": email.utils.formatdate(soon, usegmt=True)},
+        {"anthropic-ratelimit-requests-reset": iso},
+        {"x-ratelimit-reset": str(int(soon))},
+        {"x-ratelimit-reset": str(int(soon * 1000))},
+    ):
+        wait = retry_after(headers)
+        assert wait is not None
+        assert 90 < wait <= 100
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_cooldowns_double_until_a_success() -> None:
+    clock = Clock()
+    cooldown = Cooldown(clock)
+    waits = []
+    for _ in range(8):
+        cooldown.rate_limited(None)
+        cooldown.rate_limited(None)
+        waits.append(cooldown.seconds)
+        clock.now += cooldown.seconds
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
+    cooldown.succeeded()
+    cooldown.quota_exhausted()
+    assert cooldown.seconds == 60
+    clock.now += 60
+    for _ in range(8):
+        cooldown.quota_exhausted()
+        clock.now += cooldown.seconds
+    cooldown.quota_exhausted()
+    assert cooldown.seconds == 3_600
+
+
+@pytest.mark.parametrize("answer", ["not json", "", "[]", "[[]]", '"text"', "7", '{"error": null}', '{"error": []}'])
+def test_an_error_without_fields_is_an_empty_refusal(answer: str) -> None:
+    refusal = read_error(answer)
+    assert not (refusal.is_malformed or refusal.names_quota or refusal.mentions_quota)
+    assert refusal.status is None
