@@ -107,7 +107,7 @@ def test_an_api_with_keys_or_explicit_anonymous_access_may_be_exposed(admission,
 def test_kubectl_explains_every_field(api_server):
     programs.require("kubectl")
     for path, text in (
-        ("spec", "router model, which makes the decisions"),
+        ("spec", "router model, which decides how to answer a request"),
         ("spec.model", "volume for downloaded weights"),
     ):
         # The API server publishes the schema of a CRD some time after it serves the kind.
