@@ -95,3 +95,25 @@ def test_concurrent_additions_of_processes_are_all_counted(tmp_path: Path) -> No
         process.join(30)
     assert [process.exitcode for process in processes] == [0, 0, 0]
     assert DayCounters(path).get("a") == 6_000
+
+
+def test_a_clock_that_is_set_back_neither_resets_nor_doubles_a_day(counters: DayCounters, clock: Clock) -> None:
+    counters.add("requests:a", 2)
+    for step in (-30, -DAY, -40 * DAY):
+        clock.now = 10 * DAY + 1.0 + step
+        assert counters.get("requests:a") == 2
+    clock.now = 10 * DAY + 5.0
+    assert counters.add("requests:a", 1) == 3
+    clock.now = 11 * DAY
+    assert counters.get("requests:a") == 0
+
+
+def test_after_a_clock_was_set_back_far_the_day_lasts_24_hours(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    counters = DayCounters()
+    counters.add("requests:a", 2)
+    clock.now = 5.0
+    begun = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: begun + DAY - 10)
+    assert counters.get("requests:a") == 2
+    monkeypatch.setattr(time, "monotonic", lambda: begun + DAY + 10)
+    assert counters.get("requests:a") == 0

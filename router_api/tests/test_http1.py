@@ -431,3 +431,58 @@ async def test_if_the_application_fails_during_a_response_the_connection_is_clos
         client = await connect()
         await client.send(REQUEST)
         assert (await client.rest()).endswith(b"\r\n\r\nhalf")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ("", 400),
+        ("Host: x\r\nHost: x\r\n", 400),
+        ("Host: x\r\nhost: y\r\n", 400),
+        ("Host: a b\r\n", 400),
+        ("Host: http://x\r\n", 400),
+        ("Host: x@y\r\n", 400),
+        ("Host: x:y\r\n", 400),
+        ("Host: x,y/z\r\n", 400),
+        ("Host: x\r\nAuthorization: Bearer a\r\nAuthorization: Bearer b\r\n", 400),
+        ("Host: x\r\nTransfer-Encoding: gzip, chunked\r\n", 501),
+        ("Host: x\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", 501),
+        ("Host:\r\n", 200),
+        ("Host: router.example:8800\r\n", 200),
+        ("Host: [::1]:8800\r\n", 200),
+        ("HOST: 127.0.0.1\r\n", 200),
+    ],
+)
+async def test_a_request_needs_one_valid_host_and_at_most_one_authorization(headers: str, status: int) -> None:
+    async with http1_server(ApiConnection, echo) as connect:
+        client = await connect()
+        await client.send(b"POST / HTTP/1.1\r\n" + headers.encode() + (b"" if "Transfer" in headers else b"\r\n"))
+        if "Transfer" in headers:
+            await client.send(b"\r\n0\r\n\r\n")
+        answered, body = await client.answer()
+        assert answered == status
+        if status != 200:
+            assert json.loads(body)["error"]["code"] == "invalid_http"
+
+
+async def test_http_1_0_needs_no_host_and_gets_no_interim_response() -> None:
+    async with http1_server(ApiConnection, echo) as connect:
+        client = await connect()
+        await client.send(b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nok")
+        assert await client.answer() == (200, b"ok")
+
+
+async def test_the_absolute_form_of_a_target_may_have_no_path() -> None:
+    async with http1_server(ApiConnection, path_of) as connect:
+        client = await connect()
+        await client.send(b"GET http://x HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await client.answer() == (200, b"/")
+        await client.send(b"GET http://x/a%20b?c HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await client.answer() == (200, b"/a b")
+
+
+async def path_of(scope: Any, _: Any, send: Any) -> None:
+    """Answers with the path of the request."""
+    path = scope["path"].encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(path))]})
+    await send({"type": "http.response.body", "body": path})

@@ -38,6 +38,16 @@ def test_json_with_line_breaks_is_logged_on_one_line(written: Lines) -> None:
     assert line["messages"] == [{"role": "user", "content": "a\nb"}]
 
 
+def test_characters_that_control_a_terminal_or_the_direction_of_text_are_escapes(
+    capfdbinary: pytest.CaptureFixture[bytes], written: Lines
+) -> None:
+    text = "a\x1b[31m\x7f\x85\x9b\u202e\u2066\u200f b\u2028c\u00e9"
+    log(logging.INFO, text)
+    raw = capfdbinary.readouterr().err
+    assert json.loads(raw)["message"] == text
+    assert [character for character in raw.decode() if not character.isprintable()] == ["\n"]
+
+
 def test_records_below_the_level_are_left_out(written: Lines) -> None:
     log(logging.DEBUG, "nothing")
     assert written() == []

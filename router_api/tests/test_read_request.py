@@ -249,3 +249,28 @@ def test_any_fields_raise_only_api_errors(fields: dict[str, Any], whole: bool) -
         assert error.status == 400
     else:
         assert request.input_tokens >= 1
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"model":"m","messages":[{"role":"user","content":"x\\ud83d"}]}', "messages[0].content"),
+        (b'{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"\\udc00"}]}]}',
+         "messages[0].content[0].text"),
+        (b'{"model":"m","user":"\\ud83d\\ud83d","messages":[{"role":"user","content":"hi"}]}', "user"),
+        (b'{"model":"m","x":{"\\ud83d":1},"messages":[{"role":"user","content":"hi"}]}', "x.\ufffd"),
+    ],
+)  # fmt: skip
+def test_half_of_a_surrogate_pair_is_named(body: bytes, field: str) -> None:
+    with pytest.raises(ApiError, match="half of a surrogate pair") as refused:
+        read_request(body)
+    assert (refused.value.status, refused.value.param) == (400, field)
+
+
+def test_a_whole_surrogate_pair_is_a_character() -> None:
+    request = read_request(b'{"model":"m","messages":[{"role":"user","content":"\\ud83d\\ude00"}]}')
+    assert request.messages[0].content == "\U0001f600"
+
+
+def test_a_byte_order_mark_is_ignored() -> None:
+    assert read_request(b'\xef\xbb\xbf{"model":"m","messages":[{"role":"user","content":"hi"}]}').model == "m"

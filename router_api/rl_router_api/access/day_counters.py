@@ -13,7 +13,8 @@ from ..shared_memory import hashed, make_table
 
 _SLOTS = 16_384
 _SLOT = struct.Struct("<Qq")
-_HEADER = struct.Struct("<Q")
+_HEADER = struct.Struct("<QQ")
+"""The day, as days since 1970, and the monotonic time at which it began, in seconds."""
 _SIZE = _HEADER.size + _SLOTS * _SLOT.size
 _DAY = 86_400
 _MAXIMUM = 2**63 - 1
@@ -62,10 +63,12 @@ class DayCounters:
             fcntl.lockf(self._file, fcntl.LOCK_UN)
 
     def _begin_day(self) -> None:
-        today = int(time.time()) // _DAY
-        if _HEADER.unpack_from(self._table, 0)[0] != today:
+        """Resets the counters on a new day. If the clock was set back, the current day lasts at most 24 hours."""
+        today, now = int(time.time()) // _DAY, int(time.monotonic())
+        day, begun = _HEADER.unpack_from(self._table, 0)
+        if today > day or (today < day and now - begun >= _DAY):
             self._table[:] = bytes(_SIZE)
-            _HEADER.pack_into(self._table, 0, today)
+            _HEADER.pack_into(self._table, 0, today, now)
 
     def _find(self, name: str) -> tuple[int | None, int]:
         """Returns the offset and value of the name's slot, or of a free slot if the name is new.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import time
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ import msgspec
 from ..encoding import encode
 
 LOG = logging.getLogger("rl_router")
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+"""Characters that control a terminal or the direction of a text. They would hide or forge parts of the log."""
 _DEFAULTS = logging.LogRecord(LOG.name, logging.INFO, "", 0, "", (), None).__dict__
 
 
@@ -35,8 +38,14 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
         line = encode(fields)
+        if not line.isascii() or b"\x7f" in line:
+            line = _UNPRINTABLE.sub(_escaped, line.decode()).encode()
         # Raw JSON from clients and upstreams may contain line breaks.
         return msgspec.json.format(line, indent=-1) if b"\n" in line or b"\r" in line else line
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
 
 
 @lru_cache(maxsize=1)

@@ -158,8 +158,9 @@ class HttpConnection(asyncio.Protocol, ABC):
         if self._reader.overhead > MAX_OVERHEAD:
             self._refuse_overhead()
         else:
-            logging.getLogger("uvicorn.error").warning(INVALID.message)
-            self._refuse(INVALID)
+            refusal = self._reader.refusal or INVALID
+            logging.getLogger("uvicorn.error").warning(refusal.message)
+            self._refuse(refusal)
 
     def _refuse_overhead(self) -> None:
         self._refuse(LARGE_HEADERS if self._reader.in_headers else LARGE_FRAMING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 from typing import Any, Protocol
 
@@ -9,7 +10,7 @@ import httptools
 
 from .asgi import Scope
 from .pipeline import Pipeline
-from .refusals import MAX_OVERHEAD
+from .refusals import INVALID_HOST, MAX_OVERHEAD, SEVERAL_AUTHORIZATIONS, UNKNOWN_CODING, Refusal
 from .request_response import EXTENSION, CycleConnection, RequestResponseCycle
 
 _MAX_PIPELINED = 100
@@ -17,6 +18,10 @@ _MAX_PIPELINED = 100
 _MAX_BUFFERED = 64 * 1024
 """The number of unread body bytes above which the connection stops reading from the client."""
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
+
+
+_HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z:.%]+\])(?::\d*)?")
+_CHECKED = (b"host", b"authorization", b"transfer-encoding", b"expect")
 
 
 class _RefusedError(Exception):
@@ -49,7 +54,10 @@ class RequestReader:
         """The bytes of the current segment, and the bytes of all segments that contain the latest request's headers."""
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._expects_continue = False
+        self._checked: list[tuple[bytes, bytes]] = []
+        """The headers among them that the reader itself uses."""
+        self.refusal: Refusal | None = None
+        """The reason why the latest headers are refused although they are valid HTTP/1.1."""
 
     @property
     def is_idle(self) -> bool:
@@ -77,7 +85,7 @@ class RequestReader:
     # The parser calls these methods.
 
     def on_message_begin(self) -> None:
-        self._url, self._headers, self._expects_continue = b"", [], False
+        self._url, self._headers, self._checked = b"", [], []
         self.in_headers = True
         self.overhead = self.overhead or 1
         self._span = self._segment
@@ -90,13 +98,16 @@ class RequestReader:
             # This line is a trailer. The server ignores it, because it must not become a header (RFC 9110, 6.5.1).
             return
         name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self._expects_continue = True
+        if name in _CHECKED:
+            self._checked.append((name, value))
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._span > MAX_OVERHEAD and self._header_bytes() > MAX_OVERHEAD:
             self.overhead = self._header_bytes()
+            raise _RefusedError
+        self.refusal = _refusal_of(self._checked, self._parser.get_http_version())
+        if self.refusal is not None:
             raise _RefusedError
         if self._parser.should_upgrade():
             return  # The parser raises HttpParserUpgrade next, which `read` handles.
@@ -109,7 +120,7 @@ class RequestReader:
             scope["method"],
             scope["http_version"],
             keep_alive=scope["http_version"] != "1.0" and self._parser.should_keep_alive(),
-            expects_continue=self._expects_continue,
+            expects_continue=_expects_continue(self._checked) and scope["http_version"] != "1.0",
         )
         scope["extensions"] = {EXTENSION: cycle}
         if is_next:
@@ -153,7 +164,9 @@ class RequestReader:
 
     def _scope(self) -> Scope:
         url = httptools.parse_url(self._url)
-        path = url.path.decode("ascii")
+        # The absolute form of a target may have no path.
+        raw_path = url.path or b"/"
+        path = raw_path.decode("ascii")
         return {
             "type": "http",
             "asgi": _ASGI,
@@ -161,7 +174,7 @@ class RequestReader:
             "method": self._parser.get_method().decode("ascii"),
             "scheme": "http",
             "path": urllib.parse.unquote(path) if "%" in path else path,
-            "raw_path": url.path,
+            "raw_path": raw_path,
             "query_string": url.query or b"",
             "root_path": "",
             "headers": self._headers,
@@ -170,3 +183,26 @@ class RequestReader:
 
     def _header_bytes(self) -> int:
         return len(self._url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self._headers)
+
+
+def _refusal_of(headers: list[tuple[bytes, bytes]], version: str) -> Refusal | None:
+    """Returns the reason to refuse headers that httptools accepts (RFC 9112, 3.2 and 6.1), or None."""
+    hosts = authorizations = codings = 0
+    for name, value in headers:
+        if name == b"host":
+            hosts += 1
+            if not _HOST.fullmatch(value):
+                return INVALID_HOST
+        elif name == b"authorization":
+            authorizations += 1
+        elif name == b"transfer-encoding":
+            codings += 1
+            if codings > 1 or value.strip().lower() != b"chunked":
+                return UNKNOWN_CODING
+    if hosts != 1 and (hosts or version != "1.0"):
+        return INVALID_HOST
+    return SEVERAL_AUTHORIZATIONS if authorizations > 1 else None
+
+
+def _expects_continue(headers: list[tuple[bytes, bytes]]) -> bool:
+    return any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers)

@@ -23,6 +23,17 @@ INVALID = Refusal(
     "The bytes received are not a valid HTTP/1.1 request. Check the client, or a proxy in front of the server.",
     "invalid_http",
 )
+INVALID_HOST = Refusal(
+    400,
+    "The request needs exactly one valid Host header. Check the client, or a proxy in front of the server.",
+    "invalid_http",
+)
+SEVERAL_AUTHORIZATIONS = Refusal(400, "The request has several Authorization headers. Send one.", "invalid_http")
+UNKNOWN_CODING = Refusal(
+    501,
+    "The request has a Transfer-Encoding other than chunked. Send the body chunked or with a length.",
+    "invalid_http",
+)
 LARGE_HEADERS = Refusal(
     431,
     f"The request headers are larger than {MAX_OVERHEAD} bytes. Send fewer or shorter headers.",

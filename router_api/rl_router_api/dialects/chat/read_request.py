@@ -16,6 +16,7 @@ from ...conversation.raw import OBJECT
 from ...conversation.request import Message, Options, Part, Request
 from ...errors import ApiError, bad_request
 from .fields import OUTPUT_LIMITS
+from .half_pairs import half_pair_error
 
 MAX_MESSAGES = 10_000
 MAX_PIECES = 10_000
@@ -61,6 +62,8 @@ class _Body(Struct):
 
 def read_request(body: bytes) -> Request:
     """Returns the internal request. Raises ApiError (400), which names the invalid field."""
+    # Some Windows tools write a byte order mark.
+    body = body.removeprefix(b"\xef\xbb\xbf")
     fields = _object(body)
     read = _read(body)
     if not read.model:
@@ -118,7 +121,9 @@ def _object(body: bytes) -> dict[str, Raw]:
         # Deep nesting needs many brackets. A body with few of them always leaves enough stack frames.
         fields = OBJECT.decode(body) if _brackets(body) < _FRAMES else _decode_deeper(body)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise bad_request(f"The body is not a JSON object: {error}. Send a JSON object.") from None
+        raise half_pair_error(body) or bad_request(
+            f"The body is not a JSON object: {error}. Send a JSON object."
+        ) from None
     if len(fields) > _MAX_FIELDS:
         raise bad_request(f"The body has {len(fields)} fields, but the maximum is {_MAX_FIELDS}. Send fewer fields.")
     return fields

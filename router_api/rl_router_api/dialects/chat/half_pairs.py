@@ -1,0 +1,47 @@
+"""Finds texts of a request that contain half of a surrogate pair, which is no character."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ...conversation import lenient
+from ...errors import ApiError, bad_request
+
+_HALF = re.compile("[\\ud800-\\udfff]")
+_MAX_BODY = 1024 * 1024
+"""Bytes. A larger body is not searched, because the search blocks the event loop."""
+
+
+def half_pair_error(body: bytes) -> ApiError | None:
+    """Returns the error for a body with half of a surrogate pair, which names the field; None for any other body."""
+    if len(body) > _MAX_BODY:
+        return None
+    try:
+        path = _path_of_half(lenient.parse(body))
+    except (ValueError, RecursionError):
+        return None
+    if path is None:
+        return None
+    field = path.removeprefix(".")
+    message = f"`{field}` contains half of a surrogate pair, such as one half of an emoji. Send whole characters."
+    return bad_request(message, field)
+
+
+def _path_of_half(value: Any) -> str | None:
+    """Returns the path of the first text or name with half of a pair, such as `.messages[0].content`, or None."""
+    if isinstance(value, str):
+        return "" if _HALF.search(value) else None
+    if isinstance(value, dict):
+        entries = [(f".{lenient.well_formed(name)}", name, entry) for name, entry in value.items()]
+    elif isinstance(value, list):
+        entries = [(f"[{place}]", "", entry) for place, entry in enumerate(value)]
+    else:
+        return None
+    for step, name, entry in entries:
+        if _HALF.search(name):
+            return step
+        path = _path_of_half(entry)
+        if path is not None:
+            return step + path
+    return None
