@@ -248,7 +248,8 @@ def _require_free(port: int, flag: str) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError:
             raise DemoError(
-                f"port {port} is in use: stop the program that uses it, or choose another port with {flag}"
+                f"port {port} is in use. Stop the program that uses it, or choose another port:"
+                f" .venv/bin/python scripts/demo.py {flag} PORT"
             ) from None
 
 

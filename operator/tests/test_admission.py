@@ -117,6 +117,17 @@ def test_kubectl_explains_every_field(api_server):
         assert "<no description>" not in explanation.stdout
 
 
+@pytest.mark.parametrize("sample", VALID, ids=lambda path: path.name)
+def test_kubectl_reads_every_sample_as_the_api_server_expects(api_server, sample):
+    # kubectl's YAML differs from Python's: an unquoted `n` is false.
+    programs.require("kubectl")
+    command = ["--kubeconfig", api_server.kubeconfig, "create", "--dry-run=server", "--filename", sample]
+    process = subprocess.run(
+        [programs.find("kubectl"), *command], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert process.returncode == 0, process.stderr
+
+
 def explain(api_server, path):
     command = [programs.find("kubectl"), "--kubeconfig", api_server.kubeconfig, "explain", f"routerdeployments.{path}"]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -106,3 +106,11 @@ OTHER_PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
 def test_links_between_the_guides_have_existing_targets(guide: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", guide.read_text()):
         assert (guide.parent / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name
+)
+def test_capabilities_in_examples_can_be_copied_into_a_manifest(path: Path) -> None:
+    # In kubectl's YAML, an unquoted `n` is false.
+    assert not re.search(r"^\s*capabilities: \[.*\bn\b(?<!\"n)", path.read_text().replace('"n"', ""), re.MULTILINE)
