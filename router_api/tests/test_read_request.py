@@ -274,3 +274,35 @@ def test_a_whole_surrogate_pair_is_a_character() -> None:
 
 def test_a_byte_order_mark_is_ignored() -> None:
     assert read_request(b'\xef\xbb\xbf{"model":"m","messages":[{"role":"user","content":"hi"}]}').model == "m"
+
+
+DATA = "A" * 400_000
+MEDIA: list[tuple[dict[str, Any], str]] = [
+    ({"type": "image_url", "image_url": {"url": "data:image/png;base64," + DATA}}, "vision"),
+    ({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": DATA}}, "vision"),
+    ({"type": "input_image", "image_url": "data:image/png;base64," + DATA}, "vision"),
+    ({"type": "image_embeds", "image_embeds": DATA}, "vision"),
+    ({"type": "input_audio", "input_audio": {"data": DATA, "format": "wav"}}, "audio"),
+    ({"type": "audio_url", "audio_url": {"url": "data:audio/wav;base64," + DATA}}, "audio"),
+    ({"type": "video_url", "video_url": {"url": "data:video/mp4;base64," + DATA}}, "video"),
+    ({"type": "video", "video": ["data:image/png;base64," + DATA]}, "video"),
+    ({"type": "file", "file": {"file_data": "data:application/pdf;base64," + DATA}}, "file"),
+    ({"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": DATA}}, "file"),
+    ({"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64," + DATA}, "file"),
+]
+
+
+@pytest.mark.parametrize(("part", "need"), MEDIA)
+def test_media_of_every_dialect_need_a_capability_and_are_no_text(part: dict[str, Any], need: str) -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": "What?"}, part]}]}
+    request = read_request(json.dumps(body).encode())
+    assert request.needs == {need}
+    assert request.input_tokens < 2_000
+    assert request.text_bytes < 1_000
+
+
+def test_a_text_part_may_carry_other_fields() -> None:
+    part = {"type": "text", "text": "hi", "source": "x" * 100}
+    request = read_request(json.dumps({"model": "m", "messages": [{"role": "user", "content": [part]}]}).encode())
+    assert request.needs == frozenset()
+    assert request.text_bytes > 100

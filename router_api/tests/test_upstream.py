@@ -88,6 +88,11 @@ def test_without_a_key_no_authorization_is_sent() -> None:
     assert upstream().headers() == HEADERS
 
 
+def test_the_key_can_have_a_header_of_its_own(tmp_path: Path) -> None:
+    headers = keyed(tmp_path / "key", api_key_header="api-key").headers()
+    assert headers == {**HEADERS, "api-key": "sk-very-secret"}
+
+
 def test_a_configured_header_replaces_the_one_that_the_router_would_send(tmp_path: Path) -> None:
     headers = keyed(tmp_path / "key", headers={"user-agent": "ours/1"}).headers()
     assert [value for name, value in headers.items() if name.lower() == "user-agent"] == ["ours/1"]

@@ -28,7 +28,7 @@ BY_ALIAS: dict[str, Any] = {"by_alias": True, "by_name": False, "context": "came
 ROUTED_NAMES = ("router-tool-rl", "router")
 """The model names that clients send to have a request routed."""
 
-Capability = Literal["tools", "vision", "audio", "json_schema", "n", "logprobs"]
+Capability = Literal["tools", "vision", "audio", "video", "file", "json_schema", "n", "logprobs"]
 Prefer = Literal["cost", "balanced", "quality"]
 Review = Literal["buffered", "never", "always"]
 Protocol = Literal["auto", "tools", "json_schema"]
@@ -42,6 +42,7 @@ Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Word = Annotated[str, Field(min_length=1, max_length=256)]
 Text = Annotated[str, Field(max_length=4096)]
+HeaderName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 
 
 def _check_base_url(url: str) -> str:
@@ -241,6 +242,10 @@ class TargetConfig(Schema):
         None,
         description="price of calls to the target. Without a price, calls count as 0 and are marked `unpriced`. The"
         " router does not call a target without a price under a `max_cost`; default: unknown",
+    )
+    api_key_header: HeaderName | None = Field(
+        None,
+        description="header for the API key alone, such as `api-key` for Azure; default: `Authorization: Bearer KEY`",
     )
     description: str = Field(
         "",

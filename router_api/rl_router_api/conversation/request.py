@@ -18,8 +18,19 @@ Review = Literal["buffered", "never", "always"]
 """`Prefer` and `Review` are copied from `config`, because neither package imports the other. mypy compares them."""
 
 
+Media = Literal["vision", "audio", "video", "file"]
+"""A kind of media, named as the capability that it needs."""
+_MEDIA: dict[str, Media] = {
+    "image_url": "vision", "image": "vision", "input_image": "vision", "image_embeds": "vision", "image_file": "vision",
+    "input_audio": "audio", "audio_url": "audio", "audio": "audio",
+    "video_url": "video", "video": "video", "input_video": "video",
+    "file": "file", "document": "file", "input_file": "file", "file_url": "file",
+}  # fmt: skip
+"""The types of content parts of OpenAI's chat completions and Responses, Anthropic's Messages, vLLM and Qwen."""
+
+
 class Part(Struct):
-    """A content part of a message. Images, audio and files stay raw JSON."""
+    """A content part of a message. Images, audio, videos and files stay raw JSON, in the fields of several dialects."""
 
     type: str
     text: str | None = None
@@ -27,11 +38,32 @@ class Part(Struct):
     image_url: Raw = Raw()
     input_audio: Raw = Raw()
     file: Raw = Raw()
+    source: Raw = Raw()
+    video_url: Raw = Raw()
+    audio_url: Raw = Raw()
+    file_url: Raw = Raw()
+    image: Raw = Raw()
+    video: Raw = Raw()
+    audio: Raw = Raw()
+    image_embeds: Raw = Raw()
+    file_data: Raw = Raw()
+    data: Raw = Raw()
 
     @property
     def media(self) -> int:
-        """The size of the image, audio or file of this part, in bytes of JSON."""
-        return len(self.image_url) + len(self.input_audio) + len(self.file)
+        """The size of the image, audio, video or file of this part, in bytes of JSON."""
+        if self.text is not None and self.type in ("text", "input_text"):
+            return 0
+        return (
+            len(self.image_url) + len(self.input_audio) + len(self.file) + len(self.source) + len(self.video_url)
+            + len(self.audio_url) + len(self.file_url) + len(self.image) + len(self.video) + len(self.audio)
+            + len(self.image_embeds) + len(self.file_data) + len(self.data)
+        )  # fmt: skip
+
+    @property
+    def kind(self) -> Media | None:
+        """What kind of media the part is, by its type in several dialects; None for text and unknown types."""
+        return _MEDIA.get(self.type)
 
 
 class Message(Struct):

@@ -46,6 +46,7 @@ class Upstream:
         *,
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
+        key_header: str | None = None,
         in_flight: InFlight | None = None,
         max_in_flight: int | None = None,
     ) -> None:
@@ -62,6 +63,7 @@ class Upstream:
         self._max_in_flight = max_in_flight
         self._base_url = base_url
         self._own_headers = dict(headers or {})
+        self._key_header = key_header
         self._own_query = dict(query or {})
         self._headers_key: str | None = None
         self._headers: dict[str, str] = {}
@@ -82,7 +84,8 @@ class Upstream:
         return {**self._headers, "traceparent": traceparent} if traceparent else self._headers
 
     def _headers_with(self, key: str) -> dict[str, str]:
-        authorization = {"Authorization": f"Bearer {key}"} if key else {}
+        header, prefix = (self._key_header, "") if self._key_header else ("Authorization", "Bearer ")
+        authorization = {header: prefix + key} if key else {}
         own = {name.lower() for name in self._own_headers}
         ours = {name: value for name, value in _HEADERS.items() if name.lower() not in own}
         return {**ours, **self._own_headers, **authorization}
@@ -143,6 +146,7 @@ def upstream_of(target: Target, in_flight: InFlight | None = None) -> Upstream:
     """Returns a new upstream for a target."""
     return Upstream(
         target.name, target.base_url, target.timeout, target, headers=target.headers, query=target.query,
+        key_header=target.api_key_header,
         in_flight=in_flight, max_in_flight=target.max_in_flight,
     )  # fmt: skip
 

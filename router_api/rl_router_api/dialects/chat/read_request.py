@@ -30,8 +30,6 @@ _FRAMES = 50
 _READ_BY_TARGETS = ("messages", "tools", "functions", "response_format")
 _OTHER_LIMITS = OUTPUT_LIMITS[2:]
 
-_MEDIA_NEEDS: dict[str, Capability] = {"image_url": "vision", "input_audio": "audio"}
-
 
 class _StreamOptions(Struct):
     include_usage: bool | None = None
@@ -203,7 +201,7 @@ def _is_filled(list_: Raw, name: str) -> bool:
 
 
 def _needs(read: _Body, n: int, messages: list[Message], parts: list[Part]) -> frozenset[Capability]:
-    needs: set[Capability] = {_MEDIA_NEEDS[part.type] for part in parts if part.type in _MEDIA_NEEDS}
+    needs: set[Capability] = {kind for part in parts if (kind := part.kind)}
     if _is_filled(read.tools, "tools") or _is_filled(read.functions, "functions"):
         needs.add("tools")
     if read.response_format and read.response_format.type == "json_schema":

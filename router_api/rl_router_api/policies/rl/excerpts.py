@@ -18,7 +18,7 @@ MIN_BYTES = 400
 _MAX_ROLE = 40
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "[": "\\u005b", "]": "\\u005d", "|": "\\u007c"}
 _ESCAPE_GROWTH = len("\\u003c") - 1
-_MEDIA = {"image_url": "[image]", "input_audio": "[audio]", "file": "[file]"}
+_MEDIA = {"vision": "[image]", "audio": "[audio]", "video": "[video]", "file": "[file]"}
 
 
 def conversation_as_data(conversation: Sequence[Message], room: int) -> list[dict[str, str]]:
@@ -100,4 +100,6 @@ def _text(message: Message) -> str:
 
 def _part_text(part: Part) -> str:
     text = part.text if part.text is not None else part.refusal
-    return text if text is not None else _MEDIA.get(part.type, f"[{part.type}]")
+    if text is not None:
+        return text
+    return _MEDIA[part.kind] if part.kind else f"[{part.type}]"
