@@ -125,6 +125,11 @@ class CallFailedError(UpstreamError):
         return self.status in (400, 413, 422) and not self.is_quota
 
     @property
+    def may_refuse_additions(self) -> bool:
+        """Returns whether the upstream may have rejected the request because of what the router added to it."""
+        return self.refused_request and not self.is_malformed
+
+    @property
     def counts_for_breaker(self) -> bool:
         """Returns whether the circuit breaker counts the failure, because the prompt cannot have caused it."""
         return self.kind in ("refused", "reset", "timeout", "broken") or (self.status or 0) >= 500

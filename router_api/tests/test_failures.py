@@ -30,7 +30,7 @@ async def test_if_the_router_model_fails_the_fallback_order_is_used(testbed: Tes
     setup = await testbed.start(failure, None, text("from beta"), routing={"fallback": ["beta", "alpha"]})
     body = await setup.answer()
     assert strategy(body) == ("fallback", "beta")
-    assert len(setup.model.requests) == 1
+    assert len(body["router_metadata"]["router_calls"]) == 1
 
 
 async def test_requests_do_not_wait_for_a_router_model_whose_breaker_is_open(testbed: Testbed) -> None:
@@ -67,13 +67,18 @@ async def test_unreadable_decisions_do_not_open_the_breaker(testbed: Testbed) ->
 
 # Retries at the same target.
 
-RETRIED: dict[str, Answer] = {"reset": reset, "429": error(429, "slow down", Retry_After="0"), "502": html(502),
-                           "503": error(503, "busy", Retry_After="0")}  # fmt: skip
+# The first reset ends a connection that was used before, so the request is sent again without an entry.
+RETRIED: dict[str, list[Answer]] = {
+    "reset": [reset, reset],
+    "429": [error(429, "slow down", Retry_After="0")],
+    "502": [html(502)],
+    "503": [error(503, "busy", Retry_After="0")],
+}
 
 
 @pytest.mark.parametrize("fault", RETRIED)
 async def test_a_temporary_fault_is_retried_once_at_the_same_target(testbed: Testbed, fault: str) -> None:
-    setup = await testbed.start(None, in_turn(RETRIED[fault], completion("better")), None)
+    setup = await testbed.start(None, in_turn(*RETRIED[fault], completion("better")), None)
     body = await setup.answer()
     assert history(body) == [("alpha", "error"), ("alpha", "ok")]
     assert strategy(body) == ("select_response", "alpha")
@@ -81,8 +86,16 @@ async def test_a_temporary_fault_is_retried_once_at_the_same_target(testbed: Tes
 
 @pytest.mark.parametrize("fault", ["reset", "502", "503"])
 async def test_a_call_is_retried_only_once(testbed: Testbed, fault: str) -> None:
-    setup = await testbed.start(None, RETRIED[fault], None)
+    setup = await testbed.start(None, RETRIED[fault][0], None)
     assert history(await setup.answer()) == [("alpha", "error"), ("alpha", "error"), ("beta", "ok")]
+
+
+async def test_a_request_on_a_connection_that_the_target_closes_is_sent_again_without_an_entry(
+    testbed: Testbed,
+) -> None:
+    setup = await testbed.start(None, in_turn(reset, completion("better")), None)
+    assert history(await setup.answer()) == [("alpha", "ok")]
+    assert len(setup.alpha.requests) == 2
 
 
 async def test_if_retry_after_is_long_another_target_is_called(testbed: Testbed) -> None:

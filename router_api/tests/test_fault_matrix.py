@@ -36,6 +36,8 @@ class Fault:
     streamed: int
     attempts: int = 1
     calls: str = "error"
+    repeated: bool = False
+    """Whether a streamed request is tried once more at the same target, without the addition of `stream_options`."""
     complete: bool = False
     """Whether the client receives an answer in spite of the fault."""
     replaced: bool = True
@@ -53,8 +55,8 @@ FAULTS = {
     "hang": Fault(hang, 504, 504, calls="timeout"),
     "hang after the first byte": Fault(half_then(Exchange.until_dropped), 504, 200, calls="timeout"),
     "slow trickle": Fault(trickle(30), 200, 200, calls="ok", complete=True),
-    "400 of its own limit": Fault(TOO_LONG, 400, 400),
-    "400 of any kind": Fault(error(400, "bad seed"), 400, 400),
+    "400 of its own limit": Fault(TOO_LONG, 400, 400, repeated=True),
+    "400 of any kind": Fault(error(400, "bad seed"), 400, 400, repeated=True),
     "400 for a malformed body": Fault(error(400, "no n", code="missing_required_parameter"), 400, 400, replaced=False),
     "401": Fault(error(401, "no such key"), 502, 502),
     "429 with Retry-After": Fault(error(429, "slow down", Retry_After="60"), 429, 429),
@@ -173,7 +175,8 @@ async def test_the_result_of_a_fault_of_the_only_target(testbed: Testbed, kind: 
         assert last == "[DONE]" if streamed else last["choices"][0]["message"]["content"]
     else:
         check_is_error(last)
-    assert [entry["status"] for entry in metadata["call_history"]] == [fault.calls] * fault.attempts
+    attempts = fault.attempts + (fault.repeated and streamed)
+    assert [entry["status"] for entry in metadata["call_history"]] == [fault.calls] * attempts
     free, estimated = is_free(kind, streamed=streamed), is_estimated(kind, streamed=streamed)
     assert all(bool(entry["cost"]) is not free for entry in metadata["call_history"])
     assert all(bool(entry.get("estimated")) is estimated for entry in metadata["call_history"])
@@ -202,7 +205,7 @@ async def test_a_fault_of_the_first_of_two_targets_leads_to_the_second(
         if not fault.complete:
             check_is_error(last)
     else:
-        assert called == ["alpha"] * fault.attempts + ["beta"]
+        assert called == ["alpha"] * (fault.attempts + (fault.repeated and streamed)) + ["beta"]
         assert (status, metadata["model_used"]) == (200, "beta")
         assert last == "[DONE]" if streamed else last["choices"][0]["message"]["content"] == "from beta"
     check_costs(router, metadata)

@@ -138,7 +138,7 @@ class Calls:
     async def _make_one(self, call: ReadyCall, *, live: bool) -> MadeCall:
         """Makes one call, with one retry at the same target if the failure allows it."""
         made = await self._attempt(call, live=live)
-        if made.failure and made.failure.refused_request and made.entry.added:
+        if made.failure and made.failure.may_refuse_additions and made.entry.added:
             made = await self._without_additions(call, made, made.failure, live=live)
         elif made.failure and self._is_worth_a_retry(call.callee, made.failure):
             await asyncio.sleep(_pause_before(made.failure))
