@@ -143,6 +143,12 @@ def test_data_keep_their_values(value: Any) -> None:
     assert not any(mark in data for mark in "<>|")
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.dictionaries(st.text(max_size=5), st.text(st.sampled_from('<>[]|"x\\'), max_size=9), max_size=3)))
+def test_texts_are_the_same_data(texts: list[dict[str, str]]) -> None:
+    assert excerpts.texts_as_data(texts) == excerpts.as_data(texts)
+
+
 def test_a_short_conversation_is_not_shortened() -> None:
     messages = conversation({"role": "system", "content": "Be terse."}, {"role": "user", "content": "2 + 2?"})
     assert excerpts.conversation_as_data(messages, 400) == [

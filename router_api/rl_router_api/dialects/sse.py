@@ -18,7 +18,7 @@ _FIELD = re.compile(rb"\s*(?:data|event|id|retry)?:")
 
 def is_event_stream(body: bytes) -> bool:
     """Returns whether a body begins like a stream of events, and not like JSON."""
-    return _FIELD.match(body.removeprefix(_BOM)) is not None
+    return body[:1] != b"{" and _FIELD.match(body.removeprefix(_BOM)) is not None
 
 
 def is_json(body: bytes) -> bool:

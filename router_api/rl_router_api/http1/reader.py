@@ -54,6 +54,7 @@ class RequestReader:
         """The bytes of the current segment, and the bytes of all segments that contain the latest request's headers."""
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
+        self._expects_continue = False
         self._checked: list[tuple[bytes, bytes]] = []
         """The headers among them that the reader itself uses."""
         self.refusal: Refusal | None = None
@@ -85,7 +86,7 @@ class RequestReader:
     # The parser calls these methods.
 
     def on_message_begin(self) -> None:
-        self._url, self._headers, self._checked = b"", [], []
+        self._url, self._headers, self._checked, self._expects_continue = b"", [], [], False
         self.in_headers = True
         self.overhead = self.overhead or 1
         self._span = self._segment
@@ -100,6 +101,8 @@ class RequestReader:
         name = name.lower()
         if name in _CHECKED:
             self._checked.append((name, value))
+            if name == b"expect":
+                self._expects_continue = value.lower() == b"100-continue"
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -120,7 +123,7 @@ class RequestReader:
             scope["method"],
             scope["http_version"],
             keep_alive=scope["http_version"] != "1.0" and self._parser.should_keep_alive(),
-            expects_continue=_expects_continue(self._checked) and scope["http_version"] != "1.0",
+            expects_continue=self._expects_continue and scope["http_version"] != "1.0",
         )
         scope["extensions"] = {EXTENSION: cycle}
         if is_next:
@@ -202,7 +205,3 @@ def _refusal_of(headers: list[tuple[bytes, bytes]], version: str) -> Refusal | N
     if hosts != 1 and (hosts or version != "1.0"):
         return INVALID_HOST
     return SEVERAL_AUTHORIZATIONS if authorizations > 1 else None
-
-
-def _expects_continue(headers: list[tuple[bytes, bytes]]) -> bool:
-    return any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers)

@@ -96,26 +96,28 @@ class HttpTransport:
             request = _request(method, url, endpoint.proxy, headers, body)
         except ValueError as error:
             raise TransportError("broken", f"the request cannot be sent: {error}") from error
-        connection = await self._exchange(endpoint, request, idle_timeout)
+        reused = self._take(endpoint)
+        connection = reused or await self._dial(endpoint, idle_timeout)
+        sent = self._loop.time()
+        try:
+            await connection.send(request, idle_timeout)
+        except BaseException as error:
+            self._drop(connection)
+            if reused is None or not self._was_closed(reused, error, sent):
+                raise
+            connection = await self._send_anew(endpoint, request, idle_timeout)
         return _HttpResponse(self, endpoint.origin, connection)
 
-    async def _exchange(self, endpoint: Endpoint, request: bytes, idle_timeout: float) -> Connection:
-        """Sends a request and waits for the response headers. Returns the connection. Raises TransportError.
+    def _was_closed(self, connection: Connection, error: BaseException, sent: float) -> bool:
+        """Returns whether the server closed a reused connection before it read the request.
 
-        If a reused connection ends at once and without a byte, the server closed it before it read the request. The
-        request is then sent on a new connection.
+        The connection then ends at once and without a byte.
         """
-        if (reused := self._take(endpoint)) is not None:
-            sent = self._loop.time()
-            try:
-                return await self._send(reused, request, idle_timeout)
-            except TransportError as error:
-                was_closed = error.kind == "reset" and not reused.has_received
-                if not was_closed or self._loop.time() - sent > _MAX_RESEND:
-                    raise
-        return await self._send(await self._dial(endpoint, idle_timeout), request, idle_timeout)
+        is_reset = isinstance(error, TransportError) and error.kind == "reset" and not connection.has_received
+        return is_reset and self._loop.time() - sent <= _MAX_RESEND
 
-    async def _send(self, connection: Connection, request: bytes, idle_timeout: float) -> Connection:
+    async def _send_anew(self, endpoint: Endpoint, request: bytes, idle_timeout: float) -> Connection:
+        connection = await self._dial(endpoint, idle_timeout)
         try:
             await connection.send(request, idle_timeout)
         except BaseException:

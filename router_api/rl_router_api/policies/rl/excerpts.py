@@ -18,6 +18,9 @@ MIN_BYTES = 400
 _MAX_ROLE = 40
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "[": "\\u005b", "]": "\\u005d", "|": "\\u007c"}
 _ESCAPE_GROWTH = len("\\u003c") - 1
+_TOLERANCE = 100
+"""Bytes by which an excerpt may exceed its room, for the escapes of notes about what is left out."""
+_MIN_EXCERPT = 100
 _MEDIA = {"vision": "[image]", "audio": "[audio]", "video": "[video]", "file": "[file]"}
 
 
@@ -28,6 +31,17 @@ def conversation_as_data(conversation: Sequence[Message], room: int) -> list[dic
     messages get the rest. A note says how many messages are left out.
     """
     texts = [(message.role, _text(message)) for message in conversation]
+    left = room
+    while True:
+        data = _within(texts, left)
+        size = sum(_size(message["text"]) for message in data) + _growth("".join([message["text"] for message in data]))
+        if size <= room + _TOLERANCE or left <= MIN_BYTES:
+            return data
+        left = min(left * room // size, left - 1)
+
+
+def _within(texts: Sequence[tuple[str, str]], room: int) -> list[dict[str, str]]:
+    """Returns the messages in about `room` bytes before escaping."""
     if sum(_size(text) for _, text in texts) <= room:
         whole = [_message(role, text, room) for role, text in texts]
         if sum(_size(message["text"]) for message in whole) <= room:
@@ -51,14 +65,34 @@ def as_data(value: Any) -> str:
         return "{" + ",".join([f"{as_data(str(name))}:{as_data(entry)}" for name, entry in value.items()]) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(map(as_data, value)) + "]"
-    text = msgspec.json.encode(value).decode()
+    return _escaped(msgspec.json.encode(value).decode())
+
+
+def texts_as_data(texts: list[dict[str, str]]) -> str:
+    """Returns the same as `as_data`, in a tenth of the time."""
+    raw = msgspec.json.encode(texts).decode()
+    # The only brackets outside of texts are those of the list.
+    return f"[{_escaped(raw[1:-1])}]"
+
+
+def _escaped(text: str) -> str:
     for character, escape in _ESCAPES.items():
-        text = text.replace(character, escape)
+        if character in text:
+            text = text.replace(character, escape)
     return text
 
 
 def _message(role: str, text: str, room: int) -> dict[str, str]:
     return {"role": role[:_MAX_ROLE], "text": shortened(text, room)}
+
+
+def excerpt(text: str, room: int) -> str:
+    """Returns about `room` bytes of the text, with the escapes that it gets as data."""
+    left, kept = room, shortened(text, room)
+    while (size := _bytes(kept) + _growth(kept)) > room + _TOLERANCE and left > _MIN_EXCERPT:
+        left = min(left * room // size, left - 1)
+        kept = shortened(text, left)
+    return kept
 
 
 def shortened(text: str, room: int) -> str:
@@ -67,13 +101,13 @@ def shortened(text: str, room: int) -> str:
         return text
     whole = text.encode()
     half = max((room - 50) // 2, 20)
-    while True:
-        head, tail = whole[:half].decode(errors="ignore"), whole[-half:].decode(errors="ignore")
-        kept = f"{head} [… {len(text) - len(head) - len(tail)} characters left out …] {tail}"
-        if half <= 20 or _bytes(kept) <= room + 2 * _ESCAPE_GROWTH:
-            return kept
-        # The escapes make the text longer.
-        half = max(min(half * room // _bytes(kept), half - 1), 20)
+    head, tail = whole[:half].decode(errors="ignore"), whole[-half:].decode(errors="ignore")
+    return f"{head} [… {len(text) - len(head) - len(tail)} characters left out …] {tail}"
+
+
+def _growth(text: str) -> int:
+    """Returns the bytes by which the escapes make a text longer."""
+    return _ESCAPE_GROWTH * sum(map(text.count, _ESCAPES))
 
 
 def _size(text: str) -> int:
@@ -82,9 +116,7 @@ def _size(text: str) -> int:
 
 
 def _bytes(text: str) -> int:
-    """Returns the bytes of the text as data, with its escapes."""
-    plain = len(text) if text.isascii() else len(text.encode())
-    return plain + _ESCAPE_GROWTH * sum(map(text.count, _ESCAPES))
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def _text(message: Message) -> str:

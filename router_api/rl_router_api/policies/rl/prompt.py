@@ -15,7 +15,7 @@ import msgspec
 from ...config import Prefer
 from ...conversation.request import Message
 from ...routing.decide import Candidate, PastCall
-from .excerpts import MIN_BYTES, as_data, conversation_as_data, shortened
+from .excerpts import MIN_BYTES, as_data, conversation_as_data, excerpt, texts_as_data
 
 SELECT = "select_response"
 
@@ -85,7 +85,7 @@ def messages(
     for_answers = room // 2 if calls else 0
     question = [
         {"role": "system", "content": system},
-        {"role": "user", "content": as_data(conversation_as_data(conversation, room - for_answers))},
+        {"role": "user", "content": texts_as_data(conversation_as_data(conversation, room - for_answers))},
     ]
     if not calls:
         return question
@@ -154,7 +154,7 @@ def _answers_as_json(calls: Sequence[PastCall], share: int) -> list[dict[str, An
 def _answer(call: PastCall, share: int) -> dict[str, str]:
     if call.failure is not None:
         return {"call_id": call.call_id, "failed": call.failure[:200]}
-    return {"call_id": call.call_id, "answer": shortened(call.text, share)}
+    return {"call_id": call.call_id, "answer": excerpt(call.text, share)}
 
 
 def _compact(value: object) -> str:
