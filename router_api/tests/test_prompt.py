@@ -169,7 +169,7 @@ def test_a_long_conversation_keeps_its_first_and_last_messages_and_a_note_about_
     data = excerpts.conversation_as_data(messages, 2_000)
     assert data[0] == {"role": "system", "text": "the first"}
     assert data[1]["role"] == "note"
-    assert data[1]["text"] == f"[{101 - len(data) + 1} messages left out]"
+    assert data[1]["text"] == f"({101 - len(data) + 1} messages left out)"
     assert data[-1]["text"].startswith("message 99 x")
     assert len(data) > 4
 
@@ -209,9 +209,9 @@ def test_a_shortened_text_keeps_its_ends_and_fits(text: str, room: int) -> None:
     short = excerpts.shortened(text, room)
     assert len(short.encode()) <= room
     if short != text:
-        head, _, tail = short.partition(" [… ")
+        head, _, tail = short.partition(" (… ")
         assert text.startswith(head)
-        assert text.endswith(tail.split(" characters left out …] ", 1)[1])
+        assert text.endswith(tail.split(" characters left out …) ", 1)[1])
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -56,7 +56,7 @@ class Children:
     informers: Informers
     _owned: dict[Key, dict[Ref, Owned]] = field(default_factory=lambda: defaultdict(dict))
     _foreign: dict[Key, frozenset[Ref]] = field(default_factory=dict)
-    """Objects of other owners with the name of a child. Each reconciliation reads them first, until they are gone."""
+    """Objects of other owners with the name of a child. As long as such an object exists, each reconciliation reads it from the API server before it plans."""
 
     async def converge(
         self, router: RouterDeployment, desired: tuple[Manifest, ...], *, is_alive: bool = False

@@ -127,7 +127,7 @@ class Source:
 
     @property
     def text(self) -> bytes:
-        """The bytes of the configuration file, to detect changes. Empty if the file is missing or not configured."""
+        """The bytes of the configuration file, to detect changes. Empty if the file cannot be read, or if no file is configured."""
         try:
             return Path(self.path).read_bytes() if self.path else b""
         except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Complete HTTP responses, and the headers of every response."""
+"""Defines `Reply`, and builds error responses and the headers that all responses have."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NOT_IN_HEADERS = re.compile(r"[^\x20-\x7e]")
 
 
 class Reply(Struct, frozen=True):
-    """A complete response: its status, headers and body."""
+    """A response that is not streamed: its status, headers and body."""
 
     status: int
     headers: list[tuple[bytes, bytes]]

@@ -55,7 +55,7 @@ def _within(texts: Sequence[tuple[str, str]], room: int) -> list[dict[str, str]]
         role, text = rest.pop()
         kept.insert(0, _message(role, text, max(left // 2, 100)))
         left -= _size(kept[0]["text"])
-    gap = [{"role": "note", "text": f"[{len(rest)} messages left out]"}] if rest else []
+    gap = [{"role": "note", "text": f"({len(rest)} messages left out)"}] if rest else []
     return [first, *gap, *kept]
 
 
@@ -102,7 +102,7 @@ def shortened(text: str, room: int) -> str:
     whole = text.encode()
     half = max((room - 50) // 2, 20)
     head, tail = whole[:half].decode(errors="ignore"), whole[-half:].decode(errors="ignore")
-    return f"{head} [… {len(text) - len(head) - len(tail)} characters left out …] {tail}"
+    return f"{head} (… {len(text) - len(head) - len(tail)} characters left out …) {tail}"
 
 
 def _growth(text: str) -> int:
