@@ -56,7 +56,8 @@ class Children:
     informers: Informers
     _owned: dict[Key, dict[Ref, Owned]] = field(default_factory=lambda: defaultdict(dict))
     _foreign: dict[Key, frozenset[Ref]] = field(default_factory=dict)
-    """Objects of other owners with the name of a child. As long as such an object exists, each reconciliation reads it from the API server before it plans."""
+    """Objects of other owners with the name of a child. As long as such an object exists, each reconciliation reads it
+    from the API server before it plans, because the informers watch only objects with the operator's label."""
 
     async def converge(
         self, router: RouterDeployment, desired: tuple[Manifest, ...], *, is_alive: bool = False

@@ -26,8 +26,8 @@ class DayCounters:
     """Named integer counters that are reset to 0 at midnight UTC.
 
     `path` is the file that backs the table. The supervisor creates the file. If `path` is None, the table is private to
-    this process. The table has room for 16,384 names. An API key needs at most two: for its requests and for its cost. A full
-    table ignores new names.
+    this process. The table has room for 16,384 names. An API key needs at most two: for its requests and for its cost.
+    A full table ignores new names.
     """
 
     def __init__(self, path: str | None = None) -> None:

@@ -127,7 +127,7 @@ class Source:
 
     @property
     def text(self) -> bytes:
-        """The bytes of the configuration file, to detect changes. Empty if the file cannot be read, or if no file is configured."""
+        """The bytes of the configuration file, to detect changes. Empty if no file is configured or can be read."""
         try:
             return Path(self.path).read_bytes() if self.path else b""
         except (OSError, ValueError):
