@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from rl_router_api.accounting.ledger import Entry, Ledger
 from rl_router_api.accounting.money import bought_tokens, cost_of, picodollars, share_of, shortest, total, worst_cost
 from rl_router_api.accounting.usage import Usage
-from rl_router_api.config import Price
+from rl_router_api.config import Price, Rates
+from rl_router_api.config.schema import PriceTier
 from rl_router_api.encoding import encode
 
 DOLLARS = st.decimals(min_value=0, max_value=10**9, places=12, allow_nan=False, allow_infinity=False)
@@ -79,7 +80,7 @@ def test_an_amount_of_money_buys_the_largest_number_of_tokens_that_it_can_pay(
     dollars: Decimal, output: Decimal
 ) -> None:
     price = Price(output=output)
-    tokens = bought_tokens(dollars, price)
+    tokens = bought_tokens(dollars, price.output)
     assert worst_cost(price, 0, tokens) <= dollars < worst_cost(price, 0, tokens + 1)
 
 
@@ -284,3 +285,66 @@ def test_costs_are_rounded_up_to_whole_picodollars() -> None:
     assert picodollars(Decimal("0.000000000001")) == 1
     assert picodollars(Decimal("123456789.000000000000000000000000000001")) == 123_456_789 * 10**12 + 1
     assert picodollars(Decimal(0)) == 0
+
+
+WRITES = Price(input=Decimal(1), cached_input=Decimal("0.1"), cache_write=Decimal("1.25"), cache_write_long=Decimal(2))
+
+
+@pytest.mark.parametrize(
+    ("read", "dollars"),
+    [
+        (Usage(1_000_000, written=400_000), "1.1"),
+        (Usage(1_000_000, written_long=400_000), "1.4"),
+        (Usage(1_000_000, cached=100_000, written=200_000, written_long=300_000), "1.26"),
+    ],
+)
+def test_cache_writes_have_prices_of_their_own(read: Usage, dollars: str) -> None:
+    assert cost_of(read, WRITES) == Decimal(dollars)
+    assert cost_of(read, Price(input=Decimal(1), cached_input=Decimal(1))) == 1
+
+
+def test_a_long_cache_write_costs_as_much_as_a_short_one_by_default() -> None:
+    assert cost_of(Usage(1_000_000, written_long=1_000_000), Price(cache_write=Decimal(3))) == 3
+
+
+TIERED = Price(
+    input=Decimal(1), cached_input=Decimal("0.1"), output=Decimal(2),
+    tiers=(PriceTier(above_tokens=500_000, input=Decimal(4)),
+           PriceTier(above_tokens=200_000, input=Decimal(2), cached_input=Decimal("0.2"), output=Decimal(3))),
+    service_tiers={"flex": Rates(input=Decimal("0.5"), output=Decimal(1)), "priority": Rates(input=Decimal(2))},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("read", "tier", "dollars"),
+    [
+        (Usage(200_000, 100_000), None, "0.4"),
+        (Usage(200_001, 100_000), None, "0.700002"),
+        (Usage(400_000, 0, cached=400_000), None, "0.08"),
+        (Usage(1_000_000, 100_000), None, "4.2"),
+        (Usage(100_000, 100_000), "flex", "0.15"),
+        (Usage(100_000, 100_000), "priority", "0.4"),
+        (Usage(100_000, 100_000), "default", "0.3"),
+        (Usage(400_000, 100_000), "flex", "0.3"),
+    ],
+)
+def test_long_inputs_and_service_tiers_have_prices_of_their_own(read: Usage, tier: str | None, dollars: str) -> None:
+    assert cost_of(read, TIERED, tier) == Decimal(dollars)
+
+
+RATES: dict[str, Any] = {name: st.none() | DOLLARS for name in Rates.model_fields}
+FULL_PRICES = st.builds(
+    Price, input=DOLLARS, cached_input=st.none() | DOLLARS, cache_write=st.none() | DOLLARS,
+    cache_write_long=st.none() | DOLLARS, output=DOLLARS, request=DOLLARS,
+    tiers=st.lists(st.builds(PriceTier, above_tokens=st.integers(1, 10**6), **RATES), max_size=3),
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(FULL_PRICES, st.lists(st.integers(0, 10**6), min_size=4, max_size=4), TOKENS, st.integers(0, 10**6))
+def test_no_call_costs_more_than_its_worst_case_at_any_price(
+    price: Price, parts: list[int], output: int, more: int
+) -> None:
+    plain, cached, written, long = parts
+    paid = Usage(plain + cached + written + long, output, cached, written, long)
+    assert 0 <= cost_of(paid, price) <= worst_cost(price, paid.input + more, output)

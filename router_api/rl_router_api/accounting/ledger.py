@@ -47,6 +47,8 @@ class Entry(Struct):
     response: str | None = None
     usage: Raw | dict[str, int] | None = None
     read_usage: Usage | None = None
+    service_tier: str | None = None
+    """The service tier that the answer reports, which may have prices of its own."""
     cost: Decimal = NOTHING
     """The cost in US dollars, without trailing zeros."""
     tokens: int = 0
@@ -69,10 +71,10 @@ class Entry(Struct):
     def open(self) -> bool:
         return self.status is None
 
-    def report(self, usage: Usage | None, raw: Raw | bytes) -> None:
+    def report(self, usage: Usage | None, raw: Raw | bytes, service_tier: str | None = None) -> None:
         """Stores the usage that the upstream reported. `raw` is the same as JSON on one line. Ignores None."""
         if usage is not None:
-            self.read_usage, self.usage = usage, Raw(raw)
+            self.read_usage, self.usage, self.service_tier = usage, Raw(raw), service_tier
 
     def close(self, status: Status, error: str | None = None, *, billed: bool = True) -> None:
         """Ends the attempt. If `billed` is False, it costs nothing unless the upstream reported a usage."""
@@ -106,7 +108,7 @@ class Entry(Struct):
 
     def _bill(self, usage: Usage) -> None:
         worst = self.hold.worst
-        self.tokens, self.cost = usage.total, cost_of(usage, self.price or FREE)
+        self.tokens, self.cost = usage.total, cost_of(usage, self.price or FREE, self.service_tier)
         self.suspect = usage.suspect or (bool(worst) and self.cost > worst)
         # The upstream may bill an estimated call up to its worst case.
         self.hold.settle(max(self.cost, worst) if self.estimated else self.cost)

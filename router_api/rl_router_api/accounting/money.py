@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from decimal import ROUND_FLOOR, Context, Decimal, localcontext
 from functools import reduce
+from typing import NamedTuple
 
-from ..config import Price
+from ..config import Price, Rates
 from .usage import Usage
 
 FREE = Price()
@@ -18,27 +19,83 @@ _FINEST = Decimal("1e-18")
 """The smallest possible price of a token, in US dollars."""
 
 
-def cost_of(usage: Usage, price: Price) -> Decimal:
-    """Returns the exact cost of a call in US dollars."""
-    cached_price, cached = price.input if price.cached_input is None else price.cached_input, usage.cached
-    millionths = _EXACT.multiply(price.input, usage.input - cached)
-    millionths = _EXACT.fma(cached_price, cached, millionths)
-    millionths = _EXACT.fma(price.output, usage.output, millionths)
+class Charges(NamedTuple):
+    """The prices of a request in US dollars per million tokens, without defaults."""
+
+    input: Decimal
+    cached: Decimal
+    written: Decimal
+    written_long: Decimal
+    output: Decimal
+
+
+def charges_of(price: Price, input_tokens: int, service_tier: str | None = None) -> Charges:
+    """Returns the prices of a request with this input and this service tier, which may have no prices of its own."""
+    levels: list[Price | Rates] = [price]
+    tiers = [tier for tier in price.tiers if input_tokens > tier.above_tokens]
+    if tiers:
+        levels.append(max(tiers, key=lambda tier: tier.above_tokens))
+    if service_tier and service_tier in price.service_tiers:
+        levels.append(price.service_tiers[service_tier])
+    return _charges(levels)
+
+
+def _charges(levels: Sequence[Price | Rates]) -> Charges:
+    """Returns the prices of the last level that names each of them."""
+    plain = _last([level.input for level in levels]) or NOTHING
+    cached = _last([level.cached_input for level in levels])
+    written = _last([level.cache_write for level in levels])
+    written = plain if written is None else written
+    written_long = _last([level.cache_write_long for level in levels])
+    return Charges(
+        plain,
+        plain if cached is None else cached,
+        written,
+        written if written_long is None else written_long,
+        _last([level.output for level in levels]) or NOTHING,
+    )
+
+
+def _last(prices: list[Decimal | None]) -> Decimal | None:
+    return next((price for price in reversed(prices) if price is not None), None)
+
+
+def dearest_charges(price: Price, input_tokens: int) -> tuple[Decimal, Decimal]:
+    """Returns the highest prices of input and of output for a request with at most `input_tokens`."""
+    tiers = [tier for tier in price.tiers if input_tokens > tier.above_tokens]
+    every = [_charges([price]), *[_charges([price, tier]) for tier in tiers]]
+    return max([max(charges[:4]) for charges in every]), max([charges.output for charges in every])
+
+
+def has_output_price(price: Price) -> bool:
+    """Returns whether the output of any request costs something."""
+    return bool(price.output) or any(tier.output for tier in price.tiers)
+
+
+def cost_of(usage: Usage, price: Price, service_tier: str | None = None) -> Decimal:
+    """Returns the exact cost in US dollars."""
+    charges = charges_of(price, usage.input, service_tier)
+    plain = usage.input - usage.cached - usage.written - usage.written_long
+    millionths = _EXACT.multiply(charges.input, plain)
+    for rate, tokens in ((charges.cached, usage.cached), (charges.written, usage.written),
+                         (charges.written_long, usage.written_long), (charges.output, usage.output)):  # fmt: skip
+        if tokens:
+            millionths = _EXACT.fma(rate, tokens, millionths)
     return shortest(_EXACT.add(millionths.scaleb(-6, _EXACT), price.request))
 
 
 def worst_cost(price: Price, input_tokens: int, output_tokens: int) -> Decimal:
-    """Returns the maximum cost of a call in US dollars, with all input at the higher of the two input prices."""
-    dearest_input = max(price.input, price.cached_input or NOTHING)
-    millionths = _EXACT.fma(price.output, output_tokens, _EXACT.multiply(dearest_input, input_tokens))
+    """Returns the maximum cost of a call in US dollars, at the highest prices that its input may have."""
+    dearest_input, dearest_output = dearest_charges(price, input_tokens)
+    millionths = _EXACT.fma(dearest_output, output_tokens, _EXACT.multiply(dearest_input, input_tokens))
     return _EXACT.add(millionths.scaleb(-6, _EXACT), price.request)
 
 
-def bought_tokens(dollars: Decimal, price: Price) -> int:
-    """Returns the maximum number of output tokens that `dollars` pay for. The output price must not be 0."""
+def bought_tokens(dollars: Decimal, output_price: Decimal) -> int:
+    """Returns the maximum output tokens that `dollars` buy. The price per million tokens must not be 0."""
     with localcontext(_EXACT) as exact:
         exact.rounding = ROUND_FLOOR
-        return int(dollars.scaleb(6) / price.output)
+        return int(dollars.scaleb(6) / output_price)
 
 
 def share_of(dollars: Decimal, calls: int) -> Decimal:

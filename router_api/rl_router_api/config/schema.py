@@ -42,6 +42,7 @@ Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Word = Annotated[str, Field(min_length=1, max_length=256)]
 Text = Annotated[str, Field(max_length=4096)]
+ServiceTier = Annotated[str, Field(min_length=1, max_length=64)]
 HeaderName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 
 
@@ -83,6 +84,24 @@ class Schema(BaseModel):
         return data
 
 
+class Rates(Schema):
+    """Prices in USD per million tokens that replace those of a `Price`. A missing price stays the same."""
+
+    input: Dollars | None = Field(None, description="USD per million prompt tokens")
+    cached_input: Dollars | None = Field(None, description="USD per million prompt tokens read from a prompt cache")
+    cache_write: Dollars | None = Field(None, description="USD per million prompt tokens written to a prompt cache")
+    cache_write_long: Dollars | None = Field(
+        None, description="USD per million prompt tokens written to a prompt cache for its longer lifetime"
+    )
+    output: Dollars | None = Field(None, description="USD per million completion tokens, including reasoning tokens")
+
+
+class PriceTier(Rates):
+    """The prices of requests with a long input. They apply to all tokens of such a request."""
+
+    above_tokens: int = Field(ge=1, description="number of prompt tokens above which these prices apply")
+
+
 class Price(Schema):
     """Prices in USD. `request` is per request, and all other prices are per million tokens."""
 
@@ -90,8 +109,22 @@ class Price(Schema):
     cached_input: Dollars | None = Field(
         None, description="USD per million prompt tokens read from a prompt cache; default: same as `input`"
     )
+    cache_write: Dollars | None = Field(
+        None, description="USD per million prompt tokens written to a prompt cache; default: same as `input`"
+    )
+    cache_write_long: Dollars | None = Field(
+        None,
+        description="USD per million prompt tokens written to a prompt cache for its longer lifetime; default: same as"
+        " `cache_write`",
+    )
     output: Dollars = Field(Decimal(0), description="USD per million completion tokens, including reasoning tokens")
     request: Dollars = Field(Decimal(0), description="USD per request")
+    tiers: tuple[PriceTier, ...] = Field((), max_length=4, description="prices of requests with a long input")
+    service_tiers: dict[ServiceTier, Rates] = Field(
+        default_factory=dict,
+        max_length=8,
+        description="prices by the service tier that an answer reports, such as `flex` or `priority`",
+    )
 
 
 class Secret(Schema):

@@ -90,6 +90,8 @@ class Answer(Struct, frozen=True):
     choices: list[Choice]
     usage: Raw = Raw()
     """The usage as JSON on one line; empty if the upstream did not report it."""
+    service_tier: str | None = None
+    """The service tier that the upstream reports, which may have prices of its own."""
 
     @property
     def first(self) -> AnswerMessage:
@@ -104,6 +106,8 @@ class Chunk(Struct):
     model: str | None
     usage: Raw
     """The usage as JSON on one line; empty if the chunk does not contain it."""
+    service_tier: str | None
+    """As in `Answer`."""
     error: str | None
     finished: list[int]
     """The indexes of the choices that end with this chunk."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from ..accounting.money import worst_cost
+from ..accounting.money import has_output_price, worst_cost
 from ..config import Target
 from ..conversation.request import Request
 from ..errors import ApiError, bad_request
@@ -122,7 +122,7 @@ def _by_money(request: Request, limits: Limits, callee: Callee, left: Decimal) -
         return "unpriced", "its price is unknown, but `max_cost` requires a price. Configure its `price`"
     if limits.unsized is not None:
         return "cost", f"the request contains a {limits.unsized}, whose size has no upper bound"
-    if target.price.output and not upstream.dialect.bounds_output(request, target.params):
+    if has_output_price(target.price) and not upstream.dialect.bounds_output(request, target.params):
         return "cost", "its `params` remove the output limit, which `max_cost` requires"
     bought, minimum = output_limit(request, target, upstream, left), min_output(request)
     if bought is not None and bought < minimum:

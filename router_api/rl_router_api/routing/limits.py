@@ -7,7 +7,7 @@ import math
 from decimal import Decimal
 
 from ..accounting.ledger import Ledger
-from ..accounting.money import bought_tokens, total, worst_cost
+from ..accounting.money import bought_tokens, dearest_charges, total, worst_cost
 from ..accounting.spending import UNLIMITED, MaxCost
 from ..config import Review, Target
 from ..conversation.request import Request
@@ -60,9 +60,10 @@ def output_limit(
     money = total([left, -worst_cost(price, max_input, 0)])
     if money < 0:
         return 0
-    if price.output == 0:
+    _, output_price = dearest_charges(price, max_input)
+    if output_price == 0:
         return request.max_output
-    return min(request.max_output or _default_limit(request, target), bought_tokens(money, price) // request.n)
+    return min(request.max_output or _default_limit(request, target), bought_tokens(money, output_price) // request.n)
 
 
 def _default_limit(request: Request, target: Target) -> int:

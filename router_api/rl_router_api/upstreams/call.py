@@ -76,6 +76,6 @@ def _assembled(upstream: Upstream, body: bytes) -> Answer:
 def _record_answer(upstream: Upstream, answer: Answer, entry: Entry) -> None:
     entry.response = text_of(answer.first)
     if answer.usage:
-        entry.report(upstream.dialect.read_usage(answer.usage), answer.usage)
+        entry.report(upstream.dialect.read_usage(answer.usage), answer.usage, answer.service_tier)
     if entry.read_usage is None or not entry.read_usage.output:
         entry.received_bytes = sum(output_bytes(choice.message) for choice in answer.choices if choice.message)

@@ -148,7 +148,7 @@ class ChunkStream:
             raise UnusableAnswerError(f"the stream has more than {MAX_ANSWER} bytes")
         self._unfinished.difference_update(chunk.finished)
         if chunk.usage:
-            entry.report(self._dialect.read_usage(chunk.usage), chunk.usage)
+            entry.report(self._dialect.read_usage(chunk.usage), chunk.usage, chunk.service_tier)
 
 
 async def open_stream(

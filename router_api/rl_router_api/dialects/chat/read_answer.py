@@ -18,6 +18,7 @@ from . import read_odd_answer as odd
 class _Completion(Struct):
     choices: list[Choice]
     usage: Raw = Raw()
+    service_tier: str | None = None
 
 
 class _Groq(Struct):
@@ -28,6 +29,7 @@ class _Chunk(Struct):
     choices: list[ChunkChoice]
     model: str | None = None
     usage: Raw = Raw()
+    service_tier: str | None = None
     error: Raw = Raw()
     x_groq: _Groq | None = None
     """Groq reports the usage here."""
@@ -42,22 +44,23 @@ def read_answer(body: bytes) -> Answer:
     """Returns the answer. Raises BrokenAnswerError if it is not JSON, UnusableAnswerError if it has no choice."""
     try:
         body.decode()
-        read = _COMPLETION.decode(body)
-        fields, choices, usage = OBJECT.decode(body), read.choices, read.usage
+        read, fields = _COMPLETION.decode(body), OBJECT.decode(body)
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
-        fields, choices, usage = _read_oddly(body)
+        read, fields = _read_oddly(body)
+    choices, usage = read.choices, read.usage
     usage = _on_one_line(usage or next((choice.usage for choice in choices if choice.usage), _NOTHING))
     if not choices or choices[0].message is None:
         text = body.decode() if odd.is_error(odd.parse(body)) else ""
         raise UnusableAnswerError("the completion has no choices", text=text, usage=bytes(usage))
-    return Answer(fields, choices, usage)
+    return Answer(fields, choices, usage, read.service_tier)
 
 
-def _read_oddly(body: bytes) -> tuple[dict[str, Raw], list[Choice], Raw]:
+def _read_oddly(body: bytes) -> tuple[_Completion, dict[str, Raw]]:
     value = odd.parse(body)
     if not isinstance(value, dict):
         raise UnusableAnswerError("the completion is not a JSON object")
-    return fields_of(body), odd.choices(value), odd.usage(value)
+    read = _Completion(odd.choices(value), odd.usage(value), odd.text(value.get("service_tier")))
+    return read, fields_of(body)
 
 
 def read_chunks(events: list[bytes]) -> Iterator[Chunk]:
@@ -92,7 +95,7 @@ def _chunk(data: bytes, read: _Chunk) -> Chunk:
     has_error = bool(read.error) and odd.is_error({"error": msgspec.json.decode(read.error)})
     error = bytes(read.error).decode() if has_error else None
     usage = read.usage if read.usage or read.x_groq is None else read.x_groq.usage
-    return _chunk_of(data, read.choices, read.model, usage, error)
+    return _chunk_of(data, read, usage, error)
 
 
 def _odd_chunk(data: bytes) -> Chunk | None:
@@ -106,13 +109,13 @@ def _odd_chunk(data: bytes) -> Chunk | None:
     error = json.dumps(value.get("error") or value) if odd.is_error(value) else None
     if "choices" not in value and error is None and not usage:
         return None
-    model = value.get("model")
-    return _chunk_of(data, odd.chunk_choices(value), model if isinstance(model, str) else None, usage, error)
+    model, tier = odd.text(value.get("model")), odd.text(value.get("service_tier"))
+    return _chunk_of(data, _Chunk(odd.chunk_choices(value), model, service_tier=tier), usage, error)
 
 
-def _chunk_of(data: bytes, choices: list[ChunkChoice], model: str | None, usage: Raw, error: str | None) -> Chunk:
+def _chunk_of(data: bytes, read: _Chunk, usage: Raw, error: str | None) -> Chunk:
     finished, size, has_content, has_ids = [], 0, False, False
-    for choice in choices:
+    for choice in read.choices:
         if choice.finish_reason and choice.finish_reason != "null":
             finished.append(choice.index)
         if choice.usage and not usage:
@@ -123,7 +126,10 @@ def _chunk_of(data: bytes, choices: list[ChunkChoice], model: str | None, usage:
             has_ids = has_ids or (delta.tool_calls is not None and any(call.id for call in delta.tool_calls))
     if usage:
         usage = _on_one_line(usage)
-    return Chunk(data, choices, model, usage, error, finished, size, has_content or size > 0, has_ids)
+    return Chunk(
+        data, read.choices, read.model, usage, read.service_tier, error, finished, size, has_content or size > 0,
+        has_ids,
+    )  # fmt: skip
 
 
 def _size(delta: AnswerMessage) -> int:

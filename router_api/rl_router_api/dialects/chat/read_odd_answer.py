@@ -59,9 +59,9 @@ def message(value: Any) -> AnswerMessage | None:
     content = value.get("content")
     return AnswerMessage(
         content=[content] if isinstance(content, dict) else content if isinstance(content, (str, list)) else None,
-        refusal=_text(value.get("refusal")),
-        reasoning_content=_text(value.get("reasoning_content")),
-        reasoning=_text(value.get("reasoning")),
+        refusal=text(value.get("refusal")),
+        reasoning_content=text(value.get("reasoning_content")),
+        reasoning=text(value.get("reasoning")),
         tool_calls=[tool_call(call) for call in objects(value.get("tool_calls"))] or None,
         function_call=_function(value.get("function_call")),
         audio=_raw(value.get("audio")),
@@ -70,7 +70,7 @@ def message(value: Any) -> AnswerMessage | None:
 
 def finish_reason(choice: dict[str, Any]) -> str | None:
     """Returns why a choice ended; None while it goes on."""
-    reason = _text(choice.get("finish_reason"))
+    reason = text(choice.get("finish_reason"))
     return None if reason in _NO_REASON else reason
 
 
@@ -85,14 +85,14 @@ def tool_call(value: dict[str, Any]) -> ToolCall:
     custom = value.get("custom")
     return ToolCall(
         _number(value.get("index")),
-        _text(value.get("id")),
+        text(value.get("id")),
         _function(value.get("function")),
-        CustomTool(_text(custom.get("name")), _text(custom.get("input"))) if isinstance(custom, dict) else None,
+        CustomTool(text(custom.get("name")), text(custom.get("input"))) if isinstance(custom, dict) else None,
     )
 
 
 def _function(value: Any) -> Function | None:
-    return Function(_text(value.get("name")), value.get("arguments")) if isinstance(value, dict) else None
+    return Function(text(value.get("name")), value.get("arguments")) if isinstance(value, dict) else None
 
 
 def objects(value: Any) -> Iterator[dict[str, Any]]:
@@ -116,7 +116,8 @@ def _number(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _text(value: Any) -> str | None:
+def text(value: Any) -> str | None:
+    """Returns a value that is text, else None."""
     return value if isinstance(value, str) else None
 
 
