@@ -101,7 +101,11 @@ class Options(BaseModel):
         " default: Kubernetes chooses the policy",
     )
     image_pull_secrets: Names = Field((), description="names of the pull Secrets for images, separated by commas")
-    monitoring_namespace: str = Field("", description="namespace whose pods may read the API's metrics")
+    monitoring_namespace: str = Field(
+        "",
+        description="namespace whose pods may read the metrics of the API and, if a ServiceMonitor is created, of the"
+        " router model",
+    )
     https_proxy: str = Field("", description="HTTPS_PROXY of the pods that the operator creates")
     http_proxy: str = Field("", description="HTTP_PROXY of the pods that the operator creates")
     no_proxy: str = Field("", description="NO_PROXY of the pods that the operator creates")

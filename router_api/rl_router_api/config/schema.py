@@ -208,7 +208,10 @@ class Routing(Schema):
         max_length=64,
         description="additional model names that are routed, for programs that cannot change their model name",
     )
-    call_history: CallHistory = Field("full", description="`brief` leaves the answers out of `call_history`")
+    call_history: CallHistory = Field(
+        "full",
+        description="content of `call_history` in `router_metadata`. `brief` omits the text of each call's answer",
+    )
 
 
 class Params(Schema):
