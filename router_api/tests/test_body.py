@@ -108,7 +108,9 @@ async def test_the_limit_applies_to_the_decompressed_body() -> None:
     assert refused.value.status == 413
 
 
-@pytest.mark.parametrize("body", [b"{}", gzip.compress(b"{}" * 100)[:-9], gzip.compress(b"{}")[:5]])
+@pytest.mark.parametrize(
+    "body", [b"{}", gzip.compress(b"{}" * 100)[:-9], gzip.compress(b"{}")[:5]], ids=["plain", "truncated", "begun"]
+)
 async def test_a_body_that_is_not_compressed_as_declared_is_a_400(body: bytes) -> None:
     with pytest.raises(ApiError, match="not valid gzip") as refused:
         await read(scope(content_encoding="gzip"), sending(body), 1_000)

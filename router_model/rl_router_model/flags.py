@@ -102,8 +102,8 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--model",
-        help="a GGUF file, a folder that contains one, or hf://org/name[@revision]/file.gguf, which is downloaded "
-        "(default: the bundled SmolLM2-135M-Instruct)",
+        help="weights: a GGUF file, a folder that contains one, or hf://org/name[@revision]/file.gguf, which is "
+        "downloaded (default: the bundled SmolLM2-135M-Instruct)",
     )
     add(
         "--served-model-name",
@@ -124,11 +124,11 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         type=_positive,
         default=3,
         metavar="N",
-        help="maximum concurrent requests; others wait (default: %(default)s)",
+        help="maximum number of concurrent requests. Further requests wait (default: %(default)s)",
     )
     add(
         "--chat-template",
-        help="a file, or the template's text (default: Hermes for the bundled model, else the model's own)",
+        help="chat template, as a file or as text (default: Hermes for the bundled model, else the model's own)",
     )
 
 
@@ -143,8 +143,8 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
         help="key that every endpoint except /health requires (default: $VLLM_API_KEY)",
     )
     add("--root-path", default="", metavar="PREFIX", help="path prefix that a proxy in front of the server adds")
-    add("--ssl-certfile", metavar="FILE", help="serve HTTPS with this certificate")
-    add("--ssl-keyfile", metavar="FILE", help="the certificate's key, if it is in another file")
+    add("--ssl-certfile", metavar="FILE", help="file with the TLS certificate, which turns on HTTPS")
+    add("--ssl-keyfile", metavar="FILE", help="file with the TLS certificate's key (default: the certificate file)")
 
 
 def _split(arguments: Sequence[str], known: Container[str]) -> tuple[list[str], list[str]]:

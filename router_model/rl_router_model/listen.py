@@ -38,7 +38,9 @@ def tls(certfile: str | None, keyfile: str | None) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError) as error:
         names = certfile if keyfile is None else f"{certfile} with the key {keyfile}"
         raise StartError(
-            ExitCode.COMMAND_LINE, f"the certificate {names} cannot be used: {error.strerror or error}"
+            ExitCode.COMMAND_LINE,
+            f"the certificate {names} cannot be used: {error.strerror or error}."
+            " Use a readable PEM certificate and its key",
         ) from None
     return context
 

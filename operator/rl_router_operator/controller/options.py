@@ -68,24 +68,29 @@ class Options(BaseModel):
     lease: str = Field(LEASE, description="name of the Lease for leader election")
     lease_seconds: Annotated[float, _number(3, 3600)] = Field(
         15.0,
-        description="duration of the Lease in seconds; another operator takes over if it is not renewed for this long",
+        description="duration of the Lease in seconds. Another operator takes over if it is not renewed for this long",
     )
-    host: str = Field("0.0.0.0", description="address of /healthz, /readyz and /metrics")
-    port: Annotated[int, _number(0, 65_535)] = Field(8080, description="port of /healthz, /readyz and /metrics")
+    host: str = Field("0.0.0.0", description="address on which the operator serves /healthz, /readyz and /metrics")
+    port: Annotated[int, _number(0, 65_535)] = Field(
+        8080, description="port on which the operator serves /healthz, /readyz and /metrics"
+    )
     workers: Annotated[int, _number(1, 256)] = Field(
         8, description="maximum number of RouterDeployments reconciled at the same time"
     )
     resync_seconds: Annotated[float, _number(1, 86_400)] = Field(
         300.0, description="seconds between two reconciliations of every RouterDeployment"
     )
-    log_level: Annotated[str, _one_of(*_LEVELS)] = Field("info", description=f"one of {', '.join(_LEVELS)}")
+    log_level: Annotated[str, _one_of(*_LEVELS)] = Field(
+        "info", description=f"minimum level of the log lines that are written: {', '.join(_LEVELS)}"
+    )
     registry: str = Field("", description="registry from which the default images are pulled; no default")
     api_image: str | None = Field(
         None, description=f"image of the router API if a RouterDeployment does not set one; default: {Images.api}"
     )
     model_image: str | None = Field(
         None,
-        description=f"image of the CPU fallback if a RouterDeployment does not set one; default: {Images.llamacpp}",
+        description=f"image of the CPU fallback (llama.cpp) if a RouterDeployment does not set one;"
+        f" default: {Images.llamacpp}",
     )
     vllm_image: str | None = Field(
         None,
@@ -101,10 +106,14 @@ class Options(BaseModel):
         " default: Kubernetes chooses the policy",
     )
     image_pull_secrets: Names = Field((), description="names of the pull Secrets for images, separated by commas")
-    monitoring_namespace: str = Field("", description="namespace whose pods may read the API's metrics")
-    https_proxy: str = Field("", description="HTTPS_PROXY of the pods that the operator creates")
-    http_proxy: str = Field("", description="HTTP_PROXY of the pods that the operator creates")
-    no_proxy: str = Field("", description="NO_PROXY of the pods that the operator creates")
+    monitoring_namespace: str = Field(
+        "",
+        description="namespace whose pods may read the metrics of the API and, if a ServiceMonitor is created, of the"
+        " router model",
+    )
+    https_proxy: str = Field("", description="value of HTTPS_PROXY in the pods that the operator creates")
+    http_proxy: str = Field("", description="value of HTTP_PROXY in the pods that the operator creates")
+    no_proxy: str = Field("", description="value of NO_PROXY in the pods that the operator creates")
 
 
 LAYER = SettingsLayer(Options, "RL_ROUTER_OPERATOR_")

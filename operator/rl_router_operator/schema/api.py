@@ -22,10 +22,14 @@ class Autoscaling(Schema):
         )
     )
 
-    min_replicas: int = Field(1, ge=1, le=1000, description="minimum number of pods")
-    max_replicas: int = Field(ge=1, le=1000, description="maximum number of pods")
+    min_replicas: int = Field(1, ge=1, le=1000, description="minimum number of API pods")
+    max_replicas: int = Field(ge=1, le=1000, description="maximum number of API pods")
     target_cpu: int = Field(
-        70, ge=1, le=1000, alias="targetCPU", description="average CPU usage to aim at, in percent of the CPU request"
+        70,
+        ge=1,
+        le=1000,
+        alias="targetCPU",
+        description="target for the average CPU usage, in percent of the CPU request",
     )
 
 
@@ -37,7 +41,7 @@ class Auth(Schema):
         description="Secret with the API keys of clients. Its entry `keys` is a YAML list of {name, sha256,"
         " requests_per_day, usd_per_day}",
     )
-    anonymous: bool = Field(False, description="whether the API may be exposed without client keys")
+    anonymous: bool = Field(False, description="whether the API may be exposed outside the cluster without client keys")
 
 
 class Service(Schema):
@@ -50,7 +54,9 @@ class Service(Schema):
 class Ingress(Schema):
     """An Ingress to the router API."""
 
-    class_name: ObjectName | None = Field(None, description="name of the IngressClass; default: that of the cluster")
+    class_name: ObjectName | None = Field(
+        None, description="name of the IngressClass; default: the cluster's default IngressClass"
+    )
     host: HostName = Field(description="host name of the API")
     tls_secret_name: ObjectName | None = Field(None, description="Secret with the TLS certificate of the host")
     annotations: Annotations = Field(default_factory=dict, description="annotations of the Ingress")
@@ -70,18 +76,25 @@ class DisruptionBudget(Schema):
     enabled: bool = Field(
         True, description="whether to create a PodDisruptionBudget if there is more than one API replica"
     )
-    max_unavailable: int = Field(1, ge=1, le=1000, description="maximum number of pods that may be unavailable at once")
+    max_unavailable: int = Field(
+        1, ge=1, le=1000, description="maximum number of API pods that may be unavailable at once"
+    )
 
 
 class CaBundle(Schema):
     """Certificate authorities for upstreams, in addition to those of the image."""
 
     model_config = rules(
-        ("has(self.configMapKeyRef) != has(self.secretKeyRef)", "set either configMapKeyRef or secretKeyRef")
+        (
+            "has(self.configMapKeyRef) != has(self.secretKeyRef)",
+            "caBundle must have exactly one source. Set either configMapKeyRef or secretKeyRef",
+        ),
     )
 
-    config_map_key_ref: KeyRef | None = Field(None, description="reference to the PEM file in a ConfigMap")
-    secret_key_ref: KeyRef | None = Field(None, description="reference to the PEM file in a Secret")
+    config_map_key_ref: KeyRef | None = Field(
+        None, description="key of a ConfigMap that contains the certificates as PEM"
+    )
+    secret_key_ref: KeyRef | None = Field(None, description="key of a Secret that contains the certificates as PEM")
 
 
 class Api(Pods):
@@ -119,14 +132,16 @@ class Api(Pods):
 
     replicas: int = Field(1, ge=0, le=1000, description="number of API pods. Ignored if `autoscaling` is set")
     autoscaling: Autoscaling | None = Field(
-        None, description="scaling by CPU usage between a minimum and a maximum number of pods"
+        None, description="automatic scaling by CPU usage between a minimum and a maximum number of pods"
     )
     auth: Auth = Field(Auth(), description="authentication of clients")
-    service: Service = Field(Service(), description="Service of the API on port 8800")
-    ingress: Ingress | None = Field(None, description="Ingress to the API")
-    http_route: HttpRoute | None = Field(None, description="HTTPRoute (Gateway API) to the API")
+    service: Service = Field(Service(), description="settings of the API's Service on port 8800")
+    ingress: Ingress | None = Field(None, description="Ingress that exposes the API outside the cluster")
+    http_route: HttpRoute | None = Field(
+        None, description="HTTPRoute (Gateway API) that exposes the API outside the cluster"
+    )
     disruption_budget: DisruptionBudget = Field(DisruptionBudget(), description="PodDisruptionBudget of the API")
-    server: RequestHandlingConfig = Field(RequestHandlingConfig(), description="settings of the HTTP server")
+    server: RequestHandlingConfig = Field(RequestHandlingConfig(), description="settings of the API's HTTP server")
     ca_bundle: CaBundle | None = Field(
-        None, description="certificate authorities for upstreams, in addition to those of the image"
+        None, description="certificate authorities that the API trusts, in addition to those of its image"
     )

@@ -153,10 +153,10 @@ MAP_BY_NAME: dict[str, JsonValue] = {"x-kubernetes-list-type": "map", "x-kuberne
 class ObjectRef(Schema):
     """A reference to an object in the namespace of the RouterDeployment."""
 
-    name: ObjectName = Field(description="name of the object, in the namespace of the RouterDeployment")
+    name: ObjectName = Field(description="name of the Secret or ConfigMap, in the namespace of the RouterDeployment")
 
 
 class KeyRef(ObjectRef):
     """A reference to a key of a Secret or ConfigMap in the namespace of the RouterDeployment."""
 
-    key: DataKey = Field(description="key of the value in the object's `data`")
+    key: DataKey = Field(description="key in the `data` of the Secret or ConfigMap")

@@ -26,7 +26,7 @@ class Accelerator(Schema):
         min_length=1,
         max_length=317,
         pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$",
-        description="extended resource that represents the accelerators on the nodes",
+        description="name of the Kubernetes extended resource that represents the accelerators",
     )
     count: int = Field(1, ge=1, le=64, description="number of accelerators per pod")
 
@@ -53,8 +53,12 @@ class Storage(Schema):
         ),
     )
 
-    size: Quantity = Field(description="size of the volume. It can grow if the StorageClass allows expansion")
-    class_name: ObjectName | None = Field(None, description="name of the StorageClass; default: that of the cluster")
+    size: Quantity = Field(
+        description="size of the volume. It can be raised later if the StorageClass allows expansion"
+    )
+    class_name: ObjectName | None = Field(
+        None, description="name of the StorageClass; default: the cluster's default StorageClass"
+    )
     access_modes: tuple[AccessMode, ...] = Field(
         ("ReadWriteOnce",), min_length=1, max_length=3, description="access modes of the volume"
     )
@@ -65,7 +69,10 @@ class ChatTemplate(Schema):
     """The chat template of the router model, either as text or in a ConfigMap."""
 
     model_config = rules(
-        ("has(self.text) != has(self.configMapKeyRef)", "set either text or configMapKeyRef"),
+        (
+            "has(self.text) != has(self.configMapKeyRef)",
+            "chatTemplate must have exactly one source. Set either text or configMapKeyRef",
+        ),
         (
             f"!has(self.text) || !self.text.matches('{KEY_LIKE}')",
             "an API key in the text would be visible in a ConfigMap. Remove the key",
@@ -73,8 +80,8 @@ class ChatTemplate(Schema):
         ),
     )
 
-    text: str | None = Field(None, min_length=1, max_length=65_536, description="text of the template")
-    config_map_key_ref: KeyRef | None = Field(None, description="reference to the template in a ConfigMap")
+    text: str | None = Field(None, min_length=1, max_length=65_536, description="text of the chat template")
+    config_map_key_ref: KeyRef | None = Field(None, description="key of a ConfigMap that contains the chat template")
 
 
 class ExternalModel(Schema):
@@ -86,8 +93,10 @@ class ExternalModel(Schema):
     model: Word | None = Field(
         None, description="name of the model at its endpoint; default: the first name that the endpoint lists"
     )
-    price: Price | None = Field(None, description="price of the model's decisions")
-    api_key_secret_ref: KeyRef | None = Field(None, description="reference to the API key in a Secret")
+    price: Price | None = Field(None, description="price of the external router model's decisions")
+    api_key_secret_ref: KeyRef | None = Field(
+        None, description="key of a Secret that contains the API key for the endpoint"
+    )
 
 
 class Model(Pods):
@@ -122,25 +131,33 @@ class Model(Pods):
         None, description="accelerators of each pod. Without accelerators, the model runs on a CPU"
     )
     max_model_len: int | None = Field(
-        None, ge=512, le=16_777_216, description="context length in tokens; default: that of the model"
+        None, ge=512, le=16_777_216, description="context length in tokens; default: the model's own context length"
     )
     gpu_memory_utilization: float | None = Field(
-        None, gt=0, le=1, description="fraction of the accelerator's memory to use; default: that of the engine"
+        None, gt=0, le=1, description="fraction of the accelerator's memory to use; default: the engine's default"
     )
     tensor_parallel_size: int | None = Field(
         None, ge=1, le=64, description="number of accelerators that share the model; default: `accelerator.count`"
     )
     tool_call_parser: str = Field(
-        "hermes", min_length=1, max_length=64, pattern=r"^[a-z0-9_-]+$", description="vLLM's parser for tool calls"
+        "hermes",
+        min_length=1,
+        max_length=64,
+        pattern=r"^[a-z0-9_-]+$",
+        description="name of vLLM's parser for tool calls",
     )
-    chat_template: ChatTemplate | None = Field(None, description="chat template; default: that of the model")
+    chat_template: ChatTemplate | None = Field(
+        None, description="chat template of the router model; default: the model's own chat template"
+    )
     extra_args: list[Annotated[str, Field(min_length=1, max_length=4096)]] = Field(
         default_factory=list,
         max_length=64,
         description="additional command-line flags of the engine",
         json_schema_extra=EXTRA_ARGS,
     )
-    hf_token_secret_ref: KeyRef | None = Field(None, description="reference to the Hugging Face token in a Secret")
+    hf_token_secret_ref: KeyRef | None = Field(
+        None, description="key of a Secret that contains the Hugging Face token for downloading the weights"
+    )
     startup_timeout: int = Field(1800, ge=10, le=86_400, description="maximum seconds for loading the model")
     storage: Storage | None = Field(
         None,

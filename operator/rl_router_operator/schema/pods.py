@@ -99,7 +99,11 @@ class ServiceAccount(Schema):
     )
 
     create: bool = Field(False, description="whether to create a service account for these pods")
-    name: ObjectName | None = Field(None, description="name of the service account to create or to use")
+    name: ObjectName | None = Field(
+        None,
+        description="name of the service account to create or to use; default: with `create`, a name derived from the"
+        " RouterDeployment's name, else the namespace's default account",
+    )
     annotations: Annotations = Field(default_factory=dict, description="annotations of the created service account")
 
 
@@ -172,17 +176,19 @@ class VolumeMount(Schema):
         ),
     )
 
-    name: VolumeName = Field(description="name of the volume")
+    name: VolumeName = Field(description="name of the volume to mount")
     mount_path: str = Field(
         min_length=2,
         max_length=1024,
         pattern=r"^(/[^/:]+)+$",
-        description="absolute path in the container",
+        description="absolute path in the container at which the volume is mounted",
         json_schema_extra={
             REMEDY: "must be an absolute path such as /srv/data, without `:` and without `/` at its end"
         },
     )
-    sub_path: str | None = Field(None, max_length=1024, description="path within the volume to mount")
+    sub_path: str | None = Field(
+        None, max_length=1024, description="path within the volume that is mounted instead of the volume's root"
+    )
     read_only: bool = Field(False, description="whether the mount is read-only")
 
 
@@ -238,7 +244,7 @@ class Pods(Schema):
         None, description="image of the container; default: the image that belongs to the operator's version"
     )
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
-        None, description="when the node pulls the image, as in a Pod"
+        None, description="policy for pulling the image, as in a Pod"
     )
     image_pull_secrets: list[ObjectRef] = Field(
         default_factory=list,

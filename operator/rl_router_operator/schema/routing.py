@@ -57,9 +57,9 @@ class TargetSpec(TargetConfig):
         ),
     )
 
-    api_key_secret_ref: KeyRef | None = Field(None, description="reference to the API key in a Secret")
+    api_key_secret_ref: KeyRef | None = Field(None, description="key of a Secret that contains the target's API key")
     headers: dict[Text, HeaderValue] = Field(
         default_factory=dict,
         max_length=64,
-        description="HTTP headers to add to calls. Put API keys into `apiKeySecretRef`, not here",
+        description="HTTP headers to add to requests to the target. Put API keys into `apiKeySecretRef`, not here",
     )

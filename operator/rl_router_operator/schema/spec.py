@@ -39,8 +39,8 @@ class RouterDeploymentSpec(Schema):
         (
             f"!has(self.targets) || [{_TOOL_NAMES}].all(names, names.all(name, names.indexOf(name) == "
             "names.lastIndexOf(name)))",
-            "two targets get the same tool name, because a tool name has `_` instead of special characters and only the"
-            " first 59 characters. Rename one of them",
+            "two targets get the same tool name, because a tool name keeps only the first 59 characters of the target's"
+            " name and has `_` instead of special characters. Rename one of the targets",
             ".targets",
         ),
         (
@@ -59,14 +59,19 @@ class RouterDeploymentSpec(Schema):
 
     model: Model = Field(Model(), description="router model, which decides how to answer a request")
     api: Api = Field(Api(), description="router API, the endpoint for clients")
-    routing: RoutingSpec = Field(RoutingSpec(), description="how requests are routed")
+    routing: RoutingSpec = Field(
+        RoutingSpec(), description="rules for routing requests, and settings for calling the router model"
+    )
     targets: list[TargetSpec] = Field(
         default_factory=list,
         max_length=64,
-        description="target models; default: every model that the router model's server lists, at price 0",
+        description="target models, which answer requests; default: every model that the router model's server lists,"
+        " at price 0",
         json_schema_extra=MAP_BY_NAME,
     )
-    labels: Labels = Field(default_factory=dict, description="labels of all created objects")
-    annotations: Annotations = Field(default_factory=dict, description="annotations of all created objects")
-    monitoring: Monitoring = Field(Monitoring(), description="monitoring of the router")
+    labels: Labels = Field(default_factory=dict, description="labels to add to all objects that the operator creates")
+    annotations: Annotations = Field(
+        default_factory=dict, description="annotations to add to all objects that the operator creates"
+    )
+    monitoring: Monitoring = Field(Monitoring(), description="monitoring of the router by Prometheus")
     suspend: bool = Field(False, description="whether to stop all pods. Storage and Services are kept")

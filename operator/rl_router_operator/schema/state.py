@@ -20,8 +20,10 @@ class Condition(Schema):
         max_length=64, description="name of the condition: ModelReady, APIReady, TargetsReady, Ready or Degraded"
     )
     status: Ready = Field(description="whether the condition applies: True, False or Unknown")
-    reason: str = Field(max_length=128, description="reason as one stable word that alerts can match")
-    message: str = Field("", max_length=4096, description="human-readable explanation and remedy")
+    reason: str = Field(max_length=128, description="reason for `status`, as one stable word that alerts can match")
+    message: str = Field(
+        "", max_length=4096, description="human-readable explanation of `status`, with a remedy for problems"
+    )
     observed_generation: int = Field(0, ge=0, description="generation of the spec that the condition describes")
     last_transition_time: str = Field(
         max_length=32, description="time of the last change of `status`", json_schema_extra={"format": "date-time"}
@@ -32,7 +34,7 @@ class TargetState(Schema):
     """The state of a target, as reported by the API pods."""
 
     name: str = Field(max_length=128, description="name of the target")
-    state: UpstreamState = Field(description="state of the target: ok, bad or unknown")
+    state: UpstreamState = Field(description="state of the target: ok, bad, or unknown if it has not been called yet")
     reason: str | None = Field(None, max_length=512, description="reason why the target is bad")
 
 
@@ -49,9 +51,9 @@ class RouterDeploymentStatus(Schema):
     replicas: int = Field(0, ge=0, description="number of API pods")
     selector: str = Field("", max_length=1024, description="label selector of the API pods, for autoscalers")
     model: str | None = Field(
-        None, max_length=64, description="ready and desired model pods, such as `1/2`, or `external`"
+        None, max_length=64, description="numbers of ready and desired model pods, such as `1/2`, or `external`"
     )
-    api: str | None = Field(None, max_length=64, description="ready and desired API pods, such as `1/2`")
+    api: str | None = Field(None, max_length=64, description="numbers of ready and desired API pods, such as `1/2`")
     url: str | None = Field(None, max_length=2048, description="URL for clients, ending in `/v1`")
     targets: list[TargetState] = Field(
         default_factory=list,

@@ -134,10 +134,13 @@ class Secret(Schema):
         None,
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
         max_length=128,
-        description="environment variable with the API key",
+        description="name of the environment variable that contains the API key",
     )
     api_key_file: str | None = Field(
-        None, min_length=1, max_length=4096, description="file with the API key. The file is read again when it changes"
+        None,
+        min_length=1,
+        max_length=4096,
+        description="path of the file that contains the API key. The file is read again when it changes",
     )
 
     @model_validator(mode="after")
@@ -157,14 +160,14 @@ class DecisionConfig(Schema):
     )
     tool_choice: ToolChoice | None = Field(
         None,
-        description="`tool_choice` of requests to the router model with `protocol: tools`. Use `auto` for a model that"
-        " was trained to think first;"
+        description="value of `tool_choice` in requests to the router model with `protocol: tools`. Use `auto` for a"
+        " model that was trained to think before it calls a tool;"
         " default: `required`, or `auto` with direct answers",
     )
     temperature: float = Field(0.0, ge=0, le=2, description="sampling temperature of the router model")
     max_tokens: int = Field(1024, ge=16, le=65_536, description="maximum number of output tokens of one decision")
     timeout: Seconds = Field(
-        10.0, description="seconds without data before the router model is given up and the fallback order is used"
+        10.0, description="maximum seconds without data from the router model before the fallback order is used"
     )
 
 
@@ -182,7 +185,8 @@ class RouterModelConfig(DecisionConfig, Secret):
         " endpoint lists, else 8192",
     )
     price: Price = Field(
-        Price(), description="price of the router model's decisions, which count as `router_cost`; default: 0"
+        Price(),
+        description="price of the router model's decisions. Their cost is reported as `router_cost`; default: 0",
     )
 
 
@@ -197,9 +201,11 @@ class Routing(Schema):
         " target of the fallback order",
     )
     prefer: Prefer = Field(
-        "balanced", description="goal that the router model optimizes for. It also sets the default fallback order"
+        "balanced",
+        description="goal by which the router model chooses targets: low cost, high quality or a balance of both. It"
+        " also sets the default fallback order",
     )
-    max_turns: int = Field(3, ge=1, le=32, description="maximum number of decisions per request")
+    max_turns: int = Field(3, ge=1, le=32, description="maximum number of routing decisions per request")
     max_calls: int = Field(
         8,
         ge=1,
@@ -225,12 +231,13 @@ class Routing(Schema):
     fallback: tuple[Name, ...] = Field(
         (),
         max_length=64,
-        description="order in which targets are called if there is no decision; default: all capable targets, in"
-        " the order that `prefer` sets",
+        description="target names, in the order in which the router calls them without a decision of the router model;"
+        " default: all capable targets, in the order that `prefer` sets",
     )
     hedge_after: Seconds | None = Field(
         None,
-        description="seconds to wait for the first byte before the next target is called in parallel; default: never",
+        description="seconds to wait for a target's first byte before the router also calls the next target;"
+        " default: never",
     )
     direct_answers: bool | None = Field(
         None, description="whether the router model may answer a request itself; default: only with `protocol: tools`"
@@ -239,27 +246,38 @@ class Routing(Schema):
     aliases: tuple[Name, ...] = Field(
         (),
         max_length=64,
-        description="additional model names that are routed, for programs that cannot change their model name",
+        description="additional model names for routed requests, for programs that cannot change their model name",
     )
-    call_history: CallHistory = Field("full", description="`brief` leaves the answers out of `call_history`")
+    call_history: CallHistory = Field(
+        "full",
+        description="content of `call_history` in `router_metadata`. `full` includes the text of each call's answer,"
+        " and `brief` omits it",
+    )
 
 
 class Params(Schema):
     """Changes to the fields of requests, for a target that rejects common parameters."""
 
     rename: dict[Text, Text] = Field(
-        default_factory=dict, max_length=64, description="fields to rename, from the old name to the new name"
+        default_factory=dict,
+        max_length=64,
+        description="request fields to rename, as a map from the old name to the new name",
     )
     drop: tuple[Text, ...] = Field(
-        (), max_length=64, description="fields to remove. The call's entry in `call_history` names the removed fields"
+        (),
+        max_length=64,
+        description="request fields to remove. The call's entry in `call_history` names the removed fields",
     )
     allow: tuple[Text, ...] = Field(
         (),
         max_length=64,
-        description="additional fields that may be sent under a `max_cost`, because they cost nothing at this target",
+        description="request fields that cost nothing extra at this target. With a `max_cost`, the router removes other"
+        " fields that may cost extra",
     )
     set: dict[Text, Any] = Field(
-        default_factory=dict, max_length=64, description="fields to set. These values replace the client's values"
+        default_factory=dict,
+        max_length=64,
+        description="request fields to set, as a map from name to value. These values replace the client's values",
     )
 
 
@@ -267,18 +285,19 @@ class TargetConfig(Schema):
     """A target without the source of its API key. In a RouterDeployment, the key comes from a Kubernetes Secret."""
 
     name: Name = Field(
-        description="name of the target for clients and the router model. The name must not begin with `router`"
+        description="name by which clients and the router model call the target. It must not begin with `router`"
     )
     base_url: BaseUrl = Field(description="OpenAI-compatible endpoint, including `/v1` if the endpoint has that path")
     model: Word | None = Field(None, description="name of the model at its endpoint; default: `name`")
     price: Price | None = Field(
         None,
-        description="price of calls to the target. Without a price, calls count as 0 and are marked `unpriced`. The"
-        " router does not call a target without a price under a `max_cost`; default: unknown",
+        description="price of calls to the target. Without a price, calls count as 0 and are marked `unpriced`, and"
+        " requests with a `max_cost` cannot use the target; default: unknown",
     )
     api_key_header: HeaderName | None = Field(
         None,
-        description="header for the API key alone, such as `api-key` for Azure; default: `Authorization: Bearer KEY`",
+        description="HTTP header that contains only the API key, such as `api-key` for Azure;"
+        " default: `Authorization: Bearer KEY`",
     )
     description: str = Field(
         "",
@@ -288,25 +307,34 @@ class TargetConfig(Schema):
     capabilities: tuple[Capability, ...] | None = Field(
         None,
         max_length=16,
-        description="capabilities of the model. Requests that need another capability are not sent to it; default: all",
+        description="capabilities of the model. Requests that need another capability are not sent to the target;"
+        " default: all",
     )
     context_length: int | None = Field(
-        None, ge=1, description="context length in tokens. Longer requests are not sent to it; default: unlimited"
+        None,
+        ge=1,
+        description="context length in tokens. Longer requests are not sent to the target; default: unlimited",
     )
     max_output: int | None = Field(
         None,
         ge=1,
-        description="maximum number of output tokens, used under a `max_cost` if the client sets no limit;"
+        description="maximum output tokens of a call if the request has a `max_cost` and the client sets no limit;"
         " default: 32,768",
     )
-    max_image_tokens: int = Field(5000, ge=1, description="number of tokens counted for an image under a `max_cost`")
-    timeout: Seconds = Field(300.0, description="seconds without data before a call fails")
+    max_image_tokens: int = Field(
+        5000, ge=1, description="number of tokens that the router counts for each image when it checks a `max_cost`"
+    )
+    timeout: Seconds = Field(300.0, description="maximum seconds without data from the target before a call fails")
     max_in_flight: int | None = Field(
-        None, ge=1, description="maximum number of concurrent calls over all workers; default: unlimited"
+        None, ge=1, description="maximum number of concurrent calls to the target over all workers; default: unlimited"
     )
     params: Params = Field(Params(), description="changes to requests, for a model that rejects common parameters")
-    headers: dict[Text, Text] = Field(default_factory=dict, max_length=64, description="HTTP headers to add to calls")
-    query: dict[Text, Text] = Field(default_factory=dict, max_length=64, description="query parameters to add to calls")
+    headers: dict[Text, Text] = Field(
+        default_factory=dict, max_length=64, description="HTTP headers to add to requests to the target"
+    )
+    query: dict[Text, Text] = Field(
+        default_factory=dict, max_length=64, description="query parameters to add to the URL of requests to the target"
+    )
 
     @property
     def upstream_model(self) -> str:
@@ -327,7 +355,9 @@ class RequestHandlingConfig(Schema):
     """The fields of the `server` section except the address, the ports and the API keys."""
 
     max_body_bytes: int = Field(
-        32 * 1024 * 1024, ge=1024, description="maximum bytes of a request body. Larger requests get HTTP status 413"
+        32 * 1024 * 1024,
+        ge=1024,
+        description="maximum size of a request body in bytes. Larger requests get HTTP status 413",
     )
     max_in_flight: int = Field(
         1024,
@@ -336,11 +366,12 @@ class RequestHandlingConfig(Schema):
     )
     ping_after: Seconds = Field(
         15.0,
-        description="seconds without data before the server sends a comment, so that proxies do not close the stream",
+        description="seconds without data in a stream before the server sends a comment, so that proxies do not"
+        " close the stream",
     )
     cors_origins: tuple[Text, ...] = Field((), max_length=64, description="origins of web pages that may call the API")
     workers: int = Field(1, ge=1, le=256, description="number of worker processes")
-    log_level: LogLevel = Field("info", description="minimum level of log lines")
+    log_level: LogLevel = Field("info", description="minimum level of the log lines that are written")
     log_prompts: bool = Field(False, description="whether the log contains prompts and answers")
 
 
@@ -360,8 +391,8 @@ class Server(RequestHandlingConfig):
         None,
         min_length=1,
         max_length=4096,
-        description="file with a YAML list of `{name, sha256, requests_per_day, usd_per_day}`. Without a keys"
-        " file, clients need no key. Write `null` to remove the setting",
+        description="path of the file with the clients' API keys, a YAML list of `{name, sha256, requests_per_day,"
+        " usd_per_day}`. Without a keys file, clients need no key. Write `null` to remove the setting",
     )
 
     @field_validator("api_keys_file", mode="before")
@@ -388,7 +419,8 @@ class Configuration(Schema):
         None,
         min_length=1,
         max_length=64,
-        description="models that answer; default: every model that the router model's endpoint lists, at price 0",
+        description="models that answer requests; default: every model that the router model's endpoint lists, at"
+        " price 0",
     )
 
     @model_validator(mode="before")

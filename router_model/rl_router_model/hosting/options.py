@@ -124,8 +124,8 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
     add(
         "--model",
         default="",
-        help="a name on the Hugging Face hub, a folder or a GGUF file (default: Qwen/Qwen2.5-7B-Instruct on GPUs, "
-        "SmolLM2-135M-Instruct on a CPU)",
+        help="model to host: a name on the Hugging Face hub, a folder or a GGUF file (default: "
+        "Qwen/Qwen2.5-7B-Instruct on GPUs, SmolLM2-135M-Instruct on a CPU)",
     )
     add(
         "--served-model-name",
@@ -145,13 +145,13 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         "--tool-call-parser",
         default="hermes",
         metavar="NAME",
-        help="vLLM's parser of tool calls (default: %(default)s)",
+        help="name of vLLM's parser for tool calls (default: %(default)s)",
     )
     add(
         "--chat-template",
         default="",
         metavar="FILE",
-        help="a Jinja template (default: the model's own; the bundled model has one in Hermes format)",
+        help="file with a Jinja chat template (default: the model's own; the bundled model has one in Hermes format)",
     )
 
 
@@ -172,7 +172,13 @@ def _add_hardware(group: argparse._ArgumentGroup) -> None:
         help="engine that serves the model (default: vllm on GPUs, llamacpp on a CPU). vllm on a CPU requires "
         "vLLM's CPU build",
     )
-    add("--gpus", type=_gpus, default=(), metavar="0,1", help="GPUs to use, by nvidia-smi's index (default: all)")
+    add(
+        "--gpus",
+        type=_gpus,
+        default=(),
+        metavar="0,1",
+        help="indexes of the GPUs to use, as in nvidia-smi (default: all)",
+    )
     add(
         "--gpu-memory-utilization",
         type=_share,
