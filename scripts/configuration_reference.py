@@ -43,8 +43,9 @@ def page(text: str, schema: Json) -> str:
 
 
 def _rows(node: Json, prefix: str, definitions: Json) -> Iterator[str]:
-    """Yields a table row for every field of an object or of the objects in a list, including nested fields."""
-    owner = _plain(node["items"], definitions) if node.get("type") == "array" else node
+    """Yields a table row for every field of an object or of the objects in a list or map, including nested fields."""
+    inner = node.get("items") or node.get("additionalProperties")
+    owner = _plain(inner, definitions) if isinstance(inner, dict) else node
     for name, child in owner.get("properties", {}).items():
         path, field = f"{prefix}.{name}", _plain(child, definitions)
         meaning, _, default = field["description"].replace("|", "\\|").partition("; default: ")

@@ -87,13 +87,20 @@ class Schema(BaseModel):
 class Rates(Schema):
     """Prices in USD per million tokens that replace those of a `Price`. A missing price stays the same."""
 
-    input: Dollars | None = Field(None, description="USD per million prompt tokens")
-    cached_input: Dollars | None = Field(None, description="USD per million prompt tokens read from a prompt cache")
-    cache_write: Dollars | None = Field(None, description="USD per million prompt tokens written to a prompt cache")
-    cache_write_long: Dollars | None = Field(
-        None, description="USD per million prompt tokens written to a prompt cache for its longer lifetime"
+    input: Dollars | None = Field(None, description="USD per million prompt tokens; default: unchanged")
+    cached_input: Dollars | None = Field(
+        None, description="USD per million prompt tokens read from a prompt cache; default: unchanged"
     )
-    output: Dollars | None = Field(None, description="USD per million completion tokens, including reasoning tokens")
+    cache_write: Dollars | None = Field(
+        None, description="USD per million prompt tokens written to a prompt cache; default: unchanged"
+    )
+    cache_write_long: Dollars | None = Field(
+        None,
+        description="USD per million prompt tokens written to a prompt cache for its longer lifetime; default: unchanged",
+    )
+    output: Dollars | None = Field(
+        None, description="USD per million completion tokens, including reasoning tokens; default: unchanged"
+    )
 
 
 class PriceTier(Rates):
