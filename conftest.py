@@ -25,7 +25,7 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 
 def _without_skip(report: Report) -> Report:
-    """Returns the report, changed into a failure if the test was skipped. An expected failure stays unchanged."""
+    """Returns the report. If `FAIL_ON_SKIP` is set, a skip becomes a failure. An expected failure stays unchanged."""
     if FAIL_ON_SKIP and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"{_reason(report)}: FAIL_ON_SKIP is set. Install what is missing or deselect the test."

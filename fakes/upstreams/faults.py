@@ -80,7 +80,10 @@ def half_then_data(data: bytes) -> Answer:
 
 
 def trickle(pieces: int) -> Answer:
-    """Returns a script that sends an answer in small pieces. Many pieces take longer than the idle timeout."""
+    """Returns a script that sends an answer in small pieces.
+
+    With enough pieces, the answer takes longer than the idle timeout, but no pause between two pieces does.
+    """
 
     async def answer(exchange: Exchange) -> None:
         if exchange.streamed:

@@ -47,11 +47,20 @@ def test_everything_behind_two_dashes_belongs_to_the_engine() -> None:
         (["--port", "0"], '--port: "0" is not a port. Use a number from 1 to 65535. See --help.'),
         (["--port", "65536"], '--port: "65536" is not a port. Use a number from 1 to 65535. See --help.'),
         (["--port", "--model"], '--port: "--model" is not a port. Use a number from 1 to 65535. See --help.'),
-        (["--wait", "soon"], '--wait: "soon" is not a whole number of seconds. See --help.'),
+        (
+            ["--wait", "soon"],
+            '--wait: "soon" is not a valid number of seconds. Use a whole number such as 1800. See --help.',
+        ),
         (["--device", "tpu"], '--device: "tpu" is not one of auto, cuda, cpu. See --help.'),
         (["--engine", "ollama"], '--engine: "ollama" is not one of auto, vllm, llamacpp. See --help.'),
-        (["--max-model-len", "0"], '--max-model-len: "0" is not a positive whole number. See --help.'),
-        (["--tensor-parallel-size", "a"], '--tensor-parallel-size: "a" is not a positive whole number. See --help.'),
+        (
+            ["--max-model-len", "0"],
+            '--max-model-len: "0" is not a valid number. Use a positive whole number such as 2. See --help.',
+        ),
+        (
+            ["--tensor-parallel-size", "a"],
+            '--tensor-parallel-size: "a" is not a valid number. Use a positive whole number such as 2. See --help.',
+        ),
         (["--gpus", "all"], '--gpus: "all" is not a list of GPUs. Write their numbers, such as 0,1. See --help.'),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..schema import GROUP, KIND, PLURAL, VERSION, RouterDeploymentSpec, RouterDeploymentStatus
 from ..schema.base import validations
 from .bounds import require_fit
-from .openapi import Json, defaults_of, structural
+from .openapi import Json, defaults_of, separate_defaults, structural
 
 _RULES = validations(
     (
@@ -86,6 +86,7 @@ def _root() -> Json:
     status = structural(RouterDeploymentStatus, defaults=False)
     for name, schema in (("spec", spec), ("status", status)):
         require_fit(schema, name)
+        separate_defaults(schema)
     return {
         "type": "object",
         "description": "A router: a model that selects targets, the router API for clients, and the target models.",

@@ -60,6 +60,16 @@ def _describe_default(node: Json) -> None:
         node["description"] = f"{description}; default: {shown}"
 
 
+def separate_defaults(node: Json) -> None:
+    """Begins a sentence with the default in every description that has several sentences, in place."""
+    description = node.get("description")
+    if isinstance(description, str) and ". " in description.partition("; default: ")[0]:
+        node["description"] = description.replace("; default: ", ". Default: ", 1)
+    for child in [*node.get("properties", {}).values(), node.get("items"), node.get("additionalProperties")]:
+        if isinstance(child, dict):
+            separate_defaults(child)
+
+
 def structural(model: type[BaseModel], defaults: bool = True) -> Json:
     """Returns a model's schema with aliases as names and inlined references.
 

@@ -155,7 +155,7 @@ def _rules_with_paths(rows: list[_Row]) -> Iterator[tuple[str, Json]]:
 
 
 def _with_values(row: _Row) -> Iterator[tuple[str, Json]]:
-    """Yields the field, and the values of a list or map."""
+    """Yields the path and schema of a field and, if it is a list or map, those of its values."""
     yield row.path, row.node
     for key, suffix in (("items", "[]"), ("additionalProperties", "")):
         if key in row.node:

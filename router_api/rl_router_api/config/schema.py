@@ -96,7 +96,8 @@ class Rates(Schema):
     )
     cache_write_long: Dollars | None = Field(
         None,
-        description="USD per million prompt tokens written to a prompt cache for its longer lifetime; default: unchanged",
+        description="USD per million prompt tokens written to a prompt cache for its longer lifetime; default:"
+        " unchanged",
     )
     output: Dollars | None = Field(
         None, description="USD per million completion tokens, including reasoning tokens; default: unchanged"

@@ -40,7 +40,7 @@ def limits_of(request: Request, fleet: Fleet, ledger: Ledger) -> Limits:
 
 
 def min_output(request: Request) -> int:
-    """Returns the minimum output tokens of a call for each choice."""
+    """Returns the minimum number of output tokens per choice that the money must buy."""
     return min(request.max_output or MIN_OUTPUT, MIN_OUTPUT)
 
 

@@ -19,7 +19,7 @@ def route(scope: Scope) -> str:
 
 
 def as_get(scope: Scope) -> Scope:
-    """Returns the scope of a HEAD request as that of a GET; any other scope as it is. The server omits the body."""
+    """Returns a copy of a HEAD request's scope with the method GET, and any other scope unchanged."""
     return {**scope, "method": "GET"} if scope.get("method") == "HEAD" else scope
 
 

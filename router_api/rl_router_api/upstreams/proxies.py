@@ -7,7 +7,7 @@ import re
 import urllib.request
 
 _ENTRY = re.compile(r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<plain>[^:]*|.*:.*:.*))(?::(?P<port>\d+))?")
-"""A host with or without a port. Of an IPv6 address without brackets, all is the host."""
+"""A host with or without a port. An IPv6 address without brackets has no port."""
 
 
 def proxy_for(scheme: str, host: str, port: int) -> str | None:

@@ -225,13 +225,13 @@ def _port(text: str) -> int:
 
 def _seconds(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise argparse.ArgumentTypeError(f'"{text}" is not a whole number of seconds')
+        raise argparse.ArgumentTypeError(f'"{text}" is not a valid number of seconds. Use a whole number such as 1800')
     return int(text)
 
 
 def _positive(text: str) -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
-        raise argparse.ArgumentTypeError(f'"{text}" is not a positive whole number')
+        raise argparse.ArgumentTypeError(f'"{text}" is not a valid number. Use a positive whole number such as 2')
     return int(text)
 
 
