@@ -101,9 +101,18 @@ def _rows(node: Json, prefix: str) -> Iterator[_Row]:
 
 
 def _line(row: _Row) -> str:
-    meaning, _, described_default = row.node["description"].replace("|", "\\|").partition("default: ")
+    meaning, described_default = _without_default(row.node["description"].replace("|", "\\|"))
     default = "required" if row.required else _written_default(row.node) or described_default
-    return f"| `{row.path}` | {_type(row.node)} | {default} | {meaning.removesuffix('; ')} |"
+    return f"| `{row.path}` | {_type(row.node)} | {default} | {meaning} |"
+
+
+def _without_default(description: str) -> tuple[str, str]:
+    """Returns the description without its default, and the default."""
+    for mark in ("; default: ", ". Default: "):
+        meaning, found, default = description.partition(mark)
+        if found:
+            return meaning, default
+    return description, ""
 
 
 def _written_default(node: Json) -> str:
