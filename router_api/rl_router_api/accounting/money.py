@@ -12,9 +12,12 @@ from ..config import Price, Rates
 from .usage import Usage
 
 FREE = Price()
+NO_RATES = Rates()
 NOTHING, _ONE = Decimal(0), Decimal(1)
 # Precise enough that no product or sum of prices and tokens is rounded.
 _EXACT = Context(prec=80)
+CHEAP_TIERS = ("default", "flex")
+"""The service tiers that a request under a money limit may have."""
 _FINEST = Decimal("1e-18")
 """The smallest possible price of a token, in US dollars."""
 
@@ -37,7 +40,18 @@ def charges_of(price: Price, input_tokens: int, service_tier: str | None = None)
         levels.append(max(tiers, key=lambda tier: tier.above_tokens))
     if service_tier and service_tier in price.service_tiers:
         levels.append(price.service_tiers[service_tier])
-    return _charges(levels)
+    return _charges(levels) if len(levels) > 1 else _normal_charges(price)
+
+
+def _normal_charges(price: Price) -> Charges:
+    """Returns the prices of a request without a tier, which nearly all requests have."""
+    plain, written = price.input, price.cache_write
+    written = plain if written is None else written
+    cached, written_long = price.cached_input, price.cache_write_long
+    return Charges(
+        plain, plain if cached is None else cached, written, written if written_long is None else written_long,
+        price.output,
+    )  # fmt: skip
 
 
 def _charges(levels: Sequence[Price | Rates]) -> Charges:
@@ -62,8 +76,12 @@ def _last(prices: list[Decimal | None]) -> Decimal | None:
 
 def dearest_charges(price: Price, input_tokens: int) -> tuple[Decimal, Decimal]:
     """Returns the highest prices of input and of output for a request with at most `input_tokens`."""
-    tiers = [tier for tier in price.tiers if input_tokens > tier.above_tokens]
-    every = [_charges([price]), *[_charges([price, tier]) for tier in tiers]]
+    every = [_normal_charges(price)]
+    if price.tiers or price.service_tiers:
+        tiers = [tier for tier in price.tiers if input_tokens > tier.above_tokens]
+        services = [price.service_tiers[name] for name in CHEAP_TIERS if name in price.service_tiers]
+        # A level without rates changes nothing.
+        every += [_charges([price, tier, service]) for tier in (NO_RATES, *tiers) for service in (NO_RATES, *services)]
     return max([max(charges[:4]) for charges in every]), max([charges.output for charges in every])
 
 
