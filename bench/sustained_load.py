@@ -25,9 +25,9 @@ def _latency(router: Stack) -> str:
     direct = run(router.direct(PINNED, _CONNECTIONS, maximum / 2), _SECONDS)
     p50, p99 = (through[name] - direct[name] for name in ("p50_ms", "p99_ms"))
     return (
-        f"Pinned requests at random moments, {maximum / 2:,.0f} per second, half of the maximum of one "
-        f"core. The router adds {p50:.2f} ms (p50; goal: 1) and {p99:.2f} ms (p99; goal: 5) to the upstream's time "
-        f"under the same load ({direct['p50_ms']:.2f} and {direct['p99_ms']:.2f} ms)."
+        f"The load generator sends {maximum / 2:,.0f} pinned requests per second with Poisson arrivals. This is half of"
+        f" the router's maximum rate on one core. The router adds {p50:.2f} ms (p50; goal: 1) and {p99:.2f} ms (p99;"
+        f" goal: 5) to the upstream's time under the same load ({direct['p50_ms']:.2f} and {direct['p99_ms']:.2f} ms)."
     )
 
 

@@ -138,7 +138,8 @@ def _object(text: str) -> dict[str, Any]:
 def _check_answer(answer: Answer, model: str) -> None:
     require(answer.model == model, f"the request names the model {model!r}, but the answer names {answer.model!r}")
     require(bool(answer.finish_reason), "the answer has no `finish_reason`")
-    require(bool(answer.text) or answer.finish_reason in ("length", "tool_calls"), "the answer has no text")
+    has_text = bool(answer.text) or answer.finish_reason in ("length", "tool_calls")
+    require(has_text, f"the answer has no text, although its finish_reason is {answer.finish_reason!r}")
 
 
 def _check_usage(usage: dict[str, Any] | None, messages: Messages) -> None:

@@ -23,7 +23,7 @@ _FINEST = Decimal("1e-18")
 
 
 class Charges(NamedTuple):
-    """The prices of a request in US dollars per million tokens, without defaults."""
+    """The prices of a request in US dollars per million tokens. A price that is not configured has its default."""
 
     input: Decimal
     cached: Decimal

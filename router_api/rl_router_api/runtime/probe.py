@@ -1,4 +1,7 @@
-"""Health probes of the upstreams. An upstream is probed until a call to it succeeds, and again after a failed call."""
+"""Health probes of the upstreams.
+
+The router probes an upstream until a probe or a call succeeds. It probes the upstream again after a failed call.
+"""
 
 from __future__ import annotations
 
