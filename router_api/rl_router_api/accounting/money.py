@@ -76,12 +76,13 @@ def _last(prices: list[Decimal | None]) -> Decimal | None:
 
 def dearest_charges(price: Price, input_tokens: int) -> tuple[Decimal, Decimal]:
     """Returns the highest prices of input and of output for a request with at most `input_tokens`."""
-    every = [_normal_charges(price)]
-    if price.tiers or price.service_tiers:
-        tiers = [tier for tier in price.tiers if input_tokens > tier.above_tokens]
-        services = [price.service_tiers[name] for name in CHEAP_TIERS if name in price.service_tiers]
-        # A level without rates changes nothing.
-        every += [_charges([price, tier, service]) for tier in (NO_RATES, *tiers) for service in (NO_RATES, *services)]
+    if not price.tiers and not price.service_tiers:
+        caches = (price.cached_input, price.cache_write, price.cache_write_long)
+        return max([price.input, *[rate for rate in caches if rate is not None]]), price.output
+    tiers = [tier for tier in price.tiers if input_tokens > tier.above_tokens]
+    services = [price.service_tiers[name] for name in CHEAP_TIERS if name in price.service_tiers]
+    # A level without rates changes nothing.
+    every = [_charges([price, tier, service]) for tier in (NO_RATES, *tiers) for service in (NO_RATES, *services)]
     return max([max(charges[:4]) for charges in every]), max([charges.output for charges in every])
 
 
