@@ -45,28 +45,26 @@ def charges_of(price: Price, input_tokens: int, service_tier: str | None = None)
 
 def _normal_charges(price: Price) -> Charges:
     """Returns the prices of a request without a tier, which nearly all requests have."""
-    plain, written = price.input, price.cache_write
-    written = plain if written is None else written
-    cached, written_long = price.cached_input, price.cache_write_long
-    return Charges(
-        plain, plain if cached is None else cached, written, written if written_long is None else written_long,
-        price.output,
-    )  # fmt: skip
+    return _with_defaults(price.input, price.cached_input, price.cache_write, price.cache_write_long, price.output)
 
 
 def _charges(levels: Sequence[Price | Rates]) -> Charges:
     """Returns the prices of the last level that names each of them."""
-    plain = _last([level.input for level in levels]) or NOTHING
-    cached = _last([level.cached_input for level in levels])
-    written = _last([level.cache_write for level in levels])
-    written = plain if written is None else written
-    written_long = _last([level.cache_write_long for level in levels])
-    return Charges(
-        plain,
-        plain if cached is None else cached,
-        written,
-        written if written_long is None else written_long,
+    return _with_defaults(
+        _last([level.input for level in levels]) or NOTHING,
+        _last([level.cached_input for level in levels]),
+        _last([level.cache_write for level in levels]),
+        _last([level.cache_write_long for level in levels]),
         _last([level.output for level in levels]) or NOTHING,
+    )
+
+
+def _with_defaults(
+    plain: Decimal, cached: Decimal | None, written: Decimal | None, written_long: Decimal | None, output: Decimal
+) -> Charges:
+    written = plain if written is None else written
+    return Charges(
+        plain, plain if cached is None else cached, written, written if written_long is None else written_long, output
     )
 
 

@@ -147,6 +147,11 @@ def _as_json(value: Any) -> str:
 
 def output_bytes(message: AnswerMessage) -> int:
     """Returns the bytes of everything that the model has generated for a message: text, thinking and tool arguments."""
+    text = message.content
+    # Most deltas of a stream are a short text in ASCII alone.
+    is_plain = type(text) is str and text.isascii() and message.tool_calls is None and message.reasoning_content is None
+    if is_plain and message.reasoning is None and message.refusal is None and message.function_call is None:
+        return len(text or "")
     return sum([_size(text) for text in _generated(message)])
 
 

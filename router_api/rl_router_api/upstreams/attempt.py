@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import time
 
+from msgspec import Raw
+
 from ..accounting.ledger import Entry, Status
 from ..accounting.log import log
 from ..errors import (
@@ -69,23 +71,24 @@ class Attempt:
             case TimeoutError():
                 return CallFailedError("timeout", f"`{name}`: no answer within the time limit")
             case UnusableAnswerError(text=text) if text:
-                self._report(error.usage)
+                self.report(error.usage)
                 return reported_failure(self.upstream, text)
             case BrokenAnswerError():
                 return self._broken(error)
         return None
 
-    def _report(self, usage: bytes) -> None:
-        if usage:
-            self.entry.report(self.upstream.dialect.read_usage(usage), usage)
-
     def _broken(self, error: BrokenAnswerError) -> CallFailedError:
         kind: FailureKind = "broken"
         if isinstance(error, UnusableAnswerError):
             kind = "unusable"
-            self._report(error.usage)
+            self.report(error.usage)
         reason = self.upstream.redact(str(error))
         return CallFailedError(kind, f"`{self.upstream.name}` sent no usable answer", log_text=reason)
+
+    def report(self, usage: Raw | bytes, service_tier: str | None = None) -> None:
+        """Records a reported usage in the ledger entry. An empty usage is ignored."""
+        if usage:
+            self.entry.report(self.upstream.dialect.read_usage(usage), usage, service_tier)
 
     def succeeded(self) -> None:
         """Records that the whole answer arrived."""

@@ -42,7 +42,7 @@ async def complete(
         entry.received_bytes = 0
         is_stream = sse.is_event_stream(received)
         answer = _assembled(upstream, received) if is_stream else upstream.dialect.read_answer(received)
-        _record_answer(upstream, answer, entry)
+        _record_answer(attempt, answer)
     attempt.succeeded()
     return answer
 
@@ -73,9 +73,9 @@ def _assembled(upstream: Upstream, body: bytes) -> Answer:
     return upstream.dialect.whole_of(chunks)
 
 
-def _record_answer(upstream: Upstream, answer: Answer, entry: Entry) -> None:
+def _record_answer(attempt: Attempt, answer: Answer) -> None:
+    entry = attempt.entry
     entry.response = text_of(answer.first)
-    if answer.usage:
-        entry.report(upstream.dialect.read_usage(answer.usage), answer.usage, answer.service_tier)
+    attempt.report(answer.usage, answer.service_tier)
     if entry.read_usage is None or not entry.read_usage.output:
         entry.received_bytes = sum(output_bytes(choice.message) for choice in answer.choices if choice.message)

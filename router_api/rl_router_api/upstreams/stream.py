@@ -102,7 +102,7 @@ class ChunkStream:
         entry = self._attempt.entry
         for chunk in chunks:
             if chunk.error is not None or chunk.finished or chunk.usage or self._is_kept:
-                self._check(chunk, entry)
+                self._check(chunk)
             entry.received_bytes += chunk.output_bytes
             self._ready.append(chunk)
 
@@ -139,7 +139,7 @@ class ChunkStream:
         self._over = True
         return b""
 
-    def _check(self, chunk: Chunk, entry: Entry) -> None:
+    def _check(self, chunk: Chunk) -> None:
         """Handles a chunk's error, finish reasons and usage, and the size limit. Raises BrokenAnswerError."""
         if chunk.error is not None:
             raise UnusableAnswerError(f"error in the stream: {chunk.error}", text=chunk.error, usage=bytes(chunk.usage))
@@ -147,8 +147,7 @@ class ChunkStream:
         if self._kept_bytes > MAX_ANSWER:
             raise UnusableAnswerError(f"the stream has more than {MAX_ANSWER} bytes")
         self._unfinished.difference_update(chunk.finished)
-        if chunk.usage:
-            entry.report(self._dialect.read_usage(chunk.usage), chunk.usage, chunk.service_tier)
+        self._attempt.report(chunk.usage, chunk.service_tier)
 
 
 async def open_stream(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Raw, Struct
 
-from ...conversation.answer import Answer, AnswerMessage, Choice, Chunk, ChunkChoice, output_bytes
+from ...conversation.answer import Answer, Choice, Chunk, ChunkChoice, output_bytes
 from ...conversation.lenient import fields_of
 from ...conversation.raw import OBJECT
 from ...errors import UnusableAnswerError
@@ -121,7 +121,7 @@ def _chunk_of(data: bytes, read: _Chunk, usage: Raw, error: str | None) -> Chunk
         if choice.usage and not usage:
             usage = choice.usage
         if (delta := choice.delta) is not None:
-            size += _size(delta)
+            size += output_bytes(delta)
             has_content = has_content or bool(delta.tool_calls or delta.function_call or delta.audio)
             has_ids = has_ids or (delta.tool_calls is not None and any(call.id for call in delta.tool_calls))
     if usage:
@@ -130,15 +130,6 @@ def _chunk_of(data: bytes, read: _Chunk, usage: Raw, error: str | None) -> Chunk
         data, read.choices, read.model, usage, read.service_tier, error, finished, size, has_content or size > 0,
         has_ids,
     )  # fmt: skip
-
-
-def _size(delta: AnswerMessage) -> int:
-    """Returns `output_bytes`. It is faster for a delta of ASCII text, as most deltas are."""
-    text = delta.content
-    is_plain = type(text) is str and text.isascii() and delta.tool_calls is None and delta.reasoning_content is None
-    if is_plain and delta.reasoning is None and delta.refusal is None and delta.function_call is None:
-        return len(text or "")
-    return output_bytes(delta)
 
 
 def _on_one_line(raw: Raw) -> Raw:

@@ -65,7 +65,7 @@ def read_usage(raw: Raw | bytes) -> Usage | None:
         reported = _DECODER.decode(raw)
         if (plain := _plain(reported)) is not None:
             return plain
-        is_odd = any(map(_is_odd, _main_counts(reported)))
+        is_odd = any(_is_odd(getattr(reported, name)) for name in _MAIN_COUNTS)
     except (msgspec.DecodeError, RecursionError):
         is_odd = True
     if is_odd:
@@ -129,13 +129,6 @@ def _count(value: Any) -> int | None:
     except (ValueError, OverflowError):
         return None
     return math.ceil(number) if 0 <= number <= _MAX_TOKENS else None
-
-
-def _main_counts(reported: _Reported) -> tuple[int | None, ...]:
-    return (
-        reported.prompt_tokens, reported.completion_tokens, reported.input_tokens, reported.output_tokens,
-        reported.total_tokens,
-    )  # fmt: skip
 
 
 def _is_odd(count: int | None) -> bool:
