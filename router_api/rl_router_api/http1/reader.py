@@ -21,7 +21,11 @@ _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z:.%]+\])(?::\d*)?")
-_CHECKED = (b"host", b"authorization", b"transfer-encoding", b"expect")
+_UNREPEATABLE = {
+    b"transfer-encoding": UNKNOWN_CODING,
+    b"host": INVALID_HOST,
+    b"authorization": SEVERAL_AUTHORIZATIONS,
+}
 
 
 class _RefusedError(Exception):
@@ -54,9 +58,6 @@ class RequestReader:
         """The bytes of the current segment, and the bytes of all segments that contain the latest request's headers."""
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._expects_continue = False
-        self._checked: list[tuple[bytes, bytes]] = []
-        """The headers among them that the reader itself uses."""
         self.refusal: Refusal | None = None
         """The reason why the latest headers are refused although they are valid HTTP/1.1."""
 
@@ -86,7 +87,7 @@ class RequestReader:
     # The parser calls these methods.
 
     def on_message_begin(self) -> None:
-        self._url, self._headers, self._checked, self._expects_continue = b"", [], [], False
+        self._url, self._headers = b"", []
         self.in_headers = True
         self.overhead = self.overhead or 1
         self._span = self._segment
@@ -98,18 +99,15 @@ class RequestReader:
         if not self.in_headers:
             # This line is a trailer. The server ignores it, because it must not become a header (RFC 9110, 6.5.1).
             return
-        name = name.lower()
-        if name in _CHECKED:
-            self._checked.append((name, value))
-            if name == b"expect":
-                self._expects_continue = value.lower() == b"100-continue"
-        self._headers.append((name, value))
+        self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         if self._span > MAX_OVERHEAD and self._header_bytes() > MAX_OVERHEAD:
             self.overhead = self._header_bytes()
             raise _RefusedError
-        self.refusal = _refusal_of(self._checked, self._parser.get_http_version())
+        values = dict(self._headers)
+        version = self._parser.get_http_version()
+        self.refusal = _refusal_of(self._headers, values, version)
         if self.refusal is not None:
             raise _RefusedError
         if self._parser.should_upgrade():
@@ -122,8 +120,8 @@ class RequestReader:
             self._connection,
             scope["method"],
             scope["http_version"],
-            keep_alive=scope["http_version"] != "1.0" and self._parser.should_keep_alive(),
-            expects_continue=self._expects_continue and scope["http_version"] != "1.0",
+            keep_alive=version != "1.0" and self._parser.should_keep_alive(),
+            expects_continue=version != "1.0" and values.get(b"expect", b"").lower() == b"100-continue",
         )
         scope["extensions"] = {EXTENSION: cycle}
         if is_next:
@@ -188,20 +186,20 @@ class RequestReader:
         return len(self._url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self._headers)
 
 
-def _refusal_of(headers: list[tuple[bytes, bytes]], version: str) -> Refusal | None:
-    """Returns the reason to refuse headers that httptools accepts (RFC 9112, 3.2 and 6.1), or None."""
-    hosts = authorizations = codings = 0
-    for name, value in headers:
-        if name == b"host":
-            hosts += 1
-            if not _HOST.fullmatch(value):
-                return INVALID_HOST
-        elif name == b"authorization":
-            authorizations += 1
-        elif name == b"transfer-encoding":
-            codings += 1
-            if codings > 1 or value.strip().lower() != b"chunked":
-                return UNKNOWN_CODING
-    if hosts != 1 and (hosts or version != "1.0"):
+def _refusal_of(headers: list[tuple[bytes, bytes]], values: dict[bytes, bytes], version: str) -> Refusal | None:
+    """Returns the reason to refuse headers that httptools accepts (RFC 9112, 3.2 and 6.1), or None.
+
+    `values` has the same headers by name.
+    """
+    host, coding = values.get(b"host"), values.get(b"transfer-encoding")
+    if coding is not None and coding.strip().lower() != b"chunked":
+        return UNKNOWN_CODING
+    if not _HOST.fullmatch(host) if host is not None else version != "1.0":
         return INVALID_HOST
-    return SEVERAL_AUTHORIZATIONS if authorizations > 1 else None
+    return _repetition(headers) if len(values) < len(headers) else None
+
+
+def _repetition(headers: list[tuple[bytes, bytes]]) -> Refusal | None:
+    """Returns the refusal of a header that must not be repeated, or None if none of them is."""
+    names = [name for name, _ in headers]
+    return next((refusal for name, refusal in _UNREPEATABLE.items() if names.count(name) > 1), None)

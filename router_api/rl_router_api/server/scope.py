@@ -7,8 +7,10 @@ import re
 
 from starlette.types import Scope
 
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_VALUES = "rl_router.headers"
+"""The key of the scope that maps the names of the headers to their values."""
 
 
 def route(scope: Scope) -> str:
@@ -24,12 +26,12 @@ def as_get(scope: Scope) -> Scope:
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """Returns a header's value, or None if it is missing. `name` is in lower case."""
-    for key, value in scope["headers"]:
-        if key == name:
-            text: bytes = value
-            return text.decode("latin-1")
-    return None
+    """Returns the value of the first header with this name, or None if it is missing. `name` is in lower case."""
+    values: dict[bytes, bytes] | None = scope.get(_VALUES)
+    if values is None:
+        scope[_VALUES] = values = dict([*scope["headers"]][::-1])
+    value = values.get(name)
+    return None if value is None else value.decode("latin-1")
 
 
 def credentials(scope: Scope) -> str | None:
@@ -39,10 +41,8 @@ def credentials(scope: Scope) -> str | None:
 
 def request_id(scope: Scope) -> str:
     """Returns the client's x-request-id if it is valid, else a new id."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            return str(value, "ascii")
-    return f"req_{random.getrandbits(128):032x}"
+    value = header(scope, b"x-request-id")
+    return value if value and _REQUEST_ID.fullmatch(value) else f"req_{random.getrandbits(128):032x}"
 
 
 def traceparent(scope: Scope) -> str | None:

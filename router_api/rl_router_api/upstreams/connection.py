@@ -12,7 +12,6 @@ from ..content_coding import compression_of
 from ..errors import FaultKind, TransportError
 from .idle_timer import IdleTimer
 
-_CONTENT_ENCODING = b"content-encoding"
 _MAX_OVERHEAD = 64 * 1024
 """Maximum consecutive bytes that are not part of the body: headers, interim responses, chunk sizes, chunk extensions
 and trailers."""
@@ -27,7 +26,7 @@ class _SurplusError(Exception):
 class Connection(asyncio.Protocol):
     """An HTTP/1.1 client connection that parses responses with httptools.
 
-    `status` and `headers` (names as received) are those of the latest response.
+    `status` and `headers` (names in lower case) are those of the latest response.
     """
 
     def __init__(self) -> None:
@@ -174,9 +173,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._has_head:
-            self.headers.append((name, value))
-            if len(name) == len(_CONTENT_ENCODING) and name.lower() == _CONTENT_ENCODING:
-                self.compression = compression_of(value)
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()
@@ -185,6 +182,9 @@ class Connection(asyncio.Protocol):
             self.headers = []
             return
         self._has_head, self._overhead = True, 0
+        coding = dict(self.headers).get(b"content-encoding")
+        if coding is not None:
+            self.compression = compression_of(coding)
 
     def on_body(self, body: bytes) -> None:
         self._overhead = 0
@@ -205,4 +205,4 @@ class Connection(asyncio.Protocol):
 
 def _is_framed(headers: list[tuple[bytes, bytes]]) -> bool:
     """Returns whether the headers define where the response ends."""
-    return any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in headers)
+    return any(name in (b"content-length", b"transfer-encoding") for name, _ in headers)

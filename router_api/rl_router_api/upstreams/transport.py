@@ -137,10 +137,11 @@ class HttpTransport:
 
     def give_back(self, origin: str, connection: Connection) -> None:
         """Keeps a connection for the next request if it is reusable, else closes it."""
-        if not connection.reusable or self._loop.time() - connection.opened > _MAX_AGE:
+        now = self._loop.time()
+        if not connection.reusable or now - connection.opened > _MAX_AGE:
             self._drop(connection)
             return
-        connection.idle_since = self._loop.time()
+        connection.idle_since = now
         self._idle.setdefault(origin, []).append(connection)
         if self._sweep is None:
             self._sweep = self._loop.call_later(_KEEP_ALIVE, self._drop_stale)
@@ -208,7 +209,7 @@ class _HttpResponse:
     @property
     def headers(self) -> Mapping[str, str]:
         # Decoded only on demand, because headers are rarely read.
-        return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._headers}
+        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self._headers}
 
     def read(self) -> Coroutine[Any, Any, bytes]:
         if self._decompressed is not None:
