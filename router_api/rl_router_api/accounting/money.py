@@ -13,6 +13,7 @@ from .usage import Usage
 
 FREE = Price()
 NO_RATES = Rates()
+_RATES = tuple(Rates.model_fields)
 NOTHING, _ONE = Decimal(0), Decimal(1)
 # Precise enough that no product or sum of prices and tokens is rounded.
 _EXACT = Context(prec=80)
@@ -34,42 +35,26 @@ class Charges(NamedTuple):
 
 def charges_of(price: Price, input_tokens: int, service_tier: str | None = None) -> Charges:
     """Returns the prices of a request with this input and this service tier, which may have no prices of its own."""
-    levels: list[Price | Rates] = [price]
+    if not price.tiers and not price.service_tiers:
+        return _with_defaults(price)
     tiers = [tier for tier in price.tiers if input_tokens > tier.above_tokens]
-    if tiers:
-        levels.append(max(tiers, key=lambda tier: tier.above_tokens))
-    if service_tier and service_tier in price.service_tiers:
-        levels.append(price.service_tiers[service_tier])
-    return _charges(levels) if len(levels) > 1 else _normal_charges(price)
+    service = price.service_tiers.get(service_tier, NO_RATES) if service_tier else NO_RATES
+    return _charges(price, max(tiers, key=lambda tier: tier.above_tokens, default=NO_RATES), service)
 
 
-def _normal_charges(price: Price) -> Charges:
-    """Returns the prices of a request without a tier, which nearly all requests have."""
-    return _with_defaults(price.input, price.cached_input, price.cache_write, price.cache_write_long, price.output)
+def _charges(price: Price, *rates: Rates) -> Charges:
+    """Returns the prices after the rates have replaced them, one after the other."""
+    replaced = {name: rate for each in rates for name in _RATES if (rate := getattr(each, name)) is not None}
+    return _with_defaults(price.model_copy(update=replaced))
 
 
-def _charges(levels: Sequence[Price | Rates]) -> Charges:
-    """Returns the prices of the last level that names each of them."""
-    return _with_defaults(
-        _last([level.input for level in levels]) or NOTHING,
-        _last([level.cached_input for level in levels]),
-        _last([level.cache_write for level in levels]),
-        _last([level.cache_write_long for level in levels]),
-        _last([level.output for level in levels]) or NOTHING,
-    )
-
-
-def _with_defaults(
-    plain: Decimal, cached: Decimal | None, written: Decimal | None, written_long: Decimal | None, output: Decimal
-) -> Charges:
-    written = plain if written is None else written
-    return Charges(
-        plain, plain if cached is None else cached, written, written if written_long is None else written_long, output
-    )
-
-
-def _last(prices: list[Decimal | None]) -> Decimal | None:
-    return next((price for price in reversed(prices) if price is not None), None)
+def _with_defaults(price: Price) -> Charges:
+    plain, cached, written, long = price.input, price.cached_input, price.cache_write, price.cache_write_long
+    if cached is None:
+        cached = plain
+    if written is None:
+        written = plain
+    return Charges(plain, cached, written, written if long is None else long, price.output)
 
 
 def dearest_charges(price: Price, input_tokens: int) -> tuple[Decimal, Decimal]:
@@ -80,7 +65,7 @@ def dearest_charges(price: Price, input_tokens: int) -> tuple[Decimal, Decimal]:
     tiers = [tier for tier in price.tiers if input_tokens > tier.above_tokens]
     services = [price.service_tiers[name] for name in CHEAP_TIERS if name in price.service_tiers]
     # A level without rates changes nothing.
-    every = [_charges([price, tier, service]) for tier in (NO_RATES, *tiers) for service in (NO_RATES, *services)]
+    every = [_charges(price, tier, service) for tier in (NO_RATES, *tiers) for service in (NO_RATES, *services)]
     return max([max(charges[:4]) for charges in every]), max([charges.output for charges in every])
 
 
@@ -92,12 +77,15 @@ def has_output_price(price: Price) -> bool:
 def cost_of(usage: Usage, price: Price, service_tier: str | None = None) -> Decimal:
     """Returns the exact cost in US dollars."""
     charges = charges_of(price, usage.input, service_tier)
-    plain = usage.input - usage.cached - usage.written - usage.written_long
-    millionths = _EXACT.multiply(charges.input, plain)
-    for rate, tokens in ((charges.cached, usage.cached), (charges.written, usage.written),
-                         (charges.written_long, usage.written_long), (charges.output, usage.output)):  # fmt: skip
-        if tokens:
-            millionths = _EXACT.fma(rate, tokens, millionths)
+    cached, written, long = usage.cached, usage.written, usage.written_long
+    millionths = _EXACT.multiply(charges.input, usage.input - cached - written - long)
+    millionths = _EXACT.fma(charges.output, usage.output, millionths)
+    if cached:
+        millionths = _EXACT.fma(charges.cached, cached, millionths)
+    if written:
+        millionths = _EXACT.fma(charges.written, written, millionths)
+    if long:
+        millionths = _EXACT.fma(charges.written_long, long, millionths)
     return shortest(_EXACT.add(millionths.scaleb(-6, _EXACT), price.request))
 
 
