@@ -30,33 +30,34 @@ def conversation_as_data(conversation: Sequence[Message], room: int) -> list[dic
     If the conversation is longer, the first message (often the system prompt) gets a quarter of the room. The last
     messages get the rest. A note says how many messages are left out.
     """
-    texts = [(message.role, _text(message)) for message in conversation]
+    texts = [(message.role[:_MAX_ROLE], _text(message)) for message in conversation]
     left = room
     while True:
-        data = _within(texts, left)
-        size = sum(_size(message["text"]) for message in data) + _growth("".join([message["text"] for message in data]))
+        kept = _within(texts, left)
+        size = sum([_size(text) for _, text in kept])
+        # Only a few texts can exceed the room by their escapes, so few need a count.
+        if size * (1 + _ESCAPE_GROWTH) > room:
+            size += _growth("".join([text for _, text in kept]))
         if size <= room + _TOLERANCE or left <= MIN_BYTES:
-            return data
+            return [{"role": role, "text": text} for role, text in kept]
         left = min(left * room // size, left - 1)
 
 
-def _within(texts: Sequence[tuple[str, str]], room: int) -> list[dict[str, str]]:
-    """Returns the messages in about `room` bytes before escaping."""
-    if sum(_size(text) for _, text in texts) <= room:
-        whole = [_message(role, text, room) for role, text in texts]
-        if sum(_size(message["text"]) for message in whole) <= room:
-            return whole
+def _within(texts: Sequence[tuple[str, str]], room: int) -> Sequence[tuple[str, str]]:
+    """Returns the roles and texts of the messages, in about `room` bytes before escaping."""
+    if sum([_size(text) for _, text in texts]) <= room:
+        return texts
     (role, text), *rest = texts
-    first = _message(role, text, room // 4 if rest else room)
-    left = room - _size(first["text"])
-    kept: list[dict[str, str]] = []
+    first = shortened(text, room // 4 if rest else room)
+    left = room - _size(first)
+    kept: list[tuple[str, str]] = []
     # The last message is the question, so it is always kept.
     while rest and (not kept or left > MIN_BYTES // 2):
-        role, text = rest.pop()
-        kept.insert(0, _message(role, text, max(left // 2, 100)))
-        left -= _size(kept[0]["text"])
-    gap = [{"role": "note", "text": f"({len(rest)} messages left out)"}] if rest else []
-    return [first, *gap, *kept]
+        last_role, text = rest.pop()
+        kept.insert(0, (last_role, shortened(text, max(left // 2, 100))))
+        left -= _size(kept[0][1])
+    gap = [("note", f"({len(rest)} messages left out)")] if rest else []
+    return [(role, first), *gap, *kept]
 
 
 def as_data(value: Any) -> str:
@@ -80,10 +81,6 @@ def _escaped(text: str) -> str:
         if character in text:
             text = text.replace(character, escape)
     return text
-
-
-def _message(role: str, text: str, room: int) -> dict[str, str]:
-    return {"role": role[:_MAX_ROLE], "text": shortened(text, room)}
 
 
 def excerpt(text: str, room: int) -> str:
