@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 
-class Usage(Struct, frozen=True):
+class Usage(Struct, frozen=True, gc=False):
     """Counts in tokens. `input` contains the cache reads and writes, `output` contains the thinking."""
 
     input: int = 0

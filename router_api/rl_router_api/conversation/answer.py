@@ -6,29 +6,30 @@ Fields that the router does not change keep the bytes that the upstream sent.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import Raw, Struct
 
 from .lenient import well_formed
 
 
-class Function(Struct):
+class Function(Struct, gc=False):
     """The function of a tool call. `arguments` should be JSON text, but some servers send an object."""
 
     name: str | None = None
     arguments: Any = None
 
 
-class CustomTool(Struct):
+class CustomTool(Struct, gc=False):
     """A call of a custom tool, whose input is free text."""
 
     name: str | None = None
     input: str | None = None
 
 
-class ToolCall(Struct):
+class ToolCall(Struct, gc=False):
     """A tool call, or a piece of a tool call in a stream."""
 
     index: int | None = None
@@ -44,7 +45,7 @@ class ToolCall(Struct):
         return self.function or Function()
 
 
-class AnswerMessage(Struct):
+class AnswerMessage(Struct, gc=False):
     """The message of a choice, or the delta of a chunk's choice."""
 
     content: str | list[Any] | None = None
@@ -64,7 +65,7 @@ class AnswerMessage(Struct):
         return [*calls, ToolCall(function=self.function_call)] if self.function_call else calls
 
 
-class Choice(Struct):
+class Choice(Struct, gc=False):
     """One choice of a complete answer."""
 
     index: int = 0
@@ -73,7 +74,7 @@ class Choice(Struct):
     usage: Raw = Raw()
 
 
-class ChunkChoice(Struct):
+class ChunkChoice(Struct, gc=False):
     """The part of a chunk that belongs to one choice."""
 
     index: int = 0
@@ -83,7 +84,7 @@ class ChunkChoice(Struct):
     """Kimi reports the usage here."""
 
 
-class Answer(Struct, frozen=True):
+class Answer(Struct, frozen=True, gc=False):
     """A complete answer. `fields` are its top-level fields as raw JSON."""
 
     fields: dict[str, Raw]
@@ -98,7 +99,7 @@ class Answer(Struct, frozen=True):
         return self.choices[0].message or AnswerMessage()
 
 
-class Chunk(Struct):
+class Chunk(Struct, gc=False):
     """One chunk of a stream. `data` is the chunk's JSON as the upstream sent it."""
 
     data: bytes
@@ -109,7 +110,7 @@ class Chunk(Struct):
     service_tier: str | None
     """As in `Answer`."""
     error: str | None
-    finished: list[int]
+    finished: Sequence[int]
     """The indexes of the choices that end with this chunk."""
     output_bytes: int
     """Bytes of text, thinking and tool arguments in this chunk."""
@@ -140,18 +141,16 @@ def _part_text(part: Any) -> str:
 def _as_json(value: Any) -> str:
     """Returns a value as JSON; empty if it is nested too deeply. The client gets it nevertheless."""
     try:
-        return well_formed(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+        return msgspec.json.encode(value).decode()
     except RecursionError:
         return ""
+    except (ValueError, OverflowError):
+        # msgspec encodes neither half of a surrogate pair nor an integer of more than 64 bits.
+        return well_formed(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def output_bytes(message: AnswerMessage) -> int:
     """Returns the bytes of everything that the model has generated for a message: text, thinking and tool arguments."""
-    text = message.content
-    # Most deltas of a stream are a short text in ASCII alone.
-    is_plain = type(text) is str and text.isascii() and message.tool_calls is None and message.reasoning_content is None
-    if is_plain and message.reasoning is None and message.refusal is None and message.function_call is None:
-        return len(text or "")
     return sum([_size(text) for text in _generated(message)])
 
 

@@ -99,12 +99,12 @@ class ChunkStream:
         self._over = self._over or is_over
 
     def _take_chunks(self, chunks: Iterable[Chunk]) -> None:
-        entry = self._attempt.entry
+        entry, ready, is_kept = self._attempt.entry, self._ready, self._is_kept
         for chunk in chunks:
-            if chunk.error is not None or chunk.finished or chunk.usage or self._is_kept:
+            if is_kept or chunk.finished or chunk.usage or chunk.error is not None:
                 self._check(chunk)
             entry.received_bytes += chunk.output_bytes
-            self._ready.append(chunk)
+            ready.append(chunk)
 
     async def _receive_first(self) -> None:
         """Reads the first bytes. A server that ignores `stream` sends a complete answer. Raises BrokenAnswerError."""

@@ -15,17 +15,17 @@ from ...errors import UnusableAnswerError
 from . import read_odd_answer as odd
 
 
-class _Completion(Struct):
+class _Completion(Struct, gc=False):
     choices: list[Choice]
     usage: Raw = Raw()
     service_tier: str | None = None
 
 
-class _Groq(Struct):
+class _Groq(Struct, gc=False):
     usage: Raw = Raw()
 
 
-class _Chunk(Struct):
+class _Chunk(Struct, gc=False):
     choices: list[ChunkChoice]
     model: str | None = None
     usage: Raw = Raw()
@@ -92,6 +92,19 @@ def read_chunk(data: bytes) -> Chunk | None:
 
 
 def _chunk(data: bytes, read: _Chunk) -> Chunk:
+    choices = read.choices
+    if len(choices) == 1 and not read.usage and not read.error and read.x_groq is None:
+        (choice,) = choices
+        delta = choice.delta
+        text = None if delta is None or choice.finish_reason is not None or choice.usage else delta.content
+        # Nearly all chunks of a stream contain nothing but a text.
+        if (
+            type(text) is str and text.isascii() and delta is not None and delta.tool_calls is None
+            and delta.reasoning_content is None and delta.reasoning is None and delta.refusal is None
+            and delta.function_call is None and not delta.audio
+        ):  # fmt: skip
+            size = len(text)
+            return Chunk(data, choices, read.model, _NOTHING, read.service_tier, None, (), size, size > 0, False)
     has_error = bool(read.error) and odd.is_error({"error": msgspec.json.decode(read.error)})
     error = bytes(read.error).decode() if has_error else None
     usage = read.usage if read.usage or read.x_groq is None else read.x_groq.usage
@@ -114,7 +127,8 @@ def _odd_chunk(data: bytes) -> Chunk | None:
 
 
 def _chunk_of(data: bytes, read: _Chunk, usage: Raw, error: str | None) -> Chunk:
-    finished, size, has_content, has_ids = [], 0, False, False
+    finished: list[int] = []
+    size, has_content, has_ids = 0, False, False
     for choice in read.choices:
         if choice.finish_reason and choice.finish_reason != "null":
             finished.append(choice.index)

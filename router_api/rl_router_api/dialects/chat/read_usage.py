@@ -21,19 +21,19 @@ _MAX_TOKENS = 10**15
 """Larger counts are ignored, because their sums would not be exact."""
 
 
-class _CacheWrites(Struct):
+class _CacheWrites(Struct, gc=False):
     ephemeral_5m_input_tokens: int | None = None
     ephemeral_1h_input_tokens: int | None = None
 
 
-class _Details(Struct):
+class _Details(Struct, gc=False):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
     cache_creation_tokens: int | None = None
     reasoning_tokens: int | None = None
 
 
-class _Reported(Struct):
+class _Reported(Struct, gc=False):
     """The fields of all providers, with their own names."""
 
     prompt_tokens: int | None = None
