@@ -12,6 +12,8 @@ from rl_router_api.accounting.usage import Usage
 from rl_router_api.dialects.chat.read_usage import read_usage
 
 from fakes.testbed.json_values import json_values
+from fakes.testbed.router import Testbed
+from fakes.upstreams.answers import text
 
 
 def read(**fields: Any) -> Usage | None:
@@ -36,6 +38,22 @@ ANTHROPIC = {"input_tokens": 100, "output_tokens": 50}
         ("OpenAI, cache read", {**OPENAI, "prompt_tokens_details": {"cached_tokens": 900}}, (1000, 100, 900, 0, 0)),
         ("OpenAI, cache write", {**OPENAI, "prompt_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 900}},
          (1000, 100, 0, 900, 0)),
+        ("OpenAI, lifetimes of cache writes",
+         {**OPENAI, "prompt_tokens_details": {
+             "cached_tokens": 50, "cache_write_tokens": 900,
+             "cache_write_tokens_details": {"ttl_30m_tokens": 500, "ttl_12h_tokens": 400}}}, (1000, 100, 50, 500, 400)),
+        ("OpenAI's Responses, lifetimes of cache writes",
+         {**ANTHROPIC, "total_tokens": 150, "input_tokens_details": {
+             "cached_tokens": 10, "cache_write_tokens": 80,
+             "cache_write_tokens_details": {"ttl_30m_tokens": 0, "ttl_12h_tokens": 80}}}, (100, 50, 10, 0, 80)),
+        ("OpenAI, lifetimes alone",
+         {**OPENAI, "prompt_tokens_details": {"cache_write_tokens_details": {"ttl_12h_tokens": 400}}},
+         (1000, 100, 0, 0, 400)),
+        ("OpenAI, odd lifetimes",
+         {**OPENAI, "prompt_tokens_details": {
+             "cache_write_tokens": 900,
+             "cache_write_tokens_details": {"ttl_30m_tokens": "500", "ttl_12h_tokens": 4e2}}},
+         (1000, 100, 0, 500, 400)),
         ("DeepSeek", {**OPENAI, "prompt_cache_hit_tokens": 900, "prompt_cache_miss_tokens": 100},
          (1000, 100, 900, 0, 0)),
         ("Moonshot", {**OPENAI, "cached_tokens": 900}, (1000, 100, 900, 0, 0)),
@@ -100,7 +118,9 @@ NAMES = st.sampled_from(
      "completion_tokens_details", "cached_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
      "cache_creation", "reasoning_tokens"]
 )  # fmt: skip
-DETAILS = st.dictionaries(st.sampled_from(["cached_tokens", "reasoning_tokens", "cache_write_tokens"]), st.integers())
+COUNTS = st.sampled_from(["cached_tokens", "reasoning_tokens", "cache_write_tokens"])
+LIFETIMES = st.dictionaries(st.sampled_from(["ttl_30m_tokens", "ttl_12h_tokens"]), st.integers())
+DETAILS = st.dictionaries(COUNTS, st.integers()) | st.fixed_dictionaries({"cache_write_tokens_details": LIFETIMES})
 
 
 @settings(max_examples=300, deadline=None)
@@ -110,3 +130,30 @@ def test_any_usage_has_counts_that_fit_together(fields: dict[str, Any]) -> None:
     if usage is not None:
         assert min(usage.input, usage.output, usage.cached, usage.written, usage.written_long) >= 0
         assert usage.cached + usage.written + usage.written_long <= usage.input
+
+
+LIFETIMES_REPORTED = {"cache_write_tokens": 1000, "cache_write_tokens_details": {"ttl_30m_tokens": 1000}}
+
+
+@pytest.mark.parametrize(
+    ("options", "details", "dollars"),
+    [
+        ({}, {"cache_write_tokens": 1000}, "0.00125"),
+        ({"prompt_cache_options": {"ttl": "30m"}}, {"cache_write_tokens": 1000}, "0.00125"),
+        ({"prompt_cache_options": {"ttl": "12h"}}, {"cache_write_tokens": 1000}, "0.002"),
+        ({"prompt_cache_options": {"ttl": "12h"}}, LIFETIMES_REPORTED, "0.00125"),
+        ({"prompt_cache_options": {"ttl": "12h"}}, {"cached_tokens": 1000}, "0.001"),
+        ({"prompt_cache_options": {"ttl": "12h"}, "router": {"max_cost": 1}}, {"cache_write_tokens": 1000}, "0.00125"),
+        ({"prompt_cache_options": "odd"}, {"cache_write_tokens": 1000}, "0.00125"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_cache_writes_are_priced_by_the_lifetime_that_the_request_asks_for(
+    testbed: Testbed, options: Any, details: Any, dollars: str, stream: bool
+) -> None:
+    used = {"prompt_tokens": 1000, "completion_tokens": 0, "total_tokens": 1000, "prompt_tokens_details": details}
+    price = {"input": 1, "cache_write": 1.25, "cache_write_long": 2}
+    setup = await testbed.start(None, text("", used=used), changes={"alpha": {"price": price}})
+    await setup.send(model="alpha", stream=stream, **options)
+    (ledger,) = setup.router.ledgers
+    assert str(ledger["total_cost"]) == dollars

@@ -58,6 +58,8 @@ class Entry(Struct):
     suspect: bool = False
     """True if the reported counts contradict each other, or cost more than the worst case of the call."""
     selected: bool = False
+    keeps_cache_long: bool = False
+    """True if the request asks for the longer lifetime of cache writes."""
     dropped: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
     """The router's additions to the request that the target might refuse."""
@@ -74,6 +76,8 @@ class Entry(Struct):
     def report(self, usage: Usage | None, raw: Raw | bytes, service_tier: str | None = None) -> None:
         """Stores the usage that the upstream reported. `raw` is the same as JSON on one line. Ignores None."""
         if usage is not None:
+            if self.keeps_cache_long:
+                usage = usage.with_long_writes()
             self.read_usage, self.usage, self.service_tier = usage, Raw(raw), service_tier
 
     def close(self, status: Status, error: str | None = None, *, billed: bool = True) -> None:

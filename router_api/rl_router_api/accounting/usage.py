@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 
 class Usage(Struct, frozen=True, gc=False):
@@ -16,9 +17,17 @@ class Usage(Struct, frozen=True, gc=False):
     """Input that was written to the cache for its shorter lifetime."""
     written_long: int = 0
     """Input that was written to the cache for its longer lifetime."""
+    has_lifetimes: bool = False
+    """Whether the upstream reports how many tokens were written for which lifetime."""
     reported_total: int | None = None
     suspect: bool = False
     """Whether the counts contradict each other."""
+
+    def with_long_writes(self) -> Usage:
+        """Returns the usage with all cache writes at the longer lifetime, unless it reports the lifetimes itself."""
+        if not self.written or self.has_lifetimes:
+            return self
+        return replace(self, written=0, written_long=self.written)
 
     @property
     def total(self) -> int:

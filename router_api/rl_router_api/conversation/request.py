@@ -115,6 +115,8 @@ class Request(Struct, frozen=True, eq=False, weakref=True):
     """The number of bytes of the content that a target reads as text."""
     may_hold_affinity: bool
     """True if the body contains text that looks like the affinity of a tool call id."""
+    keeps_cache_long: bool
+    """True if the client asks the provider to keep cache writes for the longer lifetime."""
     input_tokens: int
     """The estimated number of input tokens: one per four bytes, and 1,500 per image, audio or file."""
 

@@ -198,6 +198,7 @@ class Calls:
         counted = self._request.input_tokens + advice.size // 4
         entry = self._ledger.open_target_call(target.name, target.tool_name, target.price, counted)
         entry.arguments, entry.dropped, entry.added = advice.as_arguments(), dropped, added
+        entry.keeps_cache_long = self._request.keeps_cache_long and "prompt_cache_options" not in dropped
         return entry
 
     def _reserve(self, call: ReadyCall, entry: Entry) -> None:

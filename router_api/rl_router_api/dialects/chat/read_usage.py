@@ -22,13 +22,18 @@ _MAX_TOKENS = 10**15
 
 
 class _CacheWrites(Struct, gc=False):
+    """The cache writes by lifetime, as Anthropic and OpenAI name them."""
+
     ephemeral_5m_input_tokens: int | None = None
     ephemeral_1h_input_tokens: int | None = None
+    ttl_30m_tokens: int | None = None
+    ttl_12h_tokens: int | None = None
 
 
 class _Details(Struct, gc=False):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
+    cache_write_tokens_details: _CacheWrites | None = None
     cache_creation_tokens: int | None = None
     reasoning_tokens: int | None = None
 
@@ -88,7 +93,9 @@ def _plain(reported: _Reported) -> Usage | None:
     if details is None:
         return Usage(prompt, completion, reported_total=reported.total_tokens)
     cached = details.cached_tokens or 0
-    if details.cache_write_tokens or details.cache_creation_tokens or not 0 <= cached <= prompt:
+    if details.cache_write_tokens or details.cache_creation_tokens or details.cache_write_tokens_details:
+        return None
+    if not 0 <= cached <= prompt:
         return None
     return Usage(prompt, completion, cached, reported_total=reported.total_tokens)
 
@@ -108,11 +115,11 @@ def _read_oddly(raw: Raw | bytes) -> Usage | None:
 
 def _fields(kind: type[Struct], value: dict[str, Any]) -> dict[str, Any]:
     """Returns the fields of a struct that can be read."""
-    nested: dict[str, type[Struct]] = {"cache_creation": _CacheWrites}
+    nested: dict[str, type[Struct]] = {"cache_creation": _CacheWrites, "cache_write_tokens_details": _CacheWrites}
     read: dict[str, Any] = {}
     for name in kind.__struct_fields__:
         entry = value.get(name)
-        if name == "cache_creation" or name.endswith("_details"):
+        if name in nested or name.endswith("_details"):
             inner = nested.get(name, _Details)
             read[name] = inner(**_fields(inner, entry)) if isinstance(entry, dict) else None
         else:
@@ -153,13 +160,14 @@ def _usage(reported: _Reported, *, suspect: bool) -> Usage | None:
     cached = min(cached, total_input)
     written = min(written, total_input - cached)
     written_long = min(written_long, total_input - cached - written)
-    return Usage(total_input, output, cached, written, written_long, total, suspect)
+    has_lifetimes = (_writes(reported) or _NO_WRITES) != _NO_WRITES
+    return Usage(total_input, output, cached, written, written_long, has_lifetimes, total, suspect)
 
 
 def _cache(reported: _Reported) -> tuple[int, int, int]:
     """Returns the tokens read from the cache, and those written for the shorter and the longer lifetime."""
-    details = reported.prompt_tokens_details or reported.input_tokens_details or _NO_DETAILS
-    writes = reported.cache_creation or _NO_WRITES
+    details = _input_details(reported)
+    writes = _writes(reported) or _NO_WRITES
     read = (
         details.cached_tokens,
         reported.cached_tokens,
@@ -167,9 +175,18 @@ def _cache(reported: _Reported) -> tuple[int, int, int]:
         reported.cache_read_input_tokens,
     )
     written = (details.cache_write_tokens, details.cache_creation_tokens, reported.cache_creation_input_tokens)
-    long = _largest((writes.ephemeral_1h_input_tokens,))
-    all_written = max(_largest(written), _largest((writes.ephemeral_5m_input_tokens,)) + long)
+    short = _largest((writes.ephemeral_5m_input_tokens, writes.ttl_30m_tokens))
+    long = _largest((writes.ephemeral_1h_input_tokens, writes.ttl_12h_tokens))
+    all_written = max(_largest(written), short + long)
     return _largest(read), all_written - long, long
+
+
+def _input_details(reported: _Reported) -> _Details:
+    return reported.prompt_tokens_details or reported.input_tokens_details or _NO_DETAILS
+
+
+def _writes(reported: _Reported) -> _CacheWrites | None:
+    return reported.cache_creation or _input_details(reported).cache_write_tokens_details
 
 
 def _largest(counts: tuple[int | None, ...]) -> int:
