@@ -90,3 +90,26 @@ def test_the_api_accepts_the_file():
         "tools",
     )
     assert configuration.server.cors_origins == ("https://chat.example",)
+
+
+def test_a_target_has_the_form_of_history_that_its_provider_accepts():
+    placeholder = {"extra_content": {"google": {"thought_signature": "skip_thought_signature_validator"}}}
+    target = {
+        "name": "mistral-small",
+        "baseUrl": "https://api.example/v1",
+        "signingFamily": "mistral",
+        "history": {
+            "toolCallIds": {"length": 9, "characters": "letters_digits"},
+            "drop": ["reasoning_content"],
+            "addToMessages": {"reasoning_content": ""},
+            "addToToolCalls": placeholder,
+        },
+    }
+    (written,) = router_yaml(targets=[target])["targets"]
+    assert written["signing_family"] == "mistral"
+    assert written["history"] == {
+        "tool_call_ids": {"length": 9, "characters": "letters_digits"},
+        "drop": ["reasoning_content"],
+        "add_to_messages": {"reasoning_content": ""},
+        "add_to_tool_calls": placeholder,
+    }

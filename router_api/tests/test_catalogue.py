@@ -1,7 +1,10 @@
 """The catalogue is a complete configuration that works with any subset of the providers' keys."""
 
 import json
+import re
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import rl_router_api
@@ -65,6 +68,50 @@ def test_mistral_models_receive_no_unknown_field(target: Target) -> None:
 def test_the_deepseek_reasoning_model_receives_no_sampling_parameters() -> None:
     (target,) = (target for target in TARGETS if target.name == "deepseek-v4-pro")
     assert "temperature" not in sent_to(target)
+
+
+FOREIGN: list[dict[str, Any]] = [
+    {"role": "user", "content": "Look."},
+    {"role": "assistant", "content": None, "refusal": None, "annotations": [], "audio": None,
+     "reasoning_content": "Hm.", "reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}],
+     "tool_calls": [
+         {"id": f"functions.look:{number}_{'a' * 40}", "type": "function",
+          "function": {"name": "look", "arguments": "{}"}} for number in range(2)]},
+    *[{"role": "tool", "tool_call_id": f"functions.look:{number}_{'a' * 40}", "content": "a cat"}
+      for number in range(2)],
+    {"role": "user", "content": "And now?"},
+]  # fmt: skip
+"""A conversation whose tool calls were made by a model of no provider of the catalogue."""
+ID_PATTERNS = {"openai": r".{1,40}", "anthropic": r"[A-Za-z0-9_-]+", "mistral": r"[A-Za-z0-9]{9}"}
+MISTRALS_FIELDS = {"role", "content", "tool_calls", "prefix"}
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_every_target_receives_another_models_tool_calls_in_the_form_that_it_accepts(target: Target) -> None:
+    messages: Any = sent_to(target, messages=FOREIGN)["messages"]
+    answer, results = messages[1], messages[2:4]
+    ids = [call["id"] for call in answer["tool_calls"]]
+    assert ids == [result["tool_call_id"] for result in results]
+    assert len(set(ids)) == 2
+    assert all(re.fullmatch(ID_PATTERNS.get(target.family, ".*"), each) for each in ids)
+    if target.family == "mistral":
+        assert set(answer) <= MISTRALS_FIELDS
+    if target.family == "google":
+        signatures = [call.get("extra_content", {}).get("google") for call in answer["tool_calls"]]
+        assert signatures == [{"thought_signature": "skip_thought_signature_validator"}, None]
+
+
+def test_deepseeks_reasoning_model_receives_thinking_in_every_message_with_tool_calls() -> None:
+    (target,) = (target for target in TARGETS if target.name == "deepseek-v4-pro")
+    without = [{name: value for name, value in message.items() if name != "reasoning_content"} for message in FOREIGN]
+    for messages, expected in ((FOREIGN, "Hm."), (without, "")):
+        sent: Any = sent_to(target, messages=messages)["messages"]
+        assert sent[1]["reasoning_content"] == expected
+
+
+def test_the_targets_of_one_provider_have_one_signing_family() -> None:
+    families = {(urlsplit(target.base_url).hostname, target.signing_family) for target in TARGETS}
+    assert len(families) == len({host for host, _ in families}) == len({family for _, family in families})
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)

@@ -34,6 +34,7 @@ Review = Literal["buffered", "never", "always"]
 Protocol = Literal["auto", "tools", "json_schema"]
 ToolChoice = Literal["required", "auto"]
 CallHistory = Literal["full", "brief"]
+IdCharacters = Literal["any", "letters_digits_dashes", "letters_digits"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
@@ -289,6 +290,44 @@ class Params(Schema):
     )
 
 
+class ToolCallIds(Schema):
+    """The form of tool call ids that a target accepts. Other ids in a conversation are mapped to this form."""
+
+    length: int | None = Field(
+        None, ge=8, le=64, description="number of characters of each id, if the target accepts no other length"
+    )
+    max_length: int | None = Field(
+        None, ge=8, description="maximum number of characters of an id. `length` replaces it; default: unlimited"
+    )
+    characters: IdCharacters = Field(
+        "any", description="characters of an id. `letters_digits_dashes` also allows the underscore"
+    )
+
+
+class History(Schema):
+    """What a target accepts in a conversation that contains answers of other models."""
+
+    tool_call_ids: ToolCallIds = Field(ToolCallIds(), description="form of the tool call ids that the target accepts")
+    drop: tuple[Text, ...] = Field(
+        (),
+        max_length=64,
+        description="fields of messages, fields of tool calls and types of content parts to remove from the answers of"
+        " targets with another `signing_family`. The call's entry in `call_history` names the removed fields",
+    )
+    add_to_messages: dict[Text, Any] = Field(
+        default_factory=dict,
+        max_length=16,
+        description="fields that the target requires in messages with tool calls. The router adds them if they are"
+        " missing",
+    )
+    add_to_tool_calls: dict[Text, Any] = Field(
+        default_factory=dict,
+        max_length=16,
+        description="fields that the target requires in the first tool call of a message. The router adds them if no"
+        " tool call of the message has them",
+    )
+
+
 class TargetConfig(Schema):
     """A target without the source of its API key. In a RouterDeployment, the key comes from a Kubernetes Secret."""
 
@@ -337,6 +376,16 @@ class TargetConfig(Schema):
         None, ge=1, description="maximum number of concurrent calls to the target over all workers; default: unlimited"
     )
     params: Params = Field(Params(), description="changes to requests, for a model that rejects common parameters")
+    signing_family: Word | None = Field(
+        None,
+        description="name of a group of targets that accept each other's thinking and signatures, such as all targets"
+        " of one provider; default: `name`",
+    )
+    history: History | None = Field(
+        None,
+        description="what the target accepts in a conversation that contains answers of other models; default:"
+        " everything, until the target rejects such an answer",
+    )
     headers: dict[Text, Text] = Field(
         default_factory=dict, max_length=64, description="HTTP headers to add to requests to the target"
     )
@@ -348,6 +397,11 @@ class TargetConfig(Schema):
     def upstream_model(self) -> str:
         """Returns the model name that is sent to `base_url`."""
         return self.model or self.name
+
+    @property
+    def family(self) -> str:
+        """Returns the name of the signing family."""
+        return self.signing_family or self.name
 
     @property
     def tool_name(self) -> str:

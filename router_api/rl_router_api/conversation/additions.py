@@ -8,6 +8,8 @@ from msgspec import Struct
 
 MAX_ADVICE = 2_000
 """The maximum number of characters of a policy's system prompt. The rest is cut off."""
+FOREIGN_HISTORY = "foreign_history"
+"""The name of other models' answers in a conversation, for upstreams that refuse them as they are."""
 _INTRODUCTION = "Advice for this answer; the system prompt takes precedence over it:\n"
 _PART_OVERHEAD = len(',{"type":"text","text":""}')
 

@@ -9,6 +9,7 @@ from msgspec import Raw
 OBJECT = msgspec.json.Decoder(dict[str, Raw])
 OBJECTS = msgspec.json.Decoder(list[dict[str, Raw]])
 LIST = msgspec.json.Decoder(list[Raw])
+TEXT = msgspec.json.Decoder(str)
 
 
 def begins(raw: Raw) -> bytes:
@@ -19,6 +20,11 @@ def begins(raw: Raw) -> bytes:
 def is_given(raw: Raw) -> bool:
     """Returns whether the value is present and not null."""
     return len(raw) > 0 and (len(raw) != len(b"null") or bytes(raw) != b"null")
+
+
+def text_in(raw: Raw) -> str:
+    """Returns a text, or an empty text if the value is not a text."""
+    return TEXT.decode(raw) if begins(raw) == b'"' else ""
 
 
 def encoded(value: object) -> Raw:

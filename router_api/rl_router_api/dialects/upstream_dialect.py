@@ -58,10 +58,12 @@ class UpstreamDialect(Protocol):
         guard: MoneyGuard | None = None,
         *,
         without: Collection[str] = (),
+        family: Collection[str] = (),
     ) -> Payload:
         """Returns the request body for a target. `guard` has the rules of a money limit.
 
-        `without` names additions that are left out, because the target refuses them.
+        `without` names additions that are left out, because the target refuses them. `family` has the affinities of
+        the targets whose answers in the conversation the target accepts as they are.
         """
 
     def bounds_output(self, request: Request, params: Params) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..accounting.ledger import Entry
 from ..accounting.money import FREE, worst_cost
-from ..conversation.additions import NO_ADVICE, Advice, MoneyGuard
+from ..conversation.additions import FOREIGN_HISTORY, NO_ADVICE, Advice, MoneyGuard
 from ..conversation.answer import assemble, text_of
 from ..conversation.request import Request
 from ..errors import CallFailedError, UnaffordableError
@@ -138,7 +138,7 @@ class Calls:
     async def _make_one(self, call: ReadyCall, *, live: bool) -> MadeCall:
         """Makes one call, with one retry at the same target if the failure allows it."""
         made = await self._attempt(call, live=live)
-        if made.failure and made.failure.may_refuse_additions and made.entry.added:
+        if made.failure and made.failure.may_refuse_additions:
             made = await self._without_additions(call, made, made.failure, live=live)
         elif made.failure and self._is_worth_a_retry(call.callee, made.failure):
             await asyncio.sleep(_pause_before(made.failure))
@@ -155,12 +155,15 @@ class Calls:
         self, call: ReadyCall, refused: MadeCall, failure: CallFailedError, *, live: bool
     ) -> MadeCall:
         """Makes a refused call once more without the router's additions, if the limits of the request allow it."""
+        callee, additions = call.callee, refused.entry.added
+        if self._fleet.sends_foreign_history(self._request, callee.target, callee.upstream):
+            additions = (*additions, FOREIGN_HISTORY)
         again = self.ready(call.callee, call.advice)
-        if self.left < 1 or not affordable(self._request, again):
+        if not additions or self.left < 1 or not affordable(self._request, again):
             return refused
-        made = await self._attempt(again, live=live, without=refused.entry.added)
+        made = await self._attempt(again, live=live, without=additions)
         if made.good:
-            call.callee.upstream.refused_additions.remember(refused.entry.added, failure.error)
+            callee.upstream.refused_additions.remember(additions, failure.error)
         return made
 
     def _is_worth_a_retry(self, callee: Callee, failure: CallFailedError) -> bool:
@@ -177,8 +180,7 @@ class Calls:
         request, callee = self._request, call.callee
         upstream, transport, traceparent = callee.upstream, self._fleet.transport, self._ledger.traceparent
         guard = None if self._limits.spending.left is None else MoneyGuard(call.limit)
-        refused = upstream.refused_additions.current.union(without)
-        payload = upstream.dialect.write_request(request, callee.target, call.advice, guard, without=refused)
+        payload = self._fleet.payload(request, callee.target, upstream, call.advice, guard, without=without)
         entry = self._open_entry(call, payload.dropped, payload.added)
         try:
             if guard is not None:

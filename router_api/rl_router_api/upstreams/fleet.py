@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
+import msgspec
+
 from ..config import Configuration, RouterModelConfig, Routing, Target
+from ..conversation.additions import FOREIGN_HISTORY, NO_ADVICE, Advice, MoneyGuard
+from ..conversation.affinity import affinity_of
 from ..conversation.request import Request
+from ..dialects.upstream_dialect import Payload
 from .in_flight import InFlight
 from .transport import Transport
 from .upstream import Upstream, upstream_of
@@ -36,6 +42,37 @@ class Fleet:
     def target(self, name: str) -> tuple[Target, Upstream] | None:
         """Returns the target with this name and its upstream; None if the name is unknown."""
         return self._by_name.get(name)
+
+    @cached_property
+    def _families(self) -> dict[str, frozenset[str]]:
+        """The affinities of the targets of each signing family."""
+        families: dict[str, set[str]] = {}
+        for target, _ in self.targets:
+            families.setdefault(target.family, set()).add(affinity_of(target.name))
+        return {name: frozenset(affinities) for name, affinities in families.items()}
+
+    def payload(
+        self,
+        request: Request,
+        target: Target,
+        upstream: Upstream,
+        advice: Advice = NO_ADVICE,
+        guard: MoneyGuard | None = None,
+        *,
+        without: Collection[str] = (),
+    ) -> Payload:
+        """Returns the request body for a target, without what the target has refused within the last hour."""
+        refused = upstream.refused_additions.current.union(without)
+        family = self._families.get(target.family, frozenset())
+        return upstream.dialect.write_request(request, target, advice, guard, without=refused, family=family)
+
+    def sends_foreign_history(self, request: Request, target: Target, upstream: Upstream) -> bool:
+        """Returns whether the target gets parts of other models' answers that it may refuse."""
+        sent, plain = [
+            self.payload(request, target, upstream, without=without).body for without in ((), (FOREIGN_HISTORY,))
+        ]
+        # The bodies may also differ in white space, because adapted messages are written anew.
+        return msgspec.json.format(sent, indent=-1) != msgspec.json.format(plain, indent=-1)
 
     def unsized_part(self, request: Request) -> str | None:
         """Returns the name of a request part whose size in tokens has no upper bound; None if all parts have one."""

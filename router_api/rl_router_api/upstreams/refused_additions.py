@@ -1,4 +1,7 @@
-"""Remembers which of the router's additions to a request an upstream refuses."""
+"""Remembers which of the router's additions to a request an upstream refuses.
+
+Other models' answers in a conversation are such an addition, because it is the router that sends them to this upstream.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,15 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from ..conversation.additions import FOREIGN_HISTORY
+
 _MEMORY = 3600.0
 """Seconds after which an addition is tried again, because the upstream's model may have changed."""
 _NAMES: Mapping[str, re.Pattern[str]] = {
     "temperature": re.compile(r"temperature|top_p", re.I),
     "optimized_system_prompt": re.compile(r"messages\b.*content", re.I),
     "stream_options": re.compile(r"stream_options|include_usage", re.I),
+    FOREIGN_HISTORY: re.compile(r"tool_?\s?call|tool_use|reasoning|thinking|thought|signature", re.I),
 }
 """The words by which an error names an addition."""
 

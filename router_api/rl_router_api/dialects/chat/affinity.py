@@ -4,28 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
 from msgspec import Raw
 
 from ...conversation.affinity import with_affinity, without_affinity
 from ...conversation.lenient import fields_of, list_of
-from ...conversation.raw import begins, encoded
-
-_TEXT = msgspec.json.Decoder(str)
+from ...conversation.raw import begins, encoded, text_in
 
 
 def take_off(message: dict[str, Raw]) -> None:
     """Removes the affinity from the tool call ids of a request's message, in place."""
+    change_ids(message, without_affinity)
+
+
+def change_ids(message: dict[str, Raw], change: Callable[[str], str]) -> None:
+    """Changes the tool call ids of a request's message, in place. Ids that are not text stay as they are."""
+
+    def changed(raw: Raw) -> Raw:
+        return encoded(change(text_in(raw))) if begins(raw) == b'"' else raw
+
     if "tool_call_id" in message:
-        message["tool_call_id"] = _without(message["tool_call_id"])
-    _change_calls(message, _without)
+        message["tool_call_id"] = changed(message["tool_call_id"])
+    _change_calls(message, changed)
 
 
 def put_on(choices: Raw, target_name: str) -> Raw:
     """Returns the choices of a completion or chunk with the target's affinity added to every tool call id."""
 
     def changed_id(raw: Raw) -> Raw:
-        text = _TEXT.decode(raw) if begins(raw) == b'"' else ""
+        text = text_in(raw)
         return encoded(with_affinity(text, target_name)) if text else raw
 
     def changed_choice(choice: dict[str, Raw]) -> None:
@@ -56,7 +62,3 @@ def _changed(raw: Raw, change: Callable[[dict[str, Raw]], None]) -> Raw:
             change(fields)
             entries[place] = encoded(fields)
     return encoded(entries)
-
-
-def _without(raw: Raw) -> Raw:
-    return encoded(without_affinity(_TEXT.decode(raw))) if begins(raw) == b'"' else raw

@@ -11,6 +11,7 @@ from ...config import Target
 from ...conversation.raw import LIST, OBJECT, OBJECTS, begins, is_given
 from ...conversation.request import Part, Request
 from .free_fields import FREE_FIELDS
+from .history import max_added_bytes
 
 _SIZED_PARTS = ("text", "refusal", "image_url", "input_audio")
 _FIELDS_OF_PARTS = frozenset(
@@ -40,7 +41,8 @@ def max_input_tokens(request: Request, target: Target) -> int:
     allowed = target.params.allow
     counted = [len(raw) for name, raw in request.fields.items() if name in FREE_FIELDS or name in allowed]
     pictures = [part for part in request.parts if part.type == "image_url" or is_given(part.image_url)]
-    return sum(counted) - sum([len(part.image_url) for part in pictures]) + len(pictures) * target.max_image_tokens
+    images = len(pictures) * target.max_image_tokens - sum([len(part.image_url) for part in pictures])
+    return sum(counted) + images + max_added_bytes(request, target)
 
 
 def unsized_part(request: Request) -> str | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 
-from ...config import Params, Target
+from ...config import History, Params, Target
 from ...conversation.additions import NO_ADVICE, Advice, MoneyGuard
 from ...conversation.raw import LIST, OBJECT, OBJECTS, encoded
 from ...conversation.request import Request
@@ -16,6 +16,7 @@ from ..upstream_dialect import Payload
 from .affinity import take_off
 from .fields import OUTPUT_LIMITS
 from .free_fields import drop_costly_fields
+from .history import adapt, history_for, is_affected
 
 _ADVICE = "optimized_system_prompt"
 
@@ -27,15 +28,19 @@ def write_request(
     guard: MoneyGuard | None = None,
     *,
     without: Collection[str] = (),
+    family: Collection[str] = (),
 ) -> Payload:
     """Returns the request body for `target`. `guard` has the rules of a money limit.
 
-    `without` names additions that are left out, because the target refuses them.
+    `without` names additions that are left out, because the target refuses them. `family` has the affinities of the
+    targets whose answers in the conversation the target accepts as they are.
     """
     fields: dict[str, Any] = {"model": target.upstream_model, **request.fields}
     costly = drop_costly_fields(fields, target.params.allow) if guard else ()
     additions = [name for name in _additions(request, advice) if name not in without]
-    fields["messages"] = _messages(request, fields["messages"], advice if _ADVICE in additions else NO_ADVICE)
+    fields["messages"], removed = _messages(
+        request, fields["messages"], advice if _ADVICE in additions else NO_ADVICE, history_for(target, without), family
+    )
     if "temperature" in additions:
         fields["temperature"] = advice.temperature
     if guard and guard.output_limit is not None:
@@ -49,7 +54,7 @@ def write_request(
         fields.update({name: _lower(fields[name], guard.output_limit) for name in OUTPUT_LIMITS if name in fields})
     return Payload(
         msgspec.json.encode(fields),
-        (*costly, *[name for name in dropped if name in request.fields]),
+        (*costly, *removed, *[name for name in dropped if name in request.fields]),
         tuple([name for name in additions if name == _ADVICE or name in fields]),
     )
 
@@ -113,19 +118,26 @@ def _apply_params(fields: dict[str, Any], params: Params) -> list[str]:
     return dropped
 
 
-def _messages(request: Request, raw: Raw, advice: Advice) -> Any:
+def _messages(
+    request: Request, raw: Raw, advice: Advice, history: History | None, family: Collection[str]
+) -> tuple[Any, Sequence[str]]:
+    """Returns the messages for the target, and the names of the fields that were removed from them."""
     text = advice.text
-    if not text and not request.may_hold_affinity:
-        return raw
-    messages = OBJECTS.decode(raw)
-    if request.may_hold_affinity:
+    if history is not None and not is_affected(request, raw, history):
+        history = None
+    if not text and not request.may_hold_affinity and history is None:
+        return raw, ()
+    messages, removed = OBJECTS.decode(raw), list[str]()
+    if history is not None:
+        removed = adapt(request, messages, history, family)
+    elif request.may_hold_affinity:
         for message in messages:
             take_off(message)
     place = _advised_message(request) if text else None
     if text and place is not None:
         message = messages[place]
         message["content"] = _with_text(request.messages[place].content, message.get("content"), text)
-    return messages
+    return messages, removed
 
 
 def _advised_message(request: Request) -> int | None:

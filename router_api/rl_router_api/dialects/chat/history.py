@@ -1,0 +1,131 @@
+"""Adapts the answers of other models in a conversation to what a target accepts.
+
+Providers reject tool call ids, thinking and signatures of other providers, or require fields that only their own
+answers have. `targets.history` describes what a target accepts. The affinity in a tool call id tells which target made
+the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import partial
+
+from msgspec import Raw
+
+from ...config import History, Target, ToolCallIds
+from ...conversation.additions import FOREIGN_HISTORY
+from ...conversation.affinity import affinity_in, without_affinity
+from ...conversation.lenient import fields_of, list_of
+from ...conversation.raw import begins, encoded, is_given, text_in
+from ...conversation.request import Message, Request
+from ..tool_call_ids import ToolCallIdMap, max_mapped_length
+from .affinity import change_ids
+
+_PLAIN_IDS = ToolCallIds(length=9, characters="letters_digits")
+"""The form of tool call ids that every known provider accepts. Mistral has the strictest rule."""
+_THINKING = (
+    "reasoning_content", "reasoning", "reasoning_details", "thinking_blocks", "extra_content", "thinking",
+    "redacted_thinking",
+)  # fmt: skip
+"""The fields and content parts in which providers put thinking and its signatures."""
+_NO_HISTORY = History()
+
+
+def history_for(target: Target, without: Collection[str]) -> History | None:
+    """Returns what the target accepts, or None if it accepts everything.
+
+    If it has refused other models' answers, it gets them in the form that every provider accepts.
+    """
+    if FOREIGN_HISTORY in without:
+        return (target.history or _NO_HISTORY).model_copy(update={"tool_call_ids": _PLAIN_IDS, "drop": _THINKING})
+    return target.history
+
+
+def is_affected(request: Request, raw: Raw, history: History) -> bool:
+    """Returns whether `adapt` may change the messages, whose JSON is `raw`."""
+    if any(message.tool_calls or message.tool_call_id is not None for message in request.messages):
+        return True
+    body = bytes(raw) if history.drop else b""
+    return any(name.encode() in body for name in history.drop)
+
+
+def adapt(request: Request, messages: list[dict[str, Raw]], history: History, family: Collection[str]) -> list[str]:
+    """Changes the messages in place, and removes the affinity from their ids. Returns the names of removed fields.
+
+    `family` has the affinities of the targets whose answers the target accepts as they are.
+    """
+    ids = ToolCallIdMap(history.tool_call_ids)
+    dropped: dict[str, None] = {}
+    for read, message in zip(request.messages, messages, strict=True):
+        if read.role == "assistant":
+            dropped |= dict.fromkeys(_drop(message, history.drop, is_own=_maker(read) in family))
+            if read.tool_calls:
+                _add(message, history)
+        change_ids(message, partial(_for_target, ids, family))
+    return [f"messages.{name}" for name in dropped]
+
+
+def max_added_bytes(request: Request, target: Target) -> int:
+    """Returns the maximum number of bytes by which `adapt` makes the messages longer."""
+    history = target.history or _NO_HISTORY
+    with_calls = [message for message in request.messages if message.tool_calls]
+    ids = sum([len(message.tool_calls or ()) for message in with_calls])
+    ids += sum([message.tool_call_id is not None for message in request.messages])
+    longest = max(max_mapped_length(history.tool_call_ids), max_mapped_length(_PLAIN_IDS))
+    added = len(encoded([history.add_to_messages, history.add_to_tool_calls]))
+    return ids * longest + len(with_calls) * added
+
+
+def _maker(message: Message) -> str | None:
+    """Returns the affinity of the target that made the message's tool calls; None if it is unknown."""
+    calls = message.tool_calls or [{}]
+    return affinity_in(text_in(calls[0].get("id", Raw())))
+
+
+def _for_target(ids: ToolCallIdMap, family: Collection[str], tool_call_id: str) -> str:
+    return ids.mapped(without_affinity(tool_call_id), is_own=affinity_in(tool_call_id) in family)
+
+
+def _drop(message: dict[str, Raw], names: Collection[str], *, is_own: bool) -> list[str]:
+    """Removes fields and content parts. The target's own answers lose only fields that are null."""
+    if not names:
+        return []
+    dropped = _drop_fields(message, names, is_own=is_own)
+    if begins(message.get("tool_calls", Raw())) == b"[":
+        calls = [fields_of(call) for call in list_of(message["tool_calls"])]
+        dropped += [name for call in calls for name in _drop_fields(call, names, is_own=is_own)]
+        message["tool_calls"] = encoded(calls)
+    if not is_own and begins(message.get("content", Raw())) == b"[":
+        dropped += _drop_parts(message, names)
+    return dropped
+
+
+def _drop_fields(fields: dict[str, Raw], names: Collection[str], *, is_own: bool) -> list[str]:
+    dropped = [name for name in names if name in fields and not (is_own and is_given(fields[name]))]
+    for name in dropped:
+        del fields[name]
+    return dropped
+
+
+def _drop_parts(message: dict[str, Raw], names: Collection[str]) -> list[str]:
+    parts = list_of(message["content"])
+    types = [text_in(fields_of(part).get("type", Raw())) if begins(part) == b"{" else "" for part in parts]
+    kept = [part for part, kind in zip(parts, types, strict=True) if kind not in names]
+    if len(kept) < len(parts):
+        # Providers reject an empty list, but accept null beside tool calls and an empty text.
+        empty = None if is_given(message.get("tool_calls", Raw())) else ""
+        message["content"] = encoded(kept or empty)
+    return [kind for kind in types if kind in names]
+
+
+def _add(message: dict[str, Raw], history: History) -> None:
+    """Adds the fields that the target requires in messages with tool calls, if they are missing."""
+    for name, value in history.add_to_messages.items():
+        if not is_given(message.get(name, Raw())):
+            message[name] = encoded(value)
+    if history.add_to_tool_calls:
+        calls = [fields_of(call) for call in list_of(message["tool_calls"])]
+        for name, value in history.add_to_tool_calls.items():
+            if not any(name in call for call in calls):
+                calls[0][name] = encoded(value)
+        message["tool_calls"] = encoded(calls)

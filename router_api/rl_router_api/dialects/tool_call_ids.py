@@ -1,0 +1,74 @@
+"""Maps the tool call ids of other providers to ids that a target accepts.
+
+A mapped id is a hash of the original id. The mapping therefore needs no state, and the result is the same in every turn
+of a conversation, so that the target's prompt cache stays valid.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import string
+from collections.abc import Mapping
+
+from ..config import ToolCallIds
+
+_BASE62 = string.digits + string.ascii_letters
+_DEFAULT_LENGTH = 24
+"""The length of mapped ids if the target accepts any length. It holds 142 bits of the hash."""
+_CHARACTERS: Mapping[str, re.Pattern[str]] = {
+    "any": re.compile(r".*", re.DOTALL),
+    "letters_digits_dashes": re.compile(r"[A-Za-z0-9_-]*"),
+    "letters_digits": re.compile(r"[A-Za-z0-9]*"),
+}
+
+
+def max_mapped_length(rule: ToolCallIds) -> int:
+    """Returns the length of the ids that replace ids which the target rejects."""
+    return rule.length or min(rule.max_length or _DEFAULT_LENGTH, _DEFAULT_LENGTH)
+
+
+class ToolCallIdMap:
+    """The tool call ids of one conversation, as the target gets them. Different ids are never mapped to the same id.
+
+    Ids must be mapped in the order of the conversation. The result for an id then depends only on earlier messages.
+    """
+
+    def __init__(self, rule: ToolCallIds) -> None:
+        self._rule = rule
+        self._mapped: dict[str, str] = {}
+        self._used: set[str] = set()
+
+    def mapped(self, tool_call_id: str, *, is_own: bool = False) -> str:
+        """Returns the id for the target. `is_own` is whether the target made the id, and therefore accepts it."""
+        known = self._mapped.get(tool_call_id)
+        if known is None:
+            known = self._new(tool_call_id, keep=is_own or _accepts(self._rule, tool_call_id))
+            self._mapped[tool_call_id] = known
+            self._used.add(known)
+        return known
+
+    def _new(self, tool_call_id: str, *, keep: bool) -> str:
+        candidate, tries = tool_call_id if keep else _hashed(tool_call_id, self._rule), 0
+        while candidate in self._used:
+            tries += 1
+            candidate = _hashed(f"{tool_call_id}\n{tries}", self._rule)
+        return candidate
+
+
+def _accepts(rule: ToolCallIds, tool_call_id: str) -> bool:
+    size = len(tool_call_id)
+    if rule.length is not None and size != rule.length:
+        return False
+    if rule.length is None and rule.max_length is not None and size > rule.max_length:
+        return False
+    return _CHARACTERS[rule.characters].fullmatch(tool_call_id) is not None
+
+
+def _hashed(text: str, rule: ToolCallIds) -> str:
+    number = int.from_bytes(hashlib.sha512(text.encode()).digest())
+    digits = []
+    for _ in range(max_mapped_length(rule)):
+        number, digit = divmod(number, len(_BASE62))
+        digits.append(_BASE62[digit])
+    return "".join(digits)
