@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 import rl_router_api
 import yaml
-from rl_router_api.config import Configuration, Target
+from rl_router_api.config import Configuration, History, Target
 from rl_router_api.conversation.additions import NO_ADVICE
 from rl_router_api.dialects.chat.read_request import read_request
 from rl_router_api.dialects.chat.write_request import write_request
@@ -127,3 +127,39 @@ def test_the_examples_in_its_comments_are_valid_targets() -> None:
     fields = [line for line in commented if line.startswith(("- ", "  "))]
     targets = yaml.safe_load("\n".join(fields))
     assert [target.name for target in Configuration(targets=targets).targets or ()] == ["qwen2.5-32b", "llama3.2"]
+
+
+PROVIDERS = (Path(__file__).resolve().parents[2] / "docs" / "providers.md").read_text()
+SUBJECTS = [
+    "API key",
+    "requests",
+    "answers of other models",
+    "usage and prices",
+    "limits and errors",
+    "answers",
+    "basis",
+]
+
+
+def described(target: Target) -> dict[str, str]:
+    """Returns the rows of the table for the target's provider."""
+    _, _, sections = PROVIDERS.partition("## Providers of the catalogue")
+    (section,) = (part for part in sections.split("\n### ") if f"`{target.api_key_env}`" in part)
+    return dict(re.findall(r"^\| (?!subject|---)(.*?) \| (.*) \|$", section, re.MULTILINE))
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_the_guide_says_what_the_router_does_for_the_provider(target: Target) -> None:
+    rows = described(target)
+    assert list(rows) == SUBJECTS
+    assert f"`{urlsplit(target.base_url).hostname}`" in rows["API key"]
+    params = target.params
+    for name in (*params.drop, *params.rename, *params.rename.values(), *params.set):
+        assert f"`{name}`" in rows["requests"]
+    history = target.history or History()
+    for name in (*history.model_fields_set, *history.drop, *history.add_to_messages, *history.add_to_tool_calls):
+        assert f"`{name}`" in rows["answers of other models"]
+    assert target.price is not None
+    for name in (*target.price.service_tiers, *(["tiers"] if target.price.tiers else ())):
+        assert f"`{name}`" in rows["usage and prices"]
+    assert ("`cache_write`" in rows["usage and prices"]) == (target.price.cache_write is not None)
