@@ -45,11 +45,11 @@ class Fleet:
 
     @cached_property
     def _families(self) -> dict[str, frozenset[str]]:
-        """The affinities of the targets of each signing family."""
+        """For each target's name, the affinities of all targets of its signing family."""
         families: dict[str, set[str]] = {}
         for target, _ in self.targets:
             families.setdefault(target.family, set()).add(affinity_of(target.name))
-        return {name: frozenset(affinities) for name, affinities in families.items()}
+        return {target.name: frozenset(families[target.family]) for target, _ in self.targets}
 
     def payload(
         self,
@@ -63,7 +63,7 @@ class Fleet:
     ) -> Payload:
         """Returns the request body for a target, without what the target has refused within the last hour."""
         refused = upstream.refused_additions.current.union(without)
-        family = self._families.get(target.family, frozenset())
+        family = self._families[target.name]
         return upstream.dialect.write_request(request, target, advice, guard, without=refused, family=family)
 
     def sends_foreign_history(self, request: Request, target: Target, upstream: Upstream) -> bool:

@@ -45,7 +45,9 @@ def is_affected(request: Request, raw: Raw, history: History) -> bool:
     """Returns whether `adapt` may change the messages, whose JSON is `raw`."""
     if any(message.tool_calls or message.tool_call_id is not None for message in request.messages):
         return True
-    body = bytes(raw) if history.drop else b""
+    if not history.drop or all(message.role != "assistant" for message in request.messages):
+        return False
+    body = bytes(raw)
     return any(name.encode() in body for name in history.drop)
 
 
