@@ -18,6 +18,7 @@ from rl_router_api.dialects.chat.write_request import write_request
 from rl_router_api.dialects.tool_call_ids import ToolCallIdMap
 from rl_router_api.dialects.upstream_dialect import Payload
 
+from fakes.testbed.json_values import json_values
 from fakes.testbed.responses import history
 from fakes.testbed.router import Testbed
 from fakes.upstreams.answers import by_request
@@ -237,6 +238,36 @@ def test_the_bound_of_the_input_covers_what_is_added(ids: list[str], plain: bool
     body = write_request(request, to, NO_ADVICE, without=(FOREIGN_HISTORY,) if plain else ()).body
     assert len(json.loads(body)["messages"]) == len(messages)
     assert len(body) - len('{"model":"alpha","messages":}') <= max_input_tokens(request, to)
+
+
+JSON = json_values()
+CALLS = st.fixed_dictionaries({}, optional={"id": JSON | st.sampled_from(IDS), "function": JSON, "extra_content": JSON})
+MESSAGES = st.fixed_dictionaries(
+    {"role": st.sampled_from(["assistant", "tool", "user", "made_up"])},
+    optional={
+        "content": st.text(max_size=5) | st.lists(st.sampled_from([THINKING, TEXT])),
+        "tool_calls": st.none() | st.lists(CALLS, max_size=3),
+        "tool_call_id": st.none() | st.sampled_from(IDS),
+        "reasoning_content": JSON,
+    },
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(MESSAGES, min_size=1, max_size=5), st.booleans())
+def test_any_history_keeps_its_messages_and_everything_that_is_not_adapted(messages: list[Body], plain: bool) -> None:
+    to = target(history={"tool_call_ids": NINE, "drop": ["reasoning_content", "extra_content", "thinking"],
+                         "add_to_tool_calls": {"added": 1}})  # fmt: skip
+    adapted = sent(to, messages, without=(FOREIGN_HISTORY,) if plain else ())
+    assert [message["role"] for message in adapted] == [message["role"] for message in messages]
+    for before, after in zip(messages, adapted, strict=True):
+        assert len(after.get("tool_calls") or ()) == len(before.get("tool_calls") or ())
+        if before["role"] != "assistant":
+            assert after.get("content") == before.get("content")
+        for old, new in zip(before.get("tool_calls") or (), after.get("tool_calls") or (), strict=True):
+            assert new.get("function") == old.get("function")
+            if isinstance(old.get("id"), str):
+                assert re.fullmatch(r"[A-Za-z0-9]{9}", new["id"])
 
 
 def strict(pattern: str, message: str) -> Answer:
