@@ -311,8 +311,9 @@ class History(Schema):
     drop: tuple[Text, ...] = Field(
         (),
         max_length=64,
-        description="fields of messages, fields of tool calls and types of content parts to remove from the answers of"
-        " targets with another `signing_family`. The call's entry in `call_history` names the removed fields",
+        description="fields of messages, fields of tool calls and types of content parts to remove from the answers in"
+        " a conversation. Answers with tool calls of a target with the same `signing_family` keep them. The call's"
+        " entry in `call_history` names the removed fields",
     )
     add_to_messages: dict[Text, Any] = Field(
         default_factory=dict,
