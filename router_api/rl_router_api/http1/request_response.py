@@ -170,14 +170,13 @@ class RequestResponseCycle:
             self._write(message.get("body", b""), more=message.get("more_body", False))
 
     def _as_head(self, status: int, headers: Headers) -> bytes:
-        lines, has_length = [_STATUS_LINES[status]], False
-        for name, value in (*self._connection.state.default_headers, *headers):
-            if name == b"connection":
-                self.keep_alive = self.keep_alive and value.lower() != b"close"
-                continue
-            lines.append(name + b": " + value)
-            has_length = has_length or name == b"content-length"
-        unknown_length = not has_length and not self._is_head and status not in _BODILESS
+        fields = [*self._connection.state.default_headers, *headers]
+        values = dict(fields)
+        if b"connection" in values:
+            self.keep_alive = self.keep_alive and values[b"connection"].lower() != b"close"
+            fields = [field for field in fields if field[0] != b"connection"]
+        lines = [_STATUS_LINES[status], *[b"%b: %b" % field for field in fields]]
+        unknown_length = b"content-length" not in values and not self._is_head and status not in _BODILESS
         # HTTP/1.0 clients do not support chunked encoding. For them, the end of the connection ends the response.
         self._chunked = unknown_length and self._version == "1.1"
         self.keep_alive = self.keep_alive and unknown_length == self._chunked

@@ -139,10 +139,12 @@ class RouterModelPolicy:
         """Records whether the request needed a repair. Each request counts once, even if it has several turns."""
         if self._starts_with_schema or self._router.protocol != "auto":
             return
-        for recent in self._recent:
-            if recent.conversation() is turn.conversation:
-                recent.needed_schema = needed_schema
-                break
+        # Before the first turn, no request has been recorded.
+        earlier = (
+            [recent for recent in self._recent if recent.conversation() is turn.conversation] if turn.calls else []
+        )
+        if earlier:
+            earlier[0].needed_schema = needed_schema
         else:
             self._recent.append(_Recent(weakref.ref(turn.conversation), needed_schema))
         if needed_schema and sum(recent.needed_schema for recent in self._recent) >= _REPAIRS_TO_SWITCH:
