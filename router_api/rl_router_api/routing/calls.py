@@ -17,7 +17,7 @@ from ..errors import CallFailedError, UnaffordableError
 from ..upstreams.call import complete
 from ..upstreams.fleet import Fleet
 from ..upstreams.stream import ChunkStream, open_stream
-from .candidates import Callee, check_targets
+from .candidates import Callee, check_target, check_targets
 from .choose import first_refusal, is_malformed, last_good, refused_by_target
 from .decide import Limits, PlannedCall, fallback_order
 from .outcome import MadeCall
@@ -71,7 +71,11 @@ class Calls:
 
         Other requests may have taken slots while the policy decided.
         """
-        callees = {callee.name: callee for callee in self.remaining() if callee.name in offered}
+        names = {call.target for call in planned if call.target in offered}
+        verdicts = [check_target(self._request, self._limits, *pair) for pair in self._fleet.named(names)]
+        # If a planned target is eligible, the others need no check.
+        eligible = [verdict.callee for verdict in verdicts if verdict.obstacle is None] or self.remaining()
+        callees = {callee.name: callee for callee in eligible if callee.name in names}
         fitting = within_free_slots([(callees[call.target], call.advice) for call in planned if call.target in callees])
         return affordable_together(self._request, self._limits, self._routing, fitting[: max(self.left, 0)])
 

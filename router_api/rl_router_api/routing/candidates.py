@@ -77,7 +77,7 @@ class Verdict(Struct, frozen=True):
 
 def check_targets(request: Request, limits: Limits, targets: Iterable[tuple[Target, Upstream]]) -> list[Verdict]:
     """Returns a verdict on every target, in the order of the configuration."""
-    verdicts = [_check(request, limits, target, upstream) for target, upstream in targets]
+    verdicts = [check_target(request, limits, target, upstream) for target, upstream in targets]
     if not [verdict for verdict in verdicts if verdict.obstacle is None]:
         # No target is eligible. A call to a target with an open breaker is better than an error.
         verdicts = [Verdict(verdict.callee) if verdict.obstacle == "breaker" else verdict for verdict in verdicts]
@@ -92,7 +92,8 @@ def eligible_targets(request: Request, limits: Limits, verdicts: Sequence[Verdic
     return callees
 
 
-def _check(request: Request, limits: Limits, target: Target, upstream: Upstream) -> Verdict:
+def check_target(request: Request, limits: Limits, target: Target, upstream: Upstream) -> Verdict:
+    """Returns a verdict on one target, whatever the state of the others."""
     output = request.n * min(request.max_output or _TYPICAL_OUTPUT, _TYPICAL_OUTPUT)
     callee = Callee(target, upstream, request.input_tokens, output)
     obstacle = _by_request(request, target)

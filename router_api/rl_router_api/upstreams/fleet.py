@@ -43,6 +43,10 @@ class Fleet:
         """Returns the target with this name and its upstream; None if the name is unknown."""
         return self._by_name.get(name)
 
+    def named(self, names: Collection[str]) -> list[tuple[Target, Upstream]]:
+        """Returns the targets with these names and their upstreams, in the order of the configuration."""
+        return [pair for pair in self.targets if pair[0].name in names]
+
     @cached_property
     def _families(self) -> dict[str, frozenset[str]]:
         """For each target's name, the affinities of all targets of its signing family."""
