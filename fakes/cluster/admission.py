@@ -23,6 +23,14 @@ class Admission:
         """Returns the response to the creation of an object."""
         return self.server.request("POST", ROUTERS + _DRY_RUN, manifest)
 
+    def accepts_in_a_pod(self, quantity: Any) -> bool:
+        """Returns whether a Pod may have this CPU request."""
+        resources = {"requests": {"cpu": quantity}, "limits": {"cpu": quantity}}
+        container = {"name": "any", "image": "any", "resources": resources}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "any"}, "spec": {"containers": [container]}}
+        path = "/api/v1/namespaces/default/pods"
+        return self.server.request("POST", path + _DRY_RUN, pod)["kind"] == "Pod"
+
     def update(self, earlier: Manifest, later: Manifest) -> Manifest:
         """Returns the response to an update from `earlier` to `later`, which have the same name."""
         path = f"{ROUTERS}/{later['metadata']['name']}"

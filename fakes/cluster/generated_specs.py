@@ -43,7 +43,9 @@ def _values(node: Node, pattern: str | None) -> st.SearchStrategy[Any]:
     if "enum" in node:
         return st.sampled_from(node["enum"])
     if node.get("x-kubernetes-int-or-string"):
-        return st.integers(0, 2**40) | _matching(node["pattern"])
+        return _quantities()
+    if node.get(OPEN) and "maxLength" in node:
+        return _quantities() | st.floats(0, 1000)
     if node.get(OPEN):
         return st.dictionaries(st.text(max_size=5), st.integers(), max_size=2)
     return {
@@ -54,6 +56,10 @@ def _values(node: Node, pattern: str | None) -> st.SearchStrategy[Any]:
         "number": lambda node: st.floats(node["minimum"], node["maximum"], exclude_min="exclusiveMinimum" in node),
         "boolean": lambda _: st.booleans(),
     }[node["type"]](node)
+
+
+def _quantities() -> st.SearchStrategy[int | str]:
+    return st.integers(0, 2**40) | _matching(r"^[0-9]{1,18}(\.[0-9]{1,9})?(m|[kMGTPE]|[KMGTPE]i)?$")
 
 
 def _objects(node: Node) -> st.SearchStrategy[Node]:

@@ -74,10 +74,17 @@ def test_the_scale_subresource_reads_and_sets_the_replicas(api_server):
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [("40Gi", "41000Mi"), ("40Gi", "40Gi"), (None, "40Gi"), ("40Gi", None), (40, "41")],
-    ids=["grows", "unchanged", "added", "removed", "grows-as-a-number"],
+    [
+        pytest.param("40Gi", "41000Mi", id="grows"),
+        pytest.param("40Gi", "40Gi", id="unchanged"),
+        pytest.param(None, "40Gi", id="added"),
+        pytest.param("40Gi", None, id="removed"),
+        pytest.param(40, "41", id="grows-as-a-number"),
+        pytest.param("40Gi", "20Gi", id="is-lowered"),
+        pytest.param("1", "+1e3", id="has-another-form"),
+    ],
 )
-def test_storage_may_grow_and_be_added_or_removed(admission, before, after):
+def test_the_size_of_storage_may_change_and_storage_may_be_added_or_removed(admission, before, after):
     earlier, later = ({**SOURCE, **({"storage": {"size": size}} if size else {})} for size in (before, after))
     updated = admission.update(router(model=earlier), router(model=later))
     assert updated["kind"] == "RouterDeployment", updated

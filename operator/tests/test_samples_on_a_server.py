@@ -19,9 +19,9 @@ from rl_router_operator.changes.rollout import held_back
 from rl_router_operator.objects.kinds import BY_NAME, KINDS
 from rl_router_operator.objects.manifest import Manifest, Ref, ref_of
 from rl_router_operator.objects.naming import FIELD_MANAGER, ROUTER_LABEL
-from rl_router_operator.objects.quantity import amount
 from rl_router_operator.objects.routerdeployment import read
 from rl_router_operator.resources import desired
+from rl_router_operator.schema.quantity import amount
 
 from fakes.cluster.admission import CRDS
 from fakes.cluster.control_plane import ApiServer

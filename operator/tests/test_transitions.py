@@ -84,17 +84,42 @@ async def test_a_statefulset_that_cannot_be_recreated_is_not_deleted(kube: Kube,
 
 
 async def test_the_pvc_grows_with_the_storage_size(kube: Kube, start: Start):
-    await _make_storage_class(kube)
+    await _make_storage_class(kube, "growing", is_growing=True)
     await start()
     await kube.create(router(model={"source": HUB, "storage": {"size": "1Gi", "className": "growing"}}))
     await eventually(lambda: _running(kube, "model"))
     await _bind_pvc(kube)
     await kube.edit_spec(model={"storage": {"size": "2Gi"}})
+    await eventually(lambda: _requests_size(kube, "2Gi"))
 
-    async def has_grown():
-        assert _storage(await kube.get("PersistentVolumeClaim", "weights-demo-model-0")) == "2Gi"
 
-    await eventually(has_grown)
+async def test_a_size_that_the_storage_class_does_not_allow_can_be_taken_back(kube: Kube, start: Start):
+    await _make_storage_class(kube, "fixed", is_growing=False)
+    await start()
+    await kube.create(router(model={"source": HUB, "storage": {"size": "1Gi", "className": "fixed"}}))
+    before = await eventually(lambda: _running(kube, "model"))
+    await _bind_pvc(kube)
+    await kube.edit_spec(model={"storage": {"size": "2Gi"}})
+    await eventually(lambda: _has(kube, "Degraded", "True", "Refused", "must support resize"))
+    await kube.edit_spec(model={"storage": {"size": "1Gi"}})
+    await eventually(lambda: _has(kube, "Degraded", "False"))
+    assert await _uids(kube, "model") == before
+
+
+async def test_a_size_that_the_volume_has_not_reached_can_be_lowered(kube: Kube, start: Start):
+    await _make_storage_class(kube, "slow", is_growing=True)
+    await start()
+    await kube.create(router(model={"source": HUB, "storage": {"size": "1Gi", "className": "slow"}}))
+    await eventually(lambda: _running(kube, "model"))
+    await _bind_pvc(kube)
+    for size in ("9Gi", "3Gi"):
+        await kube.edit_spec(model={"storage": {"size": size}})
+        await eventually(partial(_requests_size, kube, size))
+    await eventually(lambda: _has(kube, "Degraded", "False"))
+
+
+async def _requests_size(kube: Kube, size: str) -> None:
+    assert _storage(await kube.get("PersistentVolumeClaim", "weights-demo-model-0")) == size
 
 
 # Rollouts that do not become ready
@@ -353,8 +378,8 @@ async def _limit_pods(kube: Kube, count: int) -> None:
         (await kube.client.patch(url, params=query, content=content, headers=headers)).raise_for_status()
 
 
-async def _make_storage_class(kube: Kube) -> None:
-    body = {"metadata": {"name": "growing"}, "provisioner": "tests.example/none", "allowVolumeExpansion": True}
+async def _make_storage_class(kube: Kube, name: str, *, is_growing: bool) -> None:
+    body = {"metadata": {"name": name}, "provisioner": "tests.example/none", "allowVolumeExpansion": is_growing}
     (await kube.client.post("/apis/storage.k8s.io/v1/storageclasses", json=body)).raise_for_status()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..objects.manifest import Manifest
 from ..objects.naming import FIELD_MANAGER
-from ..objects.quantity import amount
+from ..schema.quantity import amount
 
 Fields = Mapping[str, Any]
 """A set of fields in the format of managedFields (FieldsV1).

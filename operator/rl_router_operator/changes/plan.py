@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from ..objects import pvc
 from ..objects.kinds import BY_NAME, KINDS
 from ..objects.manifest import Manifest, Ref, controller_of, is_terminating, ref_of, uid_of
 from ..objects.naming import ROUTER_LABEL
@@ -123,7 +124,7 @@ def _volume_claims(router: RouterDeployment, view: View) -> Iterator[Action | Ch
         if (
             ref[0] != "PersistentVolumeClaim"
             or is_terminating(live)
-            or not volume_claims.is_from_stateful_set(router, live)
+            or not pvc.is_of_model(router.name, live)
         ):
             continue
         desired = volume_claims.desired(router, live)

@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..objects import naming
+from ..objects import pvc
 from ..objects.manifest import Manifest
-from ..objects.quantity import amount
 from ..objects.routerdeployment import RouterDeployment
-from ..resources.stateful_set import CLAIM
+from ..schema import Storage
+from ..schema.quantity import amount
 from .drift import owned_fields
-
-
-def is_from_stateful_set(router: RouterDeployment, live: Manifest) -> bool:
-    """Returns whether the PVC has the name of a PVC that the StatefulSet creates.
-
-    Labels are no evidence, because a manual copy of a PVC has the same labels.
-    """
-    prefix = f"{CLAIM}-{naming.child(router.name, 'model')}-"
-    name = str(live["metadata"]["name"])
-    return name.startswith(prefix) and name.removeprefix(prefix).isdecimal()
 
 
 def desired(router: RouterDeployment, live: Manifest) -> Manifest:
@@ -30,17 +20,22 @@ def desired(router: RouterDeployment, live: Manifest) -> Manifest:
     if storage and not storage.retain:
         # The garbage collector deletes the PVC with the RouterDeployment, but not with the StatefulSet.
         metadata["ownerReferences"] = [{**router.owner_reference, "controller": False}]
-    if storage and amount(storage.size) > amount(_size(live)):
+    if storage and _is_new_size(storage, live):
         manifest["spec"] = _requests(str(storage.size))
     elif "f:spec" in owned_fields(live):
         # Without a size in the apply, the API server removes a size that only the operator owns, and rejects the PVC.
-        manifest["spec"] = _requests(_size(live))
+        manifest["spec"] = _requests(pvc.requested_size(live))
     return manifest
+
+
+def _is_new_size(storage: Storage, live: Manifest) -> bool:
+    """Returns whether the PVC can get the size in the spec and does not request it yet.
+
+    A size that the volume has not reached can be lowered again.
+    """
+    size = amount(storage.size)
+    return amount(pvc.fixed_size(live)) < size != amount(pvc.requested_size(live))
 
 
 def _requests(size: str) -> dict[str, Any]:
     return {"resources": {"requests": {"storage": size}}}
-
-
-def _size(live: Manifest) -> str:
-    return str(live["spec"].get("resources", {}).get("requests", {}).get("storage", "0"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel
@@ -73,25 +74,32 @@ def separate_defaults(node: Json) -> None:
 def structural(model: type[BaseModel], defaults: bool = True) -> Json:
     """Returns a model's schema with aliases as names and inlined references.
 
-    If `defaults` is true, the schema has the operator's defaults.
+    If `defaults` is true, the schema has the operator's defaults, except in the values of lists and maps. If the API
+    server added a default there, tools such as Argo CD would report a difference, because they compare a list as a
+    whole. So the operator applies these defaults, and the descriptions name them.
     """
     schema = model.model_json_schema(by_alias=True, schema_generator=_Nodes)
-    return _fold(schema, schema.get("$defs", {}), defaults)
+    return _fold(schema, schema.get("$defs", {}), _write_default if defaults else _omit_default)
 
 
-def _fold(node: Json, definitions: Json, defaults: bool) -> Json:
+WriteDefault = Callable[[Json, Json], None]
+"""A function that writes the default of a node into the folded node."""
+
+
+def _fold(node: Json, definitions: Json, write_default: WriteDefault) -> Json:
     node = _inlined(node, definitions)
     folded = {key: value for key, value in node.items() if key not in _DROPPED}
     if "properties" in node:
-        folded["properties"] = {name: _fold(child, definitions, defaults) for name, child in node["properties"].items()}
-    if "items" in node:
-        folded["items"] = _fold(node["items"], definitions, defaults)
-    if isinstance(node.get("additionalProperties"), dict):
-        folded["additionalProperties"] = _fold(node["additionalProperties"], definitions, defaults)
+        children = node["properties"].items()
+        folded["properties"] = {name: _fold(child, definitions, write_default) for name, child in children}
+    for key in ("items", "additionalProperties"):
+        if isinstance(node.get(key), dict):
+            in_values = _describe_own_default if write_default is _write_default else write_default
+            folded[key] = _fold(node[key], definitions, in_values)
     _write_any(folded, node)
     _write_remedy(folded)
     _write_bounds(folded, node)
-    _write_default(folded, node, defaults)
+    write_default(folded, node)
     return folded
 
 
@@ -126,7 +134,8 @@ def _write_bounds(folded: Json, node: Json) -> None:
     if "exclusiveMinimum" in node:
         folded |= {"minimum": node["exclusiveMinimum"], "exclusiveMinimum": True}
     names = node.get("propertyNames", {})
-    if "maxLength" in names and isinstance(node["additionalProperties"], dict):  # rules cannot read untyped values
+    # The API server rejects a rule that reads a map with untyped values.
+    if "maxLength" in names and not folded.get("additionalProperties", {}).get(OPEN, False):
         minimum, maximum = names.get("minLength", 0), names["maxLength"]
         allowed = f"{minimum} to {maximum}" if minimum else f"at most {maximum}"
         rule = {
@@ -136,9 +145,19 @@ def _write_bounds(folded: Json, node: Json) -> None:
         folded[RULES] = [*folded.get(RULES, ()), rule]
 
 
-def _write_default(folded: Json, node: Json, defaults: bool) -> None:
+def _omit_default(_folded: Json, _node: Json) -> None:
+    """Leaves the default out."""
+
+
+def _describe_own_default(folded: Json, node: Json) -> None:
+    if "default" in node:
+        folded["default"] = node["default"]
+        _describe_default(folded)
+
+
+def _write_default(folded: Json, node: Json) -> None:
     default = node.get("default")
-    if not defaults or default is None or default == []:
+    if default is None or default == []:
         return
     if not isinstance(default, dict):
         folded["default"] = default

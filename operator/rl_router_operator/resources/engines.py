@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from ..objects.naming import MODEL_PORT
-from ..objects.quantity import GIBIBYTE, amount
 from ..schema import Model
+from ..schema.quantity import GIBIBYTE, amount
 from . import weights
 from .defaults import Defaults
 from .weights import Weights
@@ -118,7 +118,7 @@ def _cpu_variables(model: Model) -> dict[str, str]:
     return values
 
 
-def _kv_cache_gib(limits: Mapping[str, int | str]) -> int:
+def _kv_cache_gib(limits: Mapping[str, int | float | str]) -> int:
     if "memory" not in limits:
         return _KV_CACHE_GIB
     # /dev/shm is part of the container's memory.

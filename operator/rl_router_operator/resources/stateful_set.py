@@ -9,6 +9,7 @@ from typing import Any
 
 from ..objects import naming
 from ..objects.manifest import Manifest
+from ..objects.pvc import CLAIM
 from ..objects.routerdeployment import RouterDeployment
 from ..schema import GROUP, Model
 from . import engines, pods, weights
@@ -22,7 +23,6 @@ _GRACE = 60
 """Seconds that a pod may take to stop, which include preStop and the engine's drain time."""
 _STARTUP_PERIOD = 2
 """Seconds between two startup probes."""
-CLAIM = "weights"
 
 
 def build(router: RouterDeployment, defaults: Defaults) -> Iterator[Manifest]:

@@ -102,15 +102,6 @@ class Api(Pods):
 
     model_config = rules(
         (
-            "!has(self.autoscaling) || !has(self.resources)"
-            " || (!has(self.resources.requests) && !has(self.resources.limits))"
-            " || [has(self.resources.requests) ? self.resources.requests : {},"
-            " has(self.resources.limits) ? self.resources.limits : {}]"
-            ".exists(amounts, 'cpu' in amounts)",
-            "autoscaling requires a CPU request. Set api.resources.requests.cpu",
-            ".resources",
-        ),
-        (
             "(self.service.type == 'ClusterIP' && !has(self.ingress) && !has(self.httpRoute))"
             " || has(self.auth.secretRef) || self.auth.anonymous",
             "an API that is exposed outside the cluster requires client keys. Set api.auth.secretRef, or set"

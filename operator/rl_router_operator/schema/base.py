@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue, PlainValidator, WithJsonSchema
 from rl_router_api.config import Schema
+
+from .quantity import amount
 
 GROUP = "rlrouter.dev"
 VERSION = "v1alpha1"
@@ -131,18 +133,29 @@ Labels = Annotated[
 Annotations = Annotated[
     dict[LabelKey, AnnotationValue], Field(max_length=64, json_schema_extra=validations(_KEYS, _NOT_RESERVED))
 ]
+
+
+def _read_quantity(value: Any) -> Any:
+    """Returns the value as it was written, so that the hash of `spec.model` stays the same. Raises ValueError."""
+    if amount(value) < 0:
+        raise ValueError(f"negative quantity {value!r}. Use 0 or more, such as 500m or 40Gi")
+    return value
+
+
 Quantity = Annotated[
-    int | str,
-    Field(
-        json_schema_extra={
-            "x-kubernetes-int-or-string": True,
-            "minimum": 0,
-            "pattern": r"^[0-9]{1,18}(\.[0-9]{1,9})?(m|[kMGTPE]|[KMGTPE]i)?$",
-            "maxLength": 32,
-        }
-    ),
+    int | float | str,
+    PlainValidator(_read_quantity),
+    WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True, "maxLength": 64}),
 ]
-"""A Kubernetes quantity such as `2`, `500m` or `40Gi`."""
+"""A quantity in any form that a Pod accepts, such as `0.5`, `500m` or `40Gi`.
+
+The CRD cannot describe these forms: the type int-or-string rejects fractions, and the API server rejects a choice among
+other types. So the operator reads the value, and reports an invalid value in the condition Ready.
+"""
+Size = Annotated[
+    int | str, Field(json_schema_extra={"x-kubernetes-int-or-string": True, "minimum": 0, "maxLength": 64})
+]
+"""A size in bytes such as `40Gi`. The field needs a rule, because the type accepts any text."""
 Open = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
 """A part of a Kubernetes object, such as an affinity, whose fields Kubernetes defines and validates."""
 Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[!-~]+$")]

@@ -97,13 +97,6 @@ HOSTED_MODEL = validations(
         ".accelerator",
     ),
     (
-        "!has(self.resources) || ![has(self.resources.limits) ? self.resources.limits : {},"
-        " has(self.resources.requests) ? self.resources.requests : {}].exists(amounts, 'nvidia.com/gpu' in amounts"
-        " || (has(self.accelerator) && self.accelerator.resource in amounts))",
-        "accelerators are requested in model.accelerator. Remove them from model.resources",
-        ".resources",
-    ),
-    (
         "!has(self.accelerator) || self.accelerator.resource == 'nvidia.com/gpu' || has(self.image)",
         "the default image supports only nvidia.com/gpu. Set model.image to an image for this resource",
         ".accelerator.resource",

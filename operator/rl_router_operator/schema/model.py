@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 from rl_router_api.config import BaseUrl, Price, Schema, Word
 
-from .base import KEY_LIKE, REMEDY, KeyRef, ObjectName, Quantity, rules, url_rule
+from .base import KEY_LIKE, REMEDY, KeyRef, ObjectName, Size, rules, url_rule
 from .hosting import EXTRA_ARGS, HOSTED_MODEL
 from .pods import Pods
 
@@ -42,19 +42,15 @@ class Storage(Schema):
             ".className",
         ),
         (
-            "quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0",
-            "a volume cannot shrink. Keep the size or choose a larger one",
-            ".size",
-        ),
-        (
-            "quantity(string(self.size)).isGreaterThan(quantity('0'))",
-            "must be more than 0, such as 40Gi",
+            "isQuantity(string(self.size)) && quantity(string(self.size)).isGreaterThan(quantity('0'))",
+            "must be a quantity of more than 0 bytes, such as 40Gi",
             ".size",
         ),
     )
 
-    size: Quantity = Field(
-        description="size of the volume. It can be raised later if the StorageClass allows expansion"
+    size: Size = Field(
+        description="size of the volume. It can be raised later if the StorageClass allows expansion. A volume never"
+        " shrinks. The condition Degraded names a volume that is larger than `size`"
     )
     class_name: ObjectName | None = Field(
         None, description="name of the StorageClass; default: the cluster's default StorageClass"
@@ -163,3 +159,14 @@ class Model(Pods):
         None,
         description="volume for downloaded weights. Without a volume, every pod downloads the weights when it starts",
     )
+
+    @model_validator(mode="after")
+    def _require_accelerators_in_their_own_field(self) -> Self:
+        """Checks a rule that is not in the CRD, because rules cannot read the untyped values of `resources`."""
+        accelerators = {"nvidia.com/gpu", *([self.accelerator.resource] if self.accelerator else [])}
+        if found := accelerators & {*self.resources.requests, *self.resources.limits}:
+            raise ValueError(
+                f"spec.model.resources contains the accelerator {min(found)}. Request it in spec.model.accelerator, and"
+                " remove it from spec.model.resources"
+            )
+        return self

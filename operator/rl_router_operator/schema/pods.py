@@ -80,10 +80,14 @@ class Resources(Schema):
     """A container's requests and limits, as in a Pod."""
 
     requests: dict[LabelKey, Quantity] = Field(
-        default_factory=dict, max_length=16, description="resources that the scheduler reserves, such as `cpu`"
+        default_factory=dict,
+        max_length=16,
+        description="quantities to reserve on a node, such as `cpu: 0.5`",
     )
     limits: dict[LabelKey, Quantity] = Field(
-        default_factory=dict, max_length=16, description="maximum resources that the container may use"
+        default_factory=dict,
+        max_length=16,
+        description="maximum quantities that the container may use, such as `memory: 4Gi`",
     )
 
 

@@ -1,0 +1,33 @@
+"""Reads quantities as Kubernetes does: `2`, `0.5`, `500m`, `40Gi`, `1e3`."""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_UP, Context, Decimal
+from typing import Any
+
+_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([KMGTPE]i|[numkMGTPE]?)|[eE]([+-]?\d{1,3}))", re.ASCII)
+_BINARY = {f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", start=1)}
+_DECIMAL = {
+    letter: Decimal(10) ** power for letter, power in zip("numkMGTPE", (-9, -6, -3, 3, 6, 9, 12, 15, 18), strict=True)
+}
+_FACTORS = {"": Decimal(1), **_DECIMAL, **_BINARY}
+
+_MILLI = Decimal("0.001")
+_EXACT = Context(prec=1200, rounding=ROUND_UP)
+"""A context with enough digits for every quantity of 64 characters."""
+
+GIBIBYTE = _BINARY["Gi"]
+
+
+def amount(quantity: Any) -> Decimal:
+    """Returns the value of a quantity, in bytes or cores. Raises ValueError if the quantity is invalid.
+
+    The value is rounded up to a thousandth, because the API server rounds requests and limits in this way.
+    """
+    match = _QUANTITY.fullmatch(str(quantity).strip())
+    if not match:
+        raise ValueError(f"invalid quantity {quantity!r}. Use a number with an optional unit, such as 500m or 40Gi")
+    number, suffix, exponent = match.groups()
+    factor = Decimal(10) ** int(exponent) if exponent else _FACTORS[suffix]
+    return _EXACT.multiply(Decimal(number), factor).quantize(_MILLI, context=_EXACT)
