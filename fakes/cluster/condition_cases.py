@@ -16,7 +16,7 @@ from . import proxy
 from .admission import CRDS
 from .health import altered, health, healthy
 from .installation import grant
-from .optional_kinds import crd_of
+from .optional_kinds import OPTIONAL, crd_of, old_crd_of
 from .pods import Pod, api_pod, crash_looping, event, running, unschedulable, waiting
 from .scenario import TARGETS
 from .simulation import Simulation
@@ -123,13 +123,19 @@ async def reject_pods(simulation: Simulation) -> None:
     await simulation.create_event(event("StatefulSet", "demo-model", "FailedCreate", message))
 
 
-async def fail_provisioning(simulation: Simulation) -> None:
-    """Creates the PVC as the StatefulSet controller does, and the Event with which the volume controller fails."""
+async def create_pvc(simulation: Simulation, size: str) -> None:
+    """Creates the PVC as the StatefulSet controller does, but with another size."""
     workload = await simulation.kube.existing("StatefulSet", "demo-model")
     (template,) = workload["spec"]["volumeClaimTemplates"]
     metadata = {"name": PVC, "labels": template["metadata"]["labels"]}
-    pvc = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": template["spec"]}
+    spec = {**template["spec"], "resources": {"requests": {"storage": size}}}
+    pvc = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
     await simulation.kube.create(pvc)
+
+
+async def fail_provisioning(simulation: Simulation) -> None:
+    """Creates the PVC, and the Event with which the volume controller fails."""
+    await create_pvc(simulation, "1Gi")
     await simulation.put_pod(unschedulable("pod has unbound immediate PersistentVolumeClaims", pvc=PVC))
     message = 'storageclass "fast" not found'
     await simulation.create_event(event("PersistentVolumeClaim", PVC, "ProvisioningFailed", message))
@@ -236,6 +242,45 @@ async def install_kind(simulation: Simulation) -> None:
     (await simulation.kube.client.post(CRDS, json=crd_of("ServiceMonitor"))).raise_for_status()
 
 
+async def install_old_kind(simulation: Simulation) -> None:
+    """Installs a version of HTTPRoute that does not have `spec.rules` yet."""
+    crd = old_crd_of("HTTPRoute", "parentRefs")
+    (await simulation.kube.client.post(CRDS, json=crd)).raise_for_status()
+
+
+async def upgrade_kind(simulation: Simulation) -> None:
+    crd = crd_of("HTTPRoute")
+    headers = {"Content-Type": "application/merge-patch+json"}
+    path = f"{CRDS}/{crd['metadata']['name']}"
+    (await simulation.kube.client.patch(path, json={"spec": crd["spec"]}, headers=headers)).raise_for_status()
+
+
+async def age_the_deployment(simulation: Simulation) -> None:
+    """Makes the last change of the Deployment an old one. No controller runs, so the change is not processed."""
+    await simulation.make_ready()
+    await simulation.kube.annotate("note", "a change", "Deployment", "demo-api")
+    live = await simulation.kube.existing("Deployment", "demo-api")
+    entries = [entry for entry in live["metadata"]["managedFields"] if entry["manager"] != "somebody"]
+    entries = [{**entry, "time": "2026-01-01T00:00:00Z"} for entry in entries]
+    operation = {"op": "replace", "path": "/metadata/managedFields", "value": entries}
+    await simulation.kube.patch("Deployment", "demo-api", [operation])
+
+
+async def process_the_deployment(simulation: Simulation) -> None:
+    live = await simulation.kube.existing("Deployment", "demo-api")
+    status = {"observedGeneration": live["metadata"]["generation"]}
+    await simulation.kube.merge("Deployment", "demo-api", {"status": status}, "status")
+
+
+async def create_larger_pvc(simulation: Simulation) -> None:
+    await simulation.make_ready()
+    await create_pvc(simulation, "2Gi")
+
+
+async def raise_storage_size(simulation: Simulation) -> None:
+    await simulation.kube.edit_spec(model={"storage": {"size": "2Gi"}})
+
+
 CREATING = Pod(state=waiting("ContainerCreating"))
 MODEL_UNUSED = altered(health(), router_model={"state": "unused"})
 MODEL_UNKNOWN = altered(health(), router_model={"state": "unknown"})
@@ -266,6 +311,20 @@ CASES = {
     Reason.FAILED: child_fails("no leader", fail_requests, stop_faults),
     Reason.KIND_MISSING: child_fails(
         "no ServiceMonitor", do_nothing, install_kind, monitoring={"serviceMonitor": {"enabled": True}}
+    ),
+    Reason.FIELD_UNSUPPORTED: child_fails(
+        ".spec.rules: field not declared in schema", install_old_kind, upgrade_kind, **OPTIONAL["HTTPRoute"]
+    ),
+    Reason.CONTROLLER_MISSING: Case(
+        age_the_deployment, "Degraded", "True", "Deployment demo-api: no controller", process_the_deployment
+    ),
+    Reason.VOLUME_NOT_SHRUNK: Case(
+        create_larger_pvc,
+        "Degraded",
+        "True",
+        f"PersistentVolumeClaim {PVC}: it has 2Gi, but spec.model.storage.size is 1Gi",
+        raise_storage_size,
+        {"model": {"source": "hf://org/name", "storage": {"size": "1Gi"}}},
     ),
     Reason.STARTING: Case(do_nothing, "APIReady", "False", "are starting"),
     Reason.POD_REFUSED: Case(reject_pods, message="exceeded quota: small", **model()),

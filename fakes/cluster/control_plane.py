@@ -27,9 +27,9 @@ _START_SECONDS = 60
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[ApiServer]:
-    """Runs an API server with its data in `folder`."""
-    server = ApiServer(folder)
+def running(folder: Path, *flags: str) -> Iterator[ApiServer]:
+    """Runs an API server with its data in `folder` and with additional flags."""
+    server = ApiServer(folder, flags)
     try:
         server.start()
         yield server

@@ -21,9 +21,9 @@ ROLES = "/apis/rbac.authorization.k8s.io/v1"
 
 
 @contextmanager
-def installed(folder: Path) -> Iterator[ApiServer]:
-    """Runs an API server with its data in `folder`. It serves RouterDeployments."""
-    with control_plane.running(folder) as server:
+def installed(folder: Path, *flags: str) -> Iterator[ApiServer]:
+    """Runs an API server with its data in `folder` and with additional flags. It serves RouterDeployments."""
+    with control_plane.running(folder, *flags) as server:
         assert server.request("POST", CRDS, yaml.safe_load(CRD.read_text()))["metadata"]["uid"]
         wait_until(lambda: server.client.get(ROUTERS).status_code == 200, "RouterDeployments are served")
         grant(server, "operator", [*rbac.operator_rules(), *rbac.lease_rules()])

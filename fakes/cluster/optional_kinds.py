@@ -15,11 +15,20 @@ RARELY_USED = {**OPTIONAL, "HorizontalPodAutoscaler": {"api": {"autoscaling": {"
 """The kinds that few specs require: those in OPTIONAL, and HorizontalPodAutoscaler, which every cluster has."""
 
 
-def crd_of(kind: str) -> dict[str, Any]:
-    """Returns a CRD for an optional kind, which accepts any fields."""
+_ANY: dict[str, Any] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
+
+def old_crd_of(kind: str, field: str) -> dict[str, Any]:
+    """Returns a CRD for an optional kind whose `spec` has only this field."""
+    spec = {"type": "object", "properties": {field: {"x-kubernetes-preserve-unknown-fields": True}}}
+    return crd_of(kind, {"type": "object", "properties": {"spec": spec}})
+
+
+def crd_of(kind: str, root: dict[str, Any] = _ANY) -> dict[str, Any]:
+    """Returns a CRD for an optional kind, which by default accepts any fields."""
     known = BY_NAME[kind]
     group, version = known.api_version.split("/")
-    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    schema = {"openAPIV3Schema": root}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

@@ -125,7 +125,7 @@ def _pairs(desired: Any, live: Any, steps: list[str], path: str) -> Iterator[tup
     if isinstance(desired, list) and isinstance(live, list):
         for desired_entry in desired:
             for index, live_entry in enumerate(live):
-                if _is_same_entry(desired_entry, live_entry):
+                if is_same_entry(desired_entry, live_entry):
                     yield from _pairs(desired_entry, live_entry, steps, f"{path}/{index}")
     elif isinstance(desired, dict) and isinstance(live, dict):
         if not steps:
@@ -135,10 +135,11 @@ def _pairs(desired: Any, live: Any, steps: list[str], path: str) -> Iterator[tup
 
 
 def _has_entry(entries: list[Any], entry: Any) -> bool:
-    return any(_is_same_entry(candidate, entry) for candidate in entries)
+    return any(is_same_entry(candidate, entry) for candidate in entries)
 
 
-def _is_same_entry(entry: Any, other: Any) -> bool:
+def is_same_entry(entry: Any, other: Any) -> bool:
+    """Returns whether two entries of a keyed list have the same key."""
     if not isinstance(entry, dict) or not isinstance(other, dict):
         return False
     key = next((key for key in _KEYS if key in entry), None)

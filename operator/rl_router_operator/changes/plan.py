@@ -18,9 +18,12 @@ from ..schema import GROUP
 from . import edit_conflicts, replica_handover, rollout, volume_claims
 from .actions import Action, Apply, Create, Delete, Disown, Patch, Replace
 from .drift import is_applied, owned_fields
+from .dropped_fields import dropped_fields
 
 ADOPT = f"{GROUP}/adopt"
 _VOLATILE = ("resourceVersion", "generation", "managedFields", "uid")
+_MAXIMUM_PATHS = 5
+"""Maximum number of dropped fields that an error names."""
 _MAXIMUM_CREATION_CONFLICTS = 2
 """Number of conflicts after which the operator creates a missing object without a resourceVersion."""
 
@@ -102,6 +105,8 @@ def error_of(ref: Ref, error: RefusedError) -> ChildError:
     reason: ChildErrorReason = "Refused"
     if error.is_missing_permission:
         reason = "Forbidden"
+    elif error.names_unknown_field:
+        reason = "FieldUnsupported"
     elif error.is_transient:
         reason = "Failed"
     return ChildError(*ref, reason, error.message)
@@ -121,11 +126,7 @@ def _deletions(router: RouterDeployment, desired: set[Ref], view: View) -> Itera
 
 def _volume_claims(router: RouterDeployment, view: View) -> Iterator[Action | ChildError]:
     for ref, live in view.live.items():
-        if (
-            ref[0] != "PersistentVolumeClaim"
-            or is_terminating(live)
-            or not pvc.is_of_model(router.name, live)
-        ):
+        if ref[0] != "PersistentVolumeClaim" or is_terminating(live) or not pvc.is_of_model(router.name, live):
             continue
         desired = volume_claims.desired(router, live)
         if error := view.refused.get(ref):
@@ -187,6 +188,9 @@ class _Child:
             yield _after_refusal(self.ref, desired, live, error)
         elif _is_left_by_apply(desired, live, self.view.owned.get(self.ref)) or is_applied(desired, live):
             yield from _leftovers(self.ref, desired, live)
+            if paths := dropped_fields(desired, live):
+                message = f"the API server or an admission webhook dropped {', '.join(paths[:_MAXIMUM_PATHS])}"
+                yield ChildError(*self.ref, "FieldUnsupported", message)
         else:
             if scale := self._handover(live):
                 reason = "an autoscaler takes over the replicas"

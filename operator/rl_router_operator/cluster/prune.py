@@ -12,9 +12,12 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def child(body: Manifest) -> Manifest:
-    """Returns a child without the managedFields of other managers and without `currentMetrics` in its status."""
+    """Returns a child without `currentMetrics` in its status, and without the fields that other managers own.
+
+    The entries of other managers in managedFields keep their times, except the entries for the status.
+    """
     metadata = dict(body["metadata"])
-    entries = [entry for entry in metadata.pop("managedFields", ()) if _is_kept(entry)]
+    entries = [_kept(entry) for entry in metadata.pop("managedFields", ()) if entry.get("subresource") != "status"]
     if entries:
         metadata["managedFields"] = entries
     if _LAST_APPLIED in (metadata.get("annotations") or {}):
@@ -55,5 +58,7 @@ def router(body: Manifest) -> Manifest:
     return {**body, "metadata": {k: v for k, v in body["metadata"].items() if k != "managedFields"}}
 
 
-def _is_kept(entry: Manifest) -> bool:
-    return is_operator_apply(entry) or entry.get("manager") == edit_conflicts.MANAGER
+def _kept(entry: Manifest) -> Manifest:
+    if is_operator_apply(entry) or entry.get("manager") == edit_conflicts.MANAGER:
+        return entry
+    return {key: value for key, value in entry.items() if key in ("manager", "operation", "subresource", "time")}

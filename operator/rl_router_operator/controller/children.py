@@ -94,7 +94,8 @@ class Children:
                 if not is_alive:
                     continue
             if await convergence.perform(planned.actions):
-                return planned.errors
+                # The results of the actions can show new errors, for example a field that the API server dropped.
+                return plan(router, desired, convergence.view()).errors if planned.actions else planned.errors
         convergence.refused |= convergence.conflicts
         return plan(router, desired, convergence.view()).errors
 

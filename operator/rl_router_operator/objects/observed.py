@@ -15,6 +15,9 @@ ChildErrorReason = Literal[
     "Refused",  # the API server or an admission webhook rejected a child; the message quotes the error
     "KindMissing",  # the cluster does not have the kind
     "Forbidden",  # the operator lacks a permission; the message names the verb
+    "FieldUnsupported",  # the API server or an admission webhook did not keep a field; the message names the field
+    "ControllerMissing",  # no controller has processed the last change of a child
+    "VolumeNotShrunk",  # a PVC is larger than the spec requests
     "Failed",  # any other error of the API server
 ]
 

@@ -37,6 +37,11 @@ class RefusedError(Exception):
         return self.status in (408, 429) or self.status >= 500
 
     @property
+    def names_unknown_field(self) -> bool:
+        """Returns whether the request contains a field that the API server's version of the kind does not have."""
+        return self.status == 500 and self.message.endswith("field not declared in schema")
+
+    @property
     def is_outdated(self) -> bool:
         """Returns whether the API server rejected a JSON patch because its resourceVersion is outdated."""
         return self.status == 422 and "resourceVersion" in self.message

@@ -12,6 +12,7 @@ from ..objects.observed import Observed
 from ..objects.routerdeployment import RouterDeployment
 from ..schema import RouterDeploymentStatus
 from . import api, degraded, model, ready, targets
+from .child_faults import child_faults
 from .conditions import Finding, make_finding, merge
 from .reasons import Reason
 from .reports import reports_of
@@ -63,7 +64,8 @@ def _findings(
     api_ready = api.finding(router, tiers[1], reports)
     targets_ready = targets.finding(router, states, reports)
     all_ready = ready.finding(router, model_ready, api_ready, targets_ready, url)
-    faults = degraded.finding(router, tiers, reports, states, observed.errors, now)
+    problems = (*observed.errors, *child_faults(router, observed, now))
+    faults = degraded.finding(router, tiers, reports, states, problems, now)
     return model_ready, api_ready, targets_ready, all_ready, faults
 
 

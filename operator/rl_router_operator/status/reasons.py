@@ -103,6 +103,24 @@ class Reason(StrEnum):
         "The cluster lacks a kind that the spec requires",
         "Install the component that provides the kind, or remove the field. The operator checks again every minute",
     )
+    FIELD_UNSUPPORTED = (
+        "FieldUnsupported",
+        "The cluster does not support a field of a child object, so the field has no effect",
+        "Upgrade Kubernetes or the CRD of the kind, or remove the setting from the spec. If an admission webhook"
+        " removes the field, change the webhook. Then restart the operator",
+    )
+    CONTROLLER_MISSING = (
+        "ControllerMissing",
+        "No controller has processed a change of a child object for 10 minutes",
+        "Start the controller of the kind: kube-controller-manager, or for an HTTPRoute the controller of its Gateway."
+        " If the Gateway does not exist, fix spec.api.httpRoute.parentRefs",
+    )
+    VOLUME_NOT_SHRUNK = (
+        "VolumeNotShrunk",
+        "A volume for weights is larger than spec.model.storage.size, because volumes cannot shrink",
+        "Set spec.model.storage.size to the size of the volume. To get a smaller volume, delete the PVC and its pod, so"
+        " that the weights are downloaded again",
+    )
     FORBIDDEN = (
         "Forbidden",
         "The operator lacks a permission",

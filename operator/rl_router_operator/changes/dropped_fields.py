@@ -1,0 +1,53 @@
+"""Finds the fields that the operator applied and that are missing in the resulting object.
+
+The API server drops a field if its version or a feature gate does not support the field. An admission webhook can also
+remove a field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..objects.manifest import Manifest
+from .edit_conflicts import is_same_entry
+
+_EMPTY: tuple[Any, ...] = (None, "", 0, False, [], {})
+"""Values that the API server does not store in many fields, because they have the same meaning as a missing field."""
+
+
+def dropped_fields(applied: Manifest, result: Manifest) -> list[str]:
+    """Returns the paths of the applied fields that `result` does not have, such as `spec.template.spec.hostUsers`."""
+    content = {key: value for key, value in applied.items() if key not in ("apiVersion", "kind", "metadata")}
+    return [*_missing(content, result, "")]
+
+
+def _missing(applied: Any, result: Any, path: str) -> Iterator[str]:
+    if isinstance(applied, dict) and isinstance(result, dict):
+        yield from _missing_in_mapping(applied, result, path)
+    elif isinstance(applied, list) and isinstance(result, list):
+        for index, entry in enumerate(applied):
+            if isinstance(entry, dict):
+                yield from _missing(entry, _counterpart(entry, index, result, len(applied)), f"{path}[{index}]")
+
+
+def _missing_in_mapping(applied: Mapping[str, Any], result: Mapping[str, Any], path: str) -> Iterator[str]:
+    for key, value in applied.items():
+        below = f"{path}.{key}" if path else key
+        if value in _EMPTY:
+            continue
+        if key in result:
+            yield from _missing(value, result[key], below)
+        else:
+            yield below
+
+
+def _counterpart(entry: Mapping[str, Any], index: int, result: list[Any], length: int) -> Any:
+    """Returns the entry of the resulting list with the same key, or else with the same index; {} without such an entry.
+
+    A webhook can insert entries, so an index counts only if both lists have the same length.
+    """
+    for candidate in result:
+        if is_same_entry(entry, candidate):
+            return candidate
+    return result[index] if len(result) == length else {}

@@ -1,0 +1,92 @@
+"""Degraded: changes of child objects that no controller processes, and volumes that are larger than the spec."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rl_router_operator.objects.manifest import Manifest
+
+from fakes.cluster.conditions import condition_of, state_of
+from fakes.cluster.pods import ago
+from fakes.cluster.scenario import Scenario, workload
+
+HEALTHY, MISSING = ("False", "NoFault"), ("True", "ControllerMissing")
+MINUTES = 60
+
+
+def changed(kind: str, status: Any, *ages: float) -> Manifest:
+    """Returns a child of the generation 2 that several managers changed `ages` seconds ago."""
+    entries = [{"manager": f"manager-{number}", "time": ago(age)} for number, age in enumerate(ages)]
+    created = ago(60 * MINUTES)
+    metadata = {"name": "demo-api", "uid": kind, "generation": 2, "creationTimestamp": created}
+    return {"kind": kind, "metadata": {**metadata, "managedFields": entries}, "status": status}
+
+
+def degraded(*children: Manifest) -> tuple[str, str]:
+    return state_of(Scenario(children=(workload("model"), workload("api"), *children)).status(), "Degraded")
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "expected"),
+    [
+        ("PodDisruptionBudget", {"observedGeneration": 2}, HEALTHY),
+        ("PodDisruptionBudget", {"observedGeneration": 1}, MISSING),
+        ("PodDisruptionBudget", {}, MISSING),
+        ("PodDisruptionBudget", None, MISSING),
+        ("HTTPRoute", {"parents": [{"conditions": [{"observedGeneration": 2}]}]}, HEALTHY),
+        ("HTTPRoute", {"parents": [{"conditions": [{"type": "Accepted"}]}]}, HEALTHY),
+        ("HTTPRoute", {"parents": [{"conditions": [{"observedGeneration": 1}]}]}, MISSING),
+        ("HTTPRoute", {"parents": []}, MISSING),
+        ("HTTPRoute", None, MISSING),
+        ("NetworkPolicy", None, HEALTHY),
+        ("Ingress", {"loadBalancer": {}}, HEALTHY),
+    ],
+)
+def test_a_change_that_no_controller_processes_is_reported(kind: str, status: Any, expected: tuple[str, str]) -> None:
+    assert degraded(changed(kind, status, 11 * MINUTES)) == expected
+
+
+@pytest.mark.parametrize("ages", [(599,), (11 * MINUTES, 599), (599, 11 * MINUTES)])
+def test_a_controller_has_ten_minutes_after_the_last_change_by_any_client(ages: tuple[float, ...]) -> None:
+    assert degraded(changed("PodDisruptionBudget", None, *ages)) == HEALTHY
+
+
+def test_an_object_without_managed_fields_changed_when_it_was_created() -> None:
+    assert degraded(changed("PodDisruptionBudget", None)) == MISSING
+
+
+def pvc(requested: str, capacity: str | None = None, name: str = "weights-demo-model-0") -> Manifest:
+    status = {"capacity": {"storage": capacity}} if capacity else {}
+    spec = {"resources": {"requests": {"storage": requested}}}
+    return {"kind": "PersistentVolumeClaim", "metadata": {"name": name, "uid": name}, "spec": spec, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("live", "size"),
+    [
+        (pvc("2Gi", "2Gi"), "2Gi"),
+        (pvc("2Gi"), "2Gi"),
+        (pvc("2Gi", "3Gi"), "2Gi"),
+        (pvc("2560Mi", "4Gi"), "2.5Gi"),
+        (pvc("2Gi", "1Gi"), None),
+        (pvc("1Gi", "2Gi"), None),
+        (pvc("1Gi"), None),
+        (pvc("2Gi", "2Gi", "weights-demo-model-copy"), None),
+    ],
+)
+def test_a_volume_that_is_larger_than_the_spec_is_named_with_its_size(live: Manifest, size: str | None) -> None:
+    spec = {"model": {"source": "hf://org/name", "storage": {"size": "1Gi"}}}
+    status = Scenario(spec=spec, pvcs=(live,)).status()
+    if size is None:
+        assert state_of(status, "Degraded") == HEALTHY
+        return
+    assert state_of(status, "Degraded") == ("True", "VolumeNotShrunk")
+    shown = live["spec"]["resources"]["requests"]["storage"]
+    expected = f"PersistentVolumeClaim weights-demo-model-0: it has {shown}, but spec.model.storage.size is 1Gi. Set"
+    assert condition_of(status, "Degraded")["message"].startswith(expected)
+
+
+def test_the_volume_of_a_model_that_no_longer_has_storage_is_no_fault() -> None:
+    status = Scenario(spec={"model": {"source": "hf://org/name"}}, pvcs=(pvc("2Gi", "2Gi"),)).status()
+    assert state_of(status, "Degraded") == HEALTHY
