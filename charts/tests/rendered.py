@@ -28,11 +28,10 @@ def helm(*arguments: str | Path, values: Any = None) -> subprocess.CompletedProc
     return subprocess.run(command, input=yaml.safe_dump(values), capture_output=True, text=True, check=False)
 
 
-def render(values: Any = None, release: str = "rl-router") -> list[Manifest]:
-    """Returns all objects of the chart, including hooks."""
-    completed = helm(
-        "template", release, CHART, "--kube-version", OLDEST, "--namespace", NAMESPACE, values=values or {}
-    )
+def render(values: Any = None, release: str = "rl-router", *options: str, chart: Path = CHART) -> list[Manifest]:
+    """Returns all objects of a chart, including hooks."""
+    command = ("template", release, chart, "--kube-version", OLDEST, "--namespace", NAMESPACE, *options)
+    completed = helm(*command, values=values or {})
     assert completed.returncode == 0, completed.stderr
     return [manifest for manifest in yaml.safe_load_all(completed.stdout) if manifest]
 

@@ -73,6 +73,46 @@ def test_the_hook_for_the_crd_can_be_disabled() -> None:
     assert not of_kind(render({"crds": {"upgrade": False}}), "Job")
 
 
+HOOKS = pytest.mark.parametrize("kind", ["Job", "Pod"])
+
+
+@HOOKS
+def test_the_pods_of_hooks_have_the_settings_of_the_operators_pods(kind: str) -> None:
+    values = {
+        "podLabels": {"team": "ml"},
+        "podAnnotations": {"note": "a"},
+        "resources": {"limits": {"cpu": "500m"}},
+        "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+        "imagePullSecrets": [{"name": "registry-key"}],
+    }
+    metadata, spec = _pod(kind, values)
+    assert metadata["labels"]["team"] == "ml"
+    assert metadata["annotations"]["note"] == "a"
+    assert spec["containers"][0]["resources"]["limits"] == {"cpu": "500m", "memory": "512Mi"}
+    assert spec["tolerations"] == values["tolerations"]
+    assert spec["imagePullSecrets"] == values["imagePullSecrets"]
+
+
+@HOOKS
+def test_the_pods_of_hooks_can_differ_from_the_operators_pods(kind: str) -> None:
+    key, resources = "sidecar.istio.io/inject", {"requests": {"cpu": "50m"}}
+    values = {"podLabels": {key: "true"}, "podAnnotations": {key: "true", "note": "a"}}
+    changed = {"podLabels": {key: "false"}, "podAnnotations": {key: "false"}, "resources": resources}
+    metadata, spec = _pod(kind, {**values, "hooks": changed})
+    assert metadata["labels"][key] == metadata["annotations"][key] == "false"
+    assert metadata["annotations"]["note"] == "a"
+    assert spec["containers"][0]["resources"] == resources
+    operator = one(render({**values, "hooks": changed}), "Deployment")["spec"]["template"]["metadata"]
+    assert operator["labels"][key] == operator["annotations"][key] == "true"
+
+
+def _pod(kind: str, values: dict[str, object]) -> tuple[dict[str, object], dict[str, object]]:
+    """Returns the metadata and the spec of the pod of a hook."""
+    manifest = one(render({**FIRST_ROUTER, **values}), kind)
+    template = manifest["spec"]["template"] if kind == "Job" else manifest
+    return template["metadata"], template["spec"]
+
+
 def test_the_registry_is_prepended_to_every_default_image() -> None:
     objects = render({"image": {"registry": "registry.example.com/team/"}, **FIRST_ROUTER})
     images = {container["image"] for pod in pods(objects) for container in pod["containers"]}

@@ -1,6 +1,7 @@
 """`python -m rl_router_operator.install_crds`: applies this version's CRD for RouterDeployments.
 
-The chart runs this command before an upgrade, because Helm installs CRDs but never changes them.
+The chart runs this command before an upgrade, because Helm installs CRDs but never changes them. Argo CD also runs it
+before the first installation, when the CRD does not exist yet.
 """
 
 from __future__ import annotations

@@ -35,8 +35,11 @@ def lease_rules() -> list[Manifest]:
 
 
 def crd_rules() -> list[Manifest]:
-    """Returns the permission to change the installed CRD for RouterDeployments."""
-    rule = _rule("apiextensions.k8s.io", "customresourcedefinitions", ("patch",))
+    """Returns the permission to apply the CRD for RouterDeployments, whether it exists or not.
+
+    The name restricts the creation too, because a server-side apply contains the name.
+    """
+    rule = _rule("apiextensions.k8s.io", "customresourcedefinitions", ("create", "patch"))
     return [{**rule, "resourceNames": [f"{PLURAL}.{GROUP}"]}]
 
 

@@ -1,6 +1,6 @@
-{{/* The chart's name, or nameOverride. */}}
+{{/* The chart's name, or nameOverride. In a parent chart, the name is the alias, which may not be valid in Kubernetes. */}}
 {{- define "rl-router.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
+{{- default (.Chart.Name | lower | replace "_" "-") .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
 {{- end -}}
 
 {{/* The name of the objects in the release's namespace. It is short enough that a suffix can be appended. */}}
@@ -88,6 +88,20 @@ affinity:
 {{- with .Values.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
+{{- end -}}
+
+{{/* The labels of a hook's pods, without those of all objects. */}}
+{{- define "rl-router.hookPodLabels" -}}
+{{- with mergeOverwrite (dict) .Values.podLabels .Values.hooks.podLabels -}}
+{{ toYaml . }}
+{{- end -}}
+{{- end -}}
+
+{{/* The annotations of a hook's pods. */}}
+{{- define "rl-router.hookPodAnnotations" -}}
+{{- with mergeOverwrite (dict) .Values.podAnnotations .Values.hooks.podAnnotations -}}
+{{ toYaml . }}
+{{- end -}}
 {{- end -}}
 
 {{/* The rules of a Role, from rules/NAME.yaml. The argument is (list . NAME). */}}
