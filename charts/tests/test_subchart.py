@@ -13,7 +13,7 @@ from rendered import CHART, NAMESPACE, ROOT, needs_helm, of_kind, one, render
 
 pytestmark = needs_helm
 GUIDE = (ROOT / "docs" / "gitops.md").read_text("utf-8")
-EXAMPLES = re.findall(r"^<!-- rendered -->\n```yaml\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
+EXAMPLES = re.findall(r"^<!-- rendered -->\n```yml\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
 APPLICATION, RELEASE, MESH, PARENT, PARENT_VALUES = map(yaml.safe_load, EXAMPLES)
 NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 
