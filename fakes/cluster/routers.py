@@ -25,6 +25,7 @@ FULL_SPEC: dict[str, Any] = {
     },
     "api": {
         "replicas": 2,
+        "resources": {"requests": {"cpu": 0.25, "memory": "1e8"}, "limits": {"cpu": "0.5001", "memory": ".5Gi"}},
         "auth": {"anonymous": True},
         "ingress": {"host": "router.example.com"},
         "networkPolicy": {"enabled": True, "from": [{"podSelector": {}}]},
