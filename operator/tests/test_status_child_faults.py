@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from rl_router_operator.cluster import prune
 from rl_router_operator.objects.manifest import Manifest
 
 from fakes.cluster.conditions import condition_of, state_of
@@ -54,6 +55,17 @@ def test_a_controller_has_ten_minutes_after_the_last_change_by_any_client(ages: 
 
 def test_an_object_without_managed_fields_changed_when_it_was_created() -> None:
     assert degraded(changed("PodDisruptionBudget", None)) == MISSING
+
+
+@pytest.mark.parametrize(("subresource", "expected"), [("", HEALTHY), ("scale", HEALTHY), ("status", MISSING)])
+def test_the_store_keeps_the_times_of_all_changes_except_those_of_the_status(
+    subresource: str, expected: tuple[str, str]
+) -> None:
+    child = changed("PodDisruptionBudget", None, 11 * MINUTES, 1)
+    child["metadata"]["managedFields"][1] |= {"subresource": subresource, "fieldsV1": {"f:spec": {}}}
+    pruned = prune.child(child)
+    assert all("fieldsV1" not in entry for entry in pruned["metadata"]["managedFields"])
+    assert degraded(pruned) == expected
 
 
 def pvc(requested: str, capacity: str | None = None, name: str = "weights-demo-model-0") -> Manifest:
