@@ -13,7 +13,8 @@ serve.sh waits for it. After --wait seconds it serves without the router model: 
   --max-turns N        maximum decisions of a request (default: 3)
   --hosted-port PORT   port of the router model on this machine (default: 8000)
   --serve-port PORT    port to serve the API on (default: 8800)
-  --host ADDRESS       address to listen on (default: 127.0.0.1; 0.0.0.0: every address)
+  --host ADDRESS       address to listen on (default: 127.0.0.1). 0.0.0.0 means all IPv4 addresses, and :: means all IPv4
+                       and IPv6 addresses
   --config FILE        configuration: targets, prices, limits (default: $RL_ROUTER_CONFIG; without a file, every model
                        that the router model's server lists is a target)
   --workers N          number of processes (default: 1)

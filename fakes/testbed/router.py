@@ -81,9 +81,9 @@ class Testbed:
         self._log = log
         self._upstreams: list[Upstream] = []
 
-    async def upstream(self, answer: Answer | None = None) -> Upstream:
-        """Starts a scripted server. Without a script, it returns valid decisions and answers."""
-        upstream = await self._stack.enter_async_context(Upstream(answer))
+    async def upstream(self, answer: Answer | None = None, host: str = "127.0.0.1") -> Upstream:
+        """Starts a scripted server on an address. Without a script, it returns valid decisions and answers."""
+        upstream = await self._stack.enter_async_context(Upstream(answer, host))
         self._upstreams.append(upstream)
         return upstream
 

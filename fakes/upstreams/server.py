@@ -12,7 +12,8 @@ from fakes.upstreams.exchange import Answer, Body, Exchange, read_exchange
 class Upstream:
     """A server of a router model or of a target. The script `answer` answers its completions."""
 
-    def __init__(self, answer: Answer | None = None) -> None:
+    def __init__(self, answer: Answer | None = None, host: str = "127.0.0.1") -> None:
+        self._host = host
         self.answer: Answer = answer or well_behaved
         self.requests: list[Exchange] = []
         """The requests for completions since the router started."""
@@ -24,8 +25,9 @@ class Upstream:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
+        self._server = await asyncio.start_server(self._serve, self._host, 0)
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        self.url = f"http://{host}:{self._server.sockets[0].getsockname()[1]}/v1"
         return self
 
     async def __aexit__(self, *_: object) -> None:

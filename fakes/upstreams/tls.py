@@ -16,7 +16,7 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
     """Creates a self-signed certificate for this machine with openssl. Returns its file and the file of its key."""
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:upstream.invalid"]
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,IP:::1,DNS:upstream.invalid"]
     files = ["-keyout", str(key), "-out", str(certificate)]
     subprocess.run(
         ["openssl", "req", "-x509", *curve, "-nodes", "-days", "2", *names, *files], check=True, capture_output=True
@@ -25,8 +25,8 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 
 
 @asynccontextmanager
-async def tls_server(certificate: tuple[Path, Path]) -> AsyncIterator[int]:
-    """Runs a TLS server that answers one request for each connection. Yields its port."""
+async def tls_server(certificate: tuple[Path, Path], host: str = "127.0.0.1") -> AsyncIterator[int]:
+    """Runs a TLS server on an address. It answers one request for each connection. Yields its port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
 
@@ -37,7 +37,7 @@ async def tls_server(certificate: tuple[Path, Path]) -> AsyncIterator[int]:
         await reader.read()
         writer.close()
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context) as server:
+    async with await asyncio.start_server(answer, host, 0, ssl=context) as server:
         yield server.sockets[0].getsockname()[1]
 
 

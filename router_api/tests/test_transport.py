@@ -19,6 +19,7 @@ from rl_router_api.upstreams.trust import Trust
 
 from fakes.testbed.framing import ENDLESS_FRAMING
 from fakes.testbed.waiting import until
+from fakes.upstreams.ipv6 import requires_ipv6
 from fakes.upstreams.raw import OK, Handler, raw_server, recording_heads, sending
 from fakes.upstreams.tls import make_certificate, proxy_to, tls_server
 
@@ -50,6 +51,19 @@ async def test_a_certificate_in_ssl_cert_file_is_trusted(
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
     async with tls_server(certificate) as port:
         assert await fetched(f"https://127.0.0.1:{port}/") == b"ok"
+
+
+@requires_ipv6
+async def test_a_certificate_is_verified_for_an_ipv6_address_and_through_a_proxy(
+    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    async with tls_server(certificate, "::1") as port:
+        assert await fetched(f"https://[::1]:{port}/") == b"ok"
+    async with tls_server(certificate) as port, proxy_to(port) as (proxy, address):
+        monkeypatch.setenv("HTTPS_PROXY", address)
+        assert await fetched("https://[::1]/") == b"ok"
+        assert proxy.requests == ["CONNECT [::1]:443 HTTP/1.1"]
 
 
 async def test_an_untrusted_certificate_is_a_refused_connection(certificate: tuple[Path, Path]) -> None:

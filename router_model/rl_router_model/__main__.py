@@ -11,6 +11,7 @@ from types import FrameType
 from aiohttp import web
 
 from rl_router_model import cpus, engine, flags, listen, server, template, weights
+from rl_router_model.address import authority
 from rl_router_model.problem import StartError
 
 
@@ -54,7 +55,7 @@ async def _run(application: web.Application, bound: socket.socket, tls: ssl.SSLC
     async with server.running(application) as runner:
         await web.SockSite(runner, bound, ssl_context=tls).start()
         host, port = bound.getsockname()[:2]
-        _print(f"{names} ready on {'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/v1")
+        _print(f"{names} ready on {'https' if tls else 'http'}://{authority(host, port)}/v1")
         await stopped.wait()
     _print("stopped")
 

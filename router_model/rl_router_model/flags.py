@@ -8,6 +8,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from rl_router_model.address import read_host
 from rl_router_model.problem import ExitCode
 
 _FLAG = re.compile(r"(?P<name>--?[A-Za-z][^\s=]*)(?P<value>(=.*)?)", re.DOTALL)
@@ -134,7 +135,13 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 def _add_server(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 is every address (default: %(default)s)")
+    add(
+        "--host",
+        type=read_host,
+        default="127.0.0.1",
+        help="address to listen on (default: %(default)s). 0.0.0.0 means all IPv4 addresses, and :: means all IPv4 and "
+        "IPv6 addresses",
+    )
     add("--port", type=_port, default=8000, help="port to listen on; 0 is any free port (default: %(default)s)")
     add(
         "--api-key",

@@ -2,29 +2,40 @@
 
 import socket
 import ssl
+from typing import Any
 
+from rl_router_model.address import authority
 from rl_router_model.problem import ExitCode, StartError
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Returns a listening socket on the address and port. Raises StartError."""
+    """Returns a listening socket on the address and port. `::` means all IPv4 and IPv6 addresses. Raises StartError."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        resolved = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except OSError as error:
         raise StartError(
             ExitCode.ADDRESS, f"--host {host} is not an address of this machine: {error.strerror}"
         ) from None
-    bound = socket.socket(family, kind, protocol)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
+        return _open(*resolved)
+    except OSError as error:
+        raise StartError(ExitCode.ADDRESS, _refusal(error, host, port)) from None
+
+
+def _open(family: int, kind: int, protocol: int, _name: str, address: tuple[Any, ...]) -> socket.socket:
+    """Returns a listening socket on an address that getaddrinfo returned. Raises OSError."""
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # `::` accepts IPv4 connections too, whatever the system's default is.
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         bound.bind(address)
         # With SO_REUSEADDR two sockets may bind to the same port, but only one may listen.
         bound.listen(128)
-    except OSError as error:
+    except OSError:
         bound.close()
-        raise StartError(ExitCode.ADDRESS, _refusal(error, host, port)) from None
+        raise
     return bound
 
 
@@ -50,4 +61,4 @@ def _refusal(error: OSError, host: str, port: int) -> str:
         return f"port {port} requires privileges: choose a port above 1023 with --port"
     if error.errno == 98:
         return f"port {port} is in use: stop the program that uses it, or choose another port with --port"
-    return f"cannot listen on {host}:{port}: {error.strerror}. Use an address of this machine for --host"
+    return f"cannot listen on {authority(host, port)}: {error.strerror}. Use an address of this machine for --host"

@@ -31,6 +31,8 @@ _SHORT_FLAGS = {
     "workers": "server.workers",
     "log_level": "server.log_level",
 }
+_HOST_HELP = """\
+address to listen on (default: 127.0.0.1). 0.0.0.0 means all IPv4 addresses, and :: means all IPv4 and IPv6 addresses"""
 _DESCRIPTION = """\
 Serves the router API: one OpenAI-compatible endpoint in front of many models. Start the router model first
 (`rl-router model`). Without a configuration file, every model that the router model's server lists is a target."""
@@ -79,7 +81,7 @@ def _parser(prog: str) -> CommandParser:
     add("--max-turns", metavar="N", type=int, help="maximum number of decisions per request (default: 3)")
     add("--hosted-port", metavar="PORT", type=int, help="port of the router model on this machine (default: 8000)")
     add("--serve-port", metavar="PORT", type=int, help="port to serve the API on (default: 8800)")
-    add("--host", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1). 0.0.0.0 means all addresses")
+    add("--host", metavar="ADDRESS", help=_HOST_HELP)
     add("--workers", metavar="N", type=int, help="number of worker processes (default: 1)")
     add("--log-level", metavar="LEVEL", help="debug, info, warning or error (default: info)")
     add(

@@ -1,6 +1,7 @@
 """The configuration schema and the reader of settings, re-exported for the other packages and the operator."""
 
 from ..errors import ConfigurationError
+from .host import Host, is_loopback
 from .layer import SettingsLayer
 from .schema import (
     BY_ALIAS,
@@ -44,6 +45,7 @@ __all__ = [
     "DecisionConfig",
     "Dollars",
     "History",
+    "Host",
     "Params",
     "Prefer",
     "Price",
@@ -63,5 +65,6 @@ __all__ = [
     "ToolCallIds",
     "Word",
     "check_names",
+    "is_loopback",
     "tool_name",
 ]

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
+from .host import Host
 from .unknown_keys import remedy, unknown_key
 
 BY_ALIAS: dict[str, Any] = {"by_alias": True, "by_name": False, "context": "camelCase"}
@@ -441,8 +442,10 @@ class RequestHandlingConfig(Schema):
 class Server(RequestHandlingConfig):
     """The `server` section: address, ports, API keys and limits."""
 
-    host: str = Field(
-        "127.0.0.1", min_length=1, max_length=255, description="address to listen on. `0.0.0.0` means all addresses"
+    host: Host = Field(
+        "127.0.0.1",
+        description="address to listen on. `0.0.0.0` means all IPv4 addresses, and `::` means all IPv4 and IPv6"
+        " addresses. A host name means its first IPv4 address, or its first IPv6 address if it has no IPv4 address",
     )
     port: Port = Field(8800, description="port to listen on")
     admin_port: Port | None = Field(

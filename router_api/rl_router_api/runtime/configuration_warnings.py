@@ -7,10 +7,9 @@ from pathlib import Path
 
 from ..access.admission import Admission
 from ..accounting.log import log
-from ..config import Server
+from ..config import Server, is_loopback
 from ..upstreams.fleet import Fleet
 
-_LOCAL = ("127.0.0.1", "localhost", "::1")
 _FIXED_AT_START = ("host", "port", "admin_port", "workers")
 
 
@@ -20,7 +19,7 @@ def warn_about_keys(fleet: Fleet, admission: Admission) -> None:
         if missing := upstream.key.missing:
             log(logging.WARNING, f"target `{target.name}` is not used: {missing}. Set its API key", target=target.name)
     host = fleet.configuration.server.host
-    if admission.open and host not in _LOCAL:
+    if admission.open and not is_loopback(host):
         log(
             logging.WARNING,
             f"server.api_keys_file is not set: anyone who can reach {host} can use this server without a key. "

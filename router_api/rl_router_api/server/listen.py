@@ -26,18 +26,30 @@ def address(host: str, port: int) -> str:
 
 
 def _bind(host: str, port: int, flag: str) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sets TCP_NODELAY only if the protocol number is given. Without it, small responses take 40 ms longer.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except (OSError, OverflowError) as error:
-        listener.close()
+        return _open(host, port)
+    except (OSError, OverflowError, UnicodeError) as error:
         in_use = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
         reason = "is in use" if in_use else f"cannot be used ({getattr(error, 'strerror', None) or error})"
         remedy = f"Stop the process that listens there, or choose another address with {flag}."
         raise ListenError(f"{address(host, port)} {reason}. {remedy}") from None
-    listener.set_inheritable(True)
+
+
+def _open(host: str, port: int) -> socket.socket:
+    """Returns a socket that listens on a host and port. Raises OSError, OverflowError and UnicodeError."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, (ip, _, *scope) = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    # asyncio sets TCP_NODELAY only if the protocol number is given. Without it, small responses take 40 ms longer.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # `::` accepts IPv4 connections too, whatever the system's default is.
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind((ip, port, *scope))
+        listener.listen(_BACKLOG)
+        listener.set_inheritable(True)
+    except BaseException:
+        listener.close()
+        raise
     return listener

@@ -6,6 +6,8 @@ import ssl
 import urllib.request
 from dataclasses import dataclass
 
+from rl_router_model.address import authority
+
 from .options import Options
 
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -24,8 +26,7 @@ class Endpoint:
 
     @property
     def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
+        return f"{self.scheme}://{authority(self.host, self.port)}"
 
     @property
     def serving_flags(self) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from rl_router_model.address import read_host
+
 from .error import HostingError
 
 DEVICES = ("auto", "cuda", "cpu")
@@ -196,7 +198,14 @@ def _add_hardware(group: argparse._ArgumentGroup) -> None:
 
 def _add_server(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: %(default)s)")
+    add(
+        "--host",
+        type=read_host,
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address to listen on (default: %(default)s). 0.0.0.0 means all IPv4 addresses, and :: means all IPv4 and "
+        "IPv6 addresses",
+    )
     add("--port", type=_port, default=8000, help="port to listen on (default: %(default)s)")
     add("--api-key", default="", metavar="KEY", help="key that clients must send (default: $VLLM_API_KEY, else no key)")
     add(
