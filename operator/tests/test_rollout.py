@@ -40,6 +40,11 @@ def test_the_template_of_a_newer_operator_is_held_back_for_all_pods():
     assert partition(held_back(desired("new", model={"replicas": 3}), live)) == 3
 
 
+def test_the_model_pods_keep_running_if_the_cluster_gets_ipv6():
+    live = stored(held_back(children()[NAME], None))
+    assert partition(held_back(children(Defaults(has_ipv6=True))[NAME], live)) == 1
+
+
 def test_a_template_stays_held_back():
     live = stored(held_back(desired(), None))
     live = stored(held_back(desired("new"), live))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -47,8 +48,15 @@ def application(state: OperatorState, registry: CollectorRegistry) -> web.Applic
 
 
 async def serve(app: web.Application, host: str, port: int) -> tuple[web.AppRunner, int]:
-    """Starts the server and returns its runner and port. If `port` is 0, the system chooses a free port."""
+    """Starts the server and returns its runner and port. If `port` is 0, the system chooses a free port.
+
+    The host `::` means all IPv4 and IPv6 addresses.
+    """
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, host, port).start()
+    is_ipv6 = ":" in host
+    family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
+    # TCPSite would accept no IPv4 connections on `::`.
+    listener = socket.create_server((host, port), family=family, dualstack_ipv6=is_ipv6)
+    await web.SockSite(runner, listener).start()
     return runner, int(runner.addresses[0][1])

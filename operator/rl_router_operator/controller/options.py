@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, NoReturn
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from rl_router_api.config import ConfigurationError, SettingsLayer
+from rl_router_api.config import ConfigurationError, Host, SettingsLayer
 
 from ..cluster.leader_election import lease_terms
 from ..objects.naming import LEASE
@@ -70,7 +70,12 @@ class Options(BaseModel):
         15.0,
         description="duration of the Lease in seconds. Another operator takes over if it is not renewed for this long",
     )
-    host: str = Field("0.0.0.0", description="address on which the operator serves /healthz, /readyz and /metrics")
+    host: Host | None = Field(
+        None,
+        description="address on which the operator serves /healthz, /readyz and /metrics; default: :: (all IPv4 and"
+        " IPv6 addresses) if POD_IPS, the list of its pod's IP addresses, contains an IPv6 address, else 0.0.0.0 (all"
+        " IPv4 addresses)",
+    )
     port: Annotated[int, _number(0, 65_535)] = Field(
         8080, description="port on which the operator serves /healthz, /readyz and /metrics"
     )
@@ -162,15 +167,16 @@ def read(
 
 
 def _settings(options: Options, environment: Mapping[str, str]) -> Settings:
+    defaults = _defaults(options, environment)
     return Settings(
-        defaults=_defaults(options, environment.get("POD_NAMESPACE", "")),
+        defaults=defaults,
         kubeconfig=options.kubeconfig or environment.get("KUBECONFIG") or None,
         namespaces=options.watch_namespaces,
         own_namespace=environment.get("POD_NAMESPACE", "default"),
         identity=environment.get("POD_NAME") or socket.gethostname(),
         lease=options.lease,
         lease_terms=lease_terms(options.lease_seconds),
-        host=options.host,
+        host=options.host or defaults.host,
         port=options.port,
         workers=options.workers,
         resync_seconds=options.resync_seconds,
@@ -178,7 +184,7 @@ def _settings(options: Options, environment: Mapping[str, str]) -> Settings:
     )
 
 
-def _defaults(options: Options, namespace: str) -> Defaults:
+def _defaults(options: Options, environment: Mapping[str, str]) -> Defaults:
     proxy = {"HTTPS_PROXY": options.https_proxy, "HTTP_PROXY": options.http_proxy, "NO_PROXY": options.no_proxy}
     return Defaults(
         images=_images(options),
@@ -186,8 +192,9 @@ def _defaults(options: Options, namespace: str) -> Defaults:
         image_pull_policy=options.image_pull_policy,
         image_pull_secrets=options.image_pull_secrets,
         proxy={variable: value for variable, value in proxy.items() if value},
-        operator_namespace=namespace,
+        operator_namespace=environment.get("POD_NAMESPACE", ""),
         monitoring_namespace=options.monitoring_namespace,
+        has_ipv6=":" in environment.get("POD_IPS", ""),
     )
 
 

@@ -35,6 +35,16 @@ class Defaults:
     """The namespace whose pods may reach the API's admin port. If it is empty, the NetworkPolicy has no rule for it."""
     monitoring_namespace: str = ""
     """The namespace whose pods may read metrics. If it is empty, the NetworkPolicies have no rule for it."""
+    has_ipv6: bool = False
+    """Whether pods in this cluster have IPv6 addresses, alone or beside IPv4 addresses."""
+
+    @property
+    def host(self) -> str:
+        """The address on which servers in pods listen.
+
+        `::` means all IPv4 and IPv6 addresses. Clusters without IPv6 get `0.0.0.0`, because their nodes may lack IPv6.
+        """
+        return "::" if self.has_ipv6 else "0.0.0.0"
 
     def image(self, name: str) -> str:
         """Returns a default image with the registry as its prefix."""

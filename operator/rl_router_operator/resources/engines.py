@@ -48,19 +48,19 @@ def ranks(model: Model) -> int:
     return model.tensor_parallel_size or (model.accelerator.count if model.accelerator else 1)
 
 
-def command(model: Model) -> dict[str, Any]:
+def command(model: Model, defaults: Defaults) -> dict[str, Any]:
     """Returns the container's command line. extraArgs come last, because the last value of a flag wins."""
     source = weights.read(model.source)
     if name_of(model) == "llamacpp":
-        return {"args": [*_llamacpp(model, source), *_common(model, source), *model.extra_args]}
-    arguments = [*_vllm(model, source), *_common(model, source), *model.extra_args]
+        return {"args": [*_llamacpp(model, source), *_common(model, source, defaults), *model.extra_args]}
+    arguments = [*_vllm(model, source), *_common(model, source, defaults), *model.extra_args]
     # The command is explicit, because images for other accelerators often have no entry point.
     return {"command": ["vllm", "serve"], "args": arguments}
 
 
-def _common(model: Model, source: Weights | None) -> list[str]:
+def _common(model: Model, source: Weights | None, defaults: Defaults) -> list[str]:
     served_name = model.served_name or (source.name if source else None)
-    arguments = ["--host", "0.0.0.0", "--port", str(MODEL_PORT), "--shutdown-timeout", str(DRAIN_SECONDS)]
+    arguments = ["--host", defaults.host, "--port", str(MODEL_PORT), "--shutdown-timeout", str(DRAIN_SECONDS)]
     if served_name:
         arguments += ["--served-model-name", served_name]
     if model.max_model_len:

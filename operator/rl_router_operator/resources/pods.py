@@ -102,7 +102,8 @@ def proxy_variables(defaults: Defaults, *direct: str) -> dict[str, str]:
     """Returns the environment variables of the proxy; empty without a proxy. NO_PROXY also has the `direct` hosts."""
     if not defaults.proxy:
         return {}
-    bypassed = [defaults.proxy.get("NO_PROXY", ""), "localhost", "127.0.0.1", *direct]
+    loopback = ["localhost", "127.0.0.1", *(["::1"] if defaults.has_ipv6 else [])]
+    bypassed = [defaults.proxy.get("NO_PROXY", ""), *loopback, *direct]
     return {**defaults.proxy, "NO_PROXY": ",".join(host for host in bypassed if host)}
 
 

@@ -42,6 +42,8 @@ def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
 def _spec(router: RouterDeployment, component: Component, number: int, **further: str) -> Mapping[str, Any]:
     return {
         **further,
+        # On a cluster with one IP family, the API server keeps this value and assigns one address.
+        "ipFamilyPolicy": "PreferDualStack",
         "selector": naming.selector(router.name, component),
         "ports": [{"name": "http", "port": number, "targetPort": "http", "protocol": "TCP"}],
     }

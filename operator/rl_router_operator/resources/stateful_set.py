@@ -100,7 +100,7 @@ def _container(model: Model, defaults: Defaults) -> dict[str, Any]:
         engines.image(model, defaults),
         model,
         defaults,
-        **engines.command(model),
+        **engines.command(model, defaults),
         env=_env(model, defaults),
         mounts=_mounts(model),
         resources=_resources(model),
