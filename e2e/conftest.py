@@ -17,7 +17,7 @@ from objects import client as client_pod
 from release import CLUSTERS, SHARED, Release, installed
 from xdist.scheduler import LoadScopeScheduling
 
-SERIAL = ("e2e/serial/", "e2e/test_vllm.py", "e2e/test_readme_and_install_guide.py")
+SERIAL = ("e2e/serial/", "e2e/test_vllm.py", "e2e/test_readme_and_install_guide.py", "e2e/test_ipv6_cluster.py")
 """The path prefixes of groups of tests. One worker runs all tests of a group in sequence."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 import yaml
 from cluster import Cluster, run
@@ -24,14 +25,14 @@ def existing() -> Cluster | None:
     return Cluster(Path(kubeconfig)) if kubeconfig else None
 
 
-def create(name: str, cluster: Cluster) -> None:
+def create(name: str, cluster: Cluster, nodes: int = NODES, ip_family: Literal["ipv4", "ipv6"] = "ipv4") -> None:
     """Creates the cluster and its kubeconfig, without images. Replaces a cluster that an interrupted run left."""
     delete(name)
-    nodes = [{"role": "control-plane"}, *[{"role": "worker"}] * (NODES - 1)]
     configuration = {
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
-        "nodes": nodes,
+        "networking": {"ipFamily": ip_family},
+        "nodes": [{"role": "control-plane"}, *[{"role": "worker"}] * (nodes - 1)],
         "kubeadmConfigPatches": [yaml.safe_dump(_KUBELET)],
     }
     image = os.environ.get("KIND_NODE_IMAGE")
@@ -39,8 +40,19 @@ def create(name: str, cluster: Cluster) -> None:
         "kind", "create", "cluster", "--name", name, "--kubeconfig", cluster.kubeconfig, "--wait", "3m",
         "--config", "-", *(["--image", image] if image else []), stdin=yaml.safe_dump(configuration), timeout=600,
     )  # fmt: skip
+    if ip_family == "ipv6":
+        _repair_ipv6_route(name, cluster)
     for path in filter(None, os.environ.get("E2E_MANIFESTS", "").split(":")):
         cluster.kubectl("apply", "-f", path)
+
+
+def _repair_ipv6_route(name: str, cluster: Cluster) -> None:
+    """Changes the pods' default route from IPv4 to IPv6, because some node images always configure that of IPv4."""
+    for node in run("kind", "get", "nodes", "--name", name).split():
+        run("docker", "exec", node, "sh", "-c", """sed -i 's#"0.0.0.0/0"#"::/0"#' /etc/cni/net.d/*""")
+    # The running pods keep their old route.
+    pods = ("pods", "--all-namespaces", "--field-selector=spec.hostNetwork=false")
+    cluster.kubectl("delete", *pods, "--wait=false")
 
 
 def delete(name: str) -> None:

@@ -15,8 +15,9 @@ from run_once import run_once
 
 CHART = ROOT / "charts" / "rl-router"
 NAME, NAMESPACE = "rl-router", "rl-router-system"
-CLUSTERS = SHARED, SERIAL = "rl-router-e2e", "rl-router-e2e-serial"
-"""The names of the clusters that the tests create if E2E_KUBECONFIG is not set."""
+SHARED, SERIAL, IPV6 = "rl-router-e2e", "rl-router-e2e-serial", "rl-router-e2e-ipv6"
+CLUSTERS: dict[str, dict[str, Any]] = {SHARED: {}, SERIAL: {}, IPV6: {"nodes": 1, "ip_family": "ipv6"}}
+"""The clusters that the tests create if E2E_KUBECONFIG is not set: their names, and their settings in `kind.create`."""
 DEFAULT = {"image": {"pullPolicy": "Never"}, "routers": {"imagePullPolicy": "Never"}}
 """The tests' default values of the chart. The images are loaded into the nodes, so they must not be pulled."""
 
@@ -78,7 +79,7 @@ def _installed(name: str, folder: Path) -> Release:
 
     def setup() -> None:
         if not kind.existing():
-            kind.create(name, cluster)
+            kind.create(name, cluster, **CLUSTERS[name])
             kind.load(cluster, images.ALL, *cluster.nodes)
         release.install()
 
