@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import aiohttp
 import pytest
+import yaml
 from aiohttp import web
 from prometheus_client import CollectorRegistry
+from rl_router_operator.cluster.client import connection
 from rl_router_operator.controller.endpoints import OperatorState, application, serve
 from rl_router_operator.controller.options import read
 from rl_router_operator.controller.pod_health import HealthClient
@@ -57,7 +61,9 @@ def test_a_host_with_a_port_is_refused(capsys: pytest.CaptureFixture[str]):
 def test_every_engine_and_the_api_listen_on_all_addresses_of_their_pods(model, defaults: Defaults, host: str):
     arguments = container("model", defaults, model=model)["args"]
     assert arguments[arguments.index("--host") + 1] == host
-    assert env("api", defaults, model=model)["RL_ROUTER_SERVER__HOST"] == host
+    variables = env("api", defaults, model=model)
+    hosts = {value for name, value in variables.items() if name.startswith("RL_ROUTER_SERVER_") and "HOST" in name}
+    assert hosts == {host}
 
 
 @pytest.mark.parametrize(("has_ipv6", "bypassed"), [(False, "localhost,127.0.0.1"), (True, "localhost,127.0.0.1,::1")])
@@ -79,6 +85,38 @@ def test_network_policies_select_pods_and_never_addresses():
     peers = [peer for policy in policies for rule in policy["ingress"] for peer in rule["from"]]
     assert len(policies) == 2
     assert all(peer.keys() <= {"podSelector", "namespaceSelector"} for peer in peers)
+
+
+@pytest.mark.parametrize(
+    ("url", "no_proxy", "bypassed"),
+    [
+        ("https://[fd00:10:96::1]:443", "fd00:10:96::1", True),
+        ("https://[fd00:10:96::1]:443", "[fd00:10:96::1]:443", True),
+        ("https://[fd00:10:96::1]:443", "[fd00:10:96::1]:6443", False),
+        ("https://[fd00:10:96::1]", "fd00:10:96::/112", True),
+        ("https://[fd00:10:96::1]:443", "10.96.0.0/12", False),
+        ("https://10.96.0.1:443", "10.96.0.0/12", True),
+        ("https://10.96.0.1:443", "fd00::/8", False),
+        ("https://10.96.0.1:443", "", False),
+        ("https://api.example:6443", ".example", True),
+    ],
+)
+async def test_no_proxy_covers_the_api_server_by_address_and_by_network(
+    url: str, no_proxy: str, bypassed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("no_proxy", no_proxy)
+    cluster = {"name": "it", "cluster": {"server": url}}
+    context = {"name": "it", "context": {"cluster": "it", "user": "it"}}
+    config = {
+        "current-context": "it",
+        "clusters": [cluster],
+        "contexts": [context],
+        "users": [{"name": "it", "user": {}}],
+    }
+    file = tmp_path / "kubeconfig"
+    file.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **config}))
+    assert (await connection(str(file))).proxy == (None if bypassed else "http://proxy.example:3128")
 
 
 @requires_ipv6

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from rl_router_api.upstreams.proxies import proxy_for
+from rl_router_api.config.proxies import proxy_for
 
 PROXY = "http://proxy.example:3128"
 NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")

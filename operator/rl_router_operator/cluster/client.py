@@ -6,11 +6,11 @@ import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes import aio
 from pydantic_core import from_json
+from rl_router_api.config.proxies import proxy_for
 
 from ..objects.kinds import Kind
 from ..objects.manifest import Manifest
@@ -63,8 +63,8 @@ async def connection(kubeconfig: str | None, context: str | None = None) -> aio.
 
 def _proxy_of(url: str) -> str | None:
     """Returns the proxy that the environment configures for a URL; None without a proxy."""
-    target = urlsplit(url)
-    return None if proxy_bypass(target.netloc) else getproxies().get(target.scheme)
+    server = urlsplit(url)
+    return proxy_for(server.scheme, server.hostname or "", server.port or (443 if server.scheme == "https" else 80))
 
 
 def path_of(kind: Kind, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:

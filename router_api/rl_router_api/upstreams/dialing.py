@@ -13,9 +13,9 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import aiohappyeyeballs
 
+from ..config.proxies import proxy_for
 from ..errors import ProxyRefusedError
 from .connection import Connection
-from .proxies import proxy_for
 
 _STAGGER = 0.25
 """Seconds to wait for an address of a host before the next address is tried in parallel (RFC 8305)."""

@@ -1,4 +1,4 @@
-"""Selects the proxy for an upstream from the environment: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY."""
+"""Selects the proxy for a server from the environment: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY."""
 
 from __future__ import annotations
 
