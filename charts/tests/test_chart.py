@@ -204,6 +204,14 @@ def test_every_value_for_the_operator_becomes_a_setting() -> None:
     )
 
 
+def test_the_operator_gets_the_addresses_of_its_pod_and_its_service_has_both_ip_families() -> None:
+    objects = render()
+    (container,) = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    addresses = {"name": "POD_IPS", "valueFrom": {"fieldRef": {"fieldPath": "status.podIPs"}}}
+    assert addresses in container["env"]
+    assert one(objects, "Service")["spec"]["ipFamilyPolicy"] == "PreferDualStack"
+
+
 def test_by_default_the_operator_uses_its_own_defaults() -> None:
     settings = options.read(_arguments(render()), {})
     assert settings.defaults == Defaults()

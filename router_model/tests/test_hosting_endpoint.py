@@ -38,7 +38,7 @@ def port() -> Iterator[int]:
         (Options(), "http://127.0.0.1:8000", ""),
         (Options(host="0.0.0.0"), "http://127.0.0.1:8000", ""),
         (Options(port=8002), "http://127.0.0.1:8002", " --hosted-port 8002"),
-        (Options(host="::"), "http://[::1]:8000", " --router.base-url http://[::1]:8000/v1"),
+        (Options(host="::"), "http://[::1]:8000", " --router.base-url 'http://[::1]:8000/v1'"),
         (Options(host="10.0.0.5"), "http://10.0.0.5:8000", " --router.base-url http://10.0.0.5:8000/v1"),
         (
             Options(extra=("--ssl-certfile", "c.pem")),

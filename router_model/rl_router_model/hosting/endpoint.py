@@ -1,6 +1,7 @@
 """The hosted server's endpoint: its URL, whether it is healthy, and the models that it lists."""
 
 import json
+import shlex
 import socket
 import ssl
 import urllib.request
@@ -35,7 +36,8 @@ class Endpoint:
             return ""
         if self.url == f"http://127.0.0.1:{self.port}":
             return f" --hosted-port {self.port}"
-        return f" --router.base-url {self.url}/v1"
+        # A shell may expand the brackets of an IPv6 address.
+        return " --router.base-url " + shlex.quote(f"{self.url}/v1")
 
     def accepts_connections(self) -> bool:
         """Returns whether any program listens on the port."""
