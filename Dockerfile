@@ -33,7 +33,7 @@ RUN scripts/into-image project
 
 FROM base AS api
 COPY --from=build-api /opt/rl-router /opt/rl-router
-ENV RL_ROUTER_SERVER__HOST=0.0.0.0
+ENV RL_ROUTER_SERVER__HOST=0.0.0.0 RL_ROUTER_SERVER__ADMIN_HOST=0.0.0.0
 RUN python -m rl_router_api --version
 USER 65532:65532
 EXPOSE 8800 8801

@@ -46,6 +46,12 @@ class RunningRouter:
         assert response.status_code == 200, response.text
         return events(response.content)
 
+    async def admin(self, path: str) -> httpx.Response:
+        """Sends a GET request to the application of the admin port."""
+        transport = httpx.ASGITransport(self.app.admin)
+        async with httpx.AsyncClient(transport=transport, base_url="http://admin") as client:
+            return await client.get(path)
+
     @property
     def ledgers(self) -> list[Body]:
         """Returns the log lines of completed requests."""

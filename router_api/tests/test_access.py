@@ -409,7 +409,7 @@ async def test_a_request_without_a_valid_key_is_logged_and_counted(testbed: Test
     (line,) = setup.router.ledgers
     assert (line["status"], line["request_id"], line["total_cost"]) == (401, "mine", 0)
     assert "sk-somebody-elses" not in str(setup.router.log)
-    metrics = await setup.client.get("/metrics", headers=bearer(keys.keys["somebody"]))
+    metrics = await setup.router.admin("/metrics")
     assert 'rl_router_requests_total{status="401",strategy="none"} 1.0' in metrics.text
 
 
@@ -423,6 +423,20 @@ async def test_the_log_names_the_key_and_never_shows_it(testbed: Testbed, keys: 
     logged = str(setup.router.log)
     assert key not in logged
     assert entry.sha256 not in logged
+
+
+async def test_the_owner_of_a_key_sees_no_configuration_no_health_of_upstreams_and_no_metrics(
+    testbed: Testbed, keys: KeysFile
+) -> None:
+    key = keys.add("somebody")
+    setup = await guarded(testbed, keys)
+    setup.client.headers.update(bearer(key))
+    assert (await setup.client.get("/")).json().keys() == {"service", "version", "models"}
+    assert (await setup.client.get("/health")).json() == {"status": "ok"}
+    assert (await setup.client.get("/metrics")).status_code == 404
+    address = setup.alpha.url.removeprefix("http://").partition("/")[0]
+    pages = [await setup.client.get(path) for path in ("/", "/health", "/metrics", "/debug/tools", "/v1/models")]
+    assert not [page for page in pages if address in page.text]
 
 
 async def test_no_page_contains_a_key_or_its_hash(testbed: Testbed, keys: KeysFile) -> None:

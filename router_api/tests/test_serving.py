@@ -14,7 +14,9 @@ from typing import Any
 import httpx
 import pytest
 from rl_router_api.access.keys import new_key
+from rl_router_api.config import Server
 from rl_router_api.health import ExitCode
+from rl_router_api.server.listen import listen
 
 from fakes.testbed.configuration import router_section, target
 from fakes.testbed.program import PATIENT, Programs, held_request, port_fields
@@ -63,23 +65,102 @@ async def test_proxies_are_told_not_to_buffer_a_stream(testbed: Testbed) -> None
 # Ports.
 
 
-async def test_the_admin_port_serves_everything_except_completions_without_a_key(
+ADMIN_REQUESTS = {
+    "GET /": 200,
+    "GET /health": 200,
+    "GET /ready": 200,
+    "GET /metrics": 200,
+    "GET /debug/tools": 200,
+    "POST /": 405,
+    "POST /health": 405,
+    "DELETE /metrics": 405,
+    "PUT /debug/tools": 405,
+    "OPTIONS /ready": 405,
+    "GET /v1/models": 404,
+    "GET /v1/models/alpha": 404,
+    "POST /v1/route": 404,
+    "POST /v1/chat/completions": 404,
+    "GET /docs": 404,
+    "GET /openapi.json": 404,
+    "GET //metrics": 404,
+}
+
+
+async def test_the_admin_port_serves_only_get_requests_and_requires_no_key(
     testbed: Testbed, programs: Programs, tmp_path: Path
 ) -> None:
     (tmp_path / "keys.yaml").write_text(new_key("somebody")[1])
     program = await programs.start(await configured(testbed, api_keys_file=str(tmp_path / "keys.yaml")))
-    for path in ("/", "/v1/models", "/v1/models/alpha", "/debug/tools", "/metrics", "/ready"):
-        assert (await program.admin(path)).status_code == 200, path
+    address = f"http://127.0.0.1:{program.admin_port}"
+    statuses = {}
+    for request in ADMIN_REQUESTS:
+        method, path = request.split()
+        body = {"model": "router", "messages": QUESTION}
+        response = await program.client.request(method, address + path, json=body if method == "POST" else None)
+        statuses[request] = response.status_code
+        assert response.status_code == 200 or response.json()["error"]["type"] == "invalid_request_error"
+    assert statuses == ADMIN_REQUESTS
     assert (await program.admin("/health")).json().keys() == {"status", "configuration", "router_model", "targets"}
-    body = {"model": "router", "messages": QUESTION}
-    routed = await program.client.post(f"http://127.0.0.1:{program.admin_port}/v1/route", json=body)
-    assert (routed.status_code, routed.json()["decided_by"]) == (200, "router")
-    refused = await program.client.post(f"http://127.0.0.1:{program.admin_port}/v1/chat/completions", json=body)
-    assert (refused.status_code, refused.json()["error"]["type"]) == (404, "invalid_request_error")
+    assert (await program.admin("/")).json()["configuration"]["targets"][0]["base_url"]
     assert (await program.send()).status_code == 401
     program.process.send_signal(signal.SIGINT)
     assert await program.exit_status() == 0
     assert "Traceback" not in program.errors
+
+
+@pytest.mark.parametrize(
+    ("server", "addresses"),
+    [
+        ({"host": "0.0.0.0"}, ("0.0.0.0", "127.0.0.1")),
+        ({"host": "127.0.0.1", "admin_host": "0.0.0.0"}, ("127.0.0.1", "0.0.0.0")),
+        ({"host": "127.0.0.1", "admin_host": "::1"}, ("127.0.0.1", "::1")),
+        ({"host": "::1"}, ("::1", "127.0.0.1")),
+    ],
+)
+def test_each_port_has_its_own_address(server: Body, addresses: tuple[str, str]) -> None:
+    sockets = listen(Server.model_validate({**port_fields(), **server}))
+    assert tuple(each.getsockname()[0] for each in sockets) == addresses
+    for each in sockets:
+        each.close()
+
+
+LOOPBACK_NAMES = ["localhost", "LocalHost:8800", "localhost.", "app.localhost:80", "127.0.0.1", "127.8.9.1:8800",
+                  "[::1]", "[::1]:8800", "[::ffff:127.0.0.1]:1"]  # fmt: skip
+OTHER_NAMES = ["evil.example", "evil.example:8800", "127.0.0.1.evil.example", "localhost.evil.example", "evillocalhost",
+               "169.254.169.254", "10.0.0.1:8800", "0.0.0.0:8800", "[::]:8800", "[fd00::1]:8800"]  # fmt: skip
+NAMES = {**dict.fromkeys(LOOPBACK_NAMES, True), **dict.fromkeys(OTHER_NAMES, False)}
+
+
+async def test_a_loopback_server_without_keys_serves_only_loopback_host_names(
+    testbed: Testbed, programs: Programs
+) -> None:
+    program = await programs.start(await configured(testbed))
+    for port in (program.port, program.admin_port):
+        served = {}
+        for name in NAMES:
+            response = await program.client.get(f"http://127.0.0.1:{port}/health", headers={"Host": name})
+            served[name] = response.status_code == 200
+            assert served[name] or (response.status_code, response.json()["error"]["code"]) == (403, "host_not_allowed")
+        assert served == NAMES
+    refused = await program.client.post("/v1/chat/completions", json={}, headers={"Host": "evil.example"})
+    assert "`evil.example`" in refused.json()["error"]["message"]
+
+
+async def test_if_keys_are_configured_or_the_address_is_no_loopback_address_every_host_name_is_served(
+    testbed: Testbed, programs: Programs, tmp_path: Path
+) -> None:
+    key, entry = new_key("somebody")
+    (tmp_path / "keys.yaml").write_text(entry)
+    with_keys = await programs.start(await configured(testbed, api_keys_file=str(tmp_path / "keys.yaml")))
+    headers = {"Host": "router.example", "Authorization": f"Bearer {key}"}
+    assert (await with_keys.client.get("/v1/models", headers=headers)).status_code == 200
+    url = f"http://127.0.0.1:{with_keys.admin_port}/health"
+    assert (await with_keys.client.get(url, headers=headers)).status_code == 403
+
+    in_a_pod = await programs.start(await configured(testbed, host="0.0.0.0", admin_host="0.0.0.0"))
+    for port in (in_a_pod.port, in_a_pod.admin_port):
+        url = f"http://127.0.0.1:{port}/health"
+        assert (await in_a_pod.client.get(url, headers={"Host": "demo-api.default.svc"})).status_code == 200
 
 
 async def test_the_admin_port_can_be_disabled(testbed: Testbed, programs: Programs) -> None:

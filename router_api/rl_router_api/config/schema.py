@@ -448,10 +448,17 @@ class Server(RequestHandlingConfig):
         " addresses. A host name means its first IPv4 address, or its first IPv6 address if it has no IPv4 address",
     )
     port: Port = Field(8800, description="port to listen on")
+    admin_host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        max_length=255,
+        description="address to listen on for monitoring. The container images listen on `0.0.0.0`, which means all"
+        " addresses",
+    )
     admin_port: Port | None = Field(
         None,
-        description="port for monitoring. It requires no key and serves all endpoints except completions. 0 disables"
-        " the port; default: `server.port` + 1",
+        description="port for monitoring. It requires no key and serves GET requests to `/`, `/health`, `/ready`,"
+        " `/metrics` and `/debug/tools`. 0 disables the port; default: `server.port` + 1",
     )
     api_keys_file: str | None = Field(
         None,

@@ -10,7 +10,7 @@ from ..accounting.log import log
 from ..config import Server, is_loopback
 from ..upstreams.fleet import Fleet
 
-_FIXED_AT_START = ("host", "port", "admin_port", "workers")
+_FIXED_AT_START = ("host", "port", "admin_host", "admin_port", "workers")
 
 
 def warn_about_keys(fleet: Fleet, admission: Admission) -> None:

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
+from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from ..errors import ApiError
 from ..runtime.runtime import Runtime
-from .endpoints import endpoints
-from .openapi import COMPLETIONS, ROUTE
-from .responses import refuse
-from .route import RoutePreviewHandler
-from .scope import as_get, route
+from .debug_tools import add_debug_tools
+from .responses import answer_errors
+from .scope import as_get
+from .state import add_state
 
 
 class Admin:
-    """Serves every endpoint except completions. It requires no key, and `/health` reports all details."""
+    """Serves only GET and HEAD requests, requires no API key, shows all details, and has no endpoint below `/v1`."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self._endpoints = endpoints(runtime, lambda: True)
+        self._endpoints = FastAPI(openapi_url=None, redirect_slashes=False)
+        answer_errors(self._endpoints, "The admin port serves `/`, `/health`, `/ready`, `/metrics` and `/debug/tools`.")
+        add_state(self._endpoints, runtime, lambda: True)
+        add_debug_tools(self._endpoints, runtime)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = route(scope) if scope["type"] == "http" else None
-        if path == COMPLETIONS:
-            await refuse(
-                scope, receive, send, ApiError(404, "The admin port serves no completions. Send them to the API port.")
-            )
-        elif path == ROUTE and scope["method"] == "POST":
-            await RoutePreviewHandler(self._runtime, scope, receive, send, needs_key=False).run()
-        else:
-            await self._endpoints(as_get(scope), receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return self._endpoints(as_get(scope), receive, send)

@@ -16,9 +16,9 @@ from .state import add_state
 
 
 def endpoints(runtime: Runtime, shows_details: Callable[[], bool]) -> FastAPI:
-    """Returns the application. `shows_details` returns whether `/health` reports more than the status."""
+    """Returns the application. `shows_details` returns whether clients may see more than what concerns them."""
     api = FastAPI(title="RL Router", version=__version__, redirect_slashes=False)
-    answer_errors(api)
+    answer_errors(api, "`GET /docs` lists the endpoints.")
     add_state(api, runtime, shows_details)
     add_models(api, runtime)
     add_debug_tools(api, runtime)

@@ -32,14 +32,11 @@ class RequestHandler(ABC):
 
     _dialect: ClassVar[ClientDialect] = chat
 
-    def __init__(
-        self, runtime: Runtime, scope: Scope, receive: Receive, send: Send, *, needs_key: bool = True
-    ) -> None:  # fmt: skip
+    def __init__(self, runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
         self._runtime = runtime
         self._scope = scope
         self._receive = receive
         self._client, self._send = client_of(scope, receive, send)
-        self._needs_key = needs_key
         self._ledger = Ledger(request_id(scope), traceparent(scope))
         self._active = runtime.active
         self._recorders = runtime.recorders
@@ -82,8 +79,7 @@ class RequestHandler(ABC):
             self._record()
 
     def _admit(self) -> None:
-        if self._needs_key:
-            self._key = self._runtime.admission.authenticate(credentials(self._scope))
+        self._key = self._runtime.admission.authenticate(credentials(self._scope))
         limit = self._active.configuration.server.max_in_flight
         if self._runtime.in_flight > limit:
             message = f"The server is at its limit of {limit} requests in flight. Retry later."

@@ -16,7 +16,7 @@ def listen(server: Server) -> list[socket.socket]:
     sockets = [_bind(server.host, server.port, "--serve-port")]
     admin_port = server.admin_port if server.admin_port is not None else server.port and server.port + 1
     if admin_port:
-        sockets.append(_bind(server.host, admin_port, "--server.admin-port (0 turns it off)"))
+        sockets.append(_bind(server.admin_host, admin_port, "--server.admin-port (0 turns it off)"))
     return sockets
 
 

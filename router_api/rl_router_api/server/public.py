@@ -22,7 +22,10 @@ _WITHOUT_KEY = ("/health", "/ready")
 
 
 class Public:
-    """Serves every endpoint. If keys are configured, every endpoint except `/health` and `/ready` requires a key."""
+    """Serves every endpoint. If keys are configured, every endpoint except `/health` and `/ready` requires a key.
+
+    The owner of a key sees only what concerns clients: no configuration, no metrics and no health of upstreams.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime

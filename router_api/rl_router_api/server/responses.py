@@ -24,10 +24,14 @@ async def refuse(scope: Scope, receive: Receive, send: Send, error: ApiError) ->
     await _error_response(scope, error)(scope, receive, send)
 
 
-def answer_errors(api: FastAPI) -> None:
-    """Registers handlers that turn errors of endpoints into responses."""
+def answer_errors(api: FastAPI, hint: str) -> None:
+    """Registers handlers that turn errors of endpoints into responses. `hint` tells which endpoints exist."""
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        return _http_error(request, error, hint)
+
     api.add_exception_handler(ApiError, _api_error)
-    api.add_exception_handler(HTTPException, _http_error)
+    api.add_exception_handler(HTTPException, http_error)
 
 
 async def _api_error(request: Request, error: Exception) -> Response:
@@ -36,14 +40,14 @@ async def _api_error(request: Request, error: Exception) -> Response:
     return _error_response(request.scope, error)
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
+def _http_error(request: Request, error: Exception, hint: str) -> Response:
     """Returns Starlette's own 404 and 405 in OpenAI's format."""
     if not isinstance(error, HTTPException):
         raise error
     path, method = request.url.path, request.method
     message = {
-        404: f"Unknown path `{path}`. `GET /docs` lists the endpoints.",
-        405: f"`{path}` does not support the method {method}. `GET /docs` lists the endpoints.",
+        404: f"Unknown path `{path}`. {hint}",
+        405: f"`{path}` does not support the method {method}. {hint}",
     }.get(error.status_code, str(error.detail))
     return _error_response(request.scope, ApiError(error.status_code, message, headers=dict(error.headers or {})))
 

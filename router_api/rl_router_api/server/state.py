@@ -9,6 +9,7 @@ from fastapi import FastAPI, Response
 
 from ..accounting.metrics import CONTENT_TYPE
 from ..config import Configuration
+from ..errors import ApiError
 from ..routing.model_names import model_names
 from ..runtime.runtime import Runtime
 from ..upstreams.upstream import without_credentials
@@ -17,18 +18,17 @@ from .responses import json_response
 
 
 def add_state(api: FastAPI, runtime: Runtime, shows_details: Callable[[], bool]) -> None:
-    """Adds the endpoints to `api`. `shows_details` returns whether `/health` reports more than the status."""
+    """Adds the endpoints to `api`.
 
-    @api.get("/", summary="Service, version, and the configuration without secrets")
+    `shows_details` returns whether the client may see the configuration, the health of upstreams and the metrics.
+    """
+
+    @api.get("/", summary="Service, version, model names and, if no keys are configured, the configuration")
     async def about() -> Response:
-        return json_response(
-            {
-                "service": "rl-router",
-                "version": __version__,
-                "models": model_names(runtime.fleet),
-                "configuration": _without_secrets(runtime.configuration),
-            }
-        )
+        page: dict[str, Any] = {"service": "rl-router", "version": __version__, "models": model_names(runtime.fleet)}
+        if shows_details():
+            page["configuration"] = _without_secrets(runtime.configuration)
+        return json_response(page)
 
     @api.get("/health", summary="Returns 200 while the process runs, with the state of the upstreams")
     async def health() -> Response:
@@ -39,8 +39,10 @@ def add_state(api: FastAPI, runtime: Runtime, shows_details: Callable[[], bool])
     async def ready() -> Response:
         return json_response({"ready": not runtime.draining}, 503 if runtime.draining else 200)
 
-    @api.get("/metrics", summary="Prometheus metrics")
+    @api.get("/metrics", summary="Prometheus metrics, if no keys are configured")
     async def metrics() -> Response:
+        if not shows_details():
+            raise ApiError(404, "API keys give no access to the metrics. Request `/metrics` from the admin port.")
         return Response(runtime.metrics.exposition(runtime.current_state()), media_type=CONTENT_TYPE)
 
 

@@ -9,7 +9,7 @@ import multiprocessing
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -21,6 +21,8 @@ from ..runtime.source import LoadedConfiguration, Source
 from ..upstreams.in_flight import InFlight, WorkerRow
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from .app import App
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -76,7 +78,7 @@ def work(
     set_up(loaded.configuration.server.log_level)
     app = App(loaded, source, shared=SharedState(DayCounters(counters), InFlight(row)))
     _tune_garbage_collection()
-    main = _Server(app, stopping)
+    main = _Server(app, stopping, sockets[0])
     with asyncio.Runner(loop_factory=main.config.get_loop_factory()) as runner:
         runner.run(_serve_both(app, main, stopping, sockets))
 
@@ -94,7 +96,7 @@ async def _serve_both(app: App, main: _Server, stopping: Stopping, sockets: list
     if not sockets[1:] or serving.done():
         await serving
         return
-    admin = _AdminServer(app, stopping)
+    admin = _AdminServer(app, stopping, sockets[1])
     serving_admin = asyncio.create_task(admin.serve(sockets[1:]))
     await serving
     admin.should_exit = True
@@ -104,8 +106,9 @@ async def _serve_both(app: App, main: _Server, stopping: Stopping, sockets: list
 class _Server(uvicorn.Server):
     """uvicorn's server. After SIGTERM, `/ready` returns 503 before the stop. A stop by a signal exits with 0."""
 
-    def __init__(self, app: App, stopping: Stopping) -> None:
-        super().__init__(_config(app, stopping, lifespan="on"))
+    def __init__(self, app: App, stopping: Stopping, listener: socket.socket) -> None:
+        guarded = _guarded(app, listener, lambda: app.runtime.admission.open, "Or configure server.api_keys_file.")
+        super().__init__(_config(guarded, stopping, lifespan="on"))
         self.listening = asyncio.Event()
         self._app = app
         self._lag = stopping.lag
@@ -148,17 +151,26 @@ class _Server(uvicorn.Server):
 class _AdminServer(uvicorn.Server):
     """The server of the admin port. It handles no signals, because it stops with the main server."""
 
-    def __init__(self, app: App, stopping: Stopping) -> None:
-        super().__init__(_config(app.admin, stopping, lifespan="off"))
+    def __init__(self, app: App, stopping: Stopping, listener: socket.socket) -> None:
+        guarded = _guarded(app.admin, listener, lambda: True, "Or set server.admin_host to another address.")
+        super().__init__(_config(guarded, stopping, lifespan="off"))
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
 
-def _config(app: object, stopping: Stopping, *, lifespan: str) -> uvicorn.Config:
+def _guarded(app: ASGIApp, listener: socket.socket, needs_check: Callable[[], bool], remedy: str) -> ASGIApp:
+    """Returns the application, which checks the Host header if `listener` has a loopback address."""
+    from .host_names import LoopbackNames, is_loopback_address
+
+    is_loopback = is_loopback_address(listener.getsockname()[0])
+    return LoopbackNames(app, needs_check, remedy) if is_loopback else app
+
+
+def _config(app: ASGIApp, stopping: Stopping, *, lifespan: str) -> uvicorn.Config:
     return uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         interface="asgi3",
         proxy_headers=False,
         http="rl_router_api.server.connection:ApiConnection",
