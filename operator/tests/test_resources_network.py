@@ -1,11 +1,14 @@
 """Services, NetworkPolicies, Ingress, HTTPRoute and ServiceMonitors."""
 
+import pytest
 from rl_router_operator.resources.defaults import Defaults
 
 from fakes.cluster.children import children
 
 NAMESPACES = Defaults(operator_namespace="rl-router-system", monitoring_namespace="monitoring")
 APPS = {"namespaceSelector": {"matchLabels": {"team": "apps"}}}
+ANYBODY = "anybody"
+"""The peers of a rule without the field `from`."""
 API_PODS = {
     "podSelector": {
         "matchLabels": {
@@ -22,10 +25,10 @@ def namespace_peer(namespace):
 
 
 def rules(component, defaults=NAMESPACES, **spec):
-    """Returns the allowed peers by port."""
+    """Returns the allowed peers by port, or `ANYBODY`."""
     policy = children(defaults, **spec)["NetworkPolicy", f"demo-{component}"]["spec"]
     assert policy["policyTypes"] == ["Ingress"]
-    return {rule["ports"][0]["port"]: rule["from"] for rule in policy.get("ingress", [])}
+    return {rule["ports"][0]["port"]: rule.get("from", ANYBODY) for rule in policy.get("ingress", [])}
 
 
 def test_the_spec_can_allow_other_peers_of_the_model():
@@ -44,17 +47,35 @@ def test_prometheus_may_connect_to_the_model_if_it_is_monitored():
     ]
 
 
-def test_the_apis_policy_is_optional_and_admits_the_operator_and_prometheus_to_the_admin_port():
-    assert ("NetworkPolicy", "demo-api") not in children()
-    assert rules("api", api={"networkPolicy": {"enabled": True, "from": [APPS]}}) == {
-        8800: [APPS],
-        8801: [namespace_peer("rl-router-system"), namespace_peer("monitoring")],
-    }
+OBSERVERS = [namespace_peer("rl-router-system"), namespace_peer("monitoring")]
 
 
-def test_a_policy_without_peers_admits_nobody():
-    """A rule with an empty `from` would admit everybody."""
-    assert rules("api", Defaults(), api={"networkPolicy": {"enabled": True}}) == {}
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ({}, {8800: ANYBODY, 8801: OBSERVERS}),
+        ({"enabled": True}, {8800: ANYBODY, 8801: OBSERVERS}),
+        ({"from": []}, {8800: ANYBODY, 8801: OBSERVERS}),
+        ({"from": [APPS]}, {8800: [APPS], 8801: OBSERVERS}),
+        ({"enabled": True, "from": [APPS]}, {8800: [APPS], 8801: OBSERVERS}),
+    ],
+)
+def test_the_apis_policy_admits_only_the_operator_and_prometheus_to_the_admin_port(policy, expected):
+    assert rules("api", api={"networkPolicy": policy}) == expected
+
+
+def test_the_apis_policy_can_be_disabled():
+    assert ("NetworkPolicy", "demo-api") not in children(NAMESPACES, api={"networkPolicy": {"enabled": False}})
+
+
+def test_without_a_monitoring_namespace_only_the_operator_may_connect_to_the_admin_port():
+    assert rules("api", Defaults(operator_namespace="rl-router-system"))[8801] == OBSERVERS[:1]
+
+
+def test_an_operator_outside_the_cluster_creates_the_apis_policy_only_if_it_is_enabled():
+    """A NetworkPolicy cannot admit this operator, and a rule with an empty `from` would admit everybody."""
+    assert ("NetworkPolicy", "demo-api") not in children(Defaults())
+    assert rules("api", Defaults(), api={"networkPolicy": {"enabled": True}}) == {8800: ANYBODY}
 
 
 def test_an_ingress_without_a_certificate_has_no_tls():

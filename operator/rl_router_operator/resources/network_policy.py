@@ -16,19 +16,18 @@ _NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 
 def build(router: RouterDeployment, defaults: Defaults) -> Iterator[Manifest]:
-    """Yields the model's policy unless it is disabled, and the API's policy if it is enabled.
+    """Yields the policies of the model and of the API, unless they are disabled.
 
-    The model's policy is enabled by default, because vLLM requires no API key.
+    They are enabled by default, because vLLM and the API's admin port require no API key. If the operator runs outside
+    the cluster, its namespace is unknown. Then the API's policy is disabled by default, because it would block the
+    operator's health requests.
     """
     model, api = router.spec.model, router.spec.api
     if not model.external and model.network_policy.enabled is not False:
         yield _policy(router, "model", [_allow(naming.MODEL_PORT, _model_peers(router, defaults))])
-    if api.network_policy.enabled:
-        rules = [
-            _allow(naming.API_PORT, api.network_policy.sources),
-            _allow(naming.ADMIN_PORT, _namespaces(defaults.operator_namespace, defaults.monitoring_namespace)),
-        ]
-        yield _policy(router, "api", [rule for rule in rules if rule["from"]])
+    enabled = api.network_policy.enabled
+    if enabled or (enabled is None and defaults.operator_namespace):
+        yield _policy(router, "api", list(_api_rules(router, defaults)))
 
 
 def _policy(router: RouterDeployment, component: Component, rules: list[dict[str, Any]]) -> Manifest:
@@ -41,7 +40,22 @@ def _policy(router: RouterDeployment, component: Component, rules: list[dict[str
 
 
 def _allow(number: int, peers: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"from": peers, "ports": [{"protocol": "TCP", "port": number}]}
+    return {"from": peers, "ports": _ports(number)}
+
+
+def _ports(number: int) -> list[dict[str, Any]]:
+    return [{"protocol": "TCP", "port": number}]
+
+
+def _api_rules(router: RouterDeployment, defaults: Defaults) -> Iterator[dict[str, Any]]:
+    """Yields the rules of the API's ports.
+
+    If no peer of the admin port is known, its rule is missing, because a rule without peers would admit everybody.
+    """
+    clients = router.spec.api.network_policy.sources
+    yield _allow(naming.API_PORT, clients) if clients else {"ports": _ports(naming.API_PORT)}
+    if observers := _namespaces(defaults.operator_namespace, defaults.monitoring_namespace):
+        yield _allow(naming.ADMIN_PORT, observers)
 
 
 def _model_peers(router: RouterDeployment, defaults: Defaults) -> list[dict[str, Any]]:

@@ -110,8 +110,8 @@ class Api(Pods):
         ),
         (
             "!has(self.networkPolicy) || !has(self.networkPolicy.from)"
-            " || (has(self.networkPolicy.enabled) && self.networkPolicy.enabled)",
-            "api.networkPolicy.from requires enabled: true. Set enabled to true, or remove from",
+            " || !has(self.networkPolicy.enabled) || self.networkPolicy.enabled",
+            "api.networkPolicy.from has no effect if enabled is false. Set enabled to true, or remove from",
             ".networkPolicy",
         ),
         (

@@ -114,13 +114,12 @@ class ServiceAccount(Schema):
 class NetworkPolicy(Schema):
     """The NetworkPolicy that restricts who may connect to the pods. It has only ingress rules."""
 
-    enabled: bool | None = Field(
-        None, description="whether to create a NetworkPolicy; default: true for the model, false for the API"
-    )
+    enabled: bool | None = Field(None, description="whether to create a NetworkPolicy; default: true")
     sources: Annotated[list[Open], Field(max_length=32)] = Field(
         default_factory=list,
         alias="from",
-        description="additional peers that may connect to the pods, as in a NetworkPolicy",
+        description="peers that may connect to the pods, as in a NetworkPolicy. The model's pods always accept the"
+        " API's pods too. The API's pods accept these peers on port 8800, or all peers if the list is empty",
     )
 
 
