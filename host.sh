@@ -7,7 +7,7 @@ main() {
     root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
     python=$("$root/scripts/find-python")
     export RL_ROUTER_CLONE=$root
-    export PYTHONPATH=$root/cli:$root/router_model${PYTHONPATH:+:$PYTHONPATH}
+    export PYTHONPATH=$root/process:$root/cli:$root/router_model${PYTHONPATH:+:$PYTHONPATH}
     exec "$python" -m rl_router_cli model "$@"
 }
 

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
+from rl_router_process.standard_streams import open_closed_streams
+
 from .commands import COMMANDS, MODULES_OF_EXTRA, Command
 
 _USAGE_ERROR = 2
@@ -42,6 +44,7 @@ class CommandError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command that the first argument names with the other arguments, and returns its exit code."""
+    open_closed_streams()
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments:
         print(_help(), file=sys.stderr)

@@ -127,7 +127,7 @@ def test_the_modules_of_the_optional_dependencies_are_those_of_the_package() -> 
 
 def test_the_router_model_is_hosted_without_any_installed_package() -> None:
     # -S disables site-packages, as on a machine without installed packages.
-    path = os.pathsep.join(str(ROOT / folder) for folder in ("cli", "router_model"))
+    path = os.pathsep.join(str(ROOT / folder) for folder in ("process", "cli", "router_model"))
     shown = python("-S", "-m", "rl_router_cli", "model", "--print", "--device", "cpu", PYTHONPATH=path)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "-m rl_router_model" in shown.stdout

@@ -139,7 +139,7 @@ class Programs:
     """Starts routers as processes, which are killed when the exit stack closes."""
 
     def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
-        self._folder, self._stack = folder, stack
+        self.folder, self._stack = folder, stack
         self._count = 0
 
     async def start(self, config: Body, *, lag: float | None = None, grace: int = PATIENT) -> Program:
@@ -152,12 +152,23 @@ class Programs:
 
     async def launch(self, config: Body, *, lag: float | None = None, grace: int = PATIENT) -> Program:
         """Starts a router with this configuration, which must contain the ports, and returns at once."""
-        path = self._folder / f"config-{self._count}.yaml"
+        path = self.folder / f"config-{self._count}.yaml"
         path.write_text(json.dumps(config))
         command = [*COMMAND, "--config", str(path)]
         if lag is not None:
             command = [sys.executable, "-c", _QUICK_STOP, str(path), str(lag), str(grace)]
         return await self._run(command, config["server"])
+
+    async def start_with_streams(self, config: Body, streams: str, *descriptors: int) -> Program:
+        """Starts a router whose standard streams have the redirections `streams`, in the syntax of the shell.
+
+        The redirections may use the open `descriptors`.
+        """
+        path = self.folder / f"config-{self._count}.yaml"
+        ports = port_fields()
+        path.write_text(json.dumps({**config, "server": {**ports, **config.get("server", {})}}))
+        command = ["bash", "-c", f'exec "$@" {streams}', "bash", *COMMAND, "--config", str(path)]
+        return await _up(await self._run(command, ports, descriptors))
 
     async def start_command(self, *arguments: str) -> Program:
         """Starts `python -m rl_router_api` with these arguments on free ports and waits until it answers."""
@@ -165,12 +176,12 @@ class Programs:
         flags = ["--serve-port", str(ports["port"]), "--server.admin-port", str(ports["admin_port"])]
         return await _up(await self._run([*COMMAND, *flags, *arguments], ports))
 
-    async def _run(self, command: list[str], ports: Body) -> Program:
+    async def _run(self, command: list[str], ports: Body, descriptors: tuple[int, ...] = ()) -> Program:
         self._count += 1
-        errors = self._folder / f"errors-{self._count}"
+        errors = self.folder / f"errors-{self._count}"
         with errors.open("w") as file:
             process = await asyncio.create_subprocess_exec(
-                *command, stderr=file, stdout=file, cwd=self._folder, start_new_session=True
+                *command, stderr=file, stdout=file, cwd=self.folder, start_new_session=True, pass_fds=descriptors
             )
         program = Program(process, ports["port"], ports["admin_port"], errors)
         self._stack.push_async_callback(_end, program)

@@ -19,7 +19,7 @@ Check = Callable[..., Checked]
 
 
 @pytest.fixture
-def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Check:
+def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Check:
     """Returns a function that checks `router.yaml` and returns the exit code, standard output and standard error."""
     monkeypatch.chdir(tmp_path)
 
@@ -29,7 +29,7 @@ def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         code = check.main(["router.yaml"], "rl-router check")
-        return code, *capsys.readouterr()
+        return code, *capfd.readouterr()
 
     return run
 

@@ -51,6 +51,7 @@ PACKAGES = (
     Package(ROOT / "router_api" / "rl_router_api", "router API", functions=500, files=80),
     Package(ROOT / "operator" / "rl_router_operator", "operator", functions=400, files=70, long_enumerations=True),
     Package(ROOT / "router_model" / "rl_router_model", "router model", functions=100, files=20),
+    Package(ROOT / "process" / "rl_router_process", "processes", functions=4, files=1),
     Package(ROOT / "cli" / "rl_router_cli", "command line", functions=4, files=2),
 )
 each_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)

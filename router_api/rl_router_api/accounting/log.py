@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
-import sys
 import time
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
 import msgspec
+from rl_router_process.output import STDERR
 
 from ..encoding import encode
 
@@ -63,25 +62,25 @@ class _Record(logging.LogRecord):
 
 
 class _Stderr(logging.Handler):
-    """Writes each record to standard error as bytes. A write error never fails a request.
-
-    Each line is one write, so no lock is needed.
-    """
+    """Writes each record to standard error. It needs no lock, because the queue of standard error has one."""
 
     def __init__(self) -> None:
         super().__init__()
         self._lines = JsonLines()
-        self._file = sys.stderr.fileno()
 
     def handle(self, record: logging.LogRecord) -> bool:
-        rest = memoryview(self._lines.line(record) + b"\n")
-        try:
-            while rest:
-                rest = rest[os.write(self._file, rest) :]
-        except OSError:
-            # There is no other place to report the error.
-            return False
+        STDERR.put(self._lines.line(record) + b"\n")
         return True
+
+
+def lost_lines() -> int:
+    """Returns the number of log lines of this process that could not be written."""
+    return STDERR.lost
+
+
+def _describe_loss(count: int) -> bytes:
+    message = f"{count} log lines were lost, because standard error did not accept them. Read the log faster."
+    return JsonLines().line(_Record(logging.ERROR, message, {"lost": count})) + b"\n"
 
 
 def set_up(level: str) -> None:
@@ -91,6 +90,7 @@ def set_up(level: str) -> None:
     logging._srcfile = None
     root = logging.getLogger()
     root.handlers = [_Stderr()]
+    STDERR.describe_loss = _describe_loss
     root.setLevel(logging.WARNING)
     set_level(level)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):

@@ -25,11 +25,15 @@ Labels = tuple[str, ...]
 
 @dataclass(frozen=True)
 class CurrentState:
-    """The server's current state. `open_breakers` has True for each upstream whose circuit breaker is not closed."""
+    """The server's current state. `open_breakers` has True for each upstream whose circuit breaker is not closed.
+
+    `lost_log_lines` is the number of log lines that this process could not write since its start.
+    """
 
     in_flight: int
     configuration_refused: bool
     open_breakers: Mapping[str, bool]
+    lost_log_lines: int
 
 
 class Metrics:
@@ -72,6 +76,8 @@ class Metrics:
             buckets=_SECONDS,
         )
         self._unreadable = self._counter("unreadable_decisions", "Decisions that could not be parsed.", "")
+        self._lost_log_lines = self._counter("log_lines_lost", "Log lines that could not be written.", "")
+        self._counted_lost_log_lines = 0
         # The most recent value counts, because every worker reports the total of all workers.
         self._in_flight = self._gauge("in_flight", "Requests in flight.", mode="livemostrecent")
         self._refused = self._gauge(
@@ -137,10 +143,15 @@ class Metrics:
         self._recorded = 0
 
     def update(self, state: CurrentState) -> None:
-        """Sets the gauges. Each worker sets them every second, because another worker may serve the metrics."""
+        """Sets the gauges and counts lost log lines.
+
+        Each worker does this every second, because another worker may serve the metrics.
+        """
         self._flush()
         self._in_flight.set(state.in_flight)
         self._refused.set(state.configuration_refused)
+        self._lost_log_lines.inc(state.lost_log_lines - self._counted_lost_log_lines)
+        self._counted_lost_log_lines = state.lost_log_lines
         for name, is_open in state.open_breakers.items():
             self._breaker.labels(name).set(is_open)
 

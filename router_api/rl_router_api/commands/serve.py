@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import signal
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from typing import Any
 
+from rl_router_process.output import say
+
+from ..accounting.log import set_up
 from ..config import Configuration
 from ..errors import SetupError
 from ..health import ExitCode
@@ -56,6 +59,8 @@ examples:
 def main(arguments: Sequence[str], prog: str) -> int:
     """Serves until SIGTERM or Ctrl-C. Returns 0, an `ExitCode` if the server cannot start, or 130 after Ctrl-C."""
     parsed = _parser(prog).parse_args(arguments)
+    # A server also runs after its terminal was closed. Workers inherit this setting.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     source = Source.from_environment(parsed.config, settings.LAYER.chosen_flags(parsed) | _short_flags(parsed))
     try:
         loaded = source.start()
@@ -68,6 +73,8 @@ def main(arguments: Sequence[str], prog: str) -> int:
         _wait_for_router_model(configuration, parsed.wait)
     except KeyboardInterrupt:
         return 130
+    # The supervisor of several workers logs too.
+    set_up(configuration.server.log_level)
     _announce(configuration)
     serve(source, loaded, sockets)
     return 0
@@ -110,15 +117,14 @@ def _wait_for_router_model(configuration: Configuration, seconds: float) -> None
     waited = False
     while seconds > 0 and not _answers(url):
         if time.monotonic() >= end:
-            print(
+            say(
                 f"warning: the router model at {shown} does not answer after {seconds:.0f} s. The server starts anyway "
                 "and uses the fallback order until the router model answers. "
-                "Start the router model with rl-router model (bash host.sh)",
-                file=sys.stderr,
+                "Start the router model with rl-router model (bash host.sh)"
             )
             return
         if not waited:
-            print(f"Waiting for the router model at {shown} …", file=sys.stderr, flush=True)
+            say(f"Waiting for the router model at {shown} …")
         waited = True
         time.sleep(min(0.5, max(end - time.monotonic(), 0.01)))
 
@@ -135,4 +141,4 @@ def _answers(url: str) -> bool:
 
 def _announce(configuration: Configuration) -> None:
     where = address(configuration.server.host, configuration.server.port)
-    print(f"RL Router {__version__} on http://{where}/v1 (Ctrl-C stops it)", file=sys.stderr, flush=True)
+    say(f"RL Router {__version__} on http://{where}/v1 (Ctrl-C stops it)")

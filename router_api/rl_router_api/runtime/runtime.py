@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..access.admission import Admission
 from ..access.day_counters import DayCounters
 from ..accounting import traces
-from ..accounting.log import log, set_level
+from ..accounting.log import log, lost_lines, set_level
 from ..accounting.metrics import CurrentState, Metrics
 from ..accounting.recorders import Recorder
 from ..accounting.request_log import RequestLog
@@ -134,7 +134,7 @@ class Runtime:
             target.name: upstream for target, upstream in self.fleet.targets
         }
         open_breakers = {name: upstream.breaker.state != "closed" for name, upstream in upstreams.items()}
-        return CurrentState(self.in_flight, bool(self.refused), open_breakers)
+        return CurrentState(self.in_flight, bool(self.refused), open_breakers, lost_lines())
 
     def reload(self) -> None:
         """Activates the configuration and the keys on disk. Keeps the current ones if either file is invalid."""

@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from rl_router_process.standard_streams import open_closed_streams
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -26,6 +27,7 @@ def create() -> App:
 
     Sends the log of the process to standard error, as JSON. Exits with an `ExitCode` if the configuration is invalid.
     """
+    open_closed_streams()
     source = Source.from_environment()
     try:
         loaded = source.start()

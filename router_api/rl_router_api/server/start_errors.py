@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from rl_router_process.output import STDERR, say
 
 from ..errors import ConfigurationError, KeysError, ListenError, SetupError
 from ..health import ExitCode
@@ -16,5 +16,6 @@ EXIT_CODES: dict[type[SetupError], ExitCode] = {
 
 def report(error: SetupError) -> ExitCode:
     """Writes the error to standard error as one line, and returns the exit code."""
-    sys.stderr.write(f"error: {error}\n")
+    say(f"error: {error}")
+    STDERR.flush()
     return EXIT_CODES[type(error)]

@@ -1,0 +1,129 @@
+"""Writes lines to standard output and standard error, even if nobody reads them or the streams are closed or broken.
+
+The calling thread never waits for a pipe or terminal, and an error never reaches it.
+"""
+
+import atexit
+import os
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+_CAPACITY = 8 * 2**20
+"""Maximum number of bytes that wait to be written."""
+_BATCH = select.PIPE_BUF
+"""Maximum number of bytes per write, unless a line is longer. The kernel does not divide such a write to a pipe, so the
+lines of several processes do not mix."""
+_PAUSE = 0.02
+"""Seconds between two batches, so that under load the thread wakes up once for many lines."""
+_FLUSH_SECONDS = 2.0
+"""Maximum duration of the flush at the end of the program."""
+
+
+def _describe(count: int) -> bytes:
+    return b"%d lines of output were lost, because they could not be written. Read the output faster.\n" % count
+
+
+class LineWriter:
+    """Writes lines to the file descriptor `file` in a thread.
+
+    `lost` is the number of lines that could not be written, because the queue was full or a write failed. When writing
+    succeeds again, the line of `describe_loss(count)` reports how many lines were lost since the last report.
+    """
+
+    def __init__(self, file: int) -> None:
+        self.lost = 0
+        self.describe_loss: Callable[[int], bytes] = _describe
+        self._file = file
+        self._lines: deque[bytes] = deque()
+        self._size = 0
+        """Bytes that are not written yet."""
+        self._reported = 0
+        self._lock = threading.Lock()
+        self._idle = True
+        self._wakeup = threading.Lock()
+        self._wakeup.acquire()
+        self._thread: threading.Thread | None = None
+
+    def put(self, line: bytes) -> None:
+        """Adds a line, which ends with a line break, to the queue. Drops it if the queue is full."""
+        with self._lock:
+            if self._size and self._size + len(line) > _CAPACITY:
+                self.lost += 1
+                return
+            self._lines.append(line)
+            self._size += len(line)
+            if self._idle:
+                self._idle = False
+                self._wake()
+
+    def flush(self, seconds: float = _FLUSH_SECONDS) -> None:
+        """Waits until all lines are written, but at most `seconds`."""
+        end = time.monotonic() + seconds
+        while self._size and time.monotonic() < end:
+            time.sleep(_PAUSE / 4)
+
+    def _wake(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, daemon=True, name=f"output {self._file}")
+            self._thread.start()
+            atexit.register(self.flush)
+        self._wakeup.release()
+
+    def _run(self) -> None:
+        while True:
+            self._wakeup.acquire()
+            while batch := self._next_batch():
+                self._write(batch)
+                if not self._lines:
+                    time.sleep(_PAUSE)
+
+    def _next_batch(self) -> bytes:
+        """Returns the next lines. If there are none, returns nothing, and the next line wakes up the thread."""
+        with self._lock:
+            if not self._lines:
+                self._idle = True
+                return b""
+            size = len(self._lines[0])
+            batch = [self._lines.popleft()]
+            while self._lines and (size := size + len(self._lines[0])) <= _BATCH:
+                batch.append(self._lines.popleft())
+        return b"".join(batch)
+
+    def _write(self, batch: bytes) -> None:
+        unwritten = _unwritten(self._file, batch)
+        with self._lock:
+            self._size -= len(batch)
+            if unwritten:
+                self.lost += unwritten.count(b"\n")
+            elif self.lost > self._reported and not self._lines:
+                line = self.describe_loss(self.lost - self._reported)
+                self._reported = self.lost
+                self._lines.append(line)
+                self._size += len(line)
+
+
+def _unwritten(file: int, data: bytes) -> bytes:
+    """Writes the bytes. Waits while a pipe is full. Returns the rest that cannot be written after an error."""
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[os.write(file, rest) :]
+        except BlockingIOError:
+            # Another process has made the pipe or terminal non-blocking.
+            ready = select.poll()
+            ready.register(file, select.POLLOUT)
+            ready.poll()
+        except OSError:
+            break
+    return bytes(rest)
+
+
+STDOUT, STDERR = LineWriter(1), LineWriter(2)
+
+
+def say(text: str) -> None:
+    """Writes a line for people to standard error."""
+    STDERR.put(f"{text}\n".encode(errors="replace"))

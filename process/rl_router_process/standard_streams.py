@@ -1,0 +1,21 @@
+"""Opens the standard streams that were closed when the program started."""
+
+import os
+import sys
+
+
+def open_closed_streams() -> None:
+    """Opens /dev/null as each of the descriptors 0, 1 and 2 that is closed. A program calls this before all else.
+
+    Otherwise the next file or socket would get the number of the closed descriptor, and everything that a library
+    prints would be written into it.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The system chooses the lowest closed descriptor, which is `number`.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
