@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from fakes.testbed.responses import metric
+from fakes.testbed.streams import redirected
 from fakes.testbed.waiting import until
 from fakes.upstreams.exchange import Body
 from fakes.upstreams.holding import HoldingTarget
@@ -167,7 +168,7 @@ class Programs:
         path = self.folder / f"config-{self._count}.yaml"
         ports = port_fields()
         path.write_text(json.dumps({**config, "server": {**ports, **config.get("server", {})}}))
-        command = ["bash", "-c", f'exec "$@" {streams}', "bash", *COMMAND, "--config", str(path)]
+        command = redirected([*COMMAND, "--config", str(path)], streams)
         return await _up(await self._run(command, ports, descriptors))
 
     async def start_command(self, *arguments: str) -> Program:

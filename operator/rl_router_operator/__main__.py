@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 
 from kubernetes.aio.config import ConfigException
+from rl_router_process.output import STDERR
+from rl_router_process.standard_streams import open_closed_streams
 
 from . import log
 from .controller import options
@@ -25,13 +27,16 @@ async def _run_until_signal(settings: Settings) -> None:
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m rl_router_operator") -> int:
     """Runs the operator until SIGTERM or SIGINT. Returns the exit status: 1 if it cannot start."""
+    open_closed_streams()
+    # The operator also runs after its terminal was closed.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     settings = options.read(sys.argv[1:] if arguments is None else arguments, os.environ, prog)
     log.set_up(settings.log_level)
     try:
         asyncio.run(_run_until_signal(settings))
     except (ConfigException, OSError) as error:
         advice = "Check --kubeconfig, --host and --port, or run the operator in a cluster."
-        print(f"error: the operator cannot run: {error}. {advice}", file=sys.stderr)
+        STDERR.say(f"error: the operator cannot run: {error}. {advice}")
         return 1
     return 0
 

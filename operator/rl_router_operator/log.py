@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from datetime import UTC, datetime
 from typing import Any
+
+from rl_router_process.output import STDERR
 
 from .redact import clean
 
@@ -32,12 +33,27 @@ def _field(value: object) -> object:
     return value if isinstance(value, int | float | None) else clean(str(value))
 
 
+class _Stderr(logging.Handler):
+    """Writes each record to standard error. The operator never waits for a log that nobody reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(JsonLines())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        STDERR.say(self.format(record))
+
+
+def _describe_loss(count: int) -> bytes:
+    message = f"{count} log lines were lost, because standard error did not accept them. Read the log faster."
+    return f"{JsonLines().format(logging.makeLogRecord({'levelname': 'ERROR', 'msg': message}))}\n".encode()
+
+
 def set_up(level: str) -> None:
     """Writes the operator's log records from `level` on, and warnings of libraries, to standard error as JSON."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
     root = logging.getLogger()
-    root.handlers = [handler]
+    root.handlers = [_Stderr()]
+    STDERR.describe_loss = _describe_loss
     root.setLevel(logging.WARNING)
     LOG.setLevel(level.upper())
 

@@ -59,6 +59,10 @@ class LineWriter:
                 self._idle = False
                 self._wake()
 
+    def say(self, text: str) -> None:
+        """Writes a line for people."""
+        self.put(f"{text}\n".encode(errors="replace"))
+
     def flush(self, seconds: float = _FLUSH_SECONDS) -> None:
         """Waits until all lines are written, but at most `seconds`."""
         end = time.monotonic() + seconds
@@ -122,8 +126,3 @@ def _unwritten(file: int, data: bytes) -> bytes:
 
 
 STDOUT, STDERR = LineWriter(1), LineWriter(2)
-
-
-def say(text: str) -> None:
-    """Writes a line for people to standard error."""
-    STDERR.put(f"{text}\n".encode(errors="replace"))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from fakes.testbed.configuration import router_section, target
 from fakes.testbed.program import PATIENT, Program, Programs
 from fakes.testbed.responses import exact
 from fakes.testbed.router import Testbed
+from fakes.testbed.streams import broken_pipe, full_pipe
 from fakes.upstreams.exchange import Body
 
 STREAMS = {
@@ -36,30 +36,6 @@ async def configured(testbed: Testbed, **server: object) -> Body:
     model, alpha = await testbed.upstream(), await testbed.upstream()
     targets = [target("alpha", alpha.url, timeout=PATIENT)]
     return {"router": router_section(model.url), "targets": targets, "server": server}
-
-
-@contextmanager
-def full_pipe() -> Iterator[tuple[int, int]]:
-    """Yields the ends of a pipe that is full."""
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    for size in (4096, 1):
-        with suppress(BlockingIOError):
-            while True:
-                os.write(writing, b"-" * size)
-    os.set_blocking(writing, True)
-    yield reading, writing
-    os.close(reading)
-    os.close(writing)
-
-
-@contextmanager
-def broken_pipe() -> Iterator[int]:
-    """Yields the end of a pipe that has no reader."""
-    reading, writing = os.pipe()
-    os.close(reading)
-    yield writing
-    os.close(writing)
 
 
 def streams_of(process: int) -> list[str]:

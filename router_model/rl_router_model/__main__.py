@@ -9,6 +9,8 @@ import sys
 from types import FrameType
 
 from aiohttp import web
+from rl_router_process.output import STDERR
+from rl_router_process.standard_streams import open_closed_streams
 
 from rl_router_model import cpus, engine, flags, listen, server, template, weights
 from rl_router_model.address import authority
@@ -17,7 +19,10 @@ from rl_router_model.problem import StartError
 
 def main() -> int:
     """Runs the server and returns the exit code: 0 after a signal, an `ExitCode` if the server cannot start."""
+    open_closed_streams()
     options = flags.parse(sys.argv[1:])
+    # A server also runs after its terminal was closed.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop_loading)
     if options.ignored:
@@ -66,13 +71,12 @@ def _stop_loading(_number: int, _frame: FrameType | None) -> None:
 
 def _exit(code: int) -> None:
     # Skips llama.cpp's own shutdown, which never returns while a request is running.
-    sys.stdout.flush()
-    sys.stderr.flush()
+    STDERR.flush()
     os._exit(code)
 
 
 def _print(text: str) -> None:
-    print(f"rl_router_model: {text}", file=sys.stderr, flush=True)
+    STDERR.say(f"rl_router_model: {text}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from rl_router_model.hosting.error import HostingError
 from rl_router_model.hosting.server_process import ServerProcess
 from rl_router_model.hosting.signals import Interrupted, Signals
 from rl_router_model.hosting.supervise import supervise
+from rl_router_process.output import STDOUT
+
+from fakes.testbed.streams import full_pipe
 
 NOBODY = Endpoint("http", "127.0.0.1", 9)
 
@@ -26,7 +30,17 @@ def test_output_is_passed_on_and_the_last_500_lines_are_kept(capfd: pytest.Captu
     server = shell("seq 1000; echo last >&2")
     assert server.wait() == 0
     assert server.last_lines() == (*(f"{number}\n" for number in range(502, 1001)), "last\n")
+    STDOUT.flush()
     assert capfd.readouterr().out.startswith("1\n2\n")
+
+
+def test_an_engine_never_waits_for_a_reader_of_its_output() -> None:
+    program = """
+from rl_router_model.hosting.server_process import ServerProcess
+raise SystemExit(ServerProcess(["bash", "-c", "yes | head -c 20000000"], {}).wait())
+"""
+    with full_pipe() as (_, full):
+        assert subprocess.run([sys.executable, "-c", program], stdout=full, timeout=60, check=False).returncode == 0
 
 
 def test_a_server_gets_its_variables() -> None:
@@ -74,6 +88,7 @@ def test_an_engine_that_does_not_answer_in_time_is_stopped(capfd: pytest.Capture
     command = EngineCommand((sys.executable, "-c", "import time; time.sleep(600)"), {}, "org/name")
     with pytest.raises(HostingError, match=r"did not answer within 0 s\. Allow more time with --wait"):
         supervise(command, NOBODY, 0, "rl-router serve")
+    STDOUT.flush()
     assert "Stopping the router model" in capfd.readouterr().out
 
 

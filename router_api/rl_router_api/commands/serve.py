@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Sequence
 from typing import Any
 
-from rl_router_process.output import say
+from rl_router_process.output import STDERR
 
 from ..accounting.log import set_up
 from ..config import Configuration
@@ -117,14 +117,14 @@ def _wait_for_router_model(configuration: Configuration, seconds: float) -> None
     waited = False
     while seconds > 0 and not _answers(url):
         if time.monotonic() >= end:
-            say(
+            STDERR.say(
                 f"warning: the router model at {shown} does not answer after {seconds:.0f} s. The server starts anyway "
                 "and uses the fallback order until the router model answers. "
                 "Start the router model with rl-router model (bash host.sh)"
             )
             return
         if not waited:
-            say(f"Waiting for the router model at {shown} …")
+            STDERR.say(f"Waiting for the router model at {shown} …")
         waited = True
         time.sleep(min(0.5, max(end - time.monotonic(), 0.01)))
 
@@ -141,4 +141,4 @@ def _answers(url: str) -> bool:
 
 def _announce(configuration: Configuration) -> None:
     where = address(configuration.server.host, configuration.server.port)
-    say(f"RL Router {__version__} on http://{where}/v1 (Ctrl-C stops it)")
+    STDERR.say(f"RL Router {__version__} on http://{where}/v1 (Ctrl-C stops it)")

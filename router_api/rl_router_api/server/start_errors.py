@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rl_router_process.output import STDERR, say
+from rl_router_process.output import STDERR
 
 from ..errors import ConfigurationError, KeysError, ListenError, SetupError
 from ..health import ExitCode
@@ -16,6 +16,6 @@ EXIT_CODES: dict[type[SetupError], ExitCode] = {
 
 def report(error: SetupError) -> ExitCode:
     """Writes the error to standard error as one line, and returns the exit code."""
-    say(f"error: {error}")
+    STDERR.say(f"error: {error}")
     STDERR.flush()
     return EXIT_CODES[type(error)]

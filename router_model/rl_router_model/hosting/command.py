@@ -1,8 +1,9 @@
 """The command that hosts the router model: `rl-router model`, and `host.sh` in a clone."""
 
 import os
-import sys
 from collections.abc import Sequence
+
+from rl_router_process.output import STDERR, STDOUT
 
 from . import gpus, preflight
 from .endpoint import endpoint_of
@@ -11,7 +12,6 @@ from .engine_command import engine_command
 from .error import HostingError
 from .installation import Installation
 from .options import Options, parse
-from .output import say
 from .supervise import supervise
 
 
@@ -21,7 +21,9 @@ def main(arguments: Sequence[str], prog: str) -> int:
     try:
         return _host(parse(arguments, "bash host.sh" if installation.clone else prog), installation)
     except HostingError as error:
-        print(f"error: {error}", file=sys.stderr)
+        # The lines of the engine come before the error.
+        STDOUT.flush()
+        STDERR.say(f"error: {error}")
         return error.code
     except KeyboardInterrupt:
         # Ctrl-C before the engine was started.
@@ -32,7 +34,7 @@ def _host(options: Options, installation: Installation) -> int:
     choice = choose(options, gpus.installed())
     command = engine_command(options, choice, installation, os.environ)
     if options.print_only:
-        say(command.as_shell())
+        STDOUT.say(command.as_shell())
         return 0
     endpoint = endpoint_of(options, os.environ.get("VLLM_API_KEY", ""))
     preflight.check(options, choice, endpoint, installation)

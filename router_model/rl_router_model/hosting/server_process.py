@@ -9,8 +9,9 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import IO
 
+from rl_router_process.output import STDOUT
+
 from .error import HostingError
-from .output import write
 
 _KEPT_LINES = 500
 _GRACE = 30.0
@@ -60,7 +61,7 @@ class ServerProcess:
         with output:
             for line in output:
                 self._lines.append(line)
-                write(line)
+                STDOUT.put(line)
 
 
 def _start(arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:

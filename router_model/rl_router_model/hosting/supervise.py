@@ -3,11 +3,12 @@
 import time
 from typing import NoReturn
 
+from rl_router_process.output import STDOUT
+
 from .endpoint import Endpoint
 from .engine_command import EngineCommand
 from .error import HostingError
 from .explain import explain, last_line
-from .output import say
 from .server_process import ServerProcess
 from .signals import Interrupted, Signals
 
@@ -22,7 +23,7 @@ def supervise(command: EngineCommand, endpoint: Endpoint, wait: int, serve: str)
     `wait` is the maximum number of seconds until the engine answers. `serve` is the command that serves the router API.
     Raises HostingError with the engine's exit code if the engine ends. Leaves no process of the engine running.
     """
-    say(f"Starting the router model ({command.model}) on port {endpoint.port} …")
+    STDOUT.say(f"Starting the router model ({command.model}) on port {endpoint.port} …")
     signals = Signals()
     with signals.handled():
         server = ServerProcess(command.arguments, command.variables)
@@ -30,7 +31,7 @@ def supervise(command: EngineCommand, endpoint: Endpoint, wait: int, serve: str)
             with signals.raised():
                 seconds = _wait_until_ready(server, command, endpoint, wait)
                 names = ", ".join(endpoint.models()) or command.model
-                say(f"Router model {names} is ready on {endpoint.url}/v1 ({seconds} s). Next: {serve}")
+                STDOUT.say(f"Router model {names} is ready on {endpoint.url}/v1 ({seconds} s). Next: {serve}")
                 _wait_until_end(server)
         except Interrupted as interrupted:
             return interrupted.code
@@ -52,7 +53,7 @@ def _wait_until_ready(server: ServerProcess, command: EngineCommand, endpoint: E
             raise HostingError(f"the router model did not answer within {wait} s. Allow more time with --wait.")
         if seconds - reported >= _PROGRESS:
             reported = seconds
-            say(f"Loading … {seconds} s")
+            STDOUT.say(f"Loading … {seconds} s")
         time.sleep(_POLL)
     return int(time.monotonic() - start)
 
@@ -64,5 +65,5 @@ def _wait_until_end(server: ServerProcess) -> NoReturn:
 
 def _stop(server: ServerProcess) -> None:
     if server.running:
-        say("Stopping the router model …")
+        STDOUT.say("Stopping the router model …")
     server.stop()

@@ -1,0 +1,36 @@
+"""Starts programs whose standard streams are closed, broken or full."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+
+def redirected(command: list[str], streams: str) -> list[str]:
+    """Returns a command that runs `command` with the redirections `streams`, in the syntax of bash."""
+    return ["bash", "-c", f'exec "$@" {streams}', "bash", *command]
+
+
+@contextmanager
+def full_pipe() -> Iterator[tuple[int, int]]:
+    """Yields the reading and the writing end of a pipe that is full."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    for size in (4096, 1):
+        with suppress(BlockingIOError):
+            while True:
+                os.write(writing, b"-" * size)
+    os.set_blocking(writing, True)
+    yield reading, writing
+    os.close(reading)
+    os.close(writing)
+
+
+@contextmanager
+def broken_pipe() -> Iterator[int]:
+    """Yields the writing end of a pipe that has no reader."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    yield writing
+    os.close(writing)
