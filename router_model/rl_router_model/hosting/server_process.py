@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import IO
@@ -16,6 +17,7 @@ from .error import HostingError
 _KEPT_LINES = 500
 _GRACE = 30.0
 """Seconds that the server may take to stop after SIGTERM."""
+_POLL = 0.2
 _OUTPUT_DELAY = 2.0
 """Seconds to wait for output that the server wrote just before it ended."""
 
@@ -38,7 +40,9 @@ class ServerProcess:
 
     def wait(self) -> int:
         """Waits until the server ends. Returns its exit status, or 128 plus the number of the signal that ended it."""
-        status = self._process.wait()
+        while (status := self._process.poll()) is None:
+            # A blocking wait would not end if another thread received a signal, or if a signal arrived just before it.
+            time.sleep(_POLL)
         return status if status >= 0 else 128 - status
 
     def last_lines(self) -> tuple[str, ...]:
