@@ -43,8 +43,8 @@ def accepts(port: int, address: str) -> bool:
         ("localhost", {IPV4}),
     ],
 )
-def test_the_api_and_the_admin_port_listen_on_the_addresses_of_the_host(host: str, reached: set[str]) -> None:
-    sockets = listen(Server(host=host, **port_fields()))
+def test_the_api_and_the_admin_port_listen_on_the_addresses_of_their_hosts(host: str, reached: set[str]) -> None:
+    sockets = listen(Server(host=host, admin_host=host, **port_fields()))
     try:
         for listener in sockets:
             port = listener.getsockname()[1]
@@ -111,7 +111,7 @@ async def test_every_worker_serves_both_families_and_the_printed_url_has_bracket
         {
             "router": router_section(model.url),
             "targets": [target("alpha", alpha.url)],
-            "server": {"host": "[::]", "workers": 2},
+            "server": {"host": "[::]", "admin_host": "[::]", "workers": 2},
         }
     )
     for address in ("127.0.0.1", "[::1]"):

@@ -448,12 +448,10 @@ class Server(RequestHandlingConfig):
         " addresses. A host name means its first IPv4 address, or its first IPv6 address if it has no IPv4 address",
     )
     port: Port = Field(8800, description="port to listen on")
-    admin_host: str = Field(
+    admin_host: Host = Field(
         "127.0.0.1",
-        min_length=1,
-        max_length=255,
-        description="address to listen on for monitoring. The container images listen on `0.0.0.0`, which means all"
-        " addresses",
+        description="address to listen on for monitoring, in the same forms as `host`. The container images listen on"
+        " all addresses",
     )
     admin_port: Port | None = Field(
         None,

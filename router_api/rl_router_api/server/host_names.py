@@ -6,12 +6,12 @@ requests have the website's name in the Host header.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..config import is_loopback
 from ..errors import ApiError
 from .responses import refuse
 from .scope import header
@@ -48,15 +48,4 @@ class LoopbackNames:
 def is_loopback_name(host: str) -> bool:
     """Returns whether the value of a Host header names this machine: localhost, or a loopback address."""
     name = host.partition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
-    name = name.lower().removesuffix(".")
-    return name == "localhost" or name.endswith(".localhost") or is_loopback_address(name)
-
-
-def is_loopback_address(address: str) -> bool:
-    """Returns whether the text is an IP address of the loopback interface."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    mapped = parsed.ipv4_mapped if parsed.version == 6 else None
-    return (mapped or parsed).is_loopback
+    return is_loopback(name) or name.rstrip(".").lower().endswith(".localhost")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from ..access.day_counters import DayCounters
+from ..config import is_loopback
 from ..runtime.source import LoadedConfiguration, Source
 from ..upstreams.in_flight import InFlight, WorkerRow
 
@@ -162,10 +163,9 @@ class _AdminServer(uvicorn.Server):
 
 def _guarded(app: ASGIApp, listener: socket.socket, needs_check: Callable[[], bool], remedy: str) -> ASGIApp:
     """Returns the application, which checks the Host header if `listener` has a loopback address."""
-    from .host_names import LoopbackNames, is_loopback_address
+    from .host_names import LoopbackNames
 
-    is_loopback = is_loopback_address(listener.getsockname()[0])
-    return LoopbackNames(app, needs_check, remedy) if is_loopback else app
+    return LoopbackNames(app, needs_check, remedy) if is_loopback(listener.getsockname()[0]) else app
 
 
 def _config(app: ASGIApp, stopping: Stopping, *, lifespan: str) -> uvicorn.Config:
