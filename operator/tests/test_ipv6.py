@@ -82,7 +82,7 @@ def test_network_policies_select_pods_and_never_addresses():
     spec = {"api": {"networkPolicy": {"enabled": True}}, "model": {"source": "hf://a/b"}}
     defaults = Defaults(operator_namespace="system", monitoring_namespace="monitoring", has_ipv6=True)
     policies = [child["spec"] for (kind, _), child in children(defaults, **spec).items() if kind == "NetworkPolicy"]
-    peers = [peer for policy in policies for rule in policy["ingress"] for peer in rule["from"]]
+    peers = [peer for policy in policies for rule in policy["ingress"] for peer in rule.get("from", ())]
     assert len(policies) == 2
     assert all(peer.keys() <= {"podSelector", "namespaceSelector"} for peer in peers)
 

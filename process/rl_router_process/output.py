@@ -6,6 +6,7 @@ The calling thread never waits for a pipe or terminal, and an error never reache
 import atexit
 import os
 import select
+import signal
 import threading
 import time
 from collections import deque
@@ -72,7 +73,7 @@ class LineWriter:
     def _wake(self) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, daemon=True, name=f"output {self._file}")
-            self._thread.start()
+            _start_without_signals(self._thread)
             atexit.register(self.flush)
         self._wakeup.release()
 
@@ -107,6 +108,15 @@ class LineWriter:
                 self._reported = self.lost
                 self._lines.append(line)
                 self._size += len(line)
+
+
+def _start_without_signals(thread: threading.Thread) -> None:
+    """Starts a thread that receives no signals. A main thread that blocks a signal for a while still gets it later."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        thread.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def _unwritten(file: int, data: bytes) -> bytes:
