@@ -53,9 +53,10 @@ counts, not seconds. Each RouterDeployment has `spec: {{}}`, which makes \
 | --- |{" ---: |" * len(results)}
 {rows}
 
-"Settled" is the time of the operator's last write. The operator renews its Lease every 2 s with one read and one
-write, which only the rows of requests at rest include. "Unresponsive pods" are pods of the API that accept connections
-and never respond. The operator repeats their health checks, and each check ends after the operator's limit of 5 s.
+"Settled" is the time of the operator's last write. The operator renews its Lease every 2 s and its claim of the cluster
+every 10 s. Each renewal is one read and one write, which only the rows of requests at rest include. "Unresponsive pods"
+are pods of the API that accept connections and never respond. The operator repeats their health checks, and each check
+ends after the operator's limit of 5 s.
 
 The bare client applies the same manifests as prepared bytes, with the operator's concurrency, and does nothing else. No
 operator can be much faster on the same cores.

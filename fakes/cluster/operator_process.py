@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import signal
-import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from rl_router_operator.__main__ import main
+from rl_router_operator import log
+from rl_router_operator.__main__ import run_until_signal
+from rl_router_operator.cluster.claims import CLAIM_TERMS
+from rl_router_operator.cluster.lease import LeaseTerms
+from rl_router_operator.controller import options
 
 from .control_plane import OPERATOR, ApiServer, free_port
 from .kube_client import Kube
@@ -25,10 +29,10 @@ _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["rl_router_operator.__main__"])
 
 
-def _run(flags: list[str], environment: dict[str, str]) -> None:
-    os.environ.update(environment)
-    sys.argv[1:] = flags
-    sys.exit(main())
+def _run(flags: list[str], environment: dict[str, str], claim_terms: LeaseTerms) -> None:
+    settings = replace(options.read(flags, {**os.environ, **environment}), claim_terms=claim_terms)
+    log.set_up(settings.log_level)
+    asyncio.run(run_until_signal(settings))
 
 
 @dataclass
@@ -58,13 +62,25 @@ class OperatorProcess:
 
 
 @asynccontextmanager
-async def operator_process(server: ApiServer, kube: Kube, proxy: Proxy, folder: Path) -> AsyncIterator[OperatorProcess]:
-    """Runs an operator that reaches the API server through `proxy`, and kills it at the end."""
-    config = server.write_kubeconfig(proxy.url, OPERATOR, folder / "operator.kubeconfig")
-    environment = {"POD_NAMESPACE": kube.namespace, "POD_NAME": f"operator-{free_port()}"}
-    connection = [f"--kubeconfig={config}", f"--watch-namespaces={kube.namespace}", "--host=127.0.0.1"]
-    flags = [*connection, f"--port={free_port()}", f"--lease-seconds={LEASE_SECONDS}"]
-    started = OperatorProcess(_FORKS.Process(target=_run, args=(flags, environment)))
+async def operator_process(
+    server: ApiServer,
+    kube: Kube,
+    proxy: Proxy,
+    folder: Path,
+    flags: Sequence[str] | None = None,
+    own_namespace: str = "",
+    claim_terms: LeaseTerms = CLAIM_TERMS,
+) -> AsyncIterator[OperatorProcess]:
+    """Runs an operator that reaches the API server through `proxy`, and kills it at the end.
+
+    `flags` are the flags of the operator's scope, by default those to watch the namespace of `kube`.
+    """
+    port = free_port()
+    config = server.write_kubeconfig(proxy.url, OPERATOR, folder / f"operator-{port}.kubeconfig")
+    environment = {"POD_NAMESPACE": own_namespace or kube.namespace, "POD_NAME": f"operator-{port}"}
+    connection = [f"--kubeconfig={config}", "--host=127.0.0.1", f"--port={port}", f"--lease-seconds={LEASE_SECONDS}"]
+    flags = [*connection, *([f"--watch-namespaces={kube.namespace}"] if flags is None else flags)]
+    started = OperatorProcess(_FORKS.Process(target=_run, args=(flags, environment, claim_terms)))
     started.process.start()
     try:
         yield started

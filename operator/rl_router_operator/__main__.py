@@ -18,7 +18,8 @@ from .controller.operator import run
 from .controller.settings import Settings
 
 
-async def _run_until_signal(settings: Settings) -> None:
+async def run_until_signal(settings: Settings) -> None:
+    """Runs the operator until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m rl_route
     settings = options.read(sys.argv[1:] if arguments is None else arguments, os.environ, prog)
     log.set_up(settings.log_level)
     try:
-        asyncio.run(_run_until_signal(settings))
+        asyncio.run(run_until_signal(settings))
     except (ConfigException, OSError) as error:
         advice = "Check --kubeconfig, --host and --port, or run the operator in a cluster."
         STDERR.say(f"error: the operator cannot run: {error}. {advice}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .objects.claims import CLAIM_NAMES
 from .objects.kinds import KINDS, POD, PVC, Kind
 from .objects.manifest import Manifest
 from .objects.naming import LEASE
@@ -23,6 +24,9 @@ def operator_rules() -> list[Manifest]:
         _rule(_group(PVC), PVC.plural, (*_WATCH, "patch")),
         _rule("", "events", _WATCH),
         _rule("events.k8s.io", "events", ("create",)),
+        # Claims. RBAC cannot limit the creation to names, nor a list by label.
+        _rule("coordination.k8s.io", "leases", ("create", "list", "watch")),
+        {**_rule("coordination.k8s.io", "leases", ("get", "update")), "resourceNames": list(CLAIM_NAMES)},
     ]
 
 

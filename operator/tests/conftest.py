@@ -13,7 +13,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from rl_router_operator import rbac
-from rl_router_operator.cluster.leader_election import LeaseTerms
+from rl_router_operator.cluster.lease import LeaseTerms
 from rl_router_operator.controller.settings import Settings
 
 from fakes.cluster.admission import CRDS, Admission

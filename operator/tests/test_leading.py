@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from rl_router_operator.cluster.leader_election import LeaseTerms
+from rl_router_operator.cluster.lease import LeaseTerms
 
 from fakes.cluster.kube_client import Kube
 from fakes.cluster.operator_process import operator_process

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from rl_router_operator.cluster.leader_election import LeaseTerms
+from rl_router_operator.cluster.lease import LeaseTerms
 from rl_router_operator.controller.options import read
 from rl_router_operator.resources.defaults import Images
 

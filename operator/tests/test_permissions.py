@@ -10,6 +10,7 @@ from rl_router_operator.objects.refusal import RefusedError
 
 from fakes.cluster.foreign_objects import foreign_object
 from fakes.cluster.kube_client import Kube
+from fakes.cluster.proxy import Proxy
 from fakes.cluster.routers import FULL_CHILDREN, FULL_SPEC, router
 from fakes.cluster.running_operator import Start
 from fakes.cluster.waiting import eventually
@@ -44,6 +45,7 @@ _TO_WRITE_A_CONDITION = [
     ("rlrouter.dev", "routerdeployments/status", "patch"),
     *(("coordination.k8s.io", "leases", verb) for verb in ("create", "get", "update")),
 ]
+_TO_OBSERVE_CLAIMS = [("coordination.k8s.io", "leases", verb) for verb in ("list", "watch")]
 _GET = ("rlrouter.dev", "routerdeployments", "get")
 _WATCH = ("rlrouter.dev", "routerdeployments", "watch")
 _PATCH_PVC = ("", "persistentvolumeclaims", "patch")
@@ -151,7 +153,7 @@ def test_these_tests_cover_every_granted_verb():
         if rule["resources"][0] not in optional
     }
     kinds = [*_TO_CREATE, *((kind, "get") for kind in _CHILD_KINDS), *((kind, "delete") for kind in _TO_DELETE)]
-    others = {*_TO_WRITE_A_CONDITION, _GET, _WATCH, _PATCH_PVC, _SCALE, _CREATE_EVENT}
+    others = {*_TO_WRITE_A_CONDITION, *_TO_OBSERVE_CLAIMS, _GET, _WATCH, _PATCH_PVC, _SCALE, _CREATE_EVENT}
     assert granted == others | {(_group(kind), kind.plural, verb) for kind, verb in kinds}
 
 
@@ -183,6 +185,22 @@ async def test_readiness_names_a_missing_verb_without_which_no_condition_can_be_
 
     await eventually(is_not_ready, within=20)
     assert (await running.get("/healthz")).status_code == 200
+
+
+@pytest.mark.parametrize("rule", _TO_OBSERVE_CLAIMS, ids="-".join)
+async def test_a_cluster_wide_operator_that_may_not_observe_claims_writes_nothing_and_is_not_ready(
+    kube: Kube, start: Start, proxy: Proxy, restrict, rule
+):
+    running = await start(user=restrict(lambda *granted: granted == rule), namespaces=())
+    await kube.create(router())
+
+    async def is_not_ready():
+        response = await running.get("/readyz")
+        assert response.status_code == 503
+        assert f'cannot {rule[2]} resource "leases"' in response.text
+
+    await eventually(is_not_ready, within=20)
+    assert proxy.writes() == []
 
 
 async def test_a_missing_permission_for_events_does_not_degrade_the_router(kube: Kube, start: Start, restrict):

@@ -1,7 +1,10 @@
 """The operator's permissions: those that it needs and no others."""
 
+import pytest
 from rl_router_operator import rbac
+from rl_router_operator.objects.claims import CLAIM_NAMES
 from rl_router_operator.objects.kinds import KINDS
+from rl_router_operator.objects.manifest import Manifest
 from rl_router_operator.objects.naming import LEASE
 
 
@@ -26,6 +29,11 @@ def test_the_operator_may_watch_create_and_patch_all_children_and_delete_all_but
         assert granted[kind.plural] == {"get", "list", "watch", "create", "patch"} | deletion
 
 
-def test_the_operator_may_update_only_its_lease():
-    updating = [rule for rule in rbac.lease_rules() if "update" in rule["verbs"]]
-    assert [rule["resourceNames"] for rule in updating] == [[LEASE]]
+@pytest.mark.parametrize(
+    ("rules", "names"),
+    [(rbac.lease_rules(), [LEASE]), (rbac.operator_rules(), list(CLAIM_NAMES))],
+    ids=["own", "watched"],
+)
+def test_the_operator_may_update_only_its_lease_and_its_claims(rules: list[Manifest], names: list[str]):
+    updating = [rule for rule in rules if "update" in rule["verbs"]]
+    assert [(rule["resources"], rule["resourceNames"]) for rule in updating] == [(["leases"], names)]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from rl_router_operator.cluster.leader_election import LeaseTerms
+from rl_router_operator.cluster.lease import LeaseTerms
 
 from fakes.cluster.control_plane import ApiServer
 from fakes.cluster.kube_client import Kube

@@ -125,6 +125,7 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 
 {{/* The operator's flags, one for each value that is set. */}}
 {{- define "rl-router.arguments" -}}
+- --release={{ .Release.Name }}
 - --log-level={{ .Values.logLevel }}
 {{- with .Values.watchNamespaces }}
 - --watch-namespaces={{ join "," . }}

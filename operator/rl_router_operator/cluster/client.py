@@ -40,7 +40,7 @@ class UnreachableError(Exception):
 
 
 class NotLeadingError(Exception):
-    """The operator may not write now, because it does not hold the Lease."""
+    """The operator may not write in the namespace now: it is not the leader, or another operator acts there."""
 
 
 async def connection(kubeconfig: str | None, context: str | None = None) -> aio.client.Configuration:
@@ -78,16 +78,17 @@ def path_of(kind: Kind, namespace: str | None = None, name: str | None = None, s
 class KubernetesClient:
     """A client of the API server.
 
-    A write may take at most `write_seconds()` seconds and at most 10 s. If `write_seconds()` is 0, the client sends no
-    write and raises NotLeadingError. Reads do not depend on `write_seconds`. `on_write` is called with the verb and the
-    kind of each successful write. A watch ends after `idle_timeout` seconds without data. Requests raise RefusedError
-    if the API server rejects them, and UnreachableError if the API server does not respond.
+    A write in a namespace may take at most `write_seconds(namespace)` seconds and at most 10 s. If `write_seconds`
+    returns 0, the client sends no write and raises NotLeadingError. Reads do not depend on `write_seconds`. `on_write`
+    is called with the verb and the kind of each successful write. A watch ends after `idle_timeout` seconds without
+    data. Requests raise RefusedError if the API server rejects them, and UnreachableError if the API server does not
+    respond.
     """
 
     def __init__(
         self,
         configuration: aio.client.Configuration,
-        write_seconds: Callable[[], float] = lambda: _RESPONSE_SECONDS,
+        write_seconds: Callable[[str], float] = lambda _namespace: _RESPONSE_SECONDS,
         on_write: Callable[[str, str], None] = lambda _verb, _kind: None,
         idle_timeout: float = 90.0,
     ) -> None:
@@ -128,12 +129,18 @@ class KubernetesClient:
             continuation = {"continue": token}
 
     async def watch(
-        self, kind: Kind, namespace: str | None, selectors: Mapping[str, str], version: str
+        self,
+        kind: Kind,
+        namespace: str | None,
+        selectors: Mapping[str, str],
+        version: str,
+        idle_timeout: float | None = None,
     ) -> AsyncIterator[tuple[str, Manifest]]:
         """Yields (OPENED, {}), and then (type, object) for every change since `version`.
 
-        Ends when the API server ends the stream, or after the idle timeout. After the idle timeout, the connection may
-        be dead, or the kind may have no objects and so no bookmarks.
+        Ends when the API server ends the stream, or after `idle_timeout` seconds without data; None means the client's
+        idle timeout. After the idle timeout, the connection may be dead, or the kind may have no objects and so no
+        bookmarks.
         """
         query = {
             **selectors,
@@ -142,7 +149,7 @@ class KubernetesClient:
             "resourceVersion": version,
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
-        timeout = aiohttp.ClientTimeout(sock_connect=_RESPONSE_SECONDS, sock_read=self._idle_timeout)
+        timeout = aiohttp.ClientTimeout(sock_connect=_RESPONSE_SECONDS, sock_read=idle_timeout or self._idle_timeout)
         try:
             response = await self._send("GET", path_of(kind, namespace), query, None, "", timeout)
             async with response:
@@ -159,10 +166,9 @@ class KubernetesClient:
         """Applies a manifest server-side. Returns the resulting object, and whether the apply created the object."""
         metadata = manifest["metadata"]
         path = path_of(kind, metadata.get("namespace"), metadata["name"], subresource)
-        query = {"fieldManager": manager, "force": str(force).lower()}
-        result, status = await self._write(
-            "apply", kind, "PATCH", path, query, manifest, "application/apply-patch+yaml"
-        )
+        query, content = {"fieldManager": manager, "force": str(force).lower()}, "application/apply-patch+yaml"
+        seconds = self._write_seconds(metadata.get("namespace", ""))
+        result, status = await self._write("apply", kind, seconds, "PATCH", path, query, manifest, content)
         return result, status == 201
 
     async def patch(self, kind: Kind, live: Manifest, operations: list[dict[str, Any]], manager: str) -> Manifest:
@@ -173,16 +179,17 @@ class KubernetesClient:
         metadata = live["metadata"]
         same_version = {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]}
         path, query = path_of(kind, metadata["namespace"], metadata["name"]), {"fieldManager": manager}
-        result, _ = await self._write(
-            "patch", kind, "PATCH", path, query, [same_version, *operations], "application/json-patch+json"
-        )
+        body, content = [same_version, *operations], "application/json-patch+json"
+        seconds = self._write_seconds(metadata["namespace"])
+        result, _ = await self._write("patch", kind, seconds, "PATCH", path, query, body, content)
         return result
 
     async def create(self, kind: Kind, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         """Creates an object and returns it. A dry run only checks whether the object could be created."""
         query = {"fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
-        path = path_of(kind, manifest["metadata"]["namespace"])
-        result, _ = await self._write("create", kind, "POST", path, query, manifest)
+        namespace = manifest["metadata"]["namespace"]
+        path, seconds = path_of(kind, namespace), self._write_seconds(namespace)
+        result, _ = await self._write("create", kind, seconds, "POST", path, query, manifest)
         return result
 
     async def replace_lease(self, kind: Kind, manifest: Manifest) -> Manifest:
@@ -206,18 +213,26 @@ class KubernetesClient:
         }
         try:
             path = path_of(kind, metadata["namespace"], metadata["name"])
-            await self._write("delete", kind, "DELETE", path, {}, options)
+            seconds = self._write_seconds(metadata["namespace"])
+            await self._write("delete", kind, seconds, "DELETE", path, {}, options)
         except RefusedError as error:
             if error.status != 404:
                 raise
 
     async def _write(
-        self, verb: str, kind: Kind, method: str, path: str, query: Mapping[str, str], body: Any, content: str = ""
+        self,
+        verb: str,
+        kind: Kind,
+        seconds: float,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Any,
+        content: str = "",
     ) -> tuple[Manifest, int]:
-        seconds = min(self._write_seconds(), _RESPONSE_SECONDS)
         if seconds <= 0:
             raise NotLeadingError
-        result = await self._exchange(method, path, query, body, content, seconds)
+        result = await self._exchange(method, path, query, body, content, min(seconds, _RESPONSE_SECONDS))
         self._on_write(verb, kind.kind)
         return result
 

@@ -28,13 +28,18 @@ returns 403 until it knows the permissions."""
 
 @dataclass(frozen=True)
 class Source:
-    """A kind to watch in one or all namespaces. `prune` returns the part of an object that the store keeps."""
+    """A kind to watch in one or all namespaces.
+
+    `prune` returns the part of an object that the store keeps. A watch ends after `idle_timeout` seconds without data,
+    by default after the client's idle timeout.
+    """
 
     kind: Kind
     namespace: str | None
     selectors: Mapping[str, str]
     keys: Keys
     prune: Callable[[Manifest], Manifest]
+    idle_timeout: float | None = None
 
 
 @dataclass
@@ -88,7 +93,8 @@ class ListWatch:
     async def _follow(self, version: str, opened: Callable[[], None] = lambda: None) -> str:
         """Watches until the API server ends the stream, and returns the last version. Calls `opened` first."""
         source = self.source
-        async for event, body in self.client.watch(source.kind, source.namespace, source.selectors, version):
+        watch = self.client.watch(source.kind, source.namespace, source.selectors, version, source.idle_timeout)
+        async for event, body in watch:
             if event == OPENED:
                 # A list is not enough: a kind that can be listed but not watched would keep changing its state.
                 opened()

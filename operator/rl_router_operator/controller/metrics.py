@@ -44,6 +44,12 @@ class Metrics:
         self.leading = Gauge(
             "rl_router_operator_leading", "1 while this operator is the leader, otherwise 0", registry=self.registry
         )
+        self.yielding = Gauge(
+            "rl_router_operator_yielding",
+            "1 for each namespace whose RouterDeployments another operator reconciles. `*` means all other namespaces",
+            ["namespace", "operator"],
+            registry=self.registry,
+        )
         self._resynced: float | None = None
         age = Gauge(
             "rl_router_operator_resync_age_seconds",
@@ -52,6 +58,12 @@ class Metrics:
         )
         age.set_function(self._resync_age)
         self.registry.register(_Readiness(readiness))
+
+    def yields(self, operators: Mapping[str, str]) -> None:
+        """Records the operators to which this operator yields, by namespace."""
+        self.yielding.clear()
+        for namespace, operator in operators.items():
+            self.yielding.labels(namespace, operator).set(1)
 
     def resynced(self) -> None:
         """Records that all RouterDeployments were queued now."""

@@ -9,10 +9,11 @@ from typing import Any
 
 from kubernetes.aio.client import Configuration
 
+from ..cluster.claims import Claims
 from ..cluster.client import KubernetesClient, connection
 from ..cluster.executor import Executor
 from ..cluster.informers import Informers, Stores
-from ..cluster.leader_election import Lease
+from ..cluster.leader_election import LeaderElection
 from ..cluster.store import Store
 from ..objects.kinds import ROUTER
 from ..objects.routerdeployment import Key
@@ -43,7 +44,7 @@ class Operator:
             self._client, self._stores, settings.namespaces, self._all_changed, settings.discovery_seconds
         )
         self._pod_health = PodHealth(probe, self._changed, settings.probe_intervals)
-        self._lease = Lease(
+        self._election = LeaderElection(
             self._client,
             settings.own_namespace,
             settings.lease,
@@ -51,15 +52,23 @@ class Operator:
             self._leadership_changed,
             settings.lease_terms,
         )
+        self._claims = Claims(self._client, settings.scope, settings.claim_terms, self.leads, self._claims_changed)
         children = Children(self._client, Executor(self._client), self._stores.objects, self._informers)
         self._reconciler = Reconciler(
-            self._client, self._stores, self._informers, children, self._pod_health, settings.defaults
+            self._client,
+            self._stores,
+            self._informers,
+            children,
+            self._pod_health,
+            settings.defaults,
+            settings.scope.operator,
+            self._claims.seconds_until_takeover,
         )
         self._workers = Workers(settings.workers, self.queue, self._reconciler.reconcile, self._may_work, self.metrics)
 
     def leads(self) -> bool:
-        """Returns whether this operator may write."""
-        return self._lease.is_held()
+        """Returns whether this process is elected, so that it may write unless another release acts."""
+        return self._election.lease.is_held()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Runs until `stop` is set. Releases the Lease after the last reconciliation has ended."""
@@ -71,15 +80,19 @@ class Operator:
             runner, self.port = await endpoints.serve(app, self.settings.host, self.settings.port)
             stack.push_async_callback(runner.cleanup)
             # The loop that starts first ends last. So the Lease is released at the end.
-            loops = (self._lease.run(), self._informers.run(), self._workers.run(), self._resync())
+            loops = (
+                self._election.run(),
+                self._claims.run(),
+                self._informers.run(),
+                self._workers.run(),
+                self._resync(),
+            )
             await _first_of(stop, [_started(stack, loop) for loop in loops])
 
     def obstacles(self) -> list[str]:
         """Returns the reasons why the operator is not ready, one sentence each."""
-        missing = [
-            *([self._lease.missing_permission] if self._lease.missing_permission else ()),
-            *self._workers.missing_permissions(),
-        ]
+        lease = self._election.lease.missing_permission
+        missing = [*([lease] if lease else ()), *self._claims.obstacles(), *self._workers.missing_permissions()]
         return [*self._informers.obstacles(), *missing]
 
     async def _resync(self) -> None:
@@ -91,8 +104,8 @@ class Operator:
             self.metrics.resynced()
             await asyncio.sleep(self.settings.resync_seconds)
 
-    def _may_work(self) -> bool:
-        return self.leads() and self._informers.is_settled()
+    def _may_work(self, key: Key) -> bool:
+        return self.leads() and self._informers.is_settled() and self._claims.acts_in(key[0])
 
     def _router_changed(self, key: Key, _gone: bool) -> None:
         self.queue.add(key)
@@ -116,10 +129,21 @@ class Operator:
             # Another operator will lead, so this operator's records become outdated.
             self._reconciler.forget_all()
             self._workers.forget_missing_permissions()
+        self._claims.wake()
 
-    def _write_seconds(self) -> float:
-        """Returns the maximum duration of a write that starts now, in seconds."""
-        return self._lease.seconds_left()
+    def _claims_changed(self) -> None:
+        """Queues the RouterDeployments of the namespaces in which this operator acts, and forgets the others."""
+        self.metrics.yields(self._claims.yields())
+        for key in self._stores.routers:
+            if self._claims.acts_in(key[0]):
+                self.queue.add(key)
+            else:
+                self._reconciler.forget(key)
+                self._workers.forget_missing_permission(key)
+
+    def _write_seconds(self, namespace: str) -> float:
+        """Returns the maximum duration of a write in a namespace that starts now, in seconds."""
+        return min(self._election.lease.seconds_left(), self._claims.seconds_left(namespace))
 
     def _count_write(self, verb: str, kind: str) -> None:
         self.metrics.writes.labels(verb, kind).inc()

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from rl_router_api.config import ConfigurationError, Host, SettingsLayer
 
-from ..cluster.leader_election import lease_terms
+from ..cluster.lease import lease_terms
 from ..objects.naming import LEASE
 from ..resources.defaults import Defaults, Images
 from .settings import Settings
@@ -65,6 +65,11 @@ class Options(BaseModel):
         None, description="path of a kubeconfig file; default: $KUBECONFIG, else the pod's service account"
     )
     watch_namespaces: Names = Field((), description="namespaces to watch, separated by commas; default: all")
+    release: str | None = Field(
+        None,
+        description="name of the operator's release. `status.operator` of a RouterDeployment contains the namespace and"
+        " name of the release that reconciles it; default: the name of the Lease",
+    )
     lease: str = Field(LEASE, description="name of the Lease for leader election")
     lease_seconds: Annotated[float, _number(3, 3600)] = Field(
         15.0,
@@ -173,6 +178,7 @@ def _settings(options: Options, environment: Mapping[str, str]) -> Settings:
         kubeconfig=options.kubeconfig or environment.get("KUBECONFIG") or None,
         namespaces=options.watch_namespaces,
         own_namespace=environment.get("POD_NAMESPACE", "default"),
+        release=options.release or options.lease,
         identity=environment.get("POD_NAME") or socket.gethostname(),
         lease=options.lease,
         lease_terms=lease_terms(options.lease_seconds),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -43,6 +44,10 @@ class Reconciler:
     children: Children
     pod_health: PodHealth
     defaults: Defaults
+    operator: str
+    """The namespace and name of this operator's release, which every status contains."""
+    seconds_until_takeover: Callable[[str], float]
+    """Returns the seconds until RouterDeployments of another operator in a namespace may be changed."""
     _converged: dict[Key, tuple[object, ...]] = field(default_factory=dict)
     _unposted: dict[Key, tuple[Manifest, list[Manifest]]] = field(default_factory=dict)
     """RouterDeployments, each with the changed conditions for which no Event was posted yet."""
@@ -54,10 +59,12 @@ class Reconciler:
         """
         body = self.stores.routers.get(ROUTER.kind, *key)
         if body is None:
-            self._forget(key)
+            self.forget(key)
             return None
         if is_terminating(body):
             return self.pod_health.intervals.settled
+        if _operator_of(body) not in ("", self.operator) and (pause := self.seconds_until_takeover(key[0])):
+            return pause
         try:
             return await self._reconcile(body)
         except _ChangedError:
@@ -84,17 +91,21 @@ class Reconciler:
             return self.pod_health.intervals.settled
         if router.paused:
             return await self._report(router, body, ())
-        is_alive = not router.status and await self._report_first(router, body)
+        is_alive = _operator_of(body) != self.operator and await self._report_first(router, body)
         errors = await self._converge(router, is_alive=is_alive)
         body = self._current_body(router)
         return await self._report(replace(router, status=body.get("status") or {}), body, errors)
 
     async def _report_first(self, router: RouterDeployment, body: Manifest) -> bool:
-        """Writes the first status and returns whether this confirmed that the RouterDeployment exists."""
-        # Existing pods belong to a deleted RouterDeployment of the same name, so the first status ignores them.
+        """Writes this operator's first status, so that no other operator changes the children.
+
+        Returns whether this confirmed that the RouterDeployment exists.
+        """
+        # Existing pods belong to a deleted RouterDeployment of the same name, so the very first status ignores them.
         observed = Observed(errors=self._unwatched(router.namespace))
+        new = dict(router.status) or status.status_of(router, observed, datetime.now(UTC))
         try:
-            await self._write_status(body, status.status_of(router, observed, datetime.now(UTC)))
+            await self._write_status(body, new)
         except RefusedError:
             # The reconciliation continues with the children. Then it writes its last status and raises this error.
             return False
@@ -162,9 +173,12 @@ class Reconciler:
     async def _write_status(self, body: Manifest, new: dict[str, Any]) -> None:
         """Applies the status `new` if it differs from the one in `body`, and posts Events about the difference.
 
+        The written status also names this operator.
+
         Raises _ChangedError if the RouterDeployment was changed, deleted or replaced since `body` was read. The API
         server does not compare uids on `/status`. So the apply contains the resourceVersion.
         """
+        new = {**new, "operator": self.operator}
         if new == (body.get("status") or {}):
             return
         metadata = {name: body["metadata"][name] for name in ("name", "namespace", "resourceVersion")}
@@ -186,11 +200,16 @@ class Reconciler:
             await events.post(self.client, *unposted)
             self._unposted.pop(key, None)
 
-    def _forget(self, key: Key) -> None:
+    def forget(self, key: Key) -> None:
         self._converged.pop(key, None)
         self._unposted.pop(key, None)
         self.pod_health.forget(key)
         self.children.forget(key)
+
+
+def _operator_of(body: Manifest) -> str:
+    """Returns the operator that wrote the status; empty without a status, or if that operator did not use claims."""
+    return str((body.get("status") or {}).get("operator") or "")
 
 
 def _is_settled(body: Manifest) -> bool:

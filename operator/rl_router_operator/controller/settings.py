@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass, field
 
-from ..cluster.leader_election import LeaseTerms
+from ..cluster.claims import CLAIM_TERMS, Scope
+from ..cluster.lease import LeaseTerms
 from ..objects.naming import LEASE
 from ..resources.defaults import Defaults
 from .pod_health import ProbeIntervals
@@ -16,15 +17,18 @@ class Settings:
     """The settings of the operator.
 
     Without `kubeconfig`, the operator uses the pod's service account. Without `namespaces`, it watches all namespaces.
+    All processes of a release have the same `release`, and each of them has its own `identity`.
     """
 
     defaults: Defaults = field(default_factory=Defaults)
     kubeconfig: str | None = None
     namespaces: tuple[str, ...] = ()
     own_namespace: str = "default"
+    release: str = LEASE
     identity: str = field(default_factory=socket.gethostname)
     lease: str = LEASE
     lease_terms: LeaseTerms = field(default_factory=LeaseTerms)
+    claim_terms: LeaseTerms = CLAIM_TERMS
     probe_intervals: ProbeIntervals = field(default_factory=ProbeIntervals)
     host: str = "0.0.0.0"
     port: int = 8080
@@ -36,3 +40,8 @@ class Settings:
     idle_timeout: float = 90.0
     """Seconds without data after which the operator restarts a watch from the last version that it received."""
     log_level: str = "info"
+
+    @property
+    def scope(self) -> Scope:
+        """Returns what the operator claims."""
+        return Scope(f"{self.own_namespace}/{self.release}", self.own_namespace, self.namespaces)

@@ -21,7 +21,7 @@ _MAXIMUM_SECONDS = 45.0
 
 
 class Workers:
-    """Reconciles RouterDeployments with `count` workers while `may_work()` is true.
+    """Reconciles RouterDeployments with `count` workers while `may_work` of their key is true.
 
     `reconcile` returns the seconds until the next reconciliation; None if the RouterDeployment is gone.
     """
@@ -31,7 +31,7 @@ class Workers:
         count: int,
         queue: WorkQueue,
         reconcile: Callable[[Key], Awaitable[float | None]],
-        may_work: Callable[[], bool],
+        may_work: Callable[[Key], bool],
         metrics: Metrics,
     ) -> None:
         self._queue, self._reconcile, self._may_work, self._metrics = queue, reconcile, may_work, metrics
@@ -52,6 +52,10 @@ class Workers:
         """Returns the API server's message for each RouterDeployment that needs a missing permission."""
         return list(self._forbidden.values())
 
+    def forget_missing_permission(self, key: Key) -> None:
+        """Drops the message about a RouterDeployment, because another operator reconciles it."""
+        self._forbidden.pop(key, None)
+
     def forget_missing_permissions(self) -> None:
         """Drops the messages about missing permissions, because the new leader reports them itself."""
         self._forbidden.clear()
@@ -65,7 +69,7 @@ class Workers:
             key = await self._queue.get(_POLL_SECONDS)
             if key is None:
                 continue
-            if self._may_work():
+            if self._may_work(key):
                 await self._handle(key)
             else:
                 # Every RouterDeployment is queued again when the operator may work.

@@ -36,6 +36,8 @@ POD = Kind("v1", "Pod", "pods")
 PVC = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 """The operator reads pods and PVCs and patches PVCs. It creates neither."""
 
+LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
+
 ROUTER = Kind(f"{GROUP}/{VERSION}", KIND, PLURAL)
 
 BY_NAME = {kind.kind: kind for kind in (*KINDS, POD, PVC)}

@@ -54,6 +54,12 @@ class RouterDeploymentStatus(Schema):
         None, max_length=64, description="numbers of ready and desired model pods, such as `1/2`, or `external`"
     )
     api: str | None = Field(None, max_length=64, description="numbers of ready and desired API pods, such as `1/2`")
+    operator: str | None = Field(
+        None,
+        max_length=512,
+        description="namespace and release name of the operator that reconciles the RouterDeployment, such as"
+        " `rl-router-system/rl-router`",
+    )
     url: str | None = Field(None, max_length=2048, description="URL for clients, ending in `/v1`")
     targets: list[TargetState] = Field(
         default_factory=list,
