@@ -38,7 +38,8 @@ def test_an_uninstallation_leaves_only_the_documented_objects(operator: Release,
     eventually(lambda: operator.namespace.get("pvc", "weights-router-model-0"), within=120)
     eventually(lambda: operator.namespace.pods("router", "api"), within=120)
     operator.uninstall()
-    documented = {"PersistentVolumeClaim/weights-router-model-0", "Lease/rl-router-operator"}
+    leases = {"Lease/rl-router-operator", "Lease/rl-router-scope"}
+    documented = {"PersistentVolumeClaim/weights-router-model-0", *leases}
     eventually(lambda: _remaining(operator.namespace) == documented, within=180)
     assert _cluster_wide(cluster) == {"customresourcedefinition/routerdeployments.rlrouter.dev"}
     operator.namespace.kubectl("delete", "pvc", "weights-router-model-0")
