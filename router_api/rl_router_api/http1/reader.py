@@ -10,7 +10,15 @@ import httptools
 
 from .asgi import Scope
 from .pipeline import Pipeline
-from .refusals import INVALID_HOST, MAX_OVERHEAD, SEVERAL_AUTHORIZATIONS, UNKNOWN_CODING, Refusal
+from .refusals import (
+    INVALID,
+    INVALID_HOST,
+    MAX_OVERHEAD,
+    SEVERAL_AUTHORIZATIONS,
+    UNKNOWN_CODING,
+    UNKNOWN_VERSION,
+    Refusal,
+)
 from .request_response import EXTENSION, CycleConnection, RequestResponseCycle
 
 _MAX_PIPELINED = 100
@@ -20,7 +28,8 @@ _MAX_BUFFERED = 64 * 1024
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
-_HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z:.%]+\])(?::\d*)?")
+_HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z:.%]+\])(?::\d*)?[ \t]*")
+"""The values of Host that RFC 9110, 7.2, allows. httptools keeps the white space after a value."""
 _UNREPEATABLE = {
     b"transfer-encoding": UNKNOWN_CODING,
     b"host": INVALID_HOST,
@@ -112,7 +121,7 @@ class RequestReader:
             raise _RefusedError
         if self._parser.should_upgrade():
             return  # The parser raises HttpParserUpgrade next, which `read` handles.
-        is_next, scope, pipeline = self.is_idle, self._scope(), self._pipeline
+        is_next, scope, pipeline = self.is_idle, self._scope(version), self._pipeline
         if len(pipeline.waiting) >= _MAX_PIPELINED:
             raise _RefusedError
         self.in_headers, self.overhead = False, 0
@@ -121,7 +130,7 @@ class RequestReader:
             scope["method"],
             scope["http_version"],
             keep_alive=version != "1.0" and self._parser.should_keep_alive(),
-            expects_continue=version != "1.0" and values.get(b"expect", b"").lower() == b"100-continue",
+            expects_continue=version != "1.0" and values.get(b"expect", b"").rstrip().lower() == b"100-continue",
         )
         scope["extensions"] = {EXTENSION: cycle}
         if is_next:
@@ -146,7 +155,8 @@ class RequestReader:
     def _new_parser(self) -> httptools.HttpRequestParser:
         parser = httptools.HttpRequestParser(self)
         # A request with `Connection: close` gets its response even if the client sends data after the request.
-        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        # `_refusal_of` checks the version, because a minor version above 1 is read as HTTP/1.1 (RFC 9110, 2.5).
+        parser.set_dangerous_leniencies(lenient_data_after_close=True, lenient_version=True)
         return parser
 
     def _without_upgrade(self, rest: bytes) -> bytes:
@@ -163,15 +173,17 @@ class RequestReader:
         self._parser = self._new_parser()
         return b"\r\n".join([request_line, *headers, b"", rest])
 
-    def _scope(self) -> Scope:
+    def _scope(self, version: str) -> Scope:
         url = httptools.parse_url(self._url)
+        if url.fragment is not None:
+            raise _RefusedError
         # The absolute form of a target may have no path.
         raw_path = url.path or b"/"
         path = raw_path.decode("ascii")
         return {
             "type": "http",
             "asgi": _ASGI,
-            "http_version": self._parser.get_http_version(),
+            "http_version": "1.0" if version == "1.0" else "1.1",
             "method": self._parser.get_method().decode("ascii"),
             "scheme": "http",
             "path": urllib.parse.unquote(path) if "%" in path else path,
@@ -194,9 +206,18 @@ def _refusal_of(headers: list[tuple[bytes, bytes]], values: dict[bytes, bytes], 
     host, coding = values.get(b"host"), values.get(b"transfer-encoding")
     if coding is not None and coding.strip().lower() != b"chunked":
         return UNKNOWN_CODING
+    if version != "1.1" and (refusal := _version_refusal(version, coding)):
+        return refusal
     if not _HOST.fullmatch(host) if host is not None else version != "1.0":
         return INVALID_HOST
     return _repetition(headers) if len(values) < len(headers) else None
+
+
+def _version_refusal(version: str, coding: bytes | None) -> Refusal | None:
+    """Returns the refusal of a version other than HTTP/1.1, or None. HTTP/1.0 has no codings (RFC 9112, 6.1)."""
+    if version == "0.9" or (version == "1.0" and coding is not None):
+        return INVALID
+    return None if version.startswith("1.") else UNKNOWN_VERSION
 
 
 def _repetition(headers: list[tuple[bytes, bytes]]) -> Refusal | None:

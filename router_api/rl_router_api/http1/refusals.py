@@ -34,6 +34,7 @@ UNKNOWN_CODING = Refusal(
     "The request has a Transfer-Encoding other than chunked. Send the body chunked or with a length.",
     "invalid_http",
 )
+UNKNOWN_VERSION = Refusal(505, "The request is not HTTP/1.1. Send it as HTTP/1.1.", "invalid_http")
 LARGE_HEADERS = Refusal(
     431,
     f"The request headers are larger than {MAX_OVERHEAD} bytes. Send fewer or shorter headers.",

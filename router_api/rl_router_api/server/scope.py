@@ -31,7 +31,8 @@ def header(scope: Scope, name: bytes) -> str | None:
     if values is None:
         scope[_VALUES] = values = dict([*scope["headers"]][::-1])
     value = values.get(name)
-    return None if value is None else value.decode("latin-1")
+    # httptools keeps the white space after a value.
+    return None if value is None else value.decode("latin-1").rstrip(" \t")
 
 
 def credentials(scope: Scope) -> str | None:

@@ -1,0 +1,106 @@
+"""Sends bytes to the router under two HTTP servers: its own, and uvicorn with h11 for comparison."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from fakes.testbed.router import Testbed, run_uvicorn
+
+HOST = b"Host: x\r\n"
+BODY = b'{"model":"alpha","messages":[{"role":"user","content":"hi"}]}'
+LENGTH = b"Content-Length: %d\r\n" % len(BODY)
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+CHUNKS = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
+LAST = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+"""A request after the others of a connection. Its answer is a 404, which no other request of the tables gets."""
+_PATIENCE = 3.0
+"""Seconds without an answer after which a server is considered to wait for more bytes."""
+_STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
+
+
+class Row(NamedTuple):
+    """Bytes, and the answers to them: the status of each response, and `waits` if the server expects more bytes.
+
+    `h11` contains the answers of uvicorn with h11 if they differ. `why` is the reason why the router's are right.
+    """
+
+    sent: bytes
+    answers: str
+    h11: str = ""
+    why: str = ""
+
+
+def get(headers: bytes = HOST, line: bytes = b"GET /v1/models HTTP/1.1\r\n") -> bytes:
+    """Returns a request with these headers and without a body."""
+    return line + headers + b"\r\n"
+
+
+def line(text: bytes) -> bytes:
+    """Returns a request with this request line."""
+    return get(line=text + b"\r\n")
+
+
+def header(line: bytes) -> bytes:
+    """Returns a request with this line after the header Host."""
+    return get(HOST + line + b"\r\n")
+
+
+def post(headers: bytes = LENGTH, body: bytes = BODY, version: bytes = b"1.1") -> bytes:
+    """Returns a chat request whose body is described by `headers`."""
+    line = b"POST /v1/chat/completions HTTP/%b\r\n" % version
+    return line + HOST + b"Content-Type: application/json\r\n" + headers + b"\r\n" + body
+
+
+class Server:
+    """A running server. `answers` sends bytes over a connection of their own."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._host, self._port = parts.hostname, parts.port
+        self._free = asyncio.Semaphore(32)
+
+    async def answers(self, sent: bytes) -> str:
+        """Sends the bytes and the request `LAST`. Returns the statuses of the responses, separated by spaces."""
+        async with self._free:
+            reader, writer = await asyncio.open_connection(self._host, self._port)
+            writer.write(sent + LAST)
+            received, waits = b"", False
+            try:
+                while part := await asyncio.wait_for(reader.read(65_536), _PATIENCE):
+                    received += part
+            except TimeoutError:
+                waits = True
+            except ConnectionError:
+                pass
+            writer.transport.abort()
+        return " ".join([*(status.decode() for status in _STATUS.findall(received)), *(["waits"] if waits else [])])
+
+
+@asynccontextmanager
+async def both_servers(testbed: Testbed) -> AsyncIterator[tuple[Server, Server]]:
+    """Runs the router in its own server and in uvicorn with h11, each with one target, `alpha`."""
+    servers = []
+    for run in (run_uvicorn, partial(run_uvicorn, http="h11")):
+        testbed.server = run
+        setup = await testbed.start(None, None)
+        servers.append(Server(str(setup.client.base_url)))
+    yield servers[0], servers[1]
+
+
+async def differences(testbed: Testbed, rows: Mapping[str, Row]) -> str:
+    """Returns a line for each row to which one of the servers gives other answers than the row says."""
+    async with both_servers(testbed) as servers:
+        answers = await asyncio.gather(
+            *(asyncio.gather(*(server.answers(row.sent) for server in servers)) for row in rows.values())
+        )
+    return "\n".join(
+        f"{name}: {ours!r} instead of {row.answers!r}, h11 {theirs!r} instead of {row.h11 or row.answers!r}"
+        for (name, row), (ours, theirs) in zip(rows.items(), answers, strict=True)
+        if (ours, theirs) != (row.answers, row.h11 or row.answers)
+    )
