@@ -27,12 +27,13 @@ _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 class Row(NamedTuple):
     """Bytes, and the answers to them: the status of each response, and `waits` if the server expects more bytes.
 
-    `h11` contains the answers of uvicorn with h11 if they differ. `why` is the reason why the router's are right.
+    `other` contains the answers of the software that the test compares with the router, if they differ. `why` is the
+    reason why the router's answers are right.
     """
 
     sent: bytes
     answers: str
-    h11: str = ""
+    other: str = ""
     why: str = ""
 
 
@@ -100,7 +101,7 @@ async def differences(testbed: Testbed, rows: Mapping[str, Row]) -> str:
             *(asyncio.gather(*(server.answers(row.sent) for server in servers)) for row in rows.values())
         )
     return "\n".join(
-        f"{name}: {ours!r} instead of {row.answers!r}, h11 {theirs!r} instead of {row.h11 or row.answers!r}"
+        f"{name}: {ours!r} instead of {row.answers!r}, h11 {theirs!r} instead of {row.other or row.answers!r}"
         for (name, row), (ours, theirs) in zip(rows.items(), answers, strict=True)
-        if (ours, theirs) != (row.answers, row.h11 or row.answers)
+        if (ours, theirs) != (row.answers, row.other or row.answers)
     )

@@ -23,6 +23,10 @@ class _SurplusError(Exception):
     """Stops the parser at bytes that follow a complete response."""
 
 
+class _UnknownCodingError(Exception):
+    """Stops the parser at a Transfer-Encoding other than `chunked`, because nothing would decode the body."""
+
+
 class Connection(asyncio.Protocol):
     """An HTTP/1.1 client connection that parses responses with httptools.
 
@@ -32,7 +36,7 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser = _new_parser(self)
         self._waiter: asyncio.Future[None] | None = None
         self._idle = IdleTimer()
         self._expects_response = False
@@ -50,6 +54,8 @@ class Connection(asyncio.Protocol):
         self.headers: list[tuple[bytes, bytes]] = []
         self.compression: str | None = None
         """The content coding of the body; None if it is plain."""
+        self._is_doubtful = False
+        """Whether the response has both chunks and a length. It is read as chunked (RFC 9112, 6.3)."""
         self._overhead = 0
         """Bytes received since the last byte of the body, or since the request was sent."""
         self._has_head = self._complete = False
@@ -106,7 +112,7 @@ class Connection(asyncio.Protocol):
     def reset_parser(self) -> None:
         """Prepares for the upstream's response after a proxy's response to CONNECT."""
         self._idle.cancel()
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser = _new_parser(self)
 
     def set_transport(self, transport: asyncio.Transport) -> None:
         """Replaces the asyncio transport when TLS starts inside a proxy's tunnel."""
@@ -139,7 +145,7 @@ class Connection(asyncio.Protocol):
         self.closed = True
         if not self.lost.done():
             self.lost.set_result(None)
-        if self._has_head and not _is_framed(self.headers) and exc is None:
+        if self._has_head and exc is None and not _is_framed(self.headers):
             # The end of the connection ends a response without a length.
             self.on_message_complete()
         elif self._has_head:
@@ -182,9 +188,16 @@ class Connection(asyncio.Protocol):
             self.headers = []
             return
         self._has_head, self._overhead = True, 0
-        coding = dict(self.headers).get(b"content-encoding")
-        if coding is not None:
+        values = dict(self.headers)
+        if (coding := values.get(b"content-encoding")) is not None:
             self.compression = compression_of(coding)
+        if (coding := values.get(b"transfer-encoding")) is not None:
+            if coding.rstrip().lower() != b"chunked" or (
+                len(values) < len(self.headers) and _is_repeated(self.headers)
+            ):
+                self._fail("broken", "the response has a Transfer-Encoding other than chunked")
+                raise _UnknownCodingError
+            self._is_doubtful = b"content-length" in values
 
     def on_body(self, body: bytes) -> None:
         self._overhead = 0
@@ -199,10 +212,28 @@ class Connection(asyncio.Protocol):
             return
         self._complete, self._expects_response = True, False
         self._idle.suspend()
-        self._keeps_alive = not self.closed and bool(self._parser.should_keep_alive())
+        self._keeps_alive = not self.closed and not self._is_doubtful and bool(self._parser.should_keep_alive())
         self._wake()
+
+
+def _new_parser(connection: Connection) -> httptools.HttpResponseParser:
+    """Returns a parser that accepts the responses which other HTTP clients accept, such as folded header lines."""
+    parser = httptools.HttpResponseParser(connection)
+    parser.set_dangerous_leniencies(
+        lenient_headers=True,
+        lenient_version=True,
+        lenient_chunked_length=True,
+        lenient_spaces_after_chunk_size=True,
+    )
+    return parser
 
 
 def _is_framed(headers: list[tuple[bytes, bytes]]) -> bool:
     """Returns whether the headers define where the response ends."""
-    return any(name in (b"content-length", b"transfer-encoding") for name, _ in headers)
+    # The parser accepts white space after the name `Content-Length`.
+    return any(name.strip() in (b"content-length", b"transfer-encoding") for name, _ in headers)
+
+
+def _is_repeated(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Returns whether there are several Transfer-Encoding headers."""
+    return [name for name, _ in headers].count(b"transfer-encoding") > 1

@@ -208,8 +208,11 @@ class _HttpResponse:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        # Decoded only on demand, because headers are rarely read.
-        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self._headers}
+        # Decoded only on demand, because headers are rarely read. NUL becomes a space (RFC 9110, 5.5).
+        return {
+            name.decode("latin-1"): value.decode("latin-1").replace("\0", " ").strip(" \t")
+            for name, value in self._headers
+        }
 
     def read(self) -> Coroutine[Any, Any, bytes]:
         if self._decompressed is not None:
