@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import shutil
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -190,6 +191,32 @@ async def test_bytes_after_a_response_are_discarded(surplus: bytes) -> None:
             response = await client.send("GET", url, {}, None, 5.0)
             assert (response.status, await whole_body(response)) == (200, b"ok")
         assert connections == [2]
+
+
+@pytest.mark.parametrize("surplus", SURPLUS)
+async def test_bytes_that_arrive_just_before_the_next_request_are_not_its_response(surplus: bytes) -> None:
+    connections: list[socket.socket] = []
+    loop = asyncio.get_running_loop()
+
+    async def answer(listening: socket.socket) -> None:
+        while True:
+            connection, _ = await loop.sock_accept(listening)
+            connections.append(connection)
+            await loop.sock_recv(connection, 65_536)
+            await loop.sock_sendall(connection, OK)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        answering = asyncio.create_task(answer(listening))
+        async with transport() as client:
+            for expected in (1, 2):
+                response = await client.send("GET", f"http://127.0.0.1:{listening.getsockname()[1]}/", {}, None, 5.0)
+                assert (response.status, await whole_body(response), len(connections)) == (200, b"ok", expected)
+                # The event loop does not run between these bytes and the next request.
+                connections[-1].send(surplus)
+        answering.cancel()
+        for connection in connections:
+            connection.close()
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from functools import partial
 from typing import cast
 
@@ -44,6 +45,8 @@ class Connection(asyncio.Protocol):
         self.closed = False
         self.lost: asyncio.Future[None] = self._loop.create_future()
         """A future that is done when the connection is closed."""
+        self.unread = select.poll()
+        """Reports whether the kernel holds bytes or an end of the connection that the event loop has not read yet."""
         self.opened = self._loop.time()
         self.idle_since = 0.0
         self._reset()
@@ -140,6 +143,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self.unread.register(transport.get_extra_info("socket"), select.POLLIN)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True

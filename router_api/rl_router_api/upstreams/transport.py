@@ -158,7 +158,8 @@ class HttpTransport:
         idle = self._idle.get(endpoint.origin)
         while idle:
             connection = idle.pop()
-            if not connection.closed:
+            # Bytes that the server sent after its response must not become the response to this request.
+            if not connection.closed and not connection.unread.poll(0):
                 return connection
             self._drop(connection)
         return None
