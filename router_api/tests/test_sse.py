@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -35,6 +36,28 @@ def test_written_events_can_be_read() -> None:
 def test_events_do_not_depend_on_the_division_of_the_bytes(data: list[bytes], newline: bytes, at: list[int]) -> None:
     stream = b"".join(b": ping" + newline * 2 + b"data: " + each + newline * 2 for each in data)
     assert read(*cut(stream, at)) == data
+
+
+ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
+LINES = st.sampled_from([b"data: 1", b"data:2", b"data: [DONE]", b"", b": c", b"event: x", b"id: 7", b"data:", b"data"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(LINES, ENDS), max_size=12), st.lists(st.integers(0, 200), max_size=8))
+def test_each_line_may_have_another_end(lines: list[tuple[bytes, bytes]], at: list[int]) -> None:
+    stream = b"".join(line + end for line, end in lines)
+    assert read(*cut(stream, at)) == data_of(stream)
+
+
+def data_of(stream: bytes) -> list[bytes]:
+    """Returns the data of a stream's events, read line by line as the HTML standard describes it."""
+    events: list[list[bytes]] = [[]]
+    for line in re.split(rb"\r\n|\r|\n", stream):
+        if not line:
+            events.append([])
+        elif line.startswith(b"data:"):
+            events[-1].append(line[5:].strip())
+    return [data for event in events if (data := b"\n".join(event))]
 
 
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
