@@ -66,11 +66,17 @@ class Server:
         self._host, self._port = parts.hostname, parts.port
         self._free = asyncio.Semaphore(32)
 
-    async def answers(self, sent: bytes) -> str:
-        """Sends the bytes and the request `LAST`. Returns the statuses of the responses, separated by spaces."""
+    async def answers(self, sent: bytes, size: int = 1_000_000) -> str:
+        """Sends the bytes and the request `LAST`. Returns the statuses of the responses, separated by spaces.
+
+        The bytes are sent in pieces of `size`.
+        """
         async with self._free:
             reader, writer = await asyncio.open_connection(self._host, self._port)
-            writer.write(sent + LAST)
+            whole = sent + LAST
+            for start in range(0, len(whole), size):
+                writer.write(whole[start : start + size])
+                await asyncio.sleep(0)
             received, waits = b"", False
             try:
                 while part := await asyncio.wait_for(reader.read(65_536), _PATIENCE):

@@ -45,6 +45,12 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+async def refuse(scope: Any, receive: Any, send: Any) -> None:
+    """Answers before the request's body is complete."""
+    await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
 def with_headers(size: int) -> bytes:
     """Returns the beginning of a request with unfinished headers of that size in bytes."""
     return REQUEST[:-2] + b"X-Large: " + b"a" * size
@@ -94,10 +100,6 @@ async def test_the_framing_of_a_body_may_have_64_kib(begun: bytes, more: bytes) 
 
 @pytest.mark.parametrize(("begun", "more"), ENDLESS_FRAMING.values(), ids=ENDLESS_FRAMING)
 async def test_the_framing_of_a_request_that_was_answered_early_may_have_64_kib(begun: bytes, more: bytes) -> None:
-    async def refuse(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
-        await send({"type": "http.response.body", "body": b""})
-
     async with http1_server(ApiConnection, refuse) as connect:
         client = await connect()
         await client.send(CHUNKED)
@@ -105,6 +107,33 @@ async def test_the_framing_of_a_request_that_was_answered_early_may_have_64_kib(
         await client.send(begun + more * 65)
         # The client would take a second response for the response to its next request.
         await client.until_closed()
+
+
+@pytest.mark.parametrize(
+    ("begun", "status"),
+    [(CHUNKED + b"x\r\n", 400), (REQUEST[:-2] + b"Connection: close\r\nContent-Length: 9999999\r\n\r\n", 401)],
+    ids=["an error in the body", "an early answer"],
+)
+async def test_a_client_that_still_sends_its_body_receives_the_last_response(begun: bytes, status: int) -> None:
+    async with http1_server(ApiConnection, refuse) as connect:
+        client = await connect()
+        for part in (begun, *[b"a" * 65_536] * 20):
+            await client.send(part)
+            await asyncio.sleep(0)
+        assert (await client.answer())[0] == status
+        await client.until_closed()
+
+
+async def test_a_client_that_never_stops_sending_is_disconnected_after_its_last_response(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rl_router_api.http1.connection._LINGER", 0.1)
+    async with http1_server(ApiConnection, echo) as connect:
+        client = await connect()
+        with pytest.raises(ConnectionError):
+            while True:
+                await client.send(b"no request\r\n\r\n")
+                await asyncio.sleep(0.01)
 
 
 async def test_an_error_about_later_bytes_is_not_sent_within_a_running_response() -> None:

@@ -19,6 +19,9 @@ from .pipeline import Pipeline
 from .reader import RequestReader
 from .refusals import INVALID, LARGE_FRAMING, LARGE_HEADERS, MAX_OVERHEAD, Refusal, response
 
+_LINGER = 2.0
+"""Seconds for which a connection discards a client's bytes after its last response."""
+
 
 class HttpConnection(asyncio.Protocol, ABC):
     """A client's HTTP/1.1 connection, implemented as an asyncio protocol.
@@ -137,7 +140,7 @@ class HttpConnection(asyncio.Protocol, ABC):
         """Starts the next request after a complete response, waits for a new request, or closes the connection."""
         self.state.total_requests += 1
         if not keep_alive:
-            self._transport.close()
+            self._end()
         elif self._pipeline.waiting:
             self._pipeline.start(*self._pipeline.waiting.popleft())
         elif self._is_over:
@@ -177,7 +180,24 @@ class HttpConnection(asyncio.Protocol, ABC):
             if self._pipeline.running is not None:
                 self._pipeline.running.disconnect()
             self.write(response(refusal, self.error_body(refusal)))
-        self._transport.close()
+            self._end()
+        else:
+            self._transport.close()
+
+    def _end(self) -> None:
+        """Closes the connection after its last response.
+
+        If the client may still be sending, only the sending side is closed at first. Otherwise the kernel would reset
+        the connection at the next byte, and the client would lose the response (RFC 9112, 9.6).
+        """
+        is_received = self._reader.in_headers and not self._reader.overhead
+        if is_received or self._transport.is_closing() or not self._transport.can_write_eof():
+            self._transport.close()
+            return
+        self._is_over = True
+        self._transport.write_eof()
+        self.resume_reading()
+        self._deadlines.expect_request(_LINGER)
 
     @property
     def _owes_response(self) -> bool:

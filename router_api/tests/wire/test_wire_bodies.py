@@ -5,10 +5,12 @@ Each row is also sent to uvicorn with h11. If h11 answers otherwise, the row has
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from fakes.testbed.router import Testbed
-from fakes.testbed.wire import BODY, CHUNKED, CHUNKS, LENGTH, Row, differences, get, header, line, post
+from fakes.testbed.wire import BODY, CHUNKED, CHUNKS, LENGTH, Row, both_servers, differences, get, header, line, post
 
 LENGTH_LIMIT = "RFC 9112, 6.3 and 7.1: a number that overflows must not be mistaken for a smaller one"
 TWO_LENGTHS = "RFC 9110, 8.6: a server may refuse repeated lengths, and proxies disagree about them"
@@ -208,6 +210,14 @@ PIPELINES = {
     "ten requests": Row((get() + post()) * 5, "200 " * 10 + "404"),
 }
 TABLES = {"lengths": LENGTHS, "codings": CODINGS, "chunks": CHUNK_SYNTAX, "pipelines": PIPELINES}
+
+
+@pytest.mark.parametrize("size", [1, 7])
+async def test_the_answers_do_not_depend_on_the_division_of_the_bytes(testbed: Testbed, size: int) -> None:
+    rows = {**LENGTHS, **CODINGS, **CHUNK_SYNTAX}
+    async with both_servers(testbed) as (router, _):
+        answers = await asyncio.gather(*(router.answers(row.sent, size) for row in rows.values()))
+    assert dict(zip(rows, answers, strict=True)) == {name: row.answers for name, row in rows.items()}
 
 
 @pytest.mark.parametrize("rows", TABLES.values(), ids=TABLES)
