@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from fakes.testbed.router import Testbed
-from fakes.testbed.wire import CHUNKED, CHUNKS, HOST, LENGTH, Row, differences, get, header, post
+from fakes.testbed.wire import ANY, CHUNKED, CHUNKS, HOST, LENGTH, Row, differences, get, header, post
 
 HOST_VALUE = "RFC 9112, 3.2: a Host header with an invalid value is a 400"
 FOLD = "RFC 9112, 5.2: a server may refuse a folded line, and proxies disagree about it"
@@ -100,9 +100,9 @@ FIELDS = {
     "300 headers": Row(get(HOST + b"".join(b"X-%d: 1\r\n" % number for number in range(300))), "200 404"),
     "one header 300 times": Row(get(HOST + b"X-A: 1\r\n" * 300), "200 404"),
     "a header of 60,000 bytes": Row(header(b"X-A: " + b"a" * 60_000), "200 404"),
-    "a header of 70,000 bytes": Row(header(b"X-A: " + b"a" * 70_000), "431", "200 404", LIMIT),
-    "a name of 70,000 bytes": Row(header(b"a" * 70_000 + b": 1"), "431", "200 404", LIMIT),
-    "10,000 headers": Row(get(HOST + b"X-A: 123\r\n" * 10_000), "431", "200 404", LIMIT),
+    "a header of 70,000 bytes": Row(header(b"X-A: " + b"a" * 70_000), "431", ANY, LIMIT),
+    "a name of 70,000 bytes": Row(header(b"a" * 70_000 + b": 1"), "431", ANY, LIMIT),
+    "10,000 headers": Row(get(HOST + b"X-A: 123\r\n" * 10_000), "431", ANY, LIMIT),
     "two keys": Row(header(b"Authorization: Bearer a\r\nAuthorization: Bearer b"), "400", "200 404", ONE_KEY),
     "the same key twice": Row(header(b"Authorization: Bearer a\r\nauthorization: Bearer a"), "400", "200 404", ONE_KEY),
     "two types of a body": Row(post(LENGTH + b"Content-Type: text/plain\r\n"), "200 404"),

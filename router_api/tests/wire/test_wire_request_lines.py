@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from fakes.testbed.router import Testbed
-from fakes.testbed.wire import CHUNKED, CHUNKS, HOST, LENGTH, Row, differences, get, line, post
+from fakes.testbed.wire import ANY, CHUNKED, CHUNKS, HOST, LENGTH, Row, differences, get, line, post
 
 WORDS = "RFC 9112, 3: a server may split a request line at any white space"
 EMPTY_LINES = "RFC 9112, 2.2: a server should ignore empty lines before a request"
@@ -56,8 +56,8 @@ REQUEST_LINES = {
     "an HTTP/2 preface": Row(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "400", "404 400", HTTP_1),
     "a line of a mail server": Row(b"EHLO example.com\r\n\r\n", "400"),
     "a target of 60,000 bytes": Row(line(b"GET /v1/models?%b HTTP/1.1" % (b"q" * 60_000)), "200 404"),
-    "a target of 70,000 bytes": Row(line(b"GET /v1/models?%b HTTP/1.1" % (b"q" * 70_000)), "431", "200 404", LIMIT),
-    "a method of 70,000 bytes": Row(line(b"%b /v1/models HTTP/1.1" % (b"G" * 70_000)), "431", "405 404", LIMIT),
+    "a target of 70,000 bytes": Row(line(b"GET /v1/models?%b HTTP/1.1" % (b"q" * 70_000)), "431", ANY, LIMIT),
+    "a method of 70,000 bytes": Row(line(b"%b /v1/models HTTP/1.1" % (b"G" * 70_000)), "431", ANY, LIMIT),
 }
 METHODS = {
     "HEAD": Row(line(b"HEAD /v1/models HTTP/1.1"), "200 404"),
