@@ -107,7 +107,7 @@ async def test_a_client_that_disconnects_during_its_body_is_recorded_as_499(othe
     writer.write(
         b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
     )
-    await until(lambda: setup.router.app.runtime.in_flight, "the request")
+    await until(lambda: setup.router.app.runtime.load.pending_bytes, "the request")
     writer.transport.abort()
     await until(lambda: setup.router.ledgers, "the record")
     assert setup.router.ledgers[0]["status"] == 499

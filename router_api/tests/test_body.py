@@ -1,17 +1,23 @@
-"""Tests of the size, the content type and the read timeout of request bodies."""
+"""Tests of the size, the content type, the timeouts and the memory of request bodies."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
+import math
 import zlib
 from typing import Any
 
 import pytest
+from rl_router_api.config import RequestHandlingConfig
 from rl_router_api.errors import ApiError, ClientGoneError
-from rl_router_api.server.body import read_body
+from rl_router_api.runtime.load import Load
+from rl_router_api.server.body import BodyLimits, coding_of, decompressed, read_parts, whole_body
 from rl_router_api.server.client import AsgiClient
+from rl_router_api.upstreams.in_flight import InFlight
 from starlette.types import Receive
+
+from fakes.testbed.waiting import until
 
 LIMIT = 10
 
@@ -35,13 +41,25 @@ def sending(*parts: bytes, then: str = "end") -> Receive:
     return receive
 
 
+def body_limits(limit: int = LIMIT, pending: int = 1_000, **bounds: Any) -> BodyLimits:
+    """Returns limits for a server without other requests. They may be lower than a configuration allows."""
+    server = RequestHandlingConfig.model_construct(max_body_bytes=limit, max_pending_bytes=pending)
+    return BodyLimits(**{"server": server, "load": Load(InFlight()), "deadline": math.inf, **bounds})
+
+
 async def read(headers: dict[str, Any], receive: Receive, limit: int = LIMIT, **bounds: Any) -> bytes:
-    """Reads the body that an ASGI client sends."""
+    """Reads the body that an ASGI client sends, as the handler does. Fails if bytes of the body stay counted."""
 
     async def send(message: Any) -> None:
         """Discards the message."""
 
-    return await read_body(headers, AsgiClient(receive, send), receive, limit, **bounds)
+    assert whole_body(headers, AsgiClient(receive, send), limit) is None
+    coding, limits = coding_of(headers), body_limits(limit, **bounds)
+    try:
+        body = await read_parts(receive, limits)
+    finally:
+        assert limits.load.pending_bytes == 0
+    return body if coding is None else await decompressed(body, coding, limit)
 
 
 async def test_a_body_in_parts_is_joined() -> None:
@@ -69,6 +87,38 @@ async def test_a_body_that_does_not_arrive_in_time_is_a_408() -> None:
     with pytest.raises(ApiError) as refused:
         await read(scope(), sending(b"{", then="silence"), read_timeout=0.01)
     assert (refused.value.status, refused.value.code) == (408, "request_timeout")
+
+
+async def test_a_body_that_is_not_complete_at_the_deadline_is_a_504() -> None:
+    with pytest.raises(ApiError, match="before the request body was complete") as refused:
+        await read(scope(), sending(b"{", then="silence"), deadline=asyncio.get_running_loop().time() + 0.01)
+    assert (refused.value.status, refused.value.code, refused.value.retryable) == (504, "deadline_exceeded", False)
+
+
+async def test_unfinished_bodies_share_a_limit_and_the_body_that_exceeds_it_is_a_429() -> None:
+    held, read_twice = asyncio.Event(), asyncio.Event()
+    limits = body_limits(LIMIT, pending=LIMIT + 5)
+
+    async def halting() -> dict[str, Any]:
+        if held.is_set():
+            await read_twice.wait()
+            return {"type": "http.request", "body": b"b"}
+        held.set()
+        return {"type": "http.request", "body": b"a" * 9, "more_body": True}
+
+    first = asyncio.create_task(read_parts(halting, limits))
+    await held.wait()
+    await until(lambda: limits.load.pending_bytes == 9, "the first part")
+    assert await read_parts(sending(b"a" * 3, b"b" * 3), limits) == b"aaabbb"
+    with pytest.raises(ApiError, match=str(LIMIT + 5)) as refused:
+        await read_parts(sending(b"a" * 3, b"b" * 4), limits)
+    assert (refused.value.status, refused.value.code, refused.value.retry_after) == (429, "overloaded", 1)
+    read_twice.set()
+    assert (await first, limits.load.pending_bytes) == (b"a" * 9 + b"b", 0)
+
+
+async def test_a_single_body_may_have_the_maximum_size_of_a_body() -> None:
+    assert await read(scope(), sending(b"a" * 5, b"b" * 5), pending=7) == b"aaaaabbbbb"
 
 
 async def test_a_client_that_disconnects_during_its_body_is_gone() -> None:

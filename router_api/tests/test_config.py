@@ -12,6 +12,7 @@ from rl_router_api.config import BY_ALIAS, Configuration, Routing, Target, check
 
 from fakes.testbed.json_values import json_values
 
+MIB = 1024 * 1024
 NAMES = st.from_regex(r"[a-z][A-Za-z0-9._:/@+-]{0,20}", fullmatch=True).filter(
     lambda name: not name.startswith("router")
 )
@@ -82,7 +83,7 @@ def test_an_empty_configuration_has_the_documented_defaults() -> None:
     assert (routing.max_turns, routing.max_calls, routing.deadline, routing.max_cost) == (3, 8, 600, None)
     server = configuration.server
     assert (server.host, server.port, server.ping_after) == ("127.0.0.1", 8800, 15)
-    assert (server.max_body_bytes, server.max_in_flight) == (32 * 1024 * 1024, 1024)
+    assert (server.max_body_bytes, server.max_pending_bytes, server.max_in_flight) == (32 * MIB, 256 * MIB, 1024)
 
 
 def test_a_target_requires_only_a_name_and_a_base_url() -> None:

@@ -597,19 +597,6 @@ async def test_a_temporary_error_does_not_tell_clients_not_to_retry(testbed: Tes
     assert "x-should-retry" not in (await setup.send()).headers
 
 
-async def test_a_client_that_disconnects_during_its_request_leaves_nothing_in_flight(testbed: Testbed) -> None:
-    setup = await testbed.start(None, None)
-    host, port = setup.client.base_url.host, setup.client.base_url.port
-    _, writer = await asyncio.open_connection(host, port)
-    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n"
-    writer.write(f"{head}\r\n{{".encode())
-    await writer.drain()
-    await until(lambda: setup.router.app.runtime.in_flight == 1, "the request")
-    writer.close()
-    await writer.wait_closed()
-    await until(lambda: setup.router.app.runtime.in_flight == 0, "the request's end")
-
-
 async def test_any_invalid_decision_of_the_router_model_still_leads_to_an_answer(testbed: Testbed) -> None:
     decisions: list[Any] = [
         decision("call_nobody"), reply(""), reply("<think>"), reply("<tool_call>{"), reply("{}"), reply("[]"),

@@ -423,10 +423,17 @@ class RequestHandlingConfig(Schema):
         ge=1024,
         description="maximum size of a request body in bytes. Larger requests get HTTP status 413",
     )
+    max_pending_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=1024,
+        description="maximum total size in bytes of unfinished request bodies over all workers. Further bodies get HTTP"
+        " status 429. A single body may always be as large as the maximum of a request body",
+    )
     max_in_flight: int = Field(
         1024,
         ge=1,
-        description="maximum number of concurrent requests over all workers. Further requests get HTTP status 429",
+        description="maximum number of concurrent requests over all workers. Further requests get HTTP status 429. A"
+        " request counts when its body is complete",
     )
     ping_after: Seconds = Field(
         15.0,

@@ -13,8 +13,8 @@ from .asgi import App, Headers, Message, Scope, ServerState
 EXTENSION = "rl_router.http1"
 """The name of the ASGI scope's extension that contains the request's `RequestResponseCycle`.
 
-An application may use its `task`, `disconnected`, `whole_body`, `watch` and `unwatch`. They take less CPU time than
-ASGI's messages, because a complete body needs no message and no task has to wait for `http.disconnect`.
+An application may use its `task`, `disconnected`, `body_complete`, `whole_body`, `watch` and `unwatch`. They take less
+CPU time than ASGI's messages, because a complete body needs no message and no task waits for `http.disconnect`.
 """
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in http.HTTPStatus}
@@ -45,13 +45,14 @@ class RequestResponseCycle:
     """One request and its response. `receive` and `send` are the callables that ASGI defines.
 
     `disconnected` is true after the client has disconnected, `response_complete` after the whole response was written.
-    `buffered` is the number of body bytes that the application has not read yet.
+    `body_complete` is true after the whole body was received. `buffered` is the number of body bytes that the
+    application has not read yet.
     """
 
     __slots__ = (
-        "_body_complete", "_body_delivered", "_chunked", "_connection", "_expects_continue", "_head", "_is_head",
-        "_on_disconnect", "_parts", "_version", "_wakeup", "buffered", "disconnected", "keep_alive",
-        "response_complete", "task",
+        "_body_delivered", "_chunked", "_connection", "_expects_continue", "_head", "_is_head",
+        "_on_disconnect", "_parts", "_version", "_wakeup", "body_complete", "buffered", "disconnected",
+        "keep_alive", "response_complete", "task",
     )  # fmt: skip
 
     def __init__(
@@ -66,7 +67,7 @@ class RequestResponseCycle:
         self._expects_continue = expects_continue
         self._parts: list[bytes] = []
         self.buffered = 0
-        self._body_complete = self._body_delivered = False
+        self.body_complete = self._body_delivered = False
         self._wakeup: asyncio.Future[None] | None = None
         self._head: bytes | None = None
         self._chunked = False
@@ -80,7 +81,7 @@ class RequestResponseCycle:
 
     def whole_body(self) -> bytes | None:
         """Returns the unread rest of the body, or None if the client has not sent all of it yet."""
-        return self._take_parts() if self._body_complete else None
+        return self._take_parts() if self.body_complete else None
 
     def watch(self, on_disconnect: Callable[[], None]) -> None:
         """Calls `on_disconnect` if the client disconnects before the response is complete."""
@@ -119,7 +120,7 @@ class RequestResponseCycle:
 
     def end_body(self) -> None:
         """Marks the body as complete."""
-        self._body_complete = True
+        self.body_complete = True
         if self._wakeup is not None:
             self._wake()
 
@@ -135,15 +136,15 @@ class RequestResponseCycle:
             self._expects_continue = False
             self._connection.write(_CONTINUE)
         while not (self.disconnected or self.response_complete):
-            if not self._body_delivered and (self._parts or self._body_complete):
-                return {"type": "http.request", "body": self._take_parts(), "more_body": not self._body_complete}
+            if not self._body_delivered and (self._parts or self.body_complete):
+                return {"type": "http.request", "body": self._take_parts(), "more_body": not self.body_complete}
             self._connection.resume_reading()
             await self._wait()
         return {"type": "http.disconnect"}
 
     def _take_parts(self) -> bytes:
         body, self._parts, self.buffered = b"".join(self._parts), [], 0
-        self._body_delivered = self._body_complete
+        self._body_delivered = self.body_complete
         self._connection.resume_reading()
         return body
 

@@ -22,15 +22,18 @@ DEFAULT_MAX_OUTPUT = 32_768
 """The output limit, in tokens, if neither the client nor the target's `max_output` sets one."""
 
 
-def limits_of(request: Request, fleet: Fleet, ledger: Ledger) -> Limits:
-    """Returns the limits of a request. The time until its deadline starts now."""
+def limits_of(request: Request, fleet: Fleet, ledger: Ledger, received_at: float | None = None) -> Limits:
+    """Returns the limits of a request. The time until its deadline starts at `received_at`, or now if that is None.
+
+    `received_at` is a time of the event loop's clock.
+    """
     routing, options = fleet.routing, request.options
     costs = [cost for cost in (routing.max_cost, options.max_cost) if cost is not None]
     milliseconds = min(options.deadline_ms or math.inf, routing.deadline * 1000)
     return Limits(
         spending=MaxCost(min(costs)) if costs else UNLIMITED,
         unsized=fleet.unsized_part(request) if costs else None,
-        deadline=asyncio.get_running_loop().time() + milliseconds / 1000,
+        deadline=(asyncio.get_running_loop().time() if received_at is None else received_at) + milliseconds / 1000,
         max_turns=min(routing.max_turns, options.max_turns or routing.max_turns),
         max_calls=routing.max_calls,
         review=_stricter_review(routing.review, options.review),

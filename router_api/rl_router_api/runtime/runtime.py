@@ -21,12 +21,11 @@ from ..upstreams.transport import Transport
 from .active_configuration import ActiveConfiguration
 from .configuration_warnings import closed_reason, warn_about_keys, warn_if_closed, warn_if_restart_needed
 from .discovery import kept_targets, listed_targets
+from .load import Load
 from .periodic import each_second
 from .probe import record_probe
 from .source import LoadedConfiguration, Source
 from .watched_files import WatchedFiles
-
-_REQUESTS = "requests"
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,7 @@ class Runtime:
         shared: SharedState | None = None,
     ) -> None:
         self._shared = shared or SharedState(DayCounters(), InFlight())
+        self.load = Load(self._shared.in_flight)
         self.metrics = Metrics()
         self.draining = False
         self._request_log = RequestLog()
@@ -80,15 +80,7 @@ class Runtime:
     @property
     def in_flight(self) -> int:
         """The number of requests in flight in all workers."""
-        return self._shared.in_flight.total(_REQUESTS)
-
-    def begin(self) -> None:
-        """Counts a request as in flight."""
-        self._shared.in_flight.change(_REQUESTS, 1)
-
-    def end(self) -> None:
-        """Counts a request as ended."""
-        self._shared.in_flight.change(_REQUESTS, -1)
+        return self.load.in_flight
 
     async def start(self) -> None:
         """Starts the tasks that discover targets, probe the upstreams and watch the files."""

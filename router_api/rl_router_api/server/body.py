@@ -1,47 +1,57 @@
-"""Reads a request's body, with a size limit and a read timeout, and decompresses it."""
+"""Reads a request's body within limits of size, memory and time, and decompresses it."""
 
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from starlette.types import Message, Receive, Scope
 
+from ..config import RequestHandlingConfig
 from ..content_coding import compression_of, decoded
 from ..errors import ApiError, ClientGoneError, bad_request
+from ..runtime.load import Load
 from ..timing import Until
 from .client import Client
 from .scope import header
 
 _CODINGS = ("gzip", "deflate")
-_READ_TIMEOUT = 30.0
-"""Seconds to wait for the next bytes of the body."""
+DECODERS = ThreadPoolExecutor(2, thread_name_prefix="decode")
+"""The threads that decode large and compressed bodies. Their number limits the memory of bodies that are decoded."""
 
 
-async def read_body(
-    scope: Scope, client: Client, receive: Receive, limit: int, *, read_timeout: float = _READ_TIMEOUT
-) -> bytes:  # fmt: skip
-    """Returns the decompressed bytes of the JSON body, at most `limit`. `read_timeout` is in seconds.
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """The limits of a request's body. `deadline` is a time of the event loop's clock, `read_timeout` is in seconds."""
 
-    Raises ApiError (408, 413, 415) and, if the client disconnects, ClientGoneError.
+    server: RequestHandlingConfig
+    load: Load
+    deadline: float
+    read_timeout: float = 30.0
+    """Maximum seconds without further bytes of the body."""
+
+
+def whole_body(scope: Scope, client: Client, limit: int) -> bytes | None:
+    """Returns the bytes of the JSON body as the client sent them; None if the body is not complete yet.
+
+    Raises ApiError (413, 415) if the headers or the complete body are not accepted.
     """
     declared = (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
     if declared != "application/json":
         actual = f"not `{declared}`" if declared else "which is missing"
         message = f"The body requires the header `Content-Type: application/json`, {actual}."
         raise ApiError(415, message, code="unsupported_media_type")
-    coding = _coding_of(scope)
     length = header(scope, b"content-length")
     if length is not None and length.isdigit() and int(length) > limit:
         raise _too_large(limit)
     whole = client.whole_body()
-    if whole is None:
-        whole = await _read_parts(receive, limit, read_timeout)
-    elif len(whole) > limit:
+    if whole is not None and len(whole) > limit:
         raise _too_large(limit)
-    return whole if coding is None else await _decompressed(whole, coding, limit)
+    return whole
 
 
-def _coding_of(scope: Scope) -> str | None:
+def coding_of(scope: Scope) -> str | None:
     """Returns the compression of the body; None if it is plain. Raises ApiError (415) if it is not supported."""
     name = header(scope, b"content-encoding")
     if name is None or name.strip().lower() in ("", "identity"):
@@ -54,10 +64,13 @@ def _coding_of(scope: Scope) -> str | None:
     return coding
 
 
-async def _decompressed(body: bytes, coding: str, limit: int) -> bytes:
-    """Returns the body without its coding. Decodes it in a thread, because that may take half a second."""
+async def decompressed(body: bytes, coding: str, limit: int) -> bytes:
+    """Returns the body without its coding. Decodes it in a thread, because that may take half a second.
+
+    Raises ApiError (400, 413).
+    """
     try:
-        plain = await asyncio.to_thread(decoded, body, coding, limit)
+        plain = await asyncio.get_running_loop().run_in_executor(DECODERS, decoded, body, coding, limit)
     except ValueError as error:
         raise bad_request(f"The body is not valid {coding}: {error}. Send it again, or send it plain.") from None
     if plain is None:
@@ -65,29 +78,45 @@ async def _decompressed(body: bytes, coding: str, limit: int) -> bytes:
     return plain
 
 
-async def _read_parts(receive: Receive, limit: int, read_timeout: float) -> bytes:
+async def read_parts(receive: Receive, limits: BodyLimits) -> bytes:
+    """Returns the bytes of a body that was not complete when its request began.
+
+    Raises ApiError (408, 413, 429, 504) and, if the client disconnects, ClientGoneError.
+    """
+    server, load = limits.server, limits.load
     parts: list[bytes] = []
     size = 0
-    while True:
-        message = await _next_message(receive, read_timeout)
-        if message["type"] == "http.disconnect":
-            raise ClientGoneError
-        part = message.get("body", b"")
-        size += len(part)
-        if size > limit:
-            raise _too_large(limit)
-        parts.append(part)
-        if not message.get("more_body"):
-            return b"".join(parts)
-
-
-async def _next_message(receive: Receive, read_timeout: float) -> Message:
     try:
-        with Until(asyncio.get_running_loop().time() + read_timeout):
+        while True:
+            message = await _next_message(receive, limits)
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            part = message.get("body", b"")
+            size += len(part)
+            load.hold(len(part), server)
+            if size > server.max_body_bytes:
+                raise _too_large(server.max_body_bytes)
+            parts.append(part)
+            if not message.get("more_body"):
+                return b"".join(parts)
+    finally:
+        load.release(size)
+
+
+async def _next_message(receive: Receive, limits: BodyLimits) -> Message:
+    loop = asyncio.get_running_loop()
+    try:
+        with Until(min(loop.time() + limits.read_timeout, limits.deadline)):
             return await receive()
     except TimeoutError:
-        message = f"No data of the request body was received for {read_timeout:g} s. Send the body without pauses."
-        raise ApiError(408, message, code="request_timeout") from None
+        if loop.time() >= limits.deadline:
+            message = (
+                "The deadline passed before the request body was complete. "
+                "Send the body faster, or raise the server's `routing.deadline`."
+            )
+            raise ApiError(504, message, code="deadline_exceeded", retryable=False) from None
+        message = f"No data of the request body was received for {limits.read_timeout:g} s."
+        raise ApiError(408, f"{message} Send the body without pauses.", code="request_timeout") from None
 
 
 def _too_large(limit: int) -> ApiError:

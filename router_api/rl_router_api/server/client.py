@@ -12,10 +12,14 @@ from ..http1.request_response import EXTENSION
 
 
 class Client(Protocol):
-    """The client of a request. `task` runs the handler. `disconnected` is true after the client has disconnected."""
+    """The client of a request. `task` runs the handler. `disconnected` is true after the client has disconnected.
+
+    `body_complete` is true if the whole body has been received and `whole_body` returns it.
+    """
 
     task: asyncio.Task[Any] | None
     disconnected: bool
+    body_complete: bool
 
     def whole_body(self) -> bytes | None:
         """Returns the request's body, or None if parts of it are missing or were already read by `receive`."""
@@ -46,7 +50,7 @@ class AsgiClient:
         self._receive = receive
         self._send = send
         self.task: asyncio.Task[Any] | None = asyncio.current_task()
-        self.disconnected = False
+        self.disconnected = self.body_complete = False
         self._on_disconnect: Callable[[], None] | None = None
         self._watcher: asyncio.Task[None] | None = None
 

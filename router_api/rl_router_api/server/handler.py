@@ -18,7 +18,7 @@ from ..dialects.chat import client_side as chat
 from ..dialects.client_dialect import ClientDialect
 from ..errors import ApiError, ClientGoneError
 from ..runtime.runtime import Runtime
-from .body import read_body
+from .body import BodyLimits, coding_of, decompressed, read_parts, whole_body
 from .client import client_of
 from .reply import Reply, error_reply
 from .scope import credentials, request_id, traceparent
@@ -44,6 +44,8 @@ class RequestHandler(ABC):
         self._key: ApiKey | None = None
         self._request: Request | None = None
         self._status = 500
+        self._received_at = asyncio.get_running_loop().time()
+        self._in_flight = False
         self._started = False
         self._ended = False
         self._disconnected = False
@@ -54,11 +56,9 @@ class RequestHandler(ABC):
 
     async def run(self) -> None:
         """Handles the request, sends an error if that fails, and records the request in every case."""
-        self._runtime.begin()
         try:
             self._admit()
-            limit = self._active.configuration.server.max_body_bytes
-            body = await read_body(self._scope, self._client, self._receive, limit)
+            body = await self._body()
             self._watch_client()
             self._request = self._dialect.read_request(body)
             await self.answer(self._request)
@@ -80,12 +80,28 @@ class RequestHandler(ABC):
 
     def _admit(self) -> None:
         self._key = self._runtime.admission.authenticate(credentials(self._scope))
-        limit = self._active.configuration.server.max_in_flight
-        if self._runtime.in_flight > limit:
-            message = f"The server is at its limit of {limit} requests in flight. Retry later."
-            raise ApiError(429, message, code="overloaded", retry_after=1.0)
+        if self._client.body_complete:
+            self._begin()
+        else:
+            self._runtime.load.check(self._active.configuration.server)
         if self._key is not None:
             self._runtime.admission.begin(self._key)
+
+    def _begin(self) -> None:
+        self._runtime.load.begin(self._active.configuration.server)
+        self._in_flight = True
+
+    async def _body(self) -> bytes:
+        """Returns the decompressed body. The request is in flight when its body is complete."""
+        configuration = self._active.configuration
+        server = configuration.server
+        body = whole_body(self._scope, self._client, server.max_body_bytes)
+        coding = coding_of(self._scope)
+        if body is None:
+            deadline = self._received_at + configuration.routing.deadline
+            body = await read_parts(self._receive, BodyLimits(server, self._runtime.load, deadline))
+            self._begin()
+        return body if coding is None else await decompressed(body, coding, server.max_body_bytes)
 
     def _watch_client(self) -> None:
         """Cancels the request and its upstream calls when the client disconnects.
@@ -130,7 +146,8 @@ class RequestHandler(ABC):
         await self._send({"type": "http.response.body", "body": reply.body})
 
     def _record(self) -> None:
-        self._runtime.end()
+        if self._in_flight:
+            self._runtime.load.end()
         self._ledger.close()
         key = None if self._key is None else self._key.name
         request = self._request if self._active.configuration.server.log_prompts else None

@@ -21,7 +21,7 @@ class RoutePreviewHandler(RequestHandler):
 
     async def answer(self, request: Request) -> None:
         active, ledger = self._active, self._ledger
-        preview = await active.routing.preview(request, limits_of(request, active.fleet, ledger))
+        preview = await active.routing.preview(request, limits_of(request, active.fleet, ledger, self._received_at))
         ledger.strategy = "fallback" if preview.decision.reason else None
         policy = request.options.policy or active.configuration.routing.policy
         body = encode(_as_json(preview, policy, ledger) | {"router_metadata": ledger.metadata("full")})
