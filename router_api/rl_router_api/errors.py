@@ -30,6 +30,9 @@ from typing import Any, Literal
 
 FaultKind = Literal["refused", "reset", "timeout", "broken"]
 FailureKind = Literal["refused", "reset", "timeout", "broken", "unusable", "status", "busy", "unaffordable"]
+_MAX_MESSAGE = 10_000
+_MAX_PARAM = 500
+"""Maximum characters of an error's message and of its `param`."""
 
 
 class RlRouterError(Exception):
@@ -58,9 +61,10 @@ class ApiError(RlRouterError):
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.message = message
+        # A message may name a value of the client's request, such as an unknown model, which can have megabytes.
+        self.message = message if len(message) <= _MAX_MESSAGE else f"{message[:_MAX_MESSAGE]}…"
         self.kind = kind or _kind_of(status)
-        self.param = param
+        self.param = param and param[:_MAX_PARAM]
         self.code = code
         self.retry_after = retry_after
         self.retryable = retryable

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fakes.testbed.configuration import router_section, target
-from fakes.testbed.requests import QUESTION
+from fakes.testbed.requests import QUESTION, chat_body
 from fakes.testbed.responses import ERROR_FIELDS, events, exact, history, strategy
 from fakes.testbed.router import Testbed
 from fakes.testbed.waiting import until
@@ -494,6 +494,27 @@ async def test_a_body_over_the_limit_is_a_413(testbed: Testbed, chunked: bool) -
         "/v1/chat/completions", content=pieces() if chunked else data, headers={"content-type": "application/json"}
     )
     assert (response.status_code, response.json()["error"].keys()) == (413, ERROR_FIELDS)
+
+
+LONG = "a" * 1_000_000
+LARGE_BODIES: dict[str, tuple[dict[str, Any], int]] = {
+    "a long text": ({"messages": [{"role": "user", "content": LONG}]}, 200),
+    "a long name of a model": ({"model": LONG}, 404),
+    "a long option": ({"router": {LONG: 1}}, 400),
+    "a long field with half of a surrogate pair": ({LONG: "\ud83d"}, 400),
+    "many values": ({"x": [0] * 300_000}, 400),
+}
+
+
+@pytest.mark.parametrize(("fields", "status"), LARGE_BODIES.values(), ids=LARGE_BODIES)
+async def test_a_large_body_gets_its_answer_or_a_short_error(
+    testbed: Testbed, fields: dict[str, Any], status: int
+) -> None:
+    setup = await testbed.start(None, None)
+    headers = {"content-type": "application/json"}
+    response = await setup.client.post("/v1/chat/completions", content=chat_body(**fields), headers=headers)
+    assert response.status_code == status
+    assert len(response.content) < 20_000
 
 
 # Overload.

@@ -1,6 +1,7 @@
 """The body that a target receives if the request has a maximum cost, so that no call exceeds its worst case."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -352,6 +353,21 @@ def test_deeply_nested_tools_are_reported() -> None:
     assert (
         unsized_part(chat_request(tools=[{"type": "function", "function": {"name": "f", "parameters": usual}}])) is None
     )
+
+
+@pytest.mark.parametrize("levels", [64, 65, 400])
+def test_long_and_deeply_nested_tools_are_not_formatted(levels: int) -> None:
+    deep: Any = [0] * 50_000
+    for _ in range(levels - 2):
+        deep = [deep]
+    request = chat_request(tools=[deep])
+    tracemalloc.start()
+    try:
+        reported = unsized_part(request)
+        assert tracemalloc.get_traced_memory()[1] < 64 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+    assert reported == "deeply nested `tools` field"
 
 
 JSON = json_values()

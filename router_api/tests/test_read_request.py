@@ -1,6 +1,7 @@
 """Reading requests: their fields, and a 400 that names the field for every invalid request."""
 
 import json
+import tracemalloc
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -214,6 +215,50 @@ def test_a_body_that_is_not_a_json_object_is_a_400(body: bytes) -> None:
 def test_a_deeply_nested_field_is_a_400(name: str) -> None:
     deep = b"[" * 200_000 + b"]" * 200_000
     assert refused(b'{"model": "m", "messages": [{"role": "user"}], "%s": %s}' % (name.encode(), deep)).status == 400
+
+
+MANY = 260_000
+MANY_VALUES = {
+    "fields": b",".join(b'"%x":1' % number for number in range(MANY)),
+    "duplicate fields": b",".join([b'"user":"a"'] * MANY),
+    "messages": b'"messages":[%b]' % b",".join([b'{"role":""}'] * MANY),
+    "content parts": b'"messages":[{"role":"user","content":[%b]}]' % b",".join([b'{"type":""}'] * MANY),
+    "tool calls": b'"messages":[{"role":"assistant","tool_calls":[%b]}]' % b",".join([b"{}"] * MANY),
+    "fields of a tool call": b'"messages":[{"role":"assistant","tool_calls":[{%b}]}]'
+    % b",".join(b'"%x":1' % number for number in range(MANY)),
+    "tools": b'"tools":[%b]' % b",".join([b"{}"] * MANY),
+    "modalities": b'"modalities":[%b]' % b",".join([b'""'] * MANY),
+    "objects in an unknown field": b'"x":[%b]' % b",".join([b'{"a":{}}'] * MANY),
+}
+
+
+@pytest.mark.parametrize("fields", MANY_VALUES.values(), ids=MANY_VALUES)
+def test_a_body_with_too_many_values_is_a_400_before_it_is_decoded(fields: bytes) -> None:
+    tracemalloc.start()
+    try:
+        error = refused(b'{"model":"m","messages":[{"role":"user","content":"hi"}],%b}' % fields)
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(fields)
+    finally:
+        tracemalloc.stop()
+    assert (error.status, error.param) == (400, None)
+    assert "250,000 values" in error.message
+
+
+def test_a_long_text_with_many_brackets_and_commas_is_accepted() -> None:
+    text = "if (a, b) { return [a, b]; }\n" * 100_000
+    assert chat_request(messages=[{"role": "user", "content": text}]).messages[0].content == text
+
+
+@pytest.mark.parametrize(
+    "options",
+    [b'{"max_cost":%b}' % (b"9" * 20_000), b'{"max_cost":0.%b1}' % (b"0" * 20_000),
+     b'{"models":[%b"a"]}' % (b'"a",' * 10_000), b'{"%b":1}' % (b"a" * 20_000)],
+    ids=["digits", "decimals", "models", "name"],
+)  # fmt: skip
+def test_a_router_object_over_16_kib_is_a_400_before_it_is_decoded(options: bytes) -> None:
+    error = refused(b'{"model":"m","messages":[{"role":"user","content":"hi"}],"router":%b}' % options)
+    assert (error.status, error.param) == (400, "router")
+    assert "16,384" in error.message
 
 
 @pytest.mark.parametrize("name", ["n", "max_tokens", "temperature"])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from starlette.types import Message, Receive, Scope
 
@@ -16,9 +18,12 @@ from ..timing import Until
 from .client import Client
 from .scope import header
 
+T = TypeVar("T")
 _CODINGS = ("gzip", "deflate")
-DECODERS = ThreadPoolExecutor(2, thread_name_prefix="decode")
+_DECODERS = ThreadPoolExecutor(2, thread_name_prefix="decode")
 """The threads that decode large and compressed bodies. Their number limits the memory of bodies that are decoded."""
+LARGE_BODY = 256 * 1024
+"""The number of bytes above which a body is decoded in a thread, so that other requests are handled meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +69,18 @@ def coding_of(scope: Scope) -> str | None:
     return coding
 
 
+def in_thread(decode: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
+    """Calls a function that decodes a body in one of the two threads for decoding."""
+    return asyncio.get_running_loop().run_in_executor(_DECODERS, decode, *arguments)
+
+
 async def decompressed(body: bytes, coding: str, limit: int) -> bytes:
     """Returns the body without its coding. Decodes it in a thread, because that may take half a second.
 
     Raises ApiError (400, 413).
     """
     try:
-        plain = await asyncio.get_running_loop().run_in_executor(DECODERS, decoded, body, coding, limit)
+        plain = await in_thread(decoded, body, coding, limit)
     except ValueError as error:
         raise bad_request(f"The body is not valid {coding}: {error}. Send it again, or send it plain.") from None
     if plain is None:

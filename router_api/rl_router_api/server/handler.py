@@ -18,7 +18,7 @@ from ..dialects.chat import client_side as chat
 from ..dialects.client_dialect import ClientDialect
 from ..errors import ApiError, ClientGoneError
 from ..runtime.runtime import Runtime
-from .body import BodyLimits, coding_of, decompressed, read_parts, whole_body
+from .body import LARGE_BODY, BodyLimits, coding_of, decompressed, in_thread, read_parts, whole_body
 from .client import client_of
 from .reply import Reply, error_reply
 from .scope import credentials, request_id, traceparent
@@ -60,7 +60,8 @@ class RequestHandler(ABC):
             self._admit()
             body = await self._body()
             self._watch_client()
-            self._request = self._dialect.read_request(body)
+            read = self._dialect.read_request
+            self._request = read(body) if len(body) <= LARGE_BODY else await in_thread(read, body)
             await self.answer(self._request)
         except ApiError as error:
             await self._fail(error)

@@ -15,6 +15,7 @@ from ...config import Capability
 from ...conversation.raw import OBJECT
 from ...conversation.request import Message, Options, Part, Request
 from ...errors import ApiError, bad_request
+from ..json_size import MAX_VALUES, has_more_values
 from .fields import OUTPUT_LIMITS
 from .half_pairs import half_pair_error
 
@@ -25,6 +26,7 @@ MAX_CHOICES = 128
 """The maximum of `n`, as in OpenAI's API."""
 PICTURE_TOKENS = 1_500
 _MAX_DOLLARS = 10**12
+_MAX_OPTIONS = 16 * 1024
 _FRAMES = 50
 """The number of stack frames that later decoding of a field may need. A body whose nesting leaves fewer is rejected."""
 _READ_BY_TARGETS = ("messages", "tools", "functions", "response_format")
@@ -45,7 +47,7 @@ class _Body(Struct):
     """The fields of a body that routing reads."""
 
     model: str | None = None
-    router: Options | None = None
+    router: Raw = Raw()
     messages: list[Message] | None = None
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
@@ -69,8 +71,7 @@ def read_request(body: bytes) -> Request:
     read = _read(body)
     if not read.model:
         raise bad_request("`model` is missing. Send a model name such as `router-tool-rl`.", "model")
-    options = read.router or _NO_OPTIONS
-    _check_options(options)
+    options = _options(read.router)
     messages = _messages(read)
     for name in ("model", "router"):
         fields.pop(name, None)
@@ -116,12 +117,16 @@ def _messages(read: _Body) -> list[Message]:
 def _object(body: bytes) -> dict[str, Raw]:
     try:
         # msgspec does not check skipped fields for UTF-8.
-        body.decode()
+        if not body.isascii():
+            body.decode()
     except UnicodeDecodeError as error:
         raise bad_request(f"The body is not UTF-8 at byte {error.start}. Send JSON in UTF-8.") from None
+    brackets = body.count(b"[") + body.count(b"{")
+    if has_more_values(body, brackets):
+        raise bad_request(f"The body is not JSON, or it has more than {MAX_VALUES:,} values. Send a shorter request.")
     try:
         # Deep nesting needs many brackets. A body with few of them always leaves enough stack frames.
-        fields = OBJECT.decode(body) if _brackets(body) < _FRAMES else _decode_deeper(body)
+        fields = OBJECT.decode(body) if brackets < _FRAMES else _decode_deeper(body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise half_pair_error(body) or bad_request(
             f"The body is not a JSON object: {error}. Send a JSON object."
@@ -131,15 +136,12 @@ def _object(body: bytes) -> dict[str, Raw]:
     return fields
 
 
-def _brackets(body: bytes) -> int:
-    return body.count(b"[") + body.count(b"{")
-
-
 def _decode_deeper(body: bytes, frames: int = _FRAMES) -> dict[str, Raw]:
     return OBJECT.decode(body) if not frames else _decode_deeper(body, frames - 1)
 
 
 _READ = msgspec.json.Decoder(_Body)
+_READ_OPTIONS = msgspec.json.Decoder(Options | None)
 _NO_OPTIONS = Options()
 
 
@@ -150,10 +152,28 @@ def _read(body: bytes) -> _Body:
         raise _field_error(str(error)) from None
 
 
-def _field_error(text: str) -> ApiError:
-    """Returns a 400 that names the field, from msgspec's "Expected `str`, got `int` - at `$.messages[0].role`"."""
-    message, _, path = text.partition(" - at `$.")
-    param = path.rstrip("`")
+def _options(raw: Raw) -> Options:
+    """Returns the `router` object. Limits its size, because a number of millions of digits takes a second to decode."""
+    if not raw:
+        return _NO_OPTIONS
+    if len(raw) > _MAX_OPTIONS:
+        message = f"`router` has {len(raw):,} bytes, but the maximum is {_MAX_OPTIONS:,}. Shorten its fields."
+        raise bad_request(message, "router")
+    try:
+        options = _READ_OPTIONS.decode(raw) or _NO_OPTIONS
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _field_error(str(error), "router") from None
+    _check_options(options)
+    return options
+
+
+def _field_error(text: str, within: str = "") -> ApiError:
+    """Returns a 400 that names the field, from msgspec's "Expected `str`, got `int` - at `$.messages[0].role`".
+
+    `within` is the field that was decoded alone, if it was not the whole body.
+    """
+    message, _, path = text.partition(" - at `$")
+    param = f"{within}{path.rstrip('`')}".removeprefix(".")
     match = re.search(r"(missing required|contains unknown) field `([^`]*)`", message)
     if match:
         param += f".{match[2]}"

@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 from ...config import Target
 from ...conversation.raw import LIST, OBJECT, OBJECTS, begins, is_given
 from ...conversation.request import Part, Request
+from ..json_size import is_deeper
 from .free_fields import FREE_FIELDS
 from .history import max_added_bytes
 
@@ -24,6 +25,10 @@ _SOUND = re.compile(r"(data:(audio/[a-z0-9.+-]{1,32})?;base64,)?[A-Za-z0-9+/=_-]
 _EXPANDED = 4
 """The maximum growth of the JSON of tools if a chat template adds line breaks and indentation, as a factor. Up to this
 factor, one token per original byte is still an upper bound, because a token of indentation has several bytes."""
+_LONG = 16 * 1024
+_MAX_DEPTH = 64
+"""The number of nested lists and objects above which more than 16 KiB of tools are not formatted. With each level, the
+formatted text of every value gets longer."""
 _MAX_NAME = 64
 
 
@@ -54,7 +59,10 @@ def unsized_part(request: Request) -> str | None:
 
 
 def _expands(raw: Raw) -> bool:
-    return len(msgspec.json.format(bytes(raw), indent=4)) > _EXPANDED * len(raw) + _MAX_NAME
+    text = bytes(raw)
+    if len(text) > _LONG and is_deeper(text, _MAX_DEPTH):
+        return True
+    return len(msgspec.json.format(text, indent=4)) > _EXPANDED * len(text) + _MAX_NAME
 
 
 def _messages(request: Request) -> list[dict[str, Raw]]:
