@@ -194,6 +194,39 @@ async def test_only_about_100_requests_in_one_segment_are_answered(offer: bytes)
         assert 100 <= answered <= 110
 
 
+SHORT_HEADERS = {"at once": [b"a:\r\n" * 300 + b"\r\n"], "in many pieces": [b"a:\r\n" * 10] * 30}
+
+
+@pytest.mark.parametrize("pieces", SHORT_HEADERS.values(), ids=SHORT_HEADERS)
+@pytest.mark.parametrize("before", [0, 1], ids=["first request", "second request"])
+async def test_over_256_headers_are_a_431(pieces: list[bytes], before: int) -> None:
+    async with http1_server(ApiConnection, echo) as connect:
+        client = await connect()
+        for _ in range(before):
+            await client.send(REQUEST)
+            assert await client.answer() == (200, b"")
+        for piece in [REQUEST[:-2], *pieces]:
+            await client.send(piece)
+        status, body = await client.answer()
+        assert (status, json.loads(body)["error"]["code"]) == (431, "headers_too_large")
+
+
+async def test_256_headers_are_accepted() -> None:
+    async with http1_server(ApiConnection, echo) as connect:
+        client = await connect()
+        for piece in [REQUEST[:-2], *[b"a:\r\n" * 51] * 5, b"\r\n"]:
+            await client.send(piece)
+        assert await client.answer() == (200, b"")
+
+
+async def test_waiting_requests_may_have_1000_headers_in_total() -> None:
+    async with http1_server(ApiConnection, echo) as connect:
+        client = await connect()
+        await client.send((REQUEST[:-2] + b"a:\r\n" * 199 + b"\r\n") * 20)
+        # The first request does not wait.
+        assert (await client.rest()).count(b"HTTP/1.1 200 OK") == 1 + 1_000 // 200
+
+
 async def test_empty_lines_over_64_kib_are_a_431() -> None:
     async with http1_server(ApiConnection, echo) as connect:
         client = await connect()

@@ -26,9 +26,9 @@ _LINGER = 2.0
 class HttpConnection(asyncio.Protocol, ABC):
     """A client's HTTP/1.1 connection, implemented as an asyncio protocol.
 
-    Headers may have at most 64 KiB and must be complete 30 seconds after their first byte. The client must read a part
-    of its response at least every 60 seconds. The framing of a body (chunk sizes, extensions, trailers) may have at
-    most 64 KiB between two bytes of the body. The connection ignores trailers.
+    A request may have at most 64 KiB of headers and 256 headers, which must be complete 30 seconds after their first
+    byte. The client must read a part of its response at least every 60 seconds. The framing of a body (chunk sizes,
+    extensions, trailers) may have at most 64 KiB between two bytes of the body. The connection ignores trailers.
     """
 
     headers_timeout: ClassVar[float] = 30.0

@@ -13,6 +13,8 @@ from .pipeline import Pipeline
 from .refusals import (
     INVALID,
     INVALID_HOST,
+    LARGE_HEADERS,
+    MAX_HEADERS,
     MAX_OVERHEAD,
     SEVERAL_AUTHORIZATIONS,
     UNKNOWN_CODING,
@@ -21,8 +23,6 @@ from .refusals import (
 )
 from .request_response import EXTENSION, CycleConnection, RequestResponseCycle
 
-_MAX_PIPELINED = 100
-"""The maximum number of pipelined requests that wait for earlier responses."""
 _MAX_BUFFERED = 64 * 1024
 """The number of unread body bytes above which the connection stops reading from the client."""
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
@@ -86,7 +86,10 @@ class RequestReader:
             except httptools.HttpParserUpgrade as upgrade:
                 data = self._without_upgrade(data[upgrade.args[0] :])
             else:
-                return
+                break
+        if self.in_headers and len(self._headers) > MAX_HEADERS:
+            self.refusal = LARGE_HEADERS
+            raise httptools.HttpParserError("too many headers")
 
     def close(self) -> None:
         """Breaks the reference cycle with the connection, so that its memory is freed without the garbage collector."""
@@ -117,12 +120,14 @@ class RequestReader:
         values = dict(self._headers)
         version = self._parser.get_http_version()
         self.refusal = _refusal_of(self._headers, values, version)
+        if len(self._headers) > MAX_HEADERS:
+            self.refusal = LARGE_HEADERS
         if self.refusal is not None:
             raise _RefusedError
         if self._parser.should_upgrade():
             return  # The parser raises HttpParserUpgrade next, which `read` handles.
         is_next, scope, pipeline = self.is_idle, self._scope(version), self._pipeline
-        if len(pipeline.waiting) >= _MAX_PIPELINED:
+        if pipeline.waiting and not pipeline.has_room(len(self._headers)):
             raise _RefusedError
         self.in_headers, self.overhead = False, 0
         self.latest = cycle = RequestResponseCycle(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 MAX_OVERHEAD = 64 * 1024
 """The maximum number of consecutive bytes of headers, or of chunk sizes, chunk extensions and trailers."""
+MAX_HEADERS = 256
+"""The maximum number of headers of a request. A header of 4 bytes takes more than 100 bytes of memory."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ UNKNOWN_CODING = Refusal(
 UNKNOWN_VERSION = Refusal(505, "The request is not HTTP/1.1. Send it as HTTP/1.1.", "invalid_http")
 LARGE_HEADERS = Refusal(
     431,
-    f"The request headers are larger than {MAX_OVERHEAD} bytes. Send fewer or shorter headers.",
+    f"The request has more than {MAX_OVERHEAD} bytes or {MAX_HEADERS} lines of headers. Send fewer or shorter headers.",
     "headers_too_large",
 )
 LARGE_FRAMING = Refusal(
