@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from decimal import Decimal
 from pathlib import Path
@@ -475,6 +475,13 @@ KEYS_GONE = {
     "with an empty text": "server: {api_keys_file: ''}\nTARGETS",
     "with a tilde": "server: {api_keys_file: ~}\nTARGETS",
     "with an anchor without a value": "server: &s\n  api_keys_file: &n\nTARGETS",
+    "with an alias without an anchor": "server: *s\nTARGETS",
+    "with a merge of nothing": "server: {<<: {}}\nTARGETS",
+    "with a merge of an alias without an anchor": "server: {<<: *s}\nTARGETS",
+    "with a merge over a duplicate field": "server: {<<: {api_keys_file: null}, api_keys_file:}\nTARGETS",
+    "with a file to include": "server: !include server.yaml\nTARGETS",
+    "with a second document": "TARGETS\n---\nserver: {api_keys_file: KEYS}\n",
+    "with the section within another section": "TARGETS\n  server: {api_keys_file: KEYS}\n",
     "with another name of the field": "server: {api_key_file: KEYS}\nTARGETS",
     "cut before the section": "TARGETS",
 }
@@ -546,6 +553,29 @@ async def test_no_mistake_in_the_file_disables_authentication(
     configuration = router.app.runtime.health().configuration
     assert configuration.state == "refused"
     assert "\n" not in (configuration.reason or "")
+
+
+REPLACED: dict[str, Callable[[Path], object]] = {
+    "nothing": lambda path: None,
+    "a folder": Path.mkdir,
+    "a link to nothing": lambda path: path.symlink_to(path.with_suffix(".gone")),
+    "a link to itself": lambda path: path.symlink_to(path),
+    "bytes that are no text": lambda path: path.write_bytes(b"\xff\xfe\x00"),
+}
+
+
+@pytest.mark.parametrize("replace", REPLACED.values(), ids=REPLACED)
+@pytest.mark.parametrize("which", ["configuration", "keys"])
+async def test_no_replacement_of_a_file_disables_authentication(
+    config_file: ConfigFile, keys: ProtectedConfiguration, which: str, replace: Callable[[Path], object]
+) -> None:
+    router = await config_file.start(keys.configuration)
+    path = router.path if which == "configuration" else keys.path
+    path.unlink()
+    replace(path)
+    router.app.runtime.reload()
+    assert (await router.send()).status_code == 401
+    assert (await router.health())["status"] == "degraded"
 
 
 @pytest.mark.parametrize("edit", KEYS_GONE.values(), ids=KEYS_GONE)
