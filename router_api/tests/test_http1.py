@@ -9,11 +9,13 @@ import weakref
 from typing import Any, ClassVar
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rl_router_api.http1.request_response import EXTENSION
 from rl_router_api.server.connection import ApiConnection
 
 from fakes.testbed.framing import ENDLESS_FRAMING
-from fakes.testbed.http1 import http1_server
+from fakes.testbed.http1 import RawClient, http1_server
 from fakes.testbed.responses import ERROR_FIELDS
 from fakes.testbed.waiting import until
 
@@ -174,7 +176,8 @@ async def test_invalid_bytes_after_a_request_do_not_change_its_response(invalid:
         await asyncio.sleep(0.02)
         released.set()
         assert await client.answer() == (200, b"")
-        await client.until_closed()
+        # Only bytes that were not parsed before this response get a response themselves.
+        assert (await client.rest())[:12] == (b"HTTP/1.1 431" if len(invalid) > LIMIT else b"")
 
 
 async def test_an_invalid_address_is_refused() -> None:
@@ -186,12 +189,12 @@ async def test_an_invalid_address_is_refused() -> None:
 
 
 @pytest.mark.parametrize("offer", [b"", b"Connection: Upgrade\r\nUpgrade: x\r\n"], ids=["plain", "upgrade"])
-async def test_only_about_100_requests_in_one_segment_are_answered(offer: bytes) -> None:
+async def test_all_requests_of_a_large_segment_are_answered(offer: bytes) -> None:
     async with http1_server(ApiConnection, echo) as connect:
         client = await connect()
-        await client.send((REQUEST[:-2] + offer + b"\r\n") * 400)
-        answered = (await client.rest()).count(b"HTTP/1.1 200 OK")
-        assert 100 <= answered <= 110
+        await client.send((REQUEST[:-2] + offer + b"\r\n") * 4_000)
+        for _ in range(4_000):
+            assert await client.answer() == (200, b"")
 
 
 SHORT_HEADERS = {"at once": [b"a:\r\n" * 300 + b"\r\n"], "in many pieces": [b"a:\r\n" * 10] * 30}
@@ -219,12 +222,58 @@ async def test_256_headers_are_accepted() -> None:
         assert await client.answer() == (200, b"")
 
 
-async def test_waiting_requests_may_have_1000_headers_in_total() -> None:
+PIPELINED = {
+    "without a body": REQUEST,
+    "with a length": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n\r\n\r\nbody\n",
+    "with a long body": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n" + b"b\r\n\r\n..cd" * 1_000,
+    "chunked": CHUNKED + b"4\r\n\r\n\r\n\r\n5\r\nbody\n\r\n0\r\n\r\n",
+    "chunked with a trailer": CHUNKED + b"9\r\n\r\n\r\nbody\n\r\n0\r\nA: b\r\n\r\n",
+    "with empty lines before it": b"\r\n\r\n" + REQUEST,
+    "with an upgrade and a body": b"POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: x\r\n"
+    b"Content-Length: 9\r\n\r\n\r\n\r\nbody\n",
+}
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.sampled_from(sorted(PIPELINED)), min_size=1, max_size=60), st.sampled_from([1_000, 2_600, 50_000]))
+async def test_pipelined_requests_are_answered_in_order_in_segments_of_any_size(kinds: list[str], size: int) -> None:
+    bodies = {"with a long body": b"b\r\n\r\n..cd" * 1_000}
+    sent = b"".join(PIPELINED[kind] for kind in kinds)
     async with http1_server(ApiConnection, echo) as connect:
         client = await connect()
-        await client.send((REQUEST[:-2] + b"a:\r\n" * 199 + b"\r\n") * 20)
-        # The first request does not wait.
-        assert (await client.rest()).count(b"HTTP/1.1 200 OK") == 1 + 1_000 // 200
+        sending = asyncio.create_task(send_in_pieces(client, sent, size))
+        for kind in kinds:
+            empty = kind in ("without a body", "with empty lines before it")
+            assert await client.answer() == (200, bodies.get(kind, b"" if empty else b"\r\n\r\nbody\n"))
+        await sending
+
+
+async def send_in_pieces(client: RawClient, data: bytes, size: int) -> None:
+    for start in range(0, len(data), size):
+        await client.send(data[start : start + size])
+        await asyncio.sleep(0)
+
+
+async def test_few_requests_of_a_large_segment_are_parsed_before_they_are_handled() -> None:
+    released, connections = asyncio.Event(), list[ApiConnection]()
+
+    class Recorded(ApiConnection):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            connections.append(self)
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await released.wait()
+        await echo(scope, receive, send)
+
+    async with http1_server(Recorded, slow) as connect:
+        client = await connect()
+        await client.send(REQUEST * 200)
+        await until(lambda: connections[0]._pipeline.running, "the first request")
+        assert len(connections[0]._pipeline.waiting) <= 100
+        released.set()
+        for _ in range(200):
+            assert await client.answer() == (200, b"")
 
 
 async def test_empty_lines_over_64_kib_are_a_431() -> None:

@@ -56,7 +56,7 @@ class HttpConnection(asyncio.Protocol, ABC):
         self._reading_paused = False
         self._drained: asyncio.Future[None] | None = None
         self._is_over = False
-        """Whether further bytes are ignored, because a request was invalid and earlier responses are pending."""
+        """Whether further bytes are ignored, because a request was invalid."""
 
     @staticmethod
     @abstractmethod
@@ -126,7 +126,7 @@ class HttpConnection(asyncio.Protocol, ABC):
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        if self._reading_paused and not self._transport.is_closing():
+        if self._reading_paused and not self._reader.unread and not self._transport.is_closing():
             self._reading_paused = False
             self._transport.resume_reading()
 
@@ -145,6 +145,10 @@ class HttpConnection(asyncio.Protocol, ABC):
             self._pipeline.start(*self._pipeline.waiting.popleft())
         elif self._is_over:
             self._transport.close()
+        elif self._reader.unread:
+            unread = self._reader.take_unread()
+            self.resume_reading()
+            self.data_received(unread)
         else:
             self.resume_reading()
             if self._reader.in_headers and self._reader.overhead:
@@ -180,6 +184,7 @@ class HttpConnection(asyncio.Protocol, ABC):
             if self._pipeline.running is not None:
                 self._pipeline.running.disconnect()
             self.write(response(refusal, self.error_body(refusal)))
+        if self._owes_response or self._reader.is_idle:
             self._end()
         else:
             self._transport.close()

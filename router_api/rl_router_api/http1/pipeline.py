@@ -9,11 +9,6 @@ from .asgi import App, Scope, ServerState
 from .deadlines import Deadlines
 from .request_response import RequestResponseCycle
 
-_MAX_WAITING = 100
-"""The maximum number of pipelined requests that wait for earlier responses."""
-_MAX_HEADERS = 1_000
-"""The maximum number of headers of all waiting requests together."""
-
 
 class Pipeline:
     """The requests of a connection. `running` is the one that was started last. `waiting` are the requests after it."""
@@ -32,11 +27,6 @@ class Pipeline:
         cycle.task = task = self._loop.create_task(cycle.run(self._app, scope))
         self._state.tasks.add(task)
         task.add_done_callback(self._state.tasks.discard)
-
-    def has_room(self, headers: int) -> bool:
-        """Returns whether another request with this number of headers may wait."""
-        waiting = sum([len(scope["headers"]) for _, scope in self.waiting])
-        return len(self.waiting) < _MAX_WAITING and waiting + headers <= _MAX_HEADERS
 
     def disconnect(self) -> None:
         """Marks the client of every request as disconnected, and drops all requests."""

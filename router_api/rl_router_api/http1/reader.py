@@ -23,6 +23,10 @@ from .refusals import (
 )
 from .request_response import EXTENSION, CycleConnection, RequestResponseCycle
 
+_SMALL = 2_500
+"""The size in bytes up to which a segment is parsed at once. It can contain about 100 requests at most."""
+_END = b"\r\n\r\n"
+"""The end of headers, and of a chunked body."""
 _MAX_BUFFERED = 64 * 1024
 """The number of unread body bytes above which the connection stops reading from the client."""
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
@@ -52,7 +56,8 @@ class RequestReader:
 
     `latest` is the request that was received last. Its body may be incomplete. `in_headers` is true from the end of a
     request to the end of the next request's headers. `overhead` is the number of bytes since the last byte of a body or
-    the end of the last request. Bytes in the same segment as that byte are not counted.
+    the end of the last request. Bytes in the same segment as that byte are not counted. `unread` are bytes that were
+    received but not parsed.
     """
 
     def __init__(self, connection: ReaderConnection, pipeline: Pipeline, addresses: dict[str, Any]) -> None:
@@ -65,6 +70,8 @@ class RequestReader:
         self.overhead = 0
         self._segment = self._span = 0
         """The bytes of the current segment, and the bytes of all segments that contain the latest request's headers."""
+        self._body_received = 0
+        self.unread = b""
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self.refusal: Refusal | None = None
@@ -76,7 +83,42 @@ class RequestReader:
         return self.latest is None or self.latest.response_complete
 
     def read(self, data: bytes) -> None:
-        """Parses a received segment. Raises HttpParserError."""
+        """Parses a received segment. Raises HttpParserError.
+
+        If a large segment contains further requests after a request without a response, they stay in `unread`, because
+        parsed requests take much more memory.
+        """
+        size, start = len(data), 0
+        if size <= _SMALL:
+            self._parse(data)
+            return
+        while start < size:
+            if self.in_headers and not self.is_idle:
+                self._connection.pause_reading()
+                self.unread = data[start:]
+                return
+            end = self._end_of_part(data, start)
+            self._parse(data[start:end])
+            start = end
+
+    def take_unread(self) -> bytes:
+        """Returns the bytes that were received but not parsed, and removes them."""
+        data, self.unread = self.unread, b""
+        return data
+
+    def _end_of_part(self, data: bytes, start: int) -> int:
+        """Returns the position in `data` at which the current request may end."""
+        length = None if self.in_headers else self._body_length()
+        if length is not None:
+            return min(start + length - self._body_received, len(data))
+        end = data.find(_END, start)
+        return len(data) if end < 0 else end + len(_END)
+
+    def _body_length(self) -> int | None:
+        """Returns the length of the current request's body; None if the body is chunked."""
+        return next((int(value) for name, value in self._headers if name == b"content-length"), None)
+
+    def _parse(self, data: bytes) -> None:
         self._segment = size = len(data)
         self.overhead += size
         self._span += size
@@ -94,7 +136,7 @@ class RequestReader:
     def close(self) -> None:
         """Breaks the reference cycle with the connection, so that its memory is freed without the garbage collector."""
         del self._parser, self._connection
-        self.latest = None
+        self.latest, self.unread = None, b""
 
     # The parser calls these methods.
 
@@ -103,6 +145,7 @@ class RequestReader:
         self.in_headers = True
         self.overhead = self.overhead or 1
         self._span = self._segment
+        self._body_received = 0
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -127,8 +170,6 @@ class RequestReader:
         if self._parser.should_upgrade():
             return  # The parser raises HttpParserUpgrade next, which `read` handles.
         is_next, scope, pipeline = self.is_idle, self._scope(version), self._pipeline
-        if pipeline.waiting and not pipeline.has_room(len(self._headers)):
-            raise _RefusedError
         self.in_headers, self.overhead = False, 0
         self.latest = cycle = RequestResponseCycle(
             self._connection,
@@ -146,6 +187,7 @@ class RequestReader:
 
     def on_body(self, body: bytes) -> None:
         self.overhead = 0
+        self._body_received += len(body)
         cycle = self.latest
         if cycle is not None and not cycle.response_complete:
             cycle.add_body(body)
