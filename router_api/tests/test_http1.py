@@ -28,6 +28,7 @@ LARGE = 2 * 1024 * 1024
 class ShortTimeouts(ApiConnection):
     headers_timeout: ClassVar[float] = 0.15
     write_timeout: ClassVar[float] = 0.45
+    linger: ClassVar[float] = 0.05
 
 
 class LongerWriteTimeout(ShortTimeouts):
@@ -344,6 +345,22 @@ async def test_bytes_that_are_not_a_request_are_a_400_with_openais_error(sent: b
         assert status == 400
         assert json.loads(body)["error"]["code"] == "invalid_http"
         await client.until_closed()
+
+
+async def test_after_an_error_a_connection_is_closed_even_if_the_client_keeps_it_open() -> None:
+    lost = asyncio.Event()
+
+    class Recorded(ShortTimeouts):
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            lost.set()
+
+    async with http1_server(Recorded, echo) as connect:
+        client = await connect()
+        await client.send(b"no request\r\n\r\n" + REQUEST)
+        assert (await client.answer())[0] == 400
+        await client.until_closed()
+        await asyncio.wait_for(lost.wait(), 10)
 
 
 @pytest.mark.parametrize("begun", [b"", b"\r\n", b"GET", REQUEST[:-2]])

@@ -19,9 +19,6 @@ from .pipeline import Pipeline
 from .reader import RequestReader
 from .refusals import INVALID, LARGE_FRAMING, LARGE_HEADERS, MAX_OVERHEAD, Refusal, response
 
-_LINGER = 2.0
-"""Seconds for which a connection discards a client's bytes after its last response."""
-
 
 class HttpConnection(asyncio.Protocol, ABC):
     """A client's HTTP/1.1 connection, implemented as an asyncio protocol.
@@ -35,6 +32,8 @@ class HttpConnection(asyncio.Protocol, ABC):
     """Maximum seconds from the first byte of the headers to their end."""
     write_timeout: ClassVar[float] = 60.0
     """Maximum seconds in which a client reads nothing of its response."""
+    linger: ClassVar[float] = 2.0
+    """Seconds for which the connection discards a client's bytes after its last response."""
 
     write: Callable[[bytes], None]
     _transport: asyncio.Transport
@@ -180,11 +179,12 @@ class HttpConnection(asyncio.Protocol, ABC):
         if self._reader.in_headers and not self._reader.is_idle:
             self._is_over = True
             return
-        if self._owes_response:
+        owes_response = self._owes_response
+        if owes_response:
             if self._pipeline.running is not None:
                 self._pipeline.running.disconnect()
             self.write(response(refusal, self.error_body(refusal)))
-        if self._owes_response or self._reader.is_idle:
+        if owes_response or self._reader.is_idle:
             self._end()
         else:
             self._transport.close()
@@ -195,14 +195,15 @@ class HttpConnection(asyncio.Protocol, ABC):
         If the client may still be sending, only the sending side is closed at first. Otherwise the kernel would reset
         the connection at the next byte, and the client would lose the response (RFC 9112, 9.6).
         """
-        is_received = self._reader.in_headers and not self._reader.overhead
+        unread = self._reader.take_unread()
+        is_received = self._reader.in_headers and not self._reader.overhead and not unread
         if is_received or self._transport.is_closing() or not self._transport.can_write_eof():
             self._transport.close()
             return
         self._is_over = True
         self._transport.write_eof()
         self.resume_reading()
-        self._deadlines.expect_request(_LINGER)
+        self._deadlines.expect_request(self.linger)
 
     @property
     def _owes_response(self) -> bool:

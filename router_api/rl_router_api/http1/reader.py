@@ -108,15 +108,15 @@ class RequestReader:
 
     def _end_of_part(self, data: bytes, start: int) -> int:
         """Returns the position in `data` at which the current request may end."""
-        length = None if self.in_headers else self._body_length()
-        if length is not None:
-            return min(start + length - self._body_received, len(data))
+        left = 0 if self.in_headers else self._body_length() - self._body_received
+        if left > 0:
+            return min(start + left, len(data))
         end = data.find(_END, start)
         return len(data) if end < 0 else end + len(_END)
 
-    def _body_length(self) -> int | None:
-        """Returns the length of the current request's body; None if the body is chunked."""
-        return next((int(value) for name, value in self._headers if name == b"content-length"), None)
+    def _body_length(self) -> int:
+        """Returns the length of the current request's body in bytes; 0 if the body is chunked."""
+        return next((int(value) for name, value in self._headers if name == b"content-length"), 0)
 
     def _parse(self, data: bytes) -> None:
         self._segment = size = len(data)
