@@ -23,7 +23,7 @@ _DEADLINE_REMEDY = "Raise `router.deadline_ms` or the server's `routing.deadline
 
 
 class Preview(Struct, frozen=True):
-    """The routing of a request without calls: the decision, a verdict on every target, and the fallback order."""
+    """A routing that calls no target: the decision, a verdict on every target, and the fallback order."""
 
     decision: Decision
     verdicts: Sequence[Verdict]
@@ -33,8 +33,8 @@ class Preview(Struct, frozen=True):
 class Answerer:
     """Answers requests under one configuration.
 
-    `policy_named` returns the policy with a name, or the configured policy for None. It raises ApiError if the name is
-    unknown.
+    `policy_named` returns the policy with the given name, or the configured policy if the name is None. `policy_named`
+    raises ApiError if the name is unknown.
     """
 
     def __init__(self, fleet: Fleet, policy_named: Callable[[str | None], Policy]) -> None:
@@ -64,7 +64,7 @@ class Answerer:
         return outcome
 
     async def preview(self, request: Request, limits: Limits) -> Preview:
-        """Returns the decision of one call to the policy, even if the request pins a target. Raises ApiError."""
+        """Calls the policy once and returns its decision, even if the request pins a target. Raises ApiError."""
         pinned_target(request, self._fleet)
         policy = self._policy_named(request.options.policy)
         verdicts = check_targets(request, limits, self._fleet.targets)
@@ -88,14 +88,20 @@ class Answerer:
         )
 
     def _failure(self, request: Request, limits: Limits, calls: Calls) -> ApiError:
-        """Returns the error if no target answered. Raises ApiError if no call was made and no target is eligible."""
+        """Returns the error for the client if no target answered.
+
+        Raises ApiError if no call was made and no target is eligible.
+        """
         if not calls.made:
             self._callees(request, limits, None)
         return nobody_answered(calls.made)
 
 
 def _obvious_target(request: Request, callees: Sequence[Callee]) -> Callee | None:
-    """Returns the only target, or the target that made the tool calls of this conversation. Else returns None."""
+    """Returns the only eligible target, or the target that made the tool calls of this conversation.
+
+    Returns None if the policy must choose between several targets.
+    """
     if len(callees) == 1:
         return callees[0]
     affinity = request.affinity

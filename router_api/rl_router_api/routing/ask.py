@@ -17,13 +17,13 @@ from ..upstreams.listing import Listed, list_models
 from .decide import Limits, PaidAnswer
 
 _DEFAULT_CONTEXT = 8192
-"""Context length in tokens if it is neither configured nor listed by the router model's server."""
+"""The router model's context length in tokens if neither the configuration nor the model's server specifies it."""
 _MODEL_CHANGED = (400, 404)
-"""Statuses that may mean that the server now serves another model, or the same model with a shorter context."""
+"""HTTP statuses that may mean that the server now serves another model, or the same model with a shorter context."""
 
 
 class RouterModel:
-    """The router model of one configuration. Its name and context length are looked up at the first call."""
+    """The router model of one configuration. The first call looks up the model's name and context length."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
@@ -34,7 +34,7 @@ class RouterModel:
     async def ask(
         self, conversation: Callable[[int], list[dict[str, Any]]], tools: bytes, limits: Limits
     ) -> PaidAnswer:
-        """Returns the router model's answer, as `decide.Ask` specifies. Raises NoDecisionError."""
+        """Returns the router model's answer, as `Ask` in `decide.py` specifies. Raises NoDecisionError."""
         self._check_state()
         try:
             listed = self._listed or await self._look_up()
@@ -52,10 +52,10 @@ class RouterModel:
         return PaidAnswer(answer, entry.cost)
 
     def _check_state(self) -> None:
-        """Raises NoDecisionError if the router model is in cooldown, its breaker is open, or its key is missing."""
+        """Raises NoDecisionError if the router model is in cooldown, has an open circuit breaker or has no key."""
         if not self._upstream.ready:
             raise NoDecisionError(
-                "the router model is in cooldown, or its circuit breaker is open. Check it with GET /health"
+                "the router model is in cooldown, or its circuit breaker is open. Check its state with GET /health"
             )
         if missing := self._upstream.key.missing:
             raise NoDecisionError(f"the router model has no API key: {missing}. Set the key")
@@ -74,14 +74,17 @@ class RouterModel:
         try:
             hold = spending.reserve(worst)
         except UnaffordableError:
-            message = f"a decision may cost {worst:f} USD, which exceeds the rest of `max_cost`. Raise `max_cost`"
+            message = f"a decision may cost {worst:f} USD, more than the unspent part of `max_cost`. Raise `max_cost`"
             raise NoDecisionError(message) from None
         entry = limits.ledger.open_router_call(listed.id, router.price, len(body) // 4 + 1)
         entry.hold = hold
         return entry
 
     async def _look_up(self) -> Listed:
-        """Returns the model's name and context length, as configured or listed by its server. Raises ListingError."""
+        """Returns the router model's name and context length from the configuration, or else from the model's server.
+
+        Raises ListingError.
+        """
         router = self._router
         if router.model and router.context_length:
             self._listed = Listed(router.model, router.context_length)

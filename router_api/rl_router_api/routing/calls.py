@@ -25,15 +25,15 @@ from .plan import ReadyCall, affordable, affordable_together, ready, within_free
 from .race import Race
 
 _MAX_PAUSE = 2.0
-"""Longest pause in seconds before a retry if other targets remain."""
+"""Maximum pause in seconds before a retry at the same target if other targets may still be called."""
 _MAX_LAST_PAUSE = 10.0
-"""Longest pause in seconds before a retry if no other target remains."""
+"""Maximum pause in seconds before a retry at the same target if no other target may be called."""
 _JITTER = 0.2
 """Maximum random seconds that are added to a pause, so that requests do not retry at the same moment."""
 
 
 class Calls:
-    """The calls of one request. If `is_pinned` is true, the client named the target, and only it may answer."""
+    """The calls of one request. `is_pinned` is true if the client named the only target that may answer."""
 
     def __init__(self, request: Request, fleet: Fleet, limits: Limits, *, is_pinned: bool) -> None:
         self._request = request
@@ -47,7 +47,7 @@ class Calls:
 
     @property
     def completed(self) -> MadeCall | None:
-        """The last call with an answer; None before the first answer."""
+        """The last call that returned an answer, or None if no call has returned an answer yet."""
         return last_good(self.made)
 
     @property
@@ -69,11 +69,11 @@ class Calls:
     def possible(self, planned: Sequence[PlannedCall], offered: Collection[str]) -> list[ReadyCall]:
         """Returns the planned calls that the free slots and the remaining money allow together.
 
-        Other requests may have taken slots while the policy decided.
+        The free slots are checked again, because other requests may have taken slots while the policy decided.
         """
         names = {call.target for call in planned if call.target in offered}
         verdicts = [check_target(self._request, self._limits, *pair) for pair in self._fleet.named(names)]
-        # If a planned target is eligible, the others need no check.
+        # If one of the planned targets is eligible, the targets that are not planned need no check.
         eligible = [verdict.callee for verdict in verdicts if verdict.obstacle is None] or self.remaining()
         callees = {callee.name: callee for callee in eligible if callee.name in names}
         fitting = within_free_slots([(callees[call.target], call.advice) for call in planned if call.target in callees])
@@ -84,13 +84,16 @@ class Calls:
         return ready(self._request, self._limits, self._routing, callee, advice)
 
     async def make(self, call: ReadyCall, *, live: bool = False) -> MadeCall:
-        """Makes one call. `live` streams its answer through. Raises ApiError if no other target may be called."""
+        """Makes one call. If `live` is true, the answer is streamed through to the client.
+
+        Raises ApiError if the call failed and no other target may be called.
+        """
         made = await self._make(call, live=live)
         self._raise_if_final()
         return made
 
     async def make_all(self, calls: Sequence[ReadyCall]) -> None:
-        """Makes several calls at the same time. Raises ApiError if no other target may be called."""
+        """Makes several calls at the same time. Raises ApiError if all failed and no other target may be called."""
         if len(calls) == 1:
             await self.make(calls[0])
             return
@@ -100,9 +103,10 @@ class Calls:
         self._raise_if_final()
 
     def _raise_if_final(self) -> None:
-        """Raises the first refusal if no other target may be called.
+        """Raises the error of the first target that rejected the request, if no other target may be called.
 
-        If a target rejects the content of the request, one other target is called, unless every target would reject it.
+        If a target rejects the content of the request, one other target is called. A request that every target would
+        reject is not repeated.
         """
         if self.completed:
             return
@@ -112,14 +116,17 @@ class Calls:
             raise refused_by_target(first)
 
     def _make(self, call: ReadyCall, *, live: bool) -> Coroutine[Any, Any, MadeCall]:
-        """Makes one call, hedged if `routing.hedge_after` is set and the request is not pinned."""
+        """Makes one call, and allows a second call if `routing.hedge_after` is set and the request is not pinned."""
         wait = self._routing.hedge_after
         return (
             self._make_one(call, live=live) if wait is None or self._is_pinned else self._raced(call, wait, live=live)
         )
 
     async def _raced(self, call: ReadyCall, wait: float, *, live: bool) -> MadeCall:
-        """Makes one call, and a second call if the first sends nothing for `wait` seconds. The first answer wins."""
+        """Makes one call, and a second call if the first target sends nothing for `wait` seconds.
+
+        Returns the first call that succeeds. The slower call is cancelled.
+        """
         async with Race() as race:
             race.add(self._make_one(call, live=live))
             if not await race.any_ended(wait):
@@ -127,12 +134,15 @@ class Calls:
             return await race.winner()
 
     async def _hedge(self, silent: str, *, live: bool) -> MadeCall | None:
-        """Makes the second call. Chooses its target now, so that simultaneous hedges see each other's calls."""
+        """Makes the second call of a race.
+
+        The target is chosen when the call starts, so that simultaneous hedges of a request choose different targets.
+        """
         second = self._hedge_for(silent)
         return await self._make_one(self.ready(second), live=live) if second else None
 
     def _hedge_for(self, silent: str) -> Callee | None:
-        """Returns the next target of the fallback order, or None if the first target has begun to answer."""
+        """Returns the next target in the fallback order, or None if the target `silent` has begun to answer."""
         busy = {entry.model_id for entry in self._ledger.target_calls if entry.open}
         begun = {entry.model_id for entry in self._ledger.target_calls if entry.open and entry.first_byte}
         if self.left < 1 or silent not in busy - begun:
@@ -140,7 +150,7 @@ class Calls:
         return next((callee for callee in self.in_fallback_order() if callee.name not in busy), None)
 
     async def _make_one(self, call: ReadyCall, *, live: bool) -> MadeCall:
-        """Makes one call, with one retry at the same target if the failure allows it."""
+        """Makes one call, with one retry at the same target if the failure allows a retry."""
         made = await self._attempt(call, live=live)
         if made.failure and made.failure.may_refuse_additions:
             made = await self._without_additions(call, made, made.failure, live=live)
@@ -158,7 +168,7 @@ class Calls:
     async def _without_additions(
         self, call: ReadyCall, refused: MadeCall, failure: CallFailedError, *, live: bool
     ) -> MadeCall:
-        """Makes a refused call once more without the router's additions, if the limits of the request allow it."""
+        """Repeats a refused call without what the router added to the request, if the limits allow another call."""
         callee, additions = call.callee, refused.entry.added
         if self._fleet.sends_foreign_history(self._request, callee.target, callee.upstream):
             additions = (*additions, FOREIGN_HISTORY)
@@ -208,7 +218,7 @@ class Calls:
         return entry
 
     def _reserve(self, call: ReadyCall, entry: Entry) -> None:
-        """Reserves the worst-case cost of the call. Raises CallFailedError if other calls have taken the money."""
+        """Reserves the worst-case cost of the call. Raises CallFailedError if other calls have used the money."""
         try:
             entry.hold = self._limits.spending.reserve(_worst_cost(self._request, call))
         except UnaffordableError as error:
@@ -235,7 +245,8 @@ async def _collect(callee: Callee, entry: Entry, stream: ChunkStream) -> MadeCal
 def _pause_before(failure: CallFailedError) -> float:
     """Returns the pause before a retry, in seconds and with jitter.
 
-    The pause is the target's `Retry-After`. Without this header, it is 1 s after a 429 and 0.1 s after other failures.
+    The pause has the length in the target's `Retry-After` header. Without this header, the pause is 1 s after a
+    response with status 429 and 0.1 s after other failures.
     """
     if failure.status == 429 and failure.retry_after is None:
         return 1.0 + random.random() * _JITTER

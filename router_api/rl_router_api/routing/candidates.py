@@ -1,4 +1,4 @@
-"""Decides which targets can serve a request, and gives the reason why each other target cannot."""
+"""Decides which targets can serve a request, and gives the reason for each target that cannot serve the request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .decide import Candidate, Limits
 from .limits import min_output, output_limit
 
 _TYPICAL_OUTPUT = 500
-"""Output tokens of a typical answer. Estimates use it unless the client's output limit is lower."""
+"""Output tokens of a typical answer. Estimates assume a typical answer unless the client's output limit is lower."""
 
 Obstacle = Literal["not_allowed", "no_key", "need", "context", "unpriced", "cost", "busy", "cooldown", "breaker"]
 
@@ -42,7 +42,7 @@ class Callee(Struct, frozen=True):
         return None if price is None else worst_cost(price, self.input_tokens, self.output_tokens)
 
     def as_candidate(self) -> Candidate:
-        """Returns the target as policies see it."""
+        """Returns the target as the `Candidate` that policies receive."""
         target, upstream = self.target, self.upstream
         return Candidate(
             name=target.name,
@@ -59,12 +59,16 @@ class Callee(Struct, frozen=True):
 
 
 def candidates_of(fleet: Fleet) -> list[Candidate]:
-    """Returns every target of a fleet as policies see it, without estimates for a request."""
+    """Returns every target of a fleet as a `Candidate` for policies, without estimates for a request."""
     return [Callee(target, upstream).as_candidate() for target, upstream in fleet.targets]
 
 
 class Verdict(Struct, frozen=True):
-    """The obstacle that prevents a target from serving a request, and its reason in words. None if it can serve."""
+    """The result of the check whether a target can serve a request.
+
+    `obstacle` is the kind of obstacle that prevents the target from serving the request, and `reason` describes this
+    obstacle in words. `obstacle` and `reason` are None if the target can serve the request.
+    """
 
     callee: Callee
     obstacle: Obstacle | None = None
@@ -79,7 +83,7 @@ def check_targets(request: Request, limits: Limits, targets: Iterable[tuple[Targ
     """Returns a verdict on every target, in the order of the configuration."""
     verdicts = [check_target(request, limits, target, upstream) for target, upstream in targets]
     if not [verdict for verdict in verdicts if verdict.obstacle is None]:
-        # No target is eligible. A call to a target with an open breaker is better than an error.
+        # No target is eligible. A call to a target with an open circuit breaker is better than an error.
         verdicts = [Verdict(verdict.callee) if verdict.obstacle == "breaker" else verdict for verdict in verdicts]
     return verdicts
 
@@ -93,7 +97,7 @@ def eligible_targets(request: Request, limits: Limits, verdicts: Sequence[Verdic
 
 
 def check_target(request: Request, limits: Limits, target: Target, upstream: Upstream) -> Verdict:
-    """Returns a verdict on one target, whatever the state of the others."""
+    """Returns a verdict on one target, which does not depend on the state of other targets."""
     output = request.n * min(request.max_output or _TYPICAL_OUTPUT, _TYPICAL_OUTPUT)
     callee = Callee(target, upstream, request.input_tokens, output)
     obstacle = _by_request(request, target)
@@ -136,9 +140,9 @@ def _by_state(upstream: Upstream) -> tuple[Obstacle, str] | None:
     if missing := upstream.key.missing:
         return "no_key", missing
     if upstream.free_slots < 1:
-        return "busy", f"{upstream.in_flight} calls are in flight"
+        return "busy", f"has no free slot, because {upstream.in_flight} calls are in flight"
     if wait := upstream.cooldown.seconds:
-        reason = "its quota is exhausted; next try in" if upstream.cooldown.is_quota else "rate limited for another"
+        reason = "its quota is exhausted, next try in" if upstream.cooldown.is_quota else "is rate limited for another"
         return "cooldown", f"{reason} {wait:.0f} s"
     if not upstream.breaker.ready:
         return "breaker", "its circuit breaker is open after repeated failures"
@@ -148,7 +152,9 @@ def _by_state(upstream: Upstream) -> tuple[Obstacle, str] | None:
 def _no_candidate(request: Request, limits: Limits, verdicts: Sequence[Verdict]) -> ApiError:
     allowed = [verdict for verdict in verdicts if verdict.obstacle != "not_allowed"]
     if verdicts and not allowed:
-        return bad_request("`router.models` excludes every model that may answer. Add such a model.", "router.models")
+        names = ", ".join(verdict.callee.name for verdict in verdicts)
+        message = f"`router.models` contains no model that may answer. Add one of these models: {names}."
+        return bad_request(message, "router.models")
     # A target without a key can never answer, so the obstacles of the other targets determine the error.
     keyed = [verdict for verdict in allowed if verdict.obstacle != "no_key"]
     obstacles = {verdict.obstacle for verdict in keyed}
@@ -166,7 +172,7 @@ def _no_candidate(request: Request, limits: Limits, verdicts: Sequence[Verdict])
         return ApiError(503, message, code="no_target")
     if "need" in obstacles:
         return _unmet(request, keyed, reasons)
-    message = f"The request is too long for every model ({reasons}). Shorten it."
+    message = f"The request is too long for every model ({reasons}). Shorten the request."
     return bad_request(message, "messages", "context_length_exceeded")
 
 
@@ -180,4 +186,5 @@ def _unmet(request: Request, keyed: Sequence[Verdict], reasons: str) -> ApiError
     message = f"No model supports {needs}" if unmet else f"No single model supports all of {needs}"
     param = {"tools": "tools", "json_schema": "response_format", "n": "n", "logprobs": "logprobs"}
     at_fault = param.get(unmet[0], "messages") if unmet else None
-    return bad_request(f"{message} ({reasons}). Change the request, or add such a model.", at_fault, "unmet_need")
+    remedy = f"Change the request, or add a model that supports {needs}."
+    return bad_request(f"{message} ({reasons}). {remedy}", at_fault, "unmet_need")

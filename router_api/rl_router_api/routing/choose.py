@@ -9,14 +9,15 @@ from .outcome import MadeCall
 
 
 def last_good(calls: Sequence[MadeCall]) -> MadeCall | None:
-    """Returns the last call with an answer, or None."""
+    """Returns the last call that has an answer, or None if no call has an answer."""
     return next((call for call in reversed(calls) if call.good), None)
 
 
 def selected(name: str, calls: Sequence[MadeCall]) -> MadeCall | None:
     """Returns the call that `name` selects, or None if no call with an answer matches.
 
-    `name` is a call id, a function name or a model name. The last two select the last call with an answer.
+    `name` is a call id, a function name or a model name. A function name or a model name selects the last call of its
+    target that has an answer.
     """
     key = name.strip()
     by_id = next((call for call in calls if call.entry.call_id == key), None)
@@ -26,17 +27,17 @@ def selected(name: str, calls: Sequence[MadeCall]) -> MadeCall | None:
 
 
 def first_refusal(calls: Sequence[MadeCall]) -> MadeCall | None:
-    """Returns the first call whose target rejected the request itself, or None."""
+    """Returns the first call whose target rejected the content of the request, or None if no target rejected it."""
     return next((call for call in calls if call.failure and call.failure.refused_request), None)
 
 
 def is_malformed(call: MadeCall) -> bool:
-    """Returns whether every target would reject the request in the same way."""
+    """Returns whether a call failed because its request is malformed, so that every target would reject the request."""
     return call.failure is not None and call.failure.is_malformed
 
 
 def nobody_answered(calls: Sequence[MadeCall]) -> ApiError:
-    """Returns the error for the client if every call failed. Its status depends on the failures."""
+    """Returns the error for the client if every call failed. The HTTP status of the error depends on the failures."""
     failures = [call.failure for call in calls if call.failure is not None]
     if not failures:
         return ApiError(503, "No model could be called. Check `/health`, or retry later.", code="no_target")
@@ -49,7 +50,7 @@ def nobody_answered(calls: Sequence[MadeCall]) -> ApiError:
     waits = [failure.retry_after for failure in failures if failure.retry_after is not None]
     retry_after = min(waits) if waits else None
     if all(failure.is_quota for failure in failures):
-        message = f"The quota of every model is exhausted: {reasons}. Raise it at the provider."
+        message = f"The quota of every model is exhausted: {reasons}. Raise the quota at the provider."
         return ApiError(429, message, code="insufficient_quota", retryable=False)
     if all(failure.status == 429 or failure.is_quota for failure in failures):
         message = f"Every model is rate limited: {reasons}. Retry later."
@@ -69,7 +70,7 @@ def refused_by_target(call: MadeCall) -> ApiError:
     """
     failure = call.failure
     if failure is None:
-        raise ValueError("the call did not fail")
+        raise ValueError(f"the call {call.entry.call_id} did not fail. Pass a failed call")
     error = failure.error
     return ApiError(
         failure.status or 400,

@@ -1,6 +1,6 @@
 """The interface of policies, with the values that a policy receives and returns, and the fallback order.
 
-A policy has one method, `decide`, which receives plain values. A policy is created with a function that calls the
+A policy has one method, `decide`, which receives plain values. Each new policy receives a function that calls the
 router model.
 """
 
@@ -26,8 +26,8 @@ from ..conversation.request import Request
 class Limits(Struct, frozen=True):
     """The limits of a request on its cost, time, turns and calls.
 
-    `deadline` is a time of the event loop's clock. `unsized` names a part of the request whose size has no upper bound.
-    With such a part, no money limit can be guaranteed.
+    `deadline` is a time in seconds on the event loop's clock. `unsized` names a part of the request whose size has no
+    upper bound. No money limit can be guaranteed for a request that has a part without an upper bound.
     """
 
     spending: Spending
@@ -45,15 +45,15 @@ class Limits(Struct, frozen=True):
 
     @property
     def is_last_turn(self) -> bool:
-        """Whether the current turn is the last one."""
+        """Whether the current turn is the last turn that the request may have."""
         return self.ledger.turns >= self.max_turns
 
 
 class Candidate(Struct, frozen=True):
     """A target that can serve the request.
 
-    `input_tokens` and `output_tokens` are estimates for this request. `latency` is a moving average of the target's
-    complete answers in seconds (None if unknown). `in_flight` is the number of its calls in flight.
+    `input_tokens` and `output_tokens` are estimates for this request. `latency` is the average time in seconds that the
+    target's recent answers took (None if unknown). `in_flight` is the number of calls to the target that are in flight.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Candidate(Struct, frozen=True):
 class PastCall(Struct, frozen=True):
     """A call that was made for the request, with its answer as text or its failure.
 
-    `cost` is in US dollars, `latency` in seconds.
+    `cost` is in US dollars, and `latency` is in seconds.
     """
 
     call_id: str
@@ -106,8 +106,8 @@ class Decision(Struct, frozen=True):
     `select` is a call id, a function name or a model name. `direct` is the policy's own answer. If `final` is true, the
     answer of the first call is returned without a review. If `calls`, `select` and `direct` are all empty, no decision
     was made, and `reason` explains why. `cost` is the cost of the decision in US dollars, which the ledger already
-    contains. `unreadable` is the number of the router model's answers that could not be parsed. `repaired` is whether
-    the router model was called again because of such an answer.
+    contains. `unreadable` is the number of the router model's answers that could not be parsed. `repaired` is true if
+    the router model was called again because its first answer could not be parsed.
     """
 
     calls: tuple[PlannedCall, ...] = ()
@@ -126,16 +126,16 @@ class Policy(Protocol):
     async def decide(
         self, conversation: Request, candidates: Sequence[Candidate], limits: Limits, calls: Sequence[PastCall]
     ) -> Decision:
-        """Returns the decision of one turn. `calls` are all calls so far, including failed ones.
+        """Returns the decision of one turn. `calls` contains all earlier calls of the request, including failed calls.
 
-        On the last turn, further calls are ignored if a completed answer exists. The failure of an upstream never
-        raises an error.
+        On the last turn, a decision to make further calls is ignored if a completed answer exists. `decide` does not
+        raise an error if an upstream fails.
         """
 
 
 @runtime_checkable
 class Explains(Protocol):
-    """A policy that can show the prompt and the tools of its router model, for `/debug/tools`."""
+    """A policy that can show which prompt and tools it sends to the router model, for the endpoint `/debug/tools`."""
 
     def explain(self, candidates: Sequence[Candidate], prefer: Prefer) -> dict[str, Any]:
         """Returns the prompt and the tools that the policy would send to its router model for these candidates."""
@@ -156,8 +156,9 @@ class Ask(Protocol):
     ) -> PaidAnswer:
         """Returns the router model's answer.
 
-        `conversation(room)` returns the messages. `room` is the number of tokens that the model's context leaves for
-        them. `tools` is a JSON object with the other fields of the body: the tools, or the schema of the answer.
+        `conversation(room)` returns the messages for the router model. `room` is the number of tokens that the
+        router model's context leaves for the messages. `tools` is a JSON object with the other fields of the request
+        body: the tools, or the schema of the answer.
         The call's cost is reserved in `limits.spending` and recorded in `limits.ledger`. Raises NoDecisionError if the
         router model cannot be called or fails.
         """
@@ -182,9 +183,10 @@ _P = TypeVar("_P", bound=_Priced)
 
 
 def fallback_order(candidates: Sequence[_P], prefer: Prefer, configured: Sequence[str]) -> list[_P]:
-    """Returns the candidates in the order of `configured`, or by estimated cost and `prefer` if it is empty.
+    """Returns the candidates in the order of `configured`, or by estimated cost and `prefer` if `configured` is empty.
 
-    Candidates that `configured` does not name are left out. In an order by cost, candidates of unknown price come last.
+    Candidates that `configured` does not name are left out. If cost determines the order, candidates without
+    a known price come last.
     """
     if configured:
         by_name = {candidate.name: candidate for candidate in candidates}

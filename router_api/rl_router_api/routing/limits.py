@@ -1,4 +1,7 @@
-"""The limits of a request on cost, time, turns and calls: the stricter of the server's and the client's limits."""
+"""Determines the limits of a request on cost, time, turns and calls.
+
+If the server and the client both set a limit, the stricter limit applies.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,10 @@ from ..upstreams.upstream import Upstream
 from .decide import Limits
 
 MIN_OUTPUT = 256
-"""Minimum output tokens that the money limit must allow. Otherwise the target is not called."""
+"""Minimum number of output tokens. A target is not called if the money limit allows fewer output tokens."""
 
 DEFAULT_MAX_OUTPUT = 32_768
-"""The output limit, in tokens, if neither the client nor the target's `max_output` sets one."""
+"""The output limit, in tokens, if neither the client nor the target's `max_output` sets a limit."""
 
 
 def limits_of(request: Request, fleet: Fleet, ledger: Ledger, received_at: float | None = None) -> Limits:
@@ -43,18 +46,18 @@ def limits_of(request: Request, fleet: Fleet, ledger: Ledger, received_at: float
 
 
 def min_output(request: Request) -> int:
-    """Returns the minimum number of output tokens per choice that the money must buy."""
+    """Returns the minimum number of output tokens per choice that the money limit of a request must allow."""
     return min(request.max_output or MIN_OUTPUT, MIN_OUTPUT)
 
 
 def output_limit(
     request: Request, target: Target, upstream: Upstream, left: Decimal, *, more_bytes: int = 0
 ) -> int | None:
-    """Returns the maximum output tokens of a call for each choice if the call may cost `left` US dollars.
+    """Returns the maximum number of output tokens for each choice of a call that may cost `left` US dollars.
 
-    None means no limit. A value below 1 means that the call cannot be made. The maximum is the client's limit, or else
-    the target's, and at most the tokens that the money buys. `more_bytes` is the size of the advice that is added to
-    the request.
+    Returns None if the output is unlimited. A result below 1 means that the money does not suffice for the call. The
+    maximum is the client's output limit, or the target's limit if the client sets no limit, but at most the number of
+    tokens that the money buys. `more_bytes` is the size in bytes of the advice that is added to the request.
     """
     price = target.price
     if price is None:
@@ -70,7 +73,7 @@ def output_limit(
 
 
 def _default_limit(request: Request, target: Target) -> int:
-    """Returns the output limit in tokens if the client sets none."""
+    """Returns the output limit, in tokens, of a request for which the client sets no output limit."""
     limit = target.max_output or DEFAULT_MAX_OUTPUT
     if target.context_length is None:
         return limit

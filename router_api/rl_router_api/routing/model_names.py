@@ -1,4 +1,4 @@
-"""Interprets a request's model name. The request is routed or pinned to a target, or the name is unknown (404)."""
+"""Determines from the model name whether a request is routed or pinned. An unknown name causes a 404 error."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ..upstreams.fleet import Fleet
 
 
 def model_names(fleet: Fleet) -> list[str]:
-    """Returns every name that a request's `model` may have."""
+    """Returns every name that the field `model` of a request may have."""
     return [*ROUTED_NAMES, *fleet.routing.aliases, *(target.name for target, _ in fleet.targets)]
 
 
 def pinned_target(request: Request, fleet: Fleet) -> str | None:
     """Returns the name of the target that the request pins, or None if the request is routed.
 
-    Raises ApiError: 404 for an unknown `model`, 400 for an unknown name in `router.models`.
+    Raises ApiError with status 404 for an unknown `model`, and with status 400 for an unknown name in `router.models`.
     """
     for name in request.options.models or ():
         if fleet.target(name) is None:

@@ -1,4 +1,4 @@
-"""The result of a call, and the outcome of a request."""
+"""Defines the result of a call and the outcome of a request."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .decide import PastCall
 class MadeCall(Struct, frozen=True, eq=False):
     """A call that was made: the ledger entry of its last attempt, and its answer or its failure.
 
-    The answer is in `answer` (complete), `chunks` (a stream that was collected) or `stream` (a stream that is streamed
-    through). `text` is the answer's text for policies.
+    A complete answer is in `answer`, a collected stream is in `chunks`, and a stream that is passed on to the client
+    while it arrives is in `stream`. `text` is the answer's text for policies.
     """
 
     callee: Callee
@@ -32,7 +32,7 @@ class MadeCall(Struct, frozen=True, eq=False):
         return self.failure is None
 
     def as_past(self) -> PastCall:
-        """Returns the call as policies see it."""
+        """Returns the call as the `PastCall` that policies receive."""
         entry = self.entry
         return PastCall(
             call_id=entry.call_id,
@@ -47,9 +47,9 @@ class MadeCall(Struct, frozen=True, eq=False):
 
 
 class Outcome(Struct, frozen=True):
-    """The answer to return, in `answer` (complete), `chunks` (to replay) or `stream` (to stream through).
+    """The answer to a request: a complete answer in `answer`, a collected stream in `chunks`, or an open `stream`.
 
-    `target` is None for the router model's own answer.
+    `target` is None if the router model wrote the answer itself.
     """
 
     target: str | None

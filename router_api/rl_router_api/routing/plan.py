@@ -18,7 +18,7 @@ from .limits import min_output, output_limit
 
 
 class ReadyCall(Struct, frozen=True):
-    """A call to make. `limit` is the output limit that the money sets, in tokens for each choice; None if unlimited."""
+    """A call to make. `limit` is the maximum output tokens for each choice, or None if the money sets no limit."""
 
     callee: Callee
     advice: Advice
@@ -28,7 +28,10 @@ class ReadyCall(Struct, frozen=True):
 def ready(
     request: Request, limits: Limits, routing: Routing, callee: Callee, advice: Advice = NO_ADVICE, *, sharing: int = 1
 ) -> ReadyCall:
-    """Returns a call that may spend an equal share of the remaining money. `sharing` is the number of shares."""
+    """Returns a call that may spend an equal share of the remaining money.
+
+    `sharing` is the number of calls that share the money.
+    """
     used = advice if routing.system_prompts else replace(advice, system_prompt=None)
     left = limits.spending.left
     if left is None:
@@ -39,14 +42,14 @@ def ready(
 
 
 def affordable(request: Request, call: ReadyCall) -> bool:
-    """Returns whether the money suffices for the minimum output of the call."""
+    """Returns whether the remaining money pays for the minimum output of the call."""
     return call.limit is None or call.limit >= min_output(request)
 
 
 def affordable_together(
     request: Request, limits: Limits, routing: Routing, planned: Sequence[tuple[Callee, Advice]]
 ) -> list[ReadyCall]:
-    """Returns as many calls from the start of the list as the money allows together."""
+    """Returns the first calls of `planned`, as many as the remaining money can pay for together."""
     for count in range(len(planned), 0, -1):
         calls = [ready(request, limits, routing, callee, advice, sharing=count) for callee, advice in planned[:count]]
         if all(affordable(request, call) for call in calls):
@@ -55,7 +58,7 @@ def affordable_together(
 
 
 def within_free_slots(planned: Sequence[tuple[Callee, Advice]]) -> list[tuple[Callee, Advice]]:
-    """Returns the calls whose targets have a free slot."""
+    """Returns the planned calls whose targets have a free slot."""
     fitting, taken = [], Counter[str]()
     for callee, advice in planned:
         if taken[callee.name] < callee.upstream.free_slots:

@@ -1,4 +1,4 @@
-"""Makes several calls for the same answer at the same time. The first good call wins, and the others are cancelled."""
+"""Makes several simultaneous calls for the same answer, uses the first successful call, and cancels the rest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from .outcome import MadeCall
 
 
 class Race:
-    """Several calls for the same answer. The first good call wins. The end of the context cancels the others."""
+    """Several simultaneous calls for the same answer, of which the first successful call is used.
+
+    At the end of the `async with` block, the calls that are still running are cancelled.
+    """
 
     def __init__(self) -> None:
         self._tasks: list[asyncio.Task[MadeCall | None]] = []
@@ -35,7 +38,7 @@ class Race:
         return bool(done)
 
     async def winner(self) -> MadeCall:
-        """Returns the first good call, or else the last failed one."""
+        """Returns the first successful call, or the last failed call if every call failed."""
         waiting, ended = set(self._tasks), list[MadeCall]()
         while True:
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

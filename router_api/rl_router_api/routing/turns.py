@@ -1,4 +1,4 @@
-"""Runs the turns of a request: follows the policy's decisions, and then the fallback order."""
+"""Runs the turns of a request: follows the policy's decisions, and then calls the targets in the fallback order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ class Turns:
         self._calls = calls
 
     async def answer(self, callees: Sequence[Callee]) -> Outcome | None:
-        """Returns the answer of the decisions, or else of the fallback order. Returns None if no target answered."""
+        """Returns the answer that the policy's decisions lead to, or else an answer of a target in the fallback order.
+
+        Returns None if no target answered.
+        """
         return await self._by_decisions(callees) or await self._by_fallback()
 
     async def commit(self, call: ReadyCall, strategy: Strategy) -> Outcome | None:
@@ -38,7 +41,7 @@ class Turns:
         return self.chosen(made, strategy) if made.good else None
 
     def chosen(self, call: MadeCall, strategy: Strategy) -> Outcome:
-        """Returns the outcome with this call's answer, and records the choice in the ledger."""
+        """Returns the outcome with the answer of `call`, and records in the ledger that this answer was chosen."""
         self._ledger.chosen(strategy, call.entry, call.callee.name)
         return Outcome(call.callee.name, call.entry, call.answer, call.chunks, call.stream)
 
