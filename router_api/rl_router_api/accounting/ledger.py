@@ -43,7 +43,7 @@ class Entry(Struct):
     function_name: str | None = None
     arguments: dict[str, Any] = {}
     hold: Hold = NO_HOLD
-    """The money reserved for the attempt. It is settled when the attempt ends."""
+    """The money that is reserved for the attempt. At the end of the attempt, the real cost replaces the reservation."""
     response: str | None = None
     usage: Raw | dict[str, int] | None = None
     read_usage: Usage | None = None
@@ -62,9 +62,9 @@ class Entry(Struct):
     """True if the request asks for the longer lifetime of cache writes."""
     dropped: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
-    """The router's additions to the request that the target might refuse."""
+    """The fields that the router added to the request and that the target might refuse."""
     received_bytes: int = 0
-    """The number of bytes of text received so far. The usage of a call that is cut off is estimated from it."""
+    """The number of bytes of text received so far, from which the output of an interrupted call is estimated."""
     started: float = field(default_factory=time.monotonic)
     latency: float = 0.0
     first_byte: float | None = None
@@ -74,14 +74,14 @@ class Entry(Struct):
         return self.status is None
 
     def report(self, usage: Usage | None, raw: Raw | bytes, service_tier: str | None = None) -> None:
-        """Stores the usage that the upstream reported. `raw` is the same as JSON on one line. Ignores None."""
+        """Stores the reported usage. Does nothing if `usage` is None. `raw` is the same usage as JSON on one line."""
         if usage is not None:
             if self.keeps_cache_long:
                 usage = usage.with_long_writes()
             self.read_usage, self.usage, self.service_tier = usage, Raw(raw), service_tier
 
     def close(self, status: Status, error: str | None = None, *, billed: bool = True) -> None:
-        """Ends the attempt. If `billed` is False, it costs nothing unless the upstream reported a usage."""
+        """Ends the attempt. If `billed` is False, the attempt costs nothing unless the upstream reported a usage."""
         if not self.open:
             return
         self.status, self.error = status, error
@@ -94,7 +94,7 @@ class Entry(Struct):
         self._bill(usage)
 
     def _completed(self, usage: Usage) -> Usage:
-        """Returns the usage with estimates for counts that are missing; some servers report zeros instead."""
+        """Returns the usage with estimates for missing counts, which some servers report as 0."""
         is_input_missing, is_output_missing = not usage.input, not usage.output and self.received_bytes > 0
         if not (is_input_missing or is_output_missing):
             return usage
@@ -139,7 +139,7 @@ class Entry(Struct):
         return fields
 
     def as_target_json(self, texts: Texts) -> dict[str, Any]:
-        """Returns a target call in the form of `call_history`."""
+        """Returns the fields of a target call in the `call_history` of `router_metadata`."""
         fields = self.as_json()
         fields["function_name"], fields["selected"] = self.function_name, self.selected
         fields["arguments"] = self.arguments
@@ -166,7 +166,7 @@ class Ledger:
         self.target_calls: list[Entry] = []
         self.turns = 0
         self.repaired = False
-        """True if the request has used its only repair of an unreadable decision."""
+        """True if the router model was called again after an unreadable decision, which each request may do once."""
         self.strategy: Strategy | None = None
         self.model_used: str | None = None
         self.unreadable = 0
@@ -175,7 +175,7 @@ class Ledger:
         """Seconds from the start of the request to the first byte of a streamed answer."""
         self._end: float | None = None
         self._costs: tuple[Decimal, Decimal, Decimal] | None = None
-        """The final costs: total, of the router model, and of the targets. None while the ledger is open."""
+        """The final costs in US dollars (total, router model, targets), or None while the ledger is open."""
 
     def began_to_answer(self) -> None:
         """Records the time of the first part of a streamed answer."""
@@ -207,7 +207,7 @@ class Ledger:
             entry.selected = True
 
     def close(self) -> None:
-        """Closes all open entries as cancelled. Called when a request makes no further calls."""
+        """Closes all open entries as cancelled. Callers use `close` when the request makes no further calls."""
         if self._end is not None:
             return
         for entry in self.router_calls + self.target_calls:
@@ -235,7 +235,10 @@ class Ledger:
         return total([router_cost, target_cost]), router_cost, target_cost
 
     def metadata(self, texts: Texts) -> dict[str, Any]:
-        """Returns `router_metadata`. `brief` omits the answers. `none` omits every text and is for the log."""
+        """Returns `router_metadata`.
+
+        If `texts` is `brief`, the answers are left out. If `texts` is `none`, all texts are left out, as in the log.
+        """
         total_cost, router_cost, target_cost = self._costs or self._sums()
         return {
             "model_used": self.model_used,

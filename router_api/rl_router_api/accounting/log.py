@@ -16,18 +16,18 @@ from ..encoding import encode
 
 LOG = logging.getLogger("rl_router")
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
-"""Characters that control a terminal or the direction of a text. They would hide or forge parts of the log."""
+"""Characters that control a terminal or the direction of a text, and could therefore hide or forge parts of the log."""
 _DEFAULTS = logging.LogRecord(LOG.name, logging.INFO, "", 0, "", (), None).__dict__
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one line of JSON. `extra={"fields": {...}}` adds fields."""
+    """Formats a record as one line of JSON. `extra={"fields": {...}}` adds fields to the line."""
 
     def format(self, record: logging.LogRecord) -> str:
         return self.line(record).decode()
 
     def line(self, record: logging.LogRecord) -> bytes:
-        """Returns the line as bytes, without a line break."""
+        """Returns the log line of a record as bytes, without a line break."""
         fields: dict[str, Any] = {
             "time": f"{_second(int(record.created))}.{int(record.created % 1 * 1000):03d}+00:00",
             "level": record.levelname.lower(),
@@ -53,7 +53,7 @@ def _second(timestamp: int) -> str:
 
 
 class _Record(logging.LogRecord):
-    """A log record without its source location. Finding the location takes longer than writing the line."""
+    """A log record without its source location. A search for the location takes longer than the write of a line."""
 
     def __init__(self, level: int, message: str, fields: dict[str, object]) -> None:
         self.__dict__.update(_DEFAULTS)
@@ -105,6 +105,6 @@ def set_level(level: str) -> None:
 
 
 def log(level: int, message: str, **fields: object) -> None:
-    """Writes one log line with these fields."""
+    """Writes one log line with a level, a message and further fields."""
     if LOG.isEnabledFor(level):
         LOG.handle(_Record(level, message, fields))

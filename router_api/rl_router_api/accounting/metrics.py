@@ -17,16 +17,17 @@ from .recorders import EndedRequest
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _BATCH = 64
-"""The number of requests that are added to Prometheus' objects in one step. A larger step, such as one per second,
-would block other requests for milliseconds."""
+"""The number of requests that are added to Prometheus' objects in one step. A larger batch, such as
+all requests of one second, would block other requests for milliseconds."""
 
 Labels = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class CurrentState:
-    """The server's current state. `open_breakers` has True for each upstream whose circuit breaker is not closed.
+    """The server's current state.
 
+    `open_breakers` maps the name of each upstream to True if the upstream's circuit breaker is not closed.
     `lost_log_lines` is the number of log lines that this process could not write since its start.
     """
 
@@ -39,9 +40,9 @@ class CurrentState:
 class Metrics:
     """The metrics of one process. The cost metrics equal the sums of the ledgers.
 
-    Counts are first kept as plain numbers, because counting with Prometheus' own objects takes many times as long. They
-    are added to Prometheus' objects in batches, and before a client reads the metrics. With several workers, each
-    request is added immediately, because another worker may serve the metrics.
+    Counts are first kept as plain numbers, because counting with Prometheus' own objects takes many times as long. The
+    plain numbers are added to Prometheus' objects in batches, and before a client reads the metrics. With several
+    workers, each request is added immediately, because another worker may serve the metrics.
     """
 
     def __init__(self) -> None:
@@ -53,7 +54,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._requests = self._counter("requests", "Requests by routing strategy and HTTP status.", "strategy status")
         self._calls = self._counter("calls", "Attempts to call upstreams.", "model kind status")
-        self._tokens = self._counter("tokens", "Tokens as reported or estimated.", "model kind direction")
+        self._tokens = self._counter("tokens", "Tokens, as reported by upstreams or estimated.", "model kind direction")
         self._cost = self._counter("cost_usd", "US dollars spent on calls to upstreams.", "model kind")
         self._probe_tokens = self._counter("probe_tokens", "Tokens of health probes of the router model.", "direction")
         self._probe_cost = self._counter(
@@ -71,17 +72,17 @@ class Metrics:
         )
         self._first_seconds = Histogram(
             "rl_router_time_to_first_token_seconds",
-            "Seconds until the first byte of a streamed answer.",
+            "Seconds from the start of a request to the first byte of its streamed answer.",
             registry=self.registry,
             buckets=_SECONDS,
         )
-        self._unreadable = self._counter("unreadable_decisions", "Decisions that could not be parsed.", "")
-        self._lost_log_lines = self._counter("log_lines_lost", "Log lines that could not be written.", "")
+        self._unreadable = self._counter("unreadable_decisions", "Number of decisions that could not be parsed.", "")
+        self._lost_log_lines = self._counter("log_lines_lost", "Number of log lines that could not be written.", "")
         self._counted_lost_log_lines = 0
         # The most recent value counts, because every worker reports the total of all workers.
-        self._in_flight = self._gauge("in_flight", "Requests in flight.", mode="livemostrecent")
+        self._in_flight = self._gauge("in_flight", "Number of requests in flight.", mode="livemostrecent")
         self._refused = self._gauge(
-            "configuration_refused", "1 while the configuration on disk is rejected and not in use."
+            "configuration_refused", "1 while the server rejects the configuration or the keys on disk."
         )
         self._breaker = self._gauge("breaker_open", "1 while an upstream's circuit breaker is not closed.", "model")
 
@@ -145,7 +146,7 @@ class Metrics:
     def update(self, state: CurrentState) -> None:
         """Sets the gauges and counts lost log lines.
 
-        Each worker does this every second, because another worker may serve the metrics.
+        Each worker calls this method every second, because another worker may serve the metrics.
         """
         self._flush()
         self._in_flight.set(state.in_flight)

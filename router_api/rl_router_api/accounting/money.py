@@ -15,7 +15,7 @@ FREE = Price()
 NO_RATES = Rates()
 _RATES = tuple(Rates.model_fields)
 NOTHING, _ONE = Decimal(0), Decimal(1)
-# Precise enough that no product or sum of prices and tokens is rounded.
+# With 80 digits, no product or sum of prices and tokens is rounded.
 _EXACT = Context(prec=80)
 CHEAP_TIERS = ("default", "flex")
 """The service tiers that a request under a money limit may have."""
@@ -24,7 +24,7 @@ _FINEST = Decimal("1e-18")
 
 
 class Charges(NamedTuple):
-    """The prices of a request in US dollars per million tokens. A price that is not configured has its default."""
+    """The prices of a request in US dollars per million tokens. Prices that are not configured have default values."""
 
     input: Decimal
     cached: Decimal
@@ -34,7 +34,7 @@ class Charges(NamedTuple):
 
 
 def charges_of(price: Price, input_tokens: int, service_tier: str | None = None) -> Charges:
-    """Returns the prices of a request with this input and this service tier, which may have no prices of its own."""
+    """Returns the prices of a request with `input_tokens` and a service tier, which may have no prices of its own."""
     if not price.tiers and not price.service_tiers:
         return _with_defaults(price)
     tiers = [tier for tier in price.tiers if input_tokens > tier.above_tokens]
@@ -43,7 +43,7 @@ def charges_of(price: Price, input_tokens: int, service_tier: str | None = None)
 
 
 def _charges(price: Price, *rates: Rates) -> Charges:
-    """Returns the prices after the rates have replaced them, one after the other."""
+    """Returns the prices of `price` after each of the `rates`, in order, has replaced the prices that it configures."""
     replaced = {name: rate for each in rates for name in _RATES if (rate := getattr(each, name)) is not None}
     return _with_defaults(price.model_copy(update=replaced))
 
@@ -64,18 +64,18 @@ def dearest_charges(price: Price, input_tokens: int) -> tuple[Decimal, Decimal]:
         return max([price.input, *[rate for rate in caches if rate is not None]]), price.output
     tiers = [tier for tier in price.tiers if input_tokens > tier.above_tokens]
     services = [price.service_tiers[name] for name in CHEAP_TIERS if name in price.service_tiers]
-    # A level without rates changes nothing.
+    # NO_RATES leaves the prices unchanged, as for a request to which no tier or no service tier applies.
     every = [_charges(price, tier, service) for tier in (NO_RATES, *tiers) for service in (NO_RATES, *services)]
     return max([max(charges[:4]) for charges in every]), max([charges.output for charges in every])
 
 
 def has_output_price(price: Price) -> bool:
-    """Returns whether the output of any request costs something."""
+    """Returns whether output tokens cost money, in the base price or in any price tier."""
     return bool(price.output) or any(tier.output for tier in price.tiers)
 
 
 def cost_of(usage: Usage, price: Price, service_tier: str | None = None) -> Decimal:
-    """Returns the exact cost in US dollars."""
+    """Returns the exact cost of a usage in US dollars."""
     charges = charges_of(price, usage.input, service_tier)
     cached, written, long = usage.cached, usage.written, usage.written_long
     millionths = _EXACT.multiply(charges.input, usage.input - cached - written - long)
@@ -90,14 +90,14 @@ def cost_of(usage: Usage, price: Price, service_tier: str | None = None) -> Deci
 
 
 def worst_cost(price: Price, input_tokens: int, output_tokens: int) -> Decimal:
-    """Returns the maximum cost of a call in US dollars, at the highest prices that its input may have."""
+    """Returns the maximum cost of a call in US dollars, at the highest prices for at most `input_tokens` of input."""
     dearest_input, dearest_output = dearest_charges(price, input_tokens)
     millionths = _EXACT.fma(dearest_output, output_tokens, _EXACT.multiply(dearest_input, input_tokens))
     return _EXACT.add(millionths.scaleb(-6, _EXACT), price.request)
 
 
 def bought_tokens(dollars: Decimal, output_price: Decimal) -> int:
-    """Returns the maximum output tokens that `dollars` buy. The price per million tokens must not be 0."""
+    """Returns the number of output tokens that `dollars` buy. The price per million tokens must not be 0."""
     with localcontext(_EXACT) as exact:
         exact.rounding = ROUND_FLOOR
         return int(dollars.scaleb(6) / output_price)
@@ -116,7 +116,7 @@ def picodollars(dollars: Decimal) -> int:
 
 
 def total(costs: Sequence[Decimal]) -> Decimal:
-    """Returns the exact sum of the costs. It has no trailing zeros if the costs have none."""
+    """Returns the exact sum of the costs, without trailing zeros if no cost has trailing zeros."""
     nonzero = list(filter(None, costs))
     if len(nonzero) == 1:
         return nonzero[0]

@@ -28,11 +28,14 @@ class Recorder(Protocol):
     """Records ended requests as log lines, counts, sums or traces."""
 
     def record(self, request: EndedRequest) -> None:
-        """Records a request. Must not block, because the client's connection waits for the recorders."""
+        """Records a request. `record` must not block, because the client's connection waits for the recorders."""
 
 
 def record_all(recorders: Iterable[Recorder], request: EndedRequest) -> None:
-    """Passes a request to the recorders in order. If a recorder fails, logs the error and continues with the next."""
+    """Passes a request to the recorders in order.
+
+    If a recorder fails, the function logs the error and continues with the next recorder.
+    """
     for recorder in recorders:
         try:
             recorder.record(request)

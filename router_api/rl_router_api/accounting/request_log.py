@@ -14,7 +14,7 @@ class RequestLog:
     """Writes one log line for each request."""
 
     def record(self, request: EndedRequest) -> None:
-        """Writes the log line of a request. It contains prompts and answers only if `request.messages` is set."""
+        """Writes the log line of a request, which contains prompts and answers only if `request.messages` is set."""
         texts = request.messages is not None
         fields: dict[str, Any] = {"status": request.status, **request.ledger.metadata("full" if texts else "none")}
         if texts:

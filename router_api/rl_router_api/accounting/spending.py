@@ -1,7 +1,8 @@
 """Reserves money for calls before they are made. All limits on the cost of a request have the interface `Spending`.
 
-The worst-case cost of a call is reserved before the call. When the call ends, the hold is settled with the actual cost,
-and the rest becomes available again. `max_cost` is the only limit so far.
+The worst-case cost of a call is reserved before the call. When the call ends, the actual cost replaces the
+reservation, and the unused money becomes available again. At present, `max_cost` is the only limit on
+the cost of a request.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ class Hold(Protocol):
 
     @property
     def worst(self) -> Decimal:
-        """The reserved US dollars; 0 if there is no limit."""
+        """The reserved amount in US dollars, or 0 if the request has no money limit."""
 
     def settle(self, cost: Decimal, /) -> None:
-        """Ends the hold with the actual cost in US dollars, which may exceed the reserved amount."""
+        """Ends the reservation with the actual cost in US dollars, which may exceed the reserved amount."""
 
 
 class Spending(Protocol):
@@ -29,15 +30,15 @@ class Spending(Protocol):
 
     @property
     def left(self) -> Decimal | None:
-        """US dollars that are neither spent nor reserved; None if there is no limit."""
+        """The US dollars that are neither spent nor reserved, or None if the request has no money limit."""
 
     def reserve(self, worst: Decimal, /) -> Hold:
-        """Reserves the worst-case cost of a call in US dollars. Raises UnaffordableError if less money is left."""
+        """Reserves the US dollars that a call costs at worst. Raises UnaffordableError if less than `worst` is left."""
 
     def refusal(self, reasons: str, /) -> UnaffordableError:
         """Returns the error for a request that no target can answer within the limit.
 
-        `reasons` contains the reason for each target.
+        `reasons` is a text that contains, for each target, the reason why the target cannot answer.
         """
 
 
@@ -89,7 +90,7 @@ class MaxCost:
         return UnaffordableError(400, message, param="router.max_cost", code="max_cost_too_low", retryable=False)
 
     def give_back(self, dollars: Decimal) -> None:
-        """Makes unused money available again. A negative amount is the part of the cost that exceeds the hold."""
+        """Makes unused money available again. A negative amount is the cost beyond the reserved amount."""
         self._take(-dollars)
 
     def _take(self, dollars: Decimal) -> None:

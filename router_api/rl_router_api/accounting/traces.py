@@ -1,7 +1,8 @@
 """Writes OpenTelemetry traces with a span for each request, decision and call, in the GenAI semantic conventions.
 
-The spans are written from the ledger after a request ends, so tracing does not slow the request down. Requires the
-extra `otel`. OpenTelemetry's environment variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, configure the receiver.
+The spans are written from the ledger after a request ends, so tracing does not slow the request down. Traces
+require the package extra `otel`. OpenTelemetry's environment variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, configure
+the receiver of the traces.
 """
 
 from __future__ import annotations
@@ -95,9 +96,9 @@ def _attributes(ledger: Ledger, status: int) -> dict[str, str | int | float]:
 
 
 def from_environment() -> Traces | None:
-    """Returns the recorder if OpenTelemetry's endpoint variables are set, else None.
+    """Returns a recorder of traces if an endpoint variable of OpenTelemetry is set, else None.
 
-    Logs a warning and returns None if the extra `otel` is not installed.
+    Logs a warning and returns None if the package extra `otel` is not installed.
     """
     if not any(os.environ.get(name) for name in _VARIABLES):
         return None
@@ -107,7 +108,8 @@ def from_environment() -> Traces | None:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
-        log(logging.WARNING, "traces are off: the extra `otel` is missing; run pip install 'rl-router[api,otel]'")
+        message = "no traces are written: the package extra `otel` is missing. Run pip install 'rl-router[api,otel]'"
+        log(logging.WARNING, message)
         return None
     provider = TracerProvider(resource=Resource.create({"service.name": "rl-router"}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

@@ -7,24 +7,24 @@ from msgspec.structs import replace
 
 
 class Usage(Struct, frozen=True, gc=False):
-    """Counts in tokens. `input` contains the cache reads and writes, `output` contains the thinking."""
+    """Numbers of tokens. `input` includes tokens read from or written to a cache, and `output` includes reasoning."""
 
     input: int = 0
     output: int = 0
     cached: int = 0
-    """Input that was read from the provider's cache."""
+    """Input tokens that were read from the provider's cache."""
     written: int = 0
-    """Input that was written to the cache for its shorter lifetime."""
+    """Input tokens that were written to the provider's cache with the shorter of its two lifetimes."""
     written_long: int = 0
-    """Input that was written to the cache for its longer lifetime."""
+    """Input tokens that were written to the provider's cache with the longer of its two lifetimes."""
     has_lifetimes: bool = False
-    """Whether the upstream reports how many tokens were written for which lifetime."""
+    """Whether the upstream reports for each lifetime how many tokens were written to the cache."""
     reported_total: int | None = None
     suspect: bool = False
     """Whether the counts contradict each other."""
 
     def with_long_writes(self) -> Usage:
-        """Returns the usage with all cache writes at the longer lifetime, unless it reports the lifetimes itself."""
+        """Returns the usage with all cache writes at the longer lifetime, unless the upstream reports the lifetimes."""
         if not self.written or self.has_lifetimes:
             return self
         return replace(self, written=0, written_long=self.written)
