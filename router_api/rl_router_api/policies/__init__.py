@@ -41,5 +41,5 @@ def create(name: str, setup: PolicySetup) -> Policy:
 
 
 def _entry_point(name: str) -> EntryPoint | None:
-    # This search visits every installed package, so it runs only for names that are not built in.
+    # The search for entry points visits every installed package, so it runs only for names that are not built in.
     return next(iter(entry_points(group=GROUP, name=name)), None)

@@ -17,10 +17,10 @@ class Fixed:
     async def decide(
         self, conversation: Request, candidates: Sequence[Candidate], limits: Limits, calls: Sequence[PastCall]
     ) -> Decision:
-        """Returns a call to the first candidate of the fallback order. Without a candidate, gives only a `reason`."""
+        """Decides to call the first candidate of the fallback order, or gives a `reason` if no candidate exists."""
         order = fallback_order(candidates, limits.prefer, self._fallback)
         if not order:
-            return Decision(reason="no target of `routing.fallback` can serve the request. Add one that can")
+            return Decision(reason="no target of `routing.fallback` can serve the request. Add a suitable target")
         return Decision(calls=(PlannedCall(order[0].name),), final=True)
 
 

@@ -1,4 +1,4 @@
-"""The policy `rl`: decides with the router model, a language model that reinforcement learning trained to route."""
+"""The policy `rl`, which decides with the router model: a language model trained to route by reinforcement learning."""
 
 from .policy import create
 

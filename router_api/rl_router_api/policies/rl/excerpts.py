@@ -1,7 +1,7 @@
-"""Shortens the texts of clients and targets for the router model, and writes them as data that cannot be instructions.
+"""Shortens the texts of clients and targets for the router model, and writes these texts as data, not as instructions.
 
-The control tokens of all model families contain `<`, `>`, `[`, `]` or `|`. In the data, these characters are JSON
-escapes, so that no control token reaches the router model.
+The control tokens of all model families contain `<`, `>`, `[`, `]` or `|`, so the data contains JSON escapes instead of
+these five characters. Therefore no control token of clients or targets reaches the router model.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import msgspec
 from ...conversation.request import Message, Part
 
 MIN_BYTES = 400
-"""Minimum bytes of the conversation in a prompt, even if the router model's context leaves less room."""
+"""Minimum number of bytes of the conversation in a prompt, even if the router model's context has less room."""
 _MAX_ROLE = 40
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "[": "\\u005b", "]": "\\u005d", "|": "\\u007c"}
 _ESCAPE_GROWTH = len("\\u003c") - 1
 _TOLERANCE = 100
-"""Bytes by which an excerpt may exceed its room, for the escapes of notes about what is left out."""
+"""Number of bytes by which an excerpt may exceed its room, for the escapes in notes about omitted parts."""
 _MIN_EXCERPT = 100
 _MEDIA = {"vision": "[image]", "audio": "[audio]", "video": "[video]", "file": "[file]"}
 
@@ -27,15 +27,15 @@ _MEDIA = {"vision": "[image]", "audio": "[audio]", "video": "[video]", "file": "
 def conversation_as_data(conversation: Sequence[Message], room: int) -> list[dict[str, str]]:
     """Returns the conversation as a list of {role, text}, in about `room` bytes.
 
-    If the conversation is longer, the first message (often the system prompt) gets a quarter of the room. The last
-    messages get the rest. A note says how many messages are left out.
+    If the conversation is longer than `room`, its first message (often the system prompt) gets a quarter of the room,
+    and its last messages get the remaining room. A note says how many messages are left out.
     """
     texts = [(message.role[:_MAX_ROLE], _text(message)) for message in conversation]
     left = room
     while True:
         kept = _within(texts, left)
         size = sum([_size(text) for _, text in kept])
-        # Only a few texts can exceed the room by their escapes, so few need a count.
+        # The escapes are counted only if the texts could exceed the room with them.
         if size * (1 + _ESCAPE_GROWTH) > room:
             size += _growth("".join([text for _, text in kept]))
         if size <= room + _TOLERANCE or left <= MIN_BYTES:
@@ -51,7 +51,7 @@ def _within(texts: Sequence[tuple[str, str]], room: int) -> Sequence[tuple[str, 
     first = shortened(text, room // 4 if rest else room)
     left = room - _size(first)
     kept: list[tuple[str, str]] = []
-    # The last message is the question, so it is always kept.
+    # The last message contains the question, so the last message is always kept.
     while rest and (not kept or left > MIN_BYTES // 2):
         last_role, text = rest.pop()
         kept.insert(0, (last_role, shortened(text, max(left // 2, 100))))
@@ -61,7 +61,7 @@ def _within(texts: Sequence[tuple[str, str]], room: int) -> Sequence[tuple[str, 
 
 
 def as_data(value: Any) -> str:
-    """Returns a value as JSON, in whose texts the characters of control tokens are escapes."""
+    """Returns a value as JSON whose texts contain escapes instead of the characters of control tokens."""
     if isinstance(value, dict):
         return "{" + ",".join([f"{as_data(str(name))}:{as_data(entry)}" for name, entry in value.items()]) + "}"
     if isinstance(value, (list, tuple)):
@@ -70,7 +70,7 @@ def as_data(value: Any) -> str:
 
 
 def texts_as_data(texts: list[dict[str, str]]) -> str:
-    """Returns the same as `as_data`, in a tenth of the time."""
+    """Returns the same JSON for a list of texts as `as_data` returns, in a tenth of the time."""
     raw = msgspec.json.encode(texts).decode()
     # The only brackets outside of texts are those of the list.
     return f"[{_escaped(raw[1:-1])}]"
@@ -84,7 +84,7 @@ def _escaped(text: str) -> str:
 
 
 def excerpt(text: str, room: int) -> str:
-    """Returns about `room` bytes of the text, with the escapes that it gets as data."""
+    """Returns an excerpt of a text. When `as_data` escapes the excerpt, the result has about `room` bytes."""
     left, kept = room, shortened(text, room)
     while (size := _bytes(kept) + _growth(kept)) > room + _TOLERANCE and left > _MIN_EXCERPT:
         left = min(left * room // size, left - 1)
@@ -93,7 +93,10 @@ def excerpt(text: str, room: int) -> str:
 
 
 def shortened(text: str, room: int) -> str:
-    """Returns about `room` bytes of a longer text, without its middle. A text never has more tokens than bytes."""
+    """Returns a text, without its middle part if the text has more than `room` bytes.
+
+    The room is measured in bytes, because a text never has more tokens than bytes.
+    """
     if _bytes(text) <= room:
         return text
     whole = text.encode()
@@ -103,12 +106,12 @@ def shortened(text: str, room: int) -> str:
 
 
 def _growth(text: str) -> int:
-    """Returns the bytes by which the escapes make a text longer."""
+    """Returns the number of bytes by which escapes make a text longer."""
     return _ESCAPE_GROWTH * sum(map(text.count, _ESCAPES))
 
 
 def _size(text: str) -> int:
-    """Returns the approximate bytes that a message takes in the list."""
+    """Returns the approximate number of bytes of a message in the JSON list of messages."""
     return _bytes(text) + 30
 
 

@@ -44,7 +44,7 @@ class Turn(Struct, frozen=True):
 
     @property
     def offered(self) -> Sequence[Candidate]:
-        """The targets that may still be called. Empty on the last turn if an answer can be selected."""
+        """The targets that may still be called, or no targets on the last turn if an answer can be selected."""
         return () if self.limits.is_last_turn and self.selectable else self.candidates
 
 
@@ -139,7 +139,7 @@ class RouterModelPolicy:
         """Records whether the request needed a repair. Each request counts once, even if it has several turns."""
         if self._starts_with_schema or self._router.protocol != "auto":
             return
-        # Before the first turn, no request has been recorded.
+        # Only a request that has had a turn with calls can already be among the recent requests.
         earlier = (
             [recent for recent in self._recent if recent.conversation() is turn.conversation] if turn.calls else []
         )

@@ -1,8 +1,8 @@
 """Writes the prompt of the router model: instructions, candidates, the conversation as data, and the answers so far.
 
-The constant part comes first, so that the engine's prefix cache can reuse it. Texts from clients and targets never
-become instructions or separate messages. They are JSON text inside our messages, and control tokens in them get a space
-inside.
+The constant part of the prompt comes first, so that the inference engine's prefix cache can reuse it. Texts from
+clients and targets never become instructions or separate messages. The prompt contains the texts of clients and
+targets as JSON strings, in which the characters of control tokens are escaped.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _REPAIR = "That could not be read. Reply again with nothing but the decision, in
 
 
 def system_prompt(candidates: Sequence[Candidate], prefer: Prefer, way: Way, *, direct: bool) -> str:
-    """Returns the instructions. For the protocol `json_schema`, they include the candidates."""
+    """Returns the instructions for the router model, which include the candidates for the protocol `json_schema`."""
     parts = [_TASK, _PREFERENCES[prefer]]
     if way == "tools":
         parts += [_WITH_TOOLS, *([_DIRECT] if direct else [])]
@@ -96,7 +96,7 @@ def messages(
 def repair_messages(question: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Returns the messages of the second call, after a decision that could not be parsed.
 
-    That decision is left out, because the router model might consider it valid.
+    The unreadable decision is left out, because the router model might consider it valid.
     """
     if question[-1]["role"] != "user":
         return [*question, {"role": "user", "content": _REPAIR}]

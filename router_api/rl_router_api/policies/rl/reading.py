@@ -1,4 +1,4 @@
-"""Parses the router model's answer: tool calls, tool calls as Hermes or JSON text, or JSON of the decision schema."""
+"""Parses a decision in the router model's answer: tool calls (also as Hermes or JSON text) or JSON of a schema."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _FENCED = re.compile(r"\A```(?:json)?[ \t\r]*\n(.*?)```\Z", re.S)
 
 
 class ReadDecision(Struct, frozen=True):
-    """A parsed decision: calls, a selection, or a text without calls. Empty if the answer cannot be parsed."""
+    """A parsed decision: calls, a selection, or a text without calls.
+
+    All fields are empty if the answer cannot be parsed.
+    """
 
     calls: tuple[PlannedCall, ...] = ()
     select: str | None = None
@@ -36,7 +39,7 @@ UNREADABLE = ReadDecision()
 
 
 def read_tools(message: AnswerMessage, offered: Mapping[str, str], *, selectable: bool) -> ReadDecision:
-    """Returns the decision in an answer to the protocol `tools`.
+    """Returns the decision in an answer that uses the protocol `tools`.
 
     `offered` maps the names of the functions that may be called to the names of their targets.
     """
@@ -52,7 +55,7 @@ def read_tools(message: AnswerMessage, offered: Mapping[str, str], *, selectable
 
 
 def read_schema(message: AnswerMessage, offered: Mapping[str, str], *, selectable: bool) -> ReadDecision:
-    """Returns the decision in JSON of `prompt.decision_schema`. `offered` maps function names to target names."""
+    """Returns the decision in an answer that follows `prompt.decision_schema`. `offered` maps functions to targets."""
     decision = _json(_unfenced(without_thoughts(text_of(AnswerMessage(content=message.content)))))
     if not isinstance(decision, dict):
         return UNREADABLE
@@ -70,7 +73,7 @@ def without_thoughts(text: str) -> str:
 
 
 def _calls_in(text: str) -> list[tuple[str | None, Any]]:
-    """Returns the tool calls in a text. Returns an empty list if the text contains anything else."""
+    """Returns the tool calls in a text. Returns an empty list if the text contains anything except tool calls."""
     blocks = _HERMES.findall(text)
     if blocks:
         if _HERMES.sub("", text).strip():
