@@ -46,7 +46,7 @@ class Admission:
         digest = digest_of(credentials.strip())
         match = None
         for key in self._keys:
-            # Compares with every key, even after a match, so that the response time reveals nothing.
+            # Compares with every key, even after a match, so that the response time reveals nothing about the keys.
             if hmac.compare_digest(key.sha256, digest):
                 match = key
         if match is None:
@@ -66,7 +66,7 @@ class Admission:
                 )
 
     def record(self, request: EndedRequest) -> None:
-        """Adds a request's cost to its key's daily sum, if the key has a limit in US dollars."""
+        """Adds a request's cost to the daily sum of the client's key, if the key has a limit in US dollars."""
         if request.key in self._limited and request.ledger.total_cost:
             self._counters.add(f"usd:{request.key}", picodollars(request.ledger.total_cost))
 

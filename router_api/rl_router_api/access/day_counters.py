@@ -14,7 +14,7 @@ from ..shared_memory import hashed, make_table
 _SLOTS = 16_384
 _SLOT = struct.Struct("<Qq")
 _HEADER = struct.Struct("<QQ")
-"""The day, as days since 1970, and the monotonic time at which it began, in seconds."""
+"""The current day as the number of days since 1970, and the monotonic time in seconds at which this day began."""
 _SIZE = _HEADER.size + _SLOTS * _SLOT.size
 _DAY = 86_400
 _MAXIMUM = 2**63 - 1
@@ -25,9 +25,9 @@ report an implausibly high usage."""
 class DayCounters:
     """Named integer counters that are reset to 0 at midnight UTC.
 
-    `path` is the file that backs the table. The supervisor creates the file. If `path` is None, the table is private to
-    this process. The table has room for 16,384 names. An API key needs at most two: for its requests and for its cost.
-    A full table ignores new names.
+    `path` is the file that contains the table. The supervisor process of the workers creates this file. If `path` is
+    None, the table is private to this process. The table has room for 16,384 names. Each API key needs at most two
+    names: one for its number of requests and one for its cost. A full table ignores new names.
     """
 
     def __init__(self, path: str | None = None) -> None:
@@ -53,7 +53,7 @@ class DayCounters:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        # Waiting for this lock may block the event loop, because the lock is held for microseconds only.
+        # The wait for this lock may block the event loop, because every process holds the lock for microseconds only.
         if self._file is None:
             yield
             return

@@ -17,7 +17,7 @@ _PREFIX = "rr-"
 
 
 class ApiKey(Schema):
-    """An entry of the keys file. Its limits apply per day (UTC) and per server, to all workers together."""
+    """An entry of the keys file. The limits of a key apply per day (UTC) to all workers of a server together."""
 
     name: str = Field(min_length=1, max_length=128)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the key, in hex")
@@ -41,7 +41,7 @@ def digest_of(key: str) -> str:
 
 
 def read_keys(path: str) -> tuple[ApiKey, ...]:
-    """Returns the keys in a file. A missing file has no keys, so the server then rejects every client.
+    """Returns the keys in a file. A missing file counts as a file without keys, so that every client is rejected.
 
     Raises KeysError if the file is invalid or cannot be read.
     """
@@ -68,7 +68,7 @@ def _entries(path: str) -> object:
         # PyYAML raises ValueError for an impossible date. Decoding text that is not UTF-8 raises a ValueError too.
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise KeysError(
-            path, f"cannot be read: {reason}. Save the file as UTF-8 YAML, and let the server read it."
+            path, f"cannot be read: {reason}. Save the file as UTF-8 YAML that the server may read."
         ) from None
 
 
