@@ -53,7 +53,7 @@ def test_each_warning_of_a_start_is_a_line(checked: Check) -> None:
     code, out, err = checked({"targets": targets, "server": {"host": "0.0.0.0"}})
     assert (code, out) == (0, "router.yaml: valid: 2 targets, policy rl, clients need no key\n")
     assert err.splitlines() == [
-        "warning: target `beta` is not used: NO_SUCH_KEY is not set. Set its API key",
+        "warning: target `beta` is not used: NO_SUCH_KEY is not set. Set the target's API key",
         "warning: server.api_keys_file is not set: anyone who can reach 0.0.0.0 can use this server without a key. "
         "Set the field to require keys",
     ]
@@ -71,7 +71,7 @@ def test_a_keys_file_that_does_not_exist_is_a_warning(checked: Check) -> None:
         ({"routing": {"max_turn": 3}}, "unknown key `max_turn`: did you mean `max_turns`?"),
         ({"routing": {"policy": "luck"}}, "unknown policy `luck`"),
         ({"targets": [{**TARGET, "api_key_env": "NO_SUCH_KEY"}]}, "no target has its API key"),
-        ("server:\n", "server: must be a mapping"),
+        ("server:\n", "server: the section must be a mapping"),
         ("a: [", "router.yaml"),
     ],
 )

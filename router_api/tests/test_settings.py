@@ -177,9 +177,9 @@ def test_an_error_names_the_variable_with_invalid_yaml(value: str) -> None:
         ("# nothing", "is empty"),
         ("{}", "is empty"),
         ("server: {api_keys_file: }", "server.api_keys_file: is empty. Name the keys file, or write `null`"),
-        ("server:", "server: must be a mapping of fields"),
-        ("server: []\ntargets: []", "server: must be a mapping of fields"),
-        ("server:\n  api_keys_fi", "server: must be a mapping of fields"),
+        ("server:", "server: the section must be a mapping of fields"),
+        ("server: []\ntargets: []", "server: the section must be a mapping of fields"),
+        ("server:\n  api_keys_fi", "server: the section must be a mapping of fields"),
         ("server: {port: 1}\nserver: {port: 2}", "line 2: is not YAML: duplicate key `server`"),
         ("server: {api_keys_file: a, api_keys_file: null}", "duplicate key `api_keys_file`"),
         ("- a", "must be a mapping"),
@@ -219,8 +219,8 @@ def test_several_errors_are_reported_together(file: Path) -> None:
 def test_flags_and_variables_do_not_replace_a_truncated_section(file: Path) -> None:
     for text in ("server:", "server:\n  api_keys_fi", "server: x", "server: []"):
         file.write_text(text)
-        assert "server: must be a mapping" in refusal(file, {"server.port": 1})
-        assert "server: must be a mapping" in refusal(file, RL_ROUTER_SERVER__PORT="1")
+        assert "server: the section must be a mapping" in refusal(file, {"server.port": 1})
+        assert "server: the section must be a mapping" in refusal(file, RL_ROUTER_SERVER__PORT="1")
 
 
 def test_an_unknown_variable_or_flag_of_a_known_section_is_refused() -> None:

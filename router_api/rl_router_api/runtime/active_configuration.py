@@ -1,4 +1,4 @@
-"""The active configuration, with its fleet, policies and health probes. A reload creates a new object."""
+"""The active configuration, with its fleet, policies and health probes. A reload creates a new active configuration."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class ActiveConfiguration:
 
 
 def check_keys(configuration: Configuration) -> None:
-    """Raises ConfigurationError if no target has its key. Missing key files are allowed: they may appear later."""
+    """Raises ConfigurationError if no target has its API key. A key file may be missing and appear later."""
     missing = [Key(target).missing for target in configuration.targets or () if target.api_key_file is None]
     if missing and all(missing) and len(missing) == len(configuration.targets or ()):
         raise ConfigurationError(
-            f"targets: no target has its API key: {'; '.join(map(str, missing))}. Set at least one of them."
+            f"targets: no target has its API key: {'; '.join(map(str, missing))}. Set at least one of these keys."
         )

@@ -14,10 +14,14 @@ _FIXED_AT_START = ("host", "port", "admin_host", "admin_port", "workers")
 
 
 def warn_about_keys(fleet: Fleet, admission: Admission) -> None:
-    """Warns about each target without its key, and about a server that other machines can use without a key."""
+    """Warns about each target without its API key, and about a server that other machines can use without a key."""
     for target, upstream in fleet.targets:
         if missing := upstream.key.missing:
-            log(logging.WARNING, f"target `{target.name}` is not used: {missing}. Set its API key", target=target.name)
+            log(
+                logging.WARNING,
+                f"target `{target.name}` is not used: {missing}. Set the target's API key",
+                target=target.name,
+            )
     host = fleet.configuration.server.host
     if admission.open and not is_loopback(host):
         log(

@@ -1,4 +1,4 @@
-"""Discovers targets if `targets` is not configured. The targets are the models of the router model's server."""
+"""Discovers targets if `targets` is not configured: every model that the router model's server lists is a target."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..upstreams.listing import Listed, list_models
 
 
 async def listed_targets(fleet: Fleet) -> tuple[Target, ...]:
-    """Returns the targets that the router model's server lists. Returns no targets if its list cannot be read."""
+    """Returns the targets that the router model's server lists. Returns no targets if the list cannot be read."""
     try:
         listed = await list_models(fleet.router_model, fleet.transport)
     except ListingError as error:

@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable
 from ..accounting.log import LOG
 
 _PERIOD = 1.0
-"""Seconds between two runs of the work."""
+"""Seconds between two runs of the background work."""
 
 
 async def each_second(work: Callable[[], Awaitable[None]]) -> None:
     """Runs `work` every second until the task is cancelled.
 
-    Logs a failure and continues. Otherwise a server that no longer reads its files or probes its upstreams would look
-    healthy.
+    If the work fails, logs the error and continues. A server without background work would look healthy, although it
+    would no longer read its files or probe its upstreams.
     """
     while True:
         try:

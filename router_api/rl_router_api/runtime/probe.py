@@ -1,6 +1,7 @@
 """Health probes of the upstreams.
 
-The router probes an upstream until a probe or a call succeeds. It probes the upstream again after a failed call.
+The router API probes an upstream until a probe or a call succeeds. After a failed call, the probes of the upstream
+start again.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ class Probe:
     """Probes a fleet's upstreams and reports their health.
 
     The probe of a target requests the target's list of models with its API key. The target is `bad` after a failed
-    connection, a 401 or a 403, and `ok` after any other response. The probe of the router model requests a decision.
-    The router model is `bad` if the policy cannot decide.
+    connection or a response with status 401 or 403, and `ok` after any other response. The probe of the router model
+    requests a decision. The router model is `bad` if the policy cannot decide.
     """
 
     def __init__(self, fleet: Fleet, policy: Policy, now: Callable[[], float] = time.monotonic) -> None:
@@ -52,7 +53,7 @@ class Probe:
         """Whether the policy decided without calling the router model."""
 
     async def run(self, record: Callable[[Ledger], None]) -> None:
-        """Probes the upstreams that are due. Calls `record` with the ledger of the router model's probe."""
+        """Probes the upstreams whose next probe is due. Calls `record` with the ledger of the router model's probe."""
         # A target without its key counts as not probed yet, so that it is probed as soon as the key appears.
         keyed = [pair for pair in self._fleet.targets if not pair[1].key.missing]
         due = [pair for pair in keyed if self._is_due(pair[1].name, pair[1])]

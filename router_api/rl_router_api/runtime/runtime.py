@@ -68,12 +68,12 @@ class Runtime:
 
     @property
     def refused(self) -> str | None:
-        """The reason why the server does not use the configuration or the keys on disk. None if it uses both."""
+        """The reason why the server does not use the configuration or keys on disk, or None if the server uses both."""
         return self._files.refused
 
     @property
     def recorders(self) -> tuple[Recorder, ...]:
-        """The recorders for a new request."""
+        """The recorders that receive the ledger of a new request."""
         recorders: tuple[Recorder, ...] = (self.metrics, self.admission, self._request_log)
         return recorders if self._traces is None else (*recorders, self._traces)
 
@@ -129,7 +129,7 @@ class Runtime:
         return CurrentState(self.in_flight, bool(self.refused), open_breakers, lost_lines())
 
     def reload(self) -> None:
-        """Activates the configuration and the keys on disk. Keeps the current ones if either file is invalid."""
+        """Activates the configuration and the keys on disk, unless one of the two files is invalid."""
         loaded = self._files.read()
         if loaded is None:
             return

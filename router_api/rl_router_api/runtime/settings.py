@@ -15,7 +15,7 @@ from ..errors import ConfigurationError
 
 FILE_VARIABLE = "RL_ROUTER_CONFIG"
 KEYS_FILE = "server.api_keys_file"
-"""A null in this field disables authentication. Therefore only the explicit word `null` counts as null."""
+"""The field in which a null disables authentication, so that only the explicit word `null` counts as a null."""
 LAYER = SettingsLayer(Configuration, "RL_ROUTER_", only_null=(KEYS_FILE,))
 
 
@@ -42,15 +42,17 @@ def merged(
 
 
 def parsed(text: str, path: str) -> dict[str, Any]:
-    """Returns the sections of the file `path`. Raises ConfigurationError if they are invalid.
+    """Returns the sections of the file `path`. Raises ConfigurationError if a section is invalid.
 
     An empty `server` section or `api_keys_file` is an error, so that a truncated file does not disable authentication.
     """
     values = parsed_file(text, path, Configuration)
     server = values.get("server", {})
     if not isinstance(server, dict):
-        # A flag or a variable would replace the section, and the server would lose its keys file.
-        raise ConfigurationError(f"{path}: server: must be a mapping of fields. Write `server: {{}}` for the defaults.")
+        # A flag or a variable would replace the invalid section, and the server would lose its keys file.
+        raise ConfigurationError(
+            f"{path}: server: the section must be a mapping of fields. Write `server: {{}}` for the defaults."
+        )
     if server.get("api_keys_file", "") is None and not _writes_null(text):
         server["api_keys_file"] = ""
     return values

@@ -24,14 +24,14 @@ STATE_VARIABLE = "RL_ROUTER_STATE_DIR"
 
 @dataclass(frozen=True)
 class Authentication:
-    """The presence of a `server` section and of a keys file in a configuration. A reload must keep both."""
+    """Whether a configuration has a `server` section and a keys file, which a reload must not remove."""
 
     has_server: bool
     has_keys: bool
 
 
 _CLOSED = Authentication(has_server=True, has_keys=True)
-"""The value that is assumed if the saved record cannot be read."""
+"""The Authentication that is assumed if the saved record of the last good files cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class LoadedConfiguration:
     """A configuration, the keys of its keys file (None without a keys file), and the configuration file's text.
 
     `refused` is the error of the files on disk if the last good files are used instead. `has_server` is whether the
-    file has a `server` section.
+    configuration file has a `server` section.
     """
 
     configuration: Configuration
@@ -55,7 +55,7 @@ class LoadedConfiguration:
     def check_keeps(self, before: Authentication) -> None:
         """Raises ConfigurationError if this configuration drops the authentication of `before` without a `null`.
 
-        A file that drops it was most likely emptied, truncated or overwritten by mistake.
+        A file that drops the authentication was most likely emptied, truncated or overwritten by mistake.
         """
         if before.has_server and not self.has_server:
             raise ConfigurationError(
@@ -91,7 +91,10 @@ class Source:
 
     @classmethod
     def from_environment(cls, path: str | None = None, flags: Mapping[str, Any] | None = None) -> Self:
-        """Returns the source that RL_ROUTER_CONFIG and RL_ROUTER_STATE_DIR name. `path` and `flags` take precedence."""
+        """Returns the source that the variables RL_ROUTER_CONFIG and RL_ROUTER_STATE_DIR name.
+
+        `path` and `flags` take precedence over the environment.
+        """
         path = path or os.environ.get(FILE_VARIABLE) or None
         return cls(path, flags or {}, os.environ.get(STATE_VARIABLE) or None)
 
@@ -127,14 +130,17 @@ class Source:
 
     @property
     def text(self) -> bytes:
-        """The bytes of the configuration file, to detect changes. Empty if no file is configured or can be read."""
+        """The bytes of the configuration file, which are compared to detect changes.
+
+        `text` is empty if no file is configured or the file cannot be read.
+        """
         try:
             return Path(self.path).read_bytes() if self.path else b""
         except (OSError, ValueError):
             return b""
 
     def remember(self, loaded: LoadedConfiguration) -> None:
-        """Saves copies of the files as the last good files. Does nothing without a state folder."""
+        """Saves copies of the files as the last good files. Does nothing if no state folder is configured."""
         try:
             if self.path is not None:
                 _write(self._copy_path(self.path), loaded.text.encode())
@@ -178,7 +184,7 @@ class Source:
                 return Authentication(**json.loads(record.read_text()))
             except (OSError, ValueError, TypeError):
                 return _CLOSED
-        # Older versions saved the files without this record.
+        # Older versions saved the last good files without a record of their authentication.
         return _CLOSED if copy is not None and copy.exists() else None
 
     def _read(self, path: str | None) -> tuple[Configuration, bool, str]:
@@ -193,7 +199,7 @@ class Source:
 
     @property
     def _authentication_path(self) -> Path | None:
-        """The path of the record of the last good files' authentication. None without a state folder."""
+        """The path of the record of the last good files' authentication. None if no state folder is configured."""
         return None if self.state is None else Path(self.state) / f"last-good-{_hashed(self.path or '')}.json"
 
     def _copy_path(self, path: str | None) -> Path | None:
@@ -208,7 +214,7 @@ def _hashed(path: str) -> str:
 
 
 def _write(path: Path | None, data: bytes) -> None:
-    """Replaces a file atomically. Only its owner may read it, because it may contain hashes of keys."""
+    """Replaces a file atomically. Only the owner may read the file, because the file may contain hashes of keys."""
     if path is not None:
         handle, temporary = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(handle, "wb") as file:

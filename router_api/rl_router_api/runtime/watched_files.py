@@ -12,18 +12,18 @@ from .source import LoadedConfiguration, Source, with_keys
 class WatchedFiles:
     """The files that a server was started from.
 
-    `refused` is the reason why the server does not use the files on disk. It is None if the server uses them. Without
-    a source, only the keys file is read again.
+    `refused` is the reason why the server does not use the files on disk, or None if the server uses them. If `source`
+    is None, only the keys file is read again.
     """
 
     def __init__(self, loaded: LoadedConfiguration, source: Source | None) -> None:
         self.refused: str | None = None
         self.refused_keys_file: str | None = None
-        """The keys file that was rejected. It may differ from the keys file in use."""
+        """The path of the rejected keys file, which may differ from the keys file in use."""
         self._loaded = loaded
         self._source = source
         if loaded.refused is not None:
-            self._refuse(loaded.refused, "the files on disk are invalid, starting with the last good ones")
+            self._refuse(loaded.refused, "the files on disk are invalid, so the server starts with the last good files")
         self._last_read = self._last_seen = self._contents()
 
     def changed(self) -> bool:
@@ -43,7 +43,7 @@ class WatchedFiles:
         try:
             loaded = self._load()
         except (ConfigurationError, KeysError) as error:
-            self._refuse(error, "the changed configuration is invalid, the current one stays in force")
+            self._refuse(error, "the changed files are invalid, so the current configuration stays in use")
             return None
         return loaded if self._contents() == before else None
 
