@@ -1,4 +1,4 @@
-"""The status of a RouterDeployment: pure functions from the observed state to conditions."""
+"""Computes the status of a RouterDeployment from the observed state, with pure functions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Reason", "invalid", "status_of"]
 
 
 def status_of(router: RouterDeployment, observed: Observed, now: datetime) -> dict[str, Any]:
-    """Returns the status to write. It equals the previous status if nothing has changed."""
+    """Returns the status to write, which equals the previous status if nothing has changed."""
     tiers = tier_of(router, "model", observed, now), tier_of(router, "api", observed, now)
     url = url_of(router, observed)
     model_tier, api_tier = tiers
@@ -44,7 +44,7 @@ def status_of(router: RouterDeployment, observed: Observed, now: datetime) -> di
 def invalid(body: Manifest, message: str, now: datetime) -> dict[str, Any]:
     """Returns the status of a RouterDeployment whose spec the operator cannot use.
 
-    Everything except the conditions and the observed generation keeps its previous value.
+    Every field except the conditions and the observed generation keeps its previous value.
     """
     metadata, before = body["metadata"], body.get("status") or {}
     generation = metadata.get("generation", 0)

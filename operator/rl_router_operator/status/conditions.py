@@ -1,4 +1,4 @@
-"""Builds the conditions of a status, with the remedy in each message."""
+"""Builds the conditions of a status, whose messages contain the cause and its remedy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..schema.state import Ready
 from .reasons import Reason
 
 _MAXIMUM_MESSAGE = 4096
-"""The maximum length of a message in the schema, in characters."""
+"""The maximum length of a condition's message in the schema, in characters."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Finding:
 
 
 def make_finding(type_: str, status: Ready, reason: Reason, cause: str) -> Finding:
-    """Returns a finding. Its message consists of the `cause` and the remedy of the reason."""
+    """Returns a finding whose message consists of the `cause` and the remedy of the reason."""
     return Finding(type_, status, reason, advice(reason, cause))
 
 

@@ -15,7 +15,7 @@ from .warnings import time_of, warnings
 from .words import quote
 
 _BACK_OFF_RESET = timedelta(minutes=10)
-"""The kubelet resets its crash back-off after a container has run for this time."""
+"""The time that a container must run before the kubelet resets the container's crash back-off."""
 _API_STARTUP = timedelta(seconds=60)
 """The maximum time until an API container is ready for the first time."""
 _WAITING = {
@@ -38,7 +38,7 @@ _PULL_BACK_OFF = 'Back-off pulling image "'
 
 @dataclass(frozen=True)
 class Context:
-    """The other inputs for a pod's diagnosis: warning Events, the time and the settings of the pod's tier."""
+    """The inputs for a pod's diagnosis beside the pod: warning Events, the time and the settings of the pod's tier."""
 
     events: tuple[Manifest, ...]
     now: datetime
@@ -79,10 +79,10 @@ def _of(pod: Manifest, status: Mapping[str, Any], context: Context) -> tuple[Rea
 
 
 def _current_ending(status: Mapping[str, Any], context: Context) -> Mapping[str, Any] | None:
-    """Returns the last `terminated` state, or None if the container has run stably since.
+    """Returns the container's last `terminated` state, or None if the container has been stable since then.
 
-    Between two crashes a container looks as if it were starting. Therefore the last `terminated` state counts until
-    the kubelet resets its crash back-off.
+    Between two crashes, a container looks as if it were starting, so the last `terminated` state counts until the
+    kubelet resets the container's crash back-off.
     """
     state, last = status.get("state") or {}, (status.get("lastState") or {}).get("terminated")
     running = state.get("running")
@@ -93,7 +93,7 @@ def _current_ending(status: Mapping[str, Any], context: Context) -> Mapping[str,
 
 
 def _codes(status: Mapping[str, Any], context: Context) -> Mapping[int, Reason]:
-    """Returns the reasons for the exit codes of our own program. A sidecar's exit codes have other meanings."""
+    """Returns the reasons for the exit codes of the router's own container, and no reasons for a sidecar."""
     component: Component = "model" if context.model else "api"
     return endings.CODES[component] if status["name"] == component else {}
 
@@ -132,7 +132,10 @@ def _is_starting(pod: Manifest, status: Mapping[str, Any], context: Context) -> 
 
 
 def _waiting_message(pod: Manifest, waiting: Mapping[str, Any], context: Context) -> str:
-    """Returns the kubelet's message, in the same words during a pull attempt and during the back-off after it."""
+    """Returns the kubelet's message about a waiting container.
+
+    The message has the same words during an image pull and during the back-off after the failed pull.
+    """
     message = waiting.get("message") or waiting["reason"]
     if message.startswith(_PULL_BACK_OFF):
         image, _, cause = message.removeprefix(_PULL_BACK_OFF).partition('"')
@@ -143,7 +146,10 @@ def _waiting_message(pod: Manifest, waiting: Mapping[str, Any], context: Context
 
 
 def _pull_error(pod: Manifest, image: str, context: Context) -> str:
-    """Returns the pull error from the Events, or an empty text. Kubernetes before 1.32 has it only in the Events."""
+    """Returns the error of an image pull from the Events, or an empty text if the Events contain no such error.
+
+    Before version 1.32, Kubernetes reports the error of an image pull only in Events.
+    """
     prefix = f'Failed to pull image "{image}": '
     errors = [text for text in warnings(context.events, "Pod", pod, "Failed") if text.startswith(prefix)]
     return errors[0].removeprefix(prefix) if errors else ""

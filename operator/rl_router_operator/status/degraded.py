@@ -1,4 +1,4 @@
-"""Computes the condition Degraded, which is True if something differs from the spec, even if the router serves."""
+"""Computes the condition Degraded, which is True if a fault is known, even if the router answers requests."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .words import listed
 
 TYPE = "Degraded"
 _PATIENCE = timedelta(seconds=120)
-"""The time after which an API pod that is not ready, but has no error, makes its rollout count as stuck."""
+"""The time after which the API's rollout counts as stuck if a pod is not ready, although no error is known."""
 _FROM_REPORTS = frozenset(
     {Reason.CONFIGURATION_REFUSED, Reason.NOBODY_ADMITTED, Reason.NOT_DECIDING, Reason.UNREACHABLE, Reason.TARGET_BAD}
 )
-"""The reasons that only the API pods can report."""
+"""The reasons of Degraded that only the API pods can report."""
 
 Fault = tuple[Reason, str]
 """The reason of a fault, and sentences with its cause and its remedy."""
@@ -37,7 +37,7 @@ def finding(
     problems: Iterable[ChildError],
     now: datetime,
 ) -> Finding:
-    """Returns Degraded, with the reason of the first fault and a message that contains all faults."""
+    """Returns the condition Degraded, with the reason of the first fault and a message that contains all faults."""
     faults = [*_of_children(problems), *(fault for tier in tiers for fault in _of_rollout(router, tier, now))]
     if not faults and reports.pending and (old := previous_finding(router.status, TYPE, _FROM_REPORTS)):
         return old
@@ -62,7 +62,7 @@ def _of_rollout(router: RouterDeployment, tier: Tier, now: datetime) -> Iterator
     if tier.refusal:
         stuck.append((Reason.POD_REFUSED, tier.refusal))
     elif not stuck and _has_exceeded_its_deadline(tier):
-        stuck.append((Reason.ROLLOUT_STUCK, "its rollout has exceeded its deadline"))
+        stuck.append((Reason.ROLLOUT_STUCK, "the rollout has exceeded its deadline"))
     if stuck:
         reason, cause = stuck[0]
         serving = f"; {len(tier.ready)} of {tier.desired} pods are ready" if tier.ready else ""
@@ -84,7 +84,8 @@ def _of_reports(reports: Reports) -> Iterator[Fault]:
     if reports.closed:
         yield _fault(Reason.NOBODY_ADMITTED, reports.closed)
     if reports.partly_undecided:
-        yield _fault(Reason.NOT_DECIDING, f"some API pods received no valid decision: {reports.partly_undecided}")
+        cause = f"some API pods received no valid decision from the router model: {reports.partly_undecided}"
+        yield _fault(Reason.NOT_DECIDING, cause)
     if reports.received and reports.unreachable:
         pod, error = reports.unreachable[0]
         yield _fault(Reason.UNREACHABLE, f"the health request to pod {pod} failed: {error}")

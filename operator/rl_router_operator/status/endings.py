@@ -1,4 +1,4 @@
-"""Determines why a container ended, from its exit code and its last lines."""
+"""Determines why a container ended, from the container's exit code and last lines of output."""
 
 from __future__ import annotations
 
@@ -23,14 +23,17 @@ CPU_FALLBACK: Mapping[int, Reason] = {
     86: Reason.CRASH_LOOPING,  # llama.cpp cannot load the model
     87: Reason.CRASH_LOOPING,  # the server cannot listen on its address
 }
-"""The reasons for exit codes that only the CPU fallback uses. Exit code 2 is missing, because vLLM uses it as well."""
+"""The reasons for exit codes that only the CPU fallback (the llama.cpp server for models without an accelerator) uses.
+
+Exit code 2 is left out, because vLLM uses exit code 2 as well.
+"""
 _API: Mapping[int, Reason] = {
     ExitCode.CONFIGURATION: Reason.CONFIGURATION_REFUSED,
     ExitCode.KEYS_FILE: Reason.CONFIGURATION_REFUSED,
     ExitCode.ADDRESS: Reason.CRASH_LOOPING,
 }
 CODES: Mapping[Component, Mapping[int, Reason]] = {"model": CPU_FALLBACK, "api": _API}
-"""The reasons for the exit codes of our own programs, by component."""
+"""The reasons for the exit codes of the router's own programs, by component."""
 
 _NAMES_AN_ERROR = re.compile(r"(?i)^(?:[\w.]*(?:error|exception)|fatal)\b")
 """Matches the beginning of an error line of Python, Go and many other programs."""
@@ -71,14 +74,16 @@ _MODEL = (
         re.compile(r"No CUDA GPUs are available|Found no NVIDIA driver|Failed to infer device type"),
     ),
 )
-"""Patterns for errors of vLLM, CUDA and the Hugging Face client. HTTP statuses come before errors that wrap them."""
+"""Patterns for errors of vLLM, CUDA and the Hugging Face client. The patterns for HTTP statuses come
+first, because other errors can wrap an error with an HTTP status.
+"""
 
 
 def why(ended: Mapping[str, Any], *, model: bool, codes: Mapping[int, Reason]) -> tuple[Reason, str]:
     """Returns the reason why a container ended, and a message that quotes its output.
 
     `ended` is the container's `terminated` state. `model` is True for a pod of the router model. `codes` maps the
-    program's exit codes to reasons, because exit codes are more reliable than output.
+    program's exit codes to reasons. Exit codes are checked before output, because they are more reliable than output.
     """
     output = lines(ended.get("message") or "")
     if ended.get("reason") == "OOMKilled":
@@ -94,7 +99,7 @@ def why(ended: Mapping[str, Any], *, model: bool, codes: Mapping[int, Reason]) -
 
 
 def _known_error(output: list[str]) -> tuple[Reason, str] | None:
-    """Returns the reason of a known error, and its line with the next line, which can contain the URL of the error."""
+    """Returns the reason of a known error, and the error's line with the next line, which can contain a URL."""
     for reason, pattern in _MODEL:
         for number in range(len(output) - 1, -1, -1):
             if pattern.search(output[number]):
@@ -103,7 +108,7 @@ def _known_error(output: list[str]) -> tuple[Reason, str] | None:
 
 
 def _last_error(output: list[str], code: object) -> str:
-    """Returns the last line that names an error, or else the last line.
+    """Returns the last line that names an error, or the last line of the output if no line names an error.
 
     Lines of stdout can follow the error, because stdout and stderr arrive in any order.
     """
@@ -117,7 +122,7 @@ def _with_code(last: list[str], code: object) -> str:
 
 
 def _parse(line: str) -> tuple[str, bool]:
-    """Returns the line, or the level and message of a JSON log line, and whether it names an error."""
+    """Returns a line (only the level and message of a JSON log line), and whether the line names an error."""
     try:
         entry = json.loads(line) if line.startswith("{") else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""Computes the condition ModelReady, which is True if the API has received a decision from the router model."""
+"""Computes the condition ModelReady, which is True if the router model returns valid decisions or is not used."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .warnings import time_of
 
 TYPE = "ModelReady"
 _RETRIED_WITHIN = timedelta(seconds=120)
-"""The API asks the router model again within this time: every 30 s, plus 60 s for a decision on a busy CPU."""
+"""The API asks the router model again within this time: every 30 s, plus up to 60 s for a decision on a busy CPU."""
 _FROM_REPORTS = frozenset({Reason.DECIDING, Reason.NOT_DECIDING})
-"""The reasons that only the API pods can report."""
+"""The reasons of ModelReady that only the API pods can report."""
 
 
 def finding(router: RouterDeployment, tier: Tier, reports: Reports, now: datetime) -> Finding:
-    """Returns ModelReady. For an external router model, ModelReady depends only on the API's reports."""
+    """Returns the condition ModelReady, which depends only on the API's reports if the router model is external."""
     external = router.spec.model.external
     if router.spec.suspend and not external:
         return make_finding(TYPE, "False", Reason.SUSPENDED, "the model has no pods, because the router is suspended")
@@ -34,7 +34,7 @@ def finding(router: RouterDeployment, tier: Tier, reports: Reports, now: datetim
 
 
 def _by_decision(subject: str, reports: Reports, *, is_retried: bool) -> Finding:
-    """Returns ModelReady from the API's reports.
+    """Returns the condition ModelReady from the API's reports.
 
     `is_retried` is True if the API has asked the router model again since the model's pods became ready.
     """
@@ -52,6 +52,6 @@ def _by_decision(subject: str, reports: Reports, *, is_retried: bool) -> Finding
 
 
 def _is_new(tier: Tier, now: datetime) -> bool:
-    """Returns whether a pod became ready so recently that the API may not have asked it yet."""
+    """Returns whether the first ready pod became ready so recently that the API may not have asked this pod yet."""
     times = [time_of(condition(pod, "Ready")["lastTransitionTime"]) for pod in tier.ready]
     return now - min(times) <= _RETRIED_WITHIN

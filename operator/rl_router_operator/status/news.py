@@ -10,10 +10,10 @@ from .reasons import INTENDED, PROGRESS
 
 
 def news(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Manifest]:
-    """Returns the conditions of the status `after` to report as Events: those with a new status or reason.
+    """Returns the conditions in the status `after` that have a new status or reason and need an Event.
 
-    Reasons in PROGRESS are not reported. If Ready becomes True, the conditions that Ready depends on are not reported.
-    If a condition blocks Ready, only the blocking condition is reported.
+    A condition with a reason in PROGRESS is not reported. If Ready becomes True, the conditions that Ready depends on
+    are not reported. If a condition blocks Ready, only the blocking condition is reported, but not Ready.
     """
     known = [identity(condition) for condition in before.get("conditions", ())]
     new = [condition for condition in after.get("conditions", ()) if identity(condition) not in known]
@@ -23,12 +23,12 @@ def news(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Manifest]:
 
 
 def identity(condition: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Returns the type, status and reason of a condition. The operator sends an Event if one of them changes."""
+    """Returns the type, status and reason of a condition, which cause an Event if they change."""
     return condition["type"], condition.get("status"), condition.get("reason")
 
 
 def is_warning(condition: Mapping[str, Any]) -> bool:
-    """Returns whether a condition reports a fault, and not a state that the spec asks for."""
+    """Returns whether a condition reports a fault. A state that the spec asks for is not a fault."""
     is_bad = condition["status"] == ("True" if condition["type"] == "Degraded" else "False")
     return is_bad and condition["reason"] not in INTENDED
 

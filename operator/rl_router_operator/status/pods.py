@@ -31,7 +31,7 @@ _MAY_PASS = frozenset(
         Reason.NODE_LOST,
     }
 )
-"""Reasons that may pass without intervention. With them, a rollout counts as stuck only after its deadline."""
+"""Reasons that may pass without intervention, so that a rollout counts as stuck only after a time limit."""
 _STARTING = (Reason.STARTING, "is starting")
 
 
@@ -69,7 +69,7 @@ def has_ended(pod: Manifest) -> bool:
 
 
 def failure_of(pod: Manifest, claims: Iterable[Manifest], context: Context) -> PodFailure:
-    """Returns the reason why a pod is not ready. `claims` are the PVCs of the pods. The pod must not be ready."""
+    """Returns the reason why a pod is not ready. `claims` are the PVCs of the pods. `pod` must be unready."""
     reason, message = (
         _disrupted(pod)
         or _rejected_by_node(pod)
@@ -120,7 +120,7 @@ def _unscheduled(pod: Manifest, claims: Iterable[Manifest], context: Context) ->
 def _lost_node(pod: Manifest) -> tuple[Reason, str] | None:
     """Returns NODE_LOST if the pod's node does not respond.
 
-    Only the node controller sets Ready to False while ContainersReady is True.
+    Only Kubernetes' node controller sets a pod's condition Ready to False while ContainersReady is True.
     """
     ready = condition(pod, "Ready")
     if ready.get("status") == "False" and not ready.get("reason") and _containers_are_ready(pod):

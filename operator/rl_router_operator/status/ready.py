@@ -13,9 +13,11 @@ _PAUSED = f"Paused: the operator changes no child objects while the annotation {
 
 
 def finding(router: RouterDeployment, model: Finding, api: Finding, targets: Finding, url: str) -> Finding:
-    """Returns Ready. If other conditions block Ready, it copies the first False one, or else the first Unknown one.
+    """Returns the condition Ready.
 
-    An Unknown APIReady comes first, because only API pods can report on the router model and the targets.
+    If other conditions block Ready, Ready copies the first condition that is False, or else the first condition that is
+    Unknown. APIReady is the first of the Unknown conditions, because only API pods can report on the router model and
+    the targets.
     """
     unmet = [finding for finding in (model, api, targets) if finding.status == "False"]
     unknown = [finding for finding in (api, model, targets) if finding.status == "Unknown"]

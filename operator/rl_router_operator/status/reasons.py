@@ -39,7 +39,7 @@ class Reason(StrEnum):
     UNCONFIRMED = (
         "Unconfirmed",
         "No API pod has reported its state yet",
-        "Wait a moment. If this persists, check APIReady first",
+        "Wait a moment. If the condition stays Unknown, check the condition APIReady first",
     )
     UNREACHABLE = (
         "Unreachable",
@@ -55,7 +55,7 @@ class Reason(StrEnum):
     )
     NO_TARGETS = (
         "NoTargets",
-        "No targets are configured, and the router model's server lists none",
+        "No targets are configured, and the router model's server lists no models",
         "Add at least one target to spec.targets",
     )
     NO_TARGET_ANSWERS = (
@@ -65,12 +65,12 @@ class Reason(StrEnum):
     )
     TARGET_BAD = (
         "TargetBad",
-        "Some targets cannot answer, but others can",
+        "Some targets cannot answer, but other targets can",
         "See status.targets for the reason of each target. Usually a key is missing or rejected, or baseUrl is wrong",
     )
     CONFIGURATION_REFUSED = (
         "ConfigurationRefused",
-        "The API cannot use its configuration or keys file. A running server keeps the last valid file",
+        "The API cannot use its configuration or keys file. A running server keeps using the last valid file",
         "Fix the field that the message names. No restart is needed",
     )
 
@@ -84,14 +84,14 @@ class Reason(StrEnum):
     # Reasons that the API server reports about child objects.
     INVALID_SPEC = (
         "InvalidSpec",
-        "The operator cannot use the spec. It leaves the child objects unchanged",
+        "The operator cannot use the spec and leaves the child objects unchanged",
         "Fix the field that the message names",
     )
     FOREIGN_OBJECT = (
         "ForeignObject",
-        "An object that belongs to another owner has the name of a child object. The operator does not change it",
-        "Delete the object. If no controller owns it, you can hand it over to the operator with the annotation"
-        " rlrouter.dev/adopt: 'true'",
+        "An object of another owner has the name of a child object. The operator does not change foreign objects",
+        "Delete the object. If no controller owns the object, you can hand the object over to the operator with the"
+        " annotation rlrouter.dev/adopt: 'true'",
     )
     REFUSED = (
         "Refused",
@@ -101,7 +101,8 @@ class Reason(StrEnum):
     KIND_MISSING = (
         "KindMissing",
         "The cluster lacks a kind that the spec requires",
-        "Install the component that provides the kind, or remove the field. The operator checks again every minute",
+        "Install the component that provides the kind, or remove the field that needs the kind. The operator looks for"
+        " the kind every minute",
     )
     FIELD_UNSUPPORTED = (
         "FieldUnsupported",
@@ -129,11 +130,11 @@ class Reason(StrEnum):
     FAILED = (
         "Failed",
         "The API server returned an error",
-        "The operator retries automatically. If this persists, check the API server",
+        "The operator retries automatically. If the error persists, check the API server",
     )
 
     # Reasons why pods are missing or not ready.
-    STARTING = "Starting", "Pods are starting", "Wait a moment. If this persists, check the Events of the pods"
+    STARTING = "Starting", "Pods are starting", "Wait a moment. If the pods do not start, check their Events"
     POD_REFUSED = (
         "PodRefused",
         "Pod Security, a quota or an admission webhook prevents the creation of pods",
@@ -178,8 +179,8 @@ class Reason(StrEnum):
     SERVICE_MISSING = (
         "ServiceMissing",
         "Pods are ready, but their Service does not exist",
-        "The operator recreates the Service immediately, unless the RouterDeployment is paused. In that case, remove"
-        " the annotation rlrouter.dev/paused",
+        "The operator recreates the Service immediately, unless the RouterDeployment is paused. If the"
+        " RouterDeployment is paused, remove the annotation rlrouter.dev/paused",
     )
     NOT_READY = (
         "NotReady",
@@ -193,8 +194,9 @@ class Reason(StrEnum):
     )
     CRASH_LOOPING = (
         "CrashLooping",
-        "A container exits again and again. The message quotes its last line of output",
-        "Fix the cause that the line names, usually a flag in extraArgs, env or the image. The pod's log has details",
+        "A container exits again and again. The message quotes the container's last line of output",
+        "Fix the cause that the quoted line names, usually a flag in extraArgs, env or the image. The pod's log has"
+        " more details",
     )
     OUT_OF_MEMORY = (
         "OutOfMemory",
@@ -209,7 +211,8 @@ class Reason(StrEnum):
     ACCELERATOR_MISSING = (
         "AcceleratorMissing",
         "The engine finds no usable accelerator",
-        "Set spec.model.accelerator and an image that was built for it, or remove the field to run the model on a CPU",
+        "Set spec.model.accelerator and an image that was built for the accelerator, or remove spec.model.accelerator"
+        " to run the model on a CPU",
     )
     HUB_UNAUTHORIZED = (
         "HubUnauthorized",
@@ -234,7 +237,7 @@ class Reason(StrEnum):
     MODEL_PATH_MISSING = (
         "ModelPathMissing",
         "The path in spec.model.source has no usable weights",
-        "Fix the path in spec.model.source, or put the weights there",
+        "Fix the path in spec.model.source, or store the weights at this path",
     )
     NODE_REFUSED = (
         "NodeRefused",
@@ -253,8 +256,8 @@ class Reason(StrEnum):
     )
     ROLLOUT_STUCK = (
         "RolloutStuck",
-        "New pods do not become ready. Earlier pods continue to serve",
-        "Fix the spec as the message describes. The rollout then continues automatically",
+        "New pods do not become ready. Earlier pods continue to answer requests",
+        "Fix the spec as the message describes. After the fix, the rollout continues automatically",
     )
 
 

@@ -31,7 +31,8 @@ class State:
 class Report:
     """The health report of one API pod.
 
-    `refused` is the reason why the pod rejects its configuration. `closed` is the reason why it rejects every client.
+    `refused` is the reason why the pod rejects its configuration. `closed` is the reason why the pod rejects every
+    client.
     """
 
     pod: str
@@ -48,16 +49,16 @@ class Reports:
     received: tuple[Report, ...] = ()
     unreachable: tuple[tuple[str, str], ...] = ()
     pending: bool = False
-    """Whether there are ready pods and none of their health requests has finished yet."""
+    """Whether pods are ready, but no health request to them has finished yet."""
 
     @property
     def router_model(self) -> State:
-        """The best state of the router model that any pod reports."""
+        """The router model's state: `ok` if any pod reports `ok`, else `bad` if any reports `bad`, else `unused`."""
         return _first([report.router_model for report in self.received], "ok", "bad", "unused")
 
     @property
     def partly_undecided(self) -> str | None:
-        """The reason why a pod has no decision from the router model although other pods have one, or None."""
+        """The reason why a pod received no decision from the router model although other pods did, or else None."""
         states = [report.router_model for report in self.received]
         bad = [state.reason for state in states if state.word == "bad"]
         return bad[0] if bad and self.router_model.word == "ok" else None
@@ -82,7 +83,7 @@ class Reports:
         return _first(self._of(name), "bad", "ok")
 
     def can_answer(self, name: str) -> bool:
-        """Returns whether any pod reaches the target."""
+        """Returns whether any pod reports that the target can answer."""
         return any(state.word == "ok" for state in self._of(name))
 
     def _of(self, name: str) -> list[State]:
@@ -130,7 +131,7 @@ def _reason(health: UpstreamHealth | RouterModelHealth | ConfigurationHealth) ->
 
 
 def _first(states: list[State], *order: RouterModelState) -> State:
-    """Returns a state with the first possible word of `order`. Returns an unknown state if no state has such a word."""
+    """Returns the state whose word comes first in `order`. If `order` contains no state's word, returns `unknown`."""
     for word in order:
         for state in states:
             if state.word == word:

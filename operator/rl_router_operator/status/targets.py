@@ -14,11 +14,11 @@ from .words import listed
 TYPE = "TargetsReady"
 _MAXIMUM_TARGETS = 64
 _FROM_REPORTS = frozenset({Reason.TARGETS_REACHABLE, Reason.NO_TARGETS, Reason.NO_TARGET_ANSWERS})
-"""The reasons that only the API pods can report."""
+"""The reasons of TargetsReady that only the API pods can report."""
 
 
 def states(router: RouterDeployment, reports: Reports) -> list[TargetState]:
-    """Returns the states of the targets in the spec, or of the targets that the API discovered if the spec has none.
+    """Returns the states of the targets in the spec, or of the discovered targets if the spec has no targets.
 
     Before an API pod has reported, the function returns the states of the previous status.
     """
@@ -32,7 +32,7 @@ def states(router: RouterDeployment, reports: Reports) -> list[TargetState]:
 
 
 def finding(router: RouterDeployment, targets: Sequence[TargetState], reports: Reports) -> Finding:
-    """Returns TargetsReady. It is False only if no target can answer."""
+    """Returns the condition TargetsReady, which is False only if no target can answer."""
     if router.spec.suspend:
         return make_finding(
             TYPE, "Unknown", Reason.SUSPENDED, "no API pod checks the targets, because the router is suspended"
@@ -42,7 +42,7 @@ def finding(router: RouterDeployment, targets: Sequence[TargetState], reports: R
     if not reports.received:
         return make_finding(TYPE, "Unknown", Reason.UNCONFIRMED, "no API pod has reported the state of the targets yet")
     if not targets:
-        return make_finding(TYPE, "False", Reason.NO_TARGETS, "there are no targets")
+        return make_finding(TYPE, "False", Reason.NO_TARGETS, "the router has no targets")
     return _by_state(targets, reports)
 
 

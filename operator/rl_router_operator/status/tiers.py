@@ -18,12 +18,12 @@ from .words import quote, quote_creation_failure
 _WORKLOADS = {"model": "StatefulSet", "api": "Deployment"}
 _ESSENTIAL = frozenset({*_WORKLOADS.values(), "Service", "ConfigMap"})
 _CREATION_RETRY = timedelta(minutes=20)
-"""A controller retries the creation of a pod within this time. Therefore an older failure no longer counts."""
+"""The time within which a controller retries the creation of a pod. A creation failure is ignored after this time."""
 
 
 @dataclass(frozen=True)
 class Tier:
-    """The state of a tier. `unready` has a failure for each active pod that is not ready. Errors come first."""
+    """The state of a tier. `unready` has a failure, errors first, for each active pod that is not ready."""
 
     component: Component
     workload: Manifest | None
@@ -35,11 +35,11 @@ class Tier:
     problem: ChildError | None
     """The error of a child object that keeps the tier from serving even if its pods are ready."""
     has_service: bool
-    """Whether the tier's Service exists. Also True if the operator already reports an error of the Service."""
+    """Whether the tier's Service exists or the operator already reports an error of the Service."""
 
     @property
     def counts(self) -> str:
-        """`1/2`: the number of ready pods and of desired pods."""
+        """The number of ready pods and the number of desired pods, such as `1/2`."""
         return f"{len(self.ready)}/{self.desired}"
 
     @property
@@ -117,7 +117,7 @@ def _desired_replicas(router: RouterDeployment, component: Component, workload: 
 def _blocking_problem(
     router: RouterDeployment, component: Component, observed: Observed, workload: Manifest | None
 ) -> ChildError | None:
-    """Returns the first problem that keeps the tier from serving.
+    """Returns the first problem that prevents the tier from serving requests.
 
     A foreign object in place of an essential child always blocks the tier. Other problems block the tier only if its
     workload or Service does not exist.
@@ -134,7 +134,7 @@ def _blocking_problem(
 
 
 def _leaves_no_service(problem: ChildError, observed: Observed) -> bool:
-    """Returns whether the problem leaves the tier without a Service. A Service that is unreadable may still exist."""
+    """Returns whether the problem leaves the tier without a Service. An unreadable Service may still exist."""
     is_absent = ("Service", problem.name) not in observed.children
     return problem.kind == "Service" and problem.reason != "Forbidden" and is_absent
 

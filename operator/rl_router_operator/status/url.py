@@ -1,4 +1,4 @@
-"""Computes the URL for clients."""
+"""Computes the URL at which clients reach the router."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..objects.routerdeployment import RouterDeployment
 def url_of(router: RouterDeployment, observed: Observed) -> str:
     """Returns the URL for clients, which ends in /v1.
 
-    The host is that of the HTTPRoute, else of the Ingress, else of the load balancer, else the Service's DNS name.
+    The host comes from the HTTPRoute, else from the Ingress, else from the load balancer, else from the Service.
     """
     name = child(router.name, "api")
     service = observed.children.get(("Service", name))
@@ -26,7 +26,7 @@ def url_of(router: RouterDeployment, observed: Observed) -> str:
 
 
 def _by_route(route: Manifest | None) -> str | None:
-    """Returns the URL of an HTTPRoute. The port or name of the Gateway's listener decides between http and https."""
+    """Returns the URL of an HTTPRoute, with http or https according to the port or name of the Gateway's listener."""
     spec = (route or {}).get("spec", {})
     host = next((hostname for hostname in spec.get("hostnames", ()) if not hostname.startswith("*")), None)
     secure = any(_is_secure(parent) for parent in spec.get("parentRefs", ()))

@@ -1,4 +1,4 @@
-"""Selects the current warnings (core Events) about an object."""
+"""Selects the warning Events about a Kubernetes object that are still current."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ..objects.manifest import Manifest
 from .words import quote
 
 _WINDOW = timedelta(minutes=5)
-"""A warning that is older than the latest one by this time is over. The kubelet repeats warnings every two minutes."""
+"""A warning is over if the latest warning is newer by this time. The kubelet repeats warnings every two minutes."""
 
 
 def warnings(events: Iterable[Manifest], kind: str, about: Manifest, *reasons: str) -> list[str]:
-    """Returns the messages of the current warnings about an object for any of the reasons, sorted, each once."""
+    """Returns the messages of current warnings about an object for any of the reasons, sorted, without duplicates."""
     matches = [event for event in events if event.get("reason") in reasons and _is_about(event, kind, about)]
     latest = max((last_seen(event) for event in matches), default=None)
     return sorted({quote(event.get("message")) for event in matches if latest and latest - last_seen(event) <= _WINDOW})
@@ -32,7 +32,10 @@ def time_of(text: str) -> datetime:
 
 
 def _is_about(event: Manifest, kind: str, about: Manifest) -> bool:
-    """Returns whether an Event is about the object. If it has a uid, that must match: StatefulSets reuse pod names."""
+    """Returns whether an Event is about an object.
+
+    If the Event has a uid, the uid must match as well, because StatefulSets reuse pod names.
+    """
     involved, metadata = event["involvedObject"], about["metadata"]
     uids = (metadata.get("uid"), None, "")
     return (involved.get("kind"), involved.get("name")) == (kind, metadata["name"]) and involved.get("uid") in uids

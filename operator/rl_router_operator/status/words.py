@@ -21,14 +21,14 @@ _NAMED_POD = re.compile(r'(?i)^.*?\bpods? "[^"]*" is forbidden: ')
 
 
 def stabilize(text: str) -> str:
-    """Returns the text without the parts that would change the status at every repetition."""
+    """Returns a message without the parts that differ each time the message is repeated and would change the status."""
     for pattern, replacement in _CHANGING:
         text = pattern.sub(replacement, text)
     return text
 
 
 def quote(text: object) -> str:
-    """Returns a message of another program for use in a status, or an empty text if it is not a string.
+    """Returns a message of another program for use in a status, or an empty text if `text` is not a string.
 
     API keys are redacted first, because a later step could change a key so that it is no longer recognized.
     """
@@ -41,7 +41,7 @@ def lines(text: str) -> list[str]:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Returns "`a`, `b` and `c`", with at most five names and the number of the others."""
+    """Returns "`a`, `b` and `c`", with at most five names and the number of further names."""
     quoted = [f"`{name}`" for name in names]
     shown, more = quoted[:5], len(quoted) - 5
     last = f"{more} more" if more > 0 else shown.pop()
@@ -49,5 +49,5 @@ def listed(names: Iterable[str]) -> str:
 
 
 def quote_creation_failure(text: object) -> str:
-    """Returns a controller's message about pods that it cannot create, without the changing name of the pod."""
+    """Returns a controller's message about pods that it cannot create, without the pod's name, which always changes."""
     return quote(_NAMED_POD.sub("pods are forbidden: ", text)) if isinstance(text, str) else ""
