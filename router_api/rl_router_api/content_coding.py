@@ -11,6 +11,11 @@ from typing import Any, Protocol
 
 _STEP = 1024 * 1024
 """Maximum bytes that one step of zlib and brotli returns."""
+_PIECE = 64 * 1024
+"""Maximum bytes of gzip or deflate input in one step."""
+_MAX_MEMBERS = 10_000
+"""Maximum number of members of a gzip body. Usual bodies have one member. An empty member has only 20 bytes, but the
+decoder needs some microseconds for it."""
 _ZSTD_INPUT = 32
 """Bytes of zstd input in one step. Four of them can become a block of 128 KiB, and the decoder has no limit itself."""
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -36,34 +41,47 @@ class _Zlib:
     def __init__(self, *, is_gzip: bool) -> None:
         self._is_gzip = is_gzip
         self._inner: Any = None
-        self._input = b""
+        self._members = 0
+        self._input, self._at = b"", 0
+        """The compressed bytes, and the position of the first one that is not decoded yet."""
         self.is_complete = False
 
     def take(self, data: bytes) -> None:
-        self._input += data
+        self._input, self._at = self._input[self._at :] + data, 0
 
     def step(self) -> bytes:
-        while self._input and self._begin():
+        while self._at < len(self._input) and self._begin():
+            # zlib copies the bytes that it does not use. Short pieces keep the copies short.
+            piece = self._input[self._at : self._at + _PIECE]
             try:
-                decoded: bytes = self._inner.decompress(self._input, _STEP)
+                decoded: bytes = self._inner.decompress(piece, _STEP)
             except zlib.error as error:
                 raise ValueError(str(error)) from None
-            self._input = self._inner.unconsumed_tail
+            self._at += len(piece)
             if self._inner.eof:
-                self._input, self._inner, self.is_complete = self._inner.unused_data, None, True
+                self._at -= len(self._inner.unused_data)
+                self._end()
+            else:
+                self._at -= len(self._inner.unconsumed_tail)
             if decoded:
                 return decoded
         return b""
+
+    def _end(self) -> None:
+        self._inner, self.is_complete = None, True
+        self._members += 1
+        if self._members > _MAX_MEMBERS:
+            raise ValueError(f"the data have more than {_MAX_MEMBERS:,} gzip members")
 
     def _begin(self) -> bool:
         """Returns whether the input can be decoded, after starting with the next member if necessary."""
         if self._inner is not None:
             return True
-        if len(self._input) < 2:
+        if len(self._input) - self._at < 2:
             return False
-        if self.is_complete and not (self._is_gzip and self._input.startswith(_GZIP_MAGIC)):
+        if self.is_complete and not (self._is_gzip and self._input.startswith(_GZIP_MAGIC, self._at)):
             # Padding after the end.
-            self._input = b""
+            self._input, self._at = b"", 0
             return False
         self._inner, self.is_complete = zlib.decompressobj(self._window_bits()), False
         return True
@@ -71,7 +89,7 @@ class _Zlib:
     def _window_bits(self) -> int:
         if self._is_gzip:
             return zlib.MAX_WBITS | 16
-        method, flags = self._input[:2]
+        method, flags = self._input[self._at : self._at + 2]
         has_header = method & 0x0F == zlib.DEFLATED and (method << 8 | flags) % 31 == 0
         return zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS
 
@@ -105,18 +123,19 @@ class _Zstd:
     def __init__(self, zstandard: Any) -> None:
         self._error = zstandard.ZstdError
         self._inner = zstandard.ZstdDecompressor().decompressobj()
-        self._input = b""
+        self._input, self._at = b"", 0
 
     @property
     def is_complete(self) -> bool:
         return bool(self._inner.eof)
 
     def take(self, data: bytes) -> None:
-        self._input += data
+        self._input, self._at = data, 0
 
     def step(self) -> bytes:
-        while self._input and not self.is_complete:
-            data, self._input = self._input[:_ZSTD_INPUT], self._input[_ZSTD_INPUT:]
+        while self._at < len(self._input) and not self.is_complete:
+            data = self._input[self._at : self._at + _ZSTD_INPUT]
+            self._at += len(data)
             try:
                 decoded: bytes = self._inner.decompress(data)
             except self._error as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import math
+import random
 import zlib
 from typing import Any
 
@@ -20,6 +21,7 @@ from starlette.types import Receive
 from fakes.testbed.waiting import until
 
 LIMIT = 10
+MIB = 1024 * 1024
 
 
 def scope(**headers: str) -> dict[str, Any]:
@@ -165,6 +167,22 @@ async def test_a_body_that_is_not_compressed_as_declared_is_a_400(body: bytes) -
     with pytest.raises(ApiError, match="not valid gzip") as refused:
         await read(scope(content_encoding="gzip"), sending(body), 1_000)
     assert refused.value.status == 400
+
+
+async def test_a_gzip_body_may_have_10000_members() -> None:
+    members = [gzip.compress(b"a"), *[gzip.compress(b"")] * 9_998]
+    assert await read(scope(content_encoding="gzip"), sending(b"".join([*members, gzip.compress(b"b")])), MIB) == b"ab"
+    with pytest.raises(ApiError, match="more than 10,000 gzip members") as refused:
+        await read(scope(content_encoding="gzip"), sending(b"".join(members * 2)), MIB)
+    assert refused.value.status == 400
+
+
+async def test_a_long_body_that_hardly_compresses_is_decompressed() -> None:
+    text = random.Random(1).randbytes(3 * MIB)
+    for coding, compress in (("gzip", gzip.compress), ("deflate", zlib.compress)):
+        compressed = compress(text) + bytes(3)
+        body = await read(scope(content_encoding=coding), sending(compressed), 4 * MIB, pending=8 * MIB)
+        assert body == text
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "compress", "utf-8"])

@@ -127,11 +127,8 @@ async def test_a_client_that_still_sends_its_body_receives_the_last_response(beg
         await client.until_closed()
 
 
-async def test_a_client_that_never_stops_sending_is_disconnected_after_its_last_response(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("rl_router_api.http1.connection._LINGER", 0.1)
-    async with http1_server(ApiConnection, echo) as connect:
+async def test_a_client_that_never_stops_sending_is_disconnected_after_its_last_response() -> None:
+    async with http1_server(ShortTimeouts, echo) as connect:
         client = await connect()
         with pytest.raises(ConnectionError):
             while True:

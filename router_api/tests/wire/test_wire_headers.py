@@ -14,7 +14,7 @@ HOST_VALUE = "RFC 9112, 3.2: a Host header with an invalid value is a 400"
 FOLD = "RFC 9112, 5.2: a server may refuse a folded line, and proxies disagree about it"
 CONTROL = "RFC 9110, 5.5: a value with a control character is invalid"
 BARE_LF = "RFC 9112, 2.2: a server may refuse a line end without CR, and proxies disagree about it"
-LIMIT = "headers may have 64 KiB; h11 accepts larger ones if they arrive at once"
+LIMIT = "headers may have 64 KiB and 256 lines; h11 accepts more lines, and larger headers if they arrive at once"
 ONE_KEY = "RFC 9110, 5.3: Authorization is no list, so a second one is an error of the client"
 CONTINUE = "RFC 9110, 10.1.1: a server may omit 100 Continue if it has received the body"
 NO_UPGRADE = "RFC 9110, 7.8: a server may ignore an offer to upgrade"
@@ -97,8 +97,9 @@ FIELDS = {
     "a fold without text": Row(header(b"X-A: a\r\n "), "400", "200 404", FOLD),
     "white space before the first header": Row(get(b" X-A: 1\r\n" + HOST), "400"),
     "a blank line before the first header": Row(get(b" \r\n" + HOST), "400"),
-    "300 headers": Row(get(HOST + b"".join(b"X-%d: 1\r\n" % number for number in range(300))), "200 404"),
-    "one header 300 times": Row(get(HOST + b"X-A: 1\r\n" * 300), "200 404"),
+    "200 headers": Row(get(HOST + b"".join(b"X-%d: 1\r\n" % number for number in range(200))), "200 404"),
+    "one header 200 times": Row(get(HOST + b"X-A: 1\r\n" * 200), "200 404"),
+    "one header 300 times": Row(get(HOST + b"X-A: 1\r\n" * 300), "431", "200 404", LIMIT),
     "a header of 60,000 bytes": Row(header(b"X-A: " + b"a" * 60_000), "200 404"),
     "a header of 70,000 bytes": Row(header(b"X-A: " + b"a" * 70_000), "431", ANY, LIMIT),
     "a name of 70,000 bytes": Row(header(b"a" * 70_000 + b": 1"), "431", ANY, LIMIT),
