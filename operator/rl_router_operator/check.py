@@ -16,7 +16,8 @@ from typing import Any
 import aiohttp
 from kubernetes.aio.config import ConfigException
 
-from .cluster.client import KubernetesClient, UnreachableError, connection
+from .cluster.client import KubernetesClient
+from .cluster.transport import UnreachableError, connection
 from .objects.kinds import ROUTER
 from .objects.manifest import Manifest
 from .objects.refusal import RefusedError

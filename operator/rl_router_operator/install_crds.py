@@ -12,7 +12,8 @@ import sys
 
 from kubernetes.aio.config import ConfigException
 
-from .cluster.client import KubernetesClient, UnreachableError, connection
+from .cluster.client import KubernetesClient
+from .cluster.transport import UnreachableError, connection
 from .generate.crd import definition
 from .objects.kinds import Kind
 from .objects.refusal import RefusedError

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from aiohttp import web
 from prometheus_client import CollectorRegistry
-from rl_router_operator.cluster.client import connection
+from rl_router_operator.cluster.transport import connection
 from rl_router_operator.controller.endpoints import OperatorState, application, serve
 from rl_router_operator.controller.options import read
 from rl_router_operator.controller.pod_health import HealthClient

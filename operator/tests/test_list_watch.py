@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from rl_router_operator.cluster.client import OPENED, UnreachableError
 from rl_router_operator.cluster.list_watch import ListWatch, Source
 from rl_router_operator.cluster.store import Store
+from rl_router_operator.cluster.transport import OPENED, UnreachableError
 from rl_router_operator.objects.kinds import BY_NAME
 from rl_router_operator.objects.manifest import Manifest
 from rl_router_operator.objects.refusal import RefusedError

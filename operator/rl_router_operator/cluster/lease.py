@@ -14,7 +14,8 @@ from ..log import log
 from ..objects.kinds import LEASE
 from ..objects.manifest import Manifest
 from ..objects.refusal import RefusedError
-from .client import KubernetesClient, UnreachableError
+from .client import KubernetesClient
+from .transport import UnreachableError
 
 
 @dataclass(frozen=True)

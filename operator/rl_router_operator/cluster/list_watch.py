@@ -12,8 +12,9 @@ from ..log import log
 from ..objects.kinds import Kind
 from ..objects.manifest import Manifest
 from ..objects.refusal import RefusedError
-from .client import OPENED, KubernetesClient, UnreachableError
+from .client import KubernetesClient
 from .store import Keys, Store
+from .transport import OPENED, UnreachableError
 
 MAXIMUM_PAUSE = 2.0
 """Maximum seconds between two attempts while the API server does not respond."""

@@ -10,10 +10,11 @@ from enum import Enum, auto
 from ..changes.actions import Action, Apply, Create, Delete, Disown, Patch, Replace
 from ..changes.plan import Owned, View, owned_after, owned_at, plan
 from ..cluster import prune
-from ..cluster.client import KubernetesClient, UnreachableError
+from ..cluster.client import KubernetesClient
 from ..cluster.executor import Executor
 from ..cluster.informers import Informers
 from ..cluster.store import Store
+from ..cluster.transport import UnreachableError
 from ..log import log
 from ..objects.kinds import BY_NAME, ROUTER
 from ..objects.manifest import Manifest, Ref, is_terminating, ref_of, uid_of

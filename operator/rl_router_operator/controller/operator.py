@@ -10,11 +10,12 @@ from typing import Any
 from kubernetes.aio.client import Configuration
 
 from ..cluster.claims import Claims
-from ..cluster.client import KubernetesClient, connection
+from ..cluster.client import KubernetesClient
 from ..cluster.executor import Executor
 from ..cluster.informers import Informers, Stores
 from ..cluster.leader_election import LeaderElection
 from ..cluster.store import Store
+from ..cluster.transport import connection
 from ..objects.kinds import ROUTER
 from ..objects.routerdeployment import Key
 from . import endpoints

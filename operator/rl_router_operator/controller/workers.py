@@ -7,7 +7,8 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from ..cluster.client import NotLeadingError, UnreachableError
+from ..cluster.client import NotLeadingError
+from ..cluster.transport import UnreachableError
 from ..log import log
 from ..objects.refusal import RefusedError
 from ..objects.routerdeployment import Key
