@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import httpx
 from rl_router_api.health import HealthDocument
-from rl_router_operator.cluster.client import connection
+from rl_router_operator.cluster.transport import connection
 from rl_router_operator.controller.operator import Operator
 from rl_router_operator.controller.settings import Settings
 from rl_router_operator.objects.observed import Health
