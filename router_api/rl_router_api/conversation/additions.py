@@ -7,9 +7,11 @@ from typing import Any
 from msgspec import Struct
 
 MAX_ADVICE = 2_000
-"""The maximum number of characters of a policy's system prompt. The rest is cut off."""
+"""The maximum number of characters of a policy's system prompt. The router cuts off the characters of a longer
+prompt."""
 FOREIGN_HISTORY = "foreign_history"
-"""The name of other models' answers in a conversation, for upstreams that refuse them as they are."""
+"""The name of an addition to a request: the answers of other models in the conversation. Some upstreams refuse answers
+of other models unless the router adapts the answers."""
 _INTRODUCTION = "Advice for this answer; the system prompt takes precedence over it:\n"
 _PART_OVERHEAD = len(',{"type":"text","text":""}')
 
@@ -22,7 +24,8 @@ class Advice(Struct, frozen=True):
 
     @property
     def text(self) -> str | None:
-        """The system prompt with its introduction, as the target receives it."""
+        """The text of the advice for a target: an introductory sentence and the policy's system prompt; None without a
+        prompt."""
         return _INTRODUCTION + self.system_prompt[:MAX_ADVICE] if self.system_prompt else None
 
     @property
@@ -44,9 +47,10 @@ NO_ADVICE = Advice()
 
 
 class MoneyGuard(Struct, frozen=True):
-    """The rules of a money limit for a call: fields that could raise the cost are removed, and the output is limited.
+    """The rules of a money limit for a call.
 
-    `output_limit` is the maximum number of output tokens for each choice; None if unlimited.
+    The rules of a money limit remove the request fields that could raise the cost, and limit the output. The attribute
+    `output_limit` is the maximum number of output tokens for each choice; None if the output is unlimited.
     """
 
     output_limit: int | None = None

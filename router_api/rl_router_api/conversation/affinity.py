@@ -1,7 +1,7 @@
 """The affinity of tool loops: the next request of a tool loop goes to the target that made the tool calls.
 
 Tool call ids that are sent to clients end in `_rr` and six hex digits from the hash of the target's name. Every replica
-can read the target from these ids, so no state is stored.
+of the router API can read the target from the tool call ids, so no replica stores any state.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ _SUFFIX = re.compile(r"_rr([0-9a-f]{6})$")
 
 @lru_cache(maxsize=1024)
 def affinity_of(target_name: str) -> str:
-    """Returns six hex digits that identify a target."""
+    """Returns the six hex digits that identify a target in a tool call id."""
     return hashlib.sha256(target_name.encode()).hexdigest()[:6]
 
 
 def affinity_in(tool_call_id: str | None) -> str | None:
-    """Returns the affinity in a tool call id, or None if the id has no affinity."""
+    """Returns the affinity (six hex digits) at the end of a tool call id, or None if the id has no affinity."""
     match = _SUFFIX.search(tool_call_id or "")
     return match[1] if match else None
 

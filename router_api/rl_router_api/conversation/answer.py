@@ -16,7 +16,10 @@ from .lenient import well_formed
 
 
 class Function(Struct, gc=False):
-    """The function of a tool call. `arguments` should be JSON text, but some servers send an object."""
+    """The function that a tool call calls.
+
+    The attribute `arguments` should be JSON text, but some servers send a JSON object.
+    """
 
     name: str | None = None
     arguments: Any = None
@@ -39,28 +42,29 @@ class ToolCall(Struct, gc=False):
 
     @property
     def called(self) -> Function:
-        """The name and the arguments of either kind of call."""
+        """The name and the arguments of the called function or custom tool."""
         if self.custom is not None:
             return Function(self.custom.name, self.custom.input)
         return self.function or Function()
 
 
 class AnswerMessage(Struct, gc=False):
-    """The message of a choice, or the delta of a chunk's choice."""
+    """The message of a choice in a complete answer, or the delta of a choice in a chunk."""
 
     content: str | list[Any] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
-    """The thinking of a model has either of two names; some servers send both with the same text."""
+    """The model's thinking, which servers send in the field `reasoning_content`, in the field `reasoning`, or in both
+    fields with the same text."""
     tool_calls: list[ToolCall] | None = None
     function_call: Function | None = None
-    """The predecessor of `tool_calls`."""
+    """The field that OpenAI's API had before the field `tool_calls`."""
     audio: Raw = Raw()
 
     @property
     def calls(self) -> list[ToolCall]:
-        """The tool calls, and the function call as one of them."""
+        """The tool calls of the message, followed by the `function_call` of the message as a further tool call."""
         calls = self.tool_calls or []
         return [*calls, ToolCall(function=self.function_call)] if self.function_call else calls
 
@@ -81,18 +85,18 @@ class ChunkChoice(Struct, gc=False):
     delta: AnswerMessage | None = None
     finish_reason: str | None = None
     usage: Raw = Raw()
-    """Kimi reports the usage here."""
+    """The usage of the answer as raw JSON. Kimi's API reports the usage in the field `usage` of a choice."""
 
 
 class Answer(Struct, frozen=True, gc=False):
-    """A complete answer. `fields` are its top-level fields as raw JSON."""
+    """A complete answer. The attribute `fields` contains the answer's top-level fields as raw JSON."""
 
     fields: dict[str, Raw]
     choices: list[Choice]
     usage: Raw = Raw()
-    """The usage as JSON on one line; empty if the upstream did not report it."""
+    """The usage as JSON on one line; empty if the upstream did not report the usage."""
     service_tier: str | None = None
-    """The service tier that the upstream reports, which may have prices of its own."""
+    """The service tier that the upstream reports. A service tier may have its own prices."""
 
     @property
     def first(self) -> AnswerMessage:
@@ -100,27 +104,31 @@ class Answer(Struct, frozen=True, gc=False):
 
 
 class Chunk(Struct, gc=False):
-    """One chunk of a stream. `data` is the chunk's JSON as the upstream sent it."""
+    """One chunk of a stream. The attribute `data` is the chunk's JSON as the upstream sent the JSON."""
 
     data: bytes
     choices: list[ChunkChoice]
     model: str | None
     usage: Raw
-    """The usage as JSON on one line; empty if the chunk does not contain it."""
+    """The usage as JSON on one line; empty if the chunk does not contain the usage."""
     service_tier: str | None
-    """As in `Answer`."""
+    """The service tier that the upstream reports in the chunk; None if the chunk does not contain the service tier."""
     error: str | None
     finished: Sequence[int]
-    """The indexes of the choices that end with this chunk."""
+    """The indexes of the choices that end with the chunk."""
     output_bytes: int
-    """Bytes of text, thinking and tool arguments in this chunk."""
+    """The number of bytes of text, thinking and tool arguments in the chunk."""
     has_content: bool
-    """Whether the chunk contains a part of the answer. A role or an empty text is not a part."""
+    """Whether the chunk contains a part of the answer. A role or an empty text does not count as a part of the
+    answer."""
     has_tool_ids: bool
 
 
 def text_of(message: AnswerMessage) -> str:
-    """Returns the content of an answer. Returns its tool calls as JSON, or its refusal, if it has no content."""
+    """Returns the content of an answer's message.
+
+    If the message has no content, the result is the message's tool calls as JSON, or else the message's refusal.
+    """
     if message.content:
         return well_formed(_content_text(message))
     if message.tool_calls or message.function_call:
@@ -139,18 +147,24 @@ def _part_text(part: Any) -> str:
 
 
 def _as_json(value: Any) -> str:
-    """Returns a value as JSON; empty if it is nested too deeply. The client gets it nevertheless."""
+    """Returns a value as JSON, or an empty text if the value is nested too deeply for the JSON encoder.
+
+    The client gets even a value that is nested too deeply.
+    """
     try:
         return msgspec.json.encode(value).decode()
     except RecursionError:
         return ""
     except (ValueError, OverflowError):
-        # msgspec encodes neither half of a surrogate pair nor an integer of more than 64 bits.
+        # msgspec cannot encode half of a surrogate pair or an integer of more than 64 bits, but the module json can.
         return well_formed(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def output_bytes(message: AnswerMessage) -> int:
-    """Returns the bytes of everything that the model has generated for a message: text, thinking and tool arguments."""
+    """Returns the number of bytes that the model has generated for a message.
+
+    The generated bytes include the text, the thinking, the refusal, and the names and arguments of tool calls.
+    """
     return sum([_size(text) for text in _generated(message)])
 
 
@@ -170,7 +184,7 @@ def _generated(message: AnswerMessage) -> Iterator[str]:
 
 
 def _texts_in(parts: Any) -> Iterator[str]:
-    """Yields the texts of content parts, also of thinking, whose texts are nested."""
+    """Yields the texts of content parts, including the nested texts of thinking parts."""
     if isinstance(parts, str):
         yield parts
     elif isinstance(parts, list):
@@ -186,7 +200,7 @@ def _size(text: str) -> int:
 
 
 def assemble(chunks: Iterable[Chunk]) -> AnswerMessage:
-    """Returns the message of the first choice, assembled from its chunks."""
+    """Returns the message of the first choice, joined from the chunks of a stream."""
     content: list[str] = []
     refusal: list[str] = []
     calls = CallAssembler()
@@ -204,13 +218,13 @@ def assemble(chunks: Iterable[Chunk]) -> AnswerMessage:
 
 
 class CallAssembler:
-    """Joins the pieces of streamed tool calls. Servers number and name the pieces in different ways."""
+    """Joins the pieces of streamed tool calls. Servers give the pieces indexes, ids and names in different ways."""
 
     def __init__(self) -> None:
         self.whole: list[ToolCall] = []
 
     def add(self, piece: ToolCall) -> int:
-        """Adds a piece, and returns the position of its call in `whole`."""
+        """Adds a piece of a tool call, and returns the position of this tool call in the list `whole`."""
         called = piece.called
         position = self._position_of(piece, called)
         if position is None:
@@ -223,10 +237,11 @@ class CallAssembler:
         return position
 
     def _position_of(self, piece: ToolCall, called: Function) -> int | None:
-        """Returns the position of the call that a piece continues; None if the piece begins a call.
+        """Returns the position of the tool call that a piece continues, or None if the piece begins a new tool call.
 
-        A piece continues the last call with its index or id. Some servers number all calls 0: another id, or a name
-        after complete arguments, begins another call.
+        A piece continues the last tool call with the same index, or with the same id if the piece has no index. Because
+        some servers give every tool call the index 0, a different id, or a name after complete arguments, begins a new
+        tool call.
         """
         if piece.index is None and not piece.id:
             return len(self.whole) - 1 if self.whole and not called.name else None
@@ -248,7 +263,10 @@ def _is_json(arguments: Any) -> bool:
 
 
 def _joined(begun: Any, piece: Any) -> Any:
-    """Returns the arguments so far with another piece; arguments that are an object come in one piece."""
+    """Returns the arguments of a tool call after the arguments of one more piece are appended.
+
+    Arguments that are a JSON object arrive in one piece.
+    """
     if isinstance(piece, str):
         return (begun if isinstance(begun, str) else "") + piece
     return begun if piece is None else piece

@@ -1,7 +1,7 @@
 """Reads JSON that strict parsers reject but many clients accept.
 
-Examples are half of a surrogate pair, `NaN`, control characters in a text and a byte order mark. If such values are
-written again, they are written as the upstream sent them.
+Strict parsers reject, for example, half of a surrogate pair, `NaN`, control characters in a text and a byte order mark.
+The router writes half of a surrogate pair and `NaN` again without a change of the value.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from .raw import LIST, OBJECT
 
 
 def parse(data: bytes | Raw) -> Any:
-    """Returns the value. Raises ValueError if it is not JSON or not UTF-8, and RecursionError if it is too deep."""
+    """Returns the value of a JSON text.
+
+    Raises ValueError if the text is not JSON or not UTF-8, and RecursionError if the JSON is nested too deeply.
+    """
     return json.loads(bytes(data).decode("utf-8-sig"), strict=False)
 
 
 def fields_of(data: bytes | Raw) -> dict[str, Raw]:
-    """Returns an object's fields as raw JSON. Raises ValueError, RecursionError."""
+    """Returns the fields of a JSON object as raw JSON. Raises ValueError, RecursionError."""
     try:
         return OBJECT.decode(data)
     except msgspec.DecodeError:
@@ -29,7 +32,7 @@ def fields_of(data: bytes | Raw) -> dict[str, Raw]:
 
 
 def list_of(data: bytes | Raw) -> list[Raw]:
-    """Returns the entries of a list as raw JSON; empty if the value is not a list.
+    """Returns the entries of a JSON list as raw JSON, or an empty list if the value is not a list.
 
     Raises ValueError, RecursionError.
     """
@@ -42,12 +45,15 @@ def list_of(data: bytes | Raw) -> list[Raw]:
 
 def _raw_fields(value: Any) -> dict[str, Raw]:
     if not isinstance(value, dict):
-        raise ValueError("not a JSON object")  # noqa: TRY004 (for callers, it is invalid JSON)
+        raise ValueError("the value is not a JSON object")  # noqa: TRY004 (for callers, it is invalid JSON)
     return {well_formed(name): Raw(json.dumps(entry).encode()) for name, entry in value.items()}
 
 
 def well_formed(text: str) -> str:
-    """Returns the text with halves of surrogate pairs joined; a half alone becomes U+FFFD."""
+    """Returns the text with the two halves of each surrogate pair joined.
+
+    A half without its counterpart becomes the character U+FFFD.
+    """
     if text.isascii():
         return text
     try:

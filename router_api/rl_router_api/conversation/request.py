@@ -1,7 +1,7 @@
 """The internal request: the parts of a client's request that routing uses, independent of the dialect.
 
-It also contains every field of the body as the bytes that the client sent (`msgspec.Raw`). The target therefore gets
-the same bytes for every field that the router does not change.
+The internal request also contains every field of the body as the bytes that the client sent (`msgspec.Raw`). A target
+gets the same bytes as the client sent for every field that the router does not change.
 """
 
 from __future__ import annotations
@@ -15,22 +15,27 @@ from .affinity import affinity_in
 
 Prefer = Literal["cost", "balanced", "quality"]
 Review = Literal["buffered", "never", "always"]
-"""`Prefer` and `Review` are copied from `config`, because neither package imports the other. mypy compares them."""
+"""The types `Prefer` and `Review` are copies of types in the package `config`, because the packages `config` and
+`conversation` do not import each other. mypy compares the copies with the originals."""
 
 
 Media = Literal["vision", "audio", "video", "file"]
-"""A kind of media, named as the capability that it needs."""
+"""A kind of media. The kind has the same name as the capability that a target needs to read media of this kind."""
 _MEDIA: dict[str, Media] = {
     "image_url": "vision", "image": "vision", "input_image": "vision", "image_embeds": "vision", "image_file": "vision",
     "input_audio": "audio", "audio_url": "audio", "audio": "audio",
     "video_url": "video", "video": "video", "input_video": "video",
     "file": "file", "document": "file", "input_file": "file", "file_url": "file",
 }  # fmt: skip
-"""The types of content parts of OpenAI's chat completions and Responses, Anthropic's Messages, vLLM and Qwen."""
+"""The kind of media of each type of content part in OpenAI's chat completions and Responses, Anthropic's Messages, vLLM
+and Qwen."""
 
 
 class Part(Struct):
-    """A content part of a message. Images, audio, videos and files stay raw JSON, in the fields of several dialects."""
+    """A content part of a message.
+
+    Images, audio, videos and files stay raw JSON, in fields that are named as in several dialects.
+    """
 
     type: str
     text: str | None = None
@@ -51,7 +56,7 @@ class Part(Struct):
 
     @property
     def media(self) -> int:
-        """The size of the image, audio, video or file of this part, in bytes of JSON."""
+        """The size of the image, audio, video or file of the content part, in bytes of JSON."""
         if self.text is not None and self.type in ("text", "input_text"):
             return 0
         return (
@@ -62,7 +67,7 @@ class Part(Struct):
 
     @property
     def kind(self) -> Media | None:
-        """What kind of media the part is, by its type in several dialects; None for text and unknown types."""
+        """The kind of media of the content part, or None if the part's type is text or unknown."""
         return _MEDIA.get(self.type)
 
 
@@ -81,7 +86,10 @@ class Message(Struct):
 
 
 class Options(Struct, frozen=True, forbid_unknown_fields=True):
-    """The body's `router` object: the client's options for routing, within the server's limits."""
+    """The `router` object of a request's body: the client's options for routing.
+
+    The client's options apply within the server's limits.
+    """
 
     max_cost: Annotated[Decimal, Meta()] | None = None
     deadline_ms: Annotated[int, Meta(gt=0)] | None = None
@@ -96,38 +104,40 @@ class Request(Struct, frozen=True, eq=False, weakref=True):
     """A client's request for an answer."""
 
     fields: dict[str, Raw]
-    """Every field of the body except `model` and `router`, as raw JSON."""
+    """Every field of the request's body except the fields `model` and `router`, as raw JSON."""
     model: str
     messages: list[Message]
     stream: bool
     include_usage: bool
-    """True if the client requested the usage in a stream."""
+    """True if the client requested the usage in a streamed answer."""
     max_output: int | None
-    """The client's output limit in tokens for each choice; None if not set."""
+    """The maximum number of output tokens for each choice that the client set; None if the client set no maximum."""
     n: int
     """The number of choices that the client requested."""
     needs: frozenset[str]
     """The capabilities that a target must have, named as in the configuration."""
     options: Options
     parts: list[Part]
-    """All content parts of all messages."""
+    """The content parts of all messages of the request."""
     text_bytes: int
     """The number of bytes of the content that a target reads as text."""
     may_hold_affinity: bool
     """True if the body contains text that looks like the affinity of a tool call id."""
     keeps_cache_long: bool
-    """True if the client asks the provider to keep cache writes for the longer lifetime."""
+    """True if the client asks the provider to keep the prompt cache for the longer lifetime of 12 hours."""
     input_tokens: int
-    """The estimated number of input tokens: one per four bytes, and 1,500 per image, audio or file."""
+    """The estimated number of input tokens: one token per four bytes of text, and 1,500 tokens per image, audio, video
+    or file."""
 
     @property
     def text_only(self) -> bool:
-        """Returns whether an answer in plain text can satisfy the request."""
+        """Whether an answer in plain text can satisfy the request."""
         return not self.needs and "response_format" not in self.fields and "functions" not in self.fields
 
     @property
     def affinity(self) -> str | None:
-        """The affinity in the tool call id of the last message; None if the last message is not a tool result."""
+        """The affinity in the tool call id of the last message; None if the last message is not a tool result with an
+        affinity."""
         if not self.messages or self.messages[-1].role != "tool":
             return None
         return affinity_in(self.messages[-1].tool_call_id)
