@@ -1,4 +1,4 @@
-"""Adds the affinity of tool loops to the tool call ids of chat completions, and removes the affinity."""
+"""Adds the affinity of tool loops to the tool call ids of chat completions, and removes the affinity from the ids."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ def _change_calls(message: dict[str, Raw], change: Callable[[Raw], Raw]) -> None
 
 
 def _changed(raw: Raw, change: Callable[[dict[str, Raw]], None]) -> Raw:
-    """Returns a list whose objects are changed. Entries that are no objects stay as they are."""
+    """Returns a JSON list after `change` has changed the list's objects. Entries that are not objects stay as they
+    are."""
     entries = list_of(raw)
     for place, entry in enumerate(entries):
         if begins(entry) == b"{":

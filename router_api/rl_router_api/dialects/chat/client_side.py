@@ -1,4 +1,4 @@
-"""Chat completions for clients: the functions of `ClientDialect`."""
+"""The client side of the chat completions dialect: the functions of the interface `ClientDialect`."""
 
 from .read_request import read_request
 from .write_answer import write_answer

@@ -1,8 +1,10 @@
-"""Removes fields that could cost extra from requests under a money limit, so that the worst-case cost is reliable.
+"""Removes request fields that could cause extra costs, if the request has a money limit.
 
-Inference engines and aggregators read far more fields than OpenAI defines. Some fields cost money that no configured
-price covers. Examples are a second spelling of the output limit, several answers of which only one is returned, a web
-search and a more expensive service tier. Under a money limit, the router sends only fields that are known to be free.
+Without costly fields, the computed worst-case cost is reliable. Inference engines and aggregators read far more fields
+than OpenAI defines. Some request fields cost money that no configured price covers. Examples of costly fields are a
+second spelling of the output limit, and fields that request several answers of which only one is returned, a web search
+or a more expensive service tier. Under a money limit, the router sends only fields that are known to cause no extra
+costs.
 """
 
 from __future__ import annotations
@@ -50,8 +52,9 @@ FREE_FIELDS = frozenset(
         [_CONVERSATION, _SAMPLING, _REASONING, _REPORTING, _TEMPLATES, _GUIDED_DECODING, _SERVING, *OUTPUT_LIMITS]
     ).split()
 )
-"""Fields that cost nothing beyond the counted tokens, as OpenAI, vLLM, SGLang, llama.cpp and others spell them. Every
-byte of these fields counts as an input token, because an engine may put the fields into the prompt."""
+"""The names of fields that cost nothing beyond the counted tokens, as OpenAI, vLLM, SGLang, llama.cpp and other engines
+spell the names. Every byte of free fields counts as an input token, because an engine may put the fields into the
+prompt."""
 _FREE_VALUES: dict[str, tuple[Any, ...]] = {
     "modalities": (["text"],),
     "service_tier": ("default", "flex"),
@@ -60,16 +63,17 @@ _FREE_VALUES: dict[str, tuple[Any, ...]] = {
     "reasoning": ({"enabled": False}, {"effort": "none"}),
     "web_search": (False,),
 }
-"""Free values of other fields. These values only disable an extra cost or choose a cheaper service."""
+"""The values that cause no extra costs in fields outside `FREE_FIELDS`. Each free value disables a feature that costs
+extra, or chooses the default or a cheaper service."""
 _FREE_TOOLS = ("function", "custom")
-"""Types of tools that the client runs. Providers charge for the tools that they run themselves."""
+"""The types of tools that the client runs. Providers charge for the tools that the providers run."""
 _FIELDS_OF_TOOLS = frozenset(
     ("type", "function", "custom", "name", "description", "parameters", "input_schema", "strict", "cache_control")
 )
 _PLAIN = re.compile(rb'true|false|null|-?[0-9][0-9.eE+-]{0,31}|"[A-Za-z0-9_-]{0,32}"')
 _CACHE_CONTROL_DEPTH = 4
-"""The number of levels of lists and objects that are searched for `cache_control`. Content parts and functions are at
-the deepest level."""
+"""The number of nested levels of lists and objects that are searched for the field `cache_control`. The content parts
+of messages are at the deepest searched level."""
 _MAX_NAMED = 32
 _MAX_NAME = 64
 
@@ -84,7 +88,7 @@ class _Tool(Struct):
 def drop_costly_fields(fields: dict[str, Any], allowed: Collection[str]) -> tuple[str, ...]:
     """Removes the parts of a request body that may cost extra, and returns the names of at most 32 removed parts.
 
-    `fields` are the fields as the client wrote them, except `model`.
+    The parameter `fields` contains the fields as the client wrote them, except the field `model`.
     """
     free = FREE_FIELDS.union(allowed, ["model"])
     dropped = [name for name, raw in fields.items() if name not in free and not _is_free_value(name, raw)]
@@ -116,7 +120,8 @@ def _client_tools(raw: Raw) -> tuple[Raw | None, list[str]]:
 
 
 def _type_of(raw: Raw) -> str:
-    """Returns a tool's type; `unknown` if it has fields other than those of a client's function or custom tool."""
+    """Returns the type of a tool, or `unknown` if a tool of the type `function` or `custom` is invalid or has unknown
+    fields."""
     try:
         tool, fields = msgspec.json.decode(raw, type=_Tool), OBJECT.decode(raw)
     except msgspec.DecodeError:
@@ -126,9 +131,10 @@ def _type_of(raw: Raw) -> str:
 
 
 def _plain_arguments(raw: Raw) -> tuple[Raw | None, list[str]]:
-    """Returns the template arguments that are a number, boolean, null or single word, and the names of the others.
+    """Returns the free template arguments, and the names of all other arguments.
 
-    Some engines accept a whole template as an argument, and a template can write any number of tokens.
+    A template argument is free if its value is a number, a boolean, null or a single word. Some engines accept a whole
+    template as an argument, and a template can write any number of tokens to the prompt.
     """
     if begins(raw) != b"{":
         return (None, ["chat_template_kwargs"]) if is_given(raw) else (raw, [])
@@ -138,7 +144,10 @@ def _plain_arguments(raw: Raw) -> tuple[Raw | None, list[str]]:
 
 
 def _remove_cache_control(fields: dict[str, Any]) -> list[str]:
-    """Removes `cache_control`, which makes a provider write its cache at extra cost. Returns the removed names."""
+    """Removes the field `cache_control`, which makes a provider write its cache at extra cost.
+
+    Returns the name `cache_control` in a list if the field was removed, else an empty list.
+    """
     removed: list[str] = []
     for name in ("messages", "tools"):
         if (
@@ -150,7 +159,10 @@ def _remove_cache_control(fields: dict[str, Any]) -> list[str]:
 
 
 def _without_cache_control(raw: Raw, depth: int) -> Any:
-    """Returns a list or object without `cache_control` down to `depth` levels; the same object if it has none."""
+    """Returns a list or object without the field `cache_control` in the first `depth` levels of the list or object.
+
+    Returns the object `raw` itself if no field was removed.
+    """
     if depth == 0 or begins(raw) not in (b"[", b"{"):
         return raw
     if begins(raw) == b"[":
@@ -163,6 +175,9 @@ def _without_cache_control(raw: Raw, depth: int) -> Any:
 
 
 def _shortened(dropped: list[str]) -> tuple[str, ...]:
-    """Returns the names for the metadata. Limits their number and length, because the client chose the names."""
+    """Returns the names of the removed parts for `router_metadata`.
+
+    The number and the length of the returned names are limited, because the client chose the names.
+    """
     names = [name[:_MAX_NAME] for name in dropped[:_MAX_NAMED]]
     return (*names, f"and {len(dropped) - _MAX_NAMED} more") if len(dropped) > _MAX_NAMED else tuple(names)

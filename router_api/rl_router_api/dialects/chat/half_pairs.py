@@ -1,4 +1,4 @@
-"""Finds texts of a request that contain half of a surrogate pair, which is no character."""
+"""Finds the texts of a request that contain half of a surrogate pair, because half of a pair is not a character."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from ...errors import ApiError, bad_request
 
 _HALF = re.compile("[\\ud800-\\udfff]")
 _MAX_BODY = 1024 * 1024
-"""Bytes. A larger body is not searched, because the search blocks the event loop."""
+"""The maximum number of bytes of a body that is searched for half of a surrogate pair. Larger bodies are not searched,
+because the search blocks the event loop."""
 
 
 def half_pair_error(body: bytes) -> ApiError | None:
-    """Returns the error for a body with half of a surrogate pair, which names the field; None for any other body."""
+    """Returns an error that names the field with half of a surrogate pair, or None if no field with half of a pair is
+    found."""
     if len(body) > _MAX_BODY:
         return None
     try:
@@ -29,7 +31,10 @@ def half_pair_error(body: bytes) -> ApiError | None:
 
 
 def _path_of_half(value: Any) -> str | None:
-    """Returns the path of the first text or name with half of a pair, such as `.messages[0].content`, or None."""
+    """Returns the path of the first text or field name that contains half of a surrogate pair, or None.
+
+    An example of a returned path is `.messages[0].content`.
+    """
     if isinstance(value, str):
         return "" if _HALF.search(value) else None
     if isinstance(value, dict):

@@ -1,8 +1,8 @@
 """Adapts the answers of other models in a conversation to what a target accepts.
 
 Providers reject tool call ids, thinking and signatures of other providers, or require fields that only their own
-answers have. `targets.history` describes what a target accepts. The affinity in a tool call id tells which target made
-the call.
+answers have. The configuration field `targets.history` describes what a target accepts. The affinity in a tool call id
+tells which target made the tool call.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..tool_call_ids import ToolCallIdMap, max_mapped_length
 from .affinity import change_ids
 
 _PLAIN_IDS = ToolCallIds(length=9, characters="letters_digits")
-"""The form of tool call ids that every known provider accepts. Mistral has the strictest rule."""
+"""The form of tool call ids that every known provider accepts. Mistral's rule for tool call ids is the strictest."""
 _THINKING = (
     "reasoning_content", "reasoning", "reasoning_details", "thinking_blocks", "extra_content", "thinking",
     "redacted_thinking",
@@ -32,9 +32,10 @@ _NO_HISTORY = History()
 
 
 def history_for(target: Target, without: Collection[str]) -> History | None:
-    """Returns what the target accepts, or None if it accepts everything.
+    """Returns what a target accepts in answers of other models, or None if the target accepts everything.
 
-    If it has refused other models' answers, it gets them in the form that every provider accepts.
+    If the target has refused answers of other models, the result describes the form of answers that every known
+    provider accepts.
     """
     if FOREIGN_HISTORY in without:
         return (target.history or _NO_HISTORY).model_copy(update={"tool_call_ids": _PLAIN_IDS, "drop": _THINKING})
@@ -42,7 +43,7 @@ def history_for(target: Target, without: Collection[str]) -> History | None:
 
 
 def is_affected(request: Request, raw: Raw, history: History) -> bool:
-    """Returns whether `adapt` may change the messages, whose JSON is `raw`."""
+    """Returns whether the function `adapt` may change the messages. The parameter `raw` is the JSON of the messages."""
     if any(message.tool_calls or message.tool_call_id is not None for message in request.messages):
         return True
     if not history.drop or all(message.role != "assistant" for message in request.messages):
@@ -52,9 +53,10 @@ def is_affected(request: Request, raw: Raw, history: History) -> bool:
 
 
 def adapt(request: Request, messages: list[dict[str, Raw]], history: History, family: Collection[str]) -> list[str]:
-    """Changes the messages in place, and removes the affinity from their ids. Returns the names of removed fields.
+    """Adapts the messages to a target in place, and returns the names of the removed fields.
 
-    `family` has the affinities of the targets whose answers the target accepts as they are.
+    The function also removes the affinity from the tool call ids. The parameter `family` contains the affinities of the
+    targets whose answers the target accepts without changes.
     """
     ids = ToolCallIdMap(history.tool_call_ids)
     dropped: dict[str, None] = {}
@@ -68,7 +70,7 @@ def adapt(request: Request, messages: list[dict[str, Raw]], history: History, fa
 
 
 def max_added_bytes(request: Request, target: Target) -> int:
-    """Returns the maximum number of bytes by which `adapt` makes the messages longer."""
+    """Returns the maximum number of bytes by which the function `adapt` makes the messages longer."""
     history = target.history or _NO_HISTORY
     with_calls = [message for message in request.messages if message.tool_calls]
     ids = sum([len(message.tool_calls or ()) for message in with_calls])
@@ -79,7 +81,7 @@ def max_added_bytes(request: Request, target: Target) -> int:
 
 
 def _maker(message: Message) -> str | None:
-    """Returns the affinity of the target that made the message's tool calls; None if it is unknown."""
+    """Returns the affinity of the target that made the message's tool calls, or None if this target is unknown."""
     calls = message.tool_calls or [{}]
     return affinity_in(text_in(calls[0].get("id", Raw())))
 
@@ -89,7 +91,10 @@ def _for_target(ids: ToolCallIdMap, family: Collection[str], tool_call_id: str) 
 
 
 def _drop(message: dict[str, Raw], names: Collection[str], *, is_own: bool) -> list[str]:
-    """Removes fields and content parts. The target's own answers lose only fields that are null."""
+    """Removes the named fields and content parts from a message, and returns the names of the removed fields and parts.
+
+    An answer that the target itself made loses only fields that are null.
+    """
     if not names:
         return []
     dropped = _drop_fields(message, names, is_own=is_own)
@@ -114,14 +119,14 @@ def _drop_parts(message: dict[str, Raw], names: Collection[str]) -> list[str]:
     types = [text_in(fields_of(part).get("type", Raw())) if begins(part) == b"{" else "" for part in parts]
     kept = [part for part, kind in zip(parts, types, strict=True) if kind not in names]
     if len(kept) < len(parts):
-        # Providers reject an empty list, but accept null beside tool calls and an empty text.
+        # Providers reject an empty list as content, but accept null beside tool calls, and accept an empty text.
         empty = None if is_given(message.get("tool_calls", Raw())) else ""
         message["content"] = encoded(kept or empty)
     return [kind for kind in types if kind in names]
 
 
 def _add(message: dict[str, Raw], history: History) -> None:
-    """Adds the fields that the target requires in messages with tool calls, if they are missing."""
+    """Adds the missing fields that the target requires in messages with tool calls."""
     for name, value in history.add_to_messages.items():
         if not is_given(message.get(name, Raw())):
             message[name] = encoded(value)

@@ -32,7 +32,7 @@ class _Chunk(Struct, gc=False):
     service_tier: str | None = None
     error: Raw = Raw()
     x_groq: _Groq | None = None
-    """Groq reports the usage here."""
+    """The Groq-specific part of a chunk, in which Groq's API reports the usage."""
 
 
 _NOTHING = Raw()
@@ -41,7 +41,10 @@ _CHUNK = msgspec.json.Decoder(_Chunk)
 
 
 def read_answer(body: bytes) -> Answer:
-    """Returns the answer. Raises BrokenAnswerError if it is not JSON, UnusableAnswerError if it has no choice."""
+    """Returns the answer that a response body contains.
+
+    Raises BrokenAnswerError if the body is not JSON, and UnusableAnswerError if the answer has no choice.
+    """
     try:
         body.decode()
         read, fields = _COMPLETION.decode(body), OBJECT.decode(body)
@@ -64,8 +67,12 @@ def _read_oddly(body: bytes) -> tuple[_Completion, dict[str, Raw]]:
 
 
 def read_chunks(events: list[bytes]) -> Iterator[Chunk]:
-    """Yields the chunks, error events included, and skips events that are neither. Raises BrokenAnswerError."""
-    # Decoding all events at once costs a fraction of one by one. An odd event is found one by one below.
+    """Yields the chunks of server-sent events, including error events, and skips all other events.
+
+    Raises BrokenAnswerError for a damaged event.
+    """
+    # Decoding all events at once takes a fraction of the time of decoding each event. If an event breaks the schema,
+    # each event is decoded separately below.
     whole = b"\n".join(events)
     try:
         whole.decode()
@@ -78,11 +85,11 @@ def read_chunks(events: list[bytes]) -> Iterator[Chunk]:
 
 
 def read_chunk(data: bytes) -> Chunk | None:
-    """Returns the chunk of an event's data, or None if the event is neither a chunk nor an error.
+    """Returns the chunk that an event's data contain, or None if the event is neither a chunk nor an error.
 
-    Raises BrokenAnswerError if the event is damaged, so that a part of the answer may be lost.
+    Raises BrokenAnswerError if the event is damaged, because a part of the answer may be lost.
     """
-    # An event may have its data on several lines. The client gets it on one.
+    # The data of an event may have several lines, but the client gets the data on one line.
     data = data.replace(b"\n", b" ")
     try:
         data.decode()
@@ -113,7 +120,7 @@ def _chunk(data: bytes, read: _Chunk) -> Chunk:
 
 def _odd_chunk(data: bytes) -> Chunk | None:
     if data.lstrip()[:1] not in (b"{", b"["):
-        # A word, such as the heartbeat of a proxy.
+        # The data are not JSON, but a word such as the heartbeat of a proxy.
         return None
     value = odd.parse(data)
     if not isinstance(value, dict):

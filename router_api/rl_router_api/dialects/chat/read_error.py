@@ -1,4 +1,4 @@
-"""Reads the errors of upstreams: what they say, and what follows for the request."""
+"""Reads an upstream's error: what the error says about the request, the quota and the waiting time."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ _MALFORMED = re.compile(
     r"(string|int|float|bool|list|dict|number|model|model_attributes|dataclass)_type|(int|float|bool)_parsing",
     re.I,
 )
-"""Codes and types of a body that every upstream rejects: not JSON, a missing field, a field of the wrong JSON type."""
+"""Error codes and error types of a body that every upstream rejects, because the body is not JSON, lacks a field, or
+has a field of the wrong JSON type."""
 _QUOTA = re.compile(
     r"insufficient_?(quota|balance|credits?|funds)|quota_?(exceeded|exhausted)_?error|billing\w*|"
     r"(enforced_)?(spend|spending|usage|credit)_?limit\w*|credits?_?(exhausted|depleted|required)|payment_?required|"
     r"(balance|account)_?(exhausted|overdue|arrearage|suspended)\w*|arrearage",
     re.I,
 )
-"""Codes and types of an exhausted quota or spend limit."""
+"""Error codes and error types that report an exhausted quota or spend limit."""
 _QUOTA_WORDS = re.compile(
     r"balance (is )?(too low|insufficient|exhausted|empty)|insufficient (account )?(balance|credits?|funds|quota)|"
     r"exceeded your current quota|(quota|credits?) (has been |have been |is |are )?(exhausted|depleted|used up)|"
@@ -34,7 +35,10 @@ _SECONDS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*s\s*")
 
 
 def read_error(text: str, request: bytes = b"") -> Refusal:
-    """Returns what an upstream's error says. Words of the error that also stand in `request` prove nothing."""
+    """Returns what an upstream's error says.
+
+    The error's words about a quota are ignored if the request body contains the same words.
+    """
     try:
         body = lenient.parse(text.encode())
     except (ValueError, RecursionError):
@@ -56,7 +60,7 @@ def read_error(text: str, request: bytes = b"") -> Refusal:
 
 
 def _error_in(body: Any) -> dict[str, Any]:
-    """Returns the object that describes the error, wherever the upstream put it."""
+    """Returns the JSON object that describes the error, for each place in a body in which upstreams put the error."""
     if isinstance(body, list) and body:
         # Google's endpoint wraps its error in a list.
         body = body[0]
@@ -81,7 +85,7 @@ def _message_of(error: dict[str, Any]) -> str:
 
 
 def _status_of(error: dict[str, Any]) -> int | None:
-    """Returns the HTTP status in an error that came with a 200; None if it has none."""
+    """Returns the HTTP error status that the error's code names, or None if the code does not name an error status."""
     code = error.get("code") or error.get("status_code")
     if isinstance(code, str) and code.isdecimal():
         code = int(code[:4])
@@ -89,7 +93,10 @@ def _status_of(error: dict[str, Any]) -> int | None:
 
 
 def _is_malformed(codes: list[str], body: Any) -> bool:
-    """Returns whether the codes, or the types in FastAPI's list of details, name a fault that all upstreams reject."""
+    """Returns whether the error reports a body that every upstream rejects.
+
+    The result depends on the error's codes, or on the error types in FastAPI's `detail` list.
+    """
     details = body.get("detail") if isinstance(body, dict) else None
     if isinstance(details, list) and details:
         return all(isinstance(detail, dict) and _is_malformed_detail(detail) for detail in details)
@@ -97,14 +104,15 @@ def _is_malformed(codes: list[str], body: Any) -> bool:
 
 
 def _is_malformed_detail(detail: dict[str, Any]) -> bool:
-    # Servers differ in the forms of `content` that they accept.
+    # Servers accept different forms of the field `content`, so that another upstream may accept the body.
     location = detail.get("loc")
     is_content = isinstance(location, list) and "content" in location
     return bool(_MALFORMED.fullmatch(str(detail.get("type")))) and not is_content
 
 
 def _retry_delay(details: Any) -> float | None:
-    """Returns the seconds of Google's `RetryInfo`; None without it."""
+    """Returns the retry delay of Google's `RetryInfo` object in seconds, or None if the details contain no retry
+    delay."""
     for detail in details if isinstance(details, list) else ():
         if isinstance(detail, dict) and str(detail.get("@type", "")).endswith("RetryInfo"):
             match = _SECONDS.fullmatch(str(detail.get("retryDelay")))

@@ -1,7 +1,7 @@
 """Reads completions and chunks that break OpenAI's schema, each field by itself.
 
-`read_answer` uses this module if the typed decoder rejects an answer. A field with an unexpected type counts as
-missing. The client still gets the field as the upstream sent it.
+The module `read_answer` uses the module `read_odd_answer` if the typed decoder rejects an answer. A field with an
+unexpected type counts as missing. The client still gets a field of an unexpected type as the upstream sent the field.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ _NO_REASON = ("", "null", "None")
 
 
 def parse(data: bytes) -> Any:
-    """Returns the value. Raises BrokenAnswerError if it is not JSON."""
+    """Returns the value of a JSON text. Raises BrokenAnswerError if the data are not JSON."""
     try:
         return lenient.parse(data)
     except (ValueError, RecursionError) as error:
-        raise BrokenAnswerError(f"not JSON: {error}") from None
+        raise BrokenAnswerError(f"the answer is not JSON: {error}") from None
 
 
 def is_error(value: dict[str, Any]) -> bool:
-    """Returns whether an object reports an error. Some servers send an empty `error` with every chunk."""
+    """Returns whether a JSON object reports an error. An empty field `error`, which some servers send with every chunk,
+    is not an error."""
     has_error = bool(value.get("error")) or "error" in (value.get("type"), value.get("object"))
     # MiniMax reports errors beside an empty completion.
     base = value.get("base_resp")
@@ -37,7 +38,7 @@ def is_error(value: dict[str, Any]) -> bool:
 
 
 def choices(value: dict[str, Any]) -> list[Choice]:
-    """Returns the choices of a completion that are objects."""
+    """Returns the choices of a completion. Choices that are not JSON objects are left out."""
     return [
         Choice(_index(choice, place), message(choice.get("message")), finish_reason(choice), usage(choice))
         for place, choice in enumerate(objects(value.get("choices")))
@@ -45,7 +46,7 @@ def choices(value: dict[str, Any]) -> list[Choice]:
 
 
 def chunk_choices(value: dict[str, Any]) -> list[ChunkChoice]:
-    """Returns the choices of a chunk that are objects."""
+    """Returns the choices of a chunk. Choices that are not JSON objects are left out."""
     return [
         ChunkChoice(_index(choice, 0), message(choice.get("delta")), finish_reason(choice), usage(choice))
         for choice in objects(value.get("choices"))
@@ -53,7 +54,7 @@ def chunk_choices(value: dict[str, Any]) -> list[ChunkChoice]:
 
 
 def message(value: Any) -> AnswerMessage | None:
-    """Returns a message or delta; None if it is not an object."""
+    """Returns the message or the delta of a choice, or None if the value is not a JSON object."""
     if not isinstance(value, dict):
         return None
     content = value.get("content")
@@ -69,19 +70,19 @@ def message(value: Any) -> AnswerMessage | None:
 
 
 def finish_reason(choice: dict[str, Any]) -> str | None:
-    """Returns why a choice ended; None while it goes on."""
+    """Returns the reason why a choice ended, or None if the choice has not ended."""
     reason = text(choice.get("finish_reason"))
     return None if reason in _NO_REASON else reason
 
 
 def usage(value: dict[str, Any]) -> Raw:
-    """Returns the usage of a completion, chunk or choice; empty if it reports none."""
+    """Returns the usage that a completion, chunk or choice reports. The result is empty if no usage is reported."""
     groq = value.get("x_groq")
     return _raw(value.get("usage") or (groq.get("usage") if isinstance(groq, dict) else None))
 
 
 def tool_call(value: dict[str, Any]) -> ToolCall:
-    """Returns a tool call, or a piece of one."""
+    """Returns a tool call of a complete answer, or a piece of a tool call of a streamed answer."""
     custom = value.get("custom")
     return ToolCall(
         _number(value.get("index")),
@@ -96,7 +97,7 @@ def _function(value: Any) -> Function | None:
 
 
 def objects(value: Any) -> Iterator[dict[str, Any]]:
-    """Yields the entries of a list that are objects; nothing if the value is not a list."""
+    """Yields the entries of a list that are JSON objects, or nothing if the value is not a list."""
     return (
         cast("dict[str, Any]", entry) for entry in (value if isinstance(value, list) else ()) if isinstance(entry, dict)
     )
@@ -108,7 +109,8 @@ def _index(choice: dict[str, Any], default: int) -> int:
 
 
 def _number(value: Any) -> int | None:
-    """Returns a whole number that may be written as a float or as text."""
+    """Returns a whole number, which may be written as a float or as text, or None if the value is not a whole
+    number."""
     if isinstance(value, str) and value.strip().isdecimal():
         return int(value[:18])
     if isinstance(value, float) and value.is_integer():
@@ -117,7 +119,7 @@ def _number(value: Any) -> int | None:
 
 
 def text(value: Any) -> str | None:
-    """Returns a value that is text, else None."""
+    """Returns the value if the value is a text, else None."""
     return value if isinstance(value, str) else None
 
 

@@ -1,7 +1,8 @@
 """Reads a client's request. Converts the body of a chat completion request to the internal format.
 
-Fields keep the bytes that the client sent (`msgspec.Raw`). A target therefore gets every value that the router does not
-change as the client wrote it, including numbers. Only the values that routing needs are decoded.
+The fields of a request keep the bytes that the client sent (`msgspec.Raw`). A target therefore gets every value that
+the router does not change as the client wrote the value, including numbers. Only the values that routing needs are
+decoded.
 """
 
 from __future__ import annotations
@@ -23,15 +24,16 @@ MAX_MESSAGES = 10_000
 MAX_PIECES = 10_000
 _MAX_FIELDS = 1_000
 MAX_CHOICES = 128
-"""The maximum of `n`, as in OpenAI's API."""
+"""The maximum value of the field `n`, which is the number of choices, as in OpenAI's API."""
 PICTURE_TOKENS = 1_500
 _MAX_DOLLARS = 10**12
 _MAX_OPTIONS = 16 * 1024
 _FRAMES = 50
-"""The number of stack frames that later decoding of a field may need. A body whose nesting leaves fewer is rejected."""
+"""The number of stack frames that later decoding of a field may need. A body whose nesting leaves fewer free stack
+frames is rejected."""
 _READ_BY_TARGETS = ("messages", "tools", "functions", "response_format")
 _LONG_LIFETIME = b'"12h"'
-"""The longer lifetime (`ttl`) of OpenAI's prompt cache."""
+"""The longer lifetime (`ttl`) that a request can choose for OpenAI's prompt cache, as JSON."""
 _OTHER_LIMITS = OUTPUT_LIMITS[2:]
 
 
@@ -44,7 +46,7 @@ class _ResponseFormat(Struct):
 
 
 class _Body(Struct):
-    """The fields of a body that routing reads."""
+    """The fields of a request body that routing reads."""
 
     model: str | None = None
     router: Raw = Raw()
@@ -64,8 +66,8 @@ class _Body(Struct):
 
 
 def read_request(body: bytes) -> Request:
-    """Returns the internal request. Raises ApiError (400), which names the invalid field."""
-    # Some Windows tools write a byte order mark.
+    """Returns the internal request for a body. Raises ApiError (status 400), which names the invalid field."""
+    # Some Windows tools write a byte order mark before the JSON.
     body = body.removeprefix(b"\xef\xbb\xbf")
     fields = _object(body)
     read = _read(body)
@@ -116,7 +118,7 @@ def _messages(read: _Body) -> list[Message]:
 
 def _object(body: bytes) -> dict[str, Raw]:
     try:
-        # msgspec does not check skipped fields for UTF-8.
+        # msgspec does not check whether skipped fields are valid UTF-8.
         if not body.isascii():
             body.decode()
     except UnicodeDecodeError as error:
@@ -125,7 +127,7 @@ def _object(body: bytes) -> dict[str, Raw]:
     if has_more_values(body, brackets):
         raise bad_request(f"The body is not JSON, or it has more than {MAX_VALUES:,} values. Send a shorter request.")
     try:
-        # Deep nesting needs many brackets. A body with few of them always leaves enough stack frames.
+        # Deep nesting needs many brackets. A body with few brackets always leaves enough stack frames.
         fields = OBJECT.decode(body) if brackets < _FRAMES else _decode_deeper(body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise half_pair_error(body) or bad_request(
@@ -153,11 +155,14 @@ def _read(body: bytes) -> _Body:
 
 
 def _options(raw: Raw) -> Options:
-    """Returns the `router` object. Limits its size, because a number of millions of digits takes a second to decode."""
+    """Returns the options of the body's `router` object.
+
+    The size of the object is limited, because a number of millions of digits takes a second to decode.
+    """
     if not raw:
         return _NO_OPTIONS
     if len(raw) > _MAX_OPTIONS:
-        message = f"`router` has {len(raw):,} bytes, but the maximum is {_MAX_OPTIONS:,}. Shorten its fields."
+        message = f"`router` has {len(raw):,} bytes, but the maximum is {_MAX_OPTIONS:,}. Send shorter options."
         raise bad_request(message, "router")
     try:
         options = _READ_OPTIONS.decode(raw) or _NO_OPTIONS
@@ -168,9 +173,10 @@ def _options(raw: Raw) -> Options:
 
 
 def _field_error(text: str, within: str = "") -> ApiError:
-    """Returns a 400 that names the field, from msgspec's "Expected `str`, got `int` - at `$.messages[0].role`".
+    """Returns an ApiError with status 400 that names the invalid field from an error text of msgspec.
 
-    `within` is the field that was decoded alone, if it was not the whole body.
+    An example of an error text is "Expected `str`, got `int` - at `$.messages[0].role`". The parameter `within` is the
+    name of the decoded field, or an empty text if the whole body was decoded.
     """
     message, _, path = text.partition(" - at `$")
     param = f"{within}{path.rstrip('`')}".removeprefix(".")
@@ -197,7 +203,10 @@ def _output_limit(read: _Body, fields: dict[str, Raw]) -> int | None:
 
 
 def _whole_number(raw: Raw) -> int | None:
-    """Returns the whole number; None for any other value, which the target has to check."""
+    """Returns the whole number that raw JSON contains, or None for any other value.
+
+    The target has to check a value that is not a whole number.
+    """
     try:
         return msgspec.json.decode(raw, type=int)
     except msgspec.DecodeError:
@@ -208,12 +217,13 @@ def _check_options(options: Options) -> None:
     cost = options.max_cost
     if cost is not None and not (cost.is_finite() and 0 <= cost <= _MAX_DOLLARS):
         raise bad_request(
-            f"`router.max_cost` must be a number of US dollars from 0 to {_MAX_DOLLARS:,}.", "router.max_cost"
+            f"`router.max_cost` is {str(cost)[:40]}: it must be a number of US dollars from 0 to {_MAX_DOLLARS:,}.",
+            "router.max_cost",
         )
 
 
 def _is_filled(list_: Raw, name: str) -> bool:
-    """Returns whether a JSON list has entries. The router does not read the entries."""
+    """Returns whether a JSON list has entries. The router does not decode the entries of the list."""
     if not list_:
         return False
     raw = bytes(list_)

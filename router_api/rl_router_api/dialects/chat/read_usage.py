@@ -1,9 +1,8 @@
-"""Reads the usage that upstreams report, in the shapes of OpenAI, Anthropic, DeepSeek, Gemini, xAI and others.
+"""Reads the usage that upstreams report, in the formats of OpenAI, Anthropic, DeepSeek, Gemini, xAI and others.
 
-Each count is read by itself. The providers disagree on two points:
-
-- Cache reads and writes are a part of `prompt_tokens`, but not of Anthropic's `input_tokens`.
-- Thinking is a part of `completion_tokens`. At xAI and Gemini it is only a part of `total_tokens`.
+Each token count of a reported usage is read separately. Cache reads and writes are a part of the field `prompt_tokens`,
+but not of Anthropic's field `input_tokens`. Thinking is a part of the field `completion_tokens`, but xAI and Gemini
+count thinking only in the field `total_tokens`.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from ...accounting.usage import Usage
 from ...conversation.lenient import parse
 
 _MAX_TOKENS = 10**15
-"""Larger counts are ignored, because their sums would not be exact."""
+"""The maximum of a token count. Larger token counts are ignored, because sums of larger counts would not be exact."""
 
 
 class _CacheWrites(Struct, gc=False):
-    """The cache writes by lifetime, as Anthropic and OpenAI name them."""
+    """The number of cache write tokens for each cache lifetime, in fields with Anthropic's and OpenAI's names."""
 
     ephemeral_5m_input_tokens: int | None = None
     ephemeral_1h_input_tokens: int | None = None
@@ -39,7 +38,7 @@ class _Details(Struct, gc=False):
 
 
 class _Reported(Struct, gc=False):
-    """The fields of all providers, with their own names."""
+    """The token counts of all providers, in fields with the providers' names."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -65,7 +64,7 @@ _NO_WRITES = _CacheWrites()
 
 
 def read_usage(raw: Raw | bytes) -> Usage | None:
-    """Returns the usage, or None if it reports neither input nor output."""
+    """Returns the usage that an upstream reported, or None if neither input tokens nor output tokens were reported."""
     try:
         reported = _DECODER.decode(raw)
         if (plain := _plain(reported)) is not None:
@@ -79,7 +78,10 @@ def read_usage(raw: Raw | bytes) -> Usage | None:
 
 
 def _plain(reported: _Reported) -> Usage | None:
-    """Returns the usage if it has no other counts than nearly all answers, else None. It takes a fifth of the time."""
+    """Returns the usage if the usage has only the token counts that nearly all answers have, else None.
+
+    The function `_plain` takes a fifth of the time of the function `_usage`.
+    """
     prompt, completion = reported.prompt_tokens, reported.completion_tokens
     if prompt is None or completion is None or prompt < 0 or completion < 0 or reported.cached_tokens is not None:
         return None
@@ -101,7 +103,7 @@ def _plain(reported: _Reported) -> Usage | None:
 
 
 def _read_oddly(raw: Raw | bytes) -> Usage | None:
-    """Reads each count by itself and ignores those that are no counts."""
+    """Reads each token count of a usage separately, and ignores values that are not token counts."""
     try:
         value = parse(raw)
     except (ValueError, RecursionError):
@@ -114,7 +116,7 @@ def _read_oddly(raw: Raw | bytes) -> Usage | None:
 
 
 def _fields(kind: type[Struct], value: dict[str, Any]) -> dict[str, Any]:
-    """Returns the fields of a struct that can be read."""
+    """Returns the fields of the struct `kind` that can be read from a JSON object."""
     nested: dict[str, type[Struct]] = {"cache_creation": _CacheWrites, "cache_write_tokens_details": _CacheWrites}
     read: dict[str, Any] = {}
     for name in kind.__struct_fields__:
@@ -128,7 +130,7 @@ def _fields(kind: type[Struct], value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _count(value: Any) -> int | None:
-    """Returns a count that may be written as a float or as text; None if it is none."""
+    """Returns a token count, which may be written as a float or as text, or None if the value is not a token count."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -165,7 +167,7 @@ def _usage(reported: _Reported, *, suspect: bool) -> Usage | None:
 
 
 def _cache(reported: _Reported) -> tuple[int, int, int]:
-    """Returns the tokens read from the cache, and those written for the shorter and the longer lifetime."""
+    """Returns the numbers of cache tokens: tokens read, tokens written for the shorter and for the longer lifetime."""
     details = _input_details(reported)
     writes = _writes(reported) or _NO_WRITES
     read = (
@@ -194,7 +196,7 @@ def _largest(counts: tuple[int | None, ...]) -> int:
 
 
 def _beside_input(reported: _Reported, base: int, output: int, cache: int) -> bool:
-    """Returns whether the input is reported without the cache reads and writes, as Anthropic does it."""
+    """Returns whether the reported input excludes the cache reads and writes, as in Anthropic's format."""
     has_names = reported.cache_read_input_tokens is not None or reported.cache_creation_input_tokens is not None
     if not cache or not has_names:
         return False
@@ -204,7 +206,7 @@ def _beside_input(reported: _Reported, base: int, output: int, cache: int) -> bo
 
 
 def _thinking_beside(reported: _Reported, total_input: int, output: int) -> int:
-    """Returns the tokens of thinking that the output does not contain."""
+    """Returns the number of thinking tokens that the reported output tokens do not include."""
     details = reported.completion_tokens_details or reported.output_tokens_details or _NO_DETAILS
     thinking = details.reasoning_tokens or reported.reasoning_tokens or 0
     more = (reported.total_tokens or 0) - total_input - output

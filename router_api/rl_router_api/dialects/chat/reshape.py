@@ -1,6 +1,7 @@
 """Converts a complete answer to the chunks of a stream, and chunks to a complete answer.
 
-Some servers ignore `stream`, so that a complete answer arrives for a streamed call, or a stream for a buffered one.
+Some servers ignore the request's field `stream`. A server that ignores the field sends a complete answer for a streamed
+call, or a stream for a call that needs a complete answer.
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ from . import read_odd_answer as odd
 from .read_answer import read_answer, read_chunks
 
 _REPLACED = ("id", "index", "type", "role", "finish_reason")
-"""Fields of a delta whose last value holds. The texts of other fields are joined."""
+"""The fields of a delta of which only the last value is kept. The texts in all other fields of a delta are joined."""
 
 
 def chunks_of(answer: Answer) -> list[Chunk]:
-    """Returns the chunks of a complete answer: one with all choices, and one with the usage if it was reported."""
+    """Returns the chunks of a complete answer.
+
+    The first chunk contains all choices of the answer. A second chunk contains the usage if the upstream reported the
+    usage.
+    """
     fields: dict[str, Any] = {name: raw for name, raw in answer.fields.items() if name not in ("choices", "usage")}
     fields["object"] = "chat.completion.chunk"
     events = [encode({**fields, "choices": list(map(_as_delta, _objects(answer.fields["choices"])))})]
@@ -95,7 +100,10 @@ class _Choice:
 
 
 def _join(begun: dict[str, Any], piece: dict[str, Any]) -> None:
-    """Adds the fields of a piece to the object so far: texts and lists are joined, objects field by field."""
+    """Adds the fields of `piece` to the object `begun`.
+
+    Texts and lists that both objects contain are joined, and nested objects are joined field by field.
+    """
     for name, value in piece.items():
         old = begun.get(name)
         if isinstance(old, dict) and isinstance(value, dict):

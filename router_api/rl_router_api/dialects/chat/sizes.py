@@ -20,15 +20,16 @@ _FIELDS_OF_PARTS = frozenset(
      "extra_content")
 )  # fmt: skip
 _REFERENCES = ("audio", "images", "image", "videos", "video", "files", "file", "file_ids", "documents", "attachments")
-"""Fields of messages that may refer to content of any size."""
+"""The fields of messages that may refer to content of any size."""
 _SOUND = re.compile(r"(data:(audio/[a-z0-9.+-]{1,32})?;base64,)?[A-Za-z0-9+/=_-]+")
 _EXPANDED = 4
-"""The maximum growth of the JSON of tools if a chat template adds line breaks and indentation, as a factor. Up to this
-factor, one token per original byte is still an upper bound, because a token of indentation has several bytes."""
+"""The maximum factor by which the JSON of tools may grow when a chat template adds line breaks and indentation. If the
+JSON of tools grows by at most the factor 4, one token per original byte is still an upper bound, because a token of
+indentation has several bytes."""
 _LONG = 16 * 1024
 _MAX_DEPTH = 64
-"""The number of nested lists and objects above which more than 16 KiB of tools are not formatted. With each level, the
-formatted text of every value gets longer."""
+"""The maximum nesting depth of tools of more than 16 KiB. Tools with deeper nesting are not formatted, because each
+level of nesting makes the formatted text of every value longer."""
 _MAX_NAME = 64
 
 
@@ -42,7 +43,10 @@ class _Sound(Struct, forbid_unknown_fields=True):
 
 
 def max_input_tokens(request: Request, target: Target) -> int:
-    """Returns an upper bound of the tokens that `target` reads: one per byte, and `max_image_tokens` per image."""
+    """Returns an upper bound of the number of tokens that a target reads.
+
+    The upper bound is one token per byte, and `max_image_tokens` tokens per image.
+    """
     allowed = target.params.allow
     counted = [len(raw) for name, raw in request.fields.items() if name in FREE_FIELDS or name in allowed]
     pictures = [part for part in request.parts if part.type == "image_url" or is_given(part.image_url)]
@@ -51,7 +55,10 @@ def max_input_tokens(request: Request, target: Target) -> int:
 
 
 def unsized_part(request: Request) -> str | None:
-    """Returns the name of a part that may have any number of tokens, such as a video; None without such a part."""
+    """Returns the name of a request part that may have any number of tokens, such as a video.
+
+    Returns None if the number of tokens of every part has an upper bound.
+    """
     for name in ("tools", "functions"):
         if name in request.fields and _expands(request.fields[name]):
             return f"deeply nested `{name}` field"
@@ -90,7 +97,8 @@ def _is_sized(raw: Raw) -> bool:
 
 
 def _is_image(raw: Raw) -> bool:
-    """Returns whether an `image_url` refers to an image. Other data, such as a PDF, may have any number of pages."""
+    """Returns whether a field `image_url` refers to an image. Data of another type, such as a PDF, may have any number
+    of pages."""
     try:
         picture = msgspec.json.decode(raw, type=str | _Picture)
     except msgspec.DecodeError:
@@ -100,7 +108,7 @@ def _is_image(raw: Raw) -> bool:
 
 
 def _contains_sound(raw: Raw) -> bool:
-    """Returns whether a part contains the audio data itself instead of its address."""
+    """Returns whether a content part contains the audio data itself instead of the address of the audio data."""
     try:
         return _SOUND.fullmatch(msgspec.json.decode(raw, type=_Sound).data) is not None
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""Chat completions for upstreams: the functions of `UpstreamDialect`."""
+"""The upstream side of the chat completions dialect: the functions of the interface `UpstreamDialect`."""
 
 from .read_answer import read_answer, read_chunks
 from .read_error import read_error

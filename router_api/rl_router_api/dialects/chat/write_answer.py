@@ -11,10 +11,10 @@ from .affinity import put_on
 
 
 def write_answer(answer: Answer, request: Request, target: str | None, metadata: dict[str, Any]) -> bytes:
-    """Returns the response body.
+    """Returns the response body for a complete answer.
 
-    `target` is the name of the target that answered, or None if the router model answered. `metadata` is
-    `router_metadata`.
+    The parameter `target` is the name of the target that answered, or None if the router model answered. The parameter
+    `metadata` is the value of the answer's field `router_metadata`.
     """
     fields: dict[str, Any] = dict(answer.fields)
     fields["model"] = request.model

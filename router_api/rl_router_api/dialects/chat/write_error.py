@@ -15,7 +15,10 @@ def error_object(error: ApiError) -> dict[str, Any]:
 
 
 def write_error(error: ApiError, metadata: dict[str, Any] | None = None) -> bytes:
-    """Returns the response body. `metadata` is added as `router_metadata`. It is None if no model was called."""
+    """Returns the response body for an error.
+
+    The parameter `metadata` becomes the body's field `router_metadata`, or is None if no model was called.
+    """
     body: dict[str, Any] = {"error": error_object(error)}
     if metadata is not None:
         body["router_metadata"] = metadata
@@ -23,5 +26,5 @@ def write_error(error: ApiError, metadata: dict[str, Any] | None = None) -> byte
 
 
 def write_error_event(error: ApiError, metadata: dict[str, Any] | None = None) -> bytes:
-    """Returns the error as an event, for a stream that has already begun."""
+    """Returns the error as a server-sent event for a stream that has already begun."""
     return sse.event(write_error(error, metadata))

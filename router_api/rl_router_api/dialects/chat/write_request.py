@@ -1,4 +1,4 @@
-"""Writes the request to a target. It consists of the client's bytes with the few changes that the router makes."""
+"""Writes the request to a target: the client's bytes with the few changes that the router makes."""
 
 from __future__ import annotations
 
@@ -30,10 +30,12 @@ def write_request(
     without: Collection[str] = (),
     family: Collection[str] = (),
 ) -> Payload:
-    """Returns the request body for `target`. `guard` has the rules of a money limit.
+    """Returns the request body for a target.
 
-    `without` names additions that are left out, because the target refuses them. `family` has the affinities of the
-    targets whose answers in the conversation the target accepts as they are.
+    The parameter `guard` has the rules of a money limit, or is None without a money limit. The parameter `without`
+    contains the names of additions that are left out, because the target refuses the additions. The parameter
+    `family` contains the affinities of the targets whose answers in the conversation the target accepts without
+    changes.
     """
     fields: dict[str, Any] = {"model": target.upstream_model, **request.fields}
     costly = drop_costly_fields(fields, target.params.allow) if guard else ()
@@ -50,7 +52,7 @@ def write_request(
     params = target.params
     dropped = _apply_params(fields, params) if params.rename or params.drop or params.set else []
     if guard and guard.output_limit is not None:
-        # `params.set` may have set higher limits.
+        # The configured `params.set` may have set a higher output limit.
         fields.update({name: _lower(fields[name], guard.output_limit) for name in OUTPUT_LIMITS if name in fields})
     return Payload(
         msgspec.json.encode(fields),
@@ -60,7 +62,7 @@ def write_request(
 
 
 def _additions(request: Request, advice: Advice) -> Iterator[str]:
-    """Yields the parts that the router adds to a request."""
+    """Yields the names of the parts that the router adds to a request."""
     if advice.text and _advised_message(request) is not None:
         yield _ADVICE
     if advice.temperature is not None and "temperature" not in request.fields and "top_p" not in request.fields:
@@ -71,7 +73,8 @@ def _additions(request: Request, advice: Advice) -> Iterator[str]:
 
 
 def bounds_output(request: Request, params: Params) -> bool:
-    """Returns whether the output limit and the number of choices are kept when `params` changes the request."""
+    """Returns whether the changes by a target's `params` keep the output limit and the number of choices of a
+    request."""
     if "n" in params.set or "n" in params.rename.values():
         return False
     our_limit: Any = object()
@@ -82,9 +85,9 @@ def bounds_output(request: Request, params: Params) -> bool:
 
 
 def _limit_output(fields: dict[str, Any], limit: int) -> None:
-    """Sets every spelling of the output limit that the request has, because the target may read any of them.
+    """Sets every spelling of the output limit that the request has, because the target may read any spelling.
 
-    Also sets `max_tokens` if the request does not have `max_completion_tokens`.
+    The function also sets the field `max_tokens` if the request does not have the field `max_completion_tokens`.
     """
     if "max_completion_tokens" not in fields:
         fields["max_tokens"] = limit
@@ -121,7 +124,7 @@ def _apply_params(fields: dict[str, Any], params: Params) -> list[str]:
 def _messages(
     request: Request, raw: Raw, advice: Advice, history: History | None, family: Collection[str]
 ) -> tuple[Any, Sequence[str]]:
-    """Returns the messages for the target, and the names of the fields that were removed from them."""
+    """Returns the messages for the target, and the names of the fields that were removed from the messages."""
     text = advice.text
     if history is not None and not is_affected(request, raw, history):
         history = None
@@ -141,10 +144,11 @@ def _messages(
 
 
 def _advised_message(request: Request) -> int | None:
-    """Returns the position of the newest user message, at whose end the advice stands.
+    """Returns the position of the newest user message, to whose end the router adds the advice.
 
-    What precedes the advice is the same from turn to turn, so it stays in the provider's prompt cache. Returns None if
-    no message is the user's, or if the conversation ends in tool results.
+    The messages before the newest user message are the same in every request of a conversation, so the provider's
+    prompt cache still contains these messages. Returns None if no message has the role `user`, or if the conversation
+    ends in tool results.
     """
     if request.messages and request.messages[-1].role in ("tool", "function"):
         return None

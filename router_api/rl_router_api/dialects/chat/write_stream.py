@@ -24,9 +24,9 @@ _MAX_HELD = 100
 async def write_stream(
     chunks: AsyncIterator[list[Chunk]], request: Request, target: str | None, metadata: Callable[[], dict[str, Any]]
 ) -> AsyncGenerator[bytes, None]:
-    """Yields the events of a streamed answer as its chunks arrive.
+    """Yields the server-sent events of a streamed answer as the answer's chunks arrive.
 
-    `metadata` is called after the last chunk has arrived. Raises CallFailedError if the stream is cut off.
+    The function `metadata` is called after the last chunk has arrived. Raises CallFailedError if the stream is cut off.
     """
     rewriter = _Rewriter(request, target)
     tail = _Tail(include_usage=request.include_usage)
@@ -59,7 +59,7 @@ class _Tail:
         self._last: Chunk | None = None
 
     def feed(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-        """Yields the chunks that can be sent now, and keeps the others."""
+        """Yields the chunks that can be sent now, and holds back the other chunks."""
         for chunk in chunks:
             self._last = chunk
             if chunk.choices and not self._held and not chunk.finished:
@@ -72,7 +72,7 @@ class _Tail:
         if usage_alone and not self._include_usage:
             return
         if 0 < len(self._held) < _MAX_HELD and not chunk.choices and not usage_alone:
-            # A chunk after the end, such as a content filter's verdict, does not carry the metadata.
+            # A chunk after the answer's end, such as a content filter's verdict, does not carry the metadata.
             self._held.append(chunk)
             return
         yield from self._held
@@ -81,12 +81,15 @@ class _Tail:
             yield chunk
 
     def end(self) -> list[Chunk]:
-        """Returns the chunk that carries the metadata, and the chunks after it."""
+        """Returns the chunk that carries the metadata, followed by the chunks that the target sent later."""
         return self._held or [_empty_chunk(self._last)]
 
 
 class _Rewriter:
-    """Applies the router's changes to chunks. Changes the bytes directly if possible, without decoding."""
+    """Applies the router's changes to chunks.
+
+    If possible, the rewriter changes the bytes of a chunk without decoding the chunk.
+    """
 
     def __init__(self, request: Request, target: str | None) -> None:
         self._model = msgspec.json.encode(request.model)
@@ -96,10 +99,13 @@ class _Rewriter:
         self._target = target
 
     def events(self, chunks: list[Chunk]) -> bytes:
-        """Returns the events of several chunks, in one step if only the model's name has to be changed."""
+        """Returns the server-sent events of several chunks.
+
+        The events are written in one step if only the model's name has to be changed.
+        """
         first = b""
         if self._chunks_model is None:
-            # The first chunk shows how the target writes the model name, if the target writes one.
+            # The first chunk shows how the target writes the model name, if the target writes a model name.
             first, chunks = self.event(chunks[0]), chunks[1:]
         if len(chunks) > 1:
             joined = b"\n\ndata: ".join([chunk.data for chunk in chunks])
@@ -108,7 +114,7 @@ class _Rewriter:
         return first + b"".join(map(self.event, chunks))
 
     def _is_plain(self, joined: bytes, chunks: list[Chunk]) -> bool:
-        """Returns whether each chunk has the known model name exactly once, and no usage or tool calls."""
+        """Returns whether each chunk has the known model name exactly once, and has neither usage nor tool calls."""
         if b'"usage"' in joined or b'"tool_calls"' in joined:
             return False
         known = {chunk.model for chunk in chunks} == {self._chunks_model}
@@ -152,7 +158,7 @@ class _Rewriter:
 
 
 def _empty_chunk(last: Chunk | None) -> Chunk:
-    """Returns a chunk that carries the metadata if the target sent no `finish_reason`."""
+    """Returns the chunk that carries the metadata if no chunk of the target has a `finish_reason`."""
     fields: dict[str, Any] = dict(fields_of(last.data)) if last else {"object": "chat.completion.chunk"}
     fields.pop("usage", None)
     fields["choices"] = [{"index": 0, "delta": {}, "finish_reason": None}]
@@ -163,5 +169,5 @@ def _own_chunk(fields: dict[str, Any]) -> Chunk:
     """Returns a chunk that the router itself writes."""
     chunk = read_chunk(encode(fields))
     if chunk is None:
-        raise ValueError("the fields of a chunk contain its choices")
+        raise ValueError("the fields of a chunk must contain the field `choices`")
     return chunk
