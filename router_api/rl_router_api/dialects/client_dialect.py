@@ -11,14 +11,14 @@ from ..errors import ApiError
 
 
 class ClientDialect(Protocol):
-    """The client side of a dialect. The module `client_side` in each dialect's folder implements it.
+    """The client side of a dialect, which the module `client_side` in each dialect's folder implements.
 
-    `target` is the name of the target that answered, or None if the router model answered. `metadata` is
-    `router_metadata`.
+    The parameter `target` is the name of the target that answered, or None if the router model answered. The parameter
+    `metadata` is the value of the answer's field `router_metadata`.
     """
 
     def read_request(self, body: bytes) -> Request:
-        """Returns the internal request. Raises ApiError (400), which names the invalid field."""
+        """Returns the internal request for a body. Raises ApiError (status 400), which names the invalid field."""
 
     def write_answer(self, answer: Answer, request: Request, target: str | None, metadata: dict[str, Any]) -> bytes:
         """Returns the response body for a complete answer."""
@@ -30,16 +30,17 @@ class ClientDialect(Protocol):
         target: str | None,
         metadata: Callable[[], dict[str, Any]],
     ) -> AsyncGenerator[bytes, None]:
-        """Yields the events of a streamed answer as its chunks arrive. Raises CallFailedError if it is cut off.
+        """Yields the server-sent events of a streamed answer as the answer's chunks arrive.
 
-        `metadata` is called after the last chunk has arrived.
+        Raises CallFailedError if the stream is cut off. The function `metadata` is called after the last chunk has
+        arrived.
         """
 
     def as_chunks(self, answer: Answer, request: Request) -> list[Chunk]:
         """Returns an answer of the router model as the chunks of a stream."""
 
     def write_error(self, error: ApiError, metadata: dict[str, Any] | None = None) -> bytes:
-        """Returns the response body for an error. `metadata` is None if no model was called."""
+        """Returns the response body for an error. The parameter `metadata` is None if no model was called."""
 
     def write_error_event(self, error: ApiError, metadata: dict[str, Any] | None = None) -> bytes:
-        """Returns the error as an event, for a stream that has already begun."""
+        """Returns the error as a server-sent event for a stream that has already begun."""

@@ -1,7 +1,8 @@
-"""Limits the values and the depth of JSON before it is decoded or formatted, because this blocks the event loop.
+"""Limits the number of values and the depth of JSON before the router decodes or formats the JSON.
 
-A body of 32 MiB can have millions of values, which take more than a second to decode. The same number of bytes in a few
-long texts takes a twentieth of that time.
+Decoding and formatting JSON block the event loop. A body of 32 MiB can have millions of values, which take more than a
+second to decode. Decoding 32 MiB of a few long texts takes a twentieth of the time of decoding 32 MiB with millions of
+values.
 """
 
 from __future__ import annotations
@@ -12,33 +13,35 @@ from functools import cache
 MAX_VALUES = 250_000
 _VALUES = bytes(set(range(256)).difference(b'",[{'))
 _NESTING = bytes(set(range(256)).difference(b'"[]{}'))
-"""The bytes that are removed to count the values, and to measure the depth. Double quotes delimit texts."""
+"""The bytes that are removed before the values are counted (`_VALUES`) or the depth is measured (`_NESTING`). Double
+quotes are not removed, because double quotes delimit texts."""
 _SQUARE = bytes.maketrans(b"{}", b"[]")
 _TEXTS = re.compile(rb'"[^"]*"')
 _UP_TO_TWO_TEXTS = rb'(?:"[^"]*+"){0,2}+'
-"""The texts between two opening brackets or commas: a name and a value."""
+"""The pattern of the texts between two opening brackets or commas, which are at most the name and the value of a
+field."""
 
 
 def has_more_values(body: bytes, brackets: int, limit: int = MAX_VALUES) -> bool:
-    """Returns whether a body has more than `limit` values, or is not JSON. Stops at the first value over the limit.
+    """Returns whether a body has more than `limit` values. May return True if the body is not JSON.
 
-    Every value except the body itself follows an opening bracket or a comma. `brackets` is the number of opening
-    brackets in the body, including those in texts.
+    Every value except the body itself follows an opening bracket or a comma. The parameter `brackets` is the number of
+    opening brackets in the body, including the brackets in texts. The counting stops at the first value over the limit.
     """
     if len(body) <= limit or brackets + body.count(b",") <= limit:
         return False
-    # Texts contain these characters too. The pattern skips texts, but it takes several times as long as the counts.
+    # Texts may contain brackets and commas too. The pattern skips texts, but takes several times as long as counting.
     return _at_most(limit).fullmatch(_without_escapes(body).translate(None, _VALUES)) is None
 
 
 @cache
 def _at_most(limit: int) -> re.Pattern[bytes]:
-    """Returns the pattern of at most `limit` opening brackets and commas outside texts."""
+    """Returns the pattern of a body with at most `limit` opening brackets and commas outside texts."""
     return re.compile(rb"(?:%b[\[{,]){0,%d}+%b" % (_UP_TO_TWO_TEXTS, limit, _UP_TO_TWO_TEXTS))
 
 
 def is_deeper(value: bytes, levels: int) -> bool:
-    """Returns whether a JSON value has more than `levels` nested lists and objects."""
+    """Returns whether the lists and objects of a JSON value are nested more than `levels` levels deep."""
     brackets = _TEXTS.sub(b"", _without_escapes(value).translate(_SQUARE, _NESTING))
     for _ in range(levels):
         # Removes the innermost lists and objects.
@@ -47,5 +50,6 @@ def is_deeper(value: bytes, levels: int) -> bool:
 
 
 def _without_escapes(json: bytes) -> bytes:
-    """Returns JSON without escaped backslashes and double quotes, so that every double quote delimits a text."""
+    """Returns JSON without escaped backslashes and double quotes, so that every remaining double quote delimits a
+    text."""
     return json.replace(rb"\\", b"").replace(rb"\"", b"")

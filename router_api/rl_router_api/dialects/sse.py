@@ -9,7 +9,7 @@ from ..errors import EventTooLargeError
 DONE = b"[DONE]"
 _BOM = b"\xef\xbb\xbf"
 _END_OF_EVENT = re.compile(rb"(?:\r\n|\r(?!\n)|\n)(?:\r\n|\r|\n)")
-"""Two line ends, each of which may be CRLF, LF or CR."""
+"""The end of a server-sent event: two line ends, each of which may be CRLF, LF or CR."""
 _SEAM = 3
 
 
@@ -27,24 +27,29 @@ def is_json(body: bytes) -> bool:
 
 
 class Parser:
-    """Splits a stream of bytes into events and returns their data. Skips comments and empty events.
+    """Splits a stream of bytes into server-sent events and returns the data of the events.
 
-    `limit` is the maximum number of bytes of an event.
+    The parser skips comments and empty events. The parameter `limit` is the maximum number of bytes of an event.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._rest = b""
         self._held: list[bytes] = []
-        """Pieces of an incomplete event. They are joined only once, because a long event has thousands of pieces."""
+        """The pieces of an incomplete event, which are joined only once, because a long event has thousands of
+        pieces."""
         self._held_size = 0
         self._seam = b""
-        """The last bytes of the previous pieces. They show the end of an event if it is split between two pieces."""
+        """The last three bytes of the previous pieces, by which the parser finds the end of an event that is split
+        between two pieces."""
         self._is_first = True
-        """True until the first bytes of the stream are read, which may follow a byte order mark."""
+        """True until the first bytes of the stream are read, because a byte order mark may precede the first event."""
 
     def feed(self, received: bytes) -> list[bytes]:
-        """Returns the data of the events that are now complete. Raises EventTooLargeError above `limit` bytes."""
+        """Returns the data of the events that the received bytes complete.
+
+        Raises EventTooLargeError if an event has more than `limit` bytes.
+        """
         across, self._seam = self._seam + received, (self._seam + received[-_SEAM:])[-_SEAM:]
         if b"\n\n" not in received and not _END_OF_EVENT.search(across):
             return self._hold(received)
@@ -66,7 +71,7 @@ class Parser:
         return []
 
     def _take_rest(self, received: bytes = b"") -> bytes:
-        """Returns the bytes of the incomplete event, which are forgotten, and those received after them."""
+        """Returns the stored bytes of the incomplete event, followed by `received`, and clears the stored bytes."""
         whole = b"".join([self._rest, *self._held, received])
         self._rest, self._held, self._held_size = b"", [], 0
         if self._is_first:
@@ -75,15 +80,19 @@ class Parser:
         return whole
 
     def end(self) -> list[bytes]:
-        """Returns the data of the last event if the server omitted the blank line after it, else an empty list."""
+        """Returns the data of the last event if the server omitted the blank line after the event.
+
+        Returns an empty list if no data is left.
+        """
         data = _data(self._take_rest())
         return [] if data is None else [data]
 
 
 def _plain(whole: bytes) -> list[bytes] | None:
-    """Returns the data of complete events with one line each; None for any other bytes.
+    """Returns the data of the events if `whole` consists of complete events with one line each, else None.
 
-    Nearly all events have one line. Without a Python step per event, this function is fast.
+    Nearly all events of a stream have one line. The function is fast, because it runs no Python statement for each
+    event.
     """
     if not whole.startswith(b"data: ") or not whole.endswith(b"\n\n") or b"\r" in whole or b" \n" in whole:
         return None
@@ -102,5 +111,5 @@ def _data(event: bytes) -> bytes | None:
 
 
 def event(data: bytes) -> bytes:
-    """Returns the bytes of a server-sent event with this data."""
+    """Returns the bytes of a server-sent event that contains `data`."""
     return b"data: " + data + b"\n\n"

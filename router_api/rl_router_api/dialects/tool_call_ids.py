@@ -1,7 +1,7 @@
 """Maps the tool call ids of other providers to ids that a target accepts.
 
-A mapped id is a hash of the original id. The mapping therefore needs no state, and the result is the same in every turn
-of a conversation, so that the target's prompt cache stays valid.
+A mapped id is a hash of the original id, so that the mapping needs no state. The mapped ids are the same in every
+request of a conversation, so that the target's prompt cache stays valid.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from ..config import ToolCallIds
 
 _BASE62 = string.digits + string.ascii_letters
 _DEFAULT_LENGTH = 24
-"""The length of mapped ids if the target accepts any length. It holds 142 bits of the hash."""
+"""The length of mapped ids in characters if the target accepts any length. A mapped id of 24 characters holds 142 bits
+of the hash."""
 _CHARACTERS: Mapping[str, re.Pattern[str]] = {
     "any": re.compile(r".*", re.DOTALL),
     "letters_digits_dashes": re.compile(r"[A-Za-z0-9_-]*"),
@@ -24,14 +25,15 @@ _CHARACTERS: Mapping[str, re.Pattern[str]] = {
 
 
 def max_mapped_length(rule: ToolCallIds) -> int:
-    """Returns the length of the ids that replace ids which the target rejects."""
+    """Returns the length, in characters, of the ids that replace the ids that the target rejects."""
     return rule.length or min(rule.max_length or _DEFAULT_LENGTH, _DEFAULT_LENGTH)
 
 
 class ToolCallIdMap:
-    """The tool call ids of one conversation, as the target gets them. Different ids are never mapped to the same id.
+    """The tool call ids of one conversation, as the target gets them.
 
-    Ids must be mapped in the order of the conversation. The result for an id then depends only on earlier messages.
+    Different ids are never mapped to the same id. Callers must map the ids in the order of the conversation, so that
+    the mapped id depends only on earlier messages.
     """
 
     def __init__(self, rule: ToolCallIds) -> None:
@@ -40,7 +42,10 @@ class ToolCallIdMap:
         self._used: set[str] = set()
 
     def mapped(self, tool_call_id: str, *, is_own: bool = False) -> str:
-        """Returns the id for the target. `is_own` is whether the target made the id, and therefore accepts it."""
+        """Returns the tool call id that the target gets.
+
+        The parameter `is_own` says whether the target made the id, and therefore accepts the id.
+        """
         known = self._mapped.get(tool_call_id)
         if known is None:
             known = self._new(tool_call_id, keep=is_own or _accepts(self._rule, tool_call_id))
