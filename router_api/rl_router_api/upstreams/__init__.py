@@ -1,1 +1,2 @@
-"""Calls to the router model and the targets: connections, streams, circuit breakers and the state of each upstream."""
+"""The code that calls the router model and the targets: connections, streams, circuit breakers and upstreams'
+states."""

@@ -1,4 +1,7 @@
-"""One attempt at a call. It uses a slot of the upstream, and reports its end to the ledger entry and the breaker."""
+"""One attempt at a call, which uses a slot of the upstream until the attempt ends.
+
+The end of the attempt is recorded in the ledger entry of the attempt and in the circuit breaker of the upstream.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,11 @@ from .upstream import Upstream
 
 
 class Attempt:
-    """An attempt at a call. Its first reported end is recorded in its ledger entry and its upstream's breaker.
+    """An attempt at a call.
 
-    `with attempt:` guards a part of the attempt. An error in this part ends the attempt and becomes a CallFailedError.
+    Only the first reported end of an attempt is recorded in the ledger entry and in the upstream's circuit breaker. The
+    statement `with attempt:` guards a part of the attempt. An error in the guarded part ends the attempt and becomes a
+    CallFailedError.
     """
 
     def __init__(self, upstream: Upstream, entry: Entry) -> None:
@@ -35,7 +40,8 @@ class Attempt:
         self._call = upstream.begin()
 
     async def send(self, transport: Transport, body: bytes, traceparent: str | None) -> Response:
-        """Returns the response, whose body is not read yet. Raises CallFailedError, TransportError."""
+        """Sends the request and returns the response, whose body is not read yet. Raises CallFailedError,
+        TransportError."""
         upstream = self.upstream
         response = await transport.send(
             "POST", upstream.calls_url, upstream.headers(traceparent), body, upstream.idle_timeout
@@ -49,7 +55,7 @@ class Attempt:
         return response
 
     def __enter__(self) -> None:
-        """Begins a guarded part of the attempt."""
+        """Begins the guarded part of the attempt, in which an error ends the attempt."""
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if error is None:
@@ -61,7 +67,10 @@ class Attempt:
             raise self._failed(failure) from (error if failure is not error else None)
 
     def _failure(self, error: BaseException) -> CallFailedError | None:
-        """Returns the failure for an error. Returns None if the upstream did not fail, as after a cancellation."""
+        """Returns the failure that an error means.
+
+        Returns None if the error is not a failure of the upstream, for example if the attempt was cancelled.
+        """
         name = self.upstream.name
         match error:
             case CallFailedError():
@@ -69,7 +78,7 @@ class Attempt:
             case TransportError():
                 return CallFailedError(error.kind, f"`{name}`: {error}", retriable=error.kind in ("refused", "reset"))
             case TimeoutError():
-                return CallFailedError("timeout", f"`{name}`: no answer within the time limit")
+                return CallFailedError("timeout", f"`{name}` sent no complete answer within the time limit")
             case UnusableAnswerError(text=text) if text:
                 self.report(error.usage)
                 return reported_failure(self.upstream, text)
@@ -91,7 +100,7 @@ class Attempt:
             self.entry.report(self.upstream.dialect.read_usage(usage), usage, service_tier)
 
     def succeeded(self) -> None:
-        """Records that the whole answer arrived."""
+        """Records that the whole answer of the upstream arrived."""
         if self._end():
             self.entry.close("ok")
             self.upstream.succeeded(self.entry.latency)
@@ -123,10 +132,10 @@ class Attempt:
 
 
 def begin_attempt(upstream: Upstream, entry: Entry) -> Attempt:
-    """Returns a new attempt. Raises CallFailedError if the upstream has no free slot."""
+    """Returns a new attempt at a call. Raises CallFailedError if the upstream has no free slot."""
     try:
         return Attempt(upstream, entry)
     except NoCapacityError:
-        failure = CallFailedError("busy", f"`{upstream.name}` has no free slot", status=429)
+        failure = CallFailedError("busy", f"`{upstream.name}` has no free slot for another call", status=429)
         entry.close("error", failure.message, billed=False)
         raise failure from None

@@ -1,4 +1,5 @@
-"""A circuit breaker. With it, few requests wait for the timeout of an upstream that is down."""
+"""The circuit breaker of an upstream, which limits how many requests wait for the timeout of an upstream that is
+down."""
 
 from __future__ import annotations
 
@@ -14,10 +15,10 @@ _LONGEST_PAUSE = 60.0
 
 
 class Breaker:
-    """A circuit breaker. It opens after five consecutive failures, and then allows one probe at a time.
+    """A circuit breaker, which opens after five consecutive failures and then allows one probe call at a time.
 
-    The pause before a probe is 5 s. It doubles after each failed probe, up to 60 s. Each call has a number, so that the
-    end of another call is not mistaken for the end of the probe.
+    The pause before the first probe call is 5 s. The pause doubles after each failed probe call, up to 60 s. Each call
+    has a number, so that the end of another call is not mistaken for the end of the probe call.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -37,22 +38,26 @@ class Breaker:
 
     @property
     def ready(self) -> bool:
-        """Whether a call may be made now."""
+        """Whether a call to the upstream may be made now."""
         return self._open_until is None or (self.state == "half_open" and self._probe is None)
 
     def begin(self) -> int:
-        """Starts a call and returns its number. If the breaker is half open and has no probe, the call is the probe."""
+        """Starts a call and returns the number of the call.
+
+        If the breaker is half open and has no probe call, the new call becomes the probe call.
+        """
         self._calls += 1
         if self._probe is None and self.state == "half_open":
             self._probe = self._calls
         return self._calls
 
     def succeeded(self) -> None:
-        """Records that the upstream works, because it answered or rejected the request itself."""
+        """Records that the upstream works: the upstream answered the call, or refused the call with a status below
+        500."""
         self._failures, self._pause, self._open_until, self._probe = 0, _FIRST_PAUSE, None, None
 
     def failed(self, call: int) -> None:
-        """Records a refused connection, a timeout, a 5xx or a broken answer."""
+        """Records a failed call: a refused connection, a timeout, a response with a 5xx status, or a broken answer."""
         self._failures += 1
         is_probe = self._ends_probe(call)
         if is_probe:
@@ -65,7 +70,7 @@ class Breaker:
         self._ends_probe(call)
 
     def _ends_probe(self, call: int) -> bool:
-        """Returns whether the call was the probe, and ends the probe."""
+        """Ends the probe if the call is the probe call, and returns whether the call is the probe call."""
         was_probe = self._probe == call
         self._probe = None if was_probe else self._probe
         return was_probe

@@ -1,4 +1,4 @@
-"""Makes one call to an upstream and returns its whole answer.
+"""Makes one call to an upstream and returns the whole answer of the upstream.
 
 The call's ledger entry is closed with the cost of the call, even if the call fails.
 """
@@ -17,7 +17,7 @@ from .transport import Transport, read_whole
 from .upstream import Upstream
 
 MAX_ANSWER = 32 * 1024 * 1024
-"""Maximum bytes of an answer. A larger answer is an error."""
+"""The maximum number of bytes of an answer. A call with a larger answer fails."""
 
 
 async def complete(
@@ -29,7 +29,10 @@ async def complete(
     traceparent: str | None = None,
     within: float | None = None,
 ) -> Answer:
-    """Returns a whole answer. `within` is the maximum number of seconds (None if unlimited). Raises CallFailedError."""
+    """Returns a whole answer. Raises CallFailedError.
+
+    The parameter `within` is the maximum duration of the call in seconds (None if unlimited).
+    """
     attempt = begin_attempt(upstream, entry)
     with attempt:
         reading = _read_answer(attempt, transport, body, traceparent)
@@ -38,7 +41,7 @@ async def complete(
         else:
             with Until(asyncio.get_running_loop().time() + within):
                 received = await reading
-        # From here on, only the answer itself counts, and not the JSON around it.
+        # From here on, `received_bytes` counts only the generated text, and not the JSON syntax around the text.
         entry.received_bytes = 0
         is_stream = sse.is_event_stream(received)
         answer = _assembled(upstream, received) if is_stream else upstream.dialect.read_answer(received)
@@ -60,14 +63,17 @@ async def _read_answer(attempt: Attempt, transport: Transport, body: bytes, trac
 
 
 def _assembled(upstream: Upstream, body: bytes) -> Answer:
-    """Returns the answer of a server that streams although it was not asked to. Raises BrokenAnswerError."""
+    """Returns the answer of a server that sent a stream although the request did not ask for a stream.
+
+    Raises BrokenAnswerError.
+    """
     parser = sse.Parser(MAX_ANSWER)
     events = parser.feed(body) + parser.end()
     is_whole = sse.DONE in events
     chunks = list(upstream.dialect.read_chunks(events[: events.index(sse.DONE)] if is_whole else events))
     error = next((chunk for chunk in chunks if chunk.error is not None), None)
     if error is not None and error.error is not None:
-        raise UnusableAnswerError("error in the stream", text=error.error, usage=bytes(error.usage))
+        raise UnusableAnswerError("the stream contains an error", text=error.error, usage=bytes(error.usage))
     if not is_whole and not any(chunk.finished for chunk in chunks):
         raise BrokenAnswerError("the stream ended before the answer was complete")
     return upstream.dialect.whole_of(chunks)

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection to an upstream. It sends a request, and returns the response body as it arrives."""
+"""One HTTP/1.1 connection to an upstream, which sends requests and returns each response body as the body arrives."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ..errors import FaultKind, TransportError
 from .idle_timer import IdleTimer
 
 _MAX_OVERHEAD = 64 * 1024
-"""Maximum consecutive bytes that are not part of the body: headers, interim responses, chunk sizes, chunk extensions
-and trailers."""
+"""The maximum number of consecutive bytes that are not part of the body: headers, interim responses, chunk sizes, chunk
+extensions and trailers."""
 _MAX_WAITING = 256 * 1024
 """The number of unread body bytes above which the connection stops reading from the upstream."""
 
@@ -25,13 +25,14 @@ class _SurplusError(Exception):
 
 
 class _UnknownCodingError(Exception):
-    """Stops the parser at a Transfer-Encoding other than `chunked`, because nothing would decode the body."""
+    """Stops the parser at a Transfer-Encoding other than `chunked`, because the router decodes only `chunked`."""
 
 
 class Connection(asyncio.Protocol):
-    """An HTTP/1.1 client connection that parses responses with httptools.
+    """An HTTP/1.1 client connection that parses responses with the library httptools.
 
-    `status` and `headers` (names in lower case) are those of the latest response.
+    The attributes `status` and `headers` are the status and the headers (with names in lower case) of the latest
+    response.
     """
 
     def __init__(self) -> None:
@@ -46,21 +47,23 @@ class Connection(asyncio.Protocol):
         self.lost: asyncio.Future[None] = self._loop.create_future()
         """A future that is done when the connection is closed."""
         self.unread = select.poll()
-        """Reports whether the kernel holds bytes or an end of the connection that the event loop has not read yet."""
+        """The poll object that reports whether the kernel holds bytes, or an end of the connection, that the event loop
+        has not read yet."""
         self.opened = self._loop.time()
         self.idle_since = 0.0
         self._reset()
 
     def _reset(self) -> None:
-        """Prepares for the next response."""
+        """Resets the state of the connection before the next response."""
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.compression: str | None = None
-        """The content coding of the body; None if it is plain."""
+        """The content coding of the response body; None if the body is not compressed."""
         self._is_doubtful = False
-        """Whether the response has both chunks and a length. It is read as chunked (RFC 9112, 6.3)."""
+        """Whether the response has the headers Transfer-Encoding and Content-Length. A response with both headers is
+        read as chunked (RFC 9112, 6.3)."""
         self._overhead = 0
-        """Bytes received since the last byte of the body, or since the request was sent."""
+        """The number of bytes received since the last byte of the body, or since the request was sent."""
         self._has_head = self._complete = False
         self._idle.is_paused = False
         self.has_received = False
@@ -68,7 +71,8 @@ class Connection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._waiting_bytes = 0
         self._fault: tuple[FaultKind, str] | None = None
-        """The arguments of a `TransportError`. The traceback of a stored exception would refer to this connection."""
+        """The arguments of the `TransportError` that ends the response; None without an error. The exception itself is
+        not stored, because an exception's traceback would refer to the connection."""
 
     @property
     def reusable(self) -> bool:
@@ -79,23 +83,24 @@ class Connection(asyncio.Protocol):
     def transport(self) -> asyncio.Transport:
         """The asyncio transport. Raises TransportError if the connection was never made."""
         if self._transport is None:
-            raise TransportError("reset", "the connection was lost")
+            raise TransportError("reset", "the connection to the upstream was lost")
         return self._transport
 
     async def send(self, request: bytes, idle_timeout: float) -> None:
         """Sends a request and waits for the response headers. Raises TransportError.
 
-        `idle_timeout` is the maximum time without data, in seconds.
+        The parameter `idle_timeout` is the maximum time without data, in seconds.
         """
         self._reset()
         self._expects_response = True
-        self._idle.start(idle_timeout, partial(self._fail, "timeout", f"no data within {idle_timeout:g} s"))
+        expired = f"the upstream sent no data within {idle_timeout:g} s"
+        self._idle.start(idle_timeout, partial(self._fail, "timeout", expired))
         self.transport.write(request)
         while not self._has_head:
             await self._wait()
 
     async def read(self) -> bytes:
-        """Returns the next bytes of the body, or b"" at its end. Raises TransportError."""
+        """Returns the next bytes of the response body, or b"" at the end of the body. Raises TransportError."""
         while not self._pieces and not self._complete:
             await self._wait()
         received = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
@@ -113,7 +118,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def reset_parser(self) -> None:
-        """Prepares for the upstream's response after a proxy's response to CONNECT."""
+        """Replaces the parser after a proxy's response to CONNECT, so that the upstream's response can be parsed."""
         self._idle.cancel()
         self._parser = _new_parser(self)
 
@@ -122,7 +127,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
 
     async def _wait(self) -> None:
-        """Waits for an event of the connection. Raises TransportError."""
+        """Waits for the next event of the connection, such as received data. Raises TransportError."""
         if self._fault is not None:
             raise TransportError(*self._fault)
         self._waiter = self._loop.create_future()
@@ -150,18 +155,18 @@ class Connection(asyncio.Protocol):
         if not self.lost.done():
             self.lost.set_result(None)
         if self._has_head and exc is None and not _is_framed(self.headers):
-            # The end of the connection ends a response without a length.
+            # A response without a length ends when the connection is closed.
             self.on_message_complete()
         elif self._has_head:
             self._fail("broken", "the connection was closed before the response was complete")
         else:
-            self._fail("reset", f"the connection was lost: {type(exc).__name__ if exc else 'closed'}")
-        # The parser refers back to this connection. Without the parser, no garbage collection is needed.
+            self._fail("reset", f"the connection to the upstream was lost: {type(exc).__name__ if exc else 'closed'}")
+        # The parser refers back to this connection. After the parser is deleted, no garbage collection is needed.
         del self._parser
 
     def data_received(self, data: bytes) -> None:
         if not self._expects_response or self._complete:
-            # The next request would take unexpected bytes for its response.
+            # If the connection were kept, the next request would take the unexpected bytes for its response.
             self.abort()
             return
         self._idle.last_data = self._loop.time()
@@ -178,7 +183,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         if self._complete:
-            # Bytes after a complete response in the same segment must not become part of it.
+            # Bytes that follow a complete response in the same segment must not become part of the response.
             raise _SurplusError
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -199,7 +204,7 @@ class Connection(asyncio.Protocol):
             if coding.rstrip().lower() != b"chunked" or (
                 len(values) < len(self.headers) and _is_repeated(self.headers)
             ):
-                self._fail("broken", "the response has a Transfer-Encoding other than chunked")
+                self._fail("broken", "the response has a Transfer-Encoding other than chunked, which is not supported")
                 raise _UnknownCodingError
             self._is_doubtful = b"content-length" in values
 
@@ -233,11 +238,11 @@ def _new_parser(connection: Connection) -> httptools.HttpResponseParser:
 
 
 def _is_framed(headers: list[tuple[bytes, bytes]]) -> bool:
-    """Returns whether the headers define where the response ends."""
+    """Returns whether the headers of a response define where the response ends."""
     # The parser accepts white space after the name `Content-Length`.
     return any(name.strip() in (b"content-length", b"transfer-encoding") for name, _ in headers)
 
 
 def _is_repeated(headers: list[tuple[bytes, bytes]]) -> bool:
-    """Returns whether there are several Transfer-Encoding headers."""
+    """Returns whether a response has several Transfer-Encoding headers."""
     return [name for name, _ in headers].count(b"transfer-encoding") > 1

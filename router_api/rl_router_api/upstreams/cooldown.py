@@ -6,13 +6,17 @@ import time
 from collections.abc import Callable
 
 _RATE = (1.0, 60.0)
-"""Seconds of the first cooldown after a rate limit that names no time, and the maximum of its doubling."""
+"""The seconds of the first and of the longest cooldown after a rate limit for which the upstream names no waiting
+time."""
 _QUOTA = (60.0, 3600.0)
-"""The same after an exhausted quota."""
+"""The seconds of the first and of the longest cooldown after an exhausted quota."""
 
 
 class Cooldown:
-    """The cooldown of one upstream. Each one that follows without a success between is twice as long."""
+    """The cooldown of one upstream.
+
+    If the upstream names no waiting time, each cooldown is twice as long as the last until a call succeeds.
+    """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -23,11 +27,15 @@ class Cooldown:
 
     @property
     def seconds(self) -> float:
-        """Seconds until the upstream may be called again; 0 if it may be called now."""
+        """The number of seconds until the upstream may be called again; 0 if the upstream may be called now."""
         return max(0.0, self._until - self._now()) if self._until else 0.0
 
     def rate_limited(self, retry_after: float | None) -> None:
-        """Starts a cooldown of the seconds that the upstream named, or else of a doubling time."""
+        """Starts a cooldown after a rate limit.
+
+        The cooldown lasts for `retry_after` seconds. If the parameter `retry_after` is None, each cooldown after a rate
+        limit lasts twice as long as the cooldown before.
+        """
         self.is_quota = False
         if retry_after is None:
             self._double(*_RATE)
@@ -40,12 +48,15 @@ class Cooldown:
         self._double(*_QUOTA)
 
     def succeeded(self) -> None:
-        """Ends the doubling, because the upstream answered. The current cooldown goes on."""
+        """Records that the upstream answered a call, so that the next cooldown has the shortest duration again.
+
+        An answered call does not shorten the current cooldown.
+        """
         self._refusals = 0
 
     def _double(self, first: float, longest: float) -> None:
         if self.seconds:
-            # Calls that were refused at the same time count once.
+            # Several calls that are refused at the same time start only one cooldown.
             return
         self._until = self._now() + min(first * 2**self._refusals, longest)
         self._refusals = min(self._refusals + 1, 10)

@@ -1,6 +1,6 @@
 """Decompresses the bodies of responses as they arrive.
 
-The router asks upstreams for plain bodies, but some servers and proxies compress them nevertheless.
+The router asks upstreams for uncompressed bodies, but some servers and proxies compress the bodies nevertheless.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from ..errors import TransportError
 
 
 class Decompressed:
-    """A body whose content coding is undone. `read` returns the next compressed bytes, empty at the end."""
+    """A response body that is decompressed as it arrives.
+
+    The parameter `read` is a function that returns the next compressed bytes, or no bytes at the end of the body.
+    """
 
     def __init__(self, coding: str, read: Callable[[], Awaitable[bytes]]) -> None:
         self._coding = coding
@@ -20,7 +23,7 @@ class Decompressed:
         self._decoder: Decoder | None = None
 
     async def read(self) -> bytes:
-        """Returns the next bytes, empty at the end of the body. Raises TransportError."""
+        """Returns the next decompressed bytes, or no bytes at the end of the body. Raises TransportError."""
         while True:
             decoded = self._step()
             if decoded:

@@ -1,4 +1,4 @@
-"""Opens connections to upstreams: directly or through a proxy, with TLS or without."""
+"""Opens connections to upstreams, directly or through a proxy, and with or without TLS."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ from ..errors import ProxyRefusedError
 from .connection import Connection
 
 _STAGGER = 0.25
-"""Seconds to wait for an address of a host before the next address is tried in parallel (RFC 8305)."""
+"""The number of seconds to wait for a connection to one address of a host before the next address is tried in parallel
+(RFC 8305)."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
     """The server of a URL.
 
-    `secure` is whether the server uses TLS. `proxy` is the proxy's URL, or None. `origin` is the scheme and authority
-    of the URL. URLs with the same origin share connections.
+    The attribute `secure` says whether the server uses TLS. The attribute `proxy` is the proxy's URL, or None without a
+    proxy. The attribute `origin` is the scheme and the authority of the URL. URLs with the same origin share
+    connections.
     """
 
     origin: str
@@ -37,7 +39,10 @@ class Endpoint:
 
 
 def endpoint_of(url: str) -> Endpoint:
-    """Returns the endpoint of a URL, with the proxy that the environment selects. Raises ValueError."""
+    """Returns the endpoint of a URL, with the proxy that the environment variables select.
+
+    Raises ValueError if the URL is invalid.
+    """
     parts = urlsplit(url)
     host, secure = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
@@ -80,14 +85,17 @@ async def _open(host: str, port: int, trust: ssl.SSLContext | None) -> Connectio
 async def _tunnel(
     connection: Connection, endpoint: Endpoint, authorization: str | None, trust: ssl.SSLContext, idle_timeout: float
 ) -> None:
-    """Makes the proxy connect to the upstream, and starts TLS with the upstream. Raises ProxyRefusedError."""
+    """Makes the proxy connect to the upstream, and starts TLS with the upstream through the proxy.
+
+    Raises ProxyRefusedError if the proxy refuses to connect.
+    """
     authority = f"[{endpoint.host}]:{endpoint.port}" if ":" in endpoint.host else f"{endpoint.host}:{endpoint.port}"
     header = f"Proxy-Authorization: {authorization}\r\n" if authorization else ""
     await connection.send(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{header}\r\n".encode(), idle_timeout)
     connection.reset_parser()
     status = connection.status
     if not 200 <= status < 300:
-        raise ProxyRefusedError(f"the proxy answered {status} to CONNECT")
+        raise ProxyRefusedError(f"the proxy answered the CONNECT request with status {status}")
     loop = asyncio.get_running_loop()
     inner = await loop.start_tls(connection.transport, connection, trust, server_hostname=endpoint.host)
     connection.set_transport(cast(asyncio.Transport, inner))
@@ -95,7 +103,7 @@ async def _tunnel(
 
 @lru_cache(maxsize=1024)
 def basic_authorization(parts: SplitResult) -> str | None:
-    """Returns the Authorization header for the user and password of a URL; None if the URL has no user."""
+    """Returns the value of the Authorization header for the user and password of a URL; None if the URL has no user."""
     if parts.username is None:
         return None
     credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

@@ -20,7 +20,10 @@ from .upstream import Upstream, upstream_of
 
 @dataclass(frozen=True)
 class Fleet:
-    """The upstreams that requests use. A reload creates a new fleet, but running requests keep their fleet."""
+    """The upstreams that requests use.
+
+    A reload of the configuration creates a new fleet, but running requests keep the fleet with which they started.
+    """
 
     configuration: Configuration
     router_model: Upstream
@@ -40,16 +43,17 @@ class Fleet:
         return {pair[0].name: pair for pair in self.targets}
 
     def target(self, name: str) -> tuple[Target, Upstream] | None:
-        """Returns the target with this name and its upstream; None if the name is unknown."""
+        """Returns the target with the name `name` and the upstream of the target; None if the name is unknown."""
         return self._by_name.get(name)
 
     def named(self, names: Collection[str]) -> list[tuple[Target, Upstream]]:
-        """Returns the targets with these names and their upstreams, in the order of the configuration."""
+        """Returns the targets whose names are in `names` and the targets' upstreams, in the order of the
+        configuration."""
         return [pair for pair in self.targets if pair[0].name in names]
 
     @cached_property
     def _families(self) -> dict[str, frozenset[str]]:
-        """For each target's name, the affinities of all targets of its signing family."""
+        """A mapping from each target's name to the affinities of all targets of the same signing family."""
         families: dict[str, set[str]] = {}
         for target, _ in self.targets:
             families.setdefault(target.family, set()).add(affinity_of(target.name))
@@ -65,13 +69,16 @@ class Fleet:
         *,
         without: Collection[str] = (),
     ) -> Payload:
-        """Returns the request body for a target, without what the target has refused within the last hour."""
+        """Returns the request body for a target.
+
+        The body does not contain the router's additions that the target has refused within the last hour.
+        """
         refused = upstream.refused_additions.current.union(without)
         family = self._families[target.name]
         return upstream.dialect.write_request(request, target, advice, guard, without=refused, family=family)
 
     def sends_foreign_history(self, request: Request, target: Target, upstream: Upstream) -> bool:
-        """Returns whether the target gets parts of other models' answers that it may refuse."""
+        """Returns whether the target gets parts of other models' answers that the target may refuse."""
         sent, plain = [
             self.payload(request, target, upstream, without=without).body for without in ((), (FOREIGN_HISTORY,))
         ]
@@ -79,7 +86,10 @@ class Fleet:
         return msgspec.json.format(sent, indent=-1) != msgspec.json.format(plain, indent=-1)
 
     def unsized_part(self, request: Request) -> str | None:
-        """Returns the name of a request part whose size in tokens has no upper bound; None if all parts have one."""
+        """Returns the name of a request part whose size in tokens has no upper bound.
+
+        Returns None if the size of every part has an upper bound.
+        """
         dialects = dict.fromkeys(upstream.dialect for _, upstream in self.targets)
         return next((part for dialect in dialects if (part := dialect.unsized_part(request))), None)
 
@@ -93,8 +103,8 @@ def fleet_of(
 ) -> Fleet:
     """Returns a fleet of `targets`, which are configured or listed by the router model's server.
 
-    A target that did not change keeps its upstream from the `previous` fleet, with its breaker and its in-flight calls.
-    The router model keeps its upstream in the same way.
+    A target that did not change keeps its upstream from the `previous` fleet, with the upstream's circuit breaker and
+    in-flight calls. The router model keeps its upstream if the router model's configuration did not change.
     """
     router = configuration.router
     kept = {pair[0].name: pair for pair in previous.targets} if previous else {}

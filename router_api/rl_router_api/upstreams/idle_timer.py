@@ -9,14 +9,15 @@ from collections.abc import Callable
 class IdleTimer:
     """A timer that calls a function after a time without data.
 
-    The owner sets `last_data` to the loop's time whenever data arrives. The timer checks `last_data` when it fires, and
-    starts again if it fired too early. This is cheaper than a new timer for every piece of data.
+    The owner of the timer sets the attribute `last_data` to the event loop's time whenever data arrives. When the timer
+    fires, the timer checks `last_data`, and starts again if the timer fired too early. Checking `last_data` is cheaper
+    than starting a new timer for every piece of data.
     """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._expired: Callable[[], None] | None = None
-        """The function to call; None while no data is expected."""
+        """The function that the timer calls after the timeout; None while no data is expected."""
         self._timeout = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -25,13 +26,16 @@ class IdleTimer:
         """Whether no data is expected, because the connection has paused reading."""
 
     def start(self, timeout: float, expired: Callable[[], None]) -> None:
-        """Starts or restarts the timer. Calls `expired` after `timeout` seconds without data."""
+        """Starts or restarts the timer, which calls the function `expired` after `timeout` seconds without data."""
         self._timeout, self.last_data = timeout, self._loop.time()
         self._expired, self.is_paused = expired, False
         self._arm()
 
     def suspend(self) -> None:
-        """Stops the wait for data until the next start. Keeps the timer running, because this is cheaper."""
+        """Stops the wait for data until the next start.
+
+        The timer keeps running, because cancelling the timer and starting another timer would take more CPU time.
+        """
         self._expired = None
 
     def cancel(self) -> None:

@@ -25,8 +25,8 @@ class WorkerRow:
 class InFlight:
     """Counts in-flight requests and calls by name.
 
-    Each worker writes only its own row, so that no worker waits for another. The replacement of a dead worker takes
-    over its row and clears it.
+    Each worker writes only its own row of the table, so that no worker waits for another worker. The worker that
+    replaces a dead worker takes over the row of the dead worker and clears the row.
     """
 
     def __init__(self, row: WorkerRow | None = None) -> None:
@@ -39,7 +39,7 @@ class InFlight:
             self._table[row.index * _ROW : (row.index + 1) * _ROW] = bytes(_ROW)
 
     def change(self, name: str, by: int) -> None:
-        """Counts the start (1) or the end (-1) of a request or call in this worker."""
+        """Counts the start (`by` is 1) or the end (`by` is -1) of a request or call in this worker."""
         count = self._own.get(name, 0) + by
         if count:
             self._own[name] = count
@@ -62,7 +62,7 @@ class InFlight:
         return 0 if offset is None or self._table is None else int(_CELL.unpack_from(self._table, offset)[1])
 
     def _find(self, index: int, name: str, *, to_write: bool = False) -> int | None:
-        """Returns the offset of a name's cell, or of a free cell for it; None if the row is full.
+        """Returns the offset of a name's cell, or the offset of a free cell for the name; None if the row is full.
 
         A new name may reuse the cell of a name whose count is 0.
         """
@@ -80,5 +80,5 @@ class InFlight:
 
 
 def make_in_flight_table(folder: str, rows: int) -> str:
-    """Returns the path of the file of a new, empty table in `folder`. The caller removes the file."""
+    """Creates an empty table in `folder` and returns the path of the table's file. The caller removes the file."""
     return make_table(folder, "in-flight-", rows * _ROW)

@@ -10,11 +10,14 @@ from pathlib import Path
 from ..config import Secret
 
 _READ_EVERY = 1.0
-"""Seconds between two reads of a key's file."""
+"""The number of seconds between two reads of a key's file."""
 
 
 class Key:
-    """An API key from an environment variable or a file. The file is read again each second, to pick up a new key."""
+    """An API key from an environment variable or a file.
+
+    The file of a key is read again each second, so that the router uses a new key without a restart.
+    """
 
     def __init__(
         self, secret: Secret, environment: Mapping[str, str] = os.environ, now: Callable[[], float] = time.monotonic
@@ -27,7 +30,7 @@ class Key:
 
     @property
     def value(self) -> str:
-        """The key; empty if the key is missing or not configured."""
+        """The API key, or an empty text if the key is missing or not configured."""
         if self._variable:
             return self._environment.get(self._variable, "").strip()
         if self._file and self._now() - self._read_at >= _READ_EVERY:

@@ -13,7 +13,10 @@ _MAX_LISTING = 4 * 1024 * 1024
 
 
 class Listed(Struct, frozen=True):
-    """A listed model. `max_model_len` is its context length in tokens (None if the server does not report it)."""
+    """A model that an upstream lists.
+
+    The attribute `max_model_len` is the model's context length in tokens (None if the server reports no length).
+    """
 
     id: str
     max_model_len: int | None = None
@@ -24,7 +27,10 @@ class _Listing(Struct):
 
 
 async def list_models(upstream: Upstream, transport: Transport) -> list[Listed]:
-    """Returns at least one model, in the upstream's order. Raises ListingError."""
+    """Returns the models that an upstream lists, in the upstream's order. The list contains at least one model.
+
+    Raises ListingError if the upstream lists no models or the list of models cannot be read.
+    """
     try:
         response = await transport.send("GET", upstream.url("/models"), upstream.headers(), None, 5.0)
         try:
@@ -36,11 +42,11 @@ async def list_models(upstream: Upstream, transport: Transport) -> list[Listed]:
     except TransportError as error:
         raise ListingError(str(error)) from None
     if not 200 <= response.status < 300:
-        raise ListingError(f"the server answered {response.status}", response.status)
+        raise ListingError(f"the server answered GET /models with status {response.status}", response.status)
     try:
         listed = msgspec.json.decode(body, type=_Listing).data
     except (msgspec.DecodeError, RecursionError):
         listed = []
     if not listed:
-        raise ListingError("the server lists no models", response.status)
+        raise ListingError("the server lists no models at /models", response.status)
     return listed

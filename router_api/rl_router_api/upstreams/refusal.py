@@ -1,4 +1,4 @@
-"""Reads an upstream's refusal: whether a retry or another target may succeed, and when."""
+"""Reads an upstream's refusal of a call: whether and when a retry or another target may succeed."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from .transport import Response, read_whole
 from .upstream import Upstream
 
 _RETRIABLE = (408, 409, 425, 429)
-"""The statuses below 500 after which a retry at the same upstream may succeed."""
+"""The HTTP statuses below 500 after which a retry at the same upstream may succeed."""
 _MAX_ERROR = 64 * 1024
-"""Maximum bytes of an error response that are read."""
+"""The maximum number of bytes of an error response that are read."""
 _QUOTA_STATUSES = (400, 403, 429)
-"""The statuses with which an error's message may report an exhausted quota."""
+"""The HTTP statuses of responses whose error message may report an exhausted quota."""
 
 
 async def refusal_of(upstream: Upstream, response: Response, request: bytes) -> CallFailedError:
-    """Returns the failure that a response other than a 2xx means, with the upstream's own error if it can be read."""
+    """Returns the failure for a response with a status other than 2xx.
+
+    The failure contains the upstream's own error if the error can be read.
+    """
     try:
         text = (await read_whole(response, _MAX_ERROR)).decode(errors="replace")
     except (BrokenAnswerError, TransportError):
@@ -28,7 +31,7 @@ async def refusal_of(upstream: Upstream, response: Response, request: bytes) -> 
 
 
 def reported_failure(upstream: Upstream, text: str) -> CallFailedError:
-    """Returns the failure that an error inside a 2xx means."""
+    """Returns the failure for an error that an upstream reported in a response with a 2xx status."""
     refusal = upstream.dialect.read_error(text[:_MAX_ERROR])
     failure = _failure(upstream, refusal, refusal.status, text, refusal.retry_after)
     failure.retriable = False
@@ -44,7 +47,7 @@ def _failure(
     is_quota = _is_quota(refusal, status, wait)
     message = f"`{upstream.name}` answered {status or 'with an error'}"
     if is_quota:
-        message += ": a quota or spend limit of its account is exhausted"
+        message = f"{message}: a quota or spend limit of the account at this upstream is exhausted"
     return CallFailedError(
         "status",
         message,
@@ -59,7 +62,8 @@ def _failure(
 
 
 def _is_quota(refusal: Refusal, status: int | None, wait: float | None) -> bool:
-    """Returns whether a quota is exhausted, which is no rate limit: a short wait does not help."""
+    """Returns whether a quota is exhausted. An exhausted quota is not a rate limit, because a short wait does not
+    help."""
     if status == 402 or refusal.names_quota:
         return True
     return refusal.mentions_quota and wait is None and (status is None or status in _QUOTA_STATUSES)

@@ -1,4 +1,4 @@
-"""Reads when an upstream may be called again, from the headers of its refusal."""
+"""Reads the time at which an upstream may be called again from the headers of the upstream's refusal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 
 _MAX_WAIT = 86_400.0
-"""Seconds; a longer wait is cut to this."""
+"""The maximum waiting time in seconds, which replaces any longer waiting time of an upstream."""
 _RESETS = (
     ("ratelimit-reset", "ratelimit-remaining"),
     ("x-ratelimit-reset", "x-ratelimit-remaining"),
@@ -21,18 +21,20 @@ _RESETS = (
     ("anthropic-ratelimit-input-tokens-reset", "anthropic-ratelimit-input-tokens-remaining"),
     ("anthropic-ratelimit-output-tokens-reset", "anthropic-ratelimit-output-tokens-remaining"),
 )
-"""The headers with the time at which a limit is reset, and those with what is left of the limit."""
+"""Pairs of headers about a rate limit. The first header of a pair names the time at which the limit is reset, and the
+second header names what is left of the limit."""
 _DURATION = re.compile(
     r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?"
 )
 """A duration such as `6m0s` or `250ms`, as OpenAI writes it."""
 _UNITS = (86_400.0, 3_600.0, 60.0, 1.0, 0.001)
 _EPOCH = 1e9
-"""Larger numbers are times: seconds since 1970, or milliseconds from `_EPOCH * 1000`."""
+"""The number above which a number in a header is a time, and not a duration. Numbers above `_EPOCH * 1000` are
+milliseconds since 1970, and smaller numbers are seconds since 1970."""
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Returns the seconds until the upstream may be called again; None if no header says so."""
+    """Returns the seconds until the upstream may be called again; None if no header names a time."""
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return _bounded(milliseconds / 1000)
@@ -45,13 +47,19 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _is_used_up(left: str | None) -> bool:
-    """Returns whether nothing is left of a limit, so that its reset matters. Without the header this is assumed."""
+    """Returns whether nothing is left of a limit, so that the time of the limit's reset matters.
+
+    A limit counts as used up if the header that names the limit's remainder is missing or not a number.
+    """
     number = _number(left)
     return number is None or number <= 0
 
 
 def _wait(text: str) -> float | None:
-    """Returns the seconds that a number, duration, HTTP date, ISO time or Unix time means; None if it is invalid."""
+    """Returns the seconds until the time that a text names; None if the text is invalid.
+
+    The text may be a number, a duration, an HTTP date, an ISO time or a Unix time.
+    """
     number = _number(text)
     if number is not None:
         if number > _EPOCH:

@@ -1,4 +1,4 @@
-"""Makes one streamed call to an upstream and returns its chunks as they arrive."""
+"""Makes one streamed call to an upstream and returns the chunks of the stream as the chunks arrive."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from .transport import Response, Transport, read_whole
 from .upstream import Upstream
 
 _MAX_HELD = 100
-"""The number of chunks after which a stream is passed on even if no chunk has content."""
+"""The number of chunks after which a stream is passed on to the client even if no chunk has content."""
 
 
 _MAX_BLANK = 64 * 1024
-"""Bytes of white space at the start of a body, after which no JSON is expected."""
+"""The number of bytes of white space at the start of a body after which the body is no longer expected to be JSON."""
 
 
 class ChunkStream:
-    """A stream whose first content has arrived. Each step of the iteration returns all chunks that have arrived.
+    """A stream whose first content has arrived.
 
-    The iteration raises CallFailedError if the stream is cut. `close` ends the stream early. Its ledger entry then
-    has the status `cancelled` and the tokens received so far.
+    Each step of the iteration returns all chunks that have arrived. The iteration raises CallFailedError if the stream
+    is cut off. The method `close` ends the stream early. The ledger entry of a stream that was closed early has the
+    status `cancelled` and the tokens that were received before the end.
     """
 
     def __init__(self, attempt: Attempt, response: Response, choices: int, *, is_kept: bool) -> None:
@@ -38,14 +39,17 @@ class ChunkStream:
         self._parser = sse.Parser(MAX_ANSWER)
         self._ready: list[Chunk] = []
         self._begun = b""
-        """The first bytes of the body until they are parsed."""
+        """The first bytes of the body, which have been received but not parsed yet."""
         self._over = False
         self._broken: BrokenAnswerError | None = None
         self._is_kept = is_kept
         self._kept_bytes = 0
 
     async def start(self) -> None:
-        """Waits for the first content: text, thinking or a tool call. A role is no content. Raises CallFailedError."""
+        """Waits for the first content: text, thinking or a tool call. Raises CallFailedError.
+
+        A chunk that contains only a role does not count as content.
+        """
         with self._attempt:
             await self._receive_first()
             while not self._over and not self._has_begun:
@@ -57,7 +61,7 @@ class ChunkStream:
 
     @property
     def _has_begun(self) -> bool:
-        """Whether content has arrived. Also true after 100 chunks without content, or if a choice has ended."""
+        """Whether content, the end of a choice, or 100 chunks without content have arrived."""
         return len(self._ready) >= _MAX_HELD or any(chunk.has_content or chunk.finished for chunk in self._ready)
 
     def __aiter__(self) -> Self:
@@ -80,7 +84,7 @@ class ChunkStream:
         self._attempt.abandoned()
 
     async def _receive(self) -> None:
-        """Reads until another chunk arrives or the stream ends. Raises BrokenAnswerError."""
+        """Reads from the upstream until another chunk arrives or the stream ends. Raises BrokenAnswerError."""
         if self._broken is not None:
             raise self._broken
         before = len(self._ready)
@@ -107,7 +111,10 @@ class ChunkStream:
             ready.append(chunk)
 
     async def _receive_first(self) -> None:
-        """Reads the first bytes. A server that ignores `stream` sends a complete answer. Raises BrokenAnswerError."""
+        """Reads the first bytes of the body. Raises BrokenAnswerError.
+
+        A server that ignores the request's field `stream` sends a complete answer, which is converted to chunks.
+        """
         begun = b""
         while begun.isspace() or not begun:
             received = await self._response.read()
@@ -140,9 +147,13 @@ class ChunkStream:
         return b""
 
     def _check(self, chunk: Chunk) -> None:
-        """Handles a chunk's error, finish reasons and usage, and the size limit. Raises BrokenAnswerError."""
+        """Handles the error, the finish reasons and the usage of a chunk, and checks the size limit of the stream.
+
+        Raises BrokenAnswerError.
+        """
         if chunk.error is not None:
-            raise UnusableAnswerError(f"error in the stream: {chunk.error}", text=chunk.error, usage=bytes(chunk.usage))
+            message = f"the stream contains an error: {chunk.error}"
+            raise UnusableAnswerError(message, text=chunk.error, usage=bytes(chunk.usage))
         self._kept_bytes += len(chunk.data) if self._is_kept else 0
         if self._kept_bytes > MAX_ANSWER:
             raise UnusableAnswerError(f"the stream has more than {MAX_ANSWER} bytes")
@@ -160,10 +171,10 @@ async def open_stream(
     traceparent: str | None = None,
     is_kept: bool = False,
 ) -> ChunkStream:
-    """Returns a stream whose first content has arrived. Until then another target can still be called instead.
+    """Returns a stream whose first content has arrived. Raises CallFailedError.
 
-    If `is_kept` is true, the caller keeps the chunks for a replay, and the stream is limited to `MAX_ANSWER` bytes.
-    Raises CallFailedError.
+    Before the first content of a stream arrives, the router can still call another target instead. If the parameter
+    `is_kept` is true, the caller keeps the chunks for a replay, and the stream is limited to `MAX_ANSWER` bytes.
     """
     attempt = begin_attempt(upstream, entry)
     with attempt:

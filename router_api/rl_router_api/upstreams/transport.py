@@ -1,7 +1,8 @@
 """The HTTP client for upstreams: a connection pool behind the interface `Transport`.
 
-The client is our own and uses httptools. aiohttp takes three times as much CPU time, and httpx thirty times as much
-(docs/performance.md). Tests may replace the client.
+The client is the router's own code and uses the library httptools. The client aiohttp takes three times as much CPU
+time as the router's client, and httpx takes thirty times as much (docs/performance.md). Tests may replace the router's
+client.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from .dialing import Endpoint, basic_authorization, dial, endpoint_of
 from .trust import Trust
 
 _KEEP_ALIVE = 4.0
-"""Seconds for which an idle connection is kept. Common servers (uvicorn, vLLM) close idle connections after 5 s. With a
-shorter time, requests are seldom sent over a connection that the server is closing."""
+"""The number of seconds for which an idle connection is kept. Common servers (uvicorn, vLLM) close idle connections
+after 5 s. Because the router closes idle connections earlier than the server, a request is seldom sent over a
+connection that the server is closing."""
 _MAX_AGE = 300.0
-"""Seconds after which a connection is closed, so that the names of upstreams are resolved again."""
+"""The number of seconds after which a connection is closed, so that the host names of upstreams are resolved again."""
 _MAX_RESEND = 1.0
-"""Seconds after which a request on a reused connection is not sent again, because the upstream may have billed it."""
+"""The number of seconds after which a failed request on a reused connection is not sent again, because the upstream may
+have billed the request."""
 _CONNECT_TIMEOUT = 10.0
 
 
@@ -39,28 +42,28 @@ class Response(Protocol):
         """The response headers by lower-case name."""
 
     async def read(self) -> bytes:
-        """Returns the next bytes of the body, or b"" at its end. Raises TransportError."""
+        """Returns the next bytes of the response body, or b"" at the end of the body. Raises TransportError."""
 
     def close(self) -> None:
-        """Returns the connection to the pool if the body was read to its end, else closes it."""
+        """Returns the connection to the pool if the body was read to its end, else closes the connection."""
 
 
 class Transport(Protocol):
-    """An HTTP client. `idle_timeout` is the maximum time without data, in seconds."""
+    """An HTTP client. The parameter `idle_timeout` is the maximum time without data, in seconds."""
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, idle_timeout: float
     ) -> Response:
-        """Returns the response after its headers have arrived. Raises TransportError."""
+        """Sends a request, and returns the response after the response headers have arrived. Raises TransportError."""
 
     async def close(self) -> None:
         """Closes every connection."""
 
 
 async def read_whole(response: Response, limit: int, count: Callable[[int], None] | None = None) -> bytes:
-    """Returns the whole body. Calls `count` with the number of bytes received so far.
+    """Returns the whole body of a response. Calls the function `count` with the number of bytes received so far.
 
-    Raises UnusableAnswerError if the body has more than `limit` bytes, and TransportError.
+    Raises UnusableAnswerError if the body has more than `limit` bytes, and TransportError if the connection fails.
     """
     parts: list[bytes] = []
     size = 0
@@ -75,9 +78,10 @@ async def read_whole(response: Response, limit: int, count: Callable[[int], None
 
 
 class HttpTransport:
-    """A transport with pooled connections. It follows no redirects and keeps no cookies.
+    """A transport with pooled connections, which follows no redirects and keeps no cookies.
 
-    Proxies come from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, certificate authorities from SSL_CERT_FILE.
+    The proxies come from the environment variables HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY. The certificate
+    authorities come from the environment variables SSL_CERT_FILE and SSL_CERT_DIR, or else from the system.
     """
 
     def __init__(self) -> None:
@@ -109,9 +113,9 @@ class HttpTransport:
         return _HttpResponse(self, endpoint.origin, connection)
 
     def _was_closed(self, connection: Connection, error: BaseException, sent: float) -> bool:
-        """Returns whether the server closed a reused connection before it read the request.
+        """Returns whether the server closed a reused connection before the server read the request.
 
-        The connection then ends at once and without a byte.
+        A connection that the server closed before reading the request ends within a second and without a response.
         """
         is_reset = isinstance(error, TransportError) and error.kind == "reset" and not connection.has_received
         return is_reset and self._loop.time() - sent <= _MAX_RESEND
@@ -136,7 +140,7 @@ class HttpTransport:
             await asyncio.wait([connection.lost for connection in dropped], timeout=1.0)
 
     def give_back(self, origin: str, connection: Connection) -> None:
-        """Keeps a connection for the next request if it is reusable, else closes it."""
+        """Keeps a connection for the next request if the connection is reusable, else closes the connection."""
         now = self._loop.time()
         if not connection.reusable or now - connection.opened > _MAX_AGE:
             self._drop(connection)
@@ -147,14 +151,15 @@ class HttpTransport:
             self._sweep = self._loop.call_later(_KEEP_ALIVE, self._drop_stale)
 
     def _endpoint(self, url: str) -> Endpoint:
-        # Cached for each URL of the configuration, because reading the environment costs more than the request.
+        # The endpoint of each URL is cached, because reading the environment takes more CPU time than the request.
         endpoint = self._endpoints.get(url)
         if endpoint is None:
             endpoint = self._endpoints[url] = endpoint_of(url)
         return endpoint
 
     def _take(self, endpoint: Endpoint) -> Connection | None:
-        """Returns the idle connection that was used last, so that surplus connections expire. None if there is none."""
+        """Returns the idle connection that was used last, so that surplus connections expire; None if no connection is
+        idle."""
         idle = self._idle.get(endpoint.origin)
         while idle:
             connection = idle.pop()
@@ -170,7 +175,7 @@ class HttpTransport:
             with Until(self._loop.time() + timeout):
                 connection = await dial(endpoint, self._trust.context(), idle_timeout)
         except TimeoutError as error:
-            raise TransportError("timeout", f"no connection within {timeout:g} s") from error
+            raise TransportError("timeout", f"the connection was not opened within {timeout:g} s") from error
         except (OSError, ProxyRefusedError) as error:
             reason = getattr(error, "strerror", None) or (
                 str(error) if isinstance(error, ProxyRefusedError) else type(error).__name__
@@ -209,7 +214,7 @@ class _HttpResponse:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        # Decoded only on demand, because headers are rarely read. NUL becomes a space (RFC 9110, 5.5).
+        # Headers are decoded only on demand, because headers are rarely read. NUL becomes a space (RFC 9110, 5.5).
         return {
             name.decode("latin-1"): value.decode("latin-1").replace("\0", " ").strip(" \t")
             for name, value in self._headers
@@ -231,23 +236,26 @@ async def _nothing() -> bytes:
 
 
 def _request(method: str, url: str, proxy: str | None, headers: Mapping[str, str], body: bytes | None) -> bytes:
-    """Returns the bytes of a request. Raises ValueError if a header contains a line break."""
+    """Returns the bytes of an HTTP request. Raises ValueError if a header contains a line break."""
     head = _head(method, url, proxy, tuple(headers.items()))
     return head + b"\r\n" if body is None else b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
 
 
 @lru_cache(maxsize=256)
 def _head(method: str, url: str, proxy: str | None, headers: tuple[tuple[str, str], ...]) -> bytes:
-    """Returns the request line and the headers except `Content-Length`. The cache helps, because they rarely change."""
+    """Returns the request line and the headers of a request except `Content-Length`.
+
+    The returned bytes are cached, because the request line and the headers rarely change.
+    """
     lines = [*_start(method, url, proxy), *(f"{name}: {value}" for name, value in headers)]
     head = "\r\n".join([*lines, ""])
     if head.count("\n") != len(lines) or head.count("\r") != len(lines):
-        raise ValueError("a header contains a line break. Remove it")
+        raise ValueError("a request header contains a line break. Remove the line break")
     return head.encode()
 
 
 def _start(method: str, url: str, proxy: str | None) -> list[str]:
-    """Returns the request line and the headers that follow from the URL."""
+    """Returns the request line and the headers that depend on the URLs of the upstream and of the proxy."""
     parts = urlsplit(url)
     authority = parts.netloc.rpartition("@")[2]
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -255,7 +263,7 @@ def _start(method: str, url: str, proxy: str | None) -> list[str]:
     if authorization := basic_authorization(parts):
         lines.append(f"Authorization: {authorization}")
     if proxy is not None and parts.scheme == "http":
-        # For plain http the proxy itself sends the request, so it needs the absolute URL.
+        # For plain HTTP, the proxy itself sends the request to the upstream, so the proxy needs the absolute URL.
         path = f"http://{authority}{path}"
         authorization = basic_authorization(urlsplit(proxy))
         lines += [f"Proxy-Authorization: {authorization}"] if authorization else []

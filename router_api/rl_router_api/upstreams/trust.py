@@ -1,4 +1,4 @@
-"""The certificate authorities that the router trusts, read again when their files change."""
+"""The certificate authorities that the router trusts, which are read again when their files change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from ..accounting.log import log
 
 
 class Trust:
-    """The TLS context for connections to upstreams, from SSL_CERT_FILE and SSL_CERT_DIR, or else the system's."""
+    """The TLS context for connections to upstreams.
+
+    The certificate authorities come from the environment variables SSL_CERT_FILE and SSL_CERT_DIR, or else from the
+    system.
+    """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._file = environment.get("SSL_CERT_FILE")
@@ -20,7 +24,10 @@ class Trust:
         self._state = self._read_state()
 
     def context(self) -> ssl.SSLContext:
-        """Returns the context. If a changed file is invalid, the authorities that were read before stay in use."""
+        """Returns the TLS context.
+
+        If a changed file is invalid, the certificate authorities that were read before stay in use.
+        """
         state = self._read_state() if self._paths else self._state
         if state != self._state:
             self._state = state
@@ -33,7 +40,7 @@ class Trust:
                 raise FileNotFoundError("no such file")
             context = ssl.create_default_context()
             if self._file:
-                # The defaults ignore an invalid file. This raises an error for it.
+                # `create_default_context` ignores an invalid file, but this method raises an error for an invalid file.
                 context.load_verify_locations(cafile=self._file)
             self._context = context
         except OSError as error:
@@ -42,7 +49,8 @@ class Trust:
             log(logging.WARNING, f"{names} cannot be read as certificates: {error}. Replace the file.")
 
     def _read_state(self) -> list[tuple[int, int, int] | None]:
-        """Returns what changes when a file is replaced."""
+        """Returns the inode, modification time and size of each file, by which a changed file is recognized; None for a
+        missing file."""
         return [_state_of(path) for path in self._paths]
 
 

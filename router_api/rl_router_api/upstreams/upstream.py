@@ -23,18 +23,19 @@ _HEADERS = {
     "User-Agent": f"rl-router/{__version__}",
 }
 _LATENCY_WEIGHT = 0.2
-"""Weight of the last answer in the moving average of latencies."""
+"""The weight of the last answer in the moving average of latencies."""
 _MAX_LOGGED = 500
-"""Maximum characters of an upstream's text that are logged."""
+"""The maximum number of characters of an upstream's text that are logged."""
 _MIN_SECRET = 6
-"""Minimum characters of a header or query value that is redacted as a secret."""
+"""The minimum number of characters of a key, header or query value that is redacted as a secret."""
 
 
 class Upstream:
     """One server that answers calls in its dialect.
 
-    `latency` is a moving average over whole answers in seconds (None before the first one). `last_error` is the error
-    of the last call (None if it succeeded). `known` is whether any call has ended.
+    The attribute `latency` is the moving average of the latencies of whole answers in seconds (None before the first
+    whole answer). The attribute `last_error` is the error of the last call (None if the last call succeeded). The
+    attribute `known` says whether any call has succeeded or failed.
     """
 
     def __init__(
@@ -73,11 +74,14 @@ class Upstream:
         self.calls_url = self.url(self.dialect.path)
 
     def url(self, path: str) -> str:
-        """Returns the URL of one of the upstream's endpoints."""
+        """Returns the URL of the upstream's endpoint that has the path `path`."""
         return f"{self._base_url}{path}{self._query}"
 
     def headers(self, traceparent: str | None = None) -> dict[str, str]:
-        """Returns the headers of a call. `traceparent` is the only client header that is passed on."""
+        """Returns the headers of a call.
+
+        The header `traceparent` is the only header of the client's request that is passed on.
+        """
         key = self.key.value
         if key != self._headers_key:
             self._headers, self._headers_key = self._headers_with(key), key
@@ -99,16 +103,16 @@ class Upstream:
 
     @property
     def in_flight(self) -> int:
-        """Number of calls in flight over all workers of the server."""
+        """The number of calls in flight over all workers of the server."""
         return self._in_flight.total(self._in_flight_name)
 
     @property
     def free_slots(self) -> float:
-        """Number of calls that may still begin; infinite if `max_in_flight` is not configured."""
+        """The number of calls that may still begin; infinite if `max_in_flight` is not configured."""
         return math.inf if self._max_in_flight is None else self._max_in_flight - self.in_flight
 
     def begin(self) -> int:
-        """Starts a call and returns its number. Raises NoCapacityError if there is no free slot."""
+        """Starts a call and returns the number of the call. Raises NoCapacityError if the upstream has no free slot."""
         # The count is increased before the check, so that two workers cannot both take the last slot.
         self._in_flight.change(self._in_flight_name, 1)
         if self._max_in_flight is not None and self.free_slots < 0:
@@ -122,7 +126,7 @@ class Upstream:
 
     @property
     def ready(self) -> bool:
-        """Whether neither the breaker nor a cooldown blocks a call."""
+        """Whether the circuit breaker and the cooldown allow a call to the upstream now."""
         return self.breaker.ready and not self.cooldown.seconds
 
     def succeeded(self, seconds: float) -> None:
@@ -134,7 +138,8 @@ class Upstream:
         self.latency = seconds if average is None else average + _LATENCY_WEIGHT * (seconds - average)
 
     def failed(self, call: int, error: str, *, counts: bool) -> None:
-        """Records a failed call. `counts` is whether the breaker counts it as a failure."""
+        """Records a failed call. The parameter `counts` says whether the circuit breaker counts the call as a
+        failure."""
         self.known, self.last_error = True, error
         if counts:
             self.breaker.failed(call)
@@ -152,7 +157,7 @@ def upstream_of(target: Target, in_flight: InFlight | None = None) -> Upstream:
 
 
 def without_credentials(url: str) -> str:
-    """Returns the URL without its user and password."""
+    """Returns the URL without the user and the password."""
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
