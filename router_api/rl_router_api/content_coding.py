@@ -1,6 +1,6 @@
-"""Decodes content codings in bounded steps, so that a small body cannot fill the memory.
+"""Decodes content codings in bounded steps, so that a small compressed body cannot fill the memory.
 
-br needs the package brotli (1.2 or later), zstd the package zstandard.
+The content coding br needs the Python package brotli (1.2 or later), and zstd needs the Python package zstandard.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ import zlib
 from typing import Any, Protocol
 
 _STEP = 1024 * 1024
-"""Maximum bytes that one step of zlib and brotli returns."""
+"""The maximum number of bytes that one step of zlib or brotli returns."""
 _PIECE = 64 * 1024
-"""Maximum bytes of gzip or deflate input in one step."""
+"""The maximum number of bytes of gzip or deflate input in one step."""
 _MAX_MEMBERS = 10_000
-"""Maximum number of members of a gzip body. Usual bodies have one member. An empty member has only 20 bytes, but the
-decoder needs some microseconds for it."""
+"""The maximum number of members of a gzip body. Usual bodies have one member. An empty member has only 20 bytes, but
+the decoder needs some microseconds for each member."""
 _ZSTD_INPUT = 32
-"""Bytes of zstd input in one step. Four of them can become a block of 128 KiB, and the decoder has no limit itself."""
+"""The number of bytes of zstd input in one step. One step is limited, because four bytes of zstd input can become a
+block of 128 KiB, and the zstd decoder does not limit its output."""
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -29,10 +30,11 @@ class Decoder(Protocol):
         """Whether the end of the compressed data was decoded."""
 
     def take(self, data: bytes) -> None:
-        """Adds compressed bytes. Called after `step` has returned nothing."""
+        """Adds compressed bytes. Callers add bytes only after the method `step` has returned no bytes."""
 
     def step(self) -> bytes:
-        """Returns some decoded bytes; empty if more input is needed. Raises ValueError if the data are invalid."""
+        """Returns some decoded bytes, or no bytes if more input is needed. Raises ValueError if the data are
+        invalid."""
 
 
 class _Zlib:
@@ -43,7 +45,7 @@ class _Zlib:
         self._inner: Any = None
         self._members = 0
         self._input, self._at = b"", 0
-        """The compressed bytes, and the position of the first one that is not decoded yet."""
+        """The compressed bytes, and the position of the first byte that is not decoded yet."""
         self.is_complete = False
 
     def take(self, data: bytes) -> None:
@@ -51,7 +53,7 @@ class _Zlib:
 
     def step(self) -> bytes:
         while self._at < len(self._input) and self._begin():
-            # zlib copies the bytes that it does not use. Short pieces keep the copies short.
+            # zlib copies the bytes that it does not use, so each step gives a short piece of the input to zlib.
             piece = self._input[self._at : self._at + _PIECE]
             try:
                 decoded: bytes = self._inner.decompress(piece, _STEP)
@@ -74,13 +76,13 @@ class _Zlib:
             raise ValueError(f"the data have more than {_MAX_MEMBERS:,} gzip members")
 
     def _begin(self) -> bool:
-        """Returns whether the input can be decoded, after starting with the next member if necessary."""
+        """Starts the next member of the compressed data if necessary, and returns whether the input can be decoded."""
         if self._inner is not None:
             return True
         if len(self._input) - self._at < 2:
             return False
         if self.is_complete and not (self._is_gzip and self._input.startswith(_GZIP_MAGIC, self._at)):
-            # Padding after the end.
+            # The remaining input is padding after the end of the compressed data.
             self._input, self._at = b"", 0
             return False
         self._inner, self.is_complete = zlib.decompressobj(self._window_bits()), False
@@ -146,16 +148,19 @@ class _Zstd:
 
 
 def compression_of(header: bytes) -> str | None:
-    """Returns the coding that a `Content-Encoding` names; None if the body is plain.
+    """Returns the compression that a Content-Encoding header names, or None if the header names no known compression.
 
-    Codings that are no compression count as plain: some servers name a character set.
+    A header without a known compression is ignored, because some servers name a character set in the header.
     """
     name = header.decode("latin-1").strip().lower().removeprefix("x-")
     return name if name in ("gzip", "deflate", "br", "zstd") else None
 
 
 def decoder_of(coding: str) -> Decoder:
-    """Returns a decoder. Raises ImportError with the name of the package if it is not installed."""
+    """Returns a decoder for a content coding.
+
+    Raises ImportError with the name of the package that the decoder needs, if this package is not installed.
+    """
     match coding:
         case "br":
             return _Brotli(importlib.import_module("brotli"))
@@ -166,7 +171,10 @@ def decoder_of(coding: str) -> Decoder:
 
 
 def decoded(data: bytes, coding: str, limit: int) -> bytes | None:
-    """Returns a whole body without its coding; None if it has more than `limit` bytes. Raises ValueError."""
+    """Returns a whole body in decoded form, or None if the decoded body has more than `limit` bytes.
+
+    Raises ValueError if the data are invalid or truncated.
+    """
     decoder = decoder_of(coding)
     decoder.take(data)
     steps, size = [], 0
@@ -176,5 +184,5 @@ def decoded(data: bytes, coding: str, limit: int) -> bytes | None:
             return None
         steps.append(step)
     if data and not decoder.is_complete:
-        raise ValueError("the data are truncated")
+        raise ValueError("the compressed data are truncated")
     return b"".join(steps)

@@ -1,4 +1,4 @@
-"""A deadline that costs little CPU time, because every request uses several deadlines."""
+"""A deadline that takes little CPU time, which is important because every request uses several deadlines."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import asyncio
 class Until:
     """Raises TimeoutError if the `with` block has not ended at `when`, a time of the event loop's clock.
 
-    If `when` is None, there is no deadline. The deadline cannot be changed, which makes this class several times faster
-    than `asyncio.timeout_at`.
+    If the parameter `when` is None, there is no deadline. The deadline cannot be changed, which makes this class
+    several times faster than the function `asyncio.timeout_at`.
     """
 
     __slots__ = ("_cancels_before", "_expired", "_task", "_timer", "_when")
