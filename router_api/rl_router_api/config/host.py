@@ -9,7 +9,10 @@ from pydantic import AfterValidator, Field
 
 
 def _without_brackets(host: str) -> str:
-    """Returns the host, without the brackets that an IPv6 address has in a URL. Raises ValueError."""
+    """Returns the host, without the brackets that an IPv6 address has in a URL.
+
+    Raises ValueError if the host contains brackets or a colon and is not an IPv6 address.
+    """
     address = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if ":" in address or address != host:
         try:
@@ -23,11 +26,11 @@ def _without_brackets(host: str) -> str:
 
 
 Host = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_without_brackets)]
-"""The address or host name on which a server listens. An IPv6 address may have brackets, which are removed."""
+"""The address or host name on which a server listens. Brackets around an IPv6 address are removed."""
 
 
 def is_loopback(host: str) -> bool:
-    """Returns whether only this machine can connect to servers that listen on a host."""
+    """Returns whether a host is a loopback address, so that only the same machine can connect to its servers."""
     if host.rstrip(".").lower() == "localhost":
         return True
     try:

@@ -1,7 +1,8 @@
-"""Reads a pydantic model from a file, environment variables and flags. The API and the operator use it.
+"""Reads settings from a file, environment variables and flags, for the router API and the operator.
 
 Flags override environment variables, environment variables override the file, and the file overrides the defaults. A
-field belongs to the model itself (`targets`) or to a section, which is a nested model (`routing.max_turns`).
+pydantic model describes the settings. A field belongs to the model itself, such as `targets`, or to a section, such as
+the field `routing.max_turns` of the section `routing`. A section is a nested pydantic model.
 """
 
 from __future__ import annotations
@@ -23,14 +24,15 @@ from .problems import Origin, lines
 Model = TypeVar("Model", bound=BaseModel)
 
 _NULLS = ("", "~", "null")
-"""Texts that set an optional text field to null, as in YAML."""
+"""The values of an environment variable or flag that set an optional text field to null, as in YAML."""
 
 
 @dataclass(frozen=True)
 class SettingsLayer(Generic[Model]):
-    """Reads `model` from a file, environment variables and flags. The names of the variables begin with `prefix`.
+    """Reads settings, which the pydantic model `model` describes, from a file, environment variables and flags.
 
-    `only_null` contains the names of optional text fields that only the word `null` sets to null.
+    The names of the environment variables begin with `prefix`. `only_null` contains the names of the optional text
+    fields that only the word `null` sets to null.
     """
 
     model: type[Model]
@@ -38,7 +40,7 @@ class SettingsLayer(Generic[Model]):
     only_null: Collection[str] = ()
 
     def add_flags(self, parser: argparse._ActionsContainer) -> None:
-        """Adds a flag for every field, such as `--routing.max-turns` for `routing.max_turns`."""
+        """Adds a flag for every field to the parser, such as `--routing.max-turns` for `routing.max_turns`."""
         for name, field in fields_of(self.model).items():
             parser.add_argument(
                 flag_of(name),
@@ -50,7 +52,7 @@ class SettingsLayer(Generic[Model]):
             )
 
     def chosen_flags(self, arguments: argparse.Namespace) -> dict[str, Any]:
-        """Returns the values of the flags on the command line, by field name."""
+        """Returns the values of the flags that the command line contains, by field name."""
         return {name: getattr(arguments, name) for name in fields_of(self.model) if hasattr(arguments, name)}
 
     def variable_of(self, name: str) -> str:
@@ -64,9 +66,9 @@ class SettingsLayer(Generic[Model]):
         flags: Mapping[str, Any],
         path: str | None = None,
     ) -> Model:
-        """Returns the model with the `values` of the file `path`, overridden by variables and flags.
+        """Returns the settings: the `values` of the file `path`, overridden by environment variables and flags.
 
-        Raises ConfigurationError, which names the source and the field of each error.
+        Raises ConfigurationError, whose message names the source and the field of each invalid value.
         """
         origins: list[Origin] = []
         for origin, value in (*self._from_environment(environment), *_from_flags(flags)):
@@ -89,28 +91,29 @@ class SettingsLayer(Generic[Model]):
         field = field_of(self.model, name)
         if "." not in name and field and (section := model_of(field.annotation)):
             example = self.variable_of(f"{name}.{next(iter(section.model_fields))}")
-            raise ConfigurationError(f"{variable}: names a whole section. Set its fields, such as {example}")
+            remedy = f"Set a field of the section, such as {example}"
+            raise ConfigurationError(f"{variable}: names a whole section. {remedy}")
 
     def _variable_value(self, variable: str, name: str, text: str) -> Any:
         try:
             return self._value(name, text)
         except (yaml.YAMLError, ValueError, RecursionError):
-            raise ConfigurationError(f"{variable}: is not YAML: {text!r}. Fix the value") from None
+            raise ConfigurationError(f"{variable}: is not YAML: {text!r}. Fix the value of the variable") from None
 
     def _flag_reader(self, name: str) -> Callable[[str], Any]:
         def read_flag(text: str) -> Any:
             try:
                 return self._value(name, text)
             except (yaml.YAMLError, ValueError, RecursionError) as error:
-                raise argparse.ArgumentTypeError(f"not YAML: {text!r}") from error
+                raise argparse.ArgumentTypeError(f"the value {text!r} is not YAML. Fix the value") from error
 
         return read_flag
 
     def _value(self, name: str, text: str) -> Any:
-        """Returns the text itself for a text field, else the text parsed as YAML.
+        """Returns the text itself if `name` is a text field, and otherwise the text parsed as YAML.
 
-        Text fields are not parsed as YAML, because YAML reads `::` as a mapping.
-        Raises YAMLError, ValueError, RecursionError.
+        The value of a text field is not parsed as YAML, because YAML reads the address `::` as a mapping. Raises
+        YAMLError, ValueError or RecursionError if the text is not YAML.
         """
         field = field_of(self.model, name)
         if field is None or not _takes_text(field):
@@ -120,7 +123,7 @@ class SettingsLayer(Generic[Model]):
 
 
 def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """Returns the fields of a model and of its sections, by dotted name."""
+    """Returns the fields of a model and of its sections, by dotted name such as `routing.max_turns`."""
     fields: dict[str, FieldInfo] = {}
     for name, field in model.model_fields.items():
         section = model_of(field.annotation)
@@ -132,7 +135,7 @@ def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
 
 
 def field_of(model: type[BaseModel], name: str) -> FieldInfo | None:
-    """Returns the field with a dotted name of any depth; None if the model has no such field."""
+    """Returns the field with a dotted name of any depth, or None if the model has no field with this name."""
     section, _, rest = name.partition(".")
     field = model.model_fields.get(section)
     if field is None or not rest:
@@ -142,23 +145,23 @@ def field_of(model: type[BaseModel], name: str) -> FieldInfo | None:
 
 
 def model_of(annotation: Any) -> type[BaseModel] | None:
-    """Returns the annotation if it is a pydantic model, else None."""
+    """Returns the annotation if the annotation is a pydantic model, and otherwise None."""
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 def flag_of(name: str) -> str:
-    """Returns the flag of a field, such as `--routing.max-turns`."""
+    """Returns the command-line flag of a field, such as `--routing.max-turns`."""
     return f"--{name.replace('_', '-')}"
 
 
 def plain_default(field: FieldInfo) -> Any:
-    """Returns a field's default if it is a plain value; None if it is missing, empty or an object."""
+    """Returns a field's default value, or None if the default is missing, empty or a pydantic model."""
     default = field.default
     return None if default in (PydanticUndefined, None, (), "") or isinstance(default, BaseModel) else default
 
 
 def as_flag_text(value: Any) -> str:
-    """Returns a plain value as users write it in a flag."""
+    """Returns a number, truth value or text in the form in which users write the value of a flag."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.15g}" if isinstance(value, float) else str(value)
@@ -191,7 +194,7 @@ def _from_flags(flags: Mapping[str, Any]) -> Iterator[tuple[Origin, Any]]:
 def _put(values: dict[str, Any], field: str, value: Any) -> None:
     *sections, name = field.split(".")
     for section in sections:
-        # A variable or flag replaces a section that is empty or not a mapping in the file.
+        # An environment variable or flag replaces a section that is empty or not a mapping in the file.
         if not isinstance(values.get(section), dict):
             values[section] = {}
         values = values[section]

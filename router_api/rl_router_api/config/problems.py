@@ -1,4 +1,4 @@
-"""Formats pydantic's validation errors as lines that name the source and the field."""
+"""Formats pydantic's validation errors as lines that name the source and the field of each invalid value."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Origin:
 
 
 def lines(error: ValidationError, origins: Sequence[Origin], path: str | None) -> list[str]:
-    """Returns one line for each of the first five errors.
+    """Returns one line for each of the first five validation errors.
 
-    `origins` are the variables and flags in the order in which they were applied. `path` is the file with all other
-    values.
+    `origins` contains the environment variables and flags in the order in which their values were applied. `path` is
+    the configuration file. A value that no environment variable or flag set comes from the file.
     """
     details = error.errors(include_url=False)
     locations = [detail["loc"] for detail in details]
@@ -48,7 +48,7 @@ def _line(detail: ErrorDetails, origins: Sequence[Origin], path: str | None) -> 
     field = _field(detail, location)
     origin = next((origin for origin in reversed(origins) if origin.covers(field)), None)
     source = origin.source if origin else path
-    # For a field outside of the sections, the variable or flag already shows the name of the field.
+    # For a field that belongs to no section, the name of the variable or flag already shows the name of the field.
     field_shown = None if origin and origin.field == location and "." not in location else location
     return ": ".join(part for part in (source, field_shown, _message(detail, location)) if part)
 
@@ -62,7 +62,7 @@ def _field(detail: ErrorDetails, location: str) -> str:
 def _message(detail: ErrorDetails, location: str) -> str:
     message = detail["msg"].removeprefix("Value error, ")
     value: Any = detail["input"]
-    # Users may write the API key itself instead of its variable's name. The log must not show the key.
+    # The log must not show an API key, which users may write instead of the name of the key's environment variable.
     is_secret = "api_key" in location
     if is_secret or isinstance(value, (dict, list, tuple)) or detail["type"] in ("value_error", "missing"):
         return message

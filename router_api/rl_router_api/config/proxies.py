@@ -1,4 +1,4 @@
-"""Selects the proxy for a server from the environment: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY."""
+"""Selects the proxy for a server by the variables HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import re
 import urllib.request
 
 _ENTRY = re.compile(r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<plain>[^:]*|.*:.*:.*))(?::(?P<port>\d+))?")
-"""A host with or without a port. An IPv6 address without brackets has no port."""
+"""The pattern of an entry of NO_PROXY: a host, with or without a port. An IPv6 address without brackets has no port."""
 
 
 def proxy_for(scheme: str, host: str, port: int) -> str | None:
-    """Returns the URL of the proxy for a server; None if it is reached directly."""
+    """Returns the URL of the proxy for a server, or None if connections to the server use no proxy."""
     proxies = urllib.request.getproxies()
     proxy = proxies.get(scheme) or proxies.get("all")
     if not proxy or any(_matches(entry.strip(), host, port) for entry in proxies.get("no", "").split(",")):

@@ -1,11 +1,12 @@
-"""The configuration's schema, for the YAML file, the environment variables and the flags.
+"""The schema of the router API's configuration, which comes from a YAML file, environment variables and flags.
 
 Prices are in US dollars per million tokens, and durations are in seconds. The configuration names the source of a
-secret (`api_key_env`, `api_key_file`) and never contains the secret. This module imports only pydantic, so that other
-programs can embed the schema. Every field has an alias in camelCase, which programs use with `BY_ALIAS`.
+secret (`api_key_env`, `api_key_file`) and never contains the secret. Of all installed packages, this module imports
+only pydantic, so that other programs can embed the schema. Every field has an alias in camelCase. Programs read the
+aliases instead of the field names if they pass `BY_ALIAS` to pydantic's `model_validate`.
 
-The field descriptions appear in docs/configuration.md, in `--help`, in the CRD and in its reference. A description ends
-with "; default: …" if the default needs an explanation.
+The field descriptions appear in docs/configuration.md, in the help of `rl-router serve`, in the CRD and in the
+reference of the CRD. A description ends with "; default: …" if the default of the field needs an explanation.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from .host import Host
 from .unknown_keys import remedy, unknown_key
 
 BY_ALIAS: dict[str, Any] = {"by_alias": True, "by_name": False, "context": "camelCase"}
-"""Arguments of `model_validate` that make it read the camelCase aliases instead of the field names."""
+"""Arguments with which pydantic's `model_validate` reads the camelCase aliases instead of the field names."""
 
 ROUTED_NAMES = ("router-tool-rl", "router")
-"""The model names that clients send to have a request routed."""
+"""The model names that a client sends if the router API must choose the target of a request."""
 
 Capability = Literal["tools", "vision", "audio", "video", "file", "json_schema", "n", "logprobs"]
 Prefer = Literal["cost", "balanced", "quality"]
@@ -51,11 +52,11 @@ HeaderName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za
 def _check_base_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an http:// or https:// URL, such as https://api.openai.com/v1")
+        raise ValueError("the URL must have http:// or https:// and a host, such as https://api.openai.com/v1")
     if parts.port == 0:  # urlsplit raises ValueError for every other invalid port
-        raise ValueError("port 0 is invalid. Use a port from 1 to 65535, or leave the port out")
+        raise ValueError("the URL has the invalid port 0. Use a port from 1 to 65535, or leave the port out")
     if parts.query or parts.fragment:
-        raise ValueError("must not have a query or fragment. Put parameters under `query`")
+        raise ValueError("the URL must not have a query or fragment. Put parameters into the target's field `query`")
     return url.rstrip("/")
 
 
@@ -63,7 +64,7 @@ BaseUrl = Annotated[str, Field(max_length=2048), AfterValidator(_check_base_url)
 
 
 class Schema(BaseModel):
-    """An immutable model. The error for an unknown key names the nearest known key."""
+    """An immutable pydantic model of settings, whose error for an unknown key suggests the nearest known key."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -87,33 +88,41 @@ class Schema(BaseModel):
 
 
 class Rates(Schema):
-    """Prices in USD per million tokens that replace those of a `Price`. A missing price stays the same."""
+    """Prices in USD per million tokens that replace prices of a `Price`. A price that is not set replaces nothing."""
 
-    input: Dollars | None = Field(None, description="USD per million prompt tokens; default: unchanged")
+    input: Dollars | None = Field(
+        None, description="USD per million prompt tokens; default: the setting without the tier"
+    )
     cached_input: Dollars | None = Field(
-        None, description="USD per million prompt tokens read from a prompt cache; default: unchanged"
+        None,
+        description="USD per million prompt tokens read from a prompt cache; default: the setting without the tier",
     )
     cache_write: Dollars | None = Field(
-        None, description="USD per million prompt tokens written to a prompt cache; default: unchanged"
+        None,
+        description="USD per million prompt tokens written to a prompt cache; default: the setting without the tier",
     )
     cache_write_long: Dollars | None = Field(
         None,
         description="USD per million prompt tokens written to a prompt cache for its longer lifetime; default:"
-        " unchanged",
+        " the setting without the tier",
     )
     output: Dollars | None = Field(
-        None, description="USD per million completion tokens, including reasoning tokens; default: unchanged"
+        None,
+        description="USD per million completion tokens, including reasoning tokens; default: the setting without the"
+        " tier",
     )
 
 
 class PriceTier(Rates):
-    """The prices of requests with a long input. They apply to all tokens of such a request."""
+    """The prices of all tokens of a request that has more than `above_tokens` prompt tokens."""
 
-    above_tokens: int = Field(ge=1, description="number of prompt tokens above which these prices apply")
+    above_tokens: int = Field(
+        ge=1, description="number of prompt tokens above which the prices of the tier apply to all tokens of a request"
+    )
 
 
 class Price(Schema):
-    """Prices in USD. `request` is per request, and all other prices are per million tokens."""
+    """The prices of a model in USD. The price `request` is per request, and the other prices are per million tokens."""
 
     input: Dollars = Field(Decimal(0), description="USD per million prompt tokens")
     cached_input: Dollars | None = Field(
@@ -128,8 +137,10 @@ class Price(Schema):
         " `cache_write`",
     )
     output: Dollars = Field(Decimal(0), description="USD per million completion tokens, including reasoning tokens")
-    request: Dollars = Field(Decimal(0), description="USD per request")
-    tiers: tuple[PriceTier, ...] = Field((), max_length=4, description="prices of requests with a long input")
+    request: Dollars = Field(Decimal(0), description="USD per request, in addition to the prices of its tokens")
+    tiers: tuple[PriceTier, ...] = Field(
+        (), max_length=4, description="prices of requests with a long input, which replace the prices per token"
+    )
     service_tiers: dict[ServiceTier, Rates] = Field(
         default_factory=dict,
         max_length=8,
@@ -138,7 +149,7 @@ class Price(Schema):
 
 
 class Secret(Schema):
-    """The source of an API key: an environment variable or a file. The key itself is never in the configuration."""
+    """The source of an API key: an environment variable or a file. The configuration never contains an API key."""
 
     api_key_env: str | None = Field(
         None,
@@ -150,7 +161,7 @@ class Secret(Schema):
         None,
         min_length=1,
         max_length=4096,
-        description="path of the file that contains the API key. The file is read again when it changes",
+        description="path of the file that contains the API key. The router API reads the file again when it changes",
     )
 
     @model_validator(mode="after")
@@ -161,17 +172,19 @@ class Secret(Schema):
 
 
 class DecisionConfig(Schema):
-    """The fields of the `router` section that describe how a decision is requested."""
+    """The fields of the `router` section that configure how the router API requests decisions."""
 
     protocol: Protocol = Field(
         "auto",
-        description="format of decisions. `tools`: tool calls, for models trained to route. `json_schema`: JSON that"
-        " follows a schema, for any other model. `auto`: `tools`, then `json_schema` if the tool calls cannot be read",
+        description="format in which the router model returns decisions. `tools` means tool calls, the format for"
+        " models that are trained to route. `json_schema` means JSON that follows a schema, the format for all models"
+        " that are not trained to route. `auto` means that the router API begins with `tools` and changes to"
+        " `json_schema` if it cannot read the tool calls",
     )
     tool_choice: ToolChoice | None = Field(
         None,
-        description="value of `tool_choice` in requests to the router model with `protocol: tools`. Use `auto` for a"
-        " model that was trained to think before it calls a tool;"
+        description="value of the request field `tool_choice` if the router model returns decisions as tool calls. Use"
+        " `auto` for a model that was trained to think before it calls a tool;"
         " default: `required`, or `auto` with direct answers",
     )
     temperature: float = Field(0.0, ge=0, le=2, description="sampling temperature of the router model")
@@ -182,7 +195,7 @@ class DecisionConfig(Schema):
 
 
 class RouterModelConfig(DecisionConfig, Secret):
-    """The `router` section: the router model."""
+    """The `router` section of the configuration, which describes the router model."""
 
     base_url: BaseUrl = Field("http://127.0.0.1:8000/v1", description="OpenAI-compatible endpoint of the router model")
     model: Word | None = Field(
@@ -191,29 +204,30 @@ class RouterModelConfig(DecisionConfig, Secret):
     context_length: int | None = Field(
         None,
         ge=512,
-        description="context length in tokens. Longer conversations are shortened; default: the length that the"
-        " endpoint lists, else 8192",
+        description="context length of the router model in tokens. The router API shortens conversations that exceed"
+        " the context length of the router model; default: the length that the endpoint lists, else 8192",
     )
     price: Price = Field(
         Price(),
-        description="price of the router model's decisions. Their cost is reported as `router_cost`; default: 0",
+        description="price of the router model's decisions. `router_metadata` reports the cost of the decisions as"
+        " `router_cost`; default: 0",
     )
 
 
 class Routing(Schema):
-    """The `routing` section: the rules for routing requests. A request can override some of the fields."""
+    """The `routing` section of the configuration: rules for routing, some of which a request can override."""
 
     policy: str = Field(
         "rl",
         pattern=r"^[a-z][a-z0-9_]*$",
         max_length=64,
-        description="name of the policy that chooses targets. `rl` calls the router model. `fixed` uses the first"
-        " target of the fallback order",
+        description="name of the policy that chooses targets. The policy `rl` calls the router model. The policy"
+        " `fixed` uses the first target of the fallback order",
     )
     prefer: Prefer = Field(
         "balanced",
-        description="goal by which the router model chooses targets: low cost, high quality or a balance of both. It"
-        " also sets the default fallback order",
+        description="goal by which the router model chooses targets: low cost, high quality or a balance of both."
+        " The goal also determines the default fallback order",
     )
     max_turns: int = Field(3, ge=1, le=32, description="maximum number of routing decisions per request")
     max_calls: int = Field(
@@ -224,30 +238,31 @@ class Routing(Schema):
     )
     review: Review = Field(
         "buffered",
-        description="answers that the router model reviews before one answer is returned. `buffered`: all answers, but"
-        " in a stream a single call is streamed through. `never`: no answers, so the first call's answer is"
-        " returned. `always`: all answers, also in a stream",
+        description="answers that the router model reviews before one answer is returned. With `buffered`, the router"
+        " model reviews all answers, except the answer of a single call in a stream, which is streamed through. With"
+        " `never`, the router model reviews no answers, so the first call's answer is returned. With `always`, the"
+        " router model reviews all answers, also in a stream",
     )
     deadline: Seconds = Field(
         600.0,
-        description="maximum seconds per request. At the deadline, the router returns the last completed answer, or an"
-        " error if no answer is complete",
+        description="maximum duration of a request in seconds. At the deadline, the router API returns the last"
+        " completed answer, or an error if no answer is complete",
     )
     max_cost: Dollars | None = Field(
         None,
-        description="maximum USD per request. The router does not make a call whose worst-case cost exceeds the"
-        " remaining budget; default: no limit",
+        description="maximum cost of a request in USD. The router API makes no call whose worst-case cost exceeds the"
+        " remaining budget of the request; default: no limit",
     )
     fallback: tuple[Name, ...] = Field(
         (),
         max_length=64,
-        description="target names, in the order in which the router calls them without a decision of the router model;"
-        " default: all capable targets, in the order that `prefer` sets",
+        description="target names, in the order in which the router API calls them without a decision of the router"
+        " model; default: all capable targets, in the order that `prefer` sets",
     )
     hedge_after: Seconds | None = Field(
         None,
-        description="seconds to wait for a target's first byte before the router also calls the next target;"
-        " default: never",
+        description="seconds to wait for a target's first byte before the router API also calls the next"
+        " target; default: never",
     )
     direct_answers: bool | None = Field(
         None, description="whether the router model may answer a request itself; default: only with `protocol: tools`"
@@ -260,8 +275,8 @@ class Routing(Schema):
     )
     call_history: CallHistory = Field(
         "full",
-        description="content of `call_history` in `router_metadata`. `full` includes the text of each call's answer,"
-        " and `brief` omits it",
+        description="content of `call_history` in `router_metadata`. With `full`, `call_history` contains the text of"
+        " each call's answer. With `brief`, `call_history` does not contain the answers",
     )
 
 
@@ -276,32 +291,40 @@ class Params(Schema):
     drop: tuple[Text, ...] = Field(
         (),
         max_length=64,
-        description="request fields to remove. The call's entry in `call_history` names the removed fields",
+        description="request fields to remove. The call's entry in `call_history` names the removed request fields",
     )
     allow: tuple[Text, ...] = Field(
         (),
         max_length=64,
-        description="request fields that cost nothing extra at this target. With a `max_cost`, the router removes other"
-        " fields that may cost extra",
+        description="request fields that cost nothing extra at this target. If a request has a `max_cost`, the router"
+        " API removes all fields that may cost extra, except these request fields",
     )
     set: dict[Text, Any] = Field(
         default_factory=dict,
         max_length=64,
-        description="request fields to set, as a map from name to value. These values replace the client's values",
+        description="request fields to set, as a map from name to value. A value in `set` replaces the client's value"
+        " of the same request field",
     )
 
 
 class ToolCallIds(Schema):
-    """The form of tool call ids that a target accepts. Other ids in a conversation are mapped to this form."""
+    """The form of tool call ids that a target accepts. Ids of another form are mapped to ids of the accepted form."""
 
     length: int | None = Field(
-        None, ge=8, le=64, description="number of characters of each id, if the target accepts no other length"
+        None,
+        ge=8,
+        le=64,
+        description="number of characters of each tool call id, if the target accepts no other length",
     )
     max_length: int | None = Field(
-        None, ge=8, description="maximum number of characters of an id. `length` replaces it; default: unlimited"
+        None,
+        ge=8,
+        description="maximum number of characters of a tool call id. If `length` is set, the maximum number of"
+        " characters is ignored; default: unlimited",
     )
     characters: IdCharacters = Field(
-        "any", description="characters of an id. `letters_digits_dashes` also allows the underscore"
+        "any",
+        description="characters that a tool call id may contain. `letters_digits_dashes` also allows the underscore",
     )
 
 
@@ -313,35 +336,36 @@ class History(Schema):
         (),
         max_length=64,
         description="fields of messages, fields of tool calls and types of content parts to remove from the answers in"
-        " a conversation. Answers with tool calls of a target with the same `signing_family` keep them. The call's"
-        " entry in `call_history` names the removed fields",
+        " a conversation. An answer with tool calls keeps its fields and content parts if a target of the same signing"
+        " family wrote the answer. The call's entry in `call_history` names the removed fields",
     )
     add_to_messages: dict[Text, Any] = Field(
         default_factory=dict,
         max_length=16,
-        description="fields that the target requires in messages with tool calls. The router adds them if they are"
-        " missing",
+        description="fields that the target requires in messages with tool calls. The router API adds each"
+        " required field that is missing in a message",
     )
     add_to_tool_calls: dict[Text, Any] = Field(
         default_factory=dict,
         max_length=16,
-        description="fields that the target requires in the first tool call of a message. The router adds them if no"
-        " tool call of the message has them",
+        description="fields that the target requires in the first tool call of a message. The router API adds each"
+        " required field that no tool call of the message has",
     )
 
 
 class TargetConfig(Schema):
-    """A target without the source of its API key. In a RouterDeployment, the key comes from a Kubernetes Secret."""
+    """A target without the source of its API key, which is a Kubernetes Secret in a RouterDeployment."""
 
     name: Name = Field(
-        description="name by which clients and the router model call the target. It must not begin with `router`"
+        description="name by which clients and the router model call the target. The name of a target must not begin"
+        " with `router`"
     )
     base_url: BaseUrl = Field(description="OpenAI-compatible endpoint, including `/v1` if the endpoint has that path")
-    model: Word | None = Field(None, description="name of the model at its endpoint; default: `name`")
+    model: Word | None = Field(None, description="name of the model at its endpoint; default: the target's `name`")
     price: Price | None = Field(
         None,
-        description="price of calls to the target. Without a price, calls count as 0 and are marked `unpriced`, and"
-        " requests with a `max_cost` cannot use the target; default: unknown",
+        description="price of calls to the target. Calls to a target without a price count as 0 USD and are marked"
+        " `unpriced`, and requests with a `max_cost` cannot use the target; default: unknown",
     )
     api_key_header: HeaderName | None = Field(
         None,
@@ -351,18 +375,20 @@ class TargetConfig(Schema):
     description: str = Field(
         "",
         max_length=1000,
-        description="strengths of the model, and when it is worth its price. The router model reads this text",
+        description="strengths of the model, and the requests for which the model is worth its price. The router model"
+        " reads the descriptions of the targets when it chooses a target",
     )
     capabilities: tuple[Capability, ...] | None = Field(
         None,
         max_length=16,
-        description="capabilities of the model. Requests that need another capability are not sent to the target;"
-        " default: all",
+        description="capabilities of the model. Requests that need a capability that the model does not have are not"
+        " sent to the target; default: all",
     )
     context_length: int | None = Field(
         None,
         ge=1,
-        description="context length in tokens. Longer requests are not sent to the target; default: unlimited",
+        description="context length of the model in tokens. Requests that exceed the model's context length are not"
+        " sent to the target; default: unlimited",
     )
     max_output: int | None = Field(
         None,
@@ -377,16 +403,16 @@ class TargetConfig(Schema):
     max_in_flight: int | None = Field(
         None, ge=1, description="maximum number of concurrent calls to the target over all workers; default: unlimited"
     )
-    params: Params = Field(Params(), description="changes to requests, for a model that rejects common parameters")
+    params: Params = Field(Params(), description="changes to requests, if the target rejects common parameters")
     signing_family: Word | None = Field(
         None,
         description="name of a group of targets that accept each other's thinking and signatures, such as all targets"
-        " of one provider; default: `name`",
+        " of one provider; default: the target's `name`",
     )
     history: History | None = Field(
         None,
         description="what the target accepts in a conversation that contains answers of other models; default:"
-        " everything, until the target rejects such an answer",
+        " everything, until the target rejects an answer of another model",
     )
     headers: dict[Text, Text] = Field(
         default_factory=dict, max_length=64, description="HTTP headers to add to requests to the target"
@@ -397,12 +423,12 @@ class TargetConfig(Schema):
 
     @property
     def upstream_model(self) -> str:
-        """Returns the model name that is sent to `base_url`."""
+        """Returns the name of the model in requests to the target's endpoint."""
         return self.model or self.name
 
     @property
     def family(self) -> str:
-        """Returns the name of the signing family."""
+        """Returns the name of the target's signing family."""
         return self.signing_family or self.name
 
     @property
@@ -412,7 +438,7 @@ class TargetConfig(Schema):
 
 
 class Target(Secret, TargetConfig):
-    """A target: a model that answers requests."""
+    """The configuration of a target, which is a model that answers requests."""
 
 
 class RequestHandlingConfig(Schema):
@@ -421,19 +447,21 @@ class RequestHandlingConfig(Schema):
     max_body_bytes: int = Field(
         32 * 1024 * 1024,
         ge=1024,
-        description="maximum size of a request body in bytes. Larger requests get HTTP status 413",
+        description="maximum size of a request body in bytes. A request with a body above the maximum size gets HTTP"
+        " status 413",
     )
     max_pending_bytes: int = Field(
         256 * 1024 * 1024,
         ge=1024,
-        description="maximum total size in bytes of unfinished request bodies over all workers. Further bodies get HTTP"
-        " status 429. A single body may always be as large as the maximum of a request body",
+        description="maximum total size in bytes of unfinished request bodies over all workers. A request whose"
+        " unfinished body would exceed the maximum total size gets HTTP status 429. All unfinished bodies together may"
+        " always be as large as the maximum size of one request body",
     )
     max_in_flight: int = Field(
         1024,
         ge=1,
-        description="maximum number of concurrent requests over all workers. Further requests get HTTP status 429. A"
-        " request counts when its body is complete",
+        description="maximum number of concurrent requests over all workers. Requests above the maximum number of"
+        " concurrent requests get HTTP status 429. A request counts as concurrent when its body is complete",
     )
     ping_after: Seconds = Field(
         15.0,
@@ -447,37 +475,40 @@ class RequestHandlingConfig(Schema):
 
 
 class Server(RequestHandlingConfig):
-    """The `server` section: address, ports, API keys and limits."""
+    """The `server` section of the configuration: address, ports, API keys and limits of the router API."""
 
     host: Host = Field(
         "127.0.0.1",
         description="address to listen on. `0.0.0.0` means all IPv4 addresses, and `::` means all IPv4 and IPv6"
-        " addresses. A host name means its first IPv4 address, or its first IPv6 address if it has no IPv4 address",
+        " addresses. A host name means the first IPv4 address of the host, or the first IPv6 address of a host without"
+        " an IPv4 address",
     )
     port: Port = Field(8800, description="port to listen on")
     admin_host: Host = Field(
         "127.0.0.1",
-        description="address to listen on for monitoring, in the same forms as `host`. The container images listen on"
-        " all addresses",
+        description="address on which the admin port listens, in the same forms as `host`. In the container images, the"
+        " admin port listens on all addresses",
     )
     admin_port: Port | None = Field(
         None,
-        description="port for monitoring. It requires no key and serves GET requests to `/`, `/health`, `/ready`,"
-        " `/metrics` and `/debug/tools`. 0 disables the port; default: `server.port` + 1",
+        description="port for monitoring, called the admin port. The admin port requires no API key and serves GET"
+        " requests to `/`, `/health`, `/ready`, `/metrics` and `/debug/tools`. The value 0 disables the admin port;"
+        " default: `server.port` + 1",
     )
     api_keys_file: str | None = Field(
         None,
         min_length=1,
         max_length=4096,
         description="path of the file with the clients' API keys, a YAML list of `{name, sha256, requests_per_day,"
-        " usd_per_day}`. Without a keys file, clients need no key. Write `null` to remove the setting",
+        " usd_per_day}`. Without a keys file, clients need no API key. The value `null` means that there is no keys"
+        " file",
     )
 
     @field_validator("api_keys_file", mode="before")
     @classmethod
     def _is_not_empty(cls, path: Any) -> Any:
         if path == "":
-            raise ValueError("is empty. Name the keys file, or write `null` to open the server to everybody")
+            raise ValueError("is empty. Name the keys file, or write `null` if clients need no API key")
         return path
 
 
@@ -485,9 +516,9 @@ _SECTIONS: dict[str, type[Schema]] = {"server": Server, "router": RouterModelCon
 
 
 class Configuration(Schema):
-    """The whole configuration.
+    """The whole configuration of the router API.
 
-    `server` comes first, so that a truncated file loses other sections before it loses the API keys.
+    The section `server` comes first, so that a truncated file loses other sections before it loses the keys file.
     """
 
     server: Server = Server()
@@ -504,7 +535,7 @@ class Configuration(Schema):
     @model_validator(mode="before")
     @classmethod
     def _reject_misplaced_keys(cls, data: Any) -> Any:
-        """Raises an error that names the right section for a misplaced key. A section knows only its own keys."""
+        """Raises an error that names the right section for a misplaced key, which a section's own model cannot name."""
         for path, part, model in _parts(data):
             for key in part:
                 if key not in model.model_fields and (names := _fields_named(key)):
@@ -540,12 +571,12 @@ def _fields_named(key: Any) -> list[str]:
 
 @lru_cache(maxsize=1024)
 def tool_name(name: str) -> str:
-    """Returns `call_` and the target's name, cut to 64 characters. `_` replaces all but letters and digits."""
+    """Returns `call_` and the target's name, with `_` for all special characters, cut to 64 characters."""
     return ("call_" + re.sub(r"[^A-Za-z0-9_]", "_", name))[:64]
 
 
 def check_names(targets: Sequence[TargetConfig], routing: Routing) -> None:
-    """Raises ValueError if a target's name is reserved or not unique, or if the fallback order has an unknown name."""
+    """Raises ValueError if a target's name is reserved or not unique, or if a name in the fallback order is unknown."""
     names = [target.name for target in targets]
     for name in names:
         if names.count(name) > 1:
@@ -559,7 +590,7 @@ def check_names(targets: Sequence[TargetConfig], routing: Routing) -> None:
         if name not in names:
             raise ValueError(
                 f"routing.fallback: unknown target `{name}`: targets are {', '.join(names)}."
-                " Fix the name or add the target"
+                " Fix the name in the fallback order, or add the target"
             )
 
 

@@ -9,15 +9,15 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 UNKNOWN_KEY = "unknown_key"
-"""The pydantic error type for an unknown key. The error's context has the key's dotted name as `key`, relative to the
-error's location."""
+"""The pydantic error type for an unknown key. The field `key` of the error's context is the key's dotted name, relative
+to the error's location."""
 
 _SUGGESTIONS = {"routes": "routing"}
-"""Suggestions for misspelled keys for which the nearest spelling is not the intended key."""
+"""Maps an unknown key to the key that users intend, if the known key with the nearest spelling is another key."""
 
 
 def unknown_key(key: Any, remedy: str, section: str = "") -> PydanticCustomError:
-    """Returns the error for an unknown key of a section. An empty `section` means the error's own location."""
+    """Returns the error for an unknown key of `section`, or of the error's own location if `section` is empty."""
     text = str(key).encode(errors="backslashreplace").decode()
     name, prefix = (f"{section}.{text}", f"{section}: ") if section else (text, "")
     context = {"key": name, "text": text, "remedy": remedy, "prefix": prefix}
@@ -25,7 +25,7 @@ def unknown_key(key: Any, remedy: str, section: str = "") -> PydanticCustomError
 
 
 def remedy(key: str, known: Sequence[str]) -> str:
-    """Returns a question that suggests the nearest known key, or the list of all known keys if no key is near."""
+    """Returns a question that suggests the known key with a similar spelling, or else a list of all known keys."""
     suggestion = _SUGGESTIONS.get(key)
     near = [suggestion] if suggestion in known else difflib.get_close_matches(key, known, n=1, cutoff=0.4)
     return f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(known)}"
