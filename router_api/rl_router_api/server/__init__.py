@@ -1,1 +1,1 @@
-"""The HTTP endpoints, the ASGI application and the worker processes."""
+"""The HTTP server of the router API: its endpoints, ASGI application and worker processes."""

@@ -15,7 +15,10 @@ from .state import add_state
 
 
 class Admin:
-    """Serves only GET and HEAD requests, requires no API key, shows all details, and has no endpoint below `/v1`."""
+    """The application of the admin port, which requires no API key and shows the configuration and the metrics.
+
+    The admin port serves only GET and HEAD requests, and has no endpoint below `/v1`.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self._endpoints = FastAPI(openapi_url=None, redirect_slashes=False)

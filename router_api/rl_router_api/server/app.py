@@ -1,4 +1,7 @@
-"""The API as an ASGI application for any ASGI server: `uvicorn --factory rl_router_api.server.app:create`."""
+"""The router API as an ASGI application, which any ASGI server can run.
+
+An example is the command `uvicorn --factory rl_router_api.server.app:create`.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,10 @@ from .start_errors import report
 
 
 def create() -> App:
-    """Returns the application, configured by the file that RL_ROUTER_CONFIG names and by environment variables.
+    """Returns the ASGI application, configured by a file and by environment variables.
 
-    Sends the log of the process to standard error, as JSON. Exits with an `ExitCode` if the configuration is invalid.
+    The environment variable RL_ROUTER_CONFIG is the path of the configuration file. Sends the log of the process to
+    standard error, as JSON. Ends the process with an `ExitCode` if the configuration is invalid.
     """
     open_closed_streams()
     source = Source.from_environment()
@@ -39,7 +43,10 @@ def create() -> App:
 
 
 class App:
-    """The application of one process. `admin` is the application of the admin port. It exists after the start."""
+    """The ASGI application of one process.
+
+    After the start of the application, the attribute `admin` is the application of the admin port.
+    """
 
     def __init__(
         self, loaded: LoadedConfiguration, source: Source | None = None, *, shared: SharedState | None = None
@@ -57,7 +64,7 @@ class App:
             await self._lifespan(scope, receive, send)
 
     def drain(self) -> None:
-        """Makes `/ready` return 503 from now on, because the server is stopping."""
+        """Makes the endpoint `/ready` return HTTP status 503 from now on, because the server is stopping."""
         self.runtime.draining = True
 
     @asynccontextmanager
@@ -67,7 +74,7 @@ class App:
         await self.runtime.stop()
 
     async def _start(self) -> None:
-        """Creates the runtime and starts it. This requires a running event loop."""
+        """Creates and starts the runtime, which requires a running event loop."""
         loaded, source, shared = self._arguments
         self.runtime = runtime = Runtime(loaded, HttpTransport(), source, shared)
         self.admin = Admin(runtime)
@@ -75,6 +82,6 @@ class App:
         await runtime.start()
 
     async def _start_and_serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles the first request if the server or test client sends no lifespan events."""
+        """Starts the runtime and handles the first request, if the ASGI server sends no lifespan events."""
         await self._start()
         await self._public(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Reads a request's body within limits of size, memory and time, and decompresses it."""
+"""Reads a request's body within limits of size, memory and time, and decompresses the body."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from .scope import header
 T = TypeVar("T")
 _CODINGS = ("gzip", "deflate")
 _DECODERS = ThreadPoolExecutor(2, thread_name_prefix="decode")
-"""The threads that decode large and compressed bodies. Their number limits the memory of bodies that are decoded."""
+"""The two threads that decode large and compressed bodies, so that only two bodies use memory for decoding at once."""
 LARGE_BODY = 256 * 1024
-"""The number of bytes above which a body is decoded in a thread, so that other requests are handled meanwhile."""
+"""The number of bytes above which a body is decoded in a thread, so that decoding does not delay other requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """The limits of a request's body. `deadline` is a time of the event loop's clock, `read_timeout` is in seconds."""
+    """The limits of a request's body. The field `deadline` is a time of the event loop's clock."""
 
     server: RequestHandlingConfig
     load: Load
     deadline: float
     read_timeout: float = 30.0
-    """Maximum seconds without further bytes of the body."""
+    """The maximum number of seconds without further bytes of the request body."""
 
 
 def whole_body(scope: Scope, client: Client, limit: int) -> bytes | None:
-    """Returns the bytes of the JSON body as the client sent them; None if the body is not complete yet.
+    """Returns the bytes of the JSON body as the client sent them, or None if the body is not complete yet.
 
-    Raises ApiError (413, 415) if the headers or the complete body are not accepted.
+    Raises ApiError with status 413 if the body is too large, and with status 415 if the body is not declared as JSON.
     """
     declared = (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
     if declared != "application/json":
@@ -57,32 +57,39 @@ def whole_body(scope: Scope, client: Client, limit: int) -> bytes | None:
 
 
 def coding_of(scope: Scope) -> str | None:
-    """Returns the compression of the body; None if it is plain. Raises ApiError (415) if it is not supported."""
+    """Returns the name of the compression of the body, or None if the body is not compressed.
+
+    Raises ApiError with status 415 if the server does not support the compression.
+    """
     name = header(scope, b"content-encoding")
     if name is None or name.strip().lower() in ("", "identity"):
         return None
     coding = compression_of(name.encode("latin-1"))
     if coding not in _CODINGS:
         accepted = ", ".join(_CODINGS)
-        message = f"The body has `Content-Encoding: {name}`, but only {accepted} and plain bodies are accepted."
+        message = (
+            f"The body has `Content-Encoding: {name}`, but the server accepts only {accepted} and uncompressed bodies. "
+            "Send the body without compression."
+        )
         raise ApiError(415, message, code="unsupported_media_type", headers={"accept-encoding": accepted})
     return coding
 
 
 def in_thread(decode: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
-    """Calls a function that decodes a body in one of the two threads for decoding."""
+    """Calls the function `decode`, which decodes a body, in one of the two threads for decoding."""
     return asyncio.get_running_loop().run_in_executor(_DECODERS, decode, *arguments)
 
 
 async def decompressed(body: bytes, coding: str, limit: int) -> bytes:
-    """Returns the body without its coding. Decodes it in a thread, because that may take half a second.
+    """Returns the decompressed body. Decompresses the body in a thread, because decompression may take half a second.
 
-    Raises ApiError (400, 413).
+    Raises ApiError with status 400 if the body is not valid for `coding`, and with status 413 if the decompressed body
+    has more than `limit` bytes.
     """
     try:
         plain = await in_thread(decoded, body, coding, limit)
     except ValueError as error:
-        raise bad_request(f"The body is not valid {coding}: {error}. Send it again, or send it plain.") from None
+        raise bad_request(f"The body is not valid {coding}: {error}. Send the body without compression.") from None
     if plain is None:
         raise _too_large(limit)
     return plain
@@ -91,10 +98,11 @@ async def decompressed(body: bytes, coding: str, limit: int) -> bytes:
 async def read_parts(receive: Receive, limits: BodyLimits) -> bytes:
     """Returns the bytes of a body that was not complete when its request began.
 
-    Raises ApiError (408, 413, 429, 504) and, if the client disconnects, ClientGoneError.
+    Raises ApiError with status 413 or 429 if the body is too large, and with status 408 or 504 if the client is too
+    slow. Raises ClientGoneError if the client disconnects.
     """
     server, load = limits.server, limits.load
-    # A list of parts could take twenty times the memory of a body that arrives in parts of a few bytes.
+    # If a body arrives in parts of a few bytes, a list of these parts could take twenty times the memory of the body.
     body = bytearray()
     size = 0
     try:

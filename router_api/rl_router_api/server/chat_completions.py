@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions`: handles a request for a completion, streamed or not."""
+"""Handles requests to `POST /v1/chat/completions`, with a streamed or a whole answer."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from .handler import RequestHandler
 from .reply import EVENT_STREAM, JSON, Reply, common_headers, metadata_if_paid
 
 _STREAM_HEADERS = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
-"""Keep proxies from storing a stream, and nginx from holding it back."""
+"""Headers that prevent proxies from storing a stream, and prevent nginx from buffering a stream."""
 _BATCH = 64
 """The number of chunks of a completed answer that are sent in one write."""
 
 
 class ChatCompletionHandler(RequestHandler):
-    """Handles one request for a completion."""
+    """Handles one request for a chat completion."""
 
     def __init__(self, runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
         super().__init__(runtime, scope, receive, send)
@@ -52,7 +52,7 @@ class ChatCompletionHandler(RequestHandler):
 
     def _whole(self, outcome: Outcome, request: Request) -> Reply:
         if outcome.answer is None:
-            raise ValueError("a reply without streaming requires a completed answer")
+            raise ValueError("the outcome of a request without streaming has no completed answer. Fix the routing")
         metadata = self._metadata()
         headers = [*common_headers(self._ledger, JSON), (b"x-router-cost", str(metadata["total_cost"]).encode())]
         return Reply(200, headers, self._dialect.write_answer(outcome.answer, request, outcome.target, metadata))
@@ -67,7 +67,7 @@ class ChatCompletionHandler(RequestHandler):
         except TimeoutError:
             message = (
                 "The deadline passed before the answer was complete. "
-                "Raise `router.deadline_ms` or the server's `routing.deadline`."
+                "Raise the request's `router.deadline_ms` or the server's `routing.deadline`."
             )
             raise ApiError(504, message, code="deadline_exceeded", retryable=False) from None
         except CallFailedError as failure:
@@ -78,7 +78,7 @@ class ChatCompletionHandler(RequestHandler):
                 outcome.stream.close()
 
     async def _replayed(self, outcome: Outcome, request: Request) -> AsyncIterator[list[Chunk]]:
-        """Yields the chunks of an answer that was already received, up to 64 at a time."""
+        """Yields the chunks of an answer that is already complete, in batches of up to 64 chunks."""
         chunks = iter(self._dialect.as_chunks(outcome.answer, request) if outcome.answer else outcome.chunks)
         while batch := list(islice(chunks, _BATCH)):
             yield batch
@@ -100,7 +100,7 @@ class ChatCompletionHandler(RequestHandler):
         await self._send({"type": "http.response.body", "body": event, "more_body": True})
 
     def _schedule_ping(self) -> None:
-        """Sends an SSE comment when the stream was idle for `ping_after` s, so that no proxy closes the connection."""
+        """Sends a comment when the stream was idle for `ping_after` seconds, so that no proxy closes the connection."""
         after = self._active.configuration.server.ping_after
         idle = time.monotonic() - self._last_sent
         if idle >= after and (self._ping is None or self._ping.done()):

@@ -12,9 +12,10 @@ from ..http1.request_response import EXTENSION
 
 
 class Client(Protocol):
-    """The client of a request. `task` runs the handler. `disconnected` is true after the client has disconnected.
+    """The client of a request. The attribute `task` is the asyncio task that handles the request.
 
-    `body_complete` is true if the whole body has been received and `whole_body` returns it.
+    The attribute `disconnected` is true after the client has disconnected. The attribute `body_complete` is true if the
+    whole body has been received, so that the method `whole_body` returns the body.
     """
 
     task: asyncio.Task[Any] | None
@@ -22,19 +23,23 @@ class Client(Protocol):
     body_complete: bool
 
     def whole_body(self) -> bytes | None:
-        """Returns the request's body, or None if parts of it are missing or were already read by `receive`."""
+        """Returns the request's body, or None if a part of the body is missing or was already read by `receive`."""
 
     def watch(self, on_disconnect: Callable[[], None]) -> None:
-        """Calls `on_disconnect` if the client disconnects before the response is complete. Requires a complete body."""
+        """Calls `on_disconnect` if the client disconnects before the response is complete.
+
+        The whole request body must have been received before the call of `watch`.
+        """
 
     def unwatch(self) -> None:
         """Cancels the callback that `watch` registered."""
 
 
 def client_of(scope: Scope, receive: Receive, send: Send) -> tuple[Client, Send]:
-    """Returns the client of a request and the callable that sends messages to it.
+    """Returns the client of a request and the callable that sends messages to the client.
 
-    On our own HTTP/1.1 connections, the client is the `RequestResponseCycle`. On other servers, it is an `AsgiClient`.
+    If an `HttpConnection` received the request, the client is a `RequestResponseCycle`. If another ASGI server received
+    the request, the client is an `AsgiClient`.
     """
     cycle: Client | None = (scope.get("extensions") or {}).get(EXTENSION)
     if cycle is not None:
@@ -44,7 +49,7 @@ def client_of(scope: Scope, receive: Receive, send: Send) -> tuple[Client, Send]
 
 
 class AsgiClient:
-    """A client of a server that reports disconnects only in ASGI's messages."""
+    """The client of a request on an ASGI server that reports disconnects only by ASGI messages."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
@@ -67,7 +72,7 @@ class AsgiClient:
             self._watcher.cancel()
 
     async def send(self, message: Message) -> None:
-        """Sends a message. Drops it if the client has disconnected."""
+        """Sends an ASGI message to the client, or drops the message if the client has disconnected."""
         if self.disconnected:
             return
         try:

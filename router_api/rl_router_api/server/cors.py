@@ -1,4 +1,4 @@
-"""Adds CORS headers for the allowed origins, which a reload may change."""
+"""Adds CORS headers for the allowed origins, which a reload of the configuration may change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _EXPOSED = ("x-request-id", "x-router-model", "x-router-cost", "retry-after")
 
 
 class Cors:
-    """Wraps an application in CORS headers for the configured origins."""
+    """An ASGI application that adds CORS headers for the configured origins to the responses of another application."""
 
     def __init__(self, app: ASGIApp, origins: Callable[[], Sequence[str]]) -> None:
         self._app = app

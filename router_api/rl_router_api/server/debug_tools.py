@@ -14,7 +14,7 @@ from .responses import json_response
 
 
 def add_debug_tools(api: FastAPI, runtime: Runtime) -> None:
-    """Adds the endpoint to `api`."""
+    """Adds the endpoint `GET /debug/tools` to the FastAPI application `api`."""
 
     @api.get("/debug/tools", summary="Prompt and tools of the router model, and the capabilities of each target")
     async def tools() -> Response:

@@ -1,4 +1,4 @@
-"""The endpoints that call no model. FastAPI serves them, and its OpenAPI description covers all endpoints."""
+"""Creates the FastAPI application of the endpoints that call no model, with an OpenAPI description of all endpoints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from .state import add_state
 
 
 def endpoints(runtime: Runtime, shows_details: Callable[[], bool]) -> FastAPI:
-    """Returns the application. `shows_details` returns whether clients may see more than what concerns them."""
+    """Returns the FastAPI application of the endpoints that call no model.
+
+    The function `shows_details` returns whether clients may see the configuration, the health of upstreams and the
+    metrics.
+    """
     api = FastAPI(title="RL Router", version=__version__, redirect_slashes=False)
     answer_errors(api, "`GET /docs` lists the endpoints.")
     add_state(api, runtime, shows_details)

@@ -1,4 +1,4 @@
-"""Handles one request to an endpoint that calls models: admission, client disconnects, errors and recording."""
+"""Handles a request to an endpoint that calls models, with admission, client disconnects, errors and recording."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ from .reply import Reply, error_reply
 from .scope import credentials, request_id, traceparent
 
 _CLIENT_GONE = 499
-"""The status that is logged if the client disconnected (nginx's convention)."""
+"""The HTTP status that is logged for a request whose client disconnected, as in the logs of nginx."""
 
 
 class RequestHandler(ABC):
-    """Handles one request. Each endpoint has a subclass, which sends the reply in the dialect `_dialect`."""
+    """Handles one request. Each endpoint that calls models has a subclass of `RequestHandler`.
+
+    The attribute `_dialect` is the dialect of the request and the reply.
+    """
 
     _dialect: ClassVar[ClientDialect] = chat
 
@@ -52,10 +55,10 @@ class RequestHandler(ABC):
 
     @abstractmethod
     async def answer(self, request: Request) -> None:
-        """Sends the reply to a valid request. Raises ApiError."""
+        """Sends the reply to a valid request. Raises ApiError if the request fails."""
 
     async def run(self) -> None:
-        """Handles the request, sends an error if that fails, and records the request in every case."""
+        """Handles the request, sends an error response if the request fails, and records the request in every case."""
         try:
             self._admit()
             body = await self._body()
@@ -73,7 +76,7 @@ class RequestHandler(ABC):
         except Exception:
             log(logging.ERROR, "request failed with an internal error", request_id=self._ledger.request_id)
             logging.getLogger("rl_router").exception("internal error")
-            message = "The router failed with an internal error. Its log has the details."
+            message = "The router API failed with an internal error. The log of the router API has the details."
             await self._fail(ApiError(500, message, code="internal_error"))
         finally:
             self._client.unwatch()
@@ -93,7 +96,7 @@ class RequestHandler(ABC):
         self._in_flight = True
 
     async def _body(self) -> bytes:
-        """Returns the decompressed body. The request is in flight when its body is complete."""
+        """Returns the decompressed body. The request counts as in flight when its body is complete."""
         configuration = self._active.configuration
         server = configuration.server
         body = whole_body(self._scope, self._client, server.max_body_bytes)
@@ -119,9 +122,10 @@ class RequestHandler(ABC):
             self._client.task.cancel()
 
     async def _ended_by_client(self) -> bool:
-        """Handles a cancellation. Returns whether the client's disconnect is its only reason.
+        """Handles a cancellation, and returns whether the client's disconnect is the only reason of the cancellation.
 
-        Otherwise the server is stopping and cancels running requests. The clients of these requests get an error.
+        If the client has not disconnected, the server cancels the request because the server is stopping, and the
+        client gets an error.
         """
         if not self._disconnected:
             message = "The server is shutting down. Send the request again."
@@ -131,7 +135,7 @@ class RequestHandler(ABC):
         return self._client.task is not None and self._client.task.uncancel() == 0
 
     def _metadata(self) -> dict[str, Any]:
-        """Closes the ledger and returns its `router_metadata`."""
+        """Closes the ledger of the request, and returns the `router_metadata` of the ledger."""
         self._ledger.close()
         return self._ledger.metadata(self._history)
 

@@ -12,7 +12,7 @@ from .responses import json_response
 
 
 def add_models(api: FastAPI, runtime: Runtime) -> None:
-    """Adds the endpoints to `api`."""
+    """Adds the endpoints below `/v1/models` to the FastAPI application `api`."""
 
     @api.get("/v1/models", summary="The model names that a request may use")
     async def models() -> Response:

@@ -1,4 +1,4 @@
-"""Adds the endpoints that call models to the OpenAPI description, because FastAPI does not serve them."""
+"""Adds the endpoints that call models to the OpenAPI description, because FastAPI does not serve these endpoints."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ _COMPLETION_BODY: dict[str, Any] = {
                 "schema": {
                     "type": "object",
                     "required": ["model", "messages"],
-                    "description": "OpenAI's chat completion request. Other fields are passed to the target.",
+                    "description": "OpenAI's chat completion request. Fields that the schema does not list are"
+                    " passed to the target.",
                     "properties": {
                         "model": {"type": "string", "minLength": 1},
                         "messages": {
@@ -36,7 +37,7 @@ _COMPLETION_BODY: dict[str, Any] = {
                         "max_completion_tokens": {"type": "integer"},
                         "router": {
                             "type": "object",
-                            "description": "Routing options. They are never sent to a target.",
+                            "description": "Routing options, which are never sent to a target.",
                             "additionalProperties": False,
                             "properties": {
                                 "max_cost": {"type": "number", "minimum": 0, "description": "US dollars"},
@@ -57,10 +58,13 @@ _COMPLETION_BODY: dict[str, Any] = {
 
 
 def document_paid_endpoints(api: FastAPI) -> None:
-    """Adds the endpoints that call models to the OpenAPI description. Methods other than POST get a 405."""
+    """Adds the endpoints that call models to the OpenAPI description.
+
+    With the added endpoints, FastAPI returns HTTP status 405 for requests to them by a method other than POST.
+    """
 
     async def not_served_here() -> Response:
-        raise ApiError(500, "The request handlers serve this endpoint.")
+        raise ApiError(500, "FastAPI does not serve this endpoint. Send a POST request to the router API.")
 
     decision = "Routing decision for a chat completion request, without calls to targets"
     completion = "Chat completion in OpenAI's format, with `router_metadata`"

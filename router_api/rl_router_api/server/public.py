@@ -1,4 +1,4 @@
-"""The ASGI application for clients."""
+"""The ASGI application that serves the clients of the router API."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from .route import RoutePreviewHandler
 from .scope import as_get, credentials, route
 
 _HANDLERS: dict[str, type[RequestHandler]] = {COMPLETIONS: ChatCompletionHandler, ROUTE: RoutePreviewHandler}
-"""The handlers of the endpoints that call models. Plain ASGI takes a third less CPU time than FastAPI."""
+"""The handlers of the endpoints that call models. A plain ASGI handler takes a third less CPU time than FastAPI."""
 _WITHOUT_KEY = ("/health", "/ready")
 
 
 class Public:
-    """Serves every endpoint. If keys are configured, every endpoint except `/health` and `/ready` requires a key.
+    """The ASGI application of all endpoints for clients.
 
-    The owner of a key sees only what concerns clients: no configuration, no metrics and no health of upstreams.
+    If API keys are configured, every endpoint except `/health` and `/ready` requires an API key, and clients cannot see
+    the configuration, the metrics or the health of upstreams.
     """
 
     def __init__(self, runtime: Runtime) -> None:

@@ -1,4 +1,4 @@
-"""Defines `Reply`, and builds error responses and the headers that all responses have."""
+"""Defines the class `Reply`, and builds error responses and the headers that all responses have."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..errors import ApiError
 JSON = b"application/json"
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 _NOT_IN_HEADERS = re.compile(r"[^\x20-\x7e]")
-"""Characters that headers do not allow. The model name that an upstream reports may contain them."""
+"""Characters that HTTP headers do not allow, but that a model name from an upstream may contain."""
 
 
 class Reply(Struct, frozen=True):
@@ -43,7 +43,7 @@ def metadata_if_paid(ledger: Ledger, history: CallHistory) -> dict[str, Any] | N
 
 
 def common_headers(ledger: Ledger, content_type: bytes) -> list[tuple[bytes, bytes]]:
-    """Returns the headers of every response: content type, request id, and the model that answered."""
+    """Returns the headers of every response: content type, request id and, if known, the model that answered."""
     headers = [(b"content-type", content_type), (b"x-request-id", ledger.request_id.encode())]
     if ledger.model_used:
         headers.append((b"x-router-model", _NOT_IN_HEADERS.sub("?", ledger.model_used).encode()))

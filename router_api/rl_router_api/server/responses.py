@@ -1,4 +1,4 @@
-"""The responses of FastAPI's endpoints: JSON, and errors in OpenAI's format."""
+"""The responses of the endpoints that FastAPI serves: JSON documents, and errors in OpenAI's format."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from .scope import request_id
 
 
 def json_response(value: object, status: int = 200) -> Response:
-    """Returns a response with the value as JSON."""
+    """Returns an HTTP response whose body is the value as JSON."""
     return Response(encode(value), status, media_type=JSON.decode())
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, error: ApiError) -> None:
-    """Sends an error response."""
+    """Sends an error response to the client of a request."""
     await _error_response(scope, error)(scope, receive, send)
 
 
 def answer_errors(api: FastAPI, hint: str) -> None:
-    """Registers handlers that turn errors of endpoints into responses. `hint` tells which endpoints exist."""
+    """Registers handlers that turn errors of endpoints into responses. The text `hint` names the endpoints."""
 
     async def http_error(request: Request, error: Exception) -> Response:
         return _http_error(request, error, hint)
@@ -41,7 +41,7 @@ async def _api_error(request: Request, error: Exception) -> Response:
 
 
 def _http_error(request: Request, error: Exception, hint: str) -> Response:
-    """Returns Starlette's own 404 and 405 in OpenAI's format."""
+    """Returns a response in OpenAI's format for an error of Starlette, such as 404 for an unknown path."""
     if not isinstance(error, HTTPException):
         raise error
     path, method = request.url.path, request.method

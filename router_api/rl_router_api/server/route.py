@@ -17,7 +17,7 @@ from .reply import JSON, Reply, common_headers
 
 
 class RoutePreviewHandler(RequestHandler):
-    """Handles a request for a decision. The policy decides even if a completion would be pinned to a target."""
+    """Handles a request for a decision. The policy decides even if the request names a target as its model."""
 
     async def answer(self, request: Request) -> None:
         active, ledger = self._active, self._ledger

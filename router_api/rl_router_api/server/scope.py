@@ -10,7 +10,7 @@ from starlette.types import Scope
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _VALUES = "rl_router.headers"
-"""The key of the scope that maps the names of the headers to their values."""
+"""The key under which the ASGI scope contains a mapping from the names of the headers to their values."""
 
 
 def route(scope: Scope) -> str:
@@ -26,27 +26,30 @@ def as_get(scope: Scope) -> Scope:
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """Returns the value of the first header with this name, or None if it is missing. `name` is in lower case."""
+    """Returns the value of the first header called `name`, or None if there is no such header.
+
+    The argument `name` must be in lower case.
+    """
     values: dict[bytes, bytes] | None = scope.get(_VALUES)
     if values is None:
         scope[_VALUES] = values = dict([*scope["headers"]][::-1])
     value = values.get(name)
-    # httptools keeps the white space after a value.
+    # httptools keeps the white space after the value of a header.
     return None if value is None else value.decode("latin-1").rstrip(" \t")
 
 
 def credentials(scope: Scope) -> str | None:
-    """Returns the value of the Authorization header."""
+    """Returns the value of the request's Authorization header, or None if the header is missing."""
     return header(scope, b"authorization")
 
 
 def request_id(scope: Scope) -> str:
-    """Returns the client's x-request-id if it is valid, else a new id."""
+    """Returns the value of the client's x-request-id header if the value is valid, and otherwise a new id."""
     value = header(scope, b"x-request-id")
     return value if value and _REQUEST_ID.fullmatch(value) else f"req_{random.getrandbits(128):032x}"
 
 
 def traceparent(scope: Scope) -> str | None:
-    """Returns the client's traceparent, or None if it is missing or invalid."""
+    """Returns the value of the client's traceparent header, or None if the value is missing or invalid."""
     value = header(scope, b"traceparent")
     return value if value and _TRACEPARENT.fullmatch(value) else None

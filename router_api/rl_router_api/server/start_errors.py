@@ -1,4 +1,4 @@
-"""Reports the error that prevents a start: one line for people, an exit code for programs."""
+"""Reports an error that prevents the start of the server, by one line for people and an exit code for programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EXIT_CODES: dict[type[SetupError], ExitCode] = {
 
 
 def report(error: SetupError) -> ExitCode:
-    """Writes the error to standard error as one line, and returns the exit code."""
+    """Writes the error to standard error as one line, and returns the exit code for the type of the error."""
     STDERR.say(f"error: {error}")
     STDERR.flush()
     return EXIT_CODES[type(error)]

@@ -18,28 +18,29 @@ from .responses import json_response
 
 
 def add_state(api: FastAPI, runtime: Runtime, shows_details: Callable[[], bool]) -> None:
-    """Adds the endpoints to `api`.
+    """Adds the endpoints `/`, `/health`, `/ready` and `/metrics` to the FastAPI application `api`.
 
-    `shows_details` returns whether the client may see the configuration, the health of upstreams and the metrics.
+    The function `shows_details` returns whether the client may see the configuration, the health of upstreams and the
+    metrics.
     """
 
-    @api.get("/", summary="Service, version, model names and, if no keys are configured, the configuration")
+    @api.get("/", summary="Service, version, model names and, if no API keys are configured, the configuration")
     async def about() -> Response:
         page: dict[str, Any] = {"service": "rl-router", "version": __version__, "models": model_names(runtime.fleet)}
         if shows_details():
             page["configuration"] = _without_secrets(runtime.configuration)
         return json_response(page)
 
-    @api.get("/health", summary="Returns 200 while the process runs, with the state of the upstreams")
+    @api.get("/health", summary="Returns HTTP status 200 while the server runs, with the state of the upstreams")
     async def health() -> Response:
         health = runtime.health()
         return json_response(health.as_json() if shows_details() else {"status": health.status})
 
-    @api.get("/ready", summary="Returns 200 until the server begins to stop, then 503")
+    @api.get("/ready", summary="Returns HTTP status 200 until the server begins to stop, and then 503")
     async def ready() -> Response:
         return json_response({"ready": not runtime.draining}, 503 if runtime.draining else 200)
 
-    @api.get("/metrics", summary="Prometheus metrics, if no keys are configured")
+    @api.get("/metrics", summary="Prometheus metrics, if no API keys are configured")
     async def metrics() -> Response:
         if not shows_details():
             raise ApiError(404, "API keys give no access to the metrics. Request `/metrics` from the admin port.")
@@ -47,7 +48,7 @@ def add_state(api: FastAPI, runtime: Runtime, shows_details: Callable[[], bool])
 
 
 def _without_secrets(configuration: Configuration) -> dict[str, Any]:
-    """Returns the configuration as JSON. Redacts header and query values, and credentials in URLs."""
+    """Returns the configuration as JSON. Redacts values of headers and query parameters, and credentials in URLs."""
     redacted: dict[str, Any] = configuration.model_dump(mode="json")
     for upstream in [redacted["router"], *(redacted["targets"] or ())]:
         upstream["base_url"] = without_credentials(upstream["base_url"])

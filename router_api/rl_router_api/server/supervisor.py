@@ -1,4 +1,4 @@
-"""Serves in this process, or supervises several workers that share the sockets."""
+"""Serves the router API in this process, or supervises several worker processes that share the sockets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _RESTART_DELAY = 1.0
 def serve(
     source: Source, loaded: LoadedConfiguration, sockets: list[socket.socket], stopping: Stopping = DEFAULT_STOPPING
 ) -> None:
-    """Serves until SIGTERM or SIGINT. `loaded` is the configuration that was loaded before the sockets were opened."""
+    """Serves the router API until SIGTERM or SIGINT. `loaded` is the configuration at the start of the server."""
     if loaded.configuration.server.workers == 1:
         work(source, sockets, stopping, before=loaded)
     else:
@@ -38,7 +38,7 @@ def _supervise(source: Source, loaded: LoadedConfiguration, sockets: list[socket
     folder = tempfile.mkdtemp(prefix="rl-router-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     if source.state is None:
-        # A restarted worker uses the same configuration as the others, even if the file has become invalid meanwhile.
+        # A restarted worker uses the same configuration as the other workers, even if the file has become invalid.
         source = replace(source, state=folder)
         source.remember(loaded)
     signals: list[int] = []
@@ -51,14 +51,14 @@ def _supervise(source: Source, loaded: LoadedConfiguration, sockets: list[socket
             workers.restart_dead(signals)
     finally:
         for listener in sockets:
-            # Otherwise the kernel would accept connections that no worker serves, after the workers stop listening.
+            # If this socket stayed open, the kernel would accept connections that no worker serves any more.
             listener.close()
         workers.stop(signals)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Workers:
-    """The worker processes of one server. `folder` contains their shared tables."""
+    """The worker processes of one server. The folder `folder` contains the tables that the workers share."""
 
     def __init__(
         self, source: Source, sockets: list[socket.socket], stopping: Stopping, folder: str, count: int
@@ -79,22 +79,22 @@ class _Workers:
         return process
 
     def wait(self, seconds: float) -> None:
-        """Waits for `seconds`, or until a worker ends."""
+        """Waits until a worker ends, but at most `seconds`."""
         multiprocessing.connection.wait([process.sentinel for process in self._running], timeout=seconds)
 
     def restart_dead(self, signals: list[int]) -> None:
-        """Replaces each worker that ended, unless a signal was received."""
+        """Replaces each worker that has ended, unless the supervisor has received a signal."""
         for number, process in enumerate(self._running):
             if not signals and not process.is_alive():
                 logging.getLogger("rl_router").error(
-                    "worker ended with exit code %s, starting a new one", process.exitcode
+                    "a worker ended with exit code %s. The server starts a new worker", process.exitcode
                 )
                 _forget_gauges(process.pid)
                 time.sleep(_RESTART_DELAY)
                 self._running[number] = self._start(number)
 
     def stop(self, signals: list[int]) -> None:
-        """Forwards `signals`, including those that arrive later, until every worker has ended."""
+        """Forwards the signals in the list `signals` to all workers until every worker has ended."""
         forwarded = 0
         while any(process.is_alive() for process in self._running):
             for number in signals[forwarded:] or ([signal.SIGTERM] if not signals and not forwarded else []):
@@ -109,7 +109,7 @@ class _Workers:
 
 
 def _forget_gauges(pid: int | None) -> None:
-    """Removes the gauges of a dead worker from the metrics. The counters keep its counts."""
+    """Removes the gauges of a dead worker from the metrics. The counters keep the dead worker's counts."""
     # This import reads PROMETHEUS_MULTIPROC_DIR, so it must run after `_supervise` has set the variable.
     from prometheus_client import multiprocess
 

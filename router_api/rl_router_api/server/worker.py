@@ -1,4 +1,4 @@
-"""One worker process: serves the API on the first socket and the admin port on the second, and stops gracefully."""
+"""Runs one worker process, which serves the API on a first socket and the admin port on a second socket."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 KEEP_ALIVE = 75
-"""Seconds for which an idle connection is kept open. Clients close idle connections earlier, so that no client sends a
-request on a connection that the server is closing."""
+"""Seconds for which an idle connection is kept open. The time is so long that clients usually close idle connections
+earlier, and therefore send no request on a connection that the server is closing."""
 _GC_THRESHOLD = 20_000
-"""New objects after which Python collects its youngest generation. A few requests reach Python's default of 700."""
+"""The number of new objects that starts a garbage collection. A few requests create Python's default number of 700."""
 _CLOSE = (b"connection", b"close")
 _REPEAT_WINDOW = 0.5
-"""Seconds within which a second signal counts as a copy of the first. A terminal, or systemd, signals every process of
-a group, and the supervisor forwards the same signal to its workers."""
+"""Seconds within which a second signal counts as a copy of the first signal. A worker gets a copy if a terminal or
+systemd sends the signal to all processes and the supervisor forwards the signal to its workers."""
 
 
 @dataclass(frozen=True)
 class Stopping:
-    """The two phases of a stop after SIGTERM, in seconds.
+    """The durations of the two phases of a stop after SIGTERM, in seconds.
 
-    During `lag`, the server still accepts connections, because load balancers notice with a delay that it is not ready.
-    During `grace`, the running requests may finish.
+    During the phase `lag`, the server still accepts connections, because load balancers notice with a delay that the
+    server is not ready. During the phase `grace`, the running requests may finish.
     """
 
     lag: float = 5.0
@@ -61,12 +61,14 @@ def work(
     row: WorkerRow | None = None,
     before: LoadedConfiguration | None = None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT.
+    """Serves the router API in this process until SIGTERM or SIGINT.
 
     `counters` is the path of the counter table that the workers share. `row` is the worker's row in the in-flight
-    table. `before` is the configuration to use if the files have become invalid since it was loaded.
+    table. `before` is the configuration that was loaded at the start of the server. The worker uses `before` if the
+    files have become invalid.
     """
-    # Signals stay pending until the server can handle them. The empty handler ignores copies after the server's end.
+    # Signals stay pending until the server can handle them. The empty handler ignores signals after the server has
+    # ended.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     for number in SIGNALS:
         signal.signal(number, lambda *_: None)
@@ -85,7 +87,10 @@ def work(
 
 
 def _tune_garbage_collection() -> None:
-    """Makes garbage collection rare, because requests create few cycles. Existing objects are never collected."""
+    """Makes garbage collection rare, because requests create few reference cycles.
+
+    Excludes all existing objects from garbage collection, which would only take time.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD)
@@ -105,10 +110,14 @@ async def _serve_both(app: App, main: _Server, stopping: Stopping, sockets: list
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server. After SIGTERM, `/ready` returns 503 before the stop. A stop by a signal exits with 0."""
+    """uvicorn's server, with a phase after SIGTERM in which `/ready` returns 503 and the server still accepts requests.
+
+    A process that is stopped by SIGTERM or SIGINT exits with code 0.
+    """
 
     def __init__(self, app: App, stopping: Stopping, listener: socket.socket) -> None:
-        guarded = _guarded(app, listener, lambda: app.runtime.admission.open, "Or configure server.api_keys_file.")
+        remedy = "To allow other names, configure server.api_keys_file."
+        guarded = _guarded(app, listener, lambda: app.runtime.admission.open, remedy)
         super().__init__(_config(guarded, stopping, lifespan="on"))
         self.listening = asyncio.Event()
         self._app = app
@@ -150,10 +159,10 @@ class _Server(uvicorn.Server):
 
 
 class _AdminServer(uvicorn.Server):
-    """The server of the admin port. It handles no signals, because it stops with the main server."""
+    """The server of the admin port, which handles no signals, because it stops together with the main server."""
 
     def __init__(self, app: App, stopping: Stopping, listener: socket.socket) -> None:
-        guarded = _guarded(app.admin, listener, lambda: True, "Or set server.admin_host to another address.")
+        guarded = _guarded(app.admin, listener, lambda: True, "To allow other names, change server.admin_host.")
         super().__init__(_config(guarded, stopping, lifespan="off"))
 
     @contextlib.contextmanager
@@ -162,7 +171,7 @@ class _AdminServer(uvicorn.Server):
 
 
 def _guarded(app: ASGIApp, listener: socket.socket, needs_check: Callable[[], bool], remedy: str) -> ASGIApp:
-    """Returns the application, which checks the Host header if `listener` has a loopback address."""
+    """Returns the application `app`, with a check of the Host header if `listener` has a loopback address."""
     from .host_names import LoopbackNames
 
     return LoopbackNames(app, needs_check, remedy) if is_loopback(listener.getsockname()[0]) else app
