@@ -1,4 +1,4 @@
-"""The types of ASGI, and the parts of uvicorn's server that a connection uses."""
+"""Types for ASGI applications, and protocols for the parts of uvicorn's server that a connection uses."""
 
 from __future__ import annotations
 
@@ -32,4 +32,4 @@ class ServerState(Protocol):
     connections: set[Any]
     tasks: set[asyncio.Task[None]]
     default_headers: list[tuple[bytes, bytes]]
-    """Headers of every response. The server replaces the list every second, because the list contains the date."""
+    """The headers of every response. Every second, the server replaces the list, because it contains the date."""

@@ -1,6 +1,7 @@
 """The HTTP/1.1 connection handler for uvicorn's server, built from the reader, the pipeline and the deadlines.
 
-uvicorn's own handler does not limit slow clients or endless requests, and it takes more CPU time (docs/performance.md).
+The handler of uvicorn itself does not limit slow clients or endless requests, and takes more CPU time than this handler
+(docs/performance.md).
 """
 
 from __future__ import annotations
@@ -25,15 +26,16 @@ class HttpConnection(asyncio.Protocol, ABC):
 
     A request may have at most 64 KiB of headers and 256 headers, which must be complete 30 seconds after their first
     byte. The client must read a part of its response at least every 60 seconds. The framing of a body (chunk sizes,
-    extensions, trailers) may have at most 64 KiB between two bytes of the body. The connection ignores trailers.
+    extensions, trailers) may have at most 64 KiB between two bytes of the body. The connection ignores the
+    trailers of a body.
     """
 
     headers_timeout: ClassVar[float] = 30.0
-    """Maximum seconds from the first byte of the headers to their end."""
+    """The maximum number of seconds from the first byte of a request's headers to the end of the headers."""
     write_timeout: ClassVar[float] = 60.0
-    """Maximum seconds in which a client reads nothing of its response."""
+    """The maximum number of seconds during which a client may read nothing of its response."""
     linger: ClassVar[float] = 2.0
-    """Seconds for which the connection discards a client's bytes after its last response."""
+    """Seconds for which the connection receives and discards a client's bytes after the last response."""
 
     write: Callable[[bytes], None]
     _transport: asyncio.Transport
@@ -55,7 +57,7 @@ class HttpConnection(asyncio.Protocol, ABC):
         self._reading_paused = False
         self._drained: asyncio.Future[None] | None = None
         self._is_over = False
-        """Whether further bytes are ignored, because a request was invalid."""
+        """Whether the connection ignores further bytes, because a request was invalid or the last response was sent."""
 
     @staticmethod
     @abstractmethod
@@ -172,9 +174,9 @@ class HttpConnection(asyncio.Protocol, ABC):
         self._refuse(LARGE_HEADERS if self._reader.in_headers else LARGE_FRAMING)
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Sends an error if the faulty request is the next to get a response, and closes the connection.
+        """Sends an error and closes the connection, if the client waits for no response to an earlier request.
 
-        If earlier requests are pending, they get their responses, and the error is not sent.
+        If the client still waits for responses to earlier requests, the client gets these responses, but no error.
         """
         if self._reader.in_headers and not self._reader.is_idle:
             self._is_over = True
@@ -190,10 +192,11 @@ class HttpConnection(asyncio.Protocol, ABC):
             self._transport.close()
 
     def _end(self) -> None:
-        """Closes the connection after its last response.
+        """Closes the connection after the last response to the client.
 
-        If the client may still be sending, only the sending side is closed at first. Otherwise the kernel would reset
-        the connection at the next byte, and the client would lose the response (RFC 9112, 9.6).
+        If the client may still be sending, the server closes only its sending side at first. If the server closed both
+        sides at once, the kernel would reset the connection at the next byte from the client, and the client would lose
+        the response (RFC 9112, 9.6).
         """
         unread = self._reader.take_unread()
         is_received = self._reader.in_headers and not self._reader.overhead and not unread
@@ -207,7 +210,7 @@ class HttpConnection(asyncio.Protocol, ABC):
 
     @property
     def _owes_response(self) -> bool:
-        """Whether the next response belongs to the request that is being received, and has not started yet."""
+        """Whether the next response belongs to the request that is being received and has not started yet."""
         running = self._pipeline.running
         if self._reader.in_headers:
             return True

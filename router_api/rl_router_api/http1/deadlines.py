@@ -6,9 +6,10 @@ import asyncio
 
 
 class Deadlines:
-    """The two timers of a connection, with timeouts in seconds.
+    """The two timers of a connection: one for the headers of a request, and one for the reading of a response.
 
-    `due` is the time of the event loop's clock at which the connection is closed. It is 0 while a request runs.
+    All timeouts are in seconds. The attribute `due` is the time of the event loop's clock at which the connection is
+    closed, and `due` is 0 while a request runs.
     """
 
     def __init__(
@@ -24,7 +25,7 @@ class Deadlines:
         self._write_timeout = write_timeout
         self.due = 0.0
         self.in_headers = False
-        """Whether the headers timeout is running. Further header bytes do not extend it."""
+        """Whether the headers timeout is running. Further bytes of the headers do not extend the headers timeout."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._write_timer: asyncio.TimerHandle | None = None
@@ -38,7 +39,7 @@ class Deadlines:
         """Closes the connection unless the client completes a request's headers within `seconds`."""
         self.in_headers = False
         self.due = self._loop.time() + seconds
-        # A timer that fires too early reschedules itself. This is cheaper than a new timer for each request.
+        # A timer that fires too early reschedules itself, which takes less CPU time than a new timer for each request.
         if self._timer is None or self._timer_at > self.due:
             self._set_timer()
 
@@ -60,7 +61,7 @@ class Deadlines:
         self._write_timer = self._loop.call_later(self._write_timeout, self._check_reader, unread)
 
     def _check_reader(self, unread_before: int) -> None:
-        """Aborts the connection if the client has read nothing. Otherwise its request would stay open forever."""
+        """Aborts the connection if the client has read nothing of its response, because the request would never end."""
         if self._transport.get_write_buffer_size() < unread_before:
             self.expect_reader()
         else:
@@ -73,7 +74,7 @@ class Deadlines:
             self._write_timer = None
 
     def close(self) -> None:
-        """Cancels both timers."""
+        """Cancels both timers of the connection."""
         self.cancel_reader()
         if self._timer is not None:
             self._timer.cancel()

@@ -1,4 +1,4 @@
-"""Runs the requests of a connection in order. A request starts when the response to the previous one is complete."""
+"""Runs the requests of a connection in order. A request starts when the previous request's response is complete."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from .request_response import RequestResponseCycle
 
 
 class Pipeline:
-    """The requests of a connection. `running` is the one that was started last. `waiting` are the requests after it."""
+    """The requests of a connection, in the order in which the client sent them.
+
+    The attribute `running` is the request that was started last. The attribute `waiting` contains the requests that
+    were received but not started.
+    """
 
     def __init__(self, app: App, state: ServerState, loop: asyncio.AbstractEventLoop, deadlines: Deadlines) -> None:
         self._app = app
@@ -22,7 +26,7 @@ class Pipeline:
         self.waiting: deque[tuple[RequestResponseCycle, Scope]] = deque()
 
     def start(self, cycle: RequestResponseCycle, scope: Scope) -> None:
-        """Starts the application for a request."""
+        """Starts the ASGI application for a request."""
         self._deadlines.due, self.running = 0.0, cycle
         cycle.task = task = self._loop.create_task(cycle.run(self._app, scope))
         self._state.tasks.add(task)

@@ -24,16 +24,16 @@ from .refusals import (
 from .request_response import EXTENSION, CycleConnection, RequestResponseCycle
 
 _SMALL = 2_500
-"""The size in bytes up to which a segment is parsed at once. It can contain about 100 requests at most."""
+"""The size in bytes up to which a segment is parsed at once. A segment of 2,500 bytes contains at most 100 requests."""
 _END = b"\r\n\r\n"
-"""The end of headers, and of a chunked body."""
+"""The bytes at the end of the headers, and at the end of a chunked body."""
 _MAX_BUFFERED = 64 * 1024
 """The number of unread body bytes above which the connection stops reading from the client."""
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z:.%]+\])(?::\d*)?[ \t]*")
-"""The values of Host that RFC 9110, 7.2, allows. httptools keeps the white space after a value."""
+"""The values that RFC 9110, 7.2, allows for the Host header, with trailing white space, which httptools keeps."""
 _UNREPEATABLE = {
     b"transfer-encoding": UNKNOWN_CODING,
     b"host": INVALID_HOST,
@@ -42,7 +42,7 @@ _UNREPEATABLE = {
 
 
 class _RefusedError(Exception):
-    """Stops httptools, which raises HttpParserError for any exception of a callback."""
+    """Stops the parser httptools, which raises HttpParserError after any exception in a callback."""
 
 
 class ReaderConnection(CycleConnection, Protocol):
@@ -52,12 +52,12 @@ class ReaderConnection(CycleConnection, Protocol):
 
 
 class RequestReader:
-    """Parses requests and passes them to the pipeline.
+    """Parses the bytes of a connection into requests, and passes the requests to the pipeline.
 
-    `latest` is the request that was received last. Its body may be incomplete. `in_headers` is true from the end of a
-    request to the end of the next request's headers. `overhead` is the number of bytes since the last byte of a body or
-    the end of the last request. Bytes in the same segment as that byte are not counted. `unread` are bytes that were
-    received but not parsed.
+    The attribute `latest` is the request that was received last, perhaps without its complete body. The attribute
+    `in_headers` is true from the end of a request to the end of the next request's headers. The attribute `overhead` is
+    the number of bytes in the segments after the last byte of a body or the last request. The attribute `unread`
+    contains bytes that were received but not parsed.
     """
 
     def __init__(self, connection: ReaderConnection, pipeline: Pipeline, addresses: dict[str, Any]) -> None:
@@ -69,13 +69,13 @@ class RequestReader:
         self.in_headers = True
         self.overhead = 0
         self._segment = self._span = 0
-        """The bytes of the current segment, and the bytes of all segments that contain the latest request's headers."""
+        """The number of bytes of the current segment, and of all segments that contain the latest request's headers."""
         self._body_received = 0
         self.unread = b""
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self.refusal: Refusal | None = None
-        """The reason why the latest headers are refused although they are valid HTTP/1.1."""
+        """The error response for the latest headers, if the connection refuses headers that httptools accepts."""
 
     @property
     def is_idle(self) -> bool:
@@ -83,10 +83,10 @@ class RequestReader:
         return self.latest is None or self.latest.response_complete
 
     def read(self, data: bytes) -> None:
-        """Parses a received segment. Raises HttpParserError.
+        """Parses a received segment. Raises HttpParserError if the segment is invalid or exceeds a limit.
 
-        If a large segment contains further requests after a request without a response, they stay in `unread`, because
-        parsed requests take much more memory.
+        If a large segment contains further requests after a request without a response, the further requests stay in
+        `unread`, because a parsed request takes much more memory than its bytes.
         """
         size, start = len(data), 0
         if size <= _SMALL:
@@ -115,7 +115,7 @@ class RequestReader:
         return len(data) if end < 0 else end + len(_END)
 
     def _body_length(self) -> int:
-        """Returns the length of the current request's body in bytes; 0 if the body is chunked."""
+        """Returns the length of the current request's body in bytes, or 0 if the body is missing or chunked."""
         return next((int(value) for name, value in self._headers if name == b"content-length"), 0)
 
     def _parse(self, data: bytes) -> None:
@@ -134,7 +134,7 @@ class RequestReader:
             raise httptools.HttpParserError("too many headers")
 
     def close(self) -> None:
-        """Breaks the reference cycle with the connection, so that its memory is freed without the garbage collector."""
+        """Breaks the reference cycle with the connection, so that Python frees memory without garbage collection."""
         del self._parser, self._connection
         self.latest, self.unread = None, b""
 
@@ -152,7 +152,7 @@ class RequestReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.in_headers:
-            # This line is a trailer. The server ignores it, because it must not become a header (RFC 9110, 6.5.1).
+            # This line is a trailer, which must not become a header (RFC 9110, 6.5.1). The server ignores all trailers.
             return
         self._headers.append((name.lower(), value))
 
@@ -168,7 +168,7 @@ class RequestReader:
         if self.refusal is not None:
             raise _RefusedError
         if self._parser.should_upgrade():
-            return  # The parser raises HttpParserUpgrade next, which `read` handles.
+            return  # The parser raises HttpParserUpgrade next, which `_parse` handles.
         is_next, scope, pipeline = self.is_idle, self._scope(version), self._pipeline
         self.in_headers, self.overhead = False, 0
         self.latest = cycle = RequestResponseCycle(
@@ -209,8 +209,9 @@ class RequestReader:
     def _without_upgrade(self, rest: bytes) -> bytes:
         """Returns the request without its `Upgrade` header, followed by `rest`, the other bytes of the segment.
 
-        Java's HTTP client sends this header to offer h2c. With the header, the parser would treat the body as data of
-        the other protocol. Raises HttpParserError for CONNECT.
+        Java's HTTP client sends the `Upgrade` header to offer h2c, which is HTTP/2 without TLS. If the request kept the
+        header `Upgrade`, the parser would treat the body as data of the other protocol. Raises HttpParserError if the
+        method is CONNECT.
         """
         headers = [name + b": " + value for name, value in self._headers if name != b"upgrade"]
         if len(headers) == len(self._headers):
@@ -224,7 +225,7 @@ class RequestReader:
         url = httptools.parse_url(self._url)
         if url.fragment is not None:
             raise _RefusedError
-        # The absolute form of a target may have no path.
+        # An absolute URL in the request line may have no path.
         raw_path = url.path or b"/"
         path = raw_path.decode("ascii")
         return {
@@ -246,9 +247,9 @@ class RequestReader:
 
 
 def _refusal_of(headers: list[tuple[bytes, bytes]], values: dict[bytes, bytes], version: str) -> Refusal | None:
-    """Returns the reason to refuse headers that httptools accepts (RFC 9112, 3.2 and 6.1), or None.
+    """Returns the reason to refuse headers that httptools accepts (RFC 9112, 3.2 and 6.1), or None for valid headers.
 
-    `values` has the same headers by name.
+    The argument `values` contains the same headers by name.
     """
     host, coding = values.get(b"host"), values.get(b"transfer-encoding")
     if coding is not None and coding.strip().lower() != b"chunked":
@@ -261,13 +262,16 @@ def _refusal_of(headers: list[tuple[bytes, bytes]], values: dict[bytes, bytes], 
 
 
 def _version_refusal(version: str, coding: bytes | None) -> Refusal | None:
-    """Returns the refusal of a version other than HTTP/1.1, or None. HTTP/1.0 has no codings (RFC 9112, 6.1)."""
+    """Returns the refusal of a version other than HTTP/1.1, or None if the version is accepted.
+
+    A request of HTTP/1.0 must have no Transfer-Encoding (RFC 9112, 6.1).
+    """
     if version == "0.9" or (version == "1.0" and coding is not None):
         return INVALID
     return None if version.startswith("1.") else UNKNOWN_VERSION
 
 
 def _repetition(headers: list[tuple[bytes, bytes]]) -> Refusal | None:
-    """Returns the refusal of a header that must not be repeated, or None if none of them is."""
+    """Returns the refusal of a header that is repeated but must not be repeated, or None if there is no such header."""
     names = [name for name, _ in headers]
     return next((refusal for name, refusal in _UNREPEATABLE.items() if names.count(name) > 1), None)

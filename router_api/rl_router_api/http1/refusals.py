@@ -8,7 +8,7 @@ from dataclasses import dataclass
 MAX_OVERHEAD = 64 * 1024
 """The maximum number of consecutive bytes of headers, or of chunk sizes, chunk extensions and trailers."""
 MAX_HEADERS = 256
-"""The maximum number of headers of a request. A header of 4 bytes takes more than 100 bytes of memory."""
+"""The maximum number of headers of a request. Even a header of 4 bytes takes more than 100 bytes of memory."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ INVALID_HOST = Refusal(
     "The request needs exactly one valid Host header. Check the client, or a proxy in front of the server.",
     "invalid_http",
 )
-SEVERAL_AUTHORIZATIONS = Refusal(400, "The request has several Authorization headers. Send one.", "invalid_http")
+SEVERAL_AUTHORIZATIONS = Refusal(400, "The request has several Authorization headers. Send one header.", "invalid_http")
 UNKNOWN_CODING = Refusal(
     501,
-    "The request has a Transfer-Encoding other than chunked. Send the body chunked or with a length.",
+    "The request has a Transfer-Encoding other than chunked. Send the body chunked, or with a Content-Length.",
     "invalid_http",
 )
-UNKNOWN_VERSION = Refusal(505, "The request is not HTTP/1.1. Send it as HTTP/1.1.", "invalid_http")
+UNKNOWN_VERSION = Refusal(505, "The request is not HTTP/1.1. Send the request as HTTP/1.1.", "invalid_http")
 LARGE_HEADERS = Refusal(
     431,
     f"The request has more than {MAX_OVERHEAD} bytes or {MAX_HEADERS} lines of headers. Send fewer or shorter headers.",

@@ -13,13 +13,14 @@ from .asgi import App, Headers, Message, Scope, ServerState
 EXTENSION = "rl_router.http1"
 """The name of the ASGI scope's extension that contains the request's `RequestResponseCycle`.
 
-An application may use its `task`, `disconnected`, `body_complete`, `whole_body`, `watch` and `unwatch`. They take less
-CPU time than ASGI's messages, because a complete body needs no message and no task waits for `http.disconnect`.
+An application may use `task`, `disconnected`, `body_complete`, `whole_body`, `watch` and `unwatch` of the
+`RequestResponseCycle`. The use of the `RequestResponseCycle` takes less CPU time than ASGI's messages, because a
+complete body needs no message and no task waits for the message `http.disconnect`.
 """
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in http.HTTPStatus}
 _BODILESS = (204, 304)
-_FAILED = b"The server failed with an internal error. Its log has the details."
+_FAILED = b"The server failed with an internal error. The log of the server has the details."
 
 
 class CycleConnection(Protocol):
@@ -44,9 +45,9 @@ class CycleConnection(Protocol):
 class RequestResponseCycle:
     """One request and its response. `receive` and `send` are the callables that ASGI defines.
 
-    `disconnected` is true after the client has disconnected, `response_complete` after the whole response was written.
-    `body_complete` is true after the whole body was received. `buffered` is the number of body bytes that the
-    application has not read yet.
+    The attribute `disconnected` is true after the client has disconnected. The attribute `response_complete` is true
+    after the whole response was written. The attribute `body_complete` is true after the whole body was received. The
+    attribute `buffered` is the number of body bytes that the application has not read yet.
     """
 
     __slots__ = (
@@ -80,7 +81,7 @@ class RequestResponseCycle:
         return self._head is not None
 
     def whole_body(self) -> bytes | None:
-        """Returns the unread rest of the body, or None if the client has not sent all of it yet."""
+        """Returns the part of the body that was not read yet, or None if the client has not sent the whole body yet."""
         return self._take_parts() if self.body_complete else None
 
     def watch(self, on_disconnect: Callable[[], None]) -> None:
@@ -92,7 +93,11 @@ class RequestResponseCycle:
         self._on_disconnect = None
 
     async def run(self, app: App, scope: Scope) -> None:
-        """Runs the application. If the application sends no complete response, sends a 500 or aborts the connection."""
+        """Runs the ASGI application for this request.
+
+        If the application sends no response, sends a response with status 500. If the application sends an incomplete
+        response, aborts the connection.
+        """
         try:
             await app(scope, self.receive, self.send)
         except Exception:
@@ -112,20 +117,20 @@ class RequestResponseCycle:
             self._connection.abort()
 
     def add_body(self, part: bytes) -> None:
-        """Appends a received part of the body."""
+        """Appends a received part to the request's body."""
         self._parts.append(part)
         self.buffered += len(part)
         if self._wakeup is not None:
             self._wake()
 
     def end_body(self) -> None:
-        """Marks the body as complete."""
+        """Marks the body of the request as complete."""
         self.body_complete = True
         if self._wakeup is not None:
             self._wake()
 
     def disconnect(self) -> None:
-        """Marks the client as disconnected."""
+        """Marks the client of the request as disconnected."""
         self.disconnected = True
         if self._on_disconnect is not None and not self.response_complete:
             self._on_disconnect()
@@ -178,7 +183,7 @@ class RequestResponseCycle:
             fields = [field for field in fields if field[0] != b"connection"]
         lines = [_STATUS_LINES[status], *[b"%b: %b" % field for field in fields]]
         unknown_length = b"content-length" not in values and not self._is_head and status not in _BODILESS
-        # HTTP/1.0 clients do not support chunked encoding. For them, the end of the connection ends the response.
+        # HTTP/1.0 clients do not support chunked encoding, so the end of the connection ends their response.
         self._chunked = unknown_length and self._version == "1.1"
         self.keep_alive = self.keep_alive and unknown_length == self._chunked
         if self._chunked:
@@ -187,14 +192,14 @@ class RequestResponseCycle:
             lines.append(b"connection: close")
         head = b"\r\n".join(lines) + b"\r\n\r\n"
         if head.count(b"\n") != len(lines) + 1 or head.count(b"\r") != len(lines) + 1:
-            raise ValueError("a response header contains a line break. Remove it from the name or value")
+            raise ValueError("a response header contains a line break. Remove the line break from the name or value")
         return head
 
     def _write(self, body: bytes, *, more: bool) -> None:
         if self._head is None or self.response_complete:
             raise RuntimeError(
-                "http.response.body was sent before http.response.start, or after the last body message. "
-                "Fix the order of the messages"
+                "the application sent http.response.body before http.response.start, or after the last body message. "
+                "Fix the order of the ASGI messages"
             )
         if self._is_head:
             body = b""
