@@ -9,7 +9,7 @@ usage: bash serve.sh [options]
 Serves the router API: one OpenAI-compatible endpoint in front of many models. Start the router model first (bash host.sh).
 serve.sh waits for it. After --wait seconds it serves without the router model: requests use the fallback order.
 
-  --router-model NAME  name of the router model (default: the first that its server lists)
+  --router-model NAME  name of the router model (default: the first name its server lists)
   --max-turns N        maximum decisions of a request (default: 3)
   --hosted-port PORT   port of the router model on this machine (default: 8000)
   --serve-port PORT    port to serve the API on (default: 8800)

@@ -1,4 +1,4 @@
-"""`python -m rl_router_api` serves the API. `python -m rl_router_api new-key NAME` prints a new API key."""
+"""The command `python -m rl_router_api` serves the API, or prints a new API key with the argument `new-key NAME`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PROG = "python -m rl_router_api"
 def main(arguments: Sequence[str]) -> int:
     """Runs the command line and returns its exit code."""
     open_closed_streams()
-    # argparse's subcommands are not used. They would take an unknown flag's value for the name of a subcommand.
+    # argparse's subcommands are not used, because they would take the value of an unknown flag for a subcommand.
     if arguments and arguments[0] == "new-key":
         return new_key.main(arguments[1:], f"{_PROG} new-key")
     return serve.main(arguments, _PROG)

@@ -1,1 +1,1 @@
-"""The commands of the router API. `main(arguments, prog)` of each module runs a command and returns its exit code."""
+"""The commands of the router API. Each module has a function `main`, which runs a command and returns its exit code."""

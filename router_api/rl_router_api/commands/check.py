@@ -1,4 +1,4 @@
-"""`check CONFIG`: validates a configuration file as `serve` does at its start, without serving."""
+"""The command `check CONFIG`, which validates a configuration file as `serve` does at its start, without serving."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from ..upstreams.transport import HttpTransport
 from .parser import CommandParser, exit_codes
 
 _DESCRIPTION = """\
-Checks a configuration file of the router API as `serve` does when it starts. Checks the fields, the environment
-variables that override them (RL_ROUTER_*), the keys file, and the API keys of the targets. Sends no request and opens
-no port. Prints each warning or error in one line on standard error. Prints one line on standard output if the file is
-valid."""
+Checks a configuration file of the router API in the same way as the command `serve` at its start. Checks the fields,
+the environment variables that override fields (RL_ROUTER_*), the keys file, and the API keys of the targets. Sends no
+request and opens no port. Prints each warning or error in one line on standard error. Prints one line on standard
+output if the file is valid."""
 _EXIT_CODES = (ExitCode.CONFIGURATION, ExitCode.KEYS_FILE)
 _EPILOG = """\
 exit codes:
@@ -35,9 +35,9 @@ example:
 
 
 def main(arguments: Sequence[str], prog: str) -> int:
-    """Checks a file. Returns 0 if it is valid, else the `ExitCode` with which `serve` would fail."""
+    """Checks a configuration file. Returns 0 if the file is valid, else the `ExitCode` of `serve` for the same file."""
     parser = CommandParser(prog, "CONFIG", _DESCRIPTION, _EPILOG.format(prog=prog, codes=exit_codes(*_EXIT_CODES)))
-    parser.add_argument("config", metavar="CONFIG", help="the YAML file that `serve --config` would read")
+    parser.add_argument("config", metavar="CONFIG", help="the configuration file to check, in YAML")
     path = parser.parse_args(arguments).config
     try:
         with _printed_warnings():
@@ -66,7 +66,7 @@ def _printed_warnings() -> Iterator[None]:
 
 
 def _checked(source: Source) -> LoadedConfiguration:
-    """Returns the configuration if it passes the checks of a server start. Logs the warnings. Raises SetupError."""
+    """Returns the loaded configuration and logs its warnings. Raises SetupError if the configuration is invalid."""
     loaded = source.check()
     check_keys(loaded.configuration)
     asyncio.run(_warn(loaded))

@@ -1,4 +1,4 @@
-"""`new-key NAME`: prints a new API key for a client of the router API."""
+"""The command `new-key NAME`, which prints a new API key for a client of the router API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ file."""
 
 
 def main(arguments: Sequence[str], prog: str) -> int:
-    """Prints a key and its entry. Returns 0."""
+    """Prints a new API key and its entry for the keys file. Returns the exit code 0."""
     parser = CommandParser(prog, "NAME", _DESCRIPTION, f"example:\n  {prog} alice")
     parser.add_argument("name", metavar="NAME", help="the client's name, unique in the keys file")
     key, entry = new_key(parser.parse_args(arguments).name)

@@ -1,4 +1,4 @@
-"""The argument parser of all commands. It reports errors in one line and keeps the line breaks of help texts."""
+"""The argument parser of all commands, which reports an error in one line and keeps the line breaks of help texts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..health import ExitCode
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Reports an error in one line, without the usage text of fifty flags that argparse prints before an error.
+    """An argument parser that reports an error in one line, without the long usage text that argparse would print.
 
     `operands` is the text after the program name in the usage line.
     """

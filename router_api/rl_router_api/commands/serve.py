@@ -1,4 +1,4 @@
-"""`serve`: serves the router API until SIGTERM or Ctrl-C."""
+"""The command `serve`, which serves the router API until SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ Serves the router API: one OpenAI-compatible endpoint in front of many models. S
 _EPILOG = """\
 Flags override environment variables, environment variables override the file, and the file overrides the defaults.
 docs/configuration.md explains every field. `rl-router check FILE` checks a file without serving. Ctrl-C stops the
-server. Running requests then have 30 s to finish. After SIGTERM, the server accepts connections for another 5 s, so
-that load balancers can remove it.
+server. When the server stops, running requests have 30 s to finish. After SIGTERM, the server accepts connections for
+5 more seconds, so that load balancers can remove the server.
 
 exit codes:
   0   after SIGTERM or Ctrl-C
@@ -57,9 +57,13 @@ examples:
 
 
 def main(arguments: Sequence[str], prog: str) -> int:
-    """Serves until SIGTERM or Ctrl-C. Returns 0, an `ExitCode` if the server cannot start, or 130 after Ctrl-C."""
+    """Serves the router API until SIGTERM or Ctrl-C. Returns the exit code.
+
+    The exit code is 0 after a normal stop, an `ExitCode` if the server cannot start, or 130 after Ctrl-C while the
+    command waits for the router model.
+    """
     parsed = _parser(prog).parse_args(arguments)
-    # A server also runs after its terminal was closed. Workers inherit this setting.
+    # The server ignores SIGHUP, so that it continues after its terminal was closed. Workers inherit this setting.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     source = Source.from_environment(parsed.config, settings.LAYER.chosen_flags(parsed) | _short_flags(parsed))
     try:
@@ -73,7 +77,7 @@ def main(arguments: Sequence[str], prog: str) -> int:
         _wait_for_router_model(configuration, parsed.wait)
     except KeyboardInterrupt:
         return 130
-    # The supervisor of several workers logs too.
+    # The supervisor of several workers writes to the log too.
     set_up(configuration.server.log_level)
     _announce(configuration)
     serve(source, loaded, sockets)
@@ -84,13 +88,13 @@ def _parser(prog: str) -> CommandParser:
     parser = CommandParser(prog, "[options]", _DESCRIPTION, _EPILOG.format(prog=prog, codes=exit_codes(*ExitCode)))
     add = parser.add_argument
     add("--config", metavar="FILE", help="the configuration, a YAML file (default: $RL_ROUTER_CONFIG)")
-    add("--router-model", metavar="NAME", help="name of the router model (default: the first that its server lists)")
+    add("--router-model", metavar="NAME", help="name of the router model (default: the first name its server lists)")
     add("--max-turns", metavar="N", type=int, help="maximum number of decisions per request (default: 3)")
     add("--hosted-port", metavar="PORT", type=int, help="port of the router model on this machine (default: 8000)")
     add("--serve-port", metavar="PORT", type=int, help="port to serve the API on (default: 8800)")
     add("--host", metavar="ADDRESS", help=_HOST_HELP)
     add("--workers", metavar="N", type=int, help="number of worker processes (default: 1)")
-    add("--log-level", metavar="LEVEL", help="debug, info, warning or error (default: info)")
+    add("--log-level", metavar="LEVEL", help="minimum level of the log: debug, info, warning or error (default: info)")
     add(
         "--wait",
         metavar="SECONDS",
@@ -111,7 +115,7 @@ def _short_flags(parsed: argparse.Namespace) -> dict[str, Any]:
 
 
 def _wait_for_router_model(configuration: Configuration, seconds: float) -> None:
-    """Waits for at most `seconds` until the router model's server answers. Prints a line if it has to wait."""
+    """Waits until the router model's server answers, but at most `seconds`. Prints a line if waiting is necessary."""
     url, shown = f"{configuration.router.base_url}/models", without_credentials(configuration.router.base_url)
     end = time.monotonic() + seconds
     waited = False
@@ -120,7 +124,7 @@ def _wait_for_router_model(configuration: Configuration, seconds: float) -> None
             STDERR.say(
                 f"warning: the router model at {shown} does not answer after {seconds:.0f} s. The server starts anyway "
                 "and uses the fallback order until the router model answers. "
-                "Start the router model with rl-router model (bash host.sh)"
+                "Start the router model with `rl-router model` or `bash host.sh`"
             )
             return
         if not waited:
