@@ -1,4 +1,4 @@
-"""Encodes JSON for output. Decimals become plain numbers, so that no cost is rounded."""
+"""Encodes values as JSON. Decimals become JSON numbers with all their digits, so that no cost is rounded."""
 
 from __future__ import annotations
 

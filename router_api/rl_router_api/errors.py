@@ -9,7 +9,7 @@
     │   ├── TransportError        no complete HTTP response: refused, reset, timeout, broken
     │   ├── ProxyRefusedError     the proxy refused to connect to the upstream
     │   ├── BrokenAnswerError     the body of a response is damaged: truncated, or neither JSON nor an event stream
-    │   │   └── UnusableAnswerError     it is whole, but no client could use it as an answer
+    │   │   └── UnusableAnswerError     the body is whole, but no client could use the body as an answer
     │   │       └── EventTooLargeError
     │   ├── NoCapacityError       the upstream has no free slot
     │   ├── ListingError          the upstream's list of models cannot be read
@@ -31,20 +31,21 @@ from typing import Any, Literal
 FaultKind = Literal["refused", "reset", "timeout", "broken"]
 FailureKind = Literal["refused", "reset", "timeout", "broken", "unusable", "status", "busy", "unaffordable"]
 _MAX_MESSAGE = 10_000
+"""The maximum number of characters of the message of an error."""
 _MAX_PARAM = 500
-"""Maximum characters of an error's message and of its `param`."""
+"""The maximum number of characters of the attribute `param` of an error."""
 
 
 class RlRouterError(Exception):
-    """The base class of all errors."""
+    """The base class of all exceptions of the router API."""
 
 
 class ApiError(RlRouterError):
     """The error that a client gets instead of an answer.
 
-    `status` is the HTTP status. `kind` is the error's `type` in OpenAI's API. `param` is the field that caused the
-    error. `code` is a stable identifier for programs. `retry_after` is in seconds. `retryable=False` tells SDKs that a
-    retry cannot succeed.
+    The attribute `status` is the HTTP status. The attribute `kind` is the error's `type` in OpenAI's API. The attribute
+    `param` is the field that caused the error. The attribute `code` is a stable identifier for programs. The attribute
+    `retry_after` is in seconds. The value `retryable=False` tells SDKs that a retry cannot succeed.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class ApiError(RlRouterError):
     ) -> None:
         super().__init__(message)
         self.status = status
-        # A message may name a value of the client's request, such as an unknown model, which can have megabytes.
+        # A message may contain a value of megabytes from the client's request, such as the name of an unknown model.
         self.message = message if len(message) <= _MAX_MESSAGE else f"{message[:_MAX_MESSAGE]}…"
         self.kind = kind or _kind_of(status)
         self.param = param and param[:_MAX_PARAM]
@@ -77,7 +78,7 @@ def bad_request(message: str, param: str | None = None, code: str | None = None)
 
 
 class UnaffordableError(ApiError):
-    """The worst-case cost of a call exceeds the money limit. The client gets this error if no target answers."""
+    """The worst-case cost of a call exceeds a money limit. The client gets the error only if no target answers."""
 
 
 class ClientGoneError(RlRouterError):
@@ -91,10 +92,12 @@ class UpstreamError(RlRouterError):
 class CallFailedError(UpstreamError):
     """An attempt to call an upstream returned no answer.
 
-    Clients may see `message`, but not `log_text`. `error` is the upstream's own error object. `retry_after` is the
-    number of seconds that the upstream named. `retriable` is True if a retry at the same upstream may succeed.
-    `is_malformed` is True if every upstream would reject the body. `is_quota` is True if a quota or spend limit of the
-    upstream's account is exhausted. `refusal` is the error for the client if a money limit prevented the call.
+    Clients may see the text `message`, but not the text `log_text`. The attribute `error` is the upstream's own error
+    object. The attribute `retry_after` is the number of seconds after which the upstream allows a retry. The attribute
+    `retriable` is True if a retry at the same upstream may succeed. The attribute `is_malformed` is True if every
+    upstream would reject the body of the request. The attribute `is_quota` is True if a quota or spend limit of the
+    upstream's account is exhausted. The attribute `refusal` is the error for the client if a money limit prevented the
+    call.
     """
 
     def __init__(
@@ -130,7 +133,7 @@ class CallFailedError(UpstreamError):
 
     @property
     def may_refuse_additions(self) -> bool:
-        """Returns whether the upstream may have rejected the request because of what the router added to it."""
+        """Returns whether the upstream may have rejected the request because of an addition by the router API."""
         return self.refused_request and not self.is_malformed
 
     @property
@@ -147,7 +150,8 @@ class CallFailedError(UpstreamError):
 class TransportError(UpstreamError):
     """The upstream sent no complete response.
 
-    `kind` is `refused`, `reset`, `timeout` (idle for too long) or `broken` (invalid bytes).
+    The attribute `kind` is `refused`, `reset`, `timeout` (the upstream sent nothing for too long) or `broken` (the
+    upstream sent invalid bytes).
     """
 
     def __init__(self, kind: FaultKind, message: str) -> None:
@@ -164,9 +168,10 @@ class BrokenAnswerError(UpstreamError):
 
 
 class UnusableAnswerError(BrokenAnswerError):
-    """The body is whole, but no client could use it as an answer.
+    """The body of an upstream's response is whole, but no client could use the body as an answer.
 
-    `text` is the error that the upstream sent instead, if any. `usage` is the usage that it reported, as JSON.
+    The attribute `text` is the error that the upstream sent instead of an answer, or empty. The attribute `usage` is
+    the usage that the upstream reported, as JSON.
     """
 
     def __init__(self, reason: str, *, text: str = "", usage: bytes = b"") -> None:
@@ -176,15 +181,15 @@ class UnusableAnswerError(BrokenAnswerError):
 
 
 class EventTooLargeError(UnusableAnswerError):
-    """An event of a stream exceeds the maximum size."""
+    """An event in the stream of an upstream exceeds the maximum size."""
 
 
 class NoCapacityError(UpstreamError):
-    """The upstream has no free slot, because `max_in_flight` calls are in flight."""
+    """The upstream has no free slot, because the number of calls in flight has reached `max_in_flight`."""
 
 
 class ListingError(UpstreamError):
-    """The upstream's list of models cannot be read. `status` is the HTTP status; None without a response."""
+    """The upstream's list of models cannot be read. `status` is the HTTP status, or None without a response."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
@@ -204,11 +209,11 @@ class SetupError(RlRouterError):
 
 
 class ConfigurationError(SetupError):
-    """The configuration is invalid. The message names the field."""
+    """The configuration of the router API is invalid. The message names the invalid field."""
 
 
 class KeysError(SetupError):
-    """The keys file at `path` is invalid. The message names the field."""
+    """The keys file at `path` is invalid. The message names the invalid field of the file."""
 
     def __init__(self, path: str, problem: str) -> None:
         super().__init__(f"{path}: {problem}")
@@ -216,7 +221,7 @@ class KeysError(SetupError):
 
 
 class ListenError(SetupError):
-    """The server cannot listen on a port."""
+    """The server cannot listen on an address and port."""
 
 
 def _kind_of(status: int) -> str:

@@ -1,8 +1,9 @@
 """Types for the response of `GET /health`, and the exit codes of a server that could not start.
 
-This module imports only pydantic, so that other programs can use the types. Parsing is tolerant, because servers of
-several versions answer during a rollout. Unknown fields are ignored, and new fields always have a default. Unknown
-values become `unknown`, or `degraded` for `status`.
+Of all installed packages, this module imports only pydantic, so that other programs can use the types. Parsing is
+tolerant, because servers of several versions answer during a rollout. Unknown fields are ignored, and new fields always
+have a default. An unknown value becomes `unknown`, except in the field `status`, in which an unknown value becomes
+`degraded`.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ class _Part(BaseModel):
 class ConfigurationHealth(_Part):
     """The state of the configuration on disk.
 
-    `refused`: the file is invalid, and the server keeps the last valid configuration. `closed`: clients need keys, but
-    no keys are loaded. Servers never report `unknown`. `reason` is a human-readable sentence. `file` is the keys file
-    that `reason` is about.
+    The state `refused` means that the file is invalid and the server keeps the last valid configuration. The state
+    `closed` means that clients need API keys, but the server has not loaded any keys. Servers never report the state
+    `unknown`. The field `reason` is a human-readable sentence. The field `file` is the path of the keys file, if the
+    sentence in `reason` is about the keys file.
     """
 
     state: Annotated[ConfigurationState, _one_of(("ok", "refused", "closed"), "unknown")]
@@ -43,9 +45,9 @@ class ConfigurationHealth(_Part):
 
 
 class _Upstream(_Part):
-    """The state of an upstream. `reason` is a human-readable sentence.
+    """The state of an upstream. The field `reason` is a human-readable sentence.
 
-    `file` is the file of the API key, if this file is missing or empty.
+    The field `file` is the path of the file of the API key, if this file is missing or empty.
     """
 
     reason: str | None = None
@@ -53,19 +55,19 @@ class _Upstream(_Part):
 
 
 class UpstreamHealth(_Upstream):
-    """The state of a target. `unknown`: the target has not been called yet."""
+    """The state of a target. The state `unknown` means that the target has not been called yet."""
 
     state: Annotated[UpstreamState, _one_of(("ok", "bad"), "unknown")]
 
 
 class RouterModelHealth(_Upstream):
-    """The state of the router model. `unused`: the configured policy does not call the router model."""
+    """The state of the router model, which is `unused` if the configured policy does not call the router model."""
 
     state: Annotated[RouterModelState, _one_of(("ok", "bad", "unused"), "unknown")]
 
 
 class HealthDocument(_Part):
-    """The full response to `GET /health`. A client without a key gets only `status`."""
+    """The full response to `GET /health`. If API keys are configured, only the admin port sends all fields."""
 
     status: Annotated[Status, _one_of(("ok",), "degraded")]
     configuration: ConfigurationHealth
@@ -78,17 +80,17 @@ class HealthDocument(_Part):
 
 
 class ExitCode(IntEnum):
-    """The exit code of a server that could not start. `means` is the reason as human-readable text.
+    """The exit code of a server that could not start. The attribute `means` is the reason as human-readable text.
 
-    `CONFIGURATION` is 2, because argparse exits with 2. The other codes differ from all known codes. Python exits with
-    1 or 2, uvicorn with 3, programs that follow sysexits.h with 64 to 78, and the CPU fallback with 80 to 89. Shells
-    and signals use 126 and above.
+    `CONFIGURATION` is 2, because argparse exits with 2. All exit codes except `CONFIGURATION` differ from the exit
+    codes of other programs. Python exits with 1 or 2, uvicorn with 3, programs that follow sysexits.h with 64 to 78,
+    and the CPU fallback with 80 to 89. Shells use the exit codes from 126, for example after a signal.
     """
 
     means: str
 
     def __new__(cls, code: int, means: str) -> Self:
-        """Returns the code with its meaning."""
+        """Returns the exit code `code`, with its meaning `means`."""
         member = int.__new__(cls, code)
         member._value_ = code
         member.means = means
