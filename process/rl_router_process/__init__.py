@@ -1,4 +1,5 @@
-"""What every process of RL Router does with its surroundings: standard streams, output and signals.
+"""The code with which every process of RL Router opens its standard streams and writes its output.
 
-The package imports only the standard library, because `host.sh` runs it with the system's Python.
+The package imports only the standard library, because `host.sh` runs the package with the system's
+Python.
 """

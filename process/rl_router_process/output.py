@@ -1,6 +1,6 @@
-"""Writes lines to standard output and standard error, even if nobody reads them or the streams are closed or broken.
+"""Writes lines to standard output and standard error, even if nobody reads the lines or the streams are broken.
 
-The calling thread never waits for a pipe or terminal, and an error never reaches it.
+The thread that writes a line never waits for a pipe or terminal, and never gets an error.
 """
 
 import atexit
@@ -13,14 +13,14 @@ from collections import deque
 from collections.abc import Callable
 
 _CAPACITY = 8 * 2**20
-"""Maximum number of bytes that wait to be written."""
+"""The maximum number of bytes of the lines that wait to be written."""
 _BATCH = select.PIPE_BUF
-"""Maximum number of bytes per write, unless a line is longer. The kernel does not divide such a write to a pipe, so the
-lines of several processes do not mix."""
+"""The maximum number of bytes per write, unless a line is longer. The kernel never divides a write of at most
+`PIPE_BUF` bytes to a pipe, so that the lines of several processes do not mix."""
 _PAUSE = 0.02
-"""Seconds between two batches, so that under load the thread wakes up once for many lines."""
+"""Seconds between two batches of lines, so that the writing thread wakes up only once for many lines."""
 _FLUSH_SECONDS = 2.0
-"""Maximum duration of the flush at the end of the program."""
+"""The maximum number of seconds for which the end of the program is delayed to write the remaining lines."""
 
 
 def _describe(count: int) -> bytes:
@@ -30,8 +30,9 @@ def _describe(count: int) -> bytes:
 class LineWriter:
     """Writes lines to the file descriptor `file` in a thread.
 
-    `lost` is the number of lines that could not be written, because the queue was full or a write failed. When writing
-    succeeds again, the line of `describe_loss(count)` reports how many lines were lost since the last report.
+    The attribute `lost` is the number of lines that could not be written, because the queue was full or a write failed.
+    When a write succeeds again, the line that `describe_loss(count)` returns is written. The argument `count` is the
+    number of lines that were lost since the last line of `describe_loss`.
     """
 
     def __init__(self, file: int) -> None:
@@ -40,7 +41,7 @@ class LineWriter:
         self._file = file
         self._lines: deque[bytes] = deque()
         self._size = 0
-        """Bytes that are not written yet."""
+        """The number of bytes in the queue that are not written yet."""
         self._reported = 0
         self._lock = threading.Lock()
         self._idle = True
@@ -49,7 +50,7 @@ class LineWriter:
         self._thread: threading.Thread | None = None
 
     def put(self, line: bytes) -> None:
-        """Adds a line, which ends with a line break, to the queue. Drops it if the queue is full."""
+        """Adds a line, which ends with a line break, to the queue, or drops the line if the queue is full."""
         with self._lock:
             if self._size and self._size + len(line) > _CAPACITY:
                 self.lost += 1
@@ -61,7 +62,7 @@ class LineWriter:
                 self._wake()
 
     def say(self, text: str) -> None:
-        """Writes a line for people."""
+        """Writes a text for people, followed by a line break."""
         self.put(f"{text}\n".encode(errors="replace"))
 
     def flush(self, seconds: float = _FLUSH_SECONDS) -> None:
@@ -86,7 +87,11 @@ class LineWriter:
                     time.sleep(_PAUSE)
 
     def _next_batch(self) -> bytes:
-        """Returns the next lines. If there are none, returns nothing, and the next line wakes up the thread."""
+        """Returns the next lines of the queue.
+
+        If the queue is empty, returns no bytes and marks the thread as idle, so that the next call of `put` wakes up
+        the thread.
+        """
         with self._lock:
             if not self._lines:
                 self._idle = True
@@ -111,7 +116,7 @@ class LineWriter:
 
 
 def _start_without_signals(thread: threading.Thread) -> None:
-    """Starts a thread that receives no signals. A main thread that blocks a signal for a while still gets it later."""
+    """Starts a thread that receives no signals, so that the main thread gets all signals, even after blocking them."""
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         thread.start()
@@ -120,7 +125,7 @@ def _start_without_signals(thread: threading.Thread) -> None:
 
 
 def _unwritten(file: int, data: bytes) -> bytes:
-    """Writes the bytes. Waits while a pipe is full. Returns the rest that cannot be written after an error."""
+    """Writes `data`, and waits while a pipe is full. Returns the bytes that cannot be written because of an error."""
     rest = memoryview(data)
     while rest:
         try:
