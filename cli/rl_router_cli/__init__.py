@@ -1,4 +1,5 @@
 """The command `rl-router`.
 
-It imports the module of a command only when the command runs, and otherwise only the standard library.
+The package imports the module of a command only when the command runs. All other imports are modules of the standard
+library and of `rl_router_process`.
 """

@@ -1,4 +1,4 @@
-"""`python -m rl_router_cli`: runs `rl-router` if it is not installed, for example in a clone."""
+"""Runs `rl-router` as `python -m rl_router_cli` where the command is not installed, for example in a clone."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The command line of `rl-router`: finds the command that the first argument names, and runs it."""
+"""The command line of `rl-router`: finds and runs the command that the first argument names."""
 
 import difflib
 import sys
@@ -14,7 +14,7 @@ _HELP = """\
 usage: rl-router COMMAND [options]
 
 RL Router is one OpenAI-compatible endpoint in front of many models. A small router model decides for each request which
-of them answer.
+models answer.
 
 commands:
 {commands}
@@ -24,7 +24,7 @@ options:
   --version         show the version
 
 `rl-router COMMAND --help` explains a command with its options and exit codes. The guides are in the folder docs of the
-source code. Begin with docs/quickstart.md.
+source code. The first guide to read is docs/quickstart.md.
 
 examples:
   rl-router model                            host the router model, in a first terminal
@@ -35,7 +35,7 @@ Main = Callable[[Sequence[str], str], int]
 
 
 class CommandError(Exception):
-    """Raised if no command can be run. The message has the reason and the remedy. `code` is the exit code."""
+    """Raised if the command cannot be run. The message names the reason and the remedy. `code` is the exit code."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ class CommandError(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command that the first argument names with the other arguments, and returns its exit code."""
+    """Runs the command that the first argument names, with all further arguments, and returns its exit code."""
     open_closed_streams()
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments:
@@ -74,7 +74,7 @@ def _help() -> str:
 
 
 def _find(name: str) -> Command:
-    """Returns the command of that name. Raises CommandError, which suggests the nearest match."""
+    """Returns the command called `name`. Raises CommandError with a suggestion if there is no command of this name."""
     commands = {command.name: command for command in COMMANDS}
     if name in commands:
         return commands[name]
@@ -86,11 +86,11 @@ def _find(name: str) -> Command:
 
 
 def _load(command: Command) -> Main:
-    """Returns the main function of a command. Raises CommandError if its optional dependencies are not installed."""
+    """Returns the main function of a command. Raises CommandError if a dependency is not installed."""
     try:
         loaded: Main = import_module(command.module).main
     except ModuleNotFoundError as error:
-        # Any other missing module is an error of the installation. The traceback shows the cause.
+        # If a module outside the optional dependencies is missing, the installation is faulty. The traceback shows why.
         missing = (error.name or "").partition(".")[0]
         if missing not in MODULES_OF_EXTRA.get(command.extra, ()):
             raise
