@@ -115,7 +115,7 @@ def test_kubectl_explains_every_field(api_server):
     programs.require("kubectl")
     for path, text in (
         ("spec", "router model, which decides how to answer a request"),
-        ("spec.model", "volume for downloaded weights"),
+        ("spec.model", "volume of each model pod for downloaded weights"),
     ):
         # The API server publishes the schema of a CRD some time after it serves the kind.
         wait_until(lambda path=path, text=text: text in explain(api_server, path).stdout, f"the schema of {path}")

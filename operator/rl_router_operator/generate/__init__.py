@@ -1,1 +1,1 @@
-"""Generates files from the schema: the CRD and its reference in the docs."""
+"""Generates the CRD and the CRD's reference page in the documentation from the schema."""

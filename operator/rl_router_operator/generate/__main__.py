@@ -1,4 +1,4 @@
-"""Writes the CRD and its reference page. With `--check`, prints the files that would change, and writes nothing."""
+"""Writes the CRD and its reference page. With `--check`, prints the files that would change and writes no file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from . import reference
 from .crd import definition
 from .output import update
 
-HEADER = "# Written by `python -m rl_router_operator.generate` from operator/rl_router_operator/schema/. Do not edit.\n"
+HEADER = (
+    "# `python -m rl_router_operator.generate` wrote this file from operator/rl_router_operator/schema/. Do not edit.\n"
+)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -29,9 +31,9 @@ def files() -> dict[str, str]:
 
 
 def main() -> int:
-    """Runs the command line. Returns 1 if `--check` finds a file that would change, else 0."""
+    """Runs the command line of the generator. Returns 1 if `--check` finds a file that would change, else 0."""
     parser = argparse.ArgumentParser(prog="python -m rl_router_operator.generate", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing, but print the files that would change")
+    parser.add_argument("--check", action="store_true", help="print the files that would change, and write no file")
     return update(files(), check=parser.parse_args().check, command="python -m rl_router_operator.generate")
 
 

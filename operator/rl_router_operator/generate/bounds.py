@@ -10,11 +10,14 @@ _BOUND = {"string": "maxLength", "array": "maxItems", "object": "maxProperties"}
 
 
 class UnfitSchemaError(Exception):
-    """The schema has fields without a description or a bound. The message has one line for each, with its path."""
+    """Raised if a schema has fields without a description or without a bound on their size.
+
+    The message has one line for each field that lacks a description or a bound, with the path of the field.
+    """
 
 
 def require_fit(schema: Json, path: str) -> None:
-    """Checks a schema. Raises UnfitSchemaError, which names each field without a description or a bound."""
+    """Raises UnfitSchemaError if the schema has fields without a description or without a bound on their size."""
     gaps = [*_gaps(schema, path)]
     if gaps:
         raise UnfitSchemaError("\n".join(gaps))

@@ -10,8 +10,8 @@ from .openapi import Json, defaults_of, separate_defaults, structural
 _RULES = validations(
     (
         "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 46",
-        "metadata.name must have at most 46 characters, which can be a-z, 0-9 and `-`. It must begin with a letter and"
-        " end with a letter or digit. Choose another name",
+        "metadata.name must have at most 46 characters, which can be a-z, 0-9 and `-`, and must begin"
+        " with a letter and end with a letter or digit. Choose another name for the RouterDeployment",
     ),
     (
         "!self.spec.model.serviceAccount.create || !self.spec.api.serviceAccount.create"
@@ -19,16 +19,17 @@ _RULES = validations(
         " : self.metadata.name + '-model')"
         " != (has(self.spec.api.serviceAccount.name) ? self.spec.api.serviceAccount.name"
         " : self.metadata.name + '-api')",
-        "two service accounts would have the same name. Set different names in model.serviceAccount and"
-        " api.serviceAccount, or create only one",
+        "the service accounts of the model pods and of the API pods would have the same name. Set"
+        " different names in spec.model.serviceAccount and spec.api.serviceAccount, or create only one of the two"
+        " service accounts",
         ".spec.api.serviceAccount",
     ),
 )
-"""Validation rules that involve several parts of a RouterDeployment, or its name."""
+"""The CEL rules for the name of a RouterDeployment and for several of its parts together."""
 
 
 def definition() -> Json:
-    """Returns the CustomResourceDefinition. Raises UnfitSchemaError."""
+    """Returns the CustomResourceDefinition. Raises UnfitSchemaError if a field has no description or no bound."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -89,7 +90,7 @@ def _root() -> Json:
         separate_defaults(schema)
     return {
         "type": "object",
-        "description": "A router: a model that selects targets, the router API for clients, and the target models.",
+        "description": "A router, which consists of a router model, the router API for clients, and targets.",
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},

@@ -20,10 +20,10 @@ _OWN = __package__.partition(".")[0]
 
 
 class _Nodes(GenerateJsonSchema):
-    """A schema generator that moves the router API's defaults into descriptions and adds a pattern for decimals."""
+    """A schema generator that writes the router API's defaults into descriptions and gives decimal fields a pattern."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> Json:
-        return self.generate_inner(schema["schema"])  # a missing field is None, so the schema needs no null
+        return self.generate_inner(schema["schema"])  # A missing field is None, so the schema needs no null.
 
     def decimal_schema(self, schema: core_schema.DecimalSchema) -> Json:
         fraction = schema["decimal_places"]
@@ -32,7 +32,8 @@ class _Nodes(GenerateJsonSchema):
             "type": "string",
             "maxLength": whole + fraction + 1,
             "pattern": rf"^[0-9]{{1,{whole}}}(\.[0-9]{{1,{fraction}}})?$",
-            REMEDY: f'must be a decimal number in quotes such as "0.25", with at most {fraction} decimals',
+            REMEDY: 'a price or cost must be a decimal number in quotes such as "0.25", with at most'
+            f" {fraction} decimals",
         }
 
     def model_schema(self, schema: core_schema.ModelSchema) -> Json:
@@ -45,9 +46,9 @@ class _Nodes(GenerateJsonSchema):
 
 
 def _declared_here(model: type[BaseModel], field: str) -> bool:
-    """Returns whether the operator declares a field.
+    """Returns whether a class of the operator, not of the router API, declares the field `field` of `model`.
 
-    Fields of the router API get no default in the CRD, because each version of the API has its own defaults.
+    Fields that the router API declares get no default in the CRD, because each version of the API has its own defaults.
     """
     owner = next(base for base in model.__mro__ if field in inspect.get_annotations(base))
     return owner.__module__.startswith(_OWN)
@@ -62,7 +63,7 @@ def _describe_default(node: Json) -> None:
 
 
 def separate_defaults(node: Json) -> None:
-    """Begins a sentence with the default in every description that has several sentences, in place."""
+    """Changes a schema in place: in descriptions of several sentences, the default becomes a sentence of its own."""
     description = node.get("description")
     if isinstance(description, str) and ". " in description.partition("; default: ")[0]:
         node["description"] = description.replace("; default: ", ". Default: ", 1)
@@ -72,18 +73,19 @@ def separate_defaults(node: Json) -> None:
 
 
 def structural(model: type[BaseModel], defaults: bool = True) -> Json:
-    """Returns a model's schema with aliases as names and inlined references.
+    """Returns the schema of a pydantic model, with field aliases as names and with inlined references.
 
     If `defaults` is true, the schema has the operator's defaults, except in the values of lists and maps. If the API
-    server added a default there, tools such as Argo CD would report a difference, because they compare a list as a
-    whole. So the operator applies these defaults, and the descriptions name them.
+    server added a default to a list item, tools such as Argo CD would report a difference, because these tools compare
+    a list as a whole. Therefore the operator applies the defaults in the values of lists and maps, and the descriptions
+    name these defaults.
     """
     schema = model.model_json_schema(by_alias=True, schema_generator=_Nodes)
     return _fold(schema, schema.get("$defs", {}), _write_default if defaults else _omit_default)
 
 
 WriteDefault = Callable[[Json, Json], None]
-"""A function that writes the default of a node into the folded node."""
+"""A function that writes the default of a pydantic schema node into the converted node of the CRD."""
 
 
 def _fold(node: Json, definitions: Json, write_default: WriteDefault) -> Json:
@@ -124,7 +126,7 @@ def _write_any(folded: Json, node: Json) -> None:
 
 
 def _write_remedy(folded: Json) -> None:
-    """Turns a pattern into a rule, because the API server's message for a pattern is only the pattern itself."""
+    """Replaces a pattern by a CEL rule, because the API server's error message for a pattern is only the pattern."""
     if message := folded.pop(REMEDY, None):
         rule = {"rule": f"self.matches(r'{folded.pop('pattern')}')", "message": message}
         folded[RULES] = [rule, *folded.get(RULES, ())]
@@ -140,13 +142,13 @@ def _write_bounds(folded: Json, node: Json) -> None:
         allowed = f"{minimum} to {maximum}" if minimum else f"at most {maximum}"
         rule = {
             "rule": f"self.all(key, size(key) >= {minimum} && size(key) <= {maximum})",
-            "message": f"a name in this map must have {allowed} characters. Choose another name",
+            "message": f"each key of the map must have {allowed} characters. Choose another key",
         }
         folded[RULES] = [*folded.get(RULES, ()), rule]
 
 
 def _omit_default(_folded: Json, _node: Json) -> None:
-    """Leaves the default out."""
+    """Writes no default into the converted node."""
 
 
 def _describe_own_default(folded: Json, node: Json) -> None:
@@ -166,5 +168,9 @@ def _write_default(folded: Json, node: Json) -> None:
 
 
 def defaults_of(node: Json) -> Json:
-    """Returns the defaults of an object's fields, with all nested defaults, because rules check them as they are."""
+    """Returns the defaults of an object's fields, including the defaults of nested fields.
+
+    The nested defaults are included, because the API server applies CEL rules to a default without adding other
+    defaults.
+    """
     return {name: child["default"] for name, child in node.get("properties", {}).items() if "default" in child}

@@ -1,4 +1,4 @@
-"""Writes generated files, or prints the files that would change."""
+"""Writes generated files, or prints the paths of the generated files that would change."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ ROOT = Path(__file__).parents[3]
 
 
 def update(texts: Mapping[str, str], *, check: bool, command: str, root: Path = ROOT) -> int:
-    """Writes every text to its path under `root`. With `check`, prints the files that `command` would change instead.
+    """Writes every text to its path in the folder `root`.
 
-    Returns the exit status: 1 if `check` finds a file that would change.
+    If `check` is true, writes no file, but prints the path of every file that would change and the `command` that
+    changes the file. Returns the exit status, which is 1 if `check` is true and a file would change, else 0.
     """
     changed = [path for path, text in texts.items() if not _contains(root / path, text)]
     for path in changed:
@@ -32,5 +33,8 @@ def replace_between(begin: str, end: str, text: str, content: str) -> str:
     before, has_begin, rest = text.partition(begin)
     _, has_end, after = rest.partition(end)
     if not (has_begin and has_end):
-        raise ValueError(f"the lines {begin} and {end} are missing. Add them in this order")
+        raise ValueError(
+            f"the text lacks the line {begin} or, below {begin}, the line {end}. Add the line {begin} and,"
+            f" below {begin}, the line {end}"
+        )
     return f"{before}{begin}\n{content}\n{end}{after}"

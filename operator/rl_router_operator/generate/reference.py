@@ -1,4 +1,4 @@
-"""Writes docs/routerdeployment.md: every field of a RouterDeployment with its type, default, meaning and rules."""
+"""Builds docs/routerdeployment.md, which lists all fields of a RouterDeployment with types, defaults and rules."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from .openapi import OPEN, RULES, Json
 _INTRODUCTION = """\
 # The RouterDeployment
 
-<!-- Written by `python -m rl_router_operator.generate`. Do not edit. -->
+<!-- `python -m rl_router_operator.generate` wrote this page. Do not edit. -->
 
-This page lists every field of a RouterDeployment. [kubernetes.md](kubernetes.md) is the guide, and
-[samples/](../samples) has complete examples. In a cluster, `kubectl explain rd.spec.model` shows the same texts.
+This page lists every field of a RouterDeployment. [kubernetes.md](kubernetes.md) is the guide to
+RouterDeployments, and the folder [samples/](../samples) has complete examples. In a cluster, the command
+`kubectl explain rd.spec.model` shows the descriptions of the fields of `spec.model`.
 
 ```yaml
 apiVersion: rlrouter.dev/v1alpha1
@@ -36,10 +37,10 @@ spec:
 ```
 
 Only fields marked `required` must be set. With `spec: {}`, the bundled model runs on a CPU and is also the only target,
-under several names. Prices are US dollars per million tokens, as decimal numbers in quotes. Durations are seconds. The
-API server writes the defaults in **bold** into the object. The operator or the router API applies the other defaults,
-which may change with its version. If an object breaks a rule, the API server rejects it with a message that names the
-field and the remedy.
+under several names. Prices are decimal numbers in quotes, in US dollars per million tokens or per request. Durations
+are in seconds. The API server writes the defaults in **bold** into the RouterDeployment. The operator or the router API
+applies all other defaults, which may change when the operator or the router API is upgraded. If a RouterDeployment
+breaks a rule, the API server rejects the RouterDeployment with a message that names the field and the remedy.
 """
 
 
@@ -51,7 +52,7 @@ class _Row:
 
 
 def text() -> str:
-    """Returns the text of the page."""
+    """Returns the text of the page docs/routerdeployment.md."""
     root = definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     spec, status = root["properties"]["spec"], root["properties"]["status"]
     model, api = spec["properties"]["model"], spec["properties"]["api"]
@@ -80,7 +81,10 @@ def _only(node: Json, *names: str) -> Json:
 
 
 def _section(title: str, node: Json, prefix: str, seen: set[str]) -> str:
-    """Returns a section. `seen` has the rules of earlier sections, so that the page lists each rule once."""
+    """Returns a section of the page docs/routerdeployment.md.
+
+    The set `seen` contains the rules of the earlier sections, so that the page lists each rule once.
+    """
     rows = [*_rows(node, prefix)]
     lines = [f"## {title}", ""]
     if rows:
@@ -107,7 +111,7 @@ def _line(row: _Row) -> str:
 
 
 def _without_default(description: str) -> tuple[str, str]:
-    """Returns the description without its default, and the default."""
+    """Returns a field's description without the default that it contains, and the default."""
     for mark in ("; default: ", ". Default: "):
         meaning, found, default = description.partition(mark)
         if found:
@@ -164,7 +168,7 @@ def _rules_with_paths(rows: list[_Row]) -> Iterator[tuple[str, Json]]:
 
 
 def _with_values(row: _Row) -> Iterator[tuple[str, Json]]:
-    """Yields the path and schema of a field and, if it is a list or map, those of its values."""
+    """Yields the path and schema of a field and, if the field is a list or map, the path and schema of its values."""
     yield row.path, row.node
     for key, suffix in (("items", "[]"), ("additionalProperties", "")):
         if key in row.node:

@@ -12,12 +12,13 @@ from .pods import Pods
 
 
 class Autoscaling(Schema):
-    """The HorizontalPodAutoscaler of the API, which scales by CPU usage."""
+    """The HorizontalPodAutoscaler of the API, which sets the number of API pods by their CPU usage."""
 
     model_config = rules(
         (
             "self.maxReplicas >= self.minReplicas",
-            "maxReplicas must be at least minReplicas. Raise maxReplicas, or lower minReplicas",
+            "autoscaling.maxReplicas must be at least autoscaling.minReplicas. Raise autoscaling.maxReplicas,"
+            " or lower autoscaling.minReplicas",
             ".maxReplicas",
         )
     )
@@ -29,7 +30,7 @@ class Autoscaling(Schema):
         ge=1,
         le=1000,
         alias="targetCPU",
-        description="target for the average CPU usage, in percent of the CPU request",
+        description="average CPU usage that the autoscaler aims for, in percent of the CPU request",
     )
 
 
@@ -38,10 +39,12 @@ class Auth(Schema):
 
     secret_ref: ObjectRef | None = Field(
         None,
-        description="Secret with the API keys of clients. Its entry `keys` is a YAML list of {name, sha256,"
-        " requests_per_day, usd_per_day}",
+        description="Secret with the API keys of clients. The Secret's entry `keys` is a YAML list of mappings with"
+        " the fields `name`, `sha256`, `requests_per_day` and `usd_per_day`",
     )
-    anonymous: bool = Field(False, description="whether the API may be exposed outside the cluster without client keys")
+    anonymous: bool = Field(
+        False, description="whether the API may be exposed outside the cluster without API keys for clients"
+    )
 
 
 class Service(Schema):
@@ -52,21 +55,27 @@ class Service(Schema):
 
 
 class Ingress(Schema):
-    """An Ingress to the router API."""
+    """An Ingress that leads to the router API."""
 
     class_name: ObjectName | None = Field(
         None, description="name of the IngressClass; default: the cluster's default IngressClass"
     )
-    host: HostName = Field(description="host name of the API")
-    tls_secret_name: ObjectName | None = Field(None, description="Secret with the TLS certificate of the host")
+    host: HostName = Field(description="host name under which clients reach the API")
+    tls_secret_name: ObjectName | None = Field(
+        None, description="name of the Secret with the TLS certificate of the host"
+    )
     annotations: Annotations = Field(default_factory=dict, description="annotations of the Ingress")
 
 
 class HttpRoute(Schema):
-    """An HTTPRoute (Gateway API) to the router API."""
+    """An HTTPRoute (Gateway API) that leads to the router API."""
 
-    parent_refs: list[Open] = Field(min_length=1, max_length=16, description="parent Gateways, as in an HTTPRoute")
-    hostnames: list[HostName] = Field(default_factory=list, max_length=16, description="host names of the API")
+    parent_refs: list[Open] = Field(
+        min_length=1, max_length=16, description="parent Gateways, in the format of `parentRefs` in an HTTPRoute"
+    )
+    hostnames: list[HostName] = Field(
+        default_factory=list, max_length=16, description="host names under which clients reach the API"
+    )
     annotations: Annotations = Field(default_factory=dict, description="annotations of the HTTPRoute")
 
 
@@ -74,7 +83,7 @@ class DisruptionBudget(Schema):
     """The PodDisruptionBudget of the API, which limits voluntary disruptions such as node drains."""
 
     enabled: bool = Field(
-        True, description="whether to create a PodDisruptionBudget if there is more than one API replica"
+        True, description="whether to create a PodDisruptionBudget if the API has more than one replica"
     )
     max_unavailable: int = Field(
         1, ge=1, le=1000, description="maximum number of API pods that may be unavailable at once"
@@ -82,19 +91,22 @@ class DisruptionBudget(Schema):
 
 
 class CaBundle(Schema):
-    """Certificate authorities for upstreams, in addition to those of the image."""
+    """Certificate authorities that the API trusts, in addition to the certificate authorities of its image."""
 
     model_config = rules(
         (
             "has(self.configMapKeyRef) != has(self.secretKeyRef)",
-            "caBundle must have exactly one source. Set either configMapKeyRef or secretKeyRef",
+            "spec.api.caBundle must have exactly one source. Set either caBundle.configMapKeyRef or"
+            " caBundle.secretKeyRef",
         ),
     )
 
     config_map_key_ref: KeyRef | None = Field(
-        None, description="key of a ConfigMap that contains the certificates as PEM"
+        None, description="entry of a ConfigMap that contains the certificates in PEM format"
     )
-    secret_key_ref: KeyRef | None = Field(None, description="key of a Secret that contains the certificates as PEM")
+    secret_key_ref: KeyRef | None = Field(
+        None, description="entry of a Secret that contains the certificates in PEM format"
+    )
 
 
 class Api(Pods):
@@ -104,26 +116,30 @@ class Api(Pods):
         (
             "(self.service.type == 'ClusterIP' && !has(self.ingress) && !has(self.httpRoute))"
             " || has(self.auth.secretRef) || self.auth.anonymous",
-            "an API that is exposed outside the cluster requires client keys. Set api.auth.secretRef, or set"
-            " api.auth.anonymous: true for public access",
+            "an API that is exposed outside the cluster requires API keys for clients. Set"
+            " spec.api.auth.secretRef, or set spec.api.auth.anonymous to true for public access",
             ".auth",
         ),
         (
             "!has(self.networkPolicy) || !has(self.networkPolicy.from)"
             " || !has(self.networkPolicy.enabled) || self.networkPolicy.enabled",
-            "api.networkPolicy.from has no effect if enabled is false. Set enabled to true, or remove from",
+            "spec.api.networkPolicy.from has no effect if spec.api.networkPolicy.enabled is false. Set"
+            " spec.api.networkPolicy.enabled to true, or remove spec.api.networkPolicy.from",
             ".networkPolicy",
         ),
         (
             "!has(self.caBundle) || !has(self.env) || !self.env.exists(variable, variable.name == 'SSL_CERT_FILE')",
-            "caBundle already sets SSL_CERT_FILE. Remove caBundle or the variable",
+            "spec.api.caBundle already sets the environment variable SSL_CERT_FILE. Remove spec.api.caBundle,"
+            " or remove the variable SSL_CERT_FILE from spec.api.env",
             ".env",
         ),
     )
 
-    replicas: int = Field(1, ge=0, le=1000, description="number of API pods. Ignored if `autoscaling` is set")
+    replicas: int = Field(
+        1, ge=0, le=1000, description="number of API pods. The operator ignores `replicas` if `autoscaling` is set"
+    )
     autoscaling: Autoscaling | None = Field(
-        None, description="automatic scaling by CPU usage between a minimum and a maximum number of pods"
+        None, description="automatic scaling of the API by CPU usage, between a minimum and a maximum number of pods"
     )
     auth: Auth = Field(Auth(), description="authentication of clients")
     service: Service = Field(Service(), description="settings of the API's Service on port 8800")
@@ -131,8 +147,10 @@ class Api(Pods):
     http_route: HttpRoute | None = Field(
         None, description="HTTPRoute (Gateway API) that exposes the API outside the cluster"
     )
-    disruption_budget: DisruptionBudget = Field(DisruptionBudget(), description="PodDisruptionBudget of the API")
+    disruption_budget: DisruptionBudget = Field(DisruptionBudget(), description="PodDisruptionBudget of the API pods")
     server: RequestHandlingConfig = Field(RequestHandlingConfig(), description="settings of the API's HTTP server")
     ca_bundle: CaBundle | None = Field(
-        None, description="certificate authorities that the API trusts, in addition to those of its image"
+        None,
+        description="certificate authorities that the API trusts, in addition to the certificate authorities of its"
+        " image",
     )

@@ -1,4 +1,4 @@
-"""Defines the bounded types, references and CEL rules that all parts of the schema share."""
+"""Defines the size-limited types, the references and the CEL rules that all parts of the schema share."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ KIND = "RouterDeployment"
 PLURAL = "routerdeployments"
 
 REMEDY = "remedy"
-"""The key in a field's json_schema_extra that has the error message for a value that does not match the pattern."""
+"""The key in a field's `json_schema_extra` whose value is the error message for a mismatch of the field's pattern."""
 
 
 def validations(*checks: tuple[str, str] | tuple[str, str, str]) -> dict[str, JsonValue]:
-    """Returns the checks as validation rules of the API server.
+    """Returns the checks in the form of CEL validation rules that the API server applies.
 
-    A check is (CEL expression, message) or (CEL expression, message, field path).
+    Each check is a tuple of a CEL expression, an error message and optionally the path of the invalid field.
     """
     entries: list[JsonValue] = []
     for expression, message, *path in checks:
@@ -33,28 +33,33 @@ def validations(*checks: tuple[str, str] | tuple[str, str, str]) -> dict[str, Js
 
 
 def rules(*checks: tuple[str, str] | tuple[str, str, str]) -> ConfigDict:
-    """Returns the configuration of a pydantic model to which the API server applies these checks."""
+    """Returns a pydantic configuration with which the API server applies the checks to a model's objects."""
     return ConfigDict(json_schema_extra=validations(*checks))
 
 
 def url_rule(field: str) -> tuple[str, str, str]:
-    """Returns the rule that a field must be an endpoint's URL without credentials, query or fragment."""
+    """Returns the CEL rule that a field must be an endpoint's URL without credentials, query or fragment."""
     return (
         rf"self.{field}.matches(r'^https?://({_HOST}|\[({_IPV6})\])(:{_PORT})?(/{_PRINTABLE}*)?$')",
-        "must be an http:// or https:// URL such as https://api.openai.com/v1 or http://[fd00::1]:8000/v1, without user"
-        " name, password, query and fragment. Put an API key into apiKeySecretRef",
+        f"{field} must be an http:// or https:// URL such as https://api.openai.com/v1 or http://[fd00::1]:8000/v1,"
+        " without user name, password, query and fragment. Put an API key into a Secret, and name the Secret in"
+        " the field apiKeySecretRef",
         f".{field}",
     )
 
 
 KEY_LIKE = "(^|[^A-Za-z0-9])(hf_[A-Za-z0-9]{16}|sk-[A-Za-z0-9_-]{16})"
-"""Matches an API key within a text. The pattern requires 16 more characters, so that `hf_home` does not match."""
+"""A pattern that matches an API key within a text.
+
+The pattern requires 16 characters after `hf_` or `sk-`, so that a text such as `hf_home` does not match.
+"""
 
 
 def begins_like_a_key(value: str) -> str:
-    """Returns a CEL expression that is true if a value begins like an API key.
+    """Returns a CEL expression that is true if the value of the CEL expression `value` begins like an API key.
 
-    The API server limits the cost of expressions, and a comparison of prefixes is cheaper than a pattern.
+    The returned expression compares prefixes, because the API server limits the cost of CEL expressions and a
+    pattern would cost more.
     """
     return f"['Bearer ', 'bearer ', 'Basic ', 'basic ', 'hf_', 'sk-'].exists(prefix, {value}.startsWith(prefix))"
 
@@ -65,12 +70,18 @@ _IPV6 = "|".join(
     [f"({_GROUP}:){{7}}{_GROUP}", f"({_GROUP}:){{1,7}}:", f":(:{_GROUP}){{1,7}}", "::"]
     + [f"({_GROUP}:){{1,{7 - after}}}(:{_GROUP}){{1,{after}}}" for after in range(1, 7)]
 )
-"""Matches an IPv6 address: eight groups, or fewer groups around `::`. CEL has no such check in Kubernetes 1.30."""
+"""A pattern that matches an IPv6 address, which consists of eight groups, or of fewer groups around `::`.
+
+The CEL of Kubernetes 1.30 has no function that recognizes an IPv6 address.
+"""
 _PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _PRINTABLE = r'[!-"$->@-~]'
-"""Matches a character of a URL's path: printable ASCII except blanks, `#` and `?`."""
+"""A pattern that matches one character of a URL's path: any printable ASCII character except blanks, `#` and `?`."""
 
-_OBJECT_NAME = "must consist of a-z, 0-9, `-` and `.`, and must begin and end with a letter or digit"
+_OBJECT_NAME = (
+    "the name of a Kubernetes object must consist of a-z, 0-9, `-` and `.`, and must begin and end with a letter or"
+    " digit"
+)
 ObjectName = Annotated[
     str,
     Field(
@@ -86,7 +97,9 @@ VolumeName = Annotated[
         min_length=1,
         max_length=63,
         pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
-        json_schema_extra={REMEDY: "must consist of a-z, 0-9 and `-`, and must begin and end with a letter or digit"},
+        json_schema_extra={
+            REMEDY: "a volume name must consist of a-z, 0-9 and `-`, and must begin and end with a letter or digit"
+        },
     ),
 ]
 HostName = Annotated[
@@ -95,7 +108,7 @@ HostName = Annotated[
         min_length=1,
         max_length=253,
         pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
-        json_schema_extra={REMEDY: "must be a host name such as router.example.com, without scheme, port or path"},
+        json_schema_extra={REMEDY: "a host name must look like router.example.com, without scheme, port or path"},
     ),
 ]
 DataKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
@@ -106,7 +119,8 @@ LabelValue = Annotated[
         max_length=63,
         pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$",
         json_schema_extra={
-            REMEDY: "must consist of letters, digits, `-`, `_` and `.`, and must begin and end with a letter or digit"
+            REMEDY: "a label value must consist of letters, digits, `-`, `_` and `.`, and must begin and end with a"
+            " letter or digit"
         },
     ),
 ]
@@ -114,17 +128,18 @@ AnnotationValue = Annotated[str, Field(max_length=16_384)]
 
 _KEYS = (
     "self.all(key, key.matches('^([a-z0-9][-a-z0-9.]{0,252}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",
-    "a key must have the form `name` or `domain/name`. The name can have at most 63 letters, digits, `-`, `_` and `.`",
+    "a label key or annotation key must have the form `name` or `domain/name`. Use a name of at most 63 characters that"
+    " consists of letters, digits, `-`, `_` and `.`, and begins and ends with a letter or digit",
 )
 _NOT_RESERVED = (
     f"self.all(key, !key.startsWith('{GROUP}/'))",
-    f"keys that begin with `{GROUP}/` are reserved for the operator. Choose another key",
+    f"label keys and annotation keys that begin with `{GROUP}/` are reserved for the operator. Choose another key",
 )
 _NOT_MANAGED = (
     "!self.exists(key, key in ['app.kubernetes.io/name', 'app.kubernetes.io/instance', 'app.kubernetes.io/component',"
     " 'app.kubernetes.io/managed-by'])",
-    "the labels app.kubernetes.io/name, /instance, /component and /managed-by are reserved for the operator. Choose"
-    " another label",
+    "the labels app.kubernetes.io/name, app.kubernetes.io/instance, app.kubernetes.io/component and"
+    " app.kubernetes.io/managed-by are reserved for the operator. Choose another label key",
 )
 Labels = Annotated[
     dict[LabelKey, LabelValue],
@@ -136,9 +151,12 @@ Annotations = Annotated[
 
 
 def _read_quantity(value: Any) -> Any:
-    """Returns the value as it was written, so that the hash of `spec.model` stays the same. Raises ValueError."""
+    """Returns the quantity as the user wrote it, so that the hash of `spec.model` does not change.
+
+    Raises ValueError if the quantity is invalid or negative.
+    """
     if amount(value) < 0:
-        raise ValueError(f"negative quantity {value!r}. Use 0 or more, such as 500m or 40Gi")
+        raise ValueError(f"negative quantity {value!r}. Use a quantity of 0 or more, such as 500m or 40Gi")
     return value
 
 
@@ -149,18 +167,22 @@ Quantity = Annotated[
 ]
 """A quantity in any form that a Pod accepts, such as `0.5`, `500m` or `40Gi`.
 
-The CRD cannot describe these forms: the type int-or-string rejects fractions, and the API server rejects a choice among
-other types. So the operator reads the value, and reports an invalid value in the condition Ready.
+The CRD cannot describe all forms of a quantity, because the type int-or-string rejects fractions and the API server
+rejects a choice among other types. Therefore the operator itself checks each quantity, and reports an invalid quantity
+in the condition Ready.
 """
 Size = Annotated[
     int | str, Field(json_schema_extra={"x-kubernetes-int-or-string": True, "minimum": 0, "maxLength": 64})
 ]
-"""A size in bytes such as `40Gi`. The field needs a rule, because the type accepts any text."""
+"""A size in bytes, such as `40Gi`. Each field of type `Size` needs a CEL rule, because the type accepts any text."""
 Open = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
 """A part of a Kubernetes object, such as an affinity, whose fields Kubernetes defines and validates."""
 Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[!-~]+$")]
 MAP_BY_NAME: dict[str, JsonValue] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
-"""Marks a list in which every item has a unique name. The API server merges items of the same name."""
+"""The schema attributes of a list in which every item has a unique name.
+
+In a server-side apply, the API server merges items of the same name into one item of the list.
+"""
 
 
 class ObjectRef(Schema):
@@ -172,4 +194,4 @@ class ObjectRef(Schema):
 class KeyRef(ObjectRef):
     """A reference to a key of a Secret or ConfigMap in the namespace of the RouterDeployment."""
 
-    key: DataKey = Field(description="key in the `data` of the Secret or ConfigMap")
+    key: DataKey = Field(description="key of an entry in the `data` of the Secret or ConfigMap")

@@ -7,27 +7,32 @@ from .base import KEY_LIKE, validations
 EXTRA_ARGS = validations(
     (
         "!self.exists(flag, flag.matches('^--api[-_]k'))",
-        "--api-key would be visible in the pod. Remove it, because model.networkPolicy already admits only API pods",
+        "the API key in the flag --api-key would be visible in the pod. Remove --api-key from"
+        " spec.model.extraArgs, because the NetworkPolicy in spec.model.networkPolicy already restricts who"
+        " may connect to the model pods",
     ),
     (
         "!self.exists(flag, flag.matches('^--hf[-_]token'))",
-        "--hf-token would be visible in the pod. Use model.hfTokenSecretRef",
+        "the token in the flag --hf-token would be visible in the pod. Put the token into a Secret, and name"
+        " the Secret in spec.model.hfTokenSecretRef",
     ),
     (
         f"!self.exists(flag, flag.matches('{KEY_LIKE}'))",
-        "an API key in a flag would be visible in the pod. Set it in model.env with valueFrom.secretKeyRef",
+        "an API key in a command-line flag would be visible in the pod. Set the API key as an environment"
+        " variable in spec.model.env with valueFrom.secretKeyRef",
     ),
     (
         "!self.exists(flag, flag.matches('^--(host|port|uds|root[-_]path|ssl[-_][a-z_-]+|config)(=|$)'))",
-        "the operator sets the server flags of the engine. Remove --host, --port, --uds, --root-path, --ssl-… and"
-        " --config",
+        "the operator sets the flags of the engine's server itself. Remove the flags --host, --port, --uds,"
+        " --root-path, --ssl-… and --config from spec.model.extraArgs",
     ),
     (
         "!self.exists(flag, flag.matches('^(--(model|revision|served[-_]model[-_]name|max[-_]model[-_]len"
         "|gpu[-_]memory[-_]utilization|tensor[-_]parallel[-_]size|tool[-_]call[-_]parser|chat[-_]template"
         "|shutdown[-_]timeout)|-tp)(=|$)'))",
-        "extraArgs has a flag for which spec.model has a field. Use that field: source (with the revision after `@`),"
-        " servedName, maxModelLen, gpuMemoryUtilization, tensorParallelSize, toolCallParser or chatTemplate",
+        "spec.model.extraArgs contains a flag that the operator sets itself. Remove the flag --shutdown-timeout, and"
+        " replace other flags by the fields of spec.model: source (with the revision after `@`), servedName,"
+        " maxModelLen, gpuMemoryUtilization, tensorParallelSize, toolCallParser and chatTemplate",
     ),
 )
 
@@ -50,7 +55,7 @@ _HOSTED = (
     "hfTokenSecretRef",
     "storage",
 )
-"""The fields without a default that only a hosted model uses."""
+"""The fields of `spec.model` that have no default and that only a hosted router model uses."""
 
 _POD_TEMPLATE = (
     "labels",
@@ -74,80 +79,89 @@ _HAS_PODS = " || ".join(
         *(f"has(self.podTemplate.{field})" for field in _POD_TEMPLATE),
     ]
 )
-"""A CEL expression that is true if a field that only a hosted model uses differs from its default."""
+"""A CEL expression that is true if a field that only a hosted router model uses differs from its default."""
 
 _GGUF = "(!has(self.source) || self.source.endsWith('.gguf') || !self.source.startsWith('hf://'))"
 
 HOSTED_MODEL = validations(
     (
         "!has(self.external) || !(" + " || ".join(f"has(self.{field})" for field in _HOSTED) + ")",
-        "external cannot be combined with the fields of a hosted model. Remove external, or remove "
-        + ", ".join(_HOSTED),
+        "spec.model.external cannot be combined with fields that only a hosted router model uses. Remove"
+        " spec.model.external, or remove these fields of spec.model: " + ", ".join(_HOSTED),
         ".external",
     ),
     (
         f"!has(self.external) || !({_HAS_PODS})",
-        "external cannot be combined with settings of model pods. Remove external, or remove replicas, toolCallParser,"
-        " startupTimeout, serviceAccount, podTemplate",
+        "spec.model.external cannot be combined with settings of model pods. Remove spec.model.external, or"
+        " remove these fields of spec.model: replicas, toolCallParser, startupTimeout, serviceAccount,"
+        " podTemplate",
         ".external",
     ),
     (
         "!has(self.accelerator) || has(self.source)",
-        "the bundled model runs only on a CPU. Set source to other weights, or remove accelerator",
+        "the bundled model runs only on a CPU. Set spec.model.source to other weights, or remove"
+        " spec.model.accelerator",
         ".accelerator",
     ),
     (
         "!has(self.accelerator) || self.accelerator.resource == 'nvidia.com/gpu' || has(self.image)",
-        "the default image supports only nvidia.com/gpu. Set model.image to an image for this resource",
+        "the default image of vLLM supports only accelerators with the resource name nvidia.com/gpu. Set"
+        " spec.model.image to an image that supports the accelerator in spec.model.accelerator.resource",
         ".accelerator.resource",
     ),
     (
         "!has(self.accelerator) || !has(self.engine) || self.engine != 'llamacpp'",
-        "the engine llamacpp runs only on a CPU. Remove accelerator, or set engine to vllm",
+        "the engine llamacpp runs only on a CPU. Remove spec.model.accelerator, or set spec.model.engine to vllm",
         ".engine",
     ),
     (
         f"!has(self.engine) || self.engine != 'llamacpp' || {_GGUF}",
-        "the engine llamacpp requires a GGUF file. Set source to a file such as hf://org/name/file.gguf, or set engine"
-        " to vllm",
+        "the engine llamacpp requires a GGUF file. Set spec.model.source to a file such as"
+        " hf://org/name/file.gguf, or set spec.model.engine to vllm",
         ".source",
     ),
     (
         "!has(self.source) || !self.source.endsWith('.gguf') || has(self.image)"
         " || (!has(self.accelerator) && (!has(self.engine) || self.engine == 'llamacpp'))",
-        "vLLM's default image cannot read GGUF files. Set image to an image with vLLM's GGUF plugin, set source to"
-        " other weights, or remove accelerator and engine",
+        "vLLM's default image cannot read GGUF files. Set spec.model.image to an image with vLLM's GGUF"
+        " plugin, set spec.model.source to other weights, or remove spec.model.accelerator and"
+        " spec.model.engine",
         ".source",
     ),
     (
         "!has(self.engine) || self.engine != 'vllm' || has(self.source)",
-        "the engine vllm cannot serve the bundled model. Set source to other weights, or remove engine",
+        "the engine vllm cannot serve the bundled model. Set spec.model.source to other weights, or remove"
+        " spec.model.engine",
         ".engine",
     ),
     (
         "!has(self.tensorParallelSize) || self.tensorParallelSize"
         " <= (has(self.accelerator) ? self.accelerator.count : 1)",
-        "must be at most accelerator.count, or 1 on a CPU. Lower tensorParallelSize, or raise accelerator.count",
+        "spec.model.tensorParallelSize must be at most spec.model.accelerator.count, or 1 if the model runs"
+        " on a CPU. Lower spec.model.tensorParallelSize, or raise spec.model.accelerator.count",
         ".tensorParallelSize",
     ),
     (
         "!has(self.gpuMemoryUtilization) || has(self.accelerator)",
-        "gpuMemoryUtilization requires an accelerator. Set accelerator, or remove gpuMemoryUtilization",
+        "spec.model.gpuMemoryUtilization requires an accelerator. Set spec.model.accelerator, or remove"
+        " spec.model.gpuMemoryUtilization",
         ".gpuMemoryUtilization",
     ),
     (
         "!has(self.storage) || (has(self.source) && self.source.startsWith('hf://'))",
-        "storage keeps only weights from an hf:// source. Set source to hf://org/name, or remove storage",
+        "spec.model.storage keeps only weights that are downloaded from an hf:// source. Set"
+        " spec.model.source to hf://org/name, or remove spec.model.storage",
         ".storage",
     ),
     (
         "!has(self.hfTokenSecretRef) || (has(self.source) && self.source.startsWith('hf://'))",
-        "the token is used only for an hf:// source. Set source to hf://org/name, or remove hfTokenSecretRef",
+        "the Hugging Face token is used only for an hf:// source. Set spec.model.source to hf://org/name, or"
+        " remove spec.model.hfTokenSecretRef",
         ".hfTokenSecretRef",
     ),
     (
         "!has(self.source) || self.source.split('/').all(part, part != '..')",
-        "must not contain the path segment `..`. Use a path without it",
+        "spec.model.source must not contain the path segment `..`. Use a path without `..` as a segment",
         ".source",
     ),
 )

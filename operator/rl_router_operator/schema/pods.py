@@ -31,150 +31,199 @@ Identity = Annotated[int, Field(ge=1, le=2**31 - 1, json_schema_extra={"nullable
 
 
 class EnvVar(Schema):
-    """An environment variable of the container."""
+    """An environment variable of the pods' container."""
 
     model_config = rules(
-        ("!has(self.value) || !has(self.valueFrom)", "value and valueFrom are both set. Remove one of them"),
+        (
+            "!has(self.value) || !has(self.valueFrom)",
+            "an environment variable has both a value and a valueFrom. Remove the field value or the field valueFrom",
+        ),
         (
             "!has(self.value) || !self.name.matches('(TOKEN|API_?KEY|ACCESS_KEY|PRIVATE_KEY|SECRET|PASSWORD)$')",
-            "a secret in value would be visible to everybody who can read this object. Use valueFrom.secretKeyRef",
+            "the value of an environment variable with a name such as API_KEY, TOKEN or PASSWORD would be"
+            " visible to everybody who can read the RouterDeployment. Use the field valueFrom.secretKeyRef"
+            " instead of the field value",
             ".value",
         ),
         (
             f"!has(self.value) || !{begins_like_a_key('self.value')}",
-            "a value that begins with Bearer, Basic, hf_ or sk- looks like an API key, which would be visible to"
-            " everybody who can read this object. Use valueFrom.secretKeyRef",
+            "an environment variable's value that begins with Bearer, Basic, hf_ or sk- looks like an"
+            " API key, which would be visible to everybody who can read the RouterDeployment. Use"
+            " the field valueFrom.secretKeyRef"
+            " instead of the field value",
             ".value",
         ),
         (
             "!has(self.value) || !self.value.matches('://[^/]*@')",
-            "a password in a URL would be visible to everybody who can read this object. Use valueFrom.secretKeyRef",
+            "a password in the URL of an environment variable would be visible to everybody who can read the"
+            " RouterDeployment. Use the field valueFrom.secretKeyRef"
+            " instead of the field value",
             ".value",
         ),
         (
             "!self.name.startsWith('RL_ROUTER_')",
-            "variables that begin with RL_ROUTER_ are not supported. Use spec.routing, spec.targets or spec.api.server",
+            "environment variables that begin with RL_ROUTER_ are not supported. Use the fields of"
+            " spec.routing, spec.targets or spec.api.server",
             ".name",
         ),
         (
             "!(self.name in ['HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN'])",
-            "do not set the Hugging Face token here. Use spec.model.hfTokenSecretRef",
+            "the Hugging Face token must not be in the list of environment variables. Put the token into a"
+            " Secret, and name the Secret in spec.model.hfTokenSecretRef",
             ".name",
         ),
         (
             "self.name != 'VLLM_API_KEY'",
-            "the hosted router model must accept requests without a key. Remove VLLM_API_KEY",
+            "the hosted router model must accept requests without an API key. Remove the environment variable"
+            " VLLM_API_KEY",
             ".name",
         ),
-        ("self.name != 'HOME'", "the operator already sets HOME to a writable folder. Remove HOME", ".name"),
+        (
+            "self.name != 'HOME'",
+            "the operator already sets the environment variable HOME to a writable folder. Remove the variable HOME"
+            " from the field env",
+            ".name",
+        ),
     )
 
     name: str = Field(
-        min_length=1, max_length=256, pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$", description="name of the variable"
+        min_length=1,
+        max_length=256,
+        pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$",
+        description="name of the environment variable",
     )
-    value: str | None = Field(None, max_length=32_768, description="value of the variable. Use `valueFrom` for secrets")
-    value_from: Open | None = Field(None, description="source of the value, such as `secretKeyRef`")
+    value: str | None = Field(
+        None, max_length=32_768, description="value of the environment variable. Use `valueFrom` for secrets"
+    )
+    value_from: Open | None = Field(
+        None, description="source of the environment variable's value, such as `secretKeyRef`"
+    )
 
 
 class Resources(Schema):
-    """A container's requests and limits, as in a Pod."""
+    """The resource requests and limits of a container, in the format of a Pod."""
 
     requests: dict[LabelKey, Quantity] = Field(
         default_factory=dict,
         max_length=16,
-        description="quantities to reserve on a node, such as `cpu: 0.5`",
+        description="quantities of CPU, memory and other resources to reserve on a node for the container, such as"
+        " `cpu: 0.5`",
     )
     limits: dict[LabelKey, Quantity] = Field(
         default_factory=dict,
         max_length=16,
-        description="maximum quantities that the container may use, such as `memory: 4Gi`",
+        description="maximum quantities of CPU, memory and other resources that the container may use, such as"
+        " `memory: 4Gi`",
     )
 
 
 class ServiceAccount(Schema):
-    """The service account of the pods. Its token is never mounted."""
+    """The service account of the pods, whose token is never mounted."""
 
     model_config = rules(
         (
             "self.create || !has(self.annotations)",
-            "the operator does not change an existing service account. Set create: true, or remove annotations",
+            "the operator does not add annotations to an existing service account. Set serviceAccount.create"
+            " to true, or remove serviceAccount.annotations",
             ".annotations",
         )
     )
 
-    create: bool = Field(False, description="whether to create a service account for these pods")
+    create: bool = Field(False, description="whether to create a service account for the pods")
     name: ObjectName | None = Field(
         None,
         description="name of the service account to create or to use; default: with `create`, a name derived from the"
         " RouterDeployment's name, else the namespace's default account",
     )
-    annotations: Annotations = Field(default_factory=dict, description="annotations of the created service account")
+    annotations: Annotations = Field(
+        default_factory=dict, description="annotations of the service account that the operator creates"
+    )
 
 
 class NetworkPolicy(Schema):
-    """The NetworkPolicy that restricts who may connect to the pods. It has only ingress rules."""
+    """The NetworkPolicy that restricts who may connect to the pods, with ingress rules only."""
 
-    enabled: bool | None = Field(None, description="whether to create a NetworkPolicy; default: true")
+    enabled: bool | None = Field(
+        None,
+        description="whether to create a NetworkPolicy; default: true, but false for the API if the operator runs"
+        " outside the cluster",
+    )
     sources: Annotated[list[Open], Field(max_length=32)] = Field(
         default_factory=list,
         alias="from",
-        description="peers that may connect to the pods, as in a NetworkPolicy. The model's pods always accept the"
-        " API's pods too. The API's pods accept these peers on port 8800, or all peers if the list is empty",
+        description="peers that may connect to the pods, in the format of `from` in a NetworkPolicy. The API pods may"
+        " always connect to the model pods. If `from` is empty, all peers may connect to port 8800 of the API"
+        " pods",
     )
 
 
 class PodSecurity(Schema):
-    """The user of the containers and the group of their volumes."""
+    """The user id of the containers and the group id of the volumes."""
 
     run_as_user: Identity | None = Field(
-        NUMERIC_USER, description="user id of the containers. If it is null, the platform chooses the user"
+        NUMERIC_USER,
+        description="user id of the containers. If `runAsUser` is null, the Kubernetes platform chooses the user id",
     )
     fs_group: Identity | None = Field(
-        NUMERIC_USER, description="group id of the volumes. If it is null, the platform chooses the group"
+        NUMERIC_USER,
+        description="group id of the volumes. If `fsGroup` is null, the Kubernetes platform chooses the group id",
     )
 
 
 class Volume(Schema):
-    """An additional volume of the pods."""
+    """A volume that the user adds to the pods."""
 
     model_config = rules(
         (
             "[has(self.configMap), has(self.secret), has(self.persistentVolumeClaim), has(self.emptyDir),"
             " has(self.projected)].filter(present, present).size() == 1",
-            "must have exactly one source: configMap, secret, persistentVolumeClaim, emptyDir or projected",
+            "a volume must have exactly one source. Set exactly one of configMap, secret,"
+            " persistentVolumeClaim, emptyDir and projected",
         ),
         (
             "!self.name.matches('^(config|state|model|weights|chat-template|ca-bundle|keys-.*)$')",
-            "the operator uses this name for one of its volumes. Choose another name",
+            "the volume names config, state, model, weights, chat-template, ca-bundle and keys-… are reserved"
+            " for the operator. Choose another name for the volume",
             ".name",
         ),
     )
 
     name: VolumeName = Field(description="name of the volume")
-    config_map: Open | None = Field(None, description="ConfigMap to mount, as in a Pod")
-    secret: Open | None = Field(None, description="Secret to mount, as in a Pod")
-    persistent_volume_claim: Open | None = Field(None, description="PersistentVolumeClaim to mount, as in a Pod")
-    empty_dir: Open | None = Field(None, description="empty folder to mount, as in a Pod")
-    projected: Open | None = Field(None, description="several sources to mount into one folder, as in a Pod")
+    config_map: Open | None = Field(
+        None, description="ConfigMap to mount, in the format of `configMap` in a Pod's volume"
+    )
+    secret: Open | None = Field(None, description="Secret to mount, in the format of `secret` in a Pod's volume")
+    persistent_volume_claim: Open | None = Field(
+        None, description="PersistentVolumeClaim to mount, in the format of `persistentVolumeClaim` in a Pod's volume"
+    )
+    empty_dir: Open | None = Field(
+        None, description="empty folder to mount, in the format of `emptyDir` in a Pod's volume"
+    )
+    projected: Open | None = Field(
+        None, description="several sources to mount into one folder, in the format of `projected` in a Pod's volume"
+    )
 
 
 class VolumeMount(Schema):
-    """A mount of an additional volume in the container."""
+    """The mount of an additional volume in the pods' container."""
 
     model_config = rules(
         (
             "self.mountPath.split('/').all(part, part != '.' && part != '..')",
-            "must not contain the path segments `.` and `..`. Remove them",
+            "mountPath must not contain the path segments `.` and `..`. Remove all segments `.` and `..` from"
+            " mountPath",
             ".mountPath",
         ),
         (
             "!self.mountPath.matches('^/(etc|var/run|var/lib)/rl-router')",
-            "the operator mounts its own files into this folder. Choose another folder",
+            "mountPath must not begin with /etc/rl-router, /var/run/rl-router or /var/lib/rl-router, because"
+            " the operator mounts its own files into these folders. Choose another folder for mountPath",
             ".mountPath",
         ),
         (
             "!has(self.subPath) || (!self.subPath.startsWith('/') && !('..' in self.subPath.split('/')))",
-            "must be a relative path within the volume. Remove a `/` at the beginning and every `..`",
+            "subPath must be a relative path within the volume. Remove `/` at the beginning of subPath, and"
+            " remove every segment `..`",
             ".subPath",
         ),
     )
@@ -186,7 +235,7 @@ class VolumeMount(Schema):
         pattern=r"^(/[^/:]+)+$",
         description="absolute path in the container at which the volume is mounted",
         json_schema_extra={
-            REMEDY: "must be an absolute path such as /srv/data, without `:` and without `/` at its end"
+            REMEDY: "mountPath must be an absolute path such as /srv/data, without `:` and without `/` at its end"
         },
     )
     sub_path: str | None = Field(
@@ -202,7 +251,8 @@ class PodTemplate(Schema):
         (
             "!has(self.volumeMounts) || self.volumeMounts.all(mount,"
             " has(self.volumes) && self.volumes.exists(volume, volume.name == mount.name))",
-            "a mount names an unknown volume. Add the volume to podTemplate.volumes, or fix the name",
+            "a volume mount names an unknown volume. Add the volume to podTemplate.volumes, or correct the"
+            " name in podTemplate.volumeMounts",
             ".volumeMounts",
         )
     )
@@ -213,13 +263,18 @@ class PodTemplate(Schema):
         default_factory=dict, max_length=32, description="labels that a node must have to run the pods"
     )
     tolerations: list[Open] = Field(
-        default_factory=list, max_length=32, description="taints that the pods tolerate, as in a Pod"
+        default_factory=list,
+        max_length=32,
+        description="taints that the pods tolerate, in the format of `tolerations` in a Pod",
     )
-    affinity: Open | None = Field(None, description="affinity of the pods to nodes and other pods, as in a Pod")
+    affinity: Open | None = Field(
+        None, description="affinity of the pods to nodes and other pods, in the format of `affinity` in a Pod"
+    )
     topology_spread_constraints: list[Open] | None = Field(
         None,
         max_length=16,
-        description="rules for spreading the pods, as in a Pod. By default, the API pods are spread over the nodes",
+        description="rules for spreading the pods, in the format of `topologySpreadConstraints` in a Pod. By default,"
+        " the API pods are spread over the nodes",
     )
     priority_class_name: ObjectName | None = Field(None, description="name of the pods' PriorityClass")
     runtime_class_name: ObjectName | None = Field(None, description="name of the pods' RuntimeClass")
@@ -236,7 +291,7 @@ class PodTemplate(Schema):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["mountPath"]},
     )
     security_context: PodSecurity = Field(
-        PodSecurity(), description="user of the containers, and group of their volumes"
+        PodSecurity(), description="user id of the containers, and group id of the volumes"
     )
 
 
@@ -247,12 +302,12 @@ class Pods(Schema):
         None, description="image of the container; default: the image that belongs to the operator's version"
     )
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
-        None, description="policy for pulling the image, as in a Pod"
+        None, description="rule for when a node pulls the image, with the meaning of `imagePullPolicy` in a Pod"
     )
     image_pull_secrets: list[ObjectRef] = Field(
         default_factory=list,
         max_length=16,
-        description="Secrets for pulling images",
+        description="Secrets with the credentials for pulling the image",
         json_schema_extra=MAP_BY_NAME,
     )
     env: list[EnvVar] = Field(
@@ -261,9 +316,11 @@ class Pods(Schema):
         description="environment variables of the container",
         json_schema_extra=MAP_BY_NAME,
     )
-    resources: Resources = Field(Resources(), description="requests and limits of the container")
+    resources: Resources = Field(Resources(), description="resource requests and limits of the container")
     service_account: ServiceAccount = Field(ServiceAccount(), description="service account of the pods")
-    network_policy: NetworkPolicy = Field(NetworkPolicy(), description="NetworkPolicy of the pods")
+    network_policy: NetworkPolicy = Field(
+        NetworkPolicy(), description="NetworkPolicy that restricts who may connect to the pods"
+    )
     pod_template: PodTemplate = Field(
         PodTemplate(), description="additional labels, scheduling rules and volumes of the pods"
     )

@@ -1,4 +1,4 @@
-"""Reads quantities as Kubernetes does: `2`, `0.5`, `500m`, `40Gi`, `1e3`."""
+"""Parses quantities such as `2`, `0.5`, `500m`, `40Gi` and `1e3` in the same way as Kubernetes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FACTORS = {"": Decimal(1), **_DECIMAL, **_BINARY}
 
 _MILLI = Decimal("0.001")
 _EXACT = Context(prec=1200, rounding=ROUND_UP)
-"""A context with enough digits for every quantity of 64 characters."""
+"""A decimal context with enough digits for the exact value of every quantity of at most 64 characters."""
 
 GIBIBYTE = _BINARY["Gi"]
 

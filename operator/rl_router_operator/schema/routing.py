@@ -1,4 +1,4 @@
-"""Defines `spec.routing` and `spec.targets`: the schema of the router API, but with API keys from Secrets."""
+"""Defines `spec.routing` and `spec.targets` with the fields of the router API, but with API keys from Secrets."""
 
 from __future__ import annotations
 
@@ -17,49 +17,57 @@ class RoutingSpec(Routing, DecisionConfig):
 
 
 class TargetSpec(TargetConfig):
-    """A target model."""
+    """A target, whose API key comes from a Kubernetes Secret."""
 
     model_config = rules(
         (
             "!self.name.startsWith('router')",
-            "names that begin with `router` are reserved for the router. Choose another name",
+            "target names that begin with `router` are reserved for the router. Choose another name for the target",
             ".name",
         ),
         url_rule("baseUrl"),
         (
             "!has(self.headers) || !self.headers.exists(key, key.matches('[^!-9;-~]'))",
-            "a header name must be printable ASCII without blanks and `:`. Fix the name",
+            "a header name must consist of printable ASCII characters other than blanks and `:`. Remove all other"
+            " characters from the header name",
             ".headers",
         ),
         (
             "!has(self.headers) || !self.headers.exists(key, key.matches('(?i)"
             "(authorization|cookie|token|secret|password|api[-_]?key|subscription-key)$'))",
-            "a secret in a header would be visible in a ConfigMap. Put the API key into apiKeySecretRef",
+            "a header with a name such as Authorization, Cookie or X-API-Key may contain a secret, which would be"
+            " visible in a ConfigMap. Put the secret into a Kubernetes Secret, and name the Secret in"
+            " the field apiKeySecretRef",
             ".headers",
         ),
         (
             f"!has(self.headers) || !self.headers.exists(key, {begins_like_a_key('self.headers[key]')})",
-            "a header that begins with Bearer, Basic, hf_ or sk- looks like an API key, which would be visible in a"
-            " ConfigMap. Put the API key into apiKeySecretRef",
+            "a header's value that begins with Bearer, Basic, hf_ or sk- looks like an API key, which would"
+            " be visible in a ConfigMap. Put the API key into a Secret, and name the Secret in the field"
+            " apiKeySecretRef",
             ".headers",
         ),
         (
             f"!has(self.query) || !self.query.exists(key, {begins_like_a_key('self.query[key]')})",
-            "a parameter that begins with Bearer, Basic, hf_ or sk- looks like an API key, which would be visible in a"
-            " ConfigMap. Put the API key into apiKeySecretRef",
+            "a query parameter's value that begins with Bearer, Basic, hf_ or sk- looks like an API key,"
+            " which would be visible in a ConfigMap. Put the API key into a Secret, and name the Secret in"
+            " the field apiKeySecretRef",
             ".query",
         ),
         (
             "!has(self.query) || !self.query.exists(key, key.matches('(?i)"
             "^(key|sig|signature)$|(token|secret|password|api[-_]?key|subscription-key)$'))",
-            "a secret in a query parameter would be visible in a ConfigMap. Put the API key into apiKeySecretRef",
+            "a query parameter with a name such as key, token or signature may contain a secret, which would be"
+            " visible in a ConfigMap. Put the secret into a Kubernetes Secret, and name the Secret in"
+            " the field apiKeySecretRef",
             ".query",
         ),
     )
 
-    api_key_secret_ref: KeyRef | None = Field(None, description="key of a Secret that contains the target's API key")
+    api_key_secret_ref: KeyRef | None = Field(None, description="entry of a Secret that contains the target's API key")
     headers: dict[Text, HeaderValue] = Field(
         default_factory=dict,
         max_length=64,
-        description="HTTP headers to add to requests to the target. Put API keys into `apiKeySecretRef`, not here",
+        description="HTTP headers to add to requests to the target. Put API keys into a Secret that the field"
+        " `apiKeySecretRef` names, because headers are visible in a ConfigMap",
     )

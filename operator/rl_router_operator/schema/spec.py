@@ -19,9 +19,11 @@ class ServiceMonitor(Schema):
 
 
 class Monitoring(Schema):
-    """The monitoring of the router."""
+    """The monitoring of the router by Prometheus."""
 
-    service_monitor: ServiceMonitor = Field(ServiceMonitor(), description="ServiceMonitors for the API and the model")
+    service_monitor: ServiceMonitor = Field(
+        ServiceMonitor(), description="ServiceMonitors (Prometheus operator) for the router API and the router model"
+    )
 
 
 _TOOL_NAMES = (
@@ -29,36 +31,42 @@ _TOOL_NAMES = (
     ".replace('@', '_').replace('+', '_').replace('-', '_')))"
     ".map(name, size(name) > 64 ? name.substring(0, 64) : name)"
 )
-"""The CEL form of rl_router_api.config.tool_name. It replaces all special characters that target names can contain."""
+"""The CEL expression that returns each target's tool name, by which the router model calls the target.
+
+The expression has the same result as the Python function `rl_router_api.config.tool_name`, because it replaces all
+special characters that target names can contain.
+"""
 
 
 class RouterDeploymentSpec(Schema):
-    """The spec of a RouterDeployment. With `{}`, the bundled model on a CPU routes between the names that it serves."""
+    """The spec of a RouterDeployment. With `spec: {}`, the bundled model is the router model and the only target."""
 
     model_config = rules(
         (
             f"!has(self.targets) || [{_TOOL_NAMES}].all(names, names.all(name, names.indexOf(name) == "
             "names.lastIndexOf(name)))",
-            "two targets get the same tool name, because a tool name keeps only the first 59 characters of the target's"
-            " name and has `_` instead of special characters. Rename one of the targets",
+            "two targets get the same tool name, because the tool name by which the router model calls a target"
+            " keeps only the first 59 characters of the target's name and has `_` instead of special characters."
+            " Rename one of the two targets",
             ".targets",
         ),
         (
             "!has(self.targets) || !has(self.routing) || !has(self.routing.aliases)"
             " || !self.targets.exists(target, target.name in self.routing.aliases)",
-            "an alias is also the name of a target. Rename one of them",
+            "an alias in spec.routing.aliases is also the name of a target. Rename the alias or the target",
             ".routing.aliases",
         ),
         (
             "!has(self.targets) || size(self.targets) == 0 || !has(self.routing) || !has(self.routing.fallback)"
             " || self.routing.fallback.all(name, self.targets.exists(target, target.name == name))",
-            "unknown target. Add it to spec.targets, or fix the name",
+            "spec.routing.fallback names an unknown target. Add the target to spec.targets, or correct the name"
+            " in spec.routing.fallback",
             ".routing.fallback",
         ),
     )
 
     model: Model = Field(Model(), description="router model, which decides how to answer a request")
-    api: Api = Field(Api(), description="router API, the endpoint for clients")
+    api: Api = Field(Api(), description="router API, to which clients send requests")
     routing: RoutingSpec = Field(
         RoutingSpec(), description="rules for routing requests, and settings for calling the router model"
     )
@@ -74,4 +82,8 @@ class RouterDeploymentSpec(Schema):
         default_factory=dict, description="annotations to add to all objects that the operator creates"
     )
     monitoring: Monitoring = Field(Monitoring(), description="monitoring of the router by Prometheus")
-    suspend: bool = Field(False, description="whether to stop all pods. Storage and Services are kept")
+    suspend: bool = Field(
+        False,
+        description="whether to stop all pods of the router. The operator keeps the volumes and Services of a stopped"
+        " router",
+    )

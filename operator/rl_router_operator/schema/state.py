@@ -14,7 +14,7 @@ Ready = Literal["True", "False", "Unknown"]
 
 
 class Condition(Schema):
-    """A condition in the standard format of Kubernetes."""
+    """A condition of a RouterDeployment in the standard format of Kubernetes."""
 
     type: str = Field(
         max_length=64, description="name of the condition: ModelReady, APIReady, TargetsReady, Ready or Degraded"
@@ -22,7 +22,7 @@ class Condition(Schema):
     status: Ready = Field(description="whether the condition applies: True, False or Unknown")
     reason: str = Field(max_length=128, description="reason for `status`, as one stable word that alerts can match")
     message: str = Field(
-        "", max_length=4096, description="human-readable explanation of `status`, with a remedy for problems"
+        "", max_length=4096, description="explanation of `status` for people, with a remedy if the router has a problem"
     )
     observed_generation: int = Field(0, ge=0, description="generation of the spec that the condition describes")
     last_transition_time: str = Field(
@@ -31,27 +31,32 @@ class Condition(Schema):
 
 
 class TargetState(Schema):
-    """The state of a target, as reported by the API pods."""
+    """The state of a target, which the API pods report."""
 
     name: str = Field(max_length=128, description="name of the target")
-    state: UpstreamState = Field(description="state of the target: ok, bad, or unknown if it has not been called yet")
-    reason: str | None = Field(None, max_length=512, description="reason why the target is bad")
+    state: UpstreamState = Field(
+        description="state of the target: ok, bad, or unknown if the target has not been called yet"
+    )
+    reason: str | None = Field(None, max_length=512, description="reason why the state of the target is `bad`")
 
 
 class RouterDeploymentStatus(Schema):
-    """The state of the router."""
+    """The state of the router that a RouterDeployment describes."""
 
     observed_generation: int = Field(0, ge=0, description="generation of the spec that this status describes")
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=16,
-        description="conditions ModelReady, APIReady, TargetsReady, Ready and Degraded",
+        description="the router's conditions, which are ModelReady, APIReady, TargetsReady, Ready and Degraded",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     replicas: int = Field(0, ge=0, description="number of API pods")
-    selector: str = Field("", max_length=1024, description="label selector of the API pods, for autoscalers")
+    selector: str = Field("", max_length=1024, description="label selector of the API pods, which autoscalers use")
     model: str | None = Field(
-        None, max_length=64, description="numbers of ready and desired model pods, such as `1/2`, or `external`"
+        None,
+        max_length=64,
+        description="numbers of ready and desired model pods, such as `1/2`, or `external` if the router model is"
+        " external",
     )
     api: str | None = Field(None, max_length=64, description="numbers of ready and desired API pods, such as `1/2`")
     operator: str | None = Field(
@@ -60,7 +65,7 @@ class RouterDeploymentStatus(Schema):
         description="namespace and release name of the operator that reconciles the RouterDeployment, such as"
         " `rl-router-system/rl-router`",
     )
-    url: str | None = Field(None, max_length=2048, description="URL for clients, ending in `/v1`")
+    url: str | None = Field(None, max_length=2048, description="URL of the router API for clients, which ends in `/v1`")
     targets: list[TargetState] = Field(
         default_factory=list,
         max_length=64,
