@@ -1,4 +1,4 @@
-"""The children of a RouterDeployment: pure functions from its spec to manifests, one file for each kind."""
+"""Pure functions that build the children of a RouterDeployment from its spec, with one file for each kind of child."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _BUILDERS: tuple[Builder, ...] = (
     http_route.build,
     service_monitor.build,
 )
-"""The builders of the children, in the order of `kinds.KINDS`. The operator applies the children in this order."""
+"""The functions that build the children, in the order of `kinds.KINDS`, in which the operator applies the children."""
 
 
 def desired(router: RouterDeployment, defaults: Defaults) -> tuple[Manifest, ...]:
-    """Returns every child that the RouterDeployment should have, in the order in which they are applied."""
+    """Returns the children that the RouterDeployment should have, in the order in which they must be applied."""
     return tuple(child for build in _BUILDERS for child in build(router, defaults))

@@ -1,4 +1,4 @@
-"""Builds the ConfigMaps: the API's configuration and the router model's chat template. Neither contains secrets."""
+"""Builds the ConfigMaps with the API's configuration and the router model's chat template, which contain no secrets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROUTER_YAML = "router.yaml"
 
 
 def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
-    """Yields the API's ConfigMap, and the model's if the spec contains the text of a chat template."""
+    """Yields the ConfigMap of the API and, if the spec has the text of a chat template, the ConfigMap of the model."""
     template = router.spec.model.chat_template
     if template and template.text and not router.spec.model.external:
         file = engines.CHAT_TEMPLATE.rpartition("/")[2]

@@ -8,12 +8,12 @@ from importlib.metadata import version
 
 VERSION = version("rl-router")
 VLLM_VERSION = "v0.32.0"
-"""The version of vLLM in the default images. It is defined only here."""
+"""The version of vLLM in the default images, which no other file defines."""
 
 
 @dataclass(frozen=True)
 class Images:
-    """The default images of the children, without a registry."""
+    """The names of the default images of the pods' containers, without a registry."""
 
     api: str = f"rl-router/api:{VERSION}"
     llamacpp: str = f"rl-router/model:{VERSION}"
@@ -23,18 +23,21 @@ class Images:
 
 @dataclass(frozen=True)
 class Defaults:
-    """Values for fields that a RouterDeployment does not set. `registry` is the prefix of the default images."""
+    """The operator's values for fields that a RouterDeployment does not set.
+
+    The attribute `registry` is the prefix of the default images' names.
+    """
 
     images: Images = Images()
     registry: str = ""
     image_pull_policy: str | None = None
     image_pull_secrets: tuple[str, ...] = ()
     proxy: Mapping[str, str] = field(default_factory=dict)
-    """HTTPS_PROXY, HTTP_PROXY and NO_PROXY for the children."""
+    """The environment variables HTTPS_PROXY, HTTP_PROXY and NO_PROXY for the pods; empty without a proxy."""
     operator_namespace: str = ""
-    """The namespace whose pods may reach the API's admin port. If it is empty, the NetworkPolicy has no rule for it."""
+    """The operator's namespace, whose pods may reach the API's admin port; empty if the namespace is unknown."""
     monitoring_namespace: str = ""
-    """The namespace whose pods may read metrics. If it is empty, the NetworkPolicies have no rule for it."""
+    """The namespace of Prometheus, whose pods may read the metrics; empty if no namespace may read the metrics."""
     has_ipv6: bool = False
     """Whether pods in this cluster have IPv6 addresses, alone or beside IPv4 addresses."""
 
@@ -42,10 +45,11 @@ class Defaults:
     def host(self) -> str:
         """The address on which servers in pods listen.
 
-        `::` means all IPv4 and IPv6 addresses. Clusters without IPv6 get `0.0.0.0`, because their nodes may lack IPv6.
+        `::` means all IPv4 and IPv6 addresses. In a cluster without IPv6, the address is `0.0.0.0`, because the
+        nodes may not support IPv6.
         """
         return "::" if self.has_ipv6 else "0.0.0.0"
 
     def image(self, name: str) -> str:
-        """Returns a default image with the registry as its prefix."""
+        """Returns the name of a default image with the configured registry as its prefix."""
         return f"{self.registry.rstrip('/')}/{name}" if self.registry else name

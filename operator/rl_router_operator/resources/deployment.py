@@ -14,15 +14,15 @@ from .defaults import Defaults
 from .objects import child
 
 _GRACE = 45
-"""Seconds that a pod may take to stop: 5 for preStop, 5 in which the API still accepts requests after SIGTERM, 30 for
-in-flight requests, and 5 in reserve."""
+"""The seconds that an API pod may take to stop: 5 for preStop, 5 in which the API still accepts requests after SIGTERM,
+30 for in-flight requests, and 5 in reserve."""
 _CONFIG_FOLDER = "/etc/rl-router"
 _STATE_FOLDER = "/var/lib/rl-router"
 _CA_FILE = "/etc/rl-router-ca/ca-bundle.pem"
 
 
 def build(router: RouterDeployment, defaults: Defaults) -> Iterator[Manifest]:
-    """Yields the Deployment."""
+    """Yields the Deployment of the router API."""
     api = router.spec.api
     yield child(
         router,
@@ -38,7 +38,7 @@ def build(router: RouterDeployment, defaults: Defaults) -> Iterator[Manifest]:
 
 
 def _replicas(router: RouterDeployment) -> dict[str, int]:
-    """Returns the replicas; empty if an autoscaler controls them."""
+    """Returns the field `replicas` of the Deployment; an empty mapping if an autoscaler controls the field."""
     if router.spec.suspend:
         return {"replicas": 0}
     return {} if router.spec.api.autoscaling else {"replicas": router.spec.api.replicas}

@@ -1,4 +1,4 @@
-"""Configures the engine of the router model, vLLM or llama.cpp: image, command line and environment variables."""
+"""Configures the image, command line and environment variables of the router model's engine, vLLM or llama.cpp."""
 
 from __future__ import annotations
 
@@ -13,19 +13,25 @@ from .defaults import Defaults
 from .weights import Weights
 
 DRAIN_SECONDS = 30
-"""Seconds for in-flight requests after SIGTERM. By default, vLLM aborts these requests."""
+"""The seconds in which in-flight requests may finish after SIGTERM. By default, vLLM aborts in-flight requests."""
 SHARED_MEMORY_GIB = 1
-"""Size of /dev/shm in GiB for each rank. Ranks communicate through /dev/shm, and 64 MiB make vLLM crash at startup."""
+"""The size of /dev/shm in GiB for each rank, which is vLLM's process for one accelerator.
+
+vLLM's ranks communicate through /dev/shm, and the default size of 64 MiB makes vLLM crash at startup.
+"""
 CHAT_TEMPLATE = "/etc/rl-router/chat-template/chat-template.jinja"
 STORAGE_FOLDER = "/var/lib/rl-router/weights"
 _KV_CACHE_SHARE = 4
-"""The divisor of the container's memory for the KV cache. Weights, activations and the server need the rest."""
+"""The number by which the container's memory is divided to get the size of the KV cache on a CPU.
+
+The weights, the activations and the server need the memory that the KV cache does not get.
+"""
 _KV_CACHE_GIB = 4
-"""Size of the KV cache in GiB if the container has no memory limit or request."""
+"""The size of the KV cache in GiB on a CPU if the container has neither a memory limit nor a memory request."""
 
 
 def name_of(model: Model) -> Literal["vllm", "llamacpp"]:
-    """Returns the configured engine; the engine that suits the weights if no engine is configured."""
+    """Returns the name of the configured engine; the engine that suits the weights if no engine is configured."""
     if model.engine:
         return model.engine
     source = weights.read(model.source)
@@ -35,7 +41,7 @@ def name_of(model: Model) -> Literal["vllm", "llamacpp"]:
 
 
 def image(model: Model, defaults: Defaults) -> str:
-    """Returns the configured image, or the engine's default."""
+    """Returns the configured image of the router model; the engine's default image if no image is configured."""
     if model.image:
         return model.image
     if name_of(model) == "llamacpp":
@@ -44,12 +50,12 @@ def image(model: Model, defaults: Defaults) -> str:
 
 
 def ranks(model: Model) -> int:
-    """Returns the number of accelerators that share the model; 1 on a CPU."""
+    """Returns the number of accelerators that share the router model; 1 if the router model runs on a CPU."""
     return model.tensor_parallel_size or (model.accelerator.count if model.accelerator else 1)
 
 
 def command(model: Model, defaults: Defaults) -> dict[str, Any]:
-    """Returns the container's command line. extraArgs come last, because the last value of a flag wins."""
+    """Returns the model container's command line. `extraArgs` come last, because the last value of a flag counts."""
     source = weights.read(model.source)
     if name_of(model) == "llamacpp":
         return {"args": [*_llamacpp(model, source), *_common(model, source, defaults), *model.extra_args]}
@@ -73,7 +79,7 @@ def _common(model: Model, source: Weights | None, defaults: Defaults) -> list[st
 def _llamacpp(model: Model, source: Weights | None) -> list[str]:
     if source is None or not model.source:
         return []
-    # Unlike vLLM, the CPU fallback accepts a hub source as it is written in the spec.
+    # Unlike vLLM, the server with llama.cpp accepts an hf:// source as it is written in the spec.
     return ["--model", model.source if source.origin == "hub" else source.model]
 
 
@@ -108,7 +114,10 @@ def variables(model: Model) -> Mapping[str, str]:
 
 
 def _cpu_variables(model: Model) -> dict[str, str]:
-    """Returns the sizes of the KV cache and the thread pool. By default, vLLM on a CPU derives them from the node."""
+    """Returns the variables with the sizes of vLLM's KV cache and thread pool on a CPU.
+
+    By default, vLLM derives the sizes of the KV cache and the thread pool from the node, not from the container.
+    """
     limits = {**model.resources.requests, **model.resources.limits}
     values = {"VLLM_CPU_KVCACHE_SPACE": str(_kv_cache_gib(limits))}
     if "cpu" in limits:

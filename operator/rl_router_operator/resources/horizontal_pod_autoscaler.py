@@ -12,7 +12,7 @@ from .objects import child
 
 
 def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
-    """Yields the autoscaler if `api.autoscaling` is set and the router is not suspended."""
+    """Yields the HorizontalPodAutoscaler if the field `api.autoscaling` is set and the router is not suspended."""
     scaling = router.spec.api.autoscaling
     if not scaling or router.spec.suspend:
         return

@@ -12,7 +12,7 @@ from .objects import child, without_empty
 
 
 def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
-    """Yields the HTTPRoute if `api.httpRoute` is set."""
+    """Yields the HTTPRoute if the field `api.httpRoute` is set."""
     route = router.spec.api.http_route
     if not route:
         return

@@ -12,7 +12,7 @@ from .objects import child, without_empty
 
 
 def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
-    """Yields the Ingress if `api.ingress` is set."""
+    """Yields the Ingress if the field `api.ingress` is set."""
     ingress = router.spec.api.ingress
     if not ingress:
         return

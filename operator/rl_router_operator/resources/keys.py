@@ -1,4 +1,4 @@
-"""Mounts API keys as files into the API pods. Their Secrets may be missing or change while the pods run."""
+"""Mounts API keys as files into the API pods. A Secret with API keys may be missing or change while the pods run."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ..schema import KeyRef
 
 FOLDER = "/var/run/rl-router/keys"
 API_KEYS = "keys"
-"""The key in the Secret of `api.auth` whose value lists the clients."""
+"""The key whose value lists the clients, in the Secret that the field `api.auth.secretRef` names."""
 
 
 def path(secret: str, key: str) -> str:
-    """Returns the path of a Secret's key in the pod."""
+    """Returns the path in an API pod at which the value of a Secret's key is mounted."""
     return f"{FOLDER}/{secret}/{key}"
 
 
 def secret_key_at(file: str) -> tuple[str, str] | None:
-    """Returns the Secret and the key that are mounted at a path in the pod; None for any other path."""
+    """Returns the Secret and the key that are mounted at the path `file` in an API pod; None for any other path."""
     match file.removeprefix(f"{FOLDER}/").split("/"):
         case [secret, key] if file == path(secret, key):
             return secret, key
@@ -28,14 +28,15 @@ def secret_key_at(file: str) -> tuple[str, str] | None:
 
 
 def path_of(ref: KeyRef) -> str:
-    """Returns the path of the referenced key in the pod."""
+    """Returns the path in an API pod at which the value of the referenced key of a Secret is mounted."""
     return path(ref.name, ref.key)
 
 
 def volumes(router: RouterDeployment) -> list[dict[str, Any]]:
     """Returns a volume for each Secret that contains an API key.
 
-    A volume contains all keys of its Secret. So the pods do not restart if the spec uses another key of the Secret.
+    A volume contains all keys of its Secret, so that the pods do not restart if the spec uses another key of the
+    Secret.
     """
     return [
         {"name": _volume(secret), "projected": {"sources": [{"secret": {"name": secret, "optional": True}}]}}
@@ -44,14 +45,14 @@ def volumes(router: RouterDeployment) -> list[dict[str, Any]]:
 
 
 def mounts(router: RouterDeployment) -> list[dict[str, Any]]:
-    """Returns a volume mount for each of the volumes."""
+    """Returns a volume mount for each Secret that contains an API key."""
     return [
         {"name": _volume(secret), "mountPath": f"{FOLDER}/{secret}", "readOnly": True} for secret in _secrets(router)
     ]
 
 
 def _secrets(router: RouterDeployment) -> list[str]:
-    # Sorted, so that reordering the targets does not restart the pods.
+    # The names are sorted, so that reordering the targets does not restart the pods.
     return sorted(set(_secret_names(router)))
 
 

@@ -1,4 +1,4 @@
-"""Builds the NetworkPolicies, which define who may connect to the pods. They contain only ingress rules."""
+"""Builds the NetworkPolicies, which define with ingress rules who may connect to the pods."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 
 def build(router: RouterDeployment, defaults: Defaults) -> Iterator[Manifest]:
-    """Yields the policies of the model and of the API, unless they are disabled.
+    """Yields the NetworkPolicies of the model pods and of the API pods, except disabled NetworkPolicies.
 
-    They are enabled by default, because vLLM and the API's admin port require no API key. If the operator runs outside
-    the cluster, its namespace is unknown. Then the API's policy is disabled by default, because it would block the
-    operator's health requests.
+    The NetworkPolicies are enabled by default, because vLLM and the API's admin port require no API key. If the
+    operator runs outside the cluster, the API's NetworkPolicy is disabled by default, because the operator's namespace
+    is unknown and the NetworkPolicy would block the operator's health requests.
     """
     model, api = router.spec.model, router.spec.api
     if not model.external and model.network_policy.enabled is not False:
@@ -48,9 +48,10 @@ def _ports(number: int) -> list[dict[str, Any]]:
 
 
 def _api_rules(router: RouterDeployment, defaults: Defaults) -> Iterator[dict[str, Any]]:
-    """Yields the rules of the API's ports.
+    """Yields the ingress rules of the API's port for clients and of its admin port.
 
-    If no peer of the admin port is known, its rule is missing, because a rule without peers would admit everybody.
+    If no peer of the admin port is known, the admin port gets no rule, because a rule without peers would admit
+    everybody.
     """
     clients = router.spec.api.network_policy.sources
     yield _allow(naming.API_PORT, clients) if clients else {"ports": _ports(naming.API_PORT)}

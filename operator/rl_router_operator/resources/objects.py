@@ -1,4 +1,4 @@
-"""Builds the parts that all children share: owner, labels and annotations."""
+"""Builds the parts that all children share, which are the owner reference, the labels and the annotations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ def child(
     annotations: Mapping[str, str] | None = None,
     **body: Any,
 ) -> Manifest:
-    """Returns a child of the RouterDeployment. The default name is that of the component, such as `demo-api`."""
+    """Returns the manifest of a child of the RouterDeployment.
+
+    The default of `name` consists of the names of the RouterDeployment and the component, such as `demo-api`.
+    """
     metadata = {
         "name": name or naming.child(router.name, component),
         "namespace": router.namespace,
@@ -39,10 +42,13 @@ def child(
 
 
 def without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the fields without None, empty lists and empty mappings, which the API server would drop."""
+    """Returns the fields without None, empty lists and empty mappings, because the API server drops empty values."""
     return {name: value for name, value in fields.items() if value is not None and value not in ([], {}, ())}
 
 
 def keyed(key: str, *lists: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns the merged lists. Of several entries with the same value of `key`, the last entry wins."""
+    """Returns one list with the entries of all lists.
+
+    Of several entries with the same value of the field `key`, the result contains only the last entry.
+    """
     return list({entry[key]: entry for entries in lists for entry in entries}.values())

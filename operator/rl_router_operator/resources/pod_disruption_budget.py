@@ -13,7 +13,7 @@ from .objects import child
 
 
 def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
-    """Yields the PodDisruptionBudget if it is enabled and the API has more than one pod."""
+    """Yields the PodDisruptionBudget if the spec enables it and the API has more than one pod."""
     budget = router.spec.api.disruption_budget
     if not budget.enabled or _minimum_pods(router.spec.api) < 2:
         return
@@ -23,7 +23,7 @@ def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
         "api",
         spec={
             "maxUnavailable": budget.max_unavailable,
-            # A pod that never became ready must not block a drain.
+            # A pod that never became ready must not block the drain of its node.
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
             "selector": {"matchLabels": naming.selector(router.name, "api")},
         },

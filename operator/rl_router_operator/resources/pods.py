@@ -1,4 +1,4 @@
-"""Builds the parts that the pods of both tiers share: security context, folders, probes and users' additions."""
+"""Builds the parts that model pods and API pods share: security context, folders, probes and users' additions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .defaults import Defaults
 from .objects import keyed, without_empty
 
 PRE_STOP_SECONDS = 5
-"""Seconds before SIGTERM in which load balancers and proxies may still send requests to a terminating pod."""
+"""The seconds before SIGTERM in which load balancers and proxies may still send requests to a terminating pod."""
 HOME = "/home/rl-router"
 _CONTAINER_SECURITY = {
     "allowPrivilegeEscalation": False,
@@ -26,7 +26,7 @@ _CONTAINER_SECURITY = {
 def template(
     router: RouterDeployment, component: Component, pods: Pods, spec: Mapping[str, Any], annotations: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Returns a pod template with the pod spec, and with the labels that select its pods."""
+    """Returns a pod template with the pod spec `spec` and with the labels by which selectors find the pods."""
     added = pods.pod_template
     metadata = {
         "labels": {**added.labels, **naming.labels(router.name, component)},
@@ -44,7 +44,10 @@ def pod_spec(
     volumes: list[dict[str, Any]],
     grace: int,
 ) -> dict[str, Any]:
-    """Returns the spec of a pod with one container, which meets Pod Security `restricted`. `grace` is in seconds."""
+    """Returns the spec of a pod with one container, which meets the Pod Security Standard `restricted`.
+
+    The parameter `grace` is the time in seconds that Kubernetes gives the pod to stop.
+    """
     return without_empty(
         {
             "automountServiceAccountToken": False,
@@ -72,9 +75,10 @@ def container(
     resources: Mapping[str, Any],
     **further: Any,
 ) -> dict[str, Any]:
-    """Returns the pod's container.
+    """Returns the only container of a pod.
 
-    A user's variable or mount replaces the operator's variable of the same name or mount at the same path.
+    A user's environment variable replaces the operator's variable of the same name. A user's volume mount replaces the
+    operator's mount at the same path.
     """
     return without_empty(
         {
@@ -99,7 +103,10 @@ def variables(values: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def proxy_variables(defaults: Defaults, *direct: str) -> dict[str, str]:
-    """Returns the environment variables of the proxy; empty without a proxy. NO_PROXY also has the `direct` hosts."""
+    """Returns the environment variables of the configured proxy; an empty mapping if no proxy is configured.
+
+    The variable NO_PROXY also contains localhost and the hosts in the parameter `direct`.
+    """
     if not defaults.proxy:
         return {}
     loopback = ["localhost", "127.0.0.1", *(["::1"] if defaults.has_ipv6 else [])]
@@ -108,7 +115,10 @@ def proxy_variables(defaults: Defaults, *direct: str) -> dict[str, str]:
 
 
 def requests_and_limits(resources: Resources, **minimum: str) -> dict[str, Any]:
-    """Returns the container's resources. `minimum` has the requests for resources without request and limit."""
+    """Returns the resource requests and limits of a container.
+
+    The parameter `minimum` contains requests for the resources for which the user sets neither a request nor a limit.
+    """
     requests = {name: str(value) for name, value in resources.requests.items()}
     limits = {name: str(value) for name, value in resources.limits.items()}
     added = {name: value for name, value in minimum.items() if name not in requests and name not in limits}
@@ -116,17 +126,17 @@ def requests_and_limits(resources: Resources, **minimum: str) -> dict[str, Any]:
 
 
 def probe(path: str, port: str, **settings: int) -> dict[str, Any]:
-    """Returns an HTTP probe. Settings that are left out get the defaults of Kubernetes."""
+    """Returns an HTTP probe. Kubernetes applies its own defaults to settings that `settings` does not contain."""
     return {"httpGet": {"path": path, "port": port}, **settings}
 
 
 def port(name: str, number: int) -> dict[str, Any]:
-    """Returns a TCP port of the container."""
+    """Returns the manifest of a TCP port of the container."""
     return {"name": name, "containerPort": number, "protocol": "TCP"}
 
 
 def service_account_name(router: RouterDeployment, component: Component, pods: Pods) -> str | None:
-    """Returns the name of the pods' service account; None for the default account of the namespace."""
+    """Returns the name of the pods' service account; None for the namespace's default service account."""
     account = pods.service_account
     return account.name or (naming.child(router.name, component) if account.create else None)
 

@@ -1,4 +1,4 @@
-"""Writes the API's configuration file. It contains only the fields that the spec sets, so an older API can read it."""
+"""Builds the API's configuration file with only the fields that the spec sets, so that an older API can read it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from . import engines, keys
 from .objects import without_empty
 
 _CPU_DECISION_SECONDS = 60
-"""Default of `routing.timeout` for llama.cpp, which is slow on a busy CPU."""
+"""The default of the field `routing.timeout` in seconds for llama.cpp, which is slow on a busy CPU."""
 
 
 def text(router: RouterDeployment) -> str:
-    """Returns the text of router.yaml. It contains the paths of secrets, but no secrets."""
+    """Returns the text of the file router.yaml, which contains the paths of secrets, but no secrets."""
     configuration = {
         "router": _router(router),
         "routing": _routing(router, deciding=False),
@@ -46,7 +46,11 @@ def model_url(router: RouterDeployment) -> str:
 
 
 def _routing(router: RouterDeployment, *, deciding: bool) -> dict[str, Any]:
-    """Returns the routing fields that the spec sets: about the router model if `deciding`, otherwise the others."""
+    """Returns the fields that `spec.routing` sets.
+
+    If `deciding` is true, returns only the fields about calling the router model. If `deciding` is false, returns only
+    all other fields.
+    """
     routing = router.spec.routing.model_dump(mode="json", exclude_unset=True)
     return {name: value for name, value in routing.items() if (name in DecisionConfig.model_fields) == deciding}
 
@@ -59,10 +63,10 @@ def _target(target: TargetSpec) -> dict[str, Any]:
 
 
 def _server(router: RouterDeployment) -> dict[str, Any]:
-    """Returns the server settings.
+    """Returns the section `server` of the API's configuration file.
 
-    `api_keys_file` is written even if it is null, because only an explicit null disables a running server's
-    authentication.
+    The field `api_keys_file` is written even if its value is null, because only an explicit null disables a running
+    server's authentication.
     """
     secret = router.spec.api.auth.secret_ref
     keys_file = keys.path(secret.name, keys.API_KEYS) if secret else None

@@ -1,4 +1,4 @@
-"""Builds the service accounts of the pods, if the spec requests them. Their tokens are never mounted."""
+"""Builds the service accounts that the spec requests for the pods. The tokens of service accounts are never mounted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .pods import service_account_name
 
 
 def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
-    """Yields a service account for each tier that requests one. If both have the same name, yields one."""
+    """Yields the requested service accounts of the model pods and the API pods, or one if both have the same name."""
     by_name = {account["metadata"]["name"]: account for account in _accounts(router)}
     yield from by_name.values()
 

@@ -16,13 +16,16 @@ from .service import HEADLESS
 
 
 def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
-    """Yields the monitors if `monitoring.serviceMonitor` is enabled. llama.cpp's server has no metrics."""
+    """Yields the ServiceMonitors of the API and of vLLM if the field `monitoring.serviceMonitor.enabled` is true.
+
+    A router model on llama.cpp gets no ServiceMonitor, because the server with llama.cpp has no metrics.
+    """
     if not router.spec.monitoring.service_monitor.enabled:
         return
     model = router.spec.model
     if not model.external and engines.name_of(model) == "vllm":
         yield _monitor(router, "model", {"port": "http"})
-    # The admin port requires no key. The Service does not have this port, so Prometheus scrapes it at the pods.
+    # The admin port requires no key. The Service does not have this port, so Prometheus scrapes the port of the pods.
     yield _monitor(router, "api", {"targetPort": "admin"})
 
 

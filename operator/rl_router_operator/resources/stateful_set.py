@@ -17,12 +17,15 @@ from .defaults import Defaults
 from .objects import child, without_empty
 
 MODEL_HASH = f"{GROUP}/model-hash"
-"""The annotation with a hash of `spec.model`. Other changes of the pods are delayed until this hash changes."""
+"""The name of the annotation that contains a hash of `spec.model`.
+
+The operator delays changes of the model pods that do not come from `spec.model` until the hash changes.
+"""
 TEMPLATE_HASH = f"{GROUP}/chat-template-hash"
 _GRACE = 60
-"""Seconds that a pod may take to stop, which include preStop and the engine's drain time."""
+"""The seconds that a model pod may take to stop, including preStop and the engine's drain time."""
 _STARTUP_PERIOD = 2
-"""Seconds between two startup probes."""
+"""The seconds between two startup probes of a model pod."""
 
 
 def build(router: RouterDeployment, defaults: Defaults) -> Iterator[Manifest]:
@@ -86,9 +89,9 @@ def _template(router: RouterDeployment, defaults: Defaults) -> dict[str, Any]:
 
 
 def _annotations(model: Model) -> dict[str, str]:
-    """Returns an annotation with a hash of the chat template.
+    """Returns an annotation with a hash of the chat template; an empty mapping if the spec has no template text.
 
-    A new hash restarts the pods, because an engine reads the template only at startup.
+    A new hash restarts the model pods, because an engine reads the chat template only at startup.
     """
     text = model.chat_template.text if model.chat_template else None
     return {TEMPLATE_HASH: _hash(text)} if text else {}
@@ -110,7 +113,7 @@ def _container(model: Model, defaults: Defaults) -> dict[str, Any]:
 
 
 def _probes(model: Model) -> dict[str, Any]:
-    """Returns the probes. Until the startup probe succeeds, the liveness probe does not restart a loading model."""
+    """Returns the model pod's probes. The liveness probe starts when the startup probe has succeeded."""
     return {
         "startupProbe": pods.probe(
             "/health",

@@ -9,15 +9,16 @@ from typing import Literal
 _HUB = re.compile(r"hf://(?P<repository>[^/]+/[^/@]+)(?:@(?P<revision>.+?))?(?:/(?P<file>.+\.gguf))?")
 _GGUF_SUFFIX = re.compile(r"(-00001-of-\d{5})?\.gguf$")
 CLAIM_FOLDER = "/var/lib/rl-router/model"
-"""The mount path of a user's PVC with weights."""
+"""The path at which a user's PersistentVolumeClaim with weights is mounted."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The parsed source of the weights.
+    """The parsed source of the router model's weights.
 
-    `model` is the engine's argument: a name on the hub or a path in the container. `name` is the name under which the
-    model is served. `claim` is the user's PVC that contains the weights.
+    The attribute `model` is the engine's argument, which is a name on the Hugging Face hub or a path in the
+    container. The attribute `name` is the name under which the engine serves the model. The attribute `claim` is the
+    name of the user's PersistentVolumeClaim that contains the weights.
     """
 
     origin: Literal["hub", "claim", "image"]
@@ -33,7 +34,7 @@ class Weights:
 
 
 def read(source: str | None) -> Weights | None:
-    """Parses `spec.model.source`; returns None for the bundled model. Raises ValueError."""
+    """Returns the parsed `spec.model.source`; None for the bundled model. Raises ValueError if `source` is invalid."""
     if source is None:
         return None
     if source.startswith("pvc://"):
@@ -56,5 +57,5 @@ def _hub(source: str) -> Weights:
 
 
 def _last(path: str) -> str:
-    """Returns the last part of the path, without the suffix of a GGUF file."""
+    """Returns the last segment of the path, without the suffix of a GGUF file."""
     return _GGUF_SUFFIX.sub("", path.rpartition("/")[2])
