@@ -3,7 +3,7 @@
 {{- default (.Chart.Name | lower | replace "_" "-") .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* The name of the objects in the release's namespace. It is short enough that a suffix can be appended. */}}
+{{/* The name of the objects in the release's namespace. The name is short enough that a suffix can be appended. */}}
 {{- define "rl-router.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
@@ -14,7 +14,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The labels that select the operator's pods. They must never change. */}}
+{{/* The labels that select the operator's pods. These labels must never change. */}}
 {{- define "rl-router.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "rl-router.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -90,7 +90,7 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end -}}
 
-{{/* The labels of a hook's pods, without those of all objects. */}}
+{{/* The labels of a hook's pods, without the labels of all objects. */}}
 {{- define "rl-router.hookPodLabels" -}}
 {{- with mergeOverwrite (dict) .Values.podLabels .Values.hooks.podLabels -}}
 {{ toYaml . }}
