@@ -97,5 +97,5 @@ class ExitCode(IntEnum):
         return member
 
     CONFIGURATION = 2, "the command line or the configuration is invalid"
-    KEYS_FILE = 90, "the file of the clients' API keys is invalid"
-    ADDRESS = 91, "the server cannot listen on the address or port"
+    KEYS_FILE = 90, "the file with the clients' API keys is invalid"
+    ADDRESS = 91, "the server cannot listen on the configured address or port"

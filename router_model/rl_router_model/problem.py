@@ -20,15 +20,15 @@ class ExitCode(IntEnum):
         member.means = means
         return member
 
-    COMMAND_LINE = 2, "the command line, or a file that it names, is invalid"
-    MODEL_MISSING = 80, "`--model` does not lead to a usable GGUF file"
-    HUB_UNAUTHORIZED = 81, "the hub answered 401: the token is missing or wrong"
-    HUB_FORBIDDEN = 82, "the hub answered 403: the token has no access to the repository"
-    HUB_NOT_FOUND = 83, "the hub answered 404: no such repository, revision or file"
-    HUB_UNREACHABLE = 84, "the hub cannot be reached, or the download was interrupted"
-    HUB_FAILED = 85, "the hub answered with another error"
-    ENGINE = 86, "llama.cpp cannot be loaded, or it cannot load the model"
-    ADDRESS = 87, "the server cannot listen on the address or the port"
+    COMMAND_LINE = 2, "the command line, or a file that the command line names, is invalid"
+    MODEL_MISSING = 80, "the option `--model` does not name a usable GGUF file"
+    HUB_UNAUTHORIZED = 81, "the model hub returned the status 401, because the token is missing or wrong"
+    HUB_FORBIDDEN = 82, "the model hub returned the status 403, because the token has no access to the repository"
+    HUB_NOT_FOUND = 83, "the model hub returned the status 404, because the repository, revision or file does not exist"
+    HUB_UNREACHABLE = 84, "the model hub cannot be reached, or the download was interrupted"
+    HUB_FAILED = 85, "the model hub returned an error with a status other than 401, 403 and 404"
+    ENGINE = 86, "the library llama.cpp cannot be loaded, or llama.cpp cannot load the model"
+    ADDRESS = 87, "the server of the router model cannot listen on the configured address or port"
 
 
 class StartError(Exception):
