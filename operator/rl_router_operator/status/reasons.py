@@ -24,10 +24,10 @@ class Reason(StrEnum):
 
     # Reasons of healthy or intended states.
     SERVING = "Serving", "The API pods answer requests, and the router makes decisions"
-    DECIDING = "Deciding", "The router model works: the API received a valid decision from it"
+    DECIDING = "Deciding", "The router model works, because the API received a valid decision from the router model"
     UNUSED = "Unused", "The policy in spec.routing.policy does not use the router model"
     TARGETS_REACHABLE = "TargetsReachable", "At least one target can answer"
-    NO_FAULT = "NoFault", "No fault is known. Anything that is not ready yet is still starting"
+    NO_FAULT = "NoFault", "No fault is known. Pods that are not ready yet are still starting"
     SUSPENDED = "Suspended", "No pods run because spec.suspend is true", "Set spec.suspend to false to start the router"
     SCALED_TO_ZERO = (
         "ScaledToZero",
@@ -44,12 +44,12 @@ class Reason(StrEnum):
     UNREACHABLE = (
         "Unreachable",
         "The API pods are ready, but the operator cannot reach them on port 8801",
-        "Allow traffic from the operator's namespace to port 8801 of these pods. Check NetworkPolicies and the service"
-        " mesh",
+        "Allow traffic from the operator's namespace to port 8801 of the API pods. Check NetworkPolicies and the"
+        " service mesh",
     )
     NOT_DECIDING = (
         "NotDeciding",
-        "The router model runs, but the API received no valid decision from it",
+        "The router model runs, but the API received no valid decision from the router model",
         "Fix the cause that the message names. If decisions are slow, raise spec.routing.timeout. If the model was not"
         " trained to route, set spec.routing.protocol to json_schema",
     )
@@ -61,24 +61,26 @@ class Reason(StrEnum):
     NO_TARGET_ANSWERS = (
         "NoTargetAnswers",
         "None of the targets can answer",
-        "See status.targets for the reason of each target. Usually a key is missing or rejected, or baseUrl is wrong",
+        "See status.targets for the reason of each target. Usually a target's API key is missing or rejected, or the"
+        " target's baseUrl is wrong",
     )
     TARGET_BAD = (
         "TargetBad",
         "Some targets cannot answer, but other targets can",
-        "See status.targets for the reason of each target. Usually a key is missing or rejected, or baseUrl is wrong",
+        "See status.targets for the reason of each target. Usually a target's API key is missing or rejected, or the"
+        " target's baseUrl is wrong",
     )
     CONFIGURATION_REFUSED = (
         "ConfigurationRefused",
         "The API cannot use its configuration or keys file. A running server keeps using the last valid file",
-        "Fix the field that the message names. No restart is needed",
+        "Fix the field that the message names. The API reads a changed file without a restart",
     )
 
     NOBODY_ADMITTED = (
         "NobodyAdmitted",
-        "The API requires client keys but has none, so it rejects every client",
-        "Create the Secret that spec.api.auth.secretRef names, with the list of keys under `keys`. No restart is"
-        " needed",
+        "The API requires client keys but has no keys, so the API rejects every client",
+        "Create the Secret that spec.api.auth.secretRef names, with the list of keys under `keys`. The API reads"
+        " the keys without a restart",
     )
 
     # Reasons that the API server reports about child objects.
@@ -108,7 +110,7 @@ class Reason(StrEnum):
         "FieldUnsupported",
         "The cluster does not support a field of a child object, so the field has no effect",
         "Upgrade Kubernetes or the CRD of the kind, or remove the setting from the spec. If an admission webhook"
-        " removes the field, change the webhook. Then restart the operator",
+        " removes the field, change the webhook. Restart the operator after the change",
     )
     CONTROLLER_MISSING = (
         "ControllerMissing",
@@ -154,7 +156,7 @@ class Reason(StrEnum):
     VOLUME_NOT_MOUNTED = (
         "VolumeNotMounted",
         "A volume cannot be mounted into a pod",
-        "Create the Secret, ConfigMap or PVC that the message names, or fix its name in the spec",
+        "Create the Secret, ConfigMap or PVC that the message names, or fix the name of this object in the spec",
     )
     IMAGE_PULL_FAILED = (
         "ImagePullFailed",
@@ -221,7 +223,7 @@ class Reason(StrEnum):
     )
     HUB_FORBIDDEN = (
         "HubForbidden",
-        "The model hub returned 403: the repository is gated and the token has no access to it",
+        "The model hub returned 403: the repository is gated and the token has no access to the repository",
         "Accept the model's terms on the hub with the token's account, or use a token that has access",
     )
     HUB_NOT_FOUND = (
