@@ -102,11 +102,12 @@ async def _probe(session: aiohttp.ClientSession, url: str) -> list[float]:
 def _report(idle: list[float], busy: list[float]) -> None:
     rows = "\n".join(
         f"| {name} | {statistics.median(times):.1f} | {statistics.quantiles(times, n=100)[98]:.1f} |"
-        for name, times in (("idle", idle), (f"{SLOW} slow requests in flight", busy))
+        for name, times in (("idle", idle), (f"with {SLOW} slow requests in flight", busy))
     )
     write_section(
         "/health",
-        f"Milliseconds of {PROBES} requests in sequence.\n\n| load | median | p99 |\n| --- | --- | --- |\n{rows}",
+        f"The table lists the time in milliseconds of {PROBES} requests in sequence for `/health`.\n\n"
+        f"| load | median | p99 |\n| --- | --- | --- |\n{rows}",
     )
 
 

@@ -43,10 +43,11 @@ def section_of_costs(measurements: Sequence[Measurement], rounds: int) -> str:
     """Returns the section on CPU time: the conditions, the router's figures, and the ratios of the other servers."""
     return "\n\n".join(
         [
-            f"CPU time per request as the kernel accounts it (user and system, all threads), median of {rounds} "
-            "rounds. The router runs on one core with keys, prices, metrics and its log; upstream and load run on "
-            "another core. "
-            f"Python {platform.python_version()}, {platform.python_compiler()}. See [results.svg](results.svg).",
+            "The tables list the CPU time per request that the kernel accounts for all threads of a server, in user "
+            f"and system mode, as the median of {rounds} rounds. The router runs on one core with keys, prices, "
+            "metrics and its log. The upstream and the load generator run on another core. The measurement used Python "
+            f"{platform.python_version()}, built with {platform.python_compiler()}. The chart "
+            "[results.svg](results.svg) shows the CPU times with 64 connections.",
             _router_figures(measurements),
             _ratios(measurements),
         ]
@@ -75,7 +76,10 @@ def _router_figures(measurements: Sequence[Measurement]) -> str:
 
 
 def _ratios(measurements: Sequence[Measurement]) -> str:
-    rows = ["| with 64 connections | CPU, us | ratio to the router |", "| --- " * 3 + "|"]
+    rows = [
+        "| server and kind of request, with 64 connections | CPU, us | ratio to the router's CPU time |",
+        "| --- " * 3 + "|",
+    ]
     peers = dict.fromkeys((row.stack, row.case) for row in measurements if row.stack != ROUTER)
     for stack, case in peers:
         peer, router = cpu(measurements, stack, case.name), cpu(measurements, ROUTER, case.name)

@@ -25,9 +25,10 @@ def _latency(router: Stack) -> str:
     direct = run(router.direct(PINNED, _CONNECTIONS, maximum / 2), _SECONDS)
     p50, p99 = (through[name] - direct[name] for name in ("p50_ms", "p99_ms"))
     return (
-        f"The load generator sends {maximum / 2:,.0f} pinned requests per second with Poisson arrivals. This is half of"
-        f" the router's maximum rate on one core. The router adds {p50:.2f} ms (p50; goal: 1) and {p99:.2f} ms (p99;"
-        f" goal: 5) to the upstream's time under the same load ({direct['p50_ms']:.2f} and {direct['p99_ms']:.2f} ms)."
+        f"The load generator sends {maximum / 2:,.0f} pinned requests per second with Poisson arrivals. The rate of"
+        " the load generator is half of the router's maximum rate on one core. The router adds"
+        f" {p50:.2f} ms (p50; goal: 1 ms) and {p99:.2f} ms (p99; goal: 5 ms) to the upstream's time under the same load"
+        f" (p50: {direct['p50_ms']:.2f} ms, p99: {direct['p99_ms']:.2f} ms)."
     )
 
 
@@ -40,7 +41,9 @@ def _memory(router: Stack) -> str:
         print(f"{samples[-1][0]:,} requests, {samples[-1][1]:.1f} MB", flush=True)
     half = min(samples, key=lambda sample: abs(sample[0] - _REQUESTS / 2))
     rows = "\n".join(f"| {requests:,} | {megabytes:.1f} |" for requests, megabytes in (samples[0], half, samples[-1]))
-    return f"Routed, two hops, {_CONNECTIONS} connections. Goal: at most 120 MB, constant over the second half.\n\n" + (
+    return (
+        f"The table lists the router's resident memory under routed requests with two hops on {_CONNECTIONS} "
+        "connections. The goal is at most 120 MB of memory, constant over the second half of the requests.\n\n"
         f"| requests | resident, MB |\n| --- | --- |\n{rows}"
     )
 
