@@ -2,7 +2,7 @@
 
 In DNS rebinding, a website maps its own name to 127.0.0.1, so that the browser lets the website read the responses of a
 server on the user's machine. During DNS rebinding, the Host header of the browser's requests contains the name of the
-website.
+website. The name of a website contains a dot, so a name without a dot, such as the name of a container, is allowed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .scope import header
 class LoopbackNames:
     """An ASGI application that passes requests on to another application if their Host header is allowed.
 
-    While the function `needs_check` returns true, only loopback names are allowed in the Host header. `remedy` is the
+    While the function `needs_check` returns true, only local names are allowed in the Host header. `remedy` is the
     sentence in the error message that explains how to allow other names.
     """
 
@@ -34,21 +34,24 @@ class LoopbackNames:
         if scope["type"] == "http" and self._needs_check():
             name = header(scope, b"host")
             # Browsers always send the Host header, but HTTP/1.0 clients may omit it.
-            if name is not None and not is_loopback_name(name):
+            if name is not None and not is_local_name(name):
                 return refuse(scope, receive, send, self._error(name))
         return self._app(scope, receive, send)
 
     def _error(self, name: str) -> ApiError:
         message = (
-            f"The Host header is `{name[:100]}`, but this server accepts only loopback names, because the server is on"
-            " a loopback address and requires no API key. Send requests to localhost or 127.0.0.1."
+            f"The Host header is `{name[:100]}`, but this server accepts only loopback names and names without a dot,"
+            " because the server is on a loopback address and requires no API key. Send requests to localhost or"
+            " 127.0.0.1."
             f" {self._remedy}"
         )
         return ApiError(403, message, code="host_not_allowed", retryable=False)
 
 
 @lru_cache(maxsize=16)
-def is_loopback_name(host: str) -> bool:
-    """Returns whether the value of a Host header names this machine, such as localhost or a loopback address."""
+def is_local_name(host: str) -> bool:
+    """Returns whether a Host header contains a loopback name or address, or a name that no website can have."""
     name = host.partition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
-    return is_loopback(name) or name.rstrip(".").lower().endswith(".localhost")
+    words = name.rstrip(".").lower()
+    has_dot = "." in words or ":" in words
+    return not has_dot or is_loopback(name) or words.endswith(".localhost")
