@@ -1,4 +1,4 @@
-"""`python -m rl_router_model`: starts the server and runs it until SIGTERM or Ctrl-C."""
+"""Implements the command `python -m rl_router_model`, which runs the CPU fallback until SIGTERM or Ctrl-C."""
 
 import asyncio
 import os
@@ -18,10 +18,10 @@ from rl_router_model.problem import StartError
 
 
 def main() -> int:
-    """Runs the server and returns the exit code: 0 after a signal, an `ExitCode` if the server cannot start."""
+    """Runs the server. Returns 0 after a signal, or a value of the enum `ExitCode` if the server cannot start."""
     open_closed_streams()
     options = flags.parse(sys.argv[1:])
-    # A server also runs after its terminal was closed.
+    # The server keeps running after its terminal is closed.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop_loading)
@@ -48,7 +48,8 @@ def _serve(options: flags.Options) -> None:
         _print(f"loading {model.name} ({threads} thread{'s' * (threads > 1)})")
         loaded = engine.start(model, chat_template, options.slots, options.max_model_len, threads)
         if loaded.slot_tokens < options.max_model_len:
-            _print(f"--max-model-len {options.max_model_len} exceeds the model's context: using {loaded.slot_tokens}")
+            used = f"using {loaded.slot_tokens} tokens"
+            _print(f"--max-model-len {options.max_model_len} exceeds the model's context length: {used}")
         application = server.ChatApi(loaded, names, options.api_keys, options.root_path).application()
         asyncio.run(_run(application, bound, context, ", ".join(names)))
 

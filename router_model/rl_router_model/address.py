@@ -1,11 +1,11 @@
-"""Reads and writes the addresses of servers. An IPv6 address has brackets in a URL, but not on its own."""
+"""Reads and writes the addresses of servers. An IPv6 address has brackets in a URL, but not outside URLs."""
 
 import argparse
 import ipaddress
 
 
 def read_host(text: str) -> str:
-    """Returns the value of --host, without the brackets that an IPv6 address has in a URL.
+    """Returns the value of the flag --host, without the brackets that an IPv6 address has in a URL.
 
     Raises argparse.ArgumentTypeError.
     """
@@ -22,5 +22,5 @@ def read_host(text: str) -> str:
 
 
 def authority(host: str, port: int) -> str:
-    """Returns a host and a port as they are written in a URL."""
+    """Returns a host and a port in the form that they have in a URL, such as `127.0.0.1:8000` or `[::1]:8000`."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,6 +1,6 @@
-"""Counts the cores that this process may use.
+"""Counts the CPU cores that this process may use.
 
-More threads than cores make the engine many times slower, because waiting threads spin.
+If llama.cpp runs more threads than cores, it is many times slower, because its waiting threads keep the cores busy.
 """
 
 import os
@@ -38,8 +38,8 @@ def _memberships(root: Path) -> Iterator[tuple[str, PurePosixPath]]:
 
 
 def _read_ancestors(mount: Path, path: PurePosixPath, limit_of: LimitOf) -> Iterator[float]:
-    # In a container, /proc may show the host's path although only the container's own cgroup is mounted. So every
-    # ancestor is read. An ancestor that does not exist sets no limit.
+    # In a container, /proc may show the cgroup's path on the host, although only the container's own cgroup is mounted.
+    # Therefore the limits of all ancestors of the cgroup are read. An ancestor that does not exist sets no limit.
     inside = PurePosixPath(*(part for part in path.parts if part not in ("/", "..")))
     for group in (inside, *inside.parents):
         try:

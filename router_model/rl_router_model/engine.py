@@ -1,6 +1,6 @@
 """Runs llama.cpp inside this process.
 
-llama.cpp listens on a loopback port and requires a key that only `ChatApi` knows.
+llama.cpp listens on a loopback port and requires an API key that only the class `ChatApi` knows.
 """
 
 import http.client
@@ -14,16 +14,16 @@ from urllib.parse import urlsplit
 from rl_router_model.problem import ExitCode, StartError
 
 HTTP_THREADS = 64
-"""Threads of llama.cpp's HTTP server. Each running or waiting request occupies a thread. With llama.cpp's default
-number, even short requests wait."""
+"""The number of threads of llama.cpp's HTTP server. Each running or waiting request occupies a thread. With llama.cpp's
+default number of threads, even short requests would wait for a free thread."""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """A loaded model.
+    """A model that llama.cpp has loaded.
 
-    `alias` is the model name in all responses of llama.cpp, whatever name the request has. `slot_tokens` is the maximum
-    number of tokens of one request.
+    The attribute `alias` is the model name in all responses of llama.cpp, even if a request contains another model
+    name. The attribute `slot_tokens` is the maximum number of tokens of one request.
     """
 
     url: str
@@ -34,7 +34,7 @@ class Engine:
 
 
 def start(model: Path, template: str, slots: int, slot_tokens: int, threads: int) -> Engine:
-    """Loads the model and returns when it is ready. Raises StartError.
+    """Loads the model and returns the engine when the model is ready. Raises StartError.
 
     `slots` is the maximum number of concurrent requests. `slot_tokens` is the context length of each request.
     """
@@ -59,7 +59,10 @@ def start(model: Path, template: str, slots: int, slot_tokens: int, threads: int
 
 
 def require() -> Any:
-    """Returns the module xllamacpp. Raises StartError if it or a system library that it needs is missing."""
+    """Returns the Python module xllamacpp.
+
+    Raises StartError if the module or a system library that the module needs is missing.
+    """
     try:
         import xllamacpp
     except ImportError as error:
@@ -70,7 +73,7 @@ def require() -> Any:
 
 
 def _refusal(model: Path, template: str) -> str:
-    # llama.cpp reports only that it failed, not why.
+    # llama.cpp reports that loading failed, but not the reason.
     causes = ["a damaged file", "an unsupported architecture", "too little memory"]
     if template:
         causes.insert(0, "an error in the chat template")

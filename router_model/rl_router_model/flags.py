@@ -1,4 +1,7 @@
-"""Parses a command line with vLLM's flags. Some flags have an effect here, all others are accepted and ignored."""
+"""Parses a command line with vLLM's flags.
+
+Some of vLLM's flags have an effect in the CPU fallback. All other flags of vLLM are accepted and ignored.
+"""
 
 import argparse
 import difflib
@@ -12,10 +15,11 @@ from rl_router_model.address import read_host
 from rl_router_model.problem import ExitCode
 
 _FLAG = re.compile(r"(?P<name>--?[A-Za-z][^\s=]*)(?P<value>(=.*)?)", re.DOTALL)
-"""Matches a flag. A negative number, JSON or a text with spaces is a value, even if it begins with a dash."""
+"""Matches a flag of the command line. A negative number, JSON or a text with spaces is a value and not a flag, even if
+the value begins with a dash."""
 _TYPO = 0.81
-"""The minimum similarity at which an unknown flag counts as a typo of a known flag. The most similar unknown flag of
-vLLM 0.32 is `--max-num-active-seqs`, with 0.80."""
+"""The minimum similarity at which an unknown flag counts as a typo of a known flag. Among the flags of vLLM 0.32 that
+are unknown here, `--max-num-active-seqs` is the most similar to a known flag, with a similarity of 0.80."""
 _PROTECTS = "--ssl-"
 """The prefix of TLS flags. A server that ignored an unsupported TLS flag would admit clients that it must reject."""
 
@@ -37,7 +41,7 @@ class Options:
     """The parsed command line.
 
     `max_model_len` is the maximum number of tokens of a request. `slots` is the maximum number of concurrent requests.
-    `ignored` has the names of the flags without effect. It leaves out their values, because a value can be a secret.
+    `ignored` contains the names of the flags without effect, but not their values, because a value can be a secret.
     """
 
     model: str | None
@@ -103,8 +107,8 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--model",
-        help="weights: a GGUF file, a folder that contains one, or hf://org/name[@revision]/file.gguf, which is "
-        "downloaded (default: the bundled SmolLM2-135M-Instruct)",
+        help="model weights: a GGUF file, a folder with a GGUF file, or hf://org/name[@revision]/file.gguf, which "
+        "is downloaded (default: the bundled SmolLM2-135M-Instruct)",
     )
     add(
         "--served-model-name",
@@ -118,7 +122,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         type=_positive,
         default=4096,
         metavar="TOKENS",
-        help="maximum tokens of a request, prompt plus completion (default: %(default)s)",
+        help="maximum number of tokens of a request, prompt plus completion (default: %(default)s)",
     )
     add(
         "--max-num-seqs",
@@ -129,7 +133,8 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--chat-template",
-        help="chat template, as a file or as text (default: Hermes for the bundled model, else the model's own)",
+        help="chat template, as a file or as text (default: the Hermes template for the bundled "
+        "model, and the model's own template for all other models)",
     )
 
 
@@ -142,7 +147,7 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
         help="address to listen on (default: %(default)s). 0.0.0.0 means all IPv4 addresses, and :: means all IPv4 and "
         "IPv6 addresses",
     )
-    add("--port", type=_port, default=8000, help="port to listen on; 0 is any free port (default: %(default)s)")
+    add("--port", type=_port, default=8000, help="port to listen on, or 0 for any free port (default: %(default)s)")
     add(
         "--api-key",
         nargs="+",
@@ -155,7 +160,7 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
 
 
 def _split(arguments: Sequence[str], known: Container[str]) -> tuple[list[str], list[str]]:
-    """Returns the arguments for the known flags, and the names of the other flags.
+    """Returns the arguments for the known flags, and the names of the unknown flags.
 
     There are no positional arguments, so every argument that is not a flag is a value of the flag before it.
     """
@@ -164,7 +169,7 @@ def _split(arguments: Sequence[str], known: Container[str]) -> tuple[list[str], 
     applies = True
     for argument in arguments:
         if flag := _FLAG.fullmatch(argument):
-            # vLLM accepts --max_model_len too.
+            # vLLM also accepts underscores in the name of a flag, such as --max_model_len.
             name = flag["name"].replace("_", "-")
             argument = name + flag["value"]
             applies = name in known
@@ -176,11 +181,11 @@ def _split(arguments: Sequence[str], known: Container[str]) -> tuple[list[str], 
 
 
 def _refuse_unsafe(name: str, parser: argparse.ArgumentParser) -> None:
-    """Exits if it is not safe to ignore the flag, because the flag is a typo or decides who may connect."""
+    """Exits if the flag must not be ignored, because the flag is a typo or decides which clients may connect."""
     if matches := difflib.get_close_matches(name, parser._option_string_actions, n=1, cutoff=_TYPO):
         parser.error(f"unknown flag {name}, did you mean {matches[0]}?")
     if name.startswith(_PROTECTS):
-        parser.error(f"{name} is not supported here: the CPU fallback does not check client certificates. Remove it")
+        parser.error(f"{name} is not supported: the CPU fallback does not check client certificates. Remove {name}")
 
 
 def _port(text: str) -> int:
@@ -191,5 +196,5 @@ def _port(text: str) -> int:
 
 def _positive(text: str) -> int:
     if not re.fullmatch(r"\d{1,9}", text) or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number: use a number such as 2")
     return int(text)

@@ -1,8 +1,8 @@
 """Downloads GGUF files from the Hugging Face hub or a mirror.
 
 HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_OFFLINE configure the download. The package huggingface_hub is not used,
-because it would add 31 MB to the image. It also rejects mirrors that only serve files, and reports an unreachable hub
-only after 24 s.
+because it would add 31 MB to the image. The package huggingface_hub also rejects mirrors that only serve files, and
+reports an unreachable hub only after 24 s.
 """
 
 import os
@@ -22,13 +22,13 @@ SCHEME = "hf://"
 _SOURCE = re.compile(r"hf://(?P<repository>[^/]+/[^/@]+)(?:@(?P<revision>.+?))?/(?P<file>.+\.gguf)")
 _FIRST_PART = re.compile(r"-00001-of-(?P<count>\d{5})\.gguf$")
 _READ_TIMEOUT = 60.0
-"""Maximum seconds without data from the hub."""
+"""The maximum number of seconds without data from the hub, after which a download fails."""
 _EXIT_CODES = {401: ExitCode.HUB_UNAUTHORIZED, 403: ExitCode.HUB_FORBIDDEN, 404: ExitCode.HUB_NOT_FOUND}
 
 
 @dataclass(frozen=True)
 class HubFile:
-    """A file on the hub. `path` is its path in the repository."""
+    """A file on the hub. `path` is the file's path in the hub's repository."""
 
     repository: str
     revision: str
@@ -50,7 +50,9 @@ def read(model: str) -> HubFile:
 
 
 def fetch(file: HubFile, environment: Mapping[str, str] = os.environ) -> Path:
-    """Returns the file's path on this machine. Downloads it first if necessary, with all parts if the model is split.
+    """Returns the file's path on this machine.
+
+    Downloads the file first if it is missing, and all parts of the model if the model is split.
 
     Raises StartError.
     """
@@ -72,7 +74,7 @@ def _parts(path: str) -> list[str]:
 
 def _fetch(file: HubFile, target: Path, environment: Mapping[str, str]) -> None:
     if environment.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
-        message = f"HF_HUB_OFFLINE is set, and {target} does not exist: unset it, or copy the file there"
+        message = f"HF_HUB_OFFLINE is set, and {target} does not exist: unset HF_HUB_OFFLINE, or copy the file there"
         raise StartError(ExitCode.MODEL_MISSING, message)
     endpoint = (environment.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
     url = f"{endpoint}/{file.repository}/resolve/{quote(file.revision, safe='')}/{quote(file.path)}"

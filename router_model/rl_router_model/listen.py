@@ -28,7 +28,7 @@ def _open(family: int, kind: int, protocol: int, _name: str, address: tuple[Any,
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            # `::` accepts IPv4 connections too, whatever the system's default is.
+            # With this option, `::` accepts IPv4 connections too, even if the system's default is IPv6 only.
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         bound.bind(address)
         # With SO_REUSEADDR two sockets may bind to the same port, but only one may listen.
@@ -40,7 +40,7 @@ def _open(family: int, kind: int, protocol: int, _name: str, address: tuple[Any,
 
 
 def tls(certfile: str | None, keyfile: str | None) -> ssl.SSLContext | None:
-    """Returns the context for HTTPS, or None if there is no certificate. Raises StartError."""
+    """Returns the TLS context for HTTPS, or None if no certificate is configured. Raises StartError."""
     if certfile is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,4 +1,7 @@
-"""The HTTP API. It imitates vLLM if llama.cpp behaves differently, and relays everything else to the engine."""
+"""Serves the HTTP API of the CPU fallback.
+
+The HTTP API relays requests to llama.cpp, and imitates vLLM if llama.cpp behaves differently from vLLM.
+"""
 
 import contextlib
 import json
@@ -17,10 +20,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class ChatApi:
-    """Serves one engine under several model names.
+    """Serves the model of one engine under several model names.
 
     The endpoints are `GET /health`, `GET /v1/models` and `POST /v1/chat/completions`. If API keys are configured, all
-    endpoints except `/health` require a key as a bearer token.
+    endpoints except `/health` require an API key as a bearer token.
     """
 
     def __init__(self, engine: Engine, names: Sequence[str], keys: Sequence[str] = (), root_path: str = "") -> None:
@@ -32,7 +35,7 @@ class ChatApi:
         self._session: aiohttp.ClientSession | None = None
 
     def application(self) -> web.Application:
-        """Returns the application, with its routes under `/` and under the prefix `root_path`."""
+        """Returns the web application, which has its routes under `/` and under the path prefix `root_path`."""
         application = web.Application(middlewares=[_in_openai_shape, self._guard], client_max_size=MAX_BODY)
         application.cleanup_ctx.append(self._connected)
         for prefix in dict.fromkeys(("", self._root_path)):
@@ -60,7 +63,7 @@ class ChatApi:
     def _has_key(self, request: web.Request) -> bool:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         candidate = token.strip().encode("utf-8", "surrogateescape")
-        # Every key is compared, so that the time does not reveal which one matches.
+        # Every API key is compared, so that the duration does not reveal which key matches.
         return scheme.lower() == "bearer" and sum(secrets.compare_digest(candidate, key) for key in self._keys) > 0
 
     async def _list_models(self, _request: web.Request) -> web.Response:
@@ -147,7 +150,7 @@ def _error(status: int, kind: str, message: str, param: str | None = None) -> we
 
 @contextlib.asynccontextmanager
 async def running(application: web.Application) -> AsyncIterator[web.AppRunner]:
-    """Yields a runner that cancels a handler if its client disconnects, and all running handlers at the end."""
+    """Yields a runner that cancels a handler if its client disconnects, and cancels all running handlers at the end."""
     runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     try:

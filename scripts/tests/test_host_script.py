@@ -149,7 +149,7 @@ def test_print_shows_the_command_of_vllm_on_a_machine_with_gpus(machine: dict[st
     ("arguments", "code", "words"),
     [
         (["--prot", "1"], 2, "unknown flag --prot. Use --port."),
-        (["--gpus", "7"], 1, "--gpus 7: no GPU 7. This machine has 0, 1, 2."),
+        (["--gpus", "7"], 1, "--gpus 7: there is no GPU 7. Use the GPUs 0, 1, 2."),
         (["--model", "/no/such/model"], 1, "there is no file or folder /no/such/model"),
     ],
 )
@@ -166,7 +166,7 @@ def test_too_little_gpu_memory_is_an_error_before_vllm_starts(machine: dict[str,
     process = host("--gpus", "1", "--port", str(port), env={**machine, "FREE": "20000"})
     assert process.returncode == 1
     assert "GPU 1 has 20000 of 80000 MiB free" in process.stderr
-    assert "Lower it to 0.25" in process.stderr
+    assert "Lower --gpu-memory-utilization to 0.25" in process.stderr
     assert not Path(machine["CALLED"]).exists()
 
 

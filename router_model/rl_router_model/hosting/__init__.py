@@ -1,4 +1,5 @@
-"""Hosts the router model on this machine: chooses the engine, starts it, and waits until it answers.
+"""Hosts the router model on this machine with an engine, which is either vLLM or llama.cpp.
 
-The package imports only the standard library, because it runs under the system's Python before `.venv` exists.
+This package imports only Python's standard library, because the system's Python runs the package before the virtual
+environment `.venv` exists.
 """

@@ -1,4 +1,4 @@
-"""The command that hosts the router model: `rl-router model`, and `host.sh` in a clone."""
+"""Implements the command `rl-router model`, which hosts the router model and which `host.sh` runs in a clone."""
 
 import os
 from collections.abc import Sequence
@@ -16,17 +16,20 @@ from .supervise import supervise
 
 
 def main(arguments: Sequence[str], prog: str) -> int:
-    """Hosts the router model until a signal. Returns 128 plus the signal's number, or the exit code of an error."""
+    """Hosts the router model until a signal arrives.
+
+    Returns 128 plus the signal's number, or the exit code of the error that ended the command.
+    """
     installation = Installation.from_environment(os.environ)
     try:
         return _host(parse(arguments, "bash host.sh" if installation.clone else prog), installation)
     except HostingError as error:
-        # The lines of the engine come before the error.
+        # The engine's output lines are printed before the error.
         STDOUT.flush()
         STDERR.say(f"error: {error}")
         return error.code
     except KeyboardInterrupt:
-        # Ctrl-C before the engine was started.
+        # The user pressed Ctrl-C before the engine was started.
         return 130
 
 

@@ -1,4 +1,4 @@
-"""The hosted server's endpoint: its URL, whether it is healthy, and the models that it lists."""
+"""Reads the endpoint of the hosted router model: whether the server is healthy, and which models the server lists."""
 
 import json
 import shlex
@@ -18,7 +18,7 @@ _DEFAULT_URL = "http://127.0.0.1:8000"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The address at which this machine reaches the server. `api_key` is empty if the server requires no key."""
+    """The address at which this machine reaches the server. `api_key` is empty if the server requires no API key."""
 
     scheme: str
     host: str
@@ -31,12 +31,12 @@ class Endpoint:
 
     @property
     def serving_flags(self) -> str:
-        """The router API's flags for this server's URL, with a leading space. Empty for the default URL."""
+        """The router API's flags for this server's URL, with a leading space, or an empty text for the default URL."""
         if self.url == _DEFAULT_URL:
             return ""
         if self.url == f"http://127.0.0.1:{self.port}":
             return f" --hosted-port {self.port}"
-        # A shell may expand the brackets of an IPv6 address.
+        # The URL is quoted, because a shell may expand the brackets of an IPv6 address.
         return " --router.base-url " + shlex.quote(f"{self.url}/v1")
 
     def accepts_connections(self) -> bool:
@@ -48,7 +48,7 @@ class Endpoint:
             return False
 
     def is_healthy(self) -> bool:
-        """Returns whether the server answers /health with success."""
+        """Returns whether the server answers a request for the path /health with a success status."""
         return self._get("/health") is not None
 
     def models(self) -> tuple[str, ...]:
@@ -62,7 +62,7 @@ class Endpoint:
         headers = {"Authorization": f"Bearer {self.api_key}"}
         request = urllib.request.Request(self.url + path, headers=headers)  # noqa: S310
         context = ssl.create_default_context()
-        # The certificate may be for the host name that clients use instead of this address.
+        # The certificate is not checked, because it may be for a host name that clients use instead of this address.
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
         try:
@@ -74,7 +74,10 @@ class Endpoint:
 
 
 def endpoint_of(options: Options, inherited_key: str = "") -> Endpoint:
-    """Returns the endpoint of a server with these options. `inherited_key` is the API key in its environment."""
+    """Returns the endpoint of a server with these options.
+
+    `inherited_key` is the API key in the server's environment.
+    """
     is_https = any(option == _CERTIFICATE or option.startswith(f"{_CERTIFICATE}=") for option in options.extra)
     host = _ANY_ADDRESS.get(options.host, options.host)
     return Endpoint("https" if is_https else "http", host, options.port, options.api_key or inherited_key)

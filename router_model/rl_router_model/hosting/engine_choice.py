@@ -16,7 +16,10 @@ class Choice:
 
 
 def choose(options: Options, installed: tuple[str, ...]) -> Choice:
-    """Returns the device, engine and GPUs to use. `installed` has the indexes of all GPUs. Raises HostingError."""
+    """Returns the device, the engine and the GPUs to use.
+
+    `installed` contains the indexes of all GPUs of this machine. Raises HostingError.
+    """
     device = _device(options, installed)
     default_engine = "vllm" if device == "cuda" else "llamacpp"
     choice = Choice(device, default_engine if options.engine == "auto" else options.engine)
@@ -43,6 +46,6 @@ def _gpus(options: Options, installed: tuple[str, ...]) -> tuple[str, ...]:
     for gpu in options.gpus:
         if gpu not in installed:
             raise HostingError(
-                f"--gpus {','.join(options.gpus)}: no GPU {gpu}. This machine has {', '.join(installed)}."
+                f"--gpus {','.join(options.gpus)}: there is no GPU {gpu}. Use the GPUs {', '.join(installed)}."
             )
     return options.gpus or installed

@@ -25,7 +25,7 @@ class EngineCommand:
     model: str
 
     def as_shell(self) -> str:
-        """Returns the command as a line for a shell."""
+        """Returns the command as a line that a user can run in a shell."""
         settings = [f"{name}={value}" for name, value in self.variables.items()]
         return shlex.join([*(["env", *settings] if settings else []), *self.arguments])
 
@@ -33,7 +33,10 @@ class EngineCommand:
 def engine_command(
     options: Options, choice: Choice, installation: Installation, environment: Mapping[str, str]
 ) -> EngineCommand:
-    """Returns the command for the options. Variables in `environment` override the defaults of vLLM on a CPU."""
+    """Returns the command that starts the engine.
+
+    Variables in `environment` override the default variables of vLLM on a CPU.
+    """
     variables: dict[str, str] = {}
     if choice.engine == "llamacpp":
         model = options.model
@@ -45,7 +48,7 @@ def engine_command(
         model = options.model or _CPU_MODEL
         start, variables = _vllm_on_cpu(installation.vllm, model, environment)
     if options.api_key:
-        # If the key were an argument, every user of the machine could read it in the list of processes.
+        # If the API key were an argument, every user of the machine could read it in the list of processes.
         variables = {"VLLM_API_KEY": options.api_key, **variables}
     arguments = (*start, *_shared_arguments(options, choice), *options.extra)
     return EngineCommand(arguments, variables, model or _BUNDLED_MODEL)
@@ -65,7 +68,7 @@ def _vllm_on_cpu(program: str, model: str, environment: Mapping[str, str]) -> tu
 
 
 def _shared_arguments(options: Options, choice: Choice) -> Iterator[str]:
-    """Yields the arguments that have the same names in both engines."""
+    """Yields the arguments that have the same names in vLLM and in the CPU fallback."""
     length = options.max_model_len
     if choice.engine == "vllm":
         yield from ("--enable-auto-tool-choice", "--tool-call-parser", options.tool_call_parser)

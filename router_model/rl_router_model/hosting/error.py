@@ -1,10 +1,11 @@
-"""The error of a router model that cannot be hosted."""
+"""Defines the error that is raised if the router model cannot be hosted."""
 
 
 class HostingError(Exception):
     """Raised if the router model cannot be hosted. The message says in one line what is wrong and how to fix it.
 
-    `code` is the exit code of the command: 2 for the command line, the server's own code if it ended, else 1.
+    `code` is the exit code of the command. It is 2 if the command line is invalid, the server's own exit code if the
+    server ended, and 1 for every other error.
     """
 
     def __init__(self, message: str, code: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""The NVIDIA GPUs of this machine, as nvidia-smi reports them."""
+"""Reads the NVIDIA GPUs of this machine with the program nvidia-smi."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ from .error import HostingError
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU with its memory in MiB."""
+    """A GPU with its index, and with its free and total memory in MiB."""
 
     index: str
     free: int
@@ -17,12 +17,12 @@ class Gpu:
 
 
 def installed() -> tuple[str, ...]:
-    """Returns the indexes of the GPUs, or an empty tuple if nvidia-smi does not work."""
+    """Returns the indexes of this machine's GPUs, or an empty tuple if nvidia-smi is missing or fails."""
     return tuple(line.strip() for line in _query("index") if line.strip().isdecimal())
 
 
 def memory() -> tuple[Gpu, ...]:
-    """Returns the GPUs with their free and total memory."""
+    """Returns the GPUs of this machine with their free and total memory."""
     return tuple(gpu for line in _query("index,memory.free,memory.total") if (gpu := read_gpu(line)))
 
 
@@ -42,8 +42,8 @@ def check_memory(gpus: tuple[Gpu, ...], share: str) -> None:
             usable = int(gpu.free / gpu.total * 100) / 100
             raise HostingError(
                 f"GPU {gpu.index} has {gpu.free} of {gpu.total} MiB free, but --gpu-memory-utilization {share} "
-                f"requires {required}. Lower it to {usable:.2f}, stop the programs that use the GPU, or choose other "
-                "GPUs with --gpus."
+                f"requires {required} MiB. Lower --gpu-memory-utilization to {usable:.2f}, stop the programs that use "
+                "the GPU, or choose other GPUs with --gpus."
             )
 
 

@@ -19,13 +19,14 @@ Hosts the router model: starts its server, waits until it answers, and runs unti
 Qwen2.5-7B-Instruct. On a CPU, llama.cpp serves SmolLM2-135M-Instruct, which is good enough to try the router, but not
 to route well."""
 _EPILOG = """\
-Write options of the engine after `--`. If --ssl-certfile is among them, the server uses HTTPS.
+Write options of the engine after `--`. If the options after `--` contain --ssl-certfile, the server uses HTTPS.
 
 exit codes:
   1    the router model cannot be hosted; the message says why
   2    the command line is invalid
   129  after SIGHUP; 130 after Ctrl-C; 143 after SIGTERM
-Other codes are the engine's own. docs/troubleshooting.md lists those of the CPU fallback.
+Exit codes that are not in this list come from the engine. docs/troubleshooting.md lists the
+exit codes of the CPU fallback.
 
 examples:
   {prog}
@@ -38,8 +39,8 @@ examples:
 class Options:
     """The parsed command line. An empty value or None means that the option is not set.
 
-    `gpus` has the GPUs' indexes in nvidia-smi. `gpu_memory_utilization` is a share of a GPU's memory, as the user wrote
-    it. `wait` is in seconds. `extra` has the engine's own options.
+    `gpus` contains the indexes that nvidia-smi gives the GPUs. `gpu_memory_utilization` is a share of a GPU's memory,
+    as the user wrote it. `wait` is in seconds. `extra` contains the engine's own options.
     """
 
     gpus: tuple[str, ...] = ()
@@ -61,7 +62,11 @@ class Options:
 
 
 def parse(arguments: Sequence[str], prog: str) -> Options:
-    """Returns the parsed command line. Raises HostingError with code 2. Exits with 0 after --help."""
+    """Returns the parsed command line.
+
+    Raises HostingError with the exit code 2 if the command line is invalid. Exits with 0 after it has printed the help
+    for --help.
+    """
     own, extra = _split(arguments)
     parser = _parser(prog)
     parsed, unknown = parser.parse_known_args(_joined(own, parser))
@@ -72,14 +77,14 @@ def parse(arguments: Sequence[str], prog: str) -> Options:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        # argparse begins with the name of the argument: `argument --port: expected one argument`.
+        # argparse's messages begin with the name of the argument: `argument --port: expected one argument`.
         text = re.sub(r"^argument (?:-\w/)?", "", message)
         text = re.sub(r": expected (one|at least one) argument$", " requires a value", text)
         raise HostingError(f"{text}. See --help.", 2)
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
-    """Returns the arguments before `--`, and the engine's arguments after it."""
+    """Returns the arguments before the separator `--`, and the engine's arguments after the separator."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     return list(arguments[:end]), tuple(arguments[end + 1 :])
 
@@ -141,7 +146,8 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         "--max-model-len",
         type=_positive,
         metavar="TOKENS",
-        help="maximum tokens of a request, prompt plus completion (default: the model's; on a CPU 4096)",
+        help="maximum number of tokens of a request, prompt plus completion (default: the model's context length; on a "
+        "CPU 4096)",
     )
     add(
         "--tool-call-parser",
@@ -153,7 +159,8 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         "--chat-template",
         default="",
         metavar="FILE",
-        help="file with a Jinja chat template (default: the model's own; the bundled model has one in Hermes format)",
+        help="file with a Jinja chat template (default: the model's own template, or the Hermes template for the "
+        "bundled model)",
     )
 
 
@@ -207,7 +214,7 @@ def _add_server(group: argparse._ArgumentGroup) -> None:
         "IPv6 addresses",
     )
     add("--port", type=_port, default=8000, help="port to listen on (default: %(default)s)")
-    add("--api-key", default="", metavar="KEY", help="key that clients must send (default: $VLLM_API_KEY, else no key)")
+    add("--api-key", default="", metavar="KEY", help="key that clients must send (default: $VLLM_API_KEY, or no key)")
     add(
         "--wait",
         type=_seconds,
@@ -246,7 +253,7 @@ def _positive(text: str) -> int:
 
 def _gpus(text: str) -> tuple[str, ...]:
     if not re.fullmatch(r"([0-9]+(,[0-9]+)*)?", text):
-        raise argparse.ArgumentTypeError(f'"{text}" is not a list of GPUs. Write their numbers, such as 0,1')
+        raise argparse.ArgumentTypeError(f'"{text}" is not a list of GPUs. Write the GPUs\' indexes, such as 0,1')
     return tuple(text.split(",")) if text else ()
 
 

@@ -12,7 +12,7 @@ from .options import Options
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 _REQUIRED_SHARED_MEMORY = 1_000_000 * 1024
-"""Bytes that vLLM's processes need to exchange tensors."""
+"""The bytes of shared memory that vLLM's processes need to exchange tensors."""
 
 
 def check(options: Options, choice: Choice, endpoint: Endpoint, installation: Installation) -> None:
@@ -45,12 +45,15 @@ def check_port(endpoint: Endpoint) -> None:
 
 
 def port_in_use(port: int) -> str:
-    """Returns the message about a port in use, with the remedy."""
+    """Returns the error message that says that the port is in use, with the remedy."""
     return f"port {port} is in use. Stop the program that listens there, or choose another port with --port."
 
 
 def check_shared_memory(folder: Path) -> None:
-    """Raises HostingError if the file system of `folder` is too small for vLLM. Accepts a missing folder."""
+    """Raises HostingError if the file system of `folder` is too small for vLLM.
+
+    Does nothing if the folder does not exist.
+    """
     try:
         status = os.statvfs(folder)
     except OSError:

@@ -1,4 +1,4 @@
-"""Runs the engine in its own session: forwards its output, keeps the last lines, and stops the engine."""
+"""Runs the engine in its own session, forwards the engine's output, keeps its last lines, and stops the engine."""
 
 import contextlib
 import os
@@ -46,12 +46,15 @@ class ServerProcess:
         return status if status >= 0 else 128 - status
 
     def last_lines(self) -> tuple[str, ...]:
-        """Returns the last lines, at most 500, of a server that has ended."""
+        """Returns the last output lines, at most 500, of a server that has ended."""
         self._relay.join(_OUTPUT_DELAY)
         return tuple(line.decode(errors="replace") for line in tuple(self._lines))
 
     def stop(self) -> None:
-        """Stops the server with SIGTERM. When it has ended, or after 30 s, kills all processes of its session."""
+        """Stops the server with SIGTERM.
+
+        When the server has ended, or after 30 s, kills all processes of the server's session.
+        """
         if self.running:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""Turns the signals that end the command into an exception while the server runs."""
+"""Raises an exception, while the server runs, for every signal that ends the command."""
 
 import contextlib
 import signal
@@ -17,9 +17,10 @@ class Interrupted(BaseException):
 
 
 class Signals:
-    """Handles SIGINT, SIGTERM and SIGHUP.
+    """Handles the signals SIGINT, SIGTERM and SIGHUP.
 
-    A signal before the block of `raised` is kept until this block begins. Signals after the block are ignored.
+    A signal that arrives before the block of the method `raised` is kept until that block begins. Signals that arrive
+    after the block of the method `raised` are ignored.
     """
 
     def __init__(self) -> None:
@@ -28,7 +29,10 @@ class Signals:
 
     @contextlib.contextmanager
     def handled(self) -> Iterator[None]:
-        """Handles the signals within the block. A signal that was already ignored, as with nohup, stays ignored."""
+        """Handles the signals within the block.
+
+        A signal that the process already ignored, for example under the command nohup, stays ignored.
+        """
         before = {number: signal.getsignal(number) for number in _SIGNALS}
         for number, handler in before.items():
             if handler is not signal.SIG_IGN:
@@ -41,7 +45,7 @@ class Signals:
 
     @contextlib.contextmanager
     def raised(self) -> Iterator[None]:
-        """Raises Interrupted for a signal that arrives within the block or has arrived before it."""
+        """Raises Interrupted for a signal that arrives within the block or has arrived before the block."""
         self._raises = True
         if self._pending is not None:
             self._raise(self._pending)
@@ -60,6 +64,6 @@ class Signals:
         raise Interrupted(number)
 
     def _ignore(self) -> None:
-        # The caller now stops the server. No further signal may interrupt this.
+        # The caller now stops the server. No further signal may interrupt the caller.
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Starts the engine, waits until it answers, and runs until it ends or a signal stops it."""
+"""Starts the engine, waits until the engine answers, and stops the engine after a signal."""
 
 import time
 from typing import NoReturn
@@ -14,14 +14,15 @@ from .signals import Interrupted, Signals
 
 _POLL = 0.2
 _PROGRESS = 5
-"""Seconds between two lines about the progress of loading."""
+"""The seconds between two output lines that report that the engine is still loading the model."""
 
 
 def supervise(command: EngineCommand, endpoint: Endpoint, wait: int, serve: str) -> int:
-    """Runs the engine until a signal, and returns the exit code of that signal.
+    """Runs the engine until a signal arrives, and returns the exit code for that signal.
 
     `wait` is the maximum number of seconds until the engine answers. `serve` is the command that serves the router API.
-    Raises HostingError with the engine's exit code if the engine ends. Leaves no process of the engine running.
+    Raises HostingError with the engine's exit code if the engine ends. When the function returns or raises an error, no
+    process of the engine is running.
     """
     STDOUT.say(f"Starting the router model ({command.model}) on port {endpoint.port} …")
     signals = Signals()
@@ -40,10 +41,13 @@ def supervise(command: EngineCommand, endpoint: Endpoint, wait: int, serve: str)
 
 
 def _wait_until_ready(server: ServerProcess, command: EngineCommand, endpoint: Endpoint, wait: int) -> int:
-    """Waits for the engine and returns the seconds it took. Raises HostingError if it ended or was too slow."""
+    """Waits until the engine answers, and returns the waiting time in seconds.
+
+    Raises HostingError if the engine ends or does not answer within `wait` seconds.
+    """
     start = time.monotonic()
     reported = 0
-    # Checks that the engine still runs, because another server may answer on the same port.
+    # The loop checks that the engine still runs, because another server may answer on the same port.
     while not (endpoint.is_healthy() and server.running):
         seconds = int(time.monotonic() - start)
         if not server.running:
@@ -53,7 +57,7 @@ def _wait_until_ready(server: ServerProcess, command: EngineCommand, endpoint: E
             raise HostingError(f"the router model did not answer within {wait} s. Allow more time with --wait.")
         if seconds - reported >= _PROGRESS:
             reported = seconds
-            STDOUT.say(f"Loading … {seconds} s")
+            STDOUT.say(f"The engine has been loading the model for {seconds} s …")
         time.sleep(_POLL)
     return int(time.monotonic() - start)
 
