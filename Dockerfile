@@ -1,9 +1,9 @@
-# The images of the router API, of the router model on a CPU, and of the operator: one target each. scripts/images builds
-# them.
+# Builds the images of the router API, of the router model on a CPU, and of the operator. Each image has its own build
+# target. scripts/images runs the builds.
 ARG BASE=python:3.11-slim
 
 FROM ${BASE} AS build
-# An alternative package index.
+# These arguments select an alternative package index.
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 ARG PIP_TRUSTED_HOST

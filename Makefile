@@ -1,14 +1,14 @@
-# The project's commands. Each of them creates the virtual environment that it needs.
+# The project's commands. Each command creates the virtual environment that the command needs.
 # If no suitable Python is found, find-python prints an error, and the command `false` makes every target fail.
 PYTHON3 := $(or $(shell scripts/find-python),false)
-# Tests mostly wait, so four processes run them even on two cores. One process runs all tests of a file in order.
+# Tests mostly wait, so four processes run the tests even on two cores. One process runs all tests of a file in order.
 PARALLEL := --numprocesses 4 --dist loadfile --no-loadscope-reorder
-# One worker has its own cluster, and the others share a second one. An existing cluster has one worker for all tests.
+# One worker has its own cluster, and the other workers share a second cluster. An existing cluster has one worker.
 E2E_WORKERS ?= $(if $(E2E_KUBECONFIG),1,3)
 
 .PHONY: help demo test coverage lint lock clients images reference chart bench bench-operator e2e release-dry-run
 
-help: ## list these targets
+help: ## list the targets of this Makefile
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' Makefile
 
 demo: ## start a router with a small model on this machine, show a routed answer, and run until Ctrl-C
@@ -31,7 +31,7 @@ lint: ## run the linters, and the type and import checks
 	@.venv/bin/lint-imports
 	@git ls-files --cached --others --exclude-standard | xargs grep -lE '^#!.*\bbash' | xargs .venv/bin/shellcheck
 
-clients: ## test unchanged client software against serve.sh
+clients: ## test unchanged client software against the router that serve.sh starts
 	@clients/run
 
 e2e: ## test the images, the chart and the operator in the cluster of E2E_KUBECONFIG, or without it in new kind clusters

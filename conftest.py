@@ -1,4 +1,4 @@
-"""Turns skipped tests into failures if `FAIL_ON_SKIP` is set, so that a run without the required programs fails."""
+"""Makes skipped tests fail if the variable FAIL_ON_SKIP is set, so that a run without the required programs fails."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 
 def _without_skip(report: Report) -> Report:
-    """Returns the report. If `FAIL_ON_SKIP` is set, a skip becomes a failure. An expected failure stays unchanged."""
+    """Returns the report.
+
+    If `FAIL_ON_SKIP` is set, a skip becomes a failure. The report of an expected failure stays unchanged.
+    """
     if FAIL_ON_SKIP and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"{_reason(report)}: FAIL_ON_SKIP is set. Install what is missing or deselect the test."
@@ -33,6 +36,6 @@ def _without_skip(report: Report) -> Report:
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
-    """Returns `FILE:LINE: Skipped: REASON`."""
+    """Returns the reason of a skipped test or file as the text `FILE:LINE: Skipped: REASON`."""
     path, line, reason = report.longrepr
     return f"{path}:{line}: {reason}"

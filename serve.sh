@@ -7,24 +7,26 @@ usage() {
 usage: bash serve.sh [options]
 
 Serves the router API: one OpenAI-compatible endpoint in front of many models. Start the router model first (bash host.sh).
-serve.sh waits for it. After --wait seconds it serves without the router model: requests use the fallback order.
+serve.sh waits for the router model for at most --wait seconds. Then it serves without the router model, and requests
+use the fallback order.
 
-  --router-model NAME  name of the router model (default: the first name its server lists)
-  --max-turns N        maximum decisions of a request (default: 3)
+  --router-model NAME  name of the router model (default: the first that its server lists)
+  --max-turns N        maximum number of decisions of a request (default: 3)
   --hosted-port PORT   port of the router model on this machine (default: 8000)
   --serve-port PORT    port to serve the API on (default: 8800)
   --host ADDRESS       address to listen on (default: 127.0.0.1). 0.0.0.0 means all IPv4 addresses, and :: means all IPv4
                        and IPv6 addresses
-  --config FILE        configuration: targets, prices, limits (default: $RL_ROUTER_CONFIG; without a file, every model
+  --config FILE        file with the targets, prices and limits (default: $RL_ROUTER_CONFIG; without a file, every model
                        that the router model's server lists is a target)
   --workers N          number of processes (default: 1)
   --log-level LEVEL    debug, info, warning or error (default: info)
-  --wait SECONDS       how long to wait for the router model (default: 300; 0: do not wait)
+  --wait SECONDS       maximum time to wait for the router model (default: 300; 0: do not wait)
   --help               this text
 
 Every field of the configuration is also a flag and an environment variable: --routing.prefer cost, or
 RL_ROUTER_ROUTING__PREFER=cost. docs/configuration.md and .venv/bin/rl-router serve --help explain every field. The help
-also lists the exit codes. router_api/rl_router_api/catalogue.yaml is an example with well-known models.
+of rl-router serve also lists the exit codes. router_api/rl_router_api/catalogue.yaml is an example with well-known
+models.
 
 examples:
   bash serve.sh --config router_api/rl_router_api/catalogue.yaml

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Checks a hosted router model (port 8000) directly, without the router. Run it first if routing does not work.
+"""Checks a hosted router model (port 8000) directly, without the router.
 
-It sends requests with the openai package for everything that the router needs: health, models, an answer, a streamed
-answer, a tool call, and a decision under a JSON schema. The exit status is 1 if a check fails.
+Run this script first if routing does not work.
+
+The script sends requests with the openai package for everything that the router needs: health, models, an answer, a
+streamed answer, a tool call, and a decision under a JSON schema. The exit status is 1 if a check fails.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ TARGETS = ("call_quick", "call_careful")
 
 @dataclass(frozen=True)
 class Host:
-    """The server under test and the name of the tested model."""
+    """The server under test, with the name of the tested model."""
 
     arguments: argparse.Namespace
     client: openai.OpenAI
@@ -106,7 +108,8 @@ def _tools(host: Host) -> None:
     if not calls:
         # llama.cpp does not enforce a tool call. The router can use a JSON schema instead, which the next check tests.
         print(
-            "  no call: this engine does not enforce `tool_choice`. Use the router's `protocol: json_schema` or `auto`"
+            "  no tool call: this engine does not enforce `tool_choice`. Use the router's `protocol: json_schema` or "
+            "`auto`"
         )
 
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Checks a running router API (port 8800) with real questions, sent with the openai package.
 
-It shows each answer with its model, cost, time, calls and strategy. It checks the format of the completion, that the
-metadata's sums are exact, and that earlier turns of a conversation are sent. The exit status is 1 if a check fails.
+The script shows each answer with its model, cost, time, calls and strategy. The script checks the format of the
+completion, that the metadata's sums are exact, and that earlier turns of a conversation are sent. The exit status is 1
+if a check fails.
 """
 
 from __future__ import annotations

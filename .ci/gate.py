@@ -1,7 +1,8 @@
-"""Runs the gate's steps and prints their times and the slowest tests.
+"""Runs the steps of the gate, which tests the whole project, and prints their times and the slowest tests.
 
-A step begins when all steps in its `after` have ended. Independent steps run in parallel. The output of a step is
-printed when the step ends. The first failure stops all other steps. The exit status is 1 if a step failed.
+A step begins when all steps that its attribute `after` names have ended. Independent steps run in parallel. The output
+of a step is printed when the step ends. The first failed step stops all other steps. The exit status is 1 if a step
+failed.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ WITH_KIT = {
     "E2E_MANIFESTS": str(KIT / "addons" / "metrics-server.yaml"),
     "E2E_WEIGHTS": str(CACHE / "models"),
 }
-"""Environment variables with the kit's control plane, node image, metrics-server and weights for vLLM."""
+"""The environment variables that name the kit's control plane, node image, metrics-server and weights for vLLM."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Running:
         self.stop()
 
     def stop(self) -> None:
-        """Interrupts the running processes like Ctrl-C, so that the tests remove their clusters."""
+        """Sends SIGINT to the running processes, as Ctrl-C does, so that the tests remove their clusters."""
         self.is_stopping = True
         for process in self.processes:
             _interrupt(process)
@@ -115,7 +116,8 @@ def main() -> int:
     kit = (KIT / "up").exists()
     if not kit:
         print(
-            f"e2e is skipped: {KIT}/up, which installs docker and kind, does not exist. Install both and run `make e2e`"
+            f"e2e is skipped: {KIT}/up, which installs docker and kind, does not exist. Install docker and kind, and "
+            "run `make e2e`"
         )
     start, running = time.monotonic(), Running()
     with tempfile.TemporaryDirectory(prefix="gate-") as folder:
@@ -125,9 +127,11 @@ def main() -> int:
 
 
 def run(planned: list[Step], running: Running, folder: Path, environment: dict[str, str]) -> list[Result]:
-    """Runs each step after the steps in its `after`, and returns the results. Test reports are written to `folder`.
+    """Runs each step when the steps that its `after` names have ended.
 
-    A failure stops the running steps, and no further step begins.
+    Returns the results of all steps. Test reports are written to the folder `folder`.
+
+    A failed step stops the running steps, and no further step begins.
     """
     waiting, results, active = list(planned), list[Result](), set[Future[Result]]()
     with ThreadPoolExecutor(len(planned)) as threads, running:
@@ -172,7 +176,7 @@ def _table(results: list[Result], start: float) -> str:
 
 
 def _slowest(folder: Path) -> str:
-    """Returns a list of the slowest tests. Their times include their fixtures."""
+    """Returns a list of the slowest tests. The time of a test includes the time of its fixtures."""
     cases = [
         (float(case.get("time", 0)), path.stem, f"{case.get('classname')}.{case.get('name')}")
         for path in folder.glob("*.xml")

@@ -1,7 +1,7 @@
 """Generates the tables of docs/configuration.md: `python scripts/configuration_reference.py [--check]`.
 
-The tables come from the schema in router_api/rl_router_api/config/schema.py. The other text of the page is written by
-hand. With `--check`, it writes nothing and reports whether the page would change.
+The tables come from the schema in router_api/rl_router_api/config/schema.py. The text of docs/configuration.md outside
+the tables is written by hand. With `--check`, the program writes nothing and reports whether the page would change.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Json = Mapping[str, Any]
 
 
 class _OwnFieldsFirst(GenerateJsonSchema):
-    """Generates a schema in which a model's own fields precede the fields that it inherits."""
+    """Generates a schema in which the own fields of a pydantic model precede the model's inherited fields."""
 
     def model_schema(self, schema: core_schema.ModelSchema) -> dict[str, Any]:
         generated = super().model_schema(schema)
@@ -55,7 +55,7 @@ def _rows(node: Json, prefix: str, definitions: Json) -> Iterator[str]:
 
 
 def _plain(node: Json, definitions: Json) -> Json:
-    """Returns a node of the schema with its reference resolved and without the null type of an optional field."""
+    """Returns a node of the schema with the node's reference resolved and without an optional field's null type."""
     options = [option for option in node.get("anyOf", ()) if option.get("type") != "null"]
     inner = options[0] if len(options) == 1 else definitions.get(node.get("$ref", "").rpartition("/")[2])
     if inner is None:
@@ -73,7 +73,7 @@ def _default(field: Json) -> str:
 def _type(node: Json, definitions: Json) -> str:
     if "enum" in node:
         return ", ".join(f"`{value}`" for value in node["enum"])
-    if "anyOf" in node:  # Only decimal numbers have this: pydantic accepts them as a number or a string.
+    if "anyOf" in node:  # Decimal numbers have `anyOf`: pydantic accepts a number or a string.
         return "decimal number"
     if node.get("type") == "array":
         return f"list of {_type(_plain(node['items'], definitions), definitions)}"

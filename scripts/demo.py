@@ -1,4 +1,4 @@
-"""Shows a routed answer on this machine: `make demo`.
+"""Implements `make demo`, which shows a routed answer on this machine.
 
 Starts the CPU fallback as the router model (port 8000) and the router API (port 8800), and sends one question with the
 openai package. Prints the answer and how it was routed. The servers run until Ctrl-C, so that users can try the
@@ -34,7 +34,7 @@ import yaml
 
 CATALOGUE = environment.ROOT / "router_api" / "rl_router_api" / "catalogue.yaml"
 ROUTER_MODEL = "smollm2-router"
-# One model under three names. The prices are invented, so that the router model has a choice.
+# The demo serves one model under three names. The prices are invented, so that the router model has a choice.
 TARGETS = (
     ("quick-helper", "0.05", "0.20", "Cheap and quick. Greetings, facts, short everyday questions."),
     ("careful-thinker", "0.50", "2.00", "Slow and thorough. Mathematics, logic, explanations in several steps."),
@@ -48,11 +48,11 @@ PR_SET_PDEATHSIG = 1
 
 
 class DemoError(Exception):
-    """An error that ends the demo. The message says in one line what is wrong."""
+    """An error that ends the demo. The error's message says in one line what is wrong."""
 
 
 class Child:
-    """A running program that writes its output to the file `log`."""
+    """A running program. The program writes its output to the file `log`."""
 
     def __init__(self, module: str, arguments: list[str], log: Path) -> None:
         self.module = module
@@ -69,7 +69,10 @@ class Child:
             raise DemoError(f"{self.module} ended (exit status {self._process.returncode}): {self._last_line()}")
 
     def wait_until_ready(self, url: str, seconds: float) -> None:
-        """Waits until `url` answers 200. Raises DemoError after `seconds` or if the program ends."""
+        """Waits until the URL `url` answers with the status 200.
+
+        Raises DemoError after `seconds` or if the program ends.
+        """
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self.check()
@@ -79,7 +82,7 @@ class Child:
         raise DemoError(f"{self.module} was not ready within {seconds:g} s: {self._last_line()}")
 
     def stop(self) -> None:
-        """Stops the program and its children with SIGINT, then with SIGTERM, and finally with SIGKILL."""
+        """Stops the program and its child processes with SIGINT, then with SIGTERM, and finally with SIGKILL."""
         # SIGINT stops the API at once. After SIGTERM it would serve for some seconds while load balancers remove it.
         for number, patience in ((signal.SIGINT, 5), (signal.SIGTERM, 5), (signal.SIGKILL, 5)):
             with contextlib.suppress(ProcessLookupError):
@@ -147,7 +150,7 @@ def _start_router_model(stack: contextlib.ExitStack, arguments: argparse.Namespa
     )  # fmt: skip
     stack.callback(_stop, child)
     child.wait_until_ready(f"http://127.0.0.1:{arguments.model_port}/health", MODEL_READY)
-    _say(f"It also serves {', '.join(names[1:])}: one small model under three names with invented prices.")
+    _say(f"The same model also serves as the targets {', '.join(names[1:])}, with invented prices.")
     _say("A model this small returns valid decisions, but poor ones.")
     return child
 
@@ -227,7 +230,7 @@ def _stay(children: list[Child], arguments: argparse.Namespace, folder: Path) ->
     "max_tokens": 500
   }}'
 """)
-    _say(f"Logs: {folder}/*.log. Ctrl-C stops everything.")
+    _say(f"The logs are in {folder}/*.log. Ctrl-C stops everything.")
     while True:
         for child in children:
             child.check()

@@ -3,8 +3,8 @@
     python3 scripts/environment.py [run | dev]
 
 `run` installs the packages for `make demo`, `host.sh`, `serve.sh` and the live checks. `dev` also installs the packages
-for the tests and linters. An installation prints one line. If the machine lacks a program, or the installation fails,
-one line says what is wrong, and the exit status is 1.
+for the tests and linters. An installation prints one line on standard error. If the machine lacks a program, or the
+installation fails, one line says what is wrong, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LEVELS = ("run", "dev")
 
 
 class MissingError(Exception):
-    """A requirement of the environment that is missing or cannot be installed. The message is one line."""
+    """A requirement of the environment that is missing or cannot be installed. The error's message is one line."""
 
 
 def ensure(level: str) -> None:
@@ -35,14 +35,14 @@ def ensure(level: str) -> None:
     with (ROOT / ".venv.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not _is_ready(level):
-            print(f"Setting up .venv ({level}): a minute at most …", file=sys.stderr, flush=True)
+            print(f"Setting up .venv ({level}), which takes a minute at most …", file=sys.stderr, flush=True)
             _create()
             _install(level)
             _stamp(level).write_text(_fingerprint(level))
 
 
 def reenter(script: str) -> None:
-    """Runs `script` and its arguments with the Python of `.venv`, in place of this process, unless it already does."""
+    """Replaces this process with `script` in the Python of `.venv`, unless this process already uses that Python."""
     if Path(sys.prefix) == VENV:
         return
     try:
@@ -77,7 +77,7 @@ def _requirements(level: str) -> Path:
 
 def _require_python() -> None:
     if sys.version_info < (3, 11):
-        raise MissingError(f"Python 3.11 or newer is required, this is {sys.version.split()[0]}: install python3.11")
+        raise MissingError(f"Python 3.11 or newer is required, not {sys.version.split()[0]}: install python3.11")
 
 
 def _create() -> None:

@@ -1,4 +1,4 @@
-"""Shared code of `test_host.py` and `test_serve.py`: sends requests with the openai package, checks and prints answers.
+"""Sends requests with the openai package, and checks and prints answers, for `test_host.py` and `test_serve.py`.
 
 The checks test the format of an answer, not its quality.
 """
@@ -26,7 +26,8 @@ Messages = list[dict[str, str]]
 MAX_TOKENS = 96
 WIDTH = 110
 MINIMUM_TOKENS_PER_CHARACTER = 1 / 12
-"""A server that counts fewer prompt tokens per character lost parts of the request. English has about 1/4."""
+"""The minimum number of prompt tokens per character of a request. A server that counts fewer prompt tokens lost parts
+of the request, because English text has about a quarter of a token per character."""
 STRATEGIES = (
     "select_response", "direct_response", "committed", "max_turns_reached", "last_response", "fallback", "timeout",
     "pinned",
@@ -34,12 +35,12 @@ STRATEGIES = (
 
 
 class CheckError(Exception):
-    """A failed check. The message says in one line what is wrong."""
+    """A failed check. The error's message says in one line what is wrong."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A completion, streamed or not. The costs in `metadata` are exact Decimals."""
+    """A completion, which may have been streamed. The costs in `metadata` are exact Decimals."""
 
     model: str
     text: str
@@ -99,7 +100,10 @@ def ask(client: openai.OpenAI, model: str, messages: Messages, **options: Any) -
 
 
 def ask_streamed(client: openai.OpenAI, model: str, messages: Messages, **options: Any) -> Answer:
-    """Requests a streamed answer and checks its chunks. `metadata` comes from the last chunk. Raises CheckError."""
+    """Requests a streamed answer and checks its chunks.
+
+    The answer's `metadata` comes from the last chunk. Raises CheckError.
+    """
     started = time.monotonic()
     chunks = list(client.chat.completions.create(model=model, messages=messages, stream=True, **_limits(options)))
     require(bool(chunks), "the stream ended without a chunk")
@@ -187,7 +191,7 @@ def _check_selection(metadata: dict[str, Any]) -> None:
     if metadata["routing_strategy"] == "direct_response":
         require(not selected, "the strategy is direct_response, but call_history has a selected call")
         return
-    require(len(selected) == 1, f"{len(selected)} entries of call_history are selected, not exactly one")
+    require(len(selected) == 1, f"call_history has {len(selected)} selected entries, but must have one")
     chosen, used = selected[0].get("model_id"), metadata["model_used"]
     require(chosen == used, f"model_used is {used!r}, but the selected call is {chosen!r}'s")
 
@@ -205,7 +209,10 @@ def require(condition: bool, message: str) -> None:
 
 
 def fetch(arguments: argparse.Namespace, path: str) -> str:
-    """Returns the body of a path outside `/v1`, such as `/health`. Raises CheckError for an error status."""
+    """Returns the body that the server sends for a path outside `/v1`, such as `/health`.
+
+    Raises CheckError for an error status.
+    """
     parts = urlsplit(arguments.url)
     url = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1')}{path}"
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {arguments.api_key}"})
@@ -217,7 +224,7 @@ def fetch(arguments: argparse.Namespace, path: str) -> str:
 
 
 def run(checks: dict[str, Callable[[], None]]) -> int:
-    """Runs every check and prints which of them failed. Returns the exit status."""
+    """Runs every check and prints the names of the failed checks. Returns the exit status."""
     failed = []
     for name, check in checks.items():
         print(f"\n{bold(name)}")
@@ -230,7 +237,8 @@ def run(checks: dict[str, Callable[[], None]]) -> int:
             failed.append(name)
             print(f"  {red(f'✗ status {error.status_code}: {error.message}')}")
         except openai.APIError as error:
-            # Without a server, the other checks would fail as well. An error in a stream belongs to this check.
+            # If the server is not reachable, the run ends, because all checks would fail. An error in a stream fails
+            # only this check.
             if isinstance(error, openai.APIConnectionError):
                 raise
             failed.append(name)
@@ -252,7 +260,7 @@ def guarded(main: Callable[[], int], remedy: str, arguments: argparse.Namespace)
     try:
         return main()
     except BrokenPipeError:
-        # The reader of the output closed the pipe. Without this, Python would report the broken pipe again at its exit.
+        # The reader of the output closed the pipe. Without the new output, Python would report the broken pipe again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (openai.APITimeoutError, TimeoutError):
@@ -311,7 +319,7 @@ def show_values(values: Iterable[tuple[str, Any]]) -> None:
 
 
 def plural(count: int, noun: str) -> str:
-    """Returns `1 call` or `2 calls`."""
+    """Returns a count with its noun, such as `1 call` or `2 calls`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 

@@ -1,8 +1,8 @@
 """Writes the generated files of the chart and of deploy/: `python scripts/chart [--check]`.
 
 The generated parts of the chart are its version, its copy of the CRD, the rules of its Roles, the schema of its values
-and the list of values in its README. The manifests in deploy/ are written only if Helm is installed. With `--check`, it
-writes nothing and prints the files that would change.
+and the list of values in its README. The manifests in deploy/ are written only if Helm is installed. With `--check`,
+the program writes nothing and prints the files that would change.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "rl-r
 
 
 def chart_texts() -> dict[str, str]:
-    """Returns the texts of the chart's generated files by their paths in the repository."""
+    """Returns the texts of the chart's generated files. The keys are the paths of the files in the repository."""
     values = read(_text("values.yaml"))
     return {
         f"{CHART}/Chart.yaml": re.sub(r"(?m)^((app)?[vV]ersion): .*$", rf"\1: {__version__}", _text("Chart.yaml")),
@@ -55,7 +55,10 @@ def chart_texts() -> dict[str, str]:
 
 
 def deploy_texts() -> dict[str, str]:
-    """Returns the manifests that Helm renders for kubectl, by path. Raises CalledProcessError if Helm fails."""
+    """Returns the manifests that Helm renders for kubectl.
+
+    The keys are the paths of the files in deploy/. Raises CalledProcessError if Helm fails.
+    """
     # Without --kube-version, Helm 3.14 would render for Kubernetes 1.29, which the chart rejects.
     command = f"helm template rl-router {CHART} --kube-version 1.30 --namespace rl-router-system".split()
     command += ["--no-hooks", "--set", "creator=static"]

@@ -15,7 +15,7 @@ _EXTENSION = "x-kubernetes-"
 
 
 def schema(values: Iterable[Value]) -> Json:
-    """Returns the schema of a values.yaml. An object with described fields accepts no other fields."""
+    """Returns the schema of a values.yaml. An object whose fields are described accepts no further fields."""
     root: Json = {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$defs": {"spec": _plain(structural(RouterDeploymentSpec, defaults=False))},

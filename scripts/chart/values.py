@@ -1,8 +1,9 @@
 """Parses values.yaml into values with their path, default, comment and the tags in the comment.
 
-The comments follow cert-manager's conventions. A comment describes the key below it. `+docs:section=…` begins a
-section, and `+docs:property` marks a commented key, which is a value without a default. `+docs:type=…`,
-`+docs:items=…`, `+docs:enum=…` and `+docs:schema=…` restrict the value. `+docs:hidden` omits it from the README.
+The comments follow cert-manager's conventions. A comment describes the key in the line below the comment. The tag
+`+docs:section=…` begins a section. The tag `+docs:property` marks a key that is commented out, which is a value without
+a default. The tags `+docs:type=…`, `+docs:items=…`, `+docs:enum=…` and `+docs:schema=…` restrict the value. The tag
+`+docs:hidden` omits the value from the README.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ _TAG = re.compile(r"^\+docs:(?P<name>\w+)(=(?P<value>.*))?$")
 
 @dataclass(frozen=True)
 class Value:
-    """A value of the chart. `default` can be None. `about` has a line for each paragraph of the comment."""
+    """A value of the chart.
+
+    `default` is None for a value without a default. `about` has a line for each paragraph of the comment.
+    """
 
     path: tuple[str, ...]
     default: Any
