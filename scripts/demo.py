@@ -150,7 +150,7 @@ def _start_router_model(stack: contextlib.ExitStack, arguments: argparse.Namespa
     )  # fmt: skip
     stack.callback(_stop, child)
     child.wait_until_ready(f"http://127.0.0.1:{arguments.model_port}/health", MODEL_READY)
-    _say(f"The same model also serves as the targets {', '.join(names[1:])}, with invented prices.")
+    _say(f"The targets {', '.join(names[1:])} are one small model under three names with invented prices.")
     _say("A model this small returns valid decisions, but poor ones.")
     return child
 

@@ -191,7 +191,7 @@ def _check_selection(metadata: dict[str, Any]) -> None:
     if metadata["routing_strategy"] == "direct_response":
         require(not selected, "the strategy is direct_response, but call_history has a selected call")
         return
-    require(len(selected) == 1, f"call_history has {len(selected)} selected entries, but must have one")
+    require(len(selected) == 1, f"{len(selected)} entries of call_history are selected instead of one")
     chosen, used = selected[0].get("model_id"), metadata["model_used"]
     require(chosen == used, f"model_used is {used!r}, but the selected call is {chosen!r}'s")
 

@@ -57,8 +57,8 @@ def test_skipped_tests_do_not_fail_if_the_variable_is_empty(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("fail_on_skip", "status", "line"),
     [
-        ("", 0, "ai-sdk: skipped, node or npm is not installed"),
-        ("1", 1, "ai-sdk: failed because FAIL_ON_SKIP is set: node or npm is not installed"),
+        ("", 0, "ai-sdk: skipped, node or npm is not installed. Install both"),
+        ("1", 1, "ai-sdk: failed because FAIL_ON_SKIP is set: node or npm is not installed. Install both"),
     ],
 )
 def test_a_client_that_cannot_be_installed_is_a_failure(
