@@ -10,7 +10,7 @@ from typing import TypeVar
 
 Figures = Mapping[str, float]
 Round = tuple[Figures, Figures]
-"""The figures of one round by name, for the old and for the new revision."""
+"""The figures of one round by their names: first those of the old revision, then those of the new revision."""
 _HEAD = ("figure", "old", "new", "new/old", "minimum to maximum", "")
 _Item = TypeVar("_Item")
 
@@ -40,7 +40,7 @@ def alternate(pair: Sequence[_Item], round_: int) -> Sequence[_Item]:
 
 
 def compare(rounds: Sequence[Round]) -> list[Comparison]:
-    """Returns one comparison for each figure. Every round must have the same figures."""
+    """Returns one comparison for each figure. All rounds must contain the same figures."""
     return [_comparison(name, [(old[name], new[name]) for old, new in rounds]) for name in rounds[0][0]]
 
 
@@ -80,7 +80,7 @@ def _cells(comparison: Comparison) -> tuple[str, ...]:
 
 
 def _short(value: float) -> str:
-    """Returns the value with three significant digits, or from 100 on as a whole number."""
+    """Returns the value as a text with three significant digits, or as a whole number if the value is 100 or more."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

@@ -1,4 +1,4 @@
-"""Measures the tokens and the duration of decisions by the CPU fallback: `python bench/decisions.py`."""
+"""Measures the tokens and the duration of the CPU fallback's decisions. The command is `python bench/decisions.py`."""
 
 from __future__ import annotations
 
@@ -63,7 +63,10 @@ def _api(folder: Path, engine: int, port: int) -> Process:
 
 
 def _decisions(port: int) -> Iterator[dict[str, Any]]:
-    """Yields the entry of `router_calls` and `decided_by` of each decision. Every question is sent twice."""
+    """Yields, for each decision, its entry in `router_calls` with the field `decided_by`.
+
+    Every question is sent twice.
+    """
     for question in _QUESTIONS * 2:
         question_body = {"model": "router", "messages": [{"role": "user", "content": question}]}
         request = urllib.request.Request(

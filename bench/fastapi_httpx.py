@@ -1,4 +1,7 @@
-"""A minimal relay of FastAPI, pydantic and httpx as the baseline. It has no keys, accounting, metrics or log."""
+"""A minimal relay, written with FastAPI, pydantic and httpx, is the baseline of the benchmark.
+
+This relay has no API keys, accounting, metrics or log.
+"""
 
 from __future__ import annotations
 

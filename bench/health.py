@@ -1,7 +1,8 @@
-"""Measures the latency of `/health` during 200 slow requests: `PYTHONPATH=. python bench/health.py`.
+"""Implements `PYTHONPATH=. python bench/health.py`, which measures the latency of `/health` during 200 slow requests.
 
-Starts the router API in front of an upstream that never responds. Requests `/health` 200 times in sequence, first
-without other requests and then while 200 requests wait for the upstream. Writes the figures to `bench/results.md`.
+The benchmark starts the router API in front of an upstream that never responds. The benchmark then requests `/health`
+200 times in sequence, first without other requests and then while 200 requests wait for the upstream. The benchmark
+writes the figures to `bench/results.md`.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ def _report(idle: list[float], busy: list[float]) -> None:
     )
     write_section(
         "/health",
-        f"The table lists the time in milliseconds of {PROBES} requests in sequence for `/health`.\n\n"
+        f"The figures are the latencies of {PROBES} requests for `/health` in sequence, in milliseconds.\n\n"
         f"| load | median | p99 |\n| --- | --- | --- |\n{rows}",
     )
 

@@ -16,7 +16,10 @@ _SCRIPT = Path(__file__).with_name("load.lua")
 
 @dataclass(frozen=True)
 class Load:
-    """A request and its number of parallel connections. `rate` is in requests per second. 0 means unlimited."""
+    """A request and its number of parallel connections.
+
+    `rate` is in requests per second, and 0 means an unlimited rate.
+    """
 
     url: str
     body: bytes
@@ -37,7 +40,10 @@ class Cost:
 
 
 def measure(server: Process, load: Load, seconds: float) -> Cost:
-    """Measures the server's cost during `seconds` of load. The kernel reports its CPU time. Exits if requests fail."""
+    """Measures the server's cost during `seconds` of load.
+
+    The kernel reports the server's CPU time. Exits if requests fail.
+    """
     before = server.cpu_seconds()
     result = run(load, seconds)
     spent = server.cpu_seconds() - before

@@ -18,12 +18,12 @@ _START_SECONDS = 120.0
 
 
 def pinned(core: int) -> Callable[[], None]:
-    """Returns a `preexec_fn` that restricts the child process to this core."""
+    """Returns a function for the argument `preexec_fn` that restricts the child process to the CPU core `core`."""
     return lambda: os.sched_setaffinity(0, {core})
 
 
 class Process:
-    """A running server. Its output goes to the file `log`."""
+    """A running server that writes its output to the file `log`."""
 
     def __init__(
         self, command: Sequence[str], core: int, log: Path, environment: Mapping[str, str] | None = None
@@ -37,7 +37,10 @@ class Process:
             )  # fmt: skip
 
     def wait_until_it_answers(self, url: str) -> None:
-        """Waits for an answer with a status below 500. Exits with the log after 120 s or if the process ends."""
+        """Waits for an answer with a status below 500.
+
+        Exits with the end of the log after 120 s or if the process ends.
+        """
         end = time.monotonic() + _START_SECONDS
         while time.monotonic() < end and self._child.poll() is None:
             if _answers(url):

@@ -27,7 +27,7 @@ class Measurement:
 def median(
     measurements: Sequence[Measurement], stack: str, case: str, connections: int, of: Callable[[Cost], float]
 ) -> float:
-    """Returns the median of one figure over all rounds; NaN if it was not measured."""
+    """Returns the median of one figure over all rounds, or NaN if the figure was not measured."""
     values = [of(measurement.cost) for measurement in measurements
               if (measurement.stack, measurement.case.name, measurement.connections)
               == (stack, case, connections)]  # fmt: skip
@@ -35,7 +35,7 @@ def median(
 
 
 def cpu(measurements: Sequence[Measurement], stack: str, case: str, connections: int = 64) -> float:
-    """Returns the median of microseconds of CPU per request; NaN if it was not measured."""
+    """Returns the median CPU time per request in microseconds, or NaN if the CPU time was not measured."""
     return median(measurements, stack, case, connections, lambda cost: cost.cpu_us)
 
 
@@ -88,7 +88,7 @@ def _ratios(measurements: Sequence[Measurement]) -> str:
 
 
 def bars(measurements: Sequence[Measurement]) -> list[tuple[str, float]]:
-    """Returns the bars of the chart: names, and microseconds of CPU per request with 64 connections."""
+    """Returns the name of each bar of the chart, and its CPU time per request in microseconds with 64 connections."""
     stacks = sorted(dict.fromkeys(row.stack for row in measurements), key=lambda stack: stack != ROUTER)
     shown = [(stack, case) for stack in stacks for case in (PINNED, TWO_HOPS, PINNED_STREAM)]
     values = [(f"{stack}: {case.name}", cpu(measurements, stack, case.name)) for stack, case in shown]

@@ -1,11 +1,13 @@
-"""The revisions that are measured: the working tree and, with `--against REV`, an older one.
+"""Provides the revisions that are measured: the working tree and, with `--against REV`, an older revision.
 
-`git archive` unpacks the older revision, so nothing is added to `.git`, even if a run is killed. The revision's own
-`scripts/environment.py` then creates its environment, which takes a minute and needs the package index. Each revision
-therefore runs with its own locked packages and cannot import the code of the other revision.
+`git archive` unpacks the older revision, so nothing is added to `.git`, even if a run is killed. The
+`scripts/environment.py` of the older revision then creates that revision's environment, which takes a minute and needs
+the package index. Therefore each revision runs with its own locked packages and cannot import the code of the other
+revision.
 
 The benchmark, its requests and its configuration are always those of the working tree. If a revision does not
-understand them, its server does not start, and the run ends with the last lines of the server's log.
+understand the benchmark's configuration, the revision's server does not start, and the run ends with the last lines of
+the server's log.
 """
 
 from __future__ import annotations
@@ -36,9 +38,10 @@ WORKING_TREE = Revision("new", "the working tree", ROOT, sys.executable)
 
 @contextmanager
 def old_and_new(name: str, package: str, new: Revision = WORKING_TREE) -> Iterator[tuple[Revision, Revision]]:
-    """Yields the revision `name` of the repository of `new`, and `new`; both are ready to run `package`.
+    """Yields the revision `name` of the repository of `new`, and the revision `new`, both ready to run `package`.
 
-    Removes the old revision's folder at the end. Exits if git does not know the revision or its environment fails.
+    Removes the old revision's folder at the end. Exits if git does not know the revision or the revision's environment
+    cannot be created.
     """
     with tempfile.TemporaryDirectory(prefix="rl-router-bench-") as temporary:
         old = _unpacked(name, new.folder, Path(temporary).resolve())
@@ -69,7 +72,10 @@ def _commit(name: str, repository: Path) -> str:
 
 
 def _compile(revision: Revision, package: str) -> None:
-    """Compiles the package, as its image does. Otherwise its first start would take more CPU time than later starts."""
+    """Compiles the package, as its image does.
+
+    Without the compilation, the package's first start would take more CPU time than later starts.
+    """
     subprocess.run([revision.python, "-m", "compileall", "-q", imported_from(revision, package)], check=True)
 
 

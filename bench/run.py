@@ -1,4 +1,4 @@
-"""Measures the CPU time of the router and its peers: `make bench`. Writes bench/results.md and bench/results.svg."""
+"""Measures the CPU time of the router and of comparable servers. Writes bench/results.md and bench/results.svg."""
 
 from __future__ import annotations
 
@@ -70,7 +70,10 @@ def check_tools() -> None:
 
 @contextmanager
 def running_stacks(starts: Sequence[Start] = (rl_router, *PEERS)) -> Iterator[list[Stack]]:
-    """Starts the router and each installed peer, and yields them. Only the server under load takes CPU time."""
+    """Starts the router and each installed comparable server, and yields all of them.
+
+    Only the server under load takes CPU time.
+    """
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
         upstream, url = start_upstream(folder)
@@ -95,10 +98,12 @@ def _round(stacks: list[Stack], options: argparse.Namespace, round_: int) -> Ite
 
 
 def _both(pair: Sequence[Revision], options: argparse.Namespace, round_: int) -> Round:
-    """Returns the figures of both revisions. Each load goes to one router and immediately afterwards to the other.
+    """Returns the figures of both revisions.
 
-    Every round restarts both routers, because two processes of the same code also differ, and the spread must include
-    that.
+    Each load goes to the router of one revision and immediately afterwards to the router of the other revision.
+
+    Every round restarts both routers, because the figures of two processes of the same code differ, and the spread must
+    include this difference.
     """
     figures: tuple[dict[str, float], dict[str, float]] = {}, {}
     with running_stacks([router_of(revision) for revision in pair]) as stacks:

@@ -70,7 +70,7 @@ def rl_router(
 
 
 def router_of(revision: Revision) -> Start:
-    """Returns a function that starts the revision's router in its own folder and names the stack by the label."""
+    """Returns a function that starts the revision's router in its own folder and names its stack after the revision."""
 
     def start(folder: Path, upstream: str) -> Stack:
         own = folder / revision.label
@@ -98,7 +98,7 @@ def _configuration(upstream: str, port: int, keys: Path, workers: int) -> dict[s
 
 
 def fastapi_httpx(folder: Path, upstream: str) -> Stack:
-    """Starts a relay of FastAPI and httpx. uvicorn's extras are installed for the router but not used here."""
+    """Starts a relay of FastAPI and httpx. The relay does not use the extra packages of uvicorn."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "--app-dir", str(HERE), "fastapi_httpx:app", "--port", str(port)]
     command += ["--loop", "asyncio", "--http", "h11", "--no-access-log", "--log-level", "warning"]

@@ -42,7 +42,7 @@ def _start(folder: Path, upstream: str) -> float:
 
 
 def _complete(load: Load) -> None:
-    """Sends one request. Raises CalledProcessError if it fails."""
+    """Sends one request. Raises CalledProcessError if the request fails."""
     headers = [word for name, value in load.headers.items() for word in ("-H", f"{name}: {value}")]
     command = ["curl", "-sf", "-o", "/dev/null", "-H", "Content-Type: application/json", *headers]
     subprocess.run([*command, "-d", load.body.decode(), load.url], check=True)
@@ -59,7 +59,10 @@ def _section(seconds: list[float]) -> str:
 
 
 def _imports() -> list[tuple[str, float]]:
-    """Returns the packages and their import times in milliseconds, slowest first. A time includes nested imports."""
+    """Returns the imported packages and their import times in milliseconds, slowest first.
+
+    The import time of a package includes the time of its own imports.
+    """
     command = [
         sys.executable,
         "-X",

@@ -19,7 +19,7 @@ def main() -> None:
 
 
 def _latency(router: Stack) -> str:
-    """Returns a text on the latency that the router adds to the upstream's at half of the router's maximum rate."""
+    """Returns a text on the latency that the router adds to the upstream's latency at half of the maximum rate."""
     maximum = measure(router.process, router.load(PINNED, _CONNECTIONS), _SECONDS).per_second
     through = run(router.load(PINNED, _CONNECTIONS, maximum / 2), _SECONDS)
     direct = run(router.direct(PINNED, _CONNECTIONS, maximum / 2), _SECONDS)

@@ -2,7 +2,7 @@
  *
  *   POST /router/...  a decision: a call of call_small, or select_response if the request offers that tool
  *   POST /target/...  a completion; if the body has "stream":true, 50 chunks, one write each
- *   POST /paced/...   the same, but a chunk every 10 ms
+ *   POST /paced/...   as POST /target/..., but with one chunk every 10 ms
  *   GET  any path     the list of models
  *
  * usage: upstream PORT

@@ -14,7 +14,7 @@ WRITES = frozenset({"create", "update", "patch", "delete"})
 
 
 def policy(user: str) -> dict[str, Any]:
-    """Returns the audit policy that logs the completed requests of `user` and no others."""
+    """Returns the audit policy that logs only the completed requests of `user`."""
     return {
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
@@ -25,7 +25,7 @@ def policy(user: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Request:
-    """A completed request. `at` is the time of the response, in seconds since 1970."""
+    """A completed request in the audit log. `at` is the time of the response, in seconds since 1970."""
 
     verb: str
     resource: str
@@ -34,7 +34,10 @@ class Request:
 
     @property
     def is_create(self) -> bool:
-        """Returns whether the request created an object other than an Event. An apply can also create objects."""
+        """Returns whether the request created an object other than an Event.
+
+        A server-side apply can also create objects.
+        """
         return self.status == 201 and self.resource != "events"
 
     @property
@@ -44,7 +47,7 @@ class Request:
 
 
 class Audit:
-    """The audit log. Each `read()` parses only the lines that were added since the previous `read()`."""
+    """The audit log. Each call of `read()` parses only the lines that were added since the previous call."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -52,7 +55,7 @@ class Audit:
         self.requests: list[Request] = []
 
     def read(self) -> list[Request]:
-        """Returns all requests so far."""
+        """Returns all requests that the audit log contains so far."""
         if self._path.exists():
             with self._path.open("rb") as log:
                 log.seek(self._offset)

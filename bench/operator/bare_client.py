@@ -1,7 +1,7 @@
-"""Applies the children of each new RouterDeployment and does nothing else: `bare_client.py KUBECONFIG`.
+"""Implements `bare_client.py KUBECONFIG`, which only applies the children of each new RouterDeployment.
 
-The bare client has the operator's concurrency and sends the operator's manifests as prepared bytes. No operator that
-creates the same children can be much faster on the same cluster.
+The bare client has the operator's concurrency and sends the operator's manifests as prepared bytes. On the same
+cluster, no operator that creates the same children can be much faster than the bare client.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Serves /health on the admin port of all simulated pods. It reports a healthy API, or never responds."""
+"""Serves /health on the admin port of all simulated pods.
+
+The endpoint /health either reports a healthy API or never responds.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,16 @@ from contextlib import asynccontextmanager
 from rl_router_operator.objects.naming import ADMIN_PORT
 
 ADDRESS = "127.88.0.1"
-"""The IP address of all simulated pods. It must equal the podIP in stages.yaml."""
+"""The IP address of all simulated pods. This address must equal the podIP in stages.yaml."""
 _OK = {"state": "ok"}
 _HEALTHY = {"status": "ok", "configuration": _OK, "router_model": _OK, "targets": {"demo": _OK}}
 
 
 class Pods:
-    """A server for the addresses of all pods. If `unresponsive` is set, it accepts connections and never responds."""
+    """A server on the address of all pods.
+
+    If `unresponsive` is set, the server accepts connections and never responds.
+    """
 
     def __init__(self) -> None:
         self.unresponsive = False
@@ -55,5 +61,5 @@ async def serving() -> AsyncIterator[Pods]:
     pods = Pods()
     async with await asyncio.start_server(pods.answer, ADDRESS, ADMIN_PORT, backlog=4096):
         yield pods
-        while pods.open:  # The operator has ended and closed its connections, so their handlers end soon.
+        while pods.open:  # The operator has closed its connections, so their handlers end soon.
             await asyncio.sleep(0.01)

@@ -27,7 +27,8 @@ NAMESPACE = "default"
 _CONCURRENT = 16
 _TIMEOUT = 420.0
 _QUIET_SECONDS = 18.0
-"""Seconds without a write after which the operator is at rest. A cycle of its health checks takes less time."""
+"""Seconds without a write after which the operator is at rest. A cycle of the operator's health checks takes less time
+than this period."""
 _DELETED = 100
 
 
@@ -53,7 +54,10 @@ class BareClient:
 
 @dataclass(frozen=True)
 class Result:
-    """The figures of one size. Times are in seconds, and memory is in MiB. `requests` has the total of each verb."""
+    """The figures for `size` RouterDeployments.
+
+    Times are in seconds, and memory is in MiB. `requests` contains the number of requests of each verb.
+    """
 
     size: int
     bare_client: BareClient
@@ -125,7 +129,7 @@ class Phases:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[None]:
-        """Opens the administrator's client of the API server."""
+        """Opens the API client of the administrator while the context lasts."""
         limits = httpx.Limits(max_connections=_CONCURRENT)
         server = self.cluster.server
         async with httpx.AsyncClient(
@@ -229,7 +233,10 @@ class Phases:
 
 
 async def _all(requests: Any) -> None:
-    """Sends the requests, `_CONCURRENT` at a time. Raises HTTPStatusError if one is rejected."""
+    """Sends the requests, at most `_CONCURRENT` at a time.
+
+    Raises HTTPStatusError if the API server rejects a request.
+    """
     slots = asyncio.Semaphore(_CONCURRENT)
 
     async def send(request: Awaitable[httpx.Response]) -> None:
@@ -244,13 +251,13 @@ def _name(number: int) -> str:
 
 
 def _children(name: str = "any") -> list[tuple[str, str]]:
-    """Returns (kind, name) of the children of a RouterDeployment with an empty spec."""
+    """Returns the pair (kind, name) of each child of a RouterDeployment with an empty spec."""
     router = read({"metadata": {"name": name, "namespace": NAMESPACE, "uid": "any"}, "spec": {}})
     return [(child["kind"], child["metadata"]["name"]) for child in resources.desired(router, Defaults())]
 
 
 def _selected_children(size: int) -> list[tuple[str, str]]:
-    """Returns at most `_DELETED` children. They include all kinds and are spread over the RouterDeployments."""
+    """Returns at most `_DELETED` children, which include all kinds and are spread over the RouterDeployments."""
     routers = [_children(_name(number)) for number in range(size)]
     children = [
         router[(number + turn) % len(router)]

@@ -1,8 +1,8 @@
-"""Measures the operator with 1, 100 and 1,000 RouterDeployments: `make bench-operator`. Writes bench/operator.md.
+"""Implements `make bench-operator`, which measures the operator with 1, 100 and 1,000 RouterDeployments.
 
-The API server, the controllers and the scheduler are real, the nodes and pods are simulated. Each measurement has a new
-cluster. With `--against`, both revisions must create the same children for an empty spec, because the benchmark takes
-their number and names from the working tree.
+The results are written to bench/operator.md. The API server, the controllers and the scheduler are real. The nodes and
+pods are simulated. Each measurement has a new cluster. With `--against`, both revisions must create the same children
+for an empty spec, because the benchmark takes the children's number and names from the working tree.
 """
 
 from __future__ import annotations
@@ -74,7 +74,10 @@ def _both(pair: Sequence[Revision], size: int, options: argparse.Namespace, roun
 def _measured(
     size: int, options: argparse.Namespace, bare_client: BareClient, revision: Revision = WORKING_TREE, suffix: str = ""
 ) -> Result:
-    """Measures one operator in a new cluster. With --keep, its logs are in a folder named by size and suffix."""
+    """Measures one operator in a new cluster.
+
+    With --keep, the operator's logs are kept in a folder that is named by size and suffix.
+    """
     with _folder(options, f"{size}{suffix}") as folder:
         return asyncio.run(_run(size, options.rest, bare_client, folder, revision))
 
@@ -114,12 +117,12 @@ async def _run_bare_client(size: int, folder: Path) -> BareClient:
 
 
 def _start_bare_client(kubeconfig: Path, folder: Path) -> tuple[Process, str]:
-    """Starts the bare client. Its URL is empty because it serves no endpoints."""
+    """Starts the bare client. Returns its process, and an empty URL because the bare client serves no endpoints."""
     return Process([sys.executable, str(_BARE_CLIENT), str(kubeconfig)], SERVER_CORE, folder / "bare-client.log"), ""
 
 
 def _start_operator(python: str, kubeconfig: Path, folder: Path) -> tuple[Process, str]:
-    """Starts the operator as its image does. Returns its process and the URL of its own endpoints."""
+    """Starts the operator as its image does. Returns the operator's process and the URL of the operator's endpoints."""
     port = free_port()
     log = folder / f"operator-{port}.log"
     flags = [f"--kubeconfig={kubeconfig}", "--host=127.0.0.1", f"--port={port}"]

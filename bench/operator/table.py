@@ -45,78 +45,58 @@ def _text(results: list[Result], rest: float) -> str:
 
 `make bench-operator` measured these figures on {os.cpu_count()} shared cores ({platform.machine()}, Python \
 {platform.python_version()}). The operator runs on one of
-these cores. The API server, etcd, Kubernetes' controllers, its scheduler and kwok share both cores. So compare ratios
-and counts of these figures, not seconds. Each RouterDeployment of the benchmark has `spec: {{}}`, which makes \
-{results[0].children // results[0].size} children
-and two pods.
+these cores. The API server, etcd, Kubernetes' controllers, its scheduler and kwok share both cores. Therefore compare
+ratios and counts, not seconds. Each RouterDeployment has `spec: {{}}`, which makes \
+{results[0].children // results[0].size} children and two pods.
 
 | RouterDeployments | {" | ".join(f"{result.size:,}" for result in results)} |
 | --- |{" ---: |" * len(results)}
 {rows}
 
-The operator is "at rest" when it has made its last write for the RouterDeployments. The operator renews its Lease every
-2 s and its claim of the cluster every 10 s. Each renewal is one read and one write, which only the row "requests of the
-operator at rest" includes. "Unresponsive pods" are pods of the router API that accept connections and never respond.
-The operator repeats the health checks of unresponsive pods, and each health check ends after the operator's limit of
-5 s.
+"Settled" is the time until the operator's last write. The operator renews its Lease every 2 s and its claim of the
+cluster every 10 s. Each renewal is one read and one write, which only the rows of requests at rest include.
+"Unresponsive pods" are pods of the API that accept connections and never respond. The operator repeats the health
+checks of unresponsive pods, and each check ends after the operator's limit of 5 s.
 
-The bare client is a program that applies the operator's manifests as prepared bytes, with the operator's concurrency,
-and does nothing else. No operator can be much faster than the bare client on the same cores.
+The bare client applies the same manifests as prepared bytes, with the operator's concurrency, and does nothing else. No
+operator can be much faster than the bare client on the same cores.
 """
 
 
 def _rows(rest: float) -> list[_Row]:
     return [
-        _Row("CPU time of the operator until it is ready, s", lambda r: r.started_cpu, 1),
-        _Row("memory of the operator before the first RouterDeployment, MiB", lambda r: r.memory),
-        _Row("time until the operator has created all children, s", lambda r: r.created, 1),
-        _Row("time until the bare client has created all children, s", lambda r: r.bare_client.created, 1),
-        _Row("time of the operator / time of the bare client", lambda r: r.created / r.bare_client.created, 2),
-        _Row("children that the operator creates per second", lambda r: r.children / r.created),
+        _Row("start: CPU seconds until ready", lambda r: r.started_cpu, 1),
+        _Row("memory before the first RouterDeployment, MiB", lambda r: r.memory),
+        _Row("all children created, s", lambda r: r.created, 1),
+        _Row("all children created by the bare client, s", lambda r: r.bare_client.created, 1),
+        _Row("creation time: operator / bare client", lambda r: r.created / r.bare_client.created, 2),
+        _Row("children created per second", lambda r: r.children / r.created),
         _Row(
-            "CPU time of the operator per RouterDeployment until all children exist, ms",
+            "operator: CPU per RouterDeployment until all children are created, ms",
             lambda r: 1000 * r.created_cpu / r.size,
         ),
         _Row(
-            "CPU time of the bare client per RouterDeployment until all children exist, ms",
+            "bare client: CPU per RouterDeployment until all children are created, ms",
             lambda r: 1000 * r.bare_client.cpu / r.size,
         ),
-        _Row("time until the operator's last write, s", lambda r: r.settled, 1),
-        *[
-            _Row(
-                f"requests of the kind `{verb}` per RouterDeployment until the operator's last write",
-                _requests(verb),
-                1,
-            )
-            for verb in _VERBS
-        ],
-        _Row("reconciles per RouterDeployment until the operator's last write", lambda r: r.reconciles / r.size, 1),
-        _Row("memory of the operator after its last write, MiB", lambda r: r.settled_memory),
-        _Row(
-            "memory of the operator per RouterDeployment, KiB", lambda r: 1024 * (r.settled_memory - r.memory) / r.size
-        ),
-        _Row(f"writes of the operator in {rest:g} s at rest", lambda r: r.rest.writes),
-        _Row(f"requests of the operator in {rest:g} s at rest", lambda r: r.rest.requests),
-        _Row("CPU time of the operator at rest, % of a core", lambda r: r.rest.cpu_percent, 1),
-        _Row(f"memory of the operator after {rest:g} s at rest, MiB", lambda r: r.rest.memory),
-        _Row("writes of the operator after its restart", lambda r: r.restarted.writes),
-        _Row("memory of the operator after its restart, MiB", lambda r: r.restarted.memory),
-        _Row("children that the benchmark deletes at the same time", lambda r: r.deleted),
-        _Row("time until the operator has created the deleted children again, s", lambda r: r.repaired, 2),
-        _Row(
-            f"writes of the operator in {rest / 2:g} s at rest, with unresponsive pods", lambda r: r.unresponsive.writes
-        ),
-        _Row("CPU time of the operator with unresponsive pods, % of a core", lambda r: r.unresponsive.cpu_percent, 1),
-        _Row("memory of the operator with unresponsive pods, MiB", lambda r: r.unresponsive.memory),
-        _Row(
-            f"health checks of the operator in {rest / 2:g} s, with unresponsive pods",
-            lambda r: r.unresponsive.health_checks,
-        ),
-        _Row(
-            "time until deleted children are created again, with unresponsive pods, s",
-            lambda r: r.repaired_unresponsive,
-            2,
-        ),
+        _Row("settled, s", lambda r: r.settled, 1),
+        *[_Row(f"requests per RouterDeployment until settled: {verb}", _requests(verb), 1) for verb in _VERBS],
+        _Row("reconciles per RouterDeployment until settled", lambda r: r.reconciles / r.size, 1),
+        _Row("memory when settled, MiB", lambda r: r.settled_memory),
+        _Row("memory per RouterDeployment, KiB", lambda r: 1024 * (r.settled_memory - r.memory) / r.size),
+        _Row(f"writes in {rest:g} s at rest", lambda r: r.rest.writes),
+        _Row(f"requests in {rest:g} s at rest", lambda r: r.rest.requests),
+        _Row("CPU at rest, % of a core", lambda r: r.rest.cpu_percent, 1),
+        _Row("memory after the rest, MiB", lambda r: r.rest.memory),
+        _Row("writes after a restart", lambda r: r.restarted.writes),
+        _Row("memory after a restart, MiB", lambda r: r.restarted.memory),
+        _Row("children deleted at the same time", lambda r: r.deleted),
+        _Row("deleted children created again, s", lambda r: r.repaired, 2),
+        _Row(f"unresponsive pods: writes in {rest / 2:g} s at rest", lambda r: r.unresponsive.writes),
+        _Row("unresponsive pods: CPU, % of a core", lambda r: r.unresponsive.cpu_percent, 1),
+        _Row("unresponsive pods: memory, MiB", lambda r: r.unresponsive.memory),
+        _Row(f"unresponsive pods: health checks in {rest / 2:g} s", lambda r: r.unresponsive.health_checks),
+        _Row("unresponsive pods: deleted children created again, s", lambda r: r.repaired_unresponsive, 2),
     ]
 
 

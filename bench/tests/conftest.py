@@ -1,4 +1,4 @@
-"""Adds the folder of the benchmark to the import path, because its modules are not a package."""
+"""Adds the folder of the benchmark to the import path, because the benchmark's modules are not a package."""
 
 import sys
 from pathlib import Path
