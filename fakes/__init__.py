@@ -1,1 +1,1 @@
-"""Fakes for tests and benchmarks: a Kubernetes cluster without nodes, upstreams, and testbeds that run real routers."""
+"""Contains the fakes of tests and benchmarks: a Kubernetes cluster without nodes, upstreams, and test routers."""

@@ -1,1 +1,1 @@
-"""A Kubernetes cluster without nodes: a real API server, with fakes of the kubelet and other components."""
+"""A Kubernetes cluster without nodes, which has a real API server and fakes of the kubelet and other components."""

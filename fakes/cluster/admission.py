@@ -20,7 +20,7 @@ class Admission:
     server: ApiServer
 
     def create(self, manifest: Manifest) -> Manifest:
-        """Returns the response to the creation of an object."""
+        """Returns the API server's response to the creation of an object."""
         return self.server.request("POST", ROUTERS + _DRY_RUN, manifest)
 
     def accepts_in_a_pod(self, quantity: Any) -> bool:

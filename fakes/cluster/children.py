@@ -11,13 +11,13 @@ from rl_router_operator.resources.defaults import Defaults
 
 
 def demo(**spec: Any) -> RouterDeployment:
-    """Returns the RouterDeployment with this spec, as the API server stores it."""
+    """Returns the RouterDeployment `demo` with this spec, in the form in which the API server stores it."""
     metadata = {"name": "demo", "namespace": "team", "uid": "uid-of-demo", "generation": 1}
     return read({"metadata": metadata, "spec": spec})
 
 
 def children(defaults: Defaults | None = None, **spec: Any) -> dict[Ref, Manifest]:
-    """Returns the children of `demo` by kind and name."""
+    """Returns the children of the RouterDeployment `demo` by kind and name."""
     built = desired(demo(**spec), defaults or Defaults())
     by_ref = {ref_of(child): child for child in built}
     assert len(by_ref) == len(built)
@@ -44,7 +44,7 @@ def env(component: str, defaults: Defaults | None = None, **spec: Any) -> dict[s
 
 
 def mounts(component: str, **spec: Any) -> dict[str, Manifest]:
-    """Returns the volumes of a container, merged with their mounts, by mount path."""
+    """Returns the volumes of a container by mount path, each merged with the mount of the volume."""
     template = pod(component, **spec)["spec"]
     volumes = {volume["name"]: volume for volume in template["volumes"]}
     (only,) = template["containers"]

@@ -1,4 +1,4 @@
-"""Causes each reason of a condition on a real API server, and resolves it again."""
+"""Defines, for each reason of a condition, what causes the reason on a real API server and what resolves it."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def child_fails(message: str, obstruct: Act, clear: Act, **spec: Any) -> Case:
 
 
 async def do_nothing(_simulation: Simulation) -> None:
-    """Creates nothing, so the router has no pods yet."""
+    """Creates no object, so that the router has no pods."""
 
 
 async def suspend(simulation: Simulation) -> None:
@@ -103,7 +103,10 @@ async def resume(simulation: Simulation) -> None:
 
 
 async def delete_service_while_paused(simulation: Simulation) -> None:
-    """Deletes the API's Service of a paused router, which the operator would otherwise recreate immediately."""
+    """Deletes the API's Service of a paused router.
+
+    If the router were not paused, the operator would immediately recreate the Service.
+    """
     await simulation.make_ready()
     await simulation.kube.annotate("paused", "true")
     await simulation.kube.delete("Service", "demo-api")
@@ -134,7 +137,7 @@ async def create_pvc(simulation: Simulation, size: str) -> None:
 
 
 async def fail_provisioning(simulation: Simulation) -> None:
-    """Creates the PVC, and the Event with which the volume controller fails."""
+    """Creates the PVC, and the Event by which the volume controller reports that it cannot provision a volume."""
     await create_pvc(simulation, "1Gi")
     await simulation.put_pod(unschedulable("pod has unbound immediate PersistentVolumeClaims", pvc=PVC))
     message = 'storageclass "fast" not found'
@@ -243,7 +246,7 @@ async def install_kind(simulation: Simulation) -> None:
 
 
 async def install_old_kind(simulation: Simulation) -> None:
-    """Installs a version of HTTPRoute that does not have `spec.rules` yet."""
+    """Installs a version of the CRD of HTTPRoute that does not have the field `spec.rules` yet."""
     crd = old_crd_of("HTTPRoute", "parentRefs")
     (await simulation.kube.client.post(CRDS, json=crd)).raise_for_status()
 
@@ -256,7 +259,10 @@ async def upgrade_kind(simulation: Simulation) -> None:
 
 
 async def age_the_deployment(simulation: Simulation) -> None:
-    """Makes the last change of the Deployment an old one. No controller runs, so the change is not processed."""
+    """Sets the time of the Deployment's last change to an earlier time.
+
+    No controller runs, so the change is not processed.
+    """
     await simulation.make_ready()
     await simulation.kube.annotate("note", "a change", "Deployment", "demo-api")
     live = await simulation.kube.existing("Deployment", "demo-api")

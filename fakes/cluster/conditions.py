@@ -21,6 +21,6 @@ def condition_of(status: dict[str, Any], type_: str) -> dict[str, Any]:
 
 
 def state_of(status: dict[str, Any], type_: str) -> tuple[str, str]:
-    """Returns a condition's status and reason."""
+    """Returns the status and the reason of the condition of this type."""
     condition = condition_of(status, type_)
     return condition["status"], condition["reason"]

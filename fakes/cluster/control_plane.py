@@ -28,7 +28,7 @@ _START_SECONDS = 60
 
 @contextmanager
 def running(folder: Path, *flags: str) -> Iterator[ApiServer]:
-    """Runs an API server with its data in `folder` and with additional flags."""
+    """Runs an API server that has its data in `folder` and the additional flags `flags`."""
     server = ApiServer(folder, flags)
     try:
         server.start()
@@ -46,7 +46,10 @@ def free_port() -> int:
 
 @dataclass
 class ApiServer:
-    """An API server and its etcd, which keeps the data if the API server is killed. `flags` are additional flags."""
+    """An API server and its etcd, which keeps the data if the API server is killed.
+
+    `flags` are flags of the API server.
+    """
 
     folder: Path
     flags: tuple[str, ...] = ()
@@ -132,7 +135,10 @@ class ApiServer:
         self.start_controllers("garbage-collector", "namespace")
 
     def start_controllers(self, *names: str) -> None:
-        """Starts the named controllers of kube-controller-manager. The names do not include `-controller`."""
+        """Starts the named controllers of kube-controller-manager.
+
+        The names do not include the suffix `-controller`.
+        """
         self._run(
             "kube-controller-manager",
             f"--kubeconfig={self.kubeconfig}",

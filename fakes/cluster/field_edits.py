@@ -12,12 +12,15 @@ from .kube_client import Kube
 from .waiting import eventually
 
 REPAIR_SECONDS = 5
-"""The maximum time in which the operator must repair an edit."""
+"""The maximum number of seconds in which the operator must repair an edit."""
 _Path = tuple[Any, ...]
 
 
 async def each_edit_is_repaired(kube: Kube, ref: tuple[str, str], before: dict[str, Any]) -> None:
-    """Edits each field of the child that the operator owns. Fails if it is not restored within REPAIR_SECONDS."""
+    """Edits each field of the child that the operator owns.
+
+    Fails if a field is not restored within `REPAIR_SECONDS`.
+    """
     paths = list(_leaves(owned_fields(before), before, ()))
     assert paths, ref
     for path in paths:
@@ -26,7 +29,7 @@ async def each_edit_is_repaired(kube: Kube, ref: tuple[str, str], before: dict[s
             continue
         response = await kube.client.put(kube.path(*ref), params={"fieldManager": "somebody"}, json=edited)
         if response.is_client_error:
-            continue  # The API server rejects this edit, whoever makes it.
+            continue  # The API server rejects this edit from every client.
         await eventually(lambda path=path: _is_restored(kube, ref, before, path), within=REPAIR_SECONDS)
 
 
@@ -60,7 +63,10 @@ def _value(body: Any, path: _Path) -> Any:
 
 
 def _edit(body: Any, path: _Path) -> bool:
-    """Changes or removes the field. Returns False for the key of a list entry, because a new key is a new entry."""
+    """Changes or removes the field.
+
+    Does nothing and returns False for a key of a list entry, because an entry with a new key is a new entry.
+    """
     parent = _value(body, path[:-1])
     value = parent[path[-1]]
     match value:

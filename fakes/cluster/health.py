@@ -9,7 +9,10 @@ from rl_router_operator.objects.observed import Health
 
 
 def healthy(**targets: str | None) -> Health:
-    """Returns the report of an API pod whose router model works. A target with a reason is in a bad state."""
+    """Returns the report of an API pod whose router model works.
+
+    `targets` maps each target to the reason of its bad state, or to None for a good state.
+    """
     return health(targets=targets or {"cheap": None, "strong": None})
 
 

@@ -22,7 +22,10 @@ ROLES = "/apis/rbac.authorization.k8s.io/v1"
 
 @contextmanager
 def installed(folder: Path, *flags: str) -> Iterator[ApiServer]:
-    """Runs an API server with its data in `folder` and with additional flags. It serves RouterDeployments."""
+    """Runs an API server that serves RouterDeployments.
+
+    The API server has its data in `folder` and the additional flags `flags`.
+    """
     with control_plane.running(folder, *flags) as server:
         assert server.request("POST", CRDS, yaml.safe_load(CRD.read_text()))["metadata"]["uid"]
         wait_until(lambda: server.client.get(ROUTERS).status_code == 200, "RouterDeployments are served")
@@ -31,7 +34,7 @@ def installed(folder: Path, *flags: str) -> Iterator[ApiServer]:
 
 
 def grant(server: ApiServer, user: str, rules: list[dict[str, Any]]) -> None:
-    """Replaces the permissions of a user by `rules`."""
+    """Replaces the permissions of a user by the rules `rules`."""
     group = "rbac.authorization.k8s.io"
     role = {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": user}, "rules": rules}
     binding = {

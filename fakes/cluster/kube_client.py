@@ -58,15 +58,15 @@ class Kube:
         return self._body(await self.client.put(path, params={"fieldManager": "somebody"}, json=body))
 
     async def merge(self, kind: str, name: str, patch: _BODY, subresource: str = "") -> _BODY:
-        """Applies a JSON merge patch."""
+        """Applies a JSON merge patch to an object or to its subresource."""
         return await self._patch(self.path(kind, name, subresource), "application/merge-patch+json", patch)
 
     async def patch(self, kind: str, name: str, operations: list[_BODY]) -> _BODY:
-        """Applies a JSON patch."""
+        """Applies the operations of a JSON patch to an object."""
         return await self._patch(self.path(kind, name), "application/json-patch+json", operations)
 
     async def annotate(self, name: str, value: str | None, kind: str = "RouterDeployment", of: str = "demo") -> None:
-        """Sets the annotation `rlrouter.dev/NAME` of an object, or removes it if the value is None."""
+        """Sets the annotation `rlrouter.dev/NAME` of an object, or removes the annotation if the value is None."""
         await self.merge(kind, of, {"metadata": {"annotations": {f"rlrouter.dev/{name}": value}}})
 
     async def edit_spec(self, **spec: Any) -> None:
@@ -74,7 +74,7 @@ class Kube:
         await self.merge("RouterDeployment", "demo", {"spec": spec})
 
     async def delete(self, kind: str, name: str, policy: str = "Background") -> None:
-        """Deletes an object if it exists."""
+        """Deletes an object if the object exists."""
         response = await self.client.request("DELETE", self.path(kind, name), params={"propagationPolicy": policy})
         if response.status_code != 404:
             self._body(response)

@@ -1,4 +1,4 @@
-"""A fake kubelet, which makes the pods of the controllers ready unless they have the image MISSING."""
+"""A fake kubelet, which makes the pods of the controllers ready, except pods with the image `MISSING`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from .kube_client import Kube
 
 MISSING = "registry.example/missing"
-"""An image that cannot be pulled."""
+"""The name of an image that the fake kubelet cannot pull."""
 _SINCE = "2026-01-01T00:00:00Z"
 
 

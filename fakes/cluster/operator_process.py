@@ -43,11 +43,14 @@ class OperatorProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """Returns None if the process runs, otherwise its exit code. A signal that killed it is a negative number."""
+        """Returns None if the process runs, otherwise its exit code.
+
+        If a signal killed the process, the exit code is negative.
+        """
         return self.process.exitcode
 
     def signal(self, number: signal.Signals) -> None:
-        """Sends a signal if the process still runs."""
+        """Sends a signal to the process if the process still runs."""
         if self.process.pid and self.exit_code is None:
             os.kill(self.process.pid, number)
 
@@ -73,7 +76,7 @@ async def operator_process(
 ) -> AsyncIterator[OperatorProcess]:
     """Runs an operator that reaches the API server through `proxy`, and kills it at the end.
 
-    `flags` are the flags of the operator's scope, by default those to watch the namespace of `kube`.
+    `flags` are the flags that select the namespaces that the operator watches, by default only the namespace of `kube`.
     """
     port = free_port()
     config = server.write_kubeconfig(proxy.url, OPERATOR, folder / f"operator-{port}.kubeconfig")

@@ -1,4 +1,4 @@
-"""Kinds of children that a cluster may lack."""
+"""Defines the kinds of children that a cluster may lack because their CRDs are not installed."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ OPTIONAL: dict[str, dict[str, Any]] = {
     "ServiceMonitor": {"monitoring": {"serviceMonitor": {"enabled": True}}},
     "HTTPRoute": {"api": {"auth": {"anonymous": True}, "httpRoute": {"parentRefs": [{"name": "gateway"}]}}},
 }
-"""The kinds that a cluster may lack, each with a RouterDeployment's spec that requires an object of this kind."""
+"""The kinds that a cluster may lack, each with the spec of a RouterDeployment that requires an object of that kind."""
 RARELY_USED = {**OPTIONAL, "HorizontalPodAutoscaler": {"api": {"autoscaling": {"maxReplicas": 4}}}}
-"""The kinds that few specs require: those in OPTIONAL, and HorizontalPodAutoscaler, which every cluster has."""
+"""The kinds of children that few specs require: the kinds in OPTIONAL, and HorizontalPodAutoscaler, which every cluster
+has."""
 
 
 _ANY: dict[str, Any] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 
 def old_crd_of(kind: str, field: str) -> dict[str, Any]:
-    """Returns a CRD for an optional kind whose `spec` has only this field."""
+    """Returns a CRD for an optional kind. The kind's `spec` has only the field `field`."""
     spec = {"type": "object", "properties": {field: {"x-kubernetes-preserve-unknown-fields": True}}}
     return crd_of(kind, {"type": "object", "properties": {"spec": spec}})
 
 
 def crd_of(kind: str, root: dict[str, Any] = _ANY) -> dict[str, Any]:
-    """Returns a CRD for an optional kind, which by default accepts any fields."""
+    """Returns a CRD for an optional kind. By default, the CRD accepts any fields."""
     known = BY_NAME[kind]
     group, version = known.api_version.split("/")
     schema = {"openAPIV3Schema": root}

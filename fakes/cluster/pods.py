@@ -22,7 +22,7 @@ def ago(seconds: float) -> str:
 def condition(
     type_: str, status: str, reason: str | None = None, message: str | None = None, age: float = 60
 ) -> Manifest:
-    """Returns a condition of a pod or a workload. The condition has not changed for `age` seconds."""
+    """Returns a condition of a pod or a workload. The last change of the condition was `age` seconds ago."""
     optional = {"reason": reason, "message": message}
     return {
         "type": type_,
@@ -108,7 +108,7 @@ class Pod:
 
 
 def api_pod(name: str = "demo-api-5d55-abcde", **state: Any) -> Pod:
-    """Returns a pod of the API."""
+    """Returns a pod of the router API."""
     return Pod(name=name, component="api", **state)
 
 

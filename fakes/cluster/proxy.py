@@ -18,7 +18,7 @@ Fault = Callable[["Recorded"], "Awaitable[web.StreamResponse | None] | web.Strea
 
 @dataclass(frozen=True)
 class Recorded:
-    """A request to the proxy."""
+    """A request that the proxy received."""
 
     method: str
     path: str
@@ -52,7 +52,7 @@ class Recorded:
 
 
 def error(code: int, reason: str = "", message: str = "injected", **headers: str) -> web.Response:
-    """Returns an error response with a Status object, as the API server sends it."""
+    """Returns an error response with a Status object, in the form in which the API server sends errors."""
     body = {
         "kind": "Status",
         "apiVersion": "v1",
@@ -97,7 +97,7 @@ class Proxy:
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
-        """Closes the port and every connection."""
+        """Closes the proxy's port and every connection."""
         if self._runner:
             self.close_watches()
             await self._runner.cleanup()
@@ -162,7 +162,7 @@ class Proxy:
 
 
 def fault_for(*, method: str, plural: str, response: Callable[[], web.StreamResponse], times: int = 1) -> Fault:
-    """Returns a fault for the first `times` requests with this method and kind."""
+    """Returns a fault that answers the first `times` requests with this method and kind."""
     left = times
 
     def fault(request: Recorded) -> web.StreamResponse | None:

@@ -25,7 +25,7 @@ class RunningOperator:
     """A running operator, and the health reports that it gets from API pods.
 
     `healths` maps the address of a pod to one report for all probes, or to an iterator with a report for each probe.
-    Other pods report that they are healthy.
+    Pods whose address is not in `healths` report that they are healthy.
     """
 
     operator: Operator
@@ -34,12 +34,12 @@ class RunningOperator:
     healths: dict[str, Health | Iterator[Health]] = field(default_factory=dict)
 
     async def stop(self) -> None:
-        """Stops the operator as SIGTERM does."""
+        """Stops the operator in the same way as the signal SIGTERM."""
         self.stopped.set()
         await self.task
 
     async def get(self, endpoint: str) -> httpx.Response:
-        """Returns the response of one of the operator's own endpoints."""
+        """Returns the response of an endpoint that the operator serves."""
         async with httpx.AsyncClient(trust_env=False) as client:
             return await client.get(f"http://127.0.0.1:{self.operator.port}{endpoint}")
 

@@ -1,4 +1,4 @@
-"""The samples, and the golden manifests of their children, which were reviewed."""
+"""Locates the sample RouterDeployments and the golden manifests, which are the reviewed manifests of their children."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ DEFAULTS = Defaults(
     operator_namespace="rl-router-system",
     monitoring_namespace="monitoring",
 )
-"""The operator's settings in the golden manifests."""
+"""The operator's settings with which the golden manifests were created."""

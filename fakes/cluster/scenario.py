@@ -1,4 +1,4 @@
-"""A healthy cluster, or one with faults, and the status that the operator computes for it."""
+"""Describes a cluster, which is healthy or has faults, and computes the operator's status for that cluster."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def service(component: Component) -> Manifest:
 
 @dataclass(frozen=True)
 class Scenario:
-    """The objects of the RouterDeployment `demo` in a cluster. By default, all of them are healthy."""
+    """The objects of the RouterDeployment `demo` in a cluster. By default, all objects are healthy."""
 
     spec: dict[str, Any] | None = None
     model: tuple[Pod, ...] = (Pod(ready=True),)

@@ -1,4 +1,7 @@
-"""A router on a real API server. The test writes the pods that kubelet, scheduler and controllers would write."""
+"""A router on a real API server.
+
+The test writes the pods that the kubelet, the scheduler and the controllers would write.
+"""
 
 from __future__ import annotations
 
@@ -88,13 +91,13 @@ class Simulation:
         self.operator.healths.update(dict.fromkeys(self._addresses, health))
 
     async def events(self, type_: str) -> list[tuple[str, str]]:
-        """Returns (type, reason) of the Events about one condition of the RouterDeployment, oldest first."""
+        """Returns the pairs (type, reason) of the Events about one condition of the RouterDeployment, oldest first."""
         events = [event for event in await self.kube.list("Event") if event.get("action") == type_]
         events.sort(key=lambda event: str(event["eventTime"]))
         return [(event["type"], event["reason"]) for event in events]
 
     async def status(self) -> dict[str, Any]:
-        """Returns the router's status. Fails if a part of it belongs to an earlier generation of the spec."""
+        """Returns the router's status. Fails if a part of the status belongs to an earlier generation of the spec."""
         live = await self.kube.existing("RouterDeployment", "demo")
         status: dict[str, Any] = live["status"]
         observed = {condition["observedGeneration"] for condition in status["conditions"]}
@@ -150,7 +153,7 @@ class Simulation:
 
 
 def _shifted(manifest: Manifest) -> Manifest:
-    """Returns a copy whose times are relative to the current time instead of NOW."""
+    """Returns a copy of the manifest whose times are relative to the current time instead of the time NOW."""
     shift = datetime.now(UTC) - NOW
 
     def shifted(time: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""Waits until a condition holds."""
+"""Waits until a condition holds, by polling."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 async def eventually(check: Callable[[], Any], within: float = 10.0) -> Any:
-    """Calls `check` every 50 ms until it raises nothing, and returns its result.
+    """Calls `check` every 50 ms until `check` raises no error, and returns the result of `check`.
 
     `check` is a function or a coroutine function. After `within` seconds, the last error of `check` is raised.
     """
@@ -25,9 +25,12 @@ async def eventually(check: Callable[[], Any], within: float = 10.0) -> Any:
 
 
 def wait_until(holds: Callable[[], object], what: str, seconds: float = 30) -> None:
-    """Calls `holds` every 50 ms until it returns true. Raises AssertionError with `what` after `seconds`."""
+    """Calls `holds` every 50 ms until `holds` returns true.
+
+    Raises AssertionError with the text `what` after `seconds`.
+    """
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:g} s: {what}")
+            raise AssertionError(f"timeout after {seconds:g} s while waiting for: {what}")
         time.sleep(0.05)

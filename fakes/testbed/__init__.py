@@ -1,13 +1,11 @@
 """Real routers in front of fake upstreams, and the clients that use them.
 
-| module | content |
-| --- | --- |
-| `router` | the application in the event loop of a test, with its upstreams |
-| `program` | `python -m rl_router_api` with its workers |
-| `config_file` | routers that reload a file |
-| `http1`, `asgi` | the HTTP/1.1 protocol without the application, and the application without our server |
-| `configuration`, `keys`, `volume`, `policy_package` | inputs of a router: sections, keys, mounted folders, policies |
-| `requests`, `responses` | chat requests, and parsers of the router's responses |
-| `json_values`, `framing` | generated JSON; chunked bodies that never end |
-| `log`, `waiting` | log lines in memory; polling |
+The module `router` runs the router API and its upstreams in the event loop of a test. The module `program` runs the
+router API as a program with worker processes. The module `config_file` runs routers that reload their configuration
+file. The module `http1` runs the HTTP/1.1 protocol without the router API's application. The module `asgi` runs the
+router API's application without RL Router's own HTTP server. The modules `configuration`, `keys`, `volume` and
+`policy_package` create the inputs of a router: sections of the configuration, API keys, mounted folders and policies.
+The module `requests` creates chat requests. The module `responses` parses the router's responses. The module
+`json_values` generates JSON. The module `framing` contains chunked bodies that never end. The module `log` keeps log
+lines in memory. The module `waiting` polls for conditions.
 """

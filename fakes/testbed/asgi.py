@@ -1,4 +1,4 @@
-"""Runs the application in other servers, or calls it without a server."""
+"""Runs the router API's application in an HTTP server of another project, or calls the application directly."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ SCOPE = {
 
 
 class AsgiClient:
-    """A client that exchanges ASGI messages. It sends a body, and disconnects when `leave` is set."""
+    """A client that exchanges ASGI messages with an application.
+
+    The client sends a body, and disconnects when `leave` is set.
+    """
 
     def __init__(self, body: Body) -> None:
         self._messages = [{"type": "http.request", "body": json.dumps(body).encode()}]

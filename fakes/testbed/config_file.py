@@ -21,7 +21,7 @@ from fakes.upstreams.exchange import Body
 
 
 def as_yaml(configuration: Body | str) -> str:
-    """Returns a configuration as YAML. A text is returned unchanged."""
+    """Returns a configuration as YAML. A configuration that is already a text is returned unchanged."""
     return configuration if isinstance(configuration, str) else str(yaml.safe_dump(configuration))
 
 
@@ -38,7 +38,7 @@ class ReloadingRouter:
         fresh.replace(self.path)
 
     def reload(self, configuration: Body | str) -> None:
-        """Replaces the configuration file and reloads it at once."""
+        """Replaces the configuration file and makes the router reload the file at once."""
         self.write(configuration)
         self.app.runtime.reload()
 
@@ -62,11 +62,11 @@ class ReloadingRouter:
         return dict((await self.client.get("/health")).json())
 
     async def refused_metric(self) -> int:
-        """Returns the metric that is 1 if the router refused the current file because it is invalid."""
+        """Returns the metric that is 1 if the router refused the current configuration file as invalid."""
         return int(metric((await self.client.get("/metrics")).text, "rl_router_configuration_refused"))
 
     async def breaker_metrics(self) -> set[str]:
-        """Returns the lines of the circuit breakers' metric."""
+        """Returns the lines of the router's metric about circuit breakers."""
         lines = (await self.client.get("/metrics")).text.splitlines()
         return {line for line in lines if line.startswith("rl_router_breaker_open{")}
 
@@ -80,7 +80,7 @@ class ReloadingRouter:
 
 
 class ConfigFile:
-    """A configuration file, and the routers that read it. They stop when the exit stack closes."""
+    """A configuration file, and the routers that read it. The routers stop when the exit stack closes."""
 
     def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
         self.path, self.state = folder / "router.yaml", folder / "state"

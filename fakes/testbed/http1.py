@@ -1,4 +1,4 @@
-"""The HTTP/1.1 protocol without the application, and clients that send any bytes."""
+"""Runs the HTTP/1.1 protocol without the router API's application, and clients that send any bytes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class RawClient:
         self._writer.transport.abort()
 
     async def rest(self) -> bytes:
-        """Returns the remaining bytes until the server closes the connection."""
+        """Returns all bytes that the server still sends before the server closes the connection."""
         return await asyncio.wait_for(self._reader.read(), 10)
 
     @property

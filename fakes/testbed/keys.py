@@ -17,7 +17,7 @@ def bearer(key: str) -> dict[str, str]:
 
 
 class KeysFile:
-    """A keys file and its keys by name."""
+    """A keys file, and the API keys in the file by their names."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -25,7 +25,7 @@ class KeysFile:
         self._entries: list[Body] = []
 
     def add(self, name: str, **limits: Any) -> str:
-        """Adds a new key and returns it."""
+        """Adds a new API key to the keys file and returns the key."""
         key, entry = new_key(name)
         self.keys[name] = key
         self._entries += [{**yaml.safe_load(entry)[0], **limits}]
@@ -37,16 +37,16 @@ class KeysFile:
         self.write()
 
     def write(self, text: str | None = None) -> None:
-        """Writes the entries to the file, or `text` instead of them."""
+        """Writes the entries to the keys file, or writes `text` instead of the entries."""
         self.path.write_text(yaml.safe_dump(self._entries) if text is None else text)
 
     def make_invalid(self) -> None:
-        """Makes the file invalid: its only entry has no hash."""
+        """Makes the keys file invalid by writing an only entry that has no hash."""
         self.write("- {name: nobody}")
 
 
 class ProtectedConfiguration(KeysFile):
-    """A keys file with one key, and a configuration that requires it."""
+    """A keys file with one API key, and a configuration that requires this key."""
 
     def __init__(self, path: Path, configuration: Body) -> None:
         super().__init__(path)

@@ -39,7 +39,7 @@ if __name__ == "__main__":
     loaded = source.start()
     serve(source, loaded, listen(loaded.configuration.server), Stopping(float(sys.argv[2]), int(sys.argv[3])))
 """
-"""A router whose durations of stopping are arguments, so that a test can shorten them."""
+"""The code of a router whose durations of stopping are arguments, so that a test can shorten the durations."""
 
 
 class Program:
@@ -82,7 +82,7 @@ class Program:
         return (await self.client.get("/ready")).status_code == 503
 
     async def until(self, reached: Callable[[], object], what: str) -> None:
-        """Polls until `reached` returns a true value. A failure includes the program's output."""
+        """Polls until `reached` returns a true value. The message of a failure includes the program's output."""
         try:
             await until(reached, what)
         except AssertionError as error:
@@ -146,7 +146,7 @@ class Programs:
     async def start(self, config: Body, *, lag: float | None = None, grace: int = PATIENT) -> Program:
         """Starts a router with this configuration and waits until it answers.
 
-        After SIGTERM, it listens for `lag` seconds and then gives its requests `grace` seconds to finish.
+        After SIGTERM, the router listens for `lag` seconds and then gives its requests `grace` seconds to finish.
         """
         config = {**config, "server": {**port_fields(), **config.get("server", {})}}
         return await _up(await self.launch(config, lag=lag, grace=grace))
@@ -216,7 +216,7 @@ async def _end(program: Program) -> None:
 async def held_request(
     program: Program, holding: HoldingTarget, **fields: Any
 ) -> AsyncIterator[asyncio.Task[httpx.Response]]:
-    """Sends a request that the target holds, and yields its task."""
+    """Sends a request that the target `holding` holds back, and yields the task that waits for the answer."""
     before = holding.waiting
     task = asyncio.create_task(program.send("wait", **fields))
     await until(lambda: holding.waiting > before, "the call")

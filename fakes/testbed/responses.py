@@ -13,7 +13,7 @@ ERROR_FIELDS = {"message", "type", "param", "code"}
 
 
 def exact(data: str | bytes) -> Any:
-    """Parses JSON. Numbers with a fraction become Decimals, so that they stay exact."""
+    """Parses JSON. Numbers with a fraction become Decimals, so that the numbers stay exact."""
     return json.loads(data, parse_float=Decimal)
 
 
@@ -25,7 +25,7 @@ def events(data: bytes) -> list[Any]:
 
 
 def streamed_text(received: list[Any], index: int = 0) -> str:
-    """Returns the text of one choice in the events of a stream."""
+    """Returns the text of the choice with this index in the events of a stream."""
     choices = [
         choice for each in received if each != "[DONE]" for choice in each["choices"] if choice["index"] == index
     ]
@@ -44,6 +44,6 @@ def history(body: Body) -> list[tuple[str, str]]:
 
 
 def metric(page: str, name: str) -> Decimal:
-    """Returns the value of a metric, as the sum of all series whose name, or name with labels, is `name`."""
+    """Returns the sum of all series of a metric whose name, or whose name with labels, is `name`."""
     values = [line.rpartition(" ")[2] for line in page.splitlines() if line.startswith((name + "{", name + " "))]
     return sum(map(Decimal, values), Decimal(0))

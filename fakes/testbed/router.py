@@ -23,7 +23,7 @@ from fakes.upstreams.server import Upstream
 
 
 class RunningRouter:
-    """A running router and a client of it. `log` contains all log lines."""
+    """A running router and a client of the router. `log` contains all log lines of the router."""
 
     def __init__(self, app: App, client: httpx.AsyncClient, log: list[Body]) -> None:
         self.app = app
@@ -64,7 +64,7 @@ class RunningRouter:
 
 
 class Setup:
-    """A router and its upstreams. Each target is an attribute: `alpha`, `beta`, `gamma`, `delta`."""
+    """A router and its upstreams. The attributes `alpha`, `beta`, `gamma` and `delta` are the targets."""
 
     def __init__(self, router: RunningRouter, model: Upstream, targets: dict[str, Upstream]) -> None:
         self.router, self.model, self.targets = router, model, targets
@@ -76,7 +76,7 @@ class Setup:
 
 
 class Testbed:
-    """Starts upstreams and routers. They stop when the exit stack closes."""
+    """Starts upstreams and routers. The upstreams and routers stop when the exit stack closes."""
 
     __test__ = False
 
@@ -88,7 +88,7 @@ class Testbed:
         self._upstreams: list[Upstream] = []
 
     async def upstream(self, answer: Answer | None = None, host: str = "127.0.0.1") -> Upstream:
-        """Starts a scripted server on an address. Without a script, it returns valid decisions and answers."""
+        """Starts a scripted server on an address. Without a script, the server returns valid decisions and answers."""
         upstream = await self._stack.enter_async_context(Upstream(answer, host))
         self._upstreams.append(upstream)
         return upstream
@@ -99,7 +99,10 @@ class Testbed:
 
     @asynccontextmanager
     async def running_router(self, **sections: Any) -> AsyncIterator[RunningRouter]:
-        """Runs a router with this configuration until the end of the context. Yields it after its first probes."""
+        """Runs a router with this configuration until the end of the context.
+
+        Yields the router after its first probes of the upstreams.
+        """
         for upstream in self._upstreams:
             upstream.starting = True
         app = App(with_keys(Configuration.model_validate(sections)))
@@ -132,7 +135,8 @@ class Testbed:
 async def run_uvicorn(app: App, http: str = "rl_router_api.server.connection:ApiConnection") -> AsyncIterator[str]:
     """Runs the application in uvicorn and yields its URL.
 
-    The server has no signal handlers and not uvicorn's periodic tick, because a test would have to wait for the tick.
+    The server has no signal handlers. The server also lacks uvicorn's periodic tick, because a test would have to wait
+    for the tick.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""Polling for a condition, instead of sleeping."""
+"""Polls for a condition, so that tests do not sleep for a fixed time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 async def until(reached: Callable[[], object], what: str, within: float = 10) -> None:
     """Polls until `reached`, a function or a coroutine function, returns a true value.
 
-    Raises AssertionError with `what` after `within` seconds.
+    Raises AssertionError with the text `what` after `within` seconds.
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + within
@@ -18,5 +18,5 @@ async def until(reached: Callable[[], object], what: str, within: float = 10) ->
         result = reached()
         if await result if inspect.isawaitable(result) else result:
             return
-        assert loop.time() < end, f"not within {within} s: {what}"
+        assert loop.time() < end, f"timeout after {within} s while waiting for: {what}"
         await asyncio.sleep(0.005)

@@ -1,4 +1,4 @@
-"""Sends bytes to the router under two HTTP servers: its own, and uvicorn with h11 for comparison."""
+"""Sends bytes to the router under two HTTP servers: RL Router's own server, and uvicorn with h11 for comparison."""
 
 from __future__ import annotations
 
@@ -18,21 +18,24 @@ LENGTH = b"Content-Length: %d\r\n" % len(BODY)
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 CHUNKS = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
 LAST = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-"""A request after the others of a connection. Its answer is a 404, which no other request of the tables gets."""
+"""The last request of each connection. The answer to this request has the status 404, which no other request of the
+tests' tables gets."""
 _PATIENCE = 3.0
 """Seconds without an answer after which a server is considered to wait for more bytes."""
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 
 
 ANY = "any"
-"""The answers of the other software if they depend on how the kernel divides the bytes."""
+"""The value of `Row.other` if the answers of the compared software depend on how the kernel divides the bytes."""
 
 
 class Row(NamedTuple):
-    """Bytes, and the answers to them: the status of each response, and `waits` if the server expects more bytes.
+    """Bytes that a client sends, and the router's answers to the bytes.
 
-    `other` contains the answers of the software that the test compares with the router, if they differ. `why` is the
-    reason why the router's answers are right.
+    The answers are the status of each response, and `waits` if the server expects more bytes.
+
+    `other` contains the answers of the software that the test compares with the router, if those answers differ. `why`
+    is the reason why the router's answers are right.
     """
 
     sent: bytes
@@ -52,7 +55,7 @@ def line(text: bytes) -> bytes:
 
 
 def header(line: bytes) -> bytes:
-    """Returns a request with this line after the header Host."""
+    """Returns a request with this header line after the header Host."""
     return get(HOST + line + b"\r\n")
 
 
@@ -63,7 +66,7 @@ def post(headers: bytes = LENGTH, body: bytes = BODY, version: bytes = b"1.1") -
 
 
 class Server:
-    """A running server. `answers` sends bytes over a connection of their own."""
+    """A running server. Each call of `answers` sends bytes over a new connection."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -73,7 +76,7 @@ class Server:
     async def answers(self, sent: bytes, size: int = 1_000_000) -> str:
         """Sends the bytes and the request `LAST`. Returns the statuses of the responses, separated by spaces.
 
-        The bytes are sent in pieces of `size`.
+        The bytes are sent in pieces of `size` bytes.
         """
         async with self._free:
             reader, writer = await asyncio.open_connection(self._host, self._port)

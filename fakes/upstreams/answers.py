@@ -1,4 +1,4 @@
-"""Scripts of well-behaved upstreams, and scripts that combine others."""
+"""Contains scripts of well-behaved upstreams, and scripts that combine other scripts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def whole(body: object, *, status: int = 200, content_type: str = "application/j
 
 
 def stream(pieces: Sequence[Body | bytes], *, done: bool = True) -> Answer:
-    """Returns a script that sends each piece as an event, and at the end `[DONE]` if `done` is set."""
+    """Returns a script that sends each piece as an event, and then the event `[DONE]` if `done` is set."""
 
     async def answer(exchange: Exchange) -> None:
         await exchange.head("text/event-stream")
@@ -36,7 +36,7 @@ def stream(pieces: Sequence[Body | bytes], *, done: bool = True) -> Answer:
 
 
 def text(words: str = "Four.", used: Body | None = None) -> Answer:
-    """Returns a script that answers with a text. It streams the answer if the request asks for a stream."""
+    """Returns a script that answers with a text. The script streams the answer if the request asks for a stream."""
 
     async def answer(exchange: Exchange) -> None:
         script = stream(chunks(words, used=used)) if exchange.streamed else whole(completion(words, used=used))
@@ -46,7 +46,10 @@ def text(words: str = "Four.", used: Body | None = None) -> Answer:
 
 
 def in_turn(*answers: Answer | Body) -> Answer:
-    """Returns a script that uses one answer for each request and repeats the last. An answer can be a completion."""
+    """Returns a script that uses one answer for each request and repeats the last answer.
+
+    An answer is a script or the body of a completion.
+    """
     left = [answer if callable(answer) else whole(answer) for answer in answers]
 
     async def answer(exchange: Exchange) -> None:
@@ -56,7 +59,7 @@ def in_turn(*answers: Answer | Body) -> Answer:
 
 
 def by_request(choose: Callable[[Exchange], Answer | Body]) -> Answer:
-    """Returns a script that calls `choose` for each request and uses the answer that it returns."""
+    """Returns a script that calls `choose` for each request and uses the answer that `choose` returns."""
 
     async def answer(exchange: Exchange) -> None:
         chosen = choose(exchange)
@@ -76,7 +79,7 @@ def after(gate: asyncio.Event, then: Answer) -> Answer:
 
 
 def either(whole_answer: Answer, streamed_answer: Answer) -> Answer:
-    """Returns a script that uses the second answer for streams and the first for other requests."""
+    """Returns a script that uses `streamed_answer` for streamed requests and `whole_answer` for all other requests."""
 
     async def answer(exchange: Exchange) -> None:
         await (streamed_answer if exchange.streamed else whole_answer)(exchange)
@@ -104,7 +107,7 @@ def _by_schema(schema: Body) -> Body:
 
 
 async def well_behaved(exchange: Exchange) -> None:
-    """Returns a valid decision if the request asks for a decision, otherwise a target's answer."""
+    """Sends a valid decision if the request asks for a decision, otherwise a target's answer."""
     by_tools = bool(exchange.offered) and all(name.startswith(("call_", "select_")) for name in exchange.offered)
     by_schema = exchange.body.get("response_format", {}).get("json_schema", {}).get("name") == "decision"
     script = whole(sensible_decision(exchange)) if by_tools or by_schema else text()

@@ -1,4 +1,4 @@
-"""JSON bodies of well-behaved models: completions, decisions of a router model, chunks, usages."""
+"""Contains the JSON bodies of well-behaved models: completions, decisions of a router model, chunks and usages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ def usage(prompt: int = 10, completion: int = 5, **more: Any) -> Body:
 
 
 def completion(text: str | None = "Four.", *, used: Body | None = None, message: Body | None = None) -> Body:
-    """Returns a completion with one choice. `message` adds fields to its message, and `used` replaces its usage."""
+    """Returns a completion with one choice.
+
+    `message` adds fields to the choice's message, and `used` replaces the usage.
+    """
     return {
         "id": "chatcmpl-1",
         "object": "chat.completion",
@@ -39,12 +42,15 @@ def completion(text: str | None = "Four.", *, used: Body | None = None, message:
 
 
 def call(function: str, **arguments: Any) -> Body:
-    """Returns a function call, which is an argument of `decision`."""
+    """Returns a function call, which can be an argument of the function `decision`."""
     return {"id": f"dec_{function}", "type": "function", "function": {"name": function, "arguments": arguments}}
 
 
 def decision(*calls: Body | str, used: Body | None = None) -> Body:
-    """Returns a completion of the router model with these function calls. A mere name is a call without arguments."""
+    """Returns a completion of the router model with these function calls.
+
+    An argument that is only a name is a call without arguments.
+    """
     tool_calls = [_as_tool_call(call(each) if isinstance(each, str) else each) for each in calls]
     body = completion(None, used=used or usage(100, 20), message={"tool_calls": tool_calls})
     body["choices"][0]["finish_reason"] = "tool_calls"
@@ -57,7 +63,10 @@ def _as_tool_call(made: Body) -> Body:
 
 
 def select(name: str) -> Body:
-    """Returns a decision of the router model that selects the answer of a call, a function or a model."""
+    """Returns a decision of the router model that selects an answer.
+
+    `name` names the call, the function or the model whose answer is selected.
+    """
     return decision(call("select_response", call_id=name))
 
 

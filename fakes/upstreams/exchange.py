@@ -18,7 +18,7 @@ _REASONS = {200: "OK", 302: "Found", 400: "Bad Request", 401: "Unauthorized", 42
 
 @dataclass
 class Exchange:
-    """A request that an upstream received. Its methods write the response."""
+    """A request that an upstream received. The methods of the class write the response."""
 
     path: str
     headers: dict[str, str]
@@ -76,7 +76,7 @@ class Exchange:
 
 
 Answer = Callable[[Exchange], Awaitable[None]]
-"""A script: a coroutine function that writes the response of an exchange."""
+"""The type of a script, which is a coroutine function that writes the response of an exchange."""
 
 
 async def read_exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Exchange | None:

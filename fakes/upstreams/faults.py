@@ -1,4 +1,4 @@
-"""Scripts of failing upstreams: missing responses, resets, error statuses, truncated and oversized responses."""
+"""Contains scripts of failing upstreams: no response, resets, error statuses, truncated and oversized responses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def hang(exchange: Exchange) -> None:
 
 
 async def reset(exchange: Exchange) -> None:
-    """Resets the connection before the first byte."""
+    """Resets the connection before the first byte of the response."""
     exchange.reset()
 
 
@@ -30,7 +30,7 @@ def error(status: int, message: str, *, code: str | None = None, param: str | No
 
 
 def html(status: int) -> Answer:
-    """Returns a script that sends a gateway's error page."""
+    """Returns a script that sends the HTML error page of a gateway with this status."""
     return whole(b"<html><body>a gateway's page with sk-secret</body></html>", status=status, content_type="text/html")
 
 

@@ -11,7 +11,7 @@ from fakes.upstreams.faults import error
 
 
 class HoldingTarget:
-    """A script that holds requests with the content `wait`, fails requests with `fail`, and answers all others."""
+    """A script that holds back requests with the content `wait`, fails requests with `fail`, and answers any other."""
 
     def __init__(self) -> None:
         self.released = asyncio.Event()

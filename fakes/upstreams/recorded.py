@@ -1,4 +1,7 @@
-"""Transports without a socket: one replays recorded responses, and the other fails if it is used."""
+"""Contains two transports without a socket.
+
+RecordedTransport replays responses, and UnusedTransport fails if it is used.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from fakes.upstreams.exchange import Answer, Body, Exchange, read_exchange
 
 
 class Upstream:
-    """A server of a router model or of a target. The script `answer` answers its completions."""
+    """A server of a router model or of a target. The script `answer` answers the requests for completions."""
 
     def __init__(self, answer: Answer | None = None, host: str = "127.0.0.1") -> None:
         self._host = host
@@ -18,7 +18,8 @@ class Upstream:
         self.requests: list[Exchange] = []
         """The requests for completions since the router started."""
         self.starting = False
-        """Whether the router is starting. Until it has started, its probes get valid answers and are not recorded."""
+        """Whether the router is starting. Until the router has started, the router's probes get valid answers and are
+        not recorded."""
         self.models_answer: Answer = whole({"object": "list", "data": [{"id": "listed-model", "max_model_len": 8192}]})
         self.models_requests: list[Exchange] = []
         self.connections = 0

@@ -13,7 +13,10 @@ from fakes.upstreams.raw import OK
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """Creates a self-signed certificate for this machine with openssl. Returns its file and the file of its key."""
+    """Creates a self-signed certificate for this machine with openssl.
+
+    Returns the file of the certificate and the file of the certificate's key.
+    """
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
     names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,IP:::1,DNS:upstream.invalid"]
@@ -26,7 +29,7 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 
 @asynccontextmanager
 async def tls_server(certificate: tuple[Path, Path], host: str = "127.0.0.1") -> AsyncIterator[int]:
-    """Runs a TLS server on an address. It answers one request for each connection. Yields its port."""
+    """Runs a TLS server on an address. The server answers one request on each connection. Yields the server's port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
 
@@ -47,7 +50,7 @@ class Proxy:
     def __init__(self, port: int) -> None:
         self._port = port
         self.requests: list[str] = []
-        """The request lines."""
+        """The request lines that the proxy received."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
