@@ -1,4 +1,4 @@
-"""A cache of environments, each named by a hash of everything that determines its contents.
+"""A cache of environments. The name of each environment contains a hash of everything that determines its contents.
 
 An environment is created in its final folder, because a virtual environment cannot be moved. The installation writes a
 stamp file at its end, so a folder with a stamp is complete. The folder's modification time is the time of the last use.
@@ -56,7 +56,10 @@ class Cache:
             raise CacheError(f"{reason}. Set CLIENTS_CACHE to a writable folder") from None
 
     def home(self, name: str, inputs: list[bytes]) -> Path:
-        """Returns the folder of an environment, which may not exist yet. Its name contains a hash of `inputs`."""
+        """Returns the folder of an environment, which may not exist yet.
+
+        The folder's name contains a hash of `inputs`.
+        """
         key = hashlib.sha256(b"\0".join(inputs)).hexdigest()[:16]
         return self._folder / f"{name}-{key}"
 

@@ -74,7 +74,7 @@ def ensure(name: str, cache: Cache, processes: Processes) -> Path:
     try:
         cache.ensure(home, install)
     except BusyError:
-        raise MissingError(f"another run is still installing it in {home}. Try again later") from None
+        raise MissingError(f"another run is still installing the client in {home}. Try again later") from None
     return home
 
 
@@ -130,7 +130,7 @@ def _npm_recipe(name: str) -> Recipe:
         run(["npm", "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(home)])
 
     if not _has_node():
-        raise MissingError("node or npm is not installed")
+        raise MissingError("node or npm is not installed. Install both")
     version = subprocess.run(["node", "--version"], capture_output=True, check=True).stdout
     return Recipe([*(path.read_bytes() for path in files), version], install)
 
@@ -144,7 +144,7 @@ def _run(command: list[str], processes: Processes) -> None:
         try:
             output, errors = process.communicate(timeout=MAX_SECONDS)
         except subprocess.TimeoutExpired:
-            raise MissingError(f"its installation took longer than {MAX_SECONDS:.0f} s") from None
+            raise MissingError(f"the installation took longer than {MAX_SECONDS:.0f} s") from None
     if process.returncode:
         last_line = (errors or output).strip().splitlines()[-1:]
         raise MissingError(" — ".join(["it cannot be installed. Check that a package index is reachable", *last_line]))

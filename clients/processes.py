@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 GRACE = 10.0
-"""Seconds between SIGTERM and SIGKILL."""
+"""The seconds between SIGTERM and SIGKILL when a process is stopped."""
 
 
 class StoppedError(Exception):
@@ -18,7 +18,10 @@ class StoppedError(Exception):
 
 
 class Processes:
-    """Starts processes. The end of the `with` block stops them, so that no thread waits for a running process."""
+    """Starts processes.
+
+    The end of the `with` block stops the processes, so that no thread waits for a running process.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

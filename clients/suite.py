@@ -2,7 +2,7 @@
 
     clients/run [NAME…]
 
-Each client has its own environment, because the clients' dependencies conflict. Each also has its own router and
+Each client has its own environment, because the clients' dependencies conflict. Each client also has its own router and
 upstreams, so that several clients are tested in parallel. A client that cannot be installed is reported in one line and
 counts as skipped, or as failed if FAIL_ON_SKIP is set. The exit status is 1 if a test fails, and 2 if a client is
 unknown or the cache of environments cannot be written.
@@ -41,12 +41,13 @@ ROOT = HERE.parent
 READY_SECONDS = 60.0
 """Maximum seconds until a router is ready."""
 TOTAL_SECONDS = 900.0
-"""Seconds after the start of a run. Clients whose tests have not begun by then are skipped."""
+"""The seconds after the start of a run after which clients whose tests have not begun are skipped."""
 
 PARALLEL = 3
-"""The number of clients that are tested in parallel. Three clients use about two cores, because each also waits."""
+"""The number of clients that are tested in parallel. Three clients use about two cores, because every client
+also waits."""
 PORTS = itertools.count(random.randrange(20_000, 32_000))
-"""The routers' ports. They are below the system's ephemeral ports, and no port is used twice in a run."""
+"""The ports of the routers, which are below the system's ephemeral ports. No port is used twice in a run."""
 
 TARGETS = ("alpha", "beta", "modest")
 MODEST: dict[str, object] = {"capabilities": ["tools"]}
@@ -62,7 +63,10 @@ class RouterError(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """A command that runs tests in a folder. `REPORT` in it is replaced by the path of its JUnit report."""
+    """A command that runs tests in a folder.
+
+    The text `REPORT` in the command is replaced by the path of the command's JUnit report.
+    """
 
     command: list[str]
     folder: Path
@@ -163,7 +167,7 @@ def _skip(trial: Trial, reason: str) -> Outcome:
 
 
 def _test(trial: Trial) -> Outcome:
-    """Installs a client, if the cache does not have it, and runs its tests against its own router."""
+    """Installs a client, if the cache does not contain the client, and runs the client's tests against a new router."""
     start = time.monotonic()
     home = environments.ensure(trial.name, trial.cache, trial.processes)
     installed = time.monotonic()
@@ -195,7 +199,10 @@ def _run(run: Run, environment: dict[str, str], trial: Trial) -> Outcome:
 
 
 def _environment(router: str, upstream: str, home: Path) -> dict[str, str]:
-    """Returns a client's environment variables. They send requests for other machines to a closed port of this one."""
+    """Returns a client's environment variables.
+
+    The variables send requests for other machines to a closed port of this machine.
+    """
     home.mkdir(exist_ok=True)
     closed_port = "http://127.0.0.1:9"
     return {

@@ -37,7 +37,7 @@ def eventually(check: Callable[[], T], within: float, every: float = 0.5) -> T:
     while True:
         try:
             result = check()
-            assert result, f"still {result!r} after {within:g} s"
+            assert result, f"the check still returns {result!r} after {within:g} s"
         except (AssertionError, CommandError, LookupError, ReadError):
             if time.monotonic() > end:
                 raise
@@ -112,7 +112,10 @@ class Namespace:
         return {pod["metadata"]["uid"]: pod for pod in running}
 
     def condition(self, router: str, kind: str) -> Manifest:
-        """Returns a router's condition. Raises LookupError if it does not exist or belongs to an older spec."""
+        """Returns a router's condition.
+
+        Raises LookupError if the condition does not exist or belongs to an older spec.
+        """
         manifest = self.get("rd", router)
         for condition in manifest.get("status", {}).get("conditions", ()):
             if condition["type"] == kind and condition["observedGeneration"] == manifest["metadata"]["generation"]:

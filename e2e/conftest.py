@@ -1,4 +1,7 @@
-"""Installs one release for all tests of a cluster and makes one namespace per test. Saves failures in e2e/results/."""
+"""Installs one release for all tests of a cluster, and creates a namespace for each test.
+
+Saves failures in e2e/results/.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ class _Scheduler(LoadScopeScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Implements pytest-xdist's hook for another scheduler."""
+    """Implements pytest-xdist's hook that selects the scheduler of the tests."""
     return _Scheduler(config, log)
 
 

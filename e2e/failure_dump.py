@@ -1,4 +1,4 @@
-"""Saves the objects, events and logs of a failed test in one folder."""
+"""Saves the objects, Events and logs of a failed test in one folder."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ from cluster import Cluster, run
 
 NODES = 3
 _KUBELET = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "syncFrequency": "10s"}
-"""The kubelet's configuration. Its sync period brings a changed ConfigMap to the pods in 10 s, not in a minute."""
+"""The kubelet's configuration. The kubelet's sync period brings a changed ConfigMap to the pods in 10 s, not in a
+minute."""
 
 
 def existing() -> Cluster | None:
@@ -47,7 +48,7 @@ def create(name: str, cluster: Cluster, nodes: int = NODES, ip_family: Literal["
 
 
 def _repair_ipv6_route(name: str, cluster: Cluster) -> None:
-    """Changes the pods' default route from IPv4 to IPv6, because some node images always configure that of IPv4."""
+    """Changes the pods' default route from IPv4 to IPv6, because some node images always use IPv4."""
     for node in run("kind", "get", "nodes", "--name", name).split():
         run("docker", "exec", node, "sh", "-c", """sed -i 's#"0.0.0.0/0"#"::/0"#' /etc/cni/net.d/*""")
     # The running pods keep their old route.
@@ -64,7 +65,7 @@ def delete(name: str) -> None:
 def load(target: Cluster, images: tuple[str, ...], *nodes: str) -> None:
     """Loads images from the local Docker into the nodes of a kind cluster.
 
-    Does nothing for other clusters. Their nodes must be able to pull the images.
+    Does nothing for clusters that kind did not create. The nodes of such clusters must be able to pull the images.
     """
     context = target.kubectl("config", "current-context").strip()
     if context.startswith("kind-"):

@@ -30,7 +30,10 @@ def target(name: str, **fields: Any) -> Manifest:
 
 
 def serving(name: str, keys: str | None = None, node: str | None = None) -> list[Manifest]:
-    """Returns a Deployment and a Service that serve a target. With `keys`, they accept only the keys of that Secret."""
+    """Returns a Deployment and a Service that serve a target.
+
+    With `keys`, the target accepts only the keys in that Secret.
+    """
     labels = {"app": name}
     container = _container("target", ["target.py", name, *(["--keys", "/keys/keys"] if keys else [])])
     container |= {"readinessProbe": {"tcpSocket": {"port": 8000}, "periodSeconds": 1}}

@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def run_once(marker: Path, setup: Callable[[], object]) -> None:
-    """Calls `setup` in the first worker, and the other workers wait. If `setup` fails, the next worker tries.
+    """Calls `setup` in the first worker, and the other workers wait. If `setup` fails, the next worker calls `setup`.
 
-    The file `marker` exists after a success.
+    The file `marker` exists after `setup` has succeeded.
     """
     with marker.with_suffix(".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -17,7 +17,7 @@ from release import IPV6, Release, installed
 def chart(folder: Path) -> Release:
     """Returns the release in a cluster with the IP family IPv6."""
     if kind.existing():
-        pytest.skip("E2E_KUBECONFIG names an existing cluster. This test creates an IPv6 cluster if it is not set")
+        pytest.skip("E2E_KUBECONFIG names an existing cluster. This test requires that E2E_KUBECONFIG is not set")
     if not Path("/proc/net/if_inet6").exists():
         pytest.skip("this machine has no IPv6. Enable IPv6 in its kernel")
     return installed(IPV6, folder)

@@ -17,7 +17,10 @@ TAKEOVER = 75
 
 @pytest.fixture
 def second(namespace: Namespace) -> Iterator[Namespace]:
-    """Yields the test's namespace, in which the second release may be installed. Uninstalls it at the end."""
+    """Yields the test's namespace, in which a second release may be installed.
+
+    Uninstalls the second release at the end.
+    """
     yield namespace
     _uninstall(namespace)
 

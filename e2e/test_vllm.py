@@ -54,7 +54,10 @@ def node(chart: Release) -> str:
 
 @pytest.fixture(scope="module")
 def namespace(chart: Release, node: str, request: pytest.FixtureRequest) -> Iterator[Namespace]:
-    """Yields a namespace with the weights in its PVC. All tests share it, because copying the weights takes long."""
+    """Yields a namespace with the weights in a PVC.
+
+    All tests share this namespace, because copying the weights takes long.
+    """
     with namespaces.created(chart.cluster, request.node) as namespace:
         namespace.apply(_claim(), mounting(client_pod("filler", node), "weights", "/weights"))
         namespace.kubectl("wait", "--for=condition=Ready", "pod/filler", "--timeout=120s")

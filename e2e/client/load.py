@@ -1,4 +1,4 @@
-"""Sends requests in the background until the file /tmp/stop exists. Then writes the failures to /tmp/result.
+"""Sends requests in the background until the file /tmp/stop exists, and then writes the failures to /tmp/result.
 
     python load.py --url http://demo-api:8800/v1 model …
 
@@ -25,7 +25,7 @@ STOP, ANSWERS, RESULT = Path("/tmp/stop"), Path("/tmp/answers"), Path("/tmp/resu
 PAUSE = 0.05
 """Seconds between an answer and the next request, so that the load leaves CPU time to the tested software."""
 CERTIFICATES = ssl.create_default_context()
-"""The CA certificates. They are read only once, because each request has its own client and reading takes 35 ms."""
+"""The CA certificates, which are read only once because each request has its own client and reading takes 35 ms."""
 
 
 class Load:
