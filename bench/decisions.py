@@ -95,8 +95,8 @@ def _section(entries: list[dict[str, Any]]) -> str:
     )
     valid = sum(entry["decided_by"] == "router" for entry in entries)
     return (
-        f"The CPU fallback's bundled model made {len(entries)} decisions among {len(_TARGETS)} targets on one core "
-        f"with `protocol: json_schema`, and {valid} of these decisions were valid.\n\n"
+        f"The CPU fallback's bundled model made {len(entries)} decisions among {len(_TARGETS)} targets, on one core "
+        f"and with `protocol: json_schema`. {valid} of the decisions were valid.\n\n"
         f"| | median | minimum | maximum |\n| --- | --- | --- | --- |\n{rows}"
     )
 

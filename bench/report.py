@@ -43,11 +43,10 @@ def section_of_costs(measurements: Sequence[Measurement], rounds: int) -> str:
     """Returns the section on CPU time: the conditions, the router's figures, and the ratios of the other servers."""
     return "\n\n".join(
         [
-            "The tables list the CPU time per request that the kernel accounts for all threads of a server, in user "
-            f"and system mode, as the median of {rounds} rounds. The router runs on one core with keys, prices, "
-            "metrics and its log. The upstream and the load generator run on another core. The measurement used Python "
-            f"{platform.python_version()}, built with {platform.python_compiler()}. The chart "
-            "[results.svg](results.svg) shows the CPU times with 64 connections.",
+            "The CPU time per request is the user and system time of all threads, as the kernel accounts it. Each "
+            f"figure is the median of {rounds} rounds. The router runs on one core with keys, prices, metrics and its "
+            "log. The upstream and the load generator run on another core. "
+            f"Python {platform.python_version()}, {platform.python_compiler()}. See [results.svg](results.svg).",
             _router_figures(measurements),
             _ratios(measurements),
         ]

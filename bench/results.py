@@ -9,7 +9,7 @@ _RESULTS = Path(__file__).with_name("results.md")
 
 
 def write_section(title: str, text: str) -> None:
-    """Replaces the section with this title, or appends it. Also prints the text."""
+    """Replaces the section with this title, or appends the section. Also prints the section's text."""
     print(f"\n{text}")
     whole = _RESULTS.read_text() if _RESULTS.exists() else "# Results\n"
     section = f"## {title}\n\n{text.strip()}\n"

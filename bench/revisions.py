@@ -58,7 +58,7 @@ def _unpacked(name: str, repository: Path, folder: Path) -> Revision:
     # The level `run` does not include the operator's packages.
     process = subprocess.run([sys.executable, "scripts/environment.py", "dev"], cwd=folder, check=False)
     if process.returncode:
-        raise SystemExit(f"error: --against {name}: its scripts/environment.py failed. See its output above")
+        raise SystemExit(f"error: --against {name}: its scripts/environment.py failed. See the script's output above")
     return Revision("old", f"{name} ({commit[:7]})", folder, str(folder / ".venv/bin/python"))
 
 
@@ -80,7 +80,7 @@ def _compile(revision: Revision, package: str) -> None:
 
 
 def imported_from(revision: Revision, package: str) -> Path:
-    """Returns the package's folder. Exits if the interpreter imports it from outside the revision's folder."""
+    """Returns the package's folder. Exits if the interpreter imports the package from outside the revision's folder."""
     command = [revision.python, "-c", f"import {package}; print({package}.__file__)"]
     process = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
     file = Path(process.stdout.strip() or "nowhere")

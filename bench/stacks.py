@@ -43,7 +43,7 @@ class Stack:
 
 
 def start_upstream(folder: Path) -> tuple[Process, str]:
-    """Compiles and starts the upstream. Returns its process and its URL."""
+    """Compiles and starts the upstream. Returns the upstream's process and the upstream's URL."""
     program, port = folder / "upstream", free_port()
     subprocess.run(["gcc", "-O2", "-o", program, HERE / "upstream.c"], check=True)
     process, url = Process([str(program), str(port)], LOAD_CORE, folder / "upstream.log"), f"http://127.0.0.1:{port}"
@@ -54,7 +54,10 @@ def start_upstream(folder: Path) -> tuple[Process, str]:
 def rl_router(
     folder: Path, upstream: str, workers: int = 1, core: int = SERVER_CORE, python: str = sys.executable
 ) -> Stack:
-    """Starts the router as in production: keys, prices, metrics and a log file. `python` determines the revision."""
+    """Starts the router as in production: keys, prices, metrics and a log file.
+
+    `python` is the interpreter of the measured revision.
+    """
     port, keys = free_port(), folder / "keys.yaml"
     new = subprocess.run(
         [python, "-m", "rl_router_api", "new-key", "bench"], stdout=subprocess.PIPE, text=True, check=True
@@ -109,7 +112,7 @@ def fastapi_httpx(folder: Path, upstream: str) -> Stack:
 
 
 def litellm(folder: Path, upstream: str) -> Stack | None:
-    """Starts LiteLLM's proxy: `litellm` or the program in BENCH_LITELLM. Returns None if it is not installed."""
+    """Starts LiteLLM's proxy: `litellm` or the program in BENCH_LITELLM. Returns None if LiteLLM is not installed."""
     program, port = shutil.which(os.environ.get("BENCH_LITELLM", "litellm")), free_port()
     if program is None:
         return None
@@ -128,7 +131,10 @@ def litellm(folder: Path, upstream: str) -> Stack | None:
 
 
 def portkey(folder: Path, upstream: str) -> Stack | None:
-    """Starts Portkey's gateway: the start-server.js in BENCH_PORTKEY. Returns None without the variable or node."""
+    """Starts Portkey's gateway: the start-server.js in BENCH_PORTKEY.
+
+    Returns None if the variable BENCH_PORTKEY is not set or node is not installed.
+    """
     script, port = os.environ.get("BENCH_PORTKEY"), free_port()
     if script is None or shutil.which("node") is None:
         return None

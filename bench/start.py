@@ -51,9 +51,9 @@ def _complete(load: Load) -> None:
 def _section(seconds: list[float]) -> str:
     rows = "\n".join(f"| {name} | {milliseconds:.0f} |" for name, milliseconds in _imports())
     return (
-        f"The router needs {statistics.median(seconds):.2f} s from its start command to its first completion (median "
-        f"of {len(seconds)} starts; goal: 1 s; from {min(seconds):.2f} s to {max(seconds):.2f} s).\n\n"
-        "The following imports take the most time. The time of an import includes the imports that it causes.\n\n"
+        f"The time from the command to the first completion is {statistics.median(seconds):.2f} s, the median of "
+        f"{len(seconds)} starts that took from {min(seconds):.2f} s to {max(seconds):.2f} s. The goal is 1 s.\n\n"
+        f"The table lists the slowest imports. The time of a module includes the module's own imports.\n\n"
         f"| module | ms |\n| --- | --- |\n{rows}"
     )
 

@@ -25,10 +25,9 @@ def _latency(router: Stack) -> str:
     direct = run(router.direct(PINNED, _CONNECTIONS, maximum / 2), _SECONDS)
     p50, p99 = (through[name] - direct[name] for name in ("p50_ms", "p99_ms"))
     return (
-        f"The load generator sends {maximum / 2:,.0f} pinned requests per second with Poisson arrivals. The rate of"
-        " the load generator is half of the router's maximum rate on one core. The router adds"
-        f" {p50:.2f} ms (p50; goal: 1 ms) and {p99:.2f} ms (p99; goal: 5 ms) to the upstream's time under the same load"
-        f" (p50: {direct['p50_ms']:.2f} ms, p99: {direct['p99_ms']:.2f} ms)."
+        f"The load generator sends {maximum / 2:,.0f} pinned requests per second with Poisson arrivals, which is half"
+        f" of the router's maximum rate on one core. The router adds {p50:.2f} ms (p50; goal: 1) and {p99:.2f} ms (p99;"
+        f" goal: 5) to the upstream's time under the same load ({direct['p50_ms']:.2f} and {direct['p99_ms']:.2f} ms)."
     )
 
 
@@ -42,8 +41,8 @@ def _memory(router: Stack) -> str:
     half = min(samples, key=lambda sample: abs(sample[0] - _REQUESTS / 2))
     rows = "\n".join(f"| {requests:,} | {megabytes:.1f} |" for requests, megabytes in (samples[0], half, samples[-1]))
     return (
-        f"The table lists the router's resident memory under routed requests with two hops on {_CONNECTIONS} "
-        "connections. The goal is at most 120 MB of memory, constant over the second half of the requests.\n\n"
+        f"The requests are routed, have two hops, and use {_CONNECTIONS} connections. The goal is a resident memory of "
+        "at most 120 MB, which is constant over the second half of the requests.\n\n"
         f"| requests | resident, MB |\n| --- | --- |\n{rows}"
     )
 

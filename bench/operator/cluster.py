@@ -37,7 +37,8 @@ def check_programs() -> None:
     lines = [f"{name}: from {source}" for name, source in _SOURCES.items() if programs.find(name) is None]
     if lines:
         raise SystemExit(
-            "error: programs are missing. Copy them to the folder in KUBEBUILDER_ASSETS:\n  " + "\n  ".join(lines)
+            "error: programs are missing. Copy the missing programs to the folder in KUBEBUILDER_ASSETS:\n  "
+            + "\n  ".join(lines)
         )
 
 

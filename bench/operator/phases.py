@@ -187,7 +187,10 @@ class Phases:
         return Rest(seconds, writes, len(requests), cpu, self.operator.memory_mb(), self.pods.requested - checks)
 
     async def _restart(self, seconds: float) -> Rest:
-        """Restarts the operator and returns the figures at rest. `writes` counts all writes since the restart."""
+        """Restarts the operator and returns the figures at rest.
+
+        The figure `writes` counts all writes since the restart.
+        """
         self.operator.stop()
         start = time.time()
         self.operator, self.url = self.start()
@@ -198,7 +201,10 @@ class Phases:
         return replace(rest, writes=writes)
 
     async def _repair(self, size: int) -> tuple[float, int]:
-        """Deletes `_DELETED` children. Returns the seconds until they exist again, and the number of these children."""
+        """Deletes `_DELETED` children.
+
+        Returns the seconds until the deleted children exist again, and the number of deleted children.
+        """
         selected = _selected_children(size)
         paths = [path_of(BY_NAME[kind], NAMESPACE, name) for kind, name in selected]
         start = time.time()

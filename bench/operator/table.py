@@ -45,9 +45,9 @@ def _text(results: list[Result], rest: float) -> str:
 
 `make bench-operator` measured these figures on {os.cpu_count()} shared cores ({platform.machine()}, Python \
 {platform.python_version()}). The operator runs on one of
-these cores. The API server, etcd, Kubernetes' controllers, its scheduler and kwok share both cores. Therefore compare
-ratios and counts, not seconds. Each RouterDeployment has `spec: {{}}`, which makes \
-{results[0].children // results[0].size} children and two pods.
+the shared cores. The API server, etcd, Kubernetes' controllers, its scheduler and kwok share both cores. On shared
+cores, ratios and counts can be compared, but not seconds. Each RouterDeployment has `spec: {{}}`,
+which makes {results[0].children // results[0].size} children and two pods.
 
 | RouterDeployments | {" | ".join(f"{result.size:,}" for result in results)} |
 | --- |{" ---: |" * len(results)}
