@@ -15,7 +15,10 @@ HEALTHY = {
 
 
 def condition_of(status: dict[str, Any], type_: str) -> dict[str, Any]:
-    """Returns the condition of this type. Raises ValueError unless the status has exactly one such condition."""
+    """Returns the condition of this type.
+
+    Raises ValueError if the status does not have exactly one condition of this type.
+    """
     (match,) = [condition for condition in status["conditions"] if condition["type"] == type_]
     return dict(match)
 

@@ -1,4 +1,4 @@
-"""Objects that do not belong to the operator but have the name of one of its children."""
+"""Objects that do not belong to the operator but have the name of one of the operator's children."""
 
 from __future__ import annotations
 

@@ -23,18 +23,21 @@ _KINDS = {
 
 @dataclass
 class Kube:
-    """The administrator's client for one namespace. Its methods raise AssertionError after an error response."""
+    """The administrator's client for one namespace.
+
+    The client's methods raise AssertionError after an error response.
+    """
 
     client: httpx.AsyncClient
     namespace: str
 
     async def get(self, kind: str, name: str) -> _BODY | None:
-        """Returns an object, or None if it does not exist."""
+        """Returns an object, or None if the object does not exist."""
         response = await self.client.get(self.path(kind, name))
         return None if response.status_code == 404 else self._body(response)
 
     async def existing(self, kind: str, name: str) -> _BODY:
-        """Returns an object. Raises AssertionError if it does not exist."""
+        """Returns an object. Raises AssertionError if the object does not exist."""
         body = await self.get(kind, name)
         assert body, f"{kind} {name} does not exist"
         return body

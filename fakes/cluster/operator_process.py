@@ -74,7 +74,7 @@ async def operator_process(
     own_namespace: str = "",
     claim_terms: LeaseTerms = CLAIM_TERMS,
 ) -> AsyncIterator[OperatorProcess]:
-    """Runs an operator that reaches the API server through `proxy`, and kills it at the end.
+    """Runs an operator that reaches the API server through `proxy`, and kills the operator at the end.
 
     `flags` are the flags that select the namespaces that the operator watches, by default only the namespace of `kube`.
     """

@@ -10,7 +10,7 @@ from rl_router_operator.objects.manifest import Manifest
 from rl_router_operator.objects.naming import Component, labels
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-"""The time at which the pods are observed. Ages are seconds before this time."""
+"""The time at which the pods are observed. The ages of pods, Events and conditions are in seconds before this time."""
 NAME = "demo"
 
 

@@ -20,7 +20,7 @@ def find(name: str) -> str | None:
 def require(*names: str) -> None:
     """Skips the test if a program is missing, or fails it if KUBEBUILDER_ASSETS is set.
 
-    A run with KUBEBUILDER_ASSETS requires the programs, so it must not pass with skipped tests.
+    A run with KUBEBUILDER_ASSETS requires the programs, so the run must not pass with skipped tests.
     """
     missing = [name for name in names if not find(name)]
     if missing and "KUBEBUILDER_ASSETS" in os.environ:

@@ -28,7 +28,7 @@ class Recorded:
 
     @property
     def is_write(self) -> bool:
-        """Returns whether the request changes an object. Dry runs change nothing."""
+        """Returns whether the request changes an object. A dry run changes no object."""
         return self.method not in ("GET", "HEAD") and self.query.get("dryRun") != "All"
 
     @property
@@ -86,7 +86,7 @@ class Proxy:
         return [request for request in self.requests if request.is_write and request.plural != "leases"]
 
     async def start(self) -> None:
-        """Listens on a free port. After `stop`, listens on the same port again."""
+        """Listens on a free port. After a call of `stop`, the proxy listens on the same port again."""
         connector = aiohttp.TCPConnector(ssl=self.server.tls, limit=0)
         self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None))
         app = web.Application(client_max_size=2**24)

@@ -58,7 +58,10 @@ def router(name: str = "demo", **spec: Any) -> dict[str, Any]:
 
 
 async def deployed(kube: Kube, start: Start, spec: dict[str, Any] | None = None) -> dict[tuple[str, str], Any]:
-    """Starts an operator and creates `demo`, by default with FULL_SPEC. Returns its children when all of them exist."""
+    """Starts an operator and creates `demo`, by default with FULL_SPEC.
+
+    Returns the children of `demo` when all children exist.
+    """
     await start()
     body = await kube.create(router(**(FULL_SPEC if spec is None else spec)))
     refs = [ref_of(child) for child in desired(read(body), Defaults())]

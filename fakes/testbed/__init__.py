@@ -1,4 +1,4 @@
-"""Real routers in front of fake upstreams, and the clients that use them.
+"""Real routers in front of fake upstreams, and the clients that use the routers.
 
 The module `router` runs the router API and its upstreams in the event loop of a test. The module `program` runs the
 router API as a program with worker processes. The module `config_file` runs routers that reload their configuration

@@ -48,7 +48,7 @@ class ReloadingRouter:
         return await self.client.post("/v1/chat/completions", json=body)
 
     async def admits(self, key: str) -> bool:
-        """Returns whether the router admits the key. Fails if it admits a request without a key."""
+        """Returns whether the router admits the key. Fails if the router admits a request without a key."""
         assert (await self.send()).status_code == 401
         body = {"model": "alpha", "messages": QUESTION}
         return (await self.client.post("/v1/chat/completions", json=body, headers=bearer(key))).status_code == 200

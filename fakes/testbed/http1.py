@@ -51,7 +51,10 @@ class RawClient:
         return self._reader.at_eof()
 
     async def until_closed(self) -> None:
-        """Waits until the server closes the connection. Fails if the server sends data before that."""
+        """Waits until the server closes the connection.
+
+        Fails if the server sends data before it closes the connection.
+        """
         assert await self.rest() == b""
 
 

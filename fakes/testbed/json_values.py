@@ -12,7 +12,9 @@ _TEXTS = st.text(max_size=20)
 def json_values(
     texts: st.SearchStrategy[str] = _TEXTS, *, non_finite: bool = False
 ) -> st.SearchStrategy[Any]:  # fmt: skip
-    """Generates JSON values with a few levels of nesting. If `non_finite` is set, also NaN and infinite floats.
+    """Generates JSON values with a few levels of nesting.
+
+    If `non_finite` is set, the values include NaN and infinite floats.
 
     `texts` generates the texts and the names of fields.
     """

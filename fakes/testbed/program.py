@@ -72,13 +72,13 @@ class Program:
         return metric((await self.client.get("/metrics")).text, name)
 
     async def is_up(self) -> bool:
-        """Returns whether `/health` answers 200."""
+        """Returns whether the endpoint `/health` answers with the status 200."""
         with contextlib.suppress(httpx.TransportError):
             return (await self.client.get("/health")).status_code == 200
         return False
 
     async def is_stopping(self) -> bool:
-        """Returns whether `/ready` answers 503."""
+        """Returns whether the endpoint `/ready` answers with the status 503."""
         return (await self.client.get("/ready")).status_code == 503
 
     async def until(self, reached: Callable[[], object], what: str) -> None:

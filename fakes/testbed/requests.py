@@ -17,5 +17,5 @@ def chat_body(**fields: Any) -> bytes:
 
 
 def chat_request(**fields: Any) -> Request:
-    """Returns this chat request in the form that the router parses it into. Raises ApiError."""
+    """Returns a chat request with these fields, in the form into which the router parses requests. Raises ApiError."""
     return read_request(chat_body(**fields))

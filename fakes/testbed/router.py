@@ -35,13 +35,13 @@ class RunningRouter:
         return await self.client.post("/v1/chat/completions", json={"model": model, "messages": QUESTION, **fields})
 
     async def answer(self, **fields: Any) -> Body:
-        """Returns the body of the answer to a chat request. Fails if its status is not 200."""
+        """Returns the body of the answer to a chat request. Fails if the answer's status is not 200."""
         response = await self.send(**fields)
         assert response.status_code == 200, response.text
         return dict(exact(response.content))
 
     async def stream(self, **fields: Any) -> list[Any]:
-        """Returns the events of a streamed answer. Fails if its status is not 200."""
+        """Returns the events of a streamed answer. Fails if the answer's status is not 200."""
         response = await self.send(**{"stream": True, **fields})
         assert response.status_code == 200, response.text
         return events(response.content)

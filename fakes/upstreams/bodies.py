@@ -11,7 +11,7 @@ _CHUNK = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700
 
 
 def encoded(value: object) -> bytes:
-    """Returns `value` as JSON. Bytes are returned unchanged."""
+    """Returns `value` as JSON. A value of the type bytes is returned unchanged."""
     return value if isinstance(value, bytes) else json.dumps(value).encode()
 
 

@@ -1,4 +1,4 @@
-"""HTTP servers that send given bytes, valid or not."""
+"""HTTP servers that send given bytes, even if the bytes are not valid HTTP."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 @asynccontextmanager
 async def raw_server(handle: Handler) -> AsyncIterator[str]:
-    """Runs a server and yields its URL. A connection stays open until its client closes it."""
+    """Runs a server and yields the server's URL. A connection stays open until its client closes it."""
     tasks: set[asyncio.Task[None] | None] = set()
 
     async def tracked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -30,7 +30,10 @@ async def raw_server(handle: Handler) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def sending(*responses: bytes, then_close: bool = False) -> AsyncIterator[tuple[str, list[int]]]:
-    """Runs a server that sends these responses in order. Yields its URL and a list with its number of connections."""
+    """Runs a server that sends these responses in order.
+
+    Yields the server's URL and a list with the server's number of connections.
+    """
     left, connections = list(responses), [0]
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -49,7 +52,10 @@ async def sending(*responses: bytes, then_close: bool = False) -> AsyncIterator[
 
 @asynccontextmanager
 async def recording_heads() -> AsyncIterator[tuple[str, list[bytes]]]:
-    """Runs a server that answers 200. Yields its URL and the heads of the requests that it received."""
+    """Runs a server that answers with the status 200.
+
+    Yields the server's URL and the heads of the received requests.
+    """
     heads: list[bytes] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
