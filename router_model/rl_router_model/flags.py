@@ -24,9 +24,11 @@ _PROTECTS = "--ssl-"
 """The prefix of TLS flags. A server that ignored an unsupported TLS flag would admit clients that it must reject."""
 
 _DESCRIPTION = """\
-Serves a GGUF model on the CPU with llama.cpp, until SIGTERM or Ctrl-C. The flags have vLLM's names."""
+Serves a GGUF model on the CPU with llama.cpp, until SIGTERM or Ctrl-C. The server's flags have the names
+of vLLM's flags."""
 _EPILOG = """\
-All other flags of vLLM are accepted without effect. The server lists them in one line when it starts.
+All other flags of vLLM are accepted without effect. The server lists the ignored flags in one
+line when the server starts.
 
 exit codes:
   0   after SIGTERM or Ctrl-C

@@ -39,7 +39,10 @@ class HubFile:
 
 
 def read(model: str) -> HubFile:
-    """Returns the file that `hf://org/name[@revision]/file.gguf` names. Raises StartError for any other text."""
+    """Returns the file that `hf://org/name[@revision]/file.gguf` names.
+
+    Raises StartError if the text has another form.
+    """
     match = _SOURCE.fullmatch(model)
     if not match:
         raise StartError(

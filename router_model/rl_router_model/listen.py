@@ -60,5 +60,5 @@ def _refusal(error: OSError, host: str, port: int) -> str:
     if isinstance(error, PermissionError):
         return f"port {port} requires privileges: choose a port above 1023 with --port"
     if error.errno == 98:
-        return f"port {port} is in use: stop the program that uses it, or choose another port with --port"
+        return f"port {port} is in use: stop the program that uses the port, or choose another port with --port"
     return f"cannot listen on {authority(host, port)}: {error.strerror}. Use an address of this machine for --host"

@@ -7,7 +7,7 @@ from rl_router_model.problem import ExitCode, StartError
 
 
 def read(option: str | None, bundled_model: bool) -> str:
-    """Returns the chat template. `option` is the path of a file or, as for vLLM, the text of the template.
+    """Returns the chat template. `option` is the path of a template file, or the text of a template.
 
     Without the option, the bundled model gets the result of the function `hermes()`, because the bundled model's own
     template ignores tools. Without the option, any other model gets an empty text, so that llama.cpp uses the model's

@@ -39,7 +39,7 @@ def test_everything_behind_two_dashes_belongs_to_the_engine() -> None:
     [
         (["--prot", "1"], "unknown flag --prot. Use --port. See --help."),
         (["--prot=1"], "unknown flag --prot. Use --port. See --help."),
-        (["--quantize", "x"], "unknown flag --quantize. Options of the engine follow --. See --help."),
+        (["--quantize", "x"], "unknown flag --quantize. Write options of the engine after --. See --help."),
         (["model"], "unknown flag model. Use --model. See --help."),
         (["--gpu", "1"], "unknown flag --gpu. Use --gpus. See --help."),
         (["--port"], "--port requires a value. See --help."),

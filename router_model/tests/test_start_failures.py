@@ -24,7 +24,7 @@ def test_a_port_in_use() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = start("--port", str(taken.getsockname()[1]))
     assert done.returncode == ExitCode.ADDRESS
-    assert "is in use: stop the program that uses it, or choose another port with --port" in done.stderr
+    assert "is in use: stop the program that uses the port, or choose another port with --port" in done.stderr
     assert "loading" not in done.stderr
 
 

@@ -52,7 +52,7 @@ class Endpoint:
         return self._get("/health") is not None
 
     def models(self) -> tuple[str, ...]:
-        """Returns the names of the models that the server lists, or an empty tuple if it does not answer."""
+        """Returns the names of the models that the server lists, or an empty tuple if the server does not answer."""
         try:
             return tuple(str(model["id"]) for model in json.loads(self._get("/v1/models") or b"{}")["data"])
         except (ValueError, KeyError, TypeError):

@@ -4,8 +4,8 @@
 class HostingError(Exception):
     """Raised if the router model cannot be hosted. The message says in one line what is wrong and how to fix it.
 
-    `code` is the exit code of the command. It is 2 if the command line is invalid, the server's own exit code if the
-    server ended, and 1 for every other error.
+    `code` is the exit code of the command. The exit code is 2 if the command line is invalid, the server's own exit
+    code if the server ended, and 1 for every other error.
     """
 
     def __init__(self, message: str, code: int = 1) -> None:

@@ -36,7 +36,7 @@ class Installation:
 
     @property
     def vllm(self) -> str:
-        """The program `vllm`, from this installation's environment if it exists there, else from the PATH."""
+        """The program `vllm`, from this installation's environment if that contains the program, else from the PATH."""
         own = self.python.with_name("vllm")
         return str(own) if own.exists() else "vllm"
 

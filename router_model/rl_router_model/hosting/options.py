@@ -15,9 +15,9 @@ DEVICES = ("auto", "cuda", "cpu")
 ENGINES = ("auto", "vllm", "llamacpp")
 
 _DESCRIPTION = """\
-Hosts the router model: starts its server, waits until it answers, and runs until Ctrl-C. On NVIDIA GPUs, vLLM serves
-Qwen2.5-7B-Instruct. On a CPU, llama.cpp serves SmolLM2-135M-Instruct, which is good enough to try the router, but not
-to route well."""
+Hosts the router model: starts a server, waits until the server answers, and runs until Ctrl-C. On NVIDIA GPUs, vLLM
+serves Qwen2.5-7B-Instruct. On a CPU, llama.cpp serves SmolLM2-135M-Instruct, which is good enough to try the router,
+but not to route well."""
 _EPILOG = """\
 Write options of the engine after `--`. If the options after `--` contain --ssl-certfile, the server uses HTTPS.
 
@@ -40,7 +40,8 @@ class Options:
     """The parsed command line. An empty value or None means that the option is not set.
 
     `gpus` contains the indexes that nvidia-smi gives the GPUs. `gpu_memory_utilization` is a share of a GPU's memory,
-    as the user wrote it. `wait` is in seconds. `extra` contains the engine's own options.
+    as the user wrote it. `wait` is the maximum time to wait for the engine, in seconds. `extra` contains the engine's
+    own options.
     """
 
     gpus: tuple[str, ...] = ()
@@ -104,7 +105,7 @@ def _joined(arguments: Sequence[str], parser: argparse.ArgumentParser) -> list[s
 def _unknown(argument: str, parser: argparse.ArgumentParser) -> str:
     flag = argument.partition("=")[0]
     matches = difflib.get_close_matches(flag, parser._option_string_actions, n=1)
-    hint = f"Use {matches[0]}" if matches else "Options of the engine follow --"
+    hint = f"Use {matches[0]}" if matches else "Write options of the engine after --"
     return f"unknown flag {flag}. {hint}"
 
 

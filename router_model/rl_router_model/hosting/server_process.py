@@ -39,7 +39,10 @@ class ServerProcess:
         return self._process.poll() is None
 
     def wait(self) -> int:
-        """Waits until the server ends. Returns its exit status, or 128 plus the number of the signal that ended it."""
+        """Waits until the server ends.
+
+        Returns the server's exit status, or 128 plus the number of the signal that ended the server.
+        """
         while (status := self._process.poll()) is None:
             # A blocking wait would not end if another thread received a signal, or if a signal arrived just before it.
             time.sleep(_POLL)
