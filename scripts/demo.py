@@ -1,8 +1,8 @@
 """Implements `make demo`, which shows a routed answer on this machine.
 
 Starts the CPU fallback as the router model (port 8000) and the router API (port 8800), and sends one question with the
-openai package. Prints the answer and how it was routed. The servers run until Ctrl-C, so that users can try the
-README's examples. The demo always stops the servers that it started.
+openai package. The demo prints the answer, and prints how the answer was routed. The servers run until Ctrl-C, so that
+users can try the README's examples. The demo always stops the servers that it started.
 """
 
 from __future__ import annotations
@@ -251,7 +251,7 @@ def _require_free(port: int, flag: str) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError:
             raise DemoError(
-                f"port {port} is in use. Stop the program that uses it, or choose another port:"
+                f"port {port} is in use. Stop the program that uses the port, or choose another port:"
                 f" .venv/bin/python scripts/demo.py {flag} PORT"
             ) from None
 

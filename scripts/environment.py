@@ -28,7 +28,10 @@ class MissingError(Exception):
 
 
 def ensure(level: str) -> None:
-    """Installs the packages of `level` in `.venv` if they are missing. A lock prevents simultaneous installations."""
+    """Installs the packages of `level` in `.venv` if packages are missing.
+
+    A lock prevents simultaneous installations.
+    """
     if _is_ready(level):
         return
     _require_python()

@@ -71,7 +71,7 @@ def parser(description: str, url: str) -> argparse.ArgumentParser:
 
 
 def connect(arguments: argparse.Namespace) -> openai.OpenAI:
-    """Returns a client of the openai package. Its requests to this machine bypass proxies."""
+    """Returns a client of the openai package. The client's requests to this machine bypass proxies."""
     proxied = [os.environ.get("NO_PROXY", os.environ.get("no_proxy", "")), "localhost,127.0.0.1,::1"]
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, proxied))
     return openai.OpenAI(
@@ -197,7 +197,7 @@ def _check_selection(metadata: dict[str, Any]) -> None:
 
 
 def exact(value: Any, name: str) -> Decimal:
-    """Returns a cost as an exact Decimal. Raises CheckError if it is not a number."""
+    """Returns a cost as an exact Decimal. Raises CheckError if the cost is not a number."""
     require(isinstance(value, (int, Decimal)) and not isinstance(value, bool), f"{name} is {value!r}, not a number")
     return Decimal(value)
 
@@ -270,7 +270,7 @@ def guarded(main: Callable[[], int], remedy: str, arguments: argparse.Namespace)
         )
     except (openai.APIConnectionError, urllib.error.URLError, ConnectionError) as error:
         cause = getattr(error, "reason", None) or error.__cause__ or error
-        return _fail(f"no server answers at {arguments.url} ({cause}). Start it with `{remedy}`")
+        return _fail(f"no server answers at {arguments.url} ({cause}). Start the server with `{remedy}`")
     except openai.APIStatusError as error:
         return _fail(f"{arguments.url} answers {error.status_code}: {error.message}")
     except CheckError as error:
@@ -285,7 +285,7 @@ def _fail(message: str) -> int:
 
 
 def show(answer: Answer) -> None:
-    """Prints the answer, and how it was routed if it has router metadata."""
+    """Prints the answer. If the answer has router metadata, also prints how the answer was routed."""
     for line in answer.text.strip().splitlines() or ["(no text)"]:
         print(textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent="  ", replace_whitespace=False))
     if answer.metadata:

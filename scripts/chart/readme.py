@@ -11,7 +11,7 @@ from values import Value
 
 
 def readme(text: str, values: Iterable[Value]) -> str:
-    """Returns the README with a new list of values. Raises ValueError if the markers around it are missing."""
+    """Returns the README with a new list of values. Raises ValueError if the markers around the list are missing."""
     return replace_between("<!-- values: begin -->", "<!-- values: end -->", text, _sections(values))
 
 

@@ -169,7 +169,7 @@ def test_a_port_in_use_is_a_one_line_error_with_a_fix(flag: str) -> None:
         process = run(sys.executable, str(DEMO), flag, port, other, str(free_port()))
     assert process.returncode == 1
     assert process.stderr == (
-        f"error: port {port} is in use. Stop the program that uses it, or choose another port:"
+        f"error: port {port} is in use. Stop the program that uses the port, or choose another port:"
         f" .venv/bin/python scripts/demo.py {flag} PORT\n"
     )
 

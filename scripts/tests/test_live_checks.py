@@ -242,7 +242,9 @@ def test_an_unreachable_server_is_a_one_line_error_with_a_fix(script: str) -> No
     assert process.returncode == 1
     assert process.stdout == ""
     command = script.replace("test_", "bash ").replace(".py", ".sh")
-    assert re.fullmatch(rf"error: no server answers at {url} \(.*\)\. Start it with `{command}`\n", process.stderr)
+    assert re.fullmatch(
+        rf"error: no server answers at {url} \(.*\)\. Start the server with `{command}`\n", process.stderr
+    )
 
 
 def test_the_servers_information_and_models_are_shown() -> None:
