@@ -84,7 +84,7 @@ class ApiServer:
         return dict(self.client.request(method, path, json=body).json())
 
     def start(self) -> None:
-        """Starts etcd and the API server, and waits until it is ready."""
+        """Starts etcd and the API server, and waits until the API server is ready."""
         (self.folder / "tokens.csv").write_text(_TOKENS)
         key = str(self.folder / "accounts.key")
         subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)

@@ -23,7 +23,10 @@ def schema() -> Node:
 
 
 def specs() -> st.SearchStrategy[Node]:
-    """Generates specs that match the schema's types, bounds and patterns. Some violate the rules between fields."""
+    """Generates specs that match the schema's types, bounds and patterns.
+
+    Some generated specs violate the rules between fields.
+    """
     return _of(schema())
 
 

@@ -18,7 +18,7 @@ def find(name: str) -> str | None:
 
 
 def require(*names: str) -> None:
-    """Skips the test if a program is missing, or fails it if KUBEBUILDER_ASSETS is set.
+    """Skips the test if a program is missing, or fails the test if KUBEBUILDER_ASSETS is set.
 
     A run with KUBEBUILDER_ASSETS requires the programs, so the run must not pass with skipped tests.
     """

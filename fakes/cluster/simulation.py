@@ -35,7 +35,10 @@ _ADDRESSES = (f"10.9.{block}.{number}" for block in itertools.count() for number
 
 @dataclass
 class Simulation:
-    """The RouterDeployment `demo` in its own namespace. `health` is the report of its API pods to the operator."""
+    """The RouterDeployment `demo` in its own namespace.
+
+    `health` is the report of the router's API pods to the operator.
+    """
 
     kube: Kube
     proxy: Proxy

@@ -172,7 +172,7 @@ class Programs:
         return await _up(await self._run(command, ports, descriptors))
 
     async def start_command(self, *arguments: str) -> Program:
-        """Starts `python -m rl_router_api` with these arguments on free ports and waits until it answers."""
+        """Starts `python -m rl_router_api` with these arguments on free ports and waits until the router answers."""
         ports = port_fields()
         flags = ["--serve-port", str(ports["port"]), "--server.admin-port", str(ports["admin_port"])]
         return await _up(await self._run([*COMMAND, *flags, *arguments], ports))

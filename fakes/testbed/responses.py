@@ -18,7 +18,10 @@ def exact(data: str | bytes) -> Any:
 
 
 def events(data: bytes) -> list[Any]:
-    """Returns the parsed data of each event of a stream. `[DONE]` stays a string, and comments are skipped."""
+    """Returns the parsed data of each event of a stream.
+
+    The data `[DONE]` stays a string, and comments in the stream are skipped.
+    """
     parts = [part for part in data.decode().split("\n\n") if part.startswith("data:")]
     texts = [part.removeprefix("data:").strip() for part in parts]
     return [text if text == "[DONE]" else exact(text) for text in texts]
@@ -38,7 +41,10 @@ def strategy(body: Body) -> tuple[str, str]:
 
 
 def history(body: Body) -> list[tuple[str, str]]:
-    """Returns the model and the status of each call to a target. `body` is a response, its metadata or a log line."""
+    """Returns the model and the status of each call to a target.
+
+    `body` is a response, the metadata of a response, or a log line.
+    """
     entries = body.get("router_metadata", body)["call_history"]
     return [(entry["model_id"], entry["status"]) for entry in entries]
 

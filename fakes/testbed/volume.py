@@ -22,7 +22,7 @@ class Volume:
         return self._folder / name
 
     def update(self, **files: str) -> None:
-        """Replaces all files. `files` maps their names to their texts."""
+        """Replaces all files. `files` maps the names of the files to the texts of the files."""
         self._updates += 1
         fresh = self._folder / f"..2026_01_01_00_00_00.{self._updates}"
         fresh.mkdir()

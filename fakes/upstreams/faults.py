@@ -82,7 +82,7 @@ def half_then_data(data: bytes) -> Answer:
 def trickle(pieces: int) -> Answer:
     """Returns a script that sends an answer in small pieces.
 
-    With enough pieces, the answer takes longer than the idle timeout, but no pause between two pieces does.
+    With enough pieces, the answer takes longer than the idle timeout, but each pause between two pieces is shorter.
     """
 
     async def answer(exchange: Exchange) -> None:

@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 
 class Collector:
-    """Receives traces by OTLP over HTTP. `url` is its endpoint."""
+    """Receives traces by OTLP over HTTP. `url` is the collector's endpoint."""
 
     def __init__(self) -> None:
         self.url = ""
