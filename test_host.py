@@ -102,7 +102,10 @@ def _tools(host: Host) -> None:
     )  # fmt: skip
     calls = reply.choices[0].message.tool_calls or []
     for call in calls:
-        require(call.function.name in TARGETS, f"the model called {call.function.name!r}, which was not offered")
+        require(
+            call.function.name in TARGETS,
+            f"the model called the function {call.function.name!r}, which the request does not offer",
+        )
         _json(call.function.arguments, f"the value of `arguments` of {call.function.name}")
         print(f"  {call.function.name}({call.function.arguments})")
     if not calls:

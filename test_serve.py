@@ -112,7 +112,7 @@ def _check_earlier_turns(previous: Answer | None, answer: Answer) -> None:
     advice_tokens = len(previous.advice.encode()) + 100 if previous.advice else 0
     require(
         later > earlier - advice_tokens,
-        f"earlier turns were not sent: {later} prompt_tokens, {earlier} one turn before",
+        f"earlier turns were not sent: the turn before had {earlier} prompt_tokens, and this turn has {later}",
     )
 
 

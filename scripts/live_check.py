@@ -193,7 +193,7 @@ def _check_selection(metadata: dict[str, Any]) -> None:
         return
     require(len(selected) == 1, f"{len(selected)} entries of call_history are selected instead of one")
     chosen, used = selected[0].get("model_id"), metadata["model_used"]
-    require(chosen == used, f"model_used is {used!r}, but the selected call is {chosen!r}'s")
+    require(chosen == used, f"model_used is {used!r}, but the model of the selected call is {chosen!r}")
 
 
 def exact(value: Any, name: str) -> Decimal:

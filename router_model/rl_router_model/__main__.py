@@ -48,8 +48,10 @@ def _serve(options: flags.Options) -> None:
         _print(f"loading {model.name} ({threads} thread{'s' * (threads > 1)})")
         loaded = engine.start(model, chat_template, options.slots, options.max_model_len, threads)
         if loaded.slot_tokens < options.max_model_len:
-            used = f"using {loaded.slot_tokens} tokens"
-            _print(f"--max-model-len {options.max_model_len} exceeds the model's context length: {used}")
+            _print(
+                f"--max-model-len {options.max_model_len} exceeds the model's context length: "
+                f"using {loaded.slot_tokens} tokens"
+            )
         application = server.ChatApi(loaded, names, options.api_keys, options.root_path).application()
         asyncio.run(_run(application, bound, context, ", ".join(names)))
 

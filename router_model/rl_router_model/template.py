@@ -24,7 +24,9 @@ def read(option: str | None, bundled_model: bool) -> str:
             ExitCode.COMMAND_LINE, f"the chat template {option} cannot be read: {error.strerror}. Fix --chat-template"
         ) from None
     except UnicodeDecodeError:
-        raise StartError(ExitCode.COMMAND_LINE, f"the chat template {option} is not UTF-8 text: convert it") from None
+        raise StartError(
+            ExitCode.COMMAND_LINE, f"the chat template {option} is not UTF-8 text: convert the file"
+        ) from None
 
 
 def hermes() -> str:

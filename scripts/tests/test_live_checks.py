@@ -222,7 +222,7 @@ def test_a_conversation_without_its_earlier_turns_is_detected() -> None:
     with serving(put("usage", {"prompt_tokens": 90, "completion_tokens": 3, "total_tokens": 93})) as url:
         process = check("test_serve.py", "--url", url, "--test", "conversation")
     assert process.returncode == 1
-    assert "earlier turns were not sent: 90 prompt_tokens, 90 one turn before" in process.stdout
+    assert "earlier turns were not sent: the turn before had 90 prompt_tokens, and this turn has 90" in process.stdout
 
 
 def test_a_direct_response_selects_no_call() -> None:
@@ -284,4 +284,4 @@ def test_a_router_model_that_calls_an_unknown_tool_is_detected() -> None:
     with serving(put("choices.0.message.tool_calls", [call])) as url:
         process = check("test_host.py", "--url", url, "--test", "tools")
     assert process.returncode == 1
-    assert "the model called 'launch', which was not offered" in process.stdout
+    assert "the model called the function 'launch', which the request does not offer" in process.stdout

@@ -61,7 +61,8 @@ def check_shared_memory(folder: Path) -> None:
     size = status.f_blocks * status.f_frsize
     if size < _REQUIRED_SHARED_MEMORY:
         raise HostingError(
-            f"{folder} has {size // 1024**2} MiB, but vLLM requires 1 GiB. Start the container with --shm-size 1g."
+            f"{folder} has {size // 1024**2} MiB, but vLLM requires 1 GiB of shared memory. "
+            "Start the container with --shm-size 1g."
         )
 
 
