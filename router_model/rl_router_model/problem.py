@@ -8,10 +8,10 @@ class ExitCode(IntEnum):
     """The reason why the server could not start, as an exit code. The attribute `means` explains the reason in words.
 
     The code 2 is the exit code of Python's module argparse for an invalid command line. In RL Router, only this server
-    exits with the codes 80 to 87. Python exits with the code 1 or 2, programs that follow sysexits.h exit with 64 to
-    78, and the router API exits with 90 to 99. A crash of llama.cpp ends the server with a signal, which a shell and
-    Kubernetes report as an exit code of 128 or above. vLLM, which replaces this server on GPUs, exits with the code 1
-    or 2, or is ended by a signal.
+    uses the codes 80 to 87. Python exits with the code 1 or 2, programs that follow sysexits.h exit with 64 to 78, and
+    the router API exits with 90 to 99. A crash of llama.cpp ends the server with a signal, which a shell and Kubernetes
+    report as an exit code of 128 or above. vLLM, which replaces this server on GPUs, exits with the code 1 or 2, or is
+    ended by a signal.
     """
 
     means: str
