@@ -127,7 +127,8 @@ def test_each_port_has_its_own_address(server: Body, addresses: tuple[str, str])
 LOCAL_NAMES = ["localhost", "LocalHost:8800", "localhost.", "app.localhost:80", "127.0.0.1", "127.8.9.1:8800",
                   "[::1]", "[::1]:8800", "[::ffff:127.0.0.1]:1", "x", "router-api:8800"]  # fmt: skip
 OTHER_NAMES = ["evil.example", "evil.example:8800", "127.0.0.1.evil.example", "localhost.evil.example",
-               "evil.localhost.example", "169.254.169.254", "10.0.0.1:8800", "0.0.0.0:8800", "[::]:8800", "[fd00::1]:8800"]  # fmt: skip
+               "evil.localhost.example", "169.254.169.254", "10.0.0.1:8800", "0.0.0.0:8800", "[::]:8800",
+               "[fd00::1]:8800"]  # fmt: skip
 NAMES = {**dict.fromkeys(LOCAL_NAMES, True), **dict.fromkeys(OTHER_NAMES, False)}
 
 
