@@ -36,7 +36,7 @@ def test_two_releases_never_act_on_the_same_router(operator: Release, second: Na
     arguments = ("--namespace", second.name, "--wait", "--timeout", "3m")
     second.cluster.helm("install", SECOND, CHART, *arguments, values=values)
     eventually(lambda: _operator(second) == namespaced, within=TAKEOVER)
-    assert f"yielding RouterDeployments to {namespaced}" in operator.namespace.kubectl(
+    assert f"RouterDeployments in the namespace to the operator {namespaced}" in operator.namespace.kubectl(
         "logs", "--selector=app.kubernetes.io/component=operator", "--tail=-1"
     )  # fmt: skip
     second.kubectl("delete", "configmap", "demo-api")

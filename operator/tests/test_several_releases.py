@@ -175,7 +175,7 @@ async def _says_to_whom_it_yields(running: RunningOperator, yielding: Release, a
     assert (await running.get("/readyz")).status_code == 200
     labels = f'namespace="{acting.claimed}",operator="{acting.operator}"'
     assert f"rl_router_operator_yielding{{{labels}}} 1.0" in (await running.get("/metrics")).text
-    message = f"yielding RouterDeployments to {acting.operator}"
+    message = f"this operator leaves the RouterDeployments in the namespace to the operator {acting.operator}"
     assert [record.message for record in caplog.records].count(message) == 1
 
 

@@ -1,1 +1,1 @@
-"""The modules that send requests to the API server."""
+"""Contains the modules that send requests to the Kubernetes API server."""

@@ -1,4 +1,4 @@
-"""Claims the operator's namespaces or the cluster, so that only one of several releases acts in each namespace."""
+"""Claims the operator's namespaces or the cluster, so that only one release of the operator acts in each."""
 
 from __future__ import annotations
 
@@ -26,15 +26,19 @@ from .client import KubernetesClient
 from .lease import Lease, LeaseTerms
 
 CLAIM_TERMS = LeaseTerms(duration=30.0, renew_deadline=20.0, retry=4.0, renewal=10.0)
-"""All operators of a cluster need the same periods. With these, another operator takes over within 30 s (expiry), two
-retries, and 30 s in which a new claim leaves alone the RouterDeployments of another operator: 68 s in all."""
+"""The periods of claims, which must be the same for all operators of a cluster.
+
+If an operator stops, another operator takes over its RouterDeployments within 68 s: 30 s until the claim expires, two
+retries of 4 s each, and 30 s in which a new claim does not change RouterDeployments of another operator.
+"""
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What an operator claims. `operator` is the namespace and name of its release.
+    """The scope of an operator's claims, which is some namespaces or the whole cluster.
 
-    Without `namespaces`, the operator claims the cluster by a Lease in `own_namespace`.
+    The attribute `operator` is the namespace and the name of the operator's release. If `namespaces` is empty, the
+    operator claims the whole cluster with a Lease in the namespace `own_namespace`.
     """
 
     operator: str
@@ -43,10 +47,11 @@ class Scope:
 
 
 class Claims:
-    """The claims of one operator, and the decision in which namespaces it acts.
+    """Takes the claims of one operator, and decides in which namespaces this operator acts.
 
-    Only the elected process of a release takes and renews the claims. `leads` returns whether this process is elected.
-    `on_change` is called when the namespaces in which this operator or another one acts have changed.
+    Only the leader among the processes of a release takes and renews the claims. The function `leads` returns whether
+    this process is the leader. The function `on_change` is called when another operator than before acts in a
+    namespace.
     """
 
     def __init__(
@@ -68,9 +73,9 @@ class Claims:
         self._woken = asyncio.Event()
 
     async def run(self) -> None:
-        """Takes and renews the claims while this process is elected, until the task is cancelled.
+        """Takes and renews the operator's claims while this process is the leader, until the task is cancelled.
 
-        The claims are not released at the end, so that another operator does not take over during a restart.
+        The claims are not released at the end of the task, so that no other operator takes over during a restart.
         """
         async with asyncio.TaskGroup() as tasks:
             if self._view:
@@ -80,7 +85,7 @@ class Claims:
             tasks.create_task(self._observe_expiry())
 
     def wake(self) -> None:
-        """Makes all claims follow a change of the election immediately."""
+        """Starts or stops the renewal of the claims immediately after the leader has changed."""
         self._woken.set()
         self._woken = asyncio.Event()
         self._update()
@@ -90,7 +95,7 @@ class Claims:
         return self.seconds_left(namespace) > 0
 
     def seconds_left(self, namespace: str) -> float:
-        """Returns the maximum duration of a write in a namespace that starts now; 0 if no write may start."""
+        """Returns the maximum seconds that a write in a namespace may take if it starts now; 0 if no write may start."""
         is_blind = self._view is not None and not self._view.is_fresh()
         if is_blind or operator_in(namespace, self._acting) != self._scope.operator:
             return 0.0
@@ -99,16 +104,16 @@ class Claims:
     def seconds_until_takeover(self, namespace: str) -> float:
         """Returns the seconds until this operator may change RouterDeployments that another operator reconciled.
 
-        Until the claim is as old as its duration, the other operator may not know it.
+        Until this operator has held its claim for the duration of the claim, the other operator may not know the claim.
         """
         return max(0.0, self._terms.duration - self._lease_of(namespace).seconds_held())
 
     def yields(self) -> dict[str, str]:
-        """Returns the operators to which this operator yields, by namespace."""
+        """Returns the other operators that act in place of this operator, by namespace."""
         return {scope: other for scope, other in self._acting.items() if other != self._scope.operator}
 
     def obstacles(self) -> list[str]:
-        """Returns the missing permissions that prevent this operator from claiming its namespaces."""
+        """Returns the error messages about permissions that this operator lacks for taking or watching claims."""
         messages = [lease.missing_permission for lease in self._leases.values()]
         if self._view:
             messages.append(self._view.last_error())
@@ -139,7 +144,7 @@ class Claims:
             self._on_change()
 
     def _current(self) -> dict[str, str]:
-        """Returns the acting operator by namespace, without this operator if its own claim does not hold."""
+        """Returns the acting operator by namespace, without this operator if this operator has lost its claim."""
         if not self._leads():
             return {}
         if self._view is None:
@@ -154,18 +159,20 @@ class Claims:
         if not self._leads():
             return
         if self._view and not self._view.is_fresh():
-            message = "the watch of the claims has not returned the operator's own claim for"
-            log(logging.WARNING, f"{message} {self._terms.renew_deadline:g} s, so the operator writes nothing")
+            seconds = f"{self._terms.renew_deadline:g} s"
+            problem = f"the watch of the claims has not returned the operator's own claim for {seconds}"
+            log(logging.WARNING, f"{problem}, so the operator writes nothing until the watch works again")
             return
         for scope, operator in self._acting.items():
             if before.get(scope) != operator:
                 is_own = operator == self._scope.operator
-                message = "acting on RouterDeployments" if is_own else f"yielding RouterDeployments to {operator}"
-                log(logging.INFO, message, namespace=scope)
+                own = "this operator reconciles the RouterDeployments in the namespace"
+                other = f"this operator leaves the RouterDeployments in the namespace to the operator {operator}"
+                log(logging.INFO, own if is_own else other, namespace=scope)
 
 
 class _ClaimLease(Lease):
-    """The Lease of a claim. The Lease's label never changes between the scopes."""
+    """The Lease of a claim, whose scope (one namespace or the cluster) never changes."""
 
     def __init__(
         self,
@@ -180,7 +187,10 @@ class _ClaimLease(Lease):
         self._is_cluster_wide = scope == CLUSTER
 
     async def read(self) -> Manifest | None:
-        """Returns the Lease by its first name, or by the second if a claim of the other scope has the first name."""
+        """Returns the claim's Lease from the API server; None if the Lease does not exist.
+
+        The Lease has the second name in CLAIM_NAMES if a claim of the other scope has the first name.
+        """
         for name in CLAIM_NAMES:
             self.name, live = name, await self.client.get(LEASE, self.namespace, name)
             if live is None or is_cluster_wide(live) == self._is_cluster_wide:

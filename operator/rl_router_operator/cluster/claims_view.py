@@ -1,4 +1,4 @@
-"""The claims of all operators, as a cluster-wide operator observes them by list-and-watch."""
+"""Observes the claims of all releases of the operator in the cluster with a list-watch."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from .store import Store
 
 
 class ClaimsView:
-    """The observed claims. `own` is the operator's own claim, and `on_change` is called before and after each change.
+    """The claims of all operators in the cluster, which this operator observes with a list-watch.
 
-    The operator must also observe its own renewals. If it does not, the watch is broken, and other claims may be
-    missing.
+    The parameter `own` is the Lease with which this operator claims the cluster. The function `on_change` is called
+    before and after each change of a claim. The view is fresh while it contains a recent renewal of this operator's own
+    claim. If the view is not fresh, the watch is broken, and the view may lack claims of other operators.
     """
 
     def __init__(self, client: KubernetesClient, own: Lease, on_change: Callable[[], None]) -> None:
@@ -40,19 +41,19 @@ class ClaimsView:
         self._complete_at = -math.inf
 
     async def run(self) -> None:
-        """Lists and watches the claims until the task is cancelled."""
+        """Lists and watches the claims of all operators until the task is cancelled."""
         await self._watch.run()
 
     def last_error(self) -> str | None:
-        """Returns the error that prevents the watch; None without an error."""
+        """Returns the error that prevents the watch of the claims; None if no error prevents the watch."""
         return self._watch.last_error
 
     def is_fresh(self) -> bool:
-        """Returns whether the view contains a recent renewal of the own claim."""
+        """Returns whether the view contains a recent renewal of this operator's own claim."""
         return time.monotonic() - self._complete_at < self._own.terms.renew_deadline
 
     def live(self) -> list[Manifest]:
-        """Returns the Leases that have not expired, and forgets the others."""
+        """Returns the Leases of the claims that have not expired, and removes expired claims from the view."""
         now = time.monotonic()
         self._observed = {
             key: (lease, observed)
@@ -62,9 +63,9 @@ class ClaimsView:
         return [lease for lease, _ in self._observed.values()]
 
     def _changed(self, key: Key, _gone: bool) -> None:
-        # The view may have become outdated before this change. Its loss must be reported before it is fresh again.
+        # The view may have become outdated before this change. That must be reported before the view is fresh again.
         self._on_change()
-        # A deleted Lease still belongs to its last holder for the rest of its duration.
+        # A deleted Lease still belongs to its last holder until the duration of the Lease has passed.
         if lease := self._store.get(LEASE.kind, *key):
             self._observed[key] = lease, time.monotonic()
             self._observe_own(lease)

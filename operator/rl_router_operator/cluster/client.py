@@ -1,4 +1,4 @@
-"""The client of the API server: reads, writes and watches objects of the kinds that the operator uses."""
+"""Defines the operator's client of the Kubernetes API server, which reads, writes and watches objects."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ _WATCH_SECONDS = 290
 
 
 class NotLeadingError(Exception):
-    """The operator may not write in the namespace now: it is not the leader, or another operator acts there."""
+    """Raised if this process of the operator may not write in a namespace.
+
+    The process may not write if it is not the leader, or if another release of the operator acts in the namespace.
+    """
 
 
 def path_of(kind: Kind, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:
-    """Returns the URL path of a collection, an object or a subresource."""
+    """Returns the URL path of all objects of a kind, of one object, or of a subresource of an object."""
     parts = ["/apis" if "/" in kind.api_version else "/api", kind.api_version]
     parts += [f"namespaces/{namespace}"] if namespace else []
     parts += [part for part in (kind.plural, name, subresource) if part]
@@ -31,13 +34,14 @@ def path_of(kind: Kind, namespace: str | None = None, name: str | None = None, s
 
 
 class KubernetesClient:
-    """A client of the API server.
+    """A client of the Kubernetes API server.
 
-    A write in a namespace may take at most `write_seconds(namespace)` seconds and at most 10 s. If `write_seconds`
-    returns 0, the client sends no write and raises NotLeadingError. Reads do not depend on `write_seconds`. `on_write`
-    is called with the verb and the kind of each successful write. A watch ends after `idle_timeout` seconds without
-    data. Requests raise RefusedError if the API server rejects them, and UnreachableError if the API server does not
-    respond.
+    The function `write_seconds` returns the maximum number of seconds that a write in a namespace may take. If
+    `write_seconds` returns 0 for a namespace, the client sends no write there and raises NotLeadingError. The function
+    `write_seconds` does not limit reads. No read or write may take more than 10 s. The client calls the function
+    `on_write` with the verb and the kind of each successful write. A watch ends after `idle_timeout` seconds without
+    data. Every request raises RefusedError if the API server rejects the request, and UnreachableError if the API
+    server does not respond.
     """
 
     def __init__(
@@ -53,11 +57,11 @@ class KubernetesClient:
         self._idle_timeout = idle_timeout
 
     async def close(self) -> None:
-        """Closes the connections."""
+        """Closes the connections to the API server."""
         await self._transport.close()
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
-        """Returns the current object; None if it does not exist."""
+        """Returns the current state of an object from the API server; None if the object does not exist."""
         try:
             return await self._request("GET", path_of(kind, namespace, name))
         except RefusedError as error:
@@ -68,14 +72,15 @@ class KubernetesClient:
     async def list_all(
         self, kind: Kind, namespace: str | None, selectors: Mapping[str, str]
     ) -> tuple[list[Manifest], str]:
-        """Returns all objects of a kind, and the resourceVersion from which to watch."""
+        """Returns all objects of a kind, and the resourceVersion of the list, from which a watch can start."""
         items: list[Manifest] = []
         continuation: dict[str, str] = {}
         while True:
             query = {**selectors, "limit": str(PAGE), **continuation}
             page = await self._request("GET", path_of(kind, namespace), query)
             if "resourceVersion" not in page.get("metadata", {}):
-                raise UnreachableError(f"the response is not a list of {kind.plural}. Check the address")
+                message = f"the response is not a list of {kind.plural}, because it has no resourceVersion"
+                raise UnreachableError(f"{message}. Check the address of the API server")
             # The items of a list have neither apiVersion nor kind.
             items += [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in page.get("items") or ()]
             if not (token := page["metadata"].get("continue")):
@@ -90,11 +95,11 @@ class KubernetesClient:
         version: str,
         idle_timeout: float | None = None,
     ) -> AsyncIterator[tuple[str, Manifest]]:
-        """Yields (OPENED, {}), and then (type, object) for every change since `version`.
+        """Yields (OPENED, {}), and then the type and the object of every change since the resourceVersion `version`.
 
-        Ends when the API server ends the stream, or after `idle_timeout` seconds without data; None means the client's
-        idle timeout. After the idle timeout, the connection may be dead, or the kind may have no objects and so no
-        bookmarks.
+        The watch ends when the API server ends the stream, or after `idle_timeout` seconds without data. If
+        `idle_timeout` is None, the idle timeout of the client applies. The idle timeout passes if the connection is
+        broken, or if the kind has no objects and the API server therefore sends no bookmarks.
         """
         query = {
             **selectors,
@@ -109,7 +114,10 @@ class KubernetesClient:
     async def apply(
         self, kind: Kind, manifest: Manifest, *, force: bool, subresource: str = "", manager: str = FIELD_MANAGER
     ) -> tuple[Manifest, bool]:
-        """Applies a manifest server-side. Returns the resulting object, and whether the apply created the object."""
+        """Applies a manifest with a server-side apply.
+
+        Returns the object that results from the apply, and whether the apply created this object.
+        """
         metadata = manifest["metadata"]
         path = path_of(kind, metadata.get("namespace"), metadata["name"], subresource)
         query, content = {"fieldManager": manager, "force": str(force).lower()}, "application/apply-patch+yaml"
@@ -120,7 +128,7 @@ class KubernetesClient:
     async def patch(self, kind: Kind, live: Manifest, operations: list[dict[str, Any]], manager: str) -> Manifest:
         """Applies a JSON patch to an object and returns the resulting object.
 
-        Raises RefusedError if the resourceVersion is not the one in `live`.
+        Raises RefusedError if the object's resourceVersion differs from the resourceVersion in the manifest `live`.
         """
         metadata = live["metadata"]
         same_version = {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]}
@@ -131,7 +139,10 @@ class KubernetesClient:
         return result
 
     async def create(self, kind: Kind, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
-        """Creates an object and returns it. A dry run only checks whether the object could be created."""
+        """Creates an object on the API server and returns the created object.
+
+        If `dry_run` is true, the API server only checks whether it could create the object.
+        """
         query = {"fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
         namespace = manifest["metadata"]["namespace"]
         path, seconds = path_of(kind, namespace), self._write_seconds(namespace)
@@ -139,19 +150,25 @@ class KubernetesClient:
         return result
 
     async def replace_lease(self, kind: Kind, manifest: Manifest) -> Manifest:
-        """Replaces the Lease if its resourceVersion is unchanged.
+        """Replaces a Lease if the Lease still has the resourceVersion in `manifest`.
 
-        `write_seconds` does not apply, because it depends on the Lease.
+        The limit `write_seconds` does not apply to this write, because `write_seconds` itself depends on the Lease.
         """
         metadata = manifest["metadata"]
         return await self._request("PUT", path_of(kind, metadata["namespace"], metadata["name"]), {}, manifest)
 
     async def create_lease(self, kind: Kind, manifest: Manifest) -> Manifest:
-        """Creates the Lease. `write_seconds` does not apply, because it is 0 without the Lease."""
+        """Creates a Lease on the API server.
+
+        The limit `write_seconds` does not apply to this write, because `write_seconds` returns 0 without the Lease.
+        """
         return await self._request("POST", path_of(kind, manifest["metadata"]["namespace"]), {}, manifest)
 
     async def delete(self, kind: Kind, manifest: Manifest, *, orphan: bool = False) -> None:
-        """Deletes the object with the uid of `manifest`, if it exists. `orphan` keeps the objects that it owns."""
+        """Deletes the object that has the name and the uid in `manifest`, if the object still exists.
+
+        If `orphan` is true, the API server keeps the objects that the deleted object owns.
+        """
         metadata = manifest["metadata"]
         options = {
             "propagationPolicy": "Orphan" if orphan else "Background",

@@ -1,4 +1,4 @@
-"""Posts Events about a RouterDeployment, without duplicates."""
+"""Posts Kubernetes Events about a RouterDeployment, without duplicate Events."""
 
 from __future__ import annotations
 
@@ -19,27 +19,31 @@ from .client import KubernetesClient
 
 EVENT = Kind("events.k8s.io/v1", "Event", "events")
 _MAXIMUM_NOTE = 1024
-"""Maximum number of characters that the API server accepts in a note."""
+"""The maximum number of characters that the API server accepts in the field `note` of an Event."""
 _MAXIMUM_NAME = 200
-"""Maximum number of characters of the RouterDeployment's name in the name of an Event."""
+"""The maximum number of characters of a RouterDeployment's name that the name of an Event contains."""
 
 
 async def post(client: KubernetesClient, body: Manifest, conditions: Iterable[Manifest]) -> None:
     """Posts an Event about the RouterDeployment `body` for each condition.
 
-    Logs a warning if the API server rejects an Event, unless the namespace is being deleted. Raises UnreachableError
-    and NotLeadingError.
+    Logs a warning if the API server rejects an Event, unless the Event already exists or the namespace is being
+    deleted. Raises UnreachableError if the API server does not respond, and NotLeadingError if this process of the
+    operator may not write in the namespace.
     """
     for condition in conditions:
         try:
             await client.create(EVENT, _event(body, condition))
         except RefusedError as error:
             if error.status != 409 and not error.is_terminating:
-                log(logging.WARNING, f"cannot create an Event: {error.message}")
+                log(logging.WARNING, f"the operator cannot create an Event: {error.message}")
 
 
 def _event(body: Manifest, condition: Mapping[str, Any]) -> Manifest:
-    """Returns the Event. Its name contains a hash of its text, so that the API server rejects a duplicate."""
+    """Returns the manifest of an Event about a condition of a RouterDeployment.
+
+    The name of the Event contains a hash of the condition, so that the API server rejects a duplicate Event.
+    """
     metadata = body["metadata"]
     content = "/".join(map(str, (metadata["uid"], metadata.get("generation", 0), *identity(condition))))
     return {

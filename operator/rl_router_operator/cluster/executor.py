@@ -1,4 +1,4 @@
-"""Performs the actions of a plan: every write to a child of a RouterDeployment."""
+"""Performs the planned actions on the children of a RouterDeployment by writing to the API server."""
 
 from __future__ import annotations
 
@@ -14,20 +14,25 @@ from ..objects.refusal import RefusedError
 from .client import KubernetesClient
 
 _NO_OBJECT = "1"
-"""A resourceVersion that no object has. If the name is taken, the API server rejects an apply of this version with 409,
-also in a race and with `force`. Kubernetes 1.35 does so, and tests/test_creation.py checks it for every kind."""
+"""A resourceVersion that no object has.
+
+If an object with the name exists, the API server rejects an apply with this resourceVersion with status 409, even if
+another client creates the object at the same time, and even with `force`. The test tests/test_creation.py checks for
+every kind of child that Kubernetes 1.35 rejects such an apply.
+"""
 
 
 @dataclass(frozen=True)
 class Executor:
-    """Performs actions on the API server."""
+    """Performs planned actions by sending requests to the API server."""
 
     client: KubernetesClient
 
     async def execute(self, action: Action) -> Manifest | None:
         """Performs one action and returns the complete resulting object; None if the API server returns no object.
 
-        Raises RefusedError, UnreachableError and NotLeadingError.
+        Raises RefusedError if the API server rejects a request, UnreachableError if the API server does not respond,
+        and NotLeadingError if this process of the operator may not write in the namespace.
         """
         match action:
             case Create():
@@ -53,15 +58,16 @@ class Executor:
         return result
 
     async def _create_after_lookup(self, action: Create) -> Manifest:
-        """Creates an object. The caller must have read just before that the name is free.
+        """Creates an object whose name was free when the operator last read the name from the API server.
 
-        If another client has created the object since, removes the operator's fields and raises RefusedError.
+        If another client has created an object with this name in the meantime, removes the operator's fields from that
+        object and raises RefusedError.
         """
         kind = BY_NAME[action.ref[0]]
         result, is_new = await self.client.apply(kind, action.manifest, force=False)
         if not is_new and _has_other_managers(result):
             await self.client.apply(kind, _without_fields(result), force=True)
-            raise RefusedError(409, {"message": "another client created the object at the same time"})
+            raise RefusedError(409, {"message": "another client created the object just now. The operator tries again"})
         return result
 
     async def _apply(self, action: Apply) -> Manifest | None:
@@ -76,7 +82,7 @@ class Executor:
 
     async def _disown(self, action: Disown) -> Manifest | None:
         metadata = action.live["metadata"]
-        # The patch replaces all managedFields, but the informers keep only some of them.
+        # The patch replaces all of `metadata.managedFields`, but the store contains only some of its entries.
         whole = await self.client.get(BY_NAME[action.ref[0]], metadata["namespace"], metadata["name"])
         if whole is None or not (operations := edit_conflicts.disowning(whole)):
             return whole
@@ -91,7 +97,7 @@ class Executor:
 
 
 def _without_fields(live: Manifest) -> Manifest:
-    """Returns a manifest without fields. Its apply removes the fields that only the operator owns."""
+    """Returns a manifest without fields, whose apply removes the fields of `live` that only the operator owns."""
     metadata = {name: live["metadata"][name] for name in ("name", "namespace", "uid")}
     return {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": metadata}
 

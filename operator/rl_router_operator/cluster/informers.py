@@ -1,4 +1,4 @@
-"""The informers: list-watches of every kind, their stores, and the kinds that cannot be watched."""
+"""Runs a list-watch for each kind that the operator needs, and reports kinds that the operator cannot watch."""
 
 from __future__ import annotations
 
@@ -24,17 +24,22 @@ _TIER = re.compile(r"-(?:model|api)(?=-|$)")
 
 @dataclass(frozen=True)
 class Stores:
-    """The stores that the informers fill: one with RouterDeployments, and one with the objects that belong to them."""
+    """The stores that the informers fill.
+
+    The store `routers` contains RouterDeployments, and the store `objects` contains the objects that belong to
+    RouterDeployments.
+    """
 
     routers: Store
     objects: Store
 
 
 class Informers:
-    """Lists and watches every kind in `namespaces`, or in all namespaces if `namespaces` is empty.
+    """Lists and watches every needed kind in `namespaces`, or in all namespaces if `namespaces` is empty.
 
-    `on_change` is called when a kind becomes watchable or unwatchable, and after a kind was listed again.
-    `absent_pause` is the time in seconds between attempts to list an optional kind that the cluster does not have.
+    The function `on_change` is called when a kind becomes watchable or unwatchable, and after a kind was listed again.
+    The parameter `absent_pause` is the time in seconds between two attempts to list an optional kind that the cluster
+    does not have.
     """
 
     def __init__(
@@ -46,7 +51,7 @@ class Informers:
         absent_pause: float,
     ) -> None:
         self.revision = 0
-        """The number of calls of `on_change`."""
+        """The number of times that the informers have called the function `on_change`."""
         self._on_change = on_change
         self._watches = {
             (source.kind.kind, source.namespace): ListWatch(
@@ -56,44 +61,44 @@ class Informers:
         }
 
     async def run(self) -> None:
-        """Lists and watches every kind until the task is cancelled."""
+        """Lists and watches every needed kind until the task is cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for watch in self._watches.values():
                 tasks.create_task(watch.run())
 
     async def settled(self) -> None:
-        """Waits until the operator knows for every kind whether it can be watched."""
+        """Waits until the operator knows for every needed kind whether the kind can be watched."""
         for watch in self._watches.values():
             await watch.settled.wait()
 
     def is_settled(self) -> bool:
-        """Returns whether the operator knows for every kind whether it can be watched."""
+        """Returns whether the operator knows for every needed kind whether the kind can be watched."""
         return all(watch.settled.is_set() for watch in self._watches.values())
 
     def is_synced(self, kind: str, namespace: str) -> bool:
-        """Returns whether the store has all objects of a kind in a namespace."""
+        """Returns whether the operator's store contains all objects of a kind in a namespace."""
         watch = self._watch(kind, namespace)
         return watch is not None and watch.synced
 
     def is_absent(self, kind: str, namespace: str) -> bool:
-        """Returns whether the cluster does not have the kind."""
+        """Returns whether the cluster lacks a kind, for example because the CRD of the kind is not installed."""
         watch = self._watch(kind, namespace)
         return watch is not None and watch.absent
 
     def last_error(self, kind: str, namespace: str) -> str | None:
-        """Returns the error that prevents the watch of a kind in a namespace; None without an error."""
+        """Returns the error that prevents the watch of a kind in a namespace; None if no error prevents the watch."""
         watch = self._watch(kind, namespace)
         return watch.last_error if watch else None
 
     def obstacles(self) -> list[str]:
-        """Returns the reasons why the operator cannot work yet, one sentence each."""
+        """Returns the reasons why the operator cannot reconcile RouterDeployments yet, one sentence for each reason."""
         routers = [watch for (kind, _), watch in self._watches.items() if kind == ROUTER.kind]
         reasons = [watch.last_error for watch in routers if watch.last_error]
         if any(watch.absent for watch in routers):
-            reasons.append("the cluster does not have the kind RouterDeployment. Install the CRD")
+            reasons.append("the cluster does not have the kind RouterDeployment. Install the CRD for RouterDeployments")
         elif not reasons and not all(watch.synced for watch in routers):
-            reasons.append("RouterDeployments have not been listed yet")
-        return reasons if self.is_settled() else [*reasons, "the children have not been listed yet"]
+            reasons.append("the operator has not listed all RouterDeployments yet")
+        return reasons if self.is_settled() else [*reasons, "the operator has not listed all children yet"]
 
     def _changed(self) -> None:
         self.revision += 1
@@ -104,12 +109,12 @@ class Informers:
 
 
 def key_of_router(body: Manifest) -> tuple[Key, ...]:
-    """Returns the key of the RouterDeployment itself."""
+    """Returns the key of a RouterDeployment, in a tuple with one element."""
     return ((body["metadata"]["namespace"], body["metadata"]["name"]),)
 
 
 def key_of_child(body: Manifest) -> tuple[Key, ...]:
-    """Returns the key of the RouterDeployment that an object's label names; empty without the label."""
+    """Returns the key of the RouterDeployment that an object's label names; an empty tuple without the label."""
     metadata = body["metadata"]
     name = (metadata.get("labels") or {}).get(ROUTER_LABEL)
     return ((metadata["namespace"], name),) if name else ()
@@ -118,7 +123,8 @@ def key_of_child(body: Manifest) -> tuple[Key, ...]:
 def keys_of_warning(body: Manifest) -> tuple[Key, ...]:
     """Returns the keys of the RouterDeployments that an Event may be about.
 
-    The keys follow from the name of the Event's object: the pod `demo-api-5d4f-x` belongs to `demo`.
+    The keys are derived from the name of the object that the Event is about: for example, an Event about the pod
+    `demo-api-5d4f-x` belongs to the RouterDeployment `demo`.
     """
     involved = body.get("involvedObject") or {}
     name = str(involved.get("name", "")).removeprefix("weights-")

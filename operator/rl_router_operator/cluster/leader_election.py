@@ -1,4 +1,7 @@
-"""Leader election: one process of a release holds the release's Lease and writes. The others wait for the Lease."""
+"""Elects one process of a release as the leader with a Lease.
+
+Only the leader changes objects, and the other processes of the release wait for the Lease.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ from .lease import Lease, LeaseTerms
 
 
 class LeaderElection:
-    """Elects one process of a release.
+    """Elects one process of a release of the operator as the leader.
 
-    `on_change` is called with True when this process takes the Lease, and with False when it loses the Lease.
+    The function `on_change` is called with True when this process takes the Lease, and with False when this process
+    loses the Lease.
     """
 
     def __init__(
@@ -31,7 +35,7 @@ class LeaderElection:
         self._was_leading = False
 
     async def run(self) -> None:
-        """Takes the Lease when it is free and renews it. Releases it when the task is cancelled."""
+        """Takes the Lease when it is free, renews the Lease, and releases the Lease when the task is cancelled."""
         try:
             while True:
                 await self.lease.attempt()

@@ -1,4 +1,7 @@
-"""A Lease, which has one holder at a time. The holder renews it, and another client may take it when it has expired."""
+"""Takes, renews and releases a Kubernetes Lease, which has one holder at a time.
+
+The holder renews the Lease, and another process may take the Lease when the Lease has expired.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,11 @@ from .transport import UnreachableError
 class LeaseTerms:
     """The periods of a Lease in seconds.
 
-    After `renew_deadline` without a renewal, the holder starts no more writes. Its running writes end before the Lease
-    does, which is `duration` after the renewal. `retry` is the time between two attempts to take the Lease, and between
-    two attempts to renew it after a failure. `renewal` is the time from one successful renewal to the next, by default
-    the same as `retry`.
+    The Lease expires `duration` seconds after its last renewal. After `renew_deadline` seconds without a renewal, the
+    holder of the Lease starts no more writes. The writes that the holder has already started end before the Lease
+    expires. The period `retry` is the time between two attempts to take the Lease, and between two attempts to renew
+    the Lease after a failure. The period `renewal` is the time from one successful renewal to the next renewal; None
+    means the same time as `retry`.
     """
 
     duration: float = 15.0
@@ -35,16 +39,20 @@ class LeaseTerms:
 
 
 def lease_terms(duration: float) -> LeaseTerms:
-    """Returns the periods of a Lease with this duration, in the proportions that Kubernetes uses: 15, 10 and 2 s."""
+    """Returns the periods of a Lease that lasts `duration` seconds.
+
+    The proportions are those of Kubernetes' own components: a duration of 15 s, a renew deadline of 10 s and a retry
+    period of 2 s.
+    """
     return LeaseTerms(duration, renew_deadline=duration * 2 / 3, retry=duration * 2 / 15)
 
 
 class Lease:
     """A Lease that this operator can take, renew and release.
 
-    The Lease of another holder ends `leaseDurationSeconds` after its last observed change, by this operator's clock.
-    `on_change` is called before and after the result of each attempt is recorded, because the Lease may have ended
-    during the attempt.
+    A Lease of another holder expires `leaseDurationSeconds` after this operator last observed a change of the Lease,
+    according to this operator's clock. The function `on_change` is called before and after the result of each attempt
+    to take or renew the Lease is recorded, because the Lease may have expired during the attempt.
     """
 
     def __init__(
@@ -60,11 +68,11 @@ class Lease:
         self.client, self.terms = client, terms
         self.namespace, self.name, self.identity = namespace, name, identity
         self.last_error: str | None = None
-        """The error of the last attempt to take or renew the Lease; None after a success."""
+        """The error of the last attempt to take or renew the Lease; None if the attempt succeeded."""
         self.missing_permission: str | None = None
-        """The API server's message if the operator may not read or write the Lease; None after a success."""
+        """The API server's message if the operator may not read or write the Lease; None after a successful attempt."""
         self.last_request: tuple[str, float] = ("", -math.inf)
-        """The `renewTime` in the last request to take or renew the Lease, and the time of the request."""
+        """The `renewTime` in the last request to take or renew the Lease, and the monotonic time of the request."""
         self._on_change = on_change
         self._labels = labels
         self._renewed: float | None = None
@@ -76,16 +84,19 @@ class Lease:
         return self.seconds_left() > 0
 
     def seconds_left(self) -> float:
-        """Returns the seconds until the Lease ends, which is the maximum for a write; 0 if no write may start."""
+        """Returns the seconds until the Lease expires; 0 if this operator may not start a write now.
+
+        A write that starts now must end before the Lease expires.
+        """
         age = math.inf if self._renewed is None else time.monotonic() - self._renewed
         return self.terms.duration - age if age < self.terms.renew_deadline else 0.0
 
     def seconds_held(self) -> float:
-        """Returns the seconds since this operator took the Lease; 0 if it does not hold the Lease."""
+        """Returns the seconds since this operator took the Lease; 0 if this operator does not hold the Lease."""
         return time.monotonic() - self._taken if self.is_held() else 0.0
 
     def holder(self) -> str:
-        """Returns the identity that holds the Lease; empty if nobody holds it."""
+        """Returns the identity of the Lease's holder; an empty string if the Lease has no holder."""
         if self.is_held():
             return self.identity
         spec, observed = self._observed
@@ -93,12 +104,12 @@ class Lease:
         return "" if holder == self.identity or self._has_expired(spec, observed) else holder
 
     def pause(self) -> float:
-        """Returns the seconds until the next attempt."""
+        """Returns the seconds until the next attempt to take or renew the Lease."""
         renewal = self.terms.renewal if self.is_held() and not self.last_error else None
         return renewal or self.terms.retry
 
     async def attempt(self) -> None:
-        """Takes the Lease if it is free, or renews it."""
+        """Takes the Lease if the Lease is free, or renews the Lease if this operator holds the Lease."""
         began = time.monotonic()
         try:
             async with asyncio.timeout(self.terms.renew_deadline):
@@ -107,7 +118,7 @@ class Lease:
             self._fail(error)
             return
         self.last_error = self.missing_permission = None
-        # The Lease may have ended during the request. Its loss must be reported before it is taken again.
+        # The Lease may have expired during the request. The loss must be reported before the Lease is taken again.
         self._on_change()
         if not self.is_held():
             self._taken = time.monotonic()
@@ -116,7 +127,7 @@ class Lease:
         self._on_change()
 
     async def release(self) -> None:
-        """Makes the Lease free if this operator holds it."""
+        """Releases the Lease if this operator holds the Lease, so that another process can take the Lease at once."""
         if not self.is_held():
             return
         self._renewed = None
@@ -127,10 +138,10 @@ class Lease:
                     spec = {**live["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
                     await self.client.replace_lease(LEASE, self._manifest(live, spec))
         except (RefusedError, UnreachableError, TimeoutError) as error:
-            log(logging.WARNING, f"cannot release the Lease {self.name}: {error}")
+            log(logging.WARNING, f"the operator cannot release the Lease {self.name}, which expires by itself: {error}")
 
     async def read(self) -> Manifest | None:
-        """Returns the Lease from the API server; None if it does not exist."""
+        """Returns the Lease from the API server; None if the Lease does not exist."""
         return await self.client.get(LEASE, self.namespace, self.name)
 
     async def _take(self) -> bool:
@@ -149,7 +160,7 @@ class Lease:
         return True
 
     def _is_free(self, live: Manifest | None) -> bool:
-        # A deleted Lease still belongs to its last holder for the rest of its duration.
+        # A deleted Lease still belongs to its last holder until the duration of the Lease has passed.
         spec = live.get("spec") or {} if live else self._observed[0]
         if self._observed[0] != spec:
             self._observed = (spec, time.monotonic())
@@ -182,10 +193,11 @@ class Lease:
         return {"apiVersion": LEASE.api_version, "kind": LEASE.kind, "metadata": metadata, "spec": spec}
 
     def _fail(self, error: Exception) -> None:
-        message = str(error) or f"no response from the API server within {self.terms.renew_deadline:g} s"
+        message = str(error) or f"the API server did not respond within {self.terms.renew_deadline:g} s"
         if isinstance(error, RefusedError) and error.is_missing_permission:
             self.missing_permission = message
         if message != self.last_error:
-            log(logging.WARNING, f"cannot take or renew the Lease {self.namespace}/{self.name}: {message}")
+            name = f"{self.namespace}/{self.name}"
+            log(logging.WARNING, f"the operator cannot take or renew the Lease {name} and tries again: {message}")
         self.last_error = message
         self._on_change()

@@ -1,4 +1,4 @@
-"""Lists and watches one kind, so that the store has the same objects as the cluster."""
+"""Lists and watches the objects of one kind, so that the operator's store has the same objects as the cluster."""
 
 from __future__ import annotations
 
@@ -17,22 +17,28 @@ from .store import Keys, Store
 from .transport import OPENED, UnreachableError
 
 MAXIMUM_PAUSE = 2.0
-"""Maximum seconds between two attempts while the API server does not respond."""
+"""The maximum number of seconds between two attempts to list and watch a kind while the attempts fail."""
 _MINIMUM_PAUSE = 0.05
 _MAXIMUM_FAILURES = {False: 5, True: 12}
-"""Consecutive failures after which a kind counts as not watchable. The key is whether the kind was watched before. If
-it was, the API server may be restarting, and the stored objects stay valid for a while. 12 failures take about 15 s."""
+"""The numbers of consecutive failures after which a kind counts as not watchable.
+
+The key of the mapping is whether the operator has watched the kind before. If the operator has watched the kind before,
+the API server may be restarting, and the stored objects stay valid for a while. Twelve failures take about 15 s.
+"""
 _MAXIMUM_FORBIDDEN = {False: 1, True: 5}
-"""Consecutive failures after which a kind counts as not watchable if the last status was 403. A starting API server
-returns 403 until it knows the permissions."""
+"""The numbers of consecutive failures after which a kind counts as not watchable if the last status was 403.
+
+The key of the mapping is whether the operator has watched the kind before. The API server returns status 403 after a
+restart until it has loaded the permissions.
+"""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A kind to watch in one or all namespaces.
+    """A kind that the operator lists and watches in one namespace or in all namespaces.
 
-    `prune` returns the part of an object that the store keeps. A watch ends after `idle_timeout` seconds without data,
-    by default after the client's idle timeout.
+    The function `prune` returns the part of an object that the store keeps. A watch ends after `idle_timeout` seconds
+    without data. If `idle_timeout` is None, the idle timeout of the client applies.
     """
 
     kind: Kind
@@ -45,12 +51,13 @@ class Source:
 
 @dataclass
 class ListWatch:
-    """Lists and watches one source.
+    """Lists and watches the objects of one source, and updates the operator's store.
 
-    `settled` is set when the operator knows whether it can watch the source. Then the store is `synced`, or the kind is
-    `absent` from the cluster, or `last_error` is the reason why the operator cannot watch it. `on_change` is called
-    when this state changes later, and after each list except for the first. `absent_pause` is the time in seconds
-    between attempts to list a kind that the cluster does not have.
+    The event `settled` is set when the operator knows whether it can watch the source. If the operator watches the
+    source, `synced` is true. If the cluster does not have the kind, `absent` is true. If the operator cannot watch the
+    source for another reason, `last_error` is that reason. The function `on_change` is called when `synced`, `absent`
+    or `last_error` changes after `settled` was set, and after each list except the first list. The attribute
+    `absent_pause` is the time in seconds between two attempts to list a kind that the cluster does not have.
     """
 
     client: KubernetesClient
@@ -65,7 +72,7 @@ class ListWatch:
     _failures: int = 0
 
     async def run(self) -> None:
-        """Lists and watches the source until the task is cancelled."""
+        """Lists and watches the objects of the source until the task is cancelled."""
         while True:
             try:
                 await self._list_and_watch()
@@ -78,7 +85,7 @@ class ListWatch:
             await asyncio.sleep(self._pause())
 
     async def _list_and_watch(self) -> None:
-        """Lists the source and then watches it until an error, for example because the version is too old."""
+        """Lists the objects of the source, and then watches them until an error occurs."""
         source = self.source
         items, version = await self.client.list_all(source.kind, source.namespace, source.selectors)
         pairs = [(source.prune(item), source.keys(item)) for item in items]
@@ -92,12 +99,15 @@ class ListWatch:
         self._set_state(synced=True)
 
     async def _follow(self, version: str, opened: Callable[[], None] = lambda: None) -> str:
-        """Watches until the API server ends the stream, and returns the last version. Calls `opened` first."""
+        """Watches the source until the API server ends the stream, and returns the last known resourceVersion.
+
+        The function `opened` is called when the API server has accepted the watch.
+        """
         source = self.source
         watch = self.client.watch(source.kind, source.namespace, source.selectors, version, source.idle_timeout)
         async for event, body in watch:
             if event == OPENED:
-                # A list is not enough: a kind that can be listed but not watched would keep changing its state.
+                # The list alone is not enough: the state of a kind that can only be listed would change again and again.
                 opened()
                 continue
             version = body["metadata"]["resourceVersion"]
@@ -126,7 +136,7 @@ class ListWatch:
         changed = (self.synced, self.absent, self.last_error) != (synced, absent, last_error)
         self.synced, self.absent, self.last_error = synced, absent, last_error
         if changed and last_error:
-            log(logging.WARNING, f"cannot watch {self.source.kind.plural}: {last_error}")
+            log(logging.WARNING, f"the operator cannot watch {self.source.kind.plural} and tries again: {last_error}")
         if self.settled.is_set() and (changed or synced):
             self.on_change()
         self.settled.set()

@@ -1,4 +1,4 @@
-"""Prunes watched objects: keeps only the fields that the operator compares or needs for the status."""
+"""Prunes watched objects, so that only the fields that the operator needs take up memory."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def child(body: Manifest) -> Manifest:
-    """Returns a child without `currentMetrics` in its status, and without the fields that other managers own.
+    """Returns a child without the parts that change often or that the operator does not need.
 
-    The entries of other managers in managedFields keep their times, except the entries for the status.
+    These parts are `status.currentMetrics`, the annotation of `kubectl apply`, the entries of `metadata.managedFields`
+    for the status, and the lists of fields in the entries of other field managers.
     """
     metadata = dict(body["metadata"])
     entries = [_kept(entry) for entry in metadata.pop("managedFields", ()) if entry.get("subresource") != "status"]
@@ -27,7 +28,7 @@ def child(body: Manifest) -> Manifest:
 
 
 def pod(body: Manifest) -> Manifest:
-    """Returns a pod without most of its spec."""
+    """Returns a pod with only the parts of its metadata and its spec that the operator needs."""
     spec = body.get("spec") or {}
     containers = [{"name": entry["name"], "image": entry.get("image", "")} for entry in spec.get("containers", ())]
     volumes = [volume for volume in spec.get("volumes", ()) if "persistentVolumeClaim" in volume]
@@ -41,7 +42,7 @@ def pod(body: Manifest) -> Manifest:
 
 
 def warning(body: Manifest) -> Manifest:
-    """Returns an Event with only the fields that the status needs."""
+    """Returns a Warning Event with only the fields from which the operator computes a status."""
     kept: tuple[str, ...] = (
         *("apiVersion", "kind", "type", "reason", "message", "involvedObject"),
         *("count", "series", "firstTimestamp", "lastTimestamp", "eventTime"),
@@ -54,7 +55,7 @@ def warning(body: Manifest) -> Manifest:
 
 
 def router(body: Manifest) -> Manifest:
-    """Returns a RouterDeployment without managedFields."""
+    """Returns a RouterDeployment without the field `metadata.managedFields`."""
     return {**body, "metadata": {k: v for k, v in body["metadata"].items() if k != "managedFields"}}
 
 

@@ -1,4 +1,4 @@
-"""The local copy of the cluster: every watched object, indexed by the RouterDeployments that it belongs to."""
+"""Stores every watched object in memory, indexed by the RouterDeployments to which the object belongs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from ..objects.routerdeployment import Key
 
 _MAXIMUM_DELETIONS = 1024
 Keys = Callable[[Manifest], tuple[Key, ...]]
-"""A function that returns the RouterDeployments to which an object belongs."""
+"""A function that returns the keys of the RouterDeployments to which an object belongs."""
 OnChange = Callable[[Key, bool], None]
-"""A function that is called with the RouterDeployment of a changed object, and with True if the object is gone."""
+"""A function that is called with a changed object's RouterDeployment, and with whether the object is gone."""
 _ObjectKey = tuple[str, str, str]
-"""Kind, namespace and name of an object."""
+"""The kind, the namespace and the name of an object."""
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """An object as JSON, which needs a tenth of the memory of a dict. `content` does not include version and status."""
+    """A stored object as JSON, which needs a tenth of the memory of a dict.
+
+    The attribute `content` contains the object without its resourceVersion and its status.
+    """
 
     version: int
     content: bytes
@@ -30,26 +33,27 @@ class _Entry:
     keys: tuple[Key, ...]
 
     def is_same(self, other: _Entry) -> bool:
-        """Returns whether only the version differs."""
+        """Returns whether two entries are equal apart from their resourceVersions."""
         return (self.content, self.status, self.keys) == (other.content, other.status, other.keys)
 
 
 class Store:
-    """Objects by kind, namespace and name. `on_change` is called for each RouterDeployment of a changed object.
+    """A store of watched objects by kind, namespace and name.
 
-    An older version never replaces a newer version or a deletion. So the response to a write may be stored before or
-    after its watch event.
+    The function `on_change` is called for each RouterDeployment to which a changed object belongs. An older version of
+    an object never replaces a newer version or the deletion of the object. Therefore the response to a write may be
+    stored before or after the watch event of the same write.
     """
 
     def __init__(self, on_change: OnChange) -> None:
         self._on_change = on_change
         self._entries: dict[_ObjectKey, _Entry] = {}
         self._deleted: dict[_ObjectKey, int] = {}
-        """The resourceVersions of the latest deletions, by object."""
+        """The resourceVersions of the latest deletions, by the key of the deleted object."""
         self._object_keys: dict[Key, set[_ObjectKey]] = defaultdict(set)
 
     def put(self, body: Manifest, keys: tuple[Key, ...]) -> None:
-        """Stores an object. An object without keys is dropped, because most Events are not about a RouterDeployment."""
+        """Stores an object that belongs to a RouterDeployment, and drops any other object, such as most Events."""
         object_key, entry = _object_key(body), _entry(body, keys)
         before = self._entries.get(object_key)
         if (before and entry.version < before.version) or entry.version < self._deleted.get(object_key, 0):
@@ -64,7 +68,7 @@ class Store:
             self._notify(before, entry)
 
     def drop(self, body: Manifest) -> None:
-        """Removes a deleted object, unless the store has a newer object with the same name."""
+        """Removes a deleted object, unless the store contains a newer object with the same kind, namespace and name."""
         object_key = _object_key(body)
         before = self._entries.get(object_key)
         version = int(body["metadata"].get("resourceVersion") or 0)
@@ -75,25 +79,28 @@ class Store:
     def replace(
         self, kind: str, namespace: str | None, bodies: Iterable[tuple[Manifest, tuple[Key, ...]]], version: int
     ) -> None:
-        """Stores a complete list of a kind in one or all namespaces. Removes objects that are not in the list."""
+        """Stores a complete list of the objects of a kind in one or all namespaces.
+
+        Removes the stored objects of the kind that are not in the list.
+        """
         listed = set()
         for body, keys in bodies:
             listed.add(_object_key(body))
             self.put(body, keys)
         for object_key in self._keys_of_kind(kind, namespace):
             entry = self._entries[object_key]
-            # The list cannot contain an object that was written after the list.
+            # An object that was written after the list was read cannot be in the list, so it stays.
             if object_key not in listed and entry.version <= version:
                 self._remove(object_key, entry)
                 self._remember_deletion(object_key, version)
 
     def clear(self, kind: str, namespace: str | None) -> None:
-        """Removes all objects of a kind that the cluster no longer has, in one or all namespaces."""
+        """Removes all objects of a kind in one or all namespaces, because the cluster no longer has the kind."""
         for object_key in self._keys_of_kind(kind, namespace):
             self._remove(object_key, self._entries[object_key])
 
     def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
-        """Returns the last observed state of an object; None if it is not stored."""
+        """Returns the last observed state of an object; None if the object is not in the store."""
         entry = self._entries.get((kind, namespace, name))
         return _body(entry) if entry else None
 
@@ -103,16 +110,16 @@ class Store:
         return {(kind, name): _body(self._entries[kind, namespace, name]) for kind, namespace, name in object_keys}
 
     def contents(self, key: Key, kinds: frozenset[str]) -> tuple[bytes, ...]:
-        """Returns the objects of these kinds without their status and version, to detect changes."""
+        """Returns a RouterDeployment's objects of the given kinds as JSON, without status and resourceVersion."""
         object_keys = sorted(object_key for object_key in self._object_keys.get(key, ()) if object_key[0] in kinds)
         return tuple(self._entries[object_key].content for object_key in object_keys)
 
     def __contains__(self, key: Key) -> bool:
-        """Returns whether any object belongs to the RouterDeployment."""
+        """Returns whether the store contains an object that belongs to the RouterDeployment with the key `key`."""
         return key in self._object_keys
 
     def __iter__(self) -> Iterator[Key]:
-        """Iterates over the RouterDeployments that have objects."""
+        """Iterates over the keys of the RouterDeployments to which stored objects belong."""
         return iter(set(self._object_keys))
 
     def __len__(self) -> int:
@@ -124,7 +131,10 @@ class Store:
         ]
 
     def _remember_deletion(self, object_key: _ObjectKey, version: int) -> None:
-        """Records a deletion. Drops the oldest record, because outdated responses arrive soon after a deletion."""
+        """Records the deletion of an object, and drops the oldest record if there are too many records.
+
+        Old records are not needed, because outdated responses about an object arrive soon after its deletion.
+        """
         self._deleted[object_key] = max(version, self._deleted.pop(object_key, 0))
         if len(self._deleted) > _MAXIMUM_DELETIONS:
             del self._deleted[next(iter(self._deleted))]
@@ -154,7 +164,7 @@ def _object_key(body: Manifest) -> _ObjectKey:
 def _entry(body: Manifest, keys: tuple[Key, ...]) -> _Entry:
     metadata = dict(body["metadata"])
     version = int(metadata.pop("resourceVersion", 0) or 0)
-    # Watch events and responses contain apiVersion and kind in different orders.
+    # Watch events and responses contain apiVersion and kind in different orders, so both fields are put first.
     identity: Manifest = {name: body[name] for name in ("apiVersion", "kind") if name in body}
     content: Manifest = {**identity, **body, "metadata": metadata}
     status = content.pop("status", None)

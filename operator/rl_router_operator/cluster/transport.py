@@ -1,4 +1,4 @@
-"""Sends HTTP requests to the API server, and raises an error for each response that is not valid."""
+"""Sends HTTP requests to the Kubernetes API server, and raises an error for each response that is not valid."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..objects.naming import FIELD_MANAGER
 from ..objects.refusal import RefusedError
 
 OPENED = "OPENED"
-"""The type of the first event of a watch. The event means that the API server has accepted the watch."""
+"""The type of the first event of a watch, which means that the API server has accepted the watch."""
 _RESPONSE_SECONDS = 10.0
 _MAXIMUM_ERROR_BYTES = 65_536
 _IO_ERRORS = (
@@ -29,24 +29,25 @@ _IO_ERRORS = (
     LookupError,
     TypeError,
 )
-"""The exceptions that a request raises if it cannot be sent or gets no complete response."""
+"""The exceptions that are raised if a request cannot be sent, or if its response is incomplete or not valid."""
 
 
 class UnreachableError(Exception):
-    """The API server returned no valid response, for example because the connection was refused or timed out."""
+    """Raised if the API server returns no valid response, for example because it refuses the connection."""
 
 
 async def connection(kubeconfig: str | None, context: str | None = None) -> aio.client.Configuration:
-    """Returns the configuration of the connection to the API server.
+    """Returns the configuration of the operator's connection to the API server.
 
-    It comes from `kubeconfig`, or from the pod's service account if `kubeconfig` is not set. Raises ConfigException.
+    The configuration comes from the file `kubeconfig`, or from the pod's service account if `kubeconfig` is not set.
+    Raises ConfigException if the configuration is missing or not valid.
     """
     configuration = aio.client.Configuration()
     if kubeconfig:
         await aio.config.load_kube_config(kubeconfig, context, configuration, persist_config=False)  # type: ignore[no-untyped-call]
     else:
         aio.config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
-    # 0 means no limit. Each watch keeps a connection open.
+    # The value 0 allows any number of connections, because each watch keeps one connection open.
     configuration.connection_pool_maxsize = 0
     # By default, aiohttp looks up the proxy and a .netrc file in a thread before every request.
     configuration.client_session_kwargs = {"trust_env": False}
@@ -55,15 +56,16 @@ async def connection(kubeconfig: str | None, context: str | None = None) -> aio.
 
 
 def _proxy_of(url: str) -> str | None:
-    """Returns the proxy that the environment configures for a URL; None without a proxy."""
+    """Returns the proxy that the environment variables configure for a URL; None if they configure no proxy."""
     server = urlsplit(url)
     return proxy_for(server.scheme, server.hostname or "", server.port or (443 if server.scheme == "https" else 80))
 
 
 class Transport:
-    """Sends HTTP requests with the operator's credentials.
+    """Sends HTTP requests with the operator's credentials to the API server.
 
-    Raises RefusedError if the API server rejects a request, and UnreachableError if it returns no valid response.
+    Every request raises RefusedError if the API server rejects the request, and UnreachableError if the API server
+    returns no valid response.
     """
 
     def __init__(self, configuration: aio.client.Configuration) -> None:
@@ -83,11 +85,11 @@ class Transport:
         content: str = "",
         seconds: float = math.inf,
     ) -> tuple[Manifest, int]:
-        """Sends a request, and returns the JSON object in the response and the response's status.
+        """Sends a request, and returns the JSON object in the response and the HTTP status of the response.
 
-        The request fails after `seconds`, and after at most 10 s.
+        Raises UnreachableError if the response is not complete after `seconds` seconds or after 10 s.
         """
-        # By default, aiohttp rounds a timeout up to a whole second. Then a write could end after the Lease.
+        # By default, aiohttp rounds a timeout up to a whole second, so that a write could end after the Lease expires.
         timeout = aiohttp.ClientTimeout(total=min(seconds, _RESPONSE_SECONDS), ceil_threshold=math.inf)
         try:
             response = await self._send(method, path, query, body, content, timeout)
@@ -95,7 +97,8 @@ class Transport:
                 await _check(response)
                 result = from_json(await response.read())
                 if not isinstance(result, dict):
-                    raise UnreachableError(f"{method} {path}: the response is not a JSON object. Check the address")
+                    advice = f"Check the API server's address {self._configuration.host}"
+                    raise UnreachableError(f"{method} {path}: the response is not a JSON object. {advice}")
                 return result, response.status
         except _IO_ERRORS as error:
             raise UnreachableError(f"{method} {path}: {error or type(error).__name__}") from error
@@ -105,8 +108,8 @@ class Transport:
     ) -> AsyncIterator[tuple[str, Manifest]]:
         """Yields (OPENED, {}), and then the type and the object of each event of a watch.
 
-        Ends when the API server ends the stream, or after `idle_timeout` seconds without data. `plural` is the name of
-        the watched kind in the message of an UnreachableError.
+        The watch ends when the API server ends the stream, or after `idle_timeout` seconds without data. The message of
+        an UnreachableError contains `plural`, the plural name of the watched kind.
         """
         timeout = aiohttp.ClientTimeout(sock_connect=_RESPONSE_SECONDS, sock_read=idle_timeout)
         try:
@@ -117,7 +120,8 @@ class Transport:
                 async for event in _events(response):
                     yield event["type"], event["object"]
         except _IO_ERRORS as error:
-            raise UnreachableError(f"the watch of {plural} failed: {error or type(error).__name__}") from error
+            reason = str(error) or type(error).__name__
+            raise UnreachableError(f"the operator cannot watch {plural} and tries again: {reason}") from error
 
     async def _send(
         self,
@@ -126,7 +130,7 @@ class Transport:
         query: Mapping[str, str],
         body: Any,
         content: str,
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp itself applies this timeout
     ) -> aiohttp.ClientResponse:
         headers = {
             "Accept": "application/json",
@@ -136,14 +140,17 @@ class Transport:
         if token := await self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization"):
             headers["Authorization"] = token
         url = f"{self._configuration.host}{path}{'?' if query else ''}{urlencode(query)}"
-        # ApiClient is not used, because it converts every body into its own models first.
+        # The request does not use ApiClient, because ApiClient first converts every body into models of its own.
         response = await self._rest.request(method, url, headers, body, _request_timeout=timeout)  # type: ignore[no-untyped-call]
         raw: aiohttp.ClientResponse = response.response
         return raw
 
 
 async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Manifest]:
-    """Yields the events of a watch until it ends or the idle timeout passes. Raises RefusedError for an error event."""
+    """Yields the events of a watch until the API server ends the watch or the idle timeout passes.
+
+    Raises RefusedError if the API server sends an event of the type ERROR.
+    """
     try:
         async for line in response.content:
             event: Manifest = from_json(line)
@@ -155,7 +162,7 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Manifest]:
 
 
 async def _check(response: aiohttp.ClientResponse) -> None:
-    """Raises RefusedError if the status is an error."""
+    """Raises RefusedError if the HTTP status of a response is 400 or higher."""
     if response.status < 400:
         return
     text = await response.content.read(_MAXIMUM_ERROR_BYTES)
