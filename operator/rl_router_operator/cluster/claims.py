@@ -95,7 +95,7 @@ class Claims:
         return self.seconds_left(namespace) > 0
 
     def seconds_left(self, namespace: str) -> float:
-        """Returns the maximum seconds that a write in a namespace may take if it starts now; 0 if no write may start."""
+        """Returns the maximum seconds for a write that starts now in a namespace; 0 if no write may start."""
         is_blind = self._view is not None and not self._view.is_fresh()
         if is_blind or operator_in(namespace, self._acting) != self._scope.operator:
             return 0.0

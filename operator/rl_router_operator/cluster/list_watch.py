@@ -107,7 +107,7 @@ class ListWatch:
         watch = self.client.watch(source.kind, source.namespace, source.selectors, version, source.idle_timeout)
         async for event, body in watch:
             if event == OPENED:
-                # The list alone is not enough: the state of a kind that can only be listed would change again and again.
+                # The list alone is not enough, because the state of a kind that can only be listed would keep changing.
                 opened()
                 continue
             version = body["metadata"]["resourceVersion"]

@@ -1,1 +1,1 @@
-"""Kubernetes objects as plain values: kinds, names, manifests, quantities, and observed state."""
+"""Contains the modules that describe Kubernetes objects as plain values, such as kinds, names and manifests."""

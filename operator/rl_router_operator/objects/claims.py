@@ -1,4 +1,4 @@
-"""Claims: Leases by which operators of several releases agree on which of them acts in a namespace."""
+"""Reads claims, which are Leases by which several releases agree on the release that acts in a namespace."""
 
 from __future__ import annotations
 
@@ -9,17 +9,23 @@ from ..schema import GROUP
 from .manifest import Manifest
 
 CLAIM_NAMES = ("rl-router-scope", "rl-router-scope-2")
-"""The names of claims. The second name is for a claim whose first name is taken by a claim of the other scope: the
-namespace of a cluster-wide operator may be among the watched namespaces of another operator."""
+"""The two possible names of a claim.
+
+A claim gets the second name if a claim of the other scope in its namespace has the first name. This happens if another
+operator watches only the namespace in which a cluster-wide operator runs.
+"""
 SCOPE_LABEL = f"{GROUP}/scope"
 CLUSTER, NAMESPACE = "cluster", "namespace"
-"""The values of the label: whether the operator claims the cluster or the namespace of the Lease."""
+"""The values of the label SCOPE_LABEL: the Lease claims the whole cluster, or only the namespace of the Lease."""
 ALL_NAMESPACES = "*"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim that has not expired. `holder` is the namespace and name of the operator's release."""
+    """A claim that has not expired.
+
+    The attribute `holder` is the namespace and the name of the release that holds the claim.
+    """
 
     holder: str
     namespace: str
@@ -29,12 +35,12 @@ class Claim:
 
 
 def is_cluster_wide(lease: Manifest) -> bool:
-    """Returns whether a Lease claims the whole cluster, and not only its own namespace."""
+    """Returns whether a Lease claims the whole cluster instead of only the namespace of the Lease."""
     return (lease["metadata"].get("labels") or {}).get(SCOPE_LABEL) == CLUSTER
 
 
 def read_claim(lease: Manifest) -> Claim:
-    """Returns the claim of a Lease."""
+    """Returns the claim that a Lease represents."""
     metadata, spec = lease["metadata"], lease.get("spec") or {}
     return Claim(
         holder=str(spec.get("holderIdentity") or ""),
@@ -46,10 +52,10 @@ def read_claim(lease: Manifest) -> Claim:
 
 
 def acting_operators(claims: Iterable[Claim]) -> dict[str, str]:
-    """Returns the operator that acts in each claimed namespace, and in all other namespaces as `ALL_NAMESPACES`.
+    """Returns the operator that acts in each claimed namespace; ALL_NAMESPACES stands for all other namespaces.
 
-    A claim of a namespace takes precedence over a claim of the cluster. Of two claims of the same scope, the older one
-    counts.
+    A claim of a namespace takes precedence over a claim of the cluster. If two claims have the same
+    scope, the older claim takes precedence.
     """
     newest_first = sorted(claims, key=lambda claim: (claim.created, claim.uid), reverse=True)
     return {
@@ -60,5 +66,5 @@ def acting_operators(claims: Iterable[Claim]) -> dict[str, str]:
 
 
 def operator_in(namespace: str, acting: dict[str, str]) -> str:
-    """Returns the operator that acts in a namespace, from the result of `acting_operators`; empty without one."""
+    """Returns the operator that acts in a namespace according to `acting`; an empty string if none acts there."""
     return acting.get(namespace) or acting.get(ALL_NAMESPACES, "")

@@ -1,4 +1,4 @@
-"""The kinds that the operator creates or reads."""
+"""Lists the kinds of Kubernetes objects that the operator creates or reads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from ..schema import GROUP, KIND, PLURAL, VERSION
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind with its names on the API server. A cluster may not have an `optional` kind."""
+    """A kind of Kubernetes objects, with the names of the kind on the API server.
+
+    If `optional` is true, the cluster may lack the kind.
+    """
 
     api_version: str
     kind: str
@@ -30,11 +33,11 @@ KINDS = (
     Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", optional=True),
     Kind("monitoring.coreos.com/v1", "ServiceMonitor", "servicemonitors", optional=True),
 )
-"""The kinds of children, in the order of creation: an object comes before the objects that refer to it."""
+"""The kinds of children in the order of creation, so that an object exists before other objects refer to it."""
 
 POD = Kind("v1", "Pod", "pods")
 PVC = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
-"""The operator reads pods and PVCs and patches PVCs. It creates neither."""
+"""The operator does not create pods or PVCs: it only reads pods, and only reads and patches PVCs."""
 
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 

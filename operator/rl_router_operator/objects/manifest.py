@@ -1,4 +1,4 @@
-"""A Kubernetes object as a mapping, and its metadata and conditions."""
+"""Defines a Kubernetes object as a mapping, and reads the metadata and the conditions of an object."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 Manifest = dict[str, Any]
 Ref = tuple[str, str]
-"""The kind and name, which identify an object among the objects of one RouterDeployment."""
+"""The kind and the name of an object, which identify the object among the objects of one RouterDeployment."""
 
 
 def ref_of(manifest: Manifest) -> Ref:
@@ -20,12 +20,12 @@ def uid_of(manifest: Manifest) -> str:
 
 
 def is_terminating(manifest: Manifest) -> bool:
-    """Returns whether the object is being deleted."""
+    """Returns whether an object is being deleted."""
     return "deletionTimestamp" in manifest["metadata"]
 
 
 def condition(manifest: Manifest, type_: str) -> dict[str, Any]:
-    """Returns the condition of this type from the status; empty if the status has no such condition."""
+    """Returns the condition of the type `type_` from an object's status; empty if the status has no such condition."""
     for entry in manifest.get("status", {}).get("conditions", ()):
         if entry["type"] == type_:
             return dict(entry)
@@ -33,7 +33,7 @@ def condition(manifest: Manifest, type_: str) -> dict[str, Any]:
 
 
 def controller_of(manifest: Manifest) -> str | None:
-    """Returns the uid of the controlling owner; None if the object has no controller."""
+    """Returns the uid of the owner that controls an object; None if the object has no controlling owner."""
     for owner in manifest["metadata"].get("ownerReferences", ()):
         if owner.get("controller"):
             return str(owner["uid"])

@@ -1,4 +1,4 @@
-"""The names and labels of the children of a RouterDeployment."""
+"""Defines the names and labels of the children of a RouterDeployment."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ MODEL_PORT, API_PORT, ADMIN_PORT = 8000, 8800, 8801
 
 
 def child(router: str, component: Component) -> str:
-    """Returns the name that most children of a component have, such as `demo-model`."""
+    """Returns the name that most children of a component have, such as `demo-model` for the model of `demo`."""
     return f"{router}-{component}"
 
 
 def headless(router: str) -> str:
-    """Returns the name of the headless Service, which gives the model pods their DNS names."""
+    """Returns the name of the headless Service, which gives each model pod of a router a DNS name."""
     return f"{child(router, 'model')}-pods"
 
 
 def selector(router: str, component: Component) -> dict[str, str]:
-    """Returns the labels that select the pods of a component. They never change."""
+    """Returns the labels that select the pods of a component of a router and that never change."""
     return {
         "app.kubernetes.io/name": "rl-router",
         "app.kubernetes.io/instance": router,
@@ -35,7 +35,7 @@ def selector(router: str, component: Component) -> dict[str, str]:
 
 
 def labels(router: str, component: Component) -> dict[str, str]:
-    """Returns the labels of every child of a component."""
+    """Returns the labels that every child of a component of a router has."""
     return {
         **selector(router, component),
         "app.kubernetes.io/managed-by": FIELD_MANAGER,

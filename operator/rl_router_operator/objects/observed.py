@@ -1,4 +1,4 @@
-"""The observed state of one RouterDeployment, from which its status is computed."""
+"""Defines the observed state of one RouterDeployment, from which the operator computes the status."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ ChildErrorReason = Literal[
 
 @dataclass(frozen=True)
 class ChildError:
-    """The reason why a child object does not match the spec. `message` is a human-readable sentence.
+    """The reason why a child object does not match the spec of the RouterDeployment.
 
-    `name` is empty if the error is about all objects of the kind.
+    The attribute `message` is a sentence for users. The attribute `name` is empty if the error is about all objects of
+    the kind.
     """
 
     kind: str
@@ -37,7 +38,10 @@ class ChildError:
 
 @dataclass(frozen=True)
 class Health:
-    """The /health document of an API pod. If the probe failed, `document` is None and `error` is the reason."""
+    """The result of a probe of an API pod: the document that the endpoint /health returned, or an error.
+
+    If the probe failed, `document` is None and `error` is the reason.
+    """
 
     document: HealthDocument | None
     error: str | None = None
@@ -47,9 +51,10 @@ class Health:
 class Observed:
     """The observed objects of one RouterDeployment.
 
-    `children` has the children by kind and name. `pods` has the pods of both tiers, and `pvcs` the PVCs of the model
-    pods. `events` has the Warning Events about these objects. `healths` has the health of the API pods by pod name.
-    `errors` are about children.
+    The attribute `children` contains the children by kind and name. The attribute `pods` contains the model pods and
+    the API pods. The attribute `pvcs` contains the PersistentVolumeClaims (PVCs) of the model pods. The attribute
+    `events` contains the Warning Events about children, pods and PVCs. The attribute `healths` contains the health of
+    the API pods by the names of the pods. The attribute `errors` contains the errors about children.
     """
 
     children: Mapping[Ref, Manifest] = field(default_factory=dict)

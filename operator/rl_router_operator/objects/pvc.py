@@ -1,4 +1,4 @@
-"""The PersistentVolumeClaim (PVC) of a model pod: its name and its sizes."""
+"""Reads the name and the sizes of the PersistentVolumeClaim (PVC) of a model pod."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from . import naming
 from .manifest import Manifest
 
 CLAIM = "weights"
-"""The name of the claim template, with which the names of the PVCs begin."""
+"""The name of the StatefulSet's PVC template, with which the names of the PVCs of the model pods begin."""
 
 
 def is_of_model(router: str, pvc: Manifest) -> bool:
-    """Returns whether the PVC has the name of a PVC that the StatefulSet creates.
+    """Returns whether a PVC has a name that the StatefulSet of the model pods gives to the PVCs that it creates.
 
-    Labels are no evidence, because a manual copy of a PVC has the same labels.
+    The labels of the PVC are not compared, because a manual copy of a PVC has the same labels.
     """
     prefix = f"{CLAIM}-{naming.child(router, 'model')}-"
     name = str(pvc["metadata"]["name"])
@@ -21,14 +21,15 @@ def is_of_model(router: str, pvc: Manifest) -> bool:
 
 
 def requested_size(pvc: Manifest) -> str:
-    """Returns the size that the PVC requests, as a quantity."""
+    """Returns the size that a PVC requests, as a Kubernetes quantity such as `20Gi`."""
     return str(pvc["spec"].get("resources", {}).get("requests", {}).get("storage", "0"))
 
 
 def fixed_size(pvc: Manifest) -> str:
-    """Returns the size below which the PVC cannot go, as a quantity.
+    """Returns the size below which a PVC cannot shrink, as a Kubernetes quantity such as `20Gi`.
 
-    It is the requested size. It is the capacity of the volume if the volume has not yet grown to the requested size.
+    The result is the requested size, or the capacity of the volume if the volume has not yet grown to the requested
+    size.
     """
     requested = requested_size(pvc)
     capacity = str(pvc.get("status", {}).get("capacity", {}).get("storage", requested))

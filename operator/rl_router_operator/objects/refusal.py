@@ -1,4 +1,4 @@
-"""The error for a request that the API server rejected. Its properties classify the rejection."""
+"""Defines the error for a request that the API server rejected."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any
 
 
 class RefusedError(Exception):
-    """The API server rejected a request. `causes` has (reason, field, message) of each reported cause."""
+    """Raised if the API server rejects a request. The properties of the error classify the rejection.
+
+    The attribute `causes` contains the reason, the field and the message of each cause that the API server reported.
+    """
 
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
         details = body.get("details") or {}
@@ -27,13 +30,16 @@ class RefusedError(Exception):
 
     @property
     def is_missing_permission(self) -> bool:
-        """Returns whether the operator lacks a permission. It is False if an admission webhook returned status 403."""
+        """Returns whether the API server rejected the request because the operator lacks a permission.
+
+        A rejection with status 403 by an admission webhook does not count as a missing permission.
+        """
         is_named = 'User "' in self.message and " cannot " in self.message
         return self.status == 403 and (is_named or self._names_no_verb)
 
     @property
     def is_transient(self) -> bool:
-        """Returns whether the same request may soon succeed."""
+        """Returns whether the rejected request may succeed if the operator soon sends the request again."""
         return self.status in (408, 429) or self.status >= 500
 
     @property
@@ -48,16 +54,16 @@ class RefusedError(Exception):
 
     @property
     def is_conflict(self) -> bool:
-        """Returns whether the object was deleted, replaced or changed since it was read."""
+        """Returns whether the object was deleted, replaced or changed after the operator read the object."""
         is_replaced = self.status == 422 and any(field == "metadata.uid" for _, field, _ in self.causes)
         return self.status in (404, 409) or is_replaced or self.is_outdated
 
     @property
     def forbids_stateful_set_change(self) -> bool:
-        """Returns whether the request changes immutable fields of a StatefulSet."""
+        """Returns whether the request was rejected because it changes immutable fields of a StatefulSet."""
         return any("updates to statefulset spec" in message for _, _, message in self.causes)
 
     @property
     def is_terminating(self) -> bool:
-        """Returns whether the namespace is being deleted."""
+        """Returns whether the API server rejected the request because the namespace is being deleted."""
         return any(reason == "NamespaceTerminating" for reason, _, _ in self.causes)

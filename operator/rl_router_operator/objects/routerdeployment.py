@@ -1,4 +1,4 @@
-"""A RouterDeployment as read from the API server."""
+"""Parses a RouterDeployment that the operator has read from the API server."""
 
 from __future__ import annotations
 
@@ -13,16 +13,22 @@ from ..schema import GROUP, KIND, VERSION, RouterDeploymentSpec
 
 PAUSED = f"{GROUP}/paused"
 Key = tuple[str, str]
-"""The namespace and name of a RouterDeployment."""
+"""The namespace and the name of a RouterDeployment."""
 
 
 class InvalidSpecError(Exception):
-    """The API server accepted a spec that the operator cannot use. The message names the field and the fix."""
+    """Raised if the operator cannot use a spec that the API server has accepted.
+
+    The message of the error names the invalid fields and how to fix them.
+    """
 
 
 @dataclass(frozen=True)
 class RouterDeployment:
-    """A parsed RouterDeployment. `status` is the status that was written last."""
+    """A parsed RouterDeployment.
+
+    The attribute `status` is the last status that the operator wrote for the RouterDeployment.
+    """
 
     name: str
     namespace: str
@@ -39,12 +45,15 @@ class RouterDeployment:
 
     @property
     def paused(self) -> bool:
-        """Returns whether the operator must leave the children unchanged."""
+        """Returns whether the RouterDeployment is paused, so that the operator must not change the children."""
         return self.annotations.get(PAUSED) == "true"
 
     @property
     def owner_reference(self) -> dict[str, Any]:
-        """The owner reference of the children. It makes the garbage collector delete them with the RouterDeployment."""
+        """The owner reference that every child contains.
+
+        By the owner reference, Kubernetes' garbage collector deletes the children together with the RouterDeployment.
+        """
         return {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": KIND,
@@ -55,7 +64,7 @@ class RouterDeployment:
 
 
 def read(body: Mapping[str, Any]) -> RouterDeployment:
-    """Parses a RouterDeployment from the API server. Raises InvalidSpecError."""
+    """Parses a RouterDeployment from the API server. Raises InvalidSpecError if the operator cannot use the spec."""
     metadata = body["metadata"]
     return RouterDeployment(
         name=metadata["name"],
@@ -69,7 +78,10 @@ def read(body: Mapping[str, Any]) -> RouterDeployment:
 
 
 def read_spec(spec: Mapping[str, Any]) -> RouterDeploymentSpec:
-    """Parses a spec in camelCase, as the API server stores it. Raises InvalidSpecError."""
+    """Parses a spec with field names in camelCase, as the API server stores the spec.
+
+    Raises InvalidSpecError if the operator cannot use the spec.
+    """
     try:
         return RouterDeploymentSpec.model_validate(spec, **BY_ALIAS)
     except ValidationError as error:
