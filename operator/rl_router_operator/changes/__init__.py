@@ -1,1 +1,1 @@
-"""Pure functions that compute actions from desired and live objects."""
+"""Computes the actions that bring live objects to their desired state, without sending requests."""

@@ -1,4 +1,4 @@
-"""The actions that change an object in the cluster. `cluster/executor.py` performs them."""
+"""Defines the actions that change objects in the cluster and that `cluster/executor.py` performs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..objects.naming import FIELD_MANAGER
 
 @dataclass(frozen=True)
 class Action:
-    """An action on the object `ref`. The log contains `reason`."""
+    """An action on the object with the kind and name `ref`, for the reason `reason`, which the log contains."""
 
     ref: Ref
     reason: str
@@ -19,10 +19,11 @@ class Action:
 
 @dataclass(frozen=True)
 class Create(Action):
-    """Creates an object if no object has its name. Otherwise the existing object stays unchanged.
+    """Creates an object, but leaves an existing object with the same kind and name unchanged.
 
-    If `by_version` is true, the apply contains a resourceVersion that no object has. Then the API server rejects the
-    apply if the name is taken. Otherwise the caller must have checked just before that the name is free.
+    If `by_version` is true, the apply contains a resourceVersion that no object has, so that the API server rejects the
+    apply if an object has the name. If `by_version` is false, the caller must have checked immediately before the
+    action that no object has the name.
     """
 
     manifest: Manifest
@@ -40,7 +41,7 @@ class Apply(Action):
 
 @dataclass(frozen=True)
 class Patch(Action):
-    """Changes single fields of `live` with a JSON patch, unless the resourceVersion has changed."""
+    """Changes single fields of the object `live` with a JSON patch, unless its resourceVersion has changed."""
 
     live: Manifest
     operations: tuple[dict[str, Any], ...]
@@ -48,9 +49,9 @@ class Patch(Action):
 
 @dataclass(frozen=True)
 class Disown(Action):
-    """Removes the field ownership that patches left in `live`.
+    """Removes the ownership of fields that JSON patches of the operator left in the object `live`.
 
-    With this ownership, `live` would keep fields that the operator later drops.
+    With the ownership of a patch, the object `live` would keep fields that the operator no longer applies.
     """
 
     live: Manifest
@@ -58,7 +59,7 @@ class Disown(Action):
 
 @dataclass(frozen=True)
 class Replace(Action):
-    """Deletes `live` but keeps its pods, if a dry run shows that `desired` could be created."""
+    """Deletes the object `live` but keeps its pods, if a dry run shows that `desired` can be created."""
 
     live: Manifest
     desired: Manifest
@@ -66,6 +67,6 @@ class Replace(Action):
 
 @dataclass(frozen=True)
 class Delete(Action):
-    """Deletes `live`."""
+    """Deletes the object `live` from the cluster."""
 
     live: Manifest

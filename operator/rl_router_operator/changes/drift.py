@@ -1,9 +1,10 @@
 """Compares a desired object with the live object, by the fields that the operator owns.
 
 For each field manager, `metadata.managedFields` lists the fields that the manager applied last and that no other client
-has changed since. So an object needs no apply if the operator owns every desired field with the desired value and owns
-no other field. An entry of managedFields also contains the keys of keyed lists, so this module needs no schema. The
-operator does not own the defaults that the API server adds, so this module does not compare them.
+has changed since. Therefore an object needs no apply if the operator owns every desired field with the desired value,
+and owns no other field. An entry of `metadata.managedFields` also contains the keys of keyed lists, so this module does
+not need the schemas of the kinds. The operator does not own default values that the API server adds, so this module
+does not compare default values.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from ..objects.naming import FIELD_MANAGER
 from ..schema.quantity import amount
 
 Fields = Mapping[str, Any]
-"""A set of fields in the format of managedFields (FieldsV1).
+"""A set of fields in the format FieldsV1 of `metadata.managedFields`.
 
-The keys `f:name`, `k:{"name":"a"}` and `v:"text"` map to the sets of fields below them.
+The keys, such as `f:name`, `k:{"name":"a"}` and `v:"text"`, map to the sets of the fields below these keys.
 """
 
 _IDENTITY = ("apiVersion", "kind")
 _IDENTITY_METADATA = ("name", "namespace", "uid", "resourceVersion")
 _AMOUNTS = frozenset({"requests", "limits", "sizeLimit", "divisor"})
-"""The values below these fields are quantities, which the API server normalizes."""
+"""The names of the fields that contain Kubernetes quantities, whose notation the API server normalizes."""
 
 
 def is_applied(desired: Manifest, live: Manifest) -> bool:
-    """Returns whether applying `desired` would change nothing in `live`."""
+    """Returns whether an apply of the manifest `desired` would change nothing in the object `live`."""
     owned = owned_fields(live)
     body = {key: value for key, value in desired.items() if key not in _IDENTITY}
     body["metadata"] = {key: value for key, value in desired["metadata"].items() if key not in _IDENTITY_METADATA}
@@ -38,7 +39,7 @@ def is_applied(desired: Manifest, live: Manifest) -> bool:
 
 
 def owned_fields(live: Manifest) -> Fields:
-    """Returns the fields that the operator applied and that no other client has changed since."""
+    """Returns the fields of an object that the operator applied and that no other client has changed afterwards."""
     for entry in live["metadata"].get("managedFields", ()):
         if is_operator_apply(entry):
             fields: Fields = entry.get("fieldsV1") or {}
@@ -47,24 +48,27 @@ def owned_fields(live: Manifest) -> Fields:
 
 
 def is_operator_apply(entry: Mapping[str, Any]) -> bool:
-    """Returns whether an entry of managedFields has the fields that the operator applied."""
+    """Returns whether an entry of `metadata.managedFields` lists the fields that the operator applied."""
     return entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource")
 
 
 def keys_of(owned: Fields) -> Iterator[tuple[dict[str, Any], Fields]]:
-    """Yields (keys, owned fields) of each entry that the operator owns in a keyed list."""
+    """Yields the keys and the owned fields of each entry of a keyed list that the operator owns."""
     for step, below in owned.items():
         if step.startswith("k:"):
             yield json.loads(step[2:]), below
 
 
 def has_keys(entry: Any, keys: Mapping[str, Any]) -> bool:
-    """Returns whether an entry of a list has these keys. A missing key matches, because it has its default value."""
+    """Returns whether an entry of a keyed list has the keys `keys`.
+
+    A key that is missing in the entry matches every value, because the missing key has its default value.
+    """
     return isinstance(entry, dict) and all(entry.get(key, value) == value for key, value in keys.items())
 
 
 def _is_live(desired: Any, live: Any, owned: Fields, *, amounts: bool) -> bool:
-    """Returns whether `live` contains everything in `desired` and the operator owns all of it."""
+    """Returns whether `live` contains every field in `desired` and the operator owns every field in `desired`."""
     if isinstance(desired, dict) and isinstance(live, dict):
         return all(_is_field_live(key, value, live, owned, amounts=amounts) for key, value in desired.items())
     if isinstance(desired, list) and isinstance(live, list):
@@ -81,7 +85,7 @@ def _is_field_live(key: str, value: Any, live: Mapping[str, Any], owned: Fields,
     if below is None or key not in live:
         return False
     amounts = amounts or key in _AMOUNTS
-    # An empty set means that the operator owns the whole field, with everything below it.
+    # An empty set means that the operator owns the field and everything below the field.
     return _is_live(value, live[key], below, amounts=amounts) if below else _is_same(value, live[key], amounts=amounts)
 
 
@@ -96,9 +100,9 @@ def _is_entry_live(entry: Any, live: list[Any], owned: Fields, *, amounts: bool)
 
 
 def _is_same(desired: Any, live: Any, *, amounts: bool) -> bool:
-    """Returns whether `live` equals `desired`, apart from fields that the API server has added.
+    """Returns whether the value `live` equals the value `desired`, apart from fields that the API server has added.
 
-    If `amounts` is true, two quantities are equal if their amounts are equal.
+    If `amounts` is true, two quantities with the same amount are equal, such as `1` and `1000m`.
     """
     if isinstance(desired, dict) and isinstance(live, dict):
         return all(
@@ -121,7 +125,7 @@ def _is_same_amount(desired: Any, live: Any) -> bool:
 
 
 def _is_desired(owned: Fields, desired: Any) -> bool:
-    """Returns whether every owned field is in `desired`."""
+    """Returns whether the value `desired` contains every field that the operator owns."""
     return all(_is_step_desired(step, below, desired) for step, below in owned.items())
 
 

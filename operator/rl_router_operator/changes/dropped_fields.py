@@ -13,11 +13,11 @@ from ..objects.manifest import Manifest
 from .edit_conflicts import is_same_entry
 
 _EMPTY: tuple[Any, ...] = (None, "", 0, False, [], {})
-"""Values that the API server does not store in many fields, because they have the same meaning as a missing field."""
+"""The empty values, which the API server often does not store because they mean the same as a missing field."""
 
 
 def dropped_fields(applied: Manifest, result: Manifest) -> list[str]:
-    """Returns the paths of the applied fields that `result` does not have, such as `spec.template.spec.hostUsers`."""
+    """Returns the paths of the applied fields that are missing in the object `result`, such as `spec.type`."""
     content = {key: value for key, value in applied.items() if key not in ("apiVersion", "kind", "metadata")}
     return [*_missing(content, result, "")]
 
@@ -43,9 +43,9 @@ def _missing_in_mapping(applied: Mapping[str, Any], result: Mapping[str, Any], p
 
 
 def _counterpart(entry: Mapping[str, Any], index: int, result: list[Any], length: int) -> Any:
-    """Returns the entry of the resulting list with the same key, or else with the same index; {} without such an entry.
+    """Returns the entry of the list `result` with the key of `entry`, or else with the same index, or else {}.
 
-    A webhook can insert entries, so an index counts only if both lists have the same length.
+    The index is used only if the resulting list has `length` entries, because an admission webhook can insert entries.
     """
     for candidate in result:
         if is_same_entry(entry, candidate):

@@ -1,10 +1,12 @@
-"""Repairs manual edits that make the API server reject the operator's apply, or later the pods.
+"""Repairs manual edits of a child that make the API server reject the operator's apply, or later the child's pods.
 
-An edit may add a member to a union, for example a second source to a volume. Then one patch removes that member and
-adds the desired member, because the API server also rejects a union without members. An edit may also change the key of
-an entry in a keyed list, so that the entry conflicts with the desired entry. Then the desired entry replaces the edited
-entry. A patch makes its field manager a second owner of the desired fields. With a second owner, the fields would
-remain after the operator drops them. So the operator removes that ownership at once.
+A manual edit may add a second member to a union, such as a second source to a volume, which may have only one source.
+One JSON patch removes the added member of a union and adds the desired member, because the API server also rejects a
+union without members. A manual edit may also change the key of an entry in a keyed list, so that the entry conflicts
+with the desired entry. The JSON patch replaces an edited entry that conflicts with a desired entry by the desired
+entry. A JSON patch makes its field manager a second owner of the desired fields. A field with a second owner would
+remain in the object after the operator has stopped applying the field. Therefore the operator removes the ownership of
+the patch's field manager immediately after the patch.
 """
 
 from __future__ import annotations
@@ -20,9 +22,9 @@ MANAGER = f"{FIELD_MANAGER}-mending"
 
 _INDEX = re.compile(r"\[[^\]]*\]")
 _KEYS = ("mountPath", "containerPort", "port", "uid", "topologyKey", "name")
-"""The fields that identify an entry of a keyed list. The first of these fields that an entry has is its key.
+"""The fields that identify an entry of a keyed list: the key of an entry is the first of these fields that it has.
 
-A port also has a name, but its key is the port number.
+A port may also have a name, but the key of a port is the port number.
 """
 _POD = "spec.template.spec"
 _UNIONS = [
@@ -38,9 +40,10 @@ _UNIQUE = f"{_POD}.containers.ports.name".split(".")
 
 
 def repairs(desired: Manifest, live: Manifest, fields: list[str]) -> list[dict[str, Any]]:
-    """Returns the JSON patch that removes conflicts with the desired fields from `live`; empty without conflicts.
+    """Returns the JSON patch that removes conflicts with the desired fields from `live`; empty if `live` has none.
 
-    `fields` are the paths that the API server rejected, such as `spec.template.spec.volumes[0].hostPath`.
+    The parameter `fields` contains the paths of the fields that the API server rejected, such as
+    `spec.template.spec.volumes[0].hostPath`.
     """
     # An admission webhook may report an empty path.
     paths = [steps for field in fields if (steps := _steps(field))]
@@ -51,9 +54,9 @@ def repairs(desired: Manifest, live: Manifest, fields: list[str]) -> list[dict[s
 
 
 def overlooked(desired: Manifest, live: Manifest) -> list[dict[str, Any]]:
-    """Returns the JSON patch that removes conflicts that the API server did not reject; empty without conflicts.
+    """Returns the JSON patch that removes conflicting edits that the API server has accepted; empty without such edits.
 
-    Kubernetes before 1.34 accepts some StatefulSets although it later rejects their pods.
+    Kubernetes before version 1.34 accepts some edits of a StatefulSet, but later rejects the pods of the StatefulSet.
     """
     paths = [
         *(path for union in _UNIONS for path in _second_members(desired, live, union)),
@@ -64,7 +67,10 @@ def overlooked(desired: Manifest, live: Manifest) -> list[dict[str, Any]]:
 
 
 def disowning(live: Manifest) -> list[dict[str, Any]]:
-    """Returns the JSON patch that removes the field ownership of repairs. `live` must have all managedFields."""
+    """Returns the JSON patch that removes the ownership of fields by earlier repairs; empty without such ownership.
+
+    The object `live` must contain all entries of `metadata.managedFields`.
+    """
     entries = live["metadata"].get("managedFields", ())
     kept = [entry for entry in entries if entry.get("manager") != MANAGER]
     if len(kept) == len(entries):
@@ -77,7 +83,7 @@ def _steps(field: str) -> list[str]:
 
 
 def _unions(desired: Manifest, live: Manifest, steps: list[str]) -> Iterator[tuple[str, Any, Any]]:
-    """Yields (path, desired, live) of each union whose live member is not the desired member."""
+    """Yields the path, the desired and the live value of each union whose live member is not the desired member."""
     member, parents = steps[-1], [*_pairs(desired, live, steps[:-1], "")]
     exchanged = [pair for pair in parents if (member in pair[1]) != (member in pair[2])]
     yield from exchanged or (pair for pair in _pairs(desired, live, steps, "") if pair[2].keys() - pair[1].keys())
@@ -87,7 +93,7 @@ def _second_members(desired: Manifest, live: Manifest, union: list[str]) -> Iter
     for path, desired_union, live_union in _pairs(desired, live, union, ""):
         if desired_union.keys() <= live_union.keys():
             for name in live_union.keys() - desired_union.keys():
-                # Members are mappings, except for `value` of a variable. The other fields of a probe are numbers.
+                # Members are mappings, except for the `value` of a variable. The other fields of a probe are numbers.
                 if isinstance(live_union[name], dict) or name == "value":
                     yield f"{path}/{_escaped(name)}"
 
@@ -100,7 +106,7 @@ def _exchange(path: str, desired: Any, live: Any) -> Iterator[dict[str, Any]]:
 
 
 def _clashes(desired: Manifest, live: Manifest, steps: list[str]) -> Iterator[tuple[str, Any, list[Any]]]:
-    """Yields (path, desired entry, live entries) for each live entry that conflicts with a desired entry."""
+    """Yields the path of each live entry that conflicts with a desired entry, the desired entry, and the live list."""
     *to_list, leaf = steps
     for path, desired_parent, live_parent in _pairs(desired, live, to_list[:-1], "") if to_list else ():
         desired_list, live_list = desired_parent.get(to_list[-1]), live_parent.get(to_list[-1])
@@ -111,9 +117,9 @@ def _clashes(desired: Manifest, live: Manifest, steps: list[str]) -> Iterator[tu
 
 
 def _clashing(entry: Any, leaf: str, desired_list: list[Any]) -> Any:
-    """Returns the desired entry that conflicts with a live entry; None without a conflict.
+    """Returns the desired entry that conflicts with the live entry `entry`; None if no entry conflicts.
 
-    Two entries conflict if they have the same value of `leaf` under different keys.
+    Two entries conflict if they have different keys but the same value in the field that `leaf` names.
     """
     if not isinstance(entry, dict) or leaf not in entry or _has_entry(desired_list, entry):
         return None
@@ -121,7 +127,10 @@ def _clashing(entry: Any, leaf: str, desired_list: list[Any]) -> Any:
 
 
 def _pairs(desired: Any, live: Any, steps: list[str], path: str) -> Iterator[tuple[str, Any, Any]]:
-    """Yields (path, desired, live) for each mapping at `steps` in both objects. List entries are paired by key."""
+    """Yields the path, the desired value and the live value of each mapping at `steps` in both objects.
+
+    The entries of a desired list and a live list are paired by their keys.
+    """
     if isinstance(desired, list) and isinstance(live, list):
         for desired_entry in desired:
             for index, live_entry in enumerate(live):
@@ -147,7 +156,7 @@ def is_same_entry(entry: Any, other: Any) -> bool:
 
 
 def _protocol(entry: dict[str, Any]) -> Any:
-    """Returns the protocol, which is part of a port's key."""
+    """Returns the protocol of a port, which is part of the port's key and is TCP by default."""
     return entry.get("protocol", "TCP")
 
 

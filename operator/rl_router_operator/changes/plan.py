@@ -23,17 +23,18 @@ from .dropped_fields import dropped_fields
 ADOPT = f"{GROUP}/adopt"
 _VOLATILE = ("resourceVersion", "generation", "managedFields", "uid")
 _MAXIMUM_PATHS = 5
-"""Maximum number of dropped fields that an error names."""
+"""The maximum number of dropped fields that an error message names."""
 _MAXIMUM_CREATION_CONFLICTS = 2
-"""Number of conflicts after which the operator creates a missing object without a resourceVersion."""
+"""The number of conflicts after which the operator creates a missing object by an apply without resourceVersion."""
 
 
 @dataclass(frozen=True)
 class Owned:
     """A record that the RouterDeployment with the uid `router` controls the child with the uid `uid`.
 
-    `applied` is a fingerprint of the last apply and of the resulting object. An admission webhook may change what the
-    operator applies. The fingerprint shows that another apply would change nothing.
+    The attribute `applied` is a hash of the last applied manifest and of the object that resulted from the apply. An
+    admission webhook may change an object that the operator applies. If the hash of the manifest and the live object is
+    still the same, another apply would change nothing.
     """
 
     uid: str
@@ -45,10 +46,12 @@ class Owned:
 class View:
     """The input of a plan: the known state of the children of one RouterDeployment.
 
-    `live` are the objects of the RouterDeployment. `owned` are the records of these objects from earlier plans.
-    `absent` are the kinds that the cluster does not have. `unwatched` are the kinds that the operator cannot watch,
-    with the reason. `refused` has the last rejection of each object. `creation_conflicts` counts the creations of each
-    object that failed with a conflict although a read then found no object with the name.
+    The attribute `live` contains the live objects that belong to the RouterDeployment. The attribute `owned` contains
+    the records from earlier plans about the objects that the RouterDeployment controls. The attribute `absent` contains
+    the kinds that the cluster does not have. The attribute `unwatched` contains the kinds that the operator cannot
+    watch, each with the reason. The attribute `refused` contains the last rejection of each object by the API server.
+    The attribute `creation_conflicts` counts for each object how many creations failed with a conflict although a
+    later read found no object with the name.
     """
 
     live: Mapping[Ref, Manifest] = field(default_factory=dict)
@@ -61,10 +64,11 @@ class View:
 
 @dataclass(frozen=True)
 class Plan:
-    """Actions in order of execution, and the errors that keep children from their desired state.
+    """The planned actions in the order of execution, and the errors that keep children from their desired state.
 
-    `owning` are the objects that get the RouterDeployment as their owner. The caller must first check that the
-    RouterDeployment exists. Otherwise the garbage collector would delete the objects again.
+    The attribute `owning` contains the objects that get the RouterDeployment as their owner. Before the actions, the
+    caller must check that the RouterDeployment exists, because otherwise the garbage collector would delete the objects
+    in `owning` again.
     """
 
     actions: tuple[Action, ...]
@@ -73,7 +77,7 @@ class Plan:
 
 
 def plan(router: RouterDeployment, desired: tuple[Manifest, ...], view: View) -> Plan:
-    """Returns the plan: first deletions, then actions on the desired children in order, then actions on PVCs."""
+    """Returns the plan: first deletions, then actions on the desired children, and then actions on PVCs."""
     refs = {ref_of(manifest) for manifest in desired}
     steps = [
         *_deletions(router, refs, view),
@@ -94,7 +98,7 @@ def owned_after(router: RouterDeployment, applied: Manifest, result: Manifest) -
 
 
 def owned_at(router: RouterDeployment, live: Manifest, previous: Owned | None) -> Owned | None:
-    """Returns `previous`, or a new record if the RouterDeployment controls `live` and `previous` does not match it."""
+    """Returns `previous`, or a new record if the RouterDeployment controls `live` and `previous` does not say so."""
     if controller_of(live) != router.uid or _was_owned(router, live, previous):
         return previous
     return Owned(uid_of(live), router.uid)
@@ -113,7 +117,7 @@ def error_of(ref: Ref, error: RefusedError) -> ChildError:
 
 
 def _deletions(router: RouterDeployment, desired: set[Ref], view: View) -> Iterator[Action | ChildError]:
-    """Yields the deletions of children that the spec no longer needs, in reverse order of creation."""
+    """Yields the deletions of children that the spec no longer needs, in the reverse order of creation."""
     for kind in reversed(KINDS):
         for ref, live in view.live.items():
             if ref[0] != kind.kind or ref in desired or is_terminating(live) or controller_of(live) != router.uid:
@@ -121,7 +125,7 @@ def _deletions(router: RouterDeployment, desired: set[Ref], view: View) -> Itera
             if error := view.refused.get(ref):
                 yield error_of(ref, error)
             else:
-                yield Delete(ref, "no longer in the spec", live)
+                yield Delete(ref, "the spec no longer needs the object", live)
 
 
 def _volume_claims(router: RouterDeployment, view: View) -> Iterator[Action | ChildError]:
@@ -132,12 +136,15 @@ def _volume_claims(router: RouterDeployment, view: View) -> Iterator[Action | Ch
         if error := view.refused.get(ref):
             yield error_of(ref, error)
         elif not is_applied(desired, live):
-            yield Apply(ref, "owner or size differs from the spec", _pinned(desired, live))
+            yield Apply(ref, "the owner or the size differs from the spec", _pinned(desired, live))
 
 
 @dataclass(frozen=True)
 class _Child:
-    """One desired child. `siblings` are all desired children, including this child."""
+    """One desired child of a RouterDeployment.
+
+    The attribute `siblings` contains all desired children of the RouterDeployment, including this child.
+    """
 
     router: RouterDeployment
     desired: Manifest
@@ -149,9 +156,9 @@ class _Child:
         return ref_of(self.desired)
 
     def steps(self) -> Iterator[Action | ChildError]:
-        """Yields actions on the child and errors about it.
+        """Yields the actions on the child and the errors about the child.
 
-        Without another error, also yields an error if the operator cannot watch the kind.
+        If the operator cannot watch the kind of the child and no other error occurs, yields an error about the kind.
         """
         steps = list(self._steps())
         yield from steps
@@ -162,12 +169,13 @@ class _Child:
     def _steps(self) -> Iterator[Action | ChildError]:
         kind, live = BY_NAME[self.desired["kind"]], self.view.live.get(self.ref)
         if kind.kind in self.view.absent:
-            message = f"the cluster has no {kind.kind} ({kind.api_version}). Install its CRD or disable it in the spec"
+            missing = f"the cluster does not have the kind {kind.kind} ({kind.api_version})"
+            message = f"{missing}. Install the CRD of {kind.kind}, or disable {kind.kind} in the spec"
             yield ChildError(*self.ref, "KindMissing", message)
         elif live is None:
             yield self._creation()
         elif is_terminating(live) and self._is_labelled(live):
-            # The informer reports when the object is gone. It watches only objects with the label.
+            # The informer, which watches only objects with the label, reports when the object is gone.
             return
         elif foreign := self._foreign(live):
             yield ChildError(*self.ref, "ForeignObject", foreign)
@@ -193,12 +201,12 @@ class _Child:
                 yield ChildError(*self.ref, "FieldUnsupported", message)
         else:
             if scale := self._handover(live):
-                reason = "an autoscaler takes over the replicas"
+                reason = "an autoscaler takes over the number of replicas"
                 yield Apply(self.ref, reason, scale, subresource="scale", manager=replica_handover.MANAGER)
-            yield Apply(self.ref, "fields differ from the desired fields", _pinned(desired, live))
+            yield Apply(self.ref, "the fields differ from the desired fields", _pinned(desired, live))
 
     def _foreign(self, live: Manifest) -> str | None:
-        """Returns the reason why this RouterDeployment must not change the live object; None if it may."""
+        """Returns the reason why the RouterDeployment must not change the object `live`; None if it may."""
         controller = controller_of(live)
         if controller == self.router.uid:
             return None
@@ -218,7 +226,7 @@ class _Child:
 
 
 def _after_refusal(ref: Ref, desired: Manifest, live: Manifest, error: RefusedError) -> Action | ChildError:
-    """Returns an action after which a rejected apply can succeed; without such an action, the rejection as an error."""
+    """Returns an action after which a rejected apply can succeed, or the rejection as an error if no action helps."""
     if error.status == 422:
         if ref[0] == "StatefulSet" and error.forbids_stateful_set_change:
             return Replace(ref, "the API server does not allow this change of a StatefulSet", live, desired)
@@ -228,11 +236,11 @@ def _after_refusal(ref: Ref, desired: Manifest, live: Manifest, error: RefusedEr
 
 
 def _leftovers(ref: Ref, desired: Manifest, live: Manifest) -> Iterator[Action]:
-    """Yields the actions that clean up after a manual edit or its repair, if the fields are up to date."""
+    """Yields the actions that clean up an up-to-date object after a manual edit or after the repair of the edit."""
     if ref[0] == "StatefulSet" and (operations := edit_conflicts.overlooked(desired, live)):
         yield Patch(ref, "a manual edit conflicts with the desired fields", live, tuple(operations))
     elif edit_conflicts.disowning(live):
-        yield Disown(ref, "a manual edit was repaired", live)
+        yield Disown(ref, "a manual edit of the object was repaired", live)
 
 
 def _takes_ownership(router: RouterDeployment, action: Action, view: View) -> bool:
@@ -257,12 +265,15 @@ def _is_offered(live: Manifest) -> bool:
 
 
 def _pinned(desired: Manifest, live: Manifest) -> Manifest:
-    """Returns the manifest with the uid of `live`. If the object was replaced, the API server rejects it with 409."""
+    """Returns the manifest `desired` with the uid of the object `live`.
+
+    If the object was replaced, the API server rejects an apply of the returned manifest with status 409.
+    """
     return {**desired, "metadata": {**desired["metadata"], "uid": uid_of(live)}}
 
 
 def _fingerprint(desired: Manifest, live: Manifest) -> bytes:
-    """Returns a hash of an apply and of the resulting object, without the fields that every write changes."""
+    """Returns a hash of an applied manifest and the resulting object, without fields that every write changes."""
     after = {**_without(live, *_VOLATILE), "status": None}
     text = json.dumps([_without(desired, *_VOLATILE), after, owned_fields(live)], sort_keys=True)
     return hashlib.sha256(text.encode()).digest()

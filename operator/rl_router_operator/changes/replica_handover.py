@@ -1,4 +1,4 @@
-"""Hands the Deployment's replicas over to an autoscaler without changing their number."""
+"""Hands the field `replicas` of a Deployment over to an autoscaler without changing the number of replicas."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from ..objects.naming import FIELD_MANAGER
 from .drift import owned_fields
 
 MANAGER = f"{FIELD_MANAGER}-handover"
-"""The field manager that owns `replicas` until an autoscaler writes it. A field without an owner gets its default."""
+"""The field manager that owns the field `replicas` of a Deployment until an autoscaler writes the field.
+
+If the field `replicas` had no owner, the API server would set the field to its default value.
+"""
 
 
 def scale(desired: Manifest, live: Manifest, children: Sequence[Manifest]) -> Manifest | None:
-    """Returns the Scale to apply before `desired`; None if the owner of `replicas` stays the same.
+    """Returns the Scale to apply before the manifest `desired`; None if the owner of `replicas` stays the same.
 
     The number of replicas stays the same, with one exception: an autoscaler ignores a Deployment with 0 replicas, so 0
     becomes the autoscaler's minimum.

@@ -1,9 +1,10 @@
 """Delays the rollout of a StatefulSet, so that a newer operator does not restart the model pods.
 
-Two annotations contain the hashes of `spec.model` and of the pod template at the last rollout. The template may change
-while `spec.model` stays the same, for example if a newer operator has another default image. Then the operator applies
-the new template, but sets `partition` so that the pods keep the earlier template. The operator repairs manual edits at
-once, because an edit does not change the desired template.
+Two annotations of the StatefulSet contain the hashes of `spec.model` and of the pod template at the last rollout. The
+pod template may change while `spec.model` stays the same, for example if a newer operator has another default image. If
+only the pod template has changed, the operator applies the new template, but sets the field `partition` so that the
+pods keep the earlier template. The operator repairs a manual edit of the StatefulSet immediately, because the edit does
+not change the desired pod template.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from .drift import owned_fields
 
 RELEASED = f"{GROUP}/released-template"
 _UNKNOWN = "unknown"
-"""The value for a released template whose hash is unknown. It differs from every hash."""
+"""The value for a released pod template whose hash is unknown. The value differs from every hash."""
 
 
 def held_back(desired: Manifest, live: Manifest | None) -> Manifest:
-    """Returns the StatefulSet to apply; `live` is None if it does not exist yet."""
+    """Returns the StatefulSet to apply; `live` is None if the StatefulSet does not exist yet."""
     current = _hash(desired["spec"]["template"])
     released = _released(desired, live) or current
     held = released != current and desired["spec"]["replicas"] > 0
@@ -39,13 +40,13 @@ def held_back(desired: Manifest, live: Manifest | None) -> Manifest:
 
 
 def is_held_back(live: Manifest) -> bool:
-    """Returns whether the pods stay on an earlier template."""
+    """Returns whether a delayed rollout keeps the pods of a StatefulSet on an earlier pod template."""
     update: dict[str, Any] = live["spec"].get("updateStrategy", {}).get("rollingUpdate") or {}
     return bool(update.get("partition"))
 
 
 def _released(desired: Manifest, live: Manifest | None) -> str | None:
-    """Returns the hash of the template that was released for this `spec.model`; None without such a template."""
+    """Returns the hash of the pod template that was rolled out last for this `spec.model`; None if there is none."""
     if live is None:
         return None
     annotations = live["metadata"].get("annotations") or {}

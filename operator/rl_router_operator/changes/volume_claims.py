@@ -13,7 +13,7 @@ from .drift import owned_fields
 
 
 def desired(router: RouterDeployment, live: Manifest) -> Manifest:
-    """Returns the fields to apply to a PVC: only those that differ from the fields that the StatefulSet has set."""
+    """Returns the manifest to apply to a PVC, with only the fields that differ from those that the StatefulSet set."""
     storage = router.spec.model.storage
     metadata: dict[str, Any] = {key: live["metadata"][key] for key in ("name", "namespace")}
     manifest: Manifest = {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": metadata}
@@ -29,9 +29,9 @@ def desired(router: RouterDeployment, live: Manifest) -> Manifest:
 
 
 def _is_new_size(storage: Storage, live: Manifest) -> bool:
-    """Returns whether the PVC can get the size in the spec and does not request it yet.
+    """Returns whether a PVC can change to the size in the spec and does not yet request this size.
 
-    A size that the volume has not reached can be lowered again.
+    A requested size that the volume has not yet reached can be lowered again.
     """
     size = amount(storage.size)
     return amount(pvc.fixed_size(live)) < size != amount(pvc.requested_size(live))
