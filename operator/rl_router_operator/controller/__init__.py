@@ -1,1 +1,1 @@
-"""The operator's process: the work queue, the workers, and the reconciliation of one RouterDeployment."""
+"""Contains the modules of the operator's process, such as the work queue, the workers and the reconciliation."""

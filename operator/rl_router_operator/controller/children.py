@@ -23,7 +23,7 @@ from ..objects.refusal import RefusedError
 from ..objects.routerdeployment import Key, RouterDeployment
 
 _MAXIMUM_ROUNDS = 6
-"""Maximum number of plans in one reconciliation. After the last plan, conflicts count as errors."""
+"""The maximum number of plans in one reconciliation, after which conflicts count as errors."""
 _GATEWAY_TIMEOUT = 504
 _VERBS = {
     Create: "created",
@@ -36,11 +36,11 @@ _VERBS = {
 
 
 class GoneError(Exception):
-    """The RouterDeployment or its namespace is gone or being deleted, so the operator may not create children."""
+    """Raised if the RouterDeployment or its namespace is gone or being deleted, so that no child may be created."""
 
 
 class _Outcome(Enum):
-    """The outcome of an action. After `CHANGED` and `REFUSED`, its object must be planned again."""
+    """The outcome of an action, after which the object must be planned again if it is `CHANGED` or `REFUSED`."""
 
     SETTLED = auto()
     CHANGED = auto()
@@ -49,7 +49,7 @@ class _Outcome(Enum):
 
 @dataclass
 class Children:
-    """Keeps the children in their desired state, and records which objects it has observed as children."""
+    """Keeps the children of RouterDeployments in their desired state, and records which objects were children."""
 
     client: KubernetesClient
     executor: Executor
@@ -57,16 +57,20 @@ class Children:
     informers: Informers
     _owned: dict[Key, dict[Ref, Owned]] = field(default_factory=lambda: defaultdict(dict))
     _foreign: dict[Key, frozenset[Ref]] = field(default_factory=dict)
-    """Objects of other owners with the name of a child. As long as such an object exists, each reconciliation reads it
-    from the API server before it plans, because the informers watch only objects with the operator's label."""
+    """For each RouterDeployment, the objects of other owners that have the name of a child.
+
+    Each reconciliation first reads an object of another owner that has the name of a child from the API server, because
+    the informers watch only objects with the operator's label.
+    """
 
     async def converge(
         self, router: RouterDeployment, desired: tuple[Manifest, ...], *, is_alive: bool = False
     ) -> tuple[ChildError, ...]:
-        """Brings the children to their desired state. Returns the errors about children that do not reach it.
+        """Brings the children to their desired state, and returns the errors about children that do not reach it.
 
-        `is_alive` means that a response in this reconciliation has confirmed that the RouterDeployment exists. Raises
-        GoneError, UnreachableError and NotLeadingError.
+        If `is_alive` is true, a response in this reconciliation has confirmed that the RouterDeployment exists. Raises
+        GoneError if the RouterDeployment is gone, UnreachableError if the API server does not respond, and
+        NotLeadingError if this process of the operator may not write.
         """
         errors = await self._converge(router, desired, is_alive=is_alive)
         self._foreign[router.key] = frozenset(
@@ -75,12 +79,12 @@ class Children:
         return errors
 
     def forget(self, key: Key) -> None:
-        """Drops the records of a RouterDeployment that is gone."""
+        """Drops the records about a RouterDeployment that is gone."""
         self._owned.pop(key, None)
         self._foreign.pop(key, None)
 
     def forget_all(self) -> None:
-        """Drops the records of every RouterDeployment."""
+        """Drops the records about the children of every RouterDeployment."""
         self._owned.clear()
         self._foreign.clear()
 
@@ -124,7 +128,7 @@ class Children:
 
 @dataclass
 class _Convergence:
-    """The known state of the children during one reconciliation. It changes with the result of each action."""
+    """The known state of the children during one reconciliation, which changes with the result of each action."""
 
     client: KubernetesClient
     executor: Executor
@@ -136,16 +140,16 @@ class _Convergence:
     live: dict[Ref, Manifest]
     refused: dict[Ref, RefusedError] = field(default_factory=dict)
     conflicts: dict[Ref, RefusedError] = field(default_factory=dict)
-    """The last conflict of each object."""
+    """The last rejection of each object because of a conflict with another client."""
     creation_conflicts: dict[Ref, int] = field(default_factory=lambda: defaultdict(int))
     has_timed_out: bool = False
 
     def view(self) -> View:
-        """Returns the currently known state."""
+        """Returns the currently known state of the children as the input of a plan."""
         return View(self.live, self.owned, self.absent, self.unwatched, self.refused, self.creation_conflicts)
 
     async def look_up(self, ref: Ref) -> None:
-        """Reads an object from the API server and records it in `live`."""
+        """Reads an object from the API server and records the object in the mapping `live`."""
         self.live.pop(ref, None)
         self.refused.pop(ref, None)
         try:
@@ -156,9 +160,10 @@ class _Convergence:
             self.live |= {ref: prune.child(live)} if live else {}
 
     async def is_router_alive(self, owning: frozenset[Ref]) -> bool:
-        """Checks that the RouterDeployment exists before it becomes the owner of the objects `owning`.
+        """Returns whether the RouterDeployment exists, before it becomes the owner of the objects `owning`.
 
-        Returns False if the API server rejects the read. Raises GoneError if the RouterDeployment is gone.
+        Returns False if the API server does not let the operator read the RouterDeployment. Raises GoneError if the
+        RouterDeployment is gone.
         """
         try:
             live = await self.client.get(ROUTER, self.router.namespace, self.router.name)
@@ -170,9 +175,9 @@ class _Convergence:
         return True
 
     async def perform(self, actions: tuple[Action, ...]) -> bool:
-        """Performs the actions. Returns False if an object must be planned again.
+        """Performs the actions, and returns False if the actions on an object must be planned again.
 
-        Skips the remaining actions on such an object.
+        Skips the remaining actions on an object whose actions must be planned again.
         """
         unsettled: set[Ref] = set()
         done: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -211,7 +216,7 @@ class _Convergence:
         if error.is_terminating:
             raise GoneError from error
         if not error.is_conflict:
-            # The causes are left out, so that the plan does not try the same repair again.
+            # The record omits the causes of the rejection, so that the plan does not try the same repair again.
             is_repair = isinstance(action, Patch)
             self.refused[action.ref] = RefusedError(error.status, {"message": error.message}) if is_repair else error
             return
@@ -221,9 +226,10 @@ class _Convergence:
             self.creation_conflicts[action.ref] += 1
 
     def _take_timeout(self, action: Action, error: UnreachableError) -> None:
-        """Records a write without a response as an error of this child, because an admission webhook may not respond.
+        """Records a write without a response as an error about the child, because an admission webhook may be down.
 
-        Raises UnreachableError after the second such write, because then the API server probably does not respond.
+        Raises UnreachableError after the second write without a response, because two such writes probably mean that
+        the API server itself does not respond.
         """
         if self.has_timed_out:
             raise error
@@ -243,5 +249,5 @@ class _Convergence:
 
 
 def _deleted(live: Manifest) -> Manifest:
-    """Returns the object with a deletion timestamp."""
+    """Returns the manifest of an object with a deletion timestamp, as if the object were being deleted."""
     return {**live, "metadata": {**live["metadata"], "deletionTimestamp": ""}}

@@ -1,4 +1,4 @@
-"""The operator's own endpoints: /healthz, /readyz and /metrics."""
+"""Serves the operator's own endpoints /healthz, /readyz and /metrics."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
 MAXIMUM_AGE_SECONDS = 60.0
-"""Seconds without an iteration of the reconcile loop after which /healthz fails."""
+"""The seconds without an iteration of the reconcile loop after which /healthz returns status 503."""
 
 
 @dataclass(frozen=True)
 class OperatorState:
     """The functions that return the operator's state for its endpoints.
 
-    `age` returns the seconds since the last iteration of the reconcile loop. `leads` returns whether the operator is
-    the leader. `obstacles` returns the reasons why the operator is not ready, one sentence each.
+    The function `age` returns the seconds since the last iteration of the reconcile loop. The function `leads` returns
+    whether this process of the operator is the leader. The function `obstacles` returns the reasons why the operator is
+    not ready, one sentence for each reason.
     """
 
     age: Callable[[], float]
@@ -27,12 +28,13 @@ class OperatorState:
 
 
 def application(state: OperatorState, registry: CollectorRegistry) -> web.Application:
-    """Returns the application. Its endpoints send no requests to the API server."""
+    """Returns the web application with the endpoints, which send no requests to the API server."""
     app = web.Application()
 
     async def alive(_: web.Request) -> web.Response:
         age = state.age()
-        return web.Response(text=f"last iteration {age:.1f} s ago\n", status=200 if age < MAXIMUM_AGE_SECONDS else 503)
+        text = f"the last iteration of the reconcile loop was {age:.1f} s ago\n"
+        return web.Response(text=text, status=200 if age < MAXIMUM_AGE_SECONDS else 503)
 
     async def ready(_: web.Request) -> web.Response:
         if obstacles := state.obstacles():
@@ -48,7 +50,7 @@ def application(state: OperatorState, registry: CollectorRegistry) -> web.Applic
 
 
 async def serve(app: web.Application, host: str, port: int) -> tuple[web.AppRunner, int]:
-    """Starts the server and returns its runner and port. If `port` is 0, the system chooses a free port.
+    """Starts the web server and returns the server's runner and port. If `port` is 0, the system chooses a free port.
 
     The host `::` means all IPv4 and IPv6 addresses.
     """

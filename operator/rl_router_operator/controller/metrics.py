@@ -1,4 +1,4 @@
-"""The operator's Prometheus metrics."""
+"""Defines the Prometheus metrics of the operator."""
 
 from __future__ import annotations
 
@@ -16,57 +16,60 @@ READINESS = ("True", "False", "Unknown")
 
 
 class Metrics:
-    """The metrics of one operator. `readiness` returns the status of the Ready condition of every RouterDeployment."""
+    """The Prometheus metrics of one operator.
+
+    The function `readiness` returns the status of the Ready condition of every RouterDeployment.
+    """
 
     def __init__(self, readiness: Callable[[], Iterable[str]]) -> None:
         self.registry = CollectorRegistry()
         self.reconciles = Counter(
             "rl_router_operator_reconciles",
-            "Reconciliations of a RouterDeployment",
+            "The number of reconciliations of RouterDeployments by outcome",
             ["outcome"],
             registry=self.registry,
         )
         self.seconds = Histogram(
             "rl_router_operator_reconcile_seconds",
-            "Seconds that a reconciliation took",
+            "The duration of a reconciliation of a RouterDeployment in seconds",
             buckets=_SECONDS,
             registry=self.registry,
         )
         self.errors = Counter(
             "rl_router_operator_errors",
-            "Failed reconciliations by reason",
+            "The number of failed reconciliations of RouterDeployments by reason",
             ["reason"],
             registry=self.registry,
         )
         self.writes = Counter(
-            "rl_router_operator_writes", "Writes to the API server", ["verb", "kind"], registry=self.registry
+            "rl_router_operator_writes", "Number of writes to the API server", ["verb", "kind"], registry=self.registry
         )
         self.leading = Gauge(
-            "rl_router_operator_leading", "1 while this operator is the leader, otherwise 0", registry=self.registry
+            "rl_router_operator_leading", "1 if this process is the leader, otherwise 0", registry=self.registry
         )
         self.yielding = Gauge(
             "rl_router_operator_yielding",
-            "1 for each namespace whose RouterDeployments another operator reconciles. `*` means all other namespaces",
+            "1 for each namespace in which another operator acts. The namespace `*` means all other namespaces",
             ["namespace", "operator"],
             registry=self.registry,
         )
         self._resynced: float | None = None
         age = Gauge(
             "rl_router_operator_resync_age_seconds",
-            "Seconds since all RouterDeployments were queued for reconciliation",
+            "The number of seconds since all RouterDeployments were last queued for reconciliation",
             registry=self.registry,
         )
         age.set_function(self._resync_age)
         self.registry.register(_Readiness(readiness))
 
     def yields(self, operators: Mapping[str, str]) -> None:
-        """Records the operators to which this operator yields, by namespace."""
+        """Records the other operators that act in place of this operator, by namespace."""
         self.yielding.clear()
         for namespace, operator in operators.items():
             self.yielding.labels(namespace, operator).set(1)
 
     def resynced(self) -> None:
-        """Records that all RouterDeployments were queued now."""
+        """Records that all RouterDeployments have just been queued for reconciliation."""
         self._resynced = time.monotonic()
 
     def _resync_age(self) -> float:
@@ -74,16 +77,18 @@ class Metrics:
 
 
 class _Readiness(Collector):
-    """Counts RouterDeployments when Prometheus collects the metrics. So deleted RouterDeployments do not count."""
+    """Counts the existing RouterDeployments each time Prometheus collects the metrics."""
 
     def __init__(self, readiness: Callable[[], Iterable[str]]) -> None:
         self._readiness = readiness
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """Yields the number of RouterDeployments by readiness."""
+        """Yields the number of RouterDeployments by the status of the Ready condition."""
         counts = Tally(self._readiness())
         family = GaugeMetricFamily(
-            "rl_router_operator_routerdeployments", "Number of RouterDeployments", labels=["ready"]
+            "rl_router_operator_routerdeployments",
+            "The number of RouterDeployments by the status of the Ready condition",
+            labels=["ready"],
         )
         for state in READINESS:
             family.add_metric([state], counts[state])

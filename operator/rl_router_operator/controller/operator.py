@@ -28,11 +28,14 @@ from .work_queue import WorkQueue
 from .workers import Workers
 
 _SETTLING_SECONDS = 1.0
-"""Seconds from a change of a child or pod to the reconciliation. The delay exists because changes arrive in bursts."""
+"""The seconds from a change of a child or a pod to the reconciliation, because changes arrive in bursts."""
 
 
 class Operator:
-    """One operator. `probe` reads the health of an API pod. Tests replace `probe`."""
+    """One process of the operator.
+
+    The function `probe` reads the health of an API pod, and tests replace this function.
+    """
 
     def __init__(self, settings: Settings, configuration: Configuration, probe: Probe) -> None:
         self.settings = settings
@@ -68,11 +71,11 @@ class Operator:
         self._workers = Workers(settings.workers, self.queue, self._reconciler.reconcile, self._may_work, self.metrics)
 
     def leads(self) -> bool:
-        """Returns whether this process is elected, so that it may write unless another release acts."""
+        """Returns whether this process is the leader, which may write in namespaces where no other release acts."""
         return self._election.lease.is_held()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Runs until `stop` is set. Releases the Lease after the last reconciliation has ended."""
+        """Runs the operator until `stop` is set, and releases the Lease after the last reconciliation has ended."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._client.close)
             stack.push_async_callback(self._pod_health.close)
@@ -80,7 +83,7 @@ class Operator:
             app = endpoints.application(state, self.metrics.registry)
             runner, self.port = await endpoints.serve(app, self.settings.host, self.settings.port)
             stack.push_async_callback(runner.cleanup)
-            # The loop that starts first ends last. So the Lease is released at the end.
+            # The loop that starts first ends last, so that the leader election releases the Lease at the end.
             loops = (
                 self._election.run(),
                 self._claims.run(),
@@ -91,13 +94,13 @@ class Operator:
             await _first_of(stop, [_started(stack, loop) for loop in loops])
 
     def obstacles(self) -> list[str]:
-        """Returns the reasons why the operator is not ready, one sentence each."""
+        """Returns the reasons why the operator is not ready, one sentence for each reason."""
         lease = self._election.lease.missing_permission
         missing = [*([lease] if lease else ()), *self._claims.obstacles(), *self._workers.missing_permissions()]
         return [*self._informers.obstacles(), *missing]
 
     async def _resync(self) -> None:
-        """Queues all RouterDeployments every `resync_seconds`, because conditions may change without a watch event."""
+        """Queues all RouterDeployments every `resync_seconds` seconds, because conditions also change with time."""
         await self._informers.settled()
         while True:
             self._reconciler.forget_comparisons()
@@ -127,13 +130,13 @@ class Operator:
         if leads:
             self._all_changed()
         else:
-            # Another operator will lead, so this operator's records become outdated.
+            # Another process will be the leader, so the records of this process become outdated.
             self._reconciler.forget_all()
             self._workers.forget_missing_permissions()
         self._claims.wake()
 
     def _claims_changed(self) -> None:
-        """Queues the RouterDeployments of the namespaces in which this operator acts, and forgets the others."""
+        """Queues the RouterDeployments in namespaces where this operator acts, and forgets all others."""
         self.metrics.yields(self._claims.yields())
         for key in self._stores.routers:
             if self._claims.acts_in(key[0]):
@@ -143,7 +146,7 @@ class Operator:
                 self._workers.forget_missing_permission(key)
 
     def _write_seconds(self, namespace: str) -> float:
-        """Returns the maximum duration of a write in a namespace that starts now, in seconds."""
+        """Returns the maximum duration in seconds of a write that starts now in a namespace."""
         return min(self._election.lease.seconds_left(), self._claims.seconds_left(namespace))
 
     def _count_write(self, verb: str, kind: str) -> None:
@@ -155,7 +158,7 @@ class Operator:
 
 
 def _started(stack: AsyncExitStack, loop: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Starts a task that the stack cancels when it closes."""
+    """Starts the coroutine `loop` as a task that is cancelled when the exit stack `stack` is closed."""
     task = asyncio.create_task(loop)
 
     async def end() -> None:
@@ -167,7 +170,7 @@ def _started(stack: AsyncExitStack, loop: Coroutine[Any, Any, None]) -> asyncio.
 
 
 async def _first_of(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
-    """Waits for `stop`. Raises the error of a task that ends earlier."""
+    """Waits until `stop` is set or a task ends, and raises the error of a task that ended before `stop` was set."""
     stopped = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()

@@ -1,4 +1,4 @@
-"""The operator's flags and environment variables, and the settings that follow from them."""
+"""Defines the operator's flags and environment variables, and computes the operator's settings from their values."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
-"""Names separated by commas."""
+"""The names in a text that separates the names by commas."""
 _LEVELS = ("debug", "info", "warning", "error")
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 
@@ -56,24 +56,28 @@ _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 class Options(BaseModel):
     """The options of the operator.
 
-    Each option is a flag (`--log-level`) and an environment variable (`RL_ROUTER_OPERATOR_LOG_LEVEL`).
+    Each option has a flag, such as `--log-level`, and an environment variable, such as `RL_ROUTER_OPERATOR_LOG_LEVEL`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kubeconfig: str | None = Field(
-        None, description="path of a kubeconfig file; default: $KUBECONFIG, else the pod's service account"
+        None,
+        description="path of the kubeconfig file with the address of the API server; default: the value of the"
+        " environment variable KUBECONFIG, or else the service account of the operator's pod",
     )
-    watch_namespaces: Names = Field((), description="namespaces to watch, separated by commas; default: all")
+    watch_namespaces: Names = Field(
+        (), description="namespaces that the operator watches, separated by commas; default: all namespaces"
+    )
     release: str | None = Field(
         None,
-        description="name of the operator's release. `status.operator` of a RouterDeployment contains the namespace and"
-        " name of the release that reconciles it; default: the name of the Lease",
+        description="name of the operator's release, which the operator writes into the field `status.operator` of each"
+        " RouterDeployment that it reconciles; default: the name of the Lease for leader election",
     )
     lease: str = Field(LEASE, description="name of the Lease for leader election")
     lease_seconds: Annotated[float, _number(3, 3600)] = Field(
         15.0,
-        description="duration of the Lease in seconds. Another operator takes over if it is not renewed for this long",
+        description="seconds after which another process takes over if the leader does not renew the Lease",
     )
     host: Host | None = Field(
         None,
@@ -88,10 +92,10 @@ class Options(BaseModel):
         8, description="maximum number of RouterDeployments reconciled at the same time"
     )
     resync_seconds: Annotated[float, _number(1, 86_400)] = Field(
-        300.0, description="seconds between two reconciliations of every RouterDeployment"
+        300.0, description="seconds between two periodic reconciliations of every RouterDeployment"
     )
     log_level: Annotated[str, _one_of(*_LEVELS)] = Field(
-        "info", description=f"minimum level of the log lines that are written: {', '.join(_LEVELS)}"
+        "info", description=f"minimum level of the log lines that the operator writes: {', '.join(_LEVELS)}"
     )
     registry: str = Field("", description="registry from which the default images are pulled; no default")
     api_image: str | None = Field(
@@ -118,21 +122,22 @@ class Options(BaseModel):
     image_pull_secrets: Names = Field((), description="names of the pull Secrets for images, separated by commas")
     monitoring_namespace: str = Field(
         "",
-        description="namespace whose pods may read the metrics of the API and, if a ServiceMonitor is created, of the"
-        " router model",
+        description="namespace whose pods may read the metrics of the router API and, if the operator creates a"
+        " ServiceMonitor, also the metrics of the router model",
     )
-    https_proxy: str = Field("", description="value of HTTPS_PROXY in the pods that the operator creates")
-    http_proxy: str = Field("", description="value of HTTP_PROXY in the pods that the operator creates")
-    no_proxy: str = Field("", description="value of NO_PROXY in the pods that the operator creates")
+    https_proxy: str = Field("", description="value of the variable HTTPS_PROXY in the pods that the operator creates")
+    http_proxy: str = Field("", description="value of the variable HTTP_PROXY in the pods that the operator creates")
+    no_proxy: str = Field("", description="value of the variable NO_PROXY in the pods that the operator creates")
 
 
 LAYER = SettingsLayer(Options, "RL_ROUTER_OPERATOR_")
 _DESCRIPTION = """\
-Runs the Kubernetes operator, which turns each RouterDeployment into a running router. The Helm chart installs it in a
-cluster. docs/kubernetes.md explains this. Outside a cluster, the operator requires --kubeconfig or KUBECONFIG."""
+Runs the Kubernetes operator, which turns each RouterDeployment into a running router. The Helm chart installs the
+operator in a cluster, as docs/kubernetes.md explains. Outside a cluster, the operator requires the flag --kubeconfig or
+the environment variable KUBECONFIG."""
 _EPILOG = """\
-A flag overrides the environment variable of the same option. SIGTERM and Ctrl-C stop the operator. The routers keep
-running.
+A flag overrides the environment variable of the same option. SIGTERM and Ctrl-C stop the operator, but
+the routers keep running.
 
 exit codes:
   0   after SIGTERM or Ctrl-C
@@ -151,9 +156,10 @@ class _Parser(argparse.ArgumentParser):
 def read(
     arguments: Sequence[str], environment: Mapping[str, str], prog: str = "python -m rl_router_operator"
 ) -> Settings:
-    """Returns the settings from the command line of `prog` and an environment. Flags override variables.
+    """Returns the operator's settings from the command line of the program `prog` and from environment variables.
 
-    If a value is invalid, prints an error that names the flag or variable, and exits with status 2.
+    A flag overrides the environment variable of the same option. If a value is invalid, the function prints an error
+    that names the flag or the variable, and exits with status 2.
     """
     parser = _Parser(
         prog=prog,

@@ -1,4 +1,4 @@
-"""Probes the API pods' /health on the admin port, which reports whether the router model makes decisions."""
+"""Probes the endpoint /health of each API pod, which reports whether the router model makes decisions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from ..status.pods import is_ready
 _TIMEOUT_SECONDS = 5.0
 _MAXIMUM_BYTES = 65_536
 _MAXIMUM_REQUESTS = 512
-"""Maximum number of simultaneous probes. It allows a probe of 1,000 pods every 10 s, even if none of them responds."""
+"""The maximum number of simultaneous probes of API pods.
+
+With this maximum, the operator can probe 1,000 pods every 10 s, even if no pod responds.
+"""
 
 Probe = Callable[[str], Awaitable[Health]]
 """A function that returns the health of the pod at an address."""
@@ -30,10 +33,11 @@ Probe = Callable[[str], Awaitable[Health]]
 
 @dataclass(frozen=True)
 class ProbeIntervals:
-    """Seconds between two probes of an API pod.
+    """The intervals in seconds between two probes of an API pod.
 
-    `settled` applies while its router is Ready and `unsettled` while it is not. `confirming` is the time
-    between the first good response of a pod and the probe that confirms it.
+    The interval `settled` applies while the pod's RouterDeployment is Ready, and the interval `unsettled` applies while
+    it is not Ready. The interval `confirming` is the time between the first good response of a pod and the probe that
+    confirms this response.
     """
 
     settled: float = 30.0
@@ -42,26 +46,29 @@ class ProbeIntervals:
 
 
 class HealthClient:
-    """Probes pods over HTTP without redirects or a proxy. A response may take 5 s and have 64 KiB."""
+    """Probes API pods over HTTP, without a proxy and without following redirects.
+
+    A probe fails if the response takes more than 5 s or has more than 64 KiB.
+    """
 
     def __init__(self, port: int = ADMIN_PORT) -> None:
         self._port = port
         self._session: aiohttp.ClientSession | None = None
 
     async def __call__(self, address: str) -> Health:
-        """Returns the health that the pod at an address reports, or the error of the request."""
+        """Returns the health that the pod at the IP address `address` reports, or the error of the request."""
         host = f"[{address}]" if ":" in address else address
         url = f"http://{host}:{self._port}/health"
         try:
             async with self._client().get(url, allow_redirects=False) as response:
                 return _read(response.status, await _body(response, _MAXIMUM_BYTES))
         except TimeoutError:
-            return Health(None, f"no response from {url} within {_TIMEOUT_SECONDS:g} s")
+            return Health(None, f"{url} did not respond within {_TIMEOUT_SECONDS:g} s")
         except (aiohttp.ClientError, OSError) as error:
-            return Health(None, f"cannot connect to {url}: {error or type(error).__name__}")
+            return Health(None, f"the operator cannot connect to {url}: {error or type(error).__name__}")
 
     async def close(self) -> None:
-        """Closes the connections."""
+        """Closes the connections to the API pods."""
         if self._session:
             await self._session.close()
 
@@ -75,7 +82,7 @@ class HealthClient:
 
 
 async def _body(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """Returns the body, or its beginning if it is longer than `limit` bytes."""
+    """Returns the body of a response, or only the beginning of a body with more than `limit` bytes."""
     body = b""
     async for chunk in response.content.iter_any():
         body += chunk
@@ -86,23 +93,25 @@ async def _body(response: aiohttp.ClientResponse, limit: int) -> bytes:
 
 def _read(status: int, body: bytes) -> Health:
     if status != 200:
-        return Health(None, f"/health returned status {status}")
+        return Health(None, f"the endpoint /health returned status {status} instead of 200")
     if len(body) > _MAXIMUM_BYTES:
-        return Health(None, f"/health returned more than {_MAXIMUM_BYTES // 1024} KiB")
+        return Health(None, f"the endpoint /health returned more than {_MAXIMUM_BYTES // 1024} KiB")
     try:
         return Health(HealthDocument.model_validate(from_json(body)))
     except ValidationError:
-        return Health(None, "/health did not return the health document of a router API")
+        return Health(None, "the endpoint /health did not return the health document of a router API")
     except ValueError:
-        return Health(None, "/health did not return JSON")
+        return Health(None, "the endpoint /health did not return JSON")
 
 
 @dataclass(frozen=True)
 class _Pod:
-    """An API pod. `reported` is its last health. `confirmed` is the last health that two probes in a row reported.
+    """An API pod, with the results of the probes of the pod.
 
-    If `trusted` is true, the first health is confirmed at once. This applies to the pods that exist when the operator
-    starts, because the operator does not know their earlier health.
+    The attribute `reported` is the health that the last probe returned. The attribute `confirmed` is the last health
+    that two consecutive probes returned. If `trusted` is true, the health that the first probe returns is confirmed
+    immediately. The pods that exist when the operator starts are trusted, because the operator does not know the
+    earlier health of these pods.
     """
 
     address: str
@@ -112,13 +121,13 @@ class _Pod:
     confirmed: Health | None = None
 
     def after(self, health: Health) -> _Pod:
-        """Returns the pod after one more probe."""
+        """Returns the pod with the result of one more probe, which returned `health`."""
         counts = health == self.reported or (self.trusted and self.reported is None)
         return replace(self, reported=health, confirmed=health if counts else self.confirmed)
 
     @property
     def is_promising(self) -> bool:
-        """Returns whether no health is confirmed yet, but the last health is good. The next probe may confirm it."""
+        """Returns whether no health of the pod is confirmed yet, but the next probe may confirm a good health."""
         document = self.reported.document if self.reported else None
         return self.confirmed is None and document is not None and document.status == "ok"
 
@@ -136,7 +145,7 @@ class PodHealth:
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MAXIMUM_REQUESTS))
 
     def poll(self, key: Key, pods: tuple[Manifest, ...], *, settled: bool) -> dict[str, Health]:
-        """Returns the confirmed health of each pod by name, and starts the probes that are due."""
+        """Returns the confirmed health of each pod by the pod's name, and starts the probes that are due."""
         trusted, previous, now = key not in self._pods, self._pods.get(key, {}), self.clock()
         interval = self.intervals.settled if settled else self.intervals.unsettled
         pods_by_name = {}
@@ -153,9 +162,9 @@ class PodHealth:
         return {name: pod.confirmed for name, pod in pods_by_name.items() if pod.confirmed}
 
     def is_waiting(self, key: Key) -> bool:
-        """Returns whether no pod has a confirmed health yet, but a pod may soon have it.
+        """Returns whether no pod has a confirmed health yet, but the health of a pod may soon be confirmed.
 
-        Until then, a status could only report that the pods have not responded.
+        Without a confirmed health, a status could only report that the pods have not responded.
         """
         pods = self._pods.get(key, {}).values()
         expected = any(pod.reported is None or pod.is_promising for pod in pods)
@@ -166,11 +175,11 @@ class PodHealth:
         self._pods.pop(key, None)
 
     def forget_all(self) -> None:
-        """Drops every pod. Afterwards the first health of each pod is confirmed at once."""
+        """Drops every pod, so that the next health that a probe of a pod returns is confirmed immediately."""
         self._pods.clear()
 
     async def close(self) -> None:
-        """Cancels the running probes."""
+        """Cancels the running probes of all pods."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -202,7 +211,7 @@ class PodHealth:
 
 
 def _ready(pods: tuple[Manifest, ...]) -> list[tuple[str, str]]:
-    """Returns (name, address) of the API's pods that are ready and not terminating."""
+    """Returns the name and the IP address of each API pod that is ready and not terminating."""
     return [
         (pod["metadata"]["name"], str(pod["status"]["podIP"]))
         for pod in pods

@@ -23,20 +23,26 @@ from .metrics import ready_of
 from .pod_health import PodHealth, ProbeIntervals
 
 _RETRY_SECONDS = {"Failed": 2.0, "ForeignObject": 5.0, "Refused": 15.0, "Forbidden": 15.0}
-"""Seconds until the next reconciliation, by reason of an error. The informers report when a missing kind appears."""
+"""The seconds until the next reconciliation after an error about a child, by the reason of the error.
+
+The reason KindMissing has no entry, because the informers report when a missing kind appears.
+"""
 _CONFLICT_SECONDS = 1.0
-"""Seconds until the next reconciliation after a conflict. Usually the watch event of the change causes it earlier."""
+"""The maximum number of seconds until the next reconciliation after a conflict with a change by another client.
+
+Usually, the watch event of the change by the other client starts the next reconciliation earlier.
+"""
 _CHILDREN = frozenset(kind.kind for kind in KINDS)
 _COMPARED = _CHILDREN | {PVC.kind}
 
 
 class _ChangedError(Exception):
-    """The RouterDeployment changed or disappeared since it was read, so the reconciliation must start again."""
+    """Raised if the RouterDeployment changed after the operator read it, so that reconciliation must start again."""
 
 
 @dataclass
 class Reconciler:
-    """Reconciles RouterDeployments. Pure functions compute the desired children, the actions and the status."""
+    """Reconciles RouterDeployments with functions that compute the desired children, the actions and the status."""
 
     client: KubernetesClient
     stores: Stores
@@ -45,17 +51,18 @@ class Reconciler:
     pod_health: PodHealth
     defaults: Defaults
     operator: str
-    """The namespace and name of this operator's release, which every status contains."""
+    """The namespace and name of this operator's release, which the operator writes into every status."""
     seconds_until_takeover: Callable[[str], float]
-    """Returns the seconds until RouterDeployments of another operator in a namespace may be changed."""
+    """A function that returns the seconds until this operator may change another operator's RouterDeployments."""
     _converged: dict[Key, tuple[object, ...]] = field(default_factory=dict)
     _unposted: dict[Key, tuple[Manifest, list[Manifest]]] = field(default_factory=dict)
-    """RouterDeployments, each with the changed conditions for which no Event was posted yet."""
+    """For each RouterDeployment, its manifest and the changed conditions about which no Event was posted yet."""
 
     async def reconcile(self, key: Key) -> float | None:
-        """Reconciles a RouterDeployment and returns the seconds until the next reconciliation; None if it is gone.
+        """Reconciles a RouterDeployment, and returns the seconds until the next reconciliation.
 
-        Raises UnreachableError, NotLeadingError, and RefusedError if the API server rejects the status.
+        Returns None if the RouterDeployment is gone. Raises UnreachableError if the API server does not respond,
+        NotLeadingError if this process may not write, and RefusedError if the API server rejects the status.
         """
         body = self.stores.routers.get(ROUTER.kind, *key)
         if body is None:
@@ -73,14 +80,14 @@ class Reconciler:
             return self.pod_health.intervals.settled
 
     def forget_all(self) -> None:
-        """Drops the records of every RouterDeployment."""
+        """Drops the records about every RouterDeployment."""
         self._converged.clear()
         self._unposted.clear()
         self.pod_health.forget_all()
         self.children.forget_all()
 
     def forget_comparisons(self) -> None:
-        """Makes the next reconciliation of every RouterDeployment compare its children again."""
+        """Makes the next reconciliation of every RouterDeployment compare the children again."""
         self._converged.clear()
 
     async def _reconcile(self, body: Manifest) -> float:
@@ -97,9 +104,9 @@ class Reconciler:
         return await self._report(replace(router, status=body.get("status") or {}), body, errors)
 
     async def _report_first(self, router: RouterDeployment, body: Manifest) -> bool:
-        """Writes this operator's first status, so that no other operator changes the children.
+        """Writes the first status that names this operator, so that no other operator changes the children.
 
-        Returns whether this confirmed that the RouterDeployment exists.
+        Returns whether the write has confirmed that the RouterDeployment exists.
         """
         # Existing pods belong to a deleted RouterDeployment of the same name, so the very first status ignores them.
         observed = Observed(errors=self._unwatched(router.namespace))
@@ -114,8 +121,8 @@ class Reconciler:
     async def _converge(self, router: RouterDeployment, *, is_alive: bool) -> tuple[ChildError, ...]:
         """Brings the children to their desired state and returns the errors about them.
 
-        Most reconciliations only update the status. If nothing has changed since the last comparison without errors,
-        the operator does not compare the children again.
+        Most reconciliations only update the status. If nothing has changed since a comparison of the children without
+        errors, the operator does not compare the children again.
         """
         state = self._state(router)
         if self._converged.get(router.key) == state:
@@ -131,14 +138,14 @@ class Reconciler:
         return contents, self.informers.revision, router.uid, router.generation, router.annotations
 
     def _current_body(self, router: RouterDeployment) -> Manifest:
-        """Returns the RouterDeployment from the store. Raises _ChangedError if it was deleted or replaced."""
+        """Returns the RouterDeployment from the store. Raises _ChangedError if it no longer exists."""
         body = self.stores.routers.get(ROUTER.kind, *router.key)
         if body is None or uid_of(body) != router.uid:
             raise _ChangedError
         return body
 
     async def _report(self, router: RouterDeployment, body: Manifest, errors: tuple[ChildError, ...]) -> float:
-        """Writes the status if it changed, and returns the seconds until the next reconciliation."""
+        """Writes the status if the status has changed, and returns the seconds until the next reconciliation."""
         await self._post_events(router.key)
         intervals = self.pod_health.intervals
         errors = (*errors, *self._unwatched(router.namespace))
@@ -171,12 +178,11 @@ class Reconciler:
         return tuple(ChildError(kind, "", "Forbidden", message) for kind, message in messages if message)
 
     async def _write_status(self, body: Manifest, new: dict[str, Any]) -> None:
-        """Applies the status `new` if it differs from the one in `body`, and posts Events about the difference.
+        """Applies the status `new` if `new` differs from the status in `body`, and posts Events about the difference.
 
-        The written status also names this operator.
-
-        Raises _ChangedError if the RouterDeployment was changed, deleted or replaced since `body` was read. The API
-        server does not compare uids on `/status`. So the apply contains the resourceVersion.
+        The written status also names this operator. Raises _ChangedError if the RouterDeployment was changed, deleted
+        or replaced after `body` was read. The apply contains the resourceVersion, because the API server does not
+        compare uids in requests to the subresource `/status`.
         """
         new = {**new, "operator": self.operator}
         if new == (body.get("status") or {}):
@@ -195,7 +201,7 @@ class Reconciler:
         await self._post_events(key)
 
     async def _post_events(self, key: Key) -> None:
-        """Posts the Events of the last status. If that fails, the next reconciliation posts them."""
+        """Posts the Events about the last change of the status, which a later reconciliation posts after a failure."""
         if unposted := self._unposted.get(key):
             await events.post(self.client, *unposted)
             self._unposted.pop(key, None)
@@ -208,7 +214,7 @@ class Reconciler:
 
 
 def _operator_of(body: Manifest) -> str:
-    """Returns the operator that wrote the status; empty without a status, or if that operator did not use claims."""
+    """Returns the operator that wrote the status; an empty string if the status does not name an operator."""
     return str((body.get("status") or {}).get("operator") or "")
 
 

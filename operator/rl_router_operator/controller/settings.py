@@ -1,4 +1,4 @@
-"""The operator's settings: its namespaces, its intervals, its Lease, and the defaults of the children."""
+"""Defines the operator's settings, such as its namespaces, its intervals and the defaults of the children."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from .pod_health import ProbeIntervals
 class Settings:
     """The settings of the operator.
 
-    Without `kubeconfig`, the operator uses the pod's service account. Without `namespaces`, it watches all namespaces.
-    All processes of a release have the same `release`, and each of them has its own `identity`.
+    If `kubeconfig` is not set, the operator uses the service account of its pod. If `namespaces` is empty, the operator
+    watches all namespaces. All processes of a release have the same value of `release`, and each process has its own
+    value of `identity`.
     """
 
     defaults: Defaults = field(default_factory=Defaults)
@@ -34,14 +35,14 @@ class Settings:
     port: int = 8080
     workers: int = 8
     resync_seconds: float = 300.0
-    """Seconds between two reconciliations of a RouterDeployment. They write nothing if nothing has changed."""
+    """The seconds between two periodic reconciliations, which write nothing if nothing has changed."""
     discovery_seconds: float = 60.0
-    """Seconds between attempts to list an optional kind that the cluster does not have."""
+    """The seconds between two attempts to list an optional kind that the cluster does not have."""
     idle_timeout: float = 90.0
-    """Seconds without data after which the operator restarts a watch from the last version that it received."""
+    """The seconds without data after which the operator restarts a watch from the last received resourceVersion."""
     log_level: str = "info"
 
     @property
     def scope(self) -> Scope:
-        """Returns what the operator claims."""
+        """Returns the scope of the operator's claims: the watched namespaces, or the whole cluster."""
         return Scope(f"{self.own_namespace}/{self.release}", self.own_namespace, self.namespaces)

@@ -1,4 +1,4 @@
-"""The work queue: the RouterDeployments to reconcile, with the time when each is due."""
+"""Queues the RouterDeployments to reconcile, with the time at which each RouterDeployment is due."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _MINIMUM_PAUSE = 0.1
 
 
 class WorkQueue:
-    """Returns keys when they are due. A key in progress is not returned again before `done` or `failed` is called."""
+    """A queue that returns the key of a RouterDeployment when the RouterDeployment is due.
+
+    A returned key is not returned again until the method `done`, `failed` or `forget` was called for the key.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -46,19 +49,22 @@ class WorkQueue:
             if deadline <= self._clock():
                 return None
             self._woken.clear()
-            # asyncio.wait_for may swallow a cancellation.
+            # asyncio.wait_for is not used here, because it may swallow a cancellation.
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(seconds, 0.001)):
                     await self._woken.wait()
         return key
 
     def done(self, key: Key) -> None:
-        """Ends the work on a key. A key that was added meanwhile is queued again."""
+        """Ends the work on a key, and queues the key again if the key was added during the work."""
         self._failures.pop(key, None)
         self._put_back(key)
 
     def failed(self, key: Key) -> None:
-        """Ends the work on a key after a failure. The key is due again after a pause that grows up to 2 s."""
+        """Ends the work on a key after a failure, and makes the key due again after a pause.
+
+        The pause grows with each consecutive failure of the key, up to 2 s.
+        """
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         self._put_back(key)
         self.add(key, min(_MINIMUM_PAUSE * 2.0 ** min(failures, 10), MAXIMUM_PAUSE) * random.uniform(0.5, 1.0))
@@ -80,7 +86,7 @@ class WorkQueue:
     def _take(self) -> Key | None:
         while self._heap and self._heap[0][0] <= self._clock():
             due, key = heapq.heappop(self._heap)
-            # The entry is outdated if an earlier time was added after it.
+            # An entry of the heap is outdated if the key was added again with an earlier time.
             if self._due.get(key) == due:
                 del self._due[key]
                 self._in_progress[key] = None

@@ -1,4 +1,4 @@
-"""The reconcile loop: workers that take RouterDeployments from the work queue and handle failures."""
+"""Runs the reconcile loop, in which workers reconcile RouterDeployments from the work queue and handle failures."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from .metrics import Metrics
 from .work_queue import WorkQueue
 
 _POLL_SECONDS = 1.0
-"""Maximum seconds that a worker waits for the queue in one iteration."""
+"""The maximum number of seconds for which a worker waits for the work queue in one iteration."""
 _MAXIMUM_SECONDS = 45.0
-"""Seconds after which a reconciliation is cancelled and repeated."""
+"""The number of seconds after which a reconciliation is cancelled and tried again."""
 
 
 class Workers:
-    """Reconciles RouterDeployments with `count` workers while `may_work` of their key is true.
+    """Reconciles the RouterDeployments in the work queue with `count` workers.
 
-    `reconcile` returns the seconds until the next reconciliation; None if the RouterDeployment is gone.
+    A worker reconciles a RouterDeployment only if the function `may_work` returns True for the key of the
+    RouterDeployment. The function `reconcile` returns the seconds until the next reconciliation of the
+    RouterDeployment, or None if the RouterDeployment is gone.
     """
 
     def __init__(
@@ -50,22 +52,22 @@ class Workers:
         return time.monotonic() - min(self._iterations)
 
     def missing_permissions(self) -> list[str]:
-        """Returns the API server's message for each RouterDeployment that needs a missing permission."""
+        """Returns the API server's message for each RouterDeployment for which the operator lacks a permission."""
         return list(self._forbidden.values())
 
     def forget_missing_permission(self, key: Key) -> None:
-        """Drops the message about a RouterDeployment, because another operator reconciles it."""
+        """Drops the message about a missing permission for a RouterDeployment that another operator reconciles."""
         self._forbidden.pop(key, None)
 
     def forget_missing_permissions(self) -> None:
-        """Drops the messages about missing permissions, because the new leader reports them itself."""
+        """Drops all messages about missing permissions, because the new leader itself reports missing permissions."""
         self._forbidden.clear()
 
     async def _work(self, number: int) -> None:
-        """Runs one worker. It also iterates without work, so that /healthz does not depend on the API server."""
+        """Runs one worker, which also iterates without work, so that /healthz does not depend on the API server."""
         while True:
             self._iterations[number] = time.monotonic()
-            # Reconciliations without requests do not yield to the event loop. Many would delay the Lease's renewal.
+            # Many reconciliations in a row that send no requests would otherwise delay the renewal of the Lease.
             await asyncio.sleep(0)
             key = await self._queue.get(_POLL_SECONDS)
             if key is None:
@@ -90,7 +92,8 @@ class Workers:
             self._failed(key, error)
         except Exception:
             outcome = "crashed"
-            logging.getLogger(__name__).exception("the reconciliation of %s crashed", "/".join(key))
+            message = "the reconciliation of the RouterDeployment %s crashed. The operator tries again"
+            logging.getLogger(__name__).exception(message, "/".join(key))
             self._metrics.errors.labels("crash").inc()
             self._queue.failed(key)
         finally:
@@ -113,7 +116,7 @@ class Workers:
         self._queue.failed(key)
 
     def _forbid(self, key: Key, message: str) -> None:
-        """Logs a missing permission once, because the operator may not have the permission to write a status."""
+        """Logs a missing permission once, because the operator may also lack the permission to write the status."""
         if self._forbidden.get(key) != message:
             self._forbidden[key] = message
             log(logging.ERROR, message, router="/".join(key))
