@@ -1,1 +1,1 @@
-"""RL Router's control plane: a Kubernetes operator that turns each RouterDeployment into a running router."""
+"""The Kubernetes operator of RL Router, which turns each RouterDeployment into a running router."""

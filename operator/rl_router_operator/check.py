@@ -1,6 +1,7 @@
-"""`python -m rl_router_operator.check NAME`: waits until a router is ready, sends it a request and checks the response.
+"""Checks a router: waits until the router is ready, sends a request to the router and checks the response.
 
-`helm test` runs this check. The check reads the API key from RL_ROUTER_API_KEY.
+`helm test` runs this check as `python -m rl_router_operator.check NAME`. The check reads the API key from the
+environment variable RL_ROUTER_API_KEY.
 """
 
 from __future__ import annotations
@@ -28,13 +29,14 @@ _REQUEST = {"model": "router", "max_tokens": 32, "messages": [{"role": "user", "
 
 
 class CheckError(Exception):
-    """The check failed. The message contains the reason."""
+    """Raised if the check of a router fails, with the reason as the message."""
 
 
 async def check(client: KubernetesClient, namespace: str, name: str, seconds: float) -> str:
-    """Waits up to `seconds` until the router is ready, sends it a request and describes the routing in a line.
+    """Waits up to `seconds` seconds until a router is ready, sends a request, and returns a line about the routing.
 
-    Raises CheckError, UnreachableError and RefusedError.
+    Raises CheckError if the check fails, UnreachableError if the API server does not respond, and RefusedError if the
+    API server rejects a request.
     """
     end = time.monotonic() + seconds
     while True:
@@ -43,8 +45,8 @@ async def check(client: KubernetesClient, namespace: str, name: str, seconds: fl
         if router and ready.get("status") == "True":
             return routing_of(await _complete(router["status"]["url"]))
         if time.monotonic() > end:
-            reason = ready.get("message", "its status has no Ready condition. Check that the operator runs")
-            raise CheckError(f"{name} was not ready within {seconds:g} s: {reason}")
+            reason = ready.get("message", "the status has no Ready condition. Check that the operator runs")
+            raise CheckError(f"the router {name} was not ready within {seconds:g} s: {reason}")
         await asyncio.sleep(_POLL_SECONDS)
 
 
@@ -83,7 +85,7 @@ async def _complete(url: str) -> Mapping[str, Any]:
                 raise CheckError(f"{url} returned status {response.status}: {body}. Check the API pods")
             return dict(body)
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise CheckError(f"no response from {url}: {error or type(error).__name__}. Check the API pods") from error
+        raise CheckError(f"{url} did not respond: {error or type(error).__name__}. Check the API pods") from error
 
 
 async def _run(arguments: argparse.Namespace) -> str:
@@ -95,7 +97,7 @@ async def _run(arguments: argparse.Namespace) -> str:
 
 
 def main() -> int:
-    """Returns the exit status: 1 if the router does not become ready or its response fails the check."""
+    """Runs the check, and returns the exit status: 1 if the check of the router fails, and otherwise 0."""
     flags = argparse.ArgumentParser(prog="python -m rl_router_operator.check", description=__doc__)
     flags.add_argument("name", help="name of the RouterDeployment")
     flags.add_argument(

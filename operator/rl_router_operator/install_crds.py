@@ -1,7 +1,7 @@
-"""`python -m rl_router_operator.install_crds`: applies this version's CRD for RouterDeployments.
+"""Applies this version's custom resource definition (CRD) for RouterDeployments to the cluster.
 
-The chart runs this command before an upgrade, because Helm installs CRDs but never changes them. Argo CD also runs it
-before the first installation, when the CRD does not exist yet.
+The chart runs `python -m rl_router_operator.install_crds` before an upgrade, because Helm installs CRDs but never
+changes existing CRDs. Argo CD also runs this command before the first installation, when the CRD does not exist yet.
 """
 
 from __future__ import annotations
@@ -20,11 +20,17 @@ from .objects.refusal import RefusedError
 
 _CRD = Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions")
 _MANAGER = "helm"
-"""Helm's own field manager. With another manager, a later `helm install` of another version would conflict."""
+"""The name of the field manager that Helm itself uses.
+
+With another field manager for the CRD, a later `helm install` of another version would fail with a conflict.
+"""
 
 
 async def install() -> str:
-    """Applies the CRD and returns its name. Raises RefusedError and UnreachableError."""
+    """Applies the CRD for RouterDeployments and returns the name of the CRD.
+
+    Raises RefusedError if the API server rejects the CRD, and UnreachableError if the API server does not respond.
+    """
     client = KubernetesClient(await connection(os.environ.get("KUBECONFIG")))
     try:
         applied, _ = await client.apply(_CRD, definition(), force=True, manager=_MANAGER)
@@ -34,7 +40,7 @@ async def install() -> str:
 
 
 def main() -> int:
-    """Returns the exit status: 1 if the CRD could not be applied."""
+    """Applies the CRD, and returns the exit status: 1 if the CRD could not be applied, and otherwise 0."""
     try:
         print(f"applied the CRD {asyncio.run(install())} of this version")
     except (RefusedError, UnreachableError, ConfigException, OSError) as error:

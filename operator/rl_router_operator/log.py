@@ -1,4 +1,4 @@
-"""The log: one JSON object per line, on standard error, with keys redacted."""
+"""Writes the operator's log to standard error, with one JSON object per line and with keys redacted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOG = logging.getLogger("rl_router_operator")
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one line of JSON. Each entry of `extra={"fields": {...}}` becomes a field of the line."""
+    """Formats a record as one line of JSON. Each entry of the record's `fields` becomes a field of the JSON object."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -34,7 +34,7 @@ def _field(value: object) -> object:
 
 
 class _Stderr(logging.Handler):
-    """Writes each record to standard error. The operator never waits for a log that nobody reads."""
+    """Writes each log record to standard error, without waiting for a program that does not read the log."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ def _describe_loss(count: int) -> bytes:
 
 
 def set_up(level: str) -> None:
-    """Writes the operator's log records from `level` on, and warnings of libraries, to standard error as JSON."""
+    """Makes log records of the operator from `level` on and warnings of libraries go to standard error as JSON."""
     root = logging.getLogger()
     root.handlers = [_Stderr()]
     STDERR.describe_loss = _describe_loss
@@ -59,6 +59,6 @@ def set_up(level: str) -> None:
 
 
 def log(level: int, message: str, **fields: object) -> None:
-    """Logs one line with these fields."""
+    """Logs a message as one line of JSON that also contains the fields `fields`."""
     if LOG.isEnabledFor(level):
         LOG.log(level, message, extra={"fields": fields})

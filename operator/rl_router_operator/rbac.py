@@ -1,4 +1,4 @@
-"""The permissions of the operator and of users, as rules for Roles and ClusterRoles."""
+"""Defines the permissions of the operator and of users, as rules for Roles and ClusterRoles."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ _WATCH = ("list", "watch")
 
 
 def operator_rules() -> list[Manifest]:
-    """Returns the operator's permissions in watched namespaces. They include neither Secrets nor pod logs."""
+    """Returns the operator's permissions in watched namespaces, which include neither Secrets nor pod logs."""
     return [
         _rule(GROUP, PLURAL, READ),
         _rule(GROUP, f"{PLURAL}/status", ("patch",)),
         *(_rule(_group(kind), kind.plural, (*READ, "create", "patch", *_removal(kind))) for kind in KINDS),
-        # The operator needs this to hand the replicas over to an autoscaler.
+        # The operator needs this permission to hand the replicas over to an autoscaler.
         _rule("apps", "deployments/scale", ("patch",)),
         _rule(_group(POD), POD.plural, _WATCH),
         _rule(_group(PVC), PVC.plural, (*_WATCH, "patch")),
         _rule("", "events", _WATCH),
         _rule("events.k8s.io", "events", ("create",)),
-        # Claims. RBAC cannot limit the creation to names, nor a list by label.
+        # The operator needs the Leases for claims. RBAC cannot limit their creation to names, or a list to a label.
         _rule("coordination.k8s.io", "leases", ("create", "list", "watch")),
         {**_rule("coordination.k8s.io", "leases", ("get", "update")), "resourceNames": list(CLAIM_NAMES)},
     ]
 
 
 def lease_rules() -> list[Manifest]:
-    """Returns the permissions in the operator's own namespace. RBAC cannot limit the creation of a Lease to a name."""
+    """Returns the operator's permissions in its own namespace, which the leader election needs.
+
+    The permission to create Leases has no name, because RBAC cannot limit the creation of a Lease to a name.
+    """
     return [
         _rule("coordination.k8s.io", "leases", ("create",)),
         {**_rule("coordination.k8s.io", "leases", ("get", "update")), "resourceNames": [LEASE]},
@@ -39,9 +42,9 @@ def lease_rules() -> list[Manifest]:
 
 
 def crd_rules() -> list[Manifest]:
-    """Returns the permission to apply the CRD for RouterDeployments, whether it exists or not.
+    """Returns the permission to create the CRD for RouterDeployments and to change the existing CRD.
 
-    The name restricts the creation too, because a server-side apply contains the name.
+    The name in the rule also restricts the creation of the CRD, because a server-side apply contains the name.
     """
     rule = _rule("apiextensions.k8s.io", "customresourcedefinitions", ("create", "patch"))
     return [{**rule, "resourceNames": [f"{PLURAL}.{GROUP}"]}]
@@ -55,7 +58,7 @@ def viewer_rules() -> list[Manifest]:
 def editor_rules() -> list[Manifest]:
     """Returns the permissions of users who may write RouterDeployments.
 
-    These permissions let a user create pods through the operator, and so use any Secret of the namespace.
+    With these permissions, a user can create pods through the operator, and so use any Secret of the namespace.
     """
     return [
         _rule(GROUP, PLURAL, (*READ, "create", "update", "patch", "delete", "deletecollection")),
@@ -65,7 +68,7 @@ def editor_rules() -> list[Manifest]:
 
 
 def _removal(kind: Kind) -> tuple[str, ...]:
-    """Returns the verb for deletion; empty for Deployments, because every router needs its Deployment."""
+    """Returns the verb `delete`, but no verb for Deployments, because every router always needs its Deployment."""
     return () if kind.kind == "Deployment" else ("delete",)
 
 

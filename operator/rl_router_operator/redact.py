@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 LIMIT = 512
-"""Maximum number of characters of a text for display."""
+"""The maximum number of characters of a text that the operator displays."""
 
 _REDACTED = "***"
 _SECRETS = (
@@ -25,7 +25,7 @@ _SECRETS = (
     (re.compile(r"hf_(?!(?:token|hub|home|xet|transfer)\b)[A-Za-z0-9]+"), _REDACTED),
     (re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]+"), _REDACTED),
 )
-"""Patterns of credentials in errors and logs: headers, URLs, assignments, and tokens with a known prefix."""
+"""The patterns of credentials in headers, URLs, assignments and tokens, each pattern with its replacement."""
 
 
 def redact(text: str) -> str:
@@ -37,6 +37,6 @@ def redact(text: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Returns the text as one printable line with keys redacted, cut to LIMIT characters."""
+    """Returns the text as one printable line with keys redacted, which is cut to at most LIMIT characters."""
     line = redact(text)
     return line if len(line) <= LIMIT else line[: LIMIT - 1] + "…"

@@ -142,7 +142,7 @@ async def test_check_sends_a_request_with_the_key_to_a_ready_router(
 async def test_check_prints_why_a_router_does_not_become_ready(command: Command, kube: Kube, router: Router) -> None:
     await router.set_ready("False", "No GPU is free.")
     status, _, err = await command.run("check", "demo", "--namespace", kube.namespace, "--timeout", "0")
-    assert (status, err) == (1, "error: demo was not ready within 0 s: No GPU is free.\n")
+    assert (status, err) == (1, "error: the router demo was not ready within 0 s: No GPU is free.\n")
 
 
 async def test_check_fails_if_the_response_has_no_routing(command: Command, kube: Kube, router: Router) -> None:
@@ -155,5 +155,5 @@ async def test_check_fails_if_the_response_has_no_routing(command: Command, kube
 
 async def test_check_fails_if_the_router_does_not_exist(command: Command, kube: Kube) -> None:
     status, _, err = await command.run("check", "none", "--namespace", kube.namespace, "--timeout", "0")
-    message = "none was not ready within 0 s: the RouterDeployment does not exist. Check NAME and --namespace"
-    assert (status, err) == (1, f"error: {message}\n")
+    message = "the RouterDeployment does not exist. Check NAME and --namespace"
+    assert (status, err) == (1, f"error: the router none was not ready within 0 s: {message}\n")
