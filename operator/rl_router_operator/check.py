@@ -29,7 +29,7 @@ _REQUEST = {"model": "router", "max_tokens": 32, "messages": [{"role": "user", "
 
 
 class CheckError(Exception):
-    """Raised if the check of a router fails, with the reason as the message."""
+    """Raised if the check of a router fails. The message of the error contains the reason."""
 
 
 async def check(client: KubernetesClient, namespace: str, name: str, seconds: float) -> str:

@@ -59,7 +59,7 @@ class Disown(Action):
 
 @dataclass(frozen=True)
 class Replace(Action):
-    """Deletes the object `live` but keeps its pods, if a dry run shows that `desired` can be created."""
+    """Deletes the object `live` but keeps the pods of `live`, if a dry run shows that `desired` can be created."""
 
     live: Manifest
     desired: Manifest

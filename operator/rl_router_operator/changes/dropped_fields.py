@@ -1,7 +1,7 @@
 """Finds the fields that the operator applied and that are missing in the resulting object.
 
-The API server drops a field if its version or a feature gate does not support the field. An admission webhook can also
-remove a field.
+The API server drops a field that the version or the feature gates of the API server do not support. An admission
+webhook can also remove a field that the operator applied.
 """
 
 from __future__ import annotations

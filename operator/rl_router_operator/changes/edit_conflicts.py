@@ -22,7 +22,7 @@ MANAGER = f"{FIELD_MANAGER}-mending"
 
 _INDEX = re.compile(r"\[[^\]]*\]")
 _KEYS = ("mountPath", "containerPort", "port", "uid", "topologyKey", "name")
-"""The fields that identify an entry of a keyed list: the key of an entry is the first of these fields that it has.
+"""The fields that identify an entry of a keyed list: the key of an entry is the first field that the entry has.
 
 A port may also have a name, but the key of a port is the port number.
 """

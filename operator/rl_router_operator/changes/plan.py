@@ -98,7 +98,11 @@ def owned_after(router: RouterDeployment, applied: Manifest, result: Manifest) -
 
 
 def owned_at(router: RouterDeployment, live: Manifest, previous: Owned | None) -> Owned | None:
-    """Returns `previous`, or a new record if the RouterDeployment controls `live` and `previous` does not say so."""
+    """Returns the record of a child, or None if no record exists.
+
+    Returns a new record if the RouterDeployment controls `live` and `previous` is not about `live`, and otherwise
+    returns `previous`.
+    """
     if controller_of(live) != router.uid or _was_owned(router, live, previous):
         return previous
     return Owned(uid_of(live), router.uid)
@@ -125,7 +129,7 @@ def _deletions(router: RouterDeployment, desired: set[Ref], view: View) -> Itera
             if error := view.refused.get(ref):
                 yield error_of(ref, error)
             else:
-                yield Delete(ref, "the spec no longer needs the object", live)
+                yield Delete(ref, "the spec of the RouterDeployment no longer needs the object", live)
 
 
 def _volume_claims(router: RouterDeployment, view: View) -> Iterator[Action | ChildError]:
@@ -136,12 +140,14 @@ def _volume_claims(router: RouterDeployment, view: View) -> Iterator[Action | Ch
         if error := view.refused.get(ref):
             yield error_of(ref, error)
         elif not is_applied(desired, live):
-            yield Apply(ref, "the owner or the size differs from the spec", _pinned(desired, live))
+            yield Apply(
+                ref, "the owner or the size of the PersistentVolumeClaim differs from the spec", _pinned(desired, live)
+            )
 
 
 @dataclass(frozen=True)
 class _Child:
-    """One desired child of a RouterDeployment.
+    """One desired child of a RouterDeployment, and the actions on this child.
 
     The attribute `siblings` contains all desired children of the RouterDeployment, including this child.
     """
@@ -203,10 +209,10 @@ class _Child:
             if scale := self._handover(live):
                 reason = "an autoscaler takes over the number of replicas"
                 yield Apply(self.ref, reason, scale, subresource="scale", manager=replica_handover.MANAGER)
-            yield Apply(self.ref, "the fields differ from the desired fields", _pinned(desired, live))
+            yield Apply(self.ref, "the fields of the object differ from the desired fields", _pinned(desired, live))
 
     def _foreign(self, live: Manifest) -> str | None:
-        """Returns the reason why the RouterDeployment must not change the object `live`; None if it may."""
+        """Returns the reason why the RouterDeployment must not change the object `live`; None without a reason."""
         controller = controller_of(live)
         if controller == self.router.uid:
             return None

@@ -20,7 +20,7 @@ from .drift import owned_fields
 
 RELEASED = f"{GROUP}/released-template"
 _UNKNOWN = "unknown"
-"""The value for a released pod template whose hash is unknown. The value differs from every hash."""
+"""The value that stands for an unknown hash of a released pod template and that differs from every hash."""
 
 
 def held_back(desired: Manifest, live: Manifest | None) -> Manifest:
@@ -46,7 +46,7 @@ def is_held_back(live: Manifest) -> bool:
 
 
 def _released(desired: Manifest, live: Manifest | None) -> str | None:
-    """Returns the hash of the pod template that was rolled out last for this `spec.model`; None if there is none."""
+    """Returns the hash of the pod template that was last rolled out for `spec.model`; None without a rollout."""
     if live is None:
         return None
     annotations = live["metadata"].get("annotations") or {}

@@ -1,4 +1,4 @@
-"""Claims the operator's namespaces or the cluster, so that only one release of the operator acts in each."""
+"""Claims the operator's namespaces or the cluster, so that only one release acts in each namespace."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .lease import Lease, LeaseTerms
 CLAIM_TERMS = LeaseTerms(duration=30.0, renew_deadline=20.0, retry=4.0, renewal=10.0)
 """The periods of claims, which must be the same for all operators of a cluster.
 
-If an operator stops, another operator takes over its RouterDeployments within 68 s: 30 s until the claim expires, two
+If an operator stops, another operator takes over the RouterDeployments within 68 s: 30 s until the claim expires, two
 retries of 4 s each, and 30 s in which a new claim does not change RouterDeployments of another operator.
 """
 
@@ -189,7 +189,7 @@ class _ClaimLease(Lease):
     async def read(self) -> Manifest | None:
         """Returns the claim's Lease from the API server; None if the Lease does not exist.
 
-        The Lease has the second name in CLAIM_NAMES if a claim of the other scope has the first name.
+        The Lease has the second name in the tuple CLAIM_NAMES if a claim of the other scope has the first name.
         """
         for name in CLAIM_NAMES:
             self.name, live = name, await self.client.get(LEASE, self.namespace, name)

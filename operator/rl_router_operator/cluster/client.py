@@ -21,7 +21,8 @@ _WATCH_SECONDS = 290
 class NotLeadingError(Exception):
     """Raised if this process of the operator may not write in a namespace.
 
-    The process may not write if it is not the leader, or if another release of the operator acts in the namespace.
+    A process of the operator may not write if it is not the leader, or if another release of the operator acts in the
+    namespace.
     """
 
 
@@ -116,7 +117,7 @@ class KubernetesClient:
     ) -> tuple[Manifest, bool]:
         """Applies a manifest with a server-side apply.
 
-        Returns the object that results from the apply, and whether the apply created this object.
+        Returns the object that results from the apply, and whether the apply created the object.
         """
         metadata = manifest["metadata"]
         path = path_of(kind, metadata.get("namespace"), metadata["name"], subresource)
@@ -152,7 +153,7 @@ class KubernetesClient:
     async def replace_lease(self, kind: Kind, manifest: Manifest) -> Manifest:
         """Replaces a Lease if the Lease still has the resourceVersion in `manifest`.
 
-        The limit `write_seconds` does not apply to this write, because `write_seconds` itself depends on the Lease.
+        The function `write_seconds` does not limit writes of Leases, because its result depends on the Lease.
         """
         metadata = manifest["metadata"]
         return await self._request("PUT", path_of(kind, metadata["namespace"], metadata["name"]), {}, manifest)
@@ -160,7 +161,7 @@ class KubernetesClient:
     async def create_lease(self, kind: Kind, manifest: Manifest) -> Manifest:
         """Creates a Lease on the API server.
 
-        The limit `write_seconds` does not apply to this write, because `write_seconds` returns 0 without the Lease.
+        The function `write_seconds` does not limit the creation of a Lease, because it returns 0 without the Lease.
         """
         return await self._request("POST", path_of(kind, manifest["metadata"]["namespace"]), {}, manifest)
 

@@ -14,11 +14,11 @@ from ..objects.refusal import RefusedError
 from .client import KubernetesClient
 
 _NO_OBJECT = "1"
-"""A resourceVersion that no object has.
+"""A resourceVersion that no object in the cluster has.
 
 If an object with the name exists, the API server rejects an apply with this resourceVersion with status 409, even if
 another client creates the object at the same time, and even with `force`. The test tests/test_creation.py checks for
-every kind of child that Kubernetes 1.35 rejects such an apply.
+every kind of child that Kubernetes 1.35 rejects an apply with this resourceVersion.
 """
 
 
@@ -60,14 +60,16 @@ class Executor:
     async def _create_after_lookup(self, action: Create) -> Manifest:
         """Creates an object whose name was free when the operator last read the name from the API server.
 
-        If another client has created an object with this name in the meantime, removes the operator's fields from that
-        object and raises RefusedError.
+        If another client has created an object with this name in the meantime, the method removes the operator's fields
+        from that object and raises RefusedError.
         """
         kind = BY_NAME[action.ref[0]]
         result, is_new = await self.client.apply(kind, action.manifest, force=False)
         if not is_new and _has_other_managers(result):
             await self.client.apply(kind, _without_fields(result), force=True)
-            raise RefusedError(409, {"message": "another client created the object just now. The operator tries again"})
+            raise RefusedError(
+                409, {"message": "another client created the object first. The operator reads the object again"}
+            )
         return result
 
     async def _apply(self, action: Apply) -> Manifest | None:

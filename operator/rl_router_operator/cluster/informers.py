@@ -24,7 +24,7 @@ _TIER = re.compile(r"-(?:model|api)(?=-|$)")
 
 @dataclass(frozen=True)
 class Stores:
-    """The stores that the informers fill.
+    """The stores in which the informers store the watched objects.
 
     The store `routers` contains RouterDeployments, and the store `objects` contains the objects that belong to
     RouterDeployments.
@@ -98,7 +98,9 @@ class Informers:
             reasons.append("the cluster does not have the kind RouterDeployment. Install the CRD for RouterDeployments")
         elif not reasons and not all(watch.synced for watch in routers):
             reasons.append("the operator has not listed all RouterDeployments yet")
-        return reasons if self.is_settled() else [*reasons, "the operator has not listed all children yet"]
+        if not self.is_settled():
+            reasons.append("the operator has not listed all children of RouterDeployments yet")
+        return reasons
 
     def _changed(self) -> None:
         self.revision += 1

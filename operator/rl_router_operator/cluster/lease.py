@@ -23,13 +23,13 @@ from .transport import UnreachableError
 
 @dataclass(frozen=True)
 class LeaseTerms:
-    """The periods of a Lease in seconds.
+    """The periods in seconds for the renewal and the expiry of a Lease.
 
-    The Lease expires `duration` seconds after its last renewal. After `renew_deadline` seconds without a renewal, the
-    holder of the Lease starts no more writes. The writes that the holder has already started end before the Lease
-    expires. The period `retry` is the time between two attempts to take the Lease, and between two attempts to renew
-    the Lease after a failure. The period `renewal` is the time from one successful renewal to the next renewal; None
-    means the same time as `retry`.
+    The Lease expires `duration` seconds after the last renewal of the Lease. After `renew_deadline` seconds without a
+    renewal, the holder of the Lease starts no more writes. The writes that the holder has already started end before
+    the Lease expires. The period `retry` is the time between two attempts to take the Lease, and between two attempts
+    to renew the Lease after a failure. The period `renewal` is the time from one successful renewal to the next
+    renewal; None means the same time as `retry`.
     """
 
     duration: float = 15.0

@@ -20,16 +20,17 @@ MAXIMUM_PAUSE = 2.0
 """The maximum number of seconds between two attempts to list and watch a kind while the attempts fail."""
 _MINIMUM_PAUSE = 0.05
 _MAXIMUM_FAILURES = {False: 5, True: 12}
-"""The numbers of consecutive failures after which a kind counts as not watchable.
+"""The numbers of consecutive failures to list or watch a kind after which the kind counts as not watchable.
 
 The key of the mapping is whether the operator has watched the kind before. If the operator has watched the kind before,
-the API server may be restarting, and the stored objects stay valid for a while. Twelve failures take about 15 s.
+the API server may be restarting, and the stored objects stay valid for a while. Twelve consecutive failures to
+list or watch a kind take about 15 s.
 """
 _MAXIMUM_FORBIDDEN = {False: 1, True: 5}
 """The numbers of consecutive failures after which a kind counts as not watchable if the last status was 403.
 
 The key of the mapping is whether the operator has watched the kind before. The API server returns status 403 after a
-restart until it has loaded the permissions.
+restart of the API server until the API server has loaded the permissions.
 """
 
 
@@ -53,7 +54,7 @@ class Source:
 class ListWatch:
     """Lists and watches the objects of one source, and updates the operator's store.
 
-    The event `settled` is set when the operator knows whether it can watch the source. If the operator watches the
+    The event `settled` is set when the operator knows whether the source can be watched. If the operator watches the
     source, `synced` is true. If the cluster does not have the kind, `absent` is true. If the operator cannot watch the
     source for another reason, `last_error` is that reason. The function `on_change` is called when `synced`, `absent`
     or `last_error` changes after `settled` was set, and after each list except the first list. The attribute
@@ -85,7 +86,7 @@ class ListWatch:
             await asyncio.sleep(self._pause())
 
     async def _list_and_watch(self) -> None:
-        """Lists the objects of the source, and then watches them until an error occurs."""
+        """Lists the objects of the source, and then watches the source until an error occurs."""
         source = self.source
         items, version = await self.client.list_all(source.kind, source.namespace, source.selectors)
         pairs = [(source.prune(item), source.keys(item)) for item in items]

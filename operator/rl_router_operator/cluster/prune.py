@@ -12,10 +12,10 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def child(body: Manifest) -> Manifest:
-    """Returns a child without the parts that change often or that the operator does not need.
+    """Returns a child without the parts that the operator does not need.
 
-    These parts are `status.currentMetrics`, the annotation of `kubectl apply`, the entries of `metadata.managedFields`
-    for the status, and the lists of fields in the entries of other field managers.
+    The operator does not need `status.currentMetrics`, the annotation of `kubectl apply`, the entries for the status in
+    `metadata.managedFields`, and the lists of fields in the entries of other field managers.
     """
     metadata = dict(body["metadata"])
     entries = [_kept(entry) for entry in metadata.pop("managedFields", ()) if entry.get("subresource") != "status"]

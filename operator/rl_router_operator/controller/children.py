@@ -40,7 +40,7 @@ class GoneError(Exception):
 
 
 class _Outcome(Enum):
-    """The outcome of an action, after which the object must be planned again if it is `CHANGED` or `REFUSED`."""
+    """The outcome of an action: after `CHANGED` and `REFUSED`, the next action on the object must be planned."""
 
     SETTLED = auto()
     CHANGED = auto()
@@ -59,14 +59,14 @@ class Children:
     _foreign: dict[Key, frozenset[Ref]] = field(default_factory=dict)
     """For each RouterDeployment, the objects of other owners that have the name of a child.
 
-    Each reconciliation first reads an object of another owner that has the name of a child from the API server, because
-    the informers watch only objects with the operator's label.
+    If an object of another owner has the name of a child, each reconciliation first reads the object from the API
+    server, because the informers watch only objects with the operator's label.
     """
 
     async def converge(
         self, router: RouterDeployment, desired: tuple[Manifest, ...], *, is_alive: bool = False
     ) -> tuple[ChildError, ...]:
-        """Brings the children to their desired state, and returns the errors about children that do not reach it.
+        """Brings the children to their desired state, and returns the errors about children without this state.
 
         If `is_alive` is true, a response in this reconciliation has confirmed that the RouterDeployment exists. Raises
         GoneError if the RouterDeployment is gone, UnreachableError if the API server does not respond, and
@@ -160,7 +160,7 @@ class _Convergence:
             self.live |= {ref: prune.child(live)} if live else {}
 
     async def is_router_alive(self, owning: frozenset[Ref]) -> bool:
-        """Returns whether the RouterDeployment exists, before it becomes the owner of the objects `owning`.
+        """Returns whether the RouterDeployment exists, before the RouterDeployment becomes the owner of `owning`.
 
         Returns False if the API server does not let the operator read the RouterDeployment. Raises GoneError if the
         RouterDeployment is gone.

@@ -32,7 +32,7 @@ _SETTLING_SECONDS = 1.0
 
 
 class Operator:
-    """One process of the operator.
+    """One process of the operator, with all of its parts.
 
     The function `probe` reads the health of an API pod, and tests replace this function.
     """
@@ -136,7 +136,7 @@ class Operator:
         self._claims.wake()
 
     def _claims_changed(self) -> None:
-        """Queues the RouterDeployments in namespaces where this operator acts, and forgets all others."""
+        """Queues the RouterDeployments in namespaces where this operator acts, and forgets other RouterDeployments."""
         self.metrics.yields(self._claims.yields())
         for key in self._stores.routers:
             if self._claims.acts_in(key[0]):
@@ -180,7 +180,7 @@ async def _first_of(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> Non
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Runs the operator with these settings until `stop` is set."""
+    """Runs the operator with the settings `settings` until the event `stop` is set."""
     health_client = HealthClient()
     try:
         await Operator(settings, await connection(settings.kubeconfig), health_client).run(stop)

@@ -33,7 +33,7 @@ def _number(minimum: float, maximum: float) -> BeforeValidator:
 
 
 def _one_of(*choices: str) -> BeforeValidator:
-    """Returns a validator that accepts one of the choices, or None."""
+    """Returns a validator that accepts one of the texts `choices`, or None."""
 
     def read_choice(text: str | None) -> str | None:
         if text is not None and text not in choices:

@@ -24,7 +24,7 @@ _MAXIMUM_BYTES = 65_536
 _MAXIMUM_REQUESTS = 512
 """The maximum number of simultaneous probes of API pods.
 
-With this maximum, the operator can probe 1,000 pods every 10 s, even if no pod responds.
+With 512 simultaneous probes, the operator can probe 1,000 pods every 10 s, even if no pod responds.
 """
 
 Probe = Callable[[str], Awaitable[Health]]
@@ -36,8 +36,8 @@ class ProbeIntervals:
     """The intervals in seconds between two probes of an API pod.
 
     The interval `settled` applies while the pod's RouterDeployment is Ready, and the interval `unsettled` applies while
-    it is not Ready. The interval `confirming` is the time between the first good response of a pod and the probe that
-    confirms this response.
+    the RouterDeployment is not Ready. The interval `confirming` is the time between the first good response of a pod
+    and the probe that confirms this response.
     """
 
     settled: float = 30.0
@@ -197,7 +197,7 @@ class PodHealth:
             await self._probe_once(key, name, address)
 
     async def _probe_once(self, key: Key, name: str, address: str) -> _Pod | None:
-        """Probes a pod and returns it with its new health; None if the pod is gone."""
+        """Probes a pod, and returns the pod with the result of the probe; None if the pod is gone."""
         async with self._slots:
             health = await self.probe(address)
         before = self._pods.get(key, {}).get(name)

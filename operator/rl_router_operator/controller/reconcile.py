@@ -119,7 +119,7 @@ class Reconciler:
         return True
 
     async def _converge(self, router: RouterDeployment, *, is_alive: bool) -> tuple[ChildError, ...]:
-        """Brings the children to their desired state and returns the errors about them.
+        """Brings the children to their desired state and returns the errors about the children.
 
         Most reconciliations only update the status. If nothing has changed since a comparison of the children without
         errors, the operator does not compare the children again.
@@ -138,7 +138,7 @@ class Reconciler:
         return contents, self.informers.revision, router.uid, router.generation, router.annotations
 
     def _current_body(self, router: RouterDeployment) -> Manifest:
-        """Returns the RouterDeployment from the store. Raises _ChangedError if it no longer exists."""
+        """Returns the RouterDeployment from the store. Raises _ChangedError if it is gone."""
         body = self.stores.routers.get(ROUTER.kind, *router.key)
         if body is None or uid_of(body) != router.uid:
             raise _ChangedError

@@ -30,7 +30,7 @@ class WorkQueue:
         self._woken = asyncio.Event()
 
     def add(self, key: Key, after: float = 0.0) -> None:
-        """Adds a key that is due in `after` seconds. If a key is added several times, the earliest time counts."""
+        """Adds a key that is due in `after` seconds. If a key is added several times, the earliest due time counts."""
         due = self._clock() + after
         if key in self._in_progress:
             next_due = self._in_progress[key]

@@ -9,10 +9,10 @@ from ..schema import GROUP
 from .manifest import Manifest
 
 CLAIM_NAMES = ("rl-router-scope", "rl-router-scope-2")
-"""The two possible names of a claim.
+"""The two possible names of the Lease of a claim.
 
-A claim gets the second name if a claim of the other scope in its namespace has the first name. This happens if another
-operator watches only the namespace in which a cluster-wide operator runs.
+A claim gets the second name if a claim of the other scope in its namespace has the first name. For example, a
+namespace has two claims if a cluster-wide operator runs there and another operator watches only this namespace.
 """
 SCOPE_LABEL = f"{GROUP}/scope"
 CLUSTER, NAMESPACE = "cluster", "namespace"
@@ -22,7 +22,7 @@ ALL_NAMESPACES = "*"
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim that has not expired.
+    """An operator's claim of a namespace or of the whole cluster, if the claim has not expired.
 
     The attribute `holder` is the namespace and the name of the release that holds the claim.
     """
