@@ -62,7 +62,8 @@ def routing_of(completion: Mapping[str, Any]) -> str:
             f"the response lacks choices or does not name the selected target: {completion}. Check the API pods"
         )
     strategy, turns = metadata["routing_strategy"], metadata["turns_used"]
-    return f"answered by {metadata['model_used']}: {strategy} after {turns} turn{'s' * (turns != 1)}"
+    count = f"{turns} turn{'s' * (turns != 1)}"
+    return f"the target {metadata['model_used']} answered after {count} with the routing strategy {strategy}"
 
 
 def _ready(router: Manifest | None) -> Mapping[str, Any]:

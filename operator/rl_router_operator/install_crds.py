@@ -42,7 +42,7 @@ async def install() -> str:
 def main() -> int:
     """Applies the CRD, and returns the exit status: 1 if the CRD could not be applied, and otherwise 0."""
     try:
-        print(f"applied the CRD {asyncio.run(install())} of this version")
+        print(f"the CRD {asyncio.run(install())} of this version was applied")
     except (RefusedError, UnreachableError, ConfigException, OSError) as error:
         print(f"error: cannot apply the CRD for RouterDeployments: {error}", file=sys.stderr)
         return 1

@@ -135,7 +135,11 @@ async def test_check_sends_a_request_with_the_key_to_a_ready_router(
 ) -> None:
     await router.set_ready("True", "It routes.")
     status, out, err = await command.run("check", "demo", "--namespace", kube.namespace, key="sk-1")
-    assert (status, out, err) == (0, "answered by physics: committed after 1 turn\n", "")
+    assert (status, out, err) == (
+        0,
+        "the target physics answered after 1 turn with the routing strategy committed\n",
+        "",
+    )
     assert router.keys == ["sk-1"]
 
 
