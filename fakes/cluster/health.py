@@ -25,7 +25,8 @@ def health(
 ) -> Health:
     """Returns the report of an API pod. Each argument is the reason of a bad state, or None for a good state.
 
-    `refused` and `closed` are states of the configuration. `file` is the path of the file that causes the bad states.
+    If `refused` or `closed` is set, the configuration has the state of the same name. `file` is the path of the file
+    that causes the bad states.
     """
     configuration = ConfigurationHealth(state="ok")
     if reason := refused or closed:

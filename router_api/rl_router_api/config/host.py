@@ -30,7 +30,7 @@ Host = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_witho
 
 
 def is_loopback(host: str) -> bool:
-    """Returns whether a host is a loopback address, so that only the same machine can connect to its servers."""
+    """Returns whether a host is a loopback address, to which only clients on the same machine can connect."""
     if host.rstrip(".").lower() == "localhost":
         return True
     try:

@@ -24,7 +24,7 @@ from ..conversation.request import Request
 
 
 class Limits(Struct, frozen=True):
-    """The limits of a request on its cost, time, turns and calls.
+    """The limits on the cost, the time, the turns and the calls of a request.
 
     `deadline` is a time in seconds on the event loop's clock. `unsized` names a part of the request whose size has no
     upper bound. No money limit can be guaranteed for a request that has a part without an upper bound.

@@ -1,4 +1,7 @@
-"""The active configuration, with its fleet, policies and health probes. A reload creates a new active configuration."""
+"""The active configuration with its targets, its policies and its health probe.
+
+A reload of the configuration creates a new active configuration.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Handles requests to `POST /v1/chat/completions`, with a streamed or a whole answer."""
+"""Handles requests to `POST /v1/chat/completions`, with a streamed or a complete answer."""
 
 from __future__ import annotations
 

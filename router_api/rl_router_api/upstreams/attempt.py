@@ -100,7 +100,7 @@ class Attempt:
             self.entry.report(self.upstream.dialect.read_usage(usage), usage, service_tier)
 
     def succeeded(self) -> None:
-        """Records that the whole answer of the upstream arrived."""
+        """Records that the complete answer of the upstream arrived."""
         if self._end():
             self.entry.close("ok")
             self.upstream.succeeded(self.entry.latency)

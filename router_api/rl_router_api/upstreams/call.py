@@ -1,4 +1,4 @@
-"""Makes one call to an upstream and returns the whole answer of the upstream.
+"""Makes one call to an upstream and returns the complete answer of the upstream.
 
 The call's ledger entry is closed with the cost of the call, even if the call fails.
 """
@@ -29,7 +29,7 @@ async def complete(
     traceparent: str | None = None,
     within: float | None = None,
 ) -> Answer:
-    """Returns a whole answer. Raises CallFailedError.
+    """Returns a complete answer. Raises CallFailedError.
 
     The parameter `within` is the maximum duration of the call in seconds (None if unlimited).
     """

@@ -33,8 +33,8 @@ _MIN_SECRET = 6
 class Upstream:
     """One server that answers calls in its dialect.
 
-    The attribute `latency` is the moving average of the latencies of whole answers in seconds (None before the first
-    whole answer). The attribute `last_error` is the error of the last call (None if the last call succeeded). The
+    The attribute `latency` is the moving average of the latencies of complete answers in seconds (None before the first
+    complete answer). The attribute `last_error` is the error of the last call (None if the last call succeeded). The
     attribute `known` says whether any call has succeeded or failed.
     """
 
@@ -130,7 +130,7 @@ class Upstream:
         return self.breaker.ready and not self.cooldown.seconds
 
     def succeeded(self, seconds: float) -> None:
-        """Records a whole answer, with its latency in seconds."""
+        """Records a call with a complete answer, and the latency of the call in seconds."""
         self.breaker.succeeded()
         self.cooldown.succeeded()
         self.known, self.last_error = True, None

@@ -114,7 +114,7 @@ class _Rewriter:
         return first + b"".join(map(self.event, chunks))
 
     def _is_plain(self, joined: bytes, chunks: list[Chunk]) -> bool:
-        """Returns whether each chunk has the known model name exactly once, and has neither usage nor tool calls."""
+        """Returns whether each chunk has the first chunk's model name exactly once, but no usage and no tool calls."""
         if b'"usage"' in joined or b'"tool_calls"' in joined:
             return False
         known = {chunk.model for chunk in chunks} == {self._chunks_model}
