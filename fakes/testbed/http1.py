@@ -37,6 +37,14 @@ class RawClient:
         """Reads exactly `size` bytes."""
         return await asyncio.wait_for(self._reader.readexactly(size), 10)
 
+    async def close_sending_side(self) -> None:
+        """Tells the server that the client sends no more bytes. The client can still receive."""
+        self._writer.write_eof()
+
+    def close(self) -> None:
+        """Closes both sides of the connection."""
+        self._writer.close()
+
     async def leave(self) -> None:
         """Aborts the connection."""
         self._writer.transport.abort()

@@ -136,6 +136,45 @@ async def test_a_client_that_never_stops_sending_is_disconnected_after_its_last_
                 await asyncio.sleep(0.01)
 
 
+@pytest.mark.parametrize("headers", [b"", b"Connection: close\r\n"])
+async def test_a_client_that_closes_its_sending_side_after_the_request_receives_its_response(headers: bytes) -> None:
+    begun, released = asyncio.Event(), asyncio.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        begun.set()
+        await released.wait()
+        await echo(scope, receive, send)
+
+    async with http1_server(ApiConnection, slow) as connect:
+        client = await connect()
+        await client.send(b"POST / HTTP/1.1\r\nHost: x\r\n" + headers + b"Content-Length: 2\r\n\r\nhi")
+        await begun.wait()
+        await client.close_sending_side()
+        interim = b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert await client.read(2 * len(interim)) == 2 * interim
+        released.set()
+        received = (await client.rest()).replace(interim, b"")
+    assert received.startswith(b"HTTP/1.1 200")
+    assert received.endswith(b"\r\n\r\nhi")
+
+
+async def test_a_client_that_closes_its_connection_is_disconnected_before_its_response_begins() -> None:
+    begun, disconnected = asyncio.Event(), asyncio.Event()
+
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        begun.set()
+        assert (await receive())["type"] == "http.disconnect"
+        disconnected.set()
+
+    async with http1_server(ApiConnection, endless) as connect:
+        client = await connect()
+        await client.send(REQUEST)
+        await begun.wait()
+        client.close()
+        await asyncio.wait_for(disconnected.wait(), 30)
+
+
 async def test_an_error_about_later_bytes_is_not_sent_within_a_running_response() -> None:
     begun, released = asyncio.Event(), asyncio.Event()
 

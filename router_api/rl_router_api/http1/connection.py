@@ -16,6 +16,7 @@ import httptools
 
 from .asgi import ServerConfig, ServerState
 from .deadlines import Deadlines
+from .half_close import waits_for_response
 from .pipeline import Pipeline
 from .reader import RequestReader
 from .refusals import INVALID, LARGE_FRAMING, LARGE_HEADERS, MAX_OVERHEAD, Refusal, response
@@ -97,6 +98,10 @@ class HttpConnection(asyncio.Protocol, ABC):
             self._refuse_overhead()
         elif reader.in_headers and reader.overhead and not self._deadlines.in_headers and reader.is_idle:
             self._deadlines.expect_headers()
+
+    def eof_received(self) -> bool:
+        """Returns whether the connection stays open after the client has closed its sending side."""
+        return not self._reader.unread and waits_for_response(self._loop, self._pipeline, self.write)
 
     def pause_writing(self) -> None:
         self.write_paused = True

@@ -17,7 +17,7 @@ An application may use `task`, `disconnected`, `body_complete`, `whole_body`, `w
 `RequestResponseCycle`. The use of the `RequestResponseCycle` takes less CPU time than ASGI's messages, because a
 complete body needs no message and no task waits for the message `http.disconnect`.
 """
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in http.HTTPStatus}
 _BODILESS = (204, 304)
 _FAILED = b"The server failed with an internal error. The log of the server has the details."
@@ -80,6 +80,11 @@ class RequestResponseCycle:
         """Whether the application has started its response."""
         return self._head is not None
 
+    @property
+    def awaits_response(self) -> bool:
+        """Whether the client has sent the whole request, and may receive an interim response before its response."""
+        return self.body_complete and self._head is None and self._version == "1.1"
+
     def whole_body(self) -> bytes | None:
         """Returns the part of the body that was not read yet, or None if the client has not sent the whole body yet."""
         return self._take_parts() if self.body_complete else None
@@ -139,7 +144,7 @@ class RequestResponseCycle:
     async def receive(self) -> Message:
         if self._expects_continue and not self.disconnected and self._head is None:
             self._expects_continue = False
-            self._connection.write(_CONTINUE)
+            self._connection.write(CONTINUE)
         while not (self.disconnected or self.response_complete):
             if not self._body_delivered and (self._parts or self.body_complete):
                 return {"type": "http.request", "body": self._take_parts(), "more_body": not self.body_complete}
