@@ -301,7 +301,7 @@ CASES = {
     Reason.UNREACHABLE: api_reports(Health(None, "timed out"), "APIReady", "Unknown", "timed out"),
     Reason.UNUSED: api_reports(MODEL_UNUSED, "ModelReady", "True", "is not used"),
     Reason.NOT_DECIDING: api_reports(health(router_model="wrote prose"), "ModelReady", "False", "wrote prose"),
-    Reason.NO_TARGETS: api_reports(NO_TARGETS, "TargetsReady", "False", "There are no targets", targets=[]),
+    Reason.NO_TARGETS: api_reports(NO_TARGETS, "TargetsReady", "False", "The router has no targets", targets=[]),
     Reason.NO_TARGET_ANSWERS: api_reports(
         health(targets={"cheap": "key refused", "strong": "gone"}), "TargetsReady", "False", "key refused"
     ),

@@ -91,5 +91,5 @@ def test_a_quantity_of_more_than_64_characters_is_rejected_at_admission(admissio
 def test_an_accelerator_among_the_resources_is_reported(accelerator, part):
     resource = (accelerator or {}).get("resource", "nvidia.com/gpu")
     model = {"source": "hf://a/b", "image": "an-image", "resources": {part: {resource: 1}}}
-    with pytest.raises(InvalidSpecError, match=rf"^spec\.model: .*{resource}\. Request it in spec\.model\.accelerator"):
+    with pytest.raises(InvalidSpecError, match=rf"^spec\.model: .*{resource}\. Move the accelerator from "):
         read_spec({"model": model | ({"accelerator": accelerator} if accelerator else {})})

@@ -12,6 +12,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ import pytest_asyncio
 from aiohttp import web
 from rl_router_operator.cluster.claims import CLAIM_TERMS
 from rl_router_operator.cluster.lease import LeaseTerms
+from rl_router_operator.objects.claims import SCOPE_LABEL
+from rl_router_operator.objects.manifest import Manifest
 from rl_router_operator.objects.naming import ROUTER_LABEL
 from rl_router_operator.resources.defaults import Defaults, Images
 
@@ -72,6 +75,8 @@ class Release:
         return [request for request in self.proxy.writes() if f"/{self.watched.namespace}/" in request.path]
 
     async def started(self, start: Start, claim_terms: LeaseTerms = SHORT) -> RunningOperator:
+        """Starts an operator of the release, whose claim is younger than all existing claims."""
+        await eventually(lambda: _no_claim_is_of_this_second(self.watched))
         return await start(
             url=self.proxy.url,
             own_namespace=self.own_namespace,
@@ -87,7 +92,11 @@ Arrange = Callable[[str, str], Awaitable[tuple[Release, Release]]]
 
 @pytest_asyncio.fixture
 async def releases(api_server: ApiServer, kube: Kube) -> AsyncIterator[Arrange]:
-    """Returns two releases of two scopes. The test's RouterDeployments are deleted at the end."""
+    """Returns two releases of two scopes. The test's RouterDeployments are deleted at the end.
+
+    The claims of the operators of earlier tests are deleted first, because they are older and still valid for a while.
+    """
+    await _delete_claims(kube)
     async with AsyncExitStack() as stack:
 
         async def release(name: str, scope: str) -> Release:
@@ -106,6 +115,24 @@ async def releases(api_server: ApiServer, kube: Kube) -> AsyncIterator[Arrange]:
         yield arranged
         for body in await kube.list("RouterDeployment"):
             await kube.delete("RouterDeployment", body["metadata"]["name"])
+
+
+async def _claims(kube: Kube) -> list[Manifest]:
+    listed = await kube.client.get("/apis/coordination.k8s.io/v1/leases", params={"labelSelector": SCOPE_LABEL})
+    leases: list[Manifest] = listed.raise_for_status().json()["items"]
+    return leases
+
+
+async def _no_claim_is_of_this_second(kube: Kube) -> None:
+    """Fails if a claim was created in the current second, because the API server stores whole seconds."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert now not in [lease["metadata"]["creationTimestamp"] for lease in await _claims(kube)]
+
+
+async def _delete_claims(kube: Kube) -> None:
+    for lease in await _claims(kube):
+        path = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}".format_map(lease["metadata"])
+        (await kube.client.delete(path)).raise_for_status()
 
 
 @pytest_asyncio.fixture(autouse=True)

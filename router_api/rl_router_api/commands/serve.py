@@ -88,7 +88,7 @@ def _parser(prog: str) -> CommandParser:
     parser = CommandParser(prog, "[options]", _DESCRIPTION, _EPILOG.format(prog=prog, codes=exit_codes(*ExitCode)))
     add = parser.add_argument
     add("--config", metavar="FILE", help="the configuration, a YAML file (default: $RL_ROUTER_CONFIG)")
-    add("--router-model", metavar="NAME", help="name of the router model (default: the first name its server lists)")
+    add("--router-model", metavar="NAME", help="name of the router model (default: the first that its server lists)")
     add("--max-turns", metavar="N", type=int, help="maximum number of decisions per request (default: 3)")
     add("--hosted-port", metavar="PORT", type=int, help="port of the router model on this machine (default: 8000)")
     add("--serve-port", metavar="PORT", type=int, help="port to serve the API on (default: 8800)")
