@@ -71,7 +71,8 @@ def dearest_charges(price: Price, input_tokens: int) -> tuple[Decimal, Decimal]:
 
 def has_output_price(price: Price) -> bool:
     """Returns whether output tokens cost money, in the base price or in any price tier."""
-    return bool(price.output) or any(tier.output for tier in price.tiers)
+    services = [price.service_tiers[name] for name in CHEAP_TIERS if name in price.service_tiers]
+    return bool(price.output) or any(rates.output for rates in (*price.tiers, *services))
 
 
 def cost_of(usage: Usage, price: Price, service_tier: str | None = None) -> Decimal:

@@ -32,8 +32,8 @@ def max_mapped_length(rule: ToolCallIds) -> int:
 class ToolCallIdMap:
     """The tool call ids of one conversation, as the target gets them.
 
-    Different ids are never mapped to the same id. Callers must map the ids in the order of the conversation, so that
-    the mapped id depends only on earlier messages.
+    Different ids are never mapped to the same id, unless the target itself made both of them. Callers must map the ids
+    in the order of the conversation, so that the mapped id depends only on earlier messages.
     """
 
     def __init__(self, rule: ToolCallIds) -> None:
@@ -41,21 +41,24 @@ class ToolCallIdMap:
         self._mapped: dict[str, str] = {}
         self._used: set[str] = set()
 
-    def mapped(self, tool_call_id: str, *, is_own: bool = False) -> str:
+    def mapped(self, tool_call_id: str, original: str | None = None, *, is_own: bool = False) -> str:
         """Returns the tool call id that the target gets.
 
-        The parameter `is_own` says whether the target made the id, and therefore accepts the id.
+        The parameter `original` is the id as its maker wrote it (default: the same as `tool_call_id`). The parameter
+        `is_own` says whether the target made the id, and therefore accepts the original id.
         """
+        original = tool_call_id if original is None else original
         known = self._mapped.get(tool_call_id)
         if known is None:
-            known = self._new(tool_call_id, keep=is_own or _accepts(self._rule, tool_call_id))
+            known = original if is_own else self._new(tool_call_id, original)
             self._mapped[tool_call_id] = known
             self._used.add(known)
         return known
 
-    def _new(self, tool_call_id: str, *, keep: bool) -> str:
-        candidate, tries = tool_call_id if keep else _hashed(tool_call_id, self._rule), 0
+    def _new(self, tool_call_id: str, original: str) -> str:
+        candidate, tries = original if _accepts(self._rule, original) else _hashed(original, self._rule), 0
         while candidate in self._used:
+            # Another model has made a call with the same original id.
             tries += 1
             candidate = _hashed(f"{tool_call_id}\n{tries}", self._rule)
         return candidate

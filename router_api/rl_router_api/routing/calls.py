@@ -151,9 +151,10 @@ class Calls:
 
     async def _make_one(self, call: ReadyCall, *, live: bool) -> MadeCall:
         """Makes one call, with one retry at the same target if the failure allows a retry."""
+        omitted = call.callee.upstream.refused_additions.current
         made = await self._attempt(call, live=live)
         if made.failure and made.failure.may_refuse_additions:
-            made = await self._without_additions(call, made, made.failure, live=live)
+            made = await self._without_additions(call, made, made.failure, omitted, live=live)
         elif made.failure and self._is_worth_a_retry(call.callee, made.failure):
             await asyncio.sleep(_pause_before(made.failure))
             # Other calls may have used up the limits during the pause, and the failed attempt may have cost money.
@@ -166,11 +167,15 @@ class Calls:
         return made
 
     async def _without_additions(
-        self, call: ReadyCall, refused: MadeCall, failure: CallFailedError, *, live: bool
+        self, call: ReadyCall, refused: MadeCall, failure: CallFailedError, omitted: Collection[str], *, live: bool
     ) -> MadeCall:
-        """Repeats a refused call without what the router added to the request, if the limits allow another call."""
+        """Repeats a refused call without what the router added to the request, if the limits allow another call.
+
+        The parameter `omitted` contains the additions that the refused call did not contain either.
+        """
         callee, additions = call.callee, refused.entry.added
-        if self._fleet.sends_foreign_history(self._request, callee.target, callee.upstream):
+        has_foreign = self._fleet.has_foreign_history
+        if FOREIGN_HISTORY not in omitted and has_foreign(self._request, callee.target, callee.upstream):
             additions = (*additions, FOREIGN_HISTORY)
         again = self.ready(call.callee, call.advice)
         if not additions or self.left < 1 or not affordable(self._request, again):

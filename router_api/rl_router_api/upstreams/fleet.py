@@ -77,10 +77,12 @@ class Fleet:
         family = self._families[target.name]
         return upstream.dialect.write_request(request, target, advice, guard, without=refused, family=family)
 
-    def sends_foreign_history(self, request: Request, target: Target, upstream: Upstream) -> bool:
-        """Returns whether the target gets parts of other models' answers that the target may refuse."""
+    def has_foreign_history(self, request: Request, target: Target, upstream: Upstream) -> bool:
+        """Returns whether a request contains parts of other models' answers that the target may refuse."""
+        family = self._families[target.name]
         sent, plain = [
-            self.payload(request, target, upstream, without=without).body for without in ((), (FOREIGN_HISTORY,))
+            upstream.dialect.write_request(request, target, NO_ADVICE, without=without, family=family).body
+            for without in ((), (FOREIGN_HISTORY,))
         ]
         # The bodies may also differ in white space, because adapted messages are written anew.
         return msgspec.json.format(sent, indent=-1) != msgspec.json.format(plain, indent=-1)

@@ -34,12 +34,15 @@ _NO_HISTORY = History()
 def history_for(target: Target, without: Collection[str]) -> History | None:
     """Returns what a target accepts in answers of other models, or None if the target accepts everything.
 
-    If the target has refused answers of other models, the result describes the form of answers that every known
-    provider accepts.
+    If the target has refused answers of other models, the result also describes the form of answers that every known
+    provider accepts, except where the configuration describes another form.
     """
-    if FOREIGN_HISTORY in without:
-        return (target.history or _NO_HISTORY).model_copy(update={"tool_call_ids": _PLAIN_IDS, "drop": _THINKING})
-    return target.history
+    if FOREIGN_HISTORY not in without:
+        return target.history
+    configured = target.history or _NO_HISTORY
+    ids = _PLAIN_IDS if configured.tool_call_ids == _NO_HISTORY.tool_call_ids else configured.tool_call_ids
+    drop = tuple(dict.fromkeys((*configured.drop, *_THINKING)))
+    return configured.model_copy(update={"tool_call_ids": ids, "drop": drop})
 
 
 def is_affected(request: Request, raw: Raw, history: History) -> bool:
@@ -87,7 +90,7 @@ def _maker(message: Message) -> str | None:
 
 
 def _for_target(ids: ToolCallIdMap, family: Collection[str], tool_call_id: str) -> str:
-    return ids.mapped(without_affinity(tool_call_id), is_own=affinity_in(tool_call_id) in family)
+    return ids.mapped(tool_call_id, without_affinity(tool_call_id), is_own=affinity_in(tool_call_id) in family)
 
 
 def _drop(message: dict[str, Raw], names: Collection[str], *, is_own: bool) -> list[str]:

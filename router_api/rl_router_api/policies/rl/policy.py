@@ -139,10 +139,9 @@ class RouterModelPolicy:
         """Records whether the request needed a repair. Each request counts once, even if it has several turns."""
         if self._starts_with_schema or self._router.protocol != "auto":
             return
-        # Only a request that has had a turn with calls can already be among the recent requests.
-        earlier = (
-            [recent for recent in self._recent if recent.conversation() is turn.conversation] if turn.calls else []
-        )
+        # In its first turn, a request cannot be among the recent requests yet.
+        recents = self._recent if turn.limits.ledger.turns > 1 else ()
+        earlier = [recent for recent in recents if recent.conversation() is turn.conversation]
         if earlier:
             earlier[0].needed_schema = needed_schema
         else:
