@@ -316,7 +316,10 @@ CASES = {
     Reason.FORBIDDEN: child_fails('cannot patch resource "ingresses"', revoke_permission, restore_permission),
     Reason.FAILED: child_fails("no leader", fail_requests, stop_faults),
     Reason.KIND_MISSING: child_fails(
-        "no ServiceMonitor", do_nothing, install_kind, monitoring={"serviceMonitor": {"enabled": True}}
+        "does not have the kind ServiceMonitor",
+        do_nothing,
+        install_kind,
+        monitoring={"serviceMonitor": {"enabled": True}},
     ),
     Reason.FIELD_UNSUPPORTED: child_fails(
         ".spec.rules: field not declared in schema", install_old_kind, upgrade_kind, **OPTIONAL["HTTPRoute"]

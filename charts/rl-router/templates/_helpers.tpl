@@ -92,14 +92,14 @@ priorityClassName: {{ . }}
 
 {{/* The labels of a hook's pods, without the labels of all objects. */}}
 {{- define "rl-router.hookPodLabels" -}}
-{{- with mergeOverwrite (dict) .Values.podLabels .Values.hooks.podLabels -}}
+{{- with mergeOverwrite (dict) .Values.podLabels (.Values.hooks | default dict).podLabels -}}
 {{ toYaml . }}
 {{- end -}}
 {{- end -}}
 
 {{/* The annotations of a hook's pods. */}}
 {{- define "rl-router.hookPodAnnotations" -}}
-{{- with mergeOverwrite (dict) .Values.podAnnotations .Values.hooks.podAnnotations -}}
+{{- with mergeOverwrite (dict) .Values.podAnnotations (.Values.hooks | default dict).podAnnotations -}}
 {{ toYaml . }}
 {{- end -}}
 {{- end -}}

@@ -47,7 +47,11 @@ def _counterpart(entry: Mapping[str, Any], index: int, result: list[Any], length
 
     The index is used only if the resulting list has `length` entries, because an admission webhook can insert entries.
     """
-    for candidate in result:
-        if is_same_entry(entry, candidate):
-            return candidate
-    return result[index] if len(result) == length else {}
+    if len(result) == length and (is_same_entry(entry, result[index]) or not _has_key_in(entry, result)):
+        # Several entries of a list may have the same key, so the entry at the same index is tried first.
+        return result[index]
+    return next((candidate for candidate in result if is_same_entry(entry, candidate)), {})
+
+
+def _has_key_in(entry: Mapping[str, Any], result: list[Any]) -> bool:
+    return any(is_same_entry(entry, candidate) for candidate in result)

@@ -54,6 +54,8 @@ class Reconciler:
     """The namespace and name of this operator's release, which the operator writes into every status."""
     seconds_until_takeover: Callable[[str], float]
     """A function that returns the seconds until this operator may change another operator's RouterDeployments."""
+    _names_operator: bool = True
+    """False if the API server drops `status.operator`, because an older version of the CRD is installed."""
     _converged: dict[Key, tuple[object, ...]] = field(default_factory=dict)
     _unposted: dict[Key, tuple[Manifest, list[Manifest]]] = field(default_factory=dict)
     """For each RouterDeployment, its manifest and the changed conditions about which no Event was posted yet."""
@@ -98,7 +100,8 @@ class Reconciler:
             return self.pod_health.intervals.settled
         if router.paused:
             return await self._report(router, body, ())
-        is_alive = _operator_of(body) != self.operator and await self._report_first(router, body)
+        is_named = _operator_of(body) == self.operator or not self._names_operator
+        is_alive = not is_named and await self._report_first(router, body)
         errors = await self._converge(router, is_alive=is_alive)
         body = self._current_body(router)
         return await self._report(replace(router, status=body.get("status") or {}), body, errors)
@@ -184,20 +187,21 @@ class Reconciler:
         or replaced after `body` was read. The apply contains the resourceVersion, because the API server does not
         compare uids in requests to the subresource `/status`.
         """
-        new = {**new, "operator": self.operator}
-        if new == (body.get("status") or {}):
+        named = {**new, "operator": self.operator}
+        if (named if self._names_operator else new) == (body.get("status") or {}):
             return
         metadata = {name: body["metadata"][name] for name in ("name", "namespace", "resourceVersion")}
-        manifest = {"apiVersion": ROUTER.api_version, "kind": ROUTER.kind, "metadata": metadata, "status": new}
+        manifest = {"apiVersion": ROUTER.api_version, "kind": ROUTER.kind, "metadata": metadata, "status": named}
         try:
             result, _ = await self.client.apply(ROUTER, manifest, force=True, subresource="status")
         except RefusedError as error:
             if error.status in (404, 409):
                 raise _ChangedError from error
             raise
+        self._names_operator = "operator" in result.get("status", {})
         key = (metadata["namespace"], metadata["name"])
         self.stores.routers.put(prune.router(result), (key,))
-        self._unposted[key] = (body, news(body.get("status") or {}, new))
+        self._unposted[key] = (body, news(body.get("status") or {}, named))
         await self._post_events(key)
 
     async def _post_events(self, key: Key) -> None:

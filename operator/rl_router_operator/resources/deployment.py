@@ -85,7 +85,8 @@ def _variables(router: RouterDeployment, defaults: Defaults) -> dict[str, str]:
         "RL_ROUTER_CONFIG": f"{_CONFIG_FOLDER}/{config_map.ROUTER_YAML}",
         "RL_ROUTER_STATE_DIR": _STATE_FOLDER,
         "RL_ROUTER_SERVER__HOST": defaults.host,
-        "RL_ROUTER_SERVER__ADMIN_HOST": defaults.host,
+        # The image listens on all IPv4 addresses by default. Images of earlier versions do not know the variable.
+        **({"RL_ROUTER_SERVER__ADMIN_HOST": defaults.host} if defaults.has_ipv6 else {}),
         **pods.proxy_variables(defaults, naming.child(router.name, "model")),
     }
     if router.spec.api.ca_bundle:

@@ -19,14 +19,14 @@ def build(router: RouterDeployment, defaults: Defaults) -> Iterator[Manifest]:
     """Yields the NetworkPolicies of the model pods and of the API pods, except disabled NetworkPolicies.
 
     The NetworkPolicies are enabled by default, because vLLM and the API's admin port require no API key. If the
-    operator runs outside the cluster, the API's NetworkPolicy is disabled by default, because the operator's namespace
-    is unknown and the NetworkPolicy would block the operator's health requests.
+    operator runs outside the cluster and `from` names no clients, the API's NetworkPolicy is disabled by default,
+    because the operator's namespace is unknown and the NetworkPolicy would block the operator's health requests.
     """
     model, api = router.spec.model, router.spec.api
     if not model.external and model.network_policy.enabled is not False:
         yield _policy(router, "model", [_allow(naming.MODEL_PORT, _model_peers(router, defaults))])
     enabled = api.network_policy.enabled
-    if enabled or (enabled is None and defaults.operator_namespace):
+    if enabled or (enabled is None and (defaults.operator_namespace or api.network_policy.sources)):
         yield _policy(router, "api", list(_api_rules(router, defaults)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, JsonValue, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, PlainValidator, WithJsonSchema
 from rl_router_api.config import Schema
 
 from .quantity import amount
@@ -172,7 +172,9 @@ rejects a choice among other types. Therefore the operator itself checks each qu
 in the condition Ready.
 """
 Size = Annotated[
-    int | str, Field(json_schema_extra={"x-kubernetes-int-or-string": True, "minimum": 0, "maxLength": 64})
+    int | str,
+    AfterValidator(_read_quantity),
+    Field(json_schema_extra={"x-kubernetes-int-or-string": True, "minimum": 0, "maxLength": 64}),
 ]
 """A size in bytes, such as `40Gi`. Each field of type `Size` needs a CEL rule, because the type accepts any text."""
 Open = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]

@@ -17,6 +17,8 @@ _MILLI = Decimal("0.001")
 _EXACT = Context(prec=1200, rounding=ROUND_UP)
 """A decimal context with enough digits for the exact value of every quantity of at most 64 characters."""
 
+_MAX_LENGTH = 64
+_MAX_BINARY = Decimal(2**63 - 1)
 GIBIBYTE = _BINARY["Gi"]
 
 
@@ -25,9 +27,14 @@ def amount(quantity: Any) -> Decimal:
 
     The value is rounded up to a thousandth, because the API server rounds requests and limits in this way.
     """
-    match = _QUANTITY.fullmatch(str(quantity).strip())
+    text = str(quantity).strip()
+    match = _QUANTITY.fullmatch(text) if len(text) <= _MAX_LENGTH else None
     if not match:
-        raise ValueError(f"invalid quantity {quantity!r}. Use a number with an optional unit, such as 500m or 40Gi")
+        raise ValueError(
+            f"invalid quantity {text[:_MAX_LENGTH]!r}. Use a number with an optional unit, such as 500m or 40Gi"
+        )
     number, suffix, exponent = match.groups()
     factor = Decimal(10) ** int(exponent) if exponent else _FACTORS[suffix]
-    return _EXACT.multiply(Decimal(number), factor).quantize(_MILLI, context=_EXACT)
+    value = _EXACT.multiply(Decimal(number), factor).quantize(_MILLI, context=_EXACT)
+    # Like Kubernetes, a quantity with a binary suffix is at most the largest 64-bit integer.
+    return min(value, _MAX_BINARY) if suffix in _BINARY else value
