@@ -158,7 +158,38 @@ async def test_a_client_that_closes_its_sending_side_after_the_request_receives_
     assert received.endswith(b"\r\n\r\nhi")
 
 
-async def test_a_client_that_closes_its_connection_is_disconnected_before_its_response_begins() -> None:
+@pytest.mark.parametrize("rest", [b"GET / HTTP/1.1\r\nHo", b"\r\n"])
+async def test_a_request_that_begins_in_a_large_segment_must_be_completed_in_time(rest: bytes) -> None:
+    async with http1_server(ShortTimeouts, echo) as connect:
+        client = await connect()
+        await client.send(b"GET / HTTP/1.1\r\nHost: x\r\nX-Padding: " + b"a" * 3_000 + b"\r\n\r\n" + rest)
+        assert (await client.answer())[0] == 200
+        await client.rest()
+
+
+async def test_pipelined_requests_are_read_only_when_the_earlier_ones_are_answered() -> None:
+    connections: list[Any] = []
+
+    class Watched(ApiConnection):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            connections.append(self)
+
+    async with http1_server(Watched, echo) as connect:
+        client = await connect()
+        most = 0
+        for _ in range(200):
+            await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n" * 25)
+            for _ in range(5):
+                assert (await client.answer())[0] == 200
+            most = max(most, len(connections[0]._pipeline.waiting))
+    assert most <= 200
+
+
+@pytest.mark.parametrize("line_breaks", [b"", b"\r\n", b"\r\n\r\n"])
+async def test_a_client_that_closes_its_connection_is_disconnected_before_its_response_begins(
+    line_breaks: bytes,
+) -> None:
     begun, disconnected = asyncio.Event(), asyncio.Event()
 
     async def endless(scope: Any, receive: Any, send: Any) -> None:
@@ -169,7 +200,8 @@ async def test_a_client_that_closes_its_connection_is_disconnected_before_its_re
 
     async with http1_server(ApiConnection, endless) as connect:
         client = await connect()
-        await client.send(REQUEST)
+        body = b"a" * 3_000
+        await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3000\r\n\r\n" + body + line_breaks)
         await begun.wait()
         client.close()
         await asyncio.wait_for(disconnected.wait(), 30)

@@ -120,7 +120,7 @@ class HttpConnection(asyncio.Protocol, ABC):
         """Closes the connection after the response to the latest request, because the server stops."""
         latest = self._reader.latest
         if latest is None or latest.response_complete:
-            self._transport.close()
+            self._deadlines.close_connection()
         else:
             latest.keep_alive = False
 
@@ -132,7 +132,8 @@ class HttpConnection(asyncio.Protocol, ABC):
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        if self._reading_paused and not self._reader.unread and not self._transport.is_closing():
+        is_behind = self._reader.unread or self._pipeline.waiting
+        if self._reading_paused and not is_behind and not self._transport.is_closing():
             self._reading_paused = False
             self._transport.resume_reading()
 
@@ -150,7 +151,7 @@ class HttpConnection(asyncio.Protocol, ABC):
         elif self._pipeline.waiting:
             self._pipeline.start(*self._pipeline.waiting.popleft())
         elif self._is_over:
-            self._transport.close()
+            self._deadlines.close_connection()
         elif self._reader.unread:
             unread = self._reader.take_unread()
             self.resume_reading()
@@ -194,7 +195,7 @@ class HttpConnection(asyncio.Protocol, ABC):
         if owes_response or self._reader.is_idle:
             self._end()
         else:
-            self._transport.close()
+            self._deadlines.close_connection()
 
     def _end(self) -> None:
         """Closes the connection after the last response to the client.
@@ -206,7 +207,7 @@ class HttpConnection(asyncio.Protocol, ABC):
         unread = self._reader.take_unread()
         is_received = self._reader.in_headers and not self._reader.overhead and not unread
         if is_received or self._transport.is_closing() or not self._transport.can_write_eof():
-            self._transport.close()
+            self._deadlines.close_connection()
             return
         self._is_over = True
         self._transport.write_eof()

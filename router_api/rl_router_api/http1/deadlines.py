@@ -43,6 +43,16 @@ class Deadlines:
         if self._timer is None or self._timer_at > self.due:
             self._set_timer()
 
+    def stop(self) -> None:
+        """Removes the deadline, because a request runs."""
+        self.due, self.in_headers = 0.0, False
+
+    def close_connection(self) -> None:
+        """Closes the connection, and aborts it if the client reads no buffered bytes within the write timeout."""
+        self._transport.close()
+        if self._write_timer is None and self._transport.get_write_buffer_size():
+            self.expect_reader()
+
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -53,7 +63,7 @@ class Deadlines:
         if self.due > self._loop.time():
             self._set_timer()
         elif self.due:
-            self._transport.close()
+            self.close_connection()
 
     def expect_reader(self) -> None:
         """Aborts the connection if the client reads nothing of its response within the write timeout."""

@@ -27,7 +27,8 @@ class Pipeline:
 
     def start(self, cycle: RequestResponseCycle, scope: Scope) -> None:
         """Starts the ASGI application for a request."""
-        self._deadlines.due, self.running = 0.0, cycle
+        self._deadlines.stop()
+        self.running = cycle
         cycle.task = task = self._loop.create_task(cycle.run(self._app, scope))
         self._state.tasks.add(task)
         task.add_done_callback(self._state.tasks.discard)

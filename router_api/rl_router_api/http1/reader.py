@@ -94,8 +94,10 @@ class RequestReader:
             return
         while start < size:
             if self.in_headers and not self.is_idle:
-                self._connection.pause_reading()
-                self.unread = data[start:]
+                # Line breaks between requests are ignored (RFC 9112, 2.2).
+                self.unread = data[start:].lstrip(b"\r\n")
+                if self.unread:
+                    self._connection.pause_reading()
                 return
             end = self._end_of_part(data, start)
             self._parse(data[start:end])
