@@ -61,7 +61,7 @@ async def read(headers: dict[str, Any], receive: Receive, limit: int = LIMIT, **
         body = await read_parts(receive, limits)
     finally:
         assert limits.load.pending_bytes == 0
-    return body if coding is None else await decompressed(body, coding, limit)
+    return body if coding is None else decompressed(body, coding, limit)
 
 
 async def test_a_body_in_parts_is_joined() -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from starlette.types import Message, Receive, Scope
 
@@ -75,19 +75,24 @@ def coding_of(scope: Scope) -> str | None:
     return coding
 
 
-def in_thread(decode: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
-    """Calls the function `decode`, which decodes a body, in one of the two threads for decoding."""
-    return asyncio.get_running_loop().run_in_executor(_DECODERS, decode, *arguments)
+async def read_in_thread(read: Callable[[bytes], T], body: bytes, coding: str | None, limit: int) -> T:
+    """Decompresses a body and reads it with the function `read`, which may take half a second together.
 
-
-async def decompressed(body: bytes, coding: str, limit: int) -> bytes:
-    """Returns the decompressed body. Decompresses the body in a thread, because decompression may take half a second.
-
-    Raises ApiError with status 400 if the body is not valid for `coding`, and with status 413 if the decompressed body
-    has more than `limit` bytes.
+    One of the two threads does both, so that only two decompressed bodies wait for `read` at once. Raises ApiError with
+    status 400 if the body is not valid for `coding`, and with status 413 if the decompressed body has more than `limit`
+    bytes.
     """
+    return await asyncio.get_running_loop().run_in_executor(_DECODERS, _read, read, body, coding, limit)
+
+
+def _read(read: Callable[[bytes], T], body: bytes, coding: str | None, limit: int) -> T:
+    return read(body if coding is None else decompressed(body, coding, limit))
+
+
+def decompressed(body: bytes, coding: str, limit: int) -> bytes:
+    """Returns the decompressed body. Raises ApiError as in `read_in_thread`."""
     try:
-        plain = await in_thread(decoded, body, coding, limit)
+        plain = decoded(body, coding, limit)
     except ValueError as error:
         raise bad_request(f"The body is not valid {coding}: {error}. Send the body without compression.") from None
     if plain is None:

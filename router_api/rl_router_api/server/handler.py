@@ -18,7 +18,7 @@ from ..dialects.chat import client_side as chat
 from ..dialects.client_dialect import ClientDialect
 from ..errors import ApiError, ClientGoneError
 from ..runtime.runtime import Runtime
-from .body import LARGE_BODY, BodyLimits, coding_of, decompressed, in_thread, read_parts, whole_body
+from .body import LARGE_BODY, BodyLimits, coding_of, read_in_thread, read_parts, whole_body
 from .client import client_of
 from .reply import Reply, error_reply
 from .scope import credentials, request_id, traceparent
@@ -61,10 +61,7 @@ class RequestHandler(ABC):
         """Handles the request, sends an error response if the request fails, and records the request in every case."""
         try:
             self._admit()
-            body = await self._body()
-            self._watch_client()
-            read = self._dialect.read_request
-            self._request = read(body) if len(body) <= LARGE_BODY else await in_thread(read, body)
+            self._request = await self._read_request()
             await self.answer(self._request)
         except ApiError as error:
             await self._fail(error)
@@ -95,8 +92,8 @@ class RequestHandler(ABC):
         self._runtime.load.begin(self._active.configuration.server)
         self._in_flight = True
 
-    async def _body(self) -> bytes:
-        """Returns the decompressed body. The request counts as in flight when its body is complete."""
+    async def _read_request(self) -> Request:
+        """Reads the request from its body. The request counts as in flight when its body is complete."""
         configuration = self._active.configuration
         server = configuration.server
         body = whole_body(self._scope, self._client, server.max_body_bytes)
@@ -105,7 +102,11 @@ class RequestHandler(ABC):
             deadline = self._received_at + configuration.routing.deadline
             body = await read_parts(self._receive, BodyLimits(server, self._runtime.load, deadline))
             self._begin()
-        return body if coding is None else await decompressed(body, coding, server.max_body_bytes)
+        self._watch_client()
+        read = self._dialect.read_request
+        if coding is None and len(body) <= LARGE_BODY:
+            return read(body)
+        return await read_in_thread(read, body, coding, server.max_body_bytes)
 
     def _watch_client(self) -> None:
         """Cancels the request and its upstream calls when the client disconnects.
