@@ -53,8 +53,17 @@ def _changes(wanted, live, path):
     if isinstance(wanted, dict) and isinstance(live, dict):
         for name, value in wanted.items():
             yield from _changes(value, live.get(name), f"{path}.{name}")
-    elif wanted != live:
+    elif _as_stored(wanted) != _as_stored(live):
         yield path
+
+
+def _as_stored(value):
+    """Returns a value with floats instead of integers of more than 64 bits, which the API server cannot store."""
+    if isinstance(value, dict):
+        return {name: _as_stored(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_as_stored(entry) for entry in value]
+    return float(value) if isinstance(value, int) and abs(value) >= 2**63 else value
 
 
 NAMES = st.from_regex(r"[ab][-._:/@+]?[ab]?", fullmatch=True) | st.sampled_from(["router-a", "a" * 59, "a" * 60])
