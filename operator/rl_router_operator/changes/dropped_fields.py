@@ -47,11 +47,8 @@ def _counterpart(entry: Mapping[str, Any], index: int, result: list[Any], length
 
     The index is used only if the resulting list has `length` entries, because an admission webhook can insert entries.
     """
-    if len(result) == length and (is_same_entry(entry, result[index]) or not _has_key_in(entry, result)):
-        # Several entries of a list may have the same key, so the entry at the same index is tried first.
+    same = [candidate for candidate in result if is_same_entry(entry, candidate)]
+    # Several entries of a list may have the same key, so the entry at the same index is tried first.
+    if len(result) == length and (not same or is_same_entry(entry, result[index])):
         return result[index]
-    return next((candidate for candidate in result if is_same_entry(entry, candidate)), {})
-
-
-def _has_key_in(entry: Mapping[str, Any], result: list[Any]) -> bool:
-    return any(is_same_entry(entry, candidate) for candidate in result)
+    return same[0] if same else {}
