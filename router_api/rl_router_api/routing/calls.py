@@ -72,7 +72,9 @@ class Calls:
         The free slots are checked again, because other requests may have taken slots while the policy decided.
         """
         names = {call.target for call in planned if call.target in offered}
-        verdicts = [check_target(self._request, self._limits, *pair) for pair in self._fleet.named(names)]
+        verdicts = [
+            check_target(self._request, self._limits, *pair) for name in names if (pair := self._fleet.target(name))
+        ]
         # If one of the planned targets is eligible, the targets that are not planned need no check.
         eligible = [verdict.callee for verdict in verdicts if verdict.obstacle is None] or self.remaining()
         callees = {callee.name: callee for callee in eligible if callee.name in names}

@@ -46,11 +46,6 @@ class Fleet:
         """Returns the target with the name `name` and the upstream of the target; None if the name is unknown."""
         return self._by_name.get(name)
 
-    def named(self, names: Collection[str]) -> list[tuple[Target, Upstream]]:
-        """Returns the targets whose names are in `names` and the targets' upstreams, in the order of the
-        configuration."""
-        return [pair for pair in self.targets if pair[0].name in names]
-
     @cached_property
     def _families(self) -> dict[str, frozenset[str]]:
         """A mapping from each target's name to the affinities of all targets of the same signing family."""
