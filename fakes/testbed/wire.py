@@ -28,6 +28,12 @@ _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 ANY = "any"
 """The value of `Row.other` if the answers of the compared software depend on how the kernel divides the bytes."""
 
+# Reasons of several tables, for `Row.why`.
+BARE_LF = "RFC 9112, 2.2: a server may refuse a line end without CR, and proxies disagree about it"
+EMPTY_LINES = "RFC 9112, 2.2: a server should ignore empty lines before a request"
+FOLD = "RFC 9112, 5.2: a server may refuse a folded line, and proxies disagree about it"
+ZEROS = "RFC 9112, 7.1: a size may have leading zeros"
+
 
 class Row(NamedTuple):
     """Bytes that a client sends, and the router's answers to the bytes.

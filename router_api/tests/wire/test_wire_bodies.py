@@ -10,17 +10,29 @@ import asyncio
 import pytest
 
 from fakes.testbed.router import Testbed
-from fakes.testbed.wire import BODY, CHUNKED, CHUNKS, LENGTH, Row, both_servers, differences, get, header, line, post
+from fakes.testbed.wire import (
+    BARE_LF,
+    BODY,
+    CHUNKED,
+    CHUNKS,
+    EMPTY_LINES,
+    FOLD,
+    LENGTH,
+    ZEROS,
+    Row,
+    both_servers,
+    differences,
+    get,
+    header,
+    line,
+    post,
+)
 
 LENGTH_LIMIT = "RFC 9112, 6.3 and 7.1: a number that overflows must not be mistaken for a smaller one"
 TWO_LENGTHS = "RFC 9110, 8.6: a server may refuse repeated lengths, and proxies disagree about them"
-FOLD = "RFC 9112, 5.2: a server may refuse a folded line, and proxies disagree about it"
-EMPTY_LINES = "RFC 9112, 2.2: a server should ignore empty lines before a request"
-BARE_LF = "RFC 9112, 2.2: a server may refuse a line end without CR, and proxies disagree about it"
 OTHER_CODING = "a tab after the coding is refused, because proxies disagree about it"
 TWO_FRAMINGS = "RFC 9112, 6.3: a server may refuse a request with a length and a coding, which may be smuggling"
 NOT_IMPLEMENTED = "RFC 9112, 6.1: an unknown coding is a 501"
-ZEROS = "RFC 9112, 7.1: a size may have leading zeros"
 BAD_SPACE = "white space in a chunk's head is refused, because proxies disagree about it"
 EXTENSION = "RFC 9112, 7.1.1: an extension is a token with a token or a quoted string"
 TRAILER = "RFC 9110, 6.5.1: a trailer must not describe the framing"

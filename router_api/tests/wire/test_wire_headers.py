@@ -8,12 +8,10 @@ from __future__ import annotations
 import pytest
 
 from fakes.testbed.router import Testbed
-from fakes.testbed.wire import ANY, CHUNKED, CHUNKS, HOST, LENGTH, Row, differences, get, header, post
+from fakes.testbed.wire import ANY, BARE_LF, CHUNKED, CHUNKS, FOLD, HOST, LENGTH, Row, differences, get, header, post
 
 HOST_VALUE = "RFC 9112, 3.2: a Host header with an invalid value is a 400"
-FOLD = "RFC 9112, 5.2: a server may refuse a folded line, and proxies disagree about it"
 CONTROL = "RFC 9110, 5.5: a value with a control character is invalid"
-BARE_LF = "RFC 9112, 2.2: a server may refuse a line end without CR, and proxies disagree about it"
 LIMIT = "headers may have 64 KiB and 256 lines; h11 accepts more lines, and larger headers if they arrive at once"
 ONE_KEY = "RFC 9110, 5.3: Authorization is no list, so a second one is an error of the client"
 CONTINUE = "RFC 9110, 10.1.1: a server may omit 100 Continue if it has received the body"

@@ -8,11 +8,22 @@ from __future__ import annotations
 import pytest
 
 from fakes.testbed.router import Testbed
-from fakes.testbed.wire import ANY, CHUNKED, CHUNKS, HOST, LENGTH, Row, differences, get, line, post
+from fakes.testbed.wire import (
+    ANY,
+    BARE_LF,
+    CHUNKED,
+    CHUNKS,
+    EMPTY_LINES,
+    HOST,
+    LENGTH,
+    Row,
+    differences,
+    get,
+    line,
+    post,
+)
 
 WORDS = "RFC 9112, 3: a server may split a request line at any white space"
-EMPTY_LINES = "RFC 9112, 2.2: a server should ignore empty lines before a request"
-BARE_LF = "RFC 9112, 2.2: a server may refuse a line end without CR, and proxies disagree about it"
 HTTP_1 = "RFC 9110, 15.6.6: a server refuses major versions that it does not support"
 LIMIT = "headers may have 64 KiB; h11 accepts larger ones if they arrive at once"
 NO_PROXY = "RFC 9110, 9.3.6: CONNECT is for proxies, and bytes after it are not HTTP"

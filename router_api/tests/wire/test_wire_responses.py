@@ -15,7 +15,7 @@ import pytest
 from rl_router_api.errors import TransportError
 from rl_router_api.upstreams.transport import HttpTransport, read_whole
 
-from fakes.testbed.wire import CHUNKED, Row
+from fakes.testbed.wire import CHUNKED, ZEROS, Row
 from fakes.upstreams.raw import OK, Handler, raw_server, sending
 
 LENGTH = b"Content-Length: 2\r\n"
@@ -29,7 +29,6 @@ CONTROL = "RFC 9110, 5.5: NUL in a value becomes a space, and other control char
 EXTENSION = (
     "RFC 9112, 7.1.1: an extension is a token with a token or a quoted string; llhttp takes no white space in it"
 )
-ZEROS = "RFC 9112, 7.1: a size may have leading zeros"
 TAB = "llhttp takes a tab after the coding for a part of its name, and nobody sends one"
 CODINGS = "RFC 9110, 8.4: the body is left as it is, because no upstream codes it twice"
 
