@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections import Counter as Counts
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest, multiprocess
 from prometheus_client.registry import Collector
 
 from .ledger import Entry, Ledger
+from .money import NOTHING
 from .recorders import EndedRequest
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -19,8 +22,6 @@ _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _BATCH = 64
 """The number of requests that are added to Prometheus' objects in one step. A larger batch, such as
 all requests of one second, would block other requests for milliseconds."""
-
-Labels = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,43 @@ class CurrentState:
     lost_log_lines: int
 
 
+@dataclass(slots=True)
+class _Calls:
+    """The sums of all calls with the same model, kind and status in a batch. `cost` is in US dollars."""
+
+    input: int = 0
+    output: int = 0
+    cost: Decimal = NOTHING
+    seconds: list[float] = field(default_factory=list)
+    """The duration of each call."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The requests and calls that are not added to Prometheus' objects yet."""
+
+    requests: Counts[tuple[str, str]] = field(default_factory=Counts)
+    """The number of requests by routing strategy and HTTP status."""
+    seconds: list[float] = field(default_factory=list)
+    """The duration of each request."""
+    first_seconds: list[float] = field(default_factory=list)
+    """The time to the first byte of each streamed answer."""
+    calls: dict[tuple[str, str, str], _Calls] = field(default_factory=dict)
+    """The calls by model, kind and status."""
+
+    def count_call(self, entry: Entry, model: str, kind: str) -> None:
+        """Adds one call."""
+        labels = model, kind, entry.status or "cancelled"
+        calls = self.calls.get(labels)
+        if calls is None:
+            calls = self.calls[labels] = _Calls()
+        if (usage := entry.read_usage) is not None:
+            calls.input += usage.input
+            calls.output += usage.output
+        calls.cost += entry.cost
+        calls.seconds.append(entry.latency)
+
+
 class Metrics:
     """The metrics of one process. The cost metrics equal the sums of the ledgers.
 
@@ -47,10 +85,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ
-        self._recorded = 0
-        """The number of requests since the last batch."""
-        self._counted: defaultdict[tuple[Counter, Labels], float] = defaultdict(float)
-        self._timed: defaultdict[tuple[Histogram, Labels], list[float]] = defaultdict(list)
+        self._batch = _Batch()
         self.registry = CollectorRegistry()
         self._requests = self._counter("requests", "Requests by routing strategy and HTTP status.", "strategy status")
         self._calls = self._counter("calls", "Attempts to call upstreams.", "model kind status")
@@ -60,17 +95,17 @@ class Metrics:
         self._probe_cost = self._counter(
             "probe_cost_usd", "US dollars spent on health probes, which are not charged to any request.", ""
         )
-        self._seconds = Histogram(
+        self._seconds = _Histogram(
             "rl_router_request_seconds", "Duration of requests in seconds.", registry=self.registry, buckets=_SECONDS
         )
-        self._call_seconds = Histogram(
+        self._call_seconds = _Histogram(
             "rl_router_call_seconds",
             "Duration of upstream attempts in seconds.",
             ["model", "kind"],
             registry=self.registry,
             buckets=_SECONDS,
         )
-        self._first_seconds = Histogram(
+        self._first_seconds = _Histogram(
             "rl_router_time_to_first_token_seconds",
             "Seconds from the start of a request to the first byte of its streamed answer.",
             registry=self.registry,
@@ -98,50 +133,41 @@ class Metrics:
 
     def record(self, request: EndedRequest) -> None:
         """Counts a request and all its calls."""
-        ledger = request.ledger
-        self._counted[self._requests, (ledger.strategy or "none", str(request.status))] += 1
-        self._timed[self._seconds, ()].append(ledger.total_time)
+        ledger, batch = request.ledger, self._batch
+        batch.requests[ledger.strategy or "none", str(request.status)] += 1
+        batch.seconds.append(ledger.total_time)
         if ledger.unreadable:
-            self._counted[self._unreadable, ()] += ledger.unreadable
+            self._unreadable.inc(ledger.unreadable)
         if ledger.first_answered is not None:
-            self._timed[self._first_seconds, ()].append(ledger.first_answered)
+            batch.first_seconds.append(ledger.first_answered)
         for entry in ledger.router_calls:
-            self._count_call(entry, "router")
+            batch.count_call(entry, "router", "router")
         for entry in ledger.target_calls:
-            self._count_call(entry, "target")
-        self._recorded += 1
-        if self._shared or self._recorded >= _BATCH:
+            batch.count_call(entry, entry.model_id, "target")
+        if self._shared or len(batch.seconds) >= _BATCH:
             self._flush()
 
     def record_probe(self, ledger: Ledger) -> None:
         """Counts a health probe of the router model."""
         for entry in ledger.router_calls:
             if entry.read_usage is not None:
-                self._counted[self._probe_tokens, ("input",)] += entry.read_usage.input
-                self._counted[self._probe_tokens, ("output",)] += entry.read_usage.output
-        self._counted[self._probe_cost, ()] += float(ledger.router_cost)
-
-    def _count_call(self, entry: Entry, kind: str) -> None:
-        model = entry.model_id if kind == "target" else "router"
-        counted = self._counted
-        counted[self._calls, (model, kind, entry.status or "cancelled")] += 1
-        self._timed[self._call_seconds, (model, kind)].append(entry.latency)
-        if entry.read_usage is not None:
-            counted[self._tokens, (model, kind, "input")] += entry.read_usage.input
-            counted[self._tokens, (model, kind, "output")] += entry.read_usage.output
-        counted[self._cost, (model, kind)] += float(entry.cost)
+                self._probe_tokens.labels("input").inc(entry.read_usage.input)
+                self._probe_tokens.labels("output").inc(entry.read_usage.output)
+        self._probe_cost.inc(float(ledger.router_cost))
 
     def _flush(self) -> None:
-        """Adds the collected counts to Prometheus' objects."""
-        for (counter, labels), amount in self._counted.items():
-            (counter.labels(*labels) if labels else counter).inc(amount)
-        for (histogram, labels), times in self._timed.items():
-            child = histogram.labels(*labels) if labels else histogram
-            for seconds in times:
-                child.observe(seconds)
-        self._counted.clear()
-        self._timed.clear()
-        self._recorded = 0
+        """Adds the batch to Prometheus' objects and begins a new batch."""
+        batch, self._batch = self._batch, _Batch()
+        for (strategy, status), count in batch.requests.items():
+            self._requests.labels(strategy, status).inc(count)
+        self._seconds.observe_all(batch.seconds)
+        self._first_seconds.observe_all(batch.first_seconds)
+        for (model, kind, call_status), calls in batch.calls.items():
+            self._calls.labels(model, kind, call_status).inc(len(calls.seconds))
+            self._call_seconds.labels(model, kind).observe_all(calls.seconds)
+            self._tokens.labels(model, kind, "input").inc(calls.input)
+            self._tokens.labels(model, kind, "output").inc(calls.output)
+            self._cost.labels(model, kind).inc(float(calls.cost))
 
     def update(self, state: CurrentState) -> None:
         """Sets the gauges and counts lost log lines.
@@ -167,6 +193,19 @@ class Metrics:
         if not self._shared:
             return self.registry
         return multiprocess.MultiProcessCollector(CollectorRegistry())  # type: ignore[no-untyped-call]
+
+
+class _Histogram(Histogram):
+    """A histogram that adds many values in one step, because `observe` takes many times as long for each value."""
+
+    def observe_all(self, values: Sequence[float]) -> None:
+        """Adds all values."""
+        if not values:
+            return
+        self._sum.inc(sum(values))
+        bounds = self._upper_bounds
+        for bucket, count in Counts([bisect_left(bounds, value) for value in values]).items():
+            self._buckets[bucket].inc(count)
 
 
 class _CurrentUpstreams(Collector):
