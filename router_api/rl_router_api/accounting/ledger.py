@@ -125,7 +125,7 @@ class Entry(Struct):
             "cost": self.cost,
             "tokens_used": self.tokens,
             "usage": self.usage,
-            "latency": round(self.latency, 4),
+            "latency": _rounded(self.latency),
             "status": self.status or "cancelled",
         }
         if self.error:
@@ -247,8 +247,13 @@ class Ledger:
             "total_cost": total_cost,
             "router_cost": router_cost,
             "target_models_cost": target_cost,
-            "total_time": round(self.total_time, 4),
+            "total_time": _rounded(self.total_time),
             "call_history": [entry.as_target_json(texts) for entry in self.target_calls],
             "router_calls": [entry.as_json() for entry in self.router_calls],
             "request_id": self.request_id,
         }
+
+
+def _rounded(seconds: float) -> float:
+    """Returns a time rounded to 0.1 ms. `round(seconds, 4)` would take four times as long."""
+    return round(seconds * 10_000) / 10_000

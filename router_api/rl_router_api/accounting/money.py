@@ -128,4 +128,5 @@ def shortest(value: Decimal) -> Decimal:
     """Returns the same number without trailing zeros and without an exponent, for JSON."""
     plain = value.normalize(_EXACT)
     # `normalize` writes multiples of ten with an exponent.
-    return plain.quantize(_ONE, context=_EXACT) if plain and plain == plain.to_integral_value() else plain
+    is_large_integer = plain.adjusted() > 0 and plain == plain.to_integral_value()
+    return plain.quantize(_ONE, context=_EXACT) if is_large_integer else plain

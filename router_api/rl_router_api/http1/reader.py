@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import urllib.parse
+from functools import lru_cache
 from typing import Any, Protocol
 
 import httptools
@@ -258,9 +259,15 @@ def _refusal_of(headers: list[tuple[bytes, bytes]], values: dict[bytes, bytes], 
         return UNKNOWN_CODING
     if version != "1.1" and (refusal := _version_refusal(version, coding)):
         return refusal
-    if not _HOST.fullmatch(host) if host is not None else version != "1.0":
+    if not _is_host(host) if host is not None else version != "1.0":
         return INVALID_HOST
     return _repetition(headers) if len(values) < len(headers) else None
+
+
+@lru_cache(maxsize=64)
+def _is_host(value: bytes) -> bool:
+    """Returns whether the value of a Host header is valid. The results are cached, because clients repeat the value."""
+    return _HOST.fullmatch(value) is not None
 
 
 def _version_refusal(version: str, coding: bytes | None) -> Refusal | None:

@@ -98,8 +98,10 @@ def eligible_targets(request: Request, limits: Limits, verdicts: Sequence[Verdic
 
 def check_target(request: Request, limits: Limits, target: Target, upstream: Upstream) -> Verdict:
     """Returns a verdict on one target, which does not depend on the state of other targets."""
-    output = request.n * min(request.max_output or _TYPICAL_OUTPUT, _TYPICAL_OUTPUT)
-    callee = Callee(target, upstream, request.input_tokens, output)
+    output = request.max_output
+    if not output or output > _TYPICAL_OUTPUT:
+        output = _TYPICAL_OUTPUT
+    callee = Callee(target, upstream, request.input_tokens, request.n * output)
     obstacle = _by_request(request, target)
     left = limits.spending.left
     if obstacle is None and left is not None:

@@ -16,7 +16,7 @@ class IdleTimer:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._expired: Callable[[], None] | None = None
+        self._expired: Callable[[float], None] | None = None
         """The function that the timer calls after the timeout; None while no data is expected."""
         self._timeout = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -25,8 +25,8 @@ class IdleTimer:
         self.is_paused = False
         """Whether no data is expected, because the connection has paused reading."""
 
-    def start(self, timeout: float, expired: Callable[[], None]) -> None:
-        """Starts or restarts the timer, which calls the function `expired` after `timeout` seconds without data."""
+    def start(self, timeout: float, expired: Callable[[float], None]) -> None:
+        """Starts or restarts the timer, which calls `expired(timeout)` after `timeout` seconds without data."""
         self._timeout, self.last_data = timeout, self._loop.time()
         self._expired, self.is_paused = expired, False
         self._arm()
@@ -61,4 +61,4 @@ class IdleTimer:
         if self.last_data + self._timeout > self._loop.time():
             self._arm()
         else:
-            self._expired()
+            self._expired(self._timeout)
