@@ -19,6 +19,7 @@ from .client import Client
 from .scope import header
 
 T = TypeVar("T")
+_JSON = "application/json"
 _CODINGS = ("gzip", "deflate")
 _DECODERS = ThreadPoolExecutor(2, thread_name_prefix="decode")
 """The two threads that decode large and compressed bodies, so that only two bodies use memory for decoding at once."""
@@ -42,18 +43,21 @@ def whole_body(scope: Scope, client: Client, limit: int) -> bytes | None:
 
     Raises ApiError with status 413 if the body is too large, and with status 415 if the body is not declared as JSON.
     """
-    declared = (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
-    if declared != "application/json":
-        actual = f"not `{declared}`" if declared else "which is missing"
-        message = f"The body requires the header `Content-Type: application/json`, {actual}."
+    declared = header(scope, b"content-type") or ""
+    if declared != _JSON and (media_type := declared.partition(";")[0].strip().lower()) != _JSON:
+        actual = f"not `{media_type}`" if media_type else "which is missing"
+        message = f"The body requires the header `Content-Type: {_JSON}`, {actual}."
         raise ApiError(415, message, code="unsupported_media_type")
-    length = header(scope, b"content-length")
-    if length is not None and length.isdigit() and int(length) > limit:
-        raise _too_large(limit)
     whole = client.whole_body()
-    if whole is not None and len(whole) > limit:
+    if _length(scope) > limit if whole is None else len(whole) > limit:
         raise _too_large(limit)
     return whole
+
+
+def _length(scope: Scope) -> int:
+    """Returns the length in bytes that the request's headers declare for the body, or 0 if they declare no length."""
+    length = header(scope, b"content-length")
+    return int(length) if length is not None and length.isdigit() else 0
 
 
 def coding_of(scope: Scope) -> str | None:

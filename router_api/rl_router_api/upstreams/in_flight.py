@@ -40,11 +40,7 @@ class InFlight:
 
     def change(self, name: str, by: int) -> None:
         """Counts the start (`by` is 1) or the end (`by` is -1) of a request or call in this worker."""
-        count = self._own.get(name, 0) + by
-        if count:
-            self._own[name] = count
-        else:
-            self._own.pop(name, None)
+        count = self._own[name] = self._own.get(name, 0) + by
         if self._table is not None and self._row is not None:
             offset = self._find(self._row.index, name, to_write=True)
             if offset is not None:
