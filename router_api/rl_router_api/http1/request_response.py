@@ -186,7 +186,7 @@ class RequestResponseCycle:
         if b"connection" in values:
             self.keep_alive = self.keep_alive and values[b"connection"].lower() != b"close"
             fields = [field for field in fields if field[0] != b"connection"]
-        lines = [_STATUS_LINES[status], *[b": ".join(field) for field in fields]]
+        lines = [_STATUS_LINES[status], *map(b": ".join, fields)]
         unknown_length = b"content-length" not in values and not self._is_head and status not in _BODILESS
         # HTTP/1.0 clients do not support chunked encoding, so the end of the connection ends their response.
         self._chunked = unknown_length and self._version == "1.1"
