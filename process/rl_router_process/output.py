@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from queue import SimpleQueue
 
 _CAPACITY = 8 * 2**20
 """The maximum number of bytes of the lines that wait to be written."""
@@ -33,33 +34,42 @@ class LineWriter:
     The attribute `lost` is the number of lines that could not be written, because the queue was full or a write failed.
     When a write succeeds again, the line that `describe_loss(count)` returns is written. The argument `count` is the
     number of lines that were lost since the last line of `describe_loss`.
+
+    A signal handler or a finalizer may interrupt the method `put` at any step, add lines, and raise an exception.
+    Therefore `put` adds a line without a lock, and every step of `put` leaves a valid state.
     """
 
     def __init__(self, file: int) -> None:
         self.lost = 0
         self.describe_loss: Callable[[int], bytes] = _describe
         self._file = file
-        self._lines: deque[bytes] = deque()
-        self._size = 0
-        """The number of bytes in the queue that are not written yet."""
+        self._lines: deque[tuple[int, bytes]] = deque()
+        """The lines that are not written yet, each with its end, which is a position in bytes in the whole output."""
+        self._end = 0
+        """The end of the line that was added last."""
+        self._written = 0
+        """The end of the line that was written last. Only the writing thread changes the attribute `_written`."""
         self._reported = 0
-        self._lock = threading.Lock()
-        self._idle = True
-        self._wakeup = threading.Lock()
-        self._wakeup.acquire()
-        self._thread: threading.Thread | None = None
+        self._counting = threading.RLock()
+        self._wakeups: SimpleQueue[None] = SimpleQueue()
+        self._has_thread = False
+        self._writing = threading.Lock()
+        """The lock that the writing thread never releases, so that a second thread for the same lines ends at once."""
+        atexit.register(self.flush)
 
     def put(self, line: bytes) -> None:
-        """Adds a line, which ends with a line break, to the queue, or drops the line if the queue is full."""
-        with self._lock:
-            if self._size and self._size + len(line) > _CAPACITY:
-                self.lost += 1
-                return
-            self._lines.append(line)
-            self._size += len(line)
-            if self._idle:
-                self._idle = False
-                self._wake()
+        """Adds a line, which ends with a line break, to the queue, or drops the line if the queue is full.
+
+        The queue may exceed its capacity by a few lines if several threads add lines at the same time.
+        """
+        end = self._end + len(line)
+        if end - self._written > _CAPACITY and self._lines:
+            self._lose(1)
+        else:
+            self._lines.append((end, line))
+            self._end = end
+        if self._wakeups.empty():
+            self._wake()
 
     def say(self, text: str) -> None:
         """Writes a text for people, followed by a line break."""
@@ -67,61 +77,65 @@ class LineWriter:
 
     def flush(self, seconds: float = _FLUSH_SECONDS) -> None:
         """Waits until all lines are written, but at most `seconds`."""
+        if self._lines:
+            # A signal handler may have ended a call of `put` after the call had added a line.
+            self._wake()
         end = time.monotonic() + seconds
-        while self._size and time.monotonic() < end:
+        while self._lines and time.monotonic() < end:
             time.sleep(_PAUSE / 4)
 
     def _wake(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, daemon=True, name=f"output {self._file}")
-            _start_without_signals(self._thread)
-            atexit.register(self.flush)
-        self._wakeup.release()
+        """Makes the writing thread read the queue. Starts the thread if the thread does not run yet."""
+        if not self._has_thread:
+            _start_without_signals(threading.Thread(target=self._run, daemon=True, name=f"output {self._file}"))
+            self._has_thread = True
+        # A wakeup in the queue always means that the thread runs, because the thread is started first.
+        self._wakeups.put(None)
+
+    def _lose(self, count: int) -> None:
+        with self._counting:
+            self.lost += count
 
     def _run(self) -> None:
+        if not self._writing.acquire(blocking=False):
+            return
         while True:
-            self._wakeup.acquire()
-            while batch := self._next_batch():
-                self._write(batch)
+            self._wakeups.get()
+            while self._lines:
+                self._write(self._next_batch())
                 if not self._lines:
                     time.sleep(_PAUSE)
 
-    def _next_batch(self) -> bytes:
-        """Returns the next lines of the queue.
+    def _next_batch(self) -> list[tuple[int, bytes]]:
+        """Returns the next lines of the queue. The lines stay in the queue until they are written."""
+        batch = [self._lines[0]]
+        size = len(batch[0][1])
+        while len(batch) < len(self._lines) and (size := size + len(self._lines[len(batch)][1])) <= _BATCH:
+            batch.append(self._lines[len(batch)])
+        return batch
 
-        If the queue is empty, returns no bytes and marks the thread as idle, so that the next call of `put` wakes up
-        the thread.
-        """
-        with self._lock:
-            if not self._lines:
-                self._idle = True
-                return b""
-            size = len(self._lines[0])
-            batch = [self._lines.popleft()]
-            while self._lines and (size := size + len(self._lines[0])) <= _BATCH:
-                batch.append(self._lines.popleft())
-        return b"".join(batch)
-
-    def _write(self, batch: bytes) -> None:
-        unwritten = _unwritten(self._file, batch)
-        with self._lock:
-            self._size -= len(batch)
-            if unwritten:
-                self.lost += unwritten.count(b"\n")
-            elif self.lost > self._reported and not self._lines:
-                line = self.describe_loss(self.lost - self._reported)
-                self._reported = self.lost
-                self._lines.append(line)
-                self._size += len(line)
+    def _write(self, batch: list[tuple[int, bytes]]) -> None:
+        unwritten = _unwritten(self._file, b"".join([line for _, line in batch]))
+        self._written = batch[-1][0]
+        if unwritten:
+            self._lose(unwritten.count(b"\n"))
+        elif (lost := self.lost) > self._reported and len(self._lines) == len(batch):
+            line = self.describe_loss(lost - self._reported)
+            self._reported = lost
+            self.put(line)
+        for _ in batch:
+            self._lines.popleft()
 
 
 def _start_without_signals(thread: threading.Thread) -> None:
     """Starts a thread that receives no signals, so that the main thread gets all signals, even after blocking them."""
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    # Each call of `pthread_sigmask` may run a signal handler that raises an exception after the call changed the mask.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         thread.start()
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _unwritten(file: int, data: bytes) -> bytes:

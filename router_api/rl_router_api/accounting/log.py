@@ -62,7 +62,7 @@ class _Record(logging.LogRecord):
 
 
 class _Stderr(logging.Handler):
-    """Writes each record to standard error. It needs no lock, because the queue of standard error has one."""
+    """Writes each record to standard error. The class needs no lock, because `STDERR.put` is thread-safe."""
 
     def __init__(self) -> None:
         super().__init__()
