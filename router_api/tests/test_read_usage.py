@@ -157,3 +157,33 @@ async def test_cache_writes_are_priced_by_the_lifetime_that_the_request_asks_for
     await setup.send(model="alpha", stream=stream, **options)
     (ledger,) = setup.router.ledgers
     assert str(ledger["total_cost"]) == dollars
+
+
+SHORT, LONG = ({"prompt_cache_options": {"ttl": lifetime}} for lifetime in ("30m", "12h"))
+MANY_DROPPED = {f"x{at}": 1 for at in range(40)}
+
+
+@pytest.mark.parametrize(
+    ("options", "params", "dollars"),
+    [
+        ({}, {"set": LONG}, "0.002"),
+        (SHORT, {"set": LONG}, "0.002"),
+        (LONG, {"set": SHORT}, "0.00125"),
+        (LONG, {"drop": ["prompt_cache_options"]}, "0.00125"),
+        (LONG, {"rename": {"prompt_cache_options": "cache"}}, "0.00125"),
+        ({"cache": LONG["prompt_cache_options"]}, {"rename": {"cache": "prompt_cache_options"}}, "0.002"),
+        ({**MANY_DROPPED, **LONG, "router": {"max_cost": 1}}, {}, "0.00125"),
+        ({**LONG, "router": {"max_cost": 1}}, {"allow": ["prompt_cache_options"]}, "0.002"),
+        ({"router": {"max_cost": 1}}, {"set": LONG}, "0.002"),
+    ],
+)
+async def test_cache_writes_are_priced_by_the_lifetime_in_the_body_that_the_target_gets(
+    testbed: Testbed, options: dict[str, Any], params: dict[str, Any], dollars: str
+) -> None:
+    details = {"cache_write_tokens": 1000}
+    used = {"prompt_tokens": 1000, "completion_tokens": 0, "total_tokens": 1000, "prompt_tokens_details": details}
+    price = {"input": 1, "cache_write": 1.25, "cache_write_long": 2}
+    setup = await testbed.start(None, text("", used=used), changes={"alpha": {"price": price, "params": params}})
+    await setup.send(model="alpha", **options)
+    (ledger,) = setup.router.ledgers
+    assert str(ledger["total_cost"]) == dollars

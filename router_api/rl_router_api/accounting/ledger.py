@@ -59,7 +59,7 @@ class Entry(Struct):
     """True if the reported counts contradict each other, or cost more than the worst case of the call."""
     selected: bool = False
     keeps_cache_long: bool = False
-    """True if the request asks for the longer lifetime of cache writes."""
+    """True if the body that was sent to the upstream requests the longer lifetime of cache writes."""
     dropped: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
     """The fields that the router added to the request and that the target might refuse."""

@@ -123,8 +123,6 @@ class Request(Struct, frozen=True, eq=False, weakref=True):
     """The number of bytes of the content that a target reads as text."""
     may_hold_affinity: bool
     """True if the body contains text that looks like the affinity of a tool call id."""
-    keeps_cache_long: bool
-    """True if the client asks the provider to keep the prompt cache for the longer lifetime of 12 hours."""
     input_tokens: int
     """The estimated number of input tokens: one token per four bytes of text, and 1,500 tokens per image, audio, video
     or file."""

@@ -24,6 +24,8 @@ class Payload(Struct, frozen=True):
     body: bytes
     dropped: tuple[str, ...]
     added: tuple[str, ...] = ()
+    keeps_cache_long: bool = False
+    """Whether the body requests the longer lifetime of cache writes."""
 
 
 class Refusal(Struct, frozen=True):

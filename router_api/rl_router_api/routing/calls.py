@@ -203,6 +203,7 @@ class Calls:
         guard = None if self._limits.spending.left is None else MoneyGuard(call.limit)
         payload = self._fleet.payload(request, callee.target, upstream, call.advice, guard, without=without)
         entry = self._open_entry(call, payload.dropped, payload.added)
+        entry.keeps_cache_long = payload.keeps_cache_long
         try:
             if guard is not None:
                 self._reserve(call, entry)
@@ -221,7 +222,6 @@ class Calls:
         counted = self._request.input_tokens + advice.size // 4
         entry = self._ledger.open_target_call(target.name, target.tool_name, target.price, counted)
         entry.arguments, entry.dropped, entry.added = advice.as_arguments(), dropped, added
-        entry.keeps_cache_long = self._request.keeps_cache_long and "prompt_cache_options" not in dropped
         return entry
 
     def _reserve(self, call: ReadyCall, entry: Entry) -> None:

@@ -32,8 +32,6 @@ _FRAMES = 50
 """The number of stack frames that later decoding of a field may need. A body whose nesting leaves fewer free stack
 frames is rejected."""
 _READ_BY_TARGETS = ("messages", "tools", "functions", "response_format")
-_LONG_LIFETIME = b'"12h"'
-"""The longer lifetime (`ttl`) that a request can choose for OpenAI's prompt cache, as JSON."""
 _OTHER_LIMITS = OUTPUT_LIMITS[2:]
 
 
@@ -62,7 +60,6 @@ class _Body(Struct):
     logprobs: bool | None = None
     modalities: list[str] | None = None
     temperature: float | None = None
-    prompt_cache_options: Raw = Raw()
 
 
 def read_request(body: bytes) -> Request:
@@ -94,7 +91,6 @@ def read_request(body: bytes) -> Request:
         parts=parts,
         text_bytes=text_bytes,
         may_hold_affinity=b"_rr" in body,
-        keeps_cache_long=len(read.prompt_cache_options) > 0 and _LONG_LIFETIME in bytes(read.prompt_cache_options),
         input_tokens=text_bytes // 4 + PICTURE_TOKENS * len(media) + 1,
     )
 

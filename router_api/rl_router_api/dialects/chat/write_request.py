@@ -19,6 +19,9 @@ from .free_fields import drop_costly_fields
 from .history import adapt, history_for, is_affected
 
 _ADVICE = "optimized_system_prompt"
+_CACHE_OPTIONS = "prompt_cache_options"
+_LONG_LIFETIME = b'"12h"'
+"""The longer lifetime (`ttl`) that a request can choose for OpenAI's prompt cache, as JSON."""
 
 
 def write_request(
@@ -58,6 +61,7 @@ def write_request(
         msgspec.json.encode(fields),
         (*costly, *removed, *[name for name in dropped if name in request.fields]),
         tuple([name for name in additions if name == _ADVICE or name in fields]),
+        _CACHE_OPTIONS in fields and _LONG_LIFETIME in msgspec.json.encode(fields[_CACHE_OPTIONS]),
     )
 
 
