@@ -22,6 +22,16 @@ Manifest = dict[str, Any]
 needs_helm = pytest.mark.skipif(not shutil.which("helm"), reason="helm is not installed: the chart is not rendered")
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """Loads YAML and rejects duplicate keys, as Flux's post-renderers do."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Returns a mapping whose keys are unique."""
+        keys = [key.value for key, _ in node.value]
+        assert len(keys) == len(set(keys)), f"duplicate keys: {keys}"
+        return super().construct_mapping(node, deep)
+
+
 def helm(*arguments: str | Path, values: Any = None) -> subprocess.CompletedProcess[str]:
     """Runs Helm with `values` on its stdin, without a cluster."""
     command = ["helm", *map(str, arguments), *(["--values", "-"] if values is not None else [])]
@@ -33,7 +43,7 @@ def render(values: Any = None, release: str = "rl-router", *options: str, chart:
     command = ("template", release, chart, "--kube-version", OLDEST, "--namespace", NAMESPACE, *options)
     completed = helm(*command, values=values or {})
     assert completed.returncode == 0, completed.stderr
-    return [manifest for manifest in yaml.safe_load_all(completed.stdout) if manifest]
+    return [manifest for manifest in yaml.load_all(completed.stdout, _UniqueKeys) if manifest]
 
 
 def error(values: Any, kubernetes: str = OLDEST) -> str:

@@ -96,7 +96,11 @@ def test_the_pods_of_hooks_have_the_settings_of_the_operators_pods(kind: str) ->
 @HOOKS
 def test_the_pods_of_hooks_can_differ_from_the_operators_pods(kind: str) -> None:
     key, resources = "sidecar.istio.io/inject", {"requests": {"cpu": "50m"}}
-    values = {"podLabels": {key: "true"}, "podAnnotations": {key: "true", "note": "a"}}
+    values = {
+        "commonLabels": {key: "true"},
+        "podLabels": {key: "true"},
+        "podAnnotations": {key: "true", "note": "a"},
+    }
     changed = {"podLabels": {key: "false"}, "podAnnotations": {key: "false"}, "resources": resources}
     metadata, spec = _pod(kind, {**values, "hooks": changed})
     assert metadata["labels"][key] == metadata["annotations"][key] == "false"

@@ -68,8 +68,16 @@ def test_the_guides_gitops_examples_install_a_router_from_a_registry(values: Any
     assert container["image"].startswith("registry.example.com/team/rl-router/operator")
 
 
-def test_the_guides_values_keep_a_mesh_out_of_the_hooks_pods_only() -> None:
-    objects = render(MESH)
-    labels = {kind: one(objects, kind)["spec"]["template"]["metadata"]["labels"] for kind in ("Job", "Deployment")}
-    assert labels["Job"]["sidecar.istio.io/inject"] == "false"
-    assert "sidecar.istio.io/inject" not in labels["Deployment"]
+def test_the_guides_values_keep_meshes_out_of_the_hooks_pods_only() -> None:
+    istio, linkerd = "sidecar.istio.io/inject", "linkerd.io/inject"
+    values = {
+        "routerDeployment": {"create": True},
+        **MESH,
+        "podLabels": {istio: "true"},
+        "podAnnotations": {linkerd: "enabled"},
+    }
+    objects = render(values)
+    operator, job = (one(objects, kind)["spec"]["template"]["metadata"] for kind in ("Deployment", "Job"))
+    for hook in (job, one(objects, "Pod")["metadata"]):
+        assert (hook["labels"][istio], hook["annotations"][linkerd]) == ("false", "disabled")
+    assert (operator["labels"][istio], operator["annotations"][linkerd]) == ("true", "enabled")

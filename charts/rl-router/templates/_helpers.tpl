@@ -90,11 +90,18 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end -}}
 
-{{/* The labels of a hook's pods, without the labels of all objects. */}}
-{{- define "rl-router.hookPodLabels" -}}
-{{- with mergeOverwrite (dict) .Values.podLabels (.Values.hooks | default dict).podLabels -}}
-{{ toYaml . }}
+{{/* The labels of the operator's pods, of which each has one value: podLabels take precedence over the labels of all objects. */}}
+{{- define "rl-router.podLabels" -}}
+{{- $component := dict "app.kubernetes.io/component" "operator" -}}
+{{- mergeOverwrite (include "rl-router.labels" . | fromYaml) $component .Values.podLabels | toYaml -}}
 {{- end -}}
+
+{{/* The labels of a hook's pods, of which hooks.podLabels take precedence. The argument is (list . COMPONENT). */}}
+{{- define "rl-router.hookPodLabels" -}}
+{{- $values := (index . 0).Values -}}
+{{- $component := dict "app.kubernetes.io/component" (index . 1) -}}
+{{- $hook := ($values.hooks | default dict).podLabels -}}
+{{- mergeOverwrite (include "rl-router.labels" (index . 0) | fromYaml) $component $values.podLabels $hook | toYaml -}}
 {{- end -}}
 
 {{/* The annotations of a hook's pods. */}}
