@@ -14,9 +14,11 @@ from rl_router_api.runtime.load import Load
 from rl_router_api.upstreams.in_flight import InFlight, WorkerRow, make_in_flight_table
 
 from fakes.testbed.http1 import RawClient
+from fakes.testbed.keys import KeysFile, bearer
 from fakes.testbed.requests import chat_body
 from fakes.testbed.router import Setup, Testbed
 from fakes.testbed.waiting import until
+from fakes.upstreams.answers import text
 from fakes.upstreams.faults import hang
 
 Connect = Callable[[Setup], Awaitable[RawClient]]
@@ -38,8 +40,9 @@ async def connect() -> AsyncIterator[Connect]:
         await client.leave()
 
 
-def head(length: int, path: str = "/v1/chat/completions") -> bytes:
+def head(length: int, path: str = "/v1/chat/completions", key: str | None = None) -> bytes:
     headers = f"Host: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n"
+    headers += "".join(f"{name}: {value}\r\n" for name, value in bearer(key).items()) if key else ""
     return f"POST {path} HTTP/1.1\r\n{headers}\r\n".encode()
 
 
@@ -105,6 +108,29 @@ async def test_bodies_over_max_pending_bytes_are_a_429_and_health_still_answers(
     await until(lambda: load_of(setup).pending_bytes == 0, "the end of both bodies")
 
 
+@pytest.mark.parametrize(("others", "allowed"), [([], 4), (["ben"], 2)], ids=["only key", "several keys"])
+async def test_one_of_several_keys_leaves_memory_for_the_bodies_of_the_other_keys(
+    testbed: Testbed, connect: Connect, tmp_path: Path, others: list[str], allowed: int
+) -> None:
+    keys = KeysFile(tmp_path / "keys.yaml")
+    ann, *rest = [keys.add(name) for name in ("ann", *others)]
+    limits = {"max_body_bytes": 20 * KIB, "max_pending_bytes": 80 * KIB, "api_keys_file": str(keys.path)}
+    setup = await testbed.start(None, text("a"), server=limits)
+    for sent in range(1, allowed + 1):
+        await (await connect(setup)).send(head(20 * KIB, key=ann) + bytes(20 * KIB - 1))
+        await until(lambda: load_of(setup).pending_bytes == sent * (20 * KIB - 1), "the bytes of the body")  # noqa: B023
+    further = await connect(setup)
+    await further.send(head(20 * KIB, key=ann) + bytes(KIB))
+    status, error = await further.answer()
+    assert (status, json.loads(error)["error"]["code"]) == (429, "overloaded")
+    for key in rest:
+        body, other = chat_body(model="alpha"), await connect(setup)
+        await other.send(head(len(body), key=key) + body[:5])
+        await until(lambda: load_of(setup).pending_bytes == allowed * (20 * KIB - 1) + 5, "the first part")
+        await other.send(body[5:])
+        assert (await other.answer())[0] == 200
+
+
 async def test_the_deadline_covers_the_body(testbed: Testbed, connect: Connect) -> None:
     setup = await testbed.start(None, None, routing={"deadline": 0.2})
     client = await connect(setup)
@@ -138,6 +164,34 @@ async def test_a_client_that_disconnects_during_its_body_leaves_nothing_behind(
     await until(lambda: load_of(setup).pending_bytes == 0, "the request's end")
     await until(lambda: setup.router.ledgers, "the request's log line")
     assert load_of(setup).in_flight == 0
+
+
+LIMITS = RequestHandlingConfig(max_body_bytes=KIB, max_pending_bytes=6 * KIB)
+
+
+def test_one_of_several_keys_may_have_half_of_the_bytes_over_all_workers(tmp_path: Path) -> None:
+    table = make_in_flight_table(str(tmp_path), 2)
+    one, other = (Load(InFlight(WorkerRow(table, row, 2))) for row in range(2))
+    one.hold(2 * KIB, LIMITS, "ann")
+    other.hold(KIB, LIMITS, "ann")
+    for load in (one, other):
+        with pytest.raises(ApiError, match=f"`ann` is at its limit of {3 * KIB} bytes") as error:
+            load.hold(1, LIMITS, "ann")
+        load.release(1, "ann")
+        assert (error.value.status, error.value.code, error.value.retry_after) == (429, "overloaded", 1)
+    one.hold(3 * KIB, LIMITS, "ben")
+    with pytest.raises(ApiError, match=f"server is at its limit of {6 * KIB} bytes"):
+        other.hold(1, LIMITS, "eve")
+    other.release(1, "eve")
+    other.release(KIB, "ann")
+    one.hold(KIB, LIMITS, "ann")
+
+
+def test_one_of_several_keys_may_have_a_body_of_the_maximum_size() -> None:
+    load, limits = Load(InFlight()), RequestHandlingConfig(max_body_bytes=4 * KIB, max_pending_bytes=6 * KIB)
+    load.hold(4 * KIB, limits, "ann")
+    with pytest.raises(ApiError, match="`ann`"):
+        load.hold(1, limits, "ann")
 
 
 def test_the_limits_hold_over_all_workers(tmp_path: Path) -> None:

@@ -33,6 +33,11 @@ class Admission:
         """Returns whether the server rejects every client, because it requires a key but no keys are configured."""
         return self._keys is not None and not self._keys
 
+    @property
+    def has_several_keys(self) -> bool:
+        """Returns whether clients may have different keys."""
+        return self._keys is not None and len(self._keys) > 1
+
     def authenticate(self, authorization: str | None) -> ApiKey | None:
         """Returns the client's key from the Authorization header; None if the server requires no keys.
 

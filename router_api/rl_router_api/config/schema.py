@@ -455,7 +455,9 @@ class RequestHandlingConfig(Schema):
         ge=1024,
         description="maximum total size in bytes of unfinished request bodies over all workers. A request whose"
         " unfinished body would exceed the maximum total size gets HTTP status 429. All unfinished bodies together may"
-        " always be as large as the maximum size of one request body",
+        " always be as large as the maximum size of one request body. If the server has several API keys, the"
+        " unfinished request bodies of one API key may have at most half of the maximum total size, or the maximum size"
+        " of one request body if that is larger",
     )
     max_in_flight: int = Field(
         1024,

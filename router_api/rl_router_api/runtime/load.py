@@ -45,20 +45,37 @@ class Load:
         """Counts a request as ended."""
         self._counts.change(_REQUESTS, -1)
 
-    def hold(self, size: int, server: RequestHandlingConfig) -> None:
-        """Counts received bytes of an unfinished body. Raises ApiError (429) if that exceeds the limit.
+    def hold(self, size: int, server: RequestHandlingConfig, key: str | None = None) -> None:
+        """Counts received bytes of an unfinished body. Raises ApiError (429) if that exceeds a limit.
 
-        The caller calls `release` in both cases. A single body may always have `max_body_bytes`.
+        The parameter `key` is the name of the client's API key, or None if all clients share the whole limit. The
+        unfinished bodies of one key may have half of the limit, so that one key cannot lock out the other keys. The
+        caller calls `release` also after an error. A single body may always have `max_body_bytes`.
         """
         self._counts.change(_PENDING_BYTES, size)
         limit = max(server.max_pending_bytes, server.max_body_bytes)
+        if key is not None:
+            self._counts.change(_of_key(key), size)
+            share = max(limit // 2, server.max_body_bytes)
+            if self._counts.total(_of_key(key)) > share:
+                raise _too_many_bytes(f"The API key `{key}` is at its limit of {share} bytes")
         if self.pending_bytes > limit:
-            message = f"The server is at its limit of {limit} bytes of unfinished request bodies. Retry later."
-            raise ApiError(429, message, code="overloaded", retry_after=_RETRY_AFTER)
+            raise _too_many_bytes(f"The server is at its limit of {limit} bytes")
 
-    def release(self, size: int) -> None:
-        """Uncounts the bytes of a body that is complete or was rejected."""
+    def release(self, size: int, key: str | None = None) -> None:
+        """Uncounts the bytes of a body that is complete or was rejected. The parameter `key` is that of `hold`."""
         self._counts.change(_PENDING_BYTES, -size)
+        if key is not None:
+            self._counts.change(_of_key(key), -size)
+
+
+def _of_key(key: str) -> str:
+    return f"{_PENDING_BYTES} of key {key}"
+
+
+def _too_many_bytes(limit: str) -> ApiError:
+    message = f"{limit} of unfinished request bodies. Retry later."
+    return ApiError(429, message, code="overloaded", retry_after=_RETRY_AFTER)
 
 
 def _too_many(server: RequestHandlingConfig) -> ApiError:

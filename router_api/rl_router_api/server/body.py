@@ -36,6 +36,8 @@ class BodyLimits:
     deadline: float
     read_timeout: float = 30.0
     """The maximum number of seconds without further bytes of the request body."""
+    key: str | None = None
+    """The name of the client's API key if the server has several keys, of which each has a limit of its own."""
 
 
 def whole_body(scope: Scope, client: Client, limit: int) -> bytes | None:
@@ -121,14 +123,14 @@ async def read_parts(receive: Receive, limits: BodyLimits) -> bytes:
                 raise ClientGoneError
             part = message.get("body", b"")
             size += len(part)
-            load.hold(len(part), server)
+            load.hold(len(part), server, limits.key)
             if size > server.max_body_bytes:
                 raise _too_large(server.max_body_bytes)
             body += part
             if not message.get("more_body"):
                 return bytes(body)
     finally:
-        load.release(size)
+        load.release(size, limits.key)
 
 
 async def _next_message(receive: Receive, limits: BodyLimits) -> Message:

@@ -100,7 +100,8 @@ class RequestHandler(ABC):
         coding = coding_of(self._scope)
         if body is None:
             deadline = self._received_at + configuration.routing.deadline
-            body = await read_parts(self._receive, BodyLimits(server, self._runtime.load, deadline))
+            key = self._key.name if self._key is not None and self._runtime.admission.has_several_keys else None
+            body = await read_parts(self._receive, BodyLimits(server, self._runtime.load, deadline, key=key))
             self._begin()
         self._watch_client()
         read = self._dialect.read_request
