@@ -1,1 +1,1 @@
-"""The chat completions dialect of OpenAI."""
+"""The dialect for OpenAI's chat completions API."""

@@ -1,4 +1,4 @@
-"""Adds the affinity of tool loops to the tool call ids of chat completions, and removes the affinity from the ids."""
+"""Adds the affinity of tool loops to the tool call ids of answers, and removes the affinity from requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ def take_off(message: dict[str, Raw]) -> None:
 
 
 def change_ids(message: dict[str, Raw], change: Callable[[str], str]) -> None:
-    """Changes the tool call ids of a request's message, in place. Ids that are not text stay as they are."""
+    """Applies the function `change` to the tool call ids of a request's message, in place.
+
+    Tool call ids that are not texts are not changed.
+    """
 
     def changed(raw: Raw) -> Raw:
         return encoded(change(text_in(raw))) if begins(raw) == b'"' else raw
@@ -54,8 +57,10 @@ def _change_calls(message: dict[str, Raw], change: Callable[[Raw], Raw]) -> None
 
 
 def _changed(raw: Raw, change: Callable[[dict[str, Raw]], None]) -> Raw:
-    """Returns a JSON list after `change` has changed the list's objects. Entries that are not objects stay as they
-    are."""
+    """Returns a JSON list after the function `change` has changed each object in the list.
+
+    Entries of the list that are not objects are not changed.
+    """
     entries = list_of(raw)
     for place, entry in enumerate(entries):
         if begins(entry) == b"{":

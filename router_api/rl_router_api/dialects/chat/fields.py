@@ -1,7 +1,7 @@
-"""The spellings of chat completion fields that inference engines accept, and that the router reads or sets."""
+"""The names under which inference engines accept fields of chat completions that the router reads or sets."""
 
 OUTPUT_LIMITS = (
     "max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "max_gen_len", "max_tokens_to_sample",
     "maxTokens", "maxOutputTokens", "n_predict", "num_predict",
 )  # fmt: skip
-"""The spellings of the field that limits the number of output tokens."""
+"""The names of the field that limits the number of output tokens, in the spellings of different inference engines."""

@@ -1,10 +1,10 @@
 """Removes request fields that could cause extra costs, if the request has a money limit.
 
-Without costly fields, the computed worst-case cost is reliable. Inference engines and aggregators read far more fields
-than OpenAI defines. Some request fields cost money that no configured price covers. Examples of costly fields are a
-second spelling of the output limit, and fields that request several answers of which only one is returned, a web search
-or a more expensive service tier. Under a money limit, the router sends only fields that are known to cause no extra
-costs.
+The computed worst-case cost of a call is reliable only if no field of the request causes extra costs. Inference engines
+and aggregators read far more fields than OpenAI's API defines. Some request fields cost money that no configured price
+covers. Costly fields are, for example, a second spelling of the output limit, and fields that request a web search, a
+more expensive service tier, or several answers of which only one is returned. Under a money limit, the router sends
+only fields that are known to cause no extra costs.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ FREE_FIELDS = frozenset(
         [_CONVERSATION, _SAMPLING, _REASONING, _REPORTING, _TEMPLATES, _GUIDED_DECODING, _SERVING, *OUTPUT_LIMITS]
     ).split()
 )
-"""The names of fields that cost nothing beyond the counted tokens, as OpenAI, vLLM, SGLang, llama.cpp and other engines
-spell the names. Every byte of free fields counts as an input token, because an engine may put the fields into the
-prompt."""
+"""The names of the request fields that cost nothing except the price of input tokens, in the spellings of OpenAI, vLLM,
+SGLang, llama.cpp and other inference engines. The router counts every byte of a free field as one input token, because
+an engine may put the field into the prompt."""
 _FREE_VALUES: dict[str, tuple[Any, ...]] = {
     "modalities": (["text"],),
     "service_tier": ("default", "flex"),
@@ -63,10 +63,10 @@ _FREE_VALUES: dict[str, tuple[Any, ...]] = {
     "reasoning": ({"enabled": False}, {"effort": "none"}),
     "web_search": (False,),
 }
-"""The values that cause no extra costs in fields outside `FREE_FIELDS`. Each free value disables a feature that costs
-extra, or chooses the default or a cheaper service."""
+"""A mapping from the names of request fields to the values of these fields that cause no extra costs. Each value in the
+mapping disables a feature that costs extra, or chooses the default service or a cheaper service."""
 _FREE_TOOLS = ("function", "custom")
-"""The types of tools that the client runs. Providers charge for the tools that the providers run."""
+"""The types of tools that the client runs. Providers may charge for the tools that the providers run."""
 _FIELDS_OF_TOOLS = frozenset(
     ("type", "function", "custom", "name", "description", "parameters", "input_schema", "strict", "cache_control")
 )
@@ -88,7 +88,7 @@ class _Tool(Struct):
 def drop_costly_fields(fields: dict[str, Any], allowed: Collection[str]) -> tuple[str, ...]:
     """Removes the parts of a request body that may cost extra, and returns the names of at most 32 removed parts.
 
-    The parameter `fields` contains the fields as the client wrote them, except the field `model`.
+    In the parameter `fields`, every field except the field `model` has the value that the client sent.
     """
     free = FREE_FIELDS.union(allowed, ["model"])
     dropped = [name for name, raw in fields.items() if name not in free and not _is_free_value(name, raw)]
@@ -109,7 +109,7 @@ def _is_free_value(name: str, raw: Raw) -> bool:
 
 
 def _client_tools(raw: Raw) -> tuple[Raw | None, list[str]]:
-    """Returns the tools that the client runs, and the positions and types of the other tools."""
+    """Returns the tools that the client runs, and the positions and types of the tools that are removed."""
     if not is_given(raw):
         return raw, []
     tools = LIST.decode(raw)
@@ -131,7 +131,7 @@ def _type_of(raw: Raw) -> str:
 
 
 def _plain_arguments(raw: Raw) -> tuple[Raw | None, list[str]]:
-    """Returns the free template arguments, and the names of all other arguments.
+    """Returns the free arguments of a chat template, and the names of all other arguments.
 
     A template argument is free if its value is a number, a boolean, null or a single word. Some engines accept a whole
     template as an argument, and a template can write any number of tokens to the prompt.
@@ -144,7 +144,7 @@ def _plain_arguments(raw: Raw) -> tuple[Raw | None, list[str]]:
 
 
 def _remove_cache_control(fields: dict[str, Any]) -> list[str]:
-    """Removes the field `cache_control`, which makes a provider write its cache at extra cost.
+    """Removes the field `cache_control`, because this field makes a provider write to the prompt cache at extra cost.
 
     Returns the name `cache_control` in a list if the field was removed, else an empty list.
     """
@@ -161,7 +161,7 @@ def _remove_cache_control(fields: dict[str, Any]) -> list[str]:
 def _without_cache_control(raw: Raw, depth: int) -> Any:
     """Returns a list or object without the field `cache_control` in the first `depth` levels of the list or object.
 
-    Returns the object `raw` itself if no field was removed.
+    Returns the parameter `raw` itself if no field was removed.
     """
     if depth == 0 or begins(raw) not in (b"[", b"{"):
         return raw

@@ -1,4 +1,7 @@
-"""Finds the texts of a request that contain half of a surrogate pair, because half of a pair is not a character."""
+"""Finds the field of a request body that contains half of a surrogate pair.
+
+In UTF-16, a surrogate pair represents one character, such as an emoji. Half of a surrogate pair is not a character.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,15 @@ from ...errors import ApiError, bad_request
 
 _HALF = re.compile("[\\ud800-\\udfff]")
 _MAX_BODY = 1024 * 1024
-"""The maximum number of bytes of a body that is searched for half of a surrogate pair. Larger bodies are not searched,
-because the search blocks the event loop."""
+"""The maximum number of bytes of a body that is searched for half of a surrogate pair. Bodies of more than 1 MiB are
+not searched, because the search blocks the event loop."""
 
 
 def half_pair_error(body: bytes) -> ApiError | None:
-    """Returns an error that names the field with half of a surrogate pair, or None if no field with half of a pair is
-    found."""
+    """Returns an error that names the field with half of a surrogate pair.
+
+    Returns None if the body has more than 1 MiB, or if no field with half of a surrogate pair is found.
+    """
     if len(body) > _MAX_BODY:
         return None
     try:
@@ -31,8 +36,9 @@ def half_pair_error(body: bytes) -> ApiError | None:
 
 
 def _path_of_half(value: Any) -> str | None:
-    """Returns the path of the first text or field name that contains half of a surrogate pair, or None.
+    """Returns the path of the first text or field name that contains half of a surrogate pair.
 
+    Returns None if no text or field name of the value contains half of a surrogate pair.
     An example of a returned path is `.messages[0].content`.
     """
     if isinstance(value, str):

@@ -1,8 +1,8 @@
 """Adapts the answers of other models in a conversation to what a target accepts.
 
-Providers reject tool call ids, thinking and signatures of other providers, or require fields that only their own
-answers have. The configuration field `targets.history` describes what a target accepts. The affinity in a tool call id
-tells which target made the tool call.
+Some providers reject the tool call ids, the thinking and the signatures of other providers. Some providers require
+fields that only the provider's own answers have. The configuration field `targets.history` describes which answers of
+other models a target accepts. The affinity in a tool call id identifies the target that made the tool call.
 """
 
 from __future__ import annotations
@@ -22,20 +22,22 @@ from ..tool_call_ids import ToolCallIdMap, max_mapped_length
 from .affinity import change_ids
 
 _PLAIN_IDS = ToolCallIds(length=9, characters="letters_digits")
-"""The form of tool call ids that every known provider accepts. Mistral's rule for tool call ids is the strictest."""
+"""The form of tool call ids that every known provider accepts. Of all known providers, Mistral has the strictest rule
+for tool call ids."""
 _THINKING = (
     "reasoning_content", "reasoning", "reasoning_details", "thinking_blocks", "extra_content", "thinking",
     "redacted_thinking",
 )  # fmt: skip
-"""The fields and content parts in which providers put thinking and its signatures."""
+"""The names of the fields and the types of the content parts in which providers put thinking and signatures."""
 _NO_HISTORY = History()
 
 
 def history_for(target: Target, without: Collection[str]) -> History | None:
-    """Returns what a target accepts in answers of other models, or None if the target accepts everything.
+    """Returns the description of the answers of other models that a target accepts.
 
-    If the target has refused answers of other models, the result also describes the form of answers that every known
-    provider accepts, except where the configuration describes another form.
+    Returns None if the target accepts all answers of other models. If the target has refused answers of other models,
+    the description also forbids thinking, and requires tool call ids that every known provider accepts, unless the
+    configuration has another rule for the tool call ids.
     """
     if FOREIGN_HISTORY not in without:
         return target.history
@@ -56,10 +58,10 @@ def is_affected(request: Request, raw: Raw, history: History) -> bool:
 
 
 def adapt(request: Request, messages: list[dict[str, Raw]], history: History, family: Collection[str]) -> list[str]:
-    """Adapts the messages to a target in place, and returns the names of the removed fields.
+    """Adapts the messages of a request to a target in place, and returns the names of the removed fields.
 
-    The function also removes the affinity from the tool call ids. The parameter `family` contains the affinities of the
-    targets whose answers the target accepts without changes.
+    The function `adapt` also removes the affinity from the tool call ids. The parameter `family` contains the
+    affinities (hashes of target names) of all targets whose answers the target accepts without changes.
     """
     ids = ToolCallIdMap(history.tool_call_ids)
     dropped: dict[str, None] = {}

@@ -1,4 +1,4 @@
-"""Reads upstreams' answers. Converts a completion or the chunks of a stream to the internal format."""
+"""Reads upstreams' answers: converts a completion or the chunks of a stream to the router API's internal format."""
 
 from __future__ import annotations
 
@@ -67,9 +67,10 @@ def _read_oddly(body: bytes) -> tuple[_Completion, dict[str, Raw]]:
 
 
 def read_chunks(events: list[bytes]) -> Iterator[Chunk]:
-    """Yields the chunks of server-sent events, including error events, and skips all other events.
+    """Yields the chunks that server-sent events contain.
 
-    Raises BrokenAnswerError for a damaged event.
+    An event with an error also becomes a chunk. Events with neither a chunk nor an error are skipped. Raises
+    BrokenAnswerError if an event is damaged.
     """
     # Decoding all events at once takes a fraction of the time of decoding each event. If an event breaks the schema,
     # each event is decoded separately below.
@@ -85,7 +86,7 @@ def read_chunks(events: list[bytes]) -> Iterator[Chunk]:
 
 
 def read_chunk(data: bytes) -> Chunk | None:
-    """Returns the chunk that an event's data contain, or None if the event is neither a chunk nor an error.
+    """Returns the chunk that the data of an event contain, or None if the data contain neither a chunk nor an error.
 
     Raises BrokenAnswerError if the event is damaged, because a part of the answer may be lost.
     """
@@ -154,7 +155,10 @@ def _chunk_of(data: bytes, read: _Chunk, usage: Raw, error: str | None) -> Chunk
 
 
 def _on_one_line(raw: Raw) -> Raw:
-    """Returns the JSON without line breaks, because a log entry and a streamed chunk are one line each."""
+    """Returns JSON without line breaks, or an empty value if the JSON is null.
+
+    A log entry must be one line, and a chunk of a stream must be one line.
+    """
     text = bytes(raw)
     if text == b"null":
         return _NOTHING

@@ -15,15 +15,15 @@ _MALFORMED = re.compile(
     r"(string|int|float|bool|list|dict|number|model|model_attributes|dataclass)_type|(int|float|bool)_parsing",
     re.I,
 )
-"""Error codes and error types of a body that every upstream rejects, because the body is not JSON, lacks a field, or
-has a field of the wrong JSON type."""
+"""The pattern of the error codes and error types that report an invalid request body. Every upstream rejects an invalid
+request body, which is not JSON, lacks a field, or has a field of the wrong JSON type."""
 _QUOTA = re.compile(
     r"insufficient_?(quota|balance|credits?|funds)|quota_?(exceeded|exhausted)_?error|billing\w*|"
     r"(enforced_)?(spend|spending|usage|credit)_?limit\w*|credits?_?(exhausted|depleted|required)|payment_?required|"
     r"(balance|account)_?(exhausted|overdue|arrearage|suspended)\w*|arrearage",
     re.I,
 )
-"""Error codes and error types that report an exhausted quota or spend limit."""
+"""The pattern of the error codes and error types that report an exhausted quota or spend limit."""
 _QUOTA_WORDS = re.compile(
     r"balance (is )?(too low|insufficient|exhausted|empty)|insufficient (account )?(balance|credits?|funds|quota)|"
     r"exceeded your current quota|(quota|credits?) (has been |have been |is |are )?(exhausted|depleted|used up)|"
@@ -35,7 +35,7 @@ _SECONDS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*s\s*")
 
 
 def read_error(text: str, request: bytes = b"") -> Refusal:
-    """Returns what an upstream's error says.
+    """Returns what the text of an upstream's error says about the request, a quota and a waiting time.
 
     The error's words about a quota are ignored if the request body contains the same words.
     """
@@ -60,9 +60,12 @@ def read_error(text: str, request: bytes = b"") -> Refusal:
 
 
 def _error_in(body: Any) -> dict[str, Any]:
-    """Returns the JSON object that describes the error, for each place in a body in which upstreams put the error."""
+    """Returns the JSON object that describes the error in a response body.
+
+    Different upstreams put the error in different places of the response body.
+    """
     if isinstance(body, list) and body:
-        # Google's endpoint wraps its error in a list.
+        # Google's endpoint wraps the error in a list.
         body = body[0]
     if not isinstance(body, dict):
         return {"message": body} if isinstance(body, str) else {}
@@ -93,9 +96,10 @@ def _status_of(error: dict[str, Any]) -> int | None:
 
 
 def _is_malformed(codes: list[str], body: Any) -> bool:
-    """Returns whether the error reports a body that every upstream rejects.
+    """Returns whether an upstream's error reports a request body that every upstream rejects.
 
-    The result depends on the error's codes, or on the error types in FastAPI's `detail` list.
+    If the error has a list `detail`, as FastAPI's errors have, the result depends on the error types in the list.
+    Otherwise, the result depends on the codes and types in the parameter `codes`.
     """
     details = body.get("detail") if isinstance(body, dict) else None
     if isinstance(details, list) and details:
@@ -111,8 +115,10 @@ def _is_malformed_detail(detail: dict[str, Any]) -> bool:
 
 
 def _retry_delay(details: Any) -> float | None:
-    """Returns the retry delay of Google's `RetryInfo` object in seconds, or None if the details contain no retry
-    delay."""
+    """Returns the retry delay, in seconds, from Google's `RetryInfo` object in the details of an error.
+
+    Returns None if the details contain no retry delay.
+    """
     for detail in details if isinstance(details, list) else ():
         if isinstance(detail, dict) and str(detail.get("@type", "")).endswith("RetryInfo"):
             match = _SECONDS.fullmatch(str(detail.get("retryDelay")))

@@ -1,7 +1,8 @@
-"""Reads completions and chunks that break OpenAI's schema, each field by itself.
+"""Reads each field of a completion or chunk separately if the completion or chunk breaks OpenAI's schema.
 
 The module `read_answer` uses the module `read_odd_answer` if the typed decoder rejects an answer. A field with an
-unexpected type counts as missing. The client still gets a field of an unexpected type as the upstream sent the field.
+unexpected type is treated as missing. The client still gets a field of an unexpected type as the upstream sent the
+field.
 """
 
 from __future__ import annotations
@@ -109,8 +110,10 @@ def _index(choice: dict[str, Any], default: int) -> int:
 
 
 def _number(value: Any) -> int | None:
-    """Returns a whole number, which may be written as a float or as text, or None if the value is not a whole
-    number."""
+    """Returns the whole number that a value contains as an integer, a float or a text.
+
+    Returns None if the value is not a whole number.
+    """
     if isinstance(value, str) and value.strip().isdecimal():
         return int(value[:18])
     if isinstance(value, float) and value.is_integer():

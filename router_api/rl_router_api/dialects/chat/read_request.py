@@ -1,8 +1,8 @@
-"""Reads a client's request. Converts the body of a chat completion request to the internal format.
+"""Reads a client's request: converts the body of a chat completion request to the internal request.
 
-The fields of a request keep the bytes that the client sent (`msgspec.Raw`). A target therefore gets every value that
-the router does not change as the client wrote the value, including numbers. Only the values that routing needs are
-decoded.
+The fields of a request keep the bytes that the client sent (`msgspec.Raw`). If the router does not change a value, such
+as a number, the target gets the value exactly as the client wrote the value. The router decodes only the values that
+routing needs.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ MAX_MESSAGES = 10_000
 MAX_PIECES = 10_000
 _MAX_FIELDS = 1_000
 MAX_CHOICES = 128
-"""The maximum value of the field `n`, which is the number of choices, as in OpenAI's API."""
+"""The maximum number of choices that a request may require with the field `n`. OpenAI's API has the same maximum."""
 PICTURE_TOKENS = 1_500
 _MAX_DOLLARS = 10**12
 _MAX_OPTIONS = 16 * 1024
 _FRAMES = 50
-"""The number of stack frames that later decoding of a field may need. A body whose nesting leaves fewer free stack
-frames is rejected."""
+"""The number of free stack frames that the decoding of a field may need later. The router rejects a body if the nested
+values of the body leave fewer than 50 free stack frames."""
 _READ_BY_TARGETS = ("messages", "tools", "functions", "response_format")
 _OTHER_LIMITS = OUTPUT_LIMITS[2:]
 
@@ -44,7 +44,7 @@ class _ResponseFormat(Struct):
 
 
 class _Body(Struct):
-    """The fields of a request body that routing reads."""
+    """The fields that the router reads from a request body for routing."""
 
     model: str | None = None
     router: Raw = Raw()
@@ -63,7 +63,11 @@ class _Body(Struct):
 
 
 def read_request(body: bytes) -> Request:
-    """Returns the internal request for a body. Raises ApiError (status 400), which names the invalid field."""
+    """Returns the internal request for the body of a client's request.
+
+    Raises ApiError with status 400 if the body is invalid. If a field of the body is invalid, the error names the
+    field.
+    """
     # Some Windows tools write a byte order mark before the JSON.
     body = body.removeprefix(b"\xef\xbb\xbf")
     fields = _object(body)
@@ -151,9 +155,9 @@ def _read(body: bytes) -> _Body:
 
 
 def _options(raw: Raw) -> Options:
-    """Returns the options of the body's `router` object.
+    """Returns the client's options from the field `router` of a request body.
 
-    The size of the object is limited, because a number of millions of digits takes a second to decode.
+    The size of the field `router` is limited, because decoding a number with millions of digits takes a second.
     """
     if not raw:
         return _NO_OPTIONS
@@ -169,7 +173,7 @@ def _options(raw: Raw) -> Options:
 
 
 def _field_error(text: str, within: str = "") -> ApiError:
-    """Returns an ApiError with status 400 that names the invalid field from an error text of msgspec.
+    """Returns an ApiError with status 400 that names the invalid field from an error text of the library msgspec.
 
     An example of an error text is "Expected `str`, got `int` - at `$.messages[0].role`". The parameter `within` is the
     name of the decoded field, or an empty text if the whole body was decoded.
@@ -186,7 +190,7 @@ def _field_error(text: str, within: str = "") -> ApiError:
 
 def _choices(read: _Body) -> int:
     if read.n is not None and not 1 <= read.n <= MAX_CHOICES:
-        raise bad_request(f"`n` is {read.n}: it must be from 1 to {MAX_CHOICES}.", "n")
+        raise bad_request(f"`n` is {read.n}. Send a number of choices from 1 to {MAX_CHOICES}.", "n")
     return read.n or 1
 
 
@@ -201,7 +205,7 @@ def _output_limit(read: _Body, fields: dict[str, Raw]) -> int | None:
 def _whole_number(raw: Raw) -> int | None:
     """Returns the whole number that raw JSON contains, or None for any other value.
 
-    The target has to check a value that is not a whole number.
+    The router does not reject a value that is not a whole number, because the target checks the value.
     """
     try:
         return msgspec.json.decode(raw, type=int)
@@ -213,7 +217,7 @@ def _check_options(options: Options) -> None:
     cost = options.max_cost
     if cost is not None and not (cost.is_finite() and 0 <= cost <= _MAX_DOLLARS):
         raise bad_request(
-            f"`router.max_cost` is {str(cost)[:40]}: it must be a number of US dollars from 0 to {_MAX_DOLLARS:,}.",
+            f"`router.max_cost` is {str(cost)[:40]}. Send a number of US dollars from 0 to {_MAX_DOLLARS:,}.",
             "router.max_cost",
         )
 
@@ -226,7 +230,7 @@ def _is_filled(list_: Raw, name: str) -> bool:
     if raw == b"null":
         return False
     if not raw.startswith(b"["):
-        raise bad_request(f"`{name}`: Expected `array | null`.", name)
+        raise bad_request(f"`{name}` is neither a list nor null. Send a list.", name)
     return raw[1:].lstrip() != b"]"
 
 

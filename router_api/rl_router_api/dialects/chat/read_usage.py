@@ -1,8 +1,9 @@
 """Reads the usage that upstreams report, in the formats of OpenAI, Anthropic, DeepSeek, Gemini, xAI and others.
 
-Each token count of a reported usage is read separately. Cache reads and writes are a part of the field `prompt_tokens`,
-but not of Anthropic's field `input_tokens`. Thinking is a part of the field `completion_tokens`, but xAI and Gemini
-count thinking only in the field `total_tokens`.
+Each token count of a reported usage is read separately. The field `prompt_tokens` includes the tokens of cache reads
+and cache writes, but Anthropic's field `input_tokens` does not include the tokens of cache reads and cache writes. Most
+providers include thinking tokens in the field `completion_tokens`, but xAI and Gemini include thinking tokens only in
+the field `total_tokens`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from ...accounting.usage import Usage
 from ...conversation.lenient import parse
 
 _MAX_TOKENS = 10**15
-"""The maximum of a token count. Larger token counts are ignored, because sums of larger counts would not be exact."""
+"""The maximum number of tokens in one token count. A token count above 10**15 is ignored, because sums of token
+counts above 10**15 would not be exact."""
 
 
 class _CacheWrites(Struct, gc=False):
@@ -38,7 +40,7 @@ class _Details(Struct, gc=False):
 
 
 class _Reported(Struct, gc=False):
-    """The token counts of all providers, in fields with the providers' names."""
+    """The token counts that providers report, in fields that have the same names as in the providers' APIs."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -103,7 +105,10 @@ def _plain(reported: _Reported) -> Usage | None:
 
 
 def _read_oddly(raw: Raw | bytes) -> Usage | None:
-    """Reads each token count of a usage separately, and ignores values that are not token counts."""
+    """Returns the usage that raw JSON contains, or None if the JSON does not contain a usage.
+
+    The function `_read_oddly` reads each token count separately, and ignores values that are not token counts.
+    """
     try:
         value = parse(raw)
     except (ValueError, RecursionError):
@@ -116,7 +121,7 @@ def _read_oddly(raw: Raw | bytes) -> Usage | None:
 
 
 def _fields(kind: type[Struct], value: dict[str, Any]) -> dict[str, Any]:
-    """Returns the fields of the struct `kind` that can be read from a JSON object."""
+    """Returns the fields of the struct `kind` from a JSON object. A value that is not a token count becomes None."""
     nested: dict[str, type[Struct]] = {"cache_creation": _CacheWrites, "cache_write_tokens_details": _CacheWrites}
     read: dict[str, Any] = {}
     for name in kind.__struct_fields__:
@@ -130,7 +135,10 @@ def _fields(kind: type[Struct], value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _count(value: Any) -> int | None:
-    """Returns a token count, which may be written as a float or as text, or None if the value is not a token count."""
+    """Returns the token count that a value contains as a number or as text.
+
+    Returns None if the value is not a token count.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -167,7 +175,11 @@ def _usage(reported: _Reported, *, suspect: bool) -> Usage | None:
 
 
 def _cache(reported: _Reported) -> tuple[int, int, int]:
-    """Returns the numbers of cache tokens: tokens read, tokens written for the shorter and for the longer lifetime."""
+    """Returns three numbers of tokens of the provider's cache.
+
+    The first number counts the tokens that were read from the cache. The second number counts the tokens that were
+    written for the shorter lifetime. The third number counts the tokens that were written for the longer lifetime.
+    """
     details = _input_details(reported)
     writes = _writes(reported) or _NO_WRITES
     read = (
@@ -196,7 +208,7 @@ def _largest(counts: tuple[int | None, ...]) -> int:
 
 
 def _beside_input(reported: _Reported, base: int, output: int, cache: int) -> bool:
-    """Returns whether the reported input excludes the cache reads and writes, as in Anthropic's format."""
+    """Returns whether the reported input tokens exclude the cache reads and cache writes, as in Anthropic's format."""
     has_names = reported.cache_read_input_tokens is not None or reported.cache_creation_input_tokens is not None
     if not cache or not has_names:
         return False

@@ -1,7 +1,7 @@
-"""Converts a complete answer to the chunks of a stream, and chunks to a complete answer.
+"""Converts a complete answer to the chunks of a stream, and the chunks of a stream to a complete answer.
 
-Some servers ignore the request's field `stream`. A server that ignores the field sends a complete answer for a streamed
-call, or a stream for a call that needs a complete answer.
+Some servers ignore the request's field `stream`. A server that ignores the field `stream` sends a complete answer for a
+streamed call, or a stream for a call that needs a complete answer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from . import read_odd_answer as odd
 from .read_answer import read_answer, read_chunks
 
 _REPLACED = ("id", "index", "type", "role", "finish_reason")
-"""The fields of a delta of which only the last value is kept. The texts in all other fields of a delta are joined."""
+"""The names of the fields of chunks for which only the last value is kept. If a field with another name contains texts
+in several chunks, these texts are joined."""
 
 
 def chunks_of(answer: Answer) -> list[Chunk]:
@@ -38,7 +39,10 @@ def chunks_of(answer: Answer) -> list[Chunk]:
 
 
 def _as_delta(choice: dict[str, Raw]) -> dict[str, Raw]:
-    """Returns a choice with its message as a delta, in which each tool call has an index."""
+    """Returns a choice of a complete answer as a choice of a chunk.
+
+    The message of the choice becomes a delta, and each tool call gets an index.
+    """
     message = choice.pop("message", encoded({}))
     if begins(message) == b"{":
         fields = lenient.fields_of(message)
@@ -54,7 +58,10 @@ def _objects(raw: Raw) -> list[dict[str, Raw]]:
 
 
 def whole_of(chunks: Sequence[Chunk]) -> Answer:
-    """Returns the complete answer of a stream's chunks. Raises BrokenAnswerError."""
+    """Returns the complete answer that the chunks of a stream form.
+
+    Raises BrokenAnswerError if the chunks do not form an answer.
+    """
     fields: dict[str, Any] = {}
     choices: dict[int, _Choice] = {}
     for chunk in chunks:
@@ -72,7 +79,7 @@ def whole_of(chunks: Sequence[Chunk]) -> Answer:
 
 
 class _Choice:
-    """A choice that is assembled from the choices of chunks."""
+    """Assembles one choice of a complete answer from the parts of the choice in the chunks of a stream."""
 
     def __init__(self, index: int) -> None:
         self._fields: dict[str, Any] = {"index": index, "finish_reason": None}
@@ -102,7 +109,8 @@ class _Choice:
 def _join(begun: dict[str, Any], piece: dict[str, Any]) -> None:
     """Adds the fields of `piece` to the object `begun`.
 
-    Texts and lists that both objects contain are joined, and nested objects are joined field by field.
+    If both objects contain a text or a list with the same name, the two texts or lists are joined. Nested objects are
+    joined field by field.
     """
     for name, value in piece.items():
         old = begun.get(name)

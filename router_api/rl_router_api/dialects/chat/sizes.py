@@ -1,4 +1,4 @@
-"""Computes upper bounds of the number of tokens that a target reads, for money limits."""
+"""Computes an upper bound of the number of tokens that a target reads. Money limits need the upper bound."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FIELDS_OF_PARTS = frozenset(
      "extra_content")
 )  # fmt: skip
 _REFERENCES = ("audio", "images", "image", "videos", "video", "files", "file", "file_ids", "documents", "attachments")
-"""The fields of messages that may refer to content of any size."""
+"""The names of the message fields that may refer to content of any size."""
 _SOUND = re.compile(r"(data:(audio/[a-z0-9.+-]{1,32})?;base64,)?[A-Za-z0-9+/=_-]+")
 _EXPANDED = 4
 """The maximum factor by which the JSON of tools may grow when a chat template adds line breaks and indentation. If the
@@ -28,8 +28,8 @@ JSON of tools grows by at most the factor 4, one token per original byte is stil
 indentation has several bytes."""
 _LONG = 16 * 1024
 _MAX_DEPTH = 64
-"""The maximum nesting depth of tools of more than 16 KiB. Tools with deeper nesting are not formatted, because each
-level of nesting makes the formatted text of every value longer."""
+"""The maximum nesting depth of tools whose JSON has more than 16 KiB. The router does not format tools of more than
+16 KiB with more than 64 levels of nesting, because each level makes the formatted text of every value longer."""
 _MAX_NAME = 64
 
 
@@ -45,7 +45,7 @@ class _Sound(Struct, forbid_unknown_fields=True):
 def max_input_tokens(request: Request, target: Target) -> int:
     """Returns an upper bound of the number of tokens that a target reads.
 
-    The upper bound is one token per byte, and `max_image_tokens` tokens per image.
+    The upper bound is one token per byte of the request, but `max_image_tokens` tokens per image.
     """
     allowed = target.params.allow
     counted = [len(raw) for name, raw in request.fields.items() if name in FREE_FIELDS or name in allowed]
@@ -55,7 +55,7 @@ def max_input_tokens(request: Request, target: Target) -> int:
 
 
 def unsized_part(request: Request) -> str | None:
-    """Returns the name of a request part that may have any number of tokens, such as a video.
+    """Returns the name of a part of the request, such as a video, that may have any number of tokens.
 
     Returns None if the number of tokens of every part has an upper bound.
     """
@@ -97,8 +97,10 @@ def _is_sized(raw: Raw) -> bool:
 
 
 def _is_image(raw: Raw) -> bool:
-    """Returns whether a field `image_url` refers to an image. Data of another type, such as a PDF, may have any number
-    of pages."""
+    """Returns whether a field `image_url` refers to an image.
+
+    A field `image_url` may also refer to data of another type, such as a PDF with any number of pages.
+    """
     try:
         picture = msgspec.json.decode(raw, type=str | _Picture)
     except msgspec.DecodeError:

@@ -10,7 +10,7 @@ from .. import sse
 
 
 def error_object(error: ApiError) -> dict[str, Any]:
-    """Returns the value of the field `error` in the response body."""
+    """Returns the value of the field `error` in the response body for an error."""
     return {"message": error.message, "type": error.kind, "param": error.param, "code": error.code}
 
 

@@ -1,4 +1,4 @@
-"""Writes the request to a target: the client's bytes with the few changes that the router makes."""
+"""Writes the request to a target: the fields as the client sent the fields, with the few changes by the router."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def write_request(
 ) -> Payload:
     """Returns the request body for a target.
 
-    The parameter `guard` has the rules of a money limit, or is None without a money limit. The parameter `without`
-    contains the names of additions that are left out, because the target refuses the additions. The parameter
-    `family` contains the affinities of the targets whose answers in the conversation the target accepts without
-    changes.
+    The parameter `guard` contains the rules of a money limit, or is None if the request has no money limit. The
+    parameter `without` contains the names of the additions that the body must not contain, because the target refuses
+    these additions. The parameter `family` contains the affinities (hashes of target names) of all targets whose
+    answers in the conversation the target accepts without changes.
     """
     fields: dict[str, Any] = {"model": target.upstream_model, **request.fields}
     costly = drop_costly_fields(fields, target.params.allow) if guard else ()
@@ -77,8 +77,8 @@ def _additions(request: Request, advice: Advice) -> Iterator[str]:
 
 
 def bounds_output(request: Request, params: Params) -> bool:
-    """Returns whether the changes by a target's `params` keep the output limit and the number of choices of a
-    request."""
+    """Returns whether a request keeps the output limit and the number of choices when a target's `params` are applied
+    to the request."""
     if "n" in params.set or "n" in params.rename.values():
         return False
     our_limit: Any = object()
@@ -89,9 +89,10 @@ def bounds_output(request: Request, params: Params) -> bool:
 
 
 def _limit_output(fields: dict[str, Any], limit: int) -> None:
-    """Sets every spelling of the output limit that the request has, because the target may read any spelling.
+    """Sets the output limit in every field of the request that is a spelling of the output limit.
 
-    The function also sets the field `max_tokens` if the request does not have the field `max_completion_tokens`.
+    The target may read any spelling of the output limit. The function also sets the field `max_tokens` if the request
+    does not have the field `max_completion_tokens`.
     """
     if "max_completion_tokens" not in fields:
         fields["max_tokens"] = limit
@@ -148,11 +149,11 @@ def _messages(
 
 
 def _advised_message(request: Request) -> int | None:
-    """Returns the position of the newest user message, to whose end the router adds the advice.
+    """Returns the position of the newest user message, because the router adds the policy's advice to this message.
 
     The messages before the newest user message are the same in every request of a conversation, so the provider's
     prompt cache still contains these messages. Returns None if no message has the role `user`, or if the conversation
-    ends in tool results.
+    ends with a tool result.
     """
     if request.messages and request.messages[-1].role in ("tool", "function"):
         return None

@@ -1,4 +1,4 @@
-"""Writes streamed answers: the target's own events, with `router_metadata` in the chunk that ends the answer."""
+"""Writes streamed answers: the target's events, with the field `router_metadata` in the chunk that ends the answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from .affinity import put_on
 from .read_answer import read_chunk
 
 _MAX_HELD = 100
-"""The maximum number of chunks that are held back, including the chunk that will carry the metadata."""
+"""The maximum number of chunks that the router holds back until the stream ends. The number includes the chunk to which
+the router adds the field `router_metadata`."""
 
 
 async def write_stream(
@@ -26,7 +27,8 @@ async def write_stream(
 ) -> AsyncGenerator[bytes, None]:
     """Yields the server-sent events of a streamed answer as the answer's chunks arrive.
 
-    The function `metadata` is called after the last chunk has arrived. Raises CallFailedError if the stream is cut off.
+    The function `metadata` returns the value of the field `router_metadata`, and is called after the last chunk has
+    arrived. Raises CallFailedError if the target's stream is cut off.
     """
     rewriter = _Rewriter(request, target)
     tail = _Tail(include_usage=request.include_usage)
@@ -51,7 +53,7 @@ def as_chunks(answer: Answer, request: Request) -> list[Chunk]:
 
 
 class _Tail:
-    """Holds back the chunk that will carry the metadata until the stream has ended."""
+    """Holds back the chunk that will contain the field `router_metadata` until the stream has ended."""
 
     def __init__(self, *, include_usage: bool) -> None:
         self._include_usage = include_usage
@@ -59,7 +61,7 @@ class _Tail:
         self._last: Chunk | None = None
 
     def feed(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-        """Yields the chunks that can be sent now, and holds back the other chunks."""
+        """Yields the chunks that can be sent to the client now, and stores all other chunks for later."""
         for chunk in chunks:
             self._last = chunk
             if chunk.choices and not self._held and not chunk.finished:
@@ -81,12 +83,12 @@ class _Tail:
             yield chunk
 
     def end(self) -> list[Chunk]:
-        """Returns the chunk that carries the metadata, followed by the chunks that the target sent later."""
+        """Returns the chunk that will contain the field `router_metadata`, followed by the target's later chunks."""
         return self._held or [_empty_chunk(self._last)]
 
 
 class _Rewriter:
-    """Applies the router's changes to chunks.
+    """Applies the router's changes to the chunks of a stream.
 
     If possible, the rewriter changes the bytes of a chunk without decoding the chunk.
     """
@@ -101,7 +103,7 @@ class _Rewriter:
     def events(self, chunks: list[Chunk]) -> bytes:
         """Returns the server-sent events of several chunks.
 
-        The events are written in one step if only the model's name has to be changed.
+        If only the model's name has to be changed, the events are written together and not one by one.
         """
         first = b""
         if self._chunks_model is None:
@@ -158,7 +160,10 @@ class _Rewriter:
 
 
 def _empty_chunk(last: Chunk | None) -> Chunk:
-    """Returns the chunk that carries the metadata if no chunk of the target has a `finish_reason`."""
+    """Returns a new chunk without content, which will contain the field `router_metadata`.
+
+    The new chunk is needed if no chunk of the target has a `finish_reason`.
+    """
     fields: dict[str, Any] = dict(fields_of(last.data)) if last else {"object": "chat.completion.chunk"}
     fields.pop("usage", None)
     fields["choices"] = [{"index": 0, "delta": {}, "finish_reason": None}]
@@ -169,5 +174,5 @@ def _own_chunk(fields: dict[str, Any]) -> Chunk:
     """Returns a chunk that the router itself writes."""
     chunk = read_chunk(encode(fields))
     if chunk is None:
-        raise ValueError("the fields of a chunk must contain the field `choices`")
+        raise ValueError("the fields of the chunk lack the field `choices`. Add the field `choices`")
     return chunk
