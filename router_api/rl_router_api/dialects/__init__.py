@@ -1,1 +1,1 @@
-"""Dialects convert between wire formats and the internal format of requests and answers."""
+"""Dialects convert requests and answers between an API format and the internal format of the router API."""

@@ -11,14 +11,20 @@ from ..errors import ApiError
 
 
 class ClientDialect(Protocol):
-    """The client side of a dialect, which the module `client_side` in each dialect's folder implements.
+    """The interface for the client side of a dialect.
+
+    The module `client_side` in the folder of each dialect implements the interface `ClientDialect`.
 
     The parameter `target` is the name of the target that answered, or None if the router model answered. The parameter
     `metadata` is the value of the answer's field `router_metadata`.
     """
 
     def read_request(self, body: bytes) -> Request:
-        """Returns the internal request for a body. Raises ApiError (status 400), which names the invalid field."""
+        """Returns the internal request for the body of a client's request.
+
+        Raises ApiError with status 400 if the body is invalid. If a field of the body is invalid, the error names the
+        field.
+        """
 
     def write_answer(self, answer: Answer, request: Request, target: str | None, metadata: dict[str, Any]) -> bytes:
         """Returns the response body for a complete answer."""
@@ -32,8 +38,8 @@ class ClientDialect(Protocol):
     ) -> AsyncGenerator[bytes, None]:
         """Yields the server-sent events of a streamed answer as the answer's chunks arrive.
 
-        Raises CallFailedError if the stream is cut off. The function `metadata` is called after the last chunk has
-        arrived.
+        Raises CallFailedError if the target's stream is cut off. The function `metadata` returns the value of the
+        field `router_metadata`, and is called after the last chunk has arrived.
         """
 
     def as_chunks(self, answer: Answer, request: Request) -> list[Chunk]:

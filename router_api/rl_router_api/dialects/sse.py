@@ -9,7 +9,7 @@ from ..errors import EventTooLargeError
 DONE = b"[DONE]"
 _BOM = b"\xef\xbb\xbf"
 _END_OF_EVENT = re.compile(rb"(?:\r\n|\r(?!\n)|\n)(?:\r\n|\r|\n)")
-"""The end of a server-sent event: two line ends, each of which may be CRLF, LF or CR."""
+"""The pattern of the end of a server-sent event: two line ends, each of which may be CRLF, LF or CR."""
 _SEAM = 3
 
 
@@ -17,17 +17,17 @@ _FIELD = re.compile(rb"\s*(?:data|event|id|retry)?:")
 
 
 def is_event_stream(body: bytes) -> bool:
-    """Returns whether a body begins like a stream of events, and not like JSON."""
+    """Returns whether a body begins like a stream of server-sent events, and not like JSON."""
     return body[:1] != b"{" and _FIELD.match(body.removeprefix(_BOM)) is not None
 
 
 def is_json(body: bytes) -> bool:
-    """Returns whether a body begins like a JSON object or list, and not like a stream of events."""
+    """Returns whether a body begins like a JSON object or list, and not like a stream of server-sent events."""
     return body.removeprefix(_BOM).lstrip()[:1] in (b"{", b"[")
 
 
 class Parser:
-    """Splits a stream of bytes into server-sent events and returns the data of the events.
+    """A parser that splits a stream of bytes into server-sent events and returns the data of the events.
 
     The parser skips comments and empty events. The parameter `limit` is the maximum number of bytes of an event.
     """
@@ -36,12 +36,12 @@ class Parser:
         self._limit = limit
         self._rest = b""
         self._held: list[bytes] = []
-        """The pieces of an incomplete event, which are joined only once, because a long event has thousands of
-        pieces."""
+        """The received pieces of an incomplete event. The parser joins the pieces only once, because a long event may
+        have thousands of pieces."""
         self._held_size = 0
         self._seam = b""
-        """The last three bytes of the previous pieces, by which the parser finds the end of an event that is split
-        between two pieces."""
+        """The last three bytes that were received. With the last three bytes, the parser recognizes the end of an event
+        even if two received pieces each contain a part of the end."""
         self._is_first = True
         """True until the first bytes of the stream are read, because a byte order mark may precede the first event."""
 
@@ -80,9 +80,9 @@ class Parser:
         return whole
 
     def end(self) -> list[bytes]:
-        """Returns the data of the last event if the server omitted the blank line after the event.
+        """Returns a list with the data of the last event if the server omitted the blank line after this event.
 
-        Returns an empty list if no data is left.
+        Returns an empty list if the stream ended with a complete event.
         """
         data = _data(self._take_rest())
         return [] if data is None else [data]
@@ -91,8 +91,8 @@ class Parser:
 def _plain(whole: bytes) -> list[bytes] | None:
     """Returns the data of the events if `whole` consists of complete events with one line each, else None.
 
-    Nearly all events of a stream have one line. The function is fast, because it runs no Python statement for each
-    event.
+    Nearly all events of a stream have one line. The function `_plain` is fast, because the function does not run a
+    Python statement for each event.
     """
     if not whole.startswith(b"data: ") or not whole.endswith(b"\n\n") or b"\r" in whole or b" \n" in whole:
         return None

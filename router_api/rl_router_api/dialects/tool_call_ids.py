@@ -1,6 +1,6 @@
 """Maps the tool call ids of other providers to ids that a target accepts.
 
-A mapped id is a hash of the original id, so that the mapping needs no state. The mapped ids are the same in every
+A mapped id is a hash of the original id, so the router does not store the mapping. The mapped ids are the same in every
 request of a conversation, so that the target's prompt cache stays valid.
 """
 
@@ -30,10 +30,10 @@ def max_mapped_length(rule: ToolCallIds) -> int:
 
 
 class ToolCallIdMap:
-    """The tool call ids of one conversation, as the target gets them.
+    """A mapping from the tool call ids of one conversation to the tool call ids that the target gets.
 
-    Different ids are never mapped to the same id, unless the target itself made both of them. Callers must map the ids
-    in the order of the conversation, so that the mapped id depends only on earlier messages.
+    Two different ids are never mapped to the same id, unless the target accepts the original form of both ids. Callers
+    must map the ids in the order of the conversation, so that each mapped id depends only on earlier messages.
     """
 
     def __init__(self, rule: ToolCallIds) -> None:
@@ -44,8 +44,9 @@ class ToolCallIdMap:
     def mapped(self, tool_call_id: str, original: str | None = None, *, is_own: bool = False) -> str:
         """Returns the tool call id that the target gets.
 
-        The parameter `original` is the id as its maker wrote it (default: the same as `tool_call_id`). The parameter
-        `is_own` says whether the target made the id, and therefore accepts the original id.
+        The parameter `original` is the id without the affinity that the router appended (default: `tool_call_id`). The
+        parameter `is_own` says whether the target accepts the original id, because the target itself or a target of the
+        same signing family made the id.
         """
         original = tool_call_id if original is None else original
         known = self._mapped.get(tool_call_id)

@@ -1,4 +1,4 @@
-"""The interface `UpstreamDialect`, which writes requests to upstreams and reads their answers."""
+"""The interface `UpstreamDialect`, which writes requests to upstreams and reads upstreams' answers."""
 
 from __future__ import annotations
 
@@ -29,19 +29,20 @@ class Payload(Struct, frozen=True):
 
 
 class Refusal(Struct, frozen=True):
-    """What an upstream's error says about the request and about the router's account at the upstream.
+    """The information in an upstream's error about the request and about the router's account at the upstream.
 
-    The attribute `fields` contains the error's fields that are neither lists nor objects, with the message as text. The
-    attribute `fields` is empty if the upstream's response does not contain an error. The attribute `status` is the HTTP
-    status that the error names. The attribute `retry_after` is the waiting time in seconds that the error names.
+    The attribute `fields` contains the fields of the error that are neither lists nor objects. If the error has a
+    message, the attribute `fields` contains the message as text. The attribute `fields` is empty if the upstream's
+    response does not contain an error. The attribute `status` is the HTTP status that the error names, or None. The
+    attribute `retry_after` is the waiting time in seconds that the error names, or None.
     """
 
     fields: dict[str, Any]
     status: int | None = None
     is_malformed: bool = False
-    """Whether the error's code or type says that every upstream would reject the request body."""
+    """Whether the code or the type of the error says that every upstream would reject the request body."""
     names_quota: bool = False
-    """Whether the error's code or type says that a quota or spend limit is exhausted."""
+    """Whether the code or the type of the error says that a quota or spend limit is exhausted."""
     mentions_quota: bool = False
     """Whether the error's message mentions an exhausted quota or spend limit. Messages about rate limits may mention a
     quota too."""
@@ -49,11 +50,14 @@ class Refusal(Struct, frozen=True):
 
 
 class UpstreamDialect(Protocol):
-    """The upstream side of a dialect, which the module `upstream_side` in each dialect's folder implements."""
+    """The interface for the upstream side of a dialect.
+
+    The module `upstream_side` in the folder of each dialect implements the interface `UpstreamDialect`.
+    """
 
     @property
     def path(self) -> str:
-        """The path of the endpoint for calls, which is appended to a `base_url`."""
+        """The path that is appended to the `base_url` of an upstream to get the URL for calls."""
 
     def write_request(
         self,
@@ -67,46 +71,57 @@ class UpstreamDialect(Protocol):
     ) -> Payload:
         """Returns the request body for a target.
 
-        The parameter `guard` has the rules of a money limit, or is None without a money limit. The parameter `without`
-        contains the names of additions that are left out, because the target refuses these additions. The parameter
-        `family` contains the affinities of the targets whose answers in the conversation the target accepts without
-        changes.
+        The parameter `guard` contains the rules of a money limit, or is None if the request has no money limit. The
+        parameter `without` contains the names of the additions that the body must not contain, because the target
+        refuses these additions. The parameter `family` contains the affinities (hashes of target names) of all targets
+        whose answers in the conversation the target accepts without changes.
         """
 
     def bounds_output(self, request: Request, params: Params) -> bool:
-        """Returns whether the changes by a target's `params` keep the output limit and the number of choices of a
-        request."""
+        """Returns whether a request keeps the output limit and the number of choices when a target's `params` are
+        applied to the request."""
 
     def max_input_tokens(self, request: Request, target: Target) -> int:
-        """Returns an upper bound of the number of input tokens that the target reads."""
+        """Returns an upper bound of the number of input tokens that a target reads for a request."""
 
     def unsized_part(self, request: Request) -> str | None:
-        """Returns the name of a request part that may have any number of tokens, such as a video.
+        """Returns the name of a part of the request, such as a video, that may have any number of tokens.
 
         Returns None if the number of tokens of every part has an upper bound.
         """
 
     def read_answer(self, body: bytes) -> Answer:
-        """Returns the complete answer that a body contains. Raises BrokenAnswerError if the body is not an answer."""
+        """Returns the complete answer that a response body contains.
+
+        Raises BrokenAnswerError if the body is not an answer.
+        """
 
     def read_chunks(self, events: list[bytes]) -> Iterator[Chunk]:
-        """Yields the chunks of server-sent events, including error events, and skips all other events.
+        """Yields the chunks that server-sent events contain.
 
-        Raises BrokenAnswerError for a damaged event.
+        An event with an error also becomes a chunk. Events with neither a chunk nor an error are skipped. Raises
+        BrokenAnswerError if an event is damaged.
         """
 
     def chunks_of(self, answer: Answer) -> list[Chunk]:
-        """Returns a complete answer as the chunks of a stream, for servers that ignore `stream`."""
+        """Returns a complete answer as the chunks of a stream.
+
+        Some servers ignore the request's field `stream` and send a complete answer instead of a stream.
+        """
 
     def whole_of(self, chunks: Sequence[Chunk]) -> Answer:
-        """Returns a stream's chunks as a complete answer, for servers that always stream. Raises BrokenAnswerError."""
+        """Returns the complete answer that the chunks of a stream form.
+
+        Some servers send a stream even if the request does not ask for a stream. Raises BrokenAnswerError if the
+        chunks do not form an answer.
+        """
 
     def read_usage(self, raw: Raw | bytes) -> Usage | None:
         """Returns the usage that an upstream reported, or None if neither input tokens nor output tokens were
         reported."""
 
     def read_error(self, text: str, request: bytes = b"") -> Refusal:
-        """Returns what an upstream's error says.
+        """Returns what the text of an upstream's error says about the request, a quota and a waiting time.
 
         The error's words about a quota are ignored if the request body contains the same words.
         """
