@@ -1,4 +1,4 @@
-"""One attempt at a call, which uses a slot of the upstream until the attempt ends.
+"""One attempt of a call. An attempt uses one slot of the upstream until the attempt ends.
 
 The end of the attempt is recorded in the ledger entry of the attempt and in the circuit breaker of the upstream.
 """
@@ -26,11 +26,11 @@ from .upstream import Upstream
 
 
 class Attempt:
-    """An attempt at a call.
+    """One attempt of a call: one HTTP request to an upstream.
 
     Only the first reported end of an attempt is recorded in the ledger entry and in the upstream's circuit breaker. The
-    statement `with attempt:` guards a part of the attempt. An error in the guarded part ends the attempt and becomes a
-    CallFailedError.
+    statement `with attempt:` guards a part of the attempt. An error in the guarded part ends the attempt. If the error
+    is a failure of the upstream, a CallFailedError is raised instead of the error.
     """
 
     def __init__(self, upstream: Upstream, entry: Entry) -> None:
@@ -40,8 +40,10 @@ class Attempt:
         self._call = upstream.begin()
 
     async def send(self, transport: Transport, body: bytes, traceparent: str | None) -> Response:
-        """Sends the request and returns the response, whose body is not read yet. Raises CallFailedError,
-        TransportError."""
+        """Sends the request and returns the response before the response body is read.
+
+        Raises CallFailedError if the status of the response is not 2xx, and TransportError if no response arrives.
+        """
         upstream = self.upstream
         response = await transport.send(
             "POST", upstream.calls_url, upstream.headers(traceparent), body, upstream.idle_timeout
@@ -67,7 +69,7 @@ class Attempt:
             raise self._failed(failure) from (error if failure is not error else None)
 
     def _failure(self, error: BaseException) -> CallFailedError | None:
-        """Returns the failure that an error means.
+        """Returns the CallFailedError that replaces an error in the guarded part of the attempt.
 
         Returns None if the error is not a failure of the upstream, for example if the attempt was cancelled.
         """
@@ -95,7 +97,7 @@ class Attempt:
         return CallFailedError(kind, f"`{self.upstream.name}` sent no usable answer", log_text=reason)
 
     def report(self, usage: Raw | bytes, service_tier: str | None = None) -> None:
-        """Records a reported usage in the ledger entry. An empty usage is ignored."""
+        """Records a usage that the upstream reported in the ledger entry. An empty usage is ignored."""
         if usage:
             self.entry.report(self.upstream.dialect.read_usage(usage), usage, service_tier)
 
@@ -132,7 +134,7 @@ class Attempt:
 
 
 def begin_attempt(upstream: Upstream, entry: Entry) -> Attempt:
-    """Returns a new attempt at a call. Raises CallFailedError if the upstream has no free slot."""
+    """Returns a new attempt of a call. Raises CallFailedError if the upstream has no free slot."""
     try:
         return Attempt(upstream, entry)
     except NoCapacityError:

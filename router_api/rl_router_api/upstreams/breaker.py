@@ -1,5 +1,7 @@
-"""The circuit breaker of an upstream, which limits how many requests wait for the timeout of an upstream that is
-down."""
+"""The circuit breaker of an upstream.
+
+If an upstream is down, the circuit breaker limits the number of requests that wait for the timeout of the upstream.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ class Breaker:
         self._open_until: float | None = None
         self._calls = 0
         self._probe: int | None = None
-        """The number of the probe call; None while no probe is in flight."""
+        """The number of the probe call; None while no probe call is in flight."""
 
     @property
     def state(self) -> State:
@@ -38,13 +40,13 @@ class Breaker:
 
     @property
     def ready(self) -> bool:
-        """Whether a call to the upstream may be made now."""
+        """Whether the circuit breaker allows a call to the upstream now."""
         return self._open_until is None or (self.state == "half_open" and self._probe is None)
 
     def begin(self) -> int:
         """Starts a call and returns the number of the call.
 
-        If the breaker is half open and has no probe call, the new call becomes the probe call.
+        If the circuit breaker is half open and no probe call is in flight, the new call becomes the probe call.
         """
         self._calls += 1
         if self._probe is None and self.state == "half_open":
@@ -70,7 +72,7 @@ class Breaker:
         self._ends_probe(call)
 
     def _ends_probe(self, call: int) -> bool:
-        """Ends the probe if the call is the probe call, and returns whether the call is the probe call."""
+        """Records the end of a call, and returns whether the call was the probe call."""
         was_probe = self._probe == call
         self._probe = None if was_probe else self._probe
         return was_probe

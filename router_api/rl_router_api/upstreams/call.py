@@ -29,7 +29,7 @@ async def complete(
     traceparent: str | None = None,
     within: float | None = None,
 ) -> Answer:
-    """Returns a complete answer. Raises CallFailedError.
+    """Makes one call to an upstream and returns the complete answer. Raises CallFailedError if the call fails.
 
     The parameter `within` is the maximum duration of the call in seconds (None if unlimited).
     """
@@ -65,7 +65,7 @@ async def _read_answer(attempt: Attempt, transport: Transport, body: bytes, trac
 def _assembled(upstream: Upstream, body: bytes) -> Answer:
     """Returns the answer of a server that sent a stream although the request did not ask for a stream.
 
-    Raises BrokenAnswerError.
+    Raises BrokenAnswerError if the stream is incomplete or contains an error.
     """
     parser = sse.Parser(MAX_ANSWER)
     events = parser.feed(body) + parser.end()
@@ -73,9 +73,9 @@ def _assembled(upstream: Upstream, body: bytes) -> Answer:
     chunks = list(upstream.dialect.read_chunks(events[: events.index(sse.DONE)] if is_whole else events))
     error = next((chunk for chunk in chunks if chunk.error is not None), None)
     if error is not None and error.error is not None:
-        raise UnusableAnswerError("the stream contains an error", text=error.error, usage=bytes(error.usage))
+        raise UnusableAnswerError("the upstream's stream contains an error", text=error.error, usage=bytes(error.usage))
     if not is_whole and not any(chunk.finished for chunk in chunks):
-        raise BrokenAnswerError("the stream ended before the answer was complete")
+        raise BrokenAnswerError("the upstream's stream ended before the answer was complete")
     return upstream.dialect.whole_of(chunks)
 
 

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection to an upstream, which sends requests and returns each response body as the body arrives."""
+"""An HTTP/1.1 connection to an upstream. The connection sends requests and returns the bytes of responses."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from ..errors import FaultKind, TransportError
 from .idle_timer import IdleTimer
 
 _MAX_OVERHEAD = 64 * 1024
-"""The maximum number of consecutive bytes that are not part of the body: headers, interim responses, chunk sizes, chunk
-extensions and trailers."""
+"""The maximum number of consecutive bytes that do not belong to a response body: bytes of headers, interim responses,
+chunk sizes, chunk extensions and trailers."""
 _MAX_WAITING = 256 * 1024
 """The number of unread body bytes above which the connection stops reading from the upstream."""
 
 
 class _SurplusError(Exception):
-    """Stops the parser at bytes that follow a complete response."""
+    """An exception that stops the parser at bytes that follow a complete response."""
 
 
 class _UnknownCodingError(Exception):
-    """Stops the parser at a Transfer-Encoding other than `chunked`, because the router decodes only `chunked`."""
+    """An exception that stops the parser at a Transfer-Encoding other than `chunked`, which is not supported."""
 
 
 class Connection(asyncio.Protocol):
@@ -46,8 +46,8 @@ class Connection(asyncio.Protocol):
         self.lost: asyncio.Future[None] = self._loop.create_future()
         """A future that is done when the connection is closed."""
         self.unread = select.poll()
-        """The poll object that reports whether the kernel holds bytes, or an end of the connection, that the event loop
-        has not read yet."""
+        """The poll object that reports whether the kernel has received bytes that the event loop has not read yet. The
+        poll object also reports the end of the connection."""
         self.opened = self._loop.time()
         self.idle_since = 0.0
         self._reset()
@@ -59,10 +59,11 @@ class Connection(asyncio.Protocol):
         self.compression: str | None = None
         """The content coding of the response body; None if the body is not compressed."""
         self._is_doubtful = False
-        """Whether the response has the headers Transfer-Encoding and Content-Length. A response with both headers is
-        read as chunked (RFC 9112, 6.3)."""
+        """Whether the response has both headers Transfer-Encoding and Content-Length. The parser reads a response with
+        these two headers as chunked (RFC 9112, section 6.3), but the connection is not reused."""
         self._overhead = 0
-        """The number of bytes received since the last byte of the body, or since the request was sent."""
+        """The number of bytes that were received since the last byte of the response body, or since the request was
+        sent if no byte of the response body has arrived."""
         self._has_head = self._complete = False
         self._idle.is_paused = False
         self.has_received = False
@@ -70,8 +71,8 @@ class Connection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._waiting_bytes = 0
         self._fault: tuple[FaultKind, str] | None = None
-        """The arguments of the `TransportError` that ends the response; None without an error. The exception itself is
-        not stored, because an exception's traceback would refer to the connection."""
+        """The arguments of the `TransportError` that ends the response; None if no error has occurred. The exception
+        itself is not stored, because the traceback of the exception would refer to the connection."""
 
     @property
     def reusable(self) -> bool:
@@ -228,7 +229,7 @@ class Connection(asyncio.Protocol):
 
 
 def _new_parser(connection: Connection) -> httptools.HttpResponseParser:
-    """Returns a parser that accepts the responses which other HTTP clients accept, such as folded header lines."""
+    """Returns a parser that tolerates deviations from HTTP/1.1, such as folded headers, that other clients tolerate."""
     parser = httptools.HttpResponseParser(connection)
     parser.set_dangerous_leniencies(
         lenient_headers=True,

@@ -1,4 +1,4 @@
-"""A cooldown: the time in which an upstream that refused a call is not called."""
+"""A cooldown: the time in which the router API does not call an upstream that refused a call."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import time
 from collections.abc import Callable
 
 _RATE = (1.0, 60.0)
-"""The seconds of the first and of the longest cooldown after a rate limit for which the upstream names no waiting
-time."""
+"""The durations, in seconds, of the first cooldown and of the longest cooldown of an upstream that reports a rate limit
+without a waiting time."""
 _QUOTA = (60.0, 3600.0)
-"""The seconds of the first and of the longest cooldown after an exhausted quota."""
+"""The durations, in seconds, of the first cooldown and of the longest cooldown of an upstream that reports an exhausted
+quota."""
 
 
 class Cooldown:
     """The cooldown of one upstream.
 
-    If the upstream names no waiting time, each cooldown is twice as long as the last until a call succeeds.
+    If the upstream names no waiting time, each cooldown is twice as long as the previous cooldown. After a successful
+    call, the next cooldown has the shortest duration again.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -23,7 +25,7 @@ class Cooldown:
         self._until = 0.0
         self._refusals = 0
         self.is_quota = False
-        """Whether the last refusal reported an exhausted quota, and not a rate limit."""
+        """Whether the upstream's last refusal reported an exhausted quota, and not a rate limit."""
 
     @property
     def seconds(self) -> float:
@@ -31,10 +33,10 @@ class Cooldown:
         return max(0.0, self._until - self._now()) if self._until else 0.0
 
     def rate_limited(self, retry_after: float | None) -> None:
-        """Starts a cooldown after a rate limit.
+        """Starts the cooldown for an upstream that reported a rate limit.
 
-        The cooldown lasts for `retry_after` seconds. If the parameter `retry_after` is None, each cooldown after a rate
-        limit lasts twice as long as the cooldown before.
+        The cooldown lasts for `retry_after` seconds. If the parameter `retry_after` is None, each cooldown lasts twice
+        as long as the previous cooldown.
         """
         self.is_quota = False
         if retry_after is None:
@@ -43,7 +45,7 @@ class Cooldown:
             self._until = self._now() + retry_after
 
     def quota_exhausted(self) -> None:
-        """Starts a cooldown after an exhausted quota."""
+        """Starts the cooldown for an upstream that reported an exhausted quota."""
         self.is_quota = True
         self._double(*_QUOTA)
 

@@ -1,4 +1,4 @@
-"""Decompresses the bodies of responses as they arrive.
+"""Decompresses the body of a response while the body arrives.
 
 The router asks upstreams for uncompressed bodies, but some servers and proxies compress the bodies nevertheless.
 """
@@ -12,7 +12,7 @@ from ..errors import TransportError
 
 
 class Decompressed:
-    """A response body that is decompressed as it arrives.
+    """A response body that is decompressed while the compressed bytes arrive.
 
     The parameter `read` is a function that returns the next compressed bytes, or no bytes at the end of the body.
     """

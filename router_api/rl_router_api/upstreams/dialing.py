@@ -24,7 +24,7 @@ _STAGGER = 0.25
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The server of a URL.
+    """The server that a URL names.
 
     The attribute `secure` says whether the server uses TLS. The attribute `proxy` is the proxy's URL, or None without a
     proxy. The attribute `origin` is the scheme and the authority of the URL. URLs with the same origin share
@@ -52,7 +52,8 @@ def endpoint_of(url: str) -> Endpoint:
 async def dial(endpoint: Endpoint, trust: ssl.SSLContext, idle_timeout: float) -> Connection:
     """Returns a new connection to an endpoint.
 
-    Raises OSError (also ssl.SSLError, its subclass), ProxyRefusedError, TransportError, ValueError.
+    Raises OSError (or its subclass ssl.SSLError), ProxyRefusedError, TransportError or ValueError if the connection
+    cannot be opened.
     """
     if endpoint.proxy is None:
         return await _open(endpoint.host, endpoint.port, trust if endpoint.secure else None)

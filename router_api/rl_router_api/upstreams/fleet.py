@@ -20,9 +20,10 @@ from .upstream import Upstream, upstream_of
 
 @dataclass(frozen=True)
 class Fleet:
-    """The upstreams that requests use.
+    """The upstreams of one configuration: the router model and the targets.
 
-    A reload of the configuration creates a new fleet, but running requests keep the fleet with which they started.
+    A reload of the configuration creates a new fleet, but each in-flight request keeps the fleet with which the request
+    started.
     """
 
     configuration: Configuration
@@ -64,7 +65,7 @@ class Fleet:
         *,
         without: Collection[str] = (),
     ) -> Payload:
-        """Returns the request body for a target.
+        """Returns the request body for a target, together with the names of the fields that the router changed.
 
         The body does not contain the router's additions that the target has refused within the last hour.
         """
@@ -98,10 +99,12 @@ def fleet_of(
     in_flight: InFlight | None = None,
     previous: Fleet | None = None,
 ) -> Fleet:
-    """Returns a fleet of `targets`, which are configured or listed by the router model's server.
+    """Returns a fleet of the targets in the parameter `targets`.
 
-    A target that did not change keeps its upstream from the `previous` fleet, with the upstream's circuit breaker and
-    in-flight calls. The router model keeps its upstream if the router model's configuration did not change.
+    The targets are configured, or the router model's server lists the targets. If the configuration of a target did not
+    change, the new fleet uses the target's upstream of the fleet `previous`, with the state of the circuit breaker and
+    the in-flight calls. If the configuration of the router model did not change, the new fleet uses the router model's
+    upstream of the fleet `previous`.
     """
     router = configuration.router
     kept = {pair[0].name: pair for pair in previous.targets} if previous else {}

@@ -1,4 +1,4 @@
-"""A timer for connections that receive no data for too long."""
+"""A timer that detects connections on which no data arrives for too long."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 
 class IdleTimer:
-    """A timer that calls a function after a time without data.
+    """A timer that calls a function if no data arrives on a connection for a given time.
 
-    The owner of the timer sets the attribute `last_data` to the event loop's time whenever data arrives. When the timer
-    fires, the timer checks `last_data`, and starts again if the timer fired too early. Checking `last_data` is cheaper
-    than starting a new timer for every piece of data.
+    The code that uses the timer must set the attribute `last_data` to the event loop's current time whenever data
+    arrives. When the timer fires, the timer starts again if data has arrived since the timer was started. Setting the
+    attribute `last_data` takes less CPU time than starting a new timer for every piece of data.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class IdleTimer:
         self._timer_at = 0.0
         self.last_data = 0.0
         self.is_paused = False
-        """Whether no data is expected, because the connection has paused reading."""
+        """Whether the connection has paused reading, so that no data is expected."""
 
     def start(self, timeout: float, expired: Callable[[float], None]) -> None:
         """Starts or restarts the timer, which calls `expired(timeout)` after `timeout` seconds without data."""
@@ -32,7 +32,7 @@ class IdleTimer:
         self._arm()
 
     def suspend(self) -> None:
-        """Stops the wait for data until the next start.
+        """Stops the wait for data until the method `start` is called again.
 
         The timer keeps running, because cancelling the timer and starting another timer would take more CPU time.
         """

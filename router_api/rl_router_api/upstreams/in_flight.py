@@ -1,4 +1,4 @@
-"""Counts the requests and calls in flight over all workers of one server."""
+"""Counts the in-flight requests and the in-flight calls of all workers of one server."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class InFlight:
                 _CELL.pack_into(self._table, offset, hashed(name), count)
 
     def total(self, name: str) -> int:
-        """Returns the number of requests or calls in flight over all workers."""
+        """Returns the number of in-flight requests or calls that all workers together have counted for a name."""
         own = self._own.get(name, 0)
         if self._row is None:
             return own
@@ -76,5 +76,5 @@ class InFlight:
 
 
 def make_in_flight_table(folder: str, rows: int) -> str:
-    """Creates an empty table in `folder` and returns the path of the table's file. The caller removes the file."""
+    """Creates an empty table in `folder` and returns the path of the table's file. The caller must remove the file."""
     return make_table(folder, "in-flight-", rows * _ROW)

@@ -10,13 +10,13 @@ from pathlib import Path
 from ..config import Secret
 
 _READ_EVERY = 1.0
-"""The number of seconds between two reads of a key's file."""
+"""The minimum number of seconds between two reads of the file that contains an API key."""
 
 
 class Key:
     """An API key from an environment variable or a file.
 
-    The file of a key is read again each second, so that the router uses a new key without a restart.
+    The file of an API key is read again at most once per second, so that the router uses a new key without a restart.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Reads the models that an upstream lists at `/models`, with their context lengths."""
+"""Reads the names and the context lengths of the models that an upstream lists at the path `/models`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Listing(Struct):
 
 
 async def list_models(upstream: Upstream, transport: Transport) -> list[Listed]:
-    """Returns the models that an upstream lists, in the upstream's order. The list contains at least one model.
+    """Returns the models that an upstream lists, in the upstream's order. The returned list is never empty.
 
     Raises ListingError if the upstream lists no models or the list of models cannot be read.
     """

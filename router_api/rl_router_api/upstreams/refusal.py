@@ -1,4 +1,4 @@
-"""Reads an upstream's refusal of a call: whether and when a retry or another target may succeed."""
+"""Reads an upstream's refusal of a call, and determines whether and when a retry of the call may succeed."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _QUOTA_STATUSES = (400, 403, 429)
 
 
 async def refusal_of(upstream: Upstream, response: Response, request: bytes) -> CallFailedError:
-    """Returns the failure for a response with a status other than 2xx.
+    """Returns the CallFailedError for a response with a status other than 2xx.
 
-    The failure contains the upstream's own error if the error can be read.
+    The CallFailedError contains the upstream's own error if the error can be read.
     """
     try:
         text = (await read_whole(response, _MAX_ERROR)).decode(errors="replace")
@@ -31,7 +31,7 @@ async def refusal_of(upstream: Upstream, response: Response, request: bytes) -> 
 
 
 def reported_failure(upstream: Upstream, text: str) -> CallFailedError:
-    """Returns the failure for an error that an upstream reported in a response with a 2xx status."""
+    """Returns the CallFailedError for an error that an upstream reported in a response with a 2xx status."""
     refusal = upstream.dialect.read_error(text[:_MAX_ERROR])
     failure = _failure(upstream, refusal, refusal.status, text, refusal.retry_after)
     failure.retriable = False
@@ -62,8 +62,11 @@ def _failure(
 
 
 def _is_quota(refusal: Refusal, status: int | None, wait: float | None) -> bool:
-    """Returns whether a quota is exhausted. An exhausted quota is not a rate limit, because a short wait does not
-    help."""
+    """Returns whether a refusal reports an exhausted quota instead of a rate limit.
+
+    After a short wait, an upstream with a rate limit accepts calls again, but an upstream with an exhausted quota does
+    not accept calls again.
+    """
     if status == 402 or refusal.names_quota:
         return True
     return refusal.mentions_quota and wait is None and (status is None or status in _QUOTA_STATUSES)

@@ -1,7 +1,7 @@
-"""Remembers which of the router's additions to a request an upstream refuses.
+"""Remembers the router's additions to a request that an upstream refuses.
 
-Other models' answers in a conversation count as an addition, because the router sends these answers to an upstream that
-did not write them.
+The router treats the answers of other models in a conversation as an addition, because the upstream did not write these
+answers.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _NAMES: Mapping[str, re.Pattern[str]] = {
     "stream_options": re.compile(r"stream_options|include_usage", re.I),
     FOREIGN_HISTORY: re.compile(r"tool_?\s?call|tool_use|reasoning|thinking|thought|signature", re.I),
 }
-"""For each addition, the pattern of the words by which an upstream's error names the addition."""
+"""A mapping from the name of each addition to the pattern of the words with which errors mention the addition."""
 
 
 class RefusedAdditions:
-    """The router's additions to requests that one upstream has refused within the last hour."""
+    """The additions by the router API that one upstream has refused within the last hour."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -41,8 +41,10 @@ class RefusedAdditions:
         return frozenset(name for name, until in self._until.items() if now < until)
 
     def remember(self, additions: Collection[str], error: Mapping[str, Any]) -> None:
-        """Remembers the additions that an upstream's error names, or all of `additions` if the error names no
-        addition."""
+        """Remembers the additions that an upstream's error names.
+
+        If the error names no addition, the function remembers all additions in the parameter `additions`.
+        """
         text = f"{error.get('param')} {error.get('message')}"
         named = [name for name in additions if _NAMES[name].search(text)]
         self._until |= dict.fromkeys(named or additions, self._now() + _MEMORY)

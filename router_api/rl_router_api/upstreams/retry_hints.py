@@ -1,4 +1,4 @@
-"""Reads the time at which an upstream may be called again from the headers of the upstream's refusal."""
+"""Reads from the headers of an upstream's refusal when the upstream may be called again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 
 _MAX_WAIT = 86_400.0
-"""The maximum waiting time in seconds, which replaces any longer waiting time of an upstream."""
+"""The maximum waiting time in seconds. The maximum replaces a longer waiting time that an upstream names."""
 _RESETS = (
     ("ratelimit-reset", "ratelimit-remaining"),
     ("x-ratelimit-reset", "x-ratelimit-remaining"),
@@ -21,16 +21,16 @@ _RESETS = (
     ("anthropic-ratelimit-input-tokens-reset", "anthropic-ratelimit-input-tokens-remaining"),
     ("anthropic-ratelimit-output-tokens-reset", "anthropic-ratelimit-output-tokens-remaining"),
 )
-"""Pairs of headers about a rate limit. The first header of a pair names the time at which the limit is reset, and the
-second header names what is left of the limit."""
+"""Pairs of headers about a rate limit. The first header of a pair names the time at which the rate limit is reset, and
+the second header of the pair names the number of requests or tokens that the rate limit still allows."""
 _DURATION = re.compile(
     r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?"
 )
-"""A duration such as `6m0s` or `250ms`, as OpenAI writes it."""
+"""The pattern of a duration in OpenAI's format, such as `6m0s` or `250ms`."""
 _UNITS = (86_400.0, 3_600.0, 60.0, 1.0, 0.001)
 _EPOCH = 1e9
-"""The number above which a number in a header is a time, and not a duration. Numbers above `_EPOCH * 1000` are
-milliseconds since 1970, and smaller numbers are seconds since 1970."""
+"""A number in a header is a time if the number is greater than `_EPOCH`, and otherwise a duration in seconds. A time
+above `_EPOCH * 1000` is in milliseconds since 1970, and a smaller time is in seconds since 1970."""
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -47,9 +47,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _is_used_up(left: str | None) -> bool:
-    """Returns whether nothing is left of a limit, so that the time of the limit's reset matters.
+    """Returns whether a rate limit is used up, so that the upstream refuses calls until the rate limit is reset.
 
-    A limit counts as used up if the header that names the limit's remainder is missing or not a number.
+    If the header with the remaining number of requests or tokens is missing or not a number, the rate limit is treated
+    as used up.
     """
     number = _number(left)
     return number is None or number <= 0

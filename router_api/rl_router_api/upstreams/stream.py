@@ -24,11 +24,11 @@ _MAX_BLANK = 64 * 1024
 
 
 class ChunkStream:
-    """A stream whose first content has arrived.
+    """An upstream's stream whose first content has arrived.
 
-    Each step of the iteration returns all chunks that have arrived. The iteration raises CallFailedError if the stream
-    is cut off. The method `close` ends the stream early. The ledger entry of a stream that was closed early has the
-    status `cancelled` and the tokens that were received before the end.
+    Each step of the iteration returns all chunks that have arrived since the previous step. The iteration raises
+    CallFailedError if the stream is cut off. The method `close` ends the stream early. The ledger entry of a stream
+    that was closed early has the status `cancelled` and the tokens that were received before the end.
     """
 
     def __init__(self, attempt: Attempt, response: Response, choices: int, *, is_kept: bool) -> None:
@@ -46,7 +46,7 @@ class ChunkStream:
         self._kept_bytes = 0
 
     async def start(self) -> None:
-        """Waits for the first content: text, thinking or a tool call. Raises CallFailedError.
+        """Waits for the first content of the stream: text, thinking or a tool call. Raises CallFailedError.
 
         A chunk that contains only a role does not count as content.
         """
@@ -55,7 +55,7 @@ class ChunkStream:
             while not self._over and not self._has_begun:
                 await self._receive()
             if not any(chunk.choices for chunk in self._ready):
-                raise UnusableAnswerError("the stream has no choices")
+                raise UnusableAnswerError("the upstream's stream has no choices")
         entry = self._attempt.entry
         entry.first_byte = time.monotonic() - entry.started
 
@@ -94,7 +94,7 @@ class ChunkStream:
         except BrokenAnswerError as error:
             if len(self._ready) == before:
                 raise
-            # The client still gets the chunks before the broken one, even those in the same bytes.
+            # The client still gets the chunks before the broken event, even if the same bytes contain the broken event.
             self._broken, self._over = error, False
 
     def _take_all(self, events: list[bytes]) -> None:
@@ -142,7 +142,7 @@ class ChunkStream:
             return received
         self._take_all(self._parser.end())
         if self._unfinished and not self._over:
-            raise BrokenAnswerError("the stream ended before the answer was complete")
+            raise BrokenAnswerError("the upstream's stream ended before the answer was complete")
         self._over = True
         return b""
 
@@ -152,11 +152,11 @@ class ChunkStream:
         Raises BrokenAnswerError.
         """
         if chunk.error is not None:
-            message = f"the stream contains an error: {chunk.error}"
+            message = f"the upstream's stream contains an error: {chunk.error}"
             raise UnusableAnswerError(message, text=chunk.error, usage=bytes(chunk.usage))
         self._kept_bytes += len(chunk.data) if self._is_kept else 0
         if self._kept_bytes > MAX_ANSWER:
-            raise UnusableAnswerError(f"the stream has more than {MAX_ANSWER} bytes")
+            raise UnusableAnswerError(f"the upstream's stream has more than {MAX_ANSWER} bytes")
         self._unfinished.difference_update(chunk.finished)
         self._attempt.report(chunk.usage, chunk.service_tier)
 
@@ -171,10 +171,11 @@ async def open_stream(
     traceparent: str | None = None,
     is_kept: bool = False,
 ) -> ChunkStream:
-    """Returns a stream whose first content has arrived. Raises CallFailedError.
+    """Makes one streamed call and returns the stream after the first content has arrived. Raises CallFailedError.
 
     Before the first content of a stream arrives, the router can still call another target instead. If the parameter
-    `is_kept` is true, the caller keeps the chunks for a replay, and the stream is limited to `MAX_ANSWER` bytes.
+    `is_kept` is true, the caller keeps all chunks until the stream ends, so the stream is limited to `MAX_ANSWER`
+    bytes.
     """
     attempt = begin_attempt(upstream, entry)
     with attempt:

@@ -1,4 +1,4 @@
-"""The certificate authorities that the router trusts, which are read again when their files change."""
+"""The certificate authorities that the router trusts. The router reads a changed certificate file again."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..accounting.log import log
 class Trust:
     """The TLS context for connections to upstreams.
 
-    The certificate authorities come from the environment variables SSL_CERT_FILE and SSL_CERT_DIR, or else from the
-    system.
+    The trusted certificate authorities come from the environment variables SSL_CERT_FILE and SSL_CERT_DIR, or else from
+    the operating system.
     """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
@@ -26,7 +26,7 @@ class Trust:
     def context(self) -> ssl.SSLContext:
         """Returns the TLS context.
 
-        If a changed file is invalid, the certificate authorities that were read before stay in use.
+        If a changed file is invalid, the router continues to trust the certificate authorities that were read before.
         """
         state = self._read_state() if self._paths else self._state
         if state != self._state:
@@ -49,8 +49,10 @@ class Trust:
             log(logging.WARNING, f"{names} cannot be read as certificates: {error}. Replace the file.")
 
     def _read_state(self) -> list[tuple[int, int, int] | None]:
-        """Returns the inode, modification time and size of each file, by which a changed file is recognized; None for a
-        missing file."""
+        """Returns the inode, the modification time and the size of each file, or None for a missing file.
+
+        The router recognizes a changed file by the inode, the modification time and the size.
+        """
         return [_state_of(path) for path in self._paths]
 
 

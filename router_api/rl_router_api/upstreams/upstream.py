@@ -1,4 +1,4 @@
-"""An upstream (the router model or a target): its URLs, headers, free slots, cooldown, breaker and latency."""
+"""The state of an upstream: URLs, headers, free slots, cooldown, circuit breaker and latency."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _HEADERS = {
     "User-Agent": f"rl-router/{__version__}",
 }
 _LATENCY_WEIGHT = 0.2
-"""The weight of the last answer in the moving average of latencies."""
+"""The weight of the latency of the last answer in the moving average of the latencies."""
 _MAX_LOGGED = 500
-"""The maximum number of characters of an upstream's text that are logged."""
+"""The maximum number of characters of an upstream's text that the router writes to the log."""
 _MIN_SECRET = 6
-"""The minimum number of characters of a key, header or query value that is redacted as a secret."""
+"""The minimum number of characters of an API key, header value or query value that is redacted as a secret."""
 
 
 class Upstream:
-    """One server that answers calls in its dialect.
+    """One server that the router API calls: the router model or a target.
 
     The attribute `latency` is the moving average of the latencies of complete answers in seconds (None before the first
     complete answer). The attribute `last_error` is the error of the last call (None if the last call succeeded). The
@@ -74,13 +74,13 @@ class Upstream:
         self.calls_url = self.url(self.dialect.path)
 
     def url(self, path: str) -> str:
-        """Returns the URL of the upstream's endpoint that has the path `path`."""
+        """Returns the URL of the upstream's endpoint with the path `path`."""
         return f"{self._base_url}{path}{self._query}"
 
     def headers(self, traceparent: str | None = None) -> dict[str, str]:
         """Returns the headers of a call.
 
-        The header `traceparent` is the only header of the client's request that is passed on.
+        The header `traceparent` is the only header of the client's request that the router passes on to the upstream.
         """
         key = self.key.value
         if key != self._headers_key:
@@ -103,12 +103,12 @@ class Upstream:
 
     @property
     def in_flight(self) -> int:
-        """The number of calls in flight over all workers of the server."""
+        """The number of in-flight calls to the upstream, over all workers of the router API's server."""
         return self._in_flight.total(self._in_flight_name)
 
     @property
     def free_slots(self) -> float:
-        """The number of calls that may still begin; infinite if `max_in_flight` is not configured."""
+        """The number of calls to the upstream that may begin now; infinite if `max_in_flight` is not configured."""
         return math.inf if self._max_in_flight is None else self._max_in_flight - self.in_flight
 
     def begin(self) -> int:
@@ -157,7 +157,7 @@ def upstream_of(target: Target, in_flight: InFlight | None = None) -> Upstream:
 
 
 def without_credentials(url: str) -> str:
-    """Returns the URL without the user and the password."""
+    """Returns a URL without the user name and the password that the URL may contain."""
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
