@@ -134,7 +134,7 @@ async def test_an_exhausted_quota_is_no_rate_limit(testbed: Testbed, status: int
     assert "quota" in response.json()["error"]["message"]
     assert response.headers["x-should-retry"] == "false"
     response = await setup.send(model="alpha")
-    assert "its quota is exhausted" in response.json()["error"]["message"]
+    assert "the target's quota is exhausted" in response.json()["error"]["message"]
 
 
 def test_a_quota_that_resets_soon_is_a_rate_limit() -> None:

@@ -1,4 +1,4 @@
-"""Routes a request and returns its answer within the deadline. A preview returns only the routing decision."""
+"""Routes a request and returns the answer within the deadline. A preview decides on a request but calls no target."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DEADLINE_REMEDY = "Raise `router.deadline_ms` or the server's `routing.deadline
 
 
 class Preview(Struct, frozen=True):
-    """A routing that calls no target: the decision, a verdict on every target, and the fallback order."""
+    """The result of a preview: the policy's decision, a verdict on every target, and the fallback order."""
 
     decision: Decision
     verdicts: Sequence[Verdict]
@@ -31,10 +31,10 @@ class Preview(Struct, frozen=True):
 
 
 class Answerer:
-    """Answers requests under one configuration.
+    """Answers requests with the targets and the policies of one configuration.
 
-    `policy_named` returns the policy with the given name, or the configured policy if the name is None. `policy_named`
-    raises ApiError if the name is unknown.
+    The function `policy_named` returns the policy with the given name, or the configured policy if the name is None.
+    The function `policy_named` raises ApiError if the name is unknown.
     """
 
     def __init__(self, fleet: Fleet, policy_named: Callable[[str | None], Policy]) -> None:
@@ -42,7 +42,7 @@ class Answerer:
         self._policy_named = policy_named
 
     async def answer(self, request: Request, limits: Limits) -> Outcome:
-        """Returns the answer to a request. Raises ApiError."""
+        """Returns the answer to a request. Raises ApiError if no model answers the request."""
         pinned = pinned_target(request, self._fleet)
         policy = self._policy_named(request.options.policy)
         calls = Calls(request, self._fleet, limits, is_pinned=pinned is not None)
@@ -64,7 +64,11 @@ class Answerer:
         return outcome
 
     async def preview(self, request: Request, limits: Limits) -> Preview:
-        """Calls the policy once and returns its decision, even if the request pins a target. Raises ApiError."""
+        """Calls the policy once, even if the request is pinned to a target.
+
+        Returns the policy's decision, a verdict on every target, and the fallback order. Raises ApiError if the request
+        is invalid, if no target can serve the request, or if the deadline passes.
+        """
         pinned_target(request, self._fleet)
         policy = self._policy_named(request.options.policy)
         verdicts = check_targets(request, limits, self._fleet.targets)
@@ -81,7 +85,10 @@ class Answerer:
         return Preview(decision, verdicts, order)
 
     def _callees(self, request: Request, limits: Limits, pinned: str | None) -> list[Callee]:
-        """Returns the eligible targets. Raises ApiError if no target is eligible."""
+        """Returns the targets that can serve the request, or only the pinned target if `pinned` is not None.
+
+        Raises ApiError if no target can serve the request.
+        """
         only = self._fleet.target(pinned) if pinned is not None else None
         return eligible_targets(
             request, limits, check_targets(request, limits, [only] if only else self._fleet.targets)
@@ -90,7 +97,7 @@ class Answerer:
     def _failure(self, request: Request, limits: Limits, calls: Calls) -> ApiError:
         """Returns the error for the client if no target answered.
 
-        Raises ApiError if no call was made and no target is eligible.
+        Raises ApiError if no call was made and no target can serve the request.
         """
         if not calls.made:
             self._callees(request, limits, None)
@@ -98,7 +105,7 @@ class Answerer:
 
 
 def _obvious_target(request: Request, callees: Sequence[Callee]) -> Callee | None:
-    """Returns the only eligible target, or the target that made the tool calls of this conversation.
+    """Returns the only eligible target, or the eligible target that made the last tool calls of the conversation.
 
     Returns None if the policy must choose between several targets.
     """

@@ -19,7 +19,8 @@ from .decide import Limits, PaidAnswer
 _DEFAULT_CONTEXT = 8192
 """The router model's context length in tokens if neither the configuration nor the model's server specifies it."""
 _MODEL_CHANGED = (400, 404)
-"""HTTP statuses that may mean that the server now serves another model, or the same model with a shorter context."""
+"""The HTTP statuses with which the router model's server may report that the server now serves another model, or the
+same model with a shorter context."""
 
 
 class RouterModel:
@@ -34,7 +35,7 @@ class RouterModel:
     async def ask(
         self, conversation: Callable[[int], list[dict[str, Any]]], tools: bytes, limits: Limits
     ) -> PaidAnswer:
-        """Returns the router model's answer, as `Ask` in `decide.py` specifies. Raises NoDecisionError."""
+        """Returns the router model's answer, as the interface `Ask` in `decide.py` requires. Raises NoDecisionError."""
         self._check_state()
         try:
             listed = self._listed or await self._look_up()
@@ -48,14 +49,15 @@ class RouterModel:
         except CallFailedError as failure:
             if failure.status in _MODEL_CHANGED:
                 self._listed = None
-            raise NoDecisionError(f"the router model failed: {failure.message}. Check its server", entry.cost) from None
+            message = f"the router model failed: {failure.message}. Check the router model's server"
+            raise NoDecisionError(message, entry.cost) from None
         return PaidAnswer(answer, entry.cost)
 
     def _check_state(self) -> None:
         """Raises NoDecisionError if the router model is in cooldown, has an open circuit breaker or has no key."""
         if not self._upstream.ready:
             raise NoDecisionError(
-                "the router model is in cooldown, or its circuit breaker is open. Check its state with GET /health"
+                "the router model is in cooldown, or has an open circuit breaker. Check the model with GET /health"
             )
         if missing := self._upstream.key.missing:
             raise NoDecisionError(f"the router model has no API key: {missing}. Set the key")
@@ -68,7 +70,10 @@ class RouterModel:
         return fields[:-1] + b',"messages":' + msgspec.json.encode(conversation(room)) + b"}"
 
     def _open_entry(self, listed: Listed, body: bytes, limits: Limits) -> Entry:
-        """Reserves the worst-case cost of the call and opens its ledger entry. Raises NoDecisionError."""
+        """Reserves the worst-case cost of a call to the router model, and opens the ledger entry of the call.
+
+        Raises NoDecisionError if the money limit does not allow the call.
+        """
         router, spending = self._router, limits.spending
         worst = NOTHING if spending.left is None else worst_cost(router.price, len(body), router.max_tokens)
         try:

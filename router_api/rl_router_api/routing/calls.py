@@ -1,4 +1,4 @@
-"""Makes the calls to targets, with retries and hedges."""
+"""Makes the calls to targets, with retries, and with second calls to other targets if the first targets are slow."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from .plan import ReadyCall, affordable, affordable_together, ready, within_free
 from .race import Race
 
 _MAX_PAUSE = 2.0
-"""Maximum pause in seconds before a retry at the same target if other targets may still be called."""
+"""The maximum pause, in seconds, before a retry at the same target if other targets may still be called."""
 _MAX_LAST_PAUSE = 10.0
-"""Maximum pause in seconds before a retry at the same target if no other target may be called."""
+"""The maximum pause, in seconds, before a retry at the same target if no other target may be called."""
 _JITTER = 0.2
-"""Maximum random seconds that are added to a pause, so that requests do not retry at the same moment."""
+"""The maximum random time, in seconds, that is added to a pause, so that retries do not start at the same moment."""
 
 
 class Calls:
-    """The calls of one request. `is_pinned` is true if the client named the only target that may answer."""
+    """The calls of one request. The parameter `is_pinned` is true if the request is pinned to a target."""
 
     def __init__(self, request: Request, fleet: Fleet, limits: Limits, *, is_pinned: bool) -> None:
         self._request = request
@@ -56,20 +56,21 @@ class Calls:
         return self._limits.max_calls - len(self._ledger.target_calls)
 
     def remaining(self) -> list[Callee]:
-        """Returns the eligible targets that have not failed for this request."""
+        """Returns the targets that can serve the request and have not failed for the request."""
         targets = [pair for pair in self._fleet.targets if pair[0].name not in self._failed]
         return [
             verdict.callee for verdict in check_targets(self._request, self._limits, targets) if verdict.is_eligible
         ]
 
     def in_fallback_order(self) -> list[Callee]:
-        """Returns the remaining targets in the fallback order."""
+        """Returns the targets that may still be called for the request, in the fallback order."""
         return fallback_order(self.remaining(), self._limits.prefer, self._routing.fallback)
 
     def possible(self, planned: Sequence[PlannedCall], offered: Collection[str]) -> list[ReadyCall]:
         """Returns the planned calls that the free slots and the remaining money allow together.
 
-        The free slots are checked again, because other requests may have taken slots while the policy decided.
+        The parameter `offered` contains the names of the targets that the policy was allowed to call. The free slots
+        are checked again, because other requests may have taken slots while the policy decided.
         """
         names = {call.target for call in planned if call.target in offered}
         verdicts = [
@@ -82,7 +83,7 @@ class Calls:
         return affordable_together(self._request, self._limits, self._routing, fitting[: max(self.left, 0)])
 
     def ready(self, callee: Callee, advice: Advice = NO_ADVICE) -> ReadyCall:
-        """Returns a call that may spend all the remaining money."""
+        """Returns a call that may spend all the remaining money of the request."""
         return ready(self._request, self._limits, self._routing, callee, advice)
 
     async def make(self, call: ReadyCall, *, live: bool = False) -> MadeCall:
@@ -95,7 +96,7 @@ class Calls:
         return made
 
     async def make_all(self, calls: Sequence[ReadyCall]) -> None:
-        """Makes several calls at the same time. Raises ApiError if all failed and no other target may be called."""
+        """Makes several calls at the same time. Raises ApiError if all calls fail and no other target may be called."""
         if len(calls) == 1:
             await self.make(calls[0])
             return
@@ -118,16 +119,20 @@ class Calls:
             raise refused_by_target(first)
 
     def _make(self, call: ReadyCall, *, live: bool) -> Coroutine[Any, Any, MadeCall]:
-        """Makes one call, and allows a second call if `routing.hedge_after` is set and the request is not pinned."""
+        """Makes one call, and allows a second call to another target if the first target is slow.
+
+        The second call requires that the field `routing.hedge_after` is set and that the request is routed.
+        """
         wait = self._routing.hedge_after
         return (
             self._make_one(call, live=live) if wait is None or self._is_pinned else self._raced(call, wait, live=live)
         )
 
     async def _raced(self, call: ReadyCall, wait: float, *, live: bool) -> MadeCall:
-        """Makes one call, and a second call if the first target sends nothing for `wait` seconds.
+        """Makes one call, and a second call to another target if the first target sends nothing for `wait` seconds.
 
-        Returns the first call that succeeds. The slower call is cancelled.
+        Returns the first call that succeeds, or a failed call if both calls fail. When one of the two calls succeeds,
+        the other call is cancelled.
         """
         async with Race() as race:
             race.add(self._make_one(call, live=live))
@@ -136,15 +141,20 @@ class Calls:
             return await race.winner()
 
     async def _hedge(self, silent: str, *, live: bool) -> MadeCall | None:
-        """Makes the second call of a race.
+        """Makes the second call of a race. Returns None if no suitable target exists for the second call.
 
-        The target is chosen when the call starts, so that simultaneous hedges of a request choose different targets.
+        The target of the second call is chosen when the second call starts, so that simultaneous second calls of a
+        request go to different targets.
         """
         second = self._hedge_for(silent)
         return await self._make_one(self.ready(second), live=live) if second else None
 
     def _hedge_for(self, silent: str) -> Callee | None:
-        """Returns the next target in the fallback order, or None if the target `silent` has begun to answer."""
+        """Returns the first target in the fallback order to which the request has no call in flight.
+
+        Returns None if the target `silent` has begun to answer or has no call in flight, if the request may not make
+        another call, or if every target in the fallback order has a call in flight.
+        """
         busy = {entry.model_id for entry in self._ledger.target_calls if entry.open}
         begun = {entry.model_id for entry in self._ledger.target_calls if entry.open and entry.first_byte}
         if self.left < 1 or silent not in busy - begun:
@@ -171,9 +181,9 @@ class Calls:
     async def _without_additions(
         self, call: ReadyCall, refused: MadeCall, failure: CallFailedError, omitted: Collection[str], *, live: bool
     ) -> MadeCall:
-        """Repeats a refused call without what the router added to the request, if the limits allow another call.
+        """Repeats a refused call without the router's additions to the request, if the limits allow another call.
 
-        The parameter `omitted` contains the additions that the refused call did not contain either.
+        The parameter `omitted` contains the names of the additions that the refused call already lacked.
         """
         callee, additions = call.callee, refused.entry.added
         has_foreign = self._fleet.has_foreign_history
@@ -225,7 +235,7 @@ class Calls:
         return entry
 
     def _reserve(self, call: ReadyCall, entry: Entry) -> None:
-        """Reserves the worst-case cost of the call. Raises CallFailedError if other calls have used the money."""
+        """Reserves the worst-case cost of the call. Raises CallFailedError if other calls have spent the money."""
         try:
             entry.hold = self._limits.spending.reserve(_worst_cost(self._request, call))
         except UnaffordableError as error:
@@ -240,7 +250,7 @@ def _worst_cost(request: Request, call: ReadyCall) -> Decimal:
 
 
 async def _collect(callee: Callee, entry: Entry, stream: ChunkStream) -> MadeCall:
-    """Reads a stream to its end, so that a policy can review the answer before the client gets it."""
+    """Reads the whole stream, so that a policy can review the answer before the client gets the answer."""
     try:
         chunks = tuple([chunk async for batch in stream for chunk in batch])
     finally:
@@ -250,10 +260,10 @@ async def _collect(callee: Callee, entry: Entry, stream: ChunkStream) -> MadeCal
 
 
 def _pause_before(failure: CallFailedError) -> float:
-    """Returns the pause before a retry, in seconds and with jitter.
+    """Returns the pause before a retry in seconds, including a random additional time.
 
-    The pause has the length in the target's `Retry-After` header. Without this header, the pause is 1 s after a
-    response with status 429 and 0.1 s after other failures.
+    The pause has the length that the target's response names. If the response names no length, the pause is 1 s after a
+    response with status 429, and 0.1 s after any other failure.
     """
     if failure.status == 429 and failure.retry_after is None:
         return 1.0 + random.random() * _JITTER

@@ -18,13 +18,14 @@ from .decide import Candidate, Limits
 from .limits import min_output, output_limit
 
 _TYPICAL_OUTPUT = 500
-"""Output tokens of a typical answer. Estimates assume a typical answer unless the client's output limit is lower."""
+"""The number of output tokens of a typical answer. The estimated cost of a call is the cost of a typical answer, unless
+the client's output limit is lower."""
 
 Obstacle = Literal["not_allowed", "no_key", "need", "context", "unpriced", "cost", "busy", "cooldown", "breaker"]
 
 
 class Callee(Struct, frozen=True):
-    """A target that may be called for a request, with estimates of the call's input and output tokens."""
+    """A target that may be called for a request, and the estimated numbers of input tokens and output tokens."""
 
     target: Target
     upstream: Upstream
@@ -42,7 +43,7 @@ class Callee(Struct, frozen=True):
         return None if price is None else worst_cost(price, self.input_tokens, self.output_tokens)
 
     def as_candidate(self) -> Candidate:
-        """Returns the target as the `Candidate` that policies receive."""
+        """Returns the target as an object of the class `Candidate`, which policies receive."""
         target, upstream = self.target, self.upstream
         return Candidate(
             name=target.name,
@@ -59,15 +60,16 @@ class Callee(Struct, frozen=True):
 
 
 def candidates_of(fleet: Fleet) -> list[Candidate]:
-    """Returns every target of a fleet as a `Candidate` for policies, without estimates for a request."""
+    """Returns every target of a fleet as an object of the class `Candidate`, without estimates for a request."""
     return [Callee(target, upstream).as_candidate() for target, upstream in fleet.targets]
 
 
 class Verdict(Struct, frozen=True):
     """The result of the check whether a target can serve a request.
 
-    `obstacle` is the kind of obstacle that prevents the target from serving the request, and `reason` describes this
-    obstacle in words. `obstacle` and `reason` are None if the target can serve the request.
+    The attribute `obstacle` is the kind of obstacle that prevents the target from serving the request. The attribute
+    `reason` describes the obstacle in words. The attributes `obstacle` and `reason` are None if the target can serve
+    the request.
     """
 
     callee: Callee
@@ -80,7 +82,7 @@ class Verdict(Struct, frozen=True):
 
 
 def check_targets(request: Request, limits: Limits, targets: Iterable[tuple[Target, Upstream]]) -> list[Verdict]:
-    """Returns a verdict on every target, in the order of the configuration."""
+    """Returns a verdict on each target, in the order of the parameter `targets`."""
     verdicts = [check_target(request, limits, target, upstream) for target, upstream in targets]
     if not [verdict for verdict in verdicts if verdict.obstacle is None]:
         # No target is eligible. A call to a target with an open circuit breaker is better than an error.
@@ -89,7 +91,10 @@ def check_targets(request: Request, limits: Limits, targets: Iterable[tuple[Targ
 
 
 def eligible_targets(request: Request, limits: Limits, verdicts: Sequence[Verdict]) -> list[Callee]:
-    """Returns the eligible targets. If no target is eligible, raises ApiError with the reason of each target."""
+    """Returns the targets that can serve a request according to the verdicts.
+
+    If no target can serve the request, raises ApiError with the reason for each target.
+    """
     callees = [verdict.callee for verdict in verdicts if verdict.obstacle is None]
     if not callees:
         raise _no_candidate(request, limits, verdicts)
@@ -97,7 +102,7 @@ def eligible_targets(request: Request, limits: Limits, verdicts: Sequence[Verdic
 
 
 def check_target(request: Request, limits: Limits, target: Target, upstream: Upstream) -> Verdict:
-    """Returns a verdict on one target, which does not depend on the state of other targets."""
+    """Returns the verdict on one target. The verdict does not depend on the state of other targets."""
     output = request.max_output
     if not output or output > _TYPICAL_OUTPUT:
         output = _TYPICAL_OUTPUT
@@ -119,18 +124,18 @@ def _by_request(request: Request, target: Target) -> tuple[Obstacle, str] | None
         return "need", "lacks " + ", ".join(sorted(missing))
     tokens = request.input_tokens + (request.max_output or 0)
     if target.context_length is not None and tokens > target.context_length:
-        return "context", f"about {tokens} tokens exceed its context length of {target.context_length}"
+        return "context", f"about {tokens} tokens exceed the target's context length of {target.context_length}"
     return None
 
 
 def _by_money(request: Request, limits: Limits, callee: Callee, left: Decimal) -> tuple[Obstacle, str] | None:
     target, upstream = callee.target, callee.upstream
     if target.price is None:
-        return "unpriced", "its price is unknown, but `max_cost` requires a price. Configure its `price`"
+        return "unpriced", "the target's price is unknown, but `max_cost` requires a price. Configure the field `price`"
     if limits.unsized is not None:
         return "cost", f"the request contains a {limits.unsized}, whose size has no upper bound"
     if has_output_price(target.price) and not upstream.dialect.bounds_output(request, target.params):
-        return "cost", "its `params` remove the output limit, which `max_cost` requires"
+        return "cost", "the target's `params` remove the output limit that `max_cost` requires"
     bought, minimum = output_limit(request, target, upstream, left), min_output(request)
     if bought is not None and bought < minimum:
         choices = f"{request.n} choices of " if request.n > 1 else ""
@@ -142,12 +147,12 @@ def _by_state(upstream: Upstream) -> tuple[Obstacle, str] | None:
     if missing := upstream.key.missing:
         return "no_key", missing
     if upstream.free_slots < 1:
-        return "busy", f"has no free slot, because {upstream.in_flight} calls are in flight"
+        return "busy", f"the target has no free slot, because {upstream.in_flight} calls are in flight"
     if wait := upstream.cooldown.seconds:
-        reason = "its quota is exhausted, next try in" if upstream.cooldown.is_quota else "is rate limited for another"
-        return "cooldown", f"{reason} {wait:.0f} s"
+        reason = "the target's quota is exhausted" if upstream.cooldown.is_quota else "the target is rate limited"
+        return "cooldown", f"{reason}, and the router does not call the target for another {wait:.0f} s"
     if not upstream.breaker.ready:
-        return "breaker", "its circuit breaker is open after repeated failures"
+        return "breaker", "the target's circuit breaker is open after repeated failures"
     return None
 
 

@@ -14,10 +14,10 @@ def last_good(calls: Sequence[MadeCall]) -> MadeCall | None:
 
 
 def selected(name: str, calls: Sequence[MadeCall]) -> MadeCall | None:
-    """Returns the call that `name` selects, or None if no call with an answer matches.
+    """Returns the call that the parameter `name` selects, or None if the selected call has no answer or does not exist.
 
-    `name` is a call id, a function name or a model name. A function name or a model name selects the last call of its
-    target that has an answer.
+    The parameter `name` is a call id, a function name or a model name. A function name or a model name selects the last
+    call with an answer among the calls of the named target.
     """
     key = name.strip()
     by_id = next((call for call in calls if call.entry.call_id == key), None)
@@ -27,12 +27,15 @@ def selected(name: str, calls: Sequence[MadeCall]) -> MadeCall | None:
 
 
 def first_refusal(calls: Sequence[MadeCall]) -> MadeCall | None:
-    """Returns the first call whose target rejected the content of the request, or None if no target rejected it."""
+    """Returns the first call whose target rejected the content of the request.
+
+    Returns None if no target rejected the content of the request.
+    """
     return next((call for call in calls if call.failure and call.failure.refused_request), None)
 
 
 def is_malformed(call: MadeCall) -> bool:
-    """Returns whether a call failed because its request is malformed, so that every target would reject the request."""
+    """Returns whether a call failed because the request is malformed, so that every target would reject the request."""
     return call.failure is not None and call.failure.is_malformed
 
 

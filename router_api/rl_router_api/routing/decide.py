@@ -1,7 +1,7 @@
 """The interface of policies, with the values that a policy receives and returns, and the fallback order.
 
-A policy has one method, `decide`, which receives plain values. Each new policy receives a function that calls the
-router model.
+A policy has one method, `decide`. The function that creates a policy receives another function, which calls the router
+model.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from ..conversation.request import Request
 class Limits(Struct, frozen=True):
     """The limits on the cost, the time, the turns and the calls of a request.
 
-    `deadline` is a time in seconds on the event loop's clock. `unsized` names a part of the request whose size has no
-    upper bound. No money limit can be guaranteed for a request that has a part without an upper bound.
+    The attribute `deadline` is a time in seconds on the event loop's clock. The attribute `unsized` is the name of a
+    part of the request, such as a video, that may have any number of tokens, or None. The router cannot guarantee a
+    money limit for a request with a part that may have any number of tokens.
     """
 
     spending: Spending
@@ -52,8 +53,9 @@ class Limits(Struct, frozen=True):
 class Candidate(Struct, frozen=True):
     """A target that can serve the request.
 
-    `input_tokens` and `output_tokens` are estimates for this request. `latency` is the average time in seconds that the
-    target's recent answers took (None if unknown). `in_flight` is the number of calls to the target that are in flight.
+    The attributes `input_tokens` and `output_tokens` are the estimated numbers of tokens of a call for the request. The
+    attribute `latency` is the average latency of the target's recent answers in seconds (None if unknown). The
+    attribute `in_flight` is the number of in-flight calls to the target.
     """
 
     name: str
@@ -74,9 +76,9 @@ class Candidate(Struct, frozen=True):
 
 
 class PastCall(Struct, frozen=True):
-    """A call that was made for the request, with its answer as text or its failure.
+    """A call that was made for the request, with the text of the answer or the message of the failure.
 
-    `cost` is in US dollars, and `latency` is in seconds.
+    The attribute `cost` is in US dollars, and the attribute `latency` is in seconds.
     """
 
     call_id: str
@@ -101,13 +103,15 @@ class PlannedCall(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True):
-    """One turn's decision: calls to make, a call whose answer is returned, the policy's own answer, or none of these.
+    """A policy's decision in one turn.
 
-    `select` is a call id, a function name or a model name. `direct` is the policy's own answer. If `final` is true, the
-    answer of the first call is returned without a review. If `calls`, `select` and `direct` are all empty, no decision
-    was made, and `reason` explains why. `cost` is the cost of the decision in US dollars, which the ledger already
-    contains. `unreadable` is the number of the router model's answers that could not be parsed. `repaired` is true if
-    the router model was called again because its first answer could not be parsed.
+    The attribute `calls` contains the calls to make. The attribute `select` selects an earlier call whose answer is
+    returned to the client, by a call id, a function name or a model name. The attribute `direct` is the policy's own
+    answer. If the attribute `final` is true, the answer of the first call is returned without a review. If the
+    attributes `calls`, `select` and `direct` are all empty, the policy made no decision, and the attribute `reason`
+    explains why. The attribute `cost` is the cost of the decision in US dollars; the ledger already contains this cost.
+    The attribute `unreadable` is the number of answers of the router model that could not be parsed. The attribute
+    `repaired` is true if the router model was called a second time because the first answer could not be parsed.
     """
 
     calls: tuple[PlannedCall, ...] = ()
@@ -126,19 +130,20 @@ class Policy(Protocol):
     async def decide(
         self, conversation: Request, candidates: Sequence[Candidate], limits: Limits, calls: Sequence[PastCall]
     ) -> Decision:
-        """Returns the decision of one turn. `calls` contains all earlier calls of the request, including failed calls.
+        """Returns the decision of one turn.
 
-        On the last turn, a decision to make further calls is ignored if a completed answer exists. `decide` does not
-        raise an error if an upstream fails.
+        The parameter `calls` contains all earlier calls of the request, including failed calls. On the last turn, a
+        decision to make calls is ignored if a completed answer exists. The method `decide` must not raise an error if
+        an upstream fails.
         """
 
 
 @runtime_checkable
 class Explains(Protocol):
-    """A policy that can show which prompt and tools it sends to the router model, for the endpoint `/debug/tools`."""
+    """A policy that can show the prompt and the tools for the router model at the endpoint `/debug/tools`."""
 
     def explain(self, candidates: Sequence[Candidate], prefer: Prefer) -> dict[str, Any]:
-        """Returns the prompt and the tools that the policy would send to its router model for these candidates."""
+        """Returns the prompt and the tools that the policy would send to the router model for the given candidates."""
 
 
 class PaidAnswer(Struct, frozen=True):
@@ -156,11 +161,11 @@ class Ask(Protocol):
     ) -> PaidAnswer:
         """Returns the router model's answer.
 
-        `conversation(room)` returns the messages for the router model. `room` is the number of tokens that the
-        router model's context leaves for the messages. `tools` is a JSON object with the other fields of the request
-        body: the tools, or the schema of the answer.
-        The call's cost is reserved in `limits.spending` and recorded in `limits.ledger`. Raises NoDecisionError if the
-        router model cannot be called or fails.
+        The function `conversation` returns the messages for the router model. The argument of the function
+        `conversation` is the number of tokens of the router model's context that are available for the messages. The
+        parameter `tools` is a JSON object that contains either the tools or the schema of the answer, as fields of the
+        request body. The cost of the call is reserved in `limits.spending` and recorded in `limits.ledger`. Raises
+        NoDecisionError if the router model cannot be called, or if the call fails.
         """
 
 
@@ -183,10 +188,11 @@ _P = TypeVar("_P", bound=_Priced)
 
 
 def fallback_order(candidates: Sequence[_P], prefer: Prefer, configured: Sequence[str]) -> list[_P]:
-    """Returns the candidates in the order of `configured`, or by estimated cost and `prefer` if `configured` is empty.
+    """Returns the candidates in the fallback order.
 
-    Candidates that `configured` does not name are left out. If cost determines the order, candidates without
-    a known price come last.
+    If the parameter `configured` contains names of targets, only the named candidates are returned, in the order of the
+    names. If the parameter `configured` is empty, all candidates are returned, and the parameter `prefer` determines
+    the order by estimated cost. Candidates without a known price come last in an order by estimated cost.
     """
     if configured:
         by_name = {candidate.name: candidate for candidate in candidates}

@@ -19,16 +19,18 @@ from ..upstreams.upstream import Upstream
 from .decide import Limits
 
 MIN_OUTPUT = 256
-"""Minimum number of output tokens. A target is not called if the money limit allows fewer output tokens."""
+"""The minimum number of output tokens that a money limit must allow for each choice of a call. If the client sets an
+output limit below 256 tokens, the client's output limit is the minimum."""
 
 DEFAULT_MAX_OUTPUT = 32_768
-"""The output limit, in tokens, if neither the client nor the target's `max_output` sets a limit."""
+"""The output limit, in tokens, if neither the client nor the target's field `max_output` sets a limit."""
 
 
 def limits_of(request: Request, fleet: Fleet, ledger: Ledger, received_at: float | None = None) -> Limits:
-    """Returns the limits of a request. The time until its deadline starts at `received_at`, or now if that is None.
+    """Returns the limits of a request.
 
-    `received_at` is a time of the event loop's clock.
+    The parameter `received_at` is the time from which the deadline of the request is computed, in seconds on the event
+    loop's clock. If the parameter `received_at` is None, the deadline is computed from the current time.
     """
     routing, options = fleet.routing, request.options
     costs = [cost for cost in (routing.max_cost, options.max_cost) if cost is not None]
@@ -55,9 +57,10 @@ def output_limit(
 ) -> int | None:
     """Returns the maximum number of output tokens for each choice of a call that may cost `left` US dollars.
 
-    Returns None if the output is unlimited. A result below 1 means that the money does not suffice for the call. The
-    maximum is the client's output limit, or the target's limit if the client sets no limit, but at most the number of
-    tokens that the money buys. `more_bytes` is the size in bytes of the advice that is added to the request.
+    Returns None if output costs nothing and the client sets no output limit. A result below 1 means that the money does
+    not suffice for the call. The maximum is the client's output limit, or the target's output limit if the client sets
+    no output limit, but at most the number of tokens that the money buys. The parameter `more_bytes` is the
+    size, in bytes, of the advice that is added to the request.
     """
     price = target.price
     if price is None:
@@ -82,6 +85,6 @@ def _default_limit(request: Request, target: Target) -> int:
 
 
 def _stricter_review(server: Review, requested: Review | None) -> Review:
-    # Clients cannot override the server's `never`, which limits the calls, or its `always`, which prevents answers
-    # without a review.
+    # Clients cannot override the server's value `never`, which limits the calls, or the server's value `always`, which
+    # prevents answers without a review.
     return requested if requested is not None and server == "buffered" else server

@@ -1,4 +1,4 @@
-"""Determines from the model name whether a request is routed or pinned. An unknown name causes a 404 error."""
+"""Determines from the model name whether a request is routed or pinned. An unknown model name causes a 404 error."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from ..upstreams.fleet import Fleet
 
 
 def model_names(fleet: Fleet) -> list[str]:
-    """Returns every name that the field `model` of a request may have."""
+    """Returns every name that the field `model` of a request may contain."""
     return [*ROUTED_NAMES, *fleet.routing.aliases, *(target.name for target, _ in fleet.targets)]
 
 
 def pinned_target(request: Request, fleet: Fleet) -> str | None:
-    """Returns the name of the target that the request pins, or None if the request is routed.
+    """Returns the name of the target to which the request is pinned, or None if the request is routed.
 
-    Raises ApiError with status 404 for an unknown `model`, and with status 400 for an unknown name in `router.models`.
+    Raises ApiError with status 404 if the request's field `model` contains an unknown name, and with status 400 if the
+    request's field `router.models` contains an unknown name.
     """
     for name in request.options.models or ():
         if fleet.target(name) is None:
@@ -31,6 +32,6 @@ def pinned_target(request: Request, fleet: Fleet) -> str | None:
 
 
 def unknown_model(name: str) -> ApiError:
-    """Returns the 404 error for an unknown model, with OpenAI's code."""
+    """Returns the 404 error for an unknown model, with OpenAI's error code `model_not_found`."""
     message = f"The model `{name}` does not exist. Use a model that `GET /v1/models` lists."
     return ApiError(404, message, param="model", code="model_not_found")

@@ -13,10 +13,11 @@ from .decide import PastCall
 
 
 class MadeCall(Struct, frozen=True, eq=False):
-    """A call that was made: the ledger entry of its last attempt, and its answer or its failure.
+    """The result of a call: the ledger entry of the call's last attempt, and the answer or the failure.
 
-    A complete answer is in `answer`, a collected stream is in `chunks`, and a stream that is passed on to the client
-    while it arrives is in `stream`. `text` is the answer's text for policies.
+    The attribute `answer` contains a complete answer. The attribute `chunks` contains the chunks of a stream that was
+    read to the end. The attribute `stream` contains a stream that the router passes on to the client while the chunks
+    arrive. The attribute `text` is the text of the answer for policies.
     """
 
     callee: Callee
@@ -32,7 +33,7 @@ class MadeCall(Struct, frozen=True, eq=False):
         return self.failure is None
 
     def as_past(self) -> PastCall:
-        """Returns the call as the `PastCall` that policies receive."""
+        """Returns the call as an object of the class `PastCall`, which policies receive."""
         entry = self.entry
         return PastCall(
             call_id=entry.call_id,
@@ -47,9 +48,12 @@ class MadeCall(Struct, frozen=True, eq=False):
 
 
 class Outcome(Struct, frozen=True):
-    """The answer to a request: a complete answer in `answer`, a collected stream in `chunks`, or an open `stream`.
+    """The answer to a request.
 
-    `target` is None if the router model wrote the answer itself.
+    The attribute `answer` contains a complete answer. The attribute `chunks` contains the chunks of a stream that was
+    read to the end. The attribute `stream` contains a stream that the router passes on to the client while the chunks
+    arrive. The attribute `target` is the name of the target that answered, or None if the router model wrote the answer
+    itself.
     """
 
     target: str | None

@@ -1,4 +1,4 @@
-"""Selects the planned calls that the free slots and the money allow, and sets the output limit of each call."""
+"""Selects the planned calls that free slots and the remaining money allow, and sets the output limit of each call."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ from .limits import min_output, output_limit
 
 
 class ReadyCall(Struct, frozen=True):
-    """A call to make. `limit` is the maximum output tokens for each choice, or None if the money sets no limit."""
+    """A call that the router can make.
+
+    The attribute `limit` is the maximum number of output tokens for each choice, or None if the money limit does not
+    limit the output.
+    """
 
     callee: Callee
     advice: Advice
@@ -30,7 +34,7 @@ def ready(
 ) -> ReadyCall:
     """Returns a call that may spend an equal share of the remaining money.
 
-    `sharing` is the number of calls that share the money.
+    The parameter `sharing` is the number of calls that share the remaining money equally.
     """
     used = advice if routing.system_prompts else replace(advice, system_prompt=None)
     left = limits.spending.left
@@ -42,14 +46,14 @@ def ready(
 
 
 def affordable(request: Request, call: ReadyCall) -> bool:
-    """Returns whether the remaining money pays for the minimum output of the call."""
+    """Returns whether the money limit allows at least the minimum number of output tokens for a call."""
     return call.limit is None or call.limit >= min_output(request)
 
 
 def affordable_together(
     request: Request, limits: Limits, routing: Routing, planned: Sequence[tuple[Callee, Advice]]
 ) -> list[ReadyCall]:
-    """Returns the first calls of `planned`, as many as the remaining money can pay for together."""
+    """Returns as many calls from the start of the list `planned` as the remaining money can pay for together."""
     for count in range(len(planned), 0, -1):
         calls = [ready(request, limits, routing, callee, advice, sharing=count) for callee, advice in planned[:count]]
         if all(affordable(request, call) for call in calls):

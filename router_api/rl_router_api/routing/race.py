@@ -1,4 +1,4 @@
-"""Makes several simultaneous calls for the same answer, uses the first successful call, and cancels the rest."""
+"""Makes several simultaneous calls for the same answer, uses the first successful call, and cancels the other calls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .outcome import MadeCall
 class Race:
     """Several simultaneous calls for the same answer, of which the first successful call is used.
 
-    At the end of the `async with` block, the calls that are still running are cancelled.
+    At the end of the `async with` block, all calls that are still in flight are cancelled.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Race:
         self._tasks.append(asyncio.create_task(call))
 
     async def any_ended(self, seconds: float) -> bool:
-        """Waits up to `seconds` for the first call to end. Returns whether a call ended."""
+        """Waits until the first call ends, but at most `seconds` seconds. Returns whether a call has ended."""
         done, _ = await asyncio.wait(self._tasks, timeout=seconds)
         return bool(done)
 

@@ -1,4 +1,4 @@
-"""Runs the turns of a request: follows the policy's decisions, and then calls the targets in the fallback order."""
+"""Runs the turns of a request: follows the policy's decisions, or else calls the targets in the fallback order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .plan import ReadyCall
 
 
 class Turns:
-    """The turns of one request. In each turn, the policy decides, and the calls of its decision are made."""
+    """The turns of one request. In each turn, the policy decides, and the router makes the calls of this decision."""
 
     def __init__(self, request: Request, policy: Policy, limits: Limits, calls: Calls) -> None:
         self._request = request
@@ -26,14 +26,14 @@ class Turns:
         self._calls = calls
 
     async def answer(self, callees: Sequence[Callee]) -> Outcome | None:
-        """Returns the answer that the policy's decisions lead to, or else an answer of a target in the fallback order.
+        """Returns the answer to which the policy's decisions lead, or else an answer of a target in the fallback order.
 
         Returns None if no target answered.
         """
         return await self._by_decisions(callees) or await self._by_fallback()
 
     async def commit(self, call: ReadyCall, strategy: Strategy) -> Outcome | None:
-        """Makes one call and returns its answer without a review.
+        """Makes one call and returns the answer of the call without a review.
 
         Returns None if the call failed and another target may be called.
         """
@@ -85,7 +85,7 @@ class Turns:
         return None
 
     def _commits(self, decision: Decision, possible: Sequence[ReadyCall]) -> bool:
-        """Returns whether the answer of the first call is returned without a review by the policy."""
+        """Returns whether the client gets the answer of the first planned call without a review by the policy."""
         limits = self._limits
         if decision.final or limits.review == "never" or limits.is_last_turn:
             return True
