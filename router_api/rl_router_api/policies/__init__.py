@@ -1,7 +1,7 @@
-"""Finds the policy that `routing.policy` names, in this folder or in another installed package.
+"""Finds a policy by name. A policy is a module of the folder `policies`, or belongs to another installed package.
 
-Each policy has a function `create(setup) -> Policy` (see `routing/decide.py`). Other packages register their function
-as an entry point of the group `rl_router.policies`.
+Each policy has a function that receives a `PolicySetup` and returns a `Policy` (see `routing/decide.py`). Another
+package registers the function of a policy as an entry point of the group `rl_router.policies`.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ _BUILT_IN: dict[str, Create] = {"fixed": fixed.create, "rl": rl.create}
 
 
 def names() -> list[str]:
-    """Returns the names that `routing.policy` and a request's `router.policy` may have."""
+    """Returns the names of all policies, which the fields `routing.policy` and `router.policy` may contain."""
     return sorted({*_BUILT_IN, *(entry_point.name for entry_point in entry_points(group=GROUP))})
 
 
 def exists(name: str) -> bool:
-    """Returns whether a policy with this name is built in or installed."""
+    """Returns whether a policy with the name `name` is built in or belongs to another installed package."""
     return name in _BUILT_IN or _entry_point(name) is not None
 
 
 def create(name: str, setup: PolicySetup) -> Policy:
-    """Creates the policy with this name. Raises KeyError if the name is unknown."""
+    """Returns a new policy with the name `name`. Raises KeyError if no policy has this name."""
     built_in = _BUILT_IN.get(name)
     if built_in is not None:
         return built_in(setup)

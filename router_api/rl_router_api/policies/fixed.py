@@ -17,7 +17,10 @@ class Fixed:
     async def decide(
         self, conversation: Request, candidates: Sequence[Candidate], limits: Limits, calls: Sequence[PastCall]
     ) -> Decision:
-        """Decides to call the first candidate of the fallback order, or gives a `reason` if no candidate exists."""
+        """Returns the decision to call the first candidate of the fallback order.
+
+        If no candidate exists, the decision contains only a `reason`.
+        """
         order = fallback_order(candidates, limits.prefer, self._fallback)
         if not order:
             return Decision(reason="no target of `routing.fallback` can serve the request. Add a suitable target")

@@ -1,4 +1,7 @@
-"""The policy `rl`, which decides with the router model: a language model trained to route by reinforcement learning."""
+"""The policy `rl`, which lets the router model decide.
+
+The router model is a language model that was trained to route requests, by reinforcement learning.
+"""
 
 from .policy import create
 

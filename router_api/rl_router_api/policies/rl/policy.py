@@ -1,4 +1,7 @@
-"""The policy `rl`: decides with the router model, and calls it again if its first answer cannot be parsed."""
+"""The policy `rl`, which calls the router model for each decision.
+
+If the first answer of the router model cannot be parsed, the policy calls the router model a second time.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,13 @@ from . import prompt
 from .prompt import Way
 from .reading import ReadDecision, read_schema, read_tools
 
-# With the protocol `auto`, a worker changes to `json_schema` when this many of its recent requests needed a repair.
+# With the protocol `auto`, a worker changes to `json_schema` when 5 of the worker's last 10 requests needed a repair.
 _REPAIRS_TO_SWITCH, _RECENT_REQUESTS = 5, 10
 _MAX_PROMPT_FRAMES = 256
 
 
 class Turn(Struct, frozen=True):
-    """The input of one decision. `direct` is whether the router model may answer the request itself."""
+    """The input of one decision. The attribute `direct` says whether the router model may answer the request itself."""
 
     conversation: Request
     candidates: Sequence[Candidate]
@@ -52,8 +55,8 @@ class Turn(Struct, frozen=True):
 class _PromptFrame:
     """The parts of a prompt that all requests with the same candidates share.
 
-    `system` is the system prompt. `tools` is JSON with the tools or the decision schema. `functions` maps tool names to
-    target names.
+    The attribute `system` is the system prompt. The attribute `tools` is JSON with the tools or the decision schema.
+    The attribute `functions` is a mapping from the names of the tools to the names of the targets.
     """
 
     system: str
@@ -63,14 +66,14 @@ class _PromptFrame:
 
 @dataclass
 class _Recent:
-    """A recent request, and whether its decision was repaired with a second, schema-constrained call."""
+    """A recent request, and whether the router model had to be called a second time, with a JSON schema."""
 
     conversation: weakref.ref[Request]
     needed_schema: bool
 
 
 class RouterModelPolicy:
-    """A policy that calls the router model with the protocol in `router.protocol`."""
+    """A policy that calls the router model with the protocol that the field `router.protocol` names."""
 
     def __init__(self, setup: PolicySetup) -> None:
         self._router = setup.router
@@ -85,7 +88,8 @@ class RouterModelPolicy:
     ) -> Decision:
         """Returns the decision of one turn.
 
-        If the router model fails, or both of its answers cannot be parsed, the decision has only a `reason`.
+        If the router model fails, or if neither the first nor the second answer of the router model can be parsed, the
+        decision contains a `reason` instead of calls or an answer.
         """
         direct = self._answers_directly and conversation.text_only and not calls
         turn = Turn(conversation, candidates, limits, calls, direct)
@@ -102,7 +106,7 @@ class RouterModelPolicy:
         return decision
 
     def explain(self, candidates: Sequence[Candidate], prefer: Prefer) -> dict[str, Any]:
-        """Returns the system prompt and the tools that the router model receives, for both protocols."""
+        """Returns the system prompts of the protocols `tools` and `json_schema`, the tools and the decision schema."""
         direct = self._answers_directly
         return {
             "protocol": self._router.protocol,
@@ -136,7 +140,10 @@ class RouterModelPolicy:
         return _decision(parsed, paid.answer, turn, paid.cost)
 
     def _remember(self, turn: Turn, *, needed_schema: bool) -> None:
-        """Records whether the request needed a repair. Each request counts once, even if it has several turns."""
+        """Records whether the request needed a repair: a second call of the router model after an unreadable answer.
+
+        Each request is recorded only once, even if the request has several turns.
+        """
         if self._starts_with_schema or self._router.protocol != "auto":
             return
         # In its first turn, a request cannot be among the recent requests yet.
@@ -185,7 +192,10 @@ def _decision(read: ReadDecision, answer: Answer, turn: Turn, cost: Decimal) -> 
 
 
 def _merged(first: Decision, repaired: Decision) -> Decision:
-    """Returns the repaired decision, with the sums of the costs and counts of both decisions."""
+    """Returns the decision of the second call of the router model.
+
+    The costs and the numbers of unreadable answers of the first call and of the second call are added up.
+    """
     return replace(
         repaired,
         cost=first.cost + repaired.cost,
@@ -195,7 +205,7 @@ def _merged(first: Decision, repaired: Decision) -> Decision:
 
 
 def _direct(answer: Answer, text: str) -> Answer:
-    """Returns the router model's own answer, without its reasoning."""
+    """Returns the answer that the router model wrote for the client, without the reasoning of the router model."""
     message = {"role": "assistant", "content": text}
     choice = {"index": 0, "message": message, "finish_reason": answer.choices[0].finish_reason or "stop"}
     fields: dict[str, Any] = {

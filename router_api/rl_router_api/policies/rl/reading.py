@@ -1,4 +1,8 @@
-"""Parses a decision in the router model's answer: tool calls (also as Hermes or JSON text) or JSON of a schema."""
+"""Parses the decision in an answer of the router model.
+
+With the protocol `tools`, a decision consists of tool calls, which may also be written as text in the Hermes format or
+as JSON. With the protocol `json_schema`, a decision is a JSON object that follows the decision schema.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +25,9 @@ _FENCED = re.compile(r"\A```(?:json)?[ \t\r]*\n(.*?)```\Z", re.S)
 
 
 class ReadDecision(Struct, frozen=True):
-    """A parsed decision: calls, a selection, or a text without calls.
+    """A parsed decision of the router model: calls, a selected answer, or a text without calls.
 
-    All fields are empty if the answer cannot be parsed.
+    All fields are empty if the router model's answer cannot be parsed.
     """
 
     calls: tuple[PlannedCall, ...] = ()
@@ -39,9 +43,9 @@ UNREADABLE = ReadDecision()
 
 
 def read_tools(message: AnswerMessage, offered: Mapping[str, str], *, selectable: bool) -> ReadDecision:
-    """Returns the decision in an answer that uses the protocol `tools`.
+    """Returns the decision in an answer of the router model that uses the protocol `tools`.
 
-    `offered` maps the names of the functions that may be called to the names of their targets.
+    The parameter `offered` maps the name of each function that may be called to the name of the function's target.
     """
     text = without_thoughts(text_of(AnswerMessage(content=message.content)))
     if message.tool_calls:
@@ -55,7 +59,12 @@ def read_tools(message: AnswerMessage, offered: Mapping[str, str], *, selectable
 
 
 def read_schema(message: AnswerMessage, offered: Mapping[str, str], *, selectable: bool) -> ReadDecision:
-    """Returns the decision in an answer that follows `prompt.decision_schema`. `offered` maps functions to targets."""
+    """Returns the decision in an answer of the router model that follows the decision schema.
+
+    The parameter `offered` maps the name of each function that may be called to the name of the function's target. A
+    decision that follows the decision schema names a target directly, so only the target names in the parameter
+    `offered` are used.
+    """
     decision = _json(_unfenced(without_thoughts(text_of(AnswerMessage(content=message.content)))))
     if not isinstance(decision, dict):
         return UNREADABLE
@@ -68,12 +77,12 @@ def read_schema(message: AnswerMessage, offered: Mapping[str, str], *, selectabl
 
 
 def without_thoughts(text: str) -> str:
-    """Returns the text after the last `</think>` and before a `<think>` that is never closed."""
+    """Returns the text after the last tag `</think>` and before a tag `<think>` that is never closed."""
     return _THOUGHT.sub("", text).strip()
 
 
 def _calls_in(text: str) -> list[tuple[str | None, Any]]:
-    """Returns the tool calls in a text. Returns an empty list if the text contains anything except tool calls."""
+    """Returns the tool calls in a text, or an empty list if the text contains anything except tool calls."""
     blocks = _HERMES.findall(text)
     if blocks:
         if _HERMES.sub("", text).strip():
