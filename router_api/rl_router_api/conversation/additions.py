@@ -7,8 +7,8 @@ from typing import Any
 from msgspec import Struct
 
 MAX_ADVICE = 2_000
-"""The maximum number of characters of a policy's system prompt. The router cuts off the characters of a longer
-prompt."""
+"""The maximum number of characters of a policy's system prompt. The router shortens a longer system prompt to the first
+2,000 characters."""
 FOREIGN_HISTORY = "foreign_history"
 """The name of an addition to a request: the answers of other models in the conversation. Some upstreams refuse answers
 of other models unless the router adapts the answers."""
@@ -24,8 +24,10 @@ class Advice(Struct, frozen=True):
 
     @property
     def text(self) -> str | None:
-        """The text of the advice for a target: an introductory sentence and the policy's system prompt; None without a
-        prompt."""
+        """The text of the advice for a target: an introductory sentence and the policy's system prompt.
+
+        The text is None if the policy sets no system prompt.
+        """
         return _INTRODUCTION + self.system_prompt[:MAX_ADVICE] if self.system_prompt else None
 
     @property
@@ -47,10 +49,10 @@ NO_ADVICE = Advice()
 
 
 class MoneyGuard(Struct, frozen=True):
-    """The rules of a money limit for a call.
+    """The rules of a money limit for the request body of a call.
 
-    The rules of a money limit remove the request fields that could raise the cost, and limit the output. The attribute
-    `output_limit` is the maximum number of output tokens for each choice; None if the output is unlimited.
+    Under a money limit, the router removes the request fields that could raise the cost, and limits the output. The
+    attribute `output_limit` is the maximum number of output tokens for each choice; None if the output is unlimited.
     """
 
     output_limit: int | None = None

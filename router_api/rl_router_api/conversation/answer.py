@@ -16,7 +16,7 @@ from .lenient import well_formed
 
 
 class Function(Struct, gc=False):
-    """The function that a tool call calls.
+    """The name and the arguments of the function that a tool call calls.
 
     The attribute `arguments` should be JSON text, but some servers send a JSON object.
     """
@@ -26,7 +26,7 @@ class Function(Struct, gc=False):
 
 
 class CustomTool(Struct, gc=False):
-    """A call of a custom tool, whose input is free text."""
+    """A call of a custom tool. The input of a custom tool is free text."""
 
     name: str | None = None
     input: str | None = None
@@ -59,12 +59,12 @@ class AnswerMessage(Struct, gc=False):
     fields with the same text."""
     tool_calls: list[ToolCall] | None = None
     function_call: Function | None = None
-    """The field that OpenAI's API had before the field `tool_calls`."""
+    """The function call in the field that OpenAI's API used before the field `tool_calls`."""
     audio: Raw = Raw()
 
     @property
     def calls(self) -> list[ToolCall]:
-        """The tool calls of the message, followed by the `function_call` of the message as a further tool call."""
+        """The tool calls of the message, followed by the call in the field `function_call` if this field is set."""
         calls = self.tool_calls or []
         return [*calls, ToolCall(function=self.function_call)] if self.function_call else calls
 
@@ -149,7 +149,7 @@ def _part_text(part: Any) -> str:
 def _as_json(value: Any) -> str:
     """Returns a value as JSON, or an empty text if the value is nested too deeply for the JSON encoder.
 
-    The client gets even a value that is nested too deeply.
+    The client still gets a value that is nested too deeply, because the router passes the value on as raw JSON.
     """
     try:
         return msgspec.json.encode(value).decode()
@@ -218,7 +218,7 @@ def assemble(chunks: Iterable[Chunk]) -> AnswerMessage:
 
 
 class CallAssembler:
-    """Joins the pieces of streamed tool calls. Servers give the pieces indexes, ids and names in different ways."""
+    """Joins the pieces of streamed tool calls. Different servers number and name the pieces in different ways."""
 
     def __init__(self) -> None:
         self.whole: list[ToolCall] = []
@@ -239,9 +239,10 @@ class CallAssembler:
     def _position_of(self, piece: ToolCall, called: Function) -> int | None:
         """Returns the position of the tool call that a piece continues, or None if the piece begins a new tool call.
 
-        A piece continues the last tool call with the same index, or with the same id if the piece has no index. Because
-        some servers give every tool call the index 0, a different id, or a name after complete arguments, begins a new
-        tool call.
+        A piece continues the last tool call with the same index, or with the same id if the piece has no index. But
+        some servers give every tool call the index 0. If the last tool call with the same index has another id than the
+        piece, the piece begins a new tool call. If the piece or the last tool call with the same index has no id, a
+        piece with a name begins a new tool call when the arguments of the last tool call are complete.
         """
         if piece.index is None and not piece.id:
             return len(self.whole) - 1 if self.whole and not called.name else None

@@ -1,7 +1,7 @@
 """Reads JSON that strict parsers reject but many clients accept.
 
 Strict parsers reject, for example, half of a surrogate pair, `NaN`, control characters in a text and a byte order mark.
-The router writes half of a surrogate pair and `NaN` again without a change of the value.
+If the router decodes and writes half of a surrogate pair or `NaN`, the value stays the same.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _raw_fields(value: Any) -> dict[str, Raw]:
 def well_formed(text: str) -> str:
     """Returns the text with the two halves of each surrogate pair joined.
 
-    A half without its counterpart becomes the character U+FFFD.
+    Half of a surrogate pair becomes the character U+FFFD if the text does not contain the other half.
     """
     if text.isascii():
         return text

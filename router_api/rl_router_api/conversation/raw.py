@@ -15,7 +15,7 @@ TEXT = msgspec.json.Decoder(str)
 def begins(raw: Raw) -> bytes:
     """Returns the first byte of a JSON value, which distinguishes objects, lists and strings.
 
-    Returns no bytes if the value is missing.
+    Returns an empty bytes object if the value is missing.
     """
     return bytes(memoryview(raw)[:1])
 

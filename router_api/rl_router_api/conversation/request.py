@@ -16,7 +16,7 @@ from .affinity import affinity_in
 Prefer = Literal["cost", "balanced", "quality"]
 Review = Literal["buffered", "never", "always"]
 """The types `Prefer` and `Review` are copies of types in the package `config`, because the packages `config` and
-`conversation` do not import each other. mypy compares the copies with the originals."""
+`conversation` do not import each other. The type checker mypy compares the copies with the originals."""
 
 
 Media = Literal["vision", "audio", "video", "file"]
@@ -34,7 +34,8 @@ and Qwen."""
 class Part(Struct):
     """A content part of a message.
 
-    Images, audio, videos and files stay raw JSON, in fields that are named as in several dialects.
+    Images, audio, videos and files stay raw JSON. The fields of the class have the same names as the fields of content
+    parts in several API formats.
     """
 
     type: str
