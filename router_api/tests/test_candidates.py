@@ -135,7 +135,7 @@ def test_an_error_about_money_says_what_the_money_does_not_buy() -> None:
     assert "of 0.0000001 USD" in three
     assert "alpha: 0.0000001 USD do not buy 3 choices of 20 tokens" in three
     unpriced = refused(chat_request(), pair(price=None), max_cost="1").message
-    assert "Configure the field `price`" in unpriced
+    assert "Set the target's `price`" in unpriced
 
 
 def test_a_target_whose_context_is_nearly_full_is_not_refused_as_too_expensive() -> None:

@@ -218,7 +218,7 @@ def assemble(chunks: Iterable[Chunk]) -> AnswerMessage:
 
 
 class CallAssembler:
-    """Joins the pieces of streamed tool calls. Different servers number and name the pieces in different ways."""
+    """Joins the pieces of streamed tool calls. Different servers give the pieces different indexes and ids."""
 
     def __init__(self) -> None:
         self.whole: list[ToolCall] = []
@@ -239,8 +239,8 @@ class CallAssembler:
     def _position_of(self, piece: ToolCall, called: Function) -> int | None:
         """Returns the position of the tool call that a piece continues, or None if the piece begins a new tool call.
 
-        A piece continues the last tool call with the same index, or with the same id if the piece has no index. But
-        some servers give every tool call the index 0. If the last tool call with the same index has another id than the
+        A piece continues the last tool call with the same index, or with the same id if the piece has no index. Some
+        servers give every tool call the index 0. If the last tool call with the same index has another id than the
         piece, the piece begins a new tool call. If the piece or the last tool call with the same index has no id, a
         piece with a name begins a new tool call when the arguments of the last tool call are complete.
         """

@@ -1,8 +1,8 @@
 """Checks the number of values and the nesting depth of JSON before the router decodes or formats the JSON.
 
-Decoding and formatting JSON block the event loop. A body of 32 MiB can have millions of values, which take more than a
-second to decode. Decoding 32 MiB that consist of a few long texts takes a twentieth of the time of decoding 32 MiB with
-millions of values.
+Decoding and formatting JSON block the event loop. A body of 32 MiB can have millions of values, and decoding
+millions of values takes more than a second. Decoding 32 MiB that consist of a few long texts takes a twentieth of the
+time of decoding 32 MiB with millions of values.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ MAX_VALUES = 250_000
 _VALUES = bytes(set(range(256)).difference(b'",[{'))
 _NESTING = bytes(set(range(256)).difference(b'"[]{}'))
 """The constant `_VALUES` contains the bytes that are removed from JSON before the values are counted. The constant
-`_NESTING` contains the bytes that are removed from JSON before the nesting depth is measured. Both constants lack the
-double quote, because double quotes delimit texts."""
+`_NESTING` contains the bytes that are removed from JSON before the nesting depth is measured. The constants
+`_VALUES` and `_NESTING` do not contain the double quote, because double quotes delimit texts."""
 _SQUARE = bytes.maketrans(b"{}", b"[]")
 _TEXTS = re.compile(rb'"[^"]*"')
 _UP_TO_TWO_TEXTS = rb'(?:"[^"]*+"){0,2}+'
@@ -24,7 +24,7 @@ brackets or commas: the name and the value of a field."""
 
 
 def has_more_values(body: bytes, brackets: int, limit: int = MAX_VALUES) -> bool:
-    """Returns whether a body has more than `limit` values. If the body is not JSON, the result may also be True.
+    """Returns whether a body has more than `limit` values. The result may also be True if the body is not JSON.
 
     Every list entry and every field of an object follows an opening bracket or a comma, so the function counts the
     opening brackets and the commas. The parameter `brackets` is the number of opening brackets in the body, including

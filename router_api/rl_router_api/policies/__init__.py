@@ -19,7 +19,7 @@ _BUILT_IN: dict[str, Create] = {"fixed": fixed.create, "rl": rl.create}
 
 
 def names() -> list[str]:
-    """Returns the names of all policies, which the fields `routing.policy` and `router.policy` may contain."""
+    """Returns the names of policies that the fields `routing.policy` and `router.policy` may contain."""
     return sorted({*_BUILT_IN, *(entry_point.name for entry_point in entry_points(group=GROUP))})
 
 

@@ -141,7 +141,7 @@ class Calls:
             return await race.winner()
 
     async def _hedge(self, silent: str, *, live: bool) -> MadeCall | None:
-        """Makes the second call of a race. Returns None if no suitable target exists for the second call.
+        """Makes a second call if the first call is slow. Returns None if no target exists for the second call.
 
         The target of the second call is chosen when the second call starts, so that simultaneous second calls of a
         request go to different targets.

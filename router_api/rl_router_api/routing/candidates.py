@@ -131,7 +131,7 @@ def _by_request(request: Request, target: Target) -> tuple[Obstacle, str] | None
 def _by_money(request: Request, limits: Limits, callee: Callee, left: Decimal) -> tuple[Obstacle, str] | None:
     target, upstream = callee.target, callee.upstream
     if target.price is None:
-        return "unpriced", "the target's price is unknown, but `max_cost` requires a price. Configure the field `price`"
+        return "unpriced", "the target's price is unknown, but `max_cost` requires a price. Set the target's `price`"
     if limits.unsized is not None:
         return "cost", f"the request contains a {limits.unsized}, whose size has no upper bound"
     if has_output_price(target.price) and not upstream.dialect.bounds_output(request, target.params):

@@ -26,8 +26,8 @@ from ..conversation.request import Request
 class Limits(Struct, frozen=True):
     """The limits on the cost, the time, the turns and the calls of a request.
 
-    The attribute `deadline` is a time in seconds on the event loop's clock. The attribute `unsized` is the name of a
-    part of the request, such as a video, that may have any number of tokens, or None. The router cannot guarantee a
+    The attribute `deadline` is a time in seconds on the event loop's clock. The attribute `unsized` is None, or the
+    name of a part of the request, such as a video, that may have any number of tokens. The router cannot guarantee a
     money limit for a request with a part that may have any number of tokens.
     """
 
@@ -105,9 +105,9 @@ class PlannedCall(Struct, frozen=True):
 class Decision(Struct, frozen=True):
     """A policy's decision in one turn.
 
-    The attribute `calls` contains the calls to make. The attribute `select` selects an earlier call whose answer is
-    returned to the client, by a call id, a function name or a model name. The attribute `direct` is the policy's own
-    answer. If the attribute `final` is true, the answer of the first call is returned without a review. If the
+    The attribute `calls` contains the calls to make. The attribute `select` is the call id, the function name
+    or the model name of an earlier call whose answer is returned to the client. The attribute `direct` is the policy's
+    own answer. If the attribute `final` is true, the answer of the first call is returned without a review. If the
     attributes `calls`, `select` and `direct` are all empty, the policy made no decision, and the attribute `reason`
     explains why. The attribute `cost` is the cost of the decision in US dollars; the ledger already contains this cost.
     The attribute `unreadable` is the number of answers of the router model that could not be parsed. The attribute

@@ -59,8 +59,9 @@ class Connection(asyncio.Protocol):
         self.compression: str | None = None
         """The content coding of the response body; None if the body is not compressed."""
         self._is_doubtful = False
-        """Whether the response has both headers Transfer-Encoding and Content-Length. The parser reads a response with
-        these two headers as chunked (RFC 9112, section 6.3), but the connection is not reused."""
+        """Whether the response has both headers Transfer-Encoding and Content-Length. A response with the
+        headers Transfer-Encoding and Content-Length is read as chunked (RFC 9112, section 6.3), and the connection is
+        not reused after the response."""
         self._overhead = 0
         """The number of bytes that were received since the last byte of the response body, or since the request was
         sent if no byte of the response body has arrived."""
@@ -76,7 +77,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        """Whether the response was read to its end and the connection can send another request."""
+        """Whether the whole response was read, so that the connection can send another request."""
         return self._complete and self._keeps_alive and not self.closed and not self._pieces
 
     @property

@@ -28,9 +28,8 @@ _MAX_AGE = 300.0
 """The maximum age, in seconds, of a connection that is kept for the next request. Older connections are closed, so that
 the host names of upstreams are resolved again."""
 _MAX_RESEND = 1.0
-"""The maximum number of seconds between sending a request on a reused connection and the failure of the connection, so
-that the request is sent again. After a later failure, the request is not sent again, because the upstream may have
-billed the request."""
+"""The maximum age, in seconds, of a request that is sent again after a reused connection has failed. An older request
+is not sent again, because the upstream may have billed the request."""
 _CONNECT_TIMEOUT = 10.0
 
 

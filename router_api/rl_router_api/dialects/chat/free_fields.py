@@ -133,8 +133,8 @@ def _type_of(raw: Raw) -> str:
 def _plain_arguments(raw: Raw) -> tuple[Raw | None, list[str]]:
     """Returns the free arguments of a chat template, and the names of all other arguments.
 
-    A template argument is free if its value is a number, a boolean, null or a single word. Some engines accept a whole
-    template as an argument, and a template can write any number of tokens to the prompt.
+    A template argument is free if the value of the argument is a number, a boolean, null or a single word. Some engines
+    accept a whole template as an argument, and a template can write any number of tokens to the prompt.
     """
     if begins(raw) != b"{":
         return (None, ["chat_template_kwargs"]) if is_given(raw) else (raw, [])

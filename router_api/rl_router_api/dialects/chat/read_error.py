@@ -15,8 +15,8 @@ _MALFORMED = re.compile(
     r"(string|int|float|bool|list|dict|number|model|model_attributes|dataclass)_type|(int|float|bool)_parsing",
     re.I,
 )
-"""The pattern of the error codes and error types that report an invalid request body. Every upstream rejects an invalid
-request body, which is not JSON, lacks a field, or has a field of the wrong JSON type."""
+"""The pattern of the error codes and error types that report a request body that every upstream rejects. Every upstream
+rejects a request body that is not JSON, lacks a required field, or has a field of the wrong JSON type."""
 _QUOTA = re.compile(
     r"insufficient_?(quota|balance|credits?|funds)|quota_?(exceeded|exhausted)_?error|billing\w*|"
     r"(enforced_)?(spend|spending|usage|credit)_?limit\w*|credits?_?(exhausted|depleted|required)|payment_?required|"

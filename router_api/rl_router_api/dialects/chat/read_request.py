@@ -24,7 +24,7 @@ MAX_MESSAGES = 10_000
 MAX_PIECES = 10_000
 _MAX_FIELDS = 1_000
 MAX_CHOICES = 128
-"""The maximum number of choices that a request may require with the field `n`. OpenAI's API has the same maximum."""
+"""The maximum number of choices that a request may require with the field `n`. OpenAI's API allows as many."""
 PICTURE_TOKENS = 1_500
 _MAX_DOLLARS = 10**12
 _MAX_OPTIONS = 16 * 1024
@@ -125,7 +125,7 @@ def _object(body: bytes) -> dict[str, Raw]:
         raise bad_request(f"The body is not UTF-8 at byte {error.start}. Send JSON in UTF-8.") from None
     brackets = body.count(b"[") + body.count(b"{")
     if has_more_values(body, brackets):
-        raise bad_request(f"The body is not JSON, or it has more than {MAX_VALUES:,} values. Send a shorter request.")
+        raise bad_request(f"The body is not JSON, or has more than {MAX_VALUES:,} values. Send a shorter request.")
     try:
         # Deep nesting needs many brackets. A body with few brackets always leaves enough stack frames.
         fields = OBJECT.decode(body) if brackets < _FRAMES else _decode_deeper(body)

@@ -175,10 +175,10 @@ def _usage(reported: _Reported, *, suspect: bool) -> Usage | None:
 
 
 def _cache(reported: _Reported) -> tuple[int, int, int]:
-    """Returns three numbers of tokens of the provider's cache.
+    """Returns the numbers of tokens that were read from and written to the provider's cache.
 
-    The first number counts the tokens that were read from the cache. The second number counts the tokens that were
-    written for the shorter lifetime. The third number counts the tokens that were written for the longer lifetime.
+    The result contains three numbers: the number of tokens that were read, the number of tokens that were written for
+    the shorter lifetime, and the number of tokens that were written for the longer lifetime.
     """
     details = _input_details(reported)
     writes = _writes(reported) or _NO_WRITES

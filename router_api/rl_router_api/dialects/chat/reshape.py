@@ -20,8 +20,8 @@ from . import read_odd_answer as odd
 from .read_answer import read_answer, read_chunks
 
 _REPLACED = ("id", "index", "type", "role", "finish_reason")
-"""The names of the fields of chunks for which only the last value is kept. If a field with another name contains texts
-in several chunks, these texts are joined."""
+"""The names of the fields of chunks for which only the last value is kept. For a field whose name is not in
+`_REPLACED`, the texts from several chunks are joined."""
 
 
 def chunks_of(answer: Answer) -> list[Chunk]:

@@ -1,4 +1,4 @@
-"""Computes an upper bound of the number of tokens that a target reads. Money limits need the upper bound."""
+"""Computes an upper bound of the number of tokens that a target reads, because money limits need this upper bound."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ from .affinity import put_on
 from .read_answer import read_chunk
 
 _MAX_HELD = 100
-"""The maximum number of chunks that the router holds back until the stream ends. The number includes the chunk to which
-the router adds the field `router_metadata`."""
+"""The maximum number of chunks that the router holds back until the stream ends, including the chunk to which the
+router adds the field `router_metadata`."""
 
 
 async def write_stream(
@@ -160,9 +160,9 @@ class _Rewriter:
 
 
 def _empty_chunk(last: Chunk | None) -> Chunk:
-    """Returns a new chunk without content, which will contain the field `router_metadata`.
+    """Returns a new chunk without content, to which the router can add the field `router_metadata`.
 
-    The new chunk is needed if no chunk of the target has a `finish_reason`.
+    The router needs a new chunk if no chunk of the target has a `finish_reason`.
     """
     fields: dict[str, Any] = dict(fields_of(last.data)) if last else {"object": "chat.completion.chunk"}
     fields.pop("usage", None)

@@ -1,4 +1,4 @@
-"""The policy `rl`, which lets the router model decide.
+"""The policy `rl`, which lets the router model choose the targets.
 
 The router model is a language model that was trained to route requests, by reinforcement learning.
 """

@@ -61,7 +61,7 @@ def system_prompt(candidates: Sequence[Candidate], prefer: Prefer, way: Way, *, 
 
 
 def tools(candidates: Sequence[Candidate], *, select: bool, system_prompts: bool) -> list[dict[str, Any]]:
-    """Returns one function for each candidate as JSON.
+    """Returns one function definition for each candidate, in the format of the request field `tools`.
 
     If the parameter `select` is true, the result also contains the function `select_response`.
     """
