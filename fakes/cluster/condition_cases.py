@@ -331,7 +331,7 @@ CASES = {
         create_larger_pvc,
         "Degraded",
         "True",
-        f"PersistentVolumeClaim {PVC}: it has 2Gi, but spec.model.storage.size is 1Gi",
+        f"PersistentVolumeClaim {PVC}: the PVC has a size of 2Gi, but spec.model.storage.size is 1Gi",
         raise_storage_size,
         {"model": {"source": "hf://org/name", "storage": {"size": "1Gi"}}},
     ),

@@ -95,7 +95,8 @@ def test_a_volume_that_is_larger_than_the_spec_is_named_with_its_size(live: Mani
         return
     assert state_of(status, "Degraded") == ("True", "VolumeNotShrunk")
     shown = live["spec"]["resources"]["requests"]["storage"]
-    expected = f"PersistentVolumeClaim weights-demo-model-0: it has {shown}, but spec.model.storage.size is 1Gi. Set"
+    size_message = f"the PVC has a size of {shown}, but spec.model.storage.size is 1Gi. Set"
+    expected = f"PersistentVolumeClaim weights-demo-model-0: {size_message}"
     assert condition_of(status, "Degraded")["message"].startswith(expected)
 
 

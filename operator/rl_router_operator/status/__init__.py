@@ -24,7 +24,10 @@ __all__ = ["Reason", "invalid", "status_of"]
 
 
 def status_of(router: RouterDeployment, observed: Observed, now: datetime) -> dict[str, Any]:
-    """Returns the status to write, which equals the previous status if nothing has changed."""
+    """Returns the new status of a RouterDeployment, without the field `operator`.
+
+    If nothing has changed, the new status equals the previous status apart from the field `operator`.
+    """
     tiers = tier_of(router, "model", observed, now), tier_of(router, "api", observed, now)
     url = url_of(router, observed)
     model_tier, api_tier = tiers
@@ -44,7 +47,8 @@ def status_of(router: RouterDeployment, observed: Observed, now: datetime) -> di
 def invalid(body: Manifest, message: str, now: datetime) -> dict[str, Any]:
     """Returns the status of a RouterDeployment whose spec the operator cannot use.
 
-    Every field except the conditions and the observed generation keeps its previous value.
+    Only the fields `conditions` and `observedGeneration` of the status change, and every other field keeps the previous
+    value.
     """
     metadata, before = body["metadata"], body.get("status") or {}
     generation = metadata.get("generation", 0)

@@ -11,11 +11,11 @@ from .tiers import Tier
 
 TYPE = "APIReady"
 _FROM_REPORTS = frozenset({Reason.SERVING, Reason.UNREACHABLE})
-"""The reasons of APIReady that result only from health requests to the API pods."""
+"""The reasons of the condition APIReady that result only from the operator's health requests to the API pods."""
 
 
 def finding(router: RouterDeployment, tier: Tier, reports: Reports) -> Finding:
-    """Returns the condition APIReady, which is Unknown if no ready pod answers the health request."""
+    """Returns the condition APIReady, which is Unknown if API pods are ready but do not answer health requests."""
     if router.spec.suspend:
         return make_finding(TYPE, "False", Reason.SUSPENDED, "the API has no pods, because the router is suspended")
     if not tier.serves:

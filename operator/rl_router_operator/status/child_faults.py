@@ -13,23 +13,24 @@ from ..schema.quantity import amount
 from .warnings import time_of
 
 _PATIENCE = timedelta(minutes=10)
-"""The time after which a change that no controller has processed counts as a fault."""
+"""The time that a controller has to process a change of a child object before the operator reports a fault."""
 _OBSERVING_KINDS = frozenset({"Deployment", "StatefulSet", "PodDisruptionBudget"})
-"""The kinds whose controller writes the generation that it has processed into `status.observedGeneration`."""
+"""The kinds of child objects whose field `status.observedGeneration` contains the last processed generation."""
 
 
 def child_faults(router: RouterDeployment, observed: Observed, now: datetime) -> Iterator[ChildError]:
-    """Yields the faults of all child objects and of the model's PVCs."""
+    """Yields an error for each child with an unprocessed change and for each PVC that is larger than in the spec."""
     for (kind, name), child in observed.children.items():
         if not _is_processed(kind, child) and now - _last_change(child) > _PATIENCE:
-            yield ChildError(kind, name, "ControllerMissing", "no controller has processed its last change")
+            yield ChildError(kind, name, "ControllerMissing", "no controller has processed the object's last change")
     yield from _large_volumes(router, observed)
 
 
 def _is_processed(kind: str, child: Manifest) -> bool:
     """Returns whether a controller has processed the current generation of the object.
 
-    It is True for kinds whose status does not contain the processed generation.
+    If the status of a kind does not contain the processed generation, the function returns True for every object of the
+    kind.
     """
     generation, status = child["metadata"].get("generation"), child.get("status") or {}
     if generation is None:
@@ -43,7 +44,7 @@ def _is_processed(kind: str, child: Manifest) -> bool:
 
 
 def _last_change(child: Manifest) -> datetime:
-    """Returns the time of the last change of the object, apart from its status."""
+    """Returns the time of the last change of an object, without regard to changes of the object's status."""
     metadata = child["metadata"]
     times = [entry["time"] for entry in metadata.get("managedFields", ()) if "time" in entry]
     return max(map(time_of, times or [metadata["creationTimestamp"]]))
@@ -54,5 +55,5 @@ def _large_volumes(router: RouterDeployment, observed: Observed) -> Iterator[Chi
     for live in observed.pvcs if storage else ():
         size = pvc.fixed_size(live)
         if storage and pvc.is_of_model(router.name, live) and amount(size) > amount(storage.size):
-            message = f"it has {size}, but spec.model.storage.size is {storage.size}"
+            message = f"the PVC has a size of {size}, but spec.model.storage.size is {storage.size}"
             yield ChildError("PersistentVolumeClaim", live["metadata"]["name"], "VolumeNotShrunk", message)

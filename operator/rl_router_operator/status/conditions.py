@@ -1,4 +1,4 @@
-"""Builds the conditions of a status, whose messages contain the cause and its remedy."""
+"""Builds the conditions of a RouterDeployment, and writes the cause and the remedy into each condition's message."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..schema.state import Ready
 from .reasons import Reason
 
 _MAXIMUM_MESSAGE = 4096
-"""The maximum length of a condition's message in the schema, in characters."""
+"""The maximum number of characters that the CRD allows in the message of a condition."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A condition without its transition time."""
+    """The type, the status, the reason and the message of a condition, without the time of the last transition."""
 
     type: str
     status: Ready
@@ -26,23 +26,29 @@ class Finding:
 
 
 def make_finding(type_: str, status: Ready, reason: Reason, cause: str) -> Finding:
-    """Returns a finding whose message consists of the `cause` and the remedy of the reason."""
+    """Returns a Finding with a message that consists of the text `cause` and the remedy of the reason."""
     return Finding(type_, status, reason, advice(reason, cause))
 
 
 def advice(reason: Reason, cause: str) -> str:
-    """Returns the cause and the remedy of the reason as sentences. `cause` has no full stop at its end."""
+    """Returns the text `cause` and the remedy of the reason as sentences.
+
+    The text `cause` must have no full stop at the end.
+    """
     return " ".join(f"{_capitalize(text)}." for text in (cause, reason.remedy) if text)
 
 
 def merge(findings: Iterable[Finding], before: Mapping[str, Any], generation: int, now: datetime) -> list[Condition]:
-    """Returns the findings as conditions. A condition whose status did not change keeps its transition time."""
+    """Returns the findings as conditions.
+
+    If the status of a condition is the same as before, the condition keeps the earlier transition time.
+    """
     old = {condition["type"]: condition for condition in before.get("conditions", ())}
     return [_condition(finding, old.get(finding.type), generation, now) for finding in findings]
 
 
 def previous_finding(before: Mapping[str, Any], type_: str, reasons: frozenset[Reason]) -> Finding | None:
-    """Returns the condition of a type in the previous status, or None if its reason is not among `reasons`."""
+    """Returns the condition of the type `type_` in the status `before`; None if the reason is not in `reasons`."""
     for condition in before.get("conditions", ()):
         if condition["type"] == type_ and condition["reason"] in reasons:
             return Finding(type_, condition["status"], Reason(condition["reason"]), condition["message"])
@@ -62,7 +68,7 @@ def _condition(finding: Finding, old: Mapping[str, Any] | None, generation: int,
 
 
 def _capitalize(sentence: str) -> str:
-    """Returns the sentence with a capital first letter, unless its first word is a name such as `spec.model`."""
+    """Returns the sentence with a capital first letter, unless the first word is a name such as `spec.model`."""
     return sentence[:1].upper() + sentence[1:] if sentence.partition(" ")[0].isalpha() else sentence
 
 

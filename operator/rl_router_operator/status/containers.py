@@ -17,7 +17,7 @@ from .words import quote
 _BACK_OFF_RESET = timedelta(minutes=10)
 """The time that a container must run before the kubelet resets the container's crash back-off."""
 _API_STARTUP = timedelta(seconds=60)
-"""The maximum time until an API container is ready for the first time."""
+"""The time after the start of an API container in which the operator reports the unready container as starting."""
 _WAITING = {
     "ErrImagePull": Reason.IMAGE_PULL_FAILED,
     "ImagePullBackOff": Reason.IMAGE_PULL_FAILED,
@@ -38,7 +38,7 @@ _PULL_BACK_OFF = 'Back-off pulling image "'
 
 @dataclass(frozen=True)
 class Context:
-    """The inputs for a pod's diagnosis beside the pod: warning Events, the time and the settings of the pod's tier."""
+    """The data that the operator uses, in addition to a pod, to determine why the pod is not ready."""
 
     events: tuple[Manifest, ...]
     now: datetime
@@ -49,7 +49,7 @@ class Context:
 
 
 def failure(pod: Manifest, context: Context) -> tuple[Reason, str] | None:
-    """Returns the reason and a message for the first container that is not ready, or None if no reason is known."""
+    """Returns the reason why a container of the pod is not ready, and a message; None if no reason is known."""
     for status in _unready_statuses(pod.get("status", {})):
         if match := _of(pod, status, context):
             reason, message = match
@@ -79,10 +79,10 @@ def _of(pod: Manifest, status: Mapping[str, Any], context: Context) -> tuple[Rea
 
 
 def _current_ending(status: Mapping[str, Any], context: Context) -> Mapping[str, Any] | None:
-    """Returns the container's last `terminated` state, or None if the container has been stable since then.
+    """Returns the last `terminated` state of a container; None if the container never ended or runs stably again.
 
-    Between two crashes, a container looks as if it were starting, so the last `terminated` state counts until the
-    kubelet resets the container's crash back-off.
+    Between two crashes, a container looks as if the container were starting for the first time. Therefore the function
+    returns the last `terminated` state until the kubelet resets the container's crash back-off.
     """
     state, last = status.get("state") or {}, (status.get("lastState") or {}).get("terminated")
     running = state.get("running")
@@ -93,7 +93,7 @@ def _current_ending(status: Mapping[str, Any], context: Context) -> Mapping[str,
 
 
 def _codes(status: Mapping[str, Any], context: Context) -> Mapping[int, Reason]:
-    """Returns the reasons for the exit codes of the router's own container, and no reasons for a sidecar."""
+    """Returns the reasons by exit code for the container of the router model or the API; empty for a sidecar."""
     component: Component = "model" if context.model else "api"
     return endings.CODES[component] if status["name"] == component else {}
 
@@ -101,12 +101,12 @@ def _codes(status: Mapping[str, Any], context: Context) -> Mapping[int, Reason]:
 def _after_ending(ended: Mapping[str, Any], context: Context, codes: Mapping[int, Reason]) -> tuple[Reason, str]:
     reason, message = endings.why(ended, model=context.model, codes=codes)
     if reason is Reason.CRASH_LOOPING and context.model and _was_killed_loading(ended, context.startup_timeout):
-        return Reason.STARTUP_TIMEOUT, f"did not load within {context.startup_timeout} s, last output: {message}"
+        return Reason.STARTUP_TIMEOUT, f"no model was loaded within {context.startup_timeout} s. Last output: {message}"
     return reason, message
 
 
 def _was_killed_loading(ended: Mapping[str, Any], timeout: int) -> bool:
-    """Returns whether the kubelet killed a container after at least `timeout` seconds."""
+    """Returns whether a container was killed after the container had run for at least `timeout` seconds."""
     if ended.get("exitCode") not in (137, 143) or not (ended.get("startedAt") and ended.get("finishedAt")):
         return False
     return time_of(ended["finishedAt"]) - time_of(ended["startedAt"]) >= timedelta(seconds=timeout)
@@ -116,10 +116,10 @@ def _running(pod: Manifest, status: Mapping[str, Any], context: Context) -> tupl
     if status.get("started"):
         if _is_starting(pod, status, context):
             reason = Reason.LOADING if context.model else Reason.STARTING
-            return reason, "runs, but its readiness probe has not passed yet"
-        return Reason.NOT_READY, "runs, but its readiness probe fails"
+            return reason, "the container runs, but the readiness probe has not passed yet"
+        return Reason.NOT_READY, "the container runs, but the readiness probe fails"
     limit = f" (the limit is {context.startup_timeout} s)" if context.model else ""
-    return Reason.LOADING, f"runs, but its startup probe has not passed yet{limit}"
+    return Reason.LOADING, f"the container runs, but the startup probe has not passed yet{limit}"
 
 
 def _is_starting(pod: Manifest, status: Mapping[str, Any], context: Context) -> bool:
@@ -134,7 +134,8 @@ def _is_starting(pod: Manifest, status: Mapping[str, Any], context: Context) -> 
 def _waiting_message(pod: Manifest, waiting: Mapping[str, Any], context: Context) -> str:
     """Returns the kubelet's message about a waiting container.
 
-    The message has the same words during an image pull and during the back-off after the failed pull.
+    If an image pull fails, the function returns the same message for the state ErrImagePull and for the later state
+    ImagePullBackOff, so that the status does not keep changing.
     """
     message = waiting.get("message") or waiting["reason"]
     if message.startswith(_PULL_BACK_OFF):
@@ -146,9 +147,9 @@ def _waiting_message(pod: Manifest, waiting: Mapping[str, Any], context: Context
 
 
 def _pull_error(pod: Manifest, image: str, context: Context) -> str:
-    """Returns the error of an image pull from the Events, or an empty text if the Events contain no such error.
+    """Returns the error of the pull of `image` from the Events about the pod; empty if no Event contains the error.
 
-    Before version 1.32, Kubernetes reports the error of an image pull only in Events.
+    Kubernetes before version 1.32 reports the error of an image pull only in Events.
     """
     prefix = f'Failed to pull image "{image}": '
     errors = [text for text in warnings(context.events, "Pod", pod, "Failed") if text.startswith(prefix)]

@@ -19,14 +19,14 @@ from .words import listed
 
 TYPE = "Degraded"
 _PATIENCE = timedelta(seconds=120)
-"""The time after which the API's rollout counts as stuck if a pod is not ready, although no error is known."""
+"""The time after which an unready API pod means a stuck rollout, even if the operator knows no error of the pod."""
 _FROM_REPORTS = frozenset(
     {Reason.CONFIGURATION_REFUSED, Reason.NOBODY_ADMITTED, Reason.NOT_DECIDING, Reason.UNREACHABLE, Reason.TARGET_BAD}
 )
-"""The reasons of Degraded that only the API pods can report."""
+"""The reasons of the condition Degraded that result only from the operator's health requests to the API pods."""
 
 Fault = tuple[Reason, str]
-"""The reason of a fault, and sentences with its cause and its remedy."""
+"""The reason of a fault, and a text of whole sentences with the cause and the remedy of the fault."""
 
 
 def finding(
@@ -54,7 +54,7 @@ def _of_children(problems: Iterable[ChildError]) -> Iterator[Fault]:
 
 
 def _of_rollout(router: RouterDeployment, tier: Tier, now: datetime) -> Iterator[Fault]:
-    """Yields a fault if the rollout of a tier is stuck, because a pod has an error or is not ready in time."""
+    """Yields a fault if the rollout of the router model or the API is stuck, for example because a pod has an error."""
     if tier.desired == 0:
         return
     patience = timedelta(seconds=router.spec.model.startup_timeout) if tier.component == "model" else _PATIENCE

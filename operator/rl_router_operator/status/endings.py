@@ -25,7 +25,7 @@ CPU_FALLBACK: Mapping[int, Reason] = {
 }
 """The reasons for exit codes that only the CPU fallback (the llama.cpp server for models without an accelerator) uses.
 
-Exit code 2 is left out, because vLLM uses exit code 2 as well.
+The mapping does not contain exit code 2, because the CPU fallback and vLLM both use exit code 2.
 """
 _API: Mapping[int, Reason] = {
     ExitCode.CONFIGURATION: Reason.CONFIGURATION_REFUSED,
@@ -33,10 +33,10 @@ _API: Mapping[int, Reason] = {
     ExitCode.ADDRESS: Reason.CRASH_LOOPING,
 }
 CODES: Mapping[Component, Mapping[int, Reason]] = {"model": CPU_FALLBACK, "api": _API}
-"""The reasons for the exit codes of the router's own programs, by component."""
+"""The reasons for the exit codes of the CPU fallback and of the router API, by component (`model` or `api`)."""
 
 _NAMES_AN_ERROR = re.compile(r"(?i)^(?:[\w.]*(?:error|exception)|fatal)\b")
-"""Matches the beginning of an error line of Python, Go and many other programs."""
+"""A pattern for the beginning of an error line in the output of Python, Go and many other programs."""
 _UNINFORMATIVE = re.compile(r"(?i)see root cause|engine process failed|engine core initialization failed")
 _MODEL = (
     (
@@ -74,20 +74,23 @@ _MODEL = (
         re.compile(r"No CUDA GPUs are available|Found no NVIDIA driver|Failed to infer device type"),
     ),
 )
-"""Patterns for errors of vLLM, CUDA and the Hugging Face client. The patterns for HTTP statuses come
-first, because other errors can wrap an error with an HTTP status.
+"""Patterns for errors of vLLM, CUDA and the Hugging Face client.
+
+The patterns for HTTP statuses come before the patterns for gated repositories and failed connections, because an error
+about a repository or a connection can wrap an error with an HTTP status.
 """
 
 
 def why(ended: Mapping[str, Any], *, model: bool, codes: Mapping[int, Reason]) -> tuple[Reason, str]:
-    """Returns the reason why a container ended, and a message that quotes its output.
+    """Returns the reason why a container ended, and a message that quotes the container's output.
 
-    `ended` is the container's `terminated` state. `model` is True for a pod of the router model. `codes` maps the
-    program's exit codes to reasons. Exit codes are checked before output, because they are more reliable than output.
+    The mapping `ended` is the `terminated` state of the container. The parameter `model` is True if the container
+    belongs to a pod of the router model. The mapping `codes` contains the reasons by exit code. The function checks the
+    exit code before the output, because the exit code is more reliable than the output.
     """
     output = lines(ended.get("message") or "")
     if ended.get("reason") == "OOMKilled":
-        return Reason.OUT_OF_MEMORY, "killed because it ran out of memory"
+        return Reason.OUT_OF_MEMORY, "the container was killed because it ran out of memory"
     if ended.get("reason") in ("StartError", "ContainerCannotRun"):
         return Reason.CONTAINER_NOT_STARTED, quote(ended.get("message"))
     code = ended.get("exitCode")
@@ -99,7 +102,10 @@ def why(ended: Mapping[str, Any], *, model: bool, codes: Mapping[int, Reason]) -
 
 
 def _known_error(output: list[str]) -> tuple[Reason, str] | None:
-    """Returns the reason of a known error, and the error's line with the next line, which can contain a URL."""
+    """Returns the reason of a known error, and the line of the error with the following line; None without an error.
+
+    The function includes the line that follows the line of the error, because the following line can contain a URL.
+    """
     for reason, pattern in _MODEL:
         for number in range(len(output) - 1, -1, -1):
             if pattern.search(output[number]):
@@ -108,9 +114,9 @@ def _known_error(output: list[str]) -> tuple[Reason, str] | None:
 
 
 def _last_error(output: list[str], code: object) -> str:
-    """Returns the last line that names an error, or the last line of the output if no line names an error.
+    """Returns the exit code, and the last line of the output that names an error, or else the last line of the output.
 
-    Lines of stdout can follow the error, because stdout and stderr arrive in any order.
+    Lines of stdout can follow the line of the error, because the lines of stdout and stderr arrive in any order.
     """
     texts = [_parse(line) for line in output]
     errors = [text for text, is_error in texts if is_error and not _UNINFORMATIVE.search(text)]
@@ -118,11 +124,14 @@ def _last_error(output: list[str], code: object) -> str:
 
 
 def _with_code(last: list[str], code: object) -> str:
-    return quote(f"exit code {code}: {last[0]}" if last else f"exit code {code}, without output")
+    return quote(f"exit code {code}: {last[0]}" if last else f"exit code {code}. The container wrote no output")
 
 
 def _parse(line: str) -> tuple[str, bool]:
-    """Returns a line (only the level and message of a JSON log line), and whether the line names an error."""
+    """Returns the text of a line of output, and whether the line names an error.
+
+    If the line is a JSON log line, the text contains only the level and the message of the log line.
+    """
     try:
         entry = json.loads(line) if line.startswith("{") else None
     except ValueError:

@@ -14,16 +14,22 @@ from .warnings import time_of
 
 TYPE = "ModelReady"
 _RETRIED_WITHIN = timedelta(seconds=120)
-"""The API asks the router model again within this time: every 30 s, plus up to 60 s for a decision on a busy CPU."""
+"""The time in which the API asks the router model again after a pod of the router model has become ready.
+
+The API asks the router model every 30 s, and a decision on a busy CPU can take up to 60 s.
+"""
 _FROM_REPORTS = frozenset({Reason.DECIDING, Reason.NOT_DECIDING})
-"""The reasons of ModelReady that only the API pods can report."""
+"""The reasons of the condition ModelReady that result only from the operator's health requests to the API pods."""
 
 
 def finding(router: RouterDeployment, tier: Tier, reports: Reports, now: datetime) -> Finding:
-    """Returns the condition ModelReady, which depends only on the API's reports if the router model is external."""
+    """Returns the condition ModelReady.
+
+    If the router model is external, the condition ModelReady depends only on the health reports of the API pods.
+    """
     external = router.spec.model.external
     if router.spec.suspend and not external:
-        return make_finding(TYPE, "False", Reason.SUSPENDED, "the model has no pods, because the router is suspended")
+        return make_finding(TYPE, "False", Reason.SUSPENDED, "no model pods exist, because the router is suspended")
     if not external and not tier.serves:
         reason, cause = tier.obstacle
         return make_finding(TYPE, "Unknown" if tier.is_hidden else "False", reason, cause)
@@ -34,9 +40,10 @@ def finding(router: RouterDeployment, tier: Tier, reports: Reports, now: datetim
 
 
 def _by_decision(subject: str, reports: Reports, *, is_retried: bool) -> Finding:
-    """Returns the condition ModelReady from the API's reports.
+    """Returns the condition ModelReady according to the health reports of the API pods.
 
-    `is_retried` is True if the API has asked the router model again since the model's pods became ready.
+    The parameter `is_retried` is True if the router model is external, or if the API has asked the router model for a
+    decision since the pods of the router model became ready.
     """
     state = reports.router_model
     if state.word == "ok":
@@ -52,6 +59,6 @@ def _by_decision(subject: str, reports: Reports, *, is_retried: bool) -> Finding
 
 
 def _is_new(tier: Tier, now: datetime) -> bool:
-    """Returns whether the first ready pod became ready so recently that the API may not have asked this pod yet."""
+    """Returns whether the first ready pod became ready so recently that the API may not have asked the pod yet."""
     times = [time_of(condition(pod, "Ready")["lastTransitionTime"]) for pod in tier.ready]
     return now - min(times) <= _RETRIED_WITHIN

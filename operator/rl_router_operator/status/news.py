@@ -1,4 +1,4 @@
-"""Selects the changes of a status that the operator reports as Events."""
+"""Selects the changed conditions of a RouterDeployment about which the operator posts Events."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from .reasons import INTENDED, PROGRESS
 
 
 def news(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Manifest]:
-    """Returns the conditions in the status `after` that have a new status or reason and need an Event.
+    """Returns the conditions in the status `after` that have a new status or a new reason and need an Event.
 
-    A condition with a reason in PROGRESS is not reported. If Ready becomes True, the conditions that Ready depends on
-    are not reported. If a condition blocks Ready, only the blocking condition is reported, but not Ready.
+    A condition whose reason is in the set `PROGRESS` gets no Event, because nothing is wrong or the state passes
+    without intervention. If the condition Ready becomes True, the conditions ModelReady, APIReady and TargetsReady that
+    also become True get no Events. If Ready is not True and has the same reason as another condition, only the other
+    condition gets an Event.
     """
     known = [identity(condition) for condition in before.get("conditions", ())]
     new = [condition for condition in after.get("conditions", ()) if identity(condition) not in known]
@@ -23,12 +25,15 @@ def news(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Manifest]:
 
 
 def identity(condition: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Returns the type, status and reason of a condition, which cause an Event if they change."""
+    """Returns the type, the status and the reason of a condition. A new status or a new reason can cause an Event."""
     return condition["type"], condition.get("status"), condition.get("reason")
 
 
 def is_warning(condition: Mapping[str, Any]) -> bool:
-    """Returns whether a condition reports a fault. A state that the spec asks for is not a fault."""
+    """Returns whether a condition reports a fault.
+
+    A state that the spec requests, such as a suspended router, is not a fault.
+    """
     is_bad = condition["status"] == ("True" if condition["type"] == "Degraded" else "False")
     return is_bad and condition["reason"] not in INTENDED
 

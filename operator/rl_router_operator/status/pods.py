@@ -31,13 +31,17 @@ _MAY_PASS = frozenset(
         Reason.NODE_LOST,
     }
 )
-"""Reasons that may pass without intervention, so that a rollout counts as stuck only after a time limit."""
+"""The reasons for an unready pod that may pass without intervention.
+
+If the reason for an unready pod may pass without intervention, the operator reports a stuck rollout only after a time
+limit.
+"""
 _STARTING = (Reason.STARTING, "is starting")
 
 
 @dataclass(frozen=True)
 class PodFailure:
-    """The reason why a pod is not ready. `since` is the time at which the pod stopped being ready or was created."""
+    """The reason why a pod is not ready. The attribute `since` is the time since which the pod has not been ready."""
 
     pod: str
     reason: Reason
@@ -46,12 +50,12 @@ class PodFailure:
 
     @property
     def is_error(self) -> bool:
-        """Whether the pod cannot become ready without intervention."""
+        """Whether the pod needs intervention to become ready."""
         return self.reason not in _MAY_PASS
 
     @property
     def is_starting(self) -> bool:
-        """Whether the pod is starting and no more specific reason is known."""
+        """Whether the pod is starting and the operator knows no other reason why the pod is not ready."""
         return (self.reason, self.message) == _STARTING
 
     def __str__(self) -> str:
@@ -59,7 +63,7 @@ class PodFailure:
 
 
 def is_ready(pod: Manifest) -> bool:
-    """Returns whether the pod accepts requests."""
+    """Returns whether the pod is ready and is not being deleted."""
     return not is_terminating(pod) and condition(pod, "Ready").get("status") == "True"
 
 
@@ -69,7 +73,11 @@ def has_ended(pod: Manifest) -> bool:
 
 
 def failure_of(pod: Manifest, claims: Iterable[Manifest], context: Context) -> PodFailure:
-    """Returns the reason why a pod is not ready. `claims` are the PVCs of the pods. `pod` must be unready."""
+    """Returns the reason why a pod is not ready.
+
+    The parameter `claims` contains the PersistentVolumeClaims (PVCs) of the model pods. The caller calls the function
+    only if the pod is not ready.
+    """
     reason, message = (
         _disrupted(pod)
         or _rejected_by_node(pod)
@@ -86,7 +94,7 @@ def failure_of(pod: Manifest, claims: Iterable[Manifest], context: Context) -> P
 def _disrupted(pod: Manifest) -> tuple[Reason, str] | None:
     target, status = condition(pod, "DisruptionTarget"), pod.get("status", {})
     if status.get("reason") == "NodeLost":
-        return Reason.NODE_LOST, "its node does not respond"
+        return Reason.NODE_LOST, "the node of the pod does not respond"
     if target.get("status") == "True" and (is_terminating(pod) or has_ended(pod)):
         return _DISRUPTIONS.get(target.get("reason", ""), Reason.EVICTED), quote(target.get("message"))
     if status.get("reason") == "Evicted":
@@ -118,9 +126,10 @@ def _unscheduled(pod: Manifest, claims: Iterable[Manifest], context: Context) ->
 
 
 def _lost_node(pod: Manifest) -> tuple[Reason, str] | None:
-    """Returns NODE_LOST if the pod's node does not respond.
+    """Returns the reason NODE_LOST and a message if the pod's node does not respond, and otherwise None.
 
-    Only Kubernetes' node controller sets a pod's condition Ready to False while ContainersReady is True.
+    Only Kubernetes' node controller sets a pod's condition Ready to False while the pod's condition ContainersReady is
+    True.
     """
     ready = condition(pod, "Ready")
     if ready.get("status") == "False" and not ready.get("reason") and _containers_are_ready(pod):

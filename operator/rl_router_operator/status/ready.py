@@ -16,8 +16,8 @@ def finding(router: RouterDeployment, model: Finding, api: Finding, targets: Fin
     """Returns the condition Ready.
 
     If other conditions block Ready, Ready copies the first condition that is False, or else the first condition that is
-    Unknown. APIReady is the first of the Unknown conditions, because only API pods can report on the router model and
-    the targets.
+    Unknown. Among the conditions that are Unknown, APIReady comes first, because only API pods can report the states of
+    the router model and the targets.
     """
     unmet = [finding for finding in (model, api, targets) if finding.status == "False"]
     unknown = [finding for finding in (api, model, targets) if finding.status == "Unknown"]

@@ -1,4 +1,4 @@
-"""Defines every reason of a condition, with its meaning and its remedy."""
+"""Defines all reasons of the conditions of a RouterDeployment, each with a meaning and a remedy."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Self
 class Reason(StrEnum):
     """The reason of a condition, as a stable word that alerts can match.
 
-    `means` and `remedy` are sentences without the last full stop. `remedy` is empty if there is nothing to fix.
+    The attribute `means` explains the reason, and the attribute `remedy` says what to do. Both attributes contain
+    sentences without the last full stop. The attribute `remedy` is empty if nothing needs to be fixed.
     """
 
     means: str
     remedy: str
 
     def __new__(cls, word: str, means: str = "", remedy: str = "") -> Self:
-        """Returns a new member with its meaning and its remedy."""
+        """Returns a new reason with the word `word`, the meaning `means` and the remedy `remedy`."""
         member = str.__new__(cls, word)
         member._value_ = word
         member.means, member.remedy = means, remedy
@@ -26,7 +27,7 @@ class Reason(StrEnum):
     SERVING = "Serving", "The API pods answer requests, and the router makes decisions"
     DECIDING = "Deciding", "The router model works, because the API received a valid decision from the router model"
     UNUSED = "Unused", "The policy in spec.routing.policy does not use the router model"
-    TARGETS_REACHABLE = "TargetsReachable", "At least one target can answer"
+    TARGETS_REACHABLE = "TargetsReachable", "At least one target can answer requests"
     NO_FAULT = "NoFault", "No fault is known. Pods that are not ready yet are still starting"
     SUSPENDED = "Suspended", "No pods run because spec.suspend is true", "Set spec.suspend to false to start the router"
     SCALED_TO_ZERO = (
@@ -60,15 +61,15 @@ class Reason(StrEnum):
     )
     NO_TARGET_ANSWERS = (
         "NoTargetAnswers",
-        "None of the targets can answer",
-        "See status.targets for the reason of each target. Usually a target's API key is missing or rejected, or the"
-        " target's baseUrl is wrong",
+        "No target can answer requests",
+        "The field status.targets shows why a target cannot answer. Usually the API key of the target is missing or"
+        " rejected, or the field baseUrl of the target is wrong",
     )
     TARGET_BAD = (
         "TargetBad",
-        "Some targets cannot answer, but other targets can",
-        "See status.targets for the reason of each target. Usually a target's API key is missing or rejected, or the"
-        " target's baseUrl is wrong",
+        "At least one target cannot answer requests",
+        "The field status.targets shows why a target cannot answer. Usually the API key of the target is missing or"
+        " rejected, or the field baseUrl of the target is wrong",
     )
     CONFIGURATION_REFUSED = (
         "ConfigurationRefused",
@@ -98,7 +99,7 @@ class Reason(StrEnum):
     REFUSED = (
         "Refused",
         "The API server or an admission webhook rejected a child object",
-        "Change the spec so that the object is accepted, or change the policy that rejects it",
+        "Change the spec so that the object is accepted, or change the policy that rejects the object",
     )
     KIND_MISSING = (
         "KindMissing",
@@ -115,14 +116,15 @@ class Reason(StrEnum):
     CONTROLLER_MISSING = (
         "ControllerMissing",
         "No controller has processed a change of a child object for 10 minutes",
-        "Start the controller of the kind: kube-controller-manager, or for an HTTPRoute the controller of its Gateway."
-        " If the Gateway does not exist, fix spec.api.httpRoute.parentRefs",
+        "Start the controller of the object. The controller of an HTTPRoute belongs to the Gateway of the HTTPRoute."
+        " All other controllers are parts of kube-controller-manager. If the Gateway of an HTTPRoute does not exist,"
+        " fix spec.api.httpRoute.parentRefs",
     )
     VOLUME_NOT_SHRUNK = (
         "VolumeNotShrunk",
         "A volume for weights is larger than spec.model.storage.size, because volumes cannot shrink",
-        "Set spec.model.storage.size to the size of the volume. To get a smaller volume, delete the PVC and its pod, so"
-        " that the weights are downloaded again",
+        "Set spec.model.storage.size to the size of the volume. To get a smaller volume, delete the PVC and the pod"
+        " that uses the PVC, so that the weights are downloaded again",
     )
     FORBIDDEN = (
         "Forbidden",
@@ -145,7 +147,8 @@ class Reason(StrEnum):
     UNSCHEDULABLE = (
         "Unschedulable",
         "The scheduler finds no node for a pod",
-        "Provide a node that fits the pod, or lower the requirements in accelerator, resources or podTemplate",
+        "Provide a node that fits the pod, or lower the pod's requirements in the fields accelerator, resources or"
+        " podTemplate of the spec",
     )
     VOLUME_UNBOUND = (
         "VolumeUnbound",
@@ -165,13 +168,14 @@ class Reason(StrEnum):
     )
     CONTAINER_CONFIG_ERROR = (
         "ContainerConfigError",
-        "A container cannot be configured, usually because a Secret or its key is missing",
+        "A container cannot be configured, usually because a Secret or a key of a Secret is missing",
         "Create the Secret or ConfigMap with the key that the message names, or fix the reference in the spec",
     )
     CONTAINER_NOT_STARTED = (
         "ContainerNotStarted",
         "The node's container runtime cannot start a container",
-        "Read the message. Either the image lacks the program, or the node cannot provide the pod's network or runtime",
+        "Read the message. Either the image does not contain the container's program, or the node cannot provide the"
+        " pod's network or container runtime",
     )
     LOADING = (
         "Loading",
@@ -197,8 +201,8 @@ class Reason(StrEnum):
     CRASH_LOOPING = (
         "CrashLooping",
         "A container exits again and again. The message quotes the container's last line of output",
-        "Fix the cause that the quoted line names, usually a flag in extraArgs, env or the image. The pod's log has"
-        " more details",
+        "Fix the cause that the quoted line names, usually a flag in extraArgs, a variable in env, or the image. The"
+        " pod's log has more details",
     )
     OUT_OF_MEMORY = (
         "OutOfMemory",
@@ -224,7 +228,8 @@ class Reason(StrEnum):
     HUB_FORBIDDEN = (
         "HubForbidden",
         "The model hub returned 403: the repository is gated and the token has no access to the repository",
-        "Accept the model's terms on the hub with the token's account, or use a token that has access",
+        "Accept the model's terms on the hub with the token's account, or use a token that has access to the"
+        " repository",
     )
     HUB_NOT_FOUND = (
         "HubNotFound",
@@ -234,7 +239,8 @@ class Reason(StrEnum):
     HUB_UNREACHABLE = (
         "HubUnreachable",
         "The model's pod cannot reach the model hub",
-        "Give the pods access to the hub, set HF_ENDPOINT or a proxy in spec.model.env, or use pvc:// weights",
+        "Give the pods access to the hub, set HF_ENDPOINT or a proxy in spec.model.env, or store the weights in a"
+        " PVC and set spec.model.source to the pvc:// path of the weights",
     )
     MODEL_PATH_MISSING = (
         "ModelPathMissing",
@@ -243,7 +249,7 @@ class Reason(StrEnum):
     )
     NODE_REFUSED = (
         "NodeRefused",
-        "The node rejected a pod that was assigned to it",
+        "A node rejected a pod that the scheduler had assigned to the node",
         "Check the node: a device may be in use or unhealthy, or the node may be shutting down",
     )
     EVICTED = (
@@ -254,7 +260,8 @@ class Reason(StrEnum):
     NODE_LOST = (
         "NodeLost",
         "A pod's node does not respond",
-        "Repair the node. If the node is gone for good, delete its Node object, so that its pods are replaced",
+        "Repair the node. If the node is gone for good, delete the Node object, so that the pods of the node are"
+        " replaced",
     )
     ROLLOUT_STUCK = (
         "RolloutStuck",
@@ -264,6 +271,6 @@ class Reason(StrEnum):
 
 
 PROGRESS = frozenset({Reason.STARTING, Reason.LOADING, Reason.UNCONFIRMED, Reason.NO_FAULT})
-"""Reasons that need no Event, because they pass without intervention or nothing is wrong."""
+"""The reasons of conditions that need no Event, because nothing is wrong or the state passes without intervention."""
 INTENDED = frozenset({Reason.SUSPENDED, Reason.SCALED_TO_ZERO})
-"""Reasons for states that the spec asks for."""
+"""The reasons of conditions in states that the spec requests, such as a suspended router."""

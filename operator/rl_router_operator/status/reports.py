@@ -21,7 +21,7 @@ from .words import quote
 
 @dataclass(frozen=True)
 class State:
-    """The state of an upstream, and the reason if it is bad."""
+    """The state of an upstream, and the reason if the state is `bad`."""
 
     word: RouterModelState
     reason: str | None = None
@@ -31,8 +31,9 @@ class State:
 class Report:
     """The health report of one API pod.
 
-    `refused` is the reason why the pod rejects its configuration. `closed` is the reason why the pod rejects every
-    client.
+    The attribute `refused` is the reason why the pod rejects its configuration, or None if the pod uses its
+    configuration. The attribute `closed` is the reason why the pod rejects every client, or None if the pod admits
+    clients.
     """
 
     pod: str
@@ -44,46 +45,52 @@ class Report:
 
 @dataclass(frozen=True)
 class Reports:
-    """The reports of the ready pods. `unreachable` has (pod, error) for each failed health request."""
+    """The health reports of the ready API pods.
+
+    The attribute `unreachable` contains the name of the pod and the error for each failed health request.
+    """
 
     received: tuple[Report, ...] = ()
     unreachable: tuple[tuple[str, str], ...] = ()
     pending: bool = False
-    """Whether pods are ready, but no health request to them has finished yet."""
+    """Whether API pods are ready, but no health request to an API pod has finished yet."""
 
     @property
     def router_model(self) -> State:
-        """The router model's state: `ok` if any pod reports `ok`, else `bad` if any reports `bad`, else `unused`."""
+        """The router model's state: the first of `ok`, `bad` and `unused` that a pod reports, or else `unknown`."""
         return _first([report.router_model for report in self.received], "ok", "bad", "unused")
 
     @property
     def partly_undecided(self) -> str | None:
-        """The reason why a pod received no decision from the router model although other pods did, or else None."""
+        """The reason why an API pod received no valid decision while another API pod received a decision, or None."""
         states = [report.router_model for report in self.received]
         bad = [state.reason for state in states if state.word == "bad"]
         return bad[0] if bad and self.router_model.word == "ok" else None
 
     @property
     def refused(self) -> str | None:
-        """The reason why a pod rejects its configuration, or None if every pod uses its configuration."""
+        """The reason why an API pod rejects its configuration, or None if every API pod uses its configuration."""
         return next((report.refused for report in self.received if report.refused), None)
 
     @property
     def closed(self) -> str | None:
-        """The reason why a pod rejects every client, or None if every pod admits clients."""
+        """The reason why an API pod rejects every client, or None if every API pod admits clients."""
         return next((report.closed for report in self.received if report.closed), None)
 
     @property
     def target_names(self) -> list[str]:
-        """The names of the targets that any pod reports, sorted."""
+        """The sorted names of the targets that at least one API pod reports."""
         return sorted({name for report in self.received for name in report.targets})
 
     def target(self, name: str) -> State:
-        """Returns the worst state that any pod reports for a target, because some requests go to that pod."""
+        """Returns the worst state that any API pod reports for a target.
+
+        The function returns the worst state, because some requests go to the pod that reports the worst state.
+        """
         return _first(self._of(name), "bad", "ok")
 
     def can_answer(self, name: str) -> bool:
-        """Returns whether any pod reports that the target can answer."""
+        """Returns whether at least one API pod reports that the target can answer."""
         return any(state.word == "ok" for state in self._of(name))
 
     def _of(self, name: str) -> list[State]:
@@ -91,7 +98,10 @@ class Reports:
 
 
 def reports_of(ready: Iterable[Manifest], healths: Mapping[str, Health]) -> Reports:
-    """Returns the reports of the ready pods. `healths` maps pod names to health documents."""
+    """Returns the health reports of the API pods `ready`.
+
+    The mapping `healths` contains the results of the operator's health requests by the name of the pod.
+    """
     names = sorted(pod["metadata"]["name"] for pod in ready)
     results = [(name, _report(name, healths[name])) for name in names if name in healths]
     received = tuple(report for _, report in results if isinstance(report, Report))
@@ -100,7 +110,7 @@ def reports_of(ready: Iterable[Manifest], healths: Mapping[str, Health]) -> Repo
 
 
 def _report(pod: str, health: Health) -> Report | str:
-    """Returns the report, or the reason why the health request failed."""
+    """Returns the health report of an API pod, or the reason why the health request to the pod failed."""
     if health.document is None:
         return quote(health.error) or "no answer"
     return _read(pod, health.document)
@@ -122,7 +132,11 @@ def _state(health: UpstreamHealth | RouterModelHealth) -> State:
 
 
 def _reason(health: UpstreamHealth | RouterModelHealth | ConfigurationHealth) -> str:
-    """Returns the reason with the Secret's name instead of its mount path, which readers of a status do not know."""
+    """Returns the reason that a health report gives for a bad state.
+
+    If the reason contains the path of a mounted Secret, the function replaces the path by the name and the key of the
+    Secret, because readers of a status do not know the path.
+    """
     reason, file = quote(health.reason) or "no reason given", quote(health.file)
     if source := keys.secret_key_at(file):
         secret, key = source
@@ -131,7 +145,7 @@ def _reason(health: UpstreamHealth | RouterModelHealth | ConfigurationHealth) ->
 
 
 def _first(states: list[State], *order: RouterModelState) -> State:
-    """Returns the state whose word comes first in `order`. If `order` contains no state's word, returns `unknown`."""
+    """Returns a state with the first word in `order` that any of the states has, or else the state `unknown`."""
     for word in order:
         for state in states:
             if state.word == word:

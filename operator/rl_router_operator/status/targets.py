@@ -14,13 +14,14 @@ from .words import listed
 TYPE = "TargetsReady"
 _MAXIMUM_TARGETS = 64
 _FROM_REPORTS = frozenset({Reason.TARGETS_REACHABLE, Reason.NO_TARGETS, Reason.NO_TARGET_ANSWERS})
-"""The reasons of TargetsReady that only the API pods can report."""
+"""The reasons of the condition TargetsReady that result only from the operator's health requests to the API pods."""
 
 
 def states(router: RouterDeployment, reports: Reports) -> list[TargetState]:
-    """Returns the states of the targets in the spec, or of the discovered targets if the spec has no targets.
+    """Returns the states of the targets in the spec, or of the targets that API pods report if the spec has no targets.
 
-    Before an API pod has reported, the function returns the states of the previous status.
+    If API pods are ready but no health request to an API pod has finished yet, the function returns the states in the
+    previous status.
     """
     if reports.pending:
         previous = router.status.get("targets", ())

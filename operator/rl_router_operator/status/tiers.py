@@ -18,12 +18,19 @@ from .words import quote, quote_creation_failure
 _WORKLOADS = {"model": "StatefulSet", "api": "Deployment"}
 _ESSENTIAL = frozenset({*_WORKLOADS.values(), "Service", "ConfigMap"})
 _CREATION_RETRY = timedelta(minutes=20)
-"""The time within which a controller retries the creation of a pod. A creation failure is ignored after this time."""
+"""The maximum time until a controller retries a failed creation of a pod.
+
+The operator ignores an Event about a failed creation of a pod if the Event is older than 20 minutes.
+"""
 
 
 @dataclass(frozen=True)
 class Tier:
-    """The state of a tier. `unready` has a failure, errors first, for each active pod that is not ready."""
+    """The state of a tier, which is either the router model or the API of one RouterDeployment.
+
+    The attribute `unready` contains the reason why each unready pod is not ready. Reasons that require intervention
+    come first.
+    """
 
     component: Component
     workload: Manifest | None
@@ -31,9 +38,9 @@ class Tier:
     ready: tuple[Manifest, ...]
     unready: tuple[PodFailure, ...]
     refusal: str | None
-    """The cluster's message if the cluster rejects a new pod."""
+    """The message about the failed creation of a pod, or None if no creation of a pod has failed recently."""
     problem: ChildError | None
-    """The error of a child object that keeps the tier from serving even if its pods are ready."""
+    """The error of a child object that prevents the tier from serving requests even if the tier's pods are ready."""
     has_service: bool
     """Whether the tier's Service exists or the operator already reports an error of the Service."""
 
@@ -44,7 +51,7 @@ class Tier:
 
     @property
     def title(self) -> str:
-        """The tier's name in messages."""
+        """The name of the tier in messages, which is `router model` or `API`."""
         return "router model" if self.component == "model" else "API"
 
     @property
@@ -54,7 +61,7 @@ class Tier:
 
     @property
     def serves(self) -> bool:
-        """Whether clients can reach a ready pod."""
+        """Whether clients can reach a ready pod of the tier."""
         return bool(self.ready) and self.problem is None and self.has_service
 
     @property
@@ -74,12 +81,13 @@ class Tier:
 
 
 def tier_of(router: RouterDeployment, component: Component, observed: Observed, now: datetime) -> Tier:
-    """Returns the observed state of a tier."""
+    """Returns the observed state of the tier `component` of a RouterDeployment."""
     workload = observed.children.get((_WORKLOADS[component], child(router.name, component)))
     pods = [pod for pod in observed.pods if _belongs(pod, router, component)]
     context = Context(observed.events, now, component == "model", router.spec.model.startup_timeout)
     alive = [pod for pod in pods if not (is_terminating(pod) or has_ended(pod))]
-    # An evicted pod still exists beside its successor, so it counts only if it has no successor.
+    # An evicted pod still exists beside the pod that replaces the evicted pod. Therefore the operator ignores pods that
+    # have ended if another pod exists.
     unready = [failure_of(pod, observed.pvcs, context) for pod in alive or pods if not is_ready(pod)]
     desired = _desired_replicas(router, component, workload)
     return Tier(
@@ -95,7 +103,7 @@ def tier_of(router: RouterDeployment, component: Component, observed: Observed, 
 
 
 def describe(problem: ChildError) -> str:
-    """Returns the kind and name of the child object and the problem's message."""
+    """Returns a text with the kind and the name of a child object and the message of the object's error."""
     return f"{problem.kind} {problem.name}: {quote(problem.message)}"
 
 
@@ -119,8 +127,10 @@ def _blocking_problem(
 ) -> ChildError | None:
     """Returns the first problem that prevents the tier from serving requests.
 
-    A foreign object in place of an essential child always blocks the tier. Other problems block the tier only if its
-    workload or Service does not exist.
+    The essential children of a tier are the StatefulSet or Deployment, the Service and the ConfigMap. If an object of
+    another owner has the name of an essential child, the object always blocks the tier. A missing permission to read
+    pods also always blocks the tier. Any other error of an essential child blocks the tier only if the StatefulSet, the
+    Deployment or the Service of the tier does not exist.
     """
     name = child(router.name, component)
     for problem in observed.errors:
@@ -134,13 +144,17 @@ def _blocking_problem(
 
 
 def _leaves_no_service(problem: ChildError, observed: Observed) -> bool:
-    """Returns whether the problem leaves the tier without a Service. An unreadable Service may still exist."""
+    """Returns whether a problem leaves the tier without a Service.
+
+    If the operator has no permission to read or write the Service, the Service may still exist, so the function returns
+    False.
+    """
     is_absent = ("Service", problem.name) not in observed.children
     return problem.kind == "Service" and problem.reason != "Forbidden" and is_absent
 
 
 def _has_service(router: RouterDeployment, component: Component, observed: Observed) -> bool:
-    """Returns whether the Service exists or the operator already reports an error of the Service."""
+    """Returns whether the tier's Service exists or the operator already reports an error of the Service."""
     ref = ("Service", child(router.name, component))
     return ref in observed.children or any((problem.kind, problem.name) == ref for problem in observed.errors)
 
@@ -164,7 +178,8 @@ def _refusal(
 def _is_creation_failure(event: Manifest, component: Component, name: str) -> bool:
     """Returns whether the Event reports that a pod of the tier could not be created.
 
-    The pods of a Deployment are created by its ReplicaSets, whose names begin with the Deployment's name.
+    A Deployment creates its pods through a ReplicaSet, and the name of the ReplicaSet begins with the name of the
+    Deployment.
     """
     kind, creator = str(event["involvedObject"].get("kind")), str(event["involvedObject"].get("name"))
     if event.get("reason") != "FailedCreate":

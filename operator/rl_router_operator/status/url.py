@@ -11,9 +11,10 @@ from ..objects.routerdeployment import RouterDeployment
 
 
 def url_of(router: RouterDeployment, observed: Observed) -> str:
-    """Returns the URL for clients, which ends in /v1.
+    """Returns the URL at which clients reach the router, with the path /v1.
 
-    The host comes from the HTTPRoute, else from the Ingress, else from the load balancer, else from the Service.
+    The host in the URL comes from the HTTPRoute, or else from the Ingress, or else from the load balancer, or else from
+    the Service.
     """
     name = child(router.name, "api")
     service = observed.children.get(("Service", name))
@@ -26,7 +27,10 @@ def url_of(router: RouterDeployment, observed: Observed) -> str:
 
 
 def _by_route(route: Manifest | None) -> str | None:
-    """Returns the URL of an HTTPRoute, with http or https according to the port or name of the Gateway's listener."""
+    """Returns the URL of an HTTPRoute, or None if the HTTPRoute is missing or has no host name without a wildcard.
+
+    The scheme of the URL is https if the port or the name of the Gateway's listener stands for TLS, and otherwise http.
+    """
     spec = (route or {}).get("spec", {})
     host = next((hostname for hostname in spec.get("hostnames", ()) if not hostname.startswith("*")), None)
     secure = any(_is_secure(parent) for parent in spec.get("parentRefs", ()))

@@ -9,11 +9,17 @@ from ..objects.manifest import Manifest
 from .words import quote
 
 _WINDOW = timedelta(minutes=5)
-"""A warning is over if the latest warning is newer by this time. The kubelet repeats warnings every two minutes."""
+"""The maximum time between a current warning and the latest warning about the same object.
+
+The kubelet repeats a warning every two minutes as long as the cause of the warning persists.
+"""
 
 
 def warnings(events: Iterable[Manifest], kind: str, about: Manifest, *reasons: str) -> list[str]:
-    """Returns the messages of current warnings about an object for any of the reasons, sorted, without duplicates."""
+    """Returns the messages of the current warnings about the object `about` with one of the reasons `reasons`.
+
+    The messages are sorted and contain no duplicates.
+    """
     matches = [event for event in events if event.get("reason") in reasons and _is_about(event, kind, about)]
     latest = max((last_seen(event) for event in matches), default=None)
     return sorted({quote(event.get("message")) for event in matches if latest and latest - last_seen(event) <= _WINDOW})
@@ -27,14 +33,15 @@ def last_seen(event: Manifest) -> datetime:
 
 
 def time_of(text: str) -> datetime:
-    """Parses a time in the format of the API server."""
+    """Returns the time that the API server wrote as the text `text`."""
     return datetime.fromisoformat(text)
 
 
 def _is_about(event: Manifest, kind: str, about: Manifest) -> bool:
-    """Returns whether an Event is about an object.
+    """Returns whether an Event is about the object `about` of the kind `kind`.
 
-    If the Event has a uid, the uid must match as well, because StatefulSets reuse pod names.
+    If the Event contains the uid of an object, the object `about` must have the same uid, because a StatefulSet gives
+    new pods the names of earlier pods.
     """
     involved, metadata = event["involvedObject"], about["metadata"]
     uids = (metadata.get("uid"), None, "")

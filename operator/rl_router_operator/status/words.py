@@ -16,12 +16,18 @@ _CHANGING = (
     (re.compile(r"\bpid[= ]\d+"), "pid …"),
     (re.compile(r"0x[0-9a-fA-F]{6,}"), "…"),
 )
-"""Patterns for request ids, ephemeral ports, container ids, times, process ids and memory addresses."""
+"""The patterns of the changing parts of messages, with replacements.
+
+The changing parts are request ids, ephemeral ports, container ids, times, process ids and memory addresses.
+"""
 _NAMED_POD = re.compile(r'(?i)^.*?\bpods? "[^"]*" is forbidden: ')
 
 
 def stabilize(text: str) -> str:
-    """Returns a message without the parts that differ each time the message is repeated and would change the status."""
+    """Returns a message without the parts that change each time a program repeats the message.
+
+    Without the function, each repetition of a message with changing parts would change the status.
+    """
     for pattern, replacement in _CHANGING:
         text = pattern.sub(replacement, text)
     return text
@@ -30,18 +36,22 @@ def stabilize(text: str) -> str:
 def quote(text: object) -> str:
     """Returns a message of another program for use in a status, or an empty text if `text` is not a string.
 
-    API keys are redacted first, because a later step could change a key so that it is no longer recognized.
+    The function redacts API keys first, because a later step could change a key so that the redaction would not
+    recognize the key.
     """
     return clean(stabilize(redact(text))).rstrip(". ") if isinstance(text, str) else ""
 
 
 def lines(text: str) -> list[str]:
-    """Returns the non-empty lines of a log, without the prefix that the engine writes before each line."""
+    """Returns the non-empty lines of a log, without the prefix that vLLM writes before each line."""
     return [line for line in (_LOG_PREFIX.sub("", raw.strip()).strip() for raw in text.splitlines()) if line]
 
 
 def listed(names: Iterable[str]) -> str:
-    """Returns "`a`, `b` and `c`", with at most five names and the number of further names."""
+    """Returns an enumeration of the names, such as "`a`, `b` and `c`".
+
+    The enumeration contains at most five names, and the number of omitted names if there are more than five names.
+    """
     quoted = [f"`{name}`" for name in names]
     shown, more = quoted[:5], len(quoted) - 5
     last = f"{more} more" if more > 0 else shown.pop()
@@ -49,5 +59,8 @@ def listed(names: Iterable[str]) -> str:
 
 
 def quote_creation_failure(text: object) -> str:
-    """Returns a controller's message about pods that it cannot create, without the pod's name, which always changes."""
+    """Returns a controller's message about a pod that the controller cannot create, without the name of the pod.
+
+    The name of the pod is different in each message, so the name would change the status at every attempt.
+    """
     return quote(_NAMED_POD.sub("pods are forbidden: ", text)) if isinstance(text, str) else ""
