@@ -1,4 +1,4 @@
-"""Claims the operator's namespaces or the cluster, so that only one release acts in each namespace."""
+"""Claims the operator's namespaces or the cluster, so that only one release of the operator acts in each namespace."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ from .client import KubernetesClient
 from .lease import Lease, LeaseTerms
 
 CLAIM_TERMS = LeaseTerms(duration=30.0, renew_deadline=20.0, retry=4.0, renewal=10.0)
-"""The periods of claims, which must be the same for all operators of a cluster.
+"""The periods for the renewal and the expiry of claims. All operators of a cluster must use the same periods.
 
-If an operator stops, another operator takes over the RouterDeployments within 68 s: 30 s until the claim expires, two
-retries of 4 s each, and 30 s in which a new claim does not change RouterDeployments of another operator.
+If an operator stops, another operator takes over the RouterDeployments of the stopped operator within 68 s. The 68 s
+consist of 30 s until the claim expires, two retries of 4 s each, and 30 s in which an operator with a new claim does
+not change RouterDeployments of another operator.
 """
 
 
 @dataclass(frozen=True)
 class Scope:
-    """The scope of an operator's claims, which is some namespaces or the whole cluster.
+    """The scope of an operator's claims, which is either one or more namespaces or the whole cluster.
 
     The attribute `operator` is the namespace and the name of the operator's release. If `namespaces` is empty, the
     operator claims the whole cluster with a Lease in the namespace `own_namespace`.
@@ -50,8 +51,8 @@ class Claims:
     """Takes the claims of one operator, and decides in which namespaces this operator acts.
 
     Only the leader among the processes of a release takes and renews the claims. The function `leads` returns whether
-    this process is the leader. The function `on_change` is called when another operator than before acts in a
-    namespace.
+    this process is the leader. The function `on_change` is called when a different operator begins to act in a
+    namespace, or when no operator acts there any longer.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Claims:
             tasks.create_task(self._observe_expiry())
 
     def wake(self) -> None:
-        """Starts or stops the renewal of the claims immediately after the leader has changed."""
+        """Starts or stops the renewal of the claims when this process has become the leader or has stopped leading."""
         self._woken.set()
         self._woken = asyncio.Event()
         self._update()
@@ -95,7 +96,10 @@ class Claims:
         return self.seconds_left(namespace) > 0
 
     def seconds_left(self, namespace: str) -> float:
-        """Returns the maximum seconds for a write that starts now in a namespace; 0 if no write may start."""
+        """Returns the maximum duration in seconds of a write that starts now in a namespace.
+
+        The result is 0 if no write in the namespace may start now.
+        """
         is_blind = self._view is not None and not self._view.is_fresh()
         if is_blind or operator_in(namespace, self._acting) != self._scope.operator:
             return 0.0
@@ -104,7 +108,8 @@ class Claims:
     def seconds_until_takeover(self, namespace: str) -> float:
         """Returns the seconds until this operator may change RouterDeployments that another operator reconciled.
 
-        Until this operator has held its claim for the duration of the claim, the other operator may not know the claim.
+        Before this operator has held its claim for the duration of the claim, the other operator possibly does not know
+        the claim yet.
         """
         return max(0.0, self._terms.duration - self._lease_of(namespace).seconds_held())
 
@@ -113,7 +118,7 @@ class Claims:
         return {scope: other for scope, other in self._acting.items() if other != self._scope.operator}
 
     def obstacles(self) -> list[str]:
-        """Returns the error messages about permissions that this operator lacks for taking or watching claims."""
+        """Returns the errors that prevent this operator from taking or watching claims, such as missing permissions."""
         messages = [lease.missing_permission for lease in self._leases.values()]
         if self._view:
             messages.append(self._view.last_error())
@@ -144,7 +149,10 @@ class Claims:
             self._on_change()
 
     def _current(self) -> dict[str, str]:
-        """Returns the acting operator by namespace, without this operator if this operator has lost its claim."""
+        """Returns the operator that acts in each namespace, without this operator if this operator holds no claim.
+
+        The result is empty if this process is not the leader, or if the view of the claims is outdated.
+        """
         if not self._leads():
             return {}
         if self._view is None:
@@ -172,7 +180,7 @@ class Claims:
 
 
 class _ClaimLease(Lease):
-    """The Lease of a claim, whose scope (one namespace or the cluster) never changes."""
+    """The Lease of a claim. The scope of the claim, which is one namespace or the cluster, never changes."""
 
     def __init__(
         self,
@@ -189,7 +197,8 @@ class _ClaimLease(Lease):
     async def read(self) -> Manifest | None:
         """Returns the claim's Lease from the API server; None if the Lease does not exist.
 
-        The Lease has the second name in the tuple CLAIM_NAMES if a claim of the other scope has the first name.
+        The Lease usually has the first name in the tuple CLAIM_NAMES. The Lease has the second name in the tuple
+        CLAIM_NAMES if a Lease for a claim with a different scope has the first name.
         """
         for name in CLAIM_NAMES:
             self.name, live = name, await self.client.get(LEASE, self.namespace, name)

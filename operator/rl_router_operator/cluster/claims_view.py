@@ -18,7 +18,7 @@ from .store import Store
 
 
 class ClaimsView:
-    """The claims of all operators in the cluster, which this operator observes with a list-watch.
+    """A view of the claims of all operators in the cluster. A list-watch keeps the view up to date.
 
     The parameter `own` is the Lease with which this operator claims the cluster. The function `on_change` is called
     before and after each change of a claim. The view is fresh while it contains a recent renewal of this operator's own
@@ -63,7 +63,8 @@ class ClaimsView:
         return [lease for lease, _ in self._observed.values()]
 
     def _changed(self, key: Key, _gone: bool) -> None:
-        # The view may have become outdated before this change. That must be reported before the view is fresh again.
+        # The view may have become outdated before this change. The function `on_change` must observe the outdated view
+        # before the view is fresh again.
         self._on_change()
         # A deleted Lease still belongs to its last holder until the duration of the Lease has passed.
         if lease := self._store.get(LEASE.kind, *key):

@@ -38,11 +38,11 @@ class KubernetesClient:
     """A client of the Kubernetes API server.
 
     The function `write_seconds` returns the maximum number of seconds that a write in a namespace may take. If
-    `write_seconds` returns 0 for a namespace, the client sends no write there and raises NotLeadingError. The function
-    `write_seconds` does not limit reads. No read or write may take more than 10 s. The client calls the function
-    `on_write` with the verb and the kind of each successful write. A watch ends after `idle_timeout` seconds without
-    data. Every request raises RefusedError if the API server rejects the request, and UnreachableError if the API
-    server does not respond.
+    `write_seconds` returns 0 for a namespace, the client sends no write to the namespace and raises NotLeadingError.
+    The function `write_seconds` limits only writes, not reads. No read or write may take more than 10 s. The client
+    calls the function `on_write` with the verb and the kind of each successful write. A watch ends after `idle_timeout`
+    seconds without data. Every request raises RefusedError if the API server rejects the request, and UnreachableError
+    if the API server does not respond.
     """
 
     def __init__(
@@ -73,14 +73,17 @@ class KubernetesClient:
     async def list_all(
         self, kind: Kind, namespace: str | None, selectors: Mapping[str, str]
     ) -> tuple[list[Manifest], str]:
-        """Returns all objects of a kind, and the resourceVersion of the list, from which a watch can start."""
+        """Returns all objects of a kind, and the resourceVersion of the list of objects.
+
+        A watch can start from the resourceVersion of the list.
+        """
         items: list[Manifest] = []
         continuation: dict[str, str] = {}
         while True:
             query = {**selectors, "limit": str(PAGE), **continuation}
             page = await self._request("GET", path_of(kind, namespace), query)
             if "resourceVersion" not in page.get("metadata", {}):
-                message = f"the response is not a list of {kind.plural}, because it has no resourceVersion"
+                message = f"the response is not a list of {kind.plural}, because metadata.resourceVersion is missing"
                 raise UnreachableError(f"{message}. Check the address of the API server")
             # The items of a list have neither apiVersion nor kind.
             items += [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in page.get("items") or ()]
@@ -142,7 +145,8 @@ class KubernetesClient:
     async def create(self, kind: Kind, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         """Creates an object on the API server and returns the created object.
 
-        If `dry_run` is true, the API server only checks whether it could create the object.
+        If `dry_run` is true, the API server creates no object, and only checks whether the creation of the object would
+        succeed.
         """
         query = {"fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
         namespace = manifest["metadata"]["namespace"]
@@ -153,7 +157,8 @@ class KubernetesClient:
     async def replace_lease(self, kind: Kind, manifest: Manifest) -> Manifest:
         """Replaces a Lease if the Lease still has the resourceVersion in `manifest`.
 
-        The function `write_seconds` does not limit writes of Leases, because its result depends on the Lease.
+        The function `write_seconds` does not limit writes of Leases, because the result of `write_seconds` depends on
+        the Lease.
         """
         metadata = manifest["metadata"]
         return await self._request("PUT", path_of(kind, metadata["namespace"], metadata["name"]), {}, manifest)
@@ -161,7 +166,8 @@ class KubernetesClient:
     async def create_lease(self, kind: Kind, manifest: Manifest) -> Manifest:
         """Creates a Lease on the API server.
 
-        The function `write_seconds` does not limit the creation of a Lease, because it returns 0 without the Lease.
+        The function `write_seconds` does not limit the creation of a Lease, because `write_seconds` returns 0 until the
+        Lease exists.
         """
         return await self._request("POST", path_of(kind, manifest["metadata"]["namespace"]), {}, manifest)
 

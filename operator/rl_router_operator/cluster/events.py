@@ -1,4 +1,4 @@
-"""Posts Kubernetes Events about a RouterDeployment, without duplicate Events."""
+"""Posts Kubernetes Events about a RouterDeployment, and avoids duplicate Events."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EVENT = Kind("events.k8s.io/v1", "Event", "events")
 _MAXIMUM_NOTE = 1024
 """The maximum number of characters that the API server accepts in the field `note` of an Event."""
 _MAXIMUM_NAME = 200
-"""The maximum number of characters of a RouterDeployment's name that the name of an Event contains."""
+"""The maximum number of characters that the name of an Event contains of the name of the RouterDeployment."""
 
 
 async def post(client: KubernetesClient, body: Manifest, conditions: Iterable[Manifest]) -> None:

@@ -16,9 +16,10 @@ from .client import KubernetesClient
 _NO_OBJECT = "1"
 """A resourceVersion that no object in the cluster has.
 
-If an object with the name exists, the API server rejects an apply with this resourceVersion with status 409, even if
-another client creates the object at the same time, and even with `force`. The test tests/test_creation.py checks for
-every kind of child that Kubernetes 1.35 rejects an apply with this resourceVersion.
+If an object with the name exists, the API server rejects an apply with the resourceVersion 1 with status 409. The API
+server also rejects the apply if another client creates the object at the same time, or if the apply has the option
+`force`. The test tests/test_creation.py checks for every kind of child that Kubernetes 1.35 rejects an apply with the
+resourceVersion 1 if the object exists.
 """
 
 
@@ -29,7 +30,7 @@ class Executor:
     client: KubernetesClient
 
     async def execute(self, action: Action) -> Manifest | None:
-        """Performs one action and returns the complete resulting object; None if the API server returns no object.
+        """Performs one action, and returns the complete resulting object; None if the response has no complete object.
 
         Raises RefusedError if the API server rejects a request, UnreachableError if the API server does not respond,
         and NotLeadingError if this process of the operator may not write in the namespace.
@@ -58,10 +59,10 @@ class Executor:
         return result
 
     async def _create_after_lookup(self, action: Create) -> Manifest:
-        """Creates an object whose name was free when the operator last read the name from the API server.
+        """Creates an object after the operator has found no object with the same name in the API server.
 
-        If another client has created an object with this name in the meantime, the method removes the operator's fields
-        from that object and raises RefusedError.
+        If another client has created an object with the same name in the meantime, the method removes the operator's
+        fields from the other client's object and raises RefusedError.
         """
         kind = BY_NAME[action.ref[0]]
         result, is_new = await self.client.apply(kind, action.manifest, force=False)
@@ -93,13 +94,16 @@ class Executor:
     async def _replace(self, action: Replace) -> None:
         kind, trial = BY_NAME[action.ref[0]], copy.deepcopy(action.desired)
         trial["metadata"]["generateName"] = f"{trial['metadata'].pop('name')}-"
-        # The operator deletes the object only if a dry run shows that it can be created again.
+        # The operator deletes the object only if a dry run shows that the object can be created again.
         await self.client.create(kind, trial, dry_run=True)
         await self.client.delete(kind, action.live, orphan=True)
 
 
 def _without_fields(live: Manifest) -> Manifest:
-    """Returns a manifest without fields, whose apply removes the fields of `live` that only the operator owns."""
+    """Returns a manifest with only the identity of the object `live`.
+
+    An apply of the returned manifest removes the fields of `live` that only the operator owns.
+    """
     metadata = {name: live["metadata"][name] for name in ("name", "namespace", "uid")}
     return {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": metadata}
 

@@ -35,7 +35,9 @@ class Stores:
 
 
 class Informers:
-    """Lists and watches every needed kind in `namespaces`, or in all namespaces if `namespaces` is empty.
+    """Lists and watches every kind that the operator needs.
+
+    If `namespaces` is empty, the informers watch all namespaces, and otherwise only the namespaces in `namespaces`.
 
     The function `on_change` is called when a kind becomes watchable or unwatchable, and after a kind was listed again.
     The parameter `absent_pause` is the time in seconds between two attempts to list an optional kind that the cluster
@@ -61,18 +63,18 @@ class Informers:
         }
 
     async def run(self) -> None:
-        """Lists and watches every needed kind until the task is cancelled."""
+        """Lists and watches every kind that the operator needs until the task is cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for watch in self._watches.values():
                 tasks.create_task(watch.run())
 
     async def settled(self) -> None:
-        """Waits until the operator knows for every needed kind whether the kind can be watched."""
+        """Waits until the operator knows, for each kind that the operator needs, whether the kind can be watched."""
         for watch in self._watches.values():
             await watch.settled.wait()
 
     def is_settled(self) -> bool:
-        """Returns whether the operator knows for every needed kind whether the kind can be watched."""
+        """Returns whether the operator knows, for each kind that it needs, whether the kind can be watched."""
         return all(watch.settled.is_set() for watch in self._watches.values())
 
     def is_synced(self, kind: str, namespace: str) -> bool:
@@ -111,12 +113,12 @@ class Informers:
 
 
 def key_of_router(body: Manifest) -> tuple[Key, ...]:
-    """Returns the key of a RouterDeployment, in a tuple with one element."""
+    """Returns a tuple with one element, the key of the RouterDeployment `body`: the namespace and the name."""
     return ((body["metadata"]["namespace"], body["metadata"]["name"]),)
 
 
 def key_of_child(body: Manifest) -> tuple[Key, ...]:
-    """Returns the key of the RouterDeployment that an object's label names; an empty tuple without the label."""
+    """Returns a tuple with the key of the RouterDeployment that the label of an object names; empty without a label."""
     metadata = body["metadata"]
     name = (metadata.get("labels") or {}).get(ROUTER_LABEL)
     return ((metadata["namespace"], name),) if name else ()
@@ -125,7 +127,7 @@ def key_of_child(body: Manifest) -> tuple[Key, ...]:
 def keys_of_warning(body: Manifest) -> tuple[Key, ...]:
     """Returns the keys of the RouterDeployments that an Event may be about.
 
-    The keys are derived from the name of the object that the Event is about: for example, an Event about the pod
+    The keys are derived from the name of the object that the Event is about. For example, an Event about the pod
     `demo-api-5d4f-x` belongs to the RouterDeployment `demo`.
     """
     involved = body.get("involvedObject") or {}

@@ -1,6 +1,6 @@
-"""Elects one process of a release as the leader with a Lease.
+"""Elects one process of a release of the operator as the leader by means of a Kubernetes Lease.
 
-Only the leader changes objects, and the other processes of the release wait for the Lease.
+Only the leader changes objects in the cluster. All other processes of the release wait until the Lease is free.
 """
 
 from __future__ import annotations

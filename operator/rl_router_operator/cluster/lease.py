@@ -41,8 +41,8 @@ class LeaseTerms:
 def lease_terms(duration: float) -> LeaseTerms:
     """Returns the periods of a Lease that lasts `duration` seconds.
 
-    The proportions are those of Kubernetes' own components: a duration of 15 s, a renew deadline of 10 s and a retry
-    period of 2 s.
+    The periods have the same proportions as in Kubernetes' own components, which use a duration of 15 s, a renew
+    deadline of 10 s and a retry period of 2 s.
     """
     return LeaseTerms(duration, renew_deadline=duration * 2 / 3, retry=duration * 2 / 15)
 
@@ -50,9 +50,10 @@ def lease_terms(duration: float) -> LeaseTerms:
 class Lease:
     """A Lease that this operator can take, renew and release.
 
-    A Lease of another holder expires `leaseDurationSeconds` after this operator last observed a change of the Lease,
-    according to this operator's clock. The function `on_change` is called before and after the result of each attempt
-    to take or renew the Lease is recorded, because the Lease may have expired during the attempt.
+    A Lease of another holder expires if this operator observes no change of the Lease for the number of seconds in the
+    Lease's field `leaseDurationSeconds`. The function `on_change` is called after the result of each attempt to take or
+    renew the Lease is recorded. If the API server responds to the attempt, the function `on_change` is also called
+    before the result is recorded, because the Lease may have expired during the attempt.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Lease:
         self.missing_permission: str | None = None
         """The API server's message if the operator may not read or write the Lease; None after a successful attempt."""
         self.last_request: tuple[str, float] = ("", -math.inf)
-        """The `renewTime` in the last request to take or renew the Lease, and the monotonic time of the request."""
+        """The `renewTime` in the last request for the Lease, and the monotonic time of the request in seconds."""
         self._on_change = on_change
         self._labels = labels
         self._renewed: float | None = None
@@ -96,7 +97,7 @@ class Lease:
         return time.monotonic() - self._taken if self.is_held() else 0.0
 
     def holder(self) -> str:
-        """Returns the identity of the Lease's holder; an empty string if the Lease has no holder."""
+        """Returns the identity of the Lease's holder; an empty string if the Lease is free or has expired."""
         if self.is_held():
             return self.identity
         spec, observed = self._observed

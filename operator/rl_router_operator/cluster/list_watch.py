@@ -20,17 +20,17 @@ MAXIMUM_PAUSE = 2.0
 """The maximum number of seconds between two attempts to list and watch a kind while the attempts fail."""
 _MINIMUM_PAUSE = 0.05
 _MAXIMUM_FAILURES = {False: 5, True: 12}
-"""The numbers of consecutive failures to list or watch a kind after which the kind counts as not watchable.
+"""The numbers of consecutive failures to list or watch a kind after which the operator reports an error.
 
-The key of the mapping is whether the operator has watched the kind before. If the operator has watched the kind before,
-the API server may be restarting, and the stored objects stay valid for a while. Twelve consecutive failures to
-list or watch a kind take about 15 s.
+The key of the mapping is True if the operator has watched the kind before, and otherwise False. If the operator has
+watched the kind before, the API server may be restarting, and the objects in the operator's store stay valid for a
+while. Twelve consecutive failures to list or watch a kind take about 15 s.
 """
 _MAXIMUM_FORBIDDEN = {False: 1, True: 5}
-"""The numbers of consecutive failures after which a kind counts as not watchable if the last status was 403.
+"""The numbers of consecutive failures after which the operator reports an error if the last status was 403.
 
-The key of the mapping is whether the operator has watched the kind before. The API server returns status 403 after a
-restart of the API server until the API server has loaded the permissions.
+The key of the mapping is True if the operator has watched the kind before, and otherwise False. After a restart, the
+API server returns status 403 until the API server has loaded the permissions.
 """
 
 
@@ -56,9 +56,10 @@ class ListWatch:
 
     The event `settled` is set when the operator knows whether the source can be watched. If the operator watches the
     source, `synced` is true. If the cluster does not have the kind, `absent` is true. If the operator cannot watch the
-    source for another reason, `last_error` is that reason. The function `on_change` is called when `synced`, `absent`
-    or `last_error` changes after `settled` was set, and after each list except the first list. The attribute
-    `absent_pause` is the time in seconds between two attempts to list a kind that the cluster does not have.
+    source because of any other error, `last_error` is the message of the error. The function `on_change` is called when
+    `synced`, `absent` or `last_error` changes after `settled` was set, and after each successful list of objects except
+    the first list. The attribute `absent_pause` is the time in seconds between two attempts to list a kind that the
+    cluster does not have.
     """
 
     client: KubernetesClient
@@ -108,7 +109,8 @@ class ListWatch:
         watch = self.client.watch(source.kind, source.namespace, source.selectors, version, source.idle_timeout)
         async for event, body in watch:
             if event == OPENED:
-                # The list alone is not enough, because the state of a kind that can only be listed would keep changing.
+                # A list alone does not set `synced`, because the state of a kind that can be listed but not watched
+                # would then keep changing.
                 opened()
                 continue
             version = body["metadata"]["resourceVersion"]

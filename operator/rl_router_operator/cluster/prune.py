@@ -15,7 +15,7 @@ def child(body: Manifest) -> Manifest:
     """Returns a child without the parts that the operator does not need.
 
     The operator does not need `status.currentMetrics`, the annotation of `kubectl apply`, the entries for the status in
-    `metadata.managedFields`, and the lists of fields in the entries of other field managers.
+    `metadata.managedFields`, or the lists of fields in the entries of other field managers.
     """
     metadata = dict(body["metadata"])
     entries = [_kept(entry) for entry in metadata.pop("managedFields", ()) if entry.get("subresource") != "status"]

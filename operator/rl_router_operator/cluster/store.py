@@ -15,7 +15,7 @@ _MAXIMUM_DELETIONS = 1024
 Keys = Callable[[Manifest], tuple[Key, ...]]
 """A function that returns the keys of the RouterDeployments to which an object belongs."""
 OnChange = Callable[[Key, bool], None]
-"""A function that is called with a changed object's RouterDeployment, and with whether the object is gone."""
+"""A function that receives the key of a changed object's RouterDeployment, and whether the object is gone."""
 _ObjectKey = tuple[str, str, str]
 """The kind, the namespace and the name of an object."""
 
@@ -53,7 +53,10 @@ class Store:
         self._object_keys: dict[Key, set[_ObjectKey]] = defaultdict(set)
 
     def put(self, body: Manifest, keys: tuple[Key, ...]) -> None:
-        """Stores an object that belongs to a RouterDeployment, and drops any other object, such as most Events."""
+        """Stores an object that belongs to the RouterDeployments `keys`, or drops an object if `keys` is empty.
+
+        For example, the store drops most Events, because most Events belong to no RouterDeployment.
+        """
         object_key, entry = _object_key(body), _entry(body, keys)
         before = self._entries.get(object_key)
         if (before and entry.version < before.version) or entry.version < self._deleted.get(object_key, 0):
@@ -79,9 +82,10 @@ class Store:
     def replace(
         self, kind: str, namespace: str | None, bodies: Iterable[tuple[Manifest, tuple[Key, ...]]], version: int
     ) -> None:
-        """Stores a complete list of the objects of a kind in one or all namespaces.
+        """Stores a complete list of the objects of a kind in one namespace or in all namespaces.
 
-        Removes the stored objects of the kind that are not in the list.
+        The method also removes the stored objects of the kind that are not in the list, unless an object is newer than
+        the list.
         """
         listed = set()
         for body, keys in bodies:
@@ -131,9 +135,9 @@ class Store:
         ]
 
     def _remember_deletion(self, object_key: _ObjectKey, version: int) -> None:
-        """Records the deletion of an object, and drops the oldest record if there are too many records.
+        """Records the deletion of an object, and drops the oldest record if more than 1,024 records exist.
 
-        Old records are not needed, because outdated responses about an object arrive soon after its deletion.
+        Old records are not needed, because outdated responses about a deleted object arrive soon after the deletion.
         """
         self._deleted[object_key] = max(version, self._deleted.pop(object_key, 0))
         if len(self._deleted) > _MAXIMUM_DELETIONS:

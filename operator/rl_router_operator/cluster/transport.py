@@ -33,7 +33,7 @@ _IO_ERRORS = (
 
 
 class UnreachableError(Exception):
-    """Raised if the API server returns no valid response, for example because it refuses the connection."""
+    """Raised if the API server returns no valid response, for example because the API server refuses the connection."""
 
 
 async def connection(kubeconfig: str | None, context: str | None = None) -> aio.client.Configuration:
@@ -87,7 +87,8 @@ class Transport:
     ) -> tuple[Manifest, int]:
         """Sends a request, and returns the JSON object in the response and the HTTP status of the response.
 
-        Raises UnreachableError if the response is not complete after `seconds` seconds or after 10 s.
+        Raises UnreachableError if the response is not complete after `seconds` seconds, or after 10 s if `seconds` is
+        larger than 10.
         """
         # By default, aiohttp rounds a timeout up to a whole second, so that a write could end after the Lease expires.
         timeout = aiohttp.ClientTimeout(total=min(seconds, _RESPONSE_SECONDS), ceil_threshold=math.inf)
