@@ -23,7 +23,10 @@ from ..objects.refusal import RefusedError
 from ..objects.routerdeployment import Key, RouterDeployment
 
 _MAXIMUM_ROUNDS = 6
-"""The maximum number of plans in one reconciliation, after which conflicts count as errors."""
+"""The maximum number of plans in one reconciliation.
+
+If conflicts with other clients remain after the last plan, the operator reports the conflicts as errors.
+"""
 _GATEWAY_TIMEOUT = 504
 _VERBS = {
     Create: "created",
@@ -40,7 +43,7 @@ class GoneError(Exception):
 
 
 class _Outcome(Enum):
-    """The outcome of an action: after `CHANGED` and `REFUSED`, the next action on the object must be planned."""
+    """The outcome of an action. After `CHANGED` or `REFUSED`, the operator must plan the next action on the object."""
 
     SETTLED = auto()
     CHANGED = auto()
@@ -66,7 +69,7 @@ class Children:
     async def converge(
         self, router: RouterDeployment, desired: tuple[Manifest, ...], *, is_alive: bool = False
     ) -> tuple[ChildError, ...]:
-        """Brings the children to their desired state, and returns the errors about children without this state.
+        """Brings the children to their desired state, and returns an error for each child that is still different.
 
         If `is_alive` is true, a response in this reconciliation has confirmed that the RouterDeployment exists. Raises
         GoneError if the RouterDeployment is gone, UnreachableError if the API server does not respond, and
@@ -128,7 +131,7 @@ class Children:
 
 @dataclass
 class _Convergence:
-    """The known state of the children during one reconciliation, which changes with the result of each action."""
+    """The known state of the children during one reconciliation. Each action updates the known state."""
 
     client: KubernetesClient
     executor: Executor
@@ -140,7 +143,7 @@ class _Convergence:
     live: dict[Ref, Manifest]
     refused: dict[Ref, RefusedError] = field(default_factory=dict)
     conflicts: dict[Ref, RefusedError] = field(default_factory=dict)
-    """The last rejection of each object because of a conflict with another client."""
+    """For each object, the API server's last rejection because of a conflict with another client."""
     creation_conflicts: dict[Ref, int] = field(default_factory=lambda: defaultdict(int))
     has_timed_out: bool = False
 
@@ -160,7 +163,7 @@ class _Convergence:
             self.live |= {ref: prune.child(live)} if live else {}
 
     async def is_router_alive(self, owning: frozenset[Ref]) -> bool:
-        """Returns whether the RouterDeployment exists, before the RouterDeployment becomes the owner of `owning`.
+        """Returns whether the RouterDeployment that is to own the objects `owning` still exists.
 
         Returns False if the API server does not let the operator read the RouterDeployment. Raises GoneError if the
         RouterDeployment is gone.
@@ -209,7 +212,7 @@ class _Convergence:
             self._take_result(action, prune.child(result))
         if isinstance(action, Replace | Delete):
             self.live[action.ref] = _deleted(action.live)
-        # After a patch, the object must be planned again, because it may also need an apply.
+        # After a patch, the object must be planned again, because the object may also need an apply.
         return _Outcome.CHANGED if isinstance(action, Patch) else _Outcome.SETTLED
 
     async def _take_refusal(self, action: Action, error: RefusedError) -> None:
@@ -228,8 +231,8 @@ class _Convergence:
     def _take_timeout(self, action: Action, error: UnreachableError) -> None:
         """Records a write without a response as an error about the child, because an admission webhook may be down.
 
-        Raises UnreachableError after the second write without a response, because two such writes probably mean that
-        the API server itself does not respond.
+        Raises UnreachableError after the second write without a response, because the API server itself probably does
+        not respond if two writes get no response.
         """
         if self.has_timed_out:
             raise error
@@ -249,5 +252,5 @@ class _Convergence:
 
 
 def _deleted(live: Manifest) -> Manifest:
-    """Returns the manifest of an object with a deletion timestamp, as if the object were being deleted."""
+    """Returns the manifest `live` with a deletion timestamp, so that later plans regard the object as being deleted."""
     return {**live, "metadata": {**live["metadata"], "deletionTimestamp": ""}}

@@ -28,7 +28,7 @@ class OperatorState:
 
 
 def application(state: OperatorState, registry: CollectorRegistry) -> web.Application:
-    """Returns the web application with the endpoints, which send no requests to the API server."""
+    """Returns the web application with the operator's endpoints. The endpoints send no requests to the API server."""
     app = web.Application()
 
     async def alive(_: web.Request) -> web.Response:

@@ -42,14 +42,18 @@ class Metrics:
             registry=self.registry,
         )
         self.writes = Counter(
-            "rl_router_operator_writes", "Number of writes to the API server", ["verb", "kind"], registry=self.registry
+            "rl_router_operator_writes",
+            "The number of writes to the API server by verb and kind",
+            ["verb", "kind"],
+            registry=self.registry,
         )
         self.leading = Gauge(
             "rl_router_operator_leading", "1 if this process is the leader, otherwise 0", registry=self.registry
         )
         self.yielding = Gauge(
             "rl_router_operator_yielding",
-            "1 for each namespace in which another operator acts. The namespace `*` means all other namespaces",
+            "1 for each namespace in which another operator acts. The namespace `*` means all"
+            " namespaces that no operator claims separately",
             ["namespace", "operator"],
             registry=self.registry,
         )
@@ -96,6 +100,6 @@ class _Readiness(Collector):
 
 
 def ready_of(body: Mapping[str, Any]) -> str:
-    """Returns the status of the Ready condition; Unknown if the RouterDeployment has no such condition."""
+    """Returns the status of the Ready condition; Unknown if the RouterDeployment has no Ready condition."""
     conditions = (body.get("status") or {}).get("conditions", ())
     return next((str(condition["status"]) for condition in conditions if condition["type"] == "Ready"), "Unknown")

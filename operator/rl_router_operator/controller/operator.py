@@ -28,13 +28,16 @@ from .work_queue import WorkQueue
 from .workers import Workers
 
 _SETTLING_SECONDS = 1.0
-"""The seconds from a change of a child or a pod to the reconciliation, because changes arrive in bursts."""
+"""The seconds from a change of a child or a pod to the reconciliation.
+
+The operator waits before the reconciliation, because changes often arrive in bursts.
+"""
 
 
 class Operator:
     """One process of the operator, with all of its parts.
 
-    The function `probe` reads the health of an API pod, and tests replace this function.
+    The function `probe` returns the health of an API pod. Tests replace the function `probe`.
     """
 
     def __init__(self, settings: Settings, configuration: Configuration, probe: Probe) -> None:
@@ -100,7 +103,7 @@ class Operator:
         return [*self._informers.obstacles(), *missing]
 
     async def _resync(self) -> None:
-        """Queues all RouterDeployments every `resync_seconds` seconds, because conditions also change with time."""
+        """Queues all RouterDeployments every `resync_seconds` seconds, because conditions also change over time."""
         await self._informers.settled()
         while True:
             self._reconciler.forget_comparisons()
@@ -136,7 +139,10 @@ class Operator:
         self._claims.wake()
 
     def _claims_changed(self) -> None:
-        """Queues the RouterDeployments in namespaces where this operator acts, and forgets other RouterDeployments."""
+        """Queues the RouterDeployments in namespaces where this operator acts.
+
+        The method also drops the records about the RouterDeployments in all other namespaces.
+        """
         self.metrics.yields(self._claims.yields())
         for key in self._stores.routers:
             if self._claims.acts_in(key[0]):

@@ -48,7 +48,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
-"""The names in a text that separates the names by commas."""
+"""A tuple of names, which the value of an option separates by commas."""
 _LEVELS = ("debug", "info", "warning", "error")
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 
@@ -82,8 +82,8 @@ class Options(BaseModel):
     host: Host | None = Field(
         None,
         description="address on which the operator serves /healthz, /readyz and /metrics; default: :: (all IPv4 and"
-        " IPv6 addresses) if POD_IPS, the list of its pod's IP addresses, contains an IPv6 address, else 0.0.0.0 (all"
-        " IPv4 addresses)",
+        " IPv6 addresses) if the environment variable POD_IPS contains an IPv6 address, else 0.0.0.0 (all IPv4"
+        " addresses)",
     )
     port: Annotated[int, _number(0, 65_535)] = Field(
         8080, description="port on which the operator serves /healthz, /readyz and /metrics"
@@ -99,24 +99,24 @@ class Options(BaseModel):
     )
     registry: str = Field("", description="registry from which the default images are pulled; no default")
     api_image: str | None = Field(
-        None, description=f"image of the router API if a RouterDeployment does not set one; default: {Images.api}"
+        None, description=f"image of the router API if a RouterDeployment sets no image; default: {Images.api}"
     )
     model_image: str | None = Field(
         None,
-        description=f"image of the CPU fallback (llama.cpp) if a RouterDeployment does not set one;"
+        description=f"image of the CPU fallback (llama.cpp) if a RouterDeployment sets no image;"
         f" default: {Images.llamacpp}",
     )
     vllm_image: str | None = Field(
         None,
-        description=f"image of vLLM for accelerators if a RouterDeployment does not set one; default: {Images.vllm}",
+        description=f"image of vLLM for accelerators if a RouterDeployment sets no image; default: {Images.vllm}",
     )
     vllm_cpu_image: str | None = Field(
         None,
-        description=f"image of vLLM for CPUs if a RouterDeployment does not set one; default: {Images.vllm_cpu}",
+        description=f"image of vLLM for CPUs if a RouterDeployment sets no image; default: {Images.vllm_cpu}",
     )
     image_pull_policy: Annotated[str | None, _one_of(*_PULL_POLICIES)] = Field(
         None,
-        description=f"pull policy of images if a RouterDeployment does not set one: {', '.join(_PULL_POLICIES)};"
+        description=f"pull policy of images if a RouterDeployment sets no pull policy: {', '.join(_PULL_POLICIES)};"
         " default: Kubernetes chooses the policy",
     )
     image_pull_secrets: Names = Field((), description="names of the pull Secrets for images, separated by commas")

@@ -1,4 +1,4 @@
-"""Probes the endpoint /health of each API pod, which reports whether the router model makes decisions."""
+"""Probes each API pod at the endpoint /health, to find out whether the router model and the targets work."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ With 512 simultaneous probes, the operator can probe 1,000 pods every 10 s, even
 """
 
 Probe = Callable[[str], Awaitable[Health]]
-"""A function that returns the health of the pod at an address."""
+"""A function that returns the health of the API pod at an IP address."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Reconciles one RouterDeployment: brings its children to their desired state and writes its status."""
+"""Reconciles a RouterDeployment: brings the children to their desired state, and writes the status."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ class Reconciler:
     seconds_until_takeover: Callable[[str], float]
     """A function that returns the seconds until this operator may change another operator's RouterDeployments."""
     _names_operator: bool = True
-    """False if the API server drops `status.operator`, because an older version of the CRD is installed."""
+    """Whether the API server stores the field `status.operator`, which an older version of the CRD does not have."""
     _converged: dict[Key, tuple[object, ...]] = field(default_factory=dict)
     _unposted: dict[Key, tuple[Manifest, list[Manifest]]] = field(default_factory=dict)
-    """For each RouterDeployment, its manifest and the changed conditions about which no Event was posted yet."""
+    """For each RouterDeployment, the manifest and the changed conditions about which no Event was posted yet."""
 
     async def reconcile(self, key: Key) -> float | None:
         """Reconciles a RouterDeployment, and returns the seconds until the next reconciliation.
@@ -89,7 +89,7 @@ class Reconciler:
         self.children.forget_all()
 
     def forget_comparisons(self) -> None:
-        """Makes the next reconciliation of every RouterDeployment compare the children again."""
+        """Drops the results of earlier comparisons, so that the next reconciliations compare all children again."""
         self._converged.clear()
 
     async def _reconcile(self, body: Manifest) -> float:
@@ -111,21 +111,23 @@ class Reconciler:
 
         Returns whether the write has confirmed that the RouterDeployment exists.
         """
-        # Existing pods belong to a deleted RouterDeployment of the same name, so the very first status ignores them.
+        # Pods that already exist belong to a deleted RouterDeployment of the same name, so the first status ignores
+        # existing pods.
         observed = Observed(errors=self._unwatched(router.namespace))
         new = dict(router.status) or status.status_of(router, observed, datetime.now(UTC))
         try:
             await self._write_status(body, new)
         except RefusedError:
-            # The reconciliation continues with the children. Then it writes its last status and raises this error.
+            # The reconciliation continues with the children. The write of the status at the end of the reconciliation
+            # then raises the error.
             return False
         return True
 
     async def _converge(self, router: RouterDeployment, *, is_alive: bool) -> tuple[ChildError, ...]:
         """Brings the children to their desired state and returns the errors about the children.
 
-        Most reconciliations only update the status. If nothing has changed since a comparison of the children without
-        errors, the operator does not compare the children again.
+        Most reconciliations only update the status. If nothing has changed since the last comparison of the children
+        and the comparison found no errors, the operator does not compare the children again.
         """
         state = self._state(router)
         if self._converged.get(router.key) == state:
@@ -141,7 +143,7 @@ class Reconciler:
         return contents, self.informers.revision, router.uid, router.generation, router.annotations
 
     def _current_body(self, router: RouterDeployment) -> Manifest:
-        """Returns the RouterDeployment from the store. Raises _ChangedError if it is gone."""
+        """Returns the RouterDeployment from the store. Raises _ChangedError if the RouterDeployment is gone."""
         body = self.stores.routers.get(ROUTER.kind, *router.key)
         if body is None or uid_of(body) != router.uid:
             raise _ChangedError
@@ -205,7 +207,10 @@ class Reconciler:
         await self._post_events(key)
 
     async def _post_events(self, key: Key) -> None:
-        """Posts the Events about the last change of the status, which a later reconciliation posts after a failure."""
+        """Posts the Events about the last change of the status.
+
+        If the operator cannot post the Events, a later reconciliation tries again.
+        """
         if unposted := self._unposted.get(key):
             await events.post(self.client, *unposted)
             self._unposted.pop(key, None)

@@ -35,7 +35,7 @@ class Settings:
     port: int = 8080
     workers: int = 8
     resync_seconds: float = 300.0
-    """The seconds between two periodic reconciliations, which write nothing if nothing has changed."""
+    """The seconds between two periodic reconciliations. A reconciliation writes nothing if nothing has changed."""
     discovery_seconds: float = 60.0
     """The seconds between two attempts to list an optional kind that the cluster does not have."""
     idle_timeout: float = 90.0

@@ -70,7 +70,7 @@ class WorkQueue:
         self.add(key, min(_MINIMUM_PAUSE * 2.0 ** min(failures, 10), MAXIMUM_PAUSE) * random.uniform(0.5, 1.0))
 
     def forget(self, key: Key) -> None:
-        """Removes a key and its failure count."""
+        """Removes a key and the failure count of the key."""
         self._failures.pop(key, None)
         self._in_progress.pop(key, None)
         self._due.pop(key, None)

@@ -64,10 +64,14 @@ class Workers:
         self._forbidden.clear()
 
     async def _work(self, number: int) -> None:
-        """Runs one worker, which also iterates without work, so that /healthz does not depend on the API server."""
+        """Runs one worker.
+
+        The worker iterates even without work, so that /healthz does not depend on the API server.
+        """
         while True:
             self._iterations[number] = time.monotonic()
-            # Many reconciliations in a row that send no requests would otherwise delay the renewal of the Lease.
+            # Without this pause, many reconciliations in a row that send no requests would delay the renewal of the
+            # Lease.
             await asyncio.sleep(0)
             key = await self._queue.get(_POLL_SECONDS)
             if key is None:
