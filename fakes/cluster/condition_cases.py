@@ -310,7 +310,7 @@ CASES = {
     Reason.NOBODY_ADMITTED: api_reports(health(closed=NO_KEYS), "Degraded", "True", "nobody is admitted"),
     Reason.INVALID_SPEC: Case(set_unknown_field, "Ready", "False", "later", remove_unknown_field),
     Reason.FOREIGN_OBJECT: child_fails(
-        "Ingress demo-api: an object with this name exists", create_foreign_ingress, delete_foreign_ingress
+        "Ingress demo-api: an object with the name of the child exists", create_foreign_ingress, delete_foreign_ingress
     ),
     Reason.REFUSED: child_fails("the platform team makes Ingresses", add_admission_policy, remove_admission_policy),
     Reason.FORBIDDEN: child_fails('cannot patch resource "ingresses"', revoke_permission, restore_permission),

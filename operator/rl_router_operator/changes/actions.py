@@ -11,7 +11,7 @@ from ..objects.naming import FIELD_MANAGER
 
 @dataclass(frozen=True)
 class Action:
-    """An action on the object with the kind and name `ref`, for the reason `reason`, which the log contains."""
+    """An action on the object with the kind and the name in `ref`. The log contains the reason for the action."""
 
     ref: Ref
     reason: str
@@ -21,9 +21,9 @@ class Action:
 class Create(Action):
     """Creates an object, but leaves an existing object with the same kind and name unchanged.
 
-    If `by_version` is true, the apply contains a resourceVersion that no object has, so that the API server rejects the
-    apply if an object has the name. If `by_version` is false, the caller must have checked immediately before the
-    action that no object has the name.
+    If `by_version` is true, the operator creates the object by an apply with a resourceVersion that no object has, so
+    that the API server rejects the apply if the object exists. If `by_version` is false, the caller must have checked
+    immediately before the action that the object does not exist.
     """
 
     manifest: Manifest
@@ -41,7 +41,7 @@ class Apply(Action):
 
 @dataclass(frozen=True)
 class Patch(Action):
-    """Changes single fields of the object `live` with a JSON patch, unless its resourceVersion has changed."""
+    """Changes single fields of the object `live` with a JSON patch, unless the object's resourceVersion has changed."""
 
     live: Manifest
     operations: tuple[dict[str, Any], ...]
@@ -49,9 +49,10 @@ class Patch(Action):
 
 @dataclass(frozen=True)
 class Disown(Action):
-    """Removes the ownership of fields that JSON patches of the operator left in the object `live`.
+    """Removes the ownership of fields that the operator's JSON patches have left in the object `live`.
 
-    With the ownership of a patch, the object `live` would keep fields that the operator no longer applies.
+    If a JSON patch remained an owner of fields, the object `live` would keep fields that the operator no longer
+    applies.
     """
 
     live: Manifest

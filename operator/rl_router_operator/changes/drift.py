@@ -53,14 +53,14 @@ def is_operator_apply(entry: Mapping[str, Any]) -> bool:
 
 
 def keys_of(owned: Fields) -> Iterator[tuple[dict[str, Any], Fields]]:
-    """Yields the keys and the owned fields of each entry of a keyed list that the operator owns."""
+    """Yields the identifying keys and the owned fields of each entry that the operator owns in a keyed list."""
     for step, below in owned.items():
         if step.startswith("k:"):
             yield json.loads(step[2:]), below
 
 
 def has_keys(entry: Any, keys: Mapping[str, Any]) -> bool:
-    """Returns whether an entry of a keyed list has the keys `keys`.
+    """Returns whether an entry of a keyed list has the keys in `keys`, each with the value in `keys`.
 
     A key that is missing in the entry matches every value, because the missing key has its default value.
     """

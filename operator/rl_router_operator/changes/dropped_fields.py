@@ -43,7 +43,9 @@ def _missing_in_mapping(applied: Mapping[str, Any], result: Mapping[str, Any], p
 
 
 def _counterpart(entry: Mapping[str, Any], index: int, result: list[Any], length: int) -> Any:
-    """Returns the entry of the list `result` with the key of `entry`, or else with the same index, or else {}.
+    """Returns the entry of the list `result` that corresponds to `entry`, or else an empty mapping.
+
+    The corresponding entry is the entry with the same key as `entry`, or else the entry with the same index.
 
     The index is used only if the resulting list has `length` entries, because an admission webhook can insert entries.
     """

@@ -22,7 +22,7 @@ MANAGER = f"{FIELD_MANAGER}-mending"
 
 _INDEX = re.compile(r"\[[^\]]*\]")
 _KEYS = ("mountPath", "containerPort", "port", "uid", "topologyKey", "name")
-"""The fields that identify an entry of a keyed list: the key of an entry is the first field that the entry has.
+"""The names of the key fields of keyed lists. The key of an entry is the first key field that the entry has.
 
 A port may also have a name, but the key of a port is the port number.
 """
@@ -40,7 +40,7 @@ _UNIQUE = f"{_POD}.containers.ports.name".split(".")
 
 
 def repairs(desired: Manifest, live: Manifest, fields: list[str]) -> list[dict[str, Any]]:
-    """Returns the JSON patch that removes conflicts with the desired fields from `live`; empty if `live` has none.
+    """Returns the JSON patch that removes conflicts with the desired fields from `live`; empty without conflicts.
 
     The parameter `fields` contains the paths of the fields that the API server rejected, such as
     `spec.template.spec.volumes[0].hostPath`.
@@ -54,7 +54,7 @@ def repairs(desired: Manifest, live: Manifest, fields: list[str]) -> list[dict[s
 
 
 def overlooked(desired: Manifest, live: Manifest) -> list[dict[str, Any]]:
-    """Returns the JSON patch that removes conflicting edits that the API server has accepted; empty without such edits.
+    """Returns the JSON patch that removes conflicting edits that the API server has accepted; empty if none exist.
 
     Kubernetes before version 1.34 accepts some edits of a StatefulSet, but later rejects the pods of the StatefulSet.
     """
@@ -62,12 +62,12 @@ def overlooked(desired: Manifest, live: Manifest) -> list[dict[str, Any]]:
         *(path for union in _UNIONS for path in _second_members(desired, live, union)),
         *(path for path, entry, live_list in _clashes(desired, live, _UNIQUE) if _has_entry(live_list, entry)),
     ]
-    # The removals begin at the end of each list, so that the other indices stay valid.
+    # The removals begin at the end of each list, so that the indices of later removals stay valid.
     return [{"op": "remove", "path": path} for path in reversed(paths)]
 
 
 def disowning(live: Manifest) -> list[dict[str, Any]]:
-    """Returns the JSON patch that removes the ownership of fields by earlier repairs; empty without such ownership.
+    """Returns the JSON patch that removes the ownership of fields by earlier repairs; empty without earlier repairs.
 
     The object `live` must contain all entries of `metadata.managedFields`.
     """
@@ -83,7 +83,7 @@ def _steps(field: str) -> list[str]:
 
 
 def _unions(desired: Manifest, live: Manifest, steps: list[str]) -> Iterator[tuple[str, Any, Any]]:
-    """Yields the path, the desired and the live value of each union whose live member is not the desired member."""
+    """Yields the path, the desired value and the live value of each union with a wrong member in the live object."""
     member, parents = steps[-1], [*_pairs(desired, live, steps[:-1], "")]
     exchanged = [pair for pair in parents if (member in pair[1]) != (member in pair[2])]
     yield from exchanged or (pair for pair in _pairs(desired, live, steps, "") if pair[2].keys() - pair[1].keys())
@@ -156,7 +156,7 @@ def is_same_entry(entry: Any, other: Any) -> bool:
 
 
 def _protocol(entry: dict[str, Any]) -> Any:
-    """Returns the protocol of a port, which is part of the port's key and is TCP by default."""
+    """Returns the protocol of a port. The protocol is part of the key of a port, and the default protocol is TCP."""
     return entry.get("protocol", "TCP")
 
 

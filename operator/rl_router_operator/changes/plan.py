@@ -147,7 +147,7 @@ def _volume_claims(router: RouterDeployment, view: View) -> Iterator[Action | Ch
 
 @dataclass(frozen=True)
 class _Child:
-    """One desired child of a RouterDeployment, and the actions on this child.
+    """A desired child of a RouterDeployment, with the methods that plan the actions on the child.
 
     The attribute `siblings` contains all desired children of the RouterDeployment, including this child.
     """
@@ -217,10 +217,10 @@ class _Child:
         if controller == self.router.uid:
             return None
         if controller:
-            return "an object with this name exists and has another owner"
+            return "an object with the name of the child exists and has another owner"
         if _was_owned(self.router, live, self.view.owned.get(self.ref)) or _is_offered(live):
             return None
-        return "an object with this name exists and was not created for this RouterDeployment"
+        return "an object with the name of the child exists and was not created for the RouterDeployment"
 
     def _held_back(self, live: Manifest | None) -> Manifest:
         is_stateful = self.desired["kind"] == "StatefulSet"

@@ -52,7 +52,7 @@ def _released(desired: Manifest, live: Manifest | None) -> str | None:
     annotations = live["metadata"].get("annotations") or {}
     if annotations.get(MODEL_HASH) != desired["metadata"]["annotations"][MODEL_HASH]:
         return None
-    # If another client has changed the annotation, its value is ignored. A delayed rollout then stays delayed.
+    # If another client has changed the annotation, the operator ignores the value, and a delayed rollout stays delayed.
     owned = owned_fields(live).get("f:metadata", {}).get("f:annotations", {})
     if f"f:{RELEASED}" in owned:
         return str(annotations[RELEASED])

@@ -13,7 +13,10 @@ from .drift import owned_fields
 
 
 def desired(router: RouterDeployment, live: Manifest) -> Manifest:
-    """Returns the manifest to apply to a PVC, with only the fields that differ from those that the StatefulSet set."""
+    """Returns the manifest to apply to a PVC.
+
+    The manifest contains only the owner and the size that differ from the owner and the size that the StatefulSet set.
+    """
     storage = router.spec.model.storage
     metadata: dict[str, Any] = {key: live["metadata"][key] for key in ("name", "namespace")}
     manifest: Manifest = {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": metadata}
