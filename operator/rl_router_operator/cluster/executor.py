@@ -16,8 +16,8 @@ from .client import KubernetesClient
 _NO_OBJECT = "1"
 """A resourceVersion that no object in the cluster has.
 
-If an object with the name exists, the API server rejects an apply with the resourceVersion 1 with status 409. The API
-server also rejects the apply if another client creates the object at the same time, or if the apply has the option
+If the object of an apply exists, the API server rejects the apply with status 409 because of the resourceVersion 1. The
+API server also rejects the apply if another client creates the object at the same time, or if the apply has the option
 `force`. The test tests/test_creation.py checks for every kind of child that Kubernetes 1.35 rejects an apply with the
 resourceVersion 1 if the object exists.
 """
