@@ -26,7 +26,7 @@ The keys, such as `f:name`, `k:{"name":"a"}` and `v:"text"`, map to the sets of 
 _IDENTITY = ("apiVersion", "kind")
 _IDENTITY_METADATA = ("name", "namespace", "uid", "resourceVersion")
 _AMOUNTS = frozenset({"requests", "limits", "sizeLimit", "divisor"})
-"""The names of the fields that contain Kubernetes quantities, whose notation the API server normalizes."""
+"""The names of the fields that contain Kubernetes quantities. The API server normalizes the notation of quantities."""
 
 
 def is_applied(desired: Manifest, live: Manifest) -> bool:
@@ -62,7 +62,8 @@ def keys_of(owned: Fields) -> Iterator[tuple[dict[str, Any], Fields]]:
 def has_keys(entry: Any, keys: Mapping[str, Any]) -> bool:
     """Returns whether an entry of a keyed list has the keys in `keys`, each with the value in `keys`.
 
-    A key that is missing in the entry matches every value, because the missing key has its default value.
+    A key that is missing in the entry matches every value, because a missing key stands for the default value of the
+    key.
     """
     return isinstance(entry, dict) and all(entry.get(key, value) == value for key, value in keys.items())
 

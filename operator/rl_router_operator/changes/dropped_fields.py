@@ -13,7 +13,7 @@ from ..objects.manifest import Manifest
 from .edit_conflicts import is_same_entry
 
 _EMPTY: tuple[Any, ...] = (None, "", 0, False, [], {})
-"""The empty values, which the API server often does not store because they mean the same as a missing field."""
+"""The empty values. The API server often does not store an empty value, which means the same as a missing field."""
 
 
 def dropped_fields(applied: Manifest, result: Manifest) -> list[str]:

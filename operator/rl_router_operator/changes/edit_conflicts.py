@@ -1,12 +1,12 @@
 """Repairs manual edits of a child that make the API server reject the operator's apply, or later the child's pods.
 
-A manual edit may add a second member to a union, such as a second source to a volume, which may have only one source.
-One JSON patch removes the added member of a union and adds the desired member, because the API server also rejects a
-union without members. A manual edit may also change the key of an entry in a keyed list, so that the entry conflicts
-with the desired entry. The JSON patch replaces an edited entry that conflicts with a desired entry by the desired
-entry. A JSON patch makes its field manager a second owner of the desired fields. A field with a second owner would
-remain in the object after the operator has stopped applying the field. Therefore the operator removes the ownership of
-the patch's field manager immediately after the patch.
+A manual edit may add a second member to a union. For example, a manual edit adds a second source to a volume, although
+a volume may have only one source. One JSON patch removes the added member of a union and adds the desired member,
+because the API server also rejects a union without members. A manual edit may also change the key of an entry in a
+keyed list, so that the entry conflicts with the desired entry. The JSON patch replaces an edited entry that conflicts
+with a desired entry by the desired entry. A JSON patch makes its field manager a second owner of the desired fields. A
+field with a second owner would remain in the object after the operator has stopped applying the field. Therefore the
+operator removes the ownership of the patch's field manager immediately after the patch.
 """
 
 from __future__ import annotations

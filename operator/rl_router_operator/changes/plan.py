@@ -235,7 +235,7 @@ def _after_refusal(ref: Ref, desired: Manifest, live: Manifest, error: RefusedEr
     """Returns an action after which a rejected apply can succeed, or the rejection as an error if no action helps."""
     if error.status == 422:
         if ref[0] == "StatefulSet" and error.forbids_stateful_set_change:
-            return Replace(ref, "the API server does not allow this change of a StatefulSet", live, desired)
+            return Replace(ref, "the API server does not allow the desired change of the StatefulSet", live, desired)
         if operations := edit_conflicts.repairs(desired, live, [field for _, field, _ in error.causes]):
             return Patch(ref, "a manual edit conflicts with the desired fields", live, tuple(operations))
     return error_of(ref, error)

@@ -21,8 +21,8 @@ _WATCH_SECONDS = 290
 class NotLeadingError(Exception):
     """Raised if this process of the operator may not write in a namespace.
 
-    A process of the operator may not write if it is not the leader, or if another release of the operator acts in the
-    namespace.
+    A process of the operator may not write if the process is not the leader, or if another release of the operator acts
+    in the namespace.
     """
 
 

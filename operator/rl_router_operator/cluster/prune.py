@@ -28,7 +28,7 @@ def child(body: Manifest) -> Manifest:
 
 
 def pod(body: Manifest) -> Manifest:
-    """Returns a pod with only the parts of its metadata and its spec that the operator needs."""
+    """Returns a pod with only the parts of the pod's metadata and spec that the operator needs."""
     spec = body.get("spec") or {}
     containers = [{"name": entry["name"], "image": entry.get("image", "")} for entry in spec.get("containers", ())]
     volumes = [volume for volume in spec.get("volumes", ()) if "persistentVolumeClaim" in volume]

@@ -29,7 +29,7 @@ _IO_ERRORS = (
     LookupError,
     TypeError,
 )
-"""The exceptions that are raised if a request cannot be sent, or if its response is incomplete or not valid."""
+"""The exceptions that are raised if a request cannot be sent, or if the response is incomplete or not valid."""
 
 
 class UnreachableError(Exception):
@@ -56,7 +56,7 @@ async def connection(kubeconfig: str | None, context: str | None = None) -> aio.
 
 
 def _proxy_of(url: str) -> str | None:
-    """Returns the proxy that the environment variables configure for a URL; None if they configure no proxy."""
+    """Returns the proxy that the environment variables configure for a URL; None if no proxy is configured."""
     server = urlsplit(url)
     return proxy_for(server.scheme, server.hostname or "", server.port or (443 if server.scheme == "https" else 80))
 

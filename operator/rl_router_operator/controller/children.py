@@ -43,7 +43,7 @@ class GoneError(Exception):
 
 
 class _Outcome(Enum):
-    """The outcome of an action. After `CHANGED` or `REFUSED`, the operator must plan the next action on the object."""
+    """The outcome of an action. After the outcome `CHANGED` or `REFUSED`, the operator plans the next action."""
 
     SETTLED = auto()
     CHANGED = auto()
@@ -69,7 +69,7 @@ class Children:
     async def converge(
         self, router: RouterDeployment, desired: tuple[Manifest, ...], *, is_alive: bool = False
     ) -> tuple[ChildError, ...]:
-        """Brings the children to their desired state, and returns an error for each child that is still different.
+        """Brings the children to their desired state, and returns an error for each child that is not in this state.
 
         If `is_alive` is true, a response in this reconciliation has confirmed that the RouterDeployment exists. Raises
         GoneError if the RouterDeployment is gone, UnreachableError if the API server does not respond, and
@@ -131,7 +131,10 @@ class Children:
 
 @dataclass
 class _Convergence:
-    """The known state of the children during one reconciliation. Each action updates the known state."""
+    """The known state of the children during one reconciliation.
+
+    Each action changes the known state of the children.
+    """
 
     client: KubernetesClient
     executor: Executor

@@ -41,7 +41,8 @@ def advice(reason: Reason, cause: str) -> str:
 def merge(findings: Iterable[Finding], before: Mapping[str, Any], generation: int, now: datetime) -> list[Condition]:
     """Returns the findings as conditions.
 
-    If the status of a condition is the same as before, the condition keeps the earlier transition time.
+    If a condition has the same status as in the previous conditions `before`, the condition keeps the earlier
+    transition time.
     """
     old = {condition["type"]: condition for condition in before.get("conditions", ())}
     return [_condition(finding, old.get(finding.type), generation, now) for finding in findings]

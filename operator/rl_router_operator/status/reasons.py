@@ -73,7 +73,7 @@ class Reason(StrEnum):
     )
     CONFIGURATION_REFUSED = (
         "ConfigurationRefused",
-        "The API cannot use its configuration or keys file. A running server keeps using the last valid file",
+        "The API cannot use its configuration or keys file. A running API pod keeps using the last valid file",
         "Fix the field that the message names. The API reads a changed file without a restart",
     )
 
@@ -159,7 +159,7 @@ class Reason(StrEnum):
     VOLUME_NOT_MOUNTED = (
         "VolumeNotMounted",
         "A volume cannot be mounted into a pod",
-        "Create the Secret, ConfigMap or PVC that the message names, or fix the name of this object in the spec",
+        "Create the Secret, ConfigMap or PVC that the message names, or fix the name of the object in the spec",
     )
     IMAGE_PULL_FAILED = (
         "ImagePullFailed",

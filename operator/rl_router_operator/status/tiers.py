@@ -28,8 +28,8 @@ The operator ignores an Event about a failed creation of a pod if the Event is o
 class Tier:
     """The state of a tier, which is either the router model or the API of one RouterDeployment.
 
-    The attribute `unready` contains the reason why each unready pod is not ready. Reasons that require intervention
-    come first.
+    The attribute `unready` contains the reason why each unready pod is not ready. In the attribute `unready`, reasons
+    that require intervention come first.
     """
 
     component: Component
@@ -129,7 +129,7 @@ def _blocking_problem(
 
     The essential children of a tier are the StatefulSet or Deployment, the Service and the ConfigMap. If an object of
     another owner has the name of an essential child, the object always blocks the tier. A missing permission to read
-    pods also always blocks the tier. Any other error of an essential child blocks the tier only if the StatefulSet, the
+    pods always blocks the tier. Any other error of an essential child blocks the tier only if the StatefulSet, the
     Deployment or the Service of the tier does not exist.
     """
     name = child(router.name, component)
