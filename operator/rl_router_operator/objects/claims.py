@@ -1,4 +1,4 @@
-"""Reads claims, which are Leases by which several releases agree on the release that acts in a namespace."""
+"""Reads claims. A claim is a Lease by which a release of the operator claims a namespace or the whole cluster."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ from .manifest import Manifest
 CLAIM_NAMES = ("rl-router-scope", "rl-router-scope-2")
 """The two possible names of the Lease of a claim.
 
-A claim gets the second name if a claim of the other scope in its namespace has the first name. For example, a
-namespace has two claims if a cluster-wide operator runs there and another operator watches only this namespace.
+A claim of the cluster and a claim of one namespace can be in the same namespace. If a namespace contains two claims,
+the claim that was created later has the second name. For example, a namespace contains two claims if a cluster-wide
+operator runs in the namespace and another operator watches only this namespace.
 """
 SCOPE_LABEL = f"{GROUP}/scope"
 CLUSTER, NAMESPACE = "cluster", "namespace"
-"""The values of the label SCOPE_LABEL: the Lease claims the whole cluster, or only the namespace of the Lease."""
+"""The values of the label SCOPE_LABEL of a Lease.
+
+The value `cluster` means that the Lease claims the whole cluster. The value `namespace` means that the Lease claims
+only the namespace in which the Lease is.
+"""
 ALL_NAMESPACES = "*"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """An operator's claim of a namespace or of the whole cluster, if the claim has not expired.
+    """A claim of a namespace or of the whole cluster that an operator holds and that has not expired.
 
     The attribute `holder` is the namespace and the name of the release that holds the claim.
     """
@@ -52,10 +57,10 @@ def read_claim(lease: Manifest) -> Claim:
 
 
 def acting_operators(claims: Iterable[Claim]) -> dict[str, str]:
-    """Returns the operator that acts in each claimed namespace; ALL_NAMESPACES stands for all other namespaces.
+    """Returns a mapping from each claimed namespace to the operator that acts in the namespace.
 
-    A claim of a namespace takes precedence over a claim of the cluster. If two claims have the same
-    scope, the older claim takes precedence.
+    The key ALL_NAMESPACES stands for the namespaces that no operator claims individually. A claim of a namespace takes
+    precedence over a claim of the cluster. If two claims have the same scope, the older claim takes precedence.
     """
     newest_first = sorted(claims, key=lambda claim: (claim.created, claim.uid), reverse=True)
     return {
@@ -66,5 +71,8 @@ def acting_operators(claims: Iterable[Claim]) -> dict[str, str]:
 
 
 def operator_in(namespace: str, acting: dict[str, str]) -> str:
-    """Returns the operator that acts in a namespace according to `acting`; an empty string if none acts there."""
+    """Returns the operator that acts in a namespace, or an empty string if no operator acts in the namespace.
+
+    The parameter `acting` is the result of the function `acting_operators`.
+    """
     return acting.get(namespace) or acting.get(ALL_NAMESPACES, "")

@@ -33,11 +33,17 @@ KINDS = (
     Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", optional=True),
     Kind("monitoring.coreos.com/v1", "ServiceMonitor", "servicemonitors", optional=True),
 )
-"""The kinds of children in the order of creation, so that an object exists before other objects refer to it."""
+"""The kinds of children in the order in which the operator creates the children.
+
+Each child is created before the children that refer to the child.
+"""
 
 POD = Kind("v1", "Pod", "pods")
 PVC = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
-"""The operator does not create pods or PVCs: it only reads pods, and only reads and patches PVCs."""
+"""The operator does not create pods or PersistentVolumeClaims (PVCs).
+
+The operator only reads pods, and only reads and patches PVCs.
+"""
 
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 

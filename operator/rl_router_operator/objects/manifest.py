@@ -1,4 +1,4 @@
-"""Defines a Kubernetes object as a mapping, and reads the metadata and the conditions of an object."""
+"""Defines the type of a Kubernetes object as a mapping, and reads the metadata and the conditions of objects."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def is_terminating(manifest: Manifest) -> bool:
 
 
 def condition(manifest: Manifest, type_: str) -> dict[str, Any]:
-    """Returns the condition of the type `type_` from an object's status; empty if the status has no such condition."""
+    """Returns the condition of the type `type_` from an object's status, or an empty mapping if the condition is
+    missing."""
     for entry in manifest.get("status", {}).get("conditions", ()):
         if entry["type"] == type_:
             return dict(entry)
@@ -33,7 +34,7 @@ def condition(manifest: Manifest, type_: str) -> dict[str, Any]:
 
 
 def controller_of(manifest: Manifest) -> str | None:
-    """Returns the uid of the owner that controls an object; None if the object has no controlling owner."""
+    """Returns the uid of the owner that controls an object, or None if the object has no controlling owner."""
     for owner in manifest["metadata"].get("ownerReferences", ()):
         if owner.get("controller"):
             return str(owner["uid"])

@@ -10,23 +10,26 @@ Component = Literal["model", "api"]
 
 FIELD_MANAGER = "rl-router-operator"
 LEASE = "rl-router-operator"
-"""The default name of the Lease for leader election, in the operator's own namespace."""
+"""The default name of the Lease in the operator's own namespace by which the operator's pods elect the leader."""
 ROUTER_LABEL = f"{GROUP}/router"
 MODEL_PORT, API_PORT, ADMIN_PORT = 8000, 8800, 8801
 
 
 def child(router: str, component: Component) -> str:
-    """Returns the name that most children of a component have, such as `demo-model` for the model of `demo`."""
+    """Returns the name that most children of a component have.
+
+    For example, the name is `demo-model` for the component `model` of the RouterDeployment `demo`.
+    """
     return f"{router}-{component}"
 
 
 def headless(router: str) -> str:
-    """Returns the name of the headless Service, which gives each model pod of a router a DNS name."""
+    """Returns the name of the headless Service that gives each model pod of a router a DNS name."""
     return f"{child(router, 'model')}-pods"
 
 
 def selector(router: str, component: Component) -> dict[str, str]:
-    """Returns the labels that select the pods of a component of a router and that never change."""
+    """Returns the constant labels by which selectors find the pods of a component of a router."""
     return {
         "app.kubernetes.io/name": "rl-router",
         "app.kubernetes.io/instance": router,

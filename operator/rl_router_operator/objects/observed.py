@@ -1,4 +1,4 @@
-"""Defines the observed state of one RouterDeployment, from which the operator computes the status."""
+"""Defines the observed state of one RouterDeployment. The operator computes the status from the observed state."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ ChildErrorReason = Literal[
 class ChildError:
     """The reason why a child object does not match the spec of the RouterDeployment.
 
-    The attribute `message` is a sentence for users. The attribute `name` is empty if the error is about all objects of
-    the kind.
+    The attribute `message` is a sentence for users. The attribute `name` is empty if the error is about all children of
+    the kind `kind`.
     """
 
     kind: str
@@ -40,7 +40,7 @@ class ChildError:
 class Health:
     """The result of a probe of an API pod: the document that the endpoint /health returned, or an error.
 
-    If the probe failed, `document` is None and `error` is the reason.
+    If the probe failed, the attribute `document` is None and the attribute `error` is the reason of the failure.
     """
 
     document: HealthDocument | None

@@ -7,13 +7,16 @@ from . import naming
 from .manifest import Manifest
 
 CLAIM = "weights"
-"""The name of the StatefulSet's PVC template, with which the names of the PVCs of the model pods begin."""
+"""The name of the PVC template in the StatefulSet of the model pods.
+
+The name of each PVC that the StatefulSet creates begins with the name of the PVC template.
+"""
 
 
 def is_of_model(router: str, pvc: Manifest) -> bool:
-    """Returns whether a PVC has a name that the StatefulSet of the model pods gives to the PVCs that it creates.
+    """Returns whether a PVC has the name of a PVC that the StatefulSet of the model pods creates.
 
-    The labels of the PVC are not compared, because a manual copy of a PVC has the same labels.
+    The function ignores the labels of the PVC, because a user's manual copy of a PVC has the same labels as the PVC.
     """
     prefix = f"{CLAIM}-{naming.child(router, 'model')}-"
     name = str(pvc["metadata"]["name"])
@@ -28,8 +31,8 @@ def requested_size(pvc: Manifest) -> str:
 def fixed_size(pvc: Manifest) -> str:
     """Returns the size below which a PVC cannot shrink, as a Kubernetes quantity such as `20Gi`.
 
-    The result is the requested size, or the capacity of the volume if the volume has not yet grown to the requested
-    size.
+    The result is the size that the PVC requests, or the capacity of the volume if the capacity is smaller than the
+    requested size.
     """
     requested = requested_size(pvc)
     capacity = str(pvc.get("status", {}).get("capacity", {}).get("storage", requested))

@@ -17,7 +17,7 @@ class RefusedError(Exception):
         self.status = status
         self.reason = str(body.get("reason") or "")
         self.message = str(body.get("message") or f"the API server returned status {status}")
-        # Kubernetes before 1.32 names neither verb nor resource when it rejects an apply that would create an object.
+        # Before Kubernetes 1.32, the rejection of an apply that would create an object names neither verb nor resource.
         self._names_no_verb = status == 403 and self.message.rstrip().endswith(" is forbidden:")
         if self._names_no_verb:
             resource = f'"{details.get("kind", "")}" in API group "{details.get("group", "")}"'
@@ -32,7 +32,7 @@ class RefusedError(Exception):
     def is_missing_permission(self) -> bool:
         """Returns whether the API server rejected the request because the operator lacks a permission.
 
-        A rejection with status 403 by an admission webhook does not count as a missing permission.
+        The result is false if an admission webhook rejected the request with the status 403.
         """
         is_named = 'User "' in self.message and " cannot " in self.message
         return self.status == 403 and (is_named or self._names_no_verb)
@@ -44,23 +44,25 @@ class RefusedError(Exception):
 
     @property
     def names_unknown_field(self) -> bool:
-        """Returns whether the request contains a field that the API server's version of the kind does not have."""
+        """Returns whether the API server rejected the request because the kind does not have a field of the request."""
         return self.status == 500 and self.message.endswith("field not declared in schema")
 
     @property
     def is_outdated(self) -> bool:
-        """Returns whether the API server rejected a JSON patch because its resourceVersion is outdated."""
+        """Returns whether the API server rejected a JSON patch because the resourceVersion in the patch is outdated."""
         return self.status == 422 and "resourceVersion" in self.message
 
     @property
     def is_conflict(self) -> bool:
-        """Returns whether the object was deleted, replaced or changed after the operator read the object."""
+        """Returns whether the request failed because the object was deleted, replaced or changed since the operator
+        read it."""
         is_replaced = self.status == 422 and any(field == "metadata.uid" for _, field, _ in self.causes)
         return self.status in (404, 409) or is_replaced or self.is_outdated
 
     @property
     def forbids_stateful_set_change(self) -> bool:
-        """Returns whether the request was rejected because it changes immutable fields of a StatefulSet."""
+        """Returns whether the API server rejected the request because the request changes immutable fields of a
+        StatefulSet."""
         return any("updates to statefulset spec" in message for _, _, message in self.causes)
 
     @property

@@ -17,9 +17,9 @@ Key = tuple[str, str]
 
 
 class InvalidSpecError(Exception):
-    """Raised if the operator cannot use a spec that the API server has accepted.
+    """Raised if the operator finds an invalid field in a spec that the API server has accepted.
 
-    The message of the error names the invalid fields and how to fix them.
+    The message of the error names up to three invalid fields and says how to fix each of these fields.
     """
 
 
@@ -52,7 +52,8 @@ class RouterDeployment:
     def owner_reference(self) -> dict[str, Any]:
         """The owner reference that every child contains.
 
-        By the owner reference, Kubernetes' garbage collector deletes the children together with the RouterDeployment.
+        Because of the owner reference, Kubernetes' garbage collector deletes the children of a deleted
+        RouterDeployment.
         """
         return {
             "apiVersion": f"{GROUP}/{VERSION}",
@@ -64,7 +65,7 @@ class RouterDeployment:
 
 
 def read(body: Mapping[str, Any]) -> RouterDeployment:
-    """Parses a RouterDeployment from the API server. Raises InvalidSpecError if the operator cannot use the spec."""
+    """Parses a RouterDeployment from the API server. Raises InvalidSpecError if the spec contains an invalid field."""
     metadata = body["metadata"]
     return RouterDeployment(
         name=metadata["name"],
@@ -78,9 +79,9 @@ def read(body: Mapping[str, Any]) -> RouterDeployment:
 
 
 def read_spec(spec: Mapping[str, Any]) -> RouterDeploymentSpec:
-    """Parses a spec with field names in camelCase, as the API server stores the spec.
+    """Parses the spec of a RouterDeployment with field names in camelCase, as the API server stores the spec.
 
-    Raises InvalidSpecError if the operator cannot use the spec.
+    Raises InvalidSpecError if the spec contains an invalid field.
     """
     try:
         return RouterDeploymentSpec.model_validate(spec, **BY_ALIAS)
