@@ -1,4 +1,4 @@
-"""Pure functions that build the children of a RouterDeployment from its spec, with one file for each kind of child."""
+"""Builds the children of a RouterDeployment from the spec. The package has one module for each kind of child."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ _BUILDERS: tuple[Builder, ...] = (
     http_route.build,
     service_monitor.build,
 )
-"""The functions that build the children, in the order of `kinds.KINDS`, in which the operator applies the children."""
+"""The functions that build the children.
+
+The order of the functions is the order of the kinds in `kinds.KINDS`, in which the operator applies the children.
+"""
 
 
 def desired(router: RouterDeployment, defaults: Defaults) -> tuple[Manifest, ...]:

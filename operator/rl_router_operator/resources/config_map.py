@@ -1,4 +1,7 @@
-"""Builds the ConfigMaps with the API's configuration and the router model's chat template, which contain no secrets."""
+"""Builds the ConfigMap with the API's configuration and the ConfigMap with the router model's chat template.
+
+The ConfigMaps of a router contain no secrets.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,11 @@ ROUTER_YAML = "router.yaml"
 
 
 def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
-    """Yields the ConfigMap of the API and, if the spec has the text of a chat template, the ConfigMap of the model."""
+    """Yields the ConfigMap of the API.
+
+    Also yields the ConfigMap of the model if the operator hosts the router model and the spec contains the text of a
+    chat template.
+    """
     template = router.spec.model.chat_template
     if template and template.text and not router.spec.model.external:
         file = engines.CHAT_TEMPLATE.rpartition("/")[2]

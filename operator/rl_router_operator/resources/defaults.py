@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 VERSION = version("rl-router")
 VLLM_VERSION = "v0.32.0"
-"""The version of vLLM in the default images, which no other file defines."""
+"""The version of vLLM in the default images. No other file of the project defines the version of vLLM."""
 
 
 @dataclass(frozen=True)
@@ -33,20 +33,29 @@ class Defaults:
     image_pull_policy: str | None = None
     image_pull_secrets: tuple[str, ...] = ()
     proxy: Mapping[str, str] = field(default_factory=dict)
-    """The environment variables HTTPS_PROXY, HTTP_PROXY and NO_PROXY for the pods; empty without a proxy."""
+    """The environment variables HTTPS_PROXY, HTTP_PROXY and NO_PROXY for the pods.
+
+    Without a configured proxy, the mapping is empty.
+    """
     operator_namespace: str = ""
-    """The operator's namespace, whose pods may reach the API's admin port; empty if the namespace is unknown."""
+    """The operator's namespace, or an empty text if the namespace is unknown.
+
+    The pods in the operator's namespace may connect to the API's admin port.
+    """
     monitoring_namespace: str = ""
-    """The namespace of Prometheus, whose pods may read the metrics; empty if no namespace may read the metrics."""
+    """The namespace of Prometheus, or an empty text if the namespace is not configured.
+
+    The pods in the namespace of Prometheus may read the metrics of the routers.
+    """
     has_ipv6: bool = False
-    """Whether pods in this cluster have IPv6 addresses, alone or beside IPv4 addresses."""
+    """Whether pods in the operator's cluster have IPv6 addresses, with or without additional IPv4 addresses."""
 
     @property
     def host(self) -> str:
         """The address on which servers in pods listen.
 
-        `::` means all IPv4 and IPv6 addresses. In a cluster without IPv6, the address is `0.0.0.0`, because the
-        nodes may not support IPv6.
+        The address `::` means all IPv4 and IPv6 addresses. In a cluster without IPv6, servers in pods listen on
+        `0.0.0.0`, because the nodes may not support IPv6.
         """
         return "::" if self.has_ipv6 else "0.0.0.0"
 

@@ -14,8 +14,11 @@ from .defaults import Defaults
 from .objects import child
 
 _GRACE = 45
-"""The seconds that an API pod may take to stop: 5 for preStop, 5 in which the API still accepts requests after SIGTERM,
-30 for in-flight requests, and 5 in reserve."""
+"""The seconds that an API pod may take to stop.
+
+The time is the sum of 5 s for the preStop hook, 5 s in which the API still accepts requests after SIGTERM, 30 s for
+in-flight requests, and 5 s in reserve.
+"""
 _CONFIG_FOLDER = "/etc/rl-router"
 _STATE_FOLDER = "/var/lib/rl-router"
 _CA_FILE = "/etc/rl-router-ca/ca-bundle.pem"
@@ -38,7 +41,10 @@ def build(router: RouterDeployment, defaults: Defaults) -> Iterator[Manifest]:
 
 
 def _replicas(router: RouterDeployment) -> dict[str, int]:
-    """Returns the field `replicas` of the Deployment; an empty mapping if an autoscaler controls the field."""
+    """Returns the field `replicas` of the API's Deployment.
+
+    Returns an empty mapping if an autoscaler sets this field.
+    """
     if router.spec.suspend:
         return {"replicas": 0}
     return {} if router.spec.api.autoscaling else {"replicas": router.spec.api.replicas}

@@ -1,4 +1,4 @@
-"""Configures the image, command line and environment variables of the router model's engine, vLLM or llama.cpp."""
+"""Configures the image, command line and environment variables of the router model's engine (vLLM or llama.cpp)."""
 
 from __future__ import annotations
 
@@ -13,25 +13,31 @@ from .defaults import Defaults
 from .weights import Weights
 
 DRAIN_SECONDS = 30
-"""The seconds in which in-flight requests may finish after SIGTERM. By default, vLLM aborts in-flight requests."""
-SHARED_MEMORY_GIB = 1
-"""The size of /dev/shm in GiB for each rank, which is vLLM's process for one accelerator.
+"""The seconds in which in-flight requests may finish after SIGTERM.
 
-vLLM's ranks communicate through /dev/shm, and the default size of 64 MiB makes vLLM crash at startup.
+By default, vLLM aborts in-flight requests when vLLM receives SIGTERM.
+"""
+SHARED_MEMORY_GIB = 1
+"""The size of /dev/shm in GiB for each rank. A rank is vLLM's process for one accelerator.
+
+The ranks communicate through /dev/shm, and with the default size of 64 MiB, vLLM crashes at startup.
 """
 CHAT_TEMPLATE = "/etc/rl-router/chat-template/chat-template.jinja"
 STORAGE_FOLDER = "/var/lib/rl-router/weights"
 _KV_CACHE_SHARE = 4
-"""The number by which the container's memory is divided to get the size of the KV cache on a CPU.
+"""The divisor of the container's memory for the KV cache on a CPU: with 4, the KV cache gets a quarter of the memory.
 
-The weights, the activations and the server need the memory that the KV cache does not get.
+The memory outside the KV cache is needed for the weights, the activations and the server.
 """
 _KV_CACHE_GIB = 4
 """The size of the KV cache in GiB on a CPU if the container has neither a memory limit nor a memory request."""
 
 
 def name_of(model: Model) -> Literal["vllm", "llamacpp"]:
-    """Returns the name of the configured engine; the engine that suits the weights if no engine is configured."""
+    """Returns the name of the engine in the spec.
+
+    If the spec names no engine, returns the engine that fits the format of the weights and the accelerator.
+    """
     if model.engine:
         return model.engine
     source = weights.read(model.source)
@@ -41,7 +47,7 @@ def name_of(model: Model) -> Literal["vllm", "llamacpp"]:
 
 
 def image(model: Model, defaults: Defaults) -> str:
-    """Returns the configured image of the router model; the engine's default image if no image is configured."""
+    """Returns the image of the router model in the spec, or the engine's default image if the spec names no image."""
     if model.image:
         return model.image
     if name_of(model) == "llamacpp":
@@ -50,12 +56,18 @@ def image(model: Model, defaults: Defaults) -> str:
 
 
 def ranks(model: Model) -> int:
-    """Returns the number of accelerators that share the router model; 1 if the router model runs on a CPU."""
+    """Returns the number of vLLM's processes that share the router model.
+
+    The number is the field `tensorParallelSize`, or by default the number of accelerators, or 1 on a CPU.
+    """
     return model.tensor_parallel_size or (model.accelerator.count if model.accelerator else 1)
 
 
 def command(model: Model, defaults: Defaults) -> dict[str, Any]:
-    """Returns the model container's command line. `extraArgs` come last, because the last value of a flag counts."""
+    """Returns the command line of the model container.
+
+    The arguments in `extraArgs` come last, because an engine uses the last value of a repeated flag.
+    """
     source = weights.read(model.source)
     if name_of(model) == "llamacpp":
         return {"args": [*_llamacpp(model, source), *_common(model, source, defaults), *model.extra_args]}
@@ -114,7 +126,7 @@ def variables(model: Model) -> Mapping[str, str]:
 
 
 def _cpu_variables(model: Model) -> dict[str, str]:
-    """Returns the variables with the sizes of vLLM's KV cache and thread pool on a CPU.
+    """Returns the environment variables that set the sizes of vLLM's KV cache and thread pool on a CPU.
 
     By default, vLLM derives the sizes of the KV cache and the thread pool from the node, not from the container.
     """

@@ -1,4 +1,4 @@
-"""Builds the HorizontalPodAutoscaler of the API."""
+"""Builds the HorizontalPodAutoscaler of the router API's Deployment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds the Ingress to the router API."""
+"""Builds the Ingress that sends requests to the router API."""
 
 from __future__ import annotations
 

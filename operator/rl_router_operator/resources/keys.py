@@ -1,4 +1,4 @@
-"""Mounts API keys as files into the API pods. A Secret with API keys may be missing or change while the pods run."""
+"""Mounts API keys as files into the API pods. A Secret with API keys may be missing, and may change while pods run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..schema import KeyRef
 
 FOLDER = "/var/run/rl-router/keys"
 API_KEYS = "keys"
-"""The key whose value lists the clients, in the Secret that the field `api.auth.secretRef` names."""
+"""The name of the key that lists the router's clients in the Secret of the field `spec.api.auth.secretRef`."""
 
 
 def path(secret: str, key: str) -> str:
@@ -20,7 +20,10 @@ def path(secret: str, key: str) -> str:
 
 
 def secret_key_at(file: str) -> tuple[str, str] | None:
-    """Returns the Secret and the key that are mounted at the path `file` in an API pod; None for any other path."""
+    """Returns the names of the Secret and of the Secret's key that are mounted at the path `file` in an API pod.
+
+    Returns None if no key of a Secret is mounted at the path.
+    """
     match file.removeprefix(f"{FOLDER}/").split("/"):
         case [secret, key] if file == path(secret, key):
             return secret, key
@@ -28,7 +31,7 @@ def secret_key_at(file: str) -> tuple[str, str] | None:
 
 
 def path_of(ref: KeyRef) -> str:
-    """Returns the path in an API pod at which the value of the referenced key of a Secret is mounted."""
+    """Returns the path in an API pod at which the value of the key that `ref` references is mounted."""
     return path(ref.name, ref.key)
 
 

@@ -1,4 +1,4 @@
-"""Builds the NetworkPolicies, which define with ingress rules who may connect to the pods."""
+"""Builds the NetworkPolicies. The ingress rules of a NetworkPolicy define which clients may connect to the pods."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _NAMESPACE_NAME = "kubernetes.io/metadata.name"
 def build(router: RouterDeployment, defaults: Defaults) -> Iterator[Manifest]:
     """Yields the NetworkPolicies of the model pods and of the API pods, except disabled NetworkPolicies.
 
-    The NetworkPolicies are enabled by default, because vLLM and the API's admin port require no API key. If the
-    operator runs outside the cluster and `from` names no clients, the API's NetworkPolicy is disabled by default,
-    because the operator's namespace is unknown and the NetworkPolicy would block the operator's health requests.
+    The NetworkPolicies are enabled by default, because vLLM and the API's admin port require no API key. The
+    NetworkPolicy of the API pods is disabled by default if the operator runs outside the cluster and the field
+    `api.networkPolicy.from` is empty. If the operator runs outside the cluster, the operator's namespace is unknown, so
+    that a NetworkPolicy of the API pods would block the operator's health requests.
     """
     model, api = router.spec.model, router.spec.api
     if not model.external and model.network_policy.enabled is not False:
@@ -48,10 +49,10 @@ def _ports(number: int) -> list[dict[str, Any]]:
 
 
 def _api_rules(router: RouterDeployment, defaults: Defaults) -> Iterator[dict[str, Any]]:
-    """Yields the ingress rules of the API's port for clients and of its admin port.
+    """Yields the ingress rules of the API's two ports: the port for clients and the admin port.
 
-    If no peer of the admin port is known, the admin port gets no rule, because a rule without peers would admit
-    everybody.
+    If no peer of the admin port is known, the admin port gets no rule, because a rule without peers would admit all
+    clients.
     """
     clients = router.spec.api.network_policy.sources
     yield _allow(naming.API_PORT, clients) if clients else {"ports": _ports(naming.API_PORT)}

@@ -1,4 +1,4 @@
-"""Builds the parts that all children share, which are the owner reference, the labels and the annotations."""
+"""Builds the parts that all children have in common: the owner reference, the labels and the annotations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def child(
 ) -> Manifest:
     """Returns the manifest of a child of the RouterDeployment.
 
-    The default of `name` consists of the names of the RouterDeployment and the component, such as `demo-api`.
+    By default, the child's name consists of the name of the RouterDeployment and the component, such as `demo-api`.
     """
     metadata = {
         "name": name or naming.child(router.name, component),
@@ -42,13 +42,13 @@ def child(
 
 
 def without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the fields without None, empty lists and empty mappings, because the API server drops empty values."""
+    """Returns the fields that are neither None nor empty, because the API server drops empty lists and mappings."""
     return {name: value for name, value in fields.items() if value is not None and value not in ([], {}, ())}
 
 
 def keyed(key: str, *lists: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Returns one list with the entries of all lists.
 
-    Of several entries with the same value of the field `key`, the result contains only the last entry.
+    If several entries have the same value in the field `key`, the result contains only the last of these entries.
     """
     return list({entry[key]: entry for entries in lists for entry in entries}.values())

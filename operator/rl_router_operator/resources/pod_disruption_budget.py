@@ -1,4 +1,4 @@
-"""Builds the PodDisruptionBudget of the API."""
+"""Builds the PodDisruptionBudget of the API pods."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .objects import child
 
 
 def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
-    """Yields the PodDisruptionBudget if the spec enables it and the API has more than one pod."""
+    """Yields the PodDisruptionBudget if the spec enables the PodDisruptionBudget and requires at least two API pods."""
     budget = router.spec.api.disruption_budget
     if not budget.enabled or _minimum_pods(router.spec.api) < 2:
         return

@@ -1,4 +1,4 @@
-"""Builds the parts that model pods and API pods share: security context, folders, probes and users' additions."""
+"""Builds the parts that model pods and API pods have in common, such as the security context and the volumes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .defaults import Defaults
 from .objects import keyed, without_empty
 
 PRE_STOP_SECONDS = 5
-"""The seconds before SIGTERM in which load balancers and proxies may still send requests to a terminating pod."""
+"""The seconds between a pod's deletion and SIGTERM, in which load balancers may still send requests to the pod."""
 HOME = "/home/rl-router"
 _CONTAINER_SECURITY = {
     "allowPrivilegeEscalation": False,
@@ -44,7 +44,7 @@ def pod_spec(
     volumes: list[dict[str, Any]],
     grace: int,
 ) -> dict[str, Any]:
-    """Returns the spec of a pod with one container, which meets the Pod Security Standard `restricted`.
+    """Returns the spec of a pod with one container. The spec meets the Pod Security Standard `restricted`.
 
     The parameter `grace` is the time in seconds that Kubernetes gives the pod to stop.
     """
@@ -75,7 +75,7 @@ def container(
     resources: Mapping[str, Any],
     **further: Any,
 ) -> dict[str, Any]:
-    """Returns the only container of a pod.
+    """Returns the manifest of a pod's only container.
 
     A user's environment variable replaces the operator's variable of the same name. A user's volume mount replaces the
     operator's mount at the same path.
@@ -103,7 +103,7 @@ def variables(values: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def proxy_variables(defaults: Defaults, *direct: str) -> dict[str, str]:
-    """Returns the environment variables of the configured proxy; an empty mapping if no proxy is configured.
+    """Returns the environment variables of the configured proxy, or an empty mapping if no proxy is configured.
 
     The variable NO_PROXY also contains localhost and the hosts in the parameter `direct`.
     """
@@ -117,7 +117,7 @@ def proxy_variables(defaults: Defaults, *direct: str) -> dict[str, str]:
 def requests_and_limits(resources: Resources, **minimum: str) -> dict[str, Any]:
     """Returns the resource requests and limits of a container.
 
-    The parameter `minimum` contains requests for the resources for which the user sets neither a request nor a limit.
+    The parameter `minimum` contains the requests of resources for which the user sets neither a request nor a limit.
     """
     requests = {name: str(value) for name, value in resources.requests.items()}
     limits = {name: str(value) for name, value in resources.limits.items()}
@@ -126,7 +126,10 @@ def requests_and_limits(resources: Resources, **minimum: str) -> dict[str, Any]:
 
 
 def probe(path: str, port: str, **settings: int) -> dict[str, Any]:
-    """Returns an HTTP probe. Kubernetes applies its own defaults to settings that `settings` does not contain."""
+    """Returns the manifest of an HTTP probe.
+
+    Kubernetes applies its own defaults to probe settings that the parameter `settings` does not contain.
+    """
     return {"httpGet": {"path": path, "port": port}, **settings}
 
 
@@ -136,7 +139,7 @@ def port(name: str, number: int) -> dict[str, Any]:
 
 
 def service_account_name(router: RouterDeployment, component: Component, pods: Pods) -> str | None:
-    """Returns the name of the pods' service account; None for the namespace's default service account."""
+    """Returns the name of the pods' service account, or None if the pods use the service account `default`."""
     account = pods.service_account
     return account.name or (naming.child(router.name, component) if account.create else None)
 

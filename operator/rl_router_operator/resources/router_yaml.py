@@ -1,4 +1,7 @@
-"""Builds the API's configuration file with only the fields that the spec sets, so that an older API can read it."""
+"""Builds the API's configuration file.
+
+The configuration file contains only fields that the spec sets, so that older versions of the API can read the file.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from . import engines, keys
 from .objects import without_empty
 
 _CPU_DECISION_SECONDS = 60
-"""The default of the field `routing.timeout` in seconds for llama.cpp, which is slow on a busy CPU."""
+"""The default of the field `routing.timeout` in seconds for llama.cpp, because llama.cpp is slow on a busy CPU."""
 
 
 def text(router: RouterDeployment) -> str:
@@ -46,10 +49,10 @@ def model_url(router: RouterDeployment) -> str:
 
 
 def _routing(router: RouterDeployment, *, deciding: bool) -> dict[str, Any]:
-    """Returns the fields that `spec.routing` sets.
+    """Returns some of the fields that `spec.routing` sets.
 
-    If `deciding` is true, returns only the fields about calling the router model. If `deciding` is false, returns only
-    all other fields.
+    If `deciding` is true, returns the fields about calls of the router model. If `deciding` is false, returns the
+    fields that are not about calls of the router model.
     """
     routing = router.spec.routing.model_dump(mode="json", exclude_unset=True)
     return {name: value for name, value in routing.items() if (name in DecisionConfig.model_fields) == deciding}

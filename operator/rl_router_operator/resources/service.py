@@ -14,7 +14,7 @@ from .defaults import Defaults
 from .objects import child
 
 HEADLESS = f"{GROUP}/headless"
-"""The label that only the headless Service has."""
+"""The name of the label that only the headless Service of the model pods has."""
 
 
 def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:

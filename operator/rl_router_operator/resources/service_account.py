@@ -1,4 +1,7 @@
-"""Builds the service accounts that the spec requests for the pods. The tokens of service accounts are never mounted."""
+"""Builds the service accounts that the spec requests for the pods.
+
+The tokens of the service accounts are never mounted into pods.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ from .pods import service_account_name
 
 
 def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
-    """Yields the requested service accounts of the model pods and the API pods, or one if both have the same name."""
+    """Yields the service accounts that the spec requests for the model pods and for the API pods.
+
+    If the two service accounts have the same name, yields only one service account.
+    """
     by_name = {account["metadata"]["name"]: account for account in _accounts(router)}
     yield from by_name.values()
 

@@ -1,4 +1,4 @@
-"""Builds the ServiceMonitors (Prometheus operator) of the API and of vLLM."""
+"""Builds the ServiceMonitors with which the Prometheus operator scrapes the metrics of the API and of vLLM."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
     model = router.spec.model
     if not model.external and engines.name_of(model) == "vllm":
         yield _monitor(router, "model", {"port": "http"})
-    # The admin port requires no key. The Service does not have this port, so Prometheus scrapes the port of the pods.
+    # The admin port requires no API key. The Service has no admin port, so Prometheus scrapes the port of the pods.
     yield _monitor(router, "api", {"targetPort": "admin"})
 
 

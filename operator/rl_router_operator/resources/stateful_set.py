@@ -19,17 +19,17 @@ from .objects import child, without_empty
 MODEL_HASH = f"{GROUP}/model-hash"
 """The name of the annotation that contains a hash of `spec.model`.
 
-The operator delays changes of the model pods that do not come from `spec.model` until the hash changes.
+If a change of the model pods does not come from `spec.model`, the operator delays the change until the hash changes.
 """
 TEMPLATE_HASH = f"{GROUP}/chat-template-hash"
 _GRACE = 60
-"""The seconds that a model pod may take to stop, including preStop and the engine's drain time."""
+"""The seconds that a model pod may take to stop, including the preStop hook and the time for in-flight requests."""
 _STARTUP_PERIOD = 2
 """The seconds between two startup probes of a model pod."""
 
 
 def build(router: RouterDeployment, defaults: Defaults) -> Iterator[Manifest]:
-    """Yields the StatefulSet unless the router model is external."""
+    """Yields the StatefulSet of the router model. Yields nothing if the router model is external."""
     model = router.spec.model
     if model.external:
         return
@@ -89,9 +89,10 @@ def _template(router: RouterDeployment, defaults: Defaults) -> dict[str, Any]:
 
 
 def _annotations(model: Model) -> dict[str, str]:
-    """Returns an annotation with a hash of the chat template; an empty mapping if the spec has no template text.
+    """Returns an annotation with a hash of the chat template's text.
 
-    A new hash restarts the model pods, because an engine reads the chat template only at startup.
+    Returns an empty mapping if the spec does not contain the text of a chat template. A change of the hash restarts the
+    model pods, because an engine reads the chat template only at startup.
     """
     text = model.chat_template.text if model.chat_template else None
     return {TEMPLATE_HASH: _hash(text)} if text else {}
@@ -113,7 +114,10 @@ def _container(model: Model, defaults: Defaults) -> dict[str, Any]:
 
 
 def _probes(model: Model) -> dict[str, Any]:
-    """Returns the model pod's probes. The liveness probe starts when the startup probe has succeeded."""
+    """Returns the probes of the model container.
+
+    Kubernetes starts the liveness probe after the startup probe succeeds.
+    """
     return {
         "startupProbe": pods.probe(
             "/health",

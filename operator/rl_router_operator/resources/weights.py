@@ -9,16 +9,16 @@ from typing import Literal
 _HUB = re.compile(r"hf://(?P<repository>[^/]+/[^/@]+)(?:@(?P<revision>.+?))?(?:/(?P<file>.+\.gguf))?")
 _GGUF_SUFFIX = re.compile(r"(-00001-of-\d{5})?\.gguf$")
 CLAIM_FOLDER = "/var/lib/rl-router/model"
-"""The path at which a user's PersistentVolumeClaim with weights is mounted."""
+"""The path in the model container at which a user's PersistentVolumeClaim with weights is mounted."""
 
 
 @dataclass(frozen=True)
 class Weights:
     """The parsed source of the router model's weights.
 
-    The attribute `model` is the engine's argument, which is a name on the Hugging Face hub or a path in the
-    container. The attribute `name` is the name under which the engine serves the model. The attribute `claim` is the
-    name of the user's PersistentVolumeClaim that contains the weights.
+    The attribute `model` is the argument that selects the weights for the engine: a name on the Hugging Face hub, or a
+    path in the container. The attribute `name` is the name under which the engine serves the model. The attribute
+    `claim` is the name of the user's PersistentVolumeClaim that contains the weights.
     """
 
     origin: Literal["hub", "claim", "image"]
@@ -34,7 +34,10 @@ class Weights:
 
 
 def read(source: str | None) -> Weights | None:
-    """Returns the parsed `spec.model.source`; None for the bundled model. Raises ValueError if `source` is invalid."""
+    """Returns the parsed value of `spec.model.source`, or None for the bundled model.
+
+    Raises ValueError if the value of `source` has an unknown form.
+    """
     if source is None:
         return None
     if source.startswith("pvc://"):
@@ -50,7 +53,9 @@ def read(source: str | None) -> Weights | None:
 def _hub(source: str) -> Weights:
     match = _HUB.fullmatch(source)
     if not match:
-        raise ValueError(f"invalid source {source!r}. Use the form hf://org/name[@revision][/file.gguf]")
+        raise ValueError(
+            f"spec.model.source: invalid value {source!r}. Use the form hf://org/name[@revision][/file.gguf]"
+        )
     repository, revision, file = match["repository"], match["revision"], match["file"]
     model = f"{repository}/{file}" if file else repository
     return Weights("hub", model, _last(file) if file else repository, revision=revision)
