@@ -1,1 +1,1 @@
-"""Generates the CRD and the CRD's reference page in the documentation from the schema."""
+"""Generates the CRD of RouterDeployments and the page docs/routerdeployment.md from rl_router_operator/schema."""

@@ -1,4 +1,7 @@
-"""Writes the CRD and its reference page. With `--check`, prints the files that would change and writes no file."""
+"""Writes the CRD of RouterDeployments and the page docs/routerdeployment.md, which describes the CRD's fields.
+
+With `--check`, the program only prints the paths of the files that would change.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +21,21 @@ HEADER = (
 
 
 class _Dumper(yaml.SafeDumper):
-    """A YAML dumper that also quotes `n` and `y`, because kubectl and Helm read them as booleans."""
+    """A YAML dumper that also quotes the texts `n` and `y`, because kubectl and Helm read unquoted `n` and `y` as
+    booleans."""
 
 
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("[nNyY]$"), list("nNyY"))
 
 
 def files() -> dict[str, str]:
-    """Returns the text of each generated file by its path in the repository."""
+    """Returns a mapping from the path of each generated file in the repository to the text of the generated file."""
     crd = yaml.dump(definition(), Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
     return {"crds/routerdeployments.rlrouter.dev.yaml": HEADER + crd, "docs/routerdeployment.md": reference.text()}
 
 
 def main() -> int:
-    """Runs the command line of the generator. Returns 1 if `--check` finds a file that would change, else 0."""
+    """Runs the generator, and returns the exit status: 1 if `--check` finds a file that would change, otherwise 0."""
     parser = argparse.ArgumentParser(prog="python -m rl_router_operator.generate", description=__doc__)
     parser.add_argument("--check", action="store_true", help="print the files that would change, and write no file")
     return update(files(), check=parser.parse_args().check, command="python -m rl_router_operator.generate")

@@ -1,4 +1,4 @@
-"""Checks that every field of the CRD has a description and a bound on its size."""
+"""Checks that every field of the CRD has a description, and that every text, list and map has a maximum size."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _BOUND = {"string": "maxLength", "array": "maxItems", "object": "maxProperties"}
 
 
 class UnfitSchemaError(Exception):
-    """Raised if a schema has fields without a description or without a bound on their size.
+    """Raised if a field of a schema has no description, or if a text, list or map has no maximum size.
 
-    The message has one line for each field that lacks a description or a bound, with the path of the field.
+    Each line of the error's message names the path of a field and the missing description or maximum size.
     """
 
 
 def require_fit(schema: Json, path: str) -> None:
-    """Raises UnfitSchemaError if the schema has fields without a description or without a bound on their size."""
+    """Raises UnfitSchemaError if a field has no description, or if a text, list or map has no maximum size."""
     gaps = [*_gaps(schema, path)]
     if gaps:
         raise UnfitSchemaError("\n".join(gaps))
@@ -25,10 +25,10 @@ def require_fit(schema: Json, path: str) -> None:
 
 def _gaps(node: Json, path: str) -> Iterator[str]:
     if not _is_bounded(node):
-        yield f"{path}: no {_BOUND[node['type']]}"
+        yield f"{path}: no {_BOUND[node['type']]}. Add it to the field in the schema"
     for name, child in node.get("properties", {}).items():
         if not child.get("description"):
-            yield f"{path}.{name}: no description"
+            yield f"{path}.{name}: no description. Add it to the field in the schema"
         yield from _gaps(child, f"{path}.{name}")
     for key, suffix in (("items", "[]"), ("additionalProperties", "{}")):
         if key in node:

@@ -25,11 +25,14 @@ _RULES = validations(
         ".spec.api.serviceAccount",
     ),
 )
-"""The CEL rules for the name of a RouterDeployment and for several of its parts together."""
+"""The CEL rule for the name of a RouterDeployment, and the CEL rule that compares the names of service accounts."""
 
 
 def definition() -> Json:
-    """Returns the CustomResourceDefinition. Raises UnfitSchemaError if a field has no description or no bound."""
+    """Returns the CustomResourceDefinition of RouterDeployments.
+
+    Raises UnfitSchemaError if a field has no description, or if a text, list or map has no maximum size.
+    """
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

@@ -20,7 +20,11 @@ _OWN = __package__.partition(".")[0]
 
 
 class _Nodes(GenerateJsonSchema):
-    """A schema generator that writes the router API's defaults into descriptions and gives decimal fields a pattern."""
+    """A schema generator for pydantic models.
+
+    The generator writes the defaults of the router API into the descriptions of the fields, and gives each field with a
+    decimal number a pattern.
+    """
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> Json:
         return self.generate_inner(schema["schema"])  # A missing field is None, so the schema needs no null.
@@ -46,9 +50,10 @@ class _Nodes(GenerateJsonSchema):
 
 
 def _declared_here(model: type[BaseModel], field: str) -> bool:
-    """Returns whether a class of the operator, not of the router API, declares the field `field` of `model`.
+    """Returns whether the field `field` of the model `model` is declared by the operator instead of the router API.
 
-    Fields that the router API declares get no default in the CRD, because each version of the API has its own defaults.
+    Fields that the router API declares get no default in the CRD, because each version of the router API has its own
+    defaults.
     """
     owner = next(base for base in model.__mro__ if field in inspect.get_annotations(base))
     return owner.__module__.startswith(_OWN)
@@ -63,7 +68,10 @@ def _describe_default(node: Json) -> None:
 
 
 def separate_defaults(node: Json) -> None:
-    """Changes a schema in place: in descriptions of several sentences, the default becomes a sentence of its own."""
+    """Changes the descriptions in a schema in place.
+
+    If a description has several sentences, the default at the end of the description becomes a separate sentence.
+    """
     description = node.get("description")
     if isinstance(description, str) and ". " in description.partition("; default: ")[0]:
         node["description"] = description.replace("; default: ", ". Default: ", 1)
@@ -75,10 +83,10 @@ def separate_defaults(node: Json) -> None:
 def structural(model: type[BaseModel], defaults: bool = True) -> Json:
     """Returns the schema of a pydantic model, with field aliases as names and with inlined references.
 
-    If `defaults` is true, the schema has the operator's defaults, except in the values of lists and maps. If the API
-    server added a default to a list item, tools such as Argo CD would report a difference, because these tools compare
-    a list as a whole. Therefore the operator applies the defaults in the values of lists and maps, and the descriptions
-    name these defaults.
+    If `defaults` is true, the schema contains the operator's defaults, except for fields inside lists and maps. If the
+    API server added a default to a list item, tools such as Argo CD would report a difference, because these tools
+    compare a list as a whole. Therefore the operator itself applies the defaults of fields inside lists and maps, and
+    the descriptions of these fields name the defaults.
     """
     schema = model.model_json_schema(by_alias=True, schema_generator=_Nodes)
     return _fold(schema, schema.get("$defs", {}), _write_default if defaults else _omit_default)
@@ -126,7 +134,10 @@ def _write_any(folded: Json, node: Json) -> None:
 
 
 def _write_remedy(folded: Json) -> None:
-    """Replaces a pattern by a CEL rule, because the API server's error message for a pattern is only the pattern."""
+    """Replaces a pattern by a CEL rule with an error message that contains a remedy.
+
+    The API server's own error message for a pattern would contain only the pattern.
+    """
     if message := folded.pop(REMEDY, None):
         rule = {"rule": f"self.matches(r'{folded.pop('pattern')}')", "message": message}
         folded[RULES] = [rule, *folded.get(RULES, ())]
@@ -148,7 +159,7 @@ def _write_bounds(folded: Json, node: Json) -> None:
 
 
 def _omit_default(_folded: Json, _node: Json) -> None:
-    """Writes no default into the converted node."""
+    """Does nothing, so that the converted node of the CRD has no default."""
 
 
 def _describe_own_default(folded: Json, node: Json) -> None:
@@ -170,7 +181,7 @@ def _write_default(folded: Json, node: Json) -> None:
 def defaults_of(node: Json) -> Json:
     """Returns the defaults of an object's fields, including the defaults of nested fields.
 
-    The nested defaults are included, because the API server applies CEL rules to a default without adding other
-    defaults.
+    The result includes the defaults of nested fields, because the API server checks the CEL rules of a default before
+    the API server adds nested defaults.
     """
     return {name: child["default"] for name, child in node.get("properties", {}).items() if "default" in child}

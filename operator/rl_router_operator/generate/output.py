@@ -9,10 +9,11 @@ ROOT = Path(__file__).parents[3]
 
 
 def update(texts: Mapping[str, str], *, check: bool, command: str, root: Path = ROOT) -> int:
-    """Writes every text to its path in the folder `root`.
+    """Writes each text of the mapping `texts` to a file.
 
-    If `check` is true, writes no file, but prints the path of every file that would change and the `command` that
-    changes the file. Returns the exit status, which is 1 if `check` is true and a file would change, else 0.
+    The keys of `texts` are the paths of the files in the folder `root`. If `check` is true, the function writes no
+    file, but prints the path of every file that would change, and the command `command` that changes the file. Returns
+    the exit status, which is 1 if `check` is true and a file would change, otherwise 0.
     """
     changed = [path for path, text in texts.items() if not _contains(root / path, text)]
     for path in changed:
@@ -29,7 +30,10 @@ def _contains(path: Path, text: str) -> bool:
 
 
 def replace_between(begin: str, end: str, text: str, content: str) -> str:
-    """Returns `text` with `content` between the lines `begin` and `end`. Raises ValueError if a line is missing."""
+    """Returns the text `text` with the content `content` between the lines `begin` and `end`.
+
+    Raises ValueError if `text` does not contain the line `begin` and, below, the line `end`.
+    """
     before, has_begin, rest = text.partition(begin)
     _, has_end, after = rest.partition(end)
     if not (has_begin and has_end):

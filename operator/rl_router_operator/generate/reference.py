@@ -1,4 +1,4 @@
-"""Builds docs/routerdeployment.md, which lists all fields of a RouterDeployment with types, defaults and rules."""
+"""Builds the page docs/routerdeployment.md with the types, defaults and rules of all fields of a RouterDeployment."""
 
 from __future__ import annotations
 
@@ -81,9 +81,10 @@ def _only(node: Json, *names: str) -> Json:
 
 
 def _section(title: str, node: Json, prefix: str, seen: set[str]) -> str:
-    """Returns a section of the page docs/routerdeployment.md.
+    """Returns a section of docs/routerdeployment.md: the title, a table of the fields in `node`, and the fields' rules.
 
-    The set `seen` contains the rules of the earlier sections, so that the page lists each rule once.
+    The set `seen` contains the messages of the rules in earlier sections, so that each rule is in only one section of
+    the page.
     """
     rows = [*_rows(node, prefix)]
     lines = [f"## {title}", ""]
@@ -111,7 +112,10 @@ def _line(row: _Row) -> str:
 
 
 def _without_default(description: str) -> tuple[str, str]:
-    """Returns a field's description without the default that it contains, and the default."""
+    """Returns a field's description without the default at the end of the description, and the default.
+
+    The default is an empty text if the description names no default.
+    """
     for mark in ("; default: ", ". Default: "):
         meaning, found, default = description.partition(mark)
         if found:
@@ -168,7 +172,10 @@ def _rules_with_paths(rows: list[_Row]) -> Iterator[tuple[str, Json]]:
 
 
 def _with_values(row: _Row) -> Iterator[tuple[str, Json]]:
-    """Yields the path and schema of a field and, if the field is a list or map, the path and schema of its values."""
+    """Yields the path and schema of a field.
+
+    If the field is a list or map, also yields the path and schema of the values.
+    """
     yield row.path, row.node
     for key, suffix in (("items", "[]"), ("additionalProperties", "")):
         if key in row.node:
