@@ -29,7 +29,7 @@ _REQUEST = {"model": "router", "max_tokens": 32, "messages": [{"role": "user", "
 
 
 class CheckError(Exception):
-    """Raised if the check of a router fails. The message of the error contains the reason."""
+    """Raised if the check of a router fails. The message of the error says why the check failed."""
 
 
 async def check(client: KubernetesClient, namespace: str, name: str, seconds: float) -> str:
@@ -45,7 +45,7 @@ async def check(client: KubernetesClient, namespace: str, name: str, seconds: fl
         if router and ready.get("status") == "True":
             return routing_of(await _complete(router["status"]["url"]))
         if time.monotonic() > end:
-            reason = ready.get("message", "the status has no Ready condition. Check that the operator runs")
+            reason = ready.get("message", "the RouterDeployment has no condition Ready. Check that the operator runs")
             raise CheckError(f"the router {name} was not ready within {seconds:g} s: {reason}")
         await asyncio.sleep(_POLL_SECONDS)
 

@@ -1,7 +1,8 @@
 """Applies this version's custom resource definition (CRD) for RouterDeployments to the cluster.
 
 The chart runs `python -m rl_router_operator.install_crds` before an upgrade, because Helm installs CRDs but never
-changes existing CRDs. Argo CD also runs this command before the first installation, when the CRD does not exist yet.
+changes existing CRDs. Argo CD also runs `python -m rl_router_operator.install_crds` before the first installation, when
+the CRD does not exist yet.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from .objects.refusal import RefusedError
 
 _CRD = Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions")
 _MANAGER = "helm"
-"""The name of the field manager that Helm itself uses.
+"""The name of the field manager for the CRD, which is also the name of Helm's own field manager.
 
-With another field manager for the CRD, a later `helm install` of another version would fail with a conflict.
+If the CRD had another field manager, a later `helm install` of another version would fail with a conflict.
 """
 
 

@@ -1,4 +1,4 @@
-"""Writes the operator's log to standard error, with one JSON object per line and with keys redacted."""
+"""Writes the operator's log to standard error, with one JSON object per line and with redacted credentials."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ LOG = logging.getLogger("rl_router_operator")
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one line of JSON. Each entry of the record's `fields` becomes a field of the JSON object."""
+    """Formats a log record as one line that contains a JSON object.
+
+    Each entry of the log record's attribute `fields` becomes a field of the JSON object in the line.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -34,7 +37,7 @@ def _field(value: object) -> object:
 
 
 class _Stderr(logging.Handler):
-    """Writes each log record to standard error, without waiting for a program that does not read the log."""
+    """Writes each log record to standard error. The operator never waits for the program that reads standard error."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +53,10 @@ def _describe_loss(count: int) -> bytes:
 
 
 def set_up(level: str) -> None:
-    """Makes log records of the operator from `level` on and warnings of libraries go to standard error as JSON."""
+    """Writes log records of the operator with at least the level `level`, and warnings of libraries, to standard error.
+
+    Each log record is one line of JSON.
+    """
     root = logging.getLogger()
     root.handlers = [_Stderr()]
     STDERR.describe_loss = _describe_loss
@@ -59,6 +65,6 @@ def set_up(level: str) -> None:
 
 
 def log(level: int, message: str, **fields: object) -> None:
-    """Logs a message as one line of JSON that also contains the fields `fields`."""
+    """Logs a message as one line of JSON. The JSON object also contains the fields `fields`."""
     if LOG.isEnabledFor(level):
         LOG.log(level, message, extra={"fields": fields})

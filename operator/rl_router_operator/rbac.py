@@ -31,7 +31,7 @@ def operator_rules() -> list[Manifest]:
 
 
 def lease_rules() -> list[Manifest]:
-    """Returns the operator's permissions in its own namespace, which the leader election needs.
+    """Returns the RBAC rules that the leader election needs in the operator's own namespace.
 
     The permission to create Leases has no name, because RBAC cannot limit the creation of a Lease to a name.
     """

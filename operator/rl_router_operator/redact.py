@@ -1,11 +1,11 @@
-"""Redacts keys in text from pods, targets and the API server, and cuts the text to one short line for display."""
+"""Redacts credentials in texts from pods, targets and the API server, and shortens each text to one line."""
 
 from __future__ import annotations
 
 import re
 
 LIMIT = 512
-"""The maximum number of characters of a text that the operator displays."""
+"""The maximum number of characters that the operator displays of a text from a pod, a target or the API server."""
 
 _REDACTED = "***"
 _SECRETS = (
@@ -25,11 +25,11 @@ _SECRETS = (
     (re.compile(r"hf_(?!(?:token|hub|home|xet|transfer)\b)[A-Za-z0-9]+"), _REDACTED),
     (re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]+"), _REDACTED),
 )
-"""The patterns of credentials in headers, URLs, assignments and tokens, each pattern with its replacement."""
+"""The patterns of credentials in headers, URLs, assignments and tokens, and the text that replaces each credential."""
 
 
 def redact(text: str) -> str:
-    """Returns the text as one printable line with keys redacted."""
+    """Returns the text as one printable line with redacted credentials."""
     line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
     for pattern, replacement in _SECRETS:
         line = pattern.sub(replacement, line)
@@ -37,6 +37,9 @@ def redact(text: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Returns the text as one printable line with keys redacted, which is cut to at most LIMIT characters."""
+    """Returns the text as one printable line with redacted credentials.
+
+    A longer line is cut to LIMIT (512) characters.
+    """
     line = redact(text)
     return line if len(line) <= LIMIT else line[: LIMIT - 1] + "…"
