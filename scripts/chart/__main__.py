@@ -1,7 +1,7 @@
-"""Writes the generated files of the chart and of deploy/: `python scripts/chart [--check]`.
+"""Implements `python scripts/chart [--check]`, which writes the generated files of the chart and of deploy/.
 
-The generated parts of the chart are its version, its copy of the CRD, the rules of its Roles, the schema of its values
-and the list of values in its README. The manifests in deploy/ are written only if Helm is installed. With `--check`,
+The generated parts of the chart are the version, the copy of the CRD, the rules of the Roles, the schema of the values,
+and the list of values in the README. The manifests in deploy/ are written only if Helm is installed. With `--check`,
 the program writes nothing and prints the files that would change.
 """
 
@@ -43,7 +43,10 @@ NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "rl-r
 
 
 def chart_texts() -> dict[str, str]:
-    """Returns the texts of the chart's generated files. The keys are the paths of the files in the repository."""
+    """Returns the texts of the chart's generated files.
+
+    The keys of the result are the files' paths in the repository.
+    """
     values = read(_text("values.yaml"))
     return {
         f"{CHART}/Chart.yaml": re.sub(r"(?m)^((app)?[vV]ersion): .*$", rf"\1: {__version__}", _text("Chart.yaml")),
@@ -57,13 +60,13 @@ def chart_texts() -> dict[str, str]:
 def deploy_texts() -> dict[str, str]:
     """Returns the manifests that Helm renders for kubectl.
 
-    The keys are the paths of the files in deploy/. Raises CalledProcessError if Helm fails.
+    The keys of the result are the paths of the files in the folder deploy/. Raises CalledProcessError if Helm fails.
     """
     # Without --kube-version, Helm 3.14 would render for Kubernetes 1.29, which the chart rejects.
     command = f"helm template rl-router {CHART} --kube-version 1.30 --namespace rl-router-system".split()
     command += ["--no-hooks", "--set", "creator=static"]
     output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    # Sorting and dumping removes the differences in order and blank lines between versions of Helm.
+    # The sorting and the dump remove differences between versions of Helm, such as the order of objects.
     objects = sorted(filter(None, yaml.safe_load_all(output.stdout)), key=lambda each: (each["kind"], _name(each)))
     text = yaml.safe_dump_all([NAMESPACE, *objects], sort_keys=False, width=110)
     return {"deploy/rl-router.yaml": DEPLOY_HEADER + text}
@@ -82,7 +85,8 @@ def _yaml(rules: list[dict[str, Any]]) -> str:
 
 
 def main() -> int:
-    """Runs the command line. Returns 1 if `--check` finds a file that would change, else 0."""
+    """Runs `python scripts/chart`, and returns the exit status: 1 if `--check` finds a file that would change,
+    otherwise 0."""
     parser = argparse.ArgumentParser(prog="python scripts/chart", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing and print the files that would change")
     check = parser.parse_args().check

@@ -11,7 +11,10 @@ from values import Value
 
 
 def readme(text: str, values: Iterable[Value]) -> str:
-    """Returns the README with a new list of values. Raises ValueError if the markers around the list are missing."""
+    """Returns the text of the chart's README with a new list of values.
+
+    Raises ValueError if the README lacks the markers before and after the list of values.
+    """
     return replace_between("<!-- values: begin -->", "<!-- values: end -->", text, _sections(values))
 
 

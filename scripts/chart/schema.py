@@ -1,4 +1,4 @@
-"""Generates values.schema.json, with which Helm rejects invalid values before it connects to the API server."""
+"""Generates values.schema.json, with which Helm rejects invalid values before Helm connects to the API server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _EXTENSION = "x-kubernetes-"
 
 
 def schema(values: Iterable[Value]) -> Json:
-    """Returns the schema of a values.yaml. An object whose fields are described accepts no further fields."""
+    """Returns the JSON Schema of the file values.yaml.
+
+    If values.yaml describes the fields of an object, the schema rejects unknown fields of this object.
+    """
     root: Json = {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$defs": {"spec": _plain(structural(RouterDeploymentSpec, defaults=False))},

@@ -1,9 +1,9 @@
-"""Parses values.yaml into values with their path, default, comment and the tags in the comment.
+"""Parses the values of the chart in values.yaml, each with its path, its default and the tags of its comment.
 
-The comments follow cert-manager's conventions. A comment describes the key in the line below the comment. The tag
-`+docs:section=…` begins a section. The tag `+docs:property` marks a key that is commented out, which is a value without
-a default. The tags `+docs:type=…`, `+docs:items=…`, `+docs:enum=…` and `+docs:schema=…` restrict the value. The tag
-`+docs:hidden` omits the value from the README.
+The comments in values.yaml follow the conventions of the project cert-manager. A comment describes the key in the line
+below the comment. The tag `+docs:section=…` begins a section of the README. The tag `+docs:property` marks a key that
+is commented out. A key that is commented out is a value without a default. The tags `+docs:type=…`, `+docs:items=…`,
+`+docs:enum=…` and `+docs:schema=…` restrict the value. The tag `+docs:hidden` omits the value from the README.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ _TAG = re.compile(r"^\+docs:(?P<name>\w+)(=(?P<value>.*))?$")
 class Value:
     """A value of the chart.
 
-    `default` is None for a value without a default. `about` has a line for each paragraph of the comment.
+    The attribute `default` is None for a value without a default. The attribute `about` contains the paragraphs of the
+    comment on the value.
     """
 
     path: tuple[str, ...]
@@ -58,7 +59,7 @@ class _Comment:
 
 
 def read(text: str) -> list[Value]:
-    """Returns the values of a values.yaml that have a comment, in the order of the file."""
+    """Returns the values that have a comment in `text`, which is the text of values.yaml, in the order of the file."""
     return list(_values(text))
 
 
