@@ -14,24 +14,26 @@ FAIL_ON_SKIP = bool(os.environ.get("FAIL_ON_SKIP"))
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Changes the report of a skipped test into a failure if `FAIL_ON_SKIP` is set."""
+    """Changes the report of a skipped test into the report of a failed test if the variable `FAIL_ON_SKIP` is set."""
     return _without_skip((yield))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Changes the report of a skipped file into a failure if `FAIL_ON_SKIP` is set."""
+    """Changes the report of a skipped file into the report of a failed file if the variable `FAIL_ON_SKIP` is set."""
     return _without_skip((yield))
 
 
 def _without_skip(report: Report) -> Report:
-    """Returns the report.
+    """Returns the report of a test or a file.
 
-    If `FAIL_ON_SKIP` is set, a skip becomes a failure. The report of an expected failure stays unchanged.
+    If the variable `FAIL_ON_SKIP` is set, the report of a skipped test or file becomes the report of a failure. The
+    report of a test that is expected to fail stays unchanged.
     """
     if FAIL_ON_SKIP and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
-        report.longrepr = f"{_reason(report)}: FAIL_ON_SKIP is set. Install what is missing or deselect the test."
+        remedy = "Install what the test requires, deselect the test, or unset the variable FAIL_ON_SKIP."
+        report.longrepr = f"{_reason(report)}: {remedy}"
     return report
 
 

@@ -1,6 +1,6 @@
-"""Runs the steps of the gate, which tests the whole project, and prints their times and the slowest tests.
+"""Runs the gate, which tests the whole project, and prints the times of the gate's steps and the slowest tests.
 
-A step begins when all steps that its attribute `after` names have ended. Independent steps run in parallel. The output
+A step begins when all steps in the step's attribute `after` have ended. Independent steps run in parallel. The output
 of a step is printed when the step ends. The first failed step stops all other steps. The exit status is 1 if a step
 failed.
 """
@@ -31,12 +31,17 @@ WITH_KIT = {
     "E2E_MANIFESTS": str(KIT / "addons" / "metrics-server.yaml"),
     "E2E_WEIGHTS": str(CACHE / "models"),
 }
-"""The environment variables that name the kit's control plane, node image, metrics-server and weights for vLLM."""
+"""Environment variables for the tests: the folder of the control plane's programs, the image of kind's nodes, the
+manifest of metrics-server, and the folder of the weights for vLLM."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A command, its maximum duration in minutes on two cores, and the names of the steps that must end before it."""
+    """A step of the gate.
+
+    A step has a command, a maximum duration in minutes on two CPU cores, and the names of the steps that must end
+    before the step begins.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -46,7 +51,11 @@ class Step:
 
 @dataclass
 class Result:
-    """The result of a step. `start` is a time of the monotonic clock, and `seconds` is the duration of the step."""
+    """The result of a step.
+
+    The attribute `start` is the time of the monotonic clock at which the step began. The attribute `seconds` is the
+    duration of the step.
+    """
 
     step: Step
     status: int
@@ -57,15 +66,15 @@ class Result:
 
 @dataclass
 class Running:
-    """The processes of the running steps. Each process has its own process group."""
+    """The processes of the steps. The process of each step has its own process group."""
 
     processes: list[Process] = field(default_factory=list)
     is_stopping: bool = False
 
     def start(self, command: tuple[str, ...], environment: dict[str, str], output: IO[bytes]) -> Process:
-        """Starts a process that writes to `output`.
+        """Starts the process of a step. The process writes its output to the file `output`.
 
-        `output` is a file because a step may leave a service running, which would keep a pipe open.
+        The output goes to a file, because a service that a step leaves running would keep a pipe open.
         """
         process = subprocess.Popen(
             command, cwd=ROOT, env=os.environ | environment, stdin=subprocess.DEVNULL, stdout=output,
@@ -77,7 +86,7 @@ class Running:
         return process
 
     def __enter__(self) -> None:
-        """Enters a block at whose end all processes are stopped."""
+        """Enters a `with` block. All processes are stopped at the end of the `with` block."""
 
     def __exit__(self, *_: object) -> None:
         self.stop()
@@ -95,12 +104,15 @@ def _interrupt(process: Process) -> None:
 
 
 def _enable_interrupts() -> None:
-    """Restores the default action of SIGINT, which background jobs of a shell ignore."""
+    """Restores the default action of SIGINT, because background jobs of a shell ignore SIGINT."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def steps(*, with_kit: bool) -> list[Step]:
-    """Returns the steps `test` and `clients`, and with the kit also `e2e` and the steps that prepare it."""
+    """Returns the steps of the gate.
+
+    If `with_kit` is true, the steps include the end-to-end tests and the steps that prepare the end-to-end tests.
+    """
     if not with_kit:
         return [Step("test", ("make", "test"), 11), Step("clients", ("make", "clients"), 3, ("test",))]
     return [
@@ -116,8 +128,8 @@ def main() -> int:
     kit = (KIT / "up").exists()
     if not kit:
         print(
-            f"e2e is skipped: {KIT}/up, which installs docker and kind, does not exist. Install docker and kind, and "
-            "run `make e2e`"
+            f"The end-to-end tests are skipped: {KIT}/up, which installs docker and kind, does not exist. "
+            "Install docker and kind, and run `make e2e`"
         )
     start, running = time.monotonic(), Running()
     with tempfile.TemporaryDirectory(prefix="gate-") as folder:
@@ -127,11 +139,11 @@ def main() -> int:
 
 
 def run(planned: list[Step], running: Running, folder: Path, environment: dict[str, str]) -> list[Result]:
-    """Runs each step when the steps that its `after` names have ended.
+    """Runs each step of `planned` when the steps in the step's attribute `after` have ended.
 
-    Returns the results of all steps. Test reports are written to the folder `folder`.
+    Returns the results of the steps that began. The steps write their test reports to the folder `folder`.
 
-    A failed step stops the running steps, and no further step begins.
+    If a step fails, the running steps are stopped and no other step begins.
     """
     waiting, results, active = list(planned), list[Result](), set[Future[Result]]()
     with ThreadPoolExecutor(len(planned)) as threads, running:
@@ -176,7 +188,10 @@ def _table(results: list[Result], start: float) -> str:
 
 
 def _slowest(folder: Path) -> str:
-    """Returns a list of the slowest tests. The time of a test includes the time of its fixtures."""
+    """Returns a text that lists the slowest tests of all steps.
+
+    The time of a test includes the time of the test's fixtures.
+    """
     cases = [
         (float(case.get("time", 0)), path.stem, f"{case.get('classname')}.{case.get('name')}")
         for path in folder.glob("*.xml")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-REMEDY = "FAIL_ON_SKIP is set. Install what is missing or deselect the test."
+REMEDY = "Install what the test requires, deselect the test, or unset the variable FAIL_ON_SKIP."
 FILES = {
     "test_mark.py": '@pytest.mark.skipif(True, reason="helm is missing")\ndef test_chart(): pass',
     "test_call.py": 'def test_tls(): pytest.skip("openssl is missing")',
