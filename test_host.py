@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks a hosted router model (port 8000) directly, without the router.
+"""Checks a hosted router model (port 8000) directly, without the router API.
 
 Run this script first if routing does not work.
 
@@ -35,7 +35,7 @@ TARGETS = ("call_quick", "call_careful")
 
 @dataclass(frozen=True)
 class Host:
-    """The server under test, with the name of the tested model."""
+    """The server that the script checks, and the name of the checked model."""
 
     arguments: argparse.Namespace
     client: openai.OpenAI
@@ -49,7 +49,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     flags = live_check.parser("Check a hosted router model.", "http://localhost:8000/v1")
-    flags.add_argument("--model", help="the model to test (default: the first in the list of models)")
+    flags.add_argument("--model", help="the model to check (default: the first model that the server lists)")
     flags.add_argument(
         "--test", choices=[*CHECKS, "all"], default="all", help="the check to run (default: %(default)s)"
     )
@@ -81,9 +81,10 @@ def _models(host: Host) -> None:
     models = host.client.models.list().data
     require(
         all(entry.id and entry.object == "model" for entry in models),
-        "/v1/models has an entry without an id, or its object is not 'model'",
+        "the list of /v1/models has an entry that has no id or whose object is not 'model'",
     )
-    require(host.model in [entry.id for entry in models], f"/v1/models does not list {host.model!r}")
+    is_listed = host.model in [entry.id for entry in models]
+    require(is_listed, f"/v1/models does not list the model {host.model!r}. Set --model to a listed model")
     print(f"  GET /v1/models: {live_check.plural(len(models), 'model')}")
 
 
@@ -109,10 +110,10 @@ def _tools(host: Host) -> None:
         _json(call.function.arguments, f"the value of `arguments` of {call.function.name}")
         print(f"  {call.function.name}({call.function.arguments})")
     if not calls:
-        # llama.cpp does not enforce a tool call. The router can use a JSON schema instead, which the next check tests.
+        # llama.cpp does not enforce a tool call. The next check tests JSON schemas, which can replace tool calls.
         print(
-            "  no tool call: this engine does not enforce `tool_choice`. Use the router's `protocol: json_schema` or "
-            "`auto`"
+            "  The answer has no tool call, because the engine does not enforce `tool_choice`. "
+            "Set the field `router.protocol` of the router API to `json_schema` or `auto`"
         )
 
 
@@ -133,7 +134,7 @@ def _decision(host: Host) -> None:
     text = reply.choices[0].message.content or ""
     decision = _json(text, "the decision")
     valid = isinstance(decision, dict) and decision.get("call") in TARGETS
-    require(valid, f"the answer does not match the schema: {text[:200]}")
+    require(valid, f"the answer does not match the schema of the request: {text[:200]}")
     print(f"  {json.dumps(decision)}")
 
 

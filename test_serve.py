@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Checks a running router API (port 8800) with real questions, sent with the openai package.
 
-The script shows each answer with its model, cost, time, calls and strategy. The script checks the format of the
-completion, that the metadata's sums are exact, and that earlier turns of a conversation are sent. The exit status is 1
-if a check fails.
+The script shows each answer with its model, cost, time, calls and strategy. The script checks that each completion has
+the right format, that the sums of the costs are exact, and that the target gets the earlier messages of a conversation.
+The exit status is 1 if a check fails.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _conversation(client: openai.OpenAI) -> None:
 
 
 def _check_earlier_turns(previous: Answer | None, answer: Answer) -> None:
-    # For a direct answer of the router model, the prompt tokens mostly count its instructions, not the conversation.
+    # The prompt tokens of a direct answer mostly count the instructions of the router model, not the conversation.
     if previous is None or "direct_response" in (_strategy(previous), _strategy(answer)):
         return
     earlier, later = (int((turn.usage or {})["prompt_tokens"]) for turn in (previous, answer))
@@ -112,7 +112,8 @@ def _check_earlier_turns(previous: Answer | None, answer: Answer) -> None:
     advice_tokens = len(previous.advice.encode()) + 100 if previous.advice else 0
     require(
         later > earlier - advice_tokens,
-        f"earlier turns were not sent: the turn before had {earlier} prompt_tokens, and this turn has {later}",
+        f"the earlier messages of the conversation were not sent: the previous request had {earlier} prompt_tokens, "
+        f"and the current request has {later}",
     )
 
 

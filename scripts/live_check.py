@@ -1,6 +1,6 @@
 """Sends requests with the openai package, and checks and prints answers, for `test_host.py` and `test_serve.py`.
 
-The checks test the format of an answer, not its quality.
+The checks test the format of an answer, not the quality of the answer.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ Messages = list[dict[str, str]]
 MAX_TOKENS = 96
 WIDTH = 110
 MINIMUM_TOKENS_PER_CHARACTER = 1 / 12
-"""The minimum number of prompt tokens per character of a request. A server that counts fewer prompt tokens lost parts
-of the request, because English text has about a quarter of a token per character."""
+"""The minimum number of prompt tokens per character of a request.
+
+If a server counts fewer prompt tokens, the server has lost parts of the request, because English text has about a
+quarter of a token per character.
+"""
 STRATEGIES = (
     "select_response", "direct_response", "committed", "max_turns_reached", "last_response", "fallback", "timeout",
     "pinned",
@@ -35,12 +38,12 @@ STRATEGIES = (
 
 
 class CheckError(Exception):
-    """A failed check. The error's message says in one line what is wrong."""
+    """Raised if a check fails. The message of the error says in one line why the check failed."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A completion, which may have been streamed. The costs in `metadata` are exact Decimals."""
+    """A whole or streamed completion that a server sent. The costs in the attribute `metadata` are exact Decimals."""
 
     model: str
     text: str
@@ -60,13 +63,19 @@ class Answer:
 def parser(description: str, url: str) -> argparse.ArgumentParser:
     """Returns a parser with the flags that test_host.py and test_serve.py share."""
     flags = argparse.ArgumentParser(description=description, allow_abbrev=False)
-    flags.add_argument("--url", default=url, help="base URL of the OpenAI API (%(default)s)")
-    flags.add_argument("--api-key", default="dummy", help="API key, if the server requires one (%(default)s)")
+    flags.add_argument("--url", default=url, help="base URL of the OpenAI-compatible server (default: %(default)s)")
     flags.add_argument(
-        "--timeout", type=float, default=120.0, metavar="SECONDS", help="maximum time for an answer (%(default)g)"
+        "--api-key", default="dummy", help="API key, for a server that requires API keys (default: %(default)s)"
+    )
+    flags.add_argument(
+        "--timeout",
+        type=float,
+        default=120.0,
+        metavar="SECONDS",
+        help="maximum time for an answer, in seconds (default: %(default)g)",
     )
     flags.add_argument("--info", action="store_true", help="only print what the server reports about itself")
-    flags.add_argument("--models", action="store_true", help="only print the models that the server has")
+    flags.add_argument("--models", action="store_true", help="only print the names of the server's models")
     return flags
 
 
@@ -80,16 +89,22 @@ def connect(arguments: argparse.Namespace) -> openai.OpenAI:
 
 
 def ask(client: openai.OpenAI, model: str, messages: Messages, **options: Any) -> Answer:
-    """Requests an answer and checks its format. Raises CheckError."""
+    """Requests an answer, checks the format of the answer, and returns the answer.
+
+    Raises CheckError if the format of the answer is wrong.
+    """
     started = time.monotonic()
     reply = client.chat.completions.with_raw_response.create(
         model=model, messages=messages, **_limits(options)
     )  # fmt: skip
     body = _object(reply.text)
-    require(body.get("object") == "chat.completion", f"object is {body.get('object')!r}, not 'chat.completion'")
+    require(
+        body.get("object") == "chat.completion", f"the answer's object is {body.get('object')!r}, not 'chat.completion'"
+    )
     choices = body.get("choices") or [{}]
     message = choices[0].get("message") or {}
-    require(message.get("role") == "assistant", "the role of choices[0].message is not 'assistant'")
+    role = message.get("role")
+    require(role == "assistant", f"the role of choices[0].message in the answer is {role!r}, not 'assistant'")
     answer = Answer(
         str(body.get("model")), message.get("content") or "", choices[0].get("finish_reason"), body.get("usage"),
         body.get("router_metadata"), time.monotonic() - started,
@@ -100,13 +115,14 @@ def ask(client: openai.OpenAI, model: str, messages: Messages, **options: Any) -
 
 
 def ask_streamed(client: openai.OpenAI, model: str, messages: Messages, **options: Any) -> Answer:
-    """Requests a streamed answer and checks its chunks.
+    """Requests a streamed answer, checks the chunks of the stream, and returns the answer.
 
-    The answer's `metadata` comes from the last chunk. Raises CheckError.
+    The attribute `metadata` of the returned answer comes from the last chunk of the stream. Raises CheckError if the
+    format of the stream is wrong.
     """
     started = time.monotonic()
     chunks = list(client.chat.completions.create(model=model, messages=messages, stream=True, **_limits(options)))
-    require(bool(chunks), "the stream ended without a chunk")
+    require(bool(chunks), "the server ended the streamed answer without sending a chunk. Read the log of the server")
     choices = [choice for chunk in chunks for choice in chunk.choices]
     reasons = [choice.finish_reason for choice in choices if choice.finish_reason]
     answer = Answer(
@@ -125,7 +141,8 @@ def _streamed_metadata(chunks: list[Any]) -> dict[str, Any] | None:
     carriers = [n for n, chunk in enumerate(chunks) if (chunk.model_extra or {}).get("router_metadata")]
     if not carriers:
         return None
-    require(carriers == [len(chunks) - 1], "router_metadata must be in the last chunk and in no other")
+    advice = "Exactly the last chunk of a stream must contain router_metadata"
+    require(carriers == [len(chunks) - 1], f"the chunks {carriers} of {len(chunks)} contain router_metadata. {advice}")
     # json.dumps writes a float of up to 15 digits exactly as the server sent it.
     return _object(json.dumps(chunks[-1].model_extra["router_metadata"]))
 
@@ -134,8 +151,8 @@ def _object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text, parse_float=Decimal)
     except ValueError:
-        raise CheckError("the answer is not JSON") from None
-    require(isinstance(value, dict), "the answer is not a JSON object")
+        raise CheckError(f"the answer is not JSON: {text[:200]!r}. Set --url to an OpenAI-compatible server") from None
+    require(isinstance(value, dict), f"the answer is JSON, but not an object: {text[:200]}. Check --url")
     return dict(value)
 
 
@@ -152,9 +169,12 @@ def _check_usage(usage: dict[str, Any] | None, messages: Messages) -> None:
     prompt, completion, total = (usage.get(f"{name}_tokens") for name in ("prompt", "completion", "total"))
     require(
         all(isinstance(count, int) for count in (prompt, completion, total)),
-        "a token count in usage is not a whole number",
+        f"usage: a token count is not a whole number: {prompt!r}, {completion!r}, {total!r}",
     )
-    require(total >= prompt + completion, f"usage: total_tokens {total} is less than {prompt} + {completion}")
+    require(
+        total >= prompt + completion,
+        f"usage: total_tokens {total} is less than prompt_tokens + completion_tokens ({prompt} + {completion})",
+    )
     sent = sum(len(message["content"]) for message in messages)
     require(
         prompt >= sent * MINIMUM_TOKENS_PER_CHARACTER,
@@ -211,7 +231,7 @@ def require(condition: bool, message: str) -> None:
 def fetch(arguments: argparse.Namespace, path: str) -> str:
     """Returns the body that the server sends for a path outside `/v1`, such as `/health`.
 
-    Raises CheckError for an error status.
+    Raises CheckError if the server answers with an error status.
     """
     parts = urlsplit(arguments.url)
     url = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1')}{path}"
@@ -220,11 +240,14 @@ def fetch(arguments: argparse.Namespace, path: str) -> str:
         with urllib.request.urlopen(request, timeout=arguments.timeout) as reply:
             return str(reply.read().decode("utf-8", "replace"))
     except urllib.error.HTTPError as error:
-        raise CheckError(f"GET {path} answers {error.code}") from None
+        raise CheckError(f"GET {url} was answered with the status {error.code}. Check --url and --api-key") from None
 
 
 def run(checks: dict[str, Callable[[], None]]) -> int:
-    """Runs every check and prints the names of the failed checks. Returns the exit status."""
+    """Runs every check and prints the names of the failed checks.
+
+    Returns the exit status, which is 1 if a check failed, otherwise 0.
+    """
     failed = []
     for name, check in checks.items():
         print(f"\n{bold(name)}")
@@ -251,12 +274,15 @@ def run(checks: dict[str, Callable[[], None]]) -> int:
 
 def _verdict(count: int, failed: list[str]) -> str:
     if failed:
-        return red(f"{len(failed)} of {count} failed: {', '.join(failed)}")
+        return red(f"{len(failed)} of {count} checks failed: {', '.join(failed)}")
     return green("1 check passed" if count == 1 else f"all {count} checks passed")
 
 
 def guarded(main: Callable[[], int], remedy: str, arguments: argparse.Namespace) -> int:
-    """Runs `main` and returns its exit status. Errors of the server and failed checks are printed in one line."""
+    """Runs the function `main` and returns the exit status that `main` returns.
+
+    If the server returns an error or a check fails, the function prints one line and returns the exit status 1.
+    """
     try:
         return main()
     except BrokenPipeError:
@@ -272,7 +298,7 @@ def guarded(main: Callable[[], int], remedy: str, arguments: argparse.Namespace)
         cause = getattr(error, "reason", None) or error.__cause__ or error
         return _fail(f"no server answers at {arguments.url} ({cause}). Start the server with `{remedy}`")
     except openai.APIStatusError as error:
-        return _fail(f"{arguments.url} answers {error.status_code}: {error.message}")
+        return _fail(f"{arguments.url} answered with the status {error.status_code}: {error.message}")
     except CheckError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
@@ -328,20 +354,20 @@ def _paint(code: str, text: str) -> str:
 
 
 def bold(text: str) -> str:
-    """Returns the text in bold, if the output is a terminal."""
+    """Returns the text in bold if the standard output is a terminal, otherwise the unchanged text."""
     return _paint("1", text)
 
 
 def dim(text: str) -> str:
-    """Returns the text dimmed, if the output is a terminal."""
+    """Returns the text in a dim color if the standard output is a terminal, otherwise the unchanged text."""
     return _paint("2", text)
 
 
 def red(text: str) -> str:
-    """Returns the text in red, if the output is a terminal."""
+    """Returns the text in red if the standard output is a terminal, otherwise the unchanged text."""
     return _paint("31", text)
 
 
 def green(text: str) -> str:
-    """Returns the text in green, if the output is a terminal."""
+    """Returns the text in green if the standard output is a terminal, otherwise the unchanged text."""
     return _paint("32", text)

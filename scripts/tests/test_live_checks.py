@@ -202,7 +202,7 @@ def test_a_fault_of_a_router_is_detected(fault: str, check_here: Callable[..., t
         status, output = check_here("--url", url, "--test", "system_prompt")
     assert status == 1
     assert reason in output
-    assert "1 of 1 failed: system_prompt" in output
+    assert "1 of 1 checks failed: system_prompt" in output
 
 
 def test_a_stream_without_metadata_is_detected() -> None:
@@ -222,7 +222,7 @@ def test_a_conversation_without_its_earlier_turns_is_detected() -> None:
     with serving(put("usage", {"prompt_tokens": 90, "completion_tokens": 3, "total_tokens": 93})) as url:
         process = check("test_serve.py", "--url", url, "--test", "conversation")
     assert process.returncode == 1
-    assert "earlier turns were not sent: the turn before had 90 prompt_tokens, and this turn has 90" in process.stdout
+    assert "the previous request had 90 prompt_tokens, and the current request has 90" in process.stdout
 
 
 def test_a_direct_response_selects_no_call() -> None:
@@ -268,7 +268,7 @@ def test_a_router_model_without_a_tool_call_passes_with_an_explanation() -> None
     with serving(put("router_metadata", None)) as url:
         process = check("test_host.py", "--url", url)
     assert process.returncode == 0, process.stdout + process.stderr
-    assert "this engine does not enforce `tool_choice`" in process.stdout
+    assert "the engine does not enforce `tool_choice`" in process.stdout
     assert "all 6 checks passed" in process.stdout
 
 
