@@ -1,7 +1,8 @@
-"""Generates the tables of docs/configuration.md: `python scripts/configuration_reference.py [--check]`.
+"""Implements `python scripts/configuration_reference.py [--check]`, which generates docs/configuration.md's tables.
 
 The tables come from the schema in router_api/rl_router_api/config/schema.py. The text of docs/configuration.md outside
-the tables is written by hand. With `--check`, the program writes nothing and reports whether the page would change.
+the tables is written by hand. With `--check`, the program writes nothing and prints a message if docs/configuration.md
+would change.
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ class _OwnFieldsFirst(GenerateJsonSchema):
 
 
 def page(text: str, schema: Json) -> str:
-    """Returns the page with a new table in every section. Raises ValueError if a section has no markers."""
+    """Returns the text of docs/configuration.md with a new table in every section.
+
+    Raises ValueError if the markers before and after the table of a section are missing.
+    """
     for section, node in schema["properties"].items():
         table = HEAD + "".join(_rows(_plain(node, schema["$defs"]), section, schema["$defs"]))
         text = replace_between(f"<!-- {section}: begin -->", f"<!-- {section}: end -->", text, f"\n{table}")
@@ -55,7 +59,10 @@ def _rows(node: Json, prefix: str, definitions: Json) -> Iterator[str]:
 
 
 def _plain(node: Json, definitions: Json) -> Json:
-    """Returns a node of the schema with the node's reference resolved and without an optional field's null type."""
+    """Returns a node of the schema with the referenced node's content.
+
+    For an optional field, the type null is removed.
+    """
     options = [option for option in node.get("anyOf", ()) if option.get("type") != "null"]
     inner = options[0] if len(options) == 1 else definitions.get(node.get("$ref", "").rpartition("/")[2])
     if inner is None:
@@ -91,9 +98,11 @@ def _range(node: Json) -> str:
 
 
 def main() -> int:
-    """Runs the command line. Returns 1 if `--check` finds that the page would change, else 0."""
+    """Runs the generator, and returns the exit status: 1 if `--check` finds that the page would change, otherwise 0."""
     parser = argparse.ArgumentParser(prog="python scripts/configuration_reference.py", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing and report whether the page would change")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing and print a message if the page would change"
+    )
     check = parser.parse_args().check
     schema = Configuration.model_json_schema(schema_generator=_OwnFieldsFirst)
     text = page((ROOT / PAGE).read_text("utf-8"), schema)

@@ -1,8 +1,8 @@
 """Implements `make demo`, which shows a routed answer on this machine.
 
-Starts the CPU fallback as the router model (port 8000) and the router API (port 8800), and sends one question with the
-openai package. The demo prints the answer, and prints how the answer was routed. The servers run until Ctrl-C, so that
-users can try the README's examples. The demo always stops the servers that it started.
+The demo starts the bundled router model on port 8000, starts the router API on port 8800, and sends one question with
+the openai package. The demo prints the answer, and prints how the answer was routed. The servers run until Ctrl-C, so
+that users can try the README's examples. The demo always stops the servers that it started.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ PR_SET_PDEATHSIG = 1
 
 
 class DemoError(Exception):
-    """An error that ends the demo. The error's message says in one line what is wrong."""
+    """Raised if the demo cannot continue. The message of the error says in one line why the demo ended."""
 
 
 class Child:
-    """A running program. The program writes its output to the file `log`."""
+    """A running program of the demo. The program writes its output to the file `log`."""
 
     def __init__(self, module: str, arguments: list[str], log: Path) -> None:
         self.module = module
@@ -71,7 +71,8 @@ class Child:
     def wait_until_ready(self, url: str, seconds: float) -> None:
         """Waits until the URL `url` answers with the status 200.
 
-        Raises DemoError after `seconds` or if the program ends.
+        Raises DemoError if the program ends, or if the URL does not answer with the status 200 within `seconds`
+        seconds.
         """
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -83,7 +84,7 @@ class Child:
 
     def stop(self) -> None:
         """Stops the program and its child processes with SIGINT, then with SIGTERM, and finally with SIGKILL."""
-        # SIGINT stops the API at once. After SIGTERM it would serve for some seconds while load balancers remove it.
+        # SIGINT stops the router API at once. After SIGTERM, the router API would serve requests for some more seconds.
         for number, patience in ((signal.SIGINT, 5), (signal.SIGTERM, 5), (signal.SIGKILL, 5)):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
@@ -93,7 +94,7 @@ class Child:
 
     def _last_line(self) -> str:
         lines = self._log.read_text(errors="replace").strip().splitlines()
-        return _message(lines[-1]) if lines else "it printed nothing"
+        return _message(lines[-1]) if lines else "the program printed nothing"
 
 
 def main() -> int:
@@ -112,9 +113,9 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     flags = argparse.ArgumentParser(description="Prints a routed answer on this machine.", allow_abbrev=False)
-    flags.add_argument("--model-port", type=int, default=8000, help="port of the router model (%(default)s)")
-    flags.add_argument("--serve-port", type=int, default=8800, help="port of the router API (%(default)s)")
-    flags.add_argument("--once", action="store_true", help="exit after the answer")
+    flags.add_argument("--model-port", type=int, default=8000, help="port of the router model (default: %(default)s)")
+    flags.add_argument("--serve-port", type=int, default=8800, help="port of the router API (default: %(default)s)")
+    flags.add_argument("--once", action="store_true", help="stop the servers and exit after the answer")
     return flags.parse_args()
 
 
@@ -238,7 +239,7 @@ def _stay(children: list[Child], arguments: argparse.Namespace, folder: Path) ->
 
 
 def _message(line: str) -> str:
-    # The API's log lines are JSON, and the router model's are plain text.
+    # The log lines of the router API are JSON, and the log lines of the router model are plain text.
     with contextlib.suppress(ValueError, TypeError, KeyError):
         return str(json.loads(line)["message"])
     return line

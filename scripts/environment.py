@@ -2,9 +2,9 @@
 
     python3 scripts/environment.py [run | dev]
 
-`run` installs the packages for `make demo`, `host.sh`, `serve.sh` and the live checks. `dev` also installs the packages
-for the tests and linters. An installation prints one line on standard error. If the machine lacks a program, or the
-installation fails, one line says what is wrong, and the exit status is 1.
+The argument `run` installs the packages for `make demo`, `host.sh`, `serve.sh` and the live checks. The argument `dev`
+also installs the packages for the tests and linters. An installation prints one line on standard error. If the machine
+lacks a program or the installation fails, the script prints one line with the reason, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -24,13 +24,16 @@ LEVELS = ("run", "dev")
 
 
 class MissingError(Exception):
-    """A requirement of the environment that is missing or cannot be installed. The error's message is one line."""
+    """Raised if a requirement of the virtual environment is missing or cannot be installed.
+
+    The message of the error is one line with the reason.
+    """
 
 
 def ensure(level: str) -> None:
-    """Installs the packages of `level` in `.venv` if packages are missing.
+    """Installs the packages of the level `level`, which is `run` or `dev`, in `.venv` if packages are missing.
 
-    A lock prevents simultaneous installations.
+    A file lock prevents two processes from installing packages at the same time.
     """
     if _is_ready(level):
         return
@@ -45,7 +48,10 @@ def ensure(level: str) -> None:
 
 
 def reenter(script: str) -> None:
-    """Replaces this process with `script` in the Python of `.venv`, unless this process already uses that Python."""
+    """Replaces this process with a run of `script` by the Python of `.venv`.
+
+    If this process already uses the Python of `.venv`, the function does nothing.
+    """
     if Path(sys.prefix) == VENV:
         return
     try:
@@ -92,12 +98,12 @@ def _create() -> None:
         raise MissingError(
             f"Python's module venv is missing: run apt-get install python{version}-venv, or your system's equivalent"
         )
-    _run([sys.executable, "-m", "venv", str(VENV)], "the virtual environment cannot be created")
+    _run([sys.executable, "-m", "venv", str(VENV)], f"the folder {VENV} cannot be created: check the permissions")
 
 
 def _install(level: str) -> None:
     pip = [str(PYTHON), "-m", "pip", "install", "-qq", "--no-deps", "--disable-pip-version-check"]
-    failure = "packages cannot be installed: check the package index (PIP_INDEX_URL, HTTPS_PROXY)"
+    failure = "packages cannot be installed: check the package index and the variables PIP_INDEX_URL and HTTPS_PROXY"
     _run([*pip, "--require-hashes", "-r", str(_requirements(level))], failure)
     _run([*pip, "--no-build-isolation", "-e", str(ROOT)], failure)
 
@@ -114,7 +120,10 @@ def _run(command: list[str], failure: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the command line. Returns the exit status."""
+    """Runs `scripts/environment.py`.
+
+    Returns the exit status: 0 if the environment is ready, 1 after an error, 2 after invalid arguments.
+    """
     level = arguments[0] if arguments else "run"
     if level not in LEVELS or len(arguments) > 1:
         print(f"usage: environment.py [{' | '.join(LEVELS)}]", file=sys.stderr)
