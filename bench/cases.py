@@ -19,7 +19,11 @@ _NEVER, _BUFFERED = {"router": {"review": "never"}}, {"router": {"review": "buff
 
 @dataclass(frozen=True)
 class Case:
-    """A kind of request. `goal` is the router's maximum CPU time per request, in microseconds, with 64 connections."""
+    """A kind of request that the benchmark sends.
+
+    The attribute `goal` is the maximum CPU time that the router should use for a request, in microseconds, with 64
+    connections.
+    """
 
     name: str
     fields: dict[str, Any] = field(hash=False)

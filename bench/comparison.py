@@ -1,4 +1,7 @@
-"""Compares the figures of two revisions that were measured alternately, by the ratios new/old and their spread."""
+"""Compares the figures of two revisions of the code that were measured alternately in several rounds.
+
+For each figure, the comparison contains the ratio of the new value to the old value in each round.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,14 @@ from typing import TypeVar
 
 Figures = Mapping[str, float]
 Round = tuple[Figures, Figures]
-"""The figures of one round by their names: first those of the old revision, then those of the new revision."""
+"""The figures of one round by their names: the figures of the old revision, then the figures of the new revision."""
 _HEAD = ("figure", "old", "new", "new/old", "minimum to maximum", "")
 _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The comparison of one figure: each revision's median over all rounds, and the ratio new/old of each round."""
+    """The comparison of one figure: the median of each revision over all rounds, and each round's ratio new/old."""
 
     name: str
     old: float
@@ -26,7 +29,10 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """Returns the conclusion that the spread of the ratios allows, or an empty text after a single round."""
+        """Returns whether the figure was higher in every round, lower in every round, or not clearly different.
+
+        Returns an empty text after a single round.
+        """
         if len(self.ratios) == 1:
             return ""
         if min(self.ratios) <= 1 <= max(self.ratios):
@@ -57,7 +63,10 @@ def _ratio(old: float, new: float) -> float:
 
 
 def report(old: str, new: str, rounds: Sequence[Round]) -> str:
-    """Returns a table of the comparisons for a terminal, with the names of the revisions and the chance of error."""
+    """Returns a text for a terminal.
+
+    The text contains the names of the revisions, a table of the comparisons, and the chance of a wrong conclusion.
+    """
     table = _aligned([_HEAD, *map(_cells, compare(rounds))])
     return f"Old: {old}. New: {new}. Rounds: {len(rounds)}.\n\n{table}\n\n{_chance_of_error(len(rounds))}"
 
@@ -65,10 +74,10 @@ def report(old: str, new: str, rounds: Sequence[Round]) -> str:
 def _chance_of_error(rounds: int) -> str:
     """Returns a sentence that says how often an unchanged figure differs in every round by chance."""
     if rounds == 1:
-        return "One round has no spread and cannot distinguish a difference from noise. Use more --rounds."
+        return "One round cannot distinguish a real difference from noise. Set --rounds to a higher number."
     return (
         f"About 1 in {2 ** (rounds - 1)} of the unchanged figures is higher or lower in every round by chance. "
-        "More --rounds make this rarer."
+        "Set --rounds to a higher number to reduce the chance of a wrong conclusion."
     )
 
 

@@ -1,4 +1,7 @@
-"""Measures the tokens and the duration of the CPU fallback's decisions. The command is `python bench/decisions.py`."""
+"""Implements `python bench/decisions.py`, which measures the decisions of the bundled router model on a CPU.
+
+The benchmark measures the tokens and the duration of each decision.
+"""
 
 from __future__ import annotations
 
@@ -63,9 +66,9 @@ def _api(folder: Path, engine: int, port: int) -> Process:
 
 
 def _decisions(port: int) -> Iterator[dict[str, Any]]:
-    """Yields, for each decision, its entry in `router_calls` with the field `decided_by`.
+    """Yields the entry of each decision in the list `router_calls`, with the additional field `decided_by`.
 
-    Every question is sent twice.
+    The benchmark sends every question twice.
     """
     for question in _QUESTIONS * 2:
         question_body = {"model": "router", "messages": [{"role": "user", "content": question}]}

@@ -75,7 +75,7 @@ async def _until_open(port: int) -> None:
         else:
             writer.close()
             return
-    raise SystemExit(f"error: nothing listens on port {port} after 30 s. Run python -m rl_router_api to see its error")
+    raise SystemExit(f"error: nothing listens on port {port} after 30 s. Run python -m rl_router_api to see the error")
 
 
 async def _complete(session: aiohttp.ClientSession, url: str) -> None:

@@ -16,9 +16,9 @@ _SCRIPT = Path(__file__).with_name("load.lua")
 
 @dataclass(frozen=True)
 class Load:
-    """A request and its number of parallel connections.
+    """A load: a request, and the number of parallel connections that send the request.
 
-    `rate` is in requests per second, and 0 means an unlimited rate.
+    The attribute `rate` is the rate of the load in requests per second, and 0 means an unlimited rate.
     """
 
     url: str
@@ -30,7 +30,8 @@ class Load:
 
 @dataclass(frozen=True)
 class Cost:
-    """A server's microseconds of CPU per request, requests per second, and milliseconds until an answer is complete."""
+    """The measured cost of a server: the CPU time per request in microseconds, the requests per second, and the latency
+    of complete answers in milliseconds."""
 
     cpu_us: float
     per_second: float
@@ -40,9 +41,9 @@ class Cost:
 
 
 def measure(server: Process, load: Load, seconds: float) -> Cost:
-    """Measures the server's cost during `seconds` of load.
+    """Returns the cost of the server during `seconds` seconds of load.
 
-    The kernel reports the server's CPU time. Exits if requests fail.
+    The kernel reports the CPU time of the server. Exits the benchmark if a request fails.
     """
     before = server.cpu_seconds()
     result = run(load, seconds)
@@ -60,7 +61,10 @@ def measure(server: Process, load: Load, seconds: float) -> Cost:
 
 
 def run(load: Load, seconds: float) -> dict[str, float]:
-    """Runs wrk and returns its result: `requests`, `seconds`, `p50_ms`, `p99_ms`. Exits if requests fail."""
+    """Runs the load generator wrk, and returns the result of wrk.
+
+    The result has the fields `requests`, `seconds`, `p50_ms` and `p99_ms`. Exits the benchmark if a request fails.
+    """
     with tempfile.NamedTemporaryFile() as body:
         body.write(load.body)
         body.flush()
@@ -80,5 +84,8 @@ def run(load: Load, seconds: float) -> dict[str, float]:
         )
     result: dict[str, float] = json.loads(process.stdout.strip().splitlines()[-1])
     if result["failed"]:
-        raise SystemExit(f"error: {result['failed']} of {result['requests']} requests to {load.url} failed")
+        raise SystemExit(
+            f"error: {result['failed']} of {result['requests']} requests to {load.url} failed. "
+            "Send one of these requests with curl to see the error"
+        )
     return result

@@ -1,4 +1,4 @@
-"""Draws the costs as a bar chart in `bench/results.svg`."""
+"""Draws the CPU time per request of each server as a bar chart in `bench/results.svg`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MINIMUM, _MAXIMUM = 50.0, 50_000.0
 
 
 def write_plot(measurements: Sequence[Measurement]) -> None:
-    """Writes the chart: microseconds of CPU per request with 64 connections, on a logarithmic scale."""
+    """Writes the chart of the CPU time per request with 64 connections, in microseconds on a logarithmic scale."""
     shown = bars(measurements)
     height = _TOP + _ROW * len(shown) + 10
     parts = [

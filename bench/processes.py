@@ -1,4 +1,4 @@
-"""Starts processes on one core and reads their CPU time and memory from the kernel."""
+"""Starts processes on one CPU core, and reads the CPU time and memory of the processes from the kernel."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Process:
             )  # fmt: skip
 
     def wait_until_it_answers(self, url: str) -> None:
-        """Waits for an answer with a status below 500.
+        """Waits until the process answers a request for the URL `url` with a status below 500.
 
-        Exits with the end of the log after 120 s or if the process ends.
+        If the process ends or does not answer within 120 s, exits the benchmark with the end of the process's log.
         """
         end = time.monotonic() + _START_SECONDS
         while time.monotonic() < end and self._child.poll() is None:
@@ -49,11 +49,14 @@ class Process:
         raise SystemExit(f"error: {url} does not answer:\n{self._log.read_text(errors='replace')[-2000:]}")
 
     def cpu_seconds(self) -> float:
-        """Returns the user and system time so far of all threads and all child processes, in seconds."""
+        """Returns the CPU time that the process and its child processes have used so far, in seconds.
+
+        The CPU time is the sum of the user time and the system time of all threads.
+        """
         return sum(_cpu_ticks(pid) for pid in self._family()) / _TICKS
 
     def memory_mb(self) -> float:
-        """Returns the resident memory of the process and its child processes, in MiB."""
+        """Returns the resident memory of the process and of its child processes, in MiB."""
         return sum(_resident_kb(pid) for pid in self._family()) / 1024
 
     def _family(self) -> Iterator[int]:

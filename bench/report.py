@@ -16,7 +16,7 @@ ROUTER = "RL Router"
 
 @dataclass(frozen=True)
 class Measurement:
-    """The cost of one case on one server, in one round."""
+    """The measured cost of one server for one kind of request, in one round."""
 
     stack: str
     case: Case
@@ -40,7 +40,11 @@ def cpu(measurements: Sequence[Measurement], stack: str, case: str, connections:
 
 
 def section_of_costs(measurements: Sequence[Measurement], rounds: int) -> str:
-    """Returns the section on CPU time: the conditions, the router's figures, and the ratios of the other servers."""
+    """Returns the text about CPU time for `bench/results.md`.
+
+    The text contains the conditions of the measurement, the figures of the router, and the ratio of each comparable
+    server's CPU time to the router's CPU time.
+    """
     return "\n\n".join(
         [
             "The CPU time per request is the user and system time of all threads, as the kernel accounts it. Each "
@@ -87,7 +91,10 @@ def _ratios(measurements: Sequence[Measurement]) -> str:
 
 
 def bars(measurements: Sequence[Measurement]) -> list[tuple[str, float]]:
-    """Returns the name of each bar of the chart, and its CPU time per request in microseconds with 64 connections."""
+    """Returns the bars of the chart: the name of each bar, and the CPU time per request in microseconds.
+
+    The CPU times were measured with 64 connections.
+    """
     stacks = sorted(dict.fromkeys(row.stack for row in measurements), key=lambda stack: stack != ROUTER)
     shown = [(stack, case) for stack in stacks for case in (PINNED, TWO_HOPS, PINNED_STREAM)]
     values = [(f"{stack}: {case.name}", cpu(measurements, stack, case.name)) for stack, case in shown]

@@ -9,7 +9,10 @@ _RESULTS = Path(__file__).with_name("results.md")
 
 
 def write_section(title: str, text: str) -> None:
-    """Replaces the section with this title, or appends the section. Also prints the section's text."""
+    """Replaces the section with the title `title` in `bench/results.md`, or appends a new section.
+
+    The function also prints the text of the section.
+    """
     print(f"\n{text}")
     whole = _RESULTS.read_text() if _RESULTS.exists() else "# Results\n"
     section = f"## {title}\n\n{text.strip()}\n"

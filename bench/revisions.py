@@ -1,13 +1,13 @@
 """Provides the revisions that are measured: the working tree and, with `--against REV`, an older revision.
 
-`git archive` unpacks the older revision, so nothing is added to `.git`, even if a run is killed. The
-`scripts/environment.py` of the older revision then creates that revision's environment, which takes a minute and needs
-the package index. Therefore each revision runs with its own locked packages and cannot import the code of the other
-revision.
+`git archive` unpacks the older revision, so nothing is added to `.git`, even if a run is killed. The script
+`scripts/environment.py` of the older revision then creates the virtual environment of the older revision. The creation
+of the virtual environment takes a minute and needs the package index. Each revision runs with its own locked packages
+and cannot import the code of the other revision.
 
-The benchmark, its requests and its configuration are always those of the working tree. If a revision does not
-understand the benchmark's configuration, the revision's server does not start, and the run ends with the last lines of
-the server's log.
+The benchmark always uses the code, the requests and the configuration of the benchmark in the working tree. If a
+revision does not understand the benchmark's configuration, the revision's server does not start, and the run ends with
+the last lines of the server's log.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Revision:
-    """A revision of the code: its folder, and the interpreter of the environment in which it is installed."""
+    """A revision of the code: the folder of the code, and the Python interpreter that runs the code."""
 
     label: str
     title: str
@@ -38,10 +38,10 @@ WORKING_TREE = Revision("new", "the working tree", ROOT, sys.executable)
 
 @contextmanager
 def old_and_new(name: str, package: str, new: Revision = WORKING_TREE) -> Iterator[tuple[Revision, Revision]]:
-    """Yields the revision `name` of the repository of `new`, and the revision `new`, both ready to run `package`.
+    """Yields the git revision `name` and the revision `new`. Both revisions are ready to run the package `package`.
 
-    Removes the old revision's folder at the end. Exits if git does not know the revision or the revision's environment
-    cannot be created.
+    At the end of the context, the folder of the git revision is removed. Exits the benchmark if git does not know the
+    revision `name`, or if the environment of the revision `name` cannot be created.
     """
     with tempfile.TemporaryDirectory(prefix="rl-router-bench-") as temporary:
         old = _unpacked(name, new.folder, Path(temporary).resolve())
@@ -51,19 +51,23 @@ def old_and_new(name: str, package: str, new: Revision = WORKING_TREE) -> Iterat
 
 
 def _unpacked(name: str, repository: Path, folder: Path) -> Revision:
-    """Returns the revision, unpacked into `folder` and installed into its own environment there."""
+    """Unpacks the git revision `name` into `folder`, installs the revision in an environment there, and returns the
+    revision."""
     commit = _commit(name, repository)
     archive = subprocess.run(["git", "archive", commit], cwd=repository, check=True, stdout=subprocess.PIPE).stdout
     subprocess.run(["tar", "-x"], cwd=folder, input=archive, check=True)
     # The level `run` does not include the operator's packages.
     process = subprocess.run([sys.executable, "scripts/environment.py", "dev"], cwd=folder, check=False)
     if process.returncode:
-        raise SystemExit(f"error: --against {name}: its scripts/environment.py failed. See the script's output above")
+        raise SystemExit(f"error: --against {name}: its scripts/environment.py failed. Read the output above")
     return Revision("old", f"{name} ({commit[:7]})", folder, str(folder / ".venv/bin/python"))
 
 
 def _commit(name: str, repository: Path) -> str:
-    """Returns the commit's hash. Exits if git does not know the revision."""
+    """Returns the hash of the commit of the git revision `name`.
+
+    Exits the benchmark if git does not know the revision.
+    """
     command = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"]
     process = subprocess.run(command, cwd=repository, check=False, stdout=subprocess.PIPE, text=True)
     if process.returncode:
@@ -72,7 +76,7 @@ def _commit(name: str, repository: Path) -> str:
 
 
 def _compile(revision: Revision, package: str) -> None:
-    """Compiles the package, as its image does.
+    """Compiles the Python files of the package to bytecode, in the same way as the build of the container image.
 
     Without the compilation, the package's first start would take more CPU time than later starts.
     """
@@ -80,7 +84,10 @@ def _compile(revision: Revision, package: str) -> None:
 
 
 def imported_from(revision: Revision, package: str) -> Path:
-    """Returns the package's folder. Exits if the interpreter imports the package from outside the revision's folder."""
+    """Returns the folder from which the interpreter of the revision imports the package.
+
+    Exits the benchmark if the folder of the package is outside the folder of the revision.
+    """
     command = [revision.python, "-c", f"import {package}; print({package}.__file__)"]
     process = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
     file = Path(process.stdout.strip() or "nowhere")

@@ -27,13 +27,13 @@ _WARM_UP = 3.0
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--rounds", type=int, default=5, help="how many times to measure each figure, of which the median is reported"
+        "--rounds", type=int, default=5, help="number of rounds; each result is the median of all rounds"
     )
-    parser.add_argument("--seconds", type=float, default=4, help="duration of the load in each measurement")
+    parser.add_argument("--seconds", type=float, default=4, help="duration of the load in each measurement, in seconds")
     parser.add_argument(
-        "--only", default="", metavar="WORDS", help="measure only cases whose name contains WORDS; write no files"
+        "--only", default="", metavar="WORDS", help="measure only requests whose name contains WORDS; write no files"
     )
-    parser.add_argument("--against", metavar="REV", help="compare with this git revision; write no files")
+    parser.add_argument("--against", metavar="REV", help="compare the code with this git revision; write no files")
     options = parser.parse_args()
     check_tools()
     if options.against:
@@ -61,7 +61,7 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def check_tools() -> None:
-    """Exits if gcc, which compiles the upstream, or wrk, which sends the load, is missing."""
+    """Exits the benchmark if gcc, which compiles the upstream, or wrk, which sends the load, is missing."""
     missing = [name for name in _PACKAGES if shutil.which(name) is None]
     if missing:
         packages = " ".join(_PACKAGES[name] for name in missing)
@@ -70,9 +70,9 @@ def check_tools() -> None:
 
 @contextmanager
 def running_stacks(starts: Sequence[Start] = (rl_router, *PEERS)) -> Iterator[list[Stack]]:
-    """Starts the router and each installed comparable server, and yields all of them.
+    """Starts the router and each comparable server that is installed, and yields the running servers.
 
-    Only the server under load takes CPU time.
+    All servers run at the same time, but only the server that gets the load uses CPU time.
     """
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
@@ -98,12 +98,12 @@ def _round(stacks: list[Stack], options: argparse.Namespace, round_: int) -> Ite
 
 
 def _both(pair: Sequence[Revision], options: argparse.Namespace, round_: int) -> Round:
-    """Returns the figures of both revisions.
+    """Returns the figures of the old revision and of the new revision in one round.
 
     Each load goes to the router of one revision and immediately afterwards to the router of the other revision.
 
-    Every round restarts both routers, because the figures of two processes of the same code differ, and the spread must
-    include this difference.
+    Every round restarts both routers, because the figures of two processes of the same code differ, and the ratios of
+    the rounds must include this difference.
     """
     figures: tuple[dict[str, float], dict[str, float]] = {}, {}
     with running_stacks([router_of(revision) for revision in pair]) as stacks:

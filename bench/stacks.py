@@ -24,7 +24,7 @@ _PRICE = {"input": 0.1, "cached_input": 0.01, "output": 0.4}
 
 @dataclass(frozen=True)
 class Stack:
-    """A running server and the cases that it supports."""
+    """A running server, and the kinds of requests that the server supports."""
 
     name: str
     process: Process
@@ -34,11 +34,11 @@ class Stack:
     upstream: str = ""
 
     def load(self, case: Case, connections: int, rate: float = 0.0) -> Load:
-        """Returns the load that sends this case to this server."""
+        """Returns the load that sends requests of the kind `case` to the server."""
         return Load(f"{self.base_url}/chat/completions", case.body, self.headers, connections, rate)
 
     def direct(self, case: Case, connections: int, rate: float = 0.0) -> Load:
-        """Returns the load that sends this case directly to the upstream."""
+        """Returns the load that sends requests of the kind `case` directly to the upstream, without the server."""
         return Load(f"{self.upstream}/target/v1/chat/completions", case.body, {}, connections, rate)
 
 
@@ -54,9 +54,9 @@ def start_upstream(folder: Path) -> tuple[Process, str]:
 def rl_router(
     folder: Path, upstream: str, workers: int = 1, core: int = SERVER_CORE, python: str = sys.executable
 ) -> Stack:
-    """Starts the router as in production: keys, prices, metrics and a log file.
+    """Starts the router with the features of a production router: API keys, prices, metrics and a log file.
 
-    `python` is the interpreter of the measured revision.
+    The parameter `python` is the Python interpreter of the measured revision.
     """
     port, keys = free_port(), folder / "keys.yaml"
     new = subprocess.run(
@@ -73,7 +73,10 @@ def rl_router(
 
 
 def router_of(revision: Revision) -> Start:
-    """Returns a function that starts the revision's router in its own folder and names its stack after the revision."""
+    """Returns a function that starts the router of the revision in a separate folder.
+
+    The name of the stack that the function returns is the label of the revision.
+    """
 
     def start(folder: Path, upstream: str) -> Stack:
         own = folder / revision.label
@@ -101,7 +104,7 @@ def _configuration(upstream: str, port: int, keys: Path, workers: int) -> dict[s
 
 
 def fastapi_httpx(folder: Path, upstream: str) -> Stack:
-    """Starts a relay of FastAPI and httpx. The relay does not use the extra packages of uvicorn."""
+    """Starts the relay that uses FastAPI and httpx. The relay runs in uvicorn without uvicorn's optional packages."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "--app-dir", str(HERE), "fastapi_httpx:app", "--port", str(port)]
     command += ["--loop", "asyncio", "--http", "h11", "--no-access-log", "--log-level", "warning"]
@@ -112,7 +115,10 @@ def fastapi_httpx(folder: Path, upstream: str) -> Stack:
 
 
 def litellm(folder: Path, upstream: str) -> Stack | None:
-    """Starts LiteLLM's proxy: `litellm` or the program in BENCH_LITELLM. Returns None if LiteLLM is not installed."""
+    """Starts LiteLLM's proxy, which is the program in the variable BENCH_LITELLM, by default `litellm`.
+
+    Returns None if LiteLLM is not installed.
+    """
     program, port = shutil.which(os.environ.get("BENCH_LITELLM", "litellm")), free_port()
     if program is None:
         return None
@@ -131,7 +137,7 @@ def litellm(folder: Path, upstream: str) -> Stack | None:
 
 
 def portkey(folder: Path, upstream: str) -> Stack | None:
-    """Starts Portkey's gateway: the start-server.js in BENCH_PORTKEY.
+    """Starts Portkey's gateway. The variable BENCH_PORTKEY contains the path of the gateway's file start-server.js.
 
     Returns None if the variable BENCH_PORTKEY is not set or node is not installed.
     """

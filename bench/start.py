@@ -1,4 +1,4 @@
-"""Measures the seconds from the router's start to its first answer, and its slowest imports."""
+"""Measures the time from the start of the router to the router's first answer, and the router's slowest imports."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def _start(folder: Path, upstream: str) -> float:
-    """Returns the seconds from the start of the process until the first completion."""
+    """Returns the seconds from the start of the router's process until the router has answered the first request."""
     router = rl_router(folder, upstream)
     try:
         _complete(router.load(PINNED, 1))
@@ -42,7 +42,7 @@ def _start(folder: Path, upstream: str) -> float:
 
 
 def _complete(load: Load) -> None:
-    """Sends one request. Raises CalledProcessError if the request fails."""
+    """Sends one request of the load with curl. Raises CalledProcessError if the request fails."""
     headers = [word for name, value in load.headers.items() for word in ("-H", f"{name}: {value}")]
     command = ["curl", "-sf", "-o", "/dev/null", "-H", "Content-Type: application/json", *headers]
     subprocess.run([*command, "-d", load.body.decode(), load.url], check=True)
@@ -59,9 +59,9 @@ def _section(seconds: list[float]) -> str:
 
 
 def _imports() -> list[tuple[str, float]]:
-    """Returns the imported packages and their import times in milliseconds, slowest first.
+    """Returns the names and import times of the router's main imports in milliseconds, slowest first.
 
-    The import time of a package includes the time of its own imports.
+    The import time of a package includes the time of the package's own imports.
     """
     command = [
         sys.executable,

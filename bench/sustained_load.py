@@ -1,4 +1,4 @@
-"""Measures the router under sustained load: added latency at half its capacity, and memory over 100,000 requests."""
+"""Measures the latency that the router adds at half of its maximum rate, and its memory over 100,000 requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def main() -> None:
 
 
 def _latency(router: Stack) -> str:
-    """Returns a text on the latency that the router adds to the upstream's latency at half of the maximum rate."""
+    """Returns a text on the latency that the router adds to the upstream's latency at half of the router's maximum
+    rate."""
     maximum = measure(router.process, router.load(PINNED, _CONNECTIONS), _SECONDS).per_second
     through = run(router.load(PINNED, _CONNECTIONS, maximum / 2), _SECONDS)
     direct = run(router.direct(PINNED, _CONNECTIONS, maximum / 2), _SECONDS)
@@ -32,7 +33,7 @@ def _latency(router: Stack) -> str:
 
 
 def _memory(router: Stack) -> str:
-    """Returns the table of resident memory before, during and after `_REQUESTS` routed requests."""
+    """Returns a text with the router's resident memory before, during and after 100,000 routed requests."""
     samples = [(0, router.process.memory_mb())]
     while samples[-1][0] < _REQUESTS:
         completed = measure(router.process, router.load(TWO_HOPS, _CONNECTIONS), _SECONDS).requests

@@ -68,8 +68,8 @@ def test_the_report_shows_the_median_ratio_its_spread_and_the_chance_of_error() 
         "Old: v1 (0123abc). New: the working tree. Rounds: 3.\n\n"
         "figure   old    new  new/old  minimum to maximum\n"
         "CPU, us  1,000  750  0.750    0.500 to 0.800      lower in every round\n\n"
-        "About 1 in 4 of the unchanged figures is higher or lower in every round by chance. More --rounds make this "
-        "rarer."
+        "About 1 in 4 of the unchanged figures is higher or lower in every round by chance. Set --rounds to a higher "
+        "number to reduce the chance of a wrong conclusion."
     )
 
 
@@ -78,7 +78,7 @@ def test_the_report_of_one_round_says_that_there_is_no_spread() -> None:
         "figure   old  new  new/old  minimum to maximum",
         "CPU, us  2    1    0.500    one round",
         "",
-        "One round has no spread and cannot distinguish a difference from noise. Use more --rounds.",
+        "One round cannot distinguish a real difference from noise. Set --rounds to a higher number.",
     ]
 
 
