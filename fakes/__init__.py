@@ -1,1 +1,1 @@
-"""Contains the fakes of tests and benchmarks: a Kubernetes cluster without nodes, upstreams, and test routers."""
+"""Contains fakes for tests and benchmarks: a Kubernetes cluster without nodes, upstreams, and test routers."""

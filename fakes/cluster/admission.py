@@ -1,4 +1,4 @@
-"""Dry runs, in which the API server validates a RouterDeployment without storing it."""
+"""Sends dry runs to the API server. In a dry run, the API server validates an object without storing the object."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True)
 class Admission:
-    """Sends dry runs to the API server, which returns the object that it would store, or a Status with errors."""
+    """A client that sends dry runs to the API server.
+
+    The API server responds to a dry run with the object that would be stored, or with a Status that contains errors.
+    """
 
     server: ApiServer
 
     def create(self, manifest: Manifest) -> Manifest:
-        """Returns the API server's response to the creation of an object."""
+        """Returns the API server's response to a dry run that creates the RouterDeployment `manifest`."""
         return self.server.request("POST", ROUTERS + _DRY_RUN, manifest)
 
     def accepts_in_a_pod(self, quantity: Any) -> bool:
-        """Returns whether a Pod may have this CPU request."""
+        """Returns whether the API server accepts `quantity` as the CPU request and the CPU limit of a Pod."""
         resources = {"requests": {"cpu": quantity}, "limits": {"cpu": quantity}}
         container = {"name": "any", "image": "any", "resources": resources}
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "any"}, "spec": {"containers": [container]}}
@@ -32,7 +35,10 @@ class Admission:
         return self.server.request("POST", path + _DRY_RUN, pod)["kind"] == "Pod"
 
     def update(self, earlier: Manifest, later: Manifest) -> Manifest:
-        """Returns the response to an update from `earlier` to `later`, which have the same name."""
+        """Returns the API server's response to a dry run that replaces the RouterDeployment `earlier` by `later`.
+
+        The RouterDeployments `earlier` and `later` have the same name.
+        """
         path = f"{ROUTERS}/{later['metadata']['name']}"
         created = self.server.request("POST", ROUTERS, earlier)
         version = {"resourceVersion": created["metadata"]["resourceVersion"]}
@@ -43,7 +49,11 @@ class Admission:
 
 
 def errors(status: Manifest) -> list[str]:
-    """Returns `path: message` for each cause of a Status, without the rejected value, followed by the whole message."""
+    """Returns the errors of a Status.
+
+    For each cause, the list contains the text `path: message` without the rejected value. The last item of the list is
+    the whole message of the Status.
+    """
     assert status["kind"] == "Status", status
     return [*(_message(cause) for cause in status.get("details", {}).get("causes", ())), status["message"]]
 

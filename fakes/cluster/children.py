@@ -1,4 +1,4 @@
-"""The children that the operator builds for the RouterDeployment `demo`, without a cluster."""
+"""Builds the children of the RouterDeployment `demo` with the code of the operator, without a cluster."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rl_router_operator.resources.defaults import Defaults
 
 
 def demo(**spec: Any) -> RouterDeployment:
-    """Returns the RouterDeployment `demo` with this spec, in the form in which the API server stores it."""
+    """Returns the parsed RouterDeployment `demo` with the spec `spec`."""
     metadata = {"name": "demo", "namespace": "team", "uid": "uid-of-demo", "generation": 1}
     return read({"metadata": metadata, "spec": spec})
 
 
 def children(defaults: Defaults | None = None, **spec: Any) -> dict[Ref, Manifest]:
-    """Returns the children of the RouterDeployment `demo` by kind and name."""
+    """Returns a mapping from the kind and the name of each child of the RouterDeployment `demo` to the child."""
     built = desired(demo(**spec), defaults or Defaults())
     by_ref = {ref_of(child): child for child in built}
     assert len(by_ref) == len(built)
@@ -32,19 +32,20 @@ def pod(component: str, defaults: Defaults | None = None, **spec: Any) -> Manife
 
 
 def container(component: str, defaults: Defaults | None = None, **spec: Any) -> Manifest:
-    """Returns the container of the component `model` or `api`."""
+    """Returns the manifest of the only container in the pods of the component `model` or `api`."""
     (only,) = pod(component, defaults, **spec)["spec"]["containers"]
     return dict(only)
 
 
 def env(component: str, defaults: Defaults | None = None, **spec: Any) -> dict[str, Any]:
-    """Returns the environment variables of a container: each name with its `value` or `valueFrom`."""
+    """Returns a mapping from the name of each environment variable of a container to the variable's `value` or
+    `valueFrom`."""
     variables = container(component, defaults, **spec)["env"]
     return {variable["name"]: variable.get("value", variable.get("valueFrom")) for variable in variables}
 
 
 def mounts(component: str, **spec: Any) -> dict[str, Manifest]:
-    """Returns the volumes of a container by mount path, each merged with the mount of the volume."""
+    """Returns a mapping from each mount path of a container to the fields of the volume and of the volume mount."""
     template = pod(component, **spec)["spec"]
     volumes = {volume["name"]: volume for volume in template["volumes"]}
     (only,) = template["containers"]

@@ -1,4 +1,5 @@
-"""Defines, for each reason of a condition, what causes the reason on a real API server and what resolves it."""
+"""Defines a test case for each reason of a condition: actions that cause the reason, and actions that resolve the
+reason."""
 
 from __future__ import annotations
 
@@ -31,7 +32,11 @@ Act = Callable[[Simulation], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Case:
-    """A cause of a reason, the condition that gets this reason, a part of the condition's message, and the solution."""
+    """A test case for a reason of a condition.
+
+    The attribute `cause` is a function that causes the reason, and the attribute `resolve` is a function that resolves
+    the reason. The attribute `message` is a part of the condition's message.
+    """
 
     cause: Act
     type: str
@@ -47,7 +52,7 @@ def model(status: str = "False", **case: Any) -> dict[str, Any]:
 
 
 def pod_fails(pod: Pod, message: str, *warnings: Manifest, **case: Any) -> Case:
-    """Returns the case of a model pod that is not ready, with Events about it."""
+    """Returns a test case in which the model pod is not ready, with the Events `warnings` about the model pod."""
 
     async def cause(simulation: Simulation) -> None:
         await simulation.put_pod(pod)
@@ -58,12 +63,13 @@ def pod_fails(pod: Pod, message: str, *warnings: Manifest, **case: Any) -> Case:
 
 
 def model_exits(message: str, *args: Any, **times: float) -> Case:
-    """Returns the case of a model pod whose container ended with this message and will be restarted."""
+    """Returns a test case in which the container of the model pod ended with the message `message` and will be
+    restarted."""
     return pod_fails(Pod(**crash_looping(message, *args, **times)), message)
 
 
 def api_reports(report: Health, type_: str, status: str, message: str, **spec: Any) -> Case:
-    """Returns the case of ready API pods whose health report is `report`."""
+    """Returns a test case in which the API pods are ready and send the health report `report` to the operator."""
 
     async def cause(simulation: Simulation) -> None:
         simulation.report(report)
@@ -77,7 +83,10 @@ def api_reports(report: Health, type_: str, status: str, message: str, **spec: A
 
 
 def child_fails(message: str, obstruct: Act, clear: Act, **spec: Any) -> Case:
-    """Returns the case of a new child, by default an Ingress, that the operator cannot create after `obstruct`."""
+    """Returns a test case in which the operator cannot create a new child, because `obstruct` prevents the creation.
+
+    By default, the new child is an Ingress.
+    """
 
     async def cause(simulation: Simulation) -> None:
         await simulation.make_ready()
@@ -127,7 +136,8 @@ async def reject_pods(simulation: Simulation) -> None:
 
 
 async def create_pvc(simulation: Simulation, size: str) -> None:
-    """Creates the PVC as the StatefulSet controller does, but with another size."""
+    """Creates the PVC of the model pod with the size `size`, in the form in which the StatefulSet controller creates
+    PVCs."""
     workload = await simulation.kube.existing("StatefulSet", "demo-model")
     (template,) = workload["spec"]["volumeClaimTemplates"]
     metadata = {"name": PVC, "labels": template["metadata"]["labels"]}
@@ -137,7 +147,7 @@ async def create_pvc(simulation: Simulation, size: str) -> None:
 
 
 async def fail_provisioning(simulation: Simulation) -> None:
-    """Creates the PVC, and the Event by which the volume controller reports that it cannot provision a volume."""
+    """Creates the PVC of the model pod, and an Event which says that the volume of the PVC cannot be provisioned."""
     await create_pvc(simulation, "1Gi")
     await simulation.put_pod(unschedulable("pod has unbound immediate PersistentVolumeClaims", pvc=PVC))
     message = 'storageclass "fast" not found'
@@ -259,9 +269,9 @@ async def upgrade_kind(simulation: Simulation) -> None:
 
 
 async def age_the_deployment(simulation: Simulation) -> None:
-    """Sets the time of the Deployment's last change to an earlier time.
+    """Sets the time of the last change of the API's Deployment to an earlier time.
 
-    No controller runs, so the change is not processed.
+    Because the test runs no Deployment controller, the change of the Deployment is never processed.
     """
     await simulation.make_ready()
     await simulation.kube.annotate("note", "a change", "Deployment", "demo-api")

@@ -15,15 +15,15 @@ HEALTHY = {
 
 
 def condition_of(status: dict[str, Any], type_: str) -> dict[str, Any]:
-    """Returns the condition of this type.
+    """Returns the condition of the type `type_` in the status of a RouterDeployment.
 
-    Raises ValueError if the status does not have exactly one condition of this type.
+    Raises ValueError if the status does not have exactly one condition of the type `type_`.
     """
     (match,) = [condition for condition in status["conditions"] if condition["type"] == type_]
     return dict(match)
 
 
 def state_of(status: dict[str, Any], type_: str) -> tuple[str, str]:
-    """Returns the status and the reason of the condition of this type."""
+    """Returns the status and the reason of the condition of the type `type_`."""
     condition = condition_of(status, type_)
     return condition["status"], condition["reason"]

@@ -28,7 +28,7 @@ _START_SECONDS = 60
 
 @contextmanager
 def running(folder: Path, *flags: str) -> Iterator[ApiServer]:
-    """Runs an API server that has its data in `folder` and the additional flags `flags`."""
+    """Runs an API server with the additional flags `flags`. The data of the API server are in the folder `folder`."""
     server = ApiServer(folder, flags)
     try:
         server.start()
@@ -46,9 +46,9 @@ def free_port() -> int:
 
 @dataclass
 class ApiServer:
-    """An API server and its etcd, which keeps the data if the API server is killed.
+    """An API server and an etcd server. The etcd server keeps the data if a test kills the API server.
 
-    `flags` are flags of the API server.
+    The attribute `flags` contains additional flags of the API server.
     """
 
     folder: Path
@@ -71,16 +71,19 @@ class ApiServer:
 
     @cached_property
     def client(self) -> httpx.Client:
-        """Returns a client with the administrator's token."""
+        """Returns an HTTP client that sends the administrator's token to the API server."""
         return httpx.Client(base_url=self.url, verify=self.tls, headers=authorization(ADMIN), timeout=30)
 
     @cached_property
     def kubeconfig(self) -> Path:
-        """Returns the path of the administrator's kubeconfig."""
+        """Returns the path of the administrator's kubeconfig file."""
         return self.write_kubeconfig(self.url, ADMIN, self.folder / "kubeconfig")
 
     def request(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        """Sends a request as the administrator. Returns the JSON of the response, which is a Status after an error."""
+        """Sends a request to the API server as the administrator, and returns the JSON of the response.
+
+        If the request fails, the JSON of the response is a Status.
+        """
         return dict(self.client.request(method, path, json=body).json())
 
     def start(self) -> None:
@@ -100,7 +103,10 @@ class ApiServer:
         self.start_api_server()
 
     def start_api_server(self) -> None:
-        """Starts the API server, for the first time or after `kill_api_server`, and waits until it is ready."""
+        """Starts the API server and waits until the API server is ready.
+
+        Tests call the method also after `kill_api_server`, to start the API server again.
+        """
         key = self.folder / "accounts.key"
         self._run(
             "kube-apiserver",
@@ -125,7 +131,7 @@ class ApiServer:
         self._end("kube-apiserver", kill=True)
 
     def stop(self) -> None:
-        """Stops all processes."""
+        """Stops the controllers, the API server and the etcd server."""
         for name in ("kube-controller-manager", "kube-apiserver", "etcd"):
             self._end(name)
         self.client.close()
@@ -137,7 +143,7 @@ class ApiServer:
     def start_controllers(self, *names: str) -> None:
         """Starts the named controllers of kube-controller-manager.
 
-        The names do not include the suffix `-controller`.
+        The controllers' names in `names` do not include the suffix `-controller`.
         """
         self._run(
             "kube-controller-manager",
@@ -152,7 +158,8 @@ class ApiServer:
         self._end("kube-controller-manager")
 
     def write_kubeconfig(self, url: str, token: str, path: Path) -> Path:
-        """Writes a kubeconfig for the API server at `url`, with a token, and returns its path."""
+        """Writes a kubeconfig file with the API server's URL `url` and the token `token`, and returns the path of the
+        file."""
         cluster: dict[str, str] = {"server": url}
         if url.startswith("https"):
             cluster["certificate-authority"] = str(self.folder / "certs/apiserver.crt")
@@ -189,7 +196,7 @@ class ApiServer:
         deadline = time.monotonic() + _START_SECONDS
         while not self._is_ready():
             if self._running["kube-apiserver"].poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the API server did not start: see {self.folder}/kube-apiserver.log")
+                raise RuntimeError(f"the API server did not start. Read the log {self.folder}/kube-apiserver.log")
             time.sleep(0.1)
 
     def _is_ready(self) -> bool:
@@ -202,5 +209,5 @@ class ApiServer:
 
 
 def authorization(token: str) -> dict[str, str]:
-    """Returns the header that authenticates with a token."""
+    """Returns the HTTP header that authenticates a request with the token `token`."""
     return {"Authorization": f"Bearer {token}"}

@@ -1,4 +1,4 @@
-"""Edits every field of a child that the operator owns, one by one, and waits for each repair."""
+"""Edits the fields that the operator owns in a child, one by one, and waits until the operator repairs each field."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _Path = tuple[Any, ...]
 
 
 async def each_edit_is_repaired(kube: Kube, ref: tuple[str, str], before: dict[str, Any]) -> None:
-    """Edits each field of the child that the operator owns.
+    """Edits each field that the operator owns in the child `ref`.
 
-    Fails if a field is not restored within `REPAIR_SECONDS`.
+    Fails if the operator does not restore a field within `REPAIR_SECONDS` seconds.
     """
     paths = list(_leaves(owned_fields(before), before, ()))
     assert paths, ref
@@ -39,7 +39,10 @@ async def _is_restored(kube: Kube, ref: tuple[str, str], before: dict[str, Any],
 
 
 def _leaves(owned: Any, live: Any, path: _Path) -> Iterator[_Path]:
-    """Yields the paths of the values that the operator owns. A path names an entry of a keyed list by its index."""
+    """Yields the paths of the values that the operator owns.
+
+    A path contains the index of a list entry even if the list identifies entries by keys.
+    """
     for step, below in owned.items():
         if step.startswith("f:") and step[2:] in live:
             name = step[2:]
@@ -63,9 +66,10 @@ def _value(body: Any, path: _Path) -> Any:
 
 
 def _edit(body: Any, path: _Path) -> bool:
-    """Changes or removes the field.
+    """Changes or removes the field at the path `path`, and returns True.
 
-    Does nothing and returns False for a key of a list entry, because an entry with a new key is a new entry.
+    If the field is a key of a list entry, changes nothing and returns False, because an entry with another key would be
+    a new entry.
     """
     parent = _value(body, path[:-1])
     value = parent[path[-1]]

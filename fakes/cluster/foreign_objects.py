@@ -1,4 +1,4 @@
-"""Objects that do not belong to the operator but have the name of one of the operator's children."""
+"""Builds objects that do not belong to the operator, but have the name of a child that the operator would create."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ _BODIES: dict[str, dict[str, Any]] = {
 
 
 def foreign_object(kube: Kube, kind: str, name: str) -> dict[str, Any]:
-    """Returns the manifest of an object that has no owner."""
+    """Returns the manifest of an object with the kind `kind` and the name `name`, and without an owner."""
     body = copy.deepcopy(_BODIES[kind])
     return {"apiVersion": kube.api_version(kind), "kind": kind, "metadata": {"name": name}, **body}

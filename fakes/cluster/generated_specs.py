@@ -18,20 +18,20 @@ _KEYS = st.one_of(st.sampled_from(["cpu", "memory", "example.com/team"]), st.tex
 
 
 def schema() -> Node:
-    """Returns the schema of `spec` in the CRD."""
+    """Returns the schema of the field `spec` in the CRD of RouterDeployments."""
     return definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
 
 
 def specs() -> st.SearchStrategy[Node]:
-    """Generates specs that match the schema's types, bounds and patterns.
+    """Returns a strategy that generates specs with the types, sizes and patterns of the CRD's schema.
 
-    Some generated specs violate the rules between fields.
+    Some generated specs violate the rules of the CRD that compare several fields.
     """
     return _of(schema())
 
 
 def urls() -> st.SearchStrategy[str]:
-    """Generates valid values of a target's `baseUrl`."""
+    """Returns a strategy that generates valid values of the field `baseUrl` of a target."""
     target = schema()["properties"]["targets"]["items"]
     (pattern,) = (match[2] for rule in target[RULES] if (match := _FIELD.fullmatch(rule["rule"])))
     return _matching(pattern)

@@ -1,4 +1,4 @@
-"""Health documents in the form in which the API pods report them to the operator."""
+"""Builds the health reports that the operator gets from API pods."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from rl_router_operator.objects.observed import Health
 
 
 def healthy(**targets: str | None) -> Health:
-    """Returns the report of an API pod whose router model works.
+    """Returns the health report of an API pod whose router model works.
 
-    `targets` maps each target to the reason of its bad state, or to None for a good state.
+    The parameter `targets` maps the name of each target to the reason of a bad state, or to None for a good state.
     """
     return health(targets=targets or {"cheap": None, "strong": None})
 
@@ -23,10 +23,11 @@ def health(
     closed: str | None = None,
     file: str | None = None,
 ) -> Health:
-    """Returns the report of an API pod. Each argument is the reason of a bad state, or None for a good state.
+    """Returns the health report of an API pod.
 
-    If `refused` or `closed` is set, the configuration has the state of the same name. `file` is the path of the file
-    that causes the bad states.
+    The parameters `router_model`, `refused` and `closed`, and the values of `targets`, are reasons of bad states, or
+    None for good states. If `refused` or `closed` is set, the configuration in the report has the state `refused` or
+    `closed`. The parameter `file` is the path of the file that causes the bad states.
     """
     configuration = ConfigurationHealth(state="ok")
     if reason := refused or closed:
@@ -42,7 +43,10 @@ def health(
 
 
 def altered(original: Health, **parts: Any) -> Health:
-    """Returns a copy of a report in which `parts` replace top-level fields of the document's JSON."""
+    """Returns a copy of the health report `original`.
+
+    In the copy, the arguments `parts` replace the fields with the same names at the top level of the report.
+    """
     assert original.document
     return Health(HealthDocument.model_validate(original.document.as_json() | parts))
 

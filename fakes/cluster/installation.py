@@ -1,4 +1,4 @@
-"""A real API server with the CRD and the operator's permissions."""
+"""Runs a real API server with the CRD of RouterDeployments and with the operator's permissions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROLES = "/apis/rbac.authorization.k8s.io/v1"
 def installed(folder: Path, *flags: str) -> Iterator[ApiServer]:
     """Runs an API server that serves RouterDeployments.
 
-    The API server has its data in `folder` and the additional flags `flags`.
+    The API server stores data in the folder `folder` and has the additional flags `flags`.
     """
     with control_plane.running(folder, *flags) as server:
         assert server.request("POST", CRDS, yaml.safe_load(CRD.read_text()))["metadata"]["uid"]
@@ -34,7 +34,7 @@ def installed(folder: Path, *flags: str) -> Iterator[ApiServer]:
 
 
 def grant(server: ApiServer, user: str, rules: list[dict[str, Any]]) -> None:
-    """Replaces the permissions of a user by the rules `rules`."""
+    """Replaces the permissions of the user `user` by the RBAC rules `rules`."""
     group = "rbac.authorization.k8s.io"
     role = {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": user}, "rules": rules}
     binding = {

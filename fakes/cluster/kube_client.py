@@ -23,9 +23,9 @@ _KINDS = {
 
 @dataclass
 class Kube:
-    """The administrator's client for one namespace.
+    """A client that sends requests for one namespace to the API server as the administrator.
 
-    The client's methods raise AssertionError after an error response.
+    The methods of the client raise AssertionError if the API server returns an error.
     """
 
     client: httpx.AsyncClient
@@ -43,7 +43,10 @@ class Kube:
         return body
 
     async def condition(self, type_: str, name: str = "demo") -> _BODY:
-        """Returns a condition of a RouterDeployment. Raises LookupError if the RouterDeployment has no status yet."""
+        """Returns the condition of the type `type_` of a RouterDeployment.
+
+        Raises LookupError if the RouterDeployment has no status yet.
+        """
         return condition_of((await self.existing("RouterDeployment", name))["status"], type_)
 
     async def list(self, kind: str, selector: str = "") -> list[_BODY]:
@@ -61,7 +64,7 @@ class Kube:
         return self._body(await self.client.put(path, params={"fieldManager": "somebody"}, json=body))
 
     async def merge(self, kind: str, name: str, patch: _BODY, subresource: str = "") -> _BODY:
-        """Applies a JSON merge patch to an object or to its subresource."""
+        """Applies a JSON merge patch to an object, or to the subresource `subresource` of the object."""
         return await self._patch(self.path(kind, name, subresource), "application/merge-patch+json", patch)
 
     async def patch(self, kind: str, name: str, operations: list[_BODY]) -> _BODY:
@@ -88,7 +91,7 @@ class Kube:
         return _KINDS[kind].api_version
 
     def path(self, kind: str, name: str = "", subresource: str = "") -> str:
-        """Returns the path of a collection, an object or a subresource."""
+        """Returns the URL path of a collection of objects, of an object, or of a subresource of an object."""
         known = _KINDS[kind]
         group = "apis" if "/" in known.api_version else "api"
         parts = [group, known.api_version, "namespaces", self.namespace, known.plural, name, subresource]

@@ -1,4 +1,4 @@
-"""A fake kubelet, which makes the pods of the controllers ready, except pods with the image `MISSING`."""
+"""A fake kubelet. The fake kubelet makes all new pods ready, except pods with the image `MISSING`."""
 
 from __future__ import annotations
 

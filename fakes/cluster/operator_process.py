@@ -43,7 +43,7 @@ class OperatorProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """Returns None if the process runs, otherwise its exit code.
+        """Returns the exit code of the process, or None if the process still runs.
 
         If a signal killed the process, the exit code is negative.
         """
@@ -55,7 +55,7 @@ class OperatorProcess:
             os.kill(self.process.pid, number)
 
     async def ended(self) -> int:
-        """Waits until the process ends, and returns its exit code."""
+        """Waits until the process ends, and returns the exit code of the process."""
 
         def exit_code() -> int:
             assert self.exit_code is not None
@@ -74,9 +74,10 @@ async def operator_process(
     own_namespace: str = "",
     claim_terms: LeaseTerms = CLAIM_TERMS,
 ) -> AsyncIterator[OperatorProcess]:
-    """Runs an operator that reaches the API server through `proxy`, and kills the operator at the end.
+    """Runs an operator that reaches the API server through `proxy`. Kills the operator at the end of the context.
 
-    `flags` are the flags that select the namespaces that the operator watches, by default only the namespace of `kube`.
+    The parameter `flags` contains the flags that select the namespaces that the operator watches. By default, the
+    operator watches only the namespace of `kube`.
     """
     port = free_port()
     config = server.write_kubeconfig(proxy.url, OPERATOR, folder / f"operator-{port}.kubeconfig")

@@ -20,13 +20,13 @@ _ANY: dict[str, Any] = {"type": "object", "x-kubernetes-preserve-unknown-fields"
 
 
 def old_crd_of(kind: str, field: str) -> dict[str, Any]:
-    """Returns a CRD for an optional kind. The kind's `spec` has only the field `field`."""
+    """Returns an old version of the CRD of an optional kind. In the old version, `spec` has only the field `field`."""
     spec = {"type": "object", "properties": {field: {"x-kubernetes-preserve-unknown-fields": True}}}
     return crd_of(kind, {"type": "object", "properties": {"spec": spec}})
 
 
 def crd_of(kind: str, root: dict[str, Any] = _ANY) -> dict[str, Any]:
-    """Returns a CRD for an optional kind. By default, the CRD accepts any fields."""
+    """Returns a CRD for an optional kind. By default, the CRD accepts objects with any fields."""
     known = BY_NAME[kind]
     group, version = known.api_version.split("/")
     schema = {"openAPIV3Schema": root}

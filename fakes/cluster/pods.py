@@ -10,12 +10,15 @@ from rl_router_operator.objects.manifest import Manifest
 from rl_router_operator.objects.naming import Component, labels
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-"""The time at which the pods are observed. The ages of pods, Events and conditions are in seconds before this time."""
+"""The time at which a test observes the pods.
+
+The age of a pod, an Event or a condition is the number of seconds between the creation or last change and NOW.
+"""
 NAME = "demo"
 
 
 def ago(seconds: float) -> str:
-    """Returns the time `seconds` before NOW, in the API server's format."""
+    """Returns the time that is `seconds` seconds before the time NOW, in the API server's format."""
     return f"{NOW - timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -34,7 +37,10 @@ def condition(
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod with one container. `state` and `last` are the container's current and last state."""
+    """A pod with one container.
+
+    The attribute `state` is the container's current state, and the attribute `last` is the container's previous state.
+    """
 
     name: str = "demo-model-0"
     component: Component = "model"
@@ -52,7 +58,7 @@ class Pod:
     containers_ready: bool | None = None
     unready_reason: str | None = "ContainersNotReady"
     unready_for: float | None = None
-    """Seconds since the pod was last ready, or None if it was never ready."""
+    """The number of seconds since the pod was last ready, or None if the pod was never ready."""
     pvc: str | None = None
     extra: tuple[Manifest, ...] = ()
 

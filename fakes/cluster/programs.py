@@ -1,4 +1,4 @@
-"""The programs of Kubernetes' control plane that tests start."""
+"""Finds the programs of Kubernetes' control plane that tests start."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ _ADVICE = "Run scripts/control-plane FOLDER, and set KUBEBUILDER_ASSETS to FOLDE
 
 
 def find(name: str) -> str | None:
-    """Returns the path of a program in the folder KUBEBUILDER_ASSETS or on the PATH, or None if it is missing."""
+    """Returns the path of a program, or None if the program is missing.
+
+    The function looks for the program in the folder KUBEBUILDER_ASSETS and on the PATH.
+    """
     folder = os.environ.get("KUBEBUILDER_ASSETS", "/usr/local/kubebuilder/bin")
     return shutil.which(name, path=folder) or shutil.which(name)
 
 
 def require(*names: str) -> None:
-    """Skips the test if a program is missing, or fails the test if KUBEBUILDER_ASSETS is set.
+    """If a program is missing, skips the test, or fails the test if the variable KUBEBUILDER_ASSETS is set.
 
-    A run with KUBEBUILDER_ASSETS requires the programs, so the run must not pass with skipped tests.
+    If the variable KUBEBUILDER_ASSETS is set, the test run requires the programs, so that the test run must not skip
+    tests.
     """
     missing = [name for name in names if not find(name)]
     if missing and "KUBEBUILDER_ASSETS" in os.environ:

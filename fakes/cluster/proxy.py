@@ -13,7 +13,7 @@ from aiohttp import web
 from .control_plane import ApiServer
 
 Fault = Callable[["Recorded"], "Awaitable[web.StreamResponse | None] | web.StreamResponse | None"]
-"""A function that returns the response to inject, or None to forward the request to the API server."""
+"""A function that returns the response that the proxy sends, or None if the proxy must forward the request."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Recorded:
 
     @property
     def plural(self) -> str:
-        """Returns the plural name of the requested kind and its subresource, such as `routerdeployments/status`."""
+        """Returns the plural name of the requested kind and the subresource, such as `routerdeployments/status`."""
         parts = self.path.strip("/").split("/")
         at = (
             parts.index("namespaces") + 2
@@ -66,7 +66,7 @@ def error(code: int, reason: str = "", message: str = "injected", **headers: str
 
 @dataclass
 class Proxy:
-    """A proxy that calls its `faults` for each request, in order, until one of them returns a response."""
+    """A proxy that calls the functions in `faults` for each request, in order, until a function returns a response."""
 
     server: ApiServer
     requests: list[Recorded] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Proxy:
         return f"http://127.0.0.1:{self.port}"
 
     def writes(self) -> list[Recorded]:
-        """Returns the requests that change an object, except those for Leases."""
+        """Returns the recorded requests that change an object, except requests for Leases."""
         return [request for request in self.requests if request.is_write and request.plural != "leases"]
 
     async def start(self) -> None:
@@ -97,7 +97,7 @@ class Proxy:
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
-        """Closes the proxy's port and every connection."""
+        """Closes the port of the proxy and every connection to the proxy."""
         if self._runner:
             self.close_watches()
             await self._runner.cleanup()
@@ -162,7 +162,7 @@ class Proxy:
 
 
 def fault_for(*, method: str, plural: str, response: Callable[[], web.StreamResponse], times: int = 1) -> Fault:
-    """Returns a fault that answers the first `times` requests with this method and kind."""
+    """Returns a fault that answers the first `times` requests with the method `method` and the kind `plural`."""
     left = times
 
     def fault(request: Recorded) -> web.StreamResponse | None:
@@ -176,6 +176,6 @@ def fault_for(*, method: str, plural: str, response: Callable[[], web.StreamResp
 
 
 def expired_watch() -> web.Response:
-    """Returns the response to a watch from a resourceVersion that is too old."""
+    """Returns the API server's response to a watch that begins at a resourceVersion that is too old."""
     event = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}}
     return web.Response(text=json.dumps(event) + "\n", content_type="application/json")

@@ -1,4 +1,4 @@
-"""RouterDeployments for tests, and the children that the operator creates for them."""
+"""Defines RouterDeployments for tests, and the children that the operator creates for these RouterDeployments."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FULL_SPEC: dict[str, Any] = {
     },
     "targets": [{"name": "one", "baseUrl": "https://one.example/v1", "apiKeySecretRef": {"name": "one", "key": "key"}}],
 }
-"""A spec whose children have every kind except HorizontalPodAutoscaler and the optional kinds."""
+"""A spec for which the operator creates children of all kinds except HorizontalPodAutoscaler and optional kinds."""
 FULL_CHILDREN = [
     ("ServiceAccount", "demo-api"),
     ("ServiceAccount", "demo-model"),
@@ -53,14 +53,14 @@ FULL_CHILDREN = [
 
 
 def router(name: str = "demo", **spec: Any) -> dict[str, Any]:
-    """Returns the manifest of a RouterDeployment."""
+    """Returns the manifest of a RouterDeployment with the name `name` and the spec `spec`."""
     return {"apiVersion": ROUTER.api_version, "kind": ROUTER.kind, "metadata": {"name": name}, "spec": spec}
 
 
 async def deployed(kube: Kube, start: Start, spec: dict[str, Any] | None = None) -> dict[tuple[str, str], Any]:
-    """Starts an operator and creates `demo`, by default with FULL_SPEC.
+    """Starts an operator and creates the RouterDeployment `demo`, by default with the spec FULL_SPEC.
 
-    Returns the children of `demo` when all children exist.
+    When all children of `demo` exist, returns the children.
     """
     await start()
     body = await kube.create(router(**(FULL_SPEC if spec is None else spec)))

@@ -1,4 +1,4 @@
-"""Runs the operator in the test's process."""
+"""Runs the operator in the process of the test."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _HEALTHY = HealthDocument.model_validate(
 
 @dataclass
 class RunningOperator:
-    """A running operator, and the health reports that it gets from API pods.
+    """A running operator, and the health reports that the operator gets from API pods.
 
-    `healths` maps the address of a pod to one report for all probes, or to an iterator with a report for each probe.
-    Pods whose address is not in `healths` report that they are healthy.
+    The attribute `healths` maps the address of a pod to one health report for all probes, or to an iterator with a
+    health report for each probe. A pod whose address is not in `healths` sends the health report of a healthy pod.
     """
 
     operator: Operator
@@ -44,7 +44,7 @@ class RunningOperator:
             return await client.get(f"http://127.0.0.1:{self.operator.port}{endpoint}")
 
     def reconciles(self, outcome: str = "ok") -> float:
-        """Returns the number of reconciles with this outcome."""
+        """Returns the number of the operator's reconciles with the outcome `outcome`."""
         name = "rl_router_operator_reconciles_total"
         return self.operator.metrics.registry.get_sample_value(name, {"outcome": outcome}) or 0.0
 
@@ -54,7 +54,7 @@ Start = Callable[..., Awaitable[RunningOperator]]
 
 
 async def launch(settings: Settings) -> RunningOperator:
-    """Starts an operator and waits until it serves its endpoints."""
+    """Starts an operator and waits until the operator serves the operator's endpoints."""
     healths: dict[str, Health | Iterator[Health]] = {}
 
     async def probe(address: str) -> Health:

@@ -1,4 +1,7 @@
-"""Locates the sample RouterDeployments and the golden manifests, which are the reviewed manifests of their children."""
+"""Locates the sample RouterDeployments and the golden manifests.
+
+The golden manifests are the reviewed manifests of the children of the sample RouterDeployments.
+"""
 
 from __future__ import annotations
 

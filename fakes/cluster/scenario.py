@@ -1,4 +1,4 @@
-"""Describes a cluster, which is healthy or has faults, and computes the operator's status for that cluster."""
+"""Describes the objects of a cluster, and computes the status that the operator writes for a RouterDeployment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ TARGETS = [{"name": name, "baseUrl": f"https://{name}.example/v1"} for name in (
 
 
 def demo(spec: dict[str, Any] | None = None, status: Any = None, **annotations: str) -> RouterDeployment:
-    """Returns the RouterDeployment `demo`. The names of `annotations` do not include the prefix `rlrouter.dev/`."""
+    """Returns the RouterDeployment `demo`.
+
+    The annotations' names in `annotations` do not include the prefix `rlrouter.dev/`.
+    """
     metadata = {
         "name": NAME,
         "namespace": NAMESPACE,
@@ -57,7 +60,7 @@ class Scenario:
     other_pods: tuple[Manifest, ...] = ()
     health: Health | None = field(default_factory=healthy)
     healths: dict[str, Health] | None = None
-    """The report of each API pod by its name, or None if all API pods report `health`."""
+    """A mapping from the name of each API pod to a health report, or None if all API pods send the report `health`."""
     events: tuple[Manifest, ...] = ()
     pvcs: tuple[Manifest, ...] = ()
     errors: tuple[ChildError, ...] = ()

@@ -1,6 +1,6 @@
-"""A router on a real API server.
+"""Simulates a router on a real API server.
 
-The test writes the pods that the kubelet, the scheduler and the controllers would write.
+The simulation writes the pods that the kubelet, the scheduler and the controllers would write.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _ADDRESSES = (f"10.9.{block}.{number}" for block in itertools.count() for number
 
 @dataclass
 class Simulation:
-    """The RouterDeployment `demo` in its own namespace.
+    """A simulation of the RouterDeployment `demo` in a separate namespace.
 
-    `health` is the report of the router's API pods to the operator.
+    The attribute `health` is the health report that the router's API pods send to the operator.
     """
 
     kube: Kube
@@ -47,7 +47,7 @@ class Simulation:
     _addresses: list[str] = field(default_factory=list)
 
     async def create(self, **spec: Any) -> None:
-        """Creates the RouterDeployment, and waits for its first status and for its children."""
+        """Creates the RouterDeployment, and waits until the RouterDeployment has a status and all children."""
         body = await self.kube.create(router(**{"targets": TARGETS, **spec}))
         await eventually(self.status)
         *_, last = desired(read(body), Defaults())
@@ -89,12 +89,15 @@ class Simulation:
         await self.kube.create({"apiVersion": "v1", "kind": "Event", **body})
 
     def report(self, health: Health | Iterator[Health]) -> None:
-        """Sets the report of all API pods: one report for all probes, or an iterator with a report for each probe."""
+        """Sets the health report of all API pods.
+
+        The parameter `health` is one report for all probes, or an iterator with a report for each probe.
+        """
         self.health = health
         self.operator.healths.update(dict.fromkeys(self._addresses, health))
 
     async def events(self, type_: str) -> list[tuple[str, str]]:
-        """Returns the pairs (type, reason) of the Events about one condition of the RouterDeployment, oldest first."""
+        """Returns the types and reasons of the Events about the RouterDeployment's condition `type_`, oldest first."""
         events = [event for event in await self.kube.list("Event") if event.get("action") == type_]
         events.sort(key=lambda event: str(event["eventTime"]))
         return [(event["type"], event["reason"]) for event in events]
@@ -108,7 +111,8 @@ class Simulation:
         return status
 
     async def wait_for(self, expected: dict[str, tuple[str, str]]) -> dict[str, Any]:
-        """Waits until conditions have the expected status and reason, and returns the router's status."""
+        """Waits until the conditions in `expected` have the expected status and reason, and returns the router's
+        status."""
 
         async def expected_status() -> dict[str, Any]:
             status = await self.status()
@@ -139,7 +143,8 @@ class Simulation:
         await eventually(enough, within=20)
 
     def status_writes(self) -> list[Recorded]:
-        """Returns the operator's writes of statuses and Events in this namespace."""
+        """Returns the recorded requests with which the operator wrote statuses and Events in the namespace of the
+        router."""
         return [
             request
             for request in self.proxy.writes()

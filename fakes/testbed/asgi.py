@@ -27,14 +27,14 @@ SCOPE = {
 class AsgiClient:
     """A client that exchanges ASGI messages with an application.
 
-    The client sends a body, and disconnects when `leave` is set.
+    The client sends the request body `body`, and disconnects when the attribute `leave` is set.
     """
 
     def __init__(self, body: Body) -> None:
         self._messages = [{"type": "http.request", "body": json.dumps(body).encode()}]
         self.leave = asyncio.Event()
         self.received: list[Any] = []
-        """The messages that the application sent."""
+        """The ASGI messages that the application sent to the client."""
 
     async def receive(self) -> Any:
         if self._messages:
@@ -61,7 +61,7 @@ async def calling(app: App, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
 
 @asynccontextmanager
 async def run_hypercorn(app: App) -> AsyncIterator[str]:
-    """Runs the application in hypercorn in this event loop and yields its URL."""
+    """Runs the application in the HTTP server hypercorn, in the event loop of the test, and yields the server's URL."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()

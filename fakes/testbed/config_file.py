@@ -26,7 +26,7 @@ def as_yaml(configuration: Body | str) -> str:
 
 
 class ReloadingRouter:
-    """A running router whose configuration is the file `path`."""
+    """A running router that reads the configuration from the file `path`."""
 
     def __init__(self, app: App, client: httpx.AsyncClient, path: Path) -> None:
         self.app, self.client, self.path = app, client, path
@@ -43,12 +43,15 @@ class ReloadingRouter:
         self.app.runtime.reload()
 
     async def send(self, model: str = "alpha", **fields: Any) -> httpx.Response:
-        """Sends a chat request."""
+        """Sends a chat request to the router and returns the response."""
         body = {"model": model, "messages": QUESTION, **fields}
         return await self.client.post("/v1/chat/completions", json=body)
 
     async def admits(self, key: str) -> bool:
-        """Returns whether the router admits the key. Fails if the router admits a request without a key."""
+        """Returns whether the router admits a request with the API key `key`.
+
+        Fails if the router admits a request without an API key.
+        """
         assert (await self.send()).status_code == 401
         body = {"model": "alpha", "messages": QUESTION}
         return (await self.client.post("/v1/chat/completions", json=body, headers=bearer(key))).status_code == 200
@@ -62,7 +65,7 @@ class ReloadingRouter:
         return dict((await self.client.get("/health")).json())
 
     async def refused_metric(self) -> int:
-        """Returns the metric that is 1 if the router refused the current configuration file as invalid."""
+        """Returns 1 if the router's metrics report that the current configuration file is invalid, otherwise 0."""
         return int(metric((await self.client.get("/metrics")).text, "rl_router_configuration_refused"))
 
     async def breaker_metrics(self) -> set[str]:
@@ -71,7 +74,7 @@ class ReloadingRouter:
         return {line for line in lines if line.startswith("rl_router_breaker_open{")}
 
     async def until_targets(self, expected: list[str]) -> None:
-        """Waits until the router lists these targets."""
+        """Waits until `/v1/models` of the router lists exactly the targets `expected`."""
 
         async def listed() -> bool:
             return await self.targets() == expected
@@ -80,7 +83,7 @@ class ReloadingRouter:
 
 
 class ConfigFile:
-    """A configuration file, and the routers that read it. The routers stop when the exit stack closes."""
+    """A configuration file, and the routers that read the file. The routers stop when the exit stack closes."""
 
     def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
         self.path, self.state = folder / "router.yaml", folder / "state"
@@ -88,18 +91,21 @@ class ConfigFile:
         self._stack = stack
 
     async def start(self, configuration: Body | str, *, state: bool = False) -> ReloadingRouter:
-        """Writes the file and starts a router. With `state`, the router keeps copies of its last valid files."""
+        """Writes the configuration file and starts a router.
+
+        If `state` is true, the router keeps copies of the last valid configuration files.
+        """
         return await self._stack.enter_async_context(self.running(configuration, state=state))
 
     @asynccontextmanager
     async def running(self, configuration: Body | str, *, state: bool = False) -> AsyncIterator[ReloadingRouter]:
-        """Writes the file and runs a router until the end of the context."""
+        """Writes the configuration file and runs a router until the end of the context."""
         self.path.write_text(as_yaml(configuration))
         async with self._running(state=state) as router:
             yield router
 
     async def start_unchanged(self) -> ReloadingRouter:
-        """Starts a router with the existing file."""
+        """Starts a router with the existing configuration file."""
         return await self._stack.enter_async_context(self._running())
 
     @asynccontextmanager

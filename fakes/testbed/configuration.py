@@ -1,4 +1,4 @@
-"""Sections of a router's configuration."""
+"""Builds the sections of a router's configuration."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ NAMES = ("alpha", "beta", "gamma", "delta")
 
 
 def router_section(url: str, **fields: Any) -> Body:
-    """Returns the section `router` for a router model at this base URL."""
+    """Returns the configuration's section `router` for a router model with the base URL `url`."""
     model = {"model": "the-router", "context_length": 8192, "timeout": IDLE_TIMEOUT, "price": ROUTER_PRICE}
     return {"base_url": url, "protocol": "tools", **model, **fields}
 
 
 def target(name: str, url: str, **fields: Any) -> Body:
-    """Returns an entry of `targets`."""
+    """Returns an entry of the configuration's section `targets` for the target `name` with the base URL `url`."""
     return {"name": name, "base_url": url, "timeout": IDLE_TIMEOUT, "price": PRICE, **fields}

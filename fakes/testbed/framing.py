@@ -1,4 +1,4 @@
-"""Chunked bodies whose framing never ends."""
+"""Defines chunked HTTP bodies that never end, because the framing around the data never ends."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ ENDLESS_FRAMING = {
     "a size with leading zeros": (b"", b"0" * 1024),
     "an extension of a later chunk": (b"4\r\nbody\r\n1;", b"a" * 1024),
 }
-"""The first bytes of each body, and the kilobyte that is repeated after them."""
+"""The first bytes of each endless body, and the kilobyte of bytes that a sender repeats after the first bytes."""

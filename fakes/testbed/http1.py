@@ -1,4 +1,4 @@
-"""Runs the HTTP/1.1 protocol without the router API's application, and clients that send any bytes."""
+"""Runs the router API's HTTP/1.1 protocol with other applications, and provides clients that send any bytes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from rl_router_api.server.connection import ApiConnection
 from fakes.testbed.waiting import until
 
 _BUFFER = 32 * 1024
-"""The size of the sockets' buffers in bytes. Larger buffers would hide a client that does not read from the server."""
+"""The size of the sockets' buffers in bytes.
+
+With larger buffers, a server would not notice that a client does not read from the connection.
+"""
 
 
 class RawClient:
-    """A client that sends any bytes over one connection. Each wait lasts at most 10 s."""
+    """A client that sends any bytes over one connection. The client waits at most 10 s for data from the server."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -38,7 +41,7 @@ class RawClient:
         return await asyncio.wait_for(self._reader.readexactly(size), 10)
 
     async def close_sending_side(self) -> None:
-        """Tells the server that the client sends no more bytes. The client can still receive."""
+        """Tells the server that the client sends no more bytes. After the call, the client can still receive bytes."""
         self._writer.write_eof()
 
     def close(self) -> None:
@@ -46,7 +49,7 @@ class RawClient:
         self._writer.close()
 
     async def leave(self) -> None:
-        """Aborts the connection."""
+        """Aborts the connection between the client and the server."""
         self._writer.transport.abort()
 
     async def rest(self) -> bytes:
@@ -61,7 +64,7 @@ class RawClient:
     async def until_closed(self) -> None:
         """Waits until the server closes the connection.
 
-        Fails if the server sends data before it closes the connection.
+        Fails if the server sends data before the connection is closed.
         """
         assert await self.rest() == b""
 
@@ -70,7 +73,10 @@ class RawClient:
 async def http1_server(
     connection_class: type[ApiConnection], app: Any
 ) -> AsyncIterator[Callable[[], Awaitable[RawClient]]]:
-    """Runs an ASGI application behind the given connection class. Yields a function that connects a client."""
+    """Runs the ASGI application `app` in a server that uses the class `connection_class` for each connection.
+
+    Yields a function that connects a client to the server.
+    """
     config = uvicorn.Config(app, http=connection_class, ws="none", lifespan="off", log_config=None)
     config.load()
     state = uvicorn.server.ServerState()

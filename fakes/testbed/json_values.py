@@ -12,11 +12,11 @@ _TEXTS = st.text(max_size=20)
 def json_values(
     texts: st.SearchStrategy[str] = _TEXTS, *, non_finite: bool = False
 ) -> st.SearchStrategy[Any]:  # fmt: skip
-    """Generates JSON values with a few levels of nesting.
+    """Returns a Hypothesis strategy that generates JSON values with a few levels of nesting.
 
-    If `non_finite` is set, the values include NaN and infinite floats.
+    If `non_finite` is true, the generated values include NaN and infinite floats.
 
-    `texts` generates the texts and the names of fields.
+    The strategy `texts` generates the texts and the names of fields in the JSON values.
     """
     floats = st.floats() if non_finite else st.floats(allow_nan=False, allow_infinity=False)
     return st.recursive(

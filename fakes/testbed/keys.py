@@ -1,4 +1,4 @@
-"""Keys files, which contain the clients' API keys."""
+"""Writes keys files. A keys file contains the name and the hash of each client's API key."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from fakes.upstreams.exchange import Body
 
 
 def bearer(key: str) -> dict[str, str]:
-    """Returns the Authorization header with a key."""
+    """Returns the HTTP header Authorization with the API key `key`."""
     return {"Authorization": f"Bearer {key}"}
 
 
 class KeysFile:
-    """A keys file, and the API keys in the file by their names."""
+    """A keys file, and a mapping from the names of the clients in the keys file to the API keys."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -25,7 +25,7 @@ class KeysFile:
         self._entries: list[Body] = []
 
     def add(self, name: str, **limits: Any) -> str:
-        """Adds a new API key to the keys file and returns the key."""
+        """Adds a new API key to the keys file and returns the API key."""
         key, entry = new_key(name)
         self.keys[name] = key
         self._entries += [{**yaml.safe_load(entry)[0], **limits}]
@@ -41,12 +41,12 @@ class KeysFile:
         self.path.write_text(yaml.safe_dump(self._entries) if text is None else text)
 
     def make_invalid(self) -> None:
-        """Makes the keys file invalid by writing an only entry that has no hash."""
+        """Makes the keys file invalid. The only entry of the invalid keys file has no hash."""
         self.write("- {name: nobody}")
 
 
 class ProtectedConfiguration(KeysFile):
-    """A keys file with one API key, and a configuration that requires this key."""
+    """A keys file with one API key, and a configuration that requires the API key in the keys file."""
 
     def __init__(self, path: Path, configuration: Body) -> None:
         super().__init__(path)

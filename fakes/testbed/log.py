@@ -11,7 +11,7 @@ from fakes.upstreams.exchange import Body
 
 
 class LogLines(logging.Handler):
-    """A handler that formats log records as the application does and keeps the parsed lines."""
+    """A log handler that formats log records like the router API's own handler, and keeps the parsed log lines."""
 
     def __init__(self, level: int = logging.NOTSET) -> None:
         super().__init__(level)

@@ -1,4 +1,4 @@
-"""Installs packages with policies, as pip would."""
+"""Installs packages that contain policies, in the same form in which pip installs packages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import pytest
 
 
 def install_policy(folder: Path, name: str, code: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Installs a package with the module `NAME_policy`, whose function `create` is the entry point of policy `name`."""
+    """Installs a package with the policy `name` in the folder `folder`, and returns the folder.
+
+    The entry point of the policy is the function `create` in the package's module `NAME_policy`.
+    """
     module, information = f"{name}_policy", folder / f"{name}_policy-1.0.dist-info"
     information.mkdir(parents=True)
     (folder / f"{module}.py").write_text(code)

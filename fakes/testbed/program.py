@@ -1,4 +1,4 @@
-"""Runs routers as processes: `python -m rl_router_api` with its workers."""
+"""Runs routers as separate processes with the command `python -m rl_router_api`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from fakes.upstreams.ports import free_ports
 
 COMMAND = [sys.executable, "-m", "rl_router_api"]
 PATIENT = 60
-"""A number of seconds that is longer than any test waits."""
+"""A time in seconds that is longer than the waiting time of every test."""
 _QUICK_STOP = """
 import sys
 from rl_router_api.runtime.source import Source
@@ -39,11 +39,17 @@ if __name__ == "__main__":
     loaded = source.start()
     serve(source, loaded, listen(loaded.configuration.server), Stopping(float(sys.argv[2]), int(sys.argv[3])))
 """
-"""The code of a router whose durations of stopping are arguments, so that a test can shorten the durations."""
+"""The code of a program that runs a router.
+
+Two arguments of the program set how long the router takes to stop, so that a test can shorten these times.
+"""
 
 
 class Program:
-    """A running router. Each request of `client` uses a new connection. `errors` is the router's output."""
+    """A running router.
+
+    Each request of the attribute `client` uses a new connection. The attribute `errors` is the output of the router.
+    """
 
     def __init__(self, process: asyncio.subprocess.Process, port: int, admin_port: int, errors: Path) -> None:
         self.process = process
@@ -59,16 +65,16 @@ class Program:
         return self._errors.read_text()
 
     async def send(self, content: str = "Hello", **fields: Any) -> httpx.Response:
-        """Sends a chat request with one user message."""
+        """Sends a chat request with the user message `content` to the router, and returns the response."""
         messages = [{"role": "user", "content": content}]
         return await self.client.post("/v1/chat/completions", json={"model": "alpha", "messages": messages, **fields})
 
     async def admin(self, path: str) -> httpx.Response:
-        """Sends a GET request to the admin port."""
+        """Sends a GET request for the path `path` to the router's admin port, and returns the response."""
         return await self.client.get(f"http://127.0.0.1:{self.admin_port}{path}")
 
     async def metric(self, name: str) -> Decimal:
-        """Returns the sum of a metric over all labels."""
+        """Returns the sum of the values of all series of the metric `name`."""
         return metric((await self.client.get("/metrics")).text, name)
 
     async def is_up(self) -> bool:
@@ -113,7 +119,10 @@ class Program:
         return [int(pid) for pid, parent, args in rows if parent == own and "spawn_main" in args]
 
     async def kill_worker(self, worker: int) -> int:
-        """Kills one of two workers, waits for its replacement and returns the new process id."""
+        """Kills one of the router's two workers.
+
+        Waits until the router has started a new worker, and returns the process id of the new worker.
+        """
         (other,) = set(self.workers()) - {worker}
         os.kill(worker, signal.SIGKILL)
 
@@ -127,7 +136,7 @@ class Program:
 
     @contextmanager
     def only(self, worker: int) -> Iterator[None]:
-        """Pauses all other workers until the end of the context, so that only this worker serves."""
+        """Pauses all workers except the worker with the process id `worker` until the end of the context."""
         others = [pid for pid in self.workers() if pid != worker]
         for pid in others:
             os.kill(pid, signal.SIGSTOP)
@@ -144,15 +153,19 @@ class Programs:
         self._count = 0
 
     async def start(self, config: Body, *, lag: float | None = None, grace: int = PATIENT) -> Program:
-        """Starts a router with this configuration and waits until it answers.
+        """Starts a router with the configuration `config`, and waits until the router answers.
 
-        After SIGTERM, the router listens for `lag` seconds and then gives its requests `grace` seconds to finish.
+        After SIGTERM, the router listens for `lag` seconds, and then gives in-flight requests `grace` seconds to
+        finish.
         """
         config = {**config, "server": {**port_fields(), **config.get("server", {})}}
         return await _up(await self.launch(config, lag=lag, grace=grace))
 
     async def launch(self, config: Body, *, lag: float | None = None, grace: int = PATIENT) -> Program:
-        """Starts a router with this configuration, which must contain the ports, and returns at once."""
+        """Starts a router with the configuration `config`, and returns without waiting until the router answers.
+
+        The configuration must contain the ports of the router.
+        """
         path = self.folder / f"config-{self._count}.yaml"
         path.write_text(json.dumps(config))
         command = [*COMMAND, "--config", str(path)]
@@ -163,7 +176,7 @@ class Programs:
     async def start_with_streams(self, config: Body, streams: str, *descriptors: int) -> Program:
         """Starts a router whose standard streams have the redirections `streams`, in the syntax of the shell.
 
-        The redirections may use the open `descriptors`.
+        The redirections may use the open file descriptors in `descriptors`.
         """
         path = self.folder / f"config-{self._count}.yaml"
         ports = port_fields()
@@ -172,7 +185,10 @@ class Programs:
         return await _up(await self._run(command, ports, descriptors))
 
     async def start_command(self, *arguments: str) -> Program:
-        """Starts `python -m rl_router_api` with these arguments on free ports and waits until the router answers."""
+        """Starts `python -m rl_router_api` with the arguments `arguments` on free ports.
+
+        The function waits until the router answers.
+        """
         ports = port_fields()
         flags = ["--serve-port", str(ports["port"]), "--server.admin-port", str(ports["admin_port"])]
         return await _up(await self._run([*COMMAND, *flags, *arguments], ports))

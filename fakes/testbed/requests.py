@@ -1,4 +1,4 @@
-"""Chat requests of clients."""
+"""Builds chat requests in the form in which clients send chat requests."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ QUESTION = [{"role": "user", "content": "What is 2 + 2?"}]
 
 
 def chat_body(**fields: Any) -> bytes:
-    """Returns the JSON of a chat request to the model `router`, with these fields."""
+    """Returns the JSON of a chat request for the model `router`, with the additional fields `fields`."""
     return json.dumps({"model": "router", "messages": QUESTION, **fields}).encode()
 
 
 def chat_request(**fields: Any) -> Request:
-    """Returns a chat request with these fields, in the form into which the router parses requests. Raises ApiError."""
+    """Returns the parsed form of a chat request with the additional fields `fields`.
+
+    Raises ApiError if the chat request is invalid.
+    """
     return read_request(chat_body(**fields))

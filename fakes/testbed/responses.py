@@ -9,7 +9,7 @@ from typing import Any
 from fakes.upstreams.exchange import Body
 
 ERROR_FIELDS = {"message", "type", "param", "code"}
-"""The fields of an error in OpenAI's format."""
+"""The names of the fields of an error in OpenAI's format."""
 
 
 def exact(data: str | bytes) -> Any:
@@ -20,7 +20,7 @@ def exact(data: str | bytes) -> Any:
 def events(data: bytes) -> list[Any]:
     """Returns the parsed data of each event of a stream.
 
-    The data `[DONE]` stays a string, and comments in the stream are skipped.
+    The data `[DONE]` of the last event stays a string. Comments in the stream are skipped.
     """
     parts = [part for part in data.decode().split("\n\n") if part.startswith("data:")]
     texts = [part.removeprefix("data:").strip() for part in parts]
@@ -28,7 +28,7 @@ def events(data: bytes) -> list[Any]:
 
 
 def streamed_text(received: list[Any], index: int = 0) -> str:
-    """Returns the text of the choice with this index in the events of a stream."""
+    """Returns the text of the choice with the index `index` in the events of a stream."""
     choices = [
         choice for each in received if each != "[DONE]" for choice in each["choices"] if choice["index"] == index
     ]
@@ -43,13 +43,17 @@ def strategy(body: Body) -> tuple[str, str]:
 def history(body: Body) -> list[tuple[str, str]]:
     """Returns the model and the status of each call to a target.
 
-    `body` is a response, the metadata of a response, or a log line.
+    The parameter `body` is the body of a response, the metadata of a response, or a log line.
     """
     entries = body.get("router_metadata", body)["call_history"]
     return [(entry["model_id"], entry["status"]) for entry in entries]
 
 
 def metric(page: str, name: str) -> Decimal:
-    """Returns the sum of all series of a metric whose name, or whose name with labels, is `name`."""
+    """Returns the sum of the values of a metric on the metrics page `page`.
+
+    If `name` has no labels, the values of all series of the metric are added. If `name` has labels, only the series
+    with these labels counts.
+    """
     values = [line.rpartition(" ")[2] for line in page.splitlines() if line.startswith((name + "{", name + " "))]
     return sum(map(Decimal, values), Decimal(0))

@@ -23,7 +23,7 @@ from fakes.upstreams.server import Upstream
 
 
 class RunningRouter:
-    """A running router and a client of the router. `log` contains all log lines of the router."""
+    """A running router and a client of the router. The attribute `log` contains all log lines of the router."""
 
     def __init__(self, app: App, client: httpx.AsyncClient, log: list[Body]) -> None:
         self.app = app
@@ -31,7 +31,7 @@ class RunningRouter:
         self.log = log
 
     async def send(self, model: str = "router-tool-rl", **fields: Any) -> httpx.Response:
-        """Sends a chat request."""
+        """Sends a chat request to the router and returns the response."""
         return await self.client.post("/v1/chat/completions", json={"model": model, "messages": QUESTION, **fields})
 
     async def answer(self, **fields: Any) -> Body:
@@ -47,7 +47,7 @@ class RunningRouter:
         return events(response.content)
 
     async def admin(self, path: str) -> httpx.Response:
-        """Sends a GET request to the application of the admin port."""
+        """Sends a GET request for the path `path` to the router's admin endpoints, and returns the response."""
         transport = httpx.ASGITransport(self.app.admin)
         async with httpx.AsyncClient(transport=transport, base_url="http://admin") as client:
             return await client.get(path)
@@ -88,20 +88,23 @@ class Testbed:
         self._upstreams: list[Upstream] = []
 
     async def upstream(self, answer: Answer | None = None, host: str = "127.0.0.1") -> Upstream:
-        """Starts a scripted server on an address. Without a script, the server returns valid decisions and answers."""
+        """Starts an upstream that runs the script `answer` for each request, on the address `host`.
+
+        Without a script, the upstream returns valid decisions and answers.
+        """
         upstream = await self._stack.enter_async_context(Upstream(answer, host))
         self._upstreams.append(upstream)
         return upstream
 
     async def start_router(self, **sections: Any) -> RunningRouter:
-        """Starts a router with this configuration and waits until it has probed its upstreams."""
+        """Starts a router with the configuration `sections`, and waits until the router has probed all upstreams."""
         return await self._stack.enter_async_context(self.running_router(**sections))
 
     @asynccontextmanager
     async def running_router(self, **sections: Any) -> AsyncIterator[RunningRouter]:
-        """Runs a router with this configuration until the end of the context.
+        """Runs a router with the configuration `sections` until the end of the context.
 
-        Yields the router after its first probes of the upstreams.
+        Yields the router after the router has probed all upstreams for the first time.
         """
         for upstream in self._upstreams:
             upstream.starting = True
@@ -121,7 +124,7 @@ class Testbed:
     async def start(self, answer: Answer | None = None, /, *targets: Answer | None, **sections: Any) -> Setup:
         """Starts a router model with the script `answer`, a target for each script in `targets`, and a router.
 
-        `changes` maps the names of targets to changed fields of their configuration.
+        The argument `changes` maps the name of a target to changed fields of the target's configuration.
         """
         model = await self.upstream(answer)
         upstreams = {name: await self.upstream(answer) for name, answer in zip(NAMES, targets, strict=False)}
@@ -133,10 +136,10 @@ class Testbed:
 
 @asynccontextmanager
 async def run_uvicorn(app: App, http: str = "rl_router_api.server.connection:ApiConnection") -> AsyncIterator[str]:
-    """Runs the application in uvicorn and yields its URL.
+    """Runs the router API's application in the HTTP server uvicorn, and yields the URL of the server.
 
-    The server has no signal handlers. The server also lacks uvicorn's periodic tick, because a test would have to wait
-    for the tick.
+    The server has no signal handlers. The server also runs without uvicorn's periodic tick, because a test would have
+    to wait for the tick.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
@@ -157,7 +160,7 @@ async def run_uvicorn(app: App, http: str = "rl_router_api.server.connection:Api
 
 
 async def _probed(router: RunningRouter) -> None:
-    """Waits until the router has probed its upstreams, so that a test's scripts get only the test's requests."""
+    """Waits until the router has probed all upstreams, so that a test's scripts get only the requests of the test."""
 
     def all_known() -> bool:
         # The endpoint `/health` does not report these states if API keys are configured.

@@ -1,4 +1,4 @@
-"""Starts programs whose standard streams are closed, broken or full."""
+"""Provides closed, broken and full standard streams for the programs that a test starts."""
 
 from __future__ import annotations
 

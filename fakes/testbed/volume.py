@@ -1,4 +1,4 @@
-"""A folder with the links of a volume that Kubernetes mounts."""
+"""Creates a folder with the same symbolic links as a volume that Kubernetes mounts."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 class Volume:
     """A folder like the volume in which the kubelet mounts a ConfigMap or a Secret.
 
-    Each file is a link into `..data`, which is a link to the folder of the last update. An update replaces `..data` in
-    one step.
+    Each file in the folder is a symbolic link to a file in `..data`. The name `..data` is a symbolic link to the folder
+    of the last update. An update replaces the symbolic link `..data` in one step.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -22,7 +22,10 @@ class Volume:
         return self._folder / name
 
     def update(self, **files: str) -> None:
-        """Replaces all files. `files` maps the names of the files to the texts of the files."""
+        """Replaces all files in the folder.
+
+        The parameter `files` maps the names of the files to the texts of the files.
+        """
         self._updates += 1
         fresh = self._folder / f"..2026_01_01_00_00_00.{self._updates}"
         fresh.mkdir()

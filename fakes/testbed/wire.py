@@ -18,17 +18,19 @@ LENGTH = b"Content-Length: %d\r\n" % len(BODY)
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 CHUNKS = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
 LAST = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-"""The last request of each connection. The answer to this request has the status 404, which no other request of the
-tests' tables gets."""
+"""The last request of each connection.
+
+The answer to the request LAST has the status 404. No other request in the tables of the tests is answered with 404.
+"""
 _PATIENCE = 3.0
-"""Seconds without an answer after which a server is considered to wait for more bytes."""
+"""The seconds without an answer after which a test concludes that a server waits for more bytes."""
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 
 
 ANY = "any"
 """The value of `Row.other` if the answers of the compared software depend on how the kernel divides the bytes."""
 
-# Reasons of several tables, for `Row.why`.
+# These reasons are values of `Row.why` in several tables.
 BARE_LF = "RFC 9112, 2.2: a server may refuse a line end without CR, and proxies disagree about it"
 EMPTY_LINES = "RFC 9112, 2.2: a server should ignore empty lines before a request"
 FOLD = "RFC 9112, 5.2: a server may refuse a folded line, and proxies disagree about it"
@@ -38,10 +40,10 @@ ZEROS = "RFC 9112, 7.1: a size may have leading zeros"
 class Row(NamedTuple):
     """Bytes that a client sends, and the router's answers to the bytes.
 
-    The answers are the status of each response, and `waits` if the server expects more bytes.
+    The attribute `answers` contains the status of each response, and the word `waits` if the router expects more bytes.
 
-    `other` contains the answers of the software that the test compares with the router, if those answers differ. `why`
-    is the reason why the router's answers are right.
+    The attribute `other` contains the answers of the software with which a test compares the router, if these answers
+    differ from the router's answers. The attribute `why` is the reason why the router's answers are right.
     """
 
     sent: bytes
@@ -51,22 +53,22 @@ class Row(NamedTuple):
 
 
 def get(headers: bytes = HOST, line: bytes = b"GET /v1/models HTTP/1.1\r\n") -> bytes:
-    """Returns a request with these headers and without a body."""
+    """Returns a request with the headers `headers` and without a body."""
     return line + headers + b"\r\n"
 
 
 def line(text: bytes) -> bytes:
-    """Returns a request with this request line."""
+    """Returns a request with the request line `text`."""
     return get(line=text + b"\r\n")
 
 
 def header(line: bytes) -> bytes:
-    """Returns a request with this header line after the header Host."""
+    """Returns a request with the header line `line` after the header Host."""
     return get(HOST + line + b"\r\n")
 
 
 def post(headers: bytes = LENGTH, body: bytes = BODY, version: bytes = b"1.1") -> bytes:
-    """Returns a chat request whose body is described by `headers`."""
+    """Returns a chat request with the body `body`, and with the headers `headers` that describe the body."""
     line = b"POST /v1/chat/completions HTTP/%b\r\n" % version
     return line + HOST + b"Content-Type: application/json\r\n" + headers + b"\r\n" + body
 
@@ -80,9 +82,10 @@ class Server:
         self._free = asyncio.Semaphore(32)
 
     async def answers(self, sent: bytes, size: int = 1_000_000) -> str:
-        """Sends the bytes and the request `LAST`. Returns the statuses of the responses, separated by spaces.
+        """Sends the bytes `sent` and the request LAST. Returns the statuses of the responses, separated by spaces.
 
-        The bytes are sent in pieces of `size` bytes.
+        The bytes are sent in pieces of `size` bytes. If the server expects more bytes, the result ends with the word
+        `waits`.
         """
         async with self._free:
             reader, writer = await asyncio.open_connection(self._host, self._port)
@@ -104,7 +107,10 @@ class Server:
 
 @asynccontextmanager
 async def both_servers(testbed: Testbed) -> AsyncIterator[tuple[Server, Server]]:
-    """Runs the router in its own server and in uvicorn with h11, each with one target, `alpha`."""
+    """Runs the router in RL Router's own HTTP server and in uvicorn with h11.
+
+    Both routers have only the target `alpha`.
+    """
     servers = []
     for run in (run_uvicorn, partial(run_uvicorn, http="h11")):
         testbed.server = run
@@ -114,7 +120,7 @@ async def both_servers(testbed: Testbed) -> AsyncIterator[tuple[Server, Server]]
 
 
 async def differences(testbed: Testbed, rows: Mapping[str, Row]) -> str:
-    """Returns a line for each row to which one of the servers gives other answers than the row says."""
+    """Returns a text with one line for each row in which a server's answers differ from the expected answers."""
     async with both_servers(testbed) as servers:
         answers = await asyncio.gather(
             *(asyncio.gather(*(server.answers(row.sent) for server in servers)) for row in rows.values())

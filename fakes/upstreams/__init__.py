@@ -1,9 +1,9 @@
 """Fake servers behind the router API, on this machine's loopback address.
 
-The module `server` contains a scripted OpenAI-compatible server. The module `exchange` contains one request to the
+The module `server` contains a scripted OpenAI-compatible server. The module `exchange` defines one request to the
 scripted server, and the connection on which a script answers. The module `bodies` contains the JSON of well-behaved
-models. The module `answers` contains scripts that answer well. The module `faults` contains scripts that fail. The
-module `holding` contains a target that holds requests back. The module `raw` contains servers that send any bytes. The
-module `tls` contains a TLS server and its proxy. The module `recorded` contains transports without a socket. The module
-`otlp` contains an OpenTelemetry collector. The module `ports` finds free ports and closed addresses.
+models. The module `answers` contains scripts that send valid answers. The module `faults` contains scripts that fail.
+The module `holding` contains a target that holds requests back. The module `raw` contains servers that send any bytes.
+The module `tls` contains a TLS server and its proxy. The module `recorded` contains transports without a socket. The
+module `otlp` contains an OpenTelemetry collector. The module `ports` finds free ports and closed addresses.
 """

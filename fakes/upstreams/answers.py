@@ -1,4 +1,4 @@
-"""Contains scripts of well-behaved upstreams, and scripts that combine other scripts."""
+"""Contains scripts of upstreams that send valid answers, and functions that combine scripts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fakes.upstreams.exchange import Answer, Body, Exchange
 
 
 def whole(body: object, *, status: int = 200, content_type: str = "application/json", **headers: str) -> Answer:
-    """Returns a script that sends a whole body with its Content-Length."""
+    """Returns a script that sends the body `body` without streaming, with a header Content-Length."""
 
     async def answer(exchange: Exchange) -> None:
         data = encoded(body)
@@ -22,7 +22,7 @@ def whole(body: object, *, status: int = 200, content_type: str = "application/j
 
 
 def stream(pieces: Sequence[Body | bytes], *, done: bool = True) -> Answer:
-    """Returns a script that sends each piece as an event, and then the event `[DONE]` if `done` is set."""
+    """Returns a script that sends each piece as an event of a stream, and then the event `[DONE]` if `done` is true."""
 
     async def answer(exchange: Exchange) -> None:
         await exchange.head("text/event-stream")
@@ -46,9 +46,9 @@ def text(words: str = "Four.", used: Body | None = None) -> Answer:
 
 
 def in_turn(*answers: Answer | Body) -> Answer:
-    """Returns a script that uses one answer for each request and repeats the last answer.
+    """Returns a script that uses the next item of `answers` for each request, and repeats the last item.
 
-    An answer is a script or the body of a completion.
+    Each item of `answers` is a script or the body of a completion.
     """
     left = [answer if callable(answer) else whole(answer) for answer in answers]
 
@@ -69,7 +69,7 @@ def by_request(choose: Callable[[Exchange], Answer | Body]) -> Answer:
 
 
 def after(gate: asyncio.Event, then: Answer) -> Answer:
-    """Returns a script that waits for `gate` and then runs `then`."""
+    """Returns a script that waits until the event `gate` is set, and then runs the script `then`."""
 
     async def answer(exchange: Exchange) -> None:
         await gate.wait()
@@ -107,7 +107,7 @@ def _by_schema(schema: Body) -> Body:
 
 
 async def well_behaved(exchange: Exchange) -> None:
-    """Sends a valid decision if the request asks for a decision, otherwise a target's answer."""
+    """Sends a valid decision if the request asks for a decision, otherwise sends the text answer of a target."""
     by_tools = bool(exchange.offered) and all(name.startswith(("call_", "select_")) for name in exchange.offered)
     by_schema = exchange.body.get("response_format", {}).get("json_schema", {}).get("name") == "decision"
     script = whole(sensible_decision(exchange)) if by_tools or by_schema else text()

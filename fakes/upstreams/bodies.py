@@ -16,14 +16,14 @@ def encoded(value: object) -> bytes:
 
 
 def usage(prompt: int = 10, completion: int = 5, **more: Any) -> Body:
-    """Returns the `usage` of a completion: its numbers of tokens."""
+    """Returns the field `usage` of a completion, which contains the numbers of tokens."""
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion, **more}
 
 
 def completion(text: str | None = "Four.", *, used: Body | None = None, message: Body | None = None) -> Body:
     """Returns a completion with one choice.
 
-    `message` adds fields to the choice's message, and `used` replaces the usage.
+    The parameter `message` contains additional fields of the choice's message. The parameter `used` replaces the usage.
     """
     return {
         "id": "chatcmpl-1",
@@ -47,9 +47,9 @@ def call(function: str, **arguments: Any) -> Body:
 
 
 def decision(*calls: Body | str, used: Body | None = None) -> Body:
-    """Returns a completion of the router model with these function calls.
+    """Returns a completion of the router model with the function calls `calls`.
 
-    An argument that is only a name is a call without arguments.
+    If an item of `calls` is a text, the item is the name of a function that is called without arguments.
     """
     tool_calls = [_as_tool_call(call(each) if isinstance(each, str) else each) for each in calls]
     body = completion(None, used=used or usage(100, 20), message={"tool_calls": tool_calls})
@@ -65,7 +65,7 @@ def _as_tool_call(made: Body) -> Body:
 def select(name: str) -> Body:
     """Returns a decision of the router model that selects an answer.
 
-    `name` names the call, the function or the model whose answer is selected.
+    The parameter `name` is the name of the call, of the function or of the model that gave the selected answer.
     """
     return decision(call("select_response", call_id=name))
 
@@ -76,7 +76,7 @@ def reply(text: str) -> Body:
 
 
 def chunk(delta: Body, finish: str | None = None, index: int = 0) -> Body:
-    """Returns a chunk of a stream with one choice."""
+    """Returns a chunk of a streamed completion. The chunk has one choice with the delta `delta`."""
     choice = {"index": index, "delta": delta, "finish_reason": finish}
     return {**_CHUNK, "choices": [choice]}
 
@@ -89,5 +89,5 @@ def chunks(*texts: str, used: Body | None = None) -> list[Body]:
 
 
 def event(data: Body | bytes) -> bytes:
-    """Returns a server-sent event."""
+    """Returns the bytes of a server-sent event with the data `data`."""
     return b"data: " + encoded(data) + b"\n\n"

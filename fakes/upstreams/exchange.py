@@ -1,4 +1,4 @@
-"""A request to a scripted upstream, and the connection for its response."""
+"""Defines a request to a scripted upstream, and the connection on which a script sends the response."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _REASONS = {200: "OK", 302: "Found", 400: "Bad Request", 401: "Unauthorized", 42
 
 @dataclass
 class Exchange:
-    """A request that an upstream received. The methods of the class write the response."""
+    """A request that an upstream received. The methods of an exchange write the response to the request."""
 
     path: str
     headers: dict[str, str]
-    """The request's headers by their lower-case names."""
+    """A mapping from the lower-case name of each header of the request to the value of the header."""
     raw: bytes
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -50,18 +50,21 @@ class Exchange:
         self.sent += len(data)
 
     async def head(self, content_type: str, *, status: int = 200, length: int | None = None, **headers: str) -> None:
-        """Sends the status line and the headers. Without `length`, the body is chunked."""
+        """Sends the status line and the headers of the response.
+
+        If `length` is None, the body of the response is chunked.
+        """
         framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
         lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Some')}", f"Content-Type: {content_type}", framing]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         await self.send("\r\n".join([*lines, "", ""]).encode())
 
     async def piece(self, data: bytes) -> None:
-        """Sends one chunk of a chunked body."""
+        """Sends `data` as one chunk of a chunked body."""
         await self.send(b"%x\r\n%s\r\n" % (len(data), data))
 
     async def end(self) -> None:
-        """Ends a chunked body."""
+        """Ends the chunked body of the response."""
         await self.send(b"0\r\n\r\n")
 
     def reset(self) -> None:
@@ -80,7 +83,7 @@ Answer = Callable[[Exchange], Awaitable[None]]
 
 
 async def read_exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Exchange | None:
-    """Reads a request. Returns None if the connection ends before the request is complete."""
+    """Reads and returns a request. Returns None if the connection ends before the request is complete."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").strip().split("\r\n")

@@ -10,7 +10,7 @@ from fakes.upstreams.bodies import chunk, chunks, completion, encoded, event
 from fakes.upstreams.exchange import Answer, Exchange
 
 _PAUSE = 0.02
-"""Seconds between the pieces of a slow response."""
+"""The seconds between two pieces of a slow response."""
 
 
 async def hang(exchange: Exchange) -> None:
@@ -30,18 +30,18 @@ def error(status: int, message: str, *, code: str | None = None, param: str | No
 
 
 def html(status: int) -> Answer:
-    """Returns a script that sends the HTML error page of a gateway with this status."""
+    """Returns a script that sends the HTML error page of a gateway, with the status `status`."""
     return whole(b"<html><body>a gateway's page with sk-secret</body></html>", status=status, content_type="text/html")
 
 
 def cut_after(pieces: Iterable[bytes], then: Callable[[Exchange], Awaitable[None]]) -> Answer:
-    """Returns a script that begins a stream with these pieces and ends it with the fault `then`."""
+    """Returns a script that begins a stream with the pieces `pieces` and ends the stream with the fault `then`."""
 
     async def answer(exchange: Exchange) -> None:
         await exchange.head("text/event-stream")
         for piece in pieces:
             await exchange.piece(piece)
-        # A reset may overtake the data that was sent before it.
+        # A reset of the connection may overtake the data that was sent before the reset.
         await asyncio.sleep(_PAUSE)
         await then(exchange)
 
@@ -49,7 +49,10 @@ def cut_after(pieces: Iterable[bytes], then: Callable[[Exchange], Awaitable[None
 
 
 def half_body_then(then: Callable[[Exchange], Awaitable[None]]) -> Answer:
-    """Returns a script that sends half of a completion, with its full Content-Length, and then the fault `then`."""
+    """Returns a script that sends the first half of a completion and then causes the fault `then`.
+
+    The header Content-Length has the length of the whole completion.
+    """
 
     async def answer(exchange: Exchange) -> None:
         data = encoded(completion())
@@ -65,12 +68,12 @@ HALF = event(chunk({"content": "half"}))
 
 
 def half_then(then: Callable[[Exchange], Awaitable[None]]) -> Answer:
-    """Returns a script that sends half of a completion or of a stream, and then the fault `then`."""
+    """Returns a script that sends the first half of a completion or of a stream, and then causes the fault `then`."""
     return either(half_body_then(then), cut_after([HALF], then))
 
 
 def half_then_data(data: bytes) -> Answer:
-    """Returns a script that begins a stream, sends `data` in the next chunk, and ends the body."""
+    """Returns a script that begins a stream, sends the bytes `data` in the next chunk, and ends the body."""
 
     async def end(exchange: Exchange) -> None:
         await exchange.piece(data)
@@ -82,7 +85,8 @@ def half_then_data(data: bytes) -> Answer:
 def trickle(pieces: int) -> Answer:
     """Returns a script that sends an answer in small pieces.
 
-    With enough pieces, the answer takes longer than the idle timeout, but each pause between two pieces is shorter.
+    With enough pieces, the whole answer takes longer than the idle timeout, but each pause between two pieces is
+    shorter than the idle timeout.
     """
 
     async def answer(exchange: Exchange) -> None:
@@ -102,7 +106,7 @@ def trickle(pieces: int) -> Answer:
 
 
 async def huge(exchange: Exchange) -> None:
-    """Sends the first 50 MB of a completion, or in a stream the first 50 MB of an event."""
+    """Sends the first 50 MB of a completion. For a streamed request, sends the first 50 MB of an event."""
     part, count = b"a" * 1_000_000, 50
     start = event(chunk({"content": ""}))[:-4] if exchange.streamed else encoded(completion())[:-2]
     start += b',"padding":"'

@@ -11,7 +11,11 @@ from fakes.upstreams.faults import error
 
 
 class HoldingTarget:
-    """A script that holds back requests with the content `wait`, fails requests with `fail`, and answers any other."""
+    """A script of a target that holds requests back.
+
+    The script holds back requests with the content `wait` until a test releases the requests. The script answers
+    requests with the content `fail` with an error. The script answers all other requests at once.
+    """
 
     def __init__(self) -> None:
         self.released = asyncio.Event()

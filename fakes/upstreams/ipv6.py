@@ -16,4 +16,4 @@ def _has_loopback() -> bool:
 
 
 requires_ipv6 = pytest.mark.skipif(not _has_loopback(), reason="this machine has no IPv6 loopback address ::1")
-"""Skips a test on machines without IPv6."""
+"""A pytest mark that skips a test on machines without the IPv6 loopback address."""

@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 
 class Collector:
-    """Receives traces by OTLP over HTTP. `url` is the collector's endpoint."""
+    """A collector that receives traces by OTLP over HTTP. The attribute `url` is the URL of the collector."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -25,12 +25,12 @@ class Collector:
         return web.Response()
 
     def named(self, name: str) -> Any:
-        """Returns the first span with this name. Raises StopIteration if no span has the name."""
+        """Returns the first span with the name `name`. Raises StopIteration if no span has the name `name`."""
         return next(span for span in self.spans if span.name == name)
 
 
 def attributes(span: Any) -> dict[str, Any]:
-    """Returns the attributes of a span by name."""
+    """Returns a mapping from the name of each attribute of a span to the value of the attribute."""
     return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in span.attributes}
 
 

@@ -1,4 +1,4 @@
-"""Addresses on this machine on which nothing listens."""
+"""Finds TCP ports and URLs on this machine on which no program listens."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 
 def free_ports(count: int) -> list[int]:
-    """Returns different TCP ports of 127.0.0.1 that are free now."""
+    """Returns `count` different TCP ports of 127.0.0.1 on which no program listens now."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -16,10 +16,13 @@ def free_ports(count: int) -> list[int]:
 
 
 def free_port() -> int:
-    """Returns a TCP port of 127.0.0.1 that is free now."""
+    """Returns a TCP port of 127.0.0.1 on which no program listens now."""
     return free_ports(1)[0]
 
 
 def closed_url() -> str:
-    """Returns a base URL whose connections are refused."""
+    """Returns a base URL on this machine.
+
+    Connections to the URL are refused, because no program listens on the port.
+    """
     return f"http://127.0.0.1:{free_port()}/v1"

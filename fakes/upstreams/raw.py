@@ -1,4 +1,4 @@
-"""HTTP servers that send given bytes, even if the bytes are not valid HTTP."""
+"""Runs HTTP servers that send any bytes, even if the bytes are not valid HTTP."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 @asynccontextmanager
 async def raw_server(handle: Handler) -> AsyncIterator[str]:
-    """Runs a server and yields the server's URL. A connection stays open until its client closes it."""
+    """Runs a server and yields the server's URL. The server closes a connection when the function `handle` returns."""
     tasks: set[asyncio.Task[None] | None] = set()
 
     async def tracked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -30,9 +30,9 @@ async def raw_server(handle: Handler) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def sending(*responses: bytes, then_close: bool = False) -> AsyncIterator[tuple[str, list[int]]]:
-    """Runs a server that sends these responses in order.
+    """Runs a server that sends the bytes in `responses`, one item for each received request.
 
-    Yields the server's URL and a list with the server's number of connections.
+    Yields the server's URL, and a list whose only item is the number of connections that the server has accepted.
     """
     left, connections = list(responses), [0]
 
@@ -54,7 +54,7 @@ async def sending(*responses: bytes, then_close: bool = False) -> AsyncIterator[
 async def recording_heads() -> AsyncIterator[tuple[str, list[bytes]]]:
     """Runs a server that answers with the status 200.
 
-    Yields the server's URL and the heads of the received requests.
+    Yields the server's URL, and a list of the heads (request line and headers) of the received requests.
     """
     heads: list[bytes] = []
 

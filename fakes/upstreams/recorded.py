@@ -1,6 +1,6 @@
-"""Contains two transports without a socket.
+"""Contains two HTTP transports that use no socket.
 
-RecordedTransport replays responses, and UnusedTransport fails if it is used.
+The class RecordedTransport replays recorded responses. The class UnusedTransport fails if a test sends a request.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from rl_router_api.errors import TransportError
 from fakes.upstreams.bodies import encoded
 
 Recording = list[tuple[str, int, Any]]
-"""The host, the status and the body of each response. The status 0 means a refused connection."""
+"""The type of a recording: the host, the status and the body of each response.
+
+The status 0 in a recording means that the connection is refused.
+"""
 
 
 class RecordedResponse:
@@ -32,7 +35,7 @@ class RecordedResponse:
 
 
 class RecordedTransport:
-    """A transport that replays a recording. Each request must go to the next host in the recording."""
+    """A transport that replays a recording. Each request must go to the host of the next response in the recording."""
 
     def __init__(self, recording: Recording) -> None:
         self._left = list(recording)
@@ -52,12 +55,12 @@ class RecordedTransport:
 
     @property
     def finished(self) -> bool:
-        """Returns whether every recorded response was used."""
+        """Returns whether the transport has replayed every response of the recording."""
         return not self._left
 
 
 class UnusedTransport:
-    """A transport that fails if it gets a request."""
+    """A transport that raises AssertionError if a test sends a request."""
 
     async def send(self, *_: Any) -> Any:
         raise AssertionError

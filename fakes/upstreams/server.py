@@ -1,4 +1,4 @@
-"""A scripted OpenAI-compatible server on this machine."""
+"""Runs a scripted OpenAI-compatible server on this machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Upstream:
         self._host = host
         self.answer: Answer = answer or well_behaved
         self.requests: list[Exchange] = []
-        """The requests for completions since the router started."""
+        """The requests for completions that the server has received since the router started."""
         self.starting = False
         """Whether the router is starting. Until the router has started, the router's probes get valid answers and are
         not recorded."""

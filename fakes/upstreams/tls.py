@@ -1,4 +1,4 @@
-"""A TLS server with its own certificate, and a proxy in front of the server."""
+"""Runs a TLS server with a self-signed certificate, and a proxy that connects to the TLS server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fakes.upstreams.raw import OK
 def make_certificate(folder: Path) -> tuple[Path, Path]:
     """Creates a self-signed certificate for this machine with openssl.
 
-    Returns the file of the certificate and the file of the certificate's key.
+    Returns the paths of the certificate file and of the private key's file.
     """
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
@@ -29,7 +29,10 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 
 @asynccontextmanager
 async def tls_server(certificate: tuple[Path, Path], host: str = "127.0.0.1") -> AsyncIterator[int]:
-    """Runs a TLS server on an address. The server answers one request on each connection. Yields the server's port."""
+    """Runs a TLS server on the address `host`. Yields the port of the TLS server.
+
+    The TLS server answers one request on each connection.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
 
@@ -45,7 +48,7 @@ async def tls_server(certificate: tuple[Path, Path], host: str = "127.0.0.1") ->
 
 
 class Proxy:
-    """A proxy that accepts CONNECT for any host and connects to one port of this machine."""
+    """A proxy that accepts CONNECT requests for any host, and connects all clients to one port of this machine."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -69,7 +72,10 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @asynccontextmanager
 async def proxy_to(port: int) -> AsyncIterator[tuple[Proxy, str]]:
-    """Runs a proxy that connects to this port. Yields the proxy and its URL."""
+    """Runs a proxy that connects all clients to the port `port` of this machine.
+
+    Yields the proxy and the proxy's URL.
+    """
     proxy = Proxy(port)
     async with await asyncio.start_server(proxy.serve, "127.0.0.1", 0) as server:
         yield proxy, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
