@@ -1,1 +1,4 @@
-"""A Kubernetes cluster without nodes, which has a real API server and fakes of the kubelet and other components."""
+"""A Kubernetes cluster without nodes.
+
+The cluster has a real API server, and fakes of components such as the kubelet.
+"""

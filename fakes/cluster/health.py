@@ -45,7 +45,7 @@ def health(
 def altered(original: Health, **parts: Any) -> Health:
     """Returns a copy of the health report `original`.
 
-    In the copy, the arguments `parts` replace the fields with the same names at the top level of the report.
+    The arguments `parts` replace the fields with the same names at the top level of the copied report.
     """
     assert original.document
     return Health(HealthDocument.model_validate(original.document.as_json() | parts))

@@ -1,4 +1,4 @@
-"""Routers that reload their configuration from a file."""
+"""Runs routers that reload the configuration from a file."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class Program:
         await self.until(refused, "the end of listening")
 
     async def exit_status(self) -> int:
-        """Waits for the end of the process and returns its exit status."""
+        """Waits for the end of the process and returns the exit status of the process."""
         return await asyncio.wait_for(self.process.wait(), 30)
 
     def workers(self) -> list[int]:

@@ -64,7 +64,7 @@ class RunningRouter:
 
 
 class Setup:
-    """A router and its upstreams. The attributes `alpha`, `beta`, `gamma` and `delta` are the targets."""
+    """A router and the upstreams of the router. The attributes `alpha`, `beta`, `gamma` and `delta` are the targets."""
 
     def __init__(self, router: RunningRouter, model: Upstream, targets: dict[str, Upstream]) -> None:
         self.router, self.model, self.targets = router, model, targets
@@ -82,7 +82,7 @@ class Testbed:
 
     def __init__(self, stack: AsyncExitStack, log: list[Body]) -> None:
         self.server: Callable[[App], AbstractAsyncContextManager[str]] = run_uvicorn
-        """A context manager that serves an application and yields its URL."""
+        """A context manager that runs an application in an HTTP server and yields the server's URL."""
         self._stack = stack
         self._log = log
         self._upstreams: list[Upstream] = []

@@ -4,6 +4,7 @@ The module `server` contains a scripted OpenAI-compatible server. The module `ex
 scripted server, and the connection on which a script answers. The module `bodies` contains the JSON of well-behaved
 models. The module `answers` contains scripts that send valid answers. The module `faults` contains scripts that fail.
 The module `holding` contains a target that holds requests back. The module `raw` contains servers that send any bytes.
-The module `tls` contains a TLS server and its proxy. The module `recorded` contains transports without a socket. The
-module `otlp` contains an OpenTelemetry collector. The module `ports` finds free ports and closed addresses.
+The module `tls` contains a TLS server and a proxy in front of the TLS server. The module `recorded` contains transports
+without a socket. The module `otlp` contains an OpenTelemetry collector. The module `ports` finds free ports and closed
+addresses.
 """

@@ -36,7 +36,7 @@ def attributes(span: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def running_collector() -> AsyncIterator[Collector]:
-    """Runs a collector on this machine."""
+    """Runs an OpenTelemetry collector on this machine and yields the collector."""
     collector = Collector()
     app = web.Application()
     app.router.add_post("/v1/traces", collector.receive)

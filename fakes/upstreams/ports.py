@@ -21,8 +21,5 @@ def free_port() -> int:
 
 
 def closed_url() -> str:
-    """Returns a base URL on this machine.
-
-    Connections to the URL are refused, because no program listens on the port.
-    """
+    """Returns a base URL that refuses connections, because no program listens on the port of the URL."""
     return f"http://127.0.0.1:{free_port()}/v1"

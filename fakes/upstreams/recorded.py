@@ -21,7 +21,7 @@ The status 0 in a recording means that the connection is refused.
 
 
 class RecordedResponse:
-    """A response that returns its whole body in the first read."""
+    """A response of a recording. The first read of the response returns the whole body."""
 
     def __init__(self, status: int, body: bytes) -> None:
         self.status = status
