@@ -1,4 +1,4 @@
-"""Applies this version's custom resource definition (CRD) for RouterDeployments to the cluster.
+"""Creates or updates the custom resource definition (CRD) of RouterDeployments in the cluster.
 
 The chart runs `python -m rl_router_operator.install_crds` before an upgrade, because Helm installs CRDs but never
 changes existing CRDs. Argo CD also runs `python -m rl_router_operator.install_crds` before the first installation, when
@@ -43,7 +43,7 @@ async def install() -> str:
 def main() -> int:
     """Applies the CRD, and returns the exit status: 1 if the CRD could not be applied, and otherwise 0."""
     try:
-        print(f"the CRD {asyncio.run(install())} of this version was applied")
+        print(f"the CRD {asyncio.run(install())} was applied in the version of the installed operator")
     except (RefusedError, UnreachableError, ConfigException, OSError) as error:
         print(f"error: cannot apply the CRD for RouterDeployments: {error}", file=sys.stderr)
         return 1

@@ -25,10 +25,11 @@ def require_fit(schema: Json, path: str) -> None:
 
 def _gaps(node: Json, path: str) -> Iterator[str]:
     if not _is_bounded(node):
-        yield f"{path}: no {_BOUND[node['type']]}. Add it to the field in the schema"
+        bound = _BOUND[node["type"]]
+        yield f"{path}: no {bound}. Add {bound} to the field in the schema"
     for name, child in node.get("properties", {}).items():
         if not child.get("description"):
-            yield f"{path}.{name}: no description. Add it to the field in the schema"
+            yield f"{path}.{name}: no description. Add a description to the field in the schema"
         yield from _gaps(child, f"{path}.{name}")
     for key, suffix in (("items", "[]"), ("additionalProperties", "{}")):
         if key in node:

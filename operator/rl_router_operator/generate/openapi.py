@@ -85,8 +85,8 @@ def structural(model: type[BaseModel], defaults: bool = True) -> Json:
 
     If `defaults` is true, the schema contains the operator's defaults, except for fields inside lists and maps. If the
     API server added a default to a list item, tools such as Argo CD would report a difference, because these tools
-    compare a list as a whole. Therefore the operator itself applies the defaults of fields inside lists and maps, and
-    the descriptions of these fields name the defaults.
+    compare a list as a whole. The operator itself applies the defaults of fields inside lists and maps, and the
+    descriptions of these fields name the defaults.
     """
     schema = model.model_json_schema(by_alias=True, schema_generator=_Nodes)
     return _fold(schema, schema.get("$defs", {}), _write_default if defaults else _omit_default)

@@ -43,7 +43,7 @@ def build(router: RouterDeployment, defaults: Defaults) -> Iterator[Manifest]:
 def _replicas(router: RouterDeployment) -> dict[str, int]:
     """Returns the field `replicas` of the API's Deployment.
 
-    Returns an empty mapping if an autoscaler sets this field.
+    Returns an empty mapping if an autoscaler sets the number of API pods.
     """
     if router.spec.suspend:
         return {"replicas": 0}
