@@ -56,7 +56,10 @@ def _comparison(name: str, values: Sequence[tuple[float, float]]) -> Comparison:
 
 
 def _ratio(old: float, new: float) -> float:
-    """Returns new/old. The ratio is 1 if both values are 0, and infinity if only the old value is 0."""
+    """Returns the ratio of the new value to the old value.
+
+    The ratio is 1 if the old value and the new value are 0, and infinity if only the old value is 0.
+    """
     if old == 0:
         return math.inf if new else 1.0
     return new / old

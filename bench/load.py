@@ -86,6 +86,6 @@ def run(load: Load, seconds: float) -> dict[str, float]:
     if result["failed"]:
         raise SystemExit(
             f"error: {result['failed']} of {result['requests']} requests to {load.url} failed. "
-            "Send one of these requests with curl to see the error"
+            "Send a request to the URL with curl to see the error"
         )
     return result

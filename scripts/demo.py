@@ -162,7 +162,7 @@ def _start_router_api(stack: contextlib.ExitStack, arguments: argparse.Namespace
     path.write_text(yaml.safe_dump(_configuration(arguments, targets), sort_keys=False))
     paid = [f"{target['name']} ({target['api_key_env']})" for target in targets if "api_key_env" in target]
     if paid:
-        _say(f"Targets whose API keys are in the environment are called too and cost money: {', '.join(paid)}")
+        _say(f"The demo also calls targets whose API keys are in the environment, which costs money: {', '.join(paid)}")
     _say(f"Starting the router API on port {arguments.serve_port} with {live_check.plural(len(targets), 'target')}.")
     child = Child("rl_router_api", ["--config", str(path), "--wait", "30"], folder / "api.log")
     stack.callback(_stop, child)

@@ -1,4 +1,4 @@
-"""Parses the values of the chart in values.yaml, each with its path, its default and the tags of its comment.
+"""Parses the chart's values.yaml. Each parsed value has a path, a default, a comment, and the tags of the comment.
 
 The comments in values.yaml follow the conventions of the project cert-manager. A comment describes the key in the line
 below the comment. The tag `+docs:section=…` begins a section of the README. The tag `+docs:property` marks a key that
