@@ -1,4 +1,4 @@
-"""Waits until a condition holds, by polling."""
+"""Provides functions that poll until a condition is true."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class AsgiClient:
 
 @asynccontextmanager
 async def calling(app: App, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """Yields an httpx client that calls the application directly, without lifespan events."""
+    """Yields an httpx client that calls the application without an HTTP server and without ASGI lifespan events."""
     transport = httpx.ASGITransport(app, **options)
     async with httpx.AsyncClient(transport=transport, base_url="http://router") as client:
         yield client

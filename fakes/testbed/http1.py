@@ -41,7 +41,10 @@ class RawClient:
         return await asyncio.wait_for(self._reader.readexactly(size), 10)
 
     async def close_sending_side(self) -> None:
-        """Tells the server that the client sends no more bytes. After the call, the client can still receive bytes."""
+        """Tells the server that the client sends no more bytes.
+
+        After `close_sending_side`, the client can still receive bytes.
+        """
         self._writer.write_eof()
 
     def close(self) -> None:

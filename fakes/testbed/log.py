@@ -1,4 +1,4 @@
-"""Keeps the application's log in memory."""
+"""Keeps the log of the router API in memory."""
 
 from __future__ import annotations
 

@@ -88,7 +88,10 @@ class Program:
         return (await self.client.get("/ready")).status_code == 503
 
     async def until(self, reached: Callable[[], object], what: str) -> None:
-        """Polls until `reached` returns a true value. The message of a failure includes the program's output."""
+        """Polls until `reached` returns a true value.
+
+        If `reached` returns no true value in time, the test fails with a message that includes the program's output.
+        """
         try:
             await until(reached, what)
         except AssertionError as error:
