@@ -11,9 +11,9 @@ from .manifest import Manifest
 CLAIM_NAMES = ("rl-router-scope", "rl-router-scope-2")
 """The two possible names of the Lease of a claim.
 
-A claim of the cluster and a claim of one namespace can be in the same namespace. If a namespace contains two claims,
-the claim that was created later has the second name. For example, a namespace contains two claims if a cluster-wide
-operator runs in the namespace and another operator watches only this namespace.
+A Lease that claims the cluster and a Lease that claims one namespace can be in the same namespace. If a namespace
+contains two claims, the claim that was created later has the second name in CLAIM_NAMES. For example, a namespace
+contains two claims if a cluster-wide operator runs in the namespace and another operator watches only this namespace.
 """
 SCOPE_LABEL = f"{GROUP}/scope"
 CLUSTER, NAMESPACE = "cluster", "namespace"

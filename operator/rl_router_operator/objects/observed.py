@@ -51,10 +51,11 @@ class Health:
 class Observed:
     """The observed objects of one RouterDeployment.
 
-    The attribute `children` contains the children by kind and name. The attribute `pods` contains the model pods and
-    the API pods. The attribute `pvcs` contains the PersistentVolumeClaims (PVCs) of the model pods. The attribute
-    `events` contains the Warning Events about children, pods and PVCs. The attribute `healths` contains the health of
-    the API pods by the names of the pods. The attribute `errors` contains the errors about children.
+    The attribute `children` maps the kind and the name of each child to the manifest of the child. The attribute `pods`
+    contains the model pods and the API pods. The attribute `pvcs` contains the PersistentVolumeClaims (PVCs) of the
+    model pods. The attribute `events` contains the Warning Events about children, pods and PVCs. The attribute
+    `healths` maps the name of each API pod to the health of the pod. The attribute `errors` contains the errors about
+    children.
     """
 
     children: Mapping[Ref, Manifest] = field(default_factory=dict)

@@ -20,7 +20,7 @@ By default, vLLM aborts in-flight requests when vLLM receives SIGTERM.
 SHARED_MEMORY_GIB = 1
 """The size of /dev/shm in GiB for each rank. A rank is vLLM's process for one accelerator.
 
-The ranks communicate through /dev/shm, and with the default size of 64 MiB, vLLM crashes at startup.
+The ranks of vLLM communicate through /dev/shm. With the default size of 64 MiB for /dev/shm, vLLM crashes at startup.
 """
 CHAT_TEMPLATE = "/etc/rl-router/chat-template/chat-template.jinja"
 STORAGE_FOLDER = "/var/lib/rl-router/weights"
