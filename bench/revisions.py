@@ -51,15 +51,14 @@ def old_and_new(name: str, package: str, new: Revision = WORKING_TREE) -> Iterat
 
 
 def _unpacked(name: str, repository: Path, folder: Path) -> Revision:
-    """Unpacks the git revision `name` into `folder`, installs the revision in an environment there, and returns the
-    revision."""
+    """Unpacks the git revision `name` into `folder`, installs the revision in `folder`, and returns the revision."""
     commit = _commit(name, repository)
     archive = subprocess.run(["git", "archive", commit], cwd=repository, check=True, stdout=subprocess.PIPE).stdout
     subprocess.run(["tar", "-x"], cwd=folder, input=archive, check=True)
     # The level `run` does not include the operator's packages.
     process = subprocess.run([sys.executable, "scripts/environment.py", "dev"], cwd=folder, check=False)
     if process.returncode:
-        raise SystemExit(f"error: --against {name}: its scripts/environment.py failed. Read the output above")
+        raise SystemExit(f"error: --against {name}: scripts/environment.py failed. Read the script's output above")
     return Revision("old", f"{name} ({commit[:7]})", folder, str(folder / ".venv/bin/python"))
 
 

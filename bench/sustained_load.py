@@ -1,4 +1,4 @@
-"""Measures the latency that the router adds at half of its maximum rate, and its memory over 100,000 requests."""
+"""Measures the latency that the router adds at half of the router's maximum rate, and the router's memory use."""
 
 from __future__ import annotations
 

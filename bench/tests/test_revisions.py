@@ -90,7 +90,7 @@ def test_an_unknown_revision_is_an_error_that_names_it(new: Revision) -> None:
 def test_a_revision_whose_environment_fails_is_an_error(new: Revision) -> None:
     commit(new.folder, "raise SystemExit(1)", "without an environment")
 
-    with pytest.raises(SystemExit, match=r"--against HEAD: its scripts/environment\.py failed"):
+    with pytest.raises(SystemExit, match=r"--against HEAD: scripts/environment\.py failed"):
         old_and_new("HEAD", "measured", new).__enter__()
 
 
