@@ -24,7 +24,7 @@ def schema(values: Iterable[Value]) -> Json:
         "$defs": {"spec": _plain(structural(RouterDeploymentSpec, defaults=False))},
         "type": "object",
         "additionalProperties": False,
-        "properties": {"global": {"description": "Values that a parent chart shares among its charts."}},
+        "properties": {"global": {"description": "Values that a parent chart shares with the included charts."}},
     }
     for value in values:
         _parent(root, value.path)["properties"][value.path[-1]] = _node(value)
