@@ -90,7 +90,7 @@ def test_the_modules_of_the_commands_still_run(module: str, usage: str) -> None:
 def test_serve_has_the_exit_codes_of_the_router_api() -> None:
     ended = rl_router("serve", "--config", "no-such-file.yaml")
     assert ended.returncode == 2
-    assert ended.stderr.startswith("error: no-such-file.yaml: cannot be read")
+    assert ended.stderr.startswith("error: no-such-file.yaml: the file cannot be read")
 
 
 def test_new_key_prints_a_key_and_its_entry() -> None:

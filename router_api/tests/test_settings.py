@@ -90,7 +90,7 @@ def test_similar_environment_variables_are_ignored() -> None:
 
 def test_an_error_about_a_variable_for_a_whole_section_names_a_variable_for_a_field() -> None:
     message = refusal(RL_ROUTER_SERVER="{port: 1}")
-    assert message.startswith("RL_ROUTER_SERVER: names a whole section")
+    assert message.startswith("RL_ROUTER_SERVER: the variable names a whole section")
     assert "RL_ROUTER_SERVER__MAX_BODY_BYTES" in message
 
 
@@ -161,14 +161,15 @@ def test_a_flag_with_invalid_yaml_is_refused(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["[", "{", "2024-99-99", "'", "[" * 5_000])
 def test_an_error_names_the_variable_with_invalid_yaml(value: str) -> None:
-    assert refusal(RL_ROUTER_ROUTING__MAX_TURNS=value).startswith("RL_ROUTER_ROUTING__MAX_TURNS: is not YAML")
+    message = refusal(RL_ROUTER_ROUTING__MAX_TURNS=value)
+    assert message.startswith(f"RL_ROUTER_ROUTING__MAX_TURNS: the value {value!r} is not YAML")
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("routing: [", "line 1: is not YAML"),
-        ("a: 1\nb: c: d", "line 2: is not YAML"),
+        ("routing: [", "line 1: the file is not YAML"),
+        ("a: 1\nb: c: d", "line 2: the file is not YAML"),
         ("a: 2024-99-99", "is not YAML"),
         ("a: \x00", "is not YAML"),
         ("a: !!python/object:os.system {}", "is not YAML"),
@@ -176,11 +177,11 @@ def test_an_error_names_the_variable_with_invalid_yaml(value: str) -> None:
         ("", "is empty. Write a section (server, router, routing, targets)"),
         ("# nothing", "is empty"),
         ("{}", "is empty"),
-        ("server: {api_keys_file: }", "server.api_keys_file: is empty. Name the keys file, or write `null`"),
+        ("server: {api_keys_file: }", "server.api_keys_file: the path is empty. Name the keys file, or write `null`"),
         ("server:", "server: the section must be a mapping of fields"),
         ("server: []\ntargets: []", "server: the section must be a mapping of fields"),
         ("server:\n  api_keys_fi", "server: the section must be a mapping of fields"),
-        ("server: {port: 1}\nserver: {port: 2}", "line 2: is not YAML: duplicate key `server`"),
+        ("server: {port: 1}\nserver: {port: 2}", "line 2: the file is not YAML: duplicate key `server`"),
         ("server: {api_keys_file: a, api_keys_file: null}", "duplicate key `api_keys_file`"),
         ("- a", "must be a mapping"),
         ("just a text", "must be a mapping"),

@@ -1,4 +1,4 @@
-"""The configuration schema and the reader of settings, re-exported for the other packages and the operator."""
+"""Exports the configuration schema and the reader of settings to other packages and to the operator."""
 
 from ..errors import ConfigurationError
 from .host import Host, is_loopback

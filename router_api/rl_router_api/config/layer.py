@@ -24,15 +24,15 @@ from .problems import Origin, lines
 Model = TypeVar("Model", bound=BaseModel)
 
 _NULLS = ("", "~", "null")
-"""The values of an environment variable or flag that set an optional text field to null, as in YAML."""
+"""The texts by which an environment variable or flag sets an optional text field to null, as in YAML."""
 
 
 @dataclass(frozen=True)
 class SettingsLayer(Generic[Model]):
     """Reads settings, which the pydantic model `model` describes, from a file, environment variables and flags.
 
-    The names of the environment variables begin with `prefix`. `only_null` contains the names of the optional text
-    fields that only the word `null` sets to null.
+    The names of the environment variables begin with `prefix`. `only_null` contains the names of optional text fields
+    that the word `null` sets to null, but that an empty text or `~` does not set to null.
     """
 
     model: type[Model]
@@ -92,13 +92,14 @@ class SettingsLayer(Generic[Model]):
         if "." not in name and field and (section := model_of(field.annotation)):
             example = self.variable_of(f"{name}.{next(iter(section.model_fields))}")
             remedy = f"Set a field of the section, such as {example}"
-            raise ConfigurationError(f"{variable}: names a whole section. {remedy}")
+            raise ConfigurationError(f"{variable}: the variable names a whole section. {remedy}")
 
     def _variable_value(self, variable: str, name: str, text: str) -> Any:
         try:
             return self._value(name, text)
         except (yaml.YAMLError, ValueError, RecursionError):
-            raise ConfigurationError(f"{variable}: is not YAML: {text!r}. Fix the value of the variable") from None
+            message = f"{variable}: the value {text!r} is not YAML. Fix the value of the variable"
+            raise ConfigurationError(message) from None
 
     def _flag_reader(self, name: str) -> Callable[[str], Any]:
         def read_flag(text: str) -> Any:
@@ -123,7 +124,7 @@ class SettingsLayer(Generic[Model]):
 
 
 def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """Returns the fields of a model and of its sections, by dotted name such as `routing.max_turns`."""
+    """Returns the fields of a model and of the model's sections, by dotted name such as `routing.max_turns`."""
     fields: dict[str, FieldInfo] = {}
     for name, field in model.model_fields.items():
         section = model_of(field.annotation)
@@ -161,7 +162,7 @@ def plain_default(field: FieldInfo) -> Any:
 
 
 def as_flag_text(value: Any) -> str:
-    """Returns a number, truth value or text in the form in which users write the value of a flag."""
+    """Returns the text by which users set a flag to a value, which is a number, a truth value or a text."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.15g}" if isinstance(value, float) else str(value)
@@ -174,7 +175,7 @@ def _help(field: FieldInfo) -> str:
 
 
 def _takes_text(field: FieldInfo) -> bool:
-    """Returns whether the type of a field is text, or the field has a validator that reads text."""
+    """Returns whether a field is a text field: its type is text, or the field has a validator that reads text."""
     return _is_text(field.annotation) or any(isinstance(item, BeforeValidator) for item in field.metadata)
 
 

@@ -1,4 +1,4 @@
-"""Formats pydantic's validation errors as lines that name the source and the field of each invalid value."""
+"""Formats pydantic's validation errors as lines. Each line names the source and the field of an invalid value."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def lines(error: ValidationError, origins: Sequence[Origin], path: str | None) -
     locations = [detail["loc"] for detail in details]
 
     def is_consequence(location: tuple[int | str, ...]) -> bool:
-        # If an entry of a list is invalid, pydantic also reports the list as too short.
+        # If an entry of a list is invalid, pydantic also reports that the list is too short.
         return any(len(other) > len(location) and other[: len(location)] == location for other in locations)
 
     causes = [detail for detail in details if not is_consequence(detail["loc"])]
@@ -54,7 +54,7 @@ def _line(detail: ErrorDetails, origins: Sequence[Origin], path: str | None) -> 
 
 
 def _field(detail: ErrorDetails, location: str) -> str:
-    """Returns the dotted name of the invalid field or of the unknown key."""
+    """Returns the dotted name of the field or unknown key to which the error belongs."""
     key = detail["ctx"]["key"] if detail["type"] == UNKNOWN_KEY else ""
     return ".".join(part for part in (location, key) if part)
 

@@ -1,4 +1,4 @@
-"""Selects the proxy for a server by the variables HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY."""
+"""Selects the proxy for a server by the environment variables HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import re
 import urllib.request
 
 _ENTRY = re.compile(r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<plain>[^:]*|.*:.*:.*))(?::(?P<port>\d+))?")
-"""The pattern of an entry of NO_PROXY: a host, with or without a port. An IPv6 address without brackets has no port."""
+"""The pattern of an entry of NO_PROXY, which is a host with or without a port.
+
+Only an IPv6 address in brackets can have a port.
+"""
 
 
 def proxy_for(scheme: str, host: str, port: int) -> str | None:
@@ -20,7 +23,7 @@ def proxy_for(scheme: str, host: str, port: int) -> str | None:
 
 
 def _matches(entry: str, host: str, port: int) -> bool:
-    """Returns whether an entry of NO_PROXY, such as a domain, an address or a network, contains a server."""
+    """Returns whether an entry of NO_PROXY (a domain, an address or a network) includes the server `host:port`."""
     if entry in ("", "*"):
         return entry == "*"
     match = _ENTRY.fullmatch(entry)

@@ -1,9 +1,9 @@
-"""The schema of the router API's configuration, which comes from a YAML file, environment variables and flags.
+"""The schema of the router API's configuration. The values come from a YAML file, environment variables and flags.
 
 Prices are in US dollars per million tokens, and durations are in seconds. The configuration names the source of a
-secret (`api_key_env`, `api_key_file`) and never contains the secret. Of all installed packages, this module imports
-only pydantic, so that other programs can embed the schema. Every field has an alias in camelCase. Programs read the
-aliases instead of the field names if they pass `BY_ALIAS` to pydantic's `model_validate`.
+secret (`api_key_env`, `api_key_file`) and never contains the secret. The only third-party package that this module
+imports is pydantic, so that other programs can embed the schema. Every field has an alias in camelCase. A program that
+passes `BY_ALIAS` to pydantic's `model_validate` reads the aliases instead of the field names.
 
 The field descriptions appear in docs/configuration.md, in the help of `rl-router serve`, in the CRD and in the
 reference of the CRD. A description ends with "; default: …" if the default of the field needs an explanation.
@@ -64,7 +64,7 @@ BaseUrl = Annotated[str, Field(max_length=2048), AfterValidator(_check_base_url)
 
 
 class Schema(BaseModel):
-    """An immutable pydantic model of settings, whose error for an unknown key suggests the nearest known key."""
+    """An immutable pydantic model of settings. The error for an unknown key suggests the nearest known key."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -88,28 +88,35 @@ class Schema(BaseModel):
 
 
 class Rates(Schema):
-    """Prices in USD per million tokens that replace prices of a `Price`. A price that is not set replaces nothing."""
+    """The prices per token that replace the prices in `Price` for some requests, in USD per million tokens.
+
+    If a field of `Rates` is not set, the price in `Price` applies.
+    """
 
     input: Dollars | None = Field(
-        None, description="USD per million prompt tokens; default: the setting without the tier"
+        None,
+        description="price of prompt tokens, in USD per million tokens; default: the price that applies without the"
+        " tier",
     )
     cached_input: Dollars | None = Field(
         None,
-        description="USD per million prompt tokens read from a prompt cache; default: the setting without the tier",
+        description="price of prompt tokens that are read from a prompt cache, in USD per million tokens; default: the"
+        " price that applies without the tier",
     )
     cache_write: Dollars | None = Field(
         None,
-        description="USD per million prompt tokens written to a prompt cache; default: the setting without the tier",
+        description="price of prompt tokens that are written to a prompt cache, in USD per million tokens; default:"
+        " the price that applies without the tier",
     )
     cache_write_long: Dollars | None = Field(
         None,
-        description="USD per million prompt tokens written to a prompt cache for its longer lifetime; default:"
-        " the setting without the tier",
+        description="price of prompt tokens that are written to a prompt cache for the longer of two cache lifetimes,"
+        " in USD per million tokens; default: the price that applies without the tier",
     )
     output: Dollars | None = Field(
         None,
-        description="USD per million completion tokens, including reasoning tokens; default: the setting without the"
-        " tier",
+        description="price of completion tokens, including reasoning tokens, in USD per million tokens; default: the"
+        " price that applies without the tier",
     )
 
 
@@ -124,27 +131,40 @@ class PriceTier(Rates):
 class Price(Schema):
     """The prices of a model in USD. The price `request` is per request, and the other prices are per million tokens."""
 
-    input: Dollars = Field(Decimal(0), description="USD per million prompt tokens")
+    input: Dollars = Field(Decimal(0), description="price of prompt tokens, in USD per million tokens")
     cached_input: Dollars | None = Field(
-        None, description="USD per million prompt tokens read from a prompt cache; default: same as `input`"
+        None,
+        description="price of prompt tokens that are read from a prompt cache, in USD per million tokens; default:"
+        " same as `input`",
     )
     cache_write: Dollars | None = Field(
-        None, description="USD per million prompt tokens written to a prompt cache; default: same as `input`"
+        None,
+        description="price of prompt tokens that are written to a prompt cache, in USD per million tokens; default:"
+        " same as `input`",
     )
     cache_write_long: Dollars | None = Field(
         None,
-        description="USD per million prompt tokens written to a prompt cache for its longer lifetime; default: same as"
-        " `cache_write`",
+        description="price of prompt tokens that are written to a prompt cache for the longer of two cache lifetimes,"
+        " in USD per million tokens; default: the price for the shorter cache lifetime",
     )
-    output: Dollars = Field(Decimal(0), description="USD per million completion tokens, including reasoning tokens")
-    request: Dollars = Field(Decimal(0), description="USD per request, in addition to the prices of its tokens")
+    output: Dollars = Field(
+        Decimal(0), description="price of completion tokens, including reasoning tokens, in USD per million tokens"
+    )
+    request: Dollars = Field(
+        Decimal(0), description="price of each request in USD, in addition to the prices of the request's tokens"
+    )
     tiers: tuple[PriceTier, ...] = Field(
-        (), max_length=4, description="prices of requests with a long input, which replace the prices per token"
+        (),
+        max_length=4,
+        description="price tiers for requests with many prompt tokens. The prices of a tier replace the prices per"
+        " token of smaller requests",
     )
     service_tiers: dict[ServiceTier, Rates] = Field(
         default_factory=dict,
         max_length=8,
-        description="prices by the service tier that an answer reports, such as `flex` or `priority`",
+        description="prices per token of the provider's service tiers, as a map from the name of the service tier,"
+        " such as `flex` or `priority`, to prices. The service tier of a call is the service tier that the answer"
+        " reports",
     )
 
 
@@ -161,7 +181,8 @@ class Secret(Schema):
         None,
         min_length=1,
         max_length=4096,
-        description="path of the file that contains the API key. The router API reads the file again when it changes",
+        description="path of the file that contains the API key. The router API reads the file again when the file"
+        " changes",
     )
 
     @model_validator(mode="after")
@@ -176,46 +197,53 @@ class DecisionConfig(Schema):
 
     protocol: Protocol = Field(
         "auto",
-        description="format in which the router model returns decisions. `tools` means tool calls, the format for"
-        " models that are trained to route. `json_schema` means JSON that follows a schema, the format for all models"
-        " that are not trained to route. `auto` means that the router API begins with `tools` and changes to"
-        " `json_schema` if it cannot read the tool calls",
+        description="format in which the router model returns decisions. The value `tools` means tool calls, which"
+        " suit models that were trained to route. The value `json_schema` means JSON that follows a schema, which"
+        " suits models that were not trained to route. With the value `auto`, the router API begins with `tools`, and"
+        " changes to `json_schema` if the router API cannot read the router model's tool calls",
     )
     tool_choice: ToolChoice | None = Field(
         None,
         description="value of the request field `tool_choice` if the router model returns decisions as tool calls. Use"
-        " `auto` for a model that was trained to think before it calls a tool;"
-        " default: `required`, or `auto` with direct answers",
+        " `auto` for a router model that was trained to think before a tool call; default: `auto` if the router model"
+        " may answer directly, and otherwise `required`",
     )
     temperature: float = Field(0.0, ge=0, le=2, description="sampling temperature of the router model")
     max_tokens: int = Field(1024, ge=16, le=65_536, description="maximum number of output tokens of one decision")
     timeout: Seconds = Field(
-        10.0, description="maximum seconds without data from the router model before the fallback order is used"
+        10.0,
+        description="number of seconds without data from the router model after which the router API uses the fallback"
+        " order",
     )
 
 
 class RouterModelConfig(DecisionConfig, Secret):
     """The `router` section of the configuration, which describes the router model."""
 
-    base_url: BaseUrl = Field("http://127.0.0.1:8000/v1", description="OpenAI-compatible endpoint of the router model")
+    base_url: BaseUrl = Field(
+        "http://127.0.0.1:8000/v1", description="URL of the OpenAI-compatible endpoint of the router model"
+    )
     model: Word | None = Field(
-        None, description="name of the model at its endpoint; default: the first name that the endpoint lists"
+        None,
+        description="name under which the endpoint serves the router model; default: the first name that the endpoint"
+        " lists",
     )
     context_length: int | None = Field(
         None,
         ge=512,
         description="context length of the router model in tokens. The router API shortens conversations that exceed"
-        " the context length of the router model; default: the length that the endpoint lists, else 8192",
+        " the context length of the router model; default: the context length that the endpoint lists, or 8192 if the"
+        " endpoint lists no context length",
     )
     price: Price = Field(
         Price(),
-        description="price of the router model's decisions. `router_metadata` reports the cost of the decisions as"
-        " `router_cost`; default: 0",
+        description="price of the router model's decisions. The field `router_cost` in `router_metadata` reports the"
+        " cost of the decisions; default: a price of 0",
     )
 
 
 class Routing(Schema):
-    """The `routing` section of the configuration: rules for routing, some of which a request can override."""
+    """The `routing` section of the configuration: rules for routing. A request can override some of the rules."""
 
     policy: str = Field(
         "rl",
@@ -226,22 +254,24 @@ class Routing(Schema):
     )
     prefer: Prefer = Field(
         "balanced",
-        description="goal by which the router model chooses targets: low cost, high quality or a balance of both."
-        " The goal also determines the default fallback order",
+        description="goal by which the router model chooses targets: low cost, high quality, or a balance of cost and"
+        " quality. The goal also determines the default fallback order",
     )
     max_turns: int = Field(3, ge=1, le=32, description="maximum number of routing decisions per request")
     max_calls: int = Field(
         8,
         ge=1,
         le=64,
-        description="maximum number of target calls per request, including retries, hedges and fallbacks",
+        description="maximum number of calls to targets per request, including retries, hedges (parallel calls to a"
+        " second target) and fallbacks",
     )
     review: Review = Field(
         "buffered",
-        description="answers that the router model reviews before one answer is returned. With `buffered`, the router"
-        " model reviews all answers, except the answer of a single call in a stream, which is streamed through. With"
-        " `never`, the router model reviews no answers, so the first call's answer is returned. With `always`, the"
-        " router model reviews all answers, also in a stream",
+        description="which answers the router model reviews before the router API returns an answer to the client."
+        " With `buffered`, the router model reviews all answers, but if a streamed request has a single call, the"
+        " answer is streamed through without review. With `never`, the router model reviews no answers, so the router"
+        " API returns the answer of the first call. With `always`, the router model reviews all answers, including the"
+        " answers to streamed requests",
     )
     deadline: Seconds = Field(
         600.0,
@@ -251,27 +281,30 @@ class Routing(Schema):
     max_cost: Dollars | None = Field(
         None,
         description="maximum cost of a request in USD. The router API makes no call whose worst-case cost exceeds the"
-        " remaining budget of the request; default: no limit",
+        " remaining budget of the request; default: an unlimited cost",
     )
     fallback: tuple[Name, ...] = Field(
         (),
         max_length=64,
-        description="target names, in the order in which the router API calls them without a decision of the router"
-        " model; default: all capable targets, in the order that `prefer` sets",
+        description="names of targets, in the order in which the router API calls the targets without a decision of"
+        " the router model; default: all targets that can serve the request, in the order that the goal in `prefer`"
+        " determines",
     )
     hedge_after: Seconds | None = Field(
         None,
-        description="seconds to wait for a target's first byte before the router API also calls the next"
-        " target; default: never",
+        description="number of seconds without the first byte of a target's answer after which the router API also"
+        " calls the next target of the fallback order; default: the router API never calls a second target in parallel",
     )
     direct_answers: bool | None = Field(
-        None, description="whether the router model may answer a request itself; default: only with `protocol: tools`"
+        None,
+        description="whether the router model may answer a request itself; default: true if the field `protocol` is"
+        " `tools`, and otherwise false",
     )
     system_prompts: bool = Field(True, description="whether the router model may add advice to a target's prompt")
     aliases: tuple[Name, ...] = Field(
         (),
         max_length=64,
-        description="additional model names for routed requests, for programs that cannot change their model name",
+        description="additional names for the model `router`, for clients that cannot send the model name `router`",
     )
     call_history: CallHistory = Field(
         "full",
@@ -291,13 +324,14 @@ class Params(Schema):
     drop: tuple[Text, ...] = Field(
         (),
         max_length=64,
-        description="request fields to remove. The call's entry in `call_history` names the removed request fields",
+        description="names of request fields to remove. The call's entry in `call_history` names the removed request"
+        " fields",
     )
     allow: tuple[Text, ...] = Field(
         (),
         max_length=64,
-        description="request fields that cost nothing extra at this target. If a request has a `max_cost`, the router"
-        " API removes all fields that may cost extra, except these request fields",
+        description="names of request fields that cause no extra cost at the target. If a request has a `max_cost`,"
+        " the router API removes all request fields that may cause extra cost, except the fields in `allow`",
     )
     set: dict[Text, Any] = Field(
         default_factory=dict,
@@ -308,7 +342,7 @@ class Params(Schema):
 
 
 class ToolCallIds(Schema):
-    """The form of tool call ids that a target accepts. Ids of another form are mapped to ids of the accepted form."""
+    """The form of tool call ids that a target accepts. The router API replaces tool call ids of any other form."""
 
     length: int | None = Field(
         None,
@@ -320,52 +354,62 @@ class ToolCallIds(Schema):
         None,
         ge=8,
         description="maximum number of characters of a tool call id. If `length` is set, the maximum number of"
-        " characters is ignored; default: unlimited",
+        " characters is ignored; default: an unlimited number of characters",
     )
     characters: IdCharacters = Field(
         "any",
-        description="characters that a tool call id may contain. `letters_digits_dashes` also allows the underscore",
+        description="characters that a tool call id may contain. The value `letters_digits_dashes` allows letters,"
+        " digits, `-` and `_`",
     )
 
 
 class History(Schema):
-    """What a target accepts in a conversation that contains answers of other models."""
+    """The description of the answers of other models that a target accepts in a conversation."""
 
     tool_call_ids: ToolCallIds = Field(ToolCallIds(), description="form of the tool call ids that the target accepts")
     drop: tuple[Text, ...] = Field(
         (),
         max_length=64,
-        description="fields of messages, fields of tool calls and types of content parts to remove from the answers in"
-        " a conversation. An answer with tool calls keeps its fields and content parts if a target of the same signing"
-        " family wrote the answer. The call's entry in `call_history` names the removed fields",
+        description="names of message fields, names of tool call fields and types of content parts that the router API"
+        " removes from the answers in a conversation. An answer with tool calls keeps its fields and content parts if"
+        " a target of the same signing family wrote the answer. The call's entry in `call_history` names the removed"
+        " fields",
     )
     add_to_messages: dict[Text, Any] = Field(
         default_factory=dict,
         max_length=16,
-        description="fields that the target requires in messages with tool calls. The router API adds each"
-        " required field that is missing in a message",
+        description="fields that the target requires in messages with tool calls, as a map from name to value. If a"
+        " message with tool calls lacks a required field, the router API adds the field to the message",
     )
     add_to_tool_calls: dict[Text, Any] = Field(
         default_factory=dict,
         max_length=16,
-        description="fields that the target requires in the first tool call of a message. The router API adds each"
-        " required field that no tool call of the message has",
+        description="fields that the target requires in the first tool call of a message, as a map from name to value."
+        " If no tool call of a message has a required field, the router API adds the field to the first tool call",
     )
 
 
 class TargetConfig(Schema):
-    """A target without the source of its API key, which is a Kubernetes Secret in a RouterDeployment."""
+    """The fields of a target except the source of the target's API key.
+
+    In a RouterDeployment, the source of the API key is a Kubernetes Secret.
+    """
 
     name: Name = Field(
         description="name by which clients and the router model call the target. The name of a target must not begin"
         " with `router`"
     )
-    base_url: BaseUrl = Field(description="OpenAI-compatible endpoint, including `/v1` if the endpoint has that path")
-    model: Word | None = Field(None, description="name of the model at its endpoint; default: the target's `name`")
+    base_url: BaseUrl = Field(
+        description="URL of the target's OpenAI-compatible endpoint, including `/v1` if `/v1` belongs to the URL"
+    )
+    model: Word | None = Field(
+        None, description="name under which the endpoint serves the target; default: the target's `name`"
+    )
     price: Price | None = Field(
         None,
-        description="price of calls to the target. Calls to a target without a price count as 0 USD and are marked"
-        " `unpriced`, and requests with a `max_cost` cannot use the target; default: unknown",
+        description="price of calls to the target. If the price of a target is unknown, calls to the target count as 0"
+        " USD, and `call_history` marks these calls as `unpriced`. Requests with a `max_cost` cannot use a target"
+        " whose price is unknown; default: an unknown price",
     )
     api_key_header: HeaderName | None = Field(
         None,
@@ -382,28 +426,37 @@ class TargetConfig(Schema):
         None,
         max_length=16,
         description="capabilities of the model. Requests that need a capability that the model does not have are not"
-        " sent to the target; default: all",
+        " sent to the target; default: all capabilities",
     )
     context_length: int | None = Field(
         None,
         ge=1,
         description="context length of the model in tokens. Requests that exceed the model's context length are not"
-        " sent to the target; default: unlimited",
+        " sent to the target; default: an unlimited context length",
     )
     max_output: int | None = Field(
         None,
         ge=1,
-        description="maximum output tokens of a call if the request has a `max_cost` and the client sets no limit;"
-        " default: 32,768",
+        description="maximum number of output tokens of a call if the request has a `max_cost` and the client sets no"
+        " output limit; default: 32,768",
     )
     max_image_tokens: int = Field(
-        5000, ge=1, description="number of tokens that the router counts for each image when it checks a `max_cost`"
+        5000,
+        ge=1,
+        description="number of tokens that the router API counts for each image when the router API checks the"
+        " `max_cost` of a request",
     )
-    timeout: Seconds = Field(300.0, description="maximum seconds without data from the target before a call fails")
+    timeout: Seconds = Field(
+        300.0, description="number of seconds without data from the target after which a call to the target fails"
+    )
     max_in_flight: int | None = Field(
-        None, ge=1, description="maximum number of concurrent calls to the target over all workers; default: unlimited"
+        None,
+        ge=1,
+        description="maximum number of in-flight calls to the target over all worker processes; default: unlimited",
     )
-    params: Params = Field(Params(), description="changes to requests, if the target rejects common parameters")
+    params: Params = Field(
+        Params(), description="changes to the fields of requests, for a target that rejects common request fields"
+    )
     signing_family: Word | None = Field(
         None,
         description="name of a group of targets that accept each other's thinking and signatures, such as all targets"
@@ -411,8 +464,8 @@ class TargetConfig(Schema):
     )
     history: History | None = Field(
         None,
-        description="what the target accepts in a conversation that contains answers of other models; default:"
-        " everything, until the target rejects an answer of another model",
+        description="which answers of other models the target accepts in a conversation; default: all answers of other"
+        " models, until the target rejects an answer of another model",
     )
     headers: dict[Text, Text] = Field(
         default_factory=dict, max_length=64, description="HTTP headers to add to requests to the target"
@@ -423,7 +476,7 @@ class TargetConfig(Schema):
 
     @property
     def upstream_model(self) -> str:
-        """Returns the name of the model in requests to the target's endpoint."""
+        """Returns the model name that the router API sends to the target's endpoint."""
         return self.model or self.name
 
     @property
@@ -453,26 +506,26 @@ class RequestHandlingConfig(Schema):
     max_pending_bytes: int = Field(
         256 * 1024 * 1024,
         ge=1024,
-        description="maximum total size in bytes of unfinished request bodies over all workers. A request whose"
-        " unfinished body would exceed the maximum total size gets HTTP status 429. All unfinished bodies together may"
-        " always be as large as the maximum size of one request body. If the server has several API keys, the"
-        " unfinished request bodies of one API key may have at most half of the maximum total size, or the maximum size"
-        " of one request body if that is larger",
+        description="maximum total size in bytes of unfinished request bodies over all worker processes. A request"
+        " whose unfinished body would exceed the maximum total size gets HTTP status 429. All unfinished request"
+        " bodies together may always be as large as the maximum size of one request body. If the server has several"
+        " API keys, the unfinished request bodies of one API key may have at most half of the maximum total size, or"
+        " the maximum size of one request body if this size is larger than the half",
     )
     max_in_flight: int = Field(
         1024,
         ge=1,
-        description="maximum number of concurrent requests over all workers. Requests above the maximum number of"
-        " concurrent requests get HTTP status 429. A request counts as concurrent when its body is complete",
+        description="maximum number of in-flight requests over all worker processes. Requests above the maximum number"
+        " of in-flight requests get HTTP status 429. A request is in flight from the moment when its body is complete",
     )
     ping_after: Seconds = Field(
         15.0,
-        description="seconds without data in a stream before the server sends a comment, so that proxies do not"
-        " close the stream",
+        description="number of seconds without data in a stream after which the server sends a comment into the"
+        " stream, so that proxies do not close the stream",
     )
     cors_origins: tuple[Text, ...] = Field((), max_length=64, description="origins of web pages that may call the API")
     workers: int = Field(1, ge=1, le=256, description="number of worker processes")
-    log_level: LogLevel = Field("info", description="minimum level of the log lines that are written")
+    log_level: LogLevel = Field("info", description="minimum level of the log lines that the router API writes")
     log_prompts: bool = Field(False, description="whether the log contains prompts and answers")
 
 
@@ -481,36 +534,36 @@ class Server(RequestHandlingConfig):
 
     host: Host = Field(
         "127.0.0.1",
-        description="address to listen on. `0.0.0.0` means all IPv4 addresses, and `::` means all IPv4 and IPv6"
-        " addresses. A host name means the first IPv4 address of the host, or the first IPv6 address of a host without"
-        " an IPv4 address",
+        description="address on which the server listens. The address `0.0.0.0` means all IPv4 addresses, and the"
+        " address `::` means all IPv4 and IPv6 addresses. A host name means the first IPv4 address of the host, or the"
+        " first IPv6 address of a host without an IPv4 address",
     )
-    port: Port = Field(8800, description="port to listen on")
+    port: Port = Field(8800, description="port on which the server listens")
     admin_host: Host = Field(
         "127.0.0.1",
-        description="address on which the admin port listens, in the same forms as `host`. In the container images, the"
-        " admin port listens on all addresses",
+        description="address on which the admin port listens, in the same forms as `host`. In the container images,"
+        " the admin port listens on all addresses. The admin port requires no API key, and serves GET requests to `/`,"
+        " `/health`, `/ready`, `/metrics` and `/debug/tools`",
     )
     admin_port: Port | None = Field(
         None,
-        description="port for monitoring, called the admin port. The admin port requires no API key and serves GET"
-        " requests to `/`, `/health`, `/ready`, `/metrics` and `/debug/tools`. The value 0 disables the admin port;"
-        " default: `server.port` + 1",
+        description="port for monitoring, which is called the admin port, or 0 to disable the admin port; default:"
+        " `server.port` + 1",
     )
     api_keys_file: str | None = Field(
         None,
         min_length=1,
         max_length=4096,
-        description="path of the file with the clients' API keys, a YAML list of `{name, sha256, requests_per_day,"
-        " usd_per_day}`. Without a keys file, clients need no API key. The value `null` means that there is no keys"
-        " file",
+        description="path of the keys file, which is a YAML list with a mapping `{name, sha256, requests_per_day,"
+        " usd_per_day}` for each API key of a client. Without a keys file, clients need no API key. The value `null`"
+        " means that there is no keys file",
     )
 
     @field_validator("api_keys_file", mode="before")
     @classmethod
     def _is_not_empty(cls, path: Any) -> Any:
         if path == "":
-            raise ValueError("is empty. Name the keys file, or write `null` if clients need no API key")
+            raise ValueError("the path is empty. Name the keys file, or write `null` if clients need no API key")
         return path
 
 
@@ -520,7 +573,7 @@ _SECTIONS: dict[str, type[Schema]] = {"server": Server, "router": RouterModelCon
 class Configuration(Schema):
     """The whole configuration of the router API.
 
-    The section `server` comes first, so that a truncated file loses other sections before it loses the keys file.
+    The section `server` comes first, so that a truncated configuration file still names the keys file.
     """
 
     server: Server = Server()
@@ -530,14 +583,18 @@ class Configuration(Schema):
         None,
         min_length=1,
         max_length=64,
-        description="models that answer requests; default: every model that the router model's endpoint lists, at"
-        " price 0",
+        description="models that answer requests; default: every model that the router model's endpoint lists, at a"
+        " price of 0",
     )
 
     @model_validator(mode="before")
     @classmethod
     def _reject_misplaced_keys(cls, data: Any) -> Any:
-        """Raises an error that names the right section for a misplaced key, which a section's own model cannot name."""
+        """Raises an error for a key in a wrong section.
+
+        The error names the section to which the key belongs. The model of a single section cannot raise this error,
+        because the model does not know the other sections.
+        """
         for path, part, model in _parts(data):
             for key in part:
                 if key not in model.model_fields and (names := _fields_named(key)):
@@ -552,7 +609,7 @@ class Configuration(Schema):
 
 
 def _parts(data: Any) -> Iterator[tuple[str, dict[Any, Any], type[Schema]]]:
-    """Yields the mapping of every section and target of a configuration, with its dotted path and its model."""
+    """Yields the dotted path, the mapping and the pydantic model of every section and target of a configuration."""
     if not isinstance(data, dict):
         return
     yield "", data, Configuration
@@ -573,7 +630,10 @@ def _fields_named(key: Any) -> list[str]:
 
 @lru_cache(maxsize=1024)
 def tool_name(name: str) -> str:
-    """Returns `call_` and the target's name, with `_` for all special characters, cut to 64 characters."""
+    """Returns the name of the tool by which the router model calls the target `name`.
+
+    The tool name is `call_` and the target's name, with `_` instead of all special characters, cut to 64 characters.
+    """
     return ("call_" + re.sub(r"[^A-Za-z0-9_]", "_", name))[:64]
 
 
@@ -584,7 +644,9 @@ def check_names(targets: Sequence[TargetConfig], routing: Routing) -> None:
         if names.count(name) > 1:
             raise ValueError(f"targets: two targets are called `{name}`. Rename one of the targets")
         if name.startswith("router"):
-            raise ValueError(f"targets: `{name}` is reserved, because it begins with `router`. Choose another name")
+            raise ValueError(
+                f"targets: the name `{name}` is reserved, because it begins with `router`. Choose another name"
+            )
         if name in routing.aliases:
             raise ValueError(f"routing.aliases: `{name}` is also the name of a target. Rename the alias or the target")
     _check_tool_names(targets)

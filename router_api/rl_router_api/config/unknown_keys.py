@@ -9,15 +9,15 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 UNKNOWN_KEY = "unknown_key"
-"""The pydantic error type for an unknown key. The field `key` of the error's context is the key's dotted name, relative
-to the error's location."""
+"""The pydantic error type for an unknown key. The field `key` of the error's context is the dotted name of the unknown
+key, relative to the location of the error."""
 
 _SUGGESTIONS = {"routes": "routing"}
-"""Maps an unknown key to the key that users intend, if the known key with the nearest spelling is another key."""
+"""Maps an unknown key to the known key that users probably mean, if another known key has a more similar spelling."""
 
 
 def unknown_key(key: Any, remedy: str, section: str = "") -> PydanticCustomError:
-    """Returns the error for an unknown key of `section`, or of the error's own location if `section` is empty."""
+    """Returns the error for an unknown key. `section` is empty if pydantic reports the section of the key itself."""
     text = str(key).encode(errors="backslashreplace").decode()
     name, prefix = (f"{section}.{text}", f"{section}: ") if section else (text, "")
     context = {"key": name, "text": text, "remedy": remedy, "prefix": prefix}

@@ -17,14 +17,14 @@ def text_of(path: str) -> str:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         if isinstance(error, UnicodeDecodeError):
-            raise ConfigurationError(f"{path}: is not UTF-8 text. Save the file as UTF-8") from None
+            raise ConfigurationError(f"{path}: the file is not UTF-8 text. Save the file as UTF-8") from None
         reason = getattr(error, "strerror", None) or "the name is not a valid file name"
         remedy = "Fix the path or the permissions of the file"
-        raise ConfigurationError(f"{path}: cannot be read: {reason}. {remedy}") from None
+        raise ConfigurationError(f"{path}: the file cannot be read: {reason}. {remedy}") from None
 
 
 def parsed(text: str, path: str, model: type[BaseModel]) -> dict[str, Any]:
-    """Returns the settings in `text`, which is the content of the file `path`. `model` has a field for each valid key.
+    """Returns the settings in `text`, the content of the file `path`. `model` has a field for each valid key.
 
     Raises ConfigurationError if the text is not YAML, is empty or is not a mapping.
     """
@@ -33,13 +33,17 @@ def parsed(text: str, path: str, model: type[BaseModel]) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
-        raise ConfigurationError(f"{path}: {line}is not YAML: {_problem(error)}. Fix the syntax of the file") from None
+        raise ConfigurationError(
+            f"{path}: {line}the file is not YAML: {_problem(error)}. Fix the syntax of the file"
+        ) from None
     sections = ", ".join(model.model_fields)
     if values is None or values == {}:
         remedy = f"Write a section ({sections}) into the file, or start the program without the file"
-        raise ConfigurationError(f"{path}: is empty. {remedy}")
+        raise ConfigurationError(f"{path}: the file is empty. {remedy}")
     if not isinstance(values, dict):
-        raise ConfigurationError(f"{path}: must be a mapping. Write one or more of the keys {sections} into the file")
+        raise ConfigurationError(
+            f"{path}: the file must be a mapping. Write one or more of the keys {sections} into the file"
+        )
     return values
 
 
@@ -58,5 +62,5 @@ class _Loader(yaml.SafeLoader):
 
 
 def _problem(error: Exception) -> str:
-    """Returns the message of PyYAML's error, which is a ValueError for an invalid date, on one line."""
+    """Returns the message of an error of PyYAML on one line. For an invalid date, the error is a ValueError."""
     return " ".join(str(getattr(error, "problem", None) or error).split())
