@@ -12,7 +12,7 @@ from .pods import Pods
 
 
 class Autoscaling(Schema):
-    """The HorizontalPodAutoscaler of the API, which sets the number of API pods by their CPU usage."""
+    """The HorizontalPodAutoscaler that sets the number of API pods by the CPU usage of the API pods."""
 
     model_config = rules(
         (
@@ -50,15 +50,15 @@ class Auth(Schema):
 class Service(Schema):
     """The API's Service on port 8800."""
 
-    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = Field("ClusterIP", description="type of the Service")
-    annotations: Annotations = Field(default_factory=dict, description="annotations of the Service")
+    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = Field("ClusterIP", description="type of the API's Service")
+    annotations: Annotations = Field(default_factory=dict, description="annotations of the API's Service")
 
 
 class Ingress(Schema):
-    """An Ingress that leads to the router API."""
+    """An Ingress that exposes the router API outside the cluster."""
 
     class_name: ObjectName | None = Field(
-        None, description="name of the IngressClass; default: the cluster's default IngressClass"
+        None, description="name of the IngressClass of the Ingress; default: the cluster's default IngressClass"
     )
     host: HostName = Field(description="host name under which clients reach the API")
     tls_secret_name: ObjectName | None = Field(
@@ -68,7 +68,7 @@ class Ingress(Schema):
 
 
 class HttpRoute(Schema):
-    """An HTTPRoute (Gateway API) that leads to the router API."""
+    """An HTTPRoute (Gateway API) that exposes the router API outside the cluster."""
 
     parent_refs: list[Open] = Field(
         min_length=1, max_length=16, description="parent Gateways, in the format of `parentRefs` in an HTTPRoute"
@@ -80,18 +80,22 @@ class HttpRoute(Schema):
 
 
 class DisruptionBudget(Schema):
-    """The PodDisruptionBudget of the API, which limits voluntary disruptions such as node drains."""
+    """The PodDisruptionBudget that limits voluntary disruptions of the API pods, such as node drains."""
 
     enabled: bool = Field(
         True, description="whether to create a PodDisruptionBudget if the API has more than one replica"
     )
     max_unavailable: int = Field(
-        1, ge=1, le=1000, description="maximum number of API pods that may be unavailable at once"
+        1,
+        ge=1,
+        le=1000,
+        description="maximum number of API pods that may be unavailable at the same time because of voluntary"
+        " disruptions",
     )
 
 
 class CaBundle(Schema):
-    """Certificate authorities that the API trusts, in addition to the certificate authorities of its image."""
+    """Certificate authorities that the API trusts, in addition to the certificate authorities of the API's image."""
 
     model_config = rules(
         (
@@ -151,6 +155,6 @@ class Api(Pods):
     server: RequestHandlingConfig = Field(RequestHandlingConfig(), description="settings of the API's HTTP server")
     ca_bundle: CaBundle | None = Field(
         None,
-        description="certificate authorities that the API trusts, in addition to the certificate authorities of its"
-        " image",
+        description="certificate authorities that the API trusts, in addition to the certificate authorities of the"
+        " API's image",
     )

@@ -15,7 +15,7 @@ KIND = "RouterDeployment"
 PLURAL = "routerdeployments"
 
 REMEDY = "remedy"
-"""The key in a field's `json_schema_extra` whose value is the error message for a mismatch of the field's pattern."""
+"""A key of `json_schema_extra`. The key's value is the error message for texts that do not match a field's pattern."""
 
 
 def validations(*checks: tuple[str, str] | tuple[str, str, str]) -> dict[str, JsonValue]:
@@ -33,12 +33,12 @@ def validations(*checks: tuple[str, str] | tuple[str, str, str]) -> dict[str, Js
 
 
 def rules(*checks: tuple[str, str] | tuple[str, str, str]) -> ConfigDict:
-    """Returns a pydantic configuration with which the API server applies the checks to a model's objects."""
+    """Returns the pydantic configuration of a model whose objects the API server validates with the checks."""
     return ConfigDict(json_schema_extra=validations(*checks))
 
 
 def url_rule(field: str) -> tuple[str, str, str]:
-    """Returns the CEL rule that a field must be an endpoint's URL without credentials, query or fragment."""
+    """Returns the CEL rule that the value of a field must be a URL without credentials, query and fragment."""
     return (
         rf"self.{field}.matches(r'^https?://({_HOST}|\[({_IPV6})\])(:{_PORT})?(/{_PRINTABLE}*)?$')",
         f"{field} must be an http:// or https:// URL such as https://api.openai.com/v1 or http://[fd00::1]:8000/v1,"
@@ -56,10 +56,10 @@ The pattern requires 16 characters after `hf_` or `sk-`, so that a text such as 
 
 
 def begins_like_a_key(value: str) -> str:
-    """Returns a CEL expression that is true if the value of the CEL expression `value` begins like an API key.
+    """Returns a CEL expression that is true if the value of another CEL expression, `value`, begins like an API key.
 
-    The returned expression compares prefixes, because the API server limits the cost of CEL expressions and a
-    pattern would cost more.
+    The returned expression compares prefixes, because the API server limits the cost of CEL expressions, and because
+    matching a pattern costs more than comparing prefixes.
     """
     return f"['Bearer ', 'bearer ', 'Basic ', 'basic ', 'hf_', 'sk-'].exists(prefix, {value}.startsWith(prefix))"
 
@@ -70,7 +70,9 @@ _IPV6 = "|".join(
     [f"({_GROUP}:){{7}}{_GROUP}", f"({_GROUP}:){{1,7}}:", f":(:{_GROUP}){{1,7}}", "::"]
     + [f"({_GROUP}:){{1,{7 - after}}}(:{_GROUP}){{1,{after}}}" for after in range(1, 7)]
 )
-"""A pattern that matches an IPv6 address, which consists of eight groups, or of fewer groups around `::`.
+"""A pattern that matches an IPv6 address.
+
+An IPv6 address consists of eight groups of hexadecimal digits, or of fewer groups and `::`.
 
 The CEL of Kubernetes 1.30 has no function that recognizes an IPv6 address.
 """
@@ -167,21 +169,21 @@ Quantity = Annotated[
 ]
 """A quantity in any form that a Pod accepts, such as `0.5`, `500m` or `40Gi`.
 
-The CRD cannot describe all forms of a quantity, because the type int-or-string rejects fractions and the API server
-rejects a choice among other types. Therefore the operator itself checks each quantity, and reports an invalid quantity
-in the condition Ready.
+The CRD cannot describe all forms of a quantity, because the type int-or-string rejects fractions, and because the API
+server rejects a schema with several types. The operator itself checks each quantity, and reports an invalid quantity in
+the condition Ready.
 """
 Size = Annotated[
     int | str,
     AfterValidator(_read_quantity),
     Field(json_schema_extra={"x-kubernetes-int-or-string": True, "minimum": 0, "maxLength": 64}),
 ]
-"""A size in bytes, such as `40Gi`. Each field of type `Size` needs a CEL rule, because the type accepts any text."""
+"""A size in bytes, such as `40Gi`. Each field of the type `Size` needs a CEL rule, because `Size` accepts any text."""
 Open = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
-"""A part of a Kubernetes object, such as an affinity, whose fields Kubernetes defines and validates."""
+"""A part of a Kubernetes object, such as an affinity. Kubernetes defines and validates the fields of this part."""
 Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[!-~]+$")]
 MAP_BY_NAME: dict[str, JsonValue] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
-"""The schema attributes of a list in which every item has a unique name.
+"""The attributes in the CRD of a list in which every item has a unique name.
 
 In a server-side apply, the API server merges items of the same name into one item of the list.
 """

@@ -7,24 +7,24 @@ from .base import KEY_LIKE, validations
 EXTRA_ARGS = validations(
     (
         "!self.exists(flag, flag.matches('^--api[-_]k'))",
-        "the API key in the flag --api-key would be visible in the pod. Remove --api-key from"
-        " spec.model.extraArgs, because the NetworkPolicy in spec.model.networkPolicy already restricts who"
-        " may connect to the model pods",
+        "the API key in the flag --api-key would be visible to everybody who can read the pod. Remove --api-key from"
+        " spec.model.extraArgs, because the NetworkPolicy in spec.model.networkPolicy already restricts who may"
+        " connect to the model pods",
     ),
     (
         "!self.exists(flag, flag.matches('^--hf[-_]token'))",
-        "the token in the flag --hf-token would be visible in the pod. Put the token into a Secret, and name"
-        " the Secret in spec.model.hfTokenSecretRef",
+        "the token in the flag --hf-token would be visible to everybody who can read the pod. Put the token into a"
+        " Secret, and name the Secret in spec.model.hfTokenSecretRef",
     ),
     (
         f"!self.exists(flag, flag.matches('{KEY_LIKE}'))",
-        "an API key in a command-line flag would be visible in the pod. Set the API key as an environment"
-        " variable in spec.model.env with valueFrom.secretKeyRef",
+        "an API key in a command-line flag would be visible to everybody who can read the pod. Set the API key as an"
+        " environment variable in spec.model.env with valueFrom.secretKeyRef",
     ),
     (
         "!self.exists(flag, flag.matches('^--(host|port|uds|root[-_]path|ssl[-_][a-z_-]+|config)(=|$)'))",
-        "the operator sets the flags of the engine's server itself. Remove the flags --host, --port, --uds,"
-        " --root-path, --ssl-… and --config from spec.model.extraArgs",
+        "the operator itself sets the flags for the address, the port and TLS of the inference engine. Remove the"
+        " flags --host, --port, --uds, --root-path, --ssl-… and --config from spec.model.extraArgs",
     ),
     (
         "!self.exists(flag, flag.matches('^(--(model|revision|served[-_]model[-_]name|max[-_]model[-_]len"
@@ -79,7 +79,7 @@ _HAS_PODS = " || ".join(
         *(f"has(self.podTemplate.{field})" for field in _POD_TEMPLATE),
     ]
 )
-"""A CEL expression that is true if a field that only a hosted router model uses differs from its default."""
+"""A CEL expression that is true if a field for a hosted router model differs from the default of the field."""
 
 _GGUF = "(!has(self.source) || self.source.endsWith('.gguf') || !self.source.startsWith('hf://'))"
 
@@ -92,9 +92,9 @@ HOSTED_MODEL = validations(
     ),
     (
         f"!has(self.external) || !({_HAS_PODS})",
-        "spec.model.external cannot be combined with settings of model pods. Remove spec.model.external, or"
-        " remove these fields of spec.model: replicas, toolCallParser, startupTimeout, serviceAccount,"
-        " podTemplate",
+        "spec.model.external cannot be combined with settings of model pods, because an external router model has no"
+        " pods. Remove spec.model.external, or remove these fields of spec.model: replicas, toolCallParser,"
+        " startupTimeout, serviceAccount, podTemplate",
         ".external",
     ),
     (

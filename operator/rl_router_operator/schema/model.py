@@ -1,4 +1,4 @@
-"""Defines `spec.model`: the source of the weights, the engine and the hardware."""
+"""Defines `spec.model`: the source of the router model's weights, the inference engine and the hardware."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Accelerator(Schema):
         pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$",
         description="name of the Kubernetes extended resource that represents the accelerators",
     )
-    count: int = Field(1, ge=1, le=64, description="number of accelerators per pod")
+    count: int = Field(1, ge=1, le=64, description="number of accelerators of each model pod")
 
 
 class Storage(Schema):
@@ -50,16 +50,16 @@ class Storage(Schema):
     )
 
     size: Size = Field(
-        description="size of the volume. You can raise `size` later if the StorageClass allows volume expansion. A"
+        description="size of each volume. You can raise `size` later if the StorageClass allows volume expansion. A"
         " volume never shrinks. The condition Degraded names each volume that is larger than `size`"
     )
     class_name: ObjectName | None = Field(
-        None, description="name of the StorageClass; default: the cluster's default StorageClass"
+        None, description="name of the StorageClass of the volume; default: the cluster's default StorageClass"
     )
     access_modes: tuple[AccessMode, ...] = Field(
-        ("ReadWriteOnce",), min_length=1, max_length=3, description="access modes of the volume"
+        ("ReadWriteOnce",), min_length=1, max_length=3, description="access modes of the volume for weights"
     )
-    retain: bool = Field(True, description="whether to keep the volume when the RouterDeployment is deleted")
+    retain: bool = Field(True, description="whether Kubernetes keeps the volume when the RouterDeployment is deleted")
 
 
 class ChatTemplate(Schema):
@@ -90,7 +90,9 @@ class ExternalModel(Schema):
 
     base_url: BaseUrl = Field(description="URL of the OpenAI-compatible endpoint of the router model, including `/v1`")
     model: Word | None = Field(
-        None, description="name of the model at its endpoint; default: the first name that the endpoint lists"
+        None,
+        description="name under which the endpoint serves the router model; default: the first name that the endpoint"
+        " lists",
     )
     price: Price | None = Field(None, description="price of the external router model's decisions")
     api_key_secret_ref: KeyRef | None = Field(
@@ -116,12 +118,14 @@ class Model(Pods):
         " `pvc://claim/path` or `file:///path/in/the/image`; default: the bundled model, which runs on a CPU",
     )
     external: ExternalModel | None = Field(
-        None, description="existing router model to use. If `external` is set, the operator hosts no router model"
+        None,
+        description="existing router model that the router API calls. If `external` is set, the operator hosts no"
+        " router model",
     )
     engine: Literal["vllm", "llamacpp"] | None = Field(
         None,
-        description="inference engine of the router model; default: llamacpp for the bundled model and for GGUF files"
-        " without an accelerator, else vllm",
+        description="inference engine of the router model; default: `llamacpp` for the bundled model and for GGUF"
+        " files without an accelerator, and otherwise `vllm`",
     )
     served_name: Word | None = Field(
         None,
@@ -142,13 +146,15 @@ class Model(Pods):
         None,
         gt=0,
         le=1,
-        description="fraction of each accelerator's memory that the engine may use; default: the engine's default",
+        description="fraction of each accelerator's memory that the engine may use; default: the default fraction of"
+        " the engine",
     )
     tensor_parallel_size: int | None = Field(
         None,
         ge=1,
         le=64,
-        description="number of accelerators that share the router model; default: `accelerator.count`",
+        description="number of accelerators of a model pod that share the router model; default: the value of"
+        " `accelerator.count`",
     )
     tool_call_parser: str = Field(
         "hermes",

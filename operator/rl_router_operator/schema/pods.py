@@ -1,4 +1,4 @@
-"""Defines the fields of the pods, which `spec.model` and `spec.api` share."""
+"""Defines the settings of pods: the fields that `spec.model` and `spec.api` have in common."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .base import (
 )
 
 NUMERIC_USER = 65532
-"""The default user id of the containers, and the default group id of their volumes."""
+"""The default user id of the containers, and the default group id of the containers' volumes."""
 
 Identity = Annotated[int, Field(ge=1, le=2**31 - 1, json_schema_extra={"nullable": True})]
 
@@ -96,7 +96,9 @@ class EnvVar(Schema):
         None, max_length=32_768, description="value of the environment variable. Use `valueFrom` for secrets"
     )
     value_from: Open | None = Field(
-        None, description="source of the environment variable's value, such as `secretKeyRef`"
+        None,
+        description="source of the environment variable's value, such as `secretKeyRef`, in the format of `valueFrom`"
+        " in a Pod",
     )
 
 
@@ -118,7 +120,7 @@ class Resources(Schema):
 
 
 class ServiceAccount(Schema):
-    """The service account of the pods, whose token is never mounted."""
+    """The service account of the pods. The token of the service account is never mounted into the pods."""
 
     model_config = rules(
         (
@@ -132,8 +134,8 @@ class ServiceAccount(Schema):
     create: bool = Field(False, description="whether to create a service account for the pods")
     name: ObjectName | None = Field(
         None,
-        description="name of the service account to create or to use; default: with `create`, a name derived from the"
-        " RouterDeployment's name, else the namespace's default account",
+        description="name of the service account to create or to use; default: a name derived from the"
+        " RouterDeployment's name if `create` is true, and otherwise the default service account of the namespace",
     )
     annotations: Annotations = Field(
         default_factory=dict, description="annotations of the service account that the operator creates"
@@ -141,12 +143,12 @@ class ServiceAccount(Schema):
 
 
 class NetworkPolicy(Schema):
-    """The NetworkPolicy that restricts who may connect to the pods, with ingress rules only."""
+    """The NetworkPolicy that restricts who may connect to the pods. The NetworkPolicy has only ingress rules."""
 
     enabled: bool | None = Field(
         None,
-        description="whether to create a NetworkPolicy; default: true, but false for the API if the operator runs"
-        " outside the cluster",
+        description="whether to create a NetworkPolicy; default: true, except for the API pods of an operator that"
+        " runs outside the cluster",
     )
     sources: Annotated[list[Open], Field(max_length=32)] = Field(
         default_factory=list,
@@ -162,11 +164,13 @@ class PodSecurity(Schema):
 
     run_as_user: Identity | None = Field(
         NUMERIC_USER,
-        description="user id of the containers. If `runAsUser` is null, the Kubernetes platform chooses the user id",
+        description="numeric id of the user as whom the containers run. If `runAsUser` is null, the Kubernetes"
+        " platform chooses the user id",
     )
     fs_group: Identity | None = Field(
         NUMERIC_USER,
-        description="group id of the volumes. If `fsGroup` is null, the Kubernetes platform chooses the group id",
+        description="numeric id of the group that owns the files in the volumes. If `fsGroup` is null, the Kubernetes"
+        " platform chooses the group id",
     )
 
 
@@ -190,17 +194,22 @@ class Volume(Schema):
 
     name: VolumeName = Field(description="name of the volume")
     config_map: Open | None = Field(
-        None, description="ConfigMap to mount, in the format of `configMap` in a Pod's volume"
+        None, description="ConfigMap that is mounted as the volume, in the format of `configMap` in a Pod's volume"
     )
-    secret: Open | None = Field(None, description="Secret to mount, in the format of `secret` in a Pod's volume")
+    secret: Open | None = Field(
+        None, description="Secret that is mounted as the volume, in the format of `secret` in a Pod's volume"
+    )
     persistent_volume_claim: Open | None = Field(
-        None, description="PersistentVolumeClaim to mount, in the format of `persistentVolumeClaim` in a Pod's volume"
+        None,
+        description="PersistentVolumeClaim that is mounted as the volume, in the format of `persistentVolumeClaim` in"
+        " a Pod's volume",
     )
     empty_dir: Open | None = Field(
-        None, description="empty folder to mount, in the format of `emptyDir` in a Pod's volume"
+        None, description="empty folder that is mounted as the volume, in the format of `emptyDir` in a Pod's volume"
     )
     projected: Open | None = Field(
-        None, description="several sources to mount into one folder, in the format of `projected` in a Pod's volume"
+        None,
+        description="several sources that are mounted as one folder, in the format of `projected` in a Pod's volume",
     )
 
 
@@ -239,9 +248,11 @@ class VolumeMount(Schema):
         },
     )
     sub_path: str | None = Field(
-        None, max_length=1024, description="path within the volume that is mounted instead of the volume's root"
+        None,
+        max_length=1024,
+        description="path of a folder or file within the volume that is mounted instead of the whole volume",
     )
-    read_only: bool = Field(False, description="whether the mount is read-only")
+    read_only: bool = Field(False, description="whether the container can only read the mounted volume")
 
 
 class PodTemplate(Schema):
@@ -274,7 +285,7 @@ class PodTemplate(Schema):
         None,
         max_length=16,
         description="rules for spreading the pods, in the format of `topologySpreadConstraints` in a Pod. By default,"
-        " the API pods are spread over the nodes",
+        " the operator spreads the API pods over the nodes",
     )
     priority_class_name: ObjectName | None = Field(None, description="name of the pods' PriorityClass")
     runtime_class_name: ObjectName | None = Field(None, description="name of the pods' RuntimeClass")
@@ -287,22 +298,24 @@ class PodTemplate(Schema):
     volume_mounts: list[VolumeMount] = Field(
         default_factory=list,
         max_length=32,
-        description="mounts of the additional volumes in the container",
+        description="mounts of the additional volumes in the pods' container",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["mountPath"]},
     )
     security_context: PodSecurity = Field(
-        PodSecurity(), description="user id of the containers, and group id of the volumes"
+        PodSecurity(),
+        description="security settings of the pods: the user id of the containers, and the group id of the volumes",
     )
 
 
 class Pods(Schema):
-    """The fields that `spec.model` and `spec.api` share."""
+    """The settings of pods: the fields that `spec.model` and `spec.api` have in common."""
 
     image: Image | None = Field(
-        None, description="image of the container; default: the image that belongs to the operator's version"
+        None, description="image of the pods' container; default: the image that belongs to the operator's version"
     )
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
-        None, description="rule for when a node pulls the image, with the meaning of `imagePullPolicy` in a Pod"
+        None,
+        description="rule that determines when a node pulls the image, with the values of `imagePullPolicy` in a Pod",
     )
     image_pull_secrets: list[ObjectRef] = Field(
         default_factory=list,
@@ -313,10 +326,10 @@ class Pods(Schema):
     env: list[EnvVar] = Field(
         default_factory=list,
         max_length=128,
-        description="environment variables of the container",
+        description="environment variables of the pods' container",
         json_schema_extra=MAP_BY_NAME,
     )
-    resources: Resources = Field(Resources(), description="resource requests and limits of the container")
+    resources: Resources = Field(Resources(), description="resource requests and limits of the pods' container")
     service_account: ServiceAccount = Field(ServiceAccount(), description="service account of the pods")
     network_policy: NetworkPolicy = Field(
         NetworkPolicy(), description="NetworkPolicy that restricts who may connect to the pods"

@@ -36,5 +36,5 @@ def amount(quantity: Any) -> Decimal:
     number, suffix, exponent = match.groups()
     factor = Decimal(10) ** int(exponent) if exponent else _FACTORS[suffix]
     value = _EXACT.multiply(Decimal(number), factor).quantize(_MILLI, context=_EXACT)
-    # Like Kubernetes, a quantity with a binary suffix is at most the largest 64-bit integer.
+    # In Kubernetes, the maximum of a quantity with a binary suffix is the largest 64-bit integer.
     return min(value, _MAX_BINARY) if suffix in _BINARY else value

@@ -1,4 +1,4 @@
-"""Defines `spec.routing` and `spec.targets` with the fields of the router API, but with API keys from Secrets."""
+"""Defines `spec.routing` and `spec.targets`, which have the router API's fields, but take API keys from Secrets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class RoutingSpec(Routing, DecisionConfig):
 
 
 class TargetSpec(TargetConfig):
-    """A target, whose API key comes from a Kubernetes Secret."""
+    """A target in a RouterDeployment. The API key of the target comes from a Kubernetes Secret."""
 
     model_config = rules(
         (

@@ -31,10 +31,10 @@ _TOOL_NAMES = (
     ".replace('@', '_').replace('+', '_').replace('-', '_')))"
     ".map(name, size(name) > 64 ? name.substring(0, 64) : name)"
 )
-"""The CEL expression that returns each target's tool name, by which the router model calls the target.
+"""A CEL expression for the list of the targets' tool names. The router model calls a target by the target's tool name.
 
-The expression has the same result as the Python function `rl_router_api.config.tool_name`, because it replaces all
-special characters that target names can contain.
+For each target, the expression has the same result as the Python function `rl_router_api.config.tool_name`, because the
+expression replaces all special characters that target names can contain.
 """
 
 
@@ -45,9 +45,8 @@ class RouterDeploymentSpec(Schema):
         (
             f"!has(self.targets) || [{_TOOL_NAMES}].all(names, names.all(name, names.indexOf(name) == "
             "names.lastIndexOf(name)))",
-            "two targets get the same tool name, because the tool name by which the router model calls a target"
-            " keeps only the first 59 characters of the target's name and has `_` instead of special characters."
-            " Rename one of the two targets",
+            "the router model would call two targets by the same tool name. A tool name contains the first 59"
+            " characters of a target's name, with `_` instead of special characters. Rename one of the two targets",
             ".targets",
         ),
         (
@@ -74,7 +73,7 @@ class RouterDeploymentSpec(Schema):
         default_factory=list,
         max_length=64,
         description="target models, which answer requests; default: every model that the router model's server lists,"
-        " at price 0",
+        " at a price of 0",
         json_schema_extra=MAP_BY_NAME,
     )
     labels: Labels = Field(default_factory=dict, description="labels to add to all objects that the operator creates")

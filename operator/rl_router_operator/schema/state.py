@@ -20,9 +20,15 @@ class Condition(Schema):
         max_length=64, description="name of the condition: ModelReady, APIReady, TargetsReady, Ready or Degraded"
     )
     status: Ready = Field(description="whether the condition applies: True, False or Unknown")
-    reason: str = Field(max_length=128, description="reason for `status`, as one stable word that alerts can match")
+    reason: str = Field(
+        max_length=128,
+        description="reason for `status`, as one word that alerts can match, because the word is the same in all"
+        " versions of the operator",
+    )
     message: str = Field(
-        "", max_length=4096, description="explanation of `status` for people, with a remedy if the router has a problem"
+        "",
+        max_length=4096,
+        description="explanation of `status` for people. If the router has a fault, the explanation includes a remedy",
     )
     observed_generation: int = Field(0, ge=0, description="generation of the spec that the condition describes")
     last_transition_time: str = Field(
@@ -31,11 +37,11 @@ class Condition(Schema):
 
 
 class TargetState(Schema):
-    """The state of a target, which the API pods report."""
+    """The state of a target according to the reports of the API pods."""
 
     name: str = Field(max_length=128, description="name of the target")
     state: UpstreamState = Field(
-        description="state of the target: ok, bad, or unknown if the target has not been called yet"
+        description="state of the target: `ok`, `bad`, or `unknown` if the router API has not called the target yet"
     )
     reason: str | None = Field(None, max_length=512, description="reason why the state of the target is `bad`")
 
@@ -51,7 +57,7 @@ class RouterDeploymentStatus(Schema):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     replicas: int = Field(0, ge=0, description="number of API pods")
-    selector: str = Field("", max_length=1024, description="label selector of the API pods, which autoscalers use")
+    selector: str = Field("", max_length=1024, description="label selector by which autoscalers find the API pods")
     model: str | None = Field(
         None,
         max_length=64,
@@ -65,7 +71,9 @@ class RouterDeploymentStatus(Schema):
         description="namespace and release name of the operator that reconciles the RouterDeployment, such as"
         " `rl-router-system/rl-router`",
     )
-    url: str | None = Field(None, max_length=2048, description="URL of the router API for clients, which ends in `/v1`")
+    url: str | None = Field(
+        None, max_length=2048, description="URL that clients use to send requests to the router API, including `/v1`"
+    )
     targets: list[TargetState] = Field(
         default_factory=list,
         max_length=64,
