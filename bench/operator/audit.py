@@ -14,7 +14,7 @@ WRITES = frozenset({"create", "update", "patch", "delete"})
 
 
 def policy(user: str) -> dict[str, Any]:
-    """Returns the audit policy that logs only the completed requests of `user`."""
+    """Returns an audit policy with which the API server logs only the completed requests of `user`."""
     return {
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
@@ -34,15 +34,12 @@ class Request:
 
     @property
     def is_create(self) -> bool:
-        """Returns whether the request created an object other than an Event.
-
-        A server-side apply can also create objects.
-        """
+        """Returns whether the request, which may be a server-side apply, created an object other than an Event."""
         return self.status == 201 and self.resource != "events"
 
     @property
     def is_write(self) -> bool:
-        """Returns whether the request was a write to an object other than the Lease."""
+        """Returns whether the request was a write to an object other than a Lease."""
         return self.verb in WRITES and self.resource != "leases"
 
 
@@ -71,7 +68,10 @@ class Audit:
 
 
 def by_verb(requests: list[Request]) -> Counter[str]:
-    """Returns the number of requests for each verb. Events and status writes are counted separately."""
+    """Returns the number of requests for each verb, without the requests for Leases.
+
+    The keys `Events` and `status` count the creations of Events and the writes of the status.
+    """
     return Counter(_name(request) for request in requests if request.resource != "leases")
 
 

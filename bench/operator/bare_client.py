@@ -1,7 +1,8 @@
-"""Implements `bare_client.py KUBECONFIG`, which only applies the children of each new RouterDeployment.
+"""Implements the bare client, a program that only applies the children of each new RouterDeployment.
 
-The bare client has the operator's concurrency and sends the operator's manifests as prepared bytes. On the same
-cluster, no operator that creates the same children can be much faster than the bare client.
+The command line of the bare client is `bare_client.py KUBECONFIG`. The bare client has the operator's concurrency and
+sends the operator's manifests as prepared bytes. On the same cluster, no operator that creates the same children can be
+much faster than the bare client.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _APPLY = {"Content-Type": "application/apply-patch+yaml"}
 
 
 def _requests() -> list[tuple[str, bytes]]:
-    """Returns the path and the body of each apply, with placeholders for the RouterDeployment's name and uid."""
+    """Returns the path and the body of each apply request, with placeholders for a RouterDeployment's name and uid."""
     metadata = {"name": _NAME, "namespace": NAMESPACE, "uid": _UID}
     children = resources.desired(read({"metadata": metadata, "spec": {}}), Defaults())
     return [(_path(child["kind"], child["metadata"]["name"]), _body(child)) for child in children]

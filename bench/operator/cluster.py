@@ -1,4 +1,8 @@
-"""Runs a cluster without machines: a real API server, Kubernetes' controllers and scheduler, and kwok for the nodes."""
+"""Runs a cluster without machines.
+
+The API server, the controllers and the scheduler are real programs of Kubernetes. The program kwok simulates the nodes
+and the pods.
+"""
 
 from __future__ import annotations
 
@@ -26,25 +30,28 @@ _SOURCES = {
     "kwok": "a release of kubernetes-sigs/kwok",
 }
 _HIGH_RATE = ("--kube-api-qps=2000", "--kube-api-burst=2000")
-"""The controllers' default limits of 20 to 50 requests per second would distort the measurements."""
+"""Flags that raise the request limits of the controllers and of the scheduler.
+
+The default limits of 20 to 50 requests per second would distort the measurements.
+"""
 _NO_TAINTS = ("--disable-admission-plugins=TaintNodesByCondition",)
-"""New nodes must have no taints, because the controller that removes these taints does not run."""
+"""The flags with which new nodes get no taints. The controller that removes taints from ready nodes does not run."""
 _NODES, _CAPACITY = 10, {"cpu": "100k", "memory": "1Pi", "pods": "100k"}
 
 
 def check_programs() -> None:
-    """Exits if a program is missing. The message says where to get each missing program."""
+    """Exits with an error message if a program is missing. The message says where to get each missing program."""
     lines = [f"{name}: from {source}" for name, source in _SOURCES.items() if programs.find(name) is None]
     if lines:
         raise SystemExit(
-            "error: programs are missing. Copy the missing programs to the folder in KUBEBUILDER_ASSETS:\n  "
+            "error: programs are missing. Copy the missing programs to the folder that KUBEBUILDER_ASSETS names:\n  "
             + "\n  ".join(lines)
         )
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running cluster. `operator` is the kubeconfig of the user whose requests are in the audit log."""
+    """A running cluster. The audit log contains only requests with the kubeconfig at the path `operator`."""
 
     server: ApiServer
     audit: Audit
@@ -53,7 +60,7 @@ class Cluster:
 
 @contextmanager
 def running(folder: Path, code: Path) -> Iterator[Cluster]:
-    """Runs a cluster with simulated nodes and the CRD of the repository in `code`, and stops it at the end."""
+    """Runs a cluster with simulated nodes and the CRD of the repository in `code`, until the context ends."""
     (folder / "policy.json").write_text(json.dumps(policy("operator")))
     log = folder / "audit.log"
     auditing = (f"--audit-policy-file={folder}/policy.json", f"--audit-log-path={log}")
@@ -102,4 +109,4 @@ def _prepare(server: ApiServer, crd: dict[str, object]) -> None:
 def _create(server: ApiServer, path: str, body: dict[str, object]) -> None:
     response = server.request("POST", path, body)
     if response.get("kind") == "Status":
-        raise SystemExit(f"error: POST {path} failed: {response.get('message')}")
+        raise SystemExit(f"error: the API server rejected POST {path}: {response.get('message')}")

@@ -1,6 +1,6 @@
-"""Serves /health on the admin port of all simulated pods.
+"""Serves the endpoint /health on the admin port of all simulated pods.
 
-The endpoint /health either reports a healthy API or never responds.
+The endpoint /health either reports a healthy router API or never responds.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from contextlib import asynccontextmanager
 from rl_router_operator.objects.naming import ADMIN_PORT
 
 ADDRESS = "127.88.0.1"
-"""The IP address of all simulated pods. This address must equal the podIP in stages.yaml."""
+"""The IP address of all simulated pods. The address must equal the `podIP` in stages.yaml."""
 _OK = {"state": "ok"}
 _HEALTHY = {"status": "ok", "configuration": _OK, "router_model": _OK, "targets": {"demo": _OK}}
 
 
 class Pods:
-    """A server on the address of all pods.
+    """A server of the endpoint /health on the address of all simulated pods.
 
-    If `unresponsive` is set, the server accepts connections and never responds.
+    If `unresponsive` is true, the server accepts connections and never responds.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Pods:
         self.max_open = 0
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Handles one connection with one request."""
+        """Handles one connection to the server with one request for /health."""
         self.requested += 1
         self.open += 1
         self.max_open = max(self.max_open, self.open)
@@ -57,9 +57,9 @@ def _response() -> bytes:
 
 @asynccontextmanager
 async def serving() -> AsyncIterator[Pods]:
-    """Yields the running server."""
+    """Runs the server of all simulated pods until the context ends, and yields the server."""
     pods = Pods()
     async with await asyncio.start_server(pods.answer, ADDRESS, ADMIN_PORT, backlog=4096):
         yield pods
-        while pods.open:  # The operator has closed its connections, so their handlers end soon.
+        while pods.open:  # The operator has closed its connections, so the handlers of the connections end soon.
             await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Measures one operator in phases: creation, rest, restart, deleted children, unresponsive pods."""
+"""Measures one operator in five phases: creation, rest, restart, deleted children and unresponsive pods."""
 
 from __future__ import annotations
 
@@ -27,14 +27,19 @@ NAMESPACE = "default"
 _CONCURRENT = 16
 _TIMEOUT = 420.0
 _QUIET_SECONDS = 18.0
-"""Seconds without a write after which the operator is at rest. A cycle of the operator's health checks takes less time
-than this period."""
+"""The number of seconds without a write after which the operator is at rest.
+
+A cycle of the operator's health checks takes less time.
+"""
 _DELETED = 100
 
 
 @dataclass(frozen=True)
 class Rest:
-    """The figures of a period without changes. `cpu_percent` is relative to one core, and `memory` is in MiB."""
+    """The figures of the operator at rest, while nobody changes an object.
+
+    The figure `cpu_percent` is relative to one core, and the figure `memory` is in MiB.
+    """
 
     seconds: float
     writes: int
@@ -54,7 +59,7 @@ class BareClient:
 
 @dataclass(frozen=True)
 class Result:
-    """The figures for `size` RouterDeployments.
+    """The figures of one measurement of the operator with `size` RouterDeployments.
 
     Times are in seconds, and memory is in MiB. `requests` contains the number of requests of each verb.
     """
@@ -82,7 +87,10 @@ class Result:
 
 @dataclass
 class Phases:
-    """The phases of one measurement. `start` starts the operator or the bare client and returns its process and URL."""
+    """The phases of one measurement.
+
+    The function `start` starts the operator or the bare client, and returns the started process and the process's URL.
+    """
 
     cluster: Cluster
     start: Callable[[], tuple[Process, str]]
@@ -92,7 +100,7 @@ class Phases:
         self.operator, self.url = self.start()
 
     def stop(self) -> None:
-        """Kills the operator."""
+        """Kills the process of the operator or of the bare client."""
         self.operator.stop()
 
     async def run_bare_client(self, size: int) -> BareClient:
@@ -102,7 +110,10 @@ class Phases:
             return BareClient(*await self._create(size, size * len(_children()), time.time()))
 
     async def run(self, size: int, rest: float, bare_client: BareClient) -> Result:
-        """Measures the operator with `size` RouterDeployments. Each period without changes takes `rest` seconds."""
+        """Measures the operator with `size` RouterDeployments.
+
+        The operator is measured at rest for `rest` seconds, and with unresponsive pods for half of this time.
+        """
         self.operator.wait_until_it_answers(self.url + "/healthz")
         start = time.time()
         await self._until(self._is_ready, "the operator is ready")
@@ -129,7 +140,7 @@ class Phases:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[None]:
-        """Opens the API client of the administrator while the context lasts."""
+        """Keeps the administrator's client of the API server open in the attribute `client` until the context ends."""
         limits = httpx.Limits(max_connections=_CONCURRENT)
         server = self.cluster.server
         async with httpx.AsyncClient(
@@ -142,7 +153,10 @@ class Phases:
         return bool(self.cluster.audit.read())
 
     async def _create(self, size: int, children: int, start: float) -> tuple[float, float]:
-        """Returns the wall time and the operator's CPU time from the first RouterDeployment to the last child."""
+        """Creates `size` RouterDeployments, and waits until the measured program has created `children` children.
+
+        Returns the wall time since `start` and the CPU time of the measured program, in seconds.
+        """
         before = self.operator.cpu_seconds()
         path = path_of(ROUTER, NAMESPACE)
         body = {"apiVersion": ROUTER.api_version, "kind": ROUTER.kind, "spec": {}}
@@ -151,11 +165,14 @@ class Phases:
         last = await self._last_creation(start, children)
         await creating
         spent = self.operator.cpu_seconds() - before
-        _log(f"{size} RouterDeployments: {children} children after {last - start:.1f} s")
+        _log(f"{size} RouterDeployments: {children} children exist after {last - start:.1f} s")
         return last - start, spent
 
     async def _last_creation(self, since: float, count: int) -> float:
-        """Waits until the operator has created `count` objects. Returns the time of the last creation."""
+        """Waits until the measured program has created `count` objects.
+
+        Returns the time of the last creation, in seconds since 1970.
+        """
 
         async def all_created() -> bool:
             return sum(request.is_create for request in self.cluster.audit.since(since)) >= count
@@ -174,7 +191,7 @@ class Phases:
         return self._last_write(start) - start
 
     def _last_write(self, since: float) -> float:
-        """Returns the time of the last write to an object other than the Lease, or 0 without such a write."""
+        """Returns the time of the last write to an object other than a Lease, or 0 if no object has been written."""
         return max((request.at for request in self.cluster.audit.since(since) if request.is_write), default=0.0)
 
     async def _rest(self, seconds: float) -> Rest:
@@ -187,9 +204,9 @@ class Phases:
         return Rest(seconds, writes, len(requests), cpu, self.operator.memory_mb(), self.pods.requested - checks)
 
     async def _restart(self, seconds: float) -> Rest:
-        """Restarts the operator and returns the figures at rest.
+        """Restarts the operator, and returns the figures of the restarted operator at rest.
 
-        The figure `writes` counts all writes since the restart.
+        The figure `writes` counts all writes of the operator since the restart.
         """
         self.operator.stop()
         start = time.time()
@@ -233,7 +250,8 @@ class Phases:
         while not await condition():
             if time.monotonic() > end:
                 raise SystemExit(
-                    f"error: timeout after {_TIMEOUT:g} s while waiting for: {state}. Use --keep to see the logs"
+                    f"error: timeout after {_TIMEOUT:g} s while waiting for: {state}. Run the benchmark with"
+                    " --keep FOLDER, and read the logs in this folder"
                 )
             await asyncio.sleep(0.1)
 
@@ -263,7 +281,7 @@ def _children(name: str = "any") -> list[tuple[str, str]]:
 
 
 def _selected_children(size: int) -> list[tuple[str, str]]:
-    """Returns at most `_DELETED` children, which include all kinds and are spread over the RouterDeployments."""
+    """Returns at most `_DELETED` children of all kinds, from as many RouterDeployments as possible."""
     routers = [_children(_name(number)) for number in range(size)]
     children = [
         router[(number + turn) % len(router)]

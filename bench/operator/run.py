@@ -2,7 +2,7 @@
 
 The results are written to bench/operator.md. The API server, the controllers and the scheduler are real. The nodes and
 pods are simulated. Each measurement has a new cluster. With `--against`, both revisions must create the same children
-for an empty spec, because the benchmark takes the children's number and names from the working tree.
+for an empty spec, because the benchmark takes the number and names of the children from the working tree.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ def main() -> None:
     )
     parser.add_argument("--rest", type=float, default=120, help="duration of the measurement at rest, in seconds")
     parser.add_argument("--keep", type=Path, help="a folder for the logs of all processes")
-    parser.add_argument("--dry", action="store_true", help="print the results; write no files")
-    parser.add_argument("--against", metavar="REV", help="compare with this git revision; write no files")
+    parser.add_argument("--dry", action="store_true", help="print the results, and write no files")
+    parser.add_argument(
+        "--against", metavar="REV", help="compare the working tree with the git revision REV, and write no files"
+    )
     parser.add_argument(
         "--rounds", type=int, default=1, help="how many times to measure each revision if --against is set (default: 1)"
     )
@@ -53,7 +55,7 @@ def main() -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    """Prints, for each size, the ratios of the working tree's figures to those of the `--against` revision."""
+    """Prints, for each size, the ratios of the working tree's figures to the figures of the revision in `--against`."""
     with old_and_new(options.against, "rl_router_operator") as pair:
         for size in map(int, options.sizes.split(",")):
             rounds = [_both(pair, size, options, round_) for round_ in range(options.rounds)]
@@ -74,16 +76,16 @@ def _both(pair: Sequence[Revision], size: int, options: argparse.Namespace, roun
 def _measured(
     size: int, options: argparse.Namespace, bare_client: BareClient, revision: Revision = WORKING_TREE, suffix: str = ""
 ) -> Result:
-    """Measures one operator in a new cluster.
+    """Measures one operator in a new cluster, and returns the figures.
 
-    With --keep, the operator's logs are kept in a folder that is named by size and suffix.
+    With `--keep`, the logs of all processes stay in a folder whose name consists of `size` and `suffix`.
     """
     with _folder(options, f"{size}{suffix}") as folder:
         return asyncio.run(_run(size, options.rest, bare_client, folder, revision))
 
 
 def _measured_bare_client(size: int, options: argparse.Namespace, suffix: str = "") -> BareClient:
-    """Measures the bare client in a new cluster."""
+    """Measures the bare client in a new cluster, and returns the wall time and the CPU time of the bare client."""
     with _folder(options, f"{size}-bare-client{suffix}") as folder:
         return asyncio.run(_run_bare_client(size, folder))
 
@@ -117,12 +119,12 @@ async def _run_bare_client(size: int, folder: Path) -> BareClient:
 
 
 def _start_bare_client(kubeconfig: Path, folder: Path) -> tuple[Process, str]:
-    """Starts the bare client. Returns its process, and an empty URL because the bare client serves no endpoints."""
+    """Starts the bare client. Returns the process, and an empty URL because the bare client serves no endpoints."""
     return Process([sys.executable, str(_BARE_CLIENT), str(kubeconfig)], SERVER_CORE, folder / "bare-client.log"), ""
 
 
 def _start_operator(python: str, kubeconfig: Path, folder: Path) -> tuple[Process, str]:
-    """Starts the operator as its image does. Returns the operator's process and the URL of the operator's endpoints."""
+    """Starts the operator with the command of its image. Returns the started process and the operator's URL."""
     port = free_port()
     log = folder / f"operator-{port}.log"
     flags = [f"--kubeconfig={kubeconfig}", "--host=127.0.0.1", f"--port={port}"]

@@ -1,4 +1,4 @@
-"""Writes bench/operator.md: the measured figures and their conditions."""
+"""Writes the page bench/operator.md, which contains the measured figures and describes how they were measured."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VERBS = ("get", "patch", "status", "Events", "delete")
 
 @dataclass(frozen=True)
 class _Row:
-    """A row of the table: a figure's name, its value and the number of decimals."""
+    """A row of the table: the name of a figure, the function that returns the figure, and the number of decimals."""
 
     name: str
     value: Callable[[Result], float]
@@ -27,12 +27,12 @@ class _Row:
 
 
 def figures(result: Result, rest: float) -> dict[str, float]:
-    """Returns the values of all rows by name, not rounded."""
+    """Returns the values of all rows of the table, not rounded, by the name of the row."""
     return {row.name: row.value(result) for row in _rows(rest)}
 
 
 def write(results: list[Result], rest: float, *, dry: bool) -> None:
-    """Prints the table and, unless `dry`, writes it to bench/operator.md."""
+    """Prints the page with the table, and writes the page to bench/operator.md unless `dry` is true."""
     text = _text(results, rest)
     print(text)
     if not dry:
@@ -45,18 +45,18 @@ def _text(results: list[Result], rest: float) -> str:
 
 `make bench-operator` measured these figures on {os.cpu_count()} shared cores ({platform.machine()}, Python \
 {platform.python_version()}). The operator runs on one of
-the shared cores. The API server, etcd, Kubernetes' controllers, its scheduler and kwok share both cores. On shared
-cores, ratios and counts can be compared, but not seconds. Each RouterDeployment has `spec: {{}}`,
-which makes {results[0].children // results[0].size} children and two pods.
+the shared cores. The API server, etcd, the controllers and the scheduler of Kubernetes, and kwok use all shared cores.
+On shared cores, ratios and counts can be compared, but not seconds. Each RouterDeployment has `spec: {{}}`, for which
+the operator creates {results[0].children // results[0].size} children, and the controllers create two pods.
 
 | RouterDeployments | {" | ".join(f"{result.size:,}" for result in results)} |
 | --- |{" ---: |" * len(results)}
 {rows}
 
-"Settled" is the time until the operator's last write. The operator renews its Lease every 2 s and its claim of the
-cluster every 10 s. Each renewal is one read and one write, which only the rows of requests at rest include.
-"Unresponsive pods" are pods of the API that accept connections and never respond. The operator repeats the health
-checks of unresponsive pods, and each check ends after the operator's limit of 5 s.
+The operator's last write is the last write before the operator is at rest. At rest, the operator renews its Lease every
+2 s and its claim of the cluster every 10 s. Each renewal is one read and one write. Only the rows of requests at rest
+include the renewals. "Unresponsive pods" are pods of the API that accept connections and never respond. The operator
+repeats the health checks of unresponsive pods, and each check ends after the operator's limit of 5 s.
 
 The bare client applies the same manifests as prepared bytes, with the operator's concurrency, and does nothing else. No
 operator can be much faster than the bare client on the same cores.
@@ -65,38 +65,51 @@ operator can be much faster than the bare client on the same cores.
 
 def _rows(rest: float) -> list[_Row]:
     return [
-        _Row("start: CPU seconds until ready", lambda r: r.started_cpu, 1),
-        _Row("memory before the first RouterDeployment, MiB", lambda r: r.memory),
-        _Row("all children created, s", lambda r: r.created, 1),
-        _Row("all children created by the bare client, s", lambda r: r.bare_client.created, 1),
-        _Row("creation time: operator / bare client", lambda r: r.created / r.bare_client.created, 2),
-        _Row("children created per second", lambda r: r.children / r.created),
+        _Row("the operator's CPU time from the start until ready, s", lambda r: r.started_cpu, 1),
+        _Row("the operator's memory before the first RouterDeployment, MiB", lambda r: r.memory),
+        _Row("time until the operator has created all children, s", lambda r: r.created, 1),
+        _Row("time until the bare client has created all children, s", lambda r: r.bare_client.created, 1),
         _Row(
-            "operator: CPU per RouterDeployment until all children are created, ms",
+            "ratio of the creation times of all children: operator / bare client",
+            lambda r: r.created / r.bare_client.created,
+            2,
+        ),
+        _Row("children that the operator creates per second", lambda r: r.children / r.created),
+        _Row(
+            "the operator's CPU time per RouterDeployment until all children are created, ms",
             lambda r: 1000 * r.created_cpu / r.size,
         ),
         _Row(
-            "bare client: CPU per RouterDeployment until all children are created, ms",
+            "the bare client's CPU time per RouterDeployment until all children are created, ms",
             lambda r: 1000 * r.bare_client.cpu / r.size,
         ),
-        _Row("settled, s", lambda r: r.settled, 1),
-        *[_Row(f"requests per RouterDeployment until settled: {verb}", _requests(verb), 1) for verb in _VERBS],
-        _Row("reconciles per RouterDeployment until settled", lambda r: r.reconciles / r.size, 1),
-        _Row("memory when settled, MiB", lambda r: r.settled_memory),
-        _Row("memory per RouterDeployment, KiB", lambda r: 1024 * (r.settled_memory - r.memory) / r.size),
-        _Row(f"writes in {rest:g} s at rest", lambda r: r.rest.writes),
-        _Row(f"requests in {rest:g} s at rest", lambda r: r.rest.requests),
-        _Row("CPU at rest, % of a core", lambda r: r.rest.cpu_percent, 1),
-        _Row("memory after the rest, MiB", lambda r: r.rest.memory),
-        _Row("writes after a restart", lambda r: r.restarted.writes),
-        _Row("memory after a restart, MiB", lambda r: r.restarted.memory),
-        _Row("children deleted at the same time", lambda r: r.deleted),
-        _Row("deleted children created again, s", lambda r: r.repaired, 2),
-        _Row(f"unresponsive pods: writes in {rest / 2:g} s at rest", lambda r: r.unresponsive.writes),
-        _Row("unresponsive pods: CPU, % of a core", lambda r: r.unresponsive.cpu_percent, 1),
-        _Row("unresponsive pods: memory, MiB", lambda r: r.unresponsive.memory),
-        _Row(f"unresponsive pods: health checks in {rest / 2:g} s", lambda r: r.unresponsive.health_checks),
-        _Row("unresponsive pods: deleted children created again, s", lambda r: r.repaired_unresponsive, 2),
+        _Row("time until the operator's last write, s", lambda r: r.settled, 1),
+        *[
+            _Row(f"the operator's requests per RouterDeployment until the last write: {verb}", _requests(verb), 1)
+            for verb in _VERBS
+        ],
+        _Row("the operator's reconciles per RouterDeployment until the last write", lambda r: r.reconciles / r.size, 1),
+        _Row("the operator's memory after the last write, MiB", lambda r: r.settled_memory),
+        _Row(
+            "additional memory of the operator per RouterDeployment, KiB",
+            lambda r: 1024 * (r.settled_memory - r.memory) / r.size,
+        ),
+        _Row(f"the operator's writes in {rest:g} s at rest", lambda r: r.rest.writes),
+        _Row(f"the operator's requests in {rest:g} s at rest", lambda r: r.rest.requests),
+        _Row("the operator's CPU usage at rest, % of a core", lambda r: r.rest.cpu_percent, 1),
+        _Row("the operator's memory at the end of the time at rest, MiB", lambda r: r.rest.memory),
+        _Row("the operator's writes after a restart", lambda r: r.restarted.writes),
+        _Row("the operator's memory after a restart, MiB", lambda r: r.restarted.memory),
+        _Row("children that are deleted at the same time", lambda r: r.deleted),
+        _Row("time until the deleted children exist again, s", lambda r: r.repaired, 2),
+        _Row(f"the operator's writes in {rest / 2:g} s with unresponsive pods", lambda r: r.unresponsive.writes),
+        _Row("the operator's CPU usage with unresponsive pods, % of a core", lambda r: r.unresponsive.cpu_percent, 1),
+        _Row("the operator's memory with unresponsive pods, MiB", lambda r: r.unresponsive.memory),
+        _Row(
+            f"the operator's health checks in {rest / 2:g} s with unresponsive pods",
+            lambda r: r.unresponsive.health_checks,
+        ),
+        _Row("time until deleted children exist again with unresponsive pods, s", lambda r: r.repaired_unresponsive, 2),
     ]
 
 
