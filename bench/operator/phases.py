@@ -29,7 +29,7 @@ _TIMEOUT = 420.0
 _QUIET_SECONDS = 18.0
 """The number of seconds without a write after which the operator is at rest.
 
-A cycle of the operator's health checks takes less time.
+A cycle of the operator's health checks takes less than `_QUIET_SECONDS`.
 """
 _DELETED = 100
 

@@ -124,7 +124,7 @@ def _start_bare_client(kubeconfig: Path, folder: Path) -> tuple[Process, str]:
 
 
 def _start_operator(python: str, kubeconfig: Path, folder: Path) -> tuple[Process, str]:
-    """Starts the operator with the command of its image. Returns the started process and the operator's URL."""
+    """Starts the operator with the command of the operator's image. Returns the process and the URL of the operator."""
     port = free_port()
     log = folder / f"operator-{port}.log"
     flags = [f"--kubeconfig={kubeconfig}", "--host=127.0.0.1", f"--port={port}"]
