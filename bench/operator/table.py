@@ -54,9 +54,10 @@ the operator creates {results[0].children // results[0].size} children, and the 
 {rows}
 
 The operator's last write is the last write before the operator is at rest. At rest, the operator renews its Lease every
-2 s and its claim of the cluster every 10 s. Each renewal is one read and one write. Only the rows of requests at rest
-include the renewals. "Unresponsive pods" are pods of the API that accept connections and never respond. The operator
-repeats the health checks of unresponsive pods, and each check ends after the operator's limit of 5 s.
+2 s and its claim of the cluster every 10 s. Each renewal of a Lease is one read and one write. The requests at rest
+include the renewals of Leases, and all other figures exclude the renewals. "Unresponsive pods" are pods of the API that
+accept connections and never respond. The operator repeats the health checks of unresponsive pods, and each check ends
+after the operator's limit of 5 s.
 
 The bare client applies the same manifests as prepared bytes, with the operator's concurrency, and does nothing else. No
 operator can be much faster than the bare client on the same cores.

@@ -15,7 +15,7 @@ KIND = "RouterDeployment"
 PLURAL = "routerdeployments"
 
 REMEDY = "remedy"
-"""A key of `json_schema_extra`. The key's value is the error message for texts that do not match a field's pattern."""
+"""The key in `json_schema_extra` of the error message for texts that do not match a field's pattern."""
 
 
 def validations(*checks: tuple[str, str] | tuple[str, str, str]) -> dict[str, JsonValue]:
@@ -180,7 +180,7 @@ Size = Annotated[
 ]
 """A size in bytes, such as `40Gi`. Each field of the type `Size` needs a CEL rule, because `Size` accepts any text."""
 Open = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
-"""A part of a Kubernetes object, such as an affinity. Kubernetes defines and validates the fields of this part."""
+"""A mapping with a part of a Kubernetes object, such as an affinity, that Kubernetes validates instead of the CRD."""
 Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[!-~]+$")]
 MAP_BY_NAME: dict[str, JsonValue] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 """The attributes in the CRD of a list in which every item has a unique name.

@@ -146,8 +146,8 @@ class Model(Pods):
         None,
         gt=0,
         le=1,
-        description="fraction of each accelerator's memory that the engine may use; default: the default fraction of"
-        " the engine",
+        description="fraction of each accelerator's memory that the engine may use; default: the fraction that the"
+        " engine uses by default",
     )
     tensor_parallel_size: int | None = Field(
         None,
@@ -188,7 +188,7 @@ class Model(Pods):
     def _require_accelerators_in_their_own_field(self) -> Self:
         """Checks that `resources` contains no accelerator.
 
-        The CRD has no rule for this check, because CEL rules cannot read the untyped values of `resources`.
+        The CRD has no rule that rejects accelerators in `resources`, because CEL rules cannot read untyped values.
         """
         accelerators = {"nvidia.com/gpu", *([self.accelerator.resource] if self.accelerator else [])}
         if found := accelerators & {*self.resources.requests, *self.resources.limits}:

@@ -209,7 +209,8 @@ class Volume(Schema):
     )
     projected: Open | None = Field(
         None,
-        description="several sources that are mounted as one folder, in the format of `projected` in a Pod's volume",
+        description="several sources, such as Secrets, that are mounted as one folder, in the format of `projected` in"
+        " a Pod's volume",
     )
 
 

@@ -25,7 +25,7 @@ GIBIBYTE = _BINARY["Gi"]
 def amount(quantity: Any) -> Decimal:
     """Returns the value of a quantity, in bytes or cores. Raises ValueError if the quantity is invalid.
 
-    The value is rounded up to a thousandth, because the API server rounds requests and limits in this way.
+    The value of the quantity is rounded up to a thousandth, as the API server rounds requests and limits.
     """
     text = str(quantity).strip()
     match = _QUANTITY.fullmatch(text) if len(text) <= _MAX_LENGTH else None

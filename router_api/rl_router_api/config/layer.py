@@ -2,7 +2,8 @@
 
 Flags override environment variables, environment variables override the file, and the file overrides the defaults. A
 pydantic model describes the settings. A field belongs to the model itself, such as `targets`, or to a section, such as
-the field `routing.max_turns` of the section `routing`. A section is a nested pydantic model.
+the field `routing.max_turns` of the section `routing`. A section of the settings is a pydantic model within the model
+of all settings.
 """
 
 from __future__ import annotations
@@ -175,7 +176,7 @@ def _help(field: FieldInfo) -> str:
 
 
 def _takes_text(field: FieldInfo) -> bool:
-    """Returns whether a field is a text field: its type is text, or the field has a validator that reads text."""
+    """Returns whether the type of a field is text, or the field has a validator that reads text."""
     return _is_text(field.annotation) or any(isinstance(item, BeforeValidator) for item in field.metadata)
 
 

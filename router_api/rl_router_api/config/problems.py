@@ -29,7 +29,7 @@ class Origin:
 def lines(error: ValidationError, origins: Sequence[Origin], path: str | None) -> list[str]:
     """Returns one line for each of the first five validation errors.
 
-    `origins` contains the environment variables and flags in the order in which their values were applied. `path` is
+    `origins` contains the environment variables and flags in the order in which the values were applied. `path` is
     the configuration file. A value that no environment variable or flag set comes from the file.
     """
     details = error.errors(include_url=False)

@@ -9,7 +9,7 @@ import urllib.request
 _ENTRY = re.compile(r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<plain>[^:]*|.*:.*:.*))(?::(?P<port>\d+))?")
 """The pattern of an entry of NO_PROXY, which is a host with or without a port.
 
-Only an IPv6 address in brackets can have a port.
+In NO_PROXY, an IPv6 address with a port must have brackets.
 """
 
 

@@ -129,7 +129,7 @@ class PriceTier(Rates):
 
 
 class Price(Schema):
-    """The prices of a model in USD. The price `request` is per request, and the other prices are per million tokens."""
+    """The prices of a model in USD. The price `request` is per request. All other prices are per million tokens."""
 
     input: Dollars = Field(Decimal(0), description="price of prompt tokens, in USD per million tokens")
     cached_input: Dollars | None = Field(
@@ -156,8 +156,8 @@ class Price(Schema):
     tiers: tuple[PriceTier, ...] = Field(
         (),
         max_length=4,
-        description="price tiers for requests with many prompt tokens. The prices of a tier replace the prices per"
-        " token of smaller requests",
+        description="price tiers for requests with many prompt tokens. For a request with many prompt tokens, the"
+        " prices of the tier replace the usual prices per token",
     )
     service_tiers: dict[ServiceTier, Rates] = Field(
         default_factory=dict,
@@ -197,9 +197,9 @@ class DecisionConfig(Schema):
 
     protocol: Protocol = Field(
         "auto",
-        description="format in which the router model returns decisions. The value `tools` means tool calls, which"
-        " suit models that were trained to route. The value `json_schema` means JSON that follows a schema, which"
-        " suits models that were not trained to route. With the value `auto`, the router API begins with `tools`, and"
+        description="format in which the router model returns decisions. The value `tools` means tool calls, for"
+        " router models that were trained to route. The value `json_schema` means JSON that follows a schema, for"
+        " router models that were not trained to route. With the value `auto`, the router API begins with `tools`, and"
         " changes to `json_schema` if the router API cannot read the router model's tool calls",
     )
     tool_choice: ToolChoice | None = Field(
@@ -243,7 +243,7 @@ class RouterModelConfig(DecisionConfig, Secret):
 
 
 class Routing(Schema):
-    """The `routing` section of the configuration: rules for routing. A request can override some of the rules."""
+    """The `routing` section of the configuration: rules for routing. A request can override some rules for routing."""
 
     policy: str = Field(
         "rl",
@@ -515,8 +515,9 @@ class RequestHandlingConfig(Schema):
     max_in_flight: int = Field(
         1024,
         ge=1,
-        description="maximum number of in-flight requests over all worker processes. Requests above the maximum number"
-        " of in-flight requests get HTTP status 429. A request is in flight from the moment when its body is complete",
+        description="maximum number of in-flight requests over all worker processes. A request that would exceed the"
+        " maximum number of in-flight requests gets HTTP status 429. A request is in flight from the moment when its"
+        " body is complete",
     )
     ping_after: Seconds = Field(
         15.0,
@@ -542,8 +543,8 @@ class Server(RequestHandlingConfig):
     admin_host: Host = Field(
         "127.0.0.1",
         description="address on which the admin port listens, in the same forms as `host`. In the container images,"
-        " the admin port listens on all addresses. The admin port requires no API key, and serves GET requests to `/`,"
-        " `/health`, `/ready`, `/metrics` and `/debug/tools`",
+        " the admin port listens on all addresses of the container. The admin port requires no API key, and serves GET"
+        " requests to `/`, `/health`, `/ready`, `/metrics` and `/debug/tools`",
     )
     admin_port: Port | None = Field(
         None,
@@ -592,8 +593,8 @@ class Configuration(Schema):
     def _reject_misplaced_keys(cls, data: Any) -> Any:
         """Raises an error for a key in a wrong section.
 
-        The error names the section to which the key belongs. The model of a single section cannot raise this error,
-        because the model does not know the other sections.
+        The error names the section to which the key belongs. The pydantic model of a section cannot raise such
+        an error, because the model knows only the keys of the section.
         """
         for path, part, model in _parts(data):
             for key in part:
