@@ -1,1 +1,1 @@
-"""The state of a serving process: the active configuration, its reload, and the health of its upstreams."""
+"""The state of a serving process: the active configuration, configuration reloads, and the health of the upstreams."""

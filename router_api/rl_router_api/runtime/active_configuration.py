@@ -1,6 +1,6 @@
-"""The active configuration with its targets, its policies and its health probe.
+"""Defines the active configuration: the configuration in use with the targets, the policies and the health probe.
 
-A reload of the configuration creates a new active configuration.
+A reload of the configuration creates a new object of the class `ActiveConfiguration`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from .probe import Probe
 
 
 class ActiveConfiguration:
-    """A configuration in use. A running request keeps its configuration, even if a reload replaces it."""
+    """A configuration in use.
+
+    An in-flight request keeps the configuration with which the request started, even after a reload.
+    """
 
     def __init__(
         self,
@@ -37,7 +40,10 @@ class ActiveConfiguration:
         self.probe = Probe(self.fleet, self.policy_named(None))
 
     def policy_named(self, name: str | None) -> Policy:
-        """Returns the policy with the name, or the configured policy for None. Raises ApiError (400)."""
+        """Returns the policy that is called `name`, or the configured policy if `name` is None.
+
+        Raises ApiError with status 400 if the policy is unknown.
+        """
         name = name or self.configuration.routing.policy
         if name not in self._policies:
             if not policies.exists(name):
@@ -48,7 +54,10 @@ class ActiveConfiguration:
 
 
 def check_keys(configuration: Configuration) -> None:
-    """Raises ConfigurationError if no target has its API key. A key file may be missing and appear later."""
+    """Raises ConfigurationError if the API key of every target is missing.
+
+    A target with an `api_key_file` prevents the error, because a missing key file may appear later.
+    """
     missing = [Key(target).missing for target in configuration.targets or () if target.api_key_file is None]
     if missing and all(missing) and len(missing) == len(configuration.targets or ()):
         raise ConfigurationError(

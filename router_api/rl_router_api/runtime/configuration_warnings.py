@@ -1,4 +1,4 @@
-"""Warns about missing API keys, a server that admits everybody or nobody, and changes that need a restart."""
+"""Logs warnings about missing API keys, about open or closed servers, and about changes that require a restart."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ _FIXED_AT_START = ("host", "port", "admin_host", "admin_port", "workers")
 
 
 def warn_about_keys(fleet: Fleet, admission: Admission) -> None:
-    """Warns about each target without its API key, and about a server that other machines can use without a key."""
+    """Logs a warning for each target without its API key, and for a server that requires no API key of other
+    machines."""
     for target, upstream in fleet.targets:
         if missing := upstream.key.missing:
             log(
@@ -27,18 +28,18 @@ def warn_about_keys(fleet: Fleet, admission: Admission) -> None:
         log(
             logging.WARNING,
             f"server.api_keys_file is not set: anyone who can reach {host} can use this server without a key. "
-            "Set the field to require keys",
+            "Set server.api_keys_file to require API keys",
         )
 
 
 def warn_if_closed(server: Server, admission: Admission) -> None:
-    """Warns if the server requires keys but has none, so that it rejects every client."""
+    """Logs a warning if the server requires API keys but has loaded no keys, and therefore rejects every client."""
     if admission.closed:
-        log(logging.WARNING, f"{closed_reason(server)}. Add a key to the file")
+        log(logging.WARNING, f"{closed_reason(server)}. Add a client's API key to the keys file")
 
 
 def closed_reason(server: Server) -> str:
-    """Returns the reason why the server has no client keys although it requires them."""
+    """Returns the reason why the server has loaded no API keys of clients, although the server requires API keys."""
     file = Path(server.api_keys_file or "")
     return (
         f"{file} contains no keys: nobody is admitted"
@@ -48,7 +49,8 @@ def closed_reason(server: Server) -> str:
 
 
 def warn_if_restart_needed(before: Server, after: Server) -> None:
-    """Warns about changed fields that take effect only after a restart."""
+    """Logs a warning about changed fields of the section `server` that take effect only after a restart of the
+    server."""
     changed = [f"server.{name}" for name in _FIXED_AT_START if getattr(after, name) != getattr(before, name)]
     if changed:
         log(logging.WARNING, f"{', '.join(changed)}: the change takes effect after a restart. Restart the server")

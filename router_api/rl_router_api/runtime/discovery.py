@@ -1,4 +1,7 @@
-"""Discovers targets if `targets` is not configured: every model that the router model's server lists is a target."""
+"""Discovers targets if the field `targets` is not configured.
+
+Every model that the router model's server lists is a target.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ from ..upstreams.listing import Listed, list_models
 
 
 async def listed_targets(fleet: Fleet) -> tuple[Target, ...]:
-    """Returns the targets that the router model's server lists. Returns no targets if the list cannot be read."""
+    """Returns the models that the router model's server lists, as targets.
+
+    Returns an empty tuple if the list of models cannot be read.
+    """
     try:
         listed = await list_models(fleet.router_model, fleet.transport)
     except ListingError as error:
@@ -40,7 +46,11 @@ def targets_of(listed: list[Listed], configuration: Configuration) -> tuple[Targ
 
 
 def kept_targets(fleet: Fleet, configuration: Configuration) -> tuple[Target, ...]:
-    """Returns the discovered targets of a fleet if `configuration` has the same router model, else no targets."""
+    """Returns the targets that the fleet `fleet` has discovered.
+
+    Returns an empty tuple if the fleet's targets were configured, or if `configuration` has another router model than
+    the fleet.
+    """
     before = fleet.configuration
     same = before.targets is None and configuration.router == before.router
     return tuple(target for target, _ in fleet.targets) if same else ()

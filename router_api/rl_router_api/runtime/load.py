@@ -9,32 +9,39 @@ from ..upstreams.in_flight import InFlight
 _REQUESTS = "requests"
 _PENDING_BYTES = "pending body bytes"
 _RETRY_AFTER = 1.0
-"""Seconds after which a rejected client may retry."""
+"""The number of seconds after which a client may retry a rejected request."""
 
 
 class Load:
-    """The load of a server over all its workers. A request is in flight from the end of its body to its own end."""
+    """The load of a server, counted over all workers of the server.
+
+    A request is in flight from the moment when the request's body is complete until the request ends.
+    """
 
     def __init__(self, counts: InFlight) -> None:
         self._counts = counts
 
     @property
     def in_flight(self) -> int:
-        """The number of requests in flight."""
+        """The number of in-flight requests in all workers."""
         return self._counts.total(_REQUESTS)
 
     @property
     def pending_bytes(self) -> int:
-        """The number of bytes of unfinished request bodies."""
+        """The number of received bytes of unfinished request bodies in all workers."""
         return self._counts.total(_PENDING_BYTES)
 
     def check(self, server: RequestHandlingConfig) -> None:
-        """Raises ApiError (429) if no further request can begin, so that its client need not send the body."""
+        """Raises ApiError with status 429 if the server has no free slot, so that the client need not send the request
+        body."""
         if self.in_flight >= server.max_in_flight:
             raise _too_many(server)
 
     def begin(self, server: RequestHandlingConfig) -> None:
-        """Counts a request as in flight. Raises ApiError (429) and does not count it if there is no free slot."""
+        """Counts a request as in flight.
+
+        If the server has no free slot, raises ApiError with status 429 and does not count the request.
+        """
         # The count is increased before the check, so that two workers cannot both take the last slot.
         self._counts.change(_REQUESTS, 1)
         if self.in_flight > server.max_in_flight:
@@ -42,15 +49,17 @@ class Load:
             raise _too_many(server)
 
     def end(self) -> None:
-        """Counts a request as ended."""
+        """Removes an ended request from the count of in-flight requests."""
         self._counts.change(_REQUESTS, -1)
 
     def hold(self, size: int, server: RequestHandlingConfig, key: str | None = None) -> None:
-        """Counts received bytes of an unfinished body. Raises ApiError (429) if that exceeds a limit.
+        """Counts `size` received bytes of an unfinished request body.
 
-        The parameter `key` is the name of the client's API key, or None if all clients share the whole limit. The
-        unfinished bodies of one key may have half of the limit, so that one key cannot lock out the other keys. The
-        caller calls `release` also after an error. A single body may always have `max_body_bytes`.
+        Raises ApiError with status 429 if the bytes of all unfinished request bodies exceed the limit, or if the bytes
+        of one API key exceed half of the limit, so that one API key cannot lock out the other API keys. The parameter
+        `key` is the name of the client's API key, or None if all clients share the whole limit. The caller must later
+        call the method `release` for the same bytes, even after this error. A single request body may always have
+        `max_body_bytes` bytes, even if the limit is lower.
         """
         self._counts.change(_PENDING_BYTES, size)
         limit = max(server.max_pending_bytes, server.max_body_bytes)
@@ -63,7 +72,10 @@ class Load:
             raise _too_many_bytes(f"The server is at its limit of {limit} bytes")
 
     def release(self, size: int, key: str | None = None) -> None:
-        """Uncounts the bytes of a body that is complete or was rejected. The parameter `key` is that of `hold`."""
+        """Removes `size` bytes from the count, because the request body is complete or is not received any further.
+
+        The parameter `key` has the same value as in the call of the method `hold`.
+        """
         self._counts.change(_PENDING_BYTES, -size)
         if key is not None:
             self._counts.change(_of_key(key), -size)
@@ -79,5 +91,5 @@ def _too_many_bytes(limit: str) -> ApiError:
 
 
 def _too_many(server: RequestHandlingConfig) -> ApiError:
-    message = f"The server is at its limit of {server.max_in_flight} requests in flight. Retry later."
+    message = f"The server is at its limit of {server.max_in_flight} in-flight requests. Retry later."
     return ApiError(429, message, code="overloaded", retry_after=_RETRY_AFTER)

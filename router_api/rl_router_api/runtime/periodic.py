@@ -14,8 +14,8 @@ _PERIOD = 1.0
 async def each_second(work: Callable[[], Awaitable[None]]) -> None:
     """Runs `work` every second until the task is cancelled.
 
-    If the work fails, logs the error and continues. A server without background work would look healthy, although it
-    would no longer read its files or probe its upstreams.
+    If `work` fails, logs the error and continues. If the background work ended after an error, the server would look
+    healthy, although the server would no longer read changed files or probe upstreams.
     """
     while True:
         try:

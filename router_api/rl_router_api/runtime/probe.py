@@ -1,7 +1,7 @@
-"""Health probes of the upstreams.
+"""Sends health probes to the upstreams.
 
-The router API probes an upstream until a probe or a call succeeds. After a failed call, the probes of the upstream
-start again.
+The router API probes an upstream until a probe or a call succeeds. After a failed call of an upstream, the router API
+probes the upstream again.
 """
 
 from __future__ import annotations
@@ -28,18 +28,19 @@ from ..upstreams.listing import list_models
 from ..upstreams.upstream import Upstream
 
 _INTERVAL = 30.0
-"""Seconds between two probes of the same upstream."""
+"""The number of seconds between two probes of the same upstream."""
 _QUESTION = b'{"model":"router","messages":[{"role":"user","content":"Hello, how are you?"}]}'
 
 _Health = TypeVar("_Health", UpstreamHealth, RouterModelHealth)
 
 
 class Probe:
-    """Probes a fleet's upstreams and reports their health.
+    """Probes the upstreams of a fleet, and provides the health of each upstream.
 
-    The probe of a target requests the target's list of models with its API key. The target is `bad` after a failed
-    connection or a response with status 401 or 403, and `ok` after any other response. The probe of the router model
-    requests a decision. The router model is `bad` if the policy cannot decide.
+    The probe of a target requests the list of models from the target, with the target's API key. The state of the
+    target is `bad` after a failed connection or a response with status 401 or 403, and `ok` after any other response.
+    The probe of the router model requests a decision about a short request. The state of the router model is `bad` if
+    the policy cannot decide about this request.
     """
 
     def __init__(self, fleet: Fleet, policy: Policy, now: Callable[[], float] = time.monotonic) -> None:
@@ -50,11 +51,15 @@ class Probe:
         self._router_error: str | None = None
         self._router_known = False
         self._router_unused = False
-        """Whether the policy decided without calling the router model."""
+        """Whether the policy decided about the latest probe without a call of the router model."""
 
     async def run(self, record: Callable[[Ledger], None]) -> None:
-        """Probes the upstreams whose next probe is due. Calls `record` with the ledger of the router model's probe."""
-        # A target without its key counts as not probed yet, so that it is probed as soon as the key appears.
+        """Probes the upstreams whose next probe is due.
+
+        Calls the function `record` with the ledger of the router model's probe.
+        """
+        # A target without its API key is neither probed nor marked as probed, so that the router API probes the target
+        # as soon as the API key appears.
         keyed = [pair for pair in self._fleet.targets if not pair[1].key.missing]
         due = [pair for pair in keyed if self._is_due(pair[1].name, pair[1])]
         probes = [self._probe_target(target, upstream) for target, upstream in due]
@@ -74,7 +79,7 @@ class Probe:
 
     @property
     def targets(self) -> dict[str, UpstreamHealth]:
-        """The health of each target, by name."""
+        """A mapping from the name of each target to the health of the target."""
         return {
             target.name: _health(UpstreamHealth, _last_error(upstream), upstream.known, _missing_file(target, upstream))
             for target, upstream in self._fleet.targets
@@ -117,7 +122,8 @@ class Probe:
 
 
 def record_probe(metrics: Metrics, ledger: Ledger) -> None:
-    """Records a probe separately from requests, so that the metrics of requests equal the sums of their ledgers."""
+    """Records a probe of the router model separately from requests, so that the metrics of requests equal the sums of
+    the requests' ledgers."""
     ledger.close()
     metrics.record_probe(ledger)
     log_probe(ledger)

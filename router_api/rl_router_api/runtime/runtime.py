@@ -37,7 +37,7 @@ class SharedState:
 
 
 class Runtime:
-    """The state of one process. `start` requires a running event loop."""
+    """The state of one process of the server. The method `start` requires a running event loop."""
 
     def __init__(
         self,
@@ -68,22 +68,24 @@ class Runtime:
 
     @property
     def refused(self) -> str | None:
-        """The reason why the server does not use the configuration or keys on disk, or None if the server uses both."""
+        """The reason why the server does not use the files on disk, or None if the server uses the configuration file
+        and the keys file on disk."""
         return self._files.refused
 
     @property
     def recorders(self) -> tuple[Recorder, ...]:
-        """The recorders that receive the ledger of a new request."""
+        """The recorders that receive the ledger of a new request when the request ends."""
         recorders: tuple[Recorder, ...] = (self.metrics, self.admission, self._request_log)
         return recorders if self._traces is None else (*recorders, self._traces)
 
     @property
     def in_flight(self) -> int:
-        """The number of requests in flight in all workers."""
+        """The number of in-flight requests in all workers."""
         return self.load.in_flight
 
     async def start(self) -> None:
-        """Starts the tasks that discover targets, probe the upstreams and watch the files."""
+        """Starts the background tasks that discover targets, probe upstreams, and watch the configuration file and the
+        keys file."""
         warn_about_keys(self.fleet, self.admission)
         for work in (self._discover, self._probe, self._watch):
             self._tasks.add(asyncio.get_running_loop().create_task(each_second(work)))
@@ -93,7 +95,7 @@ class Runtime:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        # The exception of a cancelled task refers to the task's connection and would keep it in memory.
+        # The exception of a cancelled task refers to the task's connection and would keep the connection in memory.
         self._tasks.clear()
         await self._transport.close()
         if self._traces is not None:
@@ -121,7 +123,7 @@ class Runtime:
         return ConfigurationHealth(state="ok")
 
     def current_state(self) -> CurrentState:
-        """Returns the values of the gauges for the metrics."""
+        """Returns the current state of the server, as input for the metrics."""
         upstreams = {"router": self.fleet.router_model} | {
             target.name: upstream for target, upstream in self.fleet.targets
         }
@@ -129,7 +131,7 @@ class Runtime:
         return CurrentState(self.in_flight, bool(self.refused), open_breakers, lost_lines())
 
     def reload(self) -> None:
-        """Activates the configuration and the keys on disk, unless one of the two files is invalid."""
+        """Activates the configuration file and the keys file on disk, unless one of the two files is invalid."""
         loaded = self._files.read()
         if loaded is None:
             return
@@ -156,7 +158,8 @@ class Runtime:
         return ActiveConfiguration(configuration, targets, self._transport, self._shared.in_flight, before)
 
     async def _discover(self) -> None:
-        """Requests the list of targets from the router model's server if no targets are configured."""
+        """If no targets are configured, requests the list of models from the router model's server and uses these
+        models as targets."""
         active = self.active
         if active.configuration.targets is not None or active.fleet.targets:
             return

@@ -1,4 +1,4 @@
-"""Reads the API's configuration, and checks the name of the policy and the `server` section."""
+"""Reads the configuration of the router API, and checks the name of the policy and the `server` section."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from ..errors import ConfigurationError
 
 FILE_VARIABLE = "RL_ROUTER_CONFIG"
 KEYS_FILE = "server.api_keys_file"
-"""The field in which a null disables authentication, so that only the explicit word `null` counts as a null."""
+"""The name of the field in which the value null disables authentication. Only the explicit word `null` counts as null
+in this field, so that an empty value never disables authentication."""
 LAYER = SettingsLayer(Configuration, "RL_ROUTER_", only_null=(KEYS_FILE,))
 
 
 def read(path: str | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Configuration:
-    """Returns the configuration from a file, the environment and flags.
+    """Returns the configuration from the file `path`, the environment variables and the flags.
 
-    `flags` maps fields (`routing.max_turns`) to values. Raises ConfigurationError.
+    The argument `flags` maps the names of fields, such as `routing.max_turns`, to values. Raises ConfigurationError.
     """
     return merged(parsed(text_of(path), path) if path else {}, environment, flags, path)
 
@@ -30,9 +31,10 @@ def read(path: str | None, environment: Mapping[str, str], flags: Mapping[str, A
 def merged(
     values: dict[str, Any], environment: Mapping[str, str], flags: Mapping[str, Any], path: str | None
 ) -> Configuration:
-    """Returns the configuration from `values`, which environment variables and flags override.
+    """Returns the configuration from `values`, the environment variables and the flags.
 
-    `path` is the file that contains `values`. Raises ConfigurationError.
+    Environment variables override `values`, and flags override environment variables. The argument `path` is the path
+    of the file that contains `values`. Raises ConfigurationError.
     """
     configuration = LAYER.merged(values, environment, flags, path)
     name = configuration.routing.policy
@@ -42,14 +44,16 @@ def merged(
 
 
 def parsed(text: str, path: str) -> dict[str, Any]:
-    """Returns the sections of the file `path`. Raises ConfigurationError if a section is invalid.
+    """Returns the sections of the configuration file `path` with the content `text`.
 
-    An empty `server` section or `api_keys_file` is an error, so that a truncated file does not disable authentication.
+    Raises ConfigurationError if a section is invalid. An empty section `server` or an empty field
+    `server.api_keys_file` is an error, so that a truncated file does not disable authentication.
     """
     values = parsed_file(text, path, Configuration)
     server = values.get("server", {})
     if not isinstance(server, dict):
-        # A flag or a variable would replace the invalid section, and the server would lose its keys file.
+        # Without this error, a flag or an environment variable would replace the invalid section, and the server would
+        # lose the keys file.
         raise ConfigurationError(
             f"{path}: server: the section must be a mapping of fields. Write `server: {{}}` for the defaults."
         )
@@ -59,7 +63,10 @@ def parsed(text: str, path: str) -> dict[str, Any]:
 
 
 def _writes_null(text: str) -> bool:
-    """Returns whether a text contains `api_keys_file: null`. YAML also parses `api_keys_file:` as null."""
+    """Returns whether a configuration file contains `api_keys_file: null` in the section `server`.
+
+    The explicit word is searched in the text, because YAML also parses the empty value in `api_keys_file:` as null.
+    """
     node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
     for name in KEYS_FILE.split("."):
         entries = node.value if isinstance(node, yaml.MappingNode) else []

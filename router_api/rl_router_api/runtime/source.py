@@ -1,4 +1,4 @@
-"""Loads a server's configuration and keys, and saves copies of the last good files for the next start."""
+"""Loads the configuration and the API keys of a server, and saves copies of the last valid files for the next start."""
 
 from __future__ import annotations
 
@@ -24,22 +24,26 @@ STATE_VARIABLE = "RL_ROUTER_STATE_DIR"
 
 @dataclass(frozen=True)
 class Authentication:
-    """Whether a configuration has a `server` section and a keys file, which a reload must not remove."""
+    """Says whether a configuration has a `server` section and a keys file.
+
+    A reload must not remove the section or the keys file.
+    """
 
     has_server: bool
     has_keys: bool
 
 
 _CLOSED = Authentication(has_server=True, has_keys=True)
-"""The Authentication that is assumed if the saved record of the last good files cannot be read."""
+"""The `Authentication` object that is assumed if the saved `Authentication` of the last valid files cannot be read."""
 
 
 @dataclass(frozen=True)
 class LoadedConfiguration:
-    """A configuration, the keys of its keys file (None without a keys file), and the configuration file's text.
+    """A configuration with the API keys from the keys file and the text of the configuration file.
 
-    `refused` is the error of the files on disk if the last good files are used instead. `has_server` is whether the
-    configuration file has a `server` section.
+    The attribute `keys` is None if no keys file is configured. The attribute `refused` is the error of the files on
+    disk, or None if the configuration comes from these files. The attribute `has_server` is True if the configuration
+    file has a `server` section.
     """
 
     configuration: Configuration
@@ -53,24 +57,27 @@ class LoadedConfiguration:
         return Authentication(self.has_server, has_keys=self.configuration.server.api_keys_file is not None)
 
     def check_keeps(self, before: Authentication) -> None:
-        """Raises ConfigurationError if this configuration drops the authentication of `before` without a `null`.
+        """Raises ConfigurationError if this configuration lacks a `server` section or a keys file that `before` has.
 
-        A file that drops the authentication was most likely emptied, truncated or overwritten by mistake.
+        A configuration without a keys file is accepted if the configuration sets `api_keys_file` to `null` explicitly.
+        A file that removes the authentication in any other way was most likely emptied, truncated or overwritten by
+        mistake.
         """
         if before.has_server and not self.has_server:
             raise ConfigurationError(
-                "server: the section is missing, but the current configuration has it. Write at least `server: {}`."
+                "server: the section is missing, but the current configuration has a `server` section. "
+                "Write at least `server: {}`."
             )
         is_written = "api_keys_file" in self.configuration.server.model_fields_set
         if before.has_keys and not self.authentication.has_keys and not is_written:
             raise ConfigurationError(
-                f"{KEYS_FILE}: the field is missing, but the current configuration has it. Name the keys file, or "
-                "write `null` to open the server to everyone."
+                f"{KEYS_FILE}: the field is missing, but the current configuration has a keys file. "
+                "Name the keys file, or write `null` to open the server to everyone."
             )
 
 
 def with_keys(configuration: Configuration, *, has_server: bool = False, text: str = "") -> LoadedConfiguration:
-    """Returns a configuration together with the keys on disk. Raises KeysError."""
+    """Returns the configuration together with the API keys from the configuration's keys file. Raises KeysError."""
     path = configuration.server.api_keys_file
     return LoadedConfiguration(
         configuration, None if path is None else read_keys(path), has_server=has_server, text=text
@@ -79,10 +86,11 @@ def with_keys(configuration: Configuration, *, has_server: bool = False, text: s
 
 @dataclass(frozen=True)
 class Source:
-    """The origin of a server's configuration and keys, at the start and at each reload.
+    """The files and flags from which a server loads the configuration and the API keys at the start and at a reload.
 
-    `path` is the configuration file, `flags` override it, and `state` is the folder with the last good files. A process
-    that starts while a file is invalid uses the last good files.
+    The attribute `path` is the path of the configuration file. The attribute `flags` contains values that override the
+    configuration file. The attribute `state` is the state folder, which contains copies of the last valid files. A
+    process that starts while the configuration file or the keys file is invalid uses these copies.
     """
 
     path: str | None = None
@@ -91,17 +99,19 @@ class Source:
 
     @classmethod
     def from_environment(cls, path: str | None = None, flags: Mapping[str, Any] | None = None) -> Self:
-        """Returns the source that the variables RL_ROUTER_CONFIG and RL_ROUTER_STATE_DIR name.
+        """Returns the source with the configuration file and the state folder that the environment variables name.
 
-        `path` and `flags` take precedence over the environment.
+        The environment variable RL_ROUTER_CONFIG is the path of the configuration file, unless the argument `path` is
+        set. The environment variable RL_ROUTER_STATE_DIR is the path of the state folder.
         """
         path = path or os.environ.get(FILE_VARIABLE) or None
         return cls(path, flags or {}, os.environ.get(STATE_VARIABLE) or None)
 
     def load(self, before: Authentication | None = None) -> LoadedConfiguration:
-        """Returns the configuration and the keys on disk, which must keep the authentication of `before`.
+        """Returns the configuration and the API keys on disk.
 
-        Raises ConfigurationError, KeysError.
+        Raises ConfigurationError or KeysError if a file is invalid, or if the configuration lacks a `server` section or
+        a keys file that `before` has.
         """
         configuration, has_server, text = self._read(self.path)
         loaded = with_keys(configuration, has_server=has_server, text=text)
@@ -110,16 +120,18 @@ class Source:
         return loaded
 
     def check(self) -> LoadedConfiguration:
-        """Returns the configuration and the keys on disk, with the same checks as at a start.
+        """Returns the configuration and the API keys on disk, after the same checks as at the start of a server.
 
-        Raises ConfigurationError, KeysError.
+        Raises ConfigurationError or KeysError if a file is invalid.
         """
         return self.load(self._saved_authentication())
 
     def start(self, before: LoadedConfiguration | None = None) -> LoadedConfiguration:
-        """Returns the configuration on disk if it is valid, else `before`, else the last good configuration.
+        """Returns the configuration on disk, or an earlier valid configuration if a file on disk is invalid.
 
-        `before` is a configuration that was loaded just before the start. Raises ConfigurationError, KeysError.
+        The earlier configuration is `before` if `before` is not None, and otherwise the configuration in the copies of
+        the last valid files. The argument `before` is a configuration that was loaded just before the start. Raises
+        ConfigurationError or KeysError if no valid configuration is available.
         """
         try:
             loaded = self.load(before.authentication) if before else self.check()
@@ -130,9 +142,9 @@ class Source:
 
     @property
     def text(self) -> bytes:
-        """The bytes of the configuration file, which are compared to detect changes.
+        """The bytes of the configuration file, which are compared to detect changes of the file.
 
-        `text` is empty if no file is configured or the file cannot be read.
+        The attribute `text` is empty if no file is configured or the file cannot be read.
         """
         try:
             return Path(self.path).read_bytes() if self.path else b""
@@ -140,7 +152,10 @@ class Source:
             return b""
 
     def remember(self, loaded: LoadedConfiguration) -> None:
-        """Saves copies of the files as the last good files. Does nothing if no state folder is configured."""
+        """Saves copies of the configuration file and the keys file as the last valid files.
+
+        Does nothing if no state folder is configured.
+        """
         try:
             if self.path is not None:
                 _write(self._copy_path(self.path), loaded.text.encode())
@@ -150,7 +165,8 @@ class Source:
         except OSError as error:
             log(
                 logging.WARNING,
-                f"{self.state}: cannot save the last good files: {error.strerror}. Make the folder writable.",
+                f"{self.state}: cannot save copies of the last valid files: {error.strerror}. "
+                "Make the folder writable.",
             )
 
     def _last_good(self, error: ConfigurationError | KeysError) -> LoadedConfiguration:
@@ -161,7 +177,7 @@ class Source:
         keys = self._last_good_keys(configuration, error)
         saved = self._saved_authentication()
         if keys is None and (isinstance(error, KeysError) or (saved is not None and saved.has_keys)):
-            # The last good configuration must not disable authentication if the keys are invalid or were lost.
+            # The last valid configuration must not disable authentication if the API keys are invalid or were lost.
             raise error
         return LoadedConfiguration(configuration, keys, error, has_server, text)
 
@@ -177,18 +193,18 @@ class Source:
             return read_keys(str(copy))
 
     def _saved_authentication(self) -> Authentication | None:
-        """Returns the authentication of the last good files, or None if no files are saved."""
+        """Returns the saved `Authentication` of the last valid files, or None if no files are saved."""
         copy, record = self._copy_path(self.path), self._authentication_path
         if record is not None and record.exists():
             try:
                 return Authentication(**json.loads(record.read_text()))
             except (OSError, ValueError, TypeError):
                 return _CLOSED
-        # Older versions saved the last good files without a record of their authentication.
+        # Older versions saved the last valid files without the `Authentication` of these files.
         return _CLOSED if copy is not None and copy.exists() else None
 
     def _read(self, path: str | None) -> tuple[Configuration, bool, str]:
-        """Returns a file's configuration, whether it has a `server` section, and its text.
+        """Returns the configuration, whether the file `path` has a `server` section, and the text of the file.
 
         Raises ConfigurationError.
         """
@@ -199,11 +215,12 @@ class Source:
 
     @property
     def _authentication_path(self) -> Path | None:
-        """The path of the record of the last good files' authentication. None if no state folder is configured."""
+        """The path of the file with the `Authentication` of the last valid files, or None if no state folder is
+        configured."""
         return None if self.state is None else Path(self.state) / f"last-good-{_hashed(self.path or '')}.json"
 
     def _copy_path(self, path: str | None) -> Path | None:
-        """Returns the path of a file's last good copy, or None without a state folder."""
+        """Returns the path of the copy of the last valid file `path`, or None if no state folder is configured."""
         if self.state is None or path is None:
             return None
         return Path(self.state) / f"last-good-{_hashed(path)}.yaml"
@@ -214,7 +231,10 @@ def _hashed(path: str) -> str:
 
 
 def _write(path: Path | None, data: bytes) -> None:
-    """Replaces a file atomically. Only the owner may read the file, because the file may contain hashes of keys."""
+    """Replaces the content of a file atomically.
+
+    Only the owner may read the file, because the file may contain hashes of API keys.
+    """
     if path is not None:
         handle, temporary = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(handle, "wb") as file:

@@ -1,4 +1,4 @@
-"""Watches the configuration file and the keys file for changes, and reports whether they are valid."""
+"""Watches the configuration file and the keys file for changes, and checks whether the changed files are valid."""
 
 from __future__ import annotations
 
@@ -10,26 +10,29 @@ from .source import LoadedConfiguration, Source, with_keys
 
 
 class WatchedFiles:
-    """The files that a server was started from.
+    """The configuration file and the keys file from which a server was started.
 
-    `refused` is the reason why the server does not use the files on disk, or None if the server uses them. If `source`
-    is None, only the keys file is read again.
+    The attribute `refused` is the reason why the server does not use the files on disk, or None if the server uses the
+    files on disk. If the argument `source` is None, only the keys file is read again.
     """
 
     def __init__(self, loaded: LoadedConfiguration, source: Source | None) -> None:
         self.refused: str | None = None
         self.refused_keys_file: str | None = None
-        """The path of the rejected keys file, which may differ from the keys file in use."""
+        """The path of the keys file that the server rejected. This path may differ from the path of the keys file in
+        use."""
         self._loaded = loaded
         self._source = source
         if loaded.refused is not None:
-            self._refuse(loaded.refused, "the files on disk are invalid, so the server starts with the last good files")
+            message = "the files on disk are invalid, so the server starts with copies of the last valid files"
+            self._refuse(loaded.refused, message)
         self._last_read = self._last_seen = self._contents()
 
     def changed(self) -> bool:
-        """Returns whether the files differ from the last read and have stayed unchanged since the previous call."""
+        """Returns whether the files have changed since the files were last read, and are the same as at the previous
+        call."""
         contents = self._contents()
-        # If the files differ from the previous call, a program may still be writing them.
+        # If the files have changed since the previous call, a program may still be writing the files.
         is_settled = contents == self._last_seen
         self._last_seen = contents
         if contents == self._last_read or not is_settled:
@@ -38,7 +41,8 @@ class WatchedFiles:
         return True
 
     def read(self) -> LoadedConfiguration | None:
-        """Returns the configuration on disk, or None if it is invalid or was written while it was read."""
+        """Returns the configuration and the API keys on disk, or None if a file is invalid or changed during the
+        read."""
         before = self._contents()
         try:
             loaded = self._load()
@@ -48,7 +52,7 @@ class WatchedFiles:
         return loaded if self._contents() == before else None
 
     def accept(self, loaded: LoadedConfiguration) -> None:
-        """Marks `loaded` as the configuration in use, and saves it as the last good configuration."""
+        """Marks `loaded` as the configuration in use, and saves `loaded` as the last valid configuration."""
         self._loaded = loaded
         self.refused = self.refused_keys_file = None
         if self._source is not None:
@@ -66,7 +70,7 @@ class WatchedFiles:
         self.refused_keys_file = error.path if isinstance(error, KeysError) else None
 
     def _contents(self) -> bytes:
-        """Returns the bytes of the configuration file, the keys file in use, and the rejected keys file."""
+        """Returns the joined bytes of the configuration file, the keys file in use, and the rejected keys file."""
         keys_files = (self._loaded.configuration.server.api_keys_file, self.refused_keys_file)
         sources = (self._source or Source(), *map(Source, keys_files))
         return b"\0".join(source.text for source in sources)
