@@ -1,4 +1,7 @@
-"""The command `python -m rl_router_api` serves the API, or prints a new API key with the argument `new-key NAME`."""
+"""Implements the command `python -m rl_router_api`, which serves the router API.
+
+With the arguments `new-key NAME`, the command prints a new API key instead.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ _PROG = "python -m rl_router_api"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the command line and returns its exit code."""
+    """Runs the command with the given arguments, and returns the exit code of the command."""
     open_closed_streams()
     # argparse's subcommands are not used, because they would take the value of an unknown flag for a subcommand.
     if arguments and arguments[0] == "new-key":

@@ -1,6 +1,7 @@
-"""Decodes content codings in bounded steps, so that a small compressed body cannot fill the memory.
+"""Decodes content codings (compressions of HTTP bodies) in bounded steps, so that a small body cannot fill the memory.
 
-The content coding br needs the Python package brotli (1.2 or later), and zstd needs the Python package zstandard.
+The content coding br needs the Python package brotli (1.2 or later), and the content coding zstd needs the Python
+package zstandard.
 """
 
 from __future__ import annotations
@@ -10,20 +11,20 @@ import zlib
 from typing import Any, Protocol
 
 _STEP = 1024 * 1024
-"""The maximum number of bytes that one step of zlib or brotli returns."""
+"""The maximum number of decoded bytes that one step of the zlib decoder or the brotli decoder returns."""
 _PIECE = 64 * 1024
-"""The maximum number of bytes of gzip or deflate input in one step."""
+"""The maximum number of bytes of gzip or deflate input that one decoding step reads."""
 _MAX_MEMBERS = 10_000
-"""The maximum number of members of a gzip body. Usual bodies have one member. An empty member has only 20 bytes, but
-the decoder needs some microseconds for each member."""
+"""The maximum number of members (separately compressed parts) of a gzip body. Usual gzip bodies have one member. An
+empty member of a gzip body has only 20 bytes, but the decoder needs some microseconds for each member."""
 _ZSTD_INPUT = 32
-"""The number of bytes of zstd input in one step. One step is limited, because four bytes of zstd input can become a
-block of 128 KiB, and the zstd decoder does not limit its output."""
+"""The maximum number of bytes of zstd input that one decoding step reads. The input of one step is limited, because
+four bytes of zstd input can become a block of 128 KiB, and the zstd decoder does not limit the size of the output."""
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
 class Decoder(Protocol):
-    """Decodes one content coding."""
+    """A decoder for one content coding, such as gzip."""
 
     @property
     def is_complete(self) -> bool:
@@ -38,7 +39,7 @@ class Decoder(Protocol):
 
 
 class _Zlib:
-    """Decodes gzip, which may have several members, and deflate, with or without zlib's header."""
+    """Decodes gzip data with one or more members, and deflate data with or without zlib's header."""
 
     def __init__(self, *, is_gzip: bool) -> None:
         self._is_gzip = is_gzip
@@ -112,7 +113,7 @@ class _Brotli:
     def step(self) -> bytes:
         if self.is_complete:
             return b""
-        # Without input, the decoder returns what the limit of the previous step held back.
+        # Without new input, the decoder returns decoded bytes that exceeded the output limit of the previous step.
         data, self._input = self._input, b""
         try:
             decoded: bytes = self._inner.process(data, output_buffer_limit=_STEP)
@@ -150,7 +151,8 @@ class _Zstd:
 def compression_of(header: bytes) -> str | None:
     """Returns the compression that a Content-Encoding header names, or None if the header names no known compression.
 
-    A header without a known compression is ignored, because some servers name a character set in the header.
+    A Content-Encoding header that names no known compression is ignored, because some servers name a character set in
+    this header.
     """
     name = header.decode("latin-1").strip().lower().removeprefix("x-")
     return name if name in ("gzip", "deflate", "br", "zstd") else None

@@ -19,8 +19,8 @@
         ├── KeysError
         └── ListenError
 
-The dialects write an `ApiError` as a response body. `server/start_errors.py` turns a `SetupError` into a log line and
-an exit code.
+The dialects write an `ApiError` as a response body. The module `server/start_errors.py` turns a `SetupError` into a
+line on standard error and an exit code.
 """
 
 from __future__ import annotations
@@ -43,9 +43,11 @@ class RlRouterError(Exception):
 class ApiError(RlRouterError):
     """The error that a client gets instead of an answer.
 
-    The attribute `status` is the HTTP status. The attribute `kind` is the error's `type` in OpenAI's API. The attribute
-    `param` is the field that caused the error. The attribute `code` is a stable identifier for programs. The attribute
-    `retry_after` is in seconds. The value `retryable=False` tells SDKs that a retry cannot succeed.
+    The attribute `status` is the HTTP status of the error response. The attribute `kind` is the error's `type` in
+    OpenAI's API. The attribute `param` is the name of the request field that caused the error. The attribute `code` is
+    a stable identifier for programs. The attribute `retry_after` is the number of seconds after which the client may
+    retry the request. If the attribute `retryable` is False, the response tells the client's SDK that a retry cannot
+    succeed.
     """
 
     def __init__(
@@ -78,7 +80,10 @@ def bad_request(message: str, param: str | None = None, code: str | None = None)
 
 
 class UnaffordableError(ApiError):
-    """The worst-case cost of a call exceeds a money limit. The client gets the error only if no target answers."""
+    """The worst-case cost of a call exceeds a money limit.
+
+    The client gets this error only if no target answers the request.
+    """
 
 
 class ClientGoneError(RlRouterError):
@@ -92,12 +97,12 @@ class UpstreamError(RlRouterError):
 class CallFailedError(UpstreamError):
     """An attempt to call an upstream returned no answer.
 
-    Clients may see the text `message`, but not the text `log_text`. The attribute `error` is the upstream's own error
-    object. The attribute `retry_after` is the number of seconds after which the upstream allows a retry. The attribute
-    `retriable` is True if a retry at the same upstream may succeed. The attribute `is_malformed` is True if every
-    upstream would reject the body of the request. The attribute `is_quota` is True if a quota or spend limit of the
-    upstream's account is exhausted. The attribute `refusal` is the error for the client if a money limit prevented the
-    call.
+    Clients may see the text `message`, but not the text `log_text`. The attribute `error` is the error object that the
+    upstream sent. The attribute `retry_after` is the number of seconds after which the upstream allows a retry. The
+    attribute `retriable` is True if a retry at the same upstream may succeed. The attribute `is_malformed` is True if
+    every upstream would reject the body of the request. The attribute `is_quota` is True if a quota or spend limit of
+    the upstream's account is exhausted. The attribute `refusal` is the error for the client if a money limit prevented
+    the call.
     """
 
     def __init__(
@@ -133,12 +138,15 @@ class CallFailedError(UpstreamError):
 
     @property
     def may_refuse_additions(self) -> bool:
-        """Returns whether the upstream may have rejected the request because of an addition by the router API."""
+        """Returns whether the upstream may have rejected the request because of a field that the router API added."""
         return self.refused_request and not self.is_malformed
 
     @property
     def counts_for_breaker(self) -> bool:
-        """Returns whether the circuit breaker counts the failure, because the prompt cannot have caused it."""
+        """Returns whether the circuit breaker counts the failure.
+
+        The circuit breaker counts only failures that the prompt cannot have caused.
+        """
         return self.kind in ("refused", "reset", "timeout", "broken") or (self.status or 0) >= 500
 
     @property
@@ -150,8 +158,8 @@ class CallFailedError(UpstreamError):
 class TransportError(UpstreamError):
     """The upstream sent no complete response.
 
-    The attribute `kind` is `refused`, `reset`, `timeout` (the upstream sent nothing for too long) or `broken` (the
-    upstream sent invalid bytes).
+    The attribute `kind` is `refused` (the router API cannot connect to the upstream), `reset` (the connection was
+    lost), `timeout` (the upstream sent nothing for too long) or `broken` (the upstream sent invalid bytes).
     """
 
     def __init__(self, kind: FaultKind, message: str) -> None:
@@ -160,18 +168,21 @@ class TransportError(UpstreamError):
 
 
 class ProxyRefusedError(UpstreamError):
-    """The proxy refused to connect to the upstream. The message contains the proxy's HTTP status."""
+    """The proxy refused to connect to the upstream.
+
+    The error message contains the HTTP status that the proxy returned.
+    """
 
 
 class BrokenAnswerError(UpstreamError):
-    """The body of an upstream's response is damaged. The message contains the reason."""
+    """The body of an upstream's response is damaged. The error message says in which way the body is damaged."""
 
 
 class UnusableAnswerError(BrokenAnswerError):
     """The body of an upstream's response is whole, but no client could use the body as an answer.
 
-    The attribute `text` is the error that the upstream sent instead of an answer, or empty. The attribute `usage` is
-    the usage that the upstream reported, as JSON.
+    The attribute `text` is the text of the error that the upstream sent instead of an answer, or an empty text if the
+    upstream sent no error. The attribute `usage` is the token usage that the upstream reported, as JSON.
     """
 
     def __init__(self, reason: str, *, text: str = "", usage: bytes = b"") -> None:
@@ -185,11 +196,14 @@ class EventTooLargeError(UnusableAnswerError):
 
 
 class NoCapacityError(UpstreamError):
-    """The upstream has no free slot, because the number of calls in flight has reached `max_in_flight`."""
+    """The upstream has no free slot, because the number of in-flight calls has reached the limit `max_in_flight`."""
 
 
 class ListingError(UpstreamError):
-    """The upstream's list of models cannot be read. `status` is the HTTP status, or None without a response."""
+    """The upstream's list of models cannot be read.
+
+    The attribute `status` is the HTTP status of the upstream's response, or None if the upstream sent no response.
+    """
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
@@ -197,7 +211,10 @@ class ListingError(UpstreamError):
 
 
 class NoDecisionError(UpstreamError):
-    """The router model was not called, or its call failed. `cost` is the cost of the attempt in US dollars."""
+    """The router model was not called, or the call of the router model failed.
+
+    The attribute `cost` is the cost of the failed call in US dollars.
+    """
 
     def __init__(self, message: str, cost: Decimal = Decimal(0)) -> None:
         super().__init__(message)
@@ -205,15 +222,21 @@ class NoDecisionError(UpstreamError):
 
 
 class SetupError(RlRouterError):
-    """The server cannot start, or cannot use a changed file. The message is one line with a remedy."""
+    """The server cannot start, or cannot use a changed configuration file or keys file.
+
+    The error message is one line and contains a remedy.
+    """
 
 
 class ConfigurationError(SetupError):
-    """The configuration of the router API is invalid. The message names the invalid field."""
+    """The configuration of the router API is invalid. The error message names the invalid field."""
 
 
 class KeysError(SetupError):
-    """The keys file at `path` is invalid. The message names the invalid field of the file."""
+    """The keys file (the file with the clients' API keys) is invalid.
+
+    The attribute `path` is the path of the keys file. The error message names the invalid field of the keys file.
+    """
 
     def __init__(self, path: str, problem: str) -> None:
         super().__init__(f"{path}: {problem}")

@@ -1,9 +1,9 @@
-"""Types for the response of `GET /health`, and the exit codes of a server that could not start.
+"""Defines types for the response to `GET /health`, and the exit codes of a router API that could not start.
 
-Of all installed packages, this module imports only pydantic, so that other programs can use the types. Parsing is
-tolerant, because servers of several versions answer during a rollout. Unknown fields are ignored, and new fields always
-have a default. An unknown value becomes `unknown`, except in the field `status`, in which an unknown value becomes
-`degraded`.
+Of all installed packages, this module imports only pydantic, so that other programs can use the types. The parser of
+the response is tolerant, because servers of several versions answer during a rollout. The parser ignores unknown
+fields, and every new field has a default. The parser replaces an unknown state by the state `unknown`. In the field
+`status`, the parser replaces an unknown value by `degraded`.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ class _Part(BaseModel):
 
 
 class ConfigurationHealth(_Part):
-    """The state of the configuration on disk.
+    """The state of the configuration file and the keys file on disk.
 
-    The state `refused` means that the file is invalid and the server keeps the last valid configuration. The state
-    `closed` means that clients need API keys, but the server has not loaded any keys. Servers never report the state
-    `unknown`. The field `reason` is a human-readable sentence. The field `file` is the path of the keys file, if the
-    sentence in `reason` is about the keys file.
+    The state `refused` means that one of the two files is invalid and that the server keeps the last valid
+    configuration. The state `closed` means that clients need API keys, but the server has not loaded any keys. Servers
+    never report the state `unknown`, which only the parser of the response sets. The field `reason` explains the state
+    in a human-readable sentence. The field `file` is the path of the keys file, if the sentence in the field `reason`
+    is about the keys file.
     """
 
     state: Annotated[ConfigurationState, _one_of(("ok", "refused", "closed"), "unknown")]
@@ -45,9 +46,10 @@ class ConfigurationHealth(_Part):
 
 
 class _Upstream(_Part):
-    """The state of an upstream. The field `reason` is a human-readable sentence.
+    """The state of an upstream.
 
-    The field `file` is the path of the file of the API key, if this file is missing or empty.
+    The field `reason` explains the state in a human-readable sentence. The field `file` is the path of the file with
+    the upstream's API key, if this file is missing or empty.
     """
 
     reason: str | None = None
@@ -55,19 +57,28 @@ class _Upstream(_Part):
 
 
 class UpstreamHealth(_Upstream):
-    """The state of a target. The state `unknown` means that the target has not been called yet."""
+    """The state of a target.
+
+    The state `unknown` means that the router API has neither called nor probed the target yet.
+    """
 
     state: Annotated[UpstreamState, _one_of(("ok", "bad"), "unknown")]
 
 
 class RouterModelHealth(_Upstream):
-    """The state of the router model, which is `unused` if the configured policy does not call the router model."""
+    """The health of the router model.
+
+    The field `state` is `unused` if the configured policy does not call the router model.
+    """
 
     state: Annotated[RouterModelState, _one_of(("ok", "bad", "unused"), "unknown")]
 
 
 class HealthDocument(_Part):
-    """The full response to `GET /health`. If API keys are configured, only the admin port sends all fields."""
+    """The full response to `GET /health`.
+
+    If API keys are configured, only the admin port returns all fields of the response.
+    """
 
     status: Annotated[Status, _one_of(("ok",), "degraded")]
     configuration: ConfigurationHealth
@@ -80,17 +91,19 @@ class HealthDocument(_Part):
 
 
 class ExitCode(IntEnum):
-    """The exit code of a server that could not start. The attribute `means` is the reason as human-readable text.
+    """The exit code of a router API server that could not start.
 
-    `CONFIGURATION` is 2, because argparse exits with 2. All exit codes except `CONFIGURATION` differ from the exit
-    codes of other programs. Python exits with 1 or 2, uvicorn with 3, programs that follow sysexits.h with 64 to 78,
-    and the CPU fallback with 80 to 89. Shells use the exit codes from 126, for example after a signal.
+    The attribute `means` says in words why the server could not start. The exit code `CONFIGURATION` is 2, because
+    argparse exits with 2 if a command line is invalid. All exit codes of the router API except `CONFIGURATION` differ
+    from the usual exit codes of other programs. Python exits with the code 1 or 2, uvicorn with 3, programs that follow
+    sysexits.h with 64 to 78, and the CPU fallback of the router model with 80 to 87. Shells use the exit codes from 126
+    upwards, for example for a program that a signal ended.
     """
 
     means: str
 
     def __new__(cls, code: int, means: str) -> Self:
-        """Returns the exit code `code`, with its meaning `means`."""
+        """Returns the enum member with the exit code `code` and the meaning `means`."""
         member = int.__new__(cls, code)
         member._value_ = code
         member.means = means

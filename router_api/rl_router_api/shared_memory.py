@@ -8,8 +8,10 @@ import tempfile
 
 
 def make_table(folder: str, prefix: str, size: int) -> str:
-    """Creates a file of `size` zero bytes in the folder `folder` and returns the file's path. The caller removes the
-    file."""
+    """Creates a file of `size` zero bytes in the folder `folder` and returns the file's path.
+
+    The caller must remove the file.
+    """
     handle, path = tempfile.mkstemp(prefix=prefix, dir=folder)
     os.ftruncate(handle, size)
     os.close(handle)
@@ -17,5 +19,8 @@ def make_table(folder: str, prefix: str, size: int) -> str:
 
 
 def hashed(name: str) -> int:
-    """Returns the eight-byte hash of a name in a table. The hash of a name is never 0, because 0 marks a free slot."""
+    """Returns the eight-byte hash of a name in a table.
+
+    The hash of a name is never 0, because 0 marks a free slot of the table.
+    """
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) or 1

@@ -6,10 +6,11 @@ import asyncio
 
 
 class Until:
-    """Raises TimeoutError if the `with` block has not ended at `when`, a time of the event loop's clock.
+    """A context manager that raises TimeoutError if the `with` block has not ended at the time `when` of the event
+    loop's clock.
 
-    If the parameter `when` is None, there is no deadline. The deadline cannot be changed, which makes this class
-    several times faster than the function `asyncio.timeout_at`.
+    If the parameter `when` is None, there is no deadline. The deadline of an `Until` object cannot be changed, so the
+    class `Until` is several times faster than the function `asyncio.timeout_at`.
     """
 
     __slots__ = ("_cancels_before", "_expired", "_task", "_timer", "_when")
@@ -35,7 +36,7 @@ class Until:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        # If other code has also cancelled the task, that cancellation takes precedence.
+        # If other code has also cancelled the task, the other cancellation takes precedence over the TimeoutError.
         if self._expired and self._task is not None:
             alone = self._task.uncancel() <= self._cancels_before
             if alone and kind is not None and issubclass(kind, asyncio.CancelledError):

@@ -1,3 +1,3 @@
-"""The version of RL Router, which is defined only here."""
+"""Defines the version of RL Router. No other file defines the version."""
 
 __version__ = "0.1.0"
