@@ -1,4 +1,4 @@
-"""The ASGI application of the admin port."""
+"""Defines the ASGI application that serves the admin port."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from .state import add_state
 
 
 class Admin:
-    """The application of the admin port, which requires no API key and shows the configuration and the metrics.
+    """The ASGI application that serves the admin port.
 
-    The admin port serves only GET and HEAD requests, and has no endpoint below `/v1`.
+    The admin port requires no API key and shows the configuration and the metrics. The admin port serves only GET and
+    HEAD requests, and has no endpoint below `/v1`.
     """
 
     def __init__(self, runtime: Runtime) -> None:

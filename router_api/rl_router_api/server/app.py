@@ -1,6 +1,6 @@
 """The router API as an ASGI application, which any ASGI server can run.
 
-An example is the command `uvicorn --factory rl_router_api.server.app:create`.
+For example, the command `uvicorn --factory rl_router_api.server.app:create` serves the application with uvicorn.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from .start_errors import report
 
 
 def create() -> App:
-    """Returns the ASGI application, configured by a file and by environment variables.
+    """Returns the ASGI application of the router API, configured by a file and by environment variables.
 
     The environment variable RL_ROUTER_CONFIG is the path of the configuration file. Sends the log of the process to
-    standard error, as JSON. Ends the process with an `ExitCode` if the configuration is invalid.
+    standard error, as JSON. Ends the process with a value of the enum `ExitCode` if the configuration is invalid.
     """
     open_closed_streams()
     source = Source.from_environment()
@@ -43,9 +43,9 @@ def create() -> App:
 
 
 class App:
-    """The ASGI application of one process.
+    """The ASGI application with which one process serves the router API.
 
-    After the start of the application, the attribute `admin` is the application of the admin port.
+    After the start of this application, the attribute `admin` is the ASGI application that serves the admin port.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class App:
         await self.runtime.stop()
 
     async def _start(self) -> None:
-        """Creates and starts the runtime, which requires a running event loop."""
+        """Creates and starts the object of the class `Runtime`. The event loop must already run."""
         loaded, source, shared = self._arguments
         self.runtime = runtime = Runtime(loaded, HttpTransport(), source, shared)
         self.admin = Admin(runtime)
@@ -82,6 +82,9 @@ class App:
         await runtime.start()
 
     async def _start_and_serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Starts the runtime and handles the first request, if the ASGI server sends no lifespan events."""
+        """Starts the runtime and handles the first request.
+
+        This method is used only if the ASGI server sends no lifespan events.
+        """
         await self._start()
         await self._public(scope, receive, send)

@@ -22,22 +22,27 @@ T = TypeVar("T")
 _JSON = "application/json"
 _CODINGS = ("gzip", "deflate")
 _DECODERS = ThreadPoolExecutor(2, thread_name_prefix="decode")
-"""The two threads that decode large and compressed bodies, so that only two bodies use memory for decoding at once."""
+"""The two threads that decode large bodies and compressed bodies. With two threads, at most two bodies at the same time
+use memory for decoding."""
 LARGE_BODY = 256 * 1024
-"""The number of bytes above which a body is decoded in a thread, so that decoding does not delay other requests."""
+"""The number of bytes above which a request body is decoded in a thread, so that decoding does not delay other
+requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """The limits of a request's body. The field `deadline` is a time of the event loop's clock."""
+    """The limits of a request's body.
+
+    The field `deadline` is the time of the event loop's clock until which the body must be complete.
+    """
 
     server: RequestHandlingConfig
     load: Load
     deadline: float
     read_timeout: float = 30.0
-    """The maximum number of seconds without further bytes of the request body."""
+    """The maximum number of seconds between two received parts of the request body."""
     key: str | None = None
-    """The name of the client's API key if the server has several keys, of which each has a limit of its own."""
+    """The name of the client's API key if the server has several API keys; None if all clients share one limit."""
 
 
 def whole_body(scope: Scope, client: Client, limit: int) -> bytes | None:
@@ -82,11 +87,11 @@ def coding_of(scope: Scope) -> str | None:
 
 
 async def read_in_thread(read: Callable[[bytes], T], body: bytes, coding: str | None, limit: int) -> T:
-    """Decompresses a body and reads it with the function `read`, which may take half a second together.
+    """Decompresses a request body in a thread, and returns the result of the function `read` for the decompressed body.
 
-    One of the two threads does both, so that only two decompressed bodies wait for `read` at once. Raises ApiError with
-    status 400 if the body is not valid for `coding`, and with status 413 if the decompressed body has more than `limit`
-    bytes.
+    The decompression and `read` together may take half a second. One of two threads runs both steps, so that at most
+    two decompressed bodies are in memory at the same time. Raises ApiError with status 400 if the body is not valid for
+    `coding`, and with status 413 if the decompressed body has more than `limit` bytes.
     """
     return await asyncio.get_running_loop().run_in_executor(_DECODERS, _read, read, body, coding, limit)
 
@@ -96,7 +101,11 @@ def _read(read: Callable[[bytes], T], body: bytes, coding: str | None, limit: in
 
 
 def decompressed(body: bytes, coding: str, limit: int) -> bytes:
-    """Returns the decompressed body. Raises ApiError as in `read_in_thread`."""
+    """Returns the decompressed body.
+
+    Raises ApiError with status 400 if the body is not valid for `coding`, and with status 413 if the decompressed body
+    has more than `limit` bytes.
+    """
     try:
         plain = decoded(body, coding, limit)
     except ValueError as error:
@@ -107,10 +116,10 @@ def decompressed(body: bytes, coding: str, limit: int) -> bytes:
 
 
 async def read_parts(receive: Receive, limits: BodyLimits) -> bytes:
-    """Returns the bytes of a body that was not complete when its request began.
+    """Returns the bytes of a request body that was not complete when the handling of the request began.
 
-    Raises ApiError with status 413 or 429 if the body is too large, and with status 408 or 504 if the client is too
-    slow. Raises ClientGoneError if the client disconnects.
+    Raises ApiError with status 413 if the body is too large, with status 429 if all unfinished bodies together are too
+    large, and with status 408 or 504 if the client is too slow. Raises ClientGoneError if the client disconnects.
     """
     server, load = limits.server, limits.load
     # If a body arrives in parts of a few bytes, a list of these parts could take twenty times the memory of the body.

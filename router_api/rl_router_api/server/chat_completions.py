@@ -24,7 +24,7 @@ from .reply import EVENT_STREAM, JSON, Reply, common_headers, metadata_if_paid
 _STREAM_HEADERS = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 """Headers that prevent proxies from storing a stream, and prevent nginx from buffering a stream."""
 _BATCH = 64
-"""The number of chunks of a completed answer that are sent in one write."""
+"""The maximum number of chunks of a completed answer that the server sends in one write."""
 
 
 class ChatCompletionHandler(RequestHandler):
@@ -58,7 +58,7 @@ class ChatCompletionHandler(RequestHandler):
         return Reply(200, headers, self._dialect.write_answer(outcome.answer, request, outcome.target, metadata))
 
     async def _stream(self, outcome: Outcome, request: Request, limits: Limits) -> None:
-        # The deadline does not cut an answer that is already complete, even if the client reads it slowly.
+        # The deadline does not cut an answer that is already complete, even if the client reads the answer slowly.
         deadline = limits.deadline if outcome.stream is not None else None
         try:
             with Until(deadline):
@@ -100,7 +100,8 @@ class ChatCompletionHandler(RequestHandler):
         await self._send({"type": "http.response.body", "body": event, "more_body": True})
 
     def _schedule_ping(self) -> None:
-        """Sends a comment when the stream was idle for `ping_after` seconds, so that no proxy closes the connection."""
+        """Sends a comment when nothing was sent for `server.ping_after` seconds, so that no proxy closes the
+        connection."""
         after = self._active.configuration.server.ping_after
         idle = time.monotonic() - self._last_sent
         if idle >= after and (self._ping is None or self._ping.done()):

@@ -1,4 +1,4 @@
-"""The client of a request: whether it has disconnected, and the request's body if the body is already complete."""
+"""Defines the client of a request: whether the client has disconnected, and the body of the request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..http1.request_response import EXTENSION
 
 
 class Client(Protocol):
-    """The client of a request. The attribute `task` is the asyncio task that handles the request.
+    """An interface to the client of a request. The attribute `task` is the asyncio task that handles the request.
 
     The attribute `disconnected` is true after the client has disconnected. The attribute `body_complete` is true if the
     whole body has been received, so that the method `whole_body` returns the body.
@@ -23,23 +23,25 @@ class Client(Protocol):
     body_complete: bool
 
     def whole_body(self) -> bytes | None:
-        """Returns the request's body, or None if a part of the body is missing or was already read by `receive`."""
+        """Returns the request's body, or None if a part of the body is missing or was already read by the callable
+        `receive`."""
 
     def watch(self, on_disconnect: Callable[[], None]) -> None:
-        """Calls `on_disconnect` if the client disconnects before the response is complete.
+        """Calls the function `on_disconnect` if the client disconnects before the response is complete.
 
-        The whole request body must have been received before the call of `watch`.
+        The whole request body must have been received before the method `watch` is called.
         """
 
     def unwatch(self) -> None:
-        """Cancels the callback that `watch` registered."""
+        """Cancels the callback that the method `watch` registered."""
 
 
 def client_of(scope: Scope, receive: Receive, send: Send) -> tuple[Client, Send]:
     """Returns the client of a request and the callable that sends messages to the client.
 
-    If an `HttpConnection` received the request, the client is a `RequestResponseCycle`. If another ASGI server received
-    the request, the client is an `AsgiClient`.
+    If an object of the class `HttpConnection` received the request, the returned client is an object of the class
+    `RequestResponseCycle`. If another ASGI server received the request, the returned client is an object of the class
+    `AsgiClient`.
     """
     cycle: Client | None = (scope.get("extensions") or {}).get(EXTENSION)
     if cycle is not None:

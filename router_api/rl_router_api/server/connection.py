@@ -9,7 +9,7 @@ from ..http1.refusals import Refusal
 
 
 class ApiConnection(HttpConnection):
-    """An HTTP/1.1 connection that sends its own errors in OpenAI's format."""
+    """An HTTP/1.1 connection that sends errors about invalid HTTP requests in OpenAI's format."""
 
     @staticmethod
     def error_body(refusal: Refusal) -> bytes:

@@ -1,4 +1,7 @@
-"""Adds CORS headers for the allowed origins, which a reload of the configuration may change."""
+"""Adds CORS headers for the allowed origins to responses.
+
+A reload of the configuration may change the allowed origins.
+"""
 
 from __future__ import annotations
 

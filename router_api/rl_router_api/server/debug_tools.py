@@ -1,4 +1,7 @@
-"""`GET /debug/tools`: the prompt and tools that the router model receives, and the capabilities of each target."""
+"""Defines the endpoint `GET /debug/tools`.
+
+The endpoint returns the prompt and tools that the router model receives, and the capabilities of each target.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from .responses import json_response
 def add_debug_tools(api: FastAPI, runtime: Runtime) -> None:
     """Adds the endpoint `GET /debug/tools` to the FastAPI application `api`."""
 
-    @api.get("/debug/tools", summary="Prompt and tools of the router model, and the capabilities of each target")
+    @api.get("/debug/tools", summary="Returns the router model's prompt and tools, and the capabilities of each target")
     async def tools() -> Response:
         return json_response(_tools_page(runtime.active))
 

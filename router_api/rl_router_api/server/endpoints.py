@@ -18,8 +18,8 @@ from .state import add_state
 def endpoints(runtime: Runtime, shows_details: Callable[[], bool]) -> FastAPI:
     """Returns the FastAPI application of the endpoints that call no model.
 
-    The function `shows_details` returns whether clients may see the configuration, the health of upstreams and the
-    metrics.
+    The argument `shows_details` is a function that returns whether clients may see the configuration, the health of
+    upstreams and the metrics.
     """
     api = FastAPI(title="RL Router", version=__version__, redirect_slashes=False)
     answer_errors(api, "`GET /docs` lists the endpoints.")

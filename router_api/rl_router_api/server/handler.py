@@ -1,4 +1,4 @@
-"""Handles a request to an endpoint that calls models, with admission, client disconnects, errors and recording."""
+"""Handles a request to an endpoint that calls models: checks, answers and records the request."""
 
 from __future__ import annotations
 
@@ -93,7 +93,10 @@ class RequestHandler(ABC):
         self._in_flight = True
 
     async def _read_request(self) -> Request:
-        """Reads the request from its body. The request counts as in flight when its body is complete."""
+        """Reads the body of the request, and returns the parsed request.
+
+        The request counts as in flight when the body is complete.
+        """
         configuration = self._active.configuration
         server = configuration.server
         body = whole_body(self._scope, self._client, server.max_body_bytes)
@@ -110,7 +113,7 @@ class RequestHandler(ABC):
         return await read_in_thread(read, body, coding, server.max_body_bytes)
 
     def _watch_client(self) -> None:
-        """Cancels the request and its upstream calls when the client disconnects.
+        """Cancels the request and the request's upstream calls when the client disconnects.
 
         Raises ClientGoneError if the client has already disconnected.
         """
@@ -124,9 +127,10 @@ class RequestHandler(ABC):
             self._client.task.cancel()
 
     async def _ended_by_client(self) -> bool:
-        """Handles a cancellation, and returns whether the client's disconnect is the only reason of the cancellation.
+        """Handles the cancellation of a request, and returns whether only the client's disconnect caused the
+        cancellation.
 
-        If the client has not disconnected, the server cancels the request because the server is stopping, and the
+        If the client has not disconnected, the server has cancelled the request because the server is stopping, and the
         client gets an error.
         """
         if not self._disconnected:

@@ -1,4 +1,4 @@
-"""Protects a server on a loopback address, which requires no API key, against DNS rebinding by websites.
+"""Protects a server that has a loopback address and requires no API key against DNS rebinding by websites.
 
 In DNS rebinding, a website maps its own name to 127.0.0.1, so that the browser lets the website read the responses of a
 server on the user's machine. During DNS rebinding, the Host header of the browser's requests contains the name of the
@@ -19,10 +19,11 @@ from .scope import header
 
 
 class LoopbackNames:
-    """An ASGI application that passes requests on to another application if their Host header is allowed.
+    """An ASGI application that passes a request on to the application `app` if the request's Host header is allowed.
 
-    While the function `needs_check` returns true, only local names are allowed in the Host header. `remedy` is the
-    sentence in the error message that explains how to allow other names.
+    While the function `needs_check` returns true, only loopback names and names without a dot are allowed in the Host
+    header. The argument `remedy` is the sentence of the error message that explains how to allow other names in the
+    Host header.
     """
 
     def __init__(self, app: ASGIApp, needs_check: Callable[[], bool], remedy: str) -> None:

@@ -1,4 +1,4 @@
-"""Opens the sockets that a server listens on."""
+"""Opens the sockets on which the server of the router API listens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`GET /v1/models`: the model names that a request may use."""
+"""Defines the endpoint `GET /v1/models`, which returns the model names that a request may use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .responses import json_response
 
 
 def add_models(api: FastAPI, runtime: Runtime) -> None:
-    """Adds the endpoints below `/v1/models` to the FastAPI application `api`."""
+    """Adds the endpoints `/v1/models` and `/v1/models/{name}` to the FastAPI application `api`."""
 
     @api.get("/v1/models", summary="The model names that a request may use")
     async def models() -> Response:

@@ -60,13 +60,14 @@ _COMPLETION_BODY: dict[str, Any] = {
 def document_paid_endpoints(api: FastAPI) -> None:
     """Adds the endpoints that call models to the OpenAPI description.
 
-    With the added endpoints, FastAPI returns HTTP status 405 for requests to them by a method other than POST.
+    Because FastAPI knows these endpoints, FastAPI returns HTTP status 405 for requests to these endpoints by a method
+    other than POST.
     """
 
     async def not_served_here() -> Response:
         raise ApiError(500, "FastAPI does not serve this endpoint. Send a POST request to the router API.")
 
-    decision = "Routing decision for a chat completion request, without calls to targets"
-    completion = "Chat completion in OpenAI's format, with `router_metadata`"
+    decision = "Returns the routing decision for a chat completion request, without a call to a target"
+    completion = "Returns a chat completion in OpenAI's format, with the field `router_metadata`"
     for path, summary in ((ROUTE, decision), (COMPLETIONS, completion)):
         api.post(path, summary=summary, operation_id=path, openapi_extra=_COMPLETION_BODY)(not_served_here)

@@ -1,4 +1,4 @@
-"""The ASGI application that serves the clients of the router API."""
+"""Defines the ASGI application that serves the clients of the router API."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from .route import RoutePreviewHandler
 from .scope import as_get, credentials, route
 
 _HANDLERS: dict[str, type[RequestHandler]] = {COMPLETIONS: ChatCompletionHandler, ROUTE: RoutePreviewHandler}
-"""The handlers of the endpoints that call models. A plain ASGI handler takes a third less CPU time than FastAPI."""
+"""Maps the path of each endpoint that calls models to the handler of the endpoint. A plain ASGI handler takes a third
+less CPU time for a request than FastAPI."""
 _WITHOUT_KEY = ("/health", "/ready")
 
 
 class Public:
-    """The ASGI application of all endpoints for clients.
+    """The ASGI application that serves all endpoints for clients.
 
     If API keys are configured, every endpoint except `/health` and `/ready` requires an API key, and clients cannot see
     the configuration, the metrics or the health of upstreams.

@@ -15,7 +15,7 @@ from ..errors import ApiError
 JSON = b"application/json"
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 _NOT_IN_HEADERS = re.compile(r"[^\x20-\x7e]")
-"""Characters that HTTP headers do not allow, but that a model name from an upstream may contain."""
+"""Matches a character that HTTP headers do not allow. A model name from an upstream may contain such a character."""
 
 
 class Reply(Struct, frozen=True):
@@ -27,7 +27,7 @@ class Reply(Struct, frozen=True):
 
 
 def error_reply(error: ApiError, ledger: Ledger, history: CallHistory, dialect: ClientDialect) -> Reply:
-    """Returns an error response, with `router_metadata` if a model was called."""
+    """Returns an error response, with the field `router_metadata` if a model was called."""
     headers = common_headers(ledger, JSON)
     headers += [(name.encode(), value.encode()) for name, value in error.headers.items()]
     if error.retry_after is not None:
@@ -38,7 +38,7 @@ def error_reply(error: ApiError, ledger: Ledger, history: CallHistory, dialect: 
 
 
 def metadata_if_paid(ledger: Ledger, history: CallHistory) -> dict[str, Any] | None:
-    """Returns `router_metadata` for an error, or None if no model was called."""
+    """Returns the field `router_metadata` for an error response, or None if no model was called."""
     return ledger.metadata(history) if ledger.target_calls or ledger.router_calls else None
 
 

@@ -15,7 +15,7 @@ from .scope import request_id
 
 
 def json_response(value: object, status: int = 200) -> Response:
-    """Returns an HTTP response whose body is the value as JSON."""
+    """Returns an HTTP response with the argument `value` as JSON in the body."""
     return Response(encode(value), status, media_type=JSON.decode())
 
 
@@ -25,7 +25,10 @@ async def refuse(scope: Scope, receive: Receive, send: Send, error: ApiError) ->
 
 
 def answer_errors(api: FastAPI, hint: str) -> None:
-    """Registers handlers that turn errors of endpoints into responses. The text `hint` names the endpoints."""
+    """Registers handlers that turn errors of endpoints into responses.
+
+    The argument `hint` is the sentence of an error message that tells the client which endpoints exist.
+    """
 
     async def http_error(request: Request, error: Exception) -> Response:
         return _http_error(request, error, hint)

@@ -1,4 +1,4 @@
-"""`POST /v1/route`: returns the routing decision for a request and its reasons, without a call to a target."""
+"""Handles requests to `POST /v1/route`: returns a routing decision with reasons, without a call to a target."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .reply import JSON, Reply, common_headers
 
 
 class RoutePreviewHandler(RequestHandler):
-    """Handles a request for a decision. The policy decides even if the request names a target as its model."""
+    """Handles one request for a routing decision. The policy decides even if the request is pinned to a target."""
 
     async def answer(self, request: Request) -> None:
         active, ledger = self._active, self._ledger
@@ -43,7 +43,7 @@ def _as_json(preview: Preview, policy: str, ledger: Ledger) -> dict[str, Any]:
 
 
 def _words(decision: Decision) -> str | None:
-    """Returns the reason for the fallback, or the text of the router model's direct answer."""
+    """Returns the text of the router model's direct answer, or the reason for the fallback order, or None."""
     if decision.direct is not None:
         content = decision.direct.first.content
         return content if isinstance(content, str) else None

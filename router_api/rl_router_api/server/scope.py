@@ -10,23 +10,27 @@ from starlette.types import Scope
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _VALUES = "rl_router.headers"
-"""The key under which the ASGI scope contains a mapping from the names of the headers to their values."""
+"""The key under which the ASGI scope contains a mapping from the names of the headers to the values of the headers."""
 
 
 def route(scope: Scope) -> str:
-    """Returns the path without `root_path`, under which a server may have mounted the application."""
+    """Returns the path of the request without the prefix `root_path`.
+
+    The prefix `root_path` is the path under which an ASGI server has mounted the application.
+    """
     path: str = scope["path"]
     root = scope.get("root_path")
     return path.removeprefix(root) if root else path
 
 
 def as_get(scope: Scope) -> Scope:
-    """Returns a copy of a HEAD request's scope with the method GET, and any other scope unchanged."""
+    """Returns a copy of the scope with the method GET if the request is a HEAD request, and otherwise the scope
+    itself."""
     return {**scope, "method": "GET"} if scope.get("method") == "HEAD" else scope
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """Returns the value of the first header called `name`, or None if there is no such header.
+    """Returns the value of the first header called `name`, or None if the request has no header of this name.
 
     The argument `name` must be in lower case.
     """
@@ -44,7 +48,8 @@ def credentials(scope: Scope) -> str | None:
 
 
 def request_id(scope: Scope) -> str:
-    """Returns the value of the client's x-request-id header if the value is valid, and otherwise a new id."""
+    """Returns the id of the request: the client's x-request-id header if the header is valid, and otherwise a new
+    id."""
     value = header(scope, b"x-request-id")
     return value if value and _REQUEST_ID.fullmatch(value) else f"req_{random.getrandbits(128):032x}"
 

@@ -1,4 +1,4 @@
-"""The endpoints that report the state of the service: `/`, `/health`, `/ready`, `/metrics`."""
+"""Defines the endpoints that return the state of the service: `/`, `/health`, `/ready` and `/metrics`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from .responses import json_response
 def add_state(api: FastAPI, runtime: Runtime, shows_details: Callable[[], bool]) -> None:
     """Adds the endpoints `/`, `/health`, `/ready` and `/metrics` to the FastAPI application `api`.
 
-    The function `shows_details` returns whether the client may see the configuration, the health of upstreams and the
-    metrics.
+    The argument `shows_details` is a function that returns whether the client may see the configuration, the health of
+    upstreams and the metrics.
     """
 
-    @api.get("/", summary="Service, version, model names and, if no API keys are configured, the configuration")
+    @api.get("/", summary="Returns the version, the model names and, if no API keys are configured, the configuration")
     async def about() -> Response:
         page: dict[str, Any] = {"service": "rl-router", "version": __version__, "models": model_names(runtime.fleet)}
         if shows_details():
@@ -40,7 +40,7 @@ def add_state(api: FastAPI, runtime: Runtime, shows_details: Callable[[], bool])
     async def ready() -> Response:
         return json_response({"ready": not runtime.draining}, 503 if runtime.draining else 200)
 
-    @api.get("/metrics", summary="Prometheus metrics, if no API keys are configured")
+    @api.get("/metrics", summary="Returns Prometheus metrics, or HTTP status 404 if API keys are configured")
     async def metrics() -> Response:
         if not shows_details():
             raise ApiError(404, "API keys give no access to the metrics. Request `/metrics` from the admin port.")
@@ -48,7 +48,10 @@ def add_state(api: FastAPI, runtime: Runtime, shows_details: Callable[[], bool])
 
 
 def _without_secrets(configuration: Configuration) -> dict[str, Any]:
-    """Returns the configuration as JSON. Redacts values of headers and query parameters, and credentials in URLs."""
+    """Returns the configuration as JSON values.
+
+    Redacts values of headers and query parameters, and credentials in URLs.
+    """
     redacted: dict[str, Any] = configuration.model_dump(mode="json")
     for upstream in [redacted["router"], *(redacted["targets"] or ())]:
         upstream["base_url"] = without_credentials(upstream["base_url"])

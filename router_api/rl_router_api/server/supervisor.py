@@ -20,13 +20,16 @@ from ..upstreams.in_flight import WorkerRow, make_in_flight_table
 from .worker import DEFAULT_STOPPING, SIGNALS, Stopping, work
 
 _RESTART_DELAY = 1.0
-"""Seconds between the end of a worker and the start of its replacement."""
+"""The number of seconds between the end of a worker and the start of the new worker that replaces the ended worker."""
 
 
 def serve(
     source: Source, loaded: LoadedConfiguration, sockets: list[socket.socket], stopping: Stopping = DEFAULT_STOPPING
 ) -> None:
-    """Serves the router API until SIGTERM or SIGINT. `loaded` is the configuration at the start of the server."""
+    """Serves the router API until SIGTERM or SIGINT.
+
+    The argument `loaded` is the configuration that was loaded at the start of the server.
+    """
     if loaded.configuration.server.workers == 1:
         work(source, sockets, stopping, before=loaded)
     else:
@@ -72,18 +75,19 @@ class _Workers:
     def _start(self, number: int) -> SpawnProcess:
         row = WorkerRow(self._in_flight, number, self._count)
         process = self._context.Process(target=work, args=(*self._arguments, row))
-        # The worker inherits this mask, so the kernel keeps its signals pending until the worker unblocks them.
+        # The worker inherits this signal mask, so the kernel keeps the worker's signals pending until the worker
+        # unblocks the signals.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         process.start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         return process
 
     def wait(self, seconds: float) -> None:
-        """Waits until a worker ends, but at most `seconds`."""
+        """Waits until a worker ends, but at most `seconds` seconds."""
         multiprocessing.connection.wait([process.sentinel for process in self._running], timeout=seconds)
 
     def restart_dead(self, signals: list[int]) -> None:
-        """Replaces each worker that has ended, unless the supervisor has received a signal."""
+        """Starts a new worker for each worker that has ended, unless the supervisor has received SIGTERM or SIGINT."""
         for number, process in enumerate(self._running):
             if not signals and not process.is_alive():
                 logging.getLogger("rl_router").error(

@@ -28,22 +28,24 @@ if TYPE_CHECKING:
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 KEEP_ALIVE = 75
-"""Seconds for which an idle connection is kept open. The time is so long that clients usually close idle connections
-earlier, and therefore send no request on a connection that the server is closing."""
+"""The number of seconds for which the server keeps an idle connection open. Clients usually close idle connections
+earlier than the server, and therefore send no request on a connection that the server is closing."""
 _GC_THRESHOLD = 20_000
-"""The number of new objects that starts a garbage collection. A few requests create Python's default number of 700."""
+"""The number of new objects after which Python starts a garbage collection. Python's default is 700 new objects, but a
+few requests already create 700 new objects."""
 _CLOSE = (b"connection", b"close")
 _REPEAT_WINDOW = 0.5
-"""Seconds within which a second signal counts as a copy of the first signal. A worker gets a copy if a terminal or
-systemd sends the signal to all processes and the supervisor forwards the signal to its workers."""
+"""The number of seconds within which a second signal counts as a copy of the first signal. A worker gets a signal twice
+if a terminal or systemd sends the signal to all processes and the supervisor also forwards the signal to the
+workers."""
 
 
 @dataclass(frozen=True)
 class Stopping:
-    """The durations of the two phases of a stop after SIGTERM, in seconds.
+    """The durations, in seconds, of the two phases in which a server stops after SIGTERM.
 
     During the phase `lag`, the server still accepts connections, because load balancers notice with a delay that the
-    server is not ready. During the phase `grace`, the running requests may finish.
+    server is not ready. During the phase `grace`, the in-flight requests may finish.
     """
 
     lag: float = 5.0
@@ -63,9 +65,9 @@ def work(
 ) -> None:
     """Serves the router API in this process until SIGTERM or SIGINT.
 
-    `counters` is the path of the counter table that the workers share. `row` is the worker's row in the in-flight
-    table. `before` is the configuration that was loaded at the start of the server. The worker uses `before` if the
-    files have become invalid.
+    The argument `counters` is the path of the file with the counter table that the workers share. The argument `row` is
+    the worker's row in the table of in-flight requests. The argument `before` is the configuration that was loaded at
+    the start of the server. The worker uses `before` if the configuration file or the keys file has become invalid.
     """
     # Signals stay pending until the server can handle them. The empty handler ignores signals after the server has
     # ended.
@@ -89,7 +91,7 @@ def work(
 def _tune_garbage_collection() -> None:
     """Makes garbage collection rare, because requests create few reference cycles.
 
-    Excludes all existing objects from garbage collection, which would only take time.
+    Excludes all existing objects from garbage collection, because a check of these objects would only take time.
     """
     gc.collect()
     gc.freeze()
@@ -116,7 +118,7 @@ class _Server(uvicorn.Server):
     """
 
     def __init__(self, app: App, stopping: Stopping, listener: socket.socket) -> None:
-        remedy = "To allow other names, configure server.api_keys_file."
+        remedy = "To allow other names in the Host header, configure server.api_keys_file."
         guarded = _guarded(app, listener, lambda: app.runtime.admission.open, remedy)
         super().__init__(_config(guarded, stopping, lifespan="on"))
         self.listening = asyncio.Event()
@@ -159,10 +161,15 @@ class _Server(uvicorn.Server):
 
 
 class _AdminServer(uvicorn.Server):
-    """The server of the admin port, which handles no signals, because it stops together with the main server."""
+    """The HTTP server of the admin port.
+
+    This server handles no signals, because the function `_serve_both` stops this server together with the server of the
+    API.
+    """
 
     def __init__(self, app: App, stopping: Stopping, listener: socket.socket) -> None:
-        guarded = _guarded(app.admin, listener, lambda: True, "To allow other names, change server.admin_host.")
+        remedy = "To allow other names in the Host header, change server.admin_host."
+        guarded = _guarded(app.admin, listener, lambda: True, remedy)
         super().__init__(_config(guarded, stopping, lifespan="off"))
 
     @contextlib.contextmanager
@@ -171,7 +178,8 @@ class _AdminServer(uvicorn.Server):
 
 
 def _guarded(app: ASGIApp, listener: socket.socket, needs_check: Callable[[], bool], remedy: str) -> ASGIApp:
-    """Returns the application `app`, with a check of the Host header if `listener` has a loopback address."""
+    """Returns the application `app`, with a check of the Host header if the socket `listener` has a loopback
+    address."""
     from .host_names import LoopbackNames
 
     return LoopbackNames(app, needs_check, remedy) if is_loopback(listener.getsockname()[0]) else app
