@@ -16,7 +16,10 @@ _DAY_ENDS = "Retry after 00:00 UTC, or use another key."
 
 
 class Admission:
-    """Authenticates clients and counts the daily usage of each key. `keys` is None if the server requires no keys."""
+    """Authenticates clients and counts the daily usage of each API key.
+
+    The argument `keys` is None if the server requires no API keys.
+    """
 
     def __init__(self, keys: Sequence[ApiKey] | None, counters: DayCounters) -> None:
         self._keys = keys
@@ -25,12 +28,12 @@ class Admission:
 
     @property
     def open(self) -> bool:
-        """Returns whether clients need no key."""
+        """Whether clients need no API key."""
         return self._keys is None
 
     @property
     def closed(self) -> bool:
-        """Returns whether the server rejects every client, because it requires a key but no keys are configured."""
+        """Whether the server rejects every client, because the server requires an API key but has loaded no keys."""
         return self._keys is not None and not self._keys
 
     @property
@@ -39,9 +42,9 @@ class Admission:
         return self._keys is not None and len(self._keys) > 1
 
     def authenticate(self, authorization: str | None) -> ApiKey | None:
-        """Returns the client's key from the Authorization header; None if the server requires no keys.
+        """Returns the entry of the API key in the Authorization header, or None if the server requires no API keys.
 
-        Raises ApiError (401) if the key is missing or unknown.
+        Raises ApiError with status 401 if the API key is missing or unknown.
         """
         if self._keys is None:
             return None
@@ -59,7 +62,10 @@ class Admission:
         return match
 
     def begin(self, key: ApiKey) -> None:
-        """Counts a new request of a key. Raises ApiError (429) if the key has reached a daily limit."""
+        """Counts a new request with the API key `key`.
+
+        Raises ApiError with status 429 if the key has reached a daily limit.
+        """
         limit = key.usd_per_day
         if limit is not None and self._counters.get(f"usd:{key.name}") >= picodollars(limit):
             raise _quota_error(f"The key `{key.name}` has reached its limit of {limit} USD a day. {_DAY_ENDS}")
@@ -71,7 +77,7 @@ class Admission:
                 )
 
     def record(self, request: EndedRequest) -> None:
-        """Adds a request's cost to the daily sum of the client's key, if the key has a limit in US dollars."""
+        """Adds a request's cost to the daily sum of the client's API key, if this key has a limit in US dollars."""
         if request.key in self._limited and request.ledger.total_cost:
             self._counters.add(f"usd:{request.key}", picodollars(request.ledger.total_cost))
 

@@ -14,20 +14,22 @@ from ..shared_memory import hashed, make_table
 _SLOTS = 16_384
 _SLOT = struct.Struct("<Qq")
 _HEADER = struct.Struct("<QQ")
-"""The current day as the number of days since 1970, and the monotonic time in seconds at which this day began."""
+"""The header of the table: the current day as the number of days since 1970, and the monotonic time in seconds at which
+this day began."""
 _SIZE = _HEADER.size + _SLOTS * _SLOT.size
 _DAY = 86_400
 _MAXIMUM = 2**63 - 1
-"""The maximum of a counter: about nine million US dollars in picodollars. Larger sums are capped, because a target may
-report an implausibly high usage."""
+"""The maximum of a counter: about nine million US dollars in picodollars. Larger sums are reduced to this maximum,
+because a target may report an implausibly high usage."""
 
 
 class DayCounters:
     """Named integer counters that are reset to 0 at midnight UTC.
 
-    `path` is the file that contains the table. The supervisor process of the workers creates this file. If `path` is
-    None, the table is private to this process. The table has room for 16,384 names. Each API key needs at most two
-    names: one for its number of requests and one for its cost. A full table ignores new names.
+    The argument `path` is the path of the file that contains the table of counters. The supervisor process of the
+    workers creates this file. If `path` is None, the table is private to this process. The table of counters has room
+    for 16,384 counters, each with a different name. Each API key needs at most two counters: one for the number of
+    requests and one for the cost. If the table is full, counters with new names are not stored.
     """
 
     def __init__(self, path: str | None = None) -> None:
@@ -35,7 +37,7 @@ class DayCounters:
         self._table = mmap.mmap(self._file.fileno() if self._file else -1, _SIZE)
 
     def add(self, name: str, amount: int) -> int:
-        """Adds `amount` to the counter `name` and returns today's sum."""
+        """Adds `amount` to the counter `name` and returns today's sum of this counter."""
         with self._locked():
             self._begin_day()
             offset, value = self._find(name)
@@ -64,7 +66,10 @@ class DayCounters:
             fcntl.lockf(self._file, fcntl.LOCK_UN)
 
     def _begin_day(self) -> None:
-        """Resets the counters on a new day. If the clock was set back, the current day lasts at most 24 hours."""
+        """Resets the counters on a new day (UTC).
+
+        If the system clock was set back to an earlier day, the counters are reset 24 hours after the previous reset.
+        """
         today, now = int(time.time()) // _DAY, int(time.monotonic())
         day, begun = _HEADER.unpack_from(self._table, 0)
         if today > day or (today < day and now - begun >= _DAY):
@@ -72,9 +77,10 @@ class DayCounters:
             _HEADER.pack_into(self._table, 0, today, now)
 
     def _find(self, name: str) -> tuple[int | None, int]:
-        """Returns the offset and value of the name's slot, or of a free slot if the name is new.
+        """Returns the offset of the slot of the counter `name`, and the value of this counter.
 
-        The offset is None if the table is full.
+        If the name is new, returns the offset of a free slot and the value 0. The offset is None if the name is new and
+        the table is full.
         """
         key = hashed(name)
         for step in range(_SLOTS):
@@ -86,5 +92,8 @@ class DayCounters:
 
 
 def make_counter_table(folder: str) -> str:
-    """Creates a file with an empty table in `folder` and returns its path. The caller removes the file."""
+    """Creates a file with an empty table in the folder `folder` and returns the path of the file.
+
+    The caller must remove the file.
+    """
     return make_table(folder, "counters-", _SIZE)

@@ -17,10 +17,13 @@ _PREFIX = "rr-"
 
 
 class ApiKey(Schema):
-    """An entry of the keys file. The limits of a key apply per day (UTC) to all workers of a server together."""
+    """An entry of the keys file: the name, the hash and the daily limits of an API key.
+
+    The limits of a key apply per day (UTC) to all workers of a server together.
+    """
 
     name: str = Field(min_length=1, max_length=128)
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the key, in hex")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 hash of the API key, as hexadecimal digits")
     requests_per_day: int | None = Field(None, ge=1)
     usd_per_day: Dollars | None = None
 
@@ -29,21 +32,22 @@ _KEYS = TypeAdapter(tuple[ApiKey, ...])
 
 
 def new_key(name: str) -> tuple[str, str]:
-    """Returns a new key, and its entry for the keys file as YAML text."""
+    """Returns a new API key, and the entry for this key in the keys file as YAML text."""
     key = _PREFIX + secrets.token_urlsafe(32)
     entry = [{"name": name, "sha256": digest_of(key)}]
     return key, yaml.safe_dump(entry, sort_keys=False, allow_unicode=True)
 
 
 def digest_of(key: str) -> str:
-    """Returns a key's SHA-256 in hex, as the keys file stores it."""
+    """Returns the SHA-256 hash of an API key as hexadecimal digits, as in the keys file."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def read_keys(path: str) -> tuple[ApiKey, ...]:
-    """Returns the keys in a file. A missing file counts as a file without keys, so that every client is rejected.
+    """Returns the entries of the keys file `path`.
 
-    Raises KeysError if the file is invalid or cannot be read.
+    A missing keys file counts as a file without keys, so that the server rejects every client. Raises KeysError if the
+    file is invalid or cannot be read.
     """
     keys = _validated(path, _entries(path))
     names = [key.name for key in keys]
@@ -54,7 +58,7 @@ def read_keys(path: str) -> tuple[ApiKey, ...]:
 
 
 def as_file(keys: Sequence[ApiKey]) -> bytes:
-    """Returns the content of a keys file with these keys."""
+    """Returns the content of a keys file with the entries `keys`."""
     entries = [key.model_dump(mode="json", exclude_none=True) for key in keys]
     return yaml.safe_dump(entries, sort_keys=False).encode()
 
