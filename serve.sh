@@ -10,7 +10,7 @@ Serves the router API: one OpenAI-compatible endpoint in front of many models. S
 bash host.sh. serve.sh waits for the router model for at most --wait seconds. Then serve.sh serves without the router
 model, and requests use the fallback order.
 
-  --router-model NAME  name of the router model (default: the first that its server lists)
+  --router-model NAME  name of the router model (default: the first model that the router model's server lists)
   --max-turns N        maximum number of decisions of a request (default: 3)
   --hosted-port PORT   port of the router model on this machine (default: 8000)
   --serve-port PORT    port to serve the API on (default: 8800)

@@ -1,1 +1,4 @@
-"""The commands of the router API. Each module has a function `main`, which runs a command and returns its exit code."""
+"""The commands of the router API.
+
+Each module of a command has a function `main`, which runs the command and returns the exit code of the command.
+"""

@@ -1,4 +1,5 @@
-"""The command `check CONFIG`, which validates a configuration file as `serve` does at its start, without serving."""
+"""Implements the command `check CONFIG`, which validates a configuration file as the command `serve` does at the
+start."""
 
 from __future__ import annotations
 
@@ -20,10 +21,10 @@ from ..upstreams.transport import HttpTransport
 from .parser import CommandParser, exit_codes
 
 _DESCRIPTION = """\
-Checks a configuration file of the router API in the same way as the command `serve` at its start. Checks the fields,
-the environment variables that override fields (RL_ROUTER_*), the keys file, and the API keys of the targets. Sends no
-request and opens no port. Prints each warning or error in one line on standard error. Prints one line on standard
-output if the file is valid."""
+Checks a configuration file of the router API in the same way as the command `serve` when the server starts. Checks the
+fields, the environment variables that override fields (RL_ROUTER_*), the keys file, and the API keys of the targets.
+Sends no request and opens no port. Prints each warning or error in one line on standard error. Prints one line on
+standard output if the file is valid."""
 _EXIT_CODES = (ExitCode.CONFIGURATION, ExitCode.KEYS_FILE)
 _EPILOG = """\
 exit codes:
@@ -35,7 +36,10 @@ example:
 
 
 def main(arguments: Sequence[str], prog: str) -> int:
-    """Checks a configuration file. Returns 0 if the file is valid, else the `ExitCode` of `serve` for the same file."""
+    """Checks a configuration file.
+
+    Returns 0 if the file is valid, and otherwise the exit code that the command `serve` returns for the same file.
+    """
     parser = CommandParser(prog, "CONFIG", _DESCRIPTION, _EPILOG.format(prog=prog, codes=exit_codes(*_EXIT_CODES)))
     parser.add_argument("config", metavar="CONFIG", help="the configuration file to check, in YAML")
     path = parser.parse_args(arguments).config
@@ -66,7 +70,10 @@ def _printed_warnings() -> Iterator[None]:
 
 
 def _checked(source: Source) -> LoadedConfiguration:
-    """Returns the loaded configuration and logs its warnings. Raises SetupError if the configuration is invalid."""
+    """Returns the loaded configuration, and logs the warnings about this configuration.
+
+    Raises SetupError if the configuration is invalid.
+    """
     loaded = source.check()
     check_keys(loaded.configuration)
     asyncio.run(_warn(loaded))
@@ -74,7 +81,7 @@ def _checked(source: Source) -> LoadedConfiguration:
 
 
 async def _warn(loaded: LoadedConfiguration) -> None:
-    # This runtime is never started, so it sends no requests.
+    # This runtime is never started, so the runtime sends no requests.
     runtime = Runtime(loaded, HttpTransport())
     warn_about_keys(runtime.fleet, runtime.admission)
     await runtime.stop()

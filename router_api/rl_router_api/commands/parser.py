@@ -12,7 +12,7 @@ from ..health import ExitCode
 class CommandParser(argparse.ArgumentParser):
     """An argument parser that reports an error in one line, without the long usage text that argparse would print.
 
-    `operands` is the text after the program name in the usage line.
+    The argument `operands` is the text after the program name in the usage line.
     """
 
     def __init__(self, prog: str, operands: str, description: str, epilog: str = "") -> None:
@@ -31,5 +31,5 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def exit_codes(*codes: ExitCode) -> str:
-    """Returns exit codes with their meanings, one per line, for a help text."""
+    """Returns the part of a help text that lists the exit codes `codes` with their meanings, one exit code per line."""
     return "\n".join(f"  {code:<4d}{code.means}" for code in codes)

@@ -1,4 +1,4 @@
-"""The command `serve`, which serves the router API until SIGTERM or Ctrl-C."""
+"""Implements the command `serve`, which serves the router API until SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ Serves the router API: one OpenAI-compatible endpoint in front of many models. S
 (`rl-router model`). Without a configuration file, every model that the router model's server lists is a target."""
 _EPILOG = """\
 Flags override environment variables, environment variables override the file, and the file overrides the defaults.
-docs/configuration.md explains every field. `rl-router check FILE` checks a file without serving. Ctrl-C stops the
-server. When the server stops, running requests have 30 s to finish. After SIGTERM, the server accepts connections for
-5 more seconds, so that load balancers can remove the server.
+docs/configuration.md explains every field. The command `rl-router check FILE` checks a configuration file and starts no
+server. Ctrl-C stops the server. When the server stops, in-flight requests have 30 s to finish. After SIGTERM, the
+server accepts connections for 5 more seconds, so that load balancers can remove the server.
 
 exit codes:
   0   after SIGTERM or Ctrl-C
@@ -59,11 +59,12 @@ examples:
 def main(arguments: Sequence[str], prog: str) -> int:
     """Serves the router API until SIGTERM or Ctrl-C. Returns the exit code.
 
-    The exit code is 0 after a normal stop, an `ExitCode` if the server cannot start, or 130 after Ctrl-C while the
-    command waits for the router model.
+    The exit code is 0 after a normal stop, a value of the enum `ExitCode` if the server cannot start, or 130 after
+    Ctrl-C while the command waits for the router model.
     """
     parsed = _parser(prog).parse_args(arguments)
-    # The server ignores SIGHUP, so that it continues after its terminal was closed. Workers inherit this setting.
+    # The server ignores SIGHUP, so that the server continues after the terminal was closed. Workers inherit this
+    # setting.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     source = Source.from_environment(parsed.config, settings.LAYER.chosen_flags(parsed) | _short_flags(parsed))
     try:
@@ -88,7 +89,11 @@ def _parser(prog: str) -> CommandParser:
     parser = CommandParser(prog, "[options]", _DESCRIPTION, _EPILOG.format(prog=prog, codes=exit_codes(*ExitCode)))
     add = parser.add_argument
     add("--config", metavar="FILE", help="the configuration, a YAML file (default: $RL_ROUTER_CONFIG)")
-    add("--router-model", metavar="NAME", help="name of the router model (default: the first that its server lists)")
+    add(
+        "--router-model",
+        metavar="NAME",
+        help="name of the router model (default: the first model that the router model's server lists)",
+    )
     add("--max-turns", metavar="N", type=int, help="maximum number of decisions per request (default: 3)")
     add("--hosted-port", metavar="PORT", type=int, help="port of the router model on this machine (default: 8000)")
     add("--serve-port", metavar="PORT", type=int, help="port to serve the API on (default: 8800)")
@@ -100,7 +105,7 @@ def _parser(prog: str) -> CommandParser:
         metavar="SECONDS",
         type=float,
         default=0,
-        help="seconds to wait for the router model before serving without it (default: 0)",
+        help="maximum number of seconds to wait for the router model before the server starts (default: 0)",
     )
     add("--version", action="version", version=__version__)
     settings.LAYER.add_flags(parser.add_argument_group("configuration fields (lists and objects as YAML)"))
@@ -115,7 +120,10 @@ def _short_flags(parsed: argparse.Namespace) -> dict[str, Any]:
 
 
 def _wait_for_router_model(configuration: Configuration, seconds: float) -> None:
-    """Waits until the router model's server answers, but at most `seconds`. Prints a line if waiting is necessary."""
+    """Waits until the router model's server answers, but at most `seconds` seconds.
+
+    Prints a line if the function must wait.
+    """
     url, shown = f"{configuration.router.base_url}/models", without_credentials(configuration.router.base_url)
     end = time.monotonic() + seconds
     waited = False
