@@ -1,1 +1,1 @@
-"""Accounting: the ledger of a request with its calls and exact costs, and the recorders that log and count requests."""
+"""Accounting: the ledger of a request with all calls and their exact costs, and the recorders of ended requests."""

@@ -1,8 +1,8 @@
-"""Records the calls of a request and their exact costs, and writes `router_metadata` from them.
+"""Records the calls of a request with the exact costs, and creates the field `router_metadata` from these records.
 
-An entry is opened before each upstream attempt is sent, so that every billed call is recorded. Entries that are still
-open when the request ends are recorded as cancelled. If an upstream reports no usage, the usage is estimated and the
-entry is marked `estimated`.
+The ledger opens an entry before each attempt is sent to an upstream, so that every billed call is recorded. Entries of
+the ledger that are still open when the request ends are recorded as cancelled. If an upstream reports no usage, the
+usage is estimated and the entry is marked `estimated`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ Strategy = Literal[
     "committed",  # the answer of a call, without a review
     "direct_response",  # the router model's own answer
     "fallback",  # no decision: the first target of the fallback order that answers
-    "last_response",  # the last completed answer, because no decision selected one
+    "last_response",  # the last completed answer, because no decision selected an answer
     "max_turns_reached",  # the last completed answer, because no further decision is allowed
-    "pinned",  # the only target that can answer, or the target that the client or its tool loop names
+    "pinned",  # the only target that can answer, or the target that the request or the tool loop names
     "select_response",  # the answer that the router model selected
     "timeout",  # the last completed answer, because the deadline passed
 ]
@@ -34,7 +34,7 @@ Strategy = Literal[
 
 
 class Entry(Struct):
-    """One attempt to call an upstream, with its usage and cost."""
+    """One attempt to call an upstream, with the usage and the cost of the attempt."""
 
     call_id: str
     model_id: str
@@ -48,21 +48,22 @@ class Entry(Struct):
     usage: Raw | dict[str, int] | None = None
     read_usage: Usage | None = None
     service_tier: str | None = None
-    """The service tier that the answer reports, which may have prices of its own."""
+    """The service tier that the upstream reports in the answer. A service tier may have prices of its own."""
     cost: Decimal = NOTHING
-    """The cost in US dollars, without trailing zeros."""
+    """The cost of the attempt in US dollars, without trailing zeros."""
     tokens: int = 0
     status: Status | None = None
     error: str | None = None
     estimated: bool = False
     suspect: bool = False
-    """True if the reported counts contradict each other, or cost more than the worst case of the call."""
+    """True if the reported token counts contradict each other, or if the attempt costs more than the reserved
+    amount."""
     selected: bool = False
     keeps_cache_long: bool = False
-    """True if the body that was sent to the upstream requests the longer lifetime of cache writes."""
+    """True if the body that was sent to the upstream asks for the longer of the two lifetimes of cache writes."""
     dropped: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
-    """The fields that the router added to the request and that the target might refuse."""
+    """The fields that the router API added to the request and that the target might refuse."""
     received_bytes: int = 0
     """The number of bytes of text received so far, from which the output of an interrupted call is estimated."""
     started: float = field(default_factory=time.monotonic)
@@ -74,7 +75,10 @@ class Entry(Struct):
         return self.status is None
 
     def report(self, usage: Usage | None, raw: Raw | bytes, service_tier: str | None = None) -> None:
-        """Stores the reported usage. Does nothing if `usage` is None. `raw` is the same usage as JSON on one line."""
+        """Stores the usage that the upstream reported.
+
+        Does nothing if `usage` is None. The argument `raw` is the reported usage as JSON on one line.
+        """
         if usage is not None:
             if self.keeps_cache_long:
                 usage = usage.with_long_writes()
@@ -94,7 +98,7 @@ class Entry(Struct):
         self._bill(usage)
 
     def _completed(self, usage: Usage) -> Usage:
-        """Returns the usage with estimates for missing counts, which some servers report as 0."""
+        """Returns the usage with an estimate for each missing count. Some servers report a missing count as 0."""
         is_input_missing, is_output_missing = not usage.input, not usage.output and self.received_bytes > 0
         if not (is_input_missing or is_output_missing):
             return usage
@@ -114,7 +118,7 @@ class Entry(Struct):
         worst = self.hold.worst
         self.tokens, self.cost = usage.total, cost_of(usage, self.price or FREE, self.service_tier)
         self.suspect = usage.suspect or (bool(worst) and self.cost > worst)
-        # The upstream may bill an estimated call up to its worst case.
+        # If the usage is estimated, the upstream may bill up to the worst-case cost of the call.
         self.hold.settle(max(self.cost, worst) if self.estimated else self.cost)
 
     def as_json(self) -> dict[str, Any]:
@@ -139,7 +143,7 @@ class Entry(Struct):
         return fields
 
     def as_target_json(self, texts: Texts) -> dict[str, Any]:
-        """Returns the fields of a target call in the `call_history` of `router_metadata`."""
+        """Returns the fields that describe a call of a target in the list `call_history` of `router_metadata`."""
         fields = self.as_json()
         fields["function_name"], fields["selected"] = self.function_name, self.selected
         fields["arguments"] = self.arguments
@@ -155,7 +159,7 @@ class Entry(Struct):
 
 
 class Ledger:
-    """The calls of one request, and the choice of its answer."""
+    """The record of all calls of one request, and of the choice of the request's answer."""
 
     def __init__(self, request_id: str, traceparent: str | None = None) -> None:
         self.request_id = request_id
@@ -166,11 +170,12 @@ class Ledger:
         self.target_calls: list[Entry] = []
         self.turns = 0
         self.repaired = False
-        """True if the router model was called again after an unreadable decision, which each request may do once."""
+        """True if the router model was called again after an unreadable decision. A request may call the router model
+        again only once."""
         self.strategy: Strategy | None = None
         self.model_used: str | None = None
         self.unreadable = 0
-        """The number of decisions that could not be parsed."""
+        """The number of the router model's decisions that could not be parsed."""
         self.first_answered: float | None = None
         """Seconds from the start of the request to the first byte of a streamed answer."""
         self._end: float | None = None
@@ -196,7 +201,7 @@ class Ledger:
         return entry
 
     def decided(self, *, unreadable: int, repaired: bool) -> None:
-        """Records the number of unreadable answers of a decision, and whether the decision needed a repair."""
+        """Records how many unreadable answers the router model gave, and whether the router model was called again."""
         self.unreadable += unreadable
         self.repaired = self.repaired or repaired
 
@@ -207,7 +212,10 @@ class Ledger:
             entry.selected = True
 
     def close(self) -> None:
-        """Closes all open entries as cancelled. Callers use `close` when the request makes no further calls."""
+        """Closes all open entries as cancelled.
+
+        Callers call the method `close` when the request makes no further calls.
+        """
         if self._end is not None:
             return
         for entry in self.router_calls + self.target_calls:
@@ -235,9 +243,10 @@ class Ledger:
         return total([router_cost, target_cost]), router_cost, target_cost
 
     def metadata(self, texts: Texts) -> dict[str, Any]:
-        """Returns `router_metadata`.
+        """Returns the content of the field `router_metadata`.
 
-        If `texts` is `brief`, the answers are left out. If `texts` is `none`, all texts are left out, as in the log.
+        If `texts` is `brief`, the content includes no answers of targets. If `texts` is `none`, the content includes
+        neither answers of targets nor texts in the arguments of calls, as in the log.
         """
         total_cost, router_cost, target_cost = self._costs or self._sums()
         return {

@@ -16,12 +16,16 @@ from ..encoding import encode
 
 LOG = logging.getLogger("rl_router")
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
-"""Characters that control a terminal or the direction of a text, and could therefore hide or forge parts of the log."""
+"""Matches a character that controls a terminal or the direction of a text. Such a character could hide or forge parts
+of the log."""
 _DEFAULTS = logging.LogRecord(LOG.name, logging.INFO, "", 0, "", (), None).__dict__
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one line of JSON. `extra={"fields": {...}}` adds fields to the line."""
+    """Formats a record as one line of JSON.
+
+    The argument `extra={"fields": {...}}` of a logging call adds fields to the line.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         return self.line(record).decode()
@@ -53,7 +57,10 @@ def _second(timestamp: int) -> str:
 
 
 class _Record(logging.LogRecord):
-    """A log record without its source location. A search for the location takes longer than the write of a line."""
+    """A log record without a source location.
+
+    The search for a source location takes longer than the write of a log line.
+    """
 
     def __init__(self, level: int, message: str, fields: dict[str, object]) -> None:
         self.__dict__.update(_DEFAULTS)
@@ -62,7 +69,10 @@ class _Record(logging.LogRecord):
 
 
 class _Stderr(logging.Handler):
-    """Writes each record to standard error. The class needs no lock, because `STDERR.put` is thread-safe."""
+    """A handler that writes each log record to standard error.
+
+    The handler needs no lock, because several threads may call the method `STDERR.put` at the same time.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +95,8 @@ def _describe_loss(count: int) -> bytes:
 
 def set_up(level: str) -> None:
     """Sends all log records, including uvicorn's, to standard error as JSON."""
-    # Collecting threads, processes and source locations takes longer than writing the line, and no line shows them.
+    # The collection of thread names, process names and source locations would take longer than the write of a log line,
+    # and no log line contains these values.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
     root = logging.getLogger()
@@ -105,6 +116,6 @@ def set_level(level: str) -> None:
 
 
 def log(level: int, message: str, **fields: object) -> None:
-    """Writes one log line with a level, a message and further fields."""
+    """Writes one log line with a level, a message and the given fields."""
     if LOG.isEnabledFor(level):
         LOG.handle(_Record(level, message, fields))

@@ -20,16 +20,16 @@ from .recorders import EndedRequest
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _BATCH = 64
-"""The number of requests that are added to Prometheus' objects in one step. A larger batch, such as
-all requests of one second, would block other requests for milliseconds."""
+"""The number of requests that are added to Prometheus' objects in one step. A larger batch, such as all requests of one
+second, would block other requests for some milliseconds."""
 
 
 @dataclass(frozen=True)
 class CurrentState:
-    """The server's current state.
+    """The current state of the server, as input for the metrics.
 
-    `open_breakers` maps the name of each upstream to True if the upstream's circuit breaker is not closed.
-    `lost_log_lines` is the number of log lines that this process could not write since its start.
+    The attribute `open_breakers` maps the name of each upstream to True if the upstream's circuit breaker is not
+    closed. The attribute `lost_log_lines` is the number of log lines that this process could not write since the start.
     """
 
     in_flight: int
@@ -76,22 +76,28 @@ class _Batch:
 
 
 class Metrics:
-    """The metrics of one process. The cost metrics equal the sums of the ledgers.
+    """The metrics of one process. The cost metrics equal the sums of the costs in the ledgers.
 
     Counts are first kept as plain numbers, because counting with Prometheus' own objects takes many times as long. The
-    plain numbers are added to Prometheus' objects in batches, and before a client reads the metrics. With several
-    workers, each request is added immediately, because another worker may serve the metrics.
+    counts are added to Prometheus' objects in batches, and before a client reads the metrics. With several workers,
+    each request is added to Prometheus' objects immediately, because another worker may serve the metrics.
     """
 
     def __init__(self) -> None:
         self._shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ
         self._batch = _Batch()
         self.registry = CollectorRegistry()
-        self._requests = self._counter("requests", "Requests by routing strategy and HTTP status.", "strategy status")
-        self._calls = self._counter("calls", "Attempts to call upstreams.", "model kind status")
-        self._tokens = self._counter("tokens", "Tokens, as reported by upstreams or estimated.", "model kind direction")
+        self._requests = self._counter(
+            "requests", "Number of requests by routing strategy and HTTP status.", "strategy status"
+        )
+        self._calls = self._counter("calls", "Number of attempts to call upstreams.", "model kind status")
+        self._tokens = self._counter(
+            "tokens", "Number of tokens, as reported by upstreams or estimated.", "model kind direction"
+        )
         self._cost = self._counter("cost_usd", "US dollars spent on calls to upstreams.", "model kind")
-        self._probe_tokens = self._counter("probe_tokens", "Tokens of health probes of the router model.", "direction")
+        self._probe_tokens = self._counter(
+            "probe_tokens", "Number of tokens of health probes of the router model.", "direction"
+        )
         self._probe_cost = self._counter(
             "probe_cost_usd", "US dollars spent on health probes, which are not charged to any request.", ""
         )
@@ -114,12 +120,15 @@ class Metrics:
         self._unreadable = self._counter("unreadable_decisions", "Number of decisions that could not be parsed.", "")
         self._lost_log_lines = self._counter("log_lines_lost", "Number of log lines that could not be written.", "")
         self._counted_lost_log_lines = 0
-        # The most recent value counts, because every worker reports the total of all workers.
-        self._in_flight = self._gauge("in_flight", "Number of requests in flight.", mode="livemostrecent")
+        # The metric has the most recent value of any worker, because every worker reports the total of all workers.
+        self._in_flight = self._gauge("in_flight", "Number of in-flight requests.", mode="livemostrecent")
         self._refused = self._gauge(
-            "configuration_refused", "1 while the server rejects the configuration or the keys on disk."
+            "configuration_refused",
+            "1 while the server rejects the configuration or the keys on disk, and otherwise 0.",
         )
-        self._breaker = self._gauge("breaker_open", "1 while an upstream's circuit breaker is not closed.", "model")
+        self._breaker = self._gauge(
+            "breaker_open", "1 while the upstream's circuit breaker is not closed, and otherwise 0.", "model"
+        )
 
     def _counter(self, name: str, description: str, labels: str) -> Counter:
         return Counter(f"rl_router_{name}", description, labels.split(), registry=self.registry)
@@ -132,7 +141,7 @@ class Metrics:
         )  # fmt: skip
 
     def record(self, request: EndedRequest) -> None:
-        """Counts a request and all its calls."""
+        """Counts a request and all calls of the request."""
         ledger, batch = request.ledger, self._batch
         batch.requests[ledger.strategy or "none", str(request.status)] += 1
         batch.seconds.append(ledger.total_time)
@@ -170,7 +179,7 @@ class Metrics:
             self._cost.labels(model, kind).inc(float(calls.cost))
 
     def update(self, state: CurrentState) -> None:
-        """Sets the gauges and counts lost log lines.
+        """Sets the gauges, and counts the log lines that were lost since the previous call.
 
         Each worker calls this method every second, because another worker may serve the metrics.
         """
@@ -209,7 +218,10 @@ class _Histogram(Histogram):
 
 
 class _CurrentUpstreams(Collector):
-    """Omits the circuit breaker metrics of removed targets, which the shared files of several workers still contain."""
+    """Omits the circuit breaker metrics of removed targets.
+
+    The files that several workers share still contain the metrics of removed targets.
+    """
 
     def __init__(self, source: Collector, names: Collection[str]) -> None:
         self._source = source

@@ -18,7 +18,7 @@ NOTHING, _ONE = Decimal(0), Decimal(1)
 # With 80 digits, no product or sum of prices and tokens is rounded.
 _EXACT = Context(prec=80)
 CHEAP_TIERS = ("default", "flex")
-"""The service tiers that a request under a money limit may have."""
+"""The service tiers that a request with a money limit may use."""
 _FINEST = Decimal("1e-18")
 """The smallest possible price of a token, in US dollars."""
 
@@ -34,7 +34,10 @@ class Charges(NamedTuple):
 
 
 def charges_of(price: Price, input_tokens: int, service_tier: str | None = None) -> Charges:
-    """Returns the prices of a request with `input_tokens` and a service tier, which may have no prices of its own."""
+    """Returns the prices of a request with `input_tokens` input tokens and the service tier `service_tier`.
+
+    If the service tier has no prices of its own, the prices without a service tier apply.
+    """
     if not price.tiers and not price.service_tiers:
         return _with_defaults(price)
     tiers = [tier for tier in price.tiers if input_tokens > tier.above_tokens]
@@ -43,7 +46,10 @@ def charges_of(price: Price, input_tokens: int, service_tier: str | None = None)
 
 
 def _charges(price: Price, *rates: Rates) -> Charges:
-    """Returns the prices of `price` after each of the `rates`, in order, has replaced the prices that it configures."""
+    """Returns the prices in `price`, changed by `rates`.
+
+    Each element of `rates`, in order, replaces the prices that the element configures.
+    """
     replaced = {name: rate for each in rates for name in _RATES if (rate := getattr(each, name)) is not None}
     return _with_defaults(price.model_copy(update=replaced))
 
@@ -58,7 +64,8 @@ def _with_defaults(price: Price) -> Charges:
 
 
 def dearest_charges(price: Price, input_tokens: int) -> tuple[Decimal, Decimal]:
-    """Returns the highest prices of input and of output for a request with at most `input_tokens`."""
+    """Returns the highest input price and the highest output price of a request with at most `input_tokens` input
+    tokens."""
     if not price.tiers and not price.service_tiers:
         caches = (price.cached_input, price.cache_write, price.cache_write_long)
         return max([price.input, *[rate for rate in caches if rate is not None]]), price.output
@@ -70,13 +77,13 @@ def dearest_charges(price: Price, input_tokens: int) -> tuple[Decimal, Decimal]:
 
 
 def has_output_price(price: Price) -> bool:
-    """Returns whether output tokens cost money, in the base price or in any price tier."""
+    """Returns whether output tokens cost money in the base price, in a price tier or in a service tier."""
     services = [price.service_tiers[name] for name in CHEAP_TIERS if name in price.service_tiers]
     return bool(price.output) or any(rates.output for rates in (*price.tiers, *services))
 
 
 def cost_of(usage: Usage, price: Price, service_tier: str | None = None) -> Decimal:
-    """Returns the exact cost of a usage in US dollars."""
+    """Returns the exact cost of the token usage of a call, in US dollars."""
     charges = charges_of(price, usage.input, service_tier)
     cached, written, long = usage.cached, usage.written, usage.written_long
     millionths = _EXACT.multiply(charges.input, usage.input - cached - written - long)
@@ -91,14 +98,21 @@ def cost_of(usage: Usage, price: Price, service_tier: str | None = None) -> Deci
 
 
 def worst_cost(price: Price, input_tokens: int, output_tokens: int) -> Decimal:
-    """Returns the maximum cost of a call in US dollars, at the highest prices for at most `input_tokens` of input."""
+    """Returns the maximum cost of a call, in US dollars.
+
+    The call has at most `input_tokens` input tokens and `output_tokens` output tokens, at the highest prices that may
+    apply.
+    """
     dearest_input, dearest_output = dearest_charges(price, input_tokens)
     millionths = _EXACT.fma(dearest_output, output_tokens, _EXACT.multiply(dearest_input, input_tokens))
     return _EXACT.add(millionths.scaleb(-6, _EXACT), price.request)
 
 
 def bought_tokens(dollars: Decimal, output_price: Decimal) -> int:
-    """Returns the number of output tokens that `dollars` buy. The price per million tokens must not be 0."""
+    """Returns the number of output tokens that the amount `dollars` can pay for.
+
+    The argument `output_price` is the price in US dollars per million output tokens, and must not be 0.
+    """
     with localcontext(_EXACT) as exact:
         exact.rounding = ROUND_FLOOR
         return int(dollars.scaleb(6) / output_price)
@@ -112,7 +126,7 @@ def share_of(dollars: Decimal, calls: int) -> Decimal:
 
 
 def picodollars(dollars: Decimal) -> int:
-    """Returns an amount in whole picodollars (1e-12 US dollars), rounded up."""
+    """Returns an amount of US dollars in whole picodollars (1e-12 US dollars), rounded up."""
     return math.ceil(dollars.scaleb(12, _EXACT))
 
 
@@ -125,7 +139,7 @@ def total(costs: Sequence[Decimal]) -> Decimal:
 
 
 def shortest(value: Decimal) -> Decimal:
-    """Returns the same number without trailing zeros and without an exponent, for JSON."""
+    """Returns the number `value` without trailing zeros and without an exponent, for JSON."""
     plain = value.normalize(_EXACT)
     # `normalize` writes multiples of ten with an exponent.
     is_large_integer = plain.adjusted() > 0 and plain == plain.to_integral_value()

@@ -1,4 +1,4 @@
-"""Passes each ended request to every recorder, through one interface."""
+"""Defines the interface of recorders, and passes each ended request to every recorder."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from .log import LOG
 
 
 class EndedRequest(Struct, frozen=True):
-    """A request that ended, with its closed ledger.
+    """A request that ended, with the closed ledger of the request.
 
-    `status` is the HTTP status. `key` is the name of the client's key; None if the server requires no keys. `messages`
-    is the conversation if `server.log_prompts` is set, else None.
+    The attribute `status` is the HTTP status of the response. The attribute `key` is the name of the client's API key,
+    or None if the server requires no API keys. The attribute `messages` is the conversation if `server.log_prompts` is
+    set, and otherwise None.
     """
 
     ledger: Ledger
@@ -25,14 +26,17 @@ class EndedRequest(Struct, frozen=True):
 
 
 class Recorder(Protocol):
-    """Records ended requests as log lines, counts, sums or traces."""
+    """A part of the router API that records ended requests as log lines, counts, sums or traces."""
 
     def record(self, request: EndedRequest) -> None:
-        """Records a request. `record` must not block, because the client's connection waits for the recorders."""
+        """Records a request.
+
+        The method `record` must not block, because the client's connection waits for the recorders.
+        """
 
 
 def record_all(recorders: Iterable[Recorder], request: EndedRequest) -> None:
-    """Passes a request to the recorders in order.
+    """Passes an ended request to each recorder, in the order of `recorders`.
 
     If a recorder fails, the function logs the error and continues with the next recorder.
     """

@@ -11,10 +11,13 @@ from .recorders import EndedRequest
 
 
 class RequestLog:
-    """Writes one log line for each request."""
+    """A recorder that writes one log line for each ended request."""
 
     def record(self, request: EndedRequest) -> None:
-        """Writes the log line of a request, which contains prompts and answers only if `request.messages` is set."""
+        """Writes the log line of a request.
+
+        The log line contains prompts and answers only if `request.messages` is not None.
+        """
         texts = request.messages is not None
         fields: dict[str, Any] = {"status": request.status, **request.ledger.metadata("full" if texts else "none")}
         if texts:

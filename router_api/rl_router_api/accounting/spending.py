@@ -1,8 +1,8 @@
-"""Reserves money for calls before they are made. All limits on the cost of a request have the interface `Spending`.
+"""Reserves money for calls before the calls start.
 
-The worst-case cost of a call is reserved before the call. When the call ends, the actual cost replaces the
-reservation, and the unused money becomes available again. At present, `max_cost` is the only limit on
-the cost of a request.
+All limits on the cost of a request implement the interface `Spending`. The worst-case cost of a call is reserved before
+the call. When the call ends, the actual cost replaces the reservation, and the unused money becomes available again. At
+present, `max_cost` is the only limit on the cost of a request.
 """
 
 from __future__ import annotations
@@ -33,12 +33,15 @@ class Spending(Protocol):
         """The US dollars that are neither spent nor reserved, or None if the request has no money limit."""
 
     def reserve(self, worst: Decimal, /) -> Hold:
-        """Reserves the US dollars that a call costs at worst. Raises UnaffordableError if less than `worst` is left."""
+        """Reserves `worst` US dollars, the worst-case cost of a call.
+
+        Raises UnaffordableError if fewer than `worst` US dollars are left.
+        """
 
     def refusal(self, reasons: str, /) -> UnaffordableError:
         """Returns the error for a request that no target can answer within the limit.
 
-        `reasons` is a text that contains, for each target, the reason why the target cannot answer.
+        The argument `reasons` is a text that contains, for each target, the reason why the target cannot answer.
         """
 
 
@@ -46,7 +49,7 @@ class _NoHold:
     worst = NOTHING
 
     def settle(self, _: Decimal, /) -> None:
-        """Does nothing, because nothing was reserved."""
+        """Does nothing, because no money was reserved."""
 
 
 NO_HOLD: Hold = _NoHold()
@@ -66,7 +69,7 @@ UNLIMITED: Spending = _Unlimited()
 
 
 class MaxCost:
-    """A request's `max_cost`, in US dollars."""
+    """The money limit `max_cost` of a request, in US dollars."""
 
     def __init__(self, dollars: Decimal) -> None:
         self._dollars = dollars
@@ -90,7 +93,10 @@ class MaxCost:
         return UnaffordableError(400, message, param="router.max_cost", code="max_cost_too_low", retryable=False)
 
     def give_back(self, dollars: Decimal) -> None:
-        """Makes unused money available again. A negative amount is the cost beyond the reserved amount."""
+        """Makes unused money available again.
+
+        A negative amount is the part of the cost that exceeds the reserved amount.
+        """
         self._take(-dollars)
 
     def _take(self, dollars: Decimal) -> None:

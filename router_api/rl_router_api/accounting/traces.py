@@ -36,7 +36,8 @@ class Traces:
         self._propagator = TraceContextTextMapPropagator()
 
     def record(self, request: EndedRequest) -> None:
-        """Writes the spans of a request, as children of the client's span if the client sent `traceparent`."""
+        """Writes the spans of a request, as children of the client's span if the client sent the header
+        `traceparent`."""
         ledger = request.ledger
         # The offset converts monotonic times to seconds of the wall clock.
         offset = time.time() - time.monotonic()
@@ -79,7 +80,7 @@ class Traces:
         span.end(int((entry.started + entry.latency + offset) * 1e9))
 
     def close(self) -> None:
-        """Sends the remaining spans to the receiver."""
+        """Sends the remaining spans to the receiver of the traces."""
         self._provider.shutdown()
 
 
@@ -96,9 +97,10 @@ def _attributes(ledger: Ledger, status: int) -> dict[str, str | int | float]:
 
 
 def from_environment() -> Traces | None:
-    """Returns a recorder of traces if an endpoint variable of OpenTelemetry is set, else None.
+    """Returns a recorder of traces, or None if no receiver of traces is configured.
 
-    Logs a warning and returns None if the package extra `otel` is not installed.
+    An environment variable of OpenTelemetry configures the receiver. Logs a warning and returns None if the package
+    extra `otel` is not installed.
     """
     if not any(os.environ.get(name) for name in _VARIABLES):
         return None

@@ -7,24 +7,33 @@ from msgspec.structs import replace
 
 
 class Usage(Struct, frozen=True, gc=False):
-    """Numbers of tokens. `input` includes tokens read from or written to a cache, and `output` includes reasoning."""
+    """The numbers of tokens of a call.
+
+    The attribute `input` includes tokens that were read from or written to a cache. The attribute `output` includes
+    reasoning tokens.
+    """
 
     input: int = 0
     output: int = 0
     cached: int = 0
-    """Input tokens that were read from the provider's cache."""
+    """The number of input tokens that were read from the provider's cache."""
     written: int = 0
-    """Input tokens that were written to the provider's cache with the shorter of its two lifetimes."""
+    """The number of input tokens that were written to the provider's cache with the shorter of the cache's two
+    lifetimes."""
     written_long: int = 0
-    """Input tokens that were written to the provider's cache with the longer of its two lifetimes."""
+    """The number of input tokens that were written to the provider's cache with the longer of the cache's two
+    lifetimes."""
     has_lifetimes: bool = False
     """Whether the upstream reports for each lifetime how many tokens were written to the cache."""
     reported_total: int | None = None
     suspect: bool = False
-    """Whether the counts contradict each other."""
+    """Whether the token counts that the upstream reported contradict each other."""
 
     def with_long_writes(self) -> Usage:
-        """Returns the usage with all cache writes at the longer lifetime, unless the upstream reports the lifetimes."""
+        """Returns the usage with all cache writes counted at the longer lifetime.
+
+        Returns the usage unchanged if the upstream reports the lifetimes.
+        """
         if not self.written or self.has_lifetimes:
             return self
         return replace(self, written=0, written_long=self.written)
