@@ -15,10 +15,10 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 class ServerConfig(Protocol):
-    """The part of `uvicorn.Config` that a connection uses."""
+    """The part of the class `uvicorn.Config` that a connection uses."""
 
     timeout_keep_alive: int
-    """Seconds for which an idle connection is kept open."""
+    """The number of seconds for which an idle connection is kept open."""
 
     @property
     def loaded_app(self) -> App:
@@ -26,10 +26,11 @@ class ServerConfig(Protocol):
 
 
 class ServerState(Protocol):
-    """The part of `uvicorn.server.ServerState` that a connection uses."""
+    """The part of the class `uvicorn.server.ServerState` that a connection uses."""
 
     total_requests: int
     connections: set[Any]
     tasks: set[asyncio.Task[None]]
     default_headers: list[tuple[bytes, bytes]]
-    """The headers of every response. Every second, the server replaces the list, because it contains the date."""
+    """The headers that every response has. Every second, the server replaces the list of these headers, because the
+    list contains the current time."""

@@ -1,7 +1,7 @@
-"""The HTTP/1.1 connection handler for uvicorn's server, built from the reader, the pipeline and the deadlines.
+"""The HTTP/1.1 connection handler for uvicorn's server, which combines a request reader, a pipeline and timeouts.
 
-The handler of uvicorn itself does not limit slow clients or endless requests, and takes more CPU time than this handler
-(docs/performance.md).
+The connection handler of uvicorn itself does not limit slow clients or endless requests, and takes more CPU time than
+the connection handler in this module (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from .refusals import INVALID, LARGE_FRAMING, LARGE_HEADERS, MAX_OVERHEAD, Refus
 class HttpConnection(asyncio.Protocol, ABC):
     """A client's HTTP/1.1 connection, implemented as an asyncio protocol.
 
-    A request may have at most 64 KiB of headers and 256 headers, which must be complete 30 seconds after their first
-    byte. The client must read a part of its response at least every 60 seconds. The framing of a body (chunk sizes,
-    extensions, trailers) may have at most 64 KiB between two bytes of the body. The connection ignores the
-    trailers of a body.
+    A request may have at most 256 headers with at most 64 KiB in total. The headers of a request must be complete 30
+    seconds after the first byte of the headers. The client must read a part of the response at least every 60 seconds.
+    The framing of a body (chunk sizes, extensions, trailers) may have at most 64 KiB between two bytes of the body. The
+    connection ignores the trailers of a body.
     """
 
     headers_timeout: ClassVar[float] = 30.0
@@ -58,12 +58,13 @@ class HttpConnection(asyncio.Protocol, ABC):
         self._reading_paused = False
         self._drained: asyncio.Future[None] | None = None
         self._is_over = False
-        """Whether the connection ignores further bytes, because a request was invalid or the last response was sent."""
+        """Whether the connection ignores new bytes from the client, because a request was invalid or the last response
+        was sent."""
 
     @staticmethod
     @abstractmethod
     def error_body(refusal: Refusal) -> bytes:
-        """Returns the JSON body of an error that the connection itself sends."""
+        """Returns the JSON body of the error response `refusal`, which the connection itself sends."""
 
     # asyncio calls these methods.
 
@@ -138,13 +139,13 @@ class HttpConnection(asyncio.Protocol, ABC):
             self._transport.resume_reading()
 
     async def drained(self) -> None:
-        """Waits until the client has read enough of the buffered response."""
+        """Waits until the client has read so much of the buffered response that the server can write more."""
         if self._drained is None:
             self._drained = self._loop.create_future()
         await asyncio.shield(self._drained)
 
     def responded(self, *, keep_alive: bool) -> None:
-        """Starts the next request after a complete response, waits for a new request, or closes the connection."""
+        """After a complete response, starts the next request, waits for a new request, or closes the connection."""
         self.state.total_requests += 1
         if not keep_alive:
             self._end()
@@ -200,9 +201,9 @@ class HttpConnection(asyncio.Protocol, ABC):
     def _end(self) -> None:
         """Closes the connection after the last response to the client.
 
-        If the client may still be sending, the server closes only its sending side at first. If the server closed both
-        sides at once, the kernel would reset the connection at the next byte from the client, and the client would lose
-        the response (RFC 9112, 9.6).
+        If the client may still be sending, the server at first stops only the sending and still receives bytes. If the
+        server stopped sending and receiving at once, the kernel would reset the connection at the next byte from the
+        client, and the client would lose the response (RFC 9112, 9.6).
         """
         unread = self._reader.take_unread()
         is_received = self._reader.in_headers and not self._reader.overhead and not unread
@@ -216,7 +217,8 @@ class HttpConnection(asyncio.Protocol, ABC):
 
     @property
     def _owes_response(self) -> bool:
-        """Whether the next response belongs to the request that is being received and has not started yet."""
+        """Whether the next response belongs to the request that is being received, and this response has not started
+        yet."""
         running = self._pipeline.running
         if self._reader.in_headers:
             return True

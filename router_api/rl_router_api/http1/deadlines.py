@@ -1,4 +1,4 @@
-"""Closes connections whose clients are too slow to send their headers or to read their response."""
+"""Closes a connection if the client is too slow to send the headers of a request or to read a response."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Deadlines:
         self.in_headers = True
 
     def expect_request(self, seconds: float) -> None:
-        """Closes the connection unless the client completes a request's headers within `seconds`."""
+        """Closes the connection unless the client completes a request's headers within `seconds` seconds."""
         self.in_headers = False
         self.due = self._loop.time() + seconds
         # A timer that fires too early reschedules itself, which takes less CPU time than a new timer for each request.
@@ -44,11 +44,14 @@ class Deadlines:
             self._set_timer()
 
     def stop(self) -> None:
-        """Removes the deadline, because a request runs."""
+        """Removes the deadline for a request's headers, because a request has started."""
         self.due, self.in_headers = 0.0, False
 
     def close_connection(self) -> None:
-        """Closes the connection, and aborts it if the client reads no buffered bytes within the write timeout."""
+        """Closes the connection after the client has read the buffered bytes.
+
+        Aborts the connection if the client reads no buffered bytes within the write timeout.
+        """
         self._transport.close()
         if self._write_timer is None and self._transport.get_write_buffer_size():
             self.expect_reader()
@@ -71,7 +74,8 @@ class Deadlines:
         self._write_timer = self._loop.call_later(self._write_timeout, self._check_reader, unread)
 
     def _check_reader(self, unread_before: int) -> None:
-        """Aborts the connection if the client has read nothing of its response, because the request would never end."""
+        """Aborts the connection if the client has read nothing since the previous check, because the request might
+        never end."""
         if self._transport.get_write_buffer_size() < unread_before:
             self.expect_reader()
         else:

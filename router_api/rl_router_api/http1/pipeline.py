@@ -1,4 +1,7 @@
-"""Runs the requests of a connection in order. A request starts when the previous request's response is complete."""
+"""Runs the requests of a connection one after another.
+
+A request starts when the previous request's response is complete.
+"""
 
 from __future__ import annotations
 

@@ -25,7 +25,8 @@ from .refusals import (
 from .request_response import EXTENSION, CycleConnection, RequestResponseCycle
 
 _SMALL = 2_500
-"""The size in bytes up to which a segment is parsed at once. A segment of 2,500 bytes contains at most 100 requests."""
+"""The maximum size, in bytes, of a segment that is parsed in one step. A segment of 2,500 bytes contains at most 100
+requests."""
 _END = b"\r\n\r\n"
 """The bytes at the end of the headers, and at the end of a chunked body."""
 _MAX_BUFFERED = 64 * 1024
@@ -34,7 +35,8 @@ _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z:.%]+\])(?::\d*)?[ \t]*")
-"""The values that RFC 9110, 7.2, allows for the Host header, with trailing white space, which httptools keeps."""
+"""Matches the values that RFC 9110, 7.2, allows for the Host header. Trailing white space is allowed too, because
+httptools does not remove trailing white space."""
 _UNREPEATABLE = {
     b"transfer-encoding": UNKNOWN_CODING,
     b"host": INVALID_HOST,
@@ -43,7 +45,10 @@ _UNREPEATABLE = {
 
 
 class _RefusedError(Exception):
-    """Stops the parser httptools, which raises HttpParserError after any exception in a callback."""
+    """An exception that stops the parser httptools.
+
+    The parser raises HttpParserError after any exception in a callback.
+    """
 
 
 class ReaderConnection(CycleConnection, Protocol):
@@ -57,8 +62,8 @@ class RequestReader:
 
     The attribute `latest` is the request that was received last, perhaps without its complete body. The attribute
     `in_headers` is true from the end of a request to the end of the next request's headers. The attribute `overhead` is
-    the number of bytes in the segments after the last byte of a body or the last request. The attribute `unread`
-    contains bytes that were received but not parsed.
+    the number of bytes in the segments that arrived after the segment with the latest byte of a body or with the end of
+    a request. The attribute `unread` contains bytes that were received but not parsed.
     """
 
     def __init__(self, connection: ReaderConnection, pipeline: Pipeline, addresses: dict[str, Any]) -> None:
@@ -70,24 +75,27 @@ class RequestReader:
         self.in_headers = True
         self.overhead = 0
         self._segment = self._span = 0
-        """The number of bytes of the current segment, and of all segments that contain the latest request's headers."""
+        """The number of bytes of the current segment, and the number of bytes of all segments that contain the headers
+        of the latest request."""
         self._body_received = 0
         self.unread = b""
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self.refusal: Refusal | None = None
-        """The error response for the latest headers, if the connection refuses headers that httptools accepts."""
+        """The error response for the headers that were received last, or None if the connection accepts these
+        headers."""
 
     @property
     def is_idle(self) -> bool:
-        """Whether every received request has its complete response."""
+        """Whether the response to every received request is complete."""
         return self.latest is None or self.latest.response_complete
 
     def read(self, data: bytes) -> None:
-        """Parses a received segment. Raises HttpParserError if the segment is invalid or exceeds a limit.
+        """Parses a segment of bytes from the client.
 
-        If a large segment contains further requests after a request without a response, the further requests stay in
-        `unread`, because a parsed request takes much more memory than its bytes.
+        Raises HttpParserError if the segment is invalid or exceeds a limit. If a large segment contains more requests
+        after a request without a complete response, the bytes of these requests stay in the attribute `unread`, because
+        a parsed request takes much more memory than the bytes of the request.
         """
         size, start = len(data), 0
         if size <= _SMALL:
@@ -105,7 +113,7 @@ class RequestReader:
             start = end
 
     def take_unread(self) -> bytes:
-        """Returns the bytes that were received but not parsed, and removes them."""
+        """Returns the bytes that were received but not parsed, and removes these bytes from the attribute `unread`."""
         data, self.unread = self.unread, b""
         return data
 
@@ -137,7 +145,8 @@ class RequestReader:
             raise httptools.HttpParserError("too many headers")
 
     def close(self) -> None:
-        """Breaks the reference cycle with the connection, so that Python frees memory without garbage collection."""
+        """Breaks the reference cycle between the reader and the connection, so that Python frees memory without garbage
+        collection."""
         del self._parser, self._connection
         self.latest, self.unread = None, b""
 
@@ -204,17 +213,19 @@ class RequestReader:
 
     def _new_parser(self) -> httptools.HttpRequestParser:
         parser = httptools.HttpRequestParser(self)
-        # A request with `Connection: close` gets its response even if the client sends data after the request.
-        # `_refusal_of` checks the version, because a minor version above 1 is read as HTTP/1.1 (RFC 9110, 2.5).
+        # A request with `Connection: close` gets its response even if the client sends data after the request. The
+        # function `_refusal_of` checks the HTTP version, because a minor version above 1 is read as HTTP/1.1 (RFC 9110,
+        # 2.5).
         parser.set_dangerous_leniencies(lenient_data_after_close=True, lenient_version=True)
         return parser
 
     def _without_upgrade(self, rest: bytes) -> bytes:
-        """Returns the request without its `Upgrade` header, followed by `rest`, the other bytes of the segment.
+        """Returns the bytes of the request's head without the `Upgrade` header, followed by `rest`, the bytes after the
+        head.
 
         Java's HTTP client sends the `Upgrade` header to offer h2c, which is HTTP/2 without TLS. If the request kept the
-        header `Upgrade`, the parser would treat the body as data of the other protocol. Raises HttpParserError if the
-        method is CONNECT.
+        header `Upgrade`, the parser would treat the body as data of the protocol in the header. Raises HttpParserError
+        if the method is CONNECT.
         """
         headers = [name + b": " + value for name, value in self._headers if name != b"upgrade"]
         if len(headers) == len(self._headers):
@@ -250,9 +261,10 @@ class RequestReader:
 
 
 def _refusal_of(headers: list[tuple[bytes, bytes]], values: dict[bytes, bytes], version: str) -> Refusal | None:
-    """Returns the reason to refuse headers that httptools accepts (RFC 9112, 3.2 and 6.1), or None for valid headers.
+    """Returns the error response for invalid headers that httptools accepts, or None if the headers are valid.
 
-    The argument `values` contains the same headers by name.
+    RFC 9112, 3.2 and 6.1, describes these invalid headers. The argument `values` maps the names of the headers to the
+    values of the headers.
     """
     host, coding = values.get(b"host"), values.get(b"transfer-encoding")
     if coding is not None and coding.strip().lower() != b"chunked":
@@ -271,9 +283,9 @@ def _is_host(value: bytes) -> bool:
 
 
 def _version_refusal(version: str, coding: bytes | None) -> Refusal | None:
-    """Returns the refusal of a version other than HTTP/1.1, or None if the version is accepted.
+    """Returns the error response for an HTTP version other than 1.1, or None if the connection accepts the version.
 
-    A request of HTTP/1.0 must have no Transfer-Encoding (RFC 9112, 6.1).
+    A request of HTTP/1.0 must have no Transfer-Encoding header (RFC 9112, 6.1).
     """
     if version == "0.9" or (version == "1.0" and coding is not None):
         return INVALID
@@ -281,6 +293,7 @@ def _version_refusal(version: str, coding: bytes | None) -> Refusal | None:
 
 
 def _repetition(headers: list[tuple[bytes, bytes]]) -> Refusal | None:
-    """Returns the refusal of a header that is repeated but must not be repeated, or None if there is no such header."""
+    """Returns the error response for a repeated header that must not be repeated, or None if no such header is
+    repeated."""
     names = [name for name, _ in headers]
     return next((refusal for name, refusal in _UNREPEATABLE.items() if names.count(name) > 1), None)

@@ -13,9 +13,9 @@ from .asgi import App, Headers, Message, Scope, ServerState
 EXTENSION = "rl_router.http1"
 """The name of the ASGI scope's extension that contains the request's `RequestResponseCycle`.
 
-An application may use `task`, `disconnected`, `body_complete`, `whole_body`, `watch` and `unwatch` of the
-`RequestResponseCycle`. The use of the `RequestResponseCycle` takes less CPU time than ASGI's messages, because a
-complete body needs no message and no task waits for the message `http.disconnect`.
+An ASGI application may use the attributes `task`, `disconnected` and `body_complete` and the methods `whole_body`,
+`watch` and `unwatch` of the `RequestResponseCycle`. The use of the `RequestResponseCycle` takes less CPU time than
+ASGI's messages, because a complete body needs no message and no task waits for the message `http.disconnect`.
 """
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in http.HTTPStatus}
@@ -32,7 +32,7 @@ class CycleConnection(Protocol):
     def write(self, data: bytes) -> None: ...
 
     async def drained(self) -> None:
-        """Waits until the client has read enough of the buffered response."""
+        """Waits until the client has read so much of the buffered response that the server can write more."""
 
     def resume_reading(self) -> None: ...
 
@@ -43,11 +43,12 @@ class CycleConnection(Protocol):
 
 
 class RequestResponseCycle:
-    """One request and its response. `receive` and `send` are the callables that ASGI defines.
+    """One request and the response to this request.
 
-    The attribute `disconnected` is true after the client has disconnected. The attribute `response_complete` is true
-    after the whole response was written. The attribute `body_complete` is true after the whole body was received. The
-    attribute `buffered` is the number of body bytes that the application has not read yet.
+    The methods `receive` and `send` are the callables that ASGI defines. The attribute `disconnected` is true after the
+    client has disconnected. The attribute `response_complete` is true after the whole response was written. The
+    attribute `body_complete` is true after the whole body was received. The attribute `buffered` is the number of body
+    bytes that the application has not read yet.
     """
 
     __slots__ = (
@@ -82,26 +83,27 @@ class RequestResponseCycle:
 
     @property
     def awaits_response(self) -> bool:
-        """Whether the client has sent the whole request, and may receive an interim response before its response."""
+        """Whether the client has sent the whole request, and may receive an interim response before the final
+        response."""
         return self.body_complete and self._head is None and self._version == "1.1"
 
     def whole_body(self) -> bytes | None:
-        """Returns the part of the body that was not read yet, or None if the client has not sent the whole body yet."""
+        """Returns the unread part of the body, or None if the client has not sent the whole body yet."""
         return self._take_parts() if self.body_complete else None
 
     def watch(self, on_disconnect: Callable[[], None]) -> None:
-        """Calls `on_disconnect` if the client disconnects before the response is complete."""
+        """Calls the function `on_disconnect` if the client disconnects before the response is complete."""
         self._on_disconnect = on_disconnect
 
     def unwatch(self) -> None:
-        """Cancels the callback that `watch` registered."""
+        """Cancels the callback that the method `watch` registered."""
         self._on_disconnect = None
 
     async def run(self, app: App, scope: Scope) -> None:
         """Runs the ASGI application for this request.
 
-        If the application sends no response, sends a response with status 500. If the application sends an incomplete
-        response, aborts the connection.
+        If the application sends no response, the method sends a response with status 500. If the application sends an
+        incomplete response, the method aborts the connection.
         """
         try:
             await app(scope, self.receive, self.send)
