@@ -1,4 +1,4 @@
-"""Runs `rl-router` as `python -m rl_router_cli` where the command is not installed, for example in a clone."""
+"""Runs the command `rl-router` as `python -m rl_router_cli`, for example in a clone without an installed command."""
 
 import sys
 

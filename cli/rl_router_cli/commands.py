@@ -1,4 +1,4 @@
-"""The commands of `rl-router`. To add a command to `rl-router`, add a row to `COMMANDS`."""
+"""Defines the commands of `rl-router`. To add a command to `rl-router`, add a row to the constant `COMMANDS`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Command:
-    """A command of `rl-router` with its line in the help. The field `operands` names the required arguments.
+    """A command of `rl-router` with the command's line in the help text.
 
-    The field `module` names a Python module, which is imported when the command runs. The module has a function
-    `main(arguments, prog)` that runs the command and returns the exit code. The field `extra` is the optional
-    dependency group that the module requires, or empty.
+    The field `operands` names the required arguments. The field `module` names a Python module, which is imported when
+    the command runs. The module of a command has a function `main(arguments, prog)` that runs the command and returns
+    the exit code. The field `extra` is the optional dependency group that the module requires, or an empty text.
     """
 
     name: str
@@ -34,4 +34,5 @@ MODULES_OF_EXTRA: Mapping[str, frozenset[str]] = {
     "api": frozenset({"aiohappyeyeballs", "fastapi", "httptools", "msgspec", "prometheus_client", "uvicorn", "uvloop"}),
     "operator": frozenset({"aiohttp", "kubernetes", "prometheus_client"}),
 }
-"""The modules of each optional dependency group, which a test compares with the groups in pyproject.toml."""
+"""The modules of each optional dependency group. A test compares the modules in this mapping with the groups in
+pyproject.toml."""

@@ -35,7 +35,10 @@ Main = Callable[[Sequence[str], str], int]
 
 
 class CommandError(Exception):
-    """Raised if the command cannot be run. The message names the reason and the remedy. `code` is the exit code."""
+    """Raised if the command cannot be run.
+
+    The error message names the reason and the remedy. The attribute `code` is the exit code of `rl-router`.
+    """
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
@@ -43,7 +46,8 @@ class CommandError(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command that the first argument names, with all further arguments, and returns its exit code."""
+    """Runs the command that the first argument names, with all other arguments, and returns the exit code of the
+    command."""
     open_closed_streams()
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments:
@@ -74,7 +78,7 @@ def _help() -> str:
 
 
 def _find(name: str) -> Command:
-    """Returns the command called `name`. Raises CommandError with a suggestion if there is no command of this name."""
+    """Returns the command called `name`. Raises CommandError with a suggestion if no command is called `name`."""
     commands = {command.name: command for command in COMMANDS}
     if name in commands:
         return commands[name]
@@ -86,7 +90,7 @@ def _find(name: str) -> Command:
 
 
 def _load(command: Command) -> Main:
-    """Returns the main function of a command. Raises CommandError if a dependency is not installed."""
+    """Returns the main function of a command. Raises CommandError if a dependency of the command is not installed."""
     try:
         loaded: Main = import_module(command.module).main
     except ModuleNotFoundError as error:

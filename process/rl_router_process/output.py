@@ -1,6 +1,7 @@
-"""Writes lines to standard output and standard error, even if nobody reads the lines or the streams are broken.
+"""Writes lines to standard output and standard error in threads of their own.
 
-The thread that writes a line never waits for a pipe or terminal, and never gets an error.
+A thread that calls the method `put` or `say` never waits for a pipe or a terminal, and never gets an error, even if
+nobody reads the lines or if the streams are broken.
 """
 
 import atexit
@@ -16,10 +17,10 @@ from queue import SimpleQueue
 _CAPACITY = 8 * 2**20
 """The maximum number of bytes of the lines that wait to be written."""
 _BATCH = select.PIPE_BUF
-"""The maximum number of bytes per write, unless a line is longer. The kernel never divides a write of at most
+"""The maximum number of bytes of a write that contains several lines. The kernel never divides a write of at most
 `PIPE_BUF` bytes to a pipe, so that the lines of several processes do not mix."""
 _PAUSE = 0.02
-"""Seconds between two batches of lines, so that the writing thread wakes up only once for many lines."""
+"""The number of seconds between two batches of lines, so that the writing thread wakes up only once for many lines."""
 _FLUSH_SECONDS = 2.0
 """The maximum number of seconds for which the end of the program is delayed to write the remaining lines."""
 
@@ -32,11 +33,11 @@ class LineWriter:
     """Writes lines to the file descriptor `file` in a thread.
 
     The attribute `lost` is the number of lines that could not be written, because the queue was full or a write failed.
-    When a write succeeds again, the line that `describe_loss(count)` returns is written. The argument `count` is the
-    number of lines that were lost since the last line of `describe_loss`.
+    When a write succeeds again, the line that the function `describe_loss(count)` returns is written. The argument
+    `count` is the number of lines that were lost since the previous call of `describe_loss`.
 
     A signal handler or a finalizer may interrupt the method `put` at any step, add lines, and raise an exception.
-    Therefore `put` adds a line without a lock, and every step of `put` leaves a valid state.
+    Therefore the method `put` adds a line without a lock, and every step of the method leaves a valid state.
     """
 
     def __init__(self, file: int) -> None:
@@ -58,7 +59,7 @@ class LineWriter:
         atexit.register(self.flush)
 
     def put(self, line: bytes) -> None:
-        """Adds a line, which ends with a line break, to the queue, or drops the line if the queue is full.
+        """Adds a line to the queue, or drops the line if the queue is full. The line must end with a line break.
 
         The queue may exceed its capacity by a few lines if several threads add lines at the same time.
         """
@@ -139,7 +140,10 @@ def _start_without_signals(thread: threading.Thread) -> None:
 
 
 def _unwritten(file: int, data: bytes) -> bytes:
-    """Writes `data`, and waits while a pipe is full. Returns the bytes that cannot be written because of an error."""
+    """Writes the bytes `data`, and waits while the pipe or terminal is full.
+
+    Returns the bytes that could not be written because of an error.
+    """
     rest = memoryview(data)
     while rest:
         try:
