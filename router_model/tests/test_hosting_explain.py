@@ -9,9 +9,9 @@ from rl_router_model.hosting.explain import explain, last_line
 @pytest.mark.parametrize(
     ("line", "explanation"),
     [
-        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "too little GPU memory. Lower"),
-        ("ValueError: No available memory for the cache blocks.", "too little GPU memory. Lower"),
-        ("ValueError: Free memory on device (1/80 GiB) is less than desired", "too little GPU memory. Lower"),
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "too little GPU memory is free. Lower"),
+        ("ValueError: No available memory for the cache blocks.", "too little GPU memory is free. Lower"),
+        ("ValueError: Free memory on device (1/80 GiB) is less than desired", "too little GPU memory is free. Lower"),
         ("huggingface_hub.errors.RepositoryNotFoundError: 404", "the hub has no model org/name. Fix --model."),
         ("OSError: org/name is not a local folder", "the hub has no model org/name. Fix --model."),
         (
@@ -22,7 +22,7 @@ from rl_router_model.hosting.explain import explain, last_line
             "GatedRepoError: restricted",
             "the hub denies access to org/name. Accept the model's licence on the hub and set HF_TOKEN.",
         ),
-        ("OSError: [Errno 98] Address already in use", "port 8000 is in use. Stop the program that listens there"),
+        ("OSError: [Errno 98] Address already in use", "port 8000 is in use. Stop the program that listens on"),
         ("something else", "the router model did not start: something else"),
     ],
 )

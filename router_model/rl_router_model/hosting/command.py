@@ -1,4 +1,4 @@
-"""Implements the command `rl-router model`, which hosts the router model and which `host.sh` runs in a clone."""
+"""Implements the command `rl-router model`, which hosts the router model. In a clone, `host.sh` runs this command."""
 
 import os
 from collections.abc import Sequence
@@ -18,7 +18,8 @@ from .supervise import supervise
 def main(arguments: Sequence[str], prog: str) -> int:
     """Hosts the router model until a signal arrives.
 
-    Returns 128 plus the signal's number, or the exit code of the error that ended the command.
+    Returns 128 plus the signal's number, or the exit code of the error that ended the command. Returns 0 if the option
+    --print is set.
     """
     installation = Installation.from_environment(os.environ)
     try:

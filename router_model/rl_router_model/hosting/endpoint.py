@@ -18,7 +18,10 @@ _DEFAULT_URL = "http://127.0.0.1:8000"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The address at which this machine reaches the server. `api_key` is empty if the server requires no API key."""
+    """The address at which this machine reaches the hosted server.
+
+    The attribute `api_key` is empty if the server requires no API key.
+    """
 
     scheme: str
     host: str
@@ -31,7 +34,10 @@ class Endpoint:
 
     @property
     def serving_flags(self) -> str:
-        """The router API's flags for this server's URL, with a leading space, or an empty text for the default URL."""
+        """The flags that give this server's URL to the router API, after a space.
+
+        The text is empty for the default URL.
+        """
         if self.url == _DEFAULT_URL:
             return ""
         if self.url == f"http://127.0.0.1:{self.port}":
@@ -40,7 +46,7 @@ class Endpoint:
         return " --router.base-url " + shlex.quote(f"{self.url}/v1")
 
     def accepts_connections(self) -> bool:
-        """Returns whether any program listens on the port."""
+        """Returns whether any program listens on the host and port of the endpoint."""
         try:
             with socket.create_connection((self.host, self.port), timeout=5):
                 return True
@@ -62,7 +68,8 @@ class Endpoint:
         headers = {"Authorization": f"Bearer {self.api_key}"}
         request = urllib.request.Request(self.url + path, headers=headers)  # noqa: S310
         context = ssl.create_default_context()
-        # The certificate is not checked, because it may be for a host name that clients use instead of this address.
+        # The certificate is not checked, because the certificate may be for a host name that clients use instead of
+        # this address.
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
         try:
@@ -74,9 +81,9 @@ class Endpoint:
 
 
 def endpoint_of(options: Options, inherited_key: str = "") -> Endpoint:
-    """Returns the endpoint of a server with these options.
+    """Returns the endpoint of a server that runs with the options `options`.
 
-    `inherited_key` is the API key in the server's environment.
+    The argument `inherited_key` is the API key in the environment variables of the server.
     """
     is_https = any(option == _CERTIFICATE or option.startswith(f"{_CERTIFICATE}=") for option in options.extra)
     host = _ANY_ADDRESS.get(options.host, options.host)

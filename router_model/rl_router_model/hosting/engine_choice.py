@@ -18,7 +18,7 @@ class Choice:
 def choose(options: Options, installed: tuple[str, ...]) -> Choice:
     """Returns the device, the engine and the GPUs to use.
 
-    `installed` contains the indexes of all GPUs of this machine. Raises HostingError.
+    The argument `installed` contains the indexes of all GPUs of this machine. Raises HostingError.
     """
     device = _device(options, installed)
     default_engine = "vllm" if device == "cuda" else "llamacpp"
@@ -26,7 +26,7 @@ def choose(options: Options, installed: tuple[str, ...]) -> Choice:
     if device == "cpu":
         return choice
     if choice.engine != "vllm":
-        raise HostingError("--engine llamacpp runs only on the CPU here. Add --device cpu.", 2)
+        raise HostingError("--engine llamacpp runs only on a CPU. Add --device cpu.", 2)
     return replace(choice, gpus=_gpus(options, installed))
 
 

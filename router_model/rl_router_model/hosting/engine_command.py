@@ -1,4 +1,4 @@
-"""The command that starts the engine: vLLM, or the CPU fallback with llama.cpp."""
+"""Builds the command that starts the engine. The engine is vLLM, or llama.cpp in the CPU fallback."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,8 @@ _CPU_MODEL_LENGTH = 4096
 
 @dataclass(frozen=True)
 class EngineCommand:
-    """A program with its arguments, its additional environment variables, and the model that it serves."""
+    """The command that starts the engine: the program with arguments, additional environment variables and the
+    model."""
 
     arguments: tuple[str, ...]
     variables: Mapping[str, str]
@@ -35,7 +36,7 @@ def engine_command(
 ) -> EngineCommand:
     """Returns the command that starts the engine.
 
-    Variables in `environment` override the default variables of vLLM on a CPU.
+    Environment variables in the argument `environment` override default values for vLLM on a CPU.
     """
     variables: dict[str, str] = {}
     if choice.engine == "llamacpp":
@@ -68,7 +69,7 @@ def _vllm_on_cpu(program: str, model: str, environment: Mapping[str, str]) -> tu
 
 
 def _shared_arguments(options: Options, choice: Choice) -> Iterator[str]:
-    """Yields the arguments that have the same names in vLLM and in the CPU fallback."""
+    """Yields the arguments that every engine gets, and for vLLM also the arguments for tool calls."""
     length = options.max_model_len
     if choice.engine == "vllm":
         yield from ("--enable-auto-tool-choice", "--tool-call-parser", options.tool_call_parser)

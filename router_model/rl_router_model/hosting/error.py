@@ -2,10 +2,11 @@
 
 
 class HostingError(Exception):
-    """Raised if the router model cannot be hosted. The message says in one line what is wrong and how to fix it.
+    """Raised if the router model cannot be hosted.
 
-    `code` is the exit code of the command. The exit code is 2 if the command line is invalid, the server's own exit
-    code if the server ended, and 1 for every other error.
+    The error message names the error and the remedy in one line. The attribute `code` is the exit code of the command.
+    The exit code is 2 if the command line is invalid, the server's own exit code if the server ended, and 1 for every
+    other error.
     """
 
     def __init__(self, message: str, code: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Explains why the engine ended, based on the last lines of its output."""
+"""Explains why the engine ended, based on the last lines of the engine's output."""
 
 import re
 from collections.abc import Iterable
@@ -12,11 +12,12 @@ _PORT_IN_USE = r"address already in use"
 
 
 def explain(lines: Iterable[str], model: str, port: int) -> str:
-    """Returns a line with the reason why an engine that printed `lines` did not start, and with the remedy if known."""
+    """Returns a line with the reason why an engine that printed `lines` did not start, and with the remedy if the
+    remedy is known."""
     lines = tuple(lines)
     causes = {
-        _OUT_OF_MEMORY: "too little GPU memory. Lower --gpu-memory-utilization or --max-model-len, or use more GPUs "
-        "(--gpus, --tensor-parallel-size).",
+        _OUT_OF_MEMORY: "too little GPU memory is free. Lower --gpu-memory-utilization or --max-model-len, or use more "
+        "GPUs (--gpus, --tensor-parallel-size).",
         _NO_ACCESS: f"the hub denies access to {model}. Accept the model's licence on the hub and set HF_TOKEN.",
         _NO_MODEL: f"the hub has no model {model}. Fix --model.",
         _PORT_IN_USE: port_in_use(port),
@@ -28,5 +29,6 @@ def explain(lines: Iterable[str], model: str, port: int) -> str:
 
 
 def last_line(lines: Iterable[str]) -> str:
-    """Returns the last line that is not blank, without surrounding spaces."""
+    """Returns the last line that is not blank, without surrounding spaces, or `it printed nothing` if all lines are
+    blank."""
     return next((line.strip() for line in reversed(tuple(lines)) if line.strip()), "it printed nothing")

@@ -27,7 +27,7 @@ def memory() -> tuple[Gpu, ...]:
 
 
 def read_gpu(line: str) -> Gpu | None:
-    """Returns the GPU in a line such as `0, 79000, 81559`, or None if a value is not a number (`[N/A]`)."""
+    """Returns the GPU that a line such as `0, 79000, 81559` describes, or None if a value is not a number (`[N/A]`)."""
     values = [value.strip() for value in line.split(",")]
     if len(values) != 3 or not all(value.isdecimal() for value in values):
         return None
@@ -35,7 +35,7 @@ def read_gpu(line: str) -> Gpu | None:
 
 
 def check_memory(gpus: tuple[Gpu, ...], share: str) -> None:
-    """Raises HostingError if a GPU's free memory is less than the fraction `share` of its total memory."""
+    """Raises HostingError if a GPU's free memory is less than the fraction `share` of the GPU's total memory."""
     for gpu in gpus:
         required = int(gpu.total * float(share))
         if gpu.free < required:

@@ -12,7 +12,8 @@ from typing import Self
 from .error import HostingError
 
 CLONE_VARIABLE = "RL_ROUTER_CLONE"
-"""The environment variable that names the clone whose `host.sh` runs this command."""
+"""The name of the environment variable with the path of the clone. The script `host.sh` of a clone sets
+RL_ROUTER_CLONE."""
 _CPU_PACKAGES = ("aiohttp", "xllamacpp")
 
 
@@ -20,7 +21,8 @@ _CPU_PACKAGES = ("aiohttp", "xllamacpp")
 class Installation:
     """An installation of RL Router.
 
-    `python` is the interpreter for the CPU fallback. `clone` is the clone's folder, None if pip installed the package.
+    The attribute `python` is the path of the Python interpreter for the CPU fallback. The attribute `clone` is the
+    folder of the clone, or None if pip installed RL Router.
     """
 
     python: Path
@@ -28,7 +30,10 @@ class Installation:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Returns the clone that the environment names, else the Python environment of this process."""
+        """Returns the installation in the clone that the environment variable RL_ROUTER_CLONE names.
+
+        Without this variable, returns the installation in the Python environment of this process.
+        """
         folder = environment.get(CLONE_VARIABLE)
         if not folder:
             return cls(Path(sys.executable))
@@ -36,7 +41,8 @@ class Installation:
 
     @property
     def vllm(self) -> str:
-        """The program `vllm`, from this installation's environment if that contains the program, else from the PATH."""
+        """The path of the program `vllm` in this installation's Python environment, or the name `vllm` if the
+        environment does not contain the program."""
         own = self.python.with_name("vllm")
         return str(own) if own.exists() else "vllm"
 
@@ -46,7 +52,10 @@ class Installation:
         return "bash serve.sh" if self.clone else "rl-router serve"
 
     def require_cpu_fallback(self) -> None:
-        """Creates a clone's environment if it is missing. Raises HostingError if the CPU fallback is not installed."""
+        """Creates the virtual environment of a clone if `.venv` is missing.
+
+        Without a clone, raises HostingError if the CPU fallback is not installed.
+        """
         if self.clone is not None:
             script = self.clone / "scripts" / "environment.py"
             if code := subprocess.run([sys.executable, script, "run"], check=False).returncode:

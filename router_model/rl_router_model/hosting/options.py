@@ -37,11 +37,12 @@ examples:
 
 @dataclass(frozen=True)
 class Options:
-    """The parsed command line. An empty value or None means that the option is not set.
+    """The parsed command line.
 
-    `gpus` contains the indexes that nvidia-smi gives the GPUs. `gpu_memory_utilization` is a share of a GPU's memory,
-    as the user wrote it. `wait` is the maximum time to wait for the engine, in seconds. `extra` contains the engine's
-    own options.
+    An empty value or None means that the user did not set the option. The attribute `gpus` contains the indexes of the
+    GPUs in the output of nvidia-smi. The attribute `gpu_memory_utilization` is the share of each GPU's memory, as the
+    user wrote the share. The attribute `wait` is the maximum number of seconds to wait for the engine. The attribute
+    `extra` contains the options after the separator `--`, which the engine gets.
     """
 
     gpus: tuple[str, ...] = ()
@@ -65,8 +66,8 @@ class Options:
 def parse(arguments: Sequence[str], prog: str) -> Options:
     """Returns the parsed command line.
 
-    Raises HostingError with the exit code 2 if the command line is invalid. Exits with 0 after it has printed the help
-    for --help.
+    Raises HostingError with the exit code 2 if the command line is invalid. If the command line contains --help, prints
+    the help and exits with 0.
     """
     own, extra = _split(arguments)
     parser = _parser(prog)
@@ -91,7 +92,7 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
 
 
 def _joined(arguments: Sequence[str], parser: argparse.ArgumentParser) -> list[str]:
-    """Returns the arguments with each value joined to its flag, so that argparse accepts a value such as `-x`."""
+    """Returns the arguments in the form `--flag=value`, so that argparse accepts a value such as `-x`."""
     joined: list[str] = []
     rest = iter(arguments)
     for argument in rest:
@@ -187,7 +188,7 @@ def _add_hardware(group: argparse._ArgumentGroup) -> None:
         type=_gpus,
         default=(),
         metavar="0,1",
-        help="indexes of the GPUs to use, as in nvidia-smi (default: all)",
+        help="indexes of the GPUs to use, as in nvidia-smi (default: all GPUs)",
     )
     add(
         "--gpu-memory-utilization",
@@ -221,7 +222,7 @@ def _add_server(group: argparse._ArgumentGroup) -> None:
         type=_seconds,
         default=1800,
         metavar="SECONDS",
-        help="maximum time that the model may take to load (default: %(default)s)",
+        help="maximum number of seconds that the model may take to load (default: %(default)s)",
     )
 
 
@@ -260,5 +261,5 @@ def _gpus(text: str) -> tuple[str, ...]:
 
 def _share(text: str) -> str:
     if not re.fullmatch(r"0?\.[0-9]*[1-9][0-9]*|1(\.0*)?", text):
-        raise argparse.ArgumentTypeError(f'"{text}" is not a share. Use a number above 0 and at most 1')
+        raise argparse.ArgumentTypeError(f'"{text}" is not a share of GPU memory. Use a number above 0 and at most 1')
     return text

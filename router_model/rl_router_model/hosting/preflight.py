@@ -12,7 +12,7 @@ from .options import Options
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 _REQUIRED_SHARED_MEMORY = 1_000_000 * 1024
-"""The bytes of shared memory that vLLM's processes need to exchange tensors."""
+"""The number of bytes of shared memory that vLLM's processes need to exchange tensors."""
 
 
 def check(options: Options, choice: Choice, endpoint: Endpoint, installation: Installation) -> None:
@@ -46,7 +46,7 @@ def check_port(endpoint: Endpoint) -> None:
 
 def port_in_use(port: int) -> str:
     """Returns the error message that says that the port is in use, with the remedy."""
-    return f"port {port} is in use. Stop the program that listens there, or choose another port with --port."
+    return f"port {port} is in use. Stop the program that listens on this port, or choose another port with --port."
 
 
 def check_shared_memory(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Runs the engine in its own session, forwards the engine's output, keeps its last lines, and stops the engine."""
+"""Runs the engine in a session of its own, forwards the engine's output, keeps the last lines, and stops the engine."""
 
 import contextlib
 import os
@@ -16,16 +16,17 @@ from .error import HostingError
 
 _KEPT_LINES = 500
 _GRACE = 30.0
-"""Seconds that the server may take to stop after SIGTERM."""
+"""The number of seconds that the server may take to stop after SIGTERM."""
 _POLL = 0.2
 _OUTPUT_DELAY = 2.0
-"""Seconds to wait for output that the server wrote just before it ended."""
+"""The maximum number of seconds to wait for output that the server wrote just before the server ended."""
 
 
 class ServerProcess:
-    """A running server. Ctrl-C in the terminal does not reach the server, because it runs in its own session.
+    """A running server.
 
-    Raises HostingError if the program cannot be started.
+    Ctrl-C in the terminal does not reach the server, because the server runs in a session of its own. Raises
+    HostingError if the program cannot be started.
     """
 
     def __init__(self, arguments: Sequence[str], variables: Mapping[str, str]) -> None:
@@ -44,7 +45,8 @@ class ServerProcess:
         Returns the server's exit status, or 128 plus the number of the signal that ended the server.
         """
         while (status := self._process.poll()) is None:
-            # A blocking wait would not end if another thread received a signal, or if a signal arrived just before it.
+            # A blocking wait would not end if another thread received a signal, or if a signal arrived just before the
+            # wait.
             time.sleep(_POLL)
         return status if status >= 0 else 128 - status
 
@@ -62,7 +64,7 @@ class ServerProcess:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_GRACE)
-        # The session contains only the server and the processes that it started.
+        # The session contains only the server and the processes that the server started.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

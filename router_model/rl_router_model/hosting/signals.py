@@ -19,8 +19,8 @@ class Interrupted(BaseException):
 class Signals:
     """Handles the signals SIGINT, SIGTERM and SIGHUP.
 
-    A signal that arrives before the block of the method `raised` is kept until that block begins. Signals that arrive
-    after the block of the method `raised` are ignored.
+    A signal that arrives before the `with` block of the method `raised` is kept until this `with` block begins. Signals
+    that arrive after the `with` block of the method `raised` are ignored.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Signals:
 
     @contextlib.contextmanager
     def handled(self) -> Iterator[None]:
-        """Handles the signals within the block.
+        """Handles the signals SIGINT, SIGTERM and SIGHUP within the `with` block.
 
         A signal that the process already ignored, for example under the command nohup, stays ignored.
         """
@@ -45,7 +45,8 @@ class Signals:
 
     @contextlib.contextmanager
     def raised(self) -> Iterator[None]:
-        """Raises Interrupted for a signal that arrives within the block or has arrived before the block."""
+        """Raises Interrupted for a signal that arrives within the `with` block or has arrived before the `with`
+        block."""
         self._raises = True
         if self._pending is not None:
             self._raise(self._pending)

@@ -14,15 +14,15 @@ from .signals import Interrupted, Signals
 
 _POLL = 0.2
 _PROGRESS = 5
-"""The seconds between two output lines that report that the engine is still loading the model."""
+"""The number of seconds between two output lines that say that the engine is still loading the model."""
 
 
 def supervise(command: EngineCommand, endpoint: Endpoint, wait: int, serve: str) -> int:
     """Runs the engine until a signal arrives, and returns the exit code for that signal.
 
-    `wait` is the maximum number of seconds until the engine answers. `serve` is the command that serves the router API.
-    Raises HostingError with the engine's exit code if the engine ends. When the function returns or raises an error, no
-    process of the engine is running.
+    The argument `wait` is the maximum number of seconds until the engine answers. The argument `serve` is the command
+    that serves the router API. Raises HostingError with the engine's exit code if the engine ends. When the function
+    returns or raises an error, no process of the engine is running.
     """
     STDOUT.say(f"Starting the router model ({command.model}) on port {endpoint.port} …")
     signals = Signals()
