@@ -1,6 +1,6 @@
 """Counts the CPU cores that this process may use.
 
-If llama.cpp runs more threads than cores, it is many times slower, because its waiting threads keep the cores busy.
+If llama.cpp runs more threads than cores, llama.cpp is many times slower, because waiting threads keep the cores busy.
 """
 
 import os

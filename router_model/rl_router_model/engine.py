@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from rl_router_model.problem import ExitCode, StartError
 
 HTTP_THREADS = 64
-"""The number of threads of llama.cpp's HTTP server. Each running or waiting request occupies a thread. With llama.cpp's
-default number of threads, even short requests would wait for a free thread."""
+"""The number of threads of llama.cpp's HTTP server. Each running or waiting request occupies a thread of this server.
+With llama.cpp's default number of threads, even short requests would wait for a free thread."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Engine:
 def start(model: Path, template: str, slots: int, slot_tokens: int, threads: int) -> Engine:
     """Loads the model and returns the engine when the model is ready. Raises StartError.
 
-    `slots` is the maximum number of concurrent requests. `slot_tokens` is the context length of each request.
+    The argument `slots` is the maximum number of concurrent requests. The argument `slot_tokens` is the maximum number
+    of tokens of each request.
     """
     key, alias = secrets.token_hex(16), f"engine-{secrets.token_hex(8)}"
     llama = require()
@@ -48,7 +49,7 @@ def start(model: Path, template: str, slots: int, slot_tokens: int, threads: int
     params.hostnames, params.port, params.api_keys = ["127.0.0.1"], 0, [key]
     params.n_threads_http = HTTP_THREADS
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-    # 0 disables the cache of past prompts, which would grow to gigabytes.
+    # The value 0 disables the cache of past prompts, which would grow to gigabytes.
     params.cache_ram_mib = 0
     params.ui, params.verbosity = False, -1
     try:
@@ -73,7 +74,7 @@ def require() -> Any:
 
 
 def _refusal(model: Path, template: str) -> str:
-    # llama.cpp reports that loading failed, but not the reason.
+    # llama.cpp reports that the model cannot be loaded, but not the reason.
     causes = ["a damaged file", "an unsupported architecture", "too little memory"]
     if template:
         causes.insert(0, "an error in the chat template")
@@ -84,7 +85,7 @@ def _refusal(model: Path, template: str) -> str:
 
 
 def _slot_tokens(url: str, key: str) -> int:
-    # The context is shorter than requested if the model was trained with a shorter one.
+    # The context length is lower than requested if the model was trained with a shorter context.
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
     connection.request("GET", "/props", headers={"Authorization": f"Bearer {key}"})
     properties = json.load(connection.getresponse())

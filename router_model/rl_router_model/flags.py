@@ -1,6 +1,7 @@
 """Parses a command line with vLLM's flags.
 
-Some of vLLM's flags have an effect in the CPU fallback. All other flags of vLLM are accepted and ignored.
+Some of vLLM's flags have an effect in the CPU fallback. The CPU fallback accepts and ignores flags of vLLM that have no
+effect in the CPU fallback.
 """
 
 import argparse
@@ -19,16 +20,18 @@ _FLAG = re.compile(r"(?P<name>--?[A-Za-z][^\s=]*)(?P<value>(=.*)?)", re.DOTALL)
 the value begins with a dash."""
 _TYPO = 0.81
 """The minimum similarity at which an unknown flag counts as a typo of a known flag. Among the flags of vLLM 0.32 that
-are unknown here, `--max-num-active-seqs` is the most similar to a known flag, with a similarity of 0.80."""
+the CPU fallback does not know, `--max-num-active-seqs` is the most similar to a known flag, with a similarity of
+0.80."""
 _PROTECTS = "--ssl-"
-"""The prefix of TLS flags. A server that ignored an unsupported TLS flag would admit clients that it must reject."""
+"""The prefix of the names of TLS flags. A server that ignored an unsupported TLS flag would admit clients that the
+server must reject."""
 
 _DESCRIPTION = """\
 Serves a GGUF model on the CPU with llama.cpp, until SIGTERM or Ctrl-C. The server's flags have the names
 of vLLM's flags."""
 _EPILOG = """\
-All other flags of vLLM are accepted without effect. The server lists the ignored flags in one
-line when the server starts.
+The server accepts and ignores all flags of vLLM that this help does not list, except flags that begin with --ssl-.
+The server lists the ignored flags in one line when the server starts.
 
 exit codes:
   0   after SIGTERM or Ctrl-C
@@ -42,8 +45,9 @@ example:
 class Options:
     """The parsed command line.
 
-    `max_model_len` is the maximum number of tokens of a request. `slots` is the maximum number of concurrent requests.
-    `ignored` contains the names of the flags without effect, but not their values, because a value can be a secret.
+    The attribute `max_model_len` is the maximum number of tokens of a request. The attribute `slots` is the maximum
+    number of concurrent requests. The attribute `ignored` contains the names of the flags without effect, but not the
+    values of these flags, because a value can be a secret.
     """
 
     model: str | None
@@ -131,7 +135,8 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         type=_positive,
         default=3,
         metavar="N",
-        help="maximum number of concurrent requests. Further requests wait (default: %(default)s)",
+        help="maximum number of concurrent requests (default: %(default)s); requests above the maximum wait until "
+        "another request finishes",
     )
     add(
         "--chat-template",
@@ -154,17 +159,17 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
         "--api-key",
         nargs="+",
         metavar="KEY",
-        help="key that every endpoint except /health requires (default: $VLLM_API_KEY)",
+        help="API keys; every endpoint except /health requires one of the API keys (default: $VLLM_API_KEY)",
     )
-    add("--root-path", default="", metavar="PREFIX", help="path prefix that a proxy in front of the server adds")
-    add("--ssl-certfile", metavar="FILE", help="file with the TLS certificate, which turns on HTTPS")
+    add("--root-path", default="", metavar="PREFIX", help="prefix that a proxy adds to the paths of requests")
+    add("--ssl-certfile", metavar="FILE", help="file with the TLS certificate; if set, the server uses HTTPS")
     add("--ssl-keyfile", metavar="FILE", help="file with the TLS certificate's key (default: the certificate file)")
 
 
 def _split(arguments: Sequence[str], known: Container[str]) -> tuple[list[str], list[str]]:
     """Returns the arguments for the known flags, and the names of the unknown flags.
 
-    There are no positional arguments, so every argument that is not a flag is a value of the flag before it.
+    There are no positional arguments, so every argument that is not a flag is a value of the preceding flag.
     """
     accepted: list[str] = []
     ignored: list[str] = []

@@ -1,8 +1,8 @@
 """Downloads GGUF files from the Hugging Face hub or a mirror.
 
-HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_OFFLINE configure the download. The package huggingface_hub is not used,
-because it would add 31 MB to the image. The package huggingface_hub also rejects mirrors that only serve files, and
-reports an unreachable hub only after 24 s.
+The environment variables HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_OFFLINE configure the download. The package
+huggingface_hub is not used, because the package would add 31 MB to the container image. The package huggingface_hub
+also rejects mirrors that only serve files, and reports an unreachable hub only after 24 s.
 """
 
 import os
@@ -28,7 +28,10 @@ _EXIT_CODES = {401: ExitCode.HUB_UNAUTHORIZED, 403: ExitCode.HUB_FORBIDDEN, 404:
 
 @dataclass(frozen=True)
 class HubFile:
-    """A file on the hub. `path` is the file's path in the hub's repository."""
+    """A file in a repository on the Hugging Face hub.
+
+    The attribute `path` is the path of the file in the repository.
+    """
 
     repository: str
     revision: str
@@ -39,9 +42,9 @@ class HubFile:
 
 
 def read(model: str) -> HubFile:
-    """Returns the file that `hf://org/name[@revision]/file.gguf` names.
+    """Returns the file on the hub that `model` names.
 
-    Raises StartError if the text has another form.
+    Raises StartError if the argument `model` does not have the form `hf://org/name[@revision]/file.gguf`.
     """
     match = _SOURCE.fullmatch(model)
     if not match:
@@ -55,7 +58,8 @@ def read(model: str) -> HubFile:
 def fetch(file: HubFile, environment: Mapping[str, str] = os.environ) -> Path:
     """Returns the file's path on this machine.
 
-    Downloads the file first if it is missing, and all parts of the model if the model is split.
+    Downloads the file first if the file is missing on this machine. If the model is split into several files, downloads
+    all missing files of the model.
 
     Raises StartError.
     """

@@ -14,7 +14,8 @@ def bind(host: str, port: int) -> socket.socket:
         resolved = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except OSError as error:
         raise StartError(
-            ExitCode.ADDRESS, f"--host {host} is not an address of this machine: {error.strerror}"
+            ExitCode.ADDRESS,
+            f"--host {host} is not an address of this machine: {error.strerror}. Use an address such as 127.0.0.1",
         ) from None
     try:
         return _open(*resolved)
@@ -23,7 +24,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def _open(family: int, kind: int, protocol: int, _name: str, address: tuple[Any, ...]) -> socket.socket:
-    """Returns a listening socket on an address that getaddrinfo returned. Raises OSError."""
+    """Returns a listening socket on an address that the function `getaddrinfo` returned. Raises OSError."""
     bound = socket.socket(family, kind, protocol)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,17 +1,17 @@
-"""Defines the error of a server that cannot start, and the exit codes of the server."""
+"""Defines the exit codes of the CPU fallback, and the error that is raised if the CPU fallback cannot start."""
 
 from enum import IntEnum
 from typing import Self
 
 
 class ExitCode(IntEnum):
-    """The reason why the server could not start, as an exit code. The attribute `means` explains the reason in words.
+    """The reason why the CPU fallback could not start, as an exit code.
 
-    The code 2 is the exit code of Python's module argparse for an invalid command line. In RL Router, only this server
-    uses the codes 80 to 87. Python exits with the code 1 or 2, programs that follow sysexits.h exit with 64 to 78, and
-    the router API exits with 90 to 99. A crash of llama.cpp ends the server with a signal, which a shell and Kubernetes
-    report as an exit code of 128 or above. vLLM, which replaces this server on GPUs, exits with the code 1 or 2, or is
-    ended by a signal.
+    The attribute `means` explains the reason in words. The code 2 is the exit code of Python's module argparse for an
+    invalid command line. In RL Router, only the CPU fallback uses the exit codes 80 to 87. Python exits with the code 1
+    or 2, programs that follow sysexits.h exit with 64 to 78, and the router API exits with 90 to 99. If llama.cpp
+    crashes, a signal ends the CPU fallback, and a shell and Kubernetes report an exit code above 128. On GPUs, vLLM
+    replaces the CPU fallback. vLLM exits with the code 1 or 2, or is ended by a signal.
     """
 
     means: str
@@ -34,7 +34,7 @@ class ExitCode(IntEnum):
 
 
 class StartError(Exception):
-    """Raised if the server cannot start. The message says in one line what is wrong and how to fix it."""
+    """Raised if the CPU fallback cannot start. The error message names the error and the remedy in one line."""
 
     def __init__(self, code: ExitCode, message: str) -> None:
         super().__init__(message)

