@@ -46,8 +46,8 @@ class ApiError(RlRouterError):
     The attribute `status` is the HTTP status of the error response. The attribute `kind` is the error's `type` in
     OpenAI's API. The attribute `param` is the name of the request field that caused the error. The attribute `code` is
     a stable identifier for programs. The attribute `retry_after` is the number of seconds after which the client may
-    retry the request. If the attribute `retryable` is False, the response tells the client's SDK that a retry cannot
-    succeed.
+    retry the request. If the attribute `retryable` is False, the error response tells the client's SDK that a retry
+    cannot succeed.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class ApiError(RlRouterError):
 
 
 def bad_request(message: str, param: str | None = None, code: str | None = None) -> ApiError:
-    """Returns an error with status 400, which means that the client must change its request."""
+    """Returns an `ApiError` with HTTP status 400, for a request that the client must change."""
     return ApiError(400, message, param=param, code=code)
 
 
@@ -87,7 +87,7 @@ class UnaffordableError(ApiError):
 
 
 class ClientGoneError(RlRouterError):
-    """The client disconnected before its request was complete."""
+    """The client disconnected before the client's request was complete."""
 
 
 class UpstreamError(RlRouterError):
@@ -175,7 +175,7 @@ class ProxyRefusedError(UpstreamError):
 
 
 class BrokenAnswerError(UpstreamError):
-    """The body of an upstream's response is damaged. The error message says in which way the body is damaged."""
+    """The body of an upstream's response is damaged. The error message says how the body of the response is damaged."""
 
 
 class UnusableAnswerError(BrokenAnswerError):

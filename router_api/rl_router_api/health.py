@@ -33,11 +33,11 @@ class _Part(BaseModel):
 class ConfigurationHealth(_Part):
     """The state of the configuration file and the keys file on disk.
 
-    The state `refused` means that one of the two files is invalid and that the server keeps the last valid
-    configuration. The state `closed` means that clients need API keys, but the server has not loaded any keys. Servers
-    never report the state `unknown`, which only the parser of the response sets. The field `reason` explains the state
-    in a human-readable sentence. The field `file` is the path of the keys file, if the sentence in the field `reason`
-    is about the keys file.
+    The state `refused` means that the configuration file or the keys file is invalid and that the server keeps the last
+    valid configuration. The state `closed` means that clients need API keys, but the server has not loaded any keys.
+    Servers never report the state `unknown`, which only the parser of the response sets. The field `reason` explains
+    the state in a human-readable sentence. The field `file` is the path of the keys file, if the sentence in the field
+    `reason` is about the keys file.
     """
 
     state: Annotated[ConfigurationState, _one_of(("ok", "refused", "closed"), "unknown")]

@@ -1,4 +1,7 @@
-"""A deadline that takes little CPU time, which is important because every request uses several deadlines."""
+"""Defines a deadline that takes little CPU time.
+
+Low CPU time is important, because every request uses several deadlines.
+"""
 
 from __future__ import annotations
 

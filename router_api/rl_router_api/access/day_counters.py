@@ -19,17 +19,17 @@ this day began."""
 _SIZE = _HEADER.size + _SLOTS * _SLOT.size
 _DAY = 86_400
 _MAXIMUM = 2**63 - 1
-"""The maximum of a counter: about nine million US dollars in picodollars. Larger sums are reduced to this maximum,
-because a target may report an implausibly high usage."""
+"""The maximum of a counter: about nine million US dollars in picodollars. Larger sums are reduced to the maximum of a
+counter, because a target may report an implausibly high usage."""
 
 
 class DayCounters:
     """Named integer counters that are reset to 0 at midnight UTC.
 
     The argument `path` is the path of the file that contains the table of counters. The supervisor process of the
-    workers creates this file. If `path` is None, the table is private to this process. The table of counters has room
-    for 16,384 counters, each with a different name. Each API key needs at most two counters: one for the number of
-    requests and one for the cost. If the table is full, counters with new names are not stored.
+    workers creates the file of the table. If `path` is None, the table is private to this process. The table of
+    counters has room for 16,384 counters, each with a different name. Each API key needs at most two counters: one for
+    the number of requests and one for the cost. If the table is full, counters with new names are not stored.
     """
 
     def __init__(self, path: str | None = None) -> None:

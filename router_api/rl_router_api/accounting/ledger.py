@@ -177,7 +177,7 @@ class Ledger:
         self.unreadable = 0
         """The number of the router model's decisions that could not be parsed."""
         self.first_answered: float | None = None
-        """Seconds from the start of the request to the first byte of a streamed answer."""
+        """The number of seconds from the start of the request to the first byte of a streamed answer."""
         self._end: float | None = None
         self._costs: tuple[Decimal, Decimal, Decimal] | None = None
         """The final costs in US dollars (total, router model, targets), or None while the ledger is open."""

@@ -1,4 +1,7 @@
-"""Prometheus metrics. The number of label values is bounded, because clients cannot create label values."""
+"""Prometheus metrics.
+
+The number of label values of the metrics is bounded, because clients cannot create label values.
+"""
 
 from __future__ import annotations
 
@@ -98,9 +101,7 @@ class Metrics:
         self._probe_tokens = self._counter(
             "probe_tokens", "Number of tokens of health probes of the router model.", "direction"
         )
-        self._probe_cost = self._counter(
-            "probe_cost_usd", "US dollars spent on health probes, which are not charged to any request.", ""
-        )
+        self._probe_cost = self._counter("probe_cost_usd", "US dollars spent on health probes of the router model.", "")
         self._seconds = _Histogram(
             "rl_router_request_seconds", "Duration of requests in seconds.", registry=self.registry, buckets=_SECONDS
         )
@@ -113,7 +114,7 @@ class Metrics:
         )
         self._first_seconds = _Histogram(
             "rl_router_time_to_first_token_seconds",
-            "Seconds from the start of a request to the first byte of its streamed answer.",
+            "Seconds from the start of a request to the first byte of the streamed answer.",
             registry=self.registry,
             buckets=_SECONDS,
         )
@@ -181,7 +182,7 @@ class Metrics:
     def update(self, state: CurrentState) -> None:
         """Sets the gauges, and counts the log lines that were lost since the previous call.
 
-        Each worker calls this method every second, because another worker may serve the metrics.
+        Each worker calls the method `update` every second, because another worker may serve the metrics.
         """
         self._flush()
         self._in_flight.set(state.in_flight)

@@ -22,7 +22,7 @@ class Hold(Protocol):
         """The reserved amount in US dollars, or 0 if the request has no money limit."""
 
     def settle(self, cost: Decimal, /) -> None:
-        """Ends the reservation with the actual cost in US dollars, which may exceed the reserved amount."""
+        """Ends the reservation with the actual cost in US dollars. The actual cost may exceed the reserved amount."""
 
 
 class Spending(Protocol):

@@ -1,4 +1,4 @@
-"""The token usage of a call, in counts that mean the same for every provider."""
+"""Defines the token usage of a call, in counts that have the same meaning for every provider."""
 
 from __future__ import annotations
 

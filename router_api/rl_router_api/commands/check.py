@@ -1,5 +1,5 @@
-"""Implements the command `check CONFIG`, which validates a configuration file as the command `serve` does at the
-start."""
+"""Implements the command `check CONFIG`, which validates a configuration file in the same way as the command
+`serve`."""
 
 from __future__ import annotations
 

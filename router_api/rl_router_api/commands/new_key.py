@@ -17,7 +17,7 @@ command itself writes no file."""
 def main(arguments: Sequence[str], prog: str) -> int:
     """Prints a new API key, and the entry for this key in the keys file. Returns the exit code 0."""
     parser = CommandParser(prog, "NAME", _DESCRIPTION, f"example:\n  {prog} alice")
-    parser.add_argument("name", metavar="NAME", help="name of the client, which must be unique in the keys file")
+    parser.add_argument("name", metavar="NAME", help="name of the client; the name must be unique in the keys file")
     key, entry = new_key(parser.parse_args(arguments).name)
     print(f"The API key, which is shown only once: {key}\n\nIts entry for server.api_keys_file:\n{entry}", end="")
     return 0

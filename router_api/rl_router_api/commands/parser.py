@@ -1,4 +1,7 @@
-"""The argument parser of all commands, which reports an error in one line and keeps the line breaks of help texts."""
+"""Defines the argument parser of all commands.
+
+The parser reports an error in one line and keeps the line breaks of help texts.
+"""
 
 from __future__ import annotations
 

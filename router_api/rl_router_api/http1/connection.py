@@ -1,7 +1,8 @@
-"""The HTTP/1.1 connection handler for uvicorn's server, which combines a request reader, a pipeline and timeouts.
+"""The HTTP/1.1 connection handler for uvicorn's server.
 
-The connection handler of uvicorn itself does not limit slow clients or endless requests, and takes more CPU time than
-the connection handler in this module (docs/performance.md).
+The handler combines a request reader, a pipeline of requests and timeouts. The connection handler of uvicorn itself
+does not limit slow clients or endless requests, and takes more CPU time than the connection handler in this module
+(docs/performance.md).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class HttpConnection(asyncio.Protocol, ABC):
     write_timeout: ClassVar[float] = 60.0
     """The maximum number of seconds during which a client may read nothing of its response."""
     linger: ClassVar[float] = 2.0
-    """Seconds for which the connection receives and discards a client's bytes after the last response."""
+    """The number of seconds for which the connection receives and discards a client's bytes after the last response."""
 
     write: Callable[[bytes], None]
     _transport: asyncio.Transport
@@ -101,7 +102,7 @@ class HttpConnection(asyncio.Protocol, ABC):
             self._deadlines.expect_headers()
 
     def eof_received(self) -> bool:
-        """Returns whether the connection stays open after the client has closed its sending side."""
+        """Returns whether the connection stays open after the client has closed the sending side of the connection."""
         return not self._reader.unread and waits_for_response(self._loop, self._pipeline, self.write)
 
     def pause_writing(self) -> None:

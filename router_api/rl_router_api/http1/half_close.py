@@ -16,12 +16,13 @@ from .pipeline import Pipeline
 from .request_response import CONTINUE, RequestResponseCycle
 
 _INTERVAL = 0.4
-"""The number of seconds before each interim response. After two such intervals, the server notices that a client has
-disconnected."""
+"""The number of seconds before each interim response. After two intervals with an interim response, the server notices
+that a client has disconnected."""
 
 
 def waits_for_response(loop: asyncio.AbstractEventLoop, pipeline: Pipeline, write: Callable[[bytes], None]) -> bool:
-    """Returns whether a client that has closed its sending side may still wait for the response to its last request.
+    """Returns whether a client that has closed only the sending side may still wait for the response to the last
+    request.
 
     If the client may wait, the function also starts the interim responses, and the connection is closed after the
     response.

@@ -14,7 +14,7 @@ from .request_response import RequestResponseCycle
 
 
 class Pipeline:
-    """The requests of a connection, in the order in which the client sent them.
+    """The requests of a connection, in the order in which the client sent the requests.
 
     The attribute `running` is the request that was started last. The attribute `waiting` contains the requests that
     were received but not started.

@@ -60,7 +60,7 @@ class ReaderConnection(CycleConnection, Protocol):
 class RequestReader:
     """Parses the bytes of a connection into requests, and passes the requests to the pipeline.
 
-    The attribute `latest` is the request that was received last, perhaps without its complete body. The attribute
+    The attribute `latest` is the request that was received last, perhaps without the complete body. The attribute
     `in_headers` is true from the end of a request to the end of the next request's headers. The attribute `overhead` is
     the number of bytes in the segments that arrived after the segment with the latest byte of a body or with the end of
     a request. The attribute `unread` contains bytes that were received but not parsed.
@@ -263,8 +263,8 @@ class RequestReader:
 def _refusal_of(headers: list[tuple[bytes, bytes]], values: dict[bytes, bytes], version: str) -> Refusal | None:
     """Returns the error response for invalid headers that httptools accepts, or None if the headers are valid.
 
-    RFC 9112, 3.2 and 6.1, describes these invalid headers. The argument `values` maps the names of the headers to the
-    values of the headers.
+    RFC 9112, 3.2 and 6.1, forbids some headers that httptools accepts. The argument `values` maps the names of the
+    headers to the values of the headers.
     """
     host, coding = values.get(b"host"), values.get(b"transfer-encoding")
     if coding is not None and coding.strip().lower() != b"chunked":

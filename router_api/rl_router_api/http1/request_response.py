@@ -78,7 +78,7 @@ class RequestResponseCycle:
 
     @property
     def response_started(self) -> bool:
-        """Whether the application has started its response."""
+        """Whether the application has started the response."""
         return self._head is not None
 
     @property

@@ -57,9 +57,9 @@ class Load:
 
         Raises ApiError with status 429 if the bytes of all unfinished request bodies exceed the limit, or if the bytes
         of one API key exceed half of the limit, so that one API key cannot lock out the other API keys. The parameter
-        `key` is the name of the client's API key, or None if all clients share the whole limit. The caller must later
-        call the method `release` for the same bytes, even after this error. A single request body may always have
-        `max_body_bytes` bytes, even if the limit is lower.
+        `key` is the name of the client's API key, or None if all clients share the whole limit. After each call of the
+        method `hold`, the caller must call the method `release` for the same bytes, even if `hold` raised ApiError. A
+        single request body may always have `max_body_bytes` bytes, even if `max_pending_bytes` is lower.
         """
         self._counts.change(_PENDING_BYTES, size)
         limit = max(server.max_pending_bytes, server.max_body_bytes)

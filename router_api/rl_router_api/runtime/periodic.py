@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from ..accounting.log import LOG
 
 _PERIOD = 1.0
-"""Seconds between two runs of the background work."""
+"""The number of seconds between two runs of the background work."""
 
 
 async def each_second(work: Callable[[], Awaitable[None]]) -> None:

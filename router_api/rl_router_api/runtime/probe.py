@@ -40,7 +40,7 @@ class Probe:
     The probe of a target requests the list of models from the target, with the target's API key. The state of the
     target is `bad` after a failed connection or a response with status 401 or 403, and `ok` after any other response.
     The probe of the router model requests a decision about a short request. The state of the router model is `bad` if
-    the policy cannot decide about this request.
+    the policy cannot decide about the request of the probe.
     """
 
     def __init__(self, fleet: Fleet, policy: Policy, now: Callable[[], float] = time.monotonic) -> None:

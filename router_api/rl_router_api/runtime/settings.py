@@ -15,8 +15,8 @@ from ..errors import ConfigurationError
 
 FILE_VARIABLE = "RL_ROUTER_CONFIG"
 KEYS_FILE = "server.api_keys_file"
-"""The name of the field in which the value null disables authentication. Only the explicit word `null` counts as null
-in this field, so that an empty value never disables authentication."""
+"""The name of the field in which the value null disables authentication. In the field `server.api_keys_file`, only the
+explicit word `null` counts as null, so that an empty value never disables authentication."""
 LAYER = SettingsLayer(Configuration, "RL_ROUTER_", only_null=(KEYS_FILE,))
 
 

@@ -60,8 +60,8 @@ class LoadedConfiguration:
         """Raises ConfigurationError if this configuration lacks a `server` section or a keys file that `before` has.
 
         A configuration without a keys file is accepted if the configuration sets `api_keys_file` to `null` explicitly.
-        A file that removes the authentication in any other way was most likely emptied, truncated or overwritten by
-        mistake.
+        A configuration file that removes the authentication without an explicit `null` was most likely emptied,
+        truncated or overwritten by mistake.
         """
         if before.has_server and not self.has_server:
             raise ConfigurationError(
@@ -90,7 +90,7 @@ class Source:
 
     The attribute `path` is the path of the configuration file. The attribute `flags` contains values that override the
     configuration file. The attribute `state` is the state folder, which contains copies of the last valid files. A
-    process that starts while the configuration file or the keys file is invalid uses these copies.
+    process that starts while the configuration file or the keys file is invalid uses the copies in the state folder.
     """
 
     path: str | None = None

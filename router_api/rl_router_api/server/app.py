@@ -74,7 +74,7 @@ class App:
         await self.runtime.stop()
 
     async def _start(self) -> None:
-        """Creates and starts the object of the class `Runtime`. The event loop must already run."""
+        """Creates and starts the object of the class `Runtime`. The event loop must be running before the call."""
         loaded, source, shared = self._arguments
         self.runtime = runtime = Runtime(loaded, HttpTransport(), source, shared)
         self.admin = Admin(runtime)
@@ -84,7 +84,7 @@ class App:
     async def _start_and_serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Starts the runtime and handles the first request.
 
-        This method is used only if the ASGI server sends no lifespan events.
+        The method `_start_and_serve` is used only if the ASGI server sends no lifespan events.
         """
         await self._start()
         await self._public(scope, receive, send)

@@ -46,7 +46,7 @@ class BodyLimits:
 
 
 def whole_body(scope: Scope, client: Client, limit: int) -> bytes | None:
-    """Returns the bytes of the JSON body as the client sent them, or None if the body is not complete yet.
+    """Returns the bytes of the JSON body without decompression, or None if the body is not complete yet.
 
     Raises ApiError with status 413 if the body is too large, and with status 415 if the body is not declared as JSON.
     """
@@ -89,9 +89,9 @@ def coding_of(scope: Scope) -> str | None:
 async def read_in_thread(read: Callable[[bytes], T], body: bytes, coding: str | None, limit: int) -> T:
     """Decompresses a request body in a thread, and returns the result of the function `read` for the decompressed body.
 
-    The decompression and `read` together may take half a second. One of two threads runs both steps, so that at most
-    two decompressed bodies are in memory at the same time. Raises ApiError with status 400 if the body is not valid for
-    `coding`, and with status 413 if the decompressed body has more than `limit` bytes.
+    The decompression and `read` together may take half a second. One of two threads runs the decompression and `read`,
+    so that at most two decompressed bodies are in memory at the same time. Raises ApiError with status 400 if the body
+    is not valid for `coding`, and with status 413 if the decompressed body has more than `limit` bytes.
     """
     return await asyncio.get_running_loop().run_in_executor(_DECODERS, _read, read, body, coding, limit)
 

@@ -60,8 +60,8 @@ _COMPLETION_BODY: dict[str, Any] = {
 def document_paid_endpoints(api: FastAPI) -> None:
     """Adds the endpoints that call models to the OpenAPI description.
 
-    Because FastAPI knows these endpoints, FastAPI returns HTTP status 405 for requests to these endpoints by a method
-    other than POST.
+    Because FastAPI knows the paths of the endpoints that call models, FastAPI returns HTTP status 405 for requests to
+    these paths by a method other than POST.
     """
 
     async def not_served_here() -> Response:

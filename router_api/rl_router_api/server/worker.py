@@ -163,8 +163,8 @@ class _Server(uvicorn.Server):
 class _AdminServer(uvicorn.Server):
     """The HTTP server of the admin port.
 
-    This server handles no signals, because the function `_serve_both` stops this server together with the server of the
-    API.
+    The server of the admin port handles no signals, because the function `_serve_both` stops this server together with
+    the server of the API.
     """
 
     def __init__(self, app: App, stopping: Stopping, listener: socket.socket) -> None:
