@@ -1,4 +1,4 @@
-"""Writes lines to standard output and standard error in threads of their own.
+"""Writes lines to standard output and standard error, in a separate thread for each of the two streams.
 
 A thread that calls the method `put` or `say` never waits for a pipe or a terminal, and never gets an error, even if
 nobody reads the lines or if the streams are broken.

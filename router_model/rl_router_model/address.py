@@ -22,5 +22,5 @@ def read_host(text: str) -> str:
 
 
 def authority(host: str, port: int) -> str:
-    """Returns a host and a port in the form that they have in a URL, such as `127.0.0.1:8000` or `[::1]:8000`."""
+    """Returns a host and a port in the form that URLs use, such as `127.0.0.1:8000` or `[::1]:8000`."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from rl_router_model.problem import ExitCode, StartError
 
 HTTP_THREADS = 64
-"""The number of threads of llama.cpp's HTTP server. Each running or waiting request occupies a thread of this server.
-With llama.cpp's default number of threads, even short requests would wait for a free thread."""
+"""The number of threads of llama.cpp's HTTP server. Each running or waiting request occupies a thread of the HTTP
+server. With llama.cpp's default number of threads, even short requests would wait for a free thread."""
 
 
 @dataclass(frozen=True)

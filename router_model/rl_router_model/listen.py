@@ -52,7 +52,7 @@ def tls(certfile: str | None, keyfile: str | None) -> ssl.SSLContext | None:
         raise StartError(
             ExitCode.COMMAND_LINE,
             f"the certificate {names} cannot be used: {error.strerror or error}."
-            " Use a readable PEM certificate and its key",
+            " Use a readable PEM certificate and the certificate's key",
         ) from None
     return context
 

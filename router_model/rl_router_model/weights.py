@@ -83,7 +83,7 @@ def _require_gguf(path: Path) -> None:
     except FileNotFoundError:
         raise StartError(
             ExitCode.MODEL_MISSING,
-            f"no such model file: {path}. --model requires a GGUF file, its folder, or hf://org/name/file.gguf",
+            f"no such model file: {path}. --model requires a GGUF file, a folder or hf://org/name/file.gguf",
         ) from None
     except OSError as error:
         raise StartError(

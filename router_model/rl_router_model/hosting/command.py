@@ -1,4 +1,7 @@
-"""Implements the command `rl-router model`, which hosts the router model. In a clone, `host.sh` runs this command."""
+"""Implements the command `rl-router model`, which hosts the router model.
+
+In a clone, `host.sh` runs `rl-router model`.
+"""
 
 import os
 from collections.abc import Sequence

@@ -32,7 +32,7 @@ class Installation:
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Returns the installation in the clone that the environment variable RL_ROUTER_CLONE names.
 
-        Without this variable, returns the installation in the Python environment of this process.
+        Without the variable RL_ROUTER_CLONE, returns the installation in the Python environment of this process.
         """
         folder = environment.get(CLONE_VARIABLE)
         if not folder:

@@ -123,7 +123,10 @@ def _parser(prog: str) -> _Parser:
     _add_hardware(parser.add_argument_group("hardware"))
     _add_server(parser.add_argument_group("server"))
     parser.add_argument(
-        "--print", dest="print_only", action="store_true", help="print the engine's command instead of running it"
+        "--print",
+        dest="print_only",
+        action="store_true",
+        help="print the engine's command instead of starting the engine",
     )
     return parser
 
