@@ -16,8 +16,8 @@ ENGINES = ("auto", "vllm", "llamacpp")
 
 _DESCRIPTION = """\
 Hosts the router model: starts a server, waits until the server answers, and runs until Ctrl-C. On NVIDIA GPUs, vLLM
-serves Qwen2.5-7B-Instruct. On a CPU, llama.cpp serves SmolLM2-135M-Instruct, which is good enough to try the router,
-but not to route well."""
+serves Qwen2.5-7B-Instruct by default. On a CPU, llama.cpp serves SmolLM2-135M-Instruct by default. The model
+SmolLM2-135M-Instruct is good enough to try the router, but not to route well."""
 _EPILOG = """\
 Write options of the engine after `--`. If the options after `--` contain --ssl-certfile, the server uses HTTPS.
 
