@@ -10,7 +10,7 @@ import tempfile
 def make_table(folder: str, prefix: str, size: int) -> str:
     """Creates a file of `size` zero bytes in the folder `folder` and returns the file's path.
 
-    The caller must remove the file.
+    The caller of the function `make_table` must remove the file.
     """
     handle, path = tempfile.mkstemp(prefix=prefix, dir=folder)
     os.ftruncate(handle, size)

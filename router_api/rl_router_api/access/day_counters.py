@@ -94,6 +94,6 @@ class DayCounters:
 def make_counter_table(folder: str) -> str:
     """Creates a file with an empty table in the folder `folder` and returns the path of the file.
 
-    The caller must remove the file.
+    The caller of the function must remove the file.
     """
     return make_table(folder, "counters-", _SIZE)

@@ -77,7 +77,7 @@ class Entry(Struct):
     def report(self, usage: Usage | None, raw: Raw | bytes, service_tier: str | None = None) -> None:
         """Stores the usage that the upstream reported.
 
-        Does nothing if `usage` is None. The argument `raw` is the reported usage as JSON on one line.
+        Does nothing if the argument `usage` is None. The argument `raw` is the reported usage as JSON on one line.
         """
         if usage is not None:
             if self.keeps_cache_long:

@@ -119,7 +119,10 @@ def bought_tokens(dollars: Decimal, output_price: Decimal) -> int:
 
 
 def share_of(dollars: Decimal, calls: int) -> Decimal:
-    """Returns `dollars` divided by `calls`. Rounds down, so that the sum of all shares never exceeds `dollars`."""
+    """Returns the amount `dollars` divided by the number `calls`.
+
+    Rounds down, so that the sum of all shares never exceeds `dollars`.
+    """
     with localcontext(_EXACT) as exact:
         exact.rounding = ROUND_FLOOR
         return (dollars / calls).quantize(_FINEST)

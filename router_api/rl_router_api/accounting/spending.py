@@ -93,7 +93,7 @@ class MaxCost:
         return UnaffordableError(400, message, param="router.max_cost", code="max_cost_too_low", retryable=False)
 
     def give_back(self, dollars: Decimal) -> None:
-        """Makes unused money available again.
+        """Makes money that a call did not use available again.
 
         A negative amount is the part of the cost that exceeds the reserved amount.
         """

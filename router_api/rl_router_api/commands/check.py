@@ -94,7 +94,7 @@ def _summary(loaded: LoadedConfiguration) -> str:
         (
             "every model of the router model's server is a target" if targets is None else _count(targets, "target"),
             f"policy {configuration.routing.policy}",
-            "clients need no key" if keys is None else _count(keys, "client key"),
+            "clients need no API key" if keys is None else _count(keys, "client key"),
         )
     )
 

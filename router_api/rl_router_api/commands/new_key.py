@@ -11,7 +11,7 @@ _DESCRIPTION = """\
 Prints a new API key for a client of the router API, and the entry for this key in the keys file. The key is shown only
 once, because the entry contains only the SHA-256 hash of the key. Give the key to the client, and append the entry to
 the file that the field `server.api_keys_file` names. A running server reads the changed keys file within seconds. The
-command itself writes no file."""
+command `new-key` writes no file."""
 
 
 def main(arguments: Sequence[str], prog: str) -> int:

@@ -108,7 +108,7 @@ def _parser(prog: str) -> CommandParser:
         help="maximum number of seconds to wait for the router model before the server starts (default: 0)",
     )
     add("--version", action="version", version=__version__)
-    settings.LAYER.add_flags(parser.add_argument_group("configuration fields (lists and objects as YAML)"))
+    settings.LAYER.add_flags(parser.add_argument_group("configuration fields (write lists and objects as YAML)"))
     return parser
 
 

@@ -8,8 +8,8 @@ import asyncio
 class Deadlines:
     """The two timers of a connection: one for the headers of a request, and one for the reading of a response.
 
-    All timeouts are in seconds. The attribute `due` is the time of the event loop's clock at which the connection is
-    closed, and `due` is 0 while a request runs.
+    All timeouts of the class `Deadlines` are in seconds. The attribute `due` is the time of the event loop's clock at
+    which the connection is closed, and `due` is 0 while a request runs.
     """
 
     def __init__(

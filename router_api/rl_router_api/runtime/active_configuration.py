@@ -19,7 +19,7 @@ from .probe import Probe
 
 
 class ActiveConfiguration:
-    """A configuration in use.
+    """A configuration that the server uses, with the targets, the policies and the probes of this configuration.
 
     An in-flight request keeps the configuration with which the request started, even after a reload.
     """
@@ -61,5 +61,5 @@ def check_keys(configuration: Configuration) -> None:
     missing = [Key(target).missing for target in configuration.targets or () if target.api_key_file is None]
     if missing and all(missing) and len(missing) == len(configuration.targets or ()):
         raise ConfigurationError(
-            f"targets: no target has its API key: {'; '.join(map(str, missing))}. Set at least one of these keys."
+            f"targets: no target has its API key: {'; '.join(map(str, missing))}. Set at least one of these API keys."
         )

@@ -101,7 +101,7 @@ class Probe:
             if error.status is None:
                 reason = str(error)
             elif error.status in (401, 403):
-                reason = f"the target rejects the API key ({error.status})"
+                reason = f"the target rejects the API key (HTTP status {error.status})"
         if reason and reason != upstream.last_error:
             log(logging.WARNING, f"target `{target.name}`: {reason}", target=target.name)
         upstream.known, upstream.last_error = True, reason

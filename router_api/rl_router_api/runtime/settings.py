@@ -55,7 +55,7 @@ def parsed(text: str, path: str) -> dict[str, Any]:
         # Without this error, a flag or an environment variable would replace the invalid section, and the server would
         # lose the keys file.
         raise ConfigurationError(
-            f"{path}: server: the section must be a mapping of fields. Write `server: {{}}` for the defaults."
+            f"{path}: server: the section must be a mapping of fields. Write `server: {{}}` to use the default values."
         )
     if server.get("api_keys_file", "") is None and not _writes_null(text):
         server["api_keys_file"] = ""

@@ -166,7 +166,7 @@ class Source:
             log(
                 logging.WARNING,
                 f"{self.state}: cannot save copies of the last valid files: {error.strerror}. "
-                "Make the folder writable.",
+                "Make the folder writable for the server.",
             )
 
     def _last_good(self, error: ConfigurationError | KeysError) -> LoadedConfiguration:
