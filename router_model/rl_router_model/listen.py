@@ -9,7 +9,10 @@ from rl_router_model.problem import ExitCode, StartError
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Returns a listening socket on the address and port. `::` means all IPv4 and IPv6 addresses. Raises StartError."""
+    """Returns a listening socket on the address `host` and the port `port`.
+
+    The address `::` means all IPv4 and IPv6 addresses. Raises StartError.
+    """
     try:
         resolved = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except OSError as error:

@@ -214,7 +214,7 @@ class Ledger:
     def close(self) -> None:
         """Closes all open entries as cancelled.
 
-        Callers call the method `close` when the request makes no further calls.
+        Callers call the method `close` when the request makes no more calls to upstreams.
         """
         if self._end is not None:
             return

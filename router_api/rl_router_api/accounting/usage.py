@@ -32,7 +32,7 @@ class Usage(Struct, frozen=True, gc=False):
     def with_long_writes(self) -> Usage:
         """Returns the usage with all cache writes counted at the longer lifetime.
 
-        Returns the usage unchanged if the upstream reports the lifetimes.
+        Returns the usage unchanged if the upstream reports the lifetimes of cache writes.
         """
         if not self.written or self.has_lifetimes:
             return self

@@ -32,5 +32,5 @@ class ServerState(Protocol):
     connections: set[Any]
     tasks: set[asyncio.Task[None]]
     default_headers: list[tuple[bytes, bytes]]
-    """The headers that every response has. Every second, the server replaces the list of these headers, because the
-    list contains the current time."""
+    """The headers that every response has. uvicorn's server replaces the list `default_headers` every second, because
+    the list contains the current time."""

@@ -19,7 +19,7 @@ from .probe import Probe
 
 
 class ActiveConfiguration:
-    """A configuration that the server uses, with the targets, the policies and the probes of this configuration.
+    """A configuration that the server uses, with the targets, the policies and the health probe.
 
     An in-flight request keeps the configuration with which the request started, even after a reload.
     """

@@ -65,7 +65,8 @@ def parsed(text: str, path: str) -> dict[str, Any]:
 def _writes_null(text: str) -> bool:
     """Returns whether a configuration file contains `api_keys_file: null` in the section `server`.
 
-    The explicit word is searched in the text, because YAML also parses the empty value in `api_keys_file:` as null.
+    The function searches the text for the word `null`, because YAML also parses the empty value in `api_keys_file:` as
+    null.
     """
     node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
     for name in KEYS_FILE.split("."):

@@ -95,7 +95,7 @@ class RequestHandler(ABC):
     async def _read_request(self) -> Request:
         """Reads the body of the request, and returns the parsed request.
 
-        The request counts as in flight when the body is complete.
+        The request is in flight from the moment when the body is complete.
         """
         configuration = self._active.configuration
         server = configuration.server

@@ -45,8 +45,8 @@ class Signals:
 
     @contextlib.contextmanager
     def raised(self) -> Iterator[None]:
-        """Raises Interrupted for a signal that arrives within the `with` block or has arrived before the `with`
-        block."""
+        """Raises the exception Interrupted for a signal that arrives within the `with` block or has arrived before the
+        `with` block."""
         self._raises = True
         if self._pending is not None:
             self._raise(self._pending)
