@@ -149,15 +149,18 @@ def test_every_pod_has_the_pull_secrets_and_meets_pod_security_restricted() -> N
 def test_the_operator_has_a_cluster_role_with_its_own_rules() -> None:
     objects = render()
     role = _named(objects, "ClusterRole", "rl-router-operator")
-    assert role["rules"] == rbac.operator_rules()
-    assert _named(objects, "Role", "rl-router-operator-lease")["rules"] == rbac.lease_rules()
+    assert role["rules"] == [*rbac.operator_rules(), *rbac.claim_watch_rules()]
+    own = _named(objects, "Role", "rl-router-operator-lease")
+    assert own["metadata"]["namespace"] == NAMESPACE
+    assert own["rules"] == [*rbac.lease_rules(), *rbac.claim_rules()]
 
 
 def test_with_watched_namespaces_the_operator_has_roles_and_no_cluster_role() -> None:
     objects = render({"watchNamespaces": ["a", "b"]})
     roles = [role for role in of_kind(objects, "Role") if role["metadata"]["name"] == "rl-router-operator"]
     assert [role["metadata"]["namespace"] for role in roles] == ["a", "b"]
-    assert all(role["rules"] == rbac.operator_rules() for role in roles)
+    assert all(role["rules"] == [*rbac.operator_rules(), *rbac.claim_rules()] for role in roles)
+    assert _named(objects, "Role", "rl-router-operator-lease")["rules"] == rbac.lease_rules()
     names = {role["metadata"]["name"] for role in of_kind(objects, "ClusterRole")}
     assert "rl-router-operator" not in names
     assert "--watch-namespaces=a,b" in _arguments(objects)

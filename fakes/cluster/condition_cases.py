@@ -16,7 +16,7 @@ from rl_router_operator.status.reasons import Reason
 from . import proxy
 from .admission import CRDS
 from .health import altered, health, healthy
-from .installation import grant
+from .installation import all_rules, grant
 from .optional_kinds import OPTIONAL, crd_of, old_crd_of
 from .pods import Pod, api_pod, crash_looping, event, running, unschedulable, waiting
 from .scenario import TARGETS
@@ -221,9 +221,9 @@ async def remove_admission_policy(simulation: Simulation) -> None:
 
 
 async def revoke_permission(simulation: Simulation) -> None:
-    rules = [rule for rule in rbac.operator_rules() if rule["resources"] != ["ingresses"]]
+    rules = [rule for rule in all_rules() if rule["resources"] != ["ingresses"]]
     rules.append({"apiGroups": ["networking.k8s.io"], "resources": ["ingresses"], "verbs": list(rbac.READ)})
-    grant(simulation.proxy.server, "operator", [*rules, *rbac.lease_rules()])
+    grant(simulation.proxy.server, "operator", rules)
     await eventually(lambda: _may_not_patch(simulation))
 
 
@@ -236,7 +236,7 @@ async def _may_not_patch(simulation: Simulation) -> None:
 
 
 async def restore_permission(simulation: Simulation) -> None:
-    grant(simulation.proxy.server, "operator", [*rbac.operator_rules(), *rbac.lease_rules()])
+    grant(simulation.proxy.server, "operator", all_rules())
 
 
 async def fail_requests(simulation: Simulation) -> None:

@@ -29,12 +29,17 @@ def installed(folder: Path, *flags: str) -> Iterator[ApiServer]:
     with control_plane.running(folder, *flags) as server:
         assert server.request("POST", CRDS, yaml.safe_load(CRD.read_text()))["metadata"]["uid"]
         wait_until(lambda: server.client.get(ROUTERS).status_code == 200, "RouterDeployments are served")
-        grant(server, "operator", [*rbac.operator_rules(), *rbac.lease_rules()])
+        grant(server, "operator", all_rules())
         yield server
 
 
+def all_rules() -> list[dict[str, Any]]:
+    """Returns the permissions that an operator with any scope needs in any namespace."""
+    return [*rbac.operator_rules(), *rbac.lease_rules(), *rbac.claim_rules(), *rbac.claim_watch_rules()]
+
+
 def grant(server: ApiServer, user: str, rules: list[dict[str, Any]]) -> None:
-    """Replaces the permissions of the user `user` by the RBAC rules `rules`."""
+    """Replaces the permissions of the user `user` in all namespaces by the RBAC rules `rules`."""
     group = "rbac.authorization.k8s.io"
     role = {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": user}, "rules": rules}
     binding = {

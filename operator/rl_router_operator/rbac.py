@@ -10,10 +10,11 @@ from .schema import GROUP, PLURAL
 
 READ = ("get", "list", "watch")
 _WATCH = ("list", "watch")
+_LEASES = ("coordination.k8s.io", "leases")
 
 
 def operator_rules() -> list[Manifest]:
-    """Returns the operator's permissions in watched namespaces, which include neither Secrets nor pod logs."""
+    """Returns the operator's permissions in watched namespaces, which include neither Secrets, pod logs nor Leases."""
     return [
         _rule(GROUP, PLURAL, READ),
         _rule(GROUP, f"{PLURAL}/status", ("patch",)),
@@ -24,21 +25,31 @@ def operator_rules() -> list[Manifest]:
         _rule(_group(PVC), PVC.plural, (*_WATCH, "patch")),
         _rule("", "events", _WATCH),
         _rule("events.k8s.io", "events", ("create",)),
-        # The operator needs the Leases for claims. RBAC cannot limit their creation to names, or a list to a label.
-        _rule("coordination.k8s.io", "leases", ("create", "list", "watch")),
-        {**_rule("coordination.k8s.io", "leases", ("get", "update")), "resourceNames": list(CLAIM_NAMES)},
     ]
 
 
 def lease_rules() -> list[Manifest]:
-    """Returns the RBAC rules that the leader election needs in the operator's own namespace.
+    """Returns the RBAC rules that the leader election needs in the operator's own namespace."""
+    return _holder_rules(LEASE)
 
-    The permission to create Leases has no name, because RBAC cannot limit the creation of a Lease to a name.
+
+def claim_rules() -> list[Manifest]:
+    """Returns the RBAC rules that the operator needs in each namespace that has a claim of the operator.
+
+    An operator with `watchNamespaces` has a claim in each watched namespace. A cluster-wide operator has one claim, in
+    the operator's own namespace.
     """
-    return [
-        _rule("coordination.k8s.io", "leases", ("create",)),
-        {**_rule("coordination.k8s.io", "leases", ("get", "update")), "resourceNames": [LEASE]},
-    ]
+    return _holder_rules(*CLAIM_NAMES)
+
+
+def claim_watch_rules() -> list[Manifest]:
+    """Returns the RBAC rules with which a cluster-wide operator watches the claims of all releases in all namespaces.
+
+    The rule does not name the claims. RBAC allows a watch of named objects only if the watch selects a single name, so
+    the operator would need one watch for each name of a claim. The operator's own renewals would then arrive in only
+    one of the watches, and the operator could not detect that the other watch is broken.
+    """
+    return [_rule(*_LEASES, _WATCH)]
 
 
 def crd_rules() -> list[Manifest]:
@@ -70,6 +81,14 @@ def editor_rules() -> list[Manifest]:
 def _removal(kind: Kind) -> tuple[str, ...]:
     """Returns the verb `delete`, but no verb for Deployments, because every router always needs its Deployment."""
     return () if kind.kind == "Deployment" else ("delete",)
+
+
+def _holder_rules(*names: str) -> list[Manifest]:
+    """Returns the permissions to take and renew the named Leases. RBAC cannot limit the creation of Leases to names."""
+    return [
+        _rule(*_LEASES, ("create",)),
+        {**_rule(*_LEASES, ("get", "update")), "resourceNames": list(names)},
+    ]
 
 
 def _rule(group: str, resource: str, verbs: tuple[str, ...]) -> Manifest:

@@ -12,13 +12,12 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from rl_router_operator import rbac
 from rl_router_operator.cluster.lease import LeaseTerms
 from rl_router_operator.controller.settings import Settings
 
 from fakes.cluster.admission import CRDS, Admission
 from fakes.cluster.control_plane import ADMIN, OPERATOR, RESTRICTED, ApiServer, authorization
-from fakes.cluster.installation import ROLES, grant, installed
+from fakes.cluster.installation import ROLES, all_rules, grant, installed
 from fakes.cluster.kube_client import Kube
 from fakes.cluster.optional_kinds import OPTIONAL, crd_of
 from fakes.cluster.programs import API_SERVER, require
@@ -103,7 +102,7 @@ def restrict(api_server: ApiServer) -> Iterator[Callable[[Callable[[str, str, st
 
     def without(is_revoked: Callable[[str, str, str], bool]) -> str:
         rules = []
-        for rule in (*rbac.operator_rules(), *rbac.lease_rules()):
+        for rule in all_rules():
             group, resource = rule["apiGroups"][0], rule["resources"][0]
             if verbs := [verb for verb in rule["verbs"] if not is_revoked(group, resource, verb)]:
                 rules.append({**rule, "verbs": verbs})

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from rl_router_operator import rbac
 from rl_router_operator.cluster.informers import EVENT
 from rl_router_operator.objects.kinds import KINDS, POD, PVC, Kind
 from rl_router_operator.objects.refusal import RefusedError
 
 from fakes.cluster.foreign_objects import foreign_object
+from fakes.cluster.installation import all_rules
 from fakes.cluster.kube_client import Kube
 from fakes.cluster.proxy import Proxy
 from fakes.cluster.routers import FULL_CHILDREN, FULL_SPEC, router
@@ -148,7 +148,7 @@ def test_these_tests_cover_every_granted_verb():
     optional = {kind.plural for kind in KINDS if kind.optional}
     granted = {
         (rule["apiGroups"][0], rule["resources"][0], verb)
-        for rule in (*rbac.operator_rules(), *rbac.lease_rules())
+        for rule in all_rules()
         for verb in rule["verbs"]
         if rule["resources"][0] not in optional
     }

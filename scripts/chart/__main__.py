@@ -28,6 +28,8 @@ CHART = "charts/rl-router"
 RULES = {
     "operator": rbac.operator_rules,
     "lease": rbac.lease_rules,
+    "claims": rbac.claim_rules,
+    "claims-watch": rbac.claim_watch_rules,
     "crds": rbac.crd_rules,
     "view": rbac.viewer_rules,
     "edit": rbac.editor_rules,
