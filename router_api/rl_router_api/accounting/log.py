@@ -9,15 +9,16 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-import msgspec
 from rl_router_process.output import STDERR
 
-from ..encoding import encode
+from ..encoding import encode, one_line
 
 LOG = logging.getLogger("rl_router")
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 """Matches a character that controls a terminal or the direction of a text. Such a character could hide or forge parts
 of the log."""
+# `in` finds an integer in bytes several times faster than a byte.
+_DELETE = ord("\x7f")
 _DEFAULTS = logging.LogRecord(LOG.name, logging.INFO, "", 0, "", (), None).__dict__
 
 
@@ -41,10 +42,10 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
         line = encode(fields)
-        if not line.isascii() or b"\x7f" in line:
+        if not line.isascii() or _DELETE in line:
             line = _UNPRINTABLE.sub(_escaped, line.decode()).encode()
         # Raw JSON from clients and upstreams may contain line breaks.
-        return msgspec.json.format(line, indent=-1) if b"\n" in line or b"\r" in line else line
+        return one_line(line)
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -13,6 +13,8 @@ _END_OF_EVENT = re.compile(rb"(?:\r\n|\r(?!\n)|\n)(?:\r\n|\r|\n)")
 _SEAM = 3
 
 
+# `in` finds an integer in bytes several times faster than a byte.
+_LF, _CR = b"\n\r"
 _FIELD = re.compile(rb"\s*(?:data|event|id|retry)?:")
 
 
@@ -51,16 +53,16 @@ class Parser:
         Raises EventTooLargeError if an event has more than `limit` bytes.
         """
         across, self._seam = self._seam + received, (self._seam + received[-_SEAM:])[-_SEAM:]
-        if b"\n\n" not in received and not _END_OF_EVENT.search(across):
+        if received.find(b"\n\n") < 0 and not _END_OF_EVENT.search(across):
             return self._hold(received)
         whole = self._take_rest(received)
         if (plain := _plain(whole)) and len(whole) <= self._limit:
             return plain
-        *ended, self._rest = whole.split(b"\n\n") if b"\r" not in whole else _END_OF_EVENT.split(whole)
+        *ended, self._rest = whole.split(b"\n\n") if _CR not in whole else _END_OF_EVENT.split(whole)
         if max(map(len, ended), default=0) > self._limit or len(self._rest) > self._limit:
             raise EventTooLargeError(f"an event has more than {self._limit} bytes")
-        if b"\r" not in whole:
-            return [data for event in ended if (data := _line(event) if b"\n" not in event else _data(event))]
+        if _CR not in whole:
+            return [data for event in ended if (data := _line(event) if _LF not in event else _data(event))]
         return [data for event in ended if (data := _data(event))]
 
     def _hold(self, received: bytes) -> list[bytes]:
@@ -94,7 +96,7 @@ def _plain(whole: bytes) -> list[bytes] | None:
     Nearly all events of a stream have one line. The function `_plain` is fast, because the function does not run a
     Python statement for each event.
     """
-    if not whole.startswith(b"data: ") or not whole.endswith(b"\n\n") or b"\r" in whole or b" \n" in whole:
+    if not whole.startswith(b"data: ") or not whole.endswith(b"\n\n") or _CR in whole or whole.find(b" \n") >= 0:
         return None
     data = whole[6:-2].split(b"\n\ndata: ")
     return data if whole.count(b"\n") == 2 * len(data) and b"" not in data else None

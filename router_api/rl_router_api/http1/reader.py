@@ -101,6 +101,7 @@ class RequestReader:
         if size <= _SMALL:
             self._parse(data)
             return
+        view = memoryview(data)
         while start < size:
             if self.in_headers and not self.is_idle:
                 # Line breaks between requests are ignored (RFC 9112, 2.2).
@@ -109,7 +110,7 @@ class RequestReader:
                     self._connection.pause_reading()
                 return
             end = self._end_of_part(data, start)
-            self._parse(data[start:end])
+            self._parse(view[start:end])
             start = end
 
     def take_unread(self) -> bytes:
@@ -129,7 +130,7 @@ class RequestReader:
         """Returns the length of the current request's body in bytes, or 0 if the body is missing or chunked."""
         return next((int(value) for name, value in self._headers if name == b"content-length"), 0)
 
-    def _parse(self, data: bytes) -> None:
+    def _parse(self, data: bytes | memoryview) -> None:
         self._segment = size = len(data)
         self.overhead += size
         self._span += size
@@ -219,7 +220,7 @@ class RequestReader:
         parser.set_dangerous_leniencies(lenient_data_after_close=True, lenient_version=True)
         return parser
 
-    def _without_upgrade(self, rest: bytes) -> bytes:
+    def _without_upgrade(self, rest: bytes | memoryview) -> bytes:
         """Returns the bytes of the request's head without the `Upgrade` header, followed by `rest`, the bytes after the
         head.
 

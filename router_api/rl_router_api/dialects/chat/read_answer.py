@@ -11,6 +11,7 @@ from msgspec import Raw, Struct
 from ...conversation.answer import Answer, Choice, Chunk, ChunkChoice, output_bytes
 from ...conversation.lenient import fields_of
 from ...conversation.raw import OBJECT
+from ...encoding import one_line
 from ...errors import UnusableAnswerError
 from . import read_odd_answer as odd
 
@@ -162,4 +163,5 @@ def _on_one_line(raw: Raw) -> Raw:
     text = bytes(raw)
     if text == b"null":
         return _NOTHING
-    return Raw(msgspec.json.format(text, indent=-1)) if b"\n" in text or b"\r" in text else raw
+    line = one_line(text)
+    return raw if line is text else Raw(line)

@@ -94,7 +94,7 @@ def read_request(body: bytes) -> Request:
         options=options,
         parts=parts,
         text_bytes=text_bytes,
-        may_hold_affinity=b"_rr" in body,
+        may_hold_affinity=body.find(b"_rr") >= 0,
         input_tokens=text_bytes // 4 + PICTURE_TOKENS * len(media) + 1,
     )
 

@@ -117,7 +117,7 @@ class _Rewriter:
 
     def _is_plain(self, joined: bytes, chunks: list[Chunk]) -> bool:
         """Returns whether each chunk has the first chunk's model name exactly once, but no usage and no tool calls."""
-        if b'"usage"' in joined or b'"tool_calls"' in joined:
+        if joined.find(b'"usage"') >= 0 or joined.find(b'"tool_calls"') >= 0:
             return False
         known = {chunk.model for chunk in chunks} == {self._chunks_model}
         return known and joined.count(b'"model"') == joined.count(self._old) == len(chunks)
@@ -133,7 +133,7 @@ class _Rewriter:
 
     def _rewritten(self, chunk: Chunk) -> bytes:
         data = chunk.data
-        if not chunk.has_tool_ids and (self._keep_usage or b'"usage"' not in data):
+        if not chunk.has_tool_ids and (self._keep_usage or data.find(b'"usage"') < 0):
             replaced = self._with_model(data, chunk.model)
             if replaced is not None:
                 return replaced

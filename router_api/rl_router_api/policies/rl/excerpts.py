@@ -36,26 +36,28 @@ def conversation_as_data(conversation: Sequence[Message], room: int) -> list[dic
     """
     texts = [(message.role[:_MAX_ROLE], _text(message)) for message in conversation]
     # The escapes are counted only if the escaped texts could exceed the room.
-    if _total(texts) * (1 + _ESCAPE_GROWTH) > room:
-        texts = _fitting(texts, room)
+    size = _total(texts)
+    if size * (1 + _ESCAPE_GROWTH) > room:
+        texts = _fitting(texts, size, room)
     return [{"role": role, "text": text} for role, text in texts]
 
 
-def _fitting(texts: _Texts, room: int) -> _Texts:
-    """Returns the roles and texts of messages, shortened to about `room` bytes after escaping."""
+def _fitting(texts: _Texts, size: int, room: int) -> _Texts:
+    """Returns the roles and texts of messages, shortened to about `room` bytes after escaping.
+
+    The parameter `size` is the total number of bytes of the messages before escaping.
+    """
     left = room
     while True:
-        kept = _within(texts, left)
-        size = _total(kept) + sum([_growth(text) for _, text in kept])
-        if size <= room + _TOLERANCE or left <= MIN_BYTES:
+        kept = texts if size <= left else _shorter(texts, left)
+        escaped = _total(kept) + sum([_growth(text) for _, text in kept])
+        if escaped <= room + _TOLERANCE or left <= MIN_BYTES:
             return kept
-        left = min(left * room // size, left - 1)
+        left = min(left * room // escaped, left - 1)
 
 
-def _within(texts: _Texts, room: int) -> _Texts:
-    """Returns the roles and texts of the messages, in about `room` bytes before escaping."""
-    if _total(texts) <= room:
-        return texts
+def _shorter(texts: _Texts, room: int) -> _Texts:
+    """Returns the roles and texts of messages, shortened to about `room` bytes before escaping."""
     (role, text), *rest = texts
     first = shortened(text, room // 4 if rest else room)
     left = room - _size(first)
@@ -80,9 +82,12 @@ def as_data(value: Any) -> str:
 
 def texts_as_data(texts: list[dict[str, str]]) -> str:
     """Returns the same JSON for a list of texts as the function `as_data`, but takes only a tenth of the time."""
-    raw = msgspec.json.encode(texts)
-    # The only brackets outside of texts are the brackets of the list.
-    return f"[{_escaped(raw[1:-1].decode())}]"
+    json = msgspec.json.encode(texts).decode()
+    # The only brackets outside of texts are the first and the last character.
+    for character in _ESCAPES:
+        if json.find(character, 1, len(json) - 1) >= 0:
+            return f"[{_escaped(json[1:-1])}]"
+    return json
 
 
 def _escaped(text: str) -> str:
