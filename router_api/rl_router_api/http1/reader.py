@@ -22,7 +22,7 @@ from .refusals import (
     UNKNOWN_VERSION,
     Refusal,
 )
-from .request_response import EXTENSION, CycleConnection, RequestResponseCycle
+from .request_response import EXTENSION, HEADERS, CycleConnection, RequestResponseCycle
 
 _SMALL = 2_500
 """The maximum size, in bytes, of a segment that is parsed in one step. A segment of 2,500 bytes contains at most 100
@@ -173,7 +173,8 @@ class RequestReader:
         if self._span > MAX_OVERHEAD and self._header_bytes() > MAX_OVERHEAD:
             self.overhead = self._header_bytes()
             raise _RefusedError
-        values = dict(self._headers)
+        # If a header is repeated, the dictionary contains the first value.
+        values = dict(self._headers[::-1])
         version = self._parser.get_http_version()
         self.refusal = _refusal_of(self._headers, values, version)
         if len(self._headers) > MAX_HEADERS:
@@ -182,7 +183,7 @@ class RequestReader:
             raise _RefusedError
         if self._parser.should_upgrade():
             return  # The parser raises HttpParserUpgrade next, which `_parse` handles.
-        is_next, scope, pipeline = self.is_idle, self._scope(version), self._pipeline
+        is_next, scope, pipeline = self.is_idle, self._scope(version, values), self._pipeline
         self.in_headers, self.overhead = False, 0
         self.latest = cycle = RequestResponseCycle(
             self._connection,
@@ -236,7 +237,7 @@ class RequestReader:
         self._parser = self._new_parser()
         return b"\r\n".join([request_line, *headers, b"", rest])
 
-    def _scope(self, version: str) -> Scope:
+    def _scope(self, version: str, values: dict[bytes, bytes]) -> Scope:
         url = httptools.parse_url(self._url)
         if url.fragment is not None:
             raise _RefusedError
@@ -254,6 +255,7 @@ class RequestReader:
             "query_string": url.query or b"",
             "root_path": "",
             "headers": self._headers,
+            HEADERS: values,
             **self._addresses,
         }
 

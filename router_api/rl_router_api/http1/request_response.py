@@ -17,6 +17,8 @@ An ASGI application may use the attributes `task`, `disconnected` and `body_comp
 `watch` and `unwatch` of the `RequestResponseCycle`. The use of the `RequestResponseCycle` takes less CPU time than
 ASGI's messages, because a complete body needs no message and no task waits for the message `http.disconnect`.
 """
+HEADERS = "rl_router.headers"
+"""The key under which the ASGI scope contains a mapping from the names of the headers to their first values."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in http.HTTPStatus}
 _BODILESS = (204, 304)

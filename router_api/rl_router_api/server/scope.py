@@ -7,10 +7,10 @@ import re
 
 from starlette.types import Scope
 
+from ..http1.request_response import HEADERS
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_VALUES = "rl_router.headers"
-"""The key under which the ASGI scope contains a mapping from the names of the headers to the values of the headers."""
 
 
 def route(scope: Scope) -> str:
@@ -34,9 +34,10 @@ def header(scope: Scope, name: bytes) -> str | None:
 
     The argument `name` must be in lower case.
     """
-    values: dict[bytes, bytes] | None = scope.get(_VALUES)
+    values: dict[bytes, bytes] | None = scope.get(HEADERS)
     if values is None:
-        scope[_VALUES] = values = dict([*scope["headers"]][::-1])
+        # Another ASGI server than the router's own server has received the request.
+        scope[HEADERS] = values = dict([*scope["headers"]][::-1])
     value = values.get(name)
     # httptools keeps the white space after the value of a header.
     return None if value is None else value.decode("latin-1").rstrip(" \t")

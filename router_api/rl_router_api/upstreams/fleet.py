@@ -69,7 +69,9 @@ class Fleet:
 
         The body does not contain the router's additions that the target has refused within the last hour.
         """
-        refused = upstream.refused_additions.current.union(without)
+        refused = upstream.refused_additions.current
+        if without:
+            refused = refused.union(without)
         family = self._families[target.name]
         return upstream.dialect.write_request(request, target, advice, guard, without=refused, family=family)
 
