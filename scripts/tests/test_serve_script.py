@@ -86,7 +86,8 @@ def test_help_names_every_short_flag_with_its_default() -> None:
     process = serve("--help")
     assert process.returncode == 0
     for flag, default in [
-        ("--router-model", "first that its server lists"), ("--max-turns", "3"), ("--hosted-port", "8000"),
+        ("--router-model", "first model that the router model's server lists"), ("--max-turns", "3"),
+            ("--hosted-port", "8000"),
         ("--serve-port", "8800"), ("--host", "127.0.0.1"), ("--config", "RL_ROUTER_CONFIG"),
         ("--workers", "1"), ("--log-level", "info"), ("--wait", "300"),
     ]:  # fmt: skip

@@ -218,8 +218,7 @@ class HttpConnection(asyncio.Protocol, ABC):
 
     @property
     def _owes_response(self) -> bool:
-        """Whether the next response belongs to the request that is being received, and this response has not started
-        yet."""
+        """Whether the next response, which has not started yet, belongs to the request that is being received."""
         running = self._pipeline.running
         if self._reader.in_headers:
             return True

@@ -70,7 +70,7 @@ class RequestReader:
         self._connection = connection
         self._pipeline = pipeline
         self._addresses = addresses
-        self._parser = self._new_parser()
+        self._parser = _new_parser(self)
         self.latest: RequestResponseCycle | None = None
         self.in_headers = True
         self.overhead = 0
@@ -213,14 +213,6 @@ class RequestReader:
         if self.latest is not None:
             self.latest.end_body()
 
-    def _new_parser(self) -> httptools.HttpRequestParser:
-        parser = httptools.HttpRequestParser(self)
-        # A request with `Connection: close` gets its response even if the client sends data after the request. The
-        # function `_refusal_of` checks the HTTP version, because a minor version above 1 is read as HTTP/1.1 (RFC 9110,
-        # 2.5).
-        parser.set_dangerous_leniencies(lenient_data_after_close=True, lenient_version=True)
-        return parser
-
     def _without_upgrade(self, rest: bytes | memoryview) -> bytes:
         """Returns the bytes of the request's head without the `Upgrade` header, followed by `rest`, the bytes after the
         head.
@@ -234,7 +226,7 @@ class RequestReader:
             raise httptools.HttpParserError("CONNECT is not supported")
         version = self._parser.get_http_version().encode()
         request_line = b"%b %b HTTP/%b" % (self._parser.get_method(), self._url, version)
-        self._parser = self._new_parser()
+        self._parser = _new_parser(self)
         return b"\r\n".join([request_line, *headers, b"", rest])
 
     def _scope(self, version: str, values: dict[bytes, bytes]) -> Scope:
@@ -261,6 +253,14 @@ class RequestReader:
 
     def _header_bytes(self) -> int:
         return len(self._url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self._headers)
+
+
+def _new_parser(reader: RequestReader) -> httptools.HttpRequestParser:
+    parser = httptools.HttpRequestParser(reader)
+    # A request with `Connection: close` gets its response even if the client sends data after the request. The function
+    # `_refusal_of` checks the HTTP version, because a minor version above 1 is read as HTTP/1.1 (RFC 9110, 2.5).
+    parser.set_dangerous_leniencies(lenient_data_after_close=True, lenient_version=True)
+    return parser
 
 
 def _refusal_of(headers: list[tuple[bytes, bytes]], values: dict[bytes, bytes], version: str) -> Refusal | None:

@@ -8,8 +8,9 @@ from collections.abc import Collection, Coroutine, Sequence
 from decimal import Decimal
 from typing import Any
 
-from ..accounting.ledger import Entry
+from ..accounting.ledger import Entry, Ledger
 from ..accounting.money import FREE, worst_cost
+from ..accounting.spending import Spending
 from ..conversation.additions import FOREIGN_HISTORY, NO_ADVICE, Advice, MoneyGuard
 from ..conversation.answer import assemble, text_of
 from ..conversation.request import Request
@@ -212,11 +213,12 @@ class Calls:
         upstream, transport, traceparent = callee.upstream, self._fleet.transport, self._ledger.traceparent
         guard = None if self._limits.spending.left is None else MoneyGuard(call.limit)
         payload = self._fleet.payload(request, callee.target, upstream, call.advice, guard, without=without)
-        entry = self._open_entry(call, payload.dropped, payload.added)
+        entry = _open_entry(self._ledger, request, call)
+        entry.dropped, entry.added = payload.dropped, payload.added
         entry.keeps_cache_long = payload.keeps_cache_long
         try:
             if guard is not None:
-                self._reserve(call, entry)
+                _reserve(self._limits.spending, request, call, entry)
             if not request.stream:
                 answer = await complete(upstream, transport, payload.body, entry, traceparent=traceparent)
                 return MadeCall(callee, entry, answer=answer, text=entry.response or "")
@@ -227,20 +229,23 @@ class Calls:
         except CallFailedError as failure:
             return MadeCall(callee, entry, failure=failure)
 
-    def _open_entry(self, call: ReadyCall, dropped: tuple[str, ...], added: tuple[str, ...]) -> Entry:
-        target, advice = call.callee.target, call.advice
-        counted = self._request.input_tokens + advice.size // 4
-        entry = self._ledger.open_target_call(target.name, target.tool_name, target.price, counted)
-        entry.arguments, entry.dropped, entry.added = advice.as_arguments(), dropped, added
-        return entry
 
-    def _reserve(self, call: ReadyCall, entry: Entry) -> None:
-        """Reserves the worst-case cost of the call. Raises CallFailedError if other calls have spent the money."""
-        try:
-            entry.hold = self._limits.spending.reserve(_worst_cost(self._request, call))
-        except UnaffordableError as error:
-            entry.close("error", error.message, billed=False)
-            raise CallFailedError("unaffordable", error.message, refusal=error) from None
+def _open_entry(ledger: Ledger, request: Request, call: ReadyCall) -> Entry:
+    """Opens the ledger entry of a call to a target."""
+    target, advice = call.callee.target, call.advice
+    counted = request.input_tokens + advice.size // 4
+    entry = ledger.open_target_call(target.name, target.tool_name, target.price, counted)
+    entry.arguments = advice.as_arguments()
+    return entry
+
+
+def _reserve(spending: Spending, request: Request, call: ReadyCall, entry: Entry) -> None:
+    """Reserves the worst-case cost of the call. Raises CallFailedError if other calls have spent the money."""
+    try:
+        entry.hold = spending.reserve(_worst_cost(request, call))
+    except UnaffordableError as error:
+        entry.close("error", error.message, billed=False)
+        raise CallFailedError("unaffordable", error.message, refusal=error) from None
 
 
 def _worst_cost(request: Request, call: ReadyCall) -> Decimal:

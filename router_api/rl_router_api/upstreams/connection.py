@@ -94,7 +94,7 @@ class Connection(asyncio.Protocol):
         """
         self._reset()
         self._expects_response = True
-        self._idle.start(idle_timeout, self._expired)
+        self._idle.start(idle_timeout, self._fail)
         self.transport.write(request)
         while not self._has_head:
             await self._wait()
@@ -139,10 +139,6 @@ class Connection(asyncio.Protocol):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-    def _expired(self, idle_timeout: float) -> None:
-        """Ends the response after `idle_timeout` seconds without data."""
-        self._fail("timeout", f"the upstream sent no data within {idle_timeout:g} s")
 
     def _fail(self, kind: FaultKind, message: str) -> None:
         if not self._complete and self._fault is None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from ..errors import FaultKind
+
 
 class IdleTimer:
-    """A timer that calls a function if no data arrives on a connection for a given time.
+    """A timer that reports a failure if no data arrives on a connection for a given time.
 
     The code that uses the timer must set the attribute `last_data` to the event loop's current time whenever data
     arrives. When the timer fires, the timer starts again if data has arrived since the timer was started. Setting the
@@ -16,8 +18,8 @@ class IdleTimer:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._expired: Callable[[float], None] | None = None
-        """The function that the timer calls after the timeout; None while no data is expected."""
+        self._fail: Callable[[FaultKind, str], None] | None = None
+        """The function to which the timer reports a failure; None while no data is expected."""
         self._timeout = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -25,10 +27,14 @@ class IdleTimer:
         self.is_paused = False
         """Whether the connection has paused reading, so that no data is expected."""
 
-    def start(self, timeout: float, expired: Callable[[float], None]) -> None:
-        """Starts or restarts the timer, which calls `expired(timeout)` after `timeout` seconds without data."""
+    def start(self, timeout: float, fail: Callable[[FaultKind, str], None]) -> None:
+        """Starts or restarts the timer.
+
+        After `timeout` seconds without data, the timer calls the function `fail` with the kind and the description of
+        the failure.
+        """
         self._timeout, self.last_data = timeout, self._loop.time()
-        self._expired, self.is_paused = expired, False
+        self._fail, self.is_paused = fail, False
         self._arm()
 
     def suspend(self) -> None:
@@ -36,11 +42,11 @@ class IdleTimer:
 
         The timer keeps running, because cancelling the timer and starting another timer would take more CPU time.
         """
-        self._expired = None
+        self._fail = None
 
     def cancel(self) -> None:
         """Stops the wait for data and cancels the timer."""
-        self._expired = None
+        self._fail = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -54,11 +60,11 @@ class IdleTimer:
 
     def _check(self) -> None:
         self._timer = None
-        if self._expired is None:
+        if self._fail is None:
             return
         if self.is_paused:
             self.last_data = self._loop.time()
         if self.last_data + self._timeout > self._loop.time():
             self._arm()
         else:
-            self._expired(self._timeout)
+            self._fail("timeout", f"the upstream sent no data within {self._timeout:g} s")
