@@ -323,6 +323,36 @@ async def send_in_pieces(client: RawClient, data: bytes, size: int) -> None:
         await asyncio.sleep(0)
 
 
+async def test_a_large_segment_may_begin_anywhere_in_the_headers_of_a_waiting_request() -> None:
+    released, connections = asyncio.Event(), list[ApiConnection]()
+
+    class Recorded(ApiConnection):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            connections.append(self)
+
+    async def headers(scope: Any, receive: Any, send: Any) -> None:
+        await released.wait()
+        answer = b"\n".join([b": ".join(field) for field in scope["headers"]])
+        length = [(b"content-length", str(len(answer)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": length})
+        await send({"type": "http.response.body", "body": answer})
+
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nA: b\r\nContent-Length: 3010\r\n\r\n"
+    body = b"Authorization: c\r\n\r\n".ljust(3010, b"d")
+    async with http1_server(Recorded, headers) as connect:
+        for cut in range(1, len(head)):
+            released.clear()
+            client = await connect()
+            await client.send(REQUEST + head[:cut])
+            await until(lambda: connections and connections[-1]._reader.overhead, "the first segment")
+            await client.send(head[cut:] + body)
+            await until(lambda: connections[-1]._reader.unread, "the second segment")
+            released.set()
+            assert await client.answer() == (200, b"host: x")
+            assert await client.answer() == (200, b"host: x\na: b\ncontent-length: 3010"), cut
+
+
 async def test_few_requests_of_a_large_segment_are_parsed_before_they_are_handled() -> None:
     released, connections = asyncio.Event(), list[ApiConnection]()
 

@@ -104,8 +104,10 @@ class RequestReader:
         view = memoryview(data)
         while start < size:
             if self.in_headers and not self.is_idle:
-                # Line breaks between requests are ignored (RFC 9112, 2.2).
-                self.unread = data[start:].lstrip(b"\r\n")
+                self.unread = data[start:]
+                if not self.overhead:
+                    # Line breaks between requests are ignored (RFC 9112, 2.2), but not within headers.
+                    self.unread = self.unread.lstrip(b"\r\n")
                 if self.unread:
                     self._connection.pause_reading()
                 return
