@@ -149,6 +149,23 @@ def test_texts_are_the_same_data(texts: list[dict[str, str]]) -> None:
     assert excerpts.texts_as_data(texts) == excerpts.as_data(texts)
 
 
+@pytest.mark.parametrize("message", [
+    {"role": "<" * 40, "content": ""}, {"role": "😀" * 40, "content": ""}, {"role": "\x01" * 40, "content": "a"},
+    {"role": "user", "content": "\x01" * 40}, {"role": "user", "content": "]" * 40}, {"role": "user", "content": ""},
+], ids=["marks in the role", "emoji in the role", "controls in the role", "controls", "marks", "empty"])  # fmt: skip
+@pytest.mark.parametrize("number", [1, 50, 700, 5_000])
+def test_a_conversation_of_any_characters_has_about_the_room(message: dict[str, Any], number: int) -> None:
+    data = excerpts.texts_as_data(excerpts.conversation_as_data(conversation(*[message] * number), 4_000))
+    assert len(data.encode()) <= 4_400
+    assert not MARKS.search(data[1:-1])
+
+
+@pytest.mark.parametrize("character", ["\x01", "\n", "<", "é", "😀", "a"], ids=ascii)
+def test_an_excerpt_of_any_characters_has_about_the_room(character: str) -> None:
+    data = excerpts.as_data(excerpts.excerpt(character * 9_000, 1_000))
+    assert len(data.encode()) <= 1_150
+
+
 def test_a_short_conversation_is_not_shortened() -> None:
     messages = conversation({"role": "system", "content": "Be terse."}, {"role": "user", "content": "2 + 2?"})
     assert excerpts.conversation_as_data(messages, 400) == [

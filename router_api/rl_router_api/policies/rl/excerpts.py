@@ -22,6 +22,8 @@ _ESCAPE_GROWTH = len("\\u003c") - 1
 _TOLERANCE = 100
 """The number of bytes by which an excerpt may exceed the size limit, because notes about omitted parts have escapes."""
 _MIN_EXCERPT = 100
+_SYNTAX = len('{"role":"","text":""},')
+_NAMES = len('"role":"text":')
 _Texts = list[tuple[str, str]]
 """The role and the text of each message."""
 _MEDIA = {"vision": "[image]", "audio": "[audio]", "video": "[video]", "file": "[file]"}
@@ -50,7 +52,9 @@ def _fitting(texts: _Texts, size: int, room: int) -> _Texts:
     left = room
     while True:
         kept = texts if size <= left else _shorter(texts, left)
-        escaped = _total(kept) + sum([_growth(text) for _, text in kept])
+        # JSON writes a pair without the names of the fields, and the five characters of control tokens unescaped.
+        escaped = len(msgspec.json.encode(kept)) + _NAMES * len(kept)
+        escaped += sum([_growth(role) + _growth(text) for role, text in kept])
         if escaped <= room + _TOLERANCE or left <= MIN_BYTES:
             return kept
         left = min(left * room // escaped, left - 1)
@@ -60,13 +64,13 @@ def _shorter(texts: _Texts, room: int) -> _Texts:
     """Returns the roles and texts of messages, shortened to about `room` bytes before escaping."""
     (role, text), *rest = texts
     first = shortened(text, room // 4 if rest else room)
-    left = room - _size(first)
+    left = room - _size(role, first)
     kept: list[tuple[str, str]] = []
     # The last message contains the question, so the last message is always kept.
     while rest and (not kept or left > MIN_BYTES // 2):
         last_role, text = rest.pop()
         kept.insert(0, (last_role, shortened(text, max(left // 2, 100))))
-        left -= _size(kept[0][1])
+        left -= _size(*kept[0])
     gap = [("note", f"({len(rest)} messages left out)")] if rest else []
     return [(role, first), *gap, *kept]
 
@@ -103,7 +107,7 @@ def excerpt(text: str, room: int) -> str:
     After the function `as_data` has escaped the excerpt, the excerpt has at most about `room` bytes.
     """
     left, kept = room, shortened(text, room)
-    while (size := _bytes(kept) + _growth(kept)) > room + _TOLERANCE and left > _MIN_EXCERPT:
+    while (size := len(msgspec.json.encode(kept)) + _growth(kept)) > room + _TOLERANCE and left > _MIN_EXCERPT:
         left = min(left * room // size, left - 1)
         kept = shortened(text, left)
     return kept
@@ -130,12 +134,12 @@ def _growth(text: str) -> int:
 
 def _total(texts: _Texts) -> int:
     """Returns the approximate number of bytes of all messages, before escaping."""
-    return sum([_size(text) for _, text in texts])
+    return sum([_size(role, text) for role, text in texts])
 
 
-def _size(text: str) -> int:
-    """Returns the approximate number of bytes of a message in the JSON list of messages."""
-    return _bytes(text) + 30
+def _size(role: str, text: str) -> int:
+    """Returns the approximate number of bytes of a message in the JSON list of messages, before escaping."""
+    return len(role) + _bytes(text) + _SYNTAX
 
 
 def _bytes(text: str) -> int:
