@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from ..shared_memory import hashed, make_table
 
-_CELLS = 256
+_CELLS = 4096
+"""The number of names that a worker can count at the same time: targets, and API keys with unfinished request bodies."""
 _CELL = struct.Struct("<Qq")
 _ROW = _CELLS * _CELL.size
 
