@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..shared_memory import hashed, make_table
 
 _CELLS = 4096
-"""The number of names that a worker can count at the same time: targets, and API keys with unfinished request bodies."""
+"""The number of names that a worker can count at the same time, such as targets and API keys with unfinished bodies."""
 _CELL = struct.Struct("<Qq")
 _ROW = _CELLS * _CELL.size
 
