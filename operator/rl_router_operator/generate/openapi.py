@@ -68,9 +68,9 @@ def _describe_default(node: Json) -> None:
 
 
 def separate_defaults(node: Json) -> None:
-    """Changes the descriptions in a schema in place.
+    """Makes the default at the end of a description a separate sentence if the description has several sentences.
 
-    If a description has several sentences, the default at the end of the description becomes a separate sentence.
+    The function changes the schema and the nested schemas in place.
     """
     description = node.get("description")
     if isinstance(description, str) and ". " in description.partition("; default: ")[0]:

@@ -38,7 +38,7 @@ _BUILDERS: tuple[Builder, ...] = (
 )
 """The functions that build the children.
 
-The order of the functions is the order of the kinds in `kinds.KINDS`, in which the operator applies the children.
+The functions have the same order as the kinds in `kinds.KINDS`. The operator applies the children in this order.
 """
 
 

@@ -27,8 +27,9 @@ def url_of(router: RouterDeployment, observed: Observed) -> str:
 
 
 def _by_route(route: Manifest | None) -> str | None:
-    """Returns the URL of an HTTPRoute, or None if the HTTPRoute is missing or has no host name without a wildcard.
+    """Returns the URL of an HTTPRoute with the first host name that has no wildcard.
 
+    Returns None if the HTTPRoute is missing, or if the HTTPRoute has no host name or only host names with wildcards.
     The scheme of the URL is https if the port or the name of the Gateway's listener stands for TLS, and otherwise http.
     """
     spec = (route or {}).get("spec", {})

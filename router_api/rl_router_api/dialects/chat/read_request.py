@@ -24,7 +24,7 @@ MAX_MESSAGES = 10_000
 MAX_PIECES = 10_000
 _MAX_FIELDS = 1_000
 MAX_CHOICES = 128
-"""The maximum number of choices that a request may require with the field `n`. OpenAI's API allows as many."""
+"""The maximum number of choices that a request may require with the field `n`. OpenAI's API has the same maximum."""
 PICTURE_TOKENS = 1_500
 _MAX_DOLLARS = 10**12
 _MAX_OPTIONS = 16 * 1024
