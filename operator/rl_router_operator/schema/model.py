@@ -153,8 +153,8 @@ class Model(Pods):
         None,
         ge=1,
         le=64,
-        description="number of accelerators of a model pod that share the router model; default: the value of"
-        " `accelerator.count`",
+        description="number of accelerators across which the inference engine splits the router model in each model"
+        " pod; default: the value of `accelerator.count`",
     )
     tool_call_parser: str = Field(
         "hermes",

@@ -114,8 +114,8 @@ class SettingsLayer(Generic[Model]):
     def _value(self, name: str, text: str) -> Any:
         """Returns the text itself if `name` is a text field, and otherwise the text parsed as YAML.
 
-        The value of a text field is not parsed as YAML, because YAML reads the address `::` as a mapping. Raises
-        YAMLError, ValueError or RecursionError if the text is not YAML.
+        The value of a text field is not parsed as YAML, because YAML would change some texts. For example, YAML reads
+        the IPv6 address `::` as a mapping. Raises YAMLError, ValueError or RecursionError if the text is not YAML.
         """
         field = field_of(self.model, name)
         if field is None or not _takes_text(field):

@@ -281,7 +281,7 @@ class Routing(Schema):
     max_cost: Dollars | None = Field(
         None,
         description="maximum cost of a request in USD. The router API makes no call whose worst-case cost exceeds the"
-        " remaining budget of the request; default: an unlimited cost",
+        " remaining budget of the request; default: no maximum",
     )
     fallback: tuple[Name, ...] = Field(
         (),

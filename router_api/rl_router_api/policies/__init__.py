@@ -19,7 +19,8 @@ _BUILT_IN: dict[str, Create] = {"fixed": fixed.create, "rl": rl.create}
 
 
 def names() -> list[str]:
-    """Returns the names of policies that the fields `routing.policy` and `router.policy` may contain."""
+    """Returns the policy names that the field `routing.policy` of the configuration and the field `router.policy` of a
+    request may contain."""
     return sorted({*_BUILT_IN, *(entry_point.name for entry_point in entry_points(group=GROUP))})
 
 

@@ -267,8 +267,8 @@ async def _collect(callee: Callee, entry: Entry, stream: ChunkStream) -> MadeCal
 def _pause_before(failure: CallFailedError) -> float:
     """Returns the pause before a retry in seconds, including a random additional time.
 
-    The pause has the length that the target's response names. If the response names no length, the pause is 1 s after a
-    response with status 429, and 0.1 s after any other failure.
+    If the target's response says how long to wait before a retry, for example in the header `Retry-After`, the pause
+    has this length. Otherwise, the pause is 1 s after a response with status 429, and 0.1 s after any other failure.
     """
     if failure.status == 429 and failure.retry_after is None:
         return 1.0 + random.random() * _JITTER

@@ -22,7 +22,7 @@ from .handler import RequestHandler
 from .reply import EVENT_STREAM, JSON, Reply, common_headers, metadata_if_paid
 
 _STREAM_HEADERS = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
-"""Headers that prevent proxies from storing a stream, and prevent nginx from buffering a stream."""
+"""Headers that prevent proxies from reusing a stored stream, and prevent nginx from buffering a stream."""
 _BATCH = 64
 """The maximum number of chunks of a completed answer that the server sends in one write."""
 
