@@ -43,7 +43,11 @@ class GoneError(Exception):
 
 
 class _Outcome(Enum):
-    """The outcome of an action. After the outcome `CHANGED` or `REFUSED`, the operator plans the next action."""
+    """The outcome of an action on an object.
+
+    After the outcome `CHANGED` or `REFUSED`, the operator skips the remaining actions on the object, and plans the
+    object again.
+    """
 
     SETTLED = auto()
     CHANGED = auto()

@@ -170,8 +170,8 @@ class Ledger:
         self.target_calls: list[Entry] = []
         self.turns = 0
         self.repaired = False
-        """True if the router model was called again after an unreadable decision. A request may call the router model
-        again only once."""
+        """True if the router model was called again after an unreadable decision. For each request, the router API
+        repeats an unreadable decision at most once."""
         self.strategy: Strategy | None = None
         self.model_used: str | None = None
         self.unreadable = 0
