@@ -35,6 +35,17 @@ class LongerWriteTimeout(ShortTimeouts):
     write_timeout: ClassVar[float] = 1.0
 
 
+def recorded(connections: list[ApiConnection]) -> type[ApiConnection]:
+    """Returns a kind of connection of which each new connection is added to `connections`."""
+
+    class Recorded(ApiConnection):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            connections.append(self)
+
+    return Recorded
+
+
 async def echo(scope: Any, receive: Any, send: Any) -> None:
     """Answers with the request's body."""
     body, more = b"", True
@@ -168,14 +179,8 @@ async def test_a_request_that_begins_in_a_large_segment_must_be_completed_in_tim
 
 
 async def test_pipelined_requests_are_read_only_when_the_earlier_ones_are_answered() -> None:
-    connections: list[Any] = []
-
-    class Watched(ApiConnection):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            super().connection_made(transport)
-            connections.append(self)
-
-    async with http1_server(Watched, echo) as connect:
+    connections = list[ApiConnection]()
+    async with http1_server(recorded(connections), echo) as connect:
         client = await connect()
         most = 0
         for _ in range(200):
@@ -326,11 +331,6 @@ async def send_in_pieces(client: RawClient, data: bytes, size: int) -> None:
 async def test_a_large_segment_may_begin_anywhere_in_the_headers_of_a_waiting_request() -> None:
     released, connections = asyncio.Event(), list[ApiConnection]()
 
-    class Recorded(ApiConnection):
-        def __init__(self, *arguments: Any, **named: Any) -> None:
-            super().__init__(*arguments, **named)
-            connections.append(self)
-
     async def headers(scope: Any, receive: Any, send: Any) -> None:
         await released.wait()
         answer = b"\n".join([b": ".join(field) for field in scope["headers"]])
@@ -340,7 +340,7 @@ async def test_a_large_segment_may_begin_anywhere_in_the_headers_of_a_waiting_re
 
     head = b"POST / HTTP/1.1\r\nHost: x\r\nA: b\r\nContent-Length: 3010\r\n\r\n"
     body = b"Authorization: c\r\n\r\n".ljust(3010, b"d")
-    async with http1_server(Recorded, headers) as connect:
+    async with http1_server(recorded(connections), headers) as connect:
         for cut in range(1, len(head)):
             released.clear()
             client = await connect()
@@ -356,16 +356,11 @@ async def test_a_large_segment_may_begin_anywhere_in_the_headers_of_a_waiting_re
 async def test_few_requests_of_a_large_segment_are_parsed_before_they_are_handled() -> None:
     released, connections = asyncio.Event(), list[ApiConnection]()
 
-    class Recorded(ApiConnection):
-        def __init__(self, *arguments: Any, **named: Any) -> None:
-            super().__init__(*arguments, **named)
-            connections.append(self)
-
     async def slow(scope: Any, receive: Any, send: Any) -> None:
         await released.wait()
         await echo(scope, receive, send)
 
-    async with http1_server(Recorded, slow) as connect:
+    async with http1_server(recorded(connections), slow) as connect:
         client = await connect()
         await client.send(REQUEST * 200)
         await until(lambda: connections[0]._pipeline.running, "the first request")
