@@ -8,6 +8,7 @@ from ..upstreams.in_flight import InFlight
 
 _REQUESTS = "requests"
 _PENDING_BYTES = "pending body bytes"
+_UNFINISHED = "unfinished request bodies"
 _RETRY_AFTER = 1.0
 """The number of seconds after which a client may retry a rejected request."""
 
@@ -67,9 +68,9 @@ class Load:
             self._counts.change(_of_key(key), size)
             share = max(limit // 2, server.max_body_bytes)
             if self._counts.total(_of_key(key)) > share:
-                raise _too_many_bytes(f"The API key `{key}` is at its limit of {share} bytes")
+                raise _overloaded(f"The API key `{key}` is at its limit of {share} bytes of {_UNFINISHED}")
         if self.pending_bytes > limit:
-            raise _too_many_bytes(f"The server is at its limit of {limit} bytes")
+            raise _overloaded(f"The server is at its limit of {limit} bytes of {_UNFINISHED}")
 
     def release(self, size: int, key: str | None = None) -> None:
         """Removes `size` bytes from the count, because the request body is complete or is not received any further.
@@ -85,11 +86,9 @@ def _of_key(key: str) -> str:
     return f"{_PENDING_BYTES} of key {key}"
 
 
-def _too_many_bytes(limit: str) -> ApiError:
-    message = f"{limit} of unfinished request bodies. Retry later."
-    return ApiError(429, message, code="overloaded", retry_after=_RETRY_AFTER)
-
-
 def _too_many(server: RequestHandlingConfig) -> ApiError:
-    message = f"The server is at its limit of {server.max_in_flight} in-flight requests. Retry later."
-    return ApiError(429, message, code="overloaded", retry_after=_RETRY_AFTER)
+    return _overloaded(f"The server is at its limit of {server.max_in_flight} in-flight requests")
+
+
+def _overloaded(reason: str) -> ApiError:
+    return ApiError(429, f"{reason}. Retry later.", code="overloaded", retry_after=_RETRY_AFTER)
