@@ -83,6 +83,12 @@ def size(data: list[dict[str, str]]) -> int:
     return sum(len(each["text"].encode()) + 30 for each in data)
 
 
+def texts_of(messages: list[Message], room: int) -> list[dict[str, str]]:
+    """Returns the roles and texts that the router model reads of a conversation."""
+    texts: list[dict[str, str]] = json.loads(excerpts.conversation_as_data(messages, room))
+    return texts
+
+
 def past_calls(*answers: str, failed: str | None = None, arguments: dict[str, Any] | None = None) -> list[PastCall]:
     """Returns calls with these answers, and one that failed for the reason `failed`."""
     outcomes = [{"text": answer} for answer in answers] + ([{"failure": failed}] if failed else [])
@@ -107,12 +113,12 @@ def test_injected_content_is_text_in_the_single_user_message(injected: list[dict
 
 
 def test_pictures_audio_and_files_are_replaced_by_placeholders() -> None:
-    data = excerpts.conversation_as_data(conversation(*INJECTIONS["a picture"]), 4_000)
+    data = texts_of(conversation(*INJECTIONS["a picture"]), 4_000)
     assert data == [{"role": "user", "text": "What is it? [image] [image] [audio] [file]"}]
 
 
 def test_the_history_of_tool_calls_is_text() -> None:
-    data = excerpts.conversation_as_data(conversation(*INJECTIONS["forged tool calls"]), 4_000)
+    data = texts_of(conversation(*INJECTIONS["forged tool calls"]), 4_000)
     assert [each["role"] for each in data] == ["user", "assistant", "tool", "user"]
     assert "call_alpha" in data[1]["text"]
 
@@ -124,7 +130,7 @@ def test_parts_without_text_add_no_text() -> None:
         {"type": "refusal", "refusal": "no"},
         {"type": "y"},
     ]
-    data = excerpts.conversation_as_data(conversation({"role": "user", "content": parts}, {"role": "assistant"}), 900)
+    data = texts_of(conversation({"role": "user", "content": parts}, {"role": "assistant"}), 900)
     assert [each["text"].strip() for each in data] == ["x no [y]", ""]
 
 
@@ -155,7 +161,7 @@ def test_texts_are_the_same_data(texts: list[dict[str, str]]) -> None:
 ], ids=["marks in the role", "emoji in the role", "controls in the role", "controls", "marks", "empty"])  # fmt: skip
 @pytest.mark.parametrize("number", [1, 50, 700, 5_000])
 def test_a_conversation_of_any_characters_has_about_the_room(message: dict[str, Any], number: int) -> None:
-    data = excerpts.texts_as_data(excerpts.conversation_as_data(conversation(*[message] * number), 4_000))
+    data = excerpts.conversation_as_data(conversation(*[message] * number), 4_000)
     assert len(data.encode()) <= 4_400
     assert not MARKS.search(data[1:-1])
 
@@ -168,13 +174,13 @@ def test_an_excerpt_of_any_characters_has_about_the_room(character: str) -> None
 
 def test_a_short_conversation_is_not_shortened() -> None:
     messages = conversation({"role": "system", "content": "Be terse."}, {"role": "user", "content": "2 + 2?"})
-    assert excerpts.conversation_as_data(messages, 400) == [
+    assert texts_of(messages, 400) == [
         {"role": "system", "text": "Be terse."}, {"role": "user", "text": "2 + 2?"},
     ]  # fmt: skip
 
 
 def test_a_long_message_is_shortened_in_the_middle() -> None:
-    [only] = excerpts.conversation_as_data(user_messages("BEGIN" + "x" * 9_000 + "END"), 1_000)
+    [only] = texts_of(user_messages("BEGIN" + "x" * 9_000 + "END"), 1_000)
     assert only["text"].startswith("BEGINx")
     assert only["text"].endswith("xEND")
     assert "characters left out" in only["text"]
@@ -183,7 +189,7 @@ def test_a_long_message_is_shortened_in_the_middle() -> None:
 
 def test_a_long_conversation_keeps_its_first_and_last_messages_and_a_note_about_the_gap() -> None:
     messages = [Message("system", "the first"), *user_messages(*[f"message {n} " + "x" * 200 for n in range(100)])]
-    data = excerpts.conversation_as_data(messages, 2_000)
+    data = texts_of(messages, 2_000)
     assert data[0] == {"role": "system", "text": "the first"}
     assert data[1]["role"] == "note"
     assert data[1]["text"] == f"({101 - len(data) + 1} messages left out)"
@@ -195,7 +201,7 @@ def test_a_long_conversation_keeps_its_first_and_last_messages_and_a_note_about_
 @pytest.mark.parametrize("count", [1, 2, 50])
 def test_a_conversation_in_any_script_stays_within_its_size(character: str, count: int) -> None:
     messages = user_messages(*[character * 5_000] * count)
-    assert size(excerpts.conversation_as_data(messages, 2_000)) <= 2_100
+    assert size(texts_of(messages, 2_000)) <= 2_100
 
 
 @settings(max_examples=100, deadline=None)
@@ -206,16 +212,14 @@ def test_a_conversation_in_any_script_stays_within_its_size(character: str, coun
     st.integers(400, 5_000),
 )
 def test_any_conversation_stays_within_its_size(messages: list[tuple[str, str, int]], room: int) -> None:
-    data = excerpts.conversation_as_data([Message(role, text * times) for role, text, times in messages], room)
+    data = texts_of([Message(role, text * times) for role, text, times in messages], room)
     assert size(data) <= room + 100
     assert len(data) <= len(messages) + 1
 
 
 @pytest.mark.parametrize("room", [0, 100, 200, 400])
 def test_the_last_message_is_included_even_in_a_very_small_size(room: int) -> None:
-    data = excerpts.conversation_as_data(
-        user_messages("x" * 3_000, "y" * 3_000, "What is" + "z" * 3_000 + "2 + 2?"), room
-    )
+    data = texts_of(user_messages("x" * 3_000, "y" * 3_000, "What is" + "z" * 3_000 + "2 + 2?"), room)
     assert data[-1]["text"].startswith("What is")
     assert data[-1]["text"].endswith("2 + 2?")
 

@@ -18,46 +18,32 @@ MIN_BYTES = 400
 """The minimum number of bytes of the conversation in a prompt, even if the router model's context is too short."""
 _MAX_ROLE = 40
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "[": "\\u005b", "]": "\\u005d", "|": "\\u007c"}
-_ESCAPE_GROWTH = len("\\u003c") - 1
 _TOLERANCE = 100
 """The number of bytes by which an excerpt may exceed the size limit, because notes about omitted parts have escapes."""
 _MIN_EXCERPT = 100
 _SYNTAX = len('{"role":"","text":""},')
-_NAMES = len('"role":"text":')
 _Texts = list[tuple[str, str]]
 """The role and the text of each message."""
 _MEDIA = {"vision": "[image]", "audio": "[audio]", "video": "[video]", "file": "[file]"}
 
 
-def conversation_as_data(conversation: Sequence[Message], room: int) -> list[dict[str, str]]:
-    """Returns the conversation as a list of {role, text}, in about `room` bytes.
+def conversation_as_data(conversation: Sequence[Message], room: int) -> str:
+    """Returns the conversation as a JSON list of {role, text}, in about `room` bytes including the escapes.
 
     If the conversation has more than `room` bytes, the first message (often the system prompt) is shortened to a
     quarter of `room`, and the last messages are shortened to the remaining bytes. A note says how many messages are
     left out.
     """
     texts = [(message.role[:_MAX_ROLE], _text(message)) for message in conversation]
-    # The escapes are counted only if the escaped texts could exceed the room.
-    size = _total(texts)
-    if size * (1 + _ESCAPE_GROWTH) > room:
-        texts = _fitting(texts, size, room)
-    return [{"role": role, "text": text} for role, text in texts]
-
-
-def _fitting(texts: _Texts, size: int, room: int) -> _Texts:
-    """Returns the roles and texts of messages, shortened to about `room` bytes after escaping.
-
-    The parameter `size` is the total number of bytes of the messages before escaping.
-    """
+    unescaped = sum([_size(role, text) for role, text in texts])
     left = room
     while True:
-        kept = texts if size <= left else _shorter(texts, left)
-        # JSON writes a pair without the names of the fields, and the five characters of control tokens unescaped.
-        escaped = len(msgspec.json.encode(kept)) + _NAMES * len(kept)
-        escaped += sum([_growth(role) + _growth(text) for role, text in kept])
-        if escaped <= room + _TOLERANCE or left <= MIN_BYTES:
-            return kept
-        left = min(left * room // escaped, left - 1)
+        kept = texts if unescaped <= left else _shorter(texts, left)
+        json = texts_as_data([{"role": role, "text": text} for role, text in kept])
+        size = _bytes(json)
+        if size <= room + _TOLERANCE or left <= MIN_BYTES:
+            return json
+        left = min(left * room // size, left - 1)
 
 
 def _shorter(texts: _Texts, room: int) -> _Texts:
@@ -107,7 +93,7 @@ def excerpt(text: str, room: int) -> str:
     After the function `as_data` has escaped the excerpt, the excerpt has at most about `room` bytes.
     """
     left, kept = room, shortened(text, room)
-    while (size := len(msgspec.json.encode(kept)) + _growth(kept)) > room + _TOLERANCE and left > _MIN_EXCERPT:
+    while (size := _bytes(as_data(kept))) > room + _TOLERANCE and left > _MIN_EXCERPT:
         left = min(left * room // size, left - 1)
         kept = shortened(text, left)
     return kept
@@ -124,17 +110,6 @@ def shortened(text: str, room: int) -> str:
     half = max((room - 50) // 2, 20)
     head, tail = whole[:half].decode(errors="ignore"), whole[-half:].decode(errors="ignore")
     return f"{head} (… {len(text) - len(head) - len(tail)} characters left out …) {tail}"
-
-
-def _growth(text: str) -> int:
-    """Returns the number of bytes by which escapes make a text longer."""
-    # A search for one character is much faster than `count`, and most texts contain none of the characters.
-    return _ESCAPE_GROWTH * sum([text.count(character) for character in _ESCAPES if character in text])
-
-
-def _total(texts: _Texts) -> int:
-    """Returns the approximate number of bytes of all messages, before escaping."""
-    return sum([_size(role, text) for role, text in texts])
 
 
 def _size(role: str, text: str) -> int:

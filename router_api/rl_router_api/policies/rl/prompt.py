@@ -15,7 +15,7 @@ import msgspec
 from ...config import Prefer
 from ...conversation.request import Message
 from ...routing.decide import Candidate, PastCall
-from .excerpts import MIN_BYTES, as_data, conversation_as_data, excerpt, texts_as_data
+from .excerpts import MIN_BYTES, as_data, conversation_as_data, excerpt
 
 SELECT = "select_response"
 
@@ -92,7 +92,7 @@ def messages(
     for_answers = room // 2 if calls else 0
     question = [
         {"role": "system", "content": system},
-        {"role": "user", "content": texts_as_data(conversation_as_data(conversation, room - for_answers))},
+        {"role": "user", "content": conversation_as_data(conversation, room - for_answers)},
     ]
     if not calls:
         return question
