@@ -236,8 +236,10 @@ class _Convergence:
             self.creation_conflicts[action.ref] += 1
 
     def _take_timeout(self, action: Action, error: UnreachableError) -> None:
-        """Records a write without a response as an error about the child, because an admission webhook may be down.
+        """Records that a write of a child got no response, as an error of this child only.
 
+        If an admission webhook for the kind of the child does not respond, only the writes of this kind get no
+        response.
         Raises UnreachableError after the second write without a response, because the API server itself probably does
         not respond if two writes get no response.
         """

@@ -73,8 +73,8 @@ class UpstreamDialect(Protocol):
 
         The parameter `guard` contains the rules of a money limit, or is None if the request has no money limit. The
         parameter `without` contains the names of the additions that the body must not contain, because the target
-        refuses these additions. The parameter `family` contains the affinities (hashes of target names) of all targets
-        whose answers in the conversation the target accepts without changes.
+        refuses these additions. The parameter `family` contains the hashes of the names of all targets whose answers in
+        the conversation the called target accepts without changes.
         """
 
     def bounds_output(self, request: Request, params: Params) -> bool:

@@ -60,8 +60,8 @@ def is_affected(request: Request, raw: Raw, history: History) -> bool:
 def adapt(request: Request, messages: list[dict[str, Raw]], history: History, family: Collection[str]) -> list[str]:
     """Adapts the messages of a request to a target in place, and returns the names of the removed fields.
 
-    The function `adapt` also removes the affinity from the tool call ids. The parameter `family` contains the
-    affinities (hashes of target names) of all targets whose answers the target accepts without changes.
+    The function `adapt` also removes the hash of a target's name from the tool call ids. The parameter `family`
+    contains the hashes of the names of all targets whose answers the called target accepts without changes.
     """
     ids = ToolCallIdMap(history.tool_call_ids)
     dropped: dict[str, None] = {}
