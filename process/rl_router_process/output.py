@@ -5,20 +5,22 @@ nobody reads the lines or if the streams are broken.
 """
 
 import atexit
+import fcntl
 import os
 import select
 import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 
 _CAPACITY = 8 * 2**20
 """The maximum number of bytes of the lines that wait to be written."""
 _BATCH = select.PIPE_BUF
 """The maximum number of bytes of a write that contains several lines. The kernel never divides a write of at most
-`PIPE_BUF` bytes to a pipe, so that the lines of several processes do not mix."""
+`PIPE_BUF` bytes to a pipe, so that short lines of several processes do not mix even without a lock."""
 _PAUSE = 0.02
 """The number of seconds between two batches of lines, so that the writing thread wakes up only once for many lines."""
 _FLUSH_SECONDS = 2.0
@@ -56,6 +58,8 @@ class LineWriter:
         self._has_thread = False
         self._writing = threading.Lock()
         """The lock that the writing thread never releases, so that a second thread for the same lines ends at once."""
+        self._turns: int | None = None
+        """The descriptor of the file that this process locks while it writes."""
         atexit.register(self.flush)
 
     def put(self, line: bytes) -> None:
@@ -75,6 +79,14 @@ class LineWriter:
     def say(self, text: str) -> None:
         """Writes a text for people, followed by a line break."""
         self.put(f"{text}\n".encode(errors="replace"))
+
+    def take_turns(self, path: str) -> None:
+        """Makes the process lock the file at `path` during every write.
+
+        The kernel divides a write of more than `PIPE_BUF` bytes to a pipe. If several processes write to the same pipe,
+        their long lines mix, unless each of the processes calls the method `take_turns` with the same path.
+        """
+        self._turns = os.open(path, os.O_RDONLY)
 
     def flush(self, seconds: float = _FLUSH_SECONDS) -> None:
         """Waits until all lines are written, but at most `seconds`."""
@@ -116,7 +128,8 @@ class LineWriter:
         return batch
 
     def _write(self, batch: list[tuple[int, bytes]]) -> None:
-        unwritten = _unwritten(self._file, b"".join([line for _, line in batch]))
+        with _locked(self._turns):
+            unwritten = _unwritten(self._file, b"".join([line for _, line in batch]))
         self._written = batch[-1][0]
         if unwritten:
             self._lose(unwritten.count(b"\n"))
@@ -137,6 +150,20 @@ def _start_without_signals(thread: threading.Thread) -> None:
         thread.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _locked(file: int | None) -> Iterator[None]:
+    """Locks the file with the descriptor `file`, if there is one. The kernel unlocks the file if the process dies."""
+    if file is None:
+        yield
+        return
+    # Without the lock, for example because the file system has no locks, only long lines may mix.
+    with suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_EX)
+    yield
+    with suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _unwritten(file: int, data: bytes) -> bytes:

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 
 import pytest
@@ -83,6 +84,23 @@ def test_lines_of_several_threads_do_not_mix(pipe: Pipe) -> None:
     for thread in threads:
         thread.join()
     assert sorted(pipe.read_all().splitlines()) == [name * 99 for name in (b"a", b"b", b"c") for _ in range(500)]
+
+
+def test_long_lines_of_several_processes_that_take_turns_do_not_mix(pipe: Pipe, tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    lock.touch()
+    writers = [LineWriter(pipe.writing) for _ in range(2)]
+    for writer in writers:
+        # Each open file has its own lock, even within one process.
+        writer.take_turns(str(lock))
+    lines = [name * 99_999 + b"\n" for name in (b"a", b"b")]
+    for line, writer in zip(lines, writers, strict=True):
+        for _ in range(30):
+            writer.put(line)
+    received = b""
+    while len(received) < 60 * 100_000:
+        received += os.read(pipe.reading, 2**20)
+    assert sorted(received.splitlines(keepends=True)) == sorted(lines * 30)
 
 
 @pytest.mark.parametrize("blocking", [True, False])

@@ -14,6 +14,8 @@ import time
 from dataclasses import replace
 from multiprocessing.context import SpawnProcess
 
+from rl_router_process.output import STDERR
+
 from ..access.day_counters import make_counter_table
 from ..runtime.source import LoadedConfiguration, Source
 from ..upstreams.in_flight import WorkerRow, make_in_flight_table
@@ -68,6 +70,7 @@ class _Workers:
     ) -> None:
         self._arguments = (source, sockets, stopping, make_counter_table(folder))
         self._in_flight = make_in_flight_table(folder, count)
+        STDERR.take_turns(self._in_flight)
         self._count = count
         self._context = multiprocessing.get_context("spawn")
         self._running = [self._start(number) for number in range(count)]

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 import uvicorn
+from rl_router_process.output import STDERR
 
 from ..access.day_counters import DayCounters
 from ..config import is_loopback
@@ -79,6 +80,8 @@ def work(
     from ..runtime.runtime import SharedState
     from .app import App
 
+    if row is not None:
+        STDERR.take_turns(row.path)
     loaded = source.start(before)
     set_up(loaded.configuration.server.log_level)
     app = App(loaded, source, shared=SharedState(DayCounters(counters), InFlight(row)))
