@@ -36,8 +36,8 @@ class TargetSpec(TargetConfig):
             "!has(self.headers) || !self.headers.exists(key, key.matches('(?i)"
             "(authorization|cookie|token|secret|password|api[-_]?key|subscription-key)$'))",
             "a header with a name such as Authorization, Cookie or X-API-Key may contain a secret, which would be"
-            " visible in a ConfigMap. Put the secret into a Kubernetes Secret, and name the Secret in"
-            " the field apiKeySecretRef",
+            " visible in a ConfigMap. Put the secret into a Kubernetes Secret, and name the Secret in the field"
+            " apiKeySecretRef and the header in the field apiKeyHeader",
             ".headers",
         ),
         (
