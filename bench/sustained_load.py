@@ -27,8 +27,9 @@ def _latency(router: Stack) -> str:
     p50, p99 = (through[name] - direct[name] for name in ("p50_ms", "p99_ms"))
     return (
         f"The load generator sends {maximum / 2:,.0f} pinned requests per second with Poisson arrivals, which is half"
-        f" of the router's maximum rate on one core. The router adds {p50:.2f} ms (p50; goal: 1) and {p99:.2f} ms (p99;"
-        f" goal: 5) to the upstream's time under the same load ({direct['p50_ms']:.2f} and {direct['p99_ms']:.2f} ms)."
+        f" of the router's maximum rate on one core. Without the router, the upstream's latency under the same load is"
+        f" {direct['p50_ms']:.2f} ms (p50) and {direct['p99_ms']:.2f} ms (p99). The router adds {p50:.2f} ms to the p50"
+        f" and {p99:.2f} ms to the p99. The goals are at most 1 ms and at most 5 ms."
     )
 
 

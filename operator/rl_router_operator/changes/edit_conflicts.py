@@ -40,7 +40,8 @@ _UNIQUE = f"{_POD}.containers.ports.name".split(".")
 
 
 def repairs(desired: Manifest, live: Manifest, fields: list[str]) -> list[dict[str, Any]]:
-    """Returns the JSON patch that removes conflicts with the desired fields from `live`; empty without conflicts.
+    """Returns the JSON patch that repairs the fields of `live` that conflict with `desired`. The patch is empty if no
+    field conflicts.
 
     The parameter `fields` contains the paths of the fields that the API server rejected, such as
     `spec.template.spec.volumes[0].hostPath`.
@@ -54,7 +55,8 @@ def repairs(desired: Manifest, live: Manifest, fields: list[str]) -> list[dict[s
 
 
 def overlooked(desired: Manifest, live: Manifest) -> list[dict[str, Any]]:
-    """Returns the JSON patch that removes conflicting edits that the API server has accepted; empty if none exist.
+    """Returns the JSON patch that removes conflicting edits that the API server has accepted. The patch is empty if no
+    such edits exist.
 
     Kubernetes before version 1.34 accepts some edits of a StatefulSet, but later rejects the pods of the StatefulSet.
     """
@@ -67,7 +69,8 @@ def overlooked(desired: Manifest, live: Manifest) -> list[dict[str, Any]]:
 
 
 def disowning(live: Manifest) -> list[dict[str, Any]]:
-    """Returns the JSON patch that removes the ownership of fields by earlier repairs; empty without earlier repairs.
+    """Returns the JSON patch that removes the ownership of fields by earlier repairs. The patch is empty if no repair
+    was made.
 
     The object `live` must contain all entries of `metadata.managedFields`.
     """
@@ -117,7 +120,7 @@ def _clashes(desired: Manifest, live: Manifest, steps: list[str]) -> Iterator[tu
 
 
 def _clashing(entry: Any, leaf: str, desired_list: list[Any]) -> Any:
-    """Returns the desired entry that conflicts with the live entry `entry`; None if no entry conflicts.
+    """Returns the desired entry that conflicts with the live entry `entry`, or None if no entry conflicts.
 
     Two entries conflict if they have different keys but the same value in the field that `leaf` names.
     """

@@ -93,7 +93,8 @@ def plan(router: RouterDeployment, desired: tuple[Manifest, ...], view: View) ->
 
 
 def owned_after(router: RouterDeployment, applied: Manifest, result: Manifest) -> Owned:
-    """Returns the record of a child after an apply; `result` is the object that the API server returned."""
+    """Returns the record of a child after an apply. The argument `result` is the object that the API server
+    returned."""
     return Owned(uid_of(result), router.uid, _fingerprint(applied, result))
 
 
@@ -212,7 +213,8 @@ class _Child:
             yield Apply(self.ref, "the fields of the object differ from the desired fields", _pinned(desired, live))
 
     def _foreign(self, live: Manifest) -> str | None:
-        """Returns the reason why the RouterDeployment must not change the object `live`; None without a reason."""
+        """Returns the reason why the RouterDeployment must not change the object `live`, or None if it may change the
+        object."""
         controller = controller_of(live)
         if controller == self.router.uid:
             return None

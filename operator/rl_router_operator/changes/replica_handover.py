@@ -16,7 +16,7 @@ If the field `replicas` had no owner, the API server would set the field to its 
 
 
 def scale(desired: Manifest, live: Manifest, children: Sequence[Manifest]) -> Manifest | None:
-    """Returns the Scale object to apply before `desired`; None if the owner of the field `replicas` stays the same.
+    """Returns the Scale object to apply before `desired`, or None if the owner of the field `replicas` stays the same.
 
     The number of replicas stays the same, with one exception: an autoscaler ignores a Deployment with 0 replicas, so 0
     becomes the autoscaler's minimum.

@@ -24,7 +24,7 @@ _UNKNOWN = "unknown"
 
 
 def held_back(desired: Manifest, live: Manifest | None) -> Manifest:
-    """Returns the StatefulSet to apply; `live` is None if the StatefulSet does not exist yet."""
+    """Returns the StatefulSet to apply. The argument `live` is None if the StatefulSet does not exist yet."""
     current = _hash(desired["spec"]["template"])
     released = _released(desired, live) or current
     held = released != current and desired["spec"]["replicas"] > 0
@@ -46,7 +46,8 @@ def is_held_back(live: Manifest) -> bool:
 
 
 def _released(desired: Manifest, live: Manifest | None) -> str | None:
-    """Returns the hash of the pod template that was last rolled out for `spec.model`; None without a rollout."""
+    """Returns the hash of the pod template that was last rolled out for `spec.model`, or None if none was rolled
+    out."""
     if live is None:
         return None
     annotations = live["metadata"].get("annotations") or {}

@@ -195,7 +195,7 @@ class _ClaimLease(Lease):
         self._is_cluster_wide = scope == CLUSTER
 
     async def read(self) -> Manifest | None:
-        """Returns the claim's Lease from the API server; None if the Lease does not exist.
+        """Returns the claim's Lease from the API server, or None if the Lease does not exist.
 
         The Lease usually has the first name in the tuple CLAIM_NAMES. The Lease has the second name in the tuple
         CLAIM_NAMES if a Lease for a claim with a different scope has the first name.

@@ -45,7 +45,7 @@ class ClaimsView:
         await self._watch.run()
 
     def last_error(self) -> str | None:
-        """Returns the error that prevents the watch of the claims; None if no error prevents the watch."""
+        """Returns the error that prevents the watch of the claims, or None if no error prevents the watch."""
         return self._watch.last_error
 
     def is_fresh(self) -> bool:

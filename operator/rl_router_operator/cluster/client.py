@@ -62,7 +62,7 @@ class KubernetesClient:
         await self._transport.close()
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
-        """Returns the current state of an object from the API server; None if the object does not exist."""
+        """Returns the current state of an object from the API server, or None if the object does not exist."""
         try:
             return await self._request("GET", path_of(kind, namespace, name))
         except RefusedError as error:

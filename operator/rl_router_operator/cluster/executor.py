@@ -30,7 +30,7 @@ class Executor:
     client: KubernetesClient
 
     async def execute(self, action: Action) -> Manifest | None:
-        """Performs one action, and returns the complete resulting object; None if the response has no complete object.
+        """Performs one action. Returns the resulting object, or None if the response does not contain the whole object.
 
         Raises RefusedError if the API server rejects a request, UnreachableError if the API server does not respond,
         and NotLeadingError if this process of the operator may not write in the namespace.

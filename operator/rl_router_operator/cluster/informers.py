@@ -88,7 +88,7 @@ class Informers:
         return watch is not None and watch.absent
 
     def last_error(self, kind: str, namespace: str) -> str | None:
-        """Returns the error that prevents the watch of a kind in a namespace; None if no error prevents the watch."""
+        """Returns the error that prevents the watch of a kind in a namespace, or None if the watch works."""
         watch = self._watch(kind, namespace)
         return watch.last_error if watch else None
 
@@ -118,7 +118,8 @@ def key_of_router(body: Manifest) -> tuple[Key, ...]:
 
 
 def key_of_child(body: Manifest) -> tuple[Key, ...]:
-    """Returns a tuple with the key of the RouterDeployment that the label of an object names; empty without a label."""
+    """Returns the key of the RouterDeployment that the label of an object names, in a tuple. The tuple is empty if the
+    object has no such label."""
     metadata = body["metadata"]
     name = (metadata.get("labels") or {}).get(ROUTER_LABEL)
     return ((metadata["namespace"], name),) if name else ()

@@ -29,7 +29,7 @@ class LeaseTerms:
     renewal, the holder of the Lease starts no more writes. The writes that the holder has already started end before
     the Lease expires. The period `retry` is the time between two attempts to take the Lease, and between two attempts
     to renew the Lease after a failure. The period `renewal` is the time from one successful renewal to the next
-    renewal; None means the same time as `retry`.
+    renewal. None means the same time as `retry`.
     """
 
     duration: float = 15.0
@@ -69,9 +69,10 @@ class Lease:
         self.client, self.terms = client, terms
         self.namespace, self.name, self.identity = namespace, name, identity
         self.last_error: str | None = None
-        """The error of the last attempt to take or renew the Lease; None if the attempt succeeded."""
+        """The error of the last attempt to take or renew the Lease, or None if the attempt succeeded."""
         self.missing_permission: str | None = None
-        """The API server's message if the operator may not read or write the Lease; None after a successful attempt."""
+        """The API server's message if the operator may not read or write the Lease, or None after a successful
+        attempt."""
         self.last_request: tuple[str, float] = ("", -math.inf)
         """The `renewTime` in the last request for the Lease, and the monotonic time of the request in seconds."""
         self._on_change = on_change
@@ -85,7 +86,7 @@ class Lease:
         return self.seconds_left() > 0
 
     def seconds_left(self) -> float:
-        """Returns the seconds until the Lease expires; 0 if this operator may not start a write now.
+        """Returns the seconds until the Lease expires, or 0 if this operator may not start a write now.
 
         A write that starts now must end before the Lease expires.
         """
@@ -93,11 +94,11 @@ class Lease:
         return self.terms.duration - age if age < self.terms.renew_deadline else 0.0
 
     def seconds_held(self) -> float:
-        """Returns the seconds since this operator took the Lease; 0 if this operator does not hold the Lease."""
+        """Returns the seconds since this operator took the Lease, or 0 if this operator does not hold the Lease."""
         return time.monotonic() - self._taken if self.is_held() else 0.0
 
     def holder(self) -> str:
-        """Returns the identity of the Lease's holder; an empty string if the Lease is free or has expired."""
+        """Returns the identity of the Lease's holder, or an empty string if the Lease is free or has expired."""
         if self.is_held():
             return self.identity
         spec, observed = self._observed
@@ -142,7 +143,7 @@ class Lease:
             log(logging.WARNING, f"the operator cannot release the Lease {self.name}, which expires by itself: {error}")
 
     async def read(self) -> Manifest | None:
-        """Returns the Lease from the API server; None if the Lease does not exist."""
+        """Returns the Lease from the API server, or None if the Lease does not exist."""
         return await self.client.get(LEASE, self.namespace, self.name)
 
     async def _take(self) -> bool:

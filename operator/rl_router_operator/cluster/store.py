@@ -104,7 +104,7 @@ class Store:
             self._remove(object_key, self._entries[object_key])
 
     def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
-        """Returns the last observed state of an object; None if the object is not in the store."""
+        """Returns the last observed state of an object, or None if the object is not in the store."""
         entry = self._entries.get((kind, namespace, name))
         return _body(entry) if entry else None
 

@@ -56,7 +56,7 @@ async def connection(kubeconfig: str | None, context: str | None = None) -> aio.
 
 
 def _proxy_of(url: str) -> str | None:
-    """Returns the proxy that the environment variables configure for a URL; None if no proxy is configured."""
+    """Returns the proxy that the environment variables configure for a URL, or None if no proxy is configured."""
     server = urlsplit(url)
     return proxy_for(server.scheme, server.hostname or "", server.port or (443 if server.scheme == "https" else 80))
 

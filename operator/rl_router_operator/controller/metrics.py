@@ -100,6 +100,6 @@ class _Readiness(Collector):
 
 
 def ready_of(body: Mapping[str, Any]) -> str:
-    """Returns the status of the Ready condition; Unknown if the RouterDeployment has no Ready condition."""
+    """Returns the status of the Ready condition, or Unknown if the RouterDeployment has no Ready condition."""
     conditions = (body.get("status") or {}).get("conditions", ())
     return next((str(condition["status"]) for condition in conditions if condition["type"] == "Ready"), "Unknown")

@@ -197,7 +197,7 @@ class PodHealth:
             await self._probe_once(key, name, address)
 
     async def _probe_once(self, key: Key, name: str, address: str) -> _Pod | None:
-        """Probes a pod, and returns the pod with the result of the probe; None if the pod is gone."""
+        """Probes a pod, and returns the pod with the result of the probe, or None if the pod is gone."""
         async with self._slots:
             health = await self.probe(address)
         before = self._pods.get(key, {}).get(name)

@@ -223,7 +223,7 @@ class Reconciler:
 
 
 def _operator_of(body: Manifest) -> str:
-    """Returns the operator that wrote the status; an empty string if the status does not name an operator."""
+    """Returns the operator that wrote the status, or an empty string if the status does not name an operator."""
     return str((body.get("status") or {}).get("operator") or "")
 
 

@@ -42,7 +42,7 @@ class WorkQueue:
             self._woken.set()
 
     async def get(self, limit: float) -> Key | None:
-        """Returns the next key that is due; None if no key is due within `limit` seconds."""
+        """Returns the next key that is due, or None if no key is due within `limit` seconds."""
         deadline = self._clock() + limit
         while (key := self._take()) is None:
             seconds = min(deadline, self._next_due()) - self._clock()

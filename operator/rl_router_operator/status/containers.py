@@ -49,7 +49,7 @@ class Context:
 
 
 def failure(pod: Manifest, context: Context) -> tuple[Reason, str] | None:
-    """Returns the reason why a container of the pod is not ready, and a message; None if no reason is known."""
+    """Returns the reason why a container of the pod is not ready, and a message, or None if no reason is known."""
     for status in _unready_statuses(pod.get("status", {})):
         if match := _of(pod, status, context):
             reason, message = match
@@ -79,7 +79,7 @@ def _of(pod: Manifest, status: Mapping[str, Any], context: Context) -> tuple[Rea
 
 
 def _current_ending(status: Mapping[str, Any], context: Context) -> Mapping[str, Any] | None:
-    """Returns the last `terminated` state of a container; None if the container never ended or runs stably again.
+    """Returns the last `terminated` state of a container, or None if the container never ended or runs stably again.
 
     Between two crashes, a container looks as if the container were starting for the first time. Therefore the function
     returns the last `terminated` state until the kubelet resets the container's crash back-off.
@@ -93,7 +93,8 @@ def _current_ending(status: Mapping[str, Any], context: Context) -> Mapping[str,
 
 
 def _codes(status: Mapping[str, Any], context: Context) -> Mapping[int, Reason]:
-    """Returns the reasons by exit code for the container of the router model or the API; empty for a sidecar."""
+    """Returns the reasons by exit code for the container of the router model or the API. The mapping is empty for a
+    sidecar."""
     component: Component = "model" if context.model else "api"
     return endings.CODES[component] if status["name"] == component else {}
 
@@ -147,7 +148,8 @@ def _waiting_message(pod: Manifest, waiting: Mapping[str, Any], context: Context
 
 
 def _pull_error(pod: Manifest, image: str, context: Context) -> str:
-    """Returns the error of the pull of `image` from the Events about the pod; empty if no Event contains the error.
+    """Returns the error of the pull of `image` from the Events about the pod, or an empty text if no Event contains an
+    error.
 
     Kubernetes before version 1.32 reports the error of an image pull only in Events.
     """

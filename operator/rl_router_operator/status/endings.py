@@ -102,7 +102,8 @@ def why(ended: Mapping[str, Any], *, model: bool, codes: Mapping[int, Reason]) -
 
 
 def _known_error(output: list[str]) -> tuple[Reason, str] | None:
-    """Returns the reason of a known error, and the line of the error with the following line; None without an error.
+    """Returns the reason of a known error, and the line of the error with the following line. Returns None if the log
+    contains no known error.
 
     The function includes the line that follows the line of the error, because the following line can contain a URL.
     """

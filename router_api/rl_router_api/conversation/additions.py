@@ -52,7 +52,7 @@ class MoneyGuard(Struct, frozen=True):
     """The rules of a money limit for the request body of a call.
 
     Under a money limit, the router removes the request fields that could raise the cost, and limits the output. The
-    attribute `output_limit` is the maximum number of output tokens for each choice; None if the output is unlimited.
+    attribute `output_limit` is the maximum number of output tokens for each choice, or None if the output is unlimited.
     """
 
     output_limit: int | None = None

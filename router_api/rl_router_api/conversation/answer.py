@@ -94,7 +94,7 @@ class Answer(Struct, frozen=True, gc=False):
     fields: dict[str, Raw]
     choices: list[Choice]
     usage: Raw = Raw()
-    """The usage as JSON on one line; empty if the upstream did not report the usage."""
+    """The usage as JSON on one line. The text is empty if the upstream did not report the usage."""
     service_tier: str | None = None
     """The service tier that the upstream reports. A service tier may have its own prices."""
 
@@ -110,9 +110,9 @@ class Chunk(Struct, gc=False):
     choices: list[ChunkChoice]
     model: str | None
     usage: Raw
-    """The usage as JSON on one line; empty if the chunk does not contain the usage."""
+    """The usage as JSON on one line. The text is empty if the chunk does not contain the usage."""
     service_tier: str | None
-    """The service tier that the upstream reports in the chunk; None if the chunk does not contain the service tier."""
+    """The service tier in the chunk, or None if the chunk does not contain a service tier."""
     error: str | None
     finished: Sequence[int]
     """The indexes of the choices that end with the chunk."""

@@ -103,7 +103,7 @@ def _plain(whole: bytes) -> list[bytes] | None:
 
 
 def _line(event: bytes) -> bytes | None:
-    """Returns the data of an event with one line; None if the event has no data."""
+    """Returns the data of an event with one line, or None if the event has no data."""
     return event[5:].strip() if event.startswith(b"data:") else None
 
 

@@ -53,7 +53,7 @@ class Calls:
 
     @property
     def left(self) -> int:
-        """The number of calls that the request may still make."""
+        """The number of calls that the request may still make. Each retry and each hedge counts as a call."""
         return self._limits.max_calls - len(self._ledger.target_calls)
 
     def remaining(self) -> list[Callee]:

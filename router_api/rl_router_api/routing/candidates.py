@@ -38,7 +38,7 @@ class Callee(Struct, frozen=True):
 
     @property
     def estimated_cost(self) -> Decimal | None:
-        """The estimated cost of the call in US dollars; None if the target's price is unknown."""
+        """The estimated cost of the call in US dollars, or None if the target's price is unknown."""
         price = self.target.price
         return None if price is None else worst_cost(price, self.input_tokens, self.output_tokens)
 

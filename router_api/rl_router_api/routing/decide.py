@@ -71,7 +71,7 @@ class Candidate(Struct, frozen=True):
 
     @property
     def estimated_cost(self) -> Decimal | None:
-        """The estimated cost of a call in US dollars; None if the price is unknown."""
+        """The estimated cost of a call in US dollars, or None if the price is unknown."""
         return None if self.price is None else worst_cost(self.price, self.input_tokens, self.output_tokens)
 
 
@@ -109,7 +109,7 @@ class Decision(Struct, frozen=True):
     or the model name of an earlier call whose answer is returned to the client. The attribute `direct` is the policy's
     own answer. If the attribute `final` is true, the answer of the first call is returned without a review. If the
     attributes `calls`, `select` and `direct` are all empty, the policy made no decision, and the attribute `reason`
-    explains why. The attribute `cost` is the cost of the decision in US dollars; the ledger already contains this cost.
+    explains why. The attribute `cost` is the cost of the decision in US dollars. The ledger already contains this cost.
     The attribute `unreadable` is the number of answers of the router model that could not be parsed. The attribute
     `repaired` is true if the router model was called a second time because the first answer could not be parsed.
     """

@@ -42,7 +42,7 @@ class BodyLimits:
     read_timeout: float = 30.0
     """The maximum number of seconds between two received parts of the request body."""
     key: str | None = None
-    """The name of the client's API key if the server has several API keys; None if all clients share one limit."""
+    """The name of the client's API key if the server has several API keys, or None if all clients share one limit."""
 
 
 def whole_body(scope: Scope, client: Client, limit: int) -> bytes | None:

@@ -30,7 +30,7 @@ class Breaker:
         self._open_until: float | None = None
         self._calls = 0
         self._probe: int | None = None
-        """The number of the probe call; None while no probe call is in flight."""
+        """The number of the probe call, or None while no probe call is in flight."""
 
     @property
     def state(self) -> State:

@@ -57,7 +57,7 @@ class Connection(asyncio.Protocol):
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.compression: str | None = None
-        """The content coding of the response body; None if the body is not compressed."""
+        """The content coding of the response body, or None if the body is not compressed."""
         self._is_doubtful = False
         """Whether the response has both headers Transfer-Encoding and Content-Length. A response with the
         headers Transfer-Encoding and Content-Length is read as chunked (RFC 9112, section 6.3), and the connection is
@@ -72,7 +72,7 @@ class Connection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._waiting_bytes = 0
         self._fault: tuple[FaultKind, str] | None = None
-        """The arguments of the `TransportError` that ends the response; None if no error has occurred. The exception
+        """The arguments of the `TransportError` that ends the response, or None if no error has occurred. The exception
         itself is not stored, because the traceback of the exception would refer to the connection."""
 
     @property

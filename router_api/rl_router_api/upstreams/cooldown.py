@@ -29,7 +29,7 @@ class Cooldown:
 
     @property
     def seconds(self) -> float:
-        """The number of seconds until the upstream may be called again; 0 if the upstream may be called now."""
+        """The number of seconds until the upstream may be called again, or 0 if the upstream may be called now."""
         return max(0.0, self._until - self._now()) if self._until else 0.0
 
     def rate_limited(self, retry_after: float | None) -> None:

@@ -104,7 +104,7 @@ async def _tunnel(
 
 @lru_cache(maxsize=1024)
 def basic_authorization(parts: SplitResult) -> str | None:
-    """Returns the value of the Authorization header for the user and password of a URL; None if the URL has no user."""
+    """Returns the Authorization header's value for the user and password of a URL, or None if the URL has no user."""
     if parts.username is None:
         return None
     credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

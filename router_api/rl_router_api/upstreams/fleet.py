@@ -44,7 +44,7 @@ class Fleet:
         return {pair[0].name: pair for pair in self.targets}
 
     def target(self, name: str) -> tuple[Target, Upstream] | None:
-        """Returns the target with the name `name` and the upstream of the target; None if the name is unknown."""
+        """Returns the target with the name `name` and the upstream of the target, or None if the name is unknown."""
         return self._by_name.get(name)
 
     @cached_property

@@ -59,7 +59,7 @@ class InFlight:
         return 0 if offset is None or self._table is None else int(_CELL.unpack_from(self._table, offset)[1])
 
     def _find(self, index: int, name: str, *, to_write: bool = False) -> int | None:
-        """Returns the offset of a name's cell, or the offset of a free cell for the name; None if the row is full.
+        """Returns the offset of a name's cell, or the offset of a free cell for the name, or None if the row is full.
 
         A new name may reuse the cell of a name whose count is 0.
         """

@@ -40,7 +40,7 @@ class Key:
 
     @property
     def missing(self) -> str | None:
-        """The reason why a configured key is missing; None if the key is present or not configured."""
+        """The reason why a configured key is missing, or None if the key is present or not configured."""
         if not self.configured or self.value:
             return None
         return f"{self._variable} is not set" if self._variable else f"{self._file} is missing or empty"

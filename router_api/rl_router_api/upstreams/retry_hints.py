@@ -34,7 +34,7 @@ above `_EPOCH * 1000` is in milliseconds since 1970, and a smaller time is in se
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Returns the seconds until the upstream may be called again; None if no header names a time."""
+    """Returns the seconds until the upstream may be called again, or None if no header names a time."""
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return _bounded(milliseconds / 1000)
@@ -57,7 +57,7 @@ def _is_used_up(left: str | None) -> bool:
 
 
 def _wait(text: str) -> float | None:
-    """Returns the seconds until the time that a text names; None if the text is invalid.
+    """Returns the seconds until the time that a text names, or None if the text is invalid.
 
     The text may be a number, a duration, an HTTP date, an ISO time or a Unix time.
     """

@@ -108,7 +108,8 @@ class Upstream:
 
     @property
     def free_slots(self) -> float:
-        """The number of calls to the upstream that may begin now; infinite if `max_in_flight` is not configured."""
+        """The number of calls to the upstream that may begin now. The number is infinite if `max_in_flight` is not
+        configured."""
         return math.inf if self._max_in_flight is None else self._max_in_flight - self.in_flight
 
     def begin(self) -> int:
