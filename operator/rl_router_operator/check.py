@@ -53,7 +53,7 @@ async def check(client: KubernetesClient, namespace: str, name: str, seconds: fl
 def routing_of(completion: Mapping[str, Any]) -> str:
     """Returns a line that describes how a completion was routed.
 
-    Raises CheckError if the completion has no choices or no metadata about the selected target.
+    Raises CheckError if the completion has no choices, or if the metadata does not name the selected target.
     """
     metadata = completion.get("router_metadata") or {}
     selected = [call for call in metadata.get("call_history", ()) if call.get("selected")]
@@ -68,7 +68,7 @@ def routing_of(completion: Mapping[str, Any]) -> str:
 
 def _ready(router: Manifest | None) -> Mapping[str, Any]:
     if router is None:
-        return {"message": "the RouterDeployment does not exist. Check NAME and --namespace"}
+        return {"message": "the RouterDeployment does not exist. Check its name and --namespace"}
     conditions = router.get("status", {}).get("conditions", ())
     return next((condition for condition in conditions if condition["type"] == "Ready"), {})
 
@@ -86,7 +86,8 @@ async def _complete(url: str) -> Mapping[str, Any]:
                 raise CheckError(f"{url} returned status {response.status}: {body}. Check the API pods")
             return dict(body)
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise CheckError(f"{url} did not respond: {error or type(error).__name__}. Check the API pods") from error
+        reason = str(error) or type(error).__name__
+        raise CheckError(f"{url} returned no valid response: {reason}. Check the API pods") from error
 
 
 async def _run(arguments: argparse.Namespace) -> str:
@@ -109,8 +110,12 @@ def main() -> int:
     )
     try:
         print(asyncio.run(_run(flags.parse_args())))
-    except (CheckError, RefusedError, UnreachableError, ConfigException, OSError) as error:
+    except CheckError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except (RefusedError, UnreachableError, ConfigException, OSError) as error:
+        advice = "Check the kubeconfig, the address of the API server and the permission to get RouterDeployments."
+        print(f"error: the RouterDeployment cannot be read: {error}. {advice}", file=sys.stderr)
         return 1
     return 0
 

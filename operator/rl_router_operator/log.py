@@ -53,9 +53,9 @@ def _describe_loss(count: int) -> bytes:
 
 
 def set_up(level: str) -> None:
-    """Writes log records of the operator with at least the level `level`, and warnings of libraries, to standard error.
+    """Sets up the log, so that records with at least the level `level` are written to standard error as lines of JSON.
 
-    Each log record is one line of JSON.
+    Records of libraries are written from the level WARNING on.
     """
     root = logging.getLogger()
     root.handlers = [_Stderr()]

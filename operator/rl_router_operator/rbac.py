@@ -14,7 +14,7 @@ _LEASES = ("coordination.k8s.io", "leases")
 
 
 def operator_rules() -> list[Manifest]:
-    """Returns the operator's permissions in watched namespaces, which include neither Secrets, pod logs nor Leases."""
+    """Returns the operator's permissions in watched namespaces, without access to Secrets, pod logs or Leases."""
     return [
         _rule(GROUP, PLURAL, READ),
         _rule(GROUP, f"{PLURAL}/status", ("patch",)),

@@ -37,9 +37,6 @@ def redact(text: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Returns the text as one printable line with redacted credentials.
-
-    A longer line is cut to LIMIT (512) characters.
-    """
+    """Returns the text as one printable line of at most LIMIT (512) characters with redacted credentials."""
     line = redact(text)
     return line if len(line) <= LIMIT else line[: LIMIT - 1] + "…"

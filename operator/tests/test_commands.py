@@ -159,5 +159,5 @@ async def test_check_fails_if_the_response_has_no_routing(command: Command, kube
 
 async def test_check_fails_if_the_router_does_not_exist(command: Command, kube: Kube) -> None:
     status, _, err = await command.run("check", "none", "--namespace", kube.namespace, "--timeout", "0")
-    message = "the RouterDeployment does not exist. Check NAME and --namespace"
+    message = "the RouterDeployment does not exist. Check its name and --namespace"
     assert (status, err) == (1, f"error: the router none was not ready within 0 s: {message}\n")

@@ -73,7 +73,7 @@ def test_children_that_are_as_desired_need_no_action() -> None:
 def test_an_action_has_its_reason() -> None:
     live = all_children()
     live.pop(CONFIG)
-    assert only(planned(live)).reason == "missing"
+    assert only(planned(live)).reason == "the object did not exist"
 
 
 def test_an_edited_child_is_applied_to_the_object_with_the_observed_uid() -> None:

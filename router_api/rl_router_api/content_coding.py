@@ -11,15 +11,16 @@ import zlib
 from typing import Any, Protocol
 
 _STEP = 1024 * 1024
-"""The maximum number of decoded bytes that one step of the zlib decoder or the brotli decoder returns."""
+"""The maximum number of decoded bytes that one step of the zlib decoder returns. A step of the brotli decoder ends when
+the decoder has at least this number of bytes, and may return about twice as many."""
 _PIECE = 64 * 1024
-"""The maximum number of bytes of gzip or deflate input that one decoding step reads."""
+"""The maximum number of bytes of gzip or deflate input in one call of zlib."""
 _MAX_MEMBERS = 10_000
 """The maximum number of members (separately compressed parts) of a gzip body. Usual gzip bodies have one member. An
 empty member of a gzip body has only 20 bytes, but the decoder needs some microseconds for each member."""
 _ZSTD_INPUT = 32
-"""The maximum number of bytes of zstd input that one decoding step reads. The input of one step is limited, because
-four bytes of zstd input can become a block of 128 KiB, and the zstd decoder does not limit the size of the output."""
+"""The maximum number of bytes of zstd input in one call of the zstd decoder. Four bytes of zstd input can become a
+block of 128 KiB, and the zstd decoder does not limit the size of the output."""
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -175,7 +176,7 @@ def decoder_of(coding: str) -> Decoder:
 def decoded(data: bytes, coding: str, limit: int) -> bytes | None:
     """Returns a whole body in decoded form, or None if the decoded body has more than `limit` bytes.
 
-    Raises ValueError if the data are invalid or truncated.
+    Raises ValueError if the data are invalid or truncated, and ImportError if the decoder's package is not installed.
     """
     decoder = decoder_of(coding)
     decoder.take(data)

@@ -12,7 +12,7 @@
     │   │   └── UnusableAnswerError     the body is whole, but no client could use the body as an answer
     │   │       └── EventTooLargeError
     │   ├── NoCapacityError       the upstream has no free slot
-    │   ├── ListingError          the upstream's list of models cannot be read
+    │   ├── ListingError          the upstream's list of models cannot be read, or is empty
     │   └── NoDecisionError       the router model was not called, or its call failed
     └── SetupError                the server cannot start, or cannot use a changed file
         ├── ConfigurationError
@@ -47,7 +47,7 @@ class ApiError(RlRouterError):
     OpenAI's API. The attribute `param` is the name of the request field that caused the error. The attribute `code` is
     a stable identifier for programs. The attribute `retry_after` is the number of seconds after which the client may
     retry the request. If the attribute `retryable` is False, the error response tells the client's SDK that a retry
-    cannot succeed.
+    cannot succeed. The attribute `headers` contains further headers of the error response.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class CallFailedError(UpstreamError):
     def counts_for_breaker(self) -> bool:
         """Returns whether the circuit breaker counts the failure.
 
-        The circuit breaker counts only failures that the prompt cannot have caused.
+        The circuit breaker does not count failures that the prompt may easily have caused, such as a rejected request.
         """
         return self.kind in ("refused", "reset", "timeout", "broken") or (self.status or 0) >= 500
 
@@ -200,9 +200,9 @@ class NoCapacityError(UpstreamError):
 
 
 class ListingError(UpstreamError):
-    """The upstream's list of models cannot be read.
+    """The upstream's list of models cannot be read, or is empty.
 
-    The attribute `status` is the HTTP status of the upstream's response, or None if the upstream sent no response.
+    The attribute `status` is the HTTP status of the upstream's response, or None if no complete response was received.
     """
 
     def __init__(self, message: str, status: int | None = None) -> None:
@@ -229,13 +229,13 @@ class SetupError(RlRouterError):
 
 
 class ConfigurationError(SetupError):
-    """The configuration of the router API is invalid. The error message names the invalid field."""
+    """The configuration is invalid. The error message names the invalid file, environment variable, flag or field."""
 
 
 class KeysError(SetupError):
-    """The keys file (the file with the clients' API keys) is invalid.
+    """The keys file (the file with the clients' API keys) is invalid or cannot be read.
 
-    The attribute `path` is the path of the keys file. The error message names the invalid field of the keys file.
+    The attribute `path` is the path of the keys file. The error message begins with this path.
     """
 
     def __init__(self, path: str, problem: str) -> None:

@@ -67,7 +67,7 @@ def test_the_port_of_another_server_is_reported_for_each_family(host: str, famil
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 70, "192.0.2.1", "2001:db8::1"])
 def test_a_host_that_this_machine_does_not_have_is_an_error_with_the_flag(host: str) -> None:
-    with pytest.raises(ListenError, match=r"cannot be used .* choose another address with --host or --serve-port"):
+    with pytest.raises(ListenError, match=r"cannot be used .* Choose another address with --host or --serve-port"):
         listen(Server(host=host, port=0))
 
 

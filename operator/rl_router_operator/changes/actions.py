@@ -51,8 +51,8 @@ class Patch(Action):
 class Disown(Action):
     """Removes the ownership of fields that the operator's JSON patches have left in the object `live`.
 
-    If a JSON patch remained an owner of fields, the object `live` would keep fields that the operator no longer
-    applies.
+    If the field manager of the JSON patches still owned fields, the object `live` would keep fields that the operator
+    no longer applies.
     """
 
     live: Manifest

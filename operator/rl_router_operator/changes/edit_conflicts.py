@@ -1,4 +1,4 @@
-"""Repairs manual edits of a child that make the API server reject the operator's apply, or later the child's pods.
+"""Computes repairs of manual edits that make the API server reject the operator's apply, or later the child's pods.
 
 A manual edit may add a second member to a union. For example, a manual edit adds a second source to a volume, although
 a volume may have only one source. One JSON patch removes the added member of a union and adds the desired member,
@@ -69,8 +69,8 @@ def overlooked(desired: Manifest, live: Manifest) -> list[dict[str, Any]]:
 
 
 def disowning(live: Manifest) -> list[dict[str, Any]]:
-    """Returns the JSON patch that removes the ownership of fields by earlier repairs. The patch is empty if no repair
-    was made.
+    """Returns the JSON patch after which the field manager MANAGER of earlier repairs owns no field. The patch is empty
+    if MANAGER owns no field.
 
     The object `live` must contain all entries of `metadata.managedFields`.
     """
@@ -96,7 +96,7 @@ def _second_members(desired: Manifest, live: Manifest, union: list[str]) -> Iter
     for path, desired_union, live_union in _pairs(desired, live, union, ""):
         if desired_union.keys() <= live_union.keys():
             for name in live_union.keys() - desired_union.keys():
-                # Members are mappings, except for the `value` of a variable. The other fields of a probe are numbers.
+                # Members are mappings, except `value` of an environment variable. A probe's other fields are numbers.
                 if isinstance(live_union[name], dict) or name == "value":
                     yield f"{path}/{_escaped(name)}"
 

@@ -46,12 +46,12 @@ class Owned:
 class View:
     """The input of a plan: the known state of the children of one RouterDeployment.
 
-    The attribute `live` contains the live objects that belong to the RouterDeployment. The attribute `owned` contains
-    the records from earlier plans about the objects that the RouterDeployment controls. The attribute `absent` contains
-    the kinds that the cluster does not have. The attribute `unwatched` contains the kinds that the operator cannot
-    watch, each with the reason. The attribute `refused` contains the last rejection of each object by the API server.
-    The attribute `creation_conflicts` counts for each object how many creations failed with a conflict although a
-    later read found no object with the name.
+    The attribute `live` contains the live objects that belong to the RouterDeployment or have the name of a child. The
+    attribute `owned` contains the records from earlier plans about the objects that the RouterDeployment controls. The
+    attribute `absent` contains the kinds that the cluster does not have. The attribute `unwatched` contains the kinds
+    that the operator cannot watch, each with the reason. The attribute `refused` contains the last rejection of each
+    object by the API server. The attribute `creation_conflicts` counts for each object how many creations failed with a
+    conflict although a later read found no object with the name.
     """
 
     live: Mapping[Ref, Manifest] = field(default_factory=dict)
@@ -67,8 +67,8 @@ class Plan:
     """The planned actions in the order of execution, and the errors that keep children from their desired state.
 
     The attribute `owning` contains the objects that get the RouterDeployment as their owner. Before the actions, the
-    caller must check that the RouterDeployment exists, because otherwise the garbage collector would delete the objects
-    in `owning` again.
+    caller must check that the RouterDeployment still exists, because the garbage collector deletes every object whose
+    owner does not exist.
     """
 
     actions: tuple[Action, ...]
@@ -122,7 +122,7 @@ def error_of(ref: Ref, error: RefusedError) -> ChildError:
 
 
 def _deletions(router: RouterDeployment, desired: set[Ref], view: View) -> Iterator[Action | ChildError]:
-    """Yields the deletions of children that the spec no longer needs, in the reverse order of creation."""
+    """Yields the deletions of unneeded children in the reverse order of creation, and errors of rejected deletions."""
     for kind in reversed(KINDS):
         for ref, live in view.live.items():
             if ref[0] != kind.kind or ref in desired or is_terminating(live) or controller_of(live) != router.uid:
@@ -196,7 +196,7 @@ class _Child:
         if error := self.view.refused.get(self.ref):
             return error_of(self.ref, error)
         by_version = self.view.creation_conflicts.get(self.ref, 0) < _MAXIMUM_CREATION_CONFLICTS
-        return Create(self.ref, "missing", self._held_back(None), by_version)
+        return Create(self.ref, "the object did not exist", self._held_back(None), by_version)
 
     def _changes(self, desired: Manifest, live: Manifest) -> Iterator[Action | ChildError]:
         if error := self.view.refused.get(self.ref):
@@ -281,7 +281,7 @@ def _pinned(desired: Manifest, live: Manifest) -> Manifest:
 
 
 def _fingerprint(desired: Manifest, live: Manifest) -> bytes:
-    """Returns a hash of an applied manifest and the resulting object, without fields that every write changes."""
+    """Returns a hash of an applied manifest and the resulting object, without volatile fields."""
     after = {**_without(live, *_VOLATILE), "status": None}
     text = json.dumps([_without(desired, *_VOLATILE), after, owned_fields(live)], sort_keys=True)
     return hashlib.sha256(text.encode()).digest()

@@ -1,4 +1,4 @@
-"""Hands the field `replicas` of a Deployment over to an autoscaler without changing the number of replicas."""
+"""Computes the Scale object with which the operator hands the replicas of a Deployment over to an autoscaler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Delays the rollout of a StatefulSet, so that a newer operator does not restart the model pods.
+"""Computes the StatefulSet to apply, with a delayed rollout if a newer operator would restart the model pods.
 
 Two annotations of the StatefulSet contain the hashes of `spec.model` and of the pod template at the last rollout. The
 pod template may change while `spec.model` stays the same, for example if a newer operator has another default image. If
@@ -46,8 +46,8 @@ def is_held_back(live: Manifest) -> bool:
 
 
 def _released(desired: Manifest, live: Manifest | None) -> str | None:
-    """Returns the hash of the pod template that was last rolled out for `spec.model`, or None if none was rolled
-    out."""
+    """Returns the hash of the pod template that was last rolled out, or None if the desired pod template may be rolled
+    out immediately."""
     if live is None:
         return None
     annotations = live["metadata"].get("annotations") or {}

@@ -15,7 +15,8 @@ from .drift import owned_fields
 def desired(router: RouterDeployment, live: Manifest) -> Manifest:
     """Returns the manifest to apply to a PVC.
 
-    The manifest contains only the owner and the size that differ from the owner and the size that the StatefulSet set.
+    The manifest contains an owner only if the RouterDeployment must own the PVC, and a size only if the operator
+    changes or has changed the size that the StatefulSet set.
     """
     storage = router.spec.model.storage
     metadata: dict[str, Any] = {key: live["metadata"][key] for key in ("name", "namespace")}

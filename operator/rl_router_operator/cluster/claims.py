@@ -108,8 +108,8 @@ class Claims:
     def seconds_until_takeover(self, namespace: str) -> float:
         """Returns the seconds until this operator may change RouterDeployments that another operator reconciled.
 
-        Before this operator has held its claim for the duration of the claim, the other operator possibly does not know
-        the claim yet.
+        Until this operator has held its claim for the duration of the claim, the other operator may not know the claim
+        yet.
         """
         return max(0.0, self._terms.duration - self._lease_of(namespace).seconds_held())
 
@@ -168,8 +168,9 @@ class Claims:
             return
         if self._view and not self._view.is_fresh():
             seconds = f"{self._terms.renew_deadline:g} s"
-            problem = f"the watch of the claims has not returned the operator's own claim for {seconds}"
-            log(logging.WARNING, f"{problem}, so the operator writes nothing until the watch works again")
+            problem = f"the watch of the claims has not returned a renewal of the operator's own claim for {seconds}"
+            remedy = "The operator writes nothing until a renewal arrives. Check the connection to the API server"
+            log(logging.WARNING, f"{problem}. {remedy}")
             return
         for scope, operator in self._acting.items():
             if before.get(scope) != operator:

@@ -22,7 +22,7 @@ class ClaimsView:
 
     The parameter `own` is the Lease with which this operator claims the cluster. The function `on_change` is called
     before and after each change of a claim. The view is fresh while it contains a recent renewal of this operator's own
-    claim. If the view is not fresh, the watch is broken, and the view may lack claims of other operators.
+    claim. If the view is not fresh, the watch may be broken, and the view may lack claims of other operators.
     """
 
     def __init__(self, client: KubernetesClient, own: Lease, on_change: Callable[[], None]) -> None:
@@ -45,7 +45,7 @@ class ClaimsView:
         await self._watch.run()
 
     def last_error(self) -> str | None:
-        """Returns the error that prevents the watch of the claims, or None if no error prevents the watch."""
+        """Returns the error that prevents the watch of the claims, or None if no such error is known."""
         return self._watch.last_error
 
     def is_fresh(self) -> bool:

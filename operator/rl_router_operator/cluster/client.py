@@ -40,9 +40,9 @@ class KubernetesClient:
     The function `write_seconds` returns the maximum number of seconds that a write in a namespace may take. If
     `write_seconds` returns 0 for a namespace, the client sends no write to the namespace and raises NotLeadingError.
     The function `write_seconds` limits only writes, not reads. No read or write may take more than 10 s. The client
-    calls the function `on_write` with the verb and the kind of each successful write. A watch ends after `idle_timeout`
-    seconds without data. Every request raises RefusedError if the API server rejects the request, and UnreachableError
-    if the API server does not respond.
+    calls the function `on_write` with the verb and the kind of each successful write, except for writes of Leases. A
+    watch ends after `idle_timeout` seconds without data. Every request raises RefusedError if the API server rejects
+    the request, and UnreachableError if the API server returns no valid response.
     """
 
     def __init__(

@@ -17,9 +17,9 @@ _NO_OBJECT = "1"
 """A resourceVersion that no object in the cluster has.
 
 If the object of an apply exists, the API server rejects the apply with status 409 because of the resourceVersion 1. The
-API server also rejects the apply if another client creates the object at the same time, or if the apply has the option
-`force`. The test tests/test_creation.py checks for every kind of child that Kubernetes 1.35 rejects an apply with the
-resourceVersion 1 if the object exists.
+API server rejects the apply even if another client creates the object at the same time, and even if the apply has the
+option `force`. The test tests/test_creation.py checks for every kind of child that Kubernetes 1.35 rejects an apply
+with the resourceVersion 1 if the object exists.
 """
 
 
@@ -30,7 +30,7 @@ class Executor:
     client: KubernetesClient
 
     async def execute(self, action: Action) -> Manifest | None:
-        """Performs one action. Returns the resulting object, or None if the response does not contain the whole object.
+        """Performs one action. Returns the resulting object, or None if no response contains the whole object.
 
         Raises RefusedError if the API server rejects a request, UnreachableError if the API server does not respond,
         and NotLeadingError if this process of the operator may not write in the namespace.

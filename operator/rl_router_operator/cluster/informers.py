@@ -78,7 +78,7 @@ class Informers:
         return all(watch.settled.is_set() for watch in self._watches.values())
 
     def is_synced(self, kind: str, namespace: str) -> bool:
-        """Returns whether the operator's store contains all objects of a kind in a namespace."""
+        """Returns whether the operator's store contains all watched objects of a kind in a namespace."""
         watch = self._watch(kind, namespace)
         return watch is not None and watch.synced
 
@@ -88,12 +88,12 @@ class Informers:
         return watch is not None and watch.absent
 
     def last_error(self, kind: str, namespace: str) -> str | None:
-        """Returns the error that prevents the watch of a kind in a namespace, or None if the watch works."""
+        """Returns the error that prevents the watch of a kind in a namespace, or None if no such error is known."""
         watch = self._watch(kind, namespace)
         return watch.last_error if watch else None
 
     def obstacles(self) -> list[str]:
-        """Returns the reasons why the operator cannot reconcile RouterDeployments yet, one sentence for each reason."""
+        """Returns the reasons why the operator cannot reconcile RouterDeployments yet, one text for each reason."""
         routers = [watch for (kind, _), watch in self._watches.items() if kind == ROUTER.kind]
         reasons = [watch.last_error for watch in routers if watch.last_error]
         if any(watch.absent for watch in routers):
@@ -101,7 +101,7 @@ class Informers:
         elif not reasons and not all(watch.synced for watch in routers):
             reasons.append("the operator has not listed all RouterDeployments yet")
         if not self.is_settled():
-            reasons.append("the operator has not listed all children of RouterDeployments yet")
+            reasons.append("the operator has not listed all kinds that it watches yet")
         return reasons
 
     def _changed(self) -> None:

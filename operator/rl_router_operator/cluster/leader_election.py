@@ -47,5 +47,5 @@ class LeaderElection:
         leads = self.lease.is_held()
         if leads != self._was_leading:
             self._was_leading = leads
-            log(logging.INFO, "leading" if leads else "not leading", identity=self.lease.identity)
+            log(logging.INFO, f"this process {'is' if leads else 'is not'} the leader", identity=self.lease.identity)
             self._on_change(leads)

@@ -52,7 +52,7 @@ class Lease:
 
     A Lease of another holder expires if this operator observes no change of the Lease for the number of seconds in the
     Lease's field `leaseDurationSeconds`. The function `on_change` is called after the result of each attempt to take or
-    renew the Lease is recorded. If the API server responds to the attempt, the function `on_change` is also called
+    renew the Lease is recorded. If the attempt ends without an error, the function `on_change` is also called
     before the result is recorded, because the Lease may have expired during the attempt.
     """
 
@@ -69,12 +69,12 @@ class Lease:
         self.client, self.terms = client, terms
         self.namespace, self.name, self.identity = namespace, name, identity
         self.last_error: str | None = None
-        """The error of the last attempt to take or renew the Lease, or None if the attempt succeeded."""
+        """The error of the last attempt to take or renew the Lease, or None if the attempt ended without an error."""
         self.missing_permission: str | None = None
         """The API server's message if the operator may not read or write the Lease, or None after a successful
         attempt."""
         self.last_request: tuple[str, float] = ("", -math.inf)
-        """The `renewTime` in the last request for the Lease, and the monotonic time of the request in seconds."""
+        """The `renewTime` in the last request to write the Lease, and the monotonic time of the request in seconds."""
         self._on_change = on_change
         self._labels = labels
         self._renewed: float | None = None
@@ -98,7 +98,10 @@ class Lease:
         return time.monotonic() - self._taken if self.is_held() else 0.0
 
     def holder(self) -> str:
-        """Returns the identity of the Lease's holder, or an empty string if the Lease is free or has expired."""
+        """Returns the identity of the Lease's holder, or an empty string if the Lease is free or has expired.
+
+        The result is also empty if this operator is the holder but may not start a write now.
+        """
         if self.is_held():
             return self.identity
         spec, observed = self._observed
@@ -140,7 +143,8 @@ class Lease:
                     spec = {**live["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
                     await self.client.replace_lease(LEASE, self._manifest(live, spec))
         except (RefusedError, UnreachableError, TimeoutError) as error:
-            log(logging.WARNING, f"the operator cannot release the Lease {self.name}, which expires by itself: {error}")
+            problem = f"the operator cannot release the Lease {self.name}: {str(error) or type(error).__name__}"
+            log(logging.WARNING, f"{problem}. The Lease expires by itself")
 
     async def read(self) -> Manifest | None:
         """Returns the Lease from the API server, or None if the Lease does not exist."""

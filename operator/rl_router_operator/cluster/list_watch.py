@@ -22,15 +22,15 @@ _MINIMUM_PAUSE = 0.05
 _MAXIMUM_FAILURES = {False: 5, True: 12}
 """The numbers of consecutive failures to list or watch a kind after which the operator reports an error.
 
-The key of the mapping is True if the operator has watched the kind before, and otherwise False. If the operator has
-watched the kind before, the API server may be restarting, and the objects in the operator's store stay valid for a
-while. Twelve consecutive failures to list or watch a kind take about 15 s.
+The key of the mapping is True if the operator watched the kind until the failures began, and otherwise False. In the
+first case, the API server may be restarting, and the objects in the operator's store stay valid for a while. The pauses
+between twelve consecutive failures to list or watch a kind take about 11 s in total.
 """
 _MAXIMUM_FORBIDDEN = {False: 1, True: 5}
 """The numbers of consecutive failures after which the operator reports an error if the last status was 403.
 
-The key of the mapping is True if the operator has watched the kind before, and otherwise False. After a restart, the
-API server returns status 403 until the API server has loaded the permissions.
+The key of the mapping is True if the operator watched the kind until the failures began, and otherwise False. After a
+restart, the API server returns status 403 until the API server has loaded the permissions.
 """
 
 
@@ -55,11 +55,11 @@ class ListWatch:
     """Lists and watches the objects of one source, and updates the operator's store.
 
     The event `settled` is set when the operator knows whether the source can be watched. If the operator watches the
-    source, `synced` is true. If the cluster does not have the kind, `absent` is true. If the operator cannot watch the
-    source because of any other error, `last_error` is the message of the error. The function `on_change` is called when
-    `synced`, `absent` or `last_error` changes after `settled` was set, and after each successful list of objects except
-    the first list. The attribute `absent_pause` is the time in seconds between two attempts to list a kind that the
-    cluster does not have.
+    source, `synced` is true. If the cluster does not have the kind, `absent` is true. If the API server repeatedly
+    rejects the requests for any other reason, `last_error` is the message of the last rejection. The function
+    `on_change` is called when `synced`, `absent` or `last_error` changes after `settled` was set, and after each
+    successful list of objects except the first list. The attribute `absent_pause` is the time in seconds between two
+    attempts to list a kind that the cluster does not have.
     """
 
     client: KubernetesClient

@@ -1,4 +1,4 @@
-"""Stores every watched object in memory, indexed by the RouterDeployments to which the object belongs."""
+"""Stores the watched objects in memory, indexed by the RouterDeployments to which the objects belong."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Store:
         self._object_keys: dict[Key, set[_ObjectKey]] = defaultdict(set)
 
     def put(self, body: Manifest, keys: tuple[Key, ...]) -> None:
-        """Stores an object that belongs to the RouterDeployments `keys`, or drops an object if `keys` is empty.
+        """Stores an object that belongs to the RouterDeployments `keys`, or drops the object if `keys` is empty.
 
         For example, the store drops most Events, because most Events belong to no RouterDeployment.
         """

@@ -1,4 +1,4 @@
-"""Sends HTTP requests to the Kubernetes API server, and raises an error for each response that is not valid."""
+"""Sends HTTP requests to the Kubernetes API server, and raises an error if a request is rejected or fails."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def connection(kubeconfig: str | None, context: str | None = None) -> aio.
         aio.config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
     # The value 0 allows any number of connections, because each watch keeps one connection open.
     configuration.connection_pool_maxsize = 0
-    # By default, aiohttp looks up the proxy and a .netrc file in a thread before every request.
+    # Without this setting, aiohttp looks up the proxy and a .netrc file in a thread before every request.
     configuration.client_session_kwargs = {"trust_env": False}
     configuration.proxy = configuration.proxy or _proxy_of(configuration.host)
     return configuration
@@ -99,10 +99,11 @@ class Transport:
                 result = from_json(await response.read())
                 if not isinstance(result, dict):
                     advice = f"Check the API server's address {self._configuration.host}"
-                    raise UnreachableError(f"{method} {path}: the response is not a JSON object. {advice}")
+                    raise UnreachableError(f"the response to {method} {path} is not a JSON object. {advice}")
                 return result, response.status
         except _IO_ERRORS as error:
-            raise UnreachableError(f"{method} {path}: {error or type(error).__name__}") from error
+            reason = str(error) or type(error).__name__
+            raise UnreachableError(f"the request {method} {path} failed: {reason}") from error
 
     async def watch(
         self, plural: str, path: str, query: Mapping[str, str], idle_timeout: float

@@ -23,9 +23,9 @@ from ..objects.refusal import RefusedError
 from ..objects.routerdeployment import Key, RouterDeployment
 
 _MAXIMUM_ROUNDS = 6
-"""The maximum number of plans in one reconciliation.
+"""The maximum number of rounds in one reconciliation. In each round, the operator plans and performs actions.
 
-If conflicts with other clients remain after the last plan, the operator reports the conflicts as errors.
+If conflicts with other clients remain after the last round, the operator reports the conflicts as errors.
 """
 _GATEWAY_TIMEOUT = 504
 _VERBS = {
@@ -64,10 +64,10 @@ class Children:
     informers: Informers
     _owned: dict[Key, dict[Ref, Owned]] = field(default_factory=lambda: defaultdict(dict))
     _foreign: dict[Key, frozenset[Ref]] = field(default_factory=dict)
-    """For each RouterDeployment, the objects of other owners that have the name of a child.
+    """For each RouterDeployment, the objects that have the name of a child but do not belong to the RouterDeployment.
 
-    If an object of another owner has the name of a child, each reconciliation first reads the object from the API
-    server, because the informers watch only objects with the operator's label.
+    Each reconciliation first reads these objects from the API server, because the informers watch only objects with the
+    operator's label.
     """
 
     async def converge(
@@ -76,8 +76,8 @@ class Children:
         """Brings the children to their desired state, and returns an error for each child that is not in this state.
 
         If `is_alive` is true, a response in this reconciliation has confirmed that the RouterDeployment exists. Raises
-        GoneError if the RouterDeployment is gone, UnreachableError if the API server does not respond, and
-        NotLeadingError if this process of the operator may not write.
+        GoneError if the RouterDeployment or its namespace is gone or being deleted, UnreachableError if the API server
+        does not respond, and NotLeadingError if this process of the operator may not write.
         """
         errors = await self._converge(router, desired, is_alive=is_alive)
         self._foreign[router.key] = frozenset(
@@ -173,7 +173,7 @@ class _Convergence:
         """Returns whether the RouterDeployment that is to own the objects `owning` still exists.
 
         Returns False if the API server does not let the operator read the RouterDeployment. Raises GoneError if the
-        RouterDeployment is gone.
+        RouterDeployment is gone or being deleted.
         """
         try:
             live = await self.client.get(ROUTER, self.router.namespace, self.router.name)

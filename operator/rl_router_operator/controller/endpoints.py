@@ -19,7 +19,7 @@ class OperatorState:
 
     The function `age` returns the seconds since the last iteration of the reconcile loop. The function `leads` returns
     whether this process of the operator is the leader. The function `obstacles` returns the reasons why the operator is
-    not ready, one sentence for each reason.
+    not ready, one text for each reason.
     """
 
     age: Callable[[], float]

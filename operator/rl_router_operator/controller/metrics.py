@@ -43,7 +43,7 @@ class Metrics:
         )
         self.writes = Counter(
             "rl_router_operator_writes",
-            "The number of writes to the API server by verb and kind",
+            "The number of successful writes to the API server by verb and kind, except writes of Leases",
             ["verb", "kind"],
             registry=self.registry,
         )

@@ -97,7 +97,7 @@ class Operator:
             await _first_of(stop, [_started(stack, loop) for loop in loops])
 
     def obstacles(self) -> list[str]:
-        """Returns the reasons why the operator is not ready, one sentence for each reason."""
+        """Returns the reasons why the operator is not ready, one text for each reason."""
         lease = self._election.lease.missing_permission
         missing = [*([lease] if lease else ()), *self._claims.obstacles(), *self._workers.missing_permissions()]
         return [*self._informers.obstacles(), *missing]
@@ -133,7 +133,7 @@ class Operator:
         if leads:
             self._all_changed()
         else:
-            # Another process will be the leader, so the records of this process become outdated.
+            # Another process may become the leader and make the records of this process outdated.
             self._reconciler.forget_all()
             self._workers.forget_missing_permissions()
         self._claims.wake()

@@ -48,7 +48,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
-"""A tuple of names, which the value of an option separates by commas."""
+"""A tuple of names. Commas separate the names in the value of an option."""
 _LEVELS = ("debug", "info", "warning", "error")
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 
@@ -71,8 +71,9 @@ class Options(BaseModel):
     )
     release: str | None = Field(
         None,
-        description="name of the operator's release, which the operator writes into the field `status.operator` of each"
-        " RouterDeployment that it reconciles; default: the name of the Lease for leader election",
+        description="name of the operator's release, which the operator writes after its namespace into the field"
+        " `status.operator` of each RouterDeployment that it reconciles; default: the name of the Lease for leader"
+        " election",
     )
     lease: str = Field(LEASE, description="name of the Lease for leader election")
     lease_seconds: Annotated[float, _number(3, 3600)] = Field(

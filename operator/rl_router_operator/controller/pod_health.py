@@ -65,7 +65,7 @@ class HealthClient:
         except TimeoutError:
             return Health(None, f"{url} did not respond within {_TIMEOUT_SECONDS:g} s")
         except (aiohttp.ClientError, OSError) as error:
-            return Health(None, f"the operator cannot connect to {url}: {error or type(error).__name__}")
+            return Health(None, f"the connection to {url} failed: {str(error) or type(error).__name__}")
 
     async def close(self) -> None:
         """Closes the connections to the API pods."""

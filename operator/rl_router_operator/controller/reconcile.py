@@ -143,14 +143,17 @@ class Reconciler:
         return contents, self.informers.revision, router.uid, router.generation, router.annotations
 
     def _current_body(self, router: RouterDeployment) -> Manifest:
-        """Returns the RouterDeployment from the store. Raises _ChangedError if the RouterDeployment is gone."""
+        """Returns the RouterDeployment from the store. Raises _ChangedError if it is gone or was replaced."""
         body = self.stores.routers.get(ROUTER.kind, *router.key)
         if body is None or uid_of(body) != router.uid:
             raise _ChangedError
         return body
 
     async def _report(self, router: RouterDeployment, body: Manifest, errors: tuple[ChildError, ...]) -> float:
-        """Writes the status if the status has changed, and returns the seconds until the next reconciliation."""
+        """Writes the status if the status has changed, and returns the seconds until the next reconciliation.
+
+        While the first health of an API pod is awaited, the method writes no status.
+        """
         await self._post_events(router.key)
         intervals = self.pod_health.intervals
         errors = (*errors, *self._unwatched(router.namespace))

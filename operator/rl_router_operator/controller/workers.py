@@ -123,4 +123,5 @@ class Workers:
         """Logs a missing permission once, because the operator may also lack the permission to write the status."""
         if self._forbidden.get(key) != message:
             self._forbidden[key] = message
-            log(logging.ERROR, message, router="/".join(key))
+            advice = "Add this permission to the operator's ClusterRole or Role"
+            log(logging.ERROR, f"{message}. {advice}", router="/".join(key))

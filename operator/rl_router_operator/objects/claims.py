@@ -9,7 +9,7 @@ from ..schema import GROUP
 from .manifest import Manifest
 
 CLAIM_NAMES = ("rl-router-scope", "rl-router-scope-2")
-"""The two possible names of the Lease of a claim.
+"""The two names that the Lease of a claim can have.
 
 A Lease that claims the cluster and a Lease that claims one namespace can be in the same namespace. If a namespace
 contains two claims, the claim that was created later has the second name in CLAIM_NAMES. For example, a namespace

@@ -11,11 +11,11 @@ from rl_router_api.health import HealthDocument
 from .manifest import Manifest, Ref
 
 ChildErrorReason = Literal[
-    "ForeignObject",  # an object that the operator did not create has a child's name
+    "ForeignObject",  # an object that does not belong to the RouterDeployment has a child's name
     "Refused",  # the API server or an admission webhook rejected a child; the message quotes the error
     "KindMissing",  # the cluster does not have the kind
     "Forbidden",  # the operator lacks a permission; the message names the verb
-    "FieldUnsupported",  # the API server or an admission webhook did not keep a field; the message names the field
+    "FieldUnsupported",  # a field was rejected as unknown or was not kept; the message names the field
     "ControllerMissing",  # no controller has processed the last change of a child
     "VolumeNotShrunk",  # a PVC is larger than the spec requests
     "Failed",  # any other error of the API server
@@ -26,8 +26,8 @@ ChildErrorReason = Literal[
 class ChildError:
     """The reason why a child object does not match the spec of the RouterDeployment.
 
-    The attribute `message` is a sentence for users. The attribute `name` is empty if the error is about all children of
-    the kind `kind`.
+    The attribute `message` explains the error to users. The attribute `name` is empty if the error is about all objects
+    of the kind `kind`.
     """
 
     kind: str
@@ -54,8 +54,8 @@ class Observed:
     The attribute `children` maps the kind and the name of each child to the manifest of the child. The attribute `pods`
     contains the model pods and the API pods. The attribute `pvcs` contains the PersistentVolumeClaims (PVCs) of the
     model pods. The attribute `events` contains the Warning Events about children, pods and PVCs. The attribute
-    `healths` maps the name of each API pod to the health of the pod. The attribute `errors` contains the errors about
-    children.
+    `healths` maps the name of each API pod with a confirmed health to this health. The attribute `errors` contains the
+    errors about children, and about kinds that the operator cannot watch.
     """
 
     children: Mapping[Ref, Manifest] = field(default_factory=dict)

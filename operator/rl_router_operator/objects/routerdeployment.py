@@ -19,7 +19,7 @@ Key = tuple[str, str]
 class InvalidSpecError(Exception):
     """Raised if the operator finds an invalid field in a spec that the API server has accepted.
 
-    The message of the error names up to three invalid fields and says how to fix each of these fields.
+    The message of the error names up to three invalid fields and says why each of these fields is invalid.
     """
 
 

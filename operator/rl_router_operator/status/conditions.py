@@ -49,7 +49,8 @@ def merge(findings: Iterable[Finding], before: Mapping[str, Any], generation: in
 
 
 def previous_finding(before: Mapping[str, Any], type_: str, reasons: frozenset[Reason]) -> Finding | None:
-    """Returns the condition of the type `type_` in the status `before`, or None if the reason is not in `reasons`."""
+    """Returns the condition `type_` in the status `before`, or None if `before` has no such condition with one of the
+    reasons `reasons`."""
     for condition in before.get("conditions", ()):
         if condition["type"] == type_ and condition["reason"] in reasons:
             return Finding(type_, condition["status"], Reason(condition["reason"]), condition["message"])

@@ -93,8 +93,8 @@ def _current_ending(status: Mapping[str, Any], context: Context) -> Mapping[str,
 
 
 def _codes(status: Mapping[str, Any], context: Context) -> Mapping[int, Reason]:
-    """Returns the reasons by exit code for the container of the router model or the API. The mapping is empty for a
-    sidecar."""
+    """Returns the reasons by exit code for the container of the router model or the API. The mapping is empty for every
+    other container."""
     component: Component = "model" if context.model else "api"
     return endings.CODES[component] if status["name"] == component else {}
 

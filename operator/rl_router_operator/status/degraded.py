@@ -23,7 +23,7 @@ _PATIENCE = timedelta(seconds=120)
 _FROM_REPORTS = frozenset(
     {Reason.CONFIGURATION_REFUSED, Reason.NOBODY_ADMITTED, Reason.NOT_DECIDING, Reason.UNREACHABLE, Reason.TARGET_BAD}
 )
-"""The reasons of the condition Degraded that result only from the operator's health requests to the API pods."""
+"""The reasons with which the condition Degraded stays unchanged until the health of an API pod is confirmed."""
 
 Fault = tuple[Reason, str]
 """The reason of a fault, and a text of whole sentences with the cause and the remedy of the fault."""
@@ -80,7 +80,8 @@ def _has_exceeded_its_deadline(tier: Tier) -> bool:
 
 def _of_reports(reports: Reports) -> Iterator[Fault]:
     if reports.refused:
-        yield _fault(Reason.CONFIGURATION_REFUSED, f"the API keeps its last valid configuration: {reports.refused}")
+        cause = f"an API pod keeps its last valid configuration, because a new file is invalid: {reports.refused}"
+        yield _fault(Reason.CONFIGURATION_REFUSED, cause)
     if reports.closed:
         yield _fault(Reason.NOBODY_ADMITTED, reports.closed)
     if reports.partly_undecided:

@@ -36,7 +36,7 @@ _MAY_PASS = frozenset(
 If the reason for an unready pod may pass without intervention, the operator reports a stuck rollout only after a time
 limit.
 """
-_STARTING = (Reason.STARTING, "is starting")
+_STARTING = (Reason.STARTING, "the pod is starting")
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _disrupted(pod: Manifest) -> tuple[Reason, str] | None:
     if target.get("status") == "True" and (is_terminating(pod) or has_ended(pod)):
         return _DISRUPTIONS.get(target.get("reason", ""), Reason.EVICTED), quote(target.get("message"))
     if status.get("reason") == "Evicted":
-        return Reason.EVICTED, f"evicted: {quote(status.get('message'))}"
+        return Reason.EVICTED, f"the pod was evicted: {quote(status.get('message'))}"
     return None
 
 
@@ -110,7 +110,7 @@ def _rejected_by_node(pod: Manifest) -> tuple[Reason, str] | None:
 
 
 def _terminating(pod: Manifest) -> tuple[Reason, str] | None:
-    return (Reason.STARTING, "is being replaced") if is_terminating(pod) else None
+    return (Reason.STARTING, "the pod is being replaced") if is_terminating(pod) else None
 
 
 def _unscheduled(pod: Manifest, claims: Iterable[Manifest], context: Context) -> tuple[Reason, str] | None:

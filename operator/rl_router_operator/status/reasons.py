@@ -39,12 +39,12 @@ class Reason(StrEnum):
     # Reasons that the API pods report.
     UNCONFIRMED = (
         "Unconfirmed",
-        "No API pod has reported its state yet",
+        "No API pod has reported the state that the condition describes yet",
         "Wait a moment. If the condition stays Unknown, check the condition APIReady first",
     )
     UNREACHABLE = (
         "Unreachable",
-        "The API pods are ready, but the operator cannot reach them on port 8801",
+        "An API pod is ready, but does not answer the operator's health request on port 8801",
         "Allow traffic from the operator's namespace to port 8801 of the API pods. Check NetworkPolicies and the"
         " service mesh",
     )
@@ -84,7 +84,7 @@ class Reason(StrEnum):
         " the keys without a restart",
     )
 
-    # Reasons that the API server reports about child objects.
+    # Reasons that concern the spec and the child objects.
     INVALID_SPEC = (
         "InvalidSpec",
         "The operator cannot use the spec and leaves the child objects unchanged",
@@ -92,7 +92,8 @@ class Reason(StrEnum):
     )
     FOREIGN_OBJECT = (
         "ForeignObject",
-        "An object of another owner has the name of a child object. The operator does not change foreign objects",
+        "A foreign object, which does not belong to the RouterDeployment, has the name of a child object. The operator"
+        " does not change foreign objects",
         "Delete the object. If no controller owns the object, you can hand the object over to the operator with the"
         " annotation rlrouter.dev/adopt: 'true'",
     )
@@ -195,7 +196,7 @@ class Reason(StrEnum):
     )
     STARTUP_TIMEOUT = (
         "StartupTimeout",
-        "The model did not load within spec.model.startupTimeout and was restarted",
+        "The model did not load within spec.model.startupTimeout, so Kubernetes restarted the container",
         "Raise spec.model.startupTimeout, or keep downloaded weights with spec.model.storage",
     )
     CRASH_LOOPING = (
@@ -266,7 +267,8 @@ class Reason(StrEnum):
     ROLLOUT_STUCK = (
         "RolloutStuck",
         "New pods do not become ready. Earlier pods continue to answer requests",
-        "Fix the spec as the message describes. After the fix, the rollout continues automatically",
+        "Fix the cause that the message names. If the message names no cause, check the Events of the new pods. After"
+        " the fix, the rollout continues automatically",
     )
 
 

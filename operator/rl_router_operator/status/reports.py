@@ -47,13 +47,13 @@ class Report:
 class Reports:
     """The health reports of the ready API pods.
 
-    The attribute `unreachable` contains the name of the pod and the error for each failed health request.
+    The attribute `unreachable` contains the name and the error of each API pod whose health requests failed.
     """
 
     received: tuple[Report, ...] = ()
     unreachable: tuple[tuple[str, str], ...] = ()
     pending: bool = False
-    """Whether API pods are ready, but no health request to an API pod has finished yet."""
+    """Whether API pods are ready, but the health of no API pod is confirmed yet."""
 
     @property
     def router_model(self) -> State:
@@ -62,7 +62,7 @@ class Reports:
 
     @property
     def partly_undecided(self) -> str | None:
-        """The reason why an API pod received no valid decision while another API pod received a decision, or None."""
+        """The reason why an API pod received no valid decision although another API pod received one, or else None."""
         states = [report.router_model for report in self.received]
         bad = [state.reason for state in states if state.word == "bad"]
         return bad[0] if bad and self.router_model.word == "ok" else None
@@ -100,7 +100,7 @@ class Reports:
 def reports_of(ready: Iterable[Manifest], healths: Mapping[str, Health]) -> Reports:
     """Returns the health reports of the API pods `ready`.
 
-    The mapping `healths` contains the results of the operator's health requests by the name of the pod.
+    The mapping `healths` contains the confirmed healths by the name of the pod.
     """
     names = sorted(pod["metadata"]["name"] for pod in ready)
     results = [(name, _report(name, healths[name])) for name in names if name in healths]

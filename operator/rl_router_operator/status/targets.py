@@ -14,14 +14,14 @@ from .words import listed
 TYPE = "TargetsReady"
 _MAXIMUM_TARGETS = 64
 _FROM_REPORTS = frozenset({Reason.TARGETS_REACHABLE, Reason.NO_TARGETS, Reason.NO_TARGET_ANSWERS})
-"""The reasons of the condition TargetsReady that result only from the operator's health requests to the API pods."""
+"""The reasons with which the condition TargetsReady stays unchanged until the health of an API pod is confirmed."""
 
 
 def states(router: RouterDeployment, reports: Reports) -> list[TargetState]:
     """Returns the states of the targets in the spec, or of the targets that API pods report if the spec has no targets.
 
-    If API pods are ready but no health request to an API pod has finished yet, the function returns the states in the
-    previous status.
+    If API pods are ready but the health of no API pod is confirmed yet, the function returns the states in the previous
+    status.
     """
     if reports.pending:
         previous = router.status.get("targets", ())

@@ -104,7 +104,7 @@ def tier_of(router: RouterDeployment, component: Component, observed: Observed, 
 
 def describe(problem: ChildError) -> str:
     """Returns a text with the kind and the name of a child object and the message of the object's error."""
-    return f"{problem.kind} {problem.name}: {quote(problem.message)}"
+    return f"{f'{problem.kind} {problem.name}'.rstrip()}: {quote(problem.message)}"
 
 
 def _belongs(pod: Manifest, router: RouterDeployment, component: Component) -> bool:
@@ -127,10 +127,10 @@ def _blocking_problem(
 ) -> ChildError | None:
     """Returns the first problem that prevents the tier from serving requests.
 
-    The essential children of a tier are the StatefulSet or Deployment, the Service and the ConfigMap. If an object of
-    another owner has the name of an essential child, the object always blocks the tier. A missing permission to read
-    pods always blocks the tier. Any other error of an essential child blocks the tier only if the StatefulSet, the
-    Deployment or the Service of the tier does not exist.
+    The essential children of a tier are the StatefulSet or Deployment, the Service and the ConfigMap. If an object that
+    does not belong to the RouterDeployment has the name of an essential child, the object always blocks the tier. A
+    missing permission to read pods always blocks the tier. Any other error of an essential child blocks the tier only
+    if the StatefulSet, the Deployment or the Service of the tier does not exist.
     """
     name = child(router.name, component)
     for problem in observed.errors:

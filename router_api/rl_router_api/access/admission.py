@@ -38,7 +38,7 @@ class Admission:
 
     @property
     def has_several_keys(self) -> bool:
-        """Returns whether clients may have different keys."""
+        """Whether the server has loaded several API keys."""
         return self._keys is not None and len(self._keys) > 1
 
     def authenticate(self, authorization: str | None) -> ApiKey | None:
@@ -58,7 +58,7 @@ class Admission:
             if hmac.compare_digest(key.sha256, digest):
                 match = key
         if match is None:
-            raise _unauthorized("Unknown API key. Send a key from this server's keys file.")
+            raise _unauthorized("Unknown API key. Send a key whose hash is in this server's keys file.")
         return match
 
     def begin(self, key: ApiKey) -> None:

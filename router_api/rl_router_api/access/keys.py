@@ -32,7 +32,7 @@ _KEYS = TypeAdapter(tuple[ApiKey, ...])
 
 
 def new_key(name: str) -> tuple[str, str]:
-    """Returns a new API key, and the entry for this key in the keys file as YAML text."""
+    """Returns a new API key, and the entry of this key for the keys file as YAML text."""
     key = _PREFIX + secrets.token_urlsafe(32)
     entry = [{"name": name, "sha256": digest_of(key)}]
     return key, yaml.safe_dump(entry, sort_keys=False, allow_unicode=True)
@@ -82,4 +82,6 @@ def _validated(path: str, entries: object) -> tuple[ApiKey, ...]:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"])
+        if not field:
+            raise KeysError(path, "the file is not a list. Write a list with an entry for each key.") from None
         raise KeysError(path, f"{field}: {first['msg'].removeprefix('Value error, ')}") from None

@@ -1,8 +1,8 @@
-"""Records the calls of a request with the exact costs, and creates the field `router_metadata` from these records.
+"""Records the attempts of a request with the exact costs, and creates the field `router_metadata` from these records.
 
 The ledger opens an entry before each attempt is sent to an upstream, so that every billed call is recorded. Entries of
 the ledger that are still open when the request ends are recorded as cancelled. If an upstream reports no usage, the
-usage is estimated and the entry is marked `estimated`.
+ledger estimates the usage and marks the entry as `estimated`.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ class Entry(Struct):
     """True if the body that was sent to the upstream asks for the longer of the two lifetimes of cache writes."""
     dropped: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
-    """The fields that the router API added to the request and that the target might refuse."""
+    """The fields that the router API added to the request and that the target might reject."""
     received_bytes: int = 0
-    """The number of bytes of text received so far, from which the output of an interrupted call is estimated."""
+    """The number of bytes of text received so far, from which a missing number of output tokens is estimated."""
     started: float = field(default_factory=time.monotonic)
     latency: float = 0.0
     first_byte: float | None = None
@@ -143,7 +143,7 @@ class Entry(Struct):
         return fields
 
     def as_target_json(self, texts: Texts) -> dict[str, Any]:
-        """Returns the fields that describe a call of a target in the list `call_history` of `router_metadata`."""
+        """Returns the fields of an attempt to call a target in the list `call_history` of `router_metadata`."""
         fields = self.as_json()
         fields["function_name"], fields["selected"] = self.function_name, self.selected
         fields["arguments"] = self.arguments
@@ -159,7 +159,7 @@ class Entry(Struct):
 
 
 class Ledger:
-    """The record of all calls of one request, and of the choice of the request's answer."""
+    """The record of all attempts of one request, and of the choice of the request's answer."""
 
     def __init__(self, request_id: str, traceparent: str | None = None) -> None:
         self.request_id = request_id
@@ -170,8 +170,8 @@ class Ledger:
         self.target_calls: list[Entry] = []
         self.turns = 0
         self.repaired = False
-        """True if the router model was called again after an unreadable decision. For each request, the router API
-        repeats an unreadable decision at most once."""
+        """True if the router model was called again after an unreadable decision. The router API calls the router model
+        again for this reason at most once per request."""
         self.strategy: Strategy | None = None
         self.model_used: str | None = None
         self.unreadable = 0
@@ -188,13 +188,13 @@ class Ledger:
             self.first_answered = time.monotonic() - self.started
 
     def open_router_call(self, model: str, price: Price, counted_input: int) -> Entry:
-        """Returns a new entry for a call to the router model."""
+        """Opens and returns an entry for an attempt to call the router model."""
         entry = Entry(f"router_{len(self.router_calls) + 1}", model, price, counted_input)
         self.router_calls.append(entry)
         return entry
 
     def open_target_call(self, target: str, function: str, price: Price | None, counted_input: int) -> Entry:
-        """Returns a new entry for a call to a target."""
+        """Opens and returns an entry for an attempt to call a target."""
         call_id = f"call_{len(self.target_calls) + 1}"
         entry = Entry(call_id, target, price, counted_input, function_name=function)
         self.target_calls.append(entry)
@@ -214,7 +214,7 @@ class Ledger:
     def close(self) -> None:
         """Closes all open entries as cancelled.
 
-        Callers call the method `close` when the request makes no more calls to upstreams.
+        Callers call the method `close` when the request makes no more attempts to call upstreams.
         """
         if self._end is not None:
             return

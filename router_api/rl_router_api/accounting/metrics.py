@@ -43,18 +43,18 @@ class CurrentState:
 
 @dataclass(slots=True)
 class _Calls:
-    """The sums of all calls with the same model, kind and status in a batch. `cost` is in US dollars."""
+    """The sums of all attempts with the same model, kind and status in a batch. `cost` is in US dollars."""
 
     input: int = 0
     output: int = 0
     cost: Decimal = NOTHING
     seconds: list[float] = field(default_factory=list)
-    """The duration of each call."""
+    """The duration of each attempt."""
 
 
 @dataclass(slots=True)
 class _Batch:
-    """The requests and calls that are not added to Prometheus' objects yet."""
+    """The requests and attempts that are not added to Prometheus' objects yet."""
 
     requests: Counts[tuple[str, str]] = field(default_factory=Counts)
     """The number of requests by routing strategy and HTTP status."""
@@ -63,10 +63,10 @@ class _Batch:
     first_seconds: list[float] = field(default_factory=list)
     """The time to the first byte of each streamed answer."""
     calls: dict[tuple[str, str, str], _Calls] = field(default_factory=dict)
-    """The calls by model, kind and status."""
+    """The attempts by model, kind and status."""
 
     def count_call(self, entry: Entry, model: str, kind: str) -> None:
-        """Adds one call."""
+        """Adds one attempt."""
         labels = model, kind, entry.status or "cancelled"
         calls = self.calls.get(labels)
         if calls is None:
@@ -142,7 +142,7 @@ class Metrics:
         )  # fmt: skip
 
     def record(self, request: EndedRequest) -> None:
-        """Counts a request and all calls of the request."""
+        """Counts a request and all attempts of the request."""
         ledger, batch = request.ledger, self._batch
         batch.requests[ledger.strategy or "none", str(request.status)] += 1
         batch.seconds.append(ledger.total_time)
@@ -180,7 +180,7 @@ class Metrics:
             self._cost.labels(model, kind).inc(float(calls.cost))
 
     def update(self, state: CurrentState) -> None:
-        """Sets the gauges, and counts the log lines that were lost since the previous call.
+        """Adds the batch to Prometheus' objects, sets the gauges, and counts the newly lost log lines.
 
         Each worker calls the method `update` every second, because another worker may serve the metrics.
         """
@@ -206,7 +206,7 @@ class Metrics:
 
 
 class _Histogram(Histogram):
-    """A histogram that adds many values in one step, because `observe` takes many times as long for each value."""
+    """A histogram that adds many values in one step, because calls of `observe` take many times as long."""
 
     def observe_all(self, values: Sequence[float]) -> None:
         """Adds all values."""

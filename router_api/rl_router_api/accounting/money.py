@@ -77,7 +77,7 @@ def dearest_charges(price: Price, input_tokens: int) -> tuple[Decimal, Decimal]:
 
 
 def has_output_price(price: Price) -> bool:
-    """Returns whether output tokens cost money in the base price, in a price tier or in a service tier."""
+    """Returns whether output tokens cost money in the base price, a price tier or a service tier in `CHEAP_TIERS`."""
     services = [price.service_tiers[name] for name in CHEAP_TIERS if name in price.service_tiers]
     return bool(price.output) or any(rates.output for rates in (*price.tiers, *services))
 
@@ -142,7 +142,7 @@ def total(costs: Sequence[Decimal]) -> Decimal:
 
 
 def shortest(value: Decimal) -> Decimal:
-    """Returns the number `value` without trailing zeros and without an exponent, for JSON."""
+    """Returns the number `value` without trailing zeros, and without an exponent if `value` is 10 or more."""
     plain = value.normalize(_EXACT)
     # `normalize` writes multiples of ten with an exponent.
     is_large_integer = plain.adjusted() > 0 and plain == plain.to_integral_value()

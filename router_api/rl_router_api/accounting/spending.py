@@ -1,8 +1,8 @@
 """Reserves money for calls before the calls start.
 
-All limits on the cost of a request implement the interface `Spending`. The worst-case cost of a call is reserved before
-the call. When the call ends, the actual cost replaces the reservation, and the unused money becomes available again. At
-present, `max_cost` is the only limit on the cost of a request.
+All limits on the cost of a request implement the interface `Spending`. The router API reserves the worst-case cost of a
+call before the call. When the call ends, the actual cost replaces the reservation, and the unused money becomes
+available again. At present, `max_cost` is the only limit on the cost of a request.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Writes OpenTelemetry traces with a span for each request, decision and call, in the GenAI semantic conventions.
+"""Writes OpenTelemetry traces with a span for each request and each attempt, by the GenAI semantic conventions.
 
 The spans are written from the ledger after a request ends, so tracing does not slow the request down. Traces
 require the package extra `otel`. OpenTelemetry's environment variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, configure
@@ -36,8 +36,8 @@ class Traces:
         self._propagator = TraceContextTextMapPropagator()
 
     def record(self, request: EndedRequest) -> None:
-        """Writes the spans of a request, as children of the client's span if the client sent the header
-        `traceparent`."""
+        """Writes the spans of a request. If the client sent the header `traceparent`, the span of the whole request is
+        a child of the client's span."""
         ledger = request.ledger
         # The offset converts monotonic times to seconds of the wall clock.
         offset = time.time() - time.monotonic()

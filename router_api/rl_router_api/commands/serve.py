@@ -122,7 +122,7 @@ def _short_flags(parsed: argparse.Namespace) -> dict[str, Any]:
 def _wait_for_router_model(configuration: Configuration, seconds: float) -> None:
     """Waits until the router model's server answers, but at most `seconds` seconds.
 
-    Prints a line if the function must wait.
+    Prints a line if the function must wait, and a warning if the server has not answered after `seconds` seconds.
     """
     url, shown = f"{configuration.router.base_url}/models", without_credentials(configuration.router.base_url)
     end = time.monotonic() + seconds

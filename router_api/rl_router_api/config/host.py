@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 def _without_brackets(host: str) -> str:
     """Returns the host, without the brackets that an IPv6 address has in a URL.
 
-    Raises ValueError if the host contains brackets or a colon and is not an IPv6 address.
+    A host in brackets or with a colon must be an IPv6 address. Otherwise, the function raises ValueError.
     """
     address = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if ":" in address or address != host:
@@ -26,11 +26,11 @@ def _without_brackets(host: str) -> str:
 
 
 Host = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_without_brackets)]
-"""The address or host name on which a server listens. Brackets around an IPv6 address are removed."""
+"""The address or host name on which a server listens. The validation removes brackets around an IPv6 address."""
 
 
 def is_loopback(host: str) -> bool:
-    """Returns whether a host is a loopback address, to which only clients on the same machine can connect."""
+    """Returns whether a host is `localhost` or a loopback address, to which only local clients can connect."""
     if host.rstrip(".").lower() == "localhost":
         return True
     try:

@@ -69,7 +69,7 @@ class SettingsLayer(Generic[Model]):
     ) -> Model:
         """Returns the settings: the `values` of the file `path`, overridden by environment variables and flags.
 
-        Raises ConfigurationError, whose message names the source and the field of each invalid value.
+        Raises ConfigurationError if a value is invalid. The error message names the source and the field of the value.
         """
         origins: list[Origin] = []
         for origin, value in (*self._from_environment(environment), *_from_flags(flags)):
@@ -112,10 +112,11 @@ class SettingsLayer(Generic[Model]):
         return read_flag
 
     def _value(self, name: str, text: str) -> Any:
-        """Returns the text itself if `name` is a text field, and otherwise the text parsed as YAML.
+        """Returns the value of the field `name`: the text itself for a text field, and otherwise the parsed YAML.
 
         The value of a text field is not parsed as YAML, because YAML would change some texts. For example, YAML reads
-        the IPv6 address `::` as a mapping. Raises YAMLError, ValueError or RecursionError if the text is not YAML.
+        the IPv6 address `::` as a mapping. An optional text field becomes None if the text means null. The function
+        raises YAMLError, ValueError or RecursionError if the text is not YAML.
         """
         field = field_of(self.model, name)
         if field is None or not _takes_text(field):
@@ -176,7 +177,7 @@ def _help(field: FieldInfo) -> str:
 
 
 def _takes_text(field: FieldInfo) -> bool:
-    """Returns whether the type of a field is text, or the field has a validator that reads text."""
+    """Returns whether a field is of the type text, or has a validator that reads text."""
     return _is_text(field.annotation) or any(isinstance(item, BeforeValidator) for item in field.metadata)
 
 

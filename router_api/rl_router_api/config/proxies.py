@@ -7,7 +7,7 @@ import re
 import urllib.request
 
 _ENTRY = re.compile(r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<plain>[^:]*|.*:.*:.*))(?::(?P<port>\d+))?")
-"""The pattern of an entry of NO_PROXY, which is a host with or without a port.
+"""The pattern of an entry of NO_PROXY, which is a host or a network, with or without a port.
 
 In NO_PROXY, an IPv6 address with a port must have brackets.
 """
@@ -23,7 +23,7 @@ def proxy_for(scheme: str, host: str, port: int) -> str | None:
 
 
 def _matches(entry: str, host: str, port: int) -> bool:
-    """Returns whether an entry of NO_PROXY (a domain, an address or a network) includes the server `host:port`."""
+    """Returns whether an entry of NO_PROXY (a domain, an address, a network or `*`) includes the server `host:port`."""
     if entry in ("", "*"):
         return entry == "*"
     match = _ENTRY.fullmatch(entry)

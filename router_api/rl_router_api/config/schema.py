@@ -28,7 +28,7 @@ BY_ALIAS: dict[str, Any] = {"by_alias": True, "by_name": False, "context": "came
 """Arguments with which pydantic's `model_validate` reads the camelCase aliases instead of the field names."""
 
 ROUTED_NAMES = ("router-tool-rl", "router")
-"""The model names that a client sends if the router API must choose the target of a request."""
+"""The model names for which the router API routes a request. The field `routing.aliases` adds more names."""
 
 Capability = Literal["tools", "vision", "audio", "video", "file", "json_schema", "n", "logprobs"]
 Prefer = Literal["cost", "balanced", "quality"]
@@ -52,11 +52,11 @@ HeaderName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za
 def _check_base_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("the URL must have http:// or https:// and a host, such as https://api.openai.com/v1")
+        raise ValueError("the URL needs http:// or https:// and a host. Use a URL such as https://api.openai.com/v1")
     if parts.port == 0:  # urlsplit raises ValueError for every other invalid port
         raise ValueError("the URL has the invalid port 0. Use a port from 1 to 65535, or leave the port out")
     if parts.query or parts.fragment:
-        raise ValueError("the URL must not have a query or fragment. Put parameters into the target's field `query`")
+        raise ValueError("the URL has a query or fragment. Remove it. Parameters belong in the target's field `query`")
     return url.rstrip("/")
 
 
@@ -64,7 +64,7 @@ BaseUrl = Annotated[str, Field(max_length=2048), AfterValidator(_check_base_url)
 
 
 class Schema(BaseModel):
-    """An immutable pydantic model of settings. The error for an unknown key suggests the nearest known key."""
+    """An immutable pydantic model of settings. The error for an unknown key suggests known keys."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -156,8 +156,8 @@ class Price(Schema):
     tiers: tuple[PriceTier, ...] = Field(
         (),
         max_length=4,
-        description="price tiers for requests with many prompt tokens. For a request with many prompt tokens, the"
-        " prices of the tier replace the usual prices per token",
+        description="price tiers for requests with many prompt tokens. The prices of the highest tier that applies to a"
+        " request replace the usual prices per token",
     )
     service_tiers: dict[ServiceTier, Rates] = Field(
         default_factory=dict,
@@ -212,8 +212,8 @@ class DecisionConfig(Schema):
     max_tokens: int = Field(1024, ge=16, le=65_536, description="maximum number of output tokens of one decision")
     timeout: Seconds = Field(
         10.0,
-        description="number of seconds without data from the router model after which the router API uses the fallback"
-        " order",
+        description="maximum duration of a call of the router model in seconds. If the router model's answer is not"
+        " complete in time, the router API uses the fallback order",
     )
 
 
@@ -262,8 +262,8 @@ class Routing(Schema):
         8,
         ge=1,
         le=64,
-        description="maximum number of calls to targets per request, including retries, hedges (parallel calls to a"
-        " second target) and fallbacks",
+        description="maximum number of attempts to call targets per request, including retries, hedges (parallel calls"
+        " to a second target) and fallbacks",
     )
     review: Review = Field(
         "buffered",
@@ -271,7 +271,7 @@ class Routing(Schema):
         " With `buffered`, the router model reviews all answers, but if a streamed request has a single call, the"
         " answer is streamed through without review. With `never`, the router model reviews no answers, so the router"
         " API returns the answer of the first call. With `always`, the router model reviews all answers, including the"
-        " answers to streamed requests",
+        " answers to streamed requests. The answer of a call in the last turn is never reviewed",
     )
     deadline: Seconds = Field(
         600.0,
@@ -286,14 +286,14 @@ class Routing(Schema):
     fallback: tuple[Name, ...] = Field(
         (),
         max_length=64,
-        description="names of targets, in the order in which the router API calls the targets without a decision of"
-        " the router model; default: all targets that can serve the request, in the order that the goal in `prefer`"
-        " determines",
+        description="names of targets, in the order in which the router API calls the targets if there is no"
+        " decision of the router model; default: all targets that can serve the request, in the order that the goal in"
+        " `prefer` determines",
     )
     hedge_after: Seconds | None = Field(
         None,
         description="number of seconds without the first byte of a target's answer after which the router API also"
-        " calls the next target of the fallback order; default: the router API never calls a second target in parallel",
+        " calls the next target of the fallback order; default: the router API waits only for the first target",
     )
     direct_answers: bool | None = Field(
         None,
@@ -425,14 +425,14 @@ class TargetConfig(Schema):
     capabilities: tuple[Capability, ...] | None = Field(
         None,
         max_length=16,
-        description="capabilities of the model. Requests that need a capability that the model does not have are not"
-        " sent to the target; default: all capabilities",
+        description="capabilities of the model. If a request needs a capability that the model does not have, the"
+        " router API does not send the request to the target; default: all capabilities",
     )
     context_length: int | None = Field(
         None,
         ge=1,
-        description="context length of the model in tokens. Requests that exceed the model's context length are not"
-        " sent to the target; default: an unlimited context length",
+        description="context length of the model in tokens. If a request exceeds the model's context length, the router"
+        " API does not send the request to the target; default: an unlimited context length",
     )
     max_output: int | None = Field(
         None,
@@ -574,7 +574,7 @@ _SECTIONS: dict[str, type[Schema]] = {"server": Server, "router": RouterModelCon
 class Configuration(Schema):
     """The whole configuration of the router API.
 
-    The section `server` comes first, so that a truncated configuration file still names the keys file.
+    Configuration files should begin with the section `server`, so that a truncated file still names the keys file.
     """
 
     server: Server = Server()
@@ -633,13 +633,16 @@ def _fields_named(key: Any) -> list[str]:
 def tool_name(name: str) -> str:
     """Returns the name of the tool by which the router model calls the target `name`.
 
-    The tool name is `call_` and the target's name, with `_` instead of all special characters, cut to 64 characters.
+    The tool name is `call_` and the target's name, with `_` instead of every special character, cut to 64 characters.
     """
     return ("call_" + re.sub(r"[^A-Za-z0-9_]", "_", name))[:64]
 
 
 def check_names(targets: Sequence[TargetConfig], routing: Routing) -> None:
-    """Raises ValueError if a target's name is reserved or not unique, or if a name in the fallback order is unknown."""
+    """Raises ValueError if a target's name is reserved or conflicts with another name.
+
+    Also raises ValueError if a name in the fallback order is unknown.
+    """
     names = [target.name for target in targets]
     for name in names:
         if names.count(name) > 1:

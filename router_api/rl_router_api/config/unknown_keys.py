@@ -17,7 +17,7 @@ _SUGGESTIONS = {"routes": "routing"}
 
 
 def unknown_key(key: Any, remedy: str, section: str = "") -> PydanticCustomError:
-    """Returns the error for an unknown key. `section` is empty if pydantic reports the section of the key itself."""
+    """Returns the error for an unknown key. `section` is empty if pydantic adds the section to the error."""
     text = str(key).encode(errors="backslashreplace").decode()
     name, prefix = (f"{section}.{text}", f"{section}: ") if section else (text, "")
     context = {"key": name, "text": text, "remedy": remedy, "prefix": prefix}

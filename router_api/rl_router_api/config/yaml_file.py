@@ -26,7 +26,7 @@ def text_of(path: str) -> str:
 def parsed(text: str, path: str, model: type[BaseModel]) -> dict[str, Any]:
     """Returns the settings in `text`, the content of the file `path`. `model` has a field for each valid key.
 
-    Raises ConfigurationError if the text is not YAML, is empty or is not a mapping.
+    Raises ConfigurationError if the text is not YAML, has a duplicate key, is empty or is not a mapping.
     """
     try:
         values = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader

@@ -32,7 +32,7 @@ class Advice(Struct, frozen=True):
 
     @property
     def size(self) -> int:
-        """The number of bytes that the advice adds to a request."""
+        """The maximum number of bytes that the system prompt of the advice adds to a request, before JSON escapes."""
         return len((self.text or "").encode()) + _PART_OVERHEAD if self.system_prompt else 0
 
     def as_arguments(self) -> dict[str, Any]:

@@ -104,7 +104,7 @@ class Answer(Struct, frozen=True, gc=False):
 
 
 class Chunk(Struct, gc=False):
-    """One chunk of a stream. The attribute `data` is the chunk's JSON as the upstream sent the JSON."""
+    """One chunk of a stream. The attribute `data` is the chunk's JSON on one line."""
 
     data: bytes
     choices: list[ChunkChoice]
@@ -117,7 +117,7 @@ class Chunk(Struct, gc=False):
     finished: Sequence[int]
     """The indexes of the choices that end with the chunk."""
     output_bytes: int
-    """The number of bytes of text, thinking and tool arguments in the chunk."""
+    """The number of bytes that the model has generated for the chunk, as the function `output_bytes` counts them."""
     has_content: bool
     """Whether the chunk contains a part of the answer. A role or an empty text does not count as a part of the
     answer."""
@@ -239,10 +239,11 @@ class CallAssembler:
     def _position_of(self, piece: ToolCall, called: Function) -> int | None:
         """Returns the position of the tool call that a piece continues, or None if the piece begins a new tool call.
 
-        A piece continues the last tool call with the same index, or with the same id if the piece has no index. Some
-        servers give every tool call the index 0. If the last tool call with the same index has another id than the
-        piece, the piece begins a new tool call. If the piece or the last tool call with the same index has no id, a
-        piece with a name begins a new tool call when the arguments of the last tool call are complete.
+        A piece without an index and an id continues the last tool call, unless the piece has a name. Any other piece
+        continues the last tool call with the same index, or with the same id if the piece has no index. Some servers
+        give every tool call the index 0. If the last tool call with the same index has another id than the piece, the
+        piece begins a new tool call. If the piece or the last tool call with the same index has no id, a piece with a
+        name begins a new tool call when the arguments of the last tool call are complete.
         """
         if piece.index is None and not piece.id:
             return len(self.whole) - 1 if self.whole and not called.name else None

@@ -24,7 +24,10 @@ def parse(data: bytes | Raw) -> Any:
 
 
 def fields_of(data: bytes | Raw) -> dict[str, Raw]:
-    """Returns the fields of a JSON object as raw JSON. Raises ValueError, RecursionError."""
+    """Returns the fields of a JSON object as raw JSON.
+
+    Raises ValueError if the data are not a JSON object, and RecursionError if the JSON is nested too deeply.
+    """
     try:
         return OBJECT.decode(data)
     except msgspec.DecodeError:
@@ -34,7 +37,7 @@ def fields_of(data: bytes | Raw) -> dict[str, Raw]:
 def list_of(data: bytes | Raw) -> list[Raw]:
     """Returns the entries of a JSON list as raw JSON, or an empty list if the value is not a list.
 
-    Raises ValueError, RecursionError.
+    Raises ValueError if the data are not JSON, and RecursionError if the JSON is nested too deeply.
     """
     try:
         return LIST.decode(data)
@@ -45,14 +48,14 @@ def list_of(data: bytes | Raw) -> list[Raw]:
 
 def _raw_fields(value: Any) -> dict[str, Raw]:
     if not isinstance(value, dict):
-        raise ValueError("the value is not a JSON object")  # noqa: TRY004 (for callers, it is invalid JSON)
+        raise ValueError("the value is not a JSON object")  # noqa: TRY004 (callers handle it as invalid JSON)
     return {well_formed(name): Raw(json.dumps(entry).encode()) for name, entry in value.items()}
 
 
 def well_formed(text: str) -> str:
     """Returns the text with the two halves of each surrogate pair joined.
 
-    Half of a surrogate pair becomes the character U+FFFD if the text does not contain the other half.
+    A half that is not beside the other half of the pair becomes the character U+FFFD.
     """
     if text.isascii():
         return text

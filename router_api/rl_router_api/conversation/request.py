@@ -112,7 +112,7 @@ class Request(Struct, frozen=True, eq=False, weakref=True):
     include_usage: bool
     """True if the client requested the usage in a streamed answer."""
     max_output: int | None
-    """The maximum number of output tokens for each choice that the client set, or None if the client set no maximum."""
+    """The client's maximum number of output tokens for each choice, or None if the client set no maximum."""
     n: int
     """The number of choices that the client requested."""
     needs: frozenset[str]
@@ -130,13 +130,13 @@ class Request(Struct, frozen=True, eq=False, weakref=True):
 
     @property
     def text_only(self) -> bool:
-        """Whether an answer in plain text can satisfy the request."""
+        """Whether the request needs no capability and no output format, so that an answer in plain text suffices."""
         return not self.needs and "response_format" not in self.fields and "functions" not in self.fields
 
     @property
     def affinity(self) -> str | None:
-        """The affinity in the tool call id of the last message, or None if the last message has no such tool call
-        id."""
+        """The affinity in the tool call id of the last message, or None if the last message is not a tool result or has
+        no affinity."""
         if not self.messages or self.messages[-1].role != "tool":
             return None
         return affinity_in(self.messages[-1].tool_call_id)

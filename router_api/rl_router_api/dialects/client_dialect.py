@@ -38,7 +38,7 @@ class ClientDialect(Protocol):
     ) -> AsyncGenerator[bytes, None]:
         """Yields the server-sent events of a streamed answer as the answer's chunks arrive.
 
-        Raises CallFailedError if the target's stream is cut off. The function `metadata` returns the value of the
+        Raises CallFailedError if the target's stream fails. The function `metadata` returns the value of the
         field `router_metadata`, and is called after the last chunk has arrived.
         """
 

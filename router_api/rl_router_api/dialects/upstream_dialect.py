@@ -93,7 +93,7 @@ class UpstreamDialect(Protocol):
     def read_answer(self, body: bytes) -> Answer:
         """Returns the complete answer that a response body contains.
 
-        Raises BrokenAnswerError if the body is not an answer.
+        Raises BrokenAnswerError if the body does not contain an answer.
         """
 
     def read_chunks(self, events: list[bytes]) -> Iterator[Chunk]:

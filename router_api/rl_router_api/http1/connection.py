@@ -27,13 +27,14 @@ class HttpConnection(asyncio.Protocol, ABC):
     """A client's HTTP/1.1 connection, implemented as an asyncio protocol.
 
     A request may have at most 256 headers with at most 64 KiB in total. The headers of a request must be complete 30
-    seconds after the first byte of the headers. The client must read a part of the response at least every 60 seconds.
-    The framing of a body (chunk sizes, extensions, trailers) may have at most 64 KiB between two bytes of the body. The
-    connection ignores the trailers of a body.
+    seconds after their first byte, or after the start of a new connection. The client must read a part of the response
+    at least every 60 seconds. The framing of a body (chunk sizes, extensions, trailers) may have at most 64 KiB between
+    two bytes of the body. The connection ignores the trailers of a body.
     """
 
     headers_timeout: ClassVar[float] = 30.0
-    """The maximum number of seconds from the first byte of a request's headers to the end of the headers."""
+    """The maximum number of seconds to the end of a request's headers, counted from the first byte of the headers or
+    from the start of a new connection."""
     write_timeout: ClassVar[float] = 60.0
     """The maximum number of seconds during which a client may read nothing of its response."""
     linger: ClassVar[float] = 2.0
@@ -202,9 +203,9 @@ class HttpConnection(asyncio.Protocol, ABC):
     def _end(self) -> None:
         """Closes the connection after the last response to the client.
 
-        If the client may still be sending, the server at first stops only the sending and still receives bytes. If the
-        server stopped sending and receiving at once, the kernel would reset the connection at the next byte from the
-        client, and the client would lose the response (RFC 9112, 9.6).
+        If the client may still be sending, the server first closes only its sending side and still receives bytes. If
+        the server closed both sides at once, the kernel would reset the connection at the next byte from the client,
+        and the client would lose the response (RFC 9112, 9.6).
         """
         unread = self._reader.take_unread()
         is_received = self._reader.in_headers and not self._reader.overhead and not unread

@@ -16,8 +16,8 @@ from .pipeline import Pipeline
 from .request_response import CONTINUE, RequestResponseCycle
 
 _INTERVAL = 0.4
-"""The number of seconds before each interim response. After two intervals with an interim response, the server notices
-that a client has disconnected."""
+"""The number of seconds before each interim response. If the client has disconnected, the write of the second interim
+response fails."""
 
 
 def waits_for_response(loop: asyncio.AbstractEventLoop, pipeline: Pipeline, write: Callable[[bytes], None]) -> bool:

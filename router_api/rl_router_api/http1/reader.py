@@ -62,8 +62,8 @@ class RequestReader:
 
     The attribute `latest` is the request that was received last, perhaps without the complete body. The attribute
     `in_headers` is true from the end of a request to the end of the next request's headers. The attribute `overhead` is
-    the number of bytes in the segments that arrived after the segment with the latest byte of a body or with the end of
-    a request. The attribute `unread` contains bytes that were received but not parsed.
+    the number of bytes in the segments that arrived after the segment with the latest byte of a body, or with the end
+    of the headers or of a request. The attribute `unread` contains bytes that were received but not parsed.
     """
 
     def __init__(self, connection: ReaderConnection, pipeline: Pipeline, addresses: dict[str, Any]) -> None:

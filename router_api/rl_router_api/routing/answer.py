@@ -1,4 +1,7 @@
-"""Routes a request and returns the answer within the deadline. A preview decides on a request but calls no target."""
+"""Routes a request and returns the answer within the deadline.
+
+For a preview of a request, the policy decides, but the router calls no target.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ class Answerer:
         self._policy_named = policy_named
 
     async def answer(self, request: Request, limits: Limits) -> Outcome:
-        """Returns the answer to a request. Raises ApiError if no model answers the request."""
+        """Returns the answer to a request. Raises ApiError if the request is invalid, or if no model answers."""
         pinned = pinned_target(request, self._fleet)
         policy = self._policy_named(request.options.policy)
         calls = Calls(request, self._fleet, limits, is_pinned=pinned is not None)

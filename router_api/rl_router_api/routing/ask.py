@@ -88,7 +88,7 @@ class RouterModel:
     async def _look_up(self) -> Listed:
         """Returns the router model's name and context length from the configuration, or else from the model's server.
 
-        Raises ListingError.
+        Raises ListingError if the configuration has no model name and the server does not list any models.
         """
         router = self._router
         if router.model and router.context_length:

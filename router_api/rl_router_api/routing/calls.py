@@ -53,7 +53,7 @@ class Calls:
 
     @property
     def left(self) -> int:
-        """The number of calls that the request may still make. Each retry and each hedge counts as a call."""
+        """The number of attempts to call targets that the request may still make, including retries and hedges."""
         return self._limits.max_calls - len(self._ledger.target_calls)
 
     def remaining(self) -> list[Callee]:
@@ -68,7 +68,7 @@ class Calls:
         return fallback_order(self.remaining(), self._limits.prefer, self._routing.fallback)
 
     def possible(self, planned: Sequence[PlannedCall], offered: Collection[str]) -> list[ReadyCall]:
-        """Returns the planned calls that the free slots and the remaining money allow together.
+        """Returns the planned calls that the free slots, the remaining money and the limit on calls allow together.
 
         The parameter `offered` contains the names of the targets that the policy was allowed to call. The free slots
         are checked again, because other requests may have taken slots while the policy decided.
@@ -90,14 +90,14 @@ class Calls:
     async def make(self, call: ReadyCall, *, live: bool = False) -> MadeCall:
         """Makes one call. If `live` is true, the answer is streamed through to the client.
 
-        Raises ApiError if the call failed and no other target may be called.
+        Raises ApiError if targets rejected the request, so that no other target may be called.
         """
         made = await self._make(call, live=live)
         self._raise_if_final()
         return made
 
     async def make_all(self, calls: Sequence[ReadyCall]) -> None:
-        """Makes several calls at the same time. Raises ApiError if all calls fail and no other target may be called."""
+        """Makes several calls at the same time. Raises ApiError in the same cases as the method `make`."""
         if len(calls) == 1:
             await self.make(calls[0])
             return
@@ -142,7 +142,7 @@ class Calls:
             return await race.winner()
 
     async def _hedge(self, silent: str, *, live: bool) -> MadeCall | None:
-        """Makes a second call if the first call is slow. Returns None if no target exists for the second call.
+        """Makes a second call. Returns None if the method `_hedge_for` returns no target for the second call.
 
         The target of the second call is chosen when the second call starts, so that simultaneous second calls of a
         request go to different targets.
@@ -163,7 +163,7 @@ class Calls:
         return next((callee for callee in self.in_fallback_order() if callee.name not in busy), None)
 
     async def _make_one(self, call: ReadyCall, *, live: bool) -> MadeCall:
-        """Makes one call, with one retry at the same target if the failure allows a retry."""
+        """Makes one call, with at most one more attempt at the same target if the failure allows another attempt."""
         omitted = call.callee.upstream.refused_additions.current
         made = await self._attempt(call, live=live)
         if made.failure and made.failure.may_refuse_additions:
@@ -231,7 +231,7 @@ class Calls:
 
 
 def _open_entry(ledger: Ledger, request: Request, call: ReadyCall) -> Entry:
-    """Opens the ledger entry of a call to a target."""
+    """Opens the ledger entry of an attempt to call a target."""
     target, advice = call.callee.target, call.advice
     counted = request.input_tokens + advice.size // 4
     entry = ledger.open_target_call(target.name, target.tool_name, target.price, counted)
@@ -240,7 +240,7 @@ def _open_entry(ledger: Ledger, request: Request, call: ReadyCall) -> Entry:
 
 
 def _reserve(spending: Spending, request: Request, call: ReadyCall, entry: Entry) -> None:
-    """Reserves the worst-case cost of the call. Raises CallFailedError if other calls have spent the money."""
+    """Reserves a call's worst-case cost. Raises CallFailedError if other calls have spent or reserved the money."""
     try:
         entry.hold = spending.reserve(_worst_cost(request, call))
     except UnaffordableError as error:

@@ -133,9 +133,9 @@ def _by_money(request: Request, limits: Limits, callee: Callee, left: Decimal) -
     if target.price is None:
         return "unpriced", "the target's price is unknown, but `max_cost` requires a price. Set the target's `price`"
     if limits.unsized is not None:
-        return "cost", f"the request contains a {limits.unsized}, whose size has no upper bound"
+        return "cost", f"the request contains a {limits.unsized}, whose size has no upper bound. Remove this part"
     if has_output_price(target.price) and not upstream.dialect.bounds_output(request, target.params):
-        return "cost", "the target's `params` remove the output limit that `max_cost` requires"
+        return "cost", "`max_cost` requires an output limit, but the target's `params` remove it. Change `params`"
     bought, minimum = output_limit(request, target, upstream, left), min_output(request)
     if bought is not None and bought < minimum:
         choices = f"{request.n} choices of " if request.n > 1 else ""

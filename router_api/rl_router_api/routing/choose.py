@@ -40,7 +40,7 @@ def is_malformed(call: MadeCall) -> bool:
 
 
 def nobody_answered(calls: Sequence[MadeCall]) -> ApiError:
-    """Returns the error for the client if every call failed. The HTTP status of the error depends on the failures."""
+    """Returns the error for the client if no call succeeded. The HTTP status of the error depends on the failures."""
     failures = [call.failure for call in calls if call.failure is not None]
     if not failures:
         return ApiError(503, "No model could be called. Check `/health`, or retry later.", code="no_target")
@@ -53,10 +53,10 @@ def nobody_answered(calls: Sequence[MadeCall]) -> ApiError:
     waits = [failure.retry_after for failure in failures if failure.retry_after is not None]
     retry_after = min(waits) if waits else None
     if all(failure.is_quota for failure in failures):
-        message = f"The quota of every model is exhausted: {reasons}. Raise the quota at the provider."
+        message = f"The quota of every called model is exhausted: {reasons}. Raise the quota at the provider."
         return ApiError(429, message, code="insufficient_quota", retryable=False)
     if all(failure.status == 429 or failure.is_quota for failure in failures):
-        message = f"Every model is rate limited: {reasons}. Retry later."
+        message = f"Every called model is rate limited: {reasons}. Retry later."
         return ApiError(429, message, code="rate_limit_exceeded", retry_after=retry_after or 1.0)
     if all(failure.kind == "timeout" for failure in failures):
         return ApiError(504, f"No model answered in time: {reasons}. Retry later.", code="upstream_timeout")

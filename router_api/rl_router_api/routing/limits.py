@@ -59,8 +59,8 @@ def output_limit(
 
     Returns None if output costs nothing and the client sets no output limit. A result below 1 means that the money does
     not suffice for the call. The maximum is the client's output limit, or the target's output limit if the client sets
-    no output limit, but at most the number of tokens that the money buys. The parameter `more_bytes` is the
-    size, in bytes, of the advice that is added to the request.
+    no output limit, but at most the number of tokens that the money buys for each choice. The parameter `more_bytes` is
+    the size, in bytes, of the advice that is added to the request.
     """
     price = target.price
     if price is None:
@@ -85,6 +85,6 @@ def _default_limit(request: Request, target: Target) -> int:
 
 
 def _stricter_review(server: Review, requested: Review | None) -> Review:
-    # Clients cannot override the server's value `never`, which limits the calls, or the server's value `always`, which
-    # prevents answers without a review.
+    # The server's value `never` limits the calls, and the server's value `always` prevents answers without a review, so
+    # clients cannot override these two values.
     return requested if requested is not None and server == "buffered" else server

@@ -18,10 +18,10 @@ from .limits import min_output, output_limit
 
 
 class ReadyCall(Struct, frozen=True):
-    """A call that the router can make.
+    """A call to a target, with the advice and the output limit for the call.
 
-    The attribute `limit` is the maximum number of output tokens for each choice, or None if the money limit does not
-    limit the output.
+    The attribute `limit` is the maximum number of output tokens for each choice, or None if no money limit restricts
+    the output.
     """
 
     callee: Callee

@@ -1,4 +1,4 @@
-"""Makes several simultaneous calls for the same answer, uses the first successful call, and cancels the other calls."""
+"""Makes several simultaneous calls for one answer, uses the first successful call, and cancels the other calls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .outcome import MadeCall
 
 
 class Race:
-    """Several simultaneous calls for the same answer, of which the first successful call is used.
+    """Several simultaneous calls for one answer. The router uses the first successful call.
 
     At the end of the `async with` block, all calls that are still in flight are cancelled.
     """

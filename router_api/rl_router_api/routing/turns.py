@@ -35,7 +35,7 @@ class Turns:
     async def commit(self, call: ReadyCall, strategy: Strategy) -> Outcome | None:
         """Makes one call and returns the answer of the call without a review.
 
-        Returns None if the call failed and another target may be called.
+        Returns None if the call failed. Raises ApiError in the same cases as the method `Calls.make`.
         """
         made = await self._calls.make(call, live=self._request.stream)
         return self.chosen(made, strategy) if made.good else None
@@ -93,7 +93,10 @@ class Turns:
         return self._request.stream and limits.review == "buffered" and len(possible) == 1 and first
 
     async def _by_fallback(self) -> Outcome | None:
-        """Returns a completed answer, or else calls the targets in the fallback order until a target answers."""
+        """Returns a completed answer, or else calls the targets in the fallback order until a target answers.
+
+        Returns None if no target answered.
+        """
         if self._calls.completed:
             return self.chosen(self._calls.completed, "last_response")
         while (order := self._calls.in_fallback_order()) and self._calls.left > 0:

@@ -14,8 +14,8 @@ _FIXED_AT_START = ("host", "port", "admin_host", "admin_port", "workers")
 
 
 def warn_about_keys(fleet: Fleet, admission: Admission) -> None:
-    """Logs a warning for each target without its API key, and for a server that requires no API key of other
-    machines."""
+    """Logs a warning for each target without its API key, and for a server that clients on other machines can use
+    without an API key."""
     for target, upstream in fleet.targets:
         if missing := upstream.key.missing:
             log(

@@ -40,7 +40,8 @@ class Probe:
     The probe of a target requests the list of models from the target, with the target's API key. The state of the
     target is `bad` after a failed connection or a response with status 401 or 403, and `ok` after any other response.
     The probe of the router model requests a decision about a short request. The state of the router model is `bad` if
-    the policy cannot decide about the request of the probe.
+    the policy cannot decide about the request of the probe. A failed call or a missing API key also makes the state of
+    an upstream `bad`.
     """
 
     def __init__(self, fleet: Fleet, policy: Policy, now: Callable[[], float] = time.monotonic) -> None:
@@ -103,7 +104,8 @@ class Probe:
             elif error.status in (401, 403):
                 reason = f"the target rejects the API key (HTTP status {error.status})"
         if reason and reason != upstream.last_error:
-            log(logging.WARNING, f"target `{target.name}`: {reason}", target=target.name)
+            remedy = "Check the target's `base_url` and API key"
+            log(logging.WARNING, f"target `{target.name}`: {reason}. {remedy}", target=target.name)
         upstream.known, upstream.last_error = True, reason
 
     async def _probe_router(self, record: Callable[[Ledger], None]) -> None:

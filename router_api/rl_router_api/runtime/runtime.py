@@ -91,7 +91,7 @@ class Runtime:
             self._tasks.add(asyncio.get_running_loop().create_task(each_second(work)))
 
     async def stop(self) -> None:
-        """Cancels the background tasks and closes every connection to upstreams."""
+        """Cancels the background tasks, closes every connection to upstreams, and sends the remaining traces."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -131,7 +131,7 @@ class Runtime:
         return CurrentState(self.in_flight, bool(self.refused), open_breakers, lost_lines())
 
     def reload(self) -> None:
-        """Activates the configuration file and the keys file on disk, unless one of the two files is invalid."""
+        """Activates the configuration file and the keys file on disk, unless a file is invalid or is still changing."""
         loaded = self._files.read()
         if loaded is None:
             return

@@ -77,7 +77,7 @@ class LoadedConfiguration:
 
 
 def with_keys(configuration: Configuration, *, has_server: bool = False, text: str = "") -> LoadedConfiguration:
-    """Returns the configuration together with the API keys from the configuration's keys file. Raises KeysError."""
+    """Returns the configuration with the API keys from its keys file. Raises KeysError if this file is invalid."""
     path = configuration.server.api_keys_file
     return LoadedConfiguration(
         configuration, None if path is None else read_keys(path), has_server=has_server, text=text
@@ -206,7 +206,7 @@ class Source:
     def _read(self, path: str | None) -> tuple[Configuration, bool, str]:
         """Returns the configuration, whether the file `path` has a `server` section, and the text of the file.
 
-        Raises ConfigurationError.
+        Raises ConfigurationError if the file or a value is invalid.
         """
         text = text_of(path) if path else ""
         values = parsed(text, path) if path else {}

@@ -118,8 +118,9 @@ def decompressed(body: bytes, coding: str, limit: int) -> bytes:
 async def read_parts(receive: Receive, limits: BodyLimits) -> bytes:
     """Returns the bytes of a request body that was not complete when the handling of the request began.
 
-    Raises ApiError with status 413 if the body is too large, with status 429 if all unfinished bodies together are too
-    large, and with status 408 or 504 if the client is too slow. Raises ClientGoneError if the client disconnects.
+    Raises ApiError with status 413 if the body is too large, with status 429 if the unfinished bodies of the server or
+    of the API key are too large together, and with status 408 or 504 if the client is too slow. Raises ClientGoneError
+    if the client disconnects.
     """
     server, load = limits.server, limits.load
     # If a body arrives in parts of a few bytes, a list of these parts could take twenty times the memory of the body.

@@ -23,7 +23,7 @@ class Client(Protocol):
     body_complete: bool
 
     def whole_body(self) -> bytes | None:
-        """Returns the request's body, or None if a part of the body is missing or was already read by the callable
+        """Returns the unread part of the request's body, or None if the caller must read the body with the callable
         `receive`."""
 
     def watch(self, on_disconnect: Callable[[], None]) -> None:

@@ -35,8 +35,8 @@ def _bind(host: str, port: int, flags: str) -> socket.socket:
     except (OSError, OverflowError, UnicodeError) as error:
         in_use = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
         reason = "is in use" if in_use else f"cannot be used ({getattr(error, 'strerror', None) or error})"
-        remedy = f"Stop the process that uses this address, or choose another address with {flags}."
-        raise ListenError(f"{address(host, port)} {reason}. {remedy}") from None
+        remedy = "Stop the process that uses this address, or choose" if in_use else "Choose"
+        raise ListenError(f"{address(host, port)} {reason}. {remedy} another address with {flags}.") from None
 
 
 def _open(host: str, port: int) -> socket.socket:

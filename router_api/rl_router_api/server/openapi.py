@@ -19,8 +19,8 @@ _COMPLETION_BODY: dict[str, Any] = {
                 "schema": {
                     "type": "object",
                     "required": ["model", "messages"],
-                    "description": "A chat completion request in OpenAI's format. Fields that the schema does"
-                    " not list are passed to the target.",
+                    "description": "A chat completion request in OpenAI's format. The router API passes fields"
+                    " that the schema does not list to the target.",
                     "properties": {
                         "model": {"type": "string", "minLength": 1},
                         "messages": {

@@ -101,7 +101,7 @@ class _Workers:
                 self._running[number] = self._start(number)
 
     def stop(self, signals: list[int]) -> None:
-        """Forwards the signals in the list `signals` to all workers until every worker has ended."""
+        """Forwards `signals`, or SIGTERM if `signals` is empty, to all workers until every worker has ended."""
         forwarded = 0
         while any(process.is_alive() for process in self._running):
             for number in signals[forwarded:] or ([signal.SIGTERM] if not signals and not forwarded else []):

@@ -140,7 +140,7 @@ class _Server(uvicorn.Server):
         now = time.monotonic()
         if self._signalled_at is not None:
             if now - self._signalled_at >= _REPEAT_WINDOW:
-                # A second signal ends the server at once.
+                # A second signal ends the phase `lag`. If the second signal is SIGINT, it also ends the phase `grace`.
                 self.should_exit, self.force_exit = True, sig == signal.SIGINT
             return
         self._signalled_at = now

@@ -54,12 +54,12 @@ class Breaker:
         return self._calls
 
     def succeeded(self) -> None:
-        """Records that the upstream works: the upstream answered the call, or refused the call with a status below
-        500."""
+        """Records that the upstream works: the upstream sent an answer, even an unusable answer, or refused the call
+        with a status below 500."""
         self._failures, self._pause, self._open_until, self._probe = 0, _FIRST_PAUSE, None, None
 
     def failed(self, call: int) -> None:
-        """Records a failed call: a refused connection, a timeout, a response with a 5xx status, or a broken answer."""
+        """Records a failed call: a refused or lost connection, a timeout, a 5xx status, or a broken answer."""
         self._failures += 1
         is_probe = self._ends_probe(call)
         if is_probe:

@@ -1,6 +1,6 @@
-"""Makes one call to an upstream and returns the complete answer of the upstream.
+"""Makes one attempt to call an upstream and returns the complete answer of the upstream.
 
-The call's ledger entry is closed with the cost of the call, even if the call fails.
+The attempt's ledger entry is closed with the cost of the attempt, even if the attempt fails.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .transport import Transport, read_whole
 from .upstream import Upstream
 
 MAX_ANSWER = 32 * 1024 * 1024
-"""The maximum number of bytes of an answer. A call with a larger answer fails."""
+"""The maximum number of bytes of an answer. An attempt with a larger answer fails."""
 
 
 async def complete(
@@ -29,9 +29,10 @@ async def complete(
     traceparent: str | None = None,
     within: float | None = None,
 ) -> Answer:
-    """Makes one call to an upstream and returns the complete answer. Raises CallFailedError if the call fails.
+    """Makes one attempt to call an upstream and returns the complete answer.
 
-    The parameter `within` is the maximum duration of the call in seconds (None if unlimited).
+    Raises CallFailedError if the attempt fails. The parameter `within` is the maximum duration of the attempt in
+    seconds (None if unlimited).
     """
     attempt = begin_attempt(upstream, entry)
     with attempt:

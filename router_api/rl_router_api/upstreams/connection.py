@@ -24,7 +24,7 @@ class _SurplusError(Exception):
 
 
 class _UnknownCodingError(Exception):
-    """An exception that stops the parser at a Transfer-Encoding other than `chunked`, which is not supported."""
+    """An exception that stops the parser at a Transfer-Encoding that the router does not support."""
 
 
 class Connection(asyncio.Protocol):
@@ -63,8 +63,8 @@ class Connection(asyncio.Protocol):
         headers Transfer-Encoding and Content-Length is read as chunked (RFC 9112, section 6.3), and the connection is
         not reused after the response."""
         self._overhead = 0
-        """The number of bytes that were received since the last byte of the response body, or since the request was
-        sent if no byte of the response body has arrived."""
+        """The number of bytes that were received since the latest of these events: the request was sent, the headers
+        ended, or a part of the response body arrived."""
         self._has_head = self._complete = False
         self._idle.is_paused = False
         self.has_received = False
@@ -77,7 +77,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        """Whether the whole response was read, so that the connection can send another request."""
+        """Whether the whole response was read and the connection can send another request."""
         return self._complete and self._keeps_alive and not self.closed and not self._pieces
 
     @property
@@ -88,7 +88,7 @@ class Connection(asyncio.Protocol):
         return self._transport
 
     async def send(self, request: bytes, idle_timeout: float) -> None:
-        """Sends a request and waits for the response headers. Raises TransportError.
+        """Sends a request and waits for the response headers. Raises TransportError if no valid headers arrive.
 
         The parameter `idle_timeout` is the maximum time without data, in seconds.
         """
@@ -100,7 +100,10 @@ class Connection(asyncio.Protocol):
             await self._wait()
 
     async def read(self) -> bytes:
-        """Returns the next bytes of the response body, or b"" at the end of the body. Raises TransportError."""
+        """Returns the next bytes of the response body, or b"" at the end of the body.
+
+        Raises TransportError if the connection fails or the body is invalid.
+        """
         while not self._pieces and not self._complete:
             await self._wait()
         received = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
@@ -127,7 +130,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
 
     async def _wait(self) -> None:
-        """Waits for the next event of the connection, such as received data. Raises TransportError."""
+        """Waits for the next event of the connection, such as data. Raises TransportError if the response failed."""
         if self._fault is not None:
             raise TransportError(*self._fault)
         self._waiter = self._loop.create_future()
@@ -204,7 +207,7 @@ class Connection(asyncio.Protocol):
             if coding.rstrip().lower() != b"chunked" or (
                 len(values) < len(self.headers) and _is_repeated(self.headers)
             ):
-                self._fail("broken", "the response has a Transfer-Encoding other than chunked, which is not supported")
+                self._fail("broken", "the response has an unsupported Transfer-Encoding. Let the upstream use chunked")
                 raise _UnknownCodingError
             self._is_doubtful = b"content-length" in values
 

@@ -16,8 +16,9 @@ quota."""
 class Cooldown:
     """The cooldown of one upstream.
 
-    If the upstream names no waiting time, each cooldown is twice as long as the previous cooldown. After a successful
-    call, the next cooldown has the shortest duration again.
+    If the upstream reports an exhausted quota, or a rate limit without a waiting time, each cooldown is twice as long
+    as the previous cooldown, up to a maximum. After a successful call, the next cooldown has the shortest duration
+    again.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -36,7 +37,7 @@ class Cooldown:
         """Starts the cooldown for an upstream that reported a rate limit.
 
         The cooldown lasts for `retry_after` seconds. If the parameter `retry_after` is None, each cooldown lasts twice
-        as long as the previous cooldown.
+        as long as the previous cooldown, but at most 60 s.
         """
         self.is_quota = False
         if retry_after is None:

@@ -23,7 +23,10 @@ class Decompressed:
         self._decoder: Decoder | None = None
 
     async def read(self) -> bytes:
-        """Returns the next decompressed bytes, or no bytes at the end of the body. Raises TransportError."""
+        """Returns the next decompressed bytes, or no bytes at the end of the body.
+
+        Raises TransportError if the connection fails or the body cannot be decompressed.
+        """
         while True:
             decoded = self._step()
             if decoded:

@@ -26,8 +26,8 @@ _STAGGER = 0.25
 class Endpoint:
     """The server that a URL names.
 
-    The attribute `secure` says whether the server uses TLS. The attribute `proxy` is the proxy's URL, or None without a
-    proxy. The attribute `origin` is the scheme and the authority of the URL. URLs with the same origin share
+    The attribute `secure` says whether the server uses TLS. The attribute `proxy` is the proxy's URL, or None if no
+    proxy is used. The attribute `origin` is the scheme and the authority of the URL. URLs with the same origin share
     connections.
     """
 
@@ -96,7 +96,7 @@ async def _tunnel(
     connection.reset_parser()
     status = connection.status
     if not 200 <= status < 300:
-        raise ProxyRefusedError(f"the proxy answered the CONNECT request with status {status}")
+        raise ProxyRefusedError(f"the proxy answered the CONNECT request with status {status}. Check the proxy")
     loop = asyncio.get_running_loop()
     inner = await loop.start_tls(connection.transport, connection, trust, server_hostname=endpoint.host)
     connection.set_transport(cast(asyncio.Transport, inner))

@@ -65,9 +65,10 @@ class Fleet:
         *,
         without: Collection[str] = (),
     ) -> Payload:
-        """Returns the request body for a target, together with the names of the fields that the router changed.
+        """Returns the request body for a target, with the names of the fields that the router removed or added.
 
-        The body does not contain the router's additions that the target has refused within the last hour.
+        The body contains neither the additions that the target has refused within the last hour nor the additions in
+        the parameter `without`.
         """
         refused = upstream.refused_additions.current
         if without:
@@ -103,10 +104,10 @@ def fleet_of(
 ) -> Fleet:
     """Returns a fleet of the targets in the parameter `targets`.
 
-    The targets are configured, or the router model's server lists the targets. If the configuration of a target did not
-    change, the new fleet uses the target's upstream of the fleet `previous`, with the state of the circuit breaker and
-    the in-flight calls. If the configuration of the router model did not change, the new fleet uses the router model's
-    upstream of the fleet `previous`.
+    If the configuration contains no targets, these targets are the models that the router model's server lists. If the
+    configuration of a target did not change, the new fleet uses the target's upstream of the fleet `previous`, with the
+    state of the circuit breaker and the in-flight calls. If the configuration of the router model did not change, the
+    new fleet uses the router model's upstream of the fleet `previous`.
     """
     router = configuration.router
     kept = {pair[0].name: pair for pair in previous.targets} if previous else {}

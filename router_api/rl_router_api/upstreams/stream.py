@@ -1,4 +1,4 @@
-"""Makes one streamed call to an upstream and returns the chunks of the stream as the chunks arrive."""
+"""Makes one attempt to call an upstream and returns the chunks of the answer as the chunks arrive."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ChunkStream:
     """An upstream's stream whose first content has arrived.
 
     Each step of the iteration returns all chunks that have arrived since the previous step. The iteration raises
-    CallFailedError if the stream is cut off. The method `close` ends the stream early. The ledger entry of a stream
+    CallFailedError if the stream fails. The method `close` ends the stream early. The ledger entry of a stream
     that was closed early has the status `cancelled` and the tokens that were received before the end.
     """
 
@@ -46,9 +46,9 @@ class ChunkStream:
         self._kept_bytes = 0
 
     async def start(self) -> None:
-        """Waits for the first content of the stream: text, thinking or a tool call. Raises CallFailedError.
+        """Waits for content (text, thinking or a tool call), the end of a choice, 100 chunks, or the end of the stream.
 
-        A chunk that contains only a role does not count as content.
+        Raises CallFailedError if the stream fails or has no choices.
         """
         with self._attempt:
             await self._receive_first()
@@ -79,12 +79,15 @@ class ChunkStream:
         raise StopAsyncIteration
 
     def close(self) -> None:
-        """Closes the connection if the stream has not ended."""
+        """Closes the connection and records the attempt as cancelled, if the stream has not ended."""
         self._response.close()
         self._attempt.abandoned()
 
     async def _receive(self) -> None:
-        """Reads from the upstream until another chunk arrives or the stream ends. Raises BrokenAnswerError."""
+        """Reads from the upstream until another chunk arrives or the stream ends.
+
+        Raises BrokenAnswerError or TransportError if the stream fails.
+        """
         if self._broken is not None:
             raise self._broken
         before = len(self._ready)
@@ -111,7 +114,7 @@ class ChunkStream:
             ready.append(chunk)
 
     async def _receive_first(self) -> None:
-        """Reads the first bytes of the body. Raises BrokenAnswerError.
+        """Reads the first bytes of the body. Raises BrokenAnswerError or TransportError if the body cannot be read.
 
         A server that ignores the request's field `stream` sends a complete answer, which is converted to chunks.
         """
@@ -149,7 +152,7 @@ class ChunkStream:
     def _check(self, chunk: Chunk) -> None:
         """Handles the error, the finish reasons and the usage of a chunk, and checks the size limit of the stream.
 
-        Raises BrokenAnswerError.
+        Raises UnusableAnswerError if the chunk contains an error or the stream is too large.
         """
         if chunk.error is not None:
             message = f"the upstream's stream contains an error: {chunk.error}"
@@ -171,11 +174,11 @@ async def open_stream(
     traceparent: str | None = None,
     is_kept: bool = False,
 ) -> ChunkStream:
-    """Makes one streamed call and returns the stream after the first content has arrived. Raises CallFailedError.
+    """Makes one streamed attempt and returns the stream after the first content has arrived.
 
-    Before the first content of a stream arrives, the router can still call another target instead. If the parameter
-    `is_kept` is true, the caller keeps all chunks until the stream ends, so the stream is limited to `MAX_ANSWER`
-    bytes.
+    Raises CallFailedError if the attempt fails before the first content arrives. In this case, the router can still
+    call another target. If the parameter `is_kept` is true, the caller keeps all chunks until the stream ends, so the
+    stream is limited to `MAX_ANSWER` bytes.
     """
     attempt = begin_attempt(upstream, entry)
     with attempt:

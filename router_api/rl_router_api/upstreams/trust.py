@@ -49,7 +49,7 @@ class Trust:
             log(logging.WARNING, f"{names} cannot be read as certificates: {error}. Replace the file.")
 
     def _read_state(self) -> list[tuple[int, int, int] | None]:
-        """Returns the inode, the modification time and the size of each file, or None for a missing file.
+        """Returns the inode, the modification time and the size of each existing path, and None for each missing path.
 
         The router recognizes a changed file by the inode, the modification time and the size.
         """

@@ -2,9 +2,9 @@
 
 The computed worst-case cost of a call is reliable only if no field of the request causes extra costs. Inference engines
 and aggregators read far more fields than OpenAI's API defines. Some request fields cost money that no configured price
-covers. Costly fields are, for example, a second spelling of the output limit, and fields that request a web search, a
-more expensive service tier, or several answers of which only one is returned. Under a money limit, the router sends
-only fields that are known to cause no extra costs.
+covers. Costly fields request, for example, a web search, a more expensive service tier, or several answers of which
+only one is returned. Under a money limit, the router sends only fields that are known to cause no extra costs, and
+fields that the target's `params.allow` lists.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ FREE_FIELDS = frozenset(
         [_CONVERSATION, _SAMPLING, _REASONING, _REPORTING, _TEMPLATES, _GUIDED_DECODING, _SERVING, *OUTPUT_LIMITS]
     ).split()
 )
-"""The names of the request fields that cost nothing except the price of input tokens, in the spellings of OpenAI, vLLM,
-SGLang, llama.cpp and other inference engines. The router counts every byte of a free field as one input token, because
-an engine may put the field into the prompt."""
+"""The names of the request fields that cause no costs above the computed worst-case cost, in the spellings of OpenAI,
+vLLM, SGLang, llama.cpp and other inference engines. The router counts every byte of a free field as one input token,
+because an engine may put the field into the prompt."""
 _FREE_VALUES: dict[str, tuple[Any, ...]] = {
     "modalities": (["text"],),
     "service_tier": ("default", "flex"),
@@ -86,7 +86,7 @@ class _Tool(Struct):
 
 
 def drop_costly_fields(fields: dict[str, Any], allowed: Collection[str]) -> tuple[str, ...]:
-    """Removes the parts of a request body that may cost extra, and returns the names of at most 32 removed parts.
+    """Removes the parts of a request body that may cost extra, and returns the names of the first 32 removed parts.
 
     In the parameter `fields`, every field except the field `model` has the value that the client sent.
     """

@@ -1,7 +1,7 @@
 """Adapts the answers of other models in a conversation to what a target accepts.
 
 Some providers reject the tool call ids, the thinking and the signatures of other providers. Some providers require
-fields that only the provider's own answers have. The configuration field `targets.history` describes which answers of
+fields that only their own answers have. The configuration field `targets.history` describes which answers of
 other models a target accepts. The affinity in a tool call id identifies the target that made the tool call.
 """
 
@@ -98,7 +98,7 @@ def _for_target(ids: ToolCallIdMap, family: Collection[str], tool_call_id: str) 
 def _drop(message: dict[str, Raw], names: Collection[str], *, is_own: bool) -> list[str]:
     """Removes the named fields and content parts from a message, and returns the names of the removed fields and parts.
 
-    An answer that the target itself made loses only fields that are null.
+    An answer of the target, or of a target of the same signing family, loses only fields that are null.
     """
     if not names:
         return []

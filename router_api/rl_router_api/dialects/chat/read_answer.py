@@ -44,7 +44,8 @@ _CHUNK = msgspec.json.Decoder(_Chunk)
 def read_answer(body: bytes) -> Answer:
     """Returns the answer that a response body contains.
 
-    Raises BrokenAnswerError if the body is not JSON, and UnusableAnswerError if the answer has no choice.
+    Raises BrokenAnswerError if the body is not JSON, and UnusableAnswerError if the body is not a JSON object or the
+    first choice has no message.
     """
     try:
         body.decode()
@@ -55,7 +56,7 @@ def read_answer(body: bytes) -> Answer:
     usage = _on_one_line(usage or next((choice.usage for choice in choices if choice.usage), _NOTHING))
     if not choices or choices[0].message is None:
         text = body.decode() if odd.is_error(odd.parse(body)) else ""
-        raise UnusableAnswerError("the completion has no choices", text=text, usage=bytes(usage))
+        raise UnusableAnswerError("the completion has no choice with a message", text=text, usage=bytes(usage))
     return Answer(fields, choices, usage, read.service_tier)
 
 

@@ -108,7 +108,7 @@ def _is_malformed(codes: list[str], body: Any) -> bool:
 
 
 def _is_malformed_detail(detail: dict[str, Any]) -> bool:
-    # Servers accept different forms of the field `content`, so that another upstream may accept the body.
+    # Servers accept different forms of the field `content`, so another upstream may accept the body.
     location = detail.get("loc")
     is_content = isinstance(location, list) and "content" in location
     return bool(_MALFORMED.fullmatch(str(detail.get("type")))) and not is_content

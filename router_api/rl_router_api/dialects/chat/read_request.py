@@ -125,7 +125,7 @@ def _object(body: bytes) -> dict[str, Raw]:
         raise bad_request(f"The body is not UTF-8 at byte {error.start}. Send JSON in UTF-8.") from None
     brackets = body.count(b"[") + body.count(b"{")
     if has_more_values(body, brackets):
-        raise bad_request(f"The body is not JSON, or has more than {MAX_VALUES:,} values. Send a shorter request.")
+        raise bad_request(f"The body is not JSON, or has more than {MAX_VALUES:,} values. Send JSON with fewer values.")
     try:
         # Deep nesting needs many brackets. A body with few brackets always leaves enough stack frames.
         fields = OBJECT.decode(body) if brackets < _FRAMES else _decode_deeper(body)

@@ -1,9 +1,9 @@
 """Reads the usage that upstreams report, in the formats of OpenAI, Anthropic, DeepSeek, Gemini, xAI and others.
 
-Each token count of a reported usage is read separately. The field `prompt_tokens` includes the tokens of cache reads
-and cache writes, but Anthropic's field `input_tokens` does not include the tokens of cache reads and cache writes. Most
-providers include thinking tokens in the field `completion_tokens`, but xAI and Gemini include thinking tokens only in
-the field `total_tokens`.
+If one token count is invalid, the other token counts are still read. The field `prompt_tokens` includes the tokens of
+cache reads and cache writes, but Anthropic's field `input_tokens` does not include the tokens of cache reads and cache
+writes. Most providers include thinking tokens in the field `completion_tokens`, but xAI and Gemini include thinking
+tokens only in the field `total_tokens`.
 """
 
 from __future__ import annotations

@@ -109,8 +109,8 @@ class _Choice:
 def _join(begun: dict[str, Any], piece: dict[str, Any]) -> None:
     """Adds the fields of `piece` to the object `begun`.
 
-    If both objects contain a text or a list with the same name, the two texts or lists are joined. Nested objects are
-    joined field by field.
+    If both objects contain a text or a list with the same name, the two texts or lists are joined, but a text whose
+    name is in `_REPLACED` is replaced. Nested objects are joined field by field.
     """
     for name, value in piece.items():
         old = begun.get(name)

@@ -45,7 +45,8 @@ class _Sound(Struct, forbid_unknown_fields=True):
 def max_input_tokens(request: Request, target: Target) -> int:
     """Returns an upper bound of the number of tokens that a target reads.
 
-    The upper bound is one token per byte of the request, but `max_image_tokens` tokens per image.
+    The upper bound is one token per byte of the fields that the target gets under a money limit, but `max_image_tokens`
+    tokens per image.
     """
     allowed = target.params.allow
     counted = [len(raw) for name, raw in request.fields.items() if name in FREE_FIELDS or name in allowed]

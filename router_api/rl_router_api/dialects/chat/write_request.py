@@ -1,4 +1,4 @@
-"""Writes the request to a target: the fields as the client sent the fields, with the few changes by the router."""
+"""Writes the request body for a target: the client's fields, with the few changes that the router makes."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def _messages(
 
 
 def _advised_message(request: Request) -> int | None:
-    """Returns the position of the newest user message, because the router adds the policy's advice to this message.
+    """Returns the position of the newest user message, to which the router adds the policy's advice.
 
     The messages before the newest user message are the same in every request of a conversation, so the provider's
     prompt cache still contains these messages. Returns None if no message has the role `user`, or if the conversation

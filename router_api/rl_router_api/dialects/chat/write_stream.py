@@ -28,7 +28,7 @@ async def write_stream(
     """Yields the server-sent events of a streamed answer as the answer's chunks arrive.
 
     The function `metadata` returns the value of the field `router_metadata`, and is called after the last chunk has
-    arrived. Raises CallFailedError if the target's stream is cut off.
+    arrived. Raises CallFailedError if the target's stream fails.
     """
     rewriter = _Rewriter(request, target)
     tail = _Tail(include_usage=request.include_usage)
@@ -53,7 +53,7 @@ def as_chunks(answer: Answer, request: Request) -> list[Chunk]:
 
 
 class _Tail:
-    """Holds back the chunk that will contain the field `router_metadata` until the stream has ended."""
+    """Until the stream has ended, holds back the chunk that will contain the field `router_metadata`."""
 
     def __init__(self, *, include_usage: bool) -> None:
         self._include_usage = include_usage

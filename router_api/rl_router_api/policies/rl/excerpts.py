@@ -1,8 +1,8 @@
 """Shortens the texts of clients and targets for the router model, and writes these texts as data, not as instructions.
 
 The control tokens of all model families contain `<`, `>`, `[`, `]` or `|`, so the data contains JSON escapes instead of
-these five characters. The escapes prevent that the text of a client or target contains a control token of the router
-model.
+these five characters. The escapes prevent the text of a client or target from containing a control token of the
+router model.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ MIN_BYTES = 400
 _MAX_ROLE = 40
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "[": "\\u005b", "]": "\\u005d", "|": "\\u007c"}
 _TOLERANCE = 100
-"""The number of bytes by which an excerpt may exceed the size limit, because notes about omitted parts have escapes."""
+"""The number of bytes by which an excerpt may exceed the size limit, because not every byte of the notes about
+omitted parts is counted."""
 _MIN_EXCERPT = 100
 _SYNTAX = len('{"role":"","text":""},')
 _Texts = list[tuple[str, str]]

@@ -1,6 +1,7 @@
 """The policy `rl`, which calls the router model for each decision.
 
-If the first answer of the router model cannot be parsed, the policy calls the router model a second time.
+If an answer of the router model cannot be parsed, the policy calls the router model again, but only once per
+request.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class _PromptFrame:
 
 @dataclass
 class _Recent:
-    """A recent request, and whether the router model had to be called a second time, with a JSON schema."""
+    """A recent request, and whether the request needed a second call of the router model with a JSON schema."""
 
     conversation: weakref.ref[Request]
     needed_schema: bool
@@ -88,8 +89,8 @@ class RouterModelPolicy:
     ) -> Decision:
         """Returns the decision of one turn.
 
-        If the router model fails, or if neither the first nor the second answer of the router model can be parsed, the
-        decision contains a `reason` instead of calls or an answer.
+        If the router model fails, or if no answer of the router model can be parsed, the decision contains a `reason`
+        instead of calls or an answer.
         """
         direct = self._answers_directly and conversation.text_only and not calls
         turn = Turn(conversation, candidates, limits, calls, direct)
@@ -106,7 +107,7 @@ class RouterModelPolicy:
         return decision
 
     def explain(self, candidates: Sequence[Candidate], prefer: Prefer) -> dict[str, Any]:
-        """Returns the system prompts of the protocols `tools` and `json_schema`, the tools and the decision schema."""
+        """Returns the configured protocol, the system prompts of both protocols, the tools and the decision schema."""
         direct = self._answers_directly
         return {
             "protocol": self._router.protocol,
@@ -187,7 +188,8 @@ def _decision(read: ReadDecision, answer: Answer, turn: Turn, cost: Decimal) -> 
         return Decision(calls=read.calls, select=read.select, cost=cost)
     if read.text and turn.direct:
         return Decision(direct=_direct(answer, read.text), cost=cost)
-    reason = "the router model's answer could not be parsed as a decision. Use `router.protocol: json_schema`"
+    remedy = "Use `router.protocol: json_schema` or another router model"
+    reason = f"the router model's answer could not be parsed as a decision. {remedy}"
     return Decision(reason=reason, cost=cost, unreadable=1)
 
 

@@ -1,8 +1,8 @@
 """Writes the prompt of the router model: instructions, candidates, the conversation as data, and the answers so far.
 
 The constant part of the prompt comes first, so that the prefix cache of the inference engine can reuse the constant
-part. Texts from clients and targets never become instructions or separate messages. The prompt contains the texts of
-clients and targets as JSON strings, in which the characters of control tokens are escaped.
+part. Texts from clients and targets never become instructions. The prompt contains these texts as JSON strings, in
+which the characters of control tokens are escaped.
 """
 
 from __future__ import annotations
