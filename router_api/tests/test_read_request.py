@@ -334,6 +334,15 @@ MEDIA: list[tuple[dict[str, Any], str]] = [
     ({"type": "file", "file": {"file_data": "data:application/pdf;base64," + DATA}}, "file"),
     ({"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": DATA}}, "file"),
     ({"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64," + DATA}, "file"),
+    ({"type": "image", "base64": DATA}, "vision"),
+    ({"type": "image_file", "image_file": {"data": DATA}}, "vision"),
+    ({"type": "audio_embeds", "audio_embeds": DATA}, "audio"),
+    ({"type": "document_url", "document_url": "data:application/pdf;base64," + DATA}, "file"),
+    ({"type": "media", "mime_type": "video/mp4", "data": DATA}, "video"),
+    ({"type": "media", "inlineData": {"mimeType": "audio/wav", "data": DATA}}, "audio"),
+    ({"type": "inline_data", "inline_data": {"mime_type": "image/png", "data": DATA}}, "vision"),
+    ({"type": "new", "image_url": {"url": "data:image/png;base64," + DATA}}, "vision"),
+    ({"type": "tool_result", "content": [{"type": "image", "source": {"type": "base64", "data": DATA}}]}, "vision"),
 ]
 
 
@@ -344,6 +353,26 @@ def test_media_of_every_dialect_need_a_capability_and_are_no_text(part: dict[str
     assert request.needs == {need}
     assert request.input_tokens < 2_000
     assert request.text_bytes < 1_000
+
+
+BESIDE: list[tuple[dict[str, Any], str]] = [
+    ({"role": "user", "images": [DATA]}, "vision"),
+    ({"role": "assistant", "images": [{"type": "image_url", "image_url": {"url": DATA}}]}, "vision"),
+    ({"role": "assistant", "audio": {"id": "audio_1", "data": DATA}}, "audio"),
+]
+
+
+@pytest.mark.parametrize(("message", "need"), BESIDE)
+def test_media_beside_the_content_need_a_capability_and_are_no_text(message: dict[str, Any], need: str) -> None:
+    body = {"model": "m", "messages": [{"content": "What?", **message}]}
+    request = read_request(json.dumps(body).encode())
+    assert request.needs == {need}
+    assert request.input_tokens < 2_000
+
+
+def test_a_reference_to_the_audio_of_an_earlier_answer_needs_no_capability() -> None:
+    message = {"role": "assistant", "content": "hi", "audio": {"id": "audio_1"}}
+    assert read_request(json.dumps({"model": "m", "messages": [message]}).encode()).needs == frozenset()
 
 
 def test_a_text_part_may_carry_other_fields() -> None:

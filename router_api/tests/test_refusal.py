@@ -119,6 +119,10 @@ QUOTAS: list[tuple[int, Any]] = [
     (403, body("The account balance is insufficient.", type="forbidden")),
     (429, body("Your account is suspended due to insufficient balance", type="exceeded_current_quota_error")),
     (400, body("Access denied.", code="Arrearage", type="Arrearage")),
+    (429, body("Your account is suspended, please check your plan.", type="exceeded_current_quota_error")),
+    (429, body("You exceeded your current token quota.", type="rate_limit")),
+    (412, body("Account suspended: reached the monthly spending limit", type="invalid_request_error")),
+    (403, {"code": "The caller does not have permission", "error": "Your team doesn't have any credits yet."}),
 ]
 
 
@@ -148,6 +152,19 @@ def test_words_that_the_client_sent_itself_are_no_quota() -> None:
     assert read(body("You ran out of credits")).mentions_quota
     assert not read(refusal, b'{"out of credits": 1}').mentions_quota
     assert not read(body("bad value: ran out of credits"), b'{"user": "Ran out of credits"}').mentions_quota
+    assert not read(body("bad value: ran out of credits"), b'{"user": "\\u0072an out of credits"}').mentions_quota
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_words_that_the_client_sent_itself_are_no_quota_in_an_answer_with_status_200(
+    testbed: Testbed, stream: bool
+) -> None:
+    refusal = body("Invalid prompt: payment required", code=400, type="invalid_request_error")
+    setup = await testbed.start(None, whole(refusal, status=200), text("b"))
+    messages = [{"role": "user", "content": "payment required"}]
+    response = await setup.send(model="alpha", messages=messages, stream=stream)
+    assert "insufficient_quota" not in response.text
+    assert setup.router.app.runtime.fleet.targets[0][1].cooldown.seconds == 0
 
 
 @pytest.mark.parametrize(

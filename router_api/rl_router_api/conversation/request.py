@@ -21,14 +21,13 @@ Review = Literal["buffered", "never", "always"]
 
 Media = Literal["vision", "audio", "video", "file"]
 """A kind of media. The kind has the same name as the capability that a target needs to read media of this kind."""
-_MEDIA: dict[str, Media] = {
+MEDIA: dict[str, Media] = {
     "image_url": "vision", "image": "vision", "input_image": "vision", "image_embeds": "vision", "image_file": "vision",
-    "input_audio": "audio", "audio_url": "audio", "audio": "audio",
+    "input_audio": "audio", "audio_url": "audio", "audio": "audio", "audio_embeds": "audio",
     "video_url": "video", "video": "video", "input_video": "video",
-    "file": "file", "document": "file", "input_file": "file", "file_url": "file",
+    "file": "file", "document": "file", "input_file": "file", "file_url": "file", "document_url": "file",
 }  # fmt: skip
-"""The kind of media of each type of content part in OpenAI's chat completions and Responses, Anthropic's Messages, vLLM
-and Qwen."""
+"""The kind of media of each type of content part in the APIs of OpenAI, Anthropic, vLLM, Qwen and Mistral."""
 
 
 class Part(Struct):
@@ -52,6 +51,10 @@ class Part(Struct):
     video: Raw = Raw()
     audio: Raw = Raw()
     image_embeds: Raw = Raw()
+    image_file: Raw = Raw()
+    audio_embeds: Raw = Raw()
+    document_url: Raw = Raw()
+    base64: Raw = Raw()
     file_data: Raw = Raw()
     data: Raw = Raw()
 
@@ -63,13 +66,14 @@ class Part(Struct):
         return (
             len(self.image_url) + len(self.input_audio) + len(self.file) + len(self.source) + len(self.video_url)
             + len(self.audio_url) + len(self.file_url) + len(self.image) + len(self.video) + len(self.audio)
-            + len(self.image_embeds) + len(self.file_data) + len(self.data)
+            + len(self.image_embeds) + len(self.image_file) + len(self.audio_embeds) + len(self.document_url)
+            + len(self.base64) + len(self.file_data) + len(self.data)
         )  # fmt: skip
 
     @property
     def kind(self) -> Media | None:
         """The kind of media of the content part, or None if the part's type is text or unknown."""
-        return _MEDIA.get(self.type)
+        return MEDIA.get(self.type)
 
 
 class Message(Struct):
@@ -79,6 +83,8 @@ class Message(Struct):
     content: str | list[Part] | None = None
     tool_calls: list[dict[str, Raw]] | None = None
     tool_call_id: str | None = None
+    images: Raw = Raw()
+    audio: Raw = Raw()
 
     @property
     def pieces(self) -> int:

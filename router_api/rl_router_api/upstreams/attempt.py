@@ -37,6 +37,7 @@ class Attempt:
         self.entry = entry
         self.upstream = upstream
         self._ended = False
+        self._request = b""
         self._call = upstream.begin()
 
     async def send(self, transport: Transport, body: bytes, traceparent: str | None) -> Response:
@@ -44,7 +45,7 @@ class Attempt:
 
         Raises CallFailedError if the status of the response is not 2xx, and TransportError if no response arrives.
         """
-        upstream = self.upstream
+        upstream, self._request = self.upstream, body
         response = await transport.send(
             "POST", upstream.calls_url, upstream.headers(traceparent), body, upstream.idle_timeout
         )
@@ -83,7 +84,7 @@ class Attempt:
                 return CallFailedError("timeout", f"`{name}` sent no complete answer within the time limit")
             case UnusableAnswerError(text=text) if text:
                 self.report(error.usage)
-                return reported_failure(self.upstream, text)
+                return reported_failure(self.upstream, text, self._request)
             case BrokenAnswerError():
                 return self._broken(error)
         return None

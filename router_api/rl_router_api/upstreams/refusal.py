@@ -12,7 +12,7 @@ _RETRIABLE = (408, 409, 425, 429)
 """The HTTP statuses below 500 after which a retry at the same upstream may succeed."""
 _MAX_ERROR = 64 * 1024
 """The maximum number of bytes of an error response that are read."""
-_QUOTA_STATUSES = (400, 403, 429)
+_QUOTA_STATUSES = (400, 403, 412, 429)
 """The HTTP statuses of responses whose error message may report an exhausted quota."""
 
 
@@ -30,9 +30,9 @@ async def refusal_of(upstream: Upstream, response: Response, request: bytes) -> 
     return _failure(upstream, refusal, response.status, text, refusal.retry_after if hint is None else hint)
 
 
-def reported_failure(upstream: Upstream, text: str) -> CallFailedError:
+def reported_failure(upstream: Upstream, text: str, request: bytes) -> CallFailedError:
     """Returns the CallFailedError for an error that an upstream reported in a response with a 2xx status."""
-    refusal = upstream.dialect.read_error(text[:_MAX_ERROR])
+    refusal = upstream.dialect.read_error(text[:_MAX_ERROR], request)
     failure = _failure(upstream, refusal, refusal.status, text, refusal.retry_after)
     failure.retriable = False
     return failure

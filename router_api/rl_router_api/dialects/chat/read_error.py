@@ -11,14 +11,15 @@ from ..upstream_dialect import Refusal
 
 _MALFORMED = re.compile(
     r"(invalid|malformed|bad)_?json|json_?(invalid|parse|decode|syntax)\w*|missing(_required)?(_(parameter|field|argument))?|"
-    r"required_?field_?missing|parameter_?missing|(invalid|wrong|incorrect)_?type|type_?error|"
+    r"required_?field_?missing|parameter_?missing|(invalid|wrong|incorrect)_?type|type_error|"
     r"(string|int|float|bool|list|dict|number|model|model_attributes|dataclass)_type|(int|float|bool)_parsing",
     re.I,
 )
 """The pattern of the error codes and error types that report a request body that every upstream rejects. Every upstream
 rejects a request body that is not JSON, lacks a required field, or has a field of the wrong JSON type."""
 _QUOTA = re.compile(
-    r"insufficient_?(quota|balance|credits?|funds)|quota_?(exceeded|exhausted)_?error|billing\w*|"
+    r"insufficient_?(quota|balance|credits?|funds)|quota_?(exceeded|exhausted)_?error|exceeded_(current_)?quota\w*|"
+    r"billing\w*|"
     r"(enforced_)?(spend|spending|usage|credit)_?limit\w*|credits?_?(exhausted|depleted|required)|payment_?required|"
     r"(balance|account)_?(exhausted|overdue|arrearage|suspended)\w*|arrearage",
     re.I,
@@ -26,7 +27,8 @@ _QUOTA = re.compile(
 """The pattern of the error codes and error types that report an exhausted quota or spend limit."""
 _QUOTA_WORDS = re.compile(
     r"balance (is )?(too low|insufficient|exhausted|empty)|insufficient (account )?(balance|credits?|funds|quota)|"
-    r"exceeded your current quota|(quota|credits?) (has been |have been |is |are )?(exhausted|depleted|used up)|"
+    r"exceeded your current (token )?quota|(does not|doesn't) have (any|enough) credits|"
+    r"(quota|credits?) (has been |have been |is |are )?(exhausted|depleted|used up)|"
     r"(spend(ing)?|usage|billing|budget|credit) (hard )?limits?|(run|ran) out of credits|not enough credits|"
     r"requires (more|at least [\d.]+) credits|account is (in arrears|overdue|suspended)|payment required",
     re.I,
@@ -54,9 +56,18 @@ def read_error(text: str, request: bytes = b"") -> Refusal:
         status=_status_of(error),
         is_malformed=_is_malformed(codes, body),
         names_quota=any(map(_QUOTA.fullmatch, codes)),
-        mentions_quota=words is not None and words[0].lower().encode() not in request.lower(),
+        mentions_quota=words is not None and not _contains(request, words[0]),
         retry_after=_retry_delay(error.get("details")),
     )
+
+
+def _contains(request: bytes, words: str) -> bool:
+    """Returns whether a request body contains words in a text, which may have escaped characters."""
+    try:
+        text = json.dumps(lenient.parse(request), ensure_ascii=False) if request else ""
+    except (ValueError, RecursionError):
+        text = request.decode(errors="replace")
+    return words.lower() in text.lower()
 
 
 def _error_in(body: Any) -> dict[str, Any]:

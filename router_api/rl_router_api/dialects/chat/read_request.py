@@ -14,11 +14,12 @@ from msgspec import Raw, Struct
 
 from ...config import Capability
 from ...conversation.raw import OBJECT
-from ...conversation.request import Message, Options, Part, Request
+from ...conversation.request import Message, Options, Request
 from ...errors import ApiError, bad_request
 from ..json_size import MAX_VALUES, has_more_values
 from .fields import OUTPUT_LIMITS
 from .half_pairs import half_pair_error
+from .media import media_in
 
 MAX_MESSAGES = 10_000
 MAX_PIECES = 10_000
@@ -80,8 +81,8 @@ def read_request(body: bytes) -> Request:
         fields.pop(name, None)
     n = _choices(read)
     parts = [part for message in messages if isinstance(message.content, list) for part in message.content]
-    media = [size for part in parts if (size := part.media)]
-    text_bytes = sum([len(fields[name]) for name in _READ_BY_TARGETS if name in fields]) - sum(media)
+    media = media_in(fields["messages"], messages, parts)
+    text_bytes = sum([len(fields[name]) for name in _READ_BY_TARGETS if name in fields]) - media.size
     return Request(
         fields=fields,
         model=read.model,
@@ -90,12 +91,12 @@ def read_request(body: bytes) -> Request:
         include_usage=bool(read.stream_options and read.stream_options.include_usage),
         max_output=_output_limit(read, fields),
         n=n,
-        needs=_needs(read, n, messages, parts),
+        needs=media.kinds | _needs(read, n, messages),
         options=options,
         parts=parts,
         text_bytes=text_bytes,
         may_hold_affinity=body.find(b"_rr") >= 0,
-        input_tokens=text_bytes // 4 + PICTURE_TOKENS * len(media) + 1,
+        input_tokens=text_bytes // 4 + PICTURE_TOKENS * media.count + 1,
     )
 
 
@@ -234,8 +235,8 @@ def _is_filled(list_: Raw, name: str) -> bool:
     return raw[1:].lstrip() != b"]"
 
 
-def _needs(read: _Body, n: int, messages: list[Message], parts: list[Part]) -> frozenset[Capability]:
-    needs: set[Capability] = {kind for part in parts if (kind := part.kind)}
+def _needs(read: _Body, n: int, messages: list[Message]) -> frozenset[Capability]:
+    needs: set[Capability] = set()
     if _is_filled(read.tools, "tools") or _is_filled(read.functions, "functions"):
         needs.add("tools")
     if read.response_format and read.response_format.type == "json_schema":

@@ -1,0 +1,98 @@
+"""Finds the images, audio, videos and files in the messages of a request.
+
+Clients also send media in forms that OpenAI's chat completions do not have: an image within a tool result, a content
+part of another API, or a field `images` beside the content. The router decodes the messages completely only if the
+messages contain such a form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from ...conversation.raw import is_given
+from ...conversation.request import MEDIA, Media, Message, Part
+
+_TEXT = frozenset(
+    ("text", "input_text", "output_text", "refusal", "thinking", "redacted_thinking", "reasoning", "summary_text",
+     "tool_use", "tool_call", "function_call")
+)  # fmt: skip
+"""The types of content parts that a target reads as text."""
+_INLINE = ("inline_data", "inlineData")
+"""The names of the fields whose kind of media is only in the MIME type, as in Gemini's API."""
+_BY_MIME: dict[str, Media] = {"image": "vision", "audio": "audio", "video": "video"}
+_BESIDE: dict[str, Media] = {"images": "vision", "audio": "audio", "videos": "video", "files": "file"}
+"""The kinds of media in fields beside the field `content` of a message."""
+
+
+class FoundMedia(Struct, frozen=True):
+    """The media in a conversation: the kinds, the number of media, and the total size in bytes of JSON."""
+
+    kinds: frozenset[Media] = frozenset()
+    count: int = 0
+    size: int = 0
+
+
+_NO_MEDIA = FoundMedia()
+
+
+def media_in(raw: Raw, messages: list[Message], parts: list[Part]) -> FoundMedia:
+    """Returns the media in a conversation.
+
+    The parameter `raw` contains the messages as raw JSON, and the parameter `parts` contains the content parts of all
+    messages.
+    """
+    if any(is_given(message.images) or is_given(message.audio) for message in messages):
+        return _decoded(raw)
+    if not parts:
+        return _NO_MEDIA
+    if any(part.kind is None and part.type not in _TEXT for part in parts):
+        return _decoded(raw)
+    sizes = [size for part in parts if (size := part.media)]
+    return FoundMedia(frozenset([kind for part in parts if (kind := part.kind)]), len(sizes), sum(sizes))
+
+
+def _decoded(raw: Raw) -> FoundMedia:
+    found = [each for message in msgspec.json.decode(raw) for each in _in_message(message)]
+    return FoundMedia(frozenset([kind for kind, _ in found]), len(found), sum([size for _, size in found]))
+
+
+def _in_message(message: dict[str, Any]) -> Iterator[tuple[Media, int]]:
+    for name, kind in _BESIDE.items():
+        beside = message.get(name)
+        for each in beside if isinstance(beside, list) else [beside]:
+            # An object that has only an id refers to the audio of an earlier answer.
+            if each and not (isinstance(each, dict) and each.keys() == {"id"}):
+                yield kind, len(msgspec.json.encode(each))
+    yield from _in_content(message.get("content"))
+
+
+def _in_content(content: Any) -> Iterator[tuple[Media, int]]:
+    """Yields the kind and the size of the media in a content, which may contain further contents."""
+    for part in content if isinstance(content, list) else ():
+        if not isinstance(part, dict) or part.get("type") in _TEXT:
+            continue
+        kind = _kind(part)
+        if kind is None:
+            yield from _in_content(part.get("content"))
+        else:
+            yield kind, len(msgspec.json.encode({name: part[name] for name in part if name not in ("type", "text")}))
+
+
+def _kind(part: dict[str, Any]) -> Media | None:
+    """Returns the kind of media of a content part by its type, or by the names of its fields if the type is unknown."""
+    for name in (str(part.get("type")), *part):
+        if name in MEDIA:
+            return MEDIA[name]
+    inline = next((part[name] for name in _INLINE if name in part), None)
+    if inline is None and part.get("type") != "media":
+        return None
+    return _kind_by_mime(inline if isinstance(inline, dict) else part)
+
+
+def _kind_by_mime(part: dict[str, Any]) -> Media:
+    mime = str(part.get("mime_type") or part.get("mimeType") or "")
+    return _BY_MIME.get(mime.partition("/")[0].lower(), "file")
