@@ -1,9 +1,10 @@
 # The project's commands. Each command creates the virtual environment that the command needs.
-# If no suitable Python is found, find-python prints an error, and the command `false` makes every target fail.
+# Without a suitable Python, find-python prints an error, and `false` makes every target that needs Python fail.
 PYTHON3 := $(or $(shell scripts/find-python),false)
 # Tests mostly wait, so four processes run the tests even on two cores. One process runs all tests of a file in order.
 PARALLEL := --numprocesses 4 --dist loadfile --no-loadscope-reorder
-# One worker has its own cluster, and the other workers share a second cluster. An existing cluster has one worker.
+# One worker has its own cluster, and the other workers share a second cluster. In the existing cluster of
+# E2E_KUBECONFIG, one worker runs all tests.
 E2E_WORKERS ?= $(if $(E2E_KUBECONFIG),1,3)
 
 .PHONY: help demo test coverage lint lock clients images reference chart bench bench-operator e2e release-dry-run
@@ -63,7 +64,7 @@ chart: ## write the generated files in charts/ and deploy/
 	@$(PYTHON3) scripts/environment.py dev
 	@.venv/bin/python scripts/chart
 
-release-dry-run: ## build everything that a release publishes in dist/, and publish nothing
+release-dry-run: ## build in dist/ everything that a release publishes, and publish nothing
 	@$(PYTHON3) scripts/environment.py dev
 	@scripts/release
 

@@ -39,8 +39,8 @@ manifest of metrics-server, and the folder of the weights for vLLM."""
 class Step:
     """A step of the gate.
 
-    A step has a command, a maximum duration in minutes on two CPU cores, and the names of the steps that must end
-    before the step begins.
+    A step has a command and the names of the steps that must end before the step begins. The attribute `max_minutes` is
+    the intended maximum duration on two CPU cores. The gate prints `max_minutes`, but does not stop a slower step.
     """
 
     name: str

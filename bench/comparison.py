@@ -29,7 +29,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """Returns whether the figure was higher in every round, lower in every round, or not clearly different.
+        """Returns whether the new value was higher than the old value in every round, lower in every round, or neither.
 
         Returns an empty text after a single round.
         """

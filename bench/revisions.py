@@ -1,6 +1,6 @@
 """Provides the revisions that are measured: the working tree and, with `--against REV`, an older revision.
 
-`git archive` unpacks the older revision, so nothing is added to `.git`, even if a run is killed. The script
+`git archive` exports the older revision, so nothing is added to `.git`, even if a run is killed. The script
 `scripts/environment.py` of the older revision then creates the virtual environment of the older revision. The creation
 of the virtual environment takes a minute and needs the package index. Each revision runs with its own locked packages
 and cannot import the code of the other revision.

@@ -113,7 +113,7 @@ static void answer(int fd, const char *request, size_t size) {
     }
 }
 
-/* Returns the size of the first request in the buffer; 0 if it is incomplete. */
+/* Returns the size of the first request in the buffer, or 0 if the request is incomplete. */
 static size_t complete_request(const struct connection *from) {
     const char *end = memmem(from->received, from->size, "\r\n\r\n", 4);
     if (!end) return 0;

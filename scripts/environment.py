@@ -31,7 +31,7 @@ class MissingError(Exception):
 
 
 def ensure(level: str) -> None:
-    """Installs the packages of the level `level`, which is `run` or `dev`, in `.venv` if packages are missing.
+    """Installs the packages of the level `level`, which is `run` or `dev`, in `.venv` if `.venv` is not up to date.
 
     A file lock prevents two processes from installing packages at the same time.
     """

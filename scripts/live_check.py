@@ -54,7 +54,7 @@ class Answer:
 
     @property
     def advice(self) -> str:
-        """Returns the text that the router model added to the system prompt of the selected call."""
+        """Returns the system prompt that the router model wrote for the selected call, or an empty text."""
         calls = (self.metadata or {}).get("call_history", [])
         chosen = next((call for call in calls if call.get("selected")), {})
         return str((chosen.get("arguments") or {}).get("optimized_system_prompt") or "")
@@ -141,7 +141,7 @@ def _streamed_metadata(chunks: list[Any]) -> dict[str, Any] | None:
     carriers = [n for n, chunk in enumerate(chunks) if (chunk.model_extra or {}).get("router_metadata")]
     if not carriers:
         return None
-    advice = "Exactly the last chunk of a stream must contain router_metadata"
+    advice = "Only the last chunk of a stream may contain router_metadata"
     require(carriers == [len(chunks) - 1], f"the chunks {carriers} of {len(chunks)} contain router_metadata. {advice}")
     # json.dumps writes a float of up to 15 digits exactly as the server sent it.
     return _object(json.dumps(chunks[-1].model_extra["router_metadata"]))
@@ -281,7 +281,8 @@ def _verdict(count: int, failed: list[str]) -> str:
 def guarded(main: Callable[[], int], remedy: str, arguments: argparse.Namespace) -> int:
     """Runs the function `main` and returns the exit status that `main` returns.
 
-    If the server returns an error or a check fails, the function prints one line and returns the exit status 1.
+    If the server does not answer or returns an error, or if a check fails, the function prints one line and returns the
+    exit status 1. After Ctrl-C, the function returns 130.
     """
     try:
         return main()
@@ -350,24 +351,25 @@ def plural(count: int, noun: str) -> str:
 
 
 def _paint(code: str, text: str) -> str:
+    """Returns the text in a style, or unchanged if the standard output is no terminal or NO_COLOR is set."""
     return f"\033[{code}m{text}\033[0m" if sys.stdout.isatty() and "NO_COLOR" not in os.environ else text
 
 
 def bold(text: str) -> str:
-    """Returns the text in bold if the standard output is a terminal, otherwise the unchanged text."""
+    """Returns the text in bold, or the unchanged text if colors are disabled."""
     return _paint("1", text)
 
 
 def dim(text: str) -> str:
-    """Returns the text in a dim color if the standard output is a terminal, otherwise the unchanged text."""
+    """Returns the text in a dim color, or the unchanged text if colors are disabled."""
     return _paint("2", text)
 
 
 def red(text: str) -> str:
-    """Returns the text in red if the standard output is a terminal, otherwise the unchanged text."""
+    """Returns the text in red, or the unchanged text if colors are disabled."""
     return _paint("31", text)
 
 
 def green(text: str) -> str:
-    """Returns the text in green if the standard output is a terminal, otherwise the unchanged text."""
+    """Returns the text in green, or the unchanged text if colors are disabled."""
     return _paint("32", text)

@@ -129,7 +129,7 @@ class Phases:
             repaired, deleted = await self._repair(size)
             await self._settle(time.time() - repaired, "the deleted children run again")
             self.pods.unresponsive, self.pods.max_open = True, 0
-            await self._settle(time.time(), "the status of all RouterDeployments is unreachable")
+            await self._settle(time.time(), "the status of all RouterDeployments reports unresponsive pods")
             unresponsive = await self._rest(rest / 2)
             repaired_unresponsive, _ = await self._repair(size)
         return Result(
@@ -191,7 +191,7 @@ class Phases:
         return self._last_write(start) - start
 
     def _last_write(self, since: float) -> float:
-        """Returns the time of the last write to an object other than a Lease, or 0 if no object has been written."""
+        """Returns the time of the last write after `since` to an object other than a Lease, or 0 without a write."""
         return max((request.at for request in self.cluster.audit.since(since) if request.is_write), default=0.0)
 
     async def _rest(self, seconds: float) -> Rest:

@@ -1,8 +1,8 @@
 """Implements `make bench-operator`, which measures the operator with 1, 100 and 1,000 RouterDeployments.
 
-The results are written to bench/operator.md. The API server, the controllers and the scheduler are real. The nodes and
-pods are simulated. Each measurement has a new cluster. With `--against`, both revisions must create the same children
-for an empty spec, because the benchmark takes the number and names of the children from the working tree.
+The benchmark writes the results to bench/operator.md. The API server, the controllers and the scheduler are real. The
+nodes and pods are simulated. Each measurement has a new cluster. With `--against`, both revisions must create the same
+children for an empty spec, because the benchmark takes the number and names of the children from the working tree.
 """
 
 from __future__ import annotations

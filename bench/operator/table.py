@@ -46,8 +46,9 @@ def _text(results: list[Result], rest: float) -> str:
 `make bench-operator` measured these figures on {os.cpu_count()} shared cores ({platform.machine()}, Python \
 {platform.python_version()}). The operator runs on one of
 the shared cores. The API server, etcd, the controllers and the scheduler of Kubernetes, and kwok use all shared cores.
-On shared cores, ratios and counts can be compared, but not seconds. Each RouterDeployment has `spec: {{}}`, for which
-the operator creates {results[0].children // results[0].size} children, and the controllers create two pods.
+On shared cores, you can compare the ratios and counts of two runs, but not the seconds. Each RouterDeployment has
+`spec: {{}}`, for which the operator creates {results[0].children // results[0].size} children, and the controllers \
+create two pods.
 
 | RouterDeployments | {" | ".join(f"{result.size:,}" for result in results)} |
 | --- |{" ---: |" * len(results)}

@@ -34,5 +34,5 @@ MODULES_OF_EXTRA: Mapping[str, frozenset[str]] = {
     "api": frozenset({"aiohappyeyeballs", "fastapi", "httptools", "msgspec", "prometheus_client", "uvicorn", "uvloop"}),
     "operator": frozenset({"aiohttp", "kubernetes", "prometheus_client"}),
 }
-"""The modules of each optional dependency group. A test compares the modules in this mapping with the groups in
-pyproject.toml."""
+"""The modules of each optional dependency group that the field `extra` of a command names. A test compares these
+modules with pyproject.toml."""

@@ -37,7 +37,8 @@ class Admission:
     def update(self, earlier: Manifest, later: Manifest) -> Manifest:
         """Returns the API server's response to a dry run that replaces the RouterDeployment `earlier` by `later`.
 
-        The RouterDeployments `earlier` and `later` have the same name.
+        The RouterDeployments `earlier` and `later` have the same name. The API server stores `earlier` only until the
+        dry run ends.
         """
         path = f"{ROUTERS}/{later['metadata']['name']}"
         created = self.server.request("POST", ROUTERS, earlier)

@@ -1,5 +1,7 @@
-"""Defines a test case for each reason of a condition: actions that cause the reason, and actions that resolve the
-reason."""
+"""Defines a test case for each reason of a condition, except the reasons of a healthy router.
+
+A test case contains actions that cause the reason, and actions that resolve the reason.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +99,7 @@ def child_fails(message: str, obstruct: Act, clear: Act, **spec: Any) -> Case:
 
 
 async def do_nothing(_simulation: Simulation) -> None:
-    """Creates no object, so that the router has no pods."""
+    """Does nothing, because the reason needs no further action."""
 
 
 async def suspend(simulation: Simulation) -> None:

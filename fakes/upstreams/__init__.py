@@ -6,5 +6,5 @@ models. The module `answers` contains scripts that send valid answers. The modul
 The module `holding` contains a target that holds requests back. The module `raw` contains servers that send any bytes.
 The module `tls` contains a TLS server and a proxy in front of the TLS server. The module `recorded` contains transports
 without a socket. The module `otlp` contains an OpenTelemetry collector. The module `ports` finds free ports and closed
-addresses.
+addresses. The module `ipv6` detects whether this machine has an IPv6 loopback address.
 """

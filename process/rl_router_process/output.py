@@ -142,7 +142,7 @@ class LineWriter:
 
 
 def _start_without_signals(thread: threading.Thread) -> None:
-    """Starts a thread that receives no signals, so that the main thread gets all signals, even after blocking them."""
+    """Starts a thread that receives no signals. A signal that the main thread blocks then waits for the main thread."""
     # Each call of `pthread_sigmask` may run a signal handler that raises an exception after the call changed the mask.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:

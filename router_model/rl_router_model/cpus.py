@@ -1,6 +1,7 @@
 """Counts the CPU cores that this process may use.
 
-If llama.cpp runs more threads than cores, llama.cpp is many times slower, because waiting threads keep the cores busy.
+With more threads than cores, llama.cpp is many times slower than with one thread for each core, because waiting threads
+keep the cores busy.
 """
 
 import os

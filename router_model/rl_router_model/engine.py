@@ -1,6 +1,6 @@
 """Runs llama.cpp inside this process.
 
-llama.cpp listens on a loopback port and requires an API key that only the class `ChatApi` knows.
+llama.cpp listens on a loopback port and requires a random API key that only this process knows.
 """
 
 import http.client

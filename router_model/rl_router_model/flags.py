@@ -65,14 +65,14 @@ class Options:
 
 
 def parse(arguments: Sequence[str]) -> Options:
-    """Returns the parsed command line. Exits with code 2 for invalid values, typos and unsupported TLS flags."""
+    """Returns the parsed command line. Exits with code 2 if the command line is invalid."""
     parser = _parser()
     accepted, ignored = _split(arguments, parser._option_string_actions)
     for name in ignored:
         _refuse_unsafe(name, parser)
     parsed = parser.parse_args(accepted)
     if parsed.ssl_keyfile and not parsed.ssl_certfile:
-        parser.error("--ssl-keyfile requires --ssl-certfile")
+        parser.error("--ssl-keyfile requires --ssl-certfile. Add --ssl-certfile")
     key = os.environ.get("VLLM_API_KEY")
     return Options(
         model=parsed.model,

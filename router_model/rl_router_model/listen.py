@@ -18,7 +18,7 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise StartError(
             ExitCode.ADDRESS,
-            f"--host {host} is not an address of this machine: {error.strerror}. Use an address such as 127.0.0.1",
+            f"--host {host} cannot be resolved: {error.strerror}. Use an address of this machine such as 127.0.0.1",
         ) from None
     try:
         return _open(*resolved)

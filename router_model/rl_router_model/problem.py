@@ -27,7 +27,7 @@ class ExitCode(IntEnum):
     HUB_UNAUTHORIZED = 81, "the model hub returned the status 401, because the token is missing or wrong"
     HUB_FORBIDDEN = 82, "the model hub returned the status 403, because the token has no access to the repository"
     HUB_NOT_FOUND = 83, "the model hub returned the status 404, because the repository, revision or file does not exist"
-    HUB_UNREACHABLE = 84, "the model hub cannot be reached, or the download was interrupted"
+    HUB_UNREACHABLE = 84, "the model hub cannot be reached, or the download failed, for example on a full disk"
     HUB_FAILED = 85, "the model hub returned an error with a status other than 401, 403 and 404"
     ENGINE = 86, "the library llama.cpp cannot be loaded, or llama.cpp cannot load the model"
     ADDRESS = 87, "the server of the router model cannot listen on the configured address or port"

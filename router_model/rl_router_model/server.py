@@ -47,7 +47,7 @@ class ChatApi:
     async def _connected(self, _application: web.Application) -> AsyncIterator[None]:
         # Each request has a connection of its own to the engine and closes this connection at the end, so that the
         # engine's slot becomes free if the client disconnects. There are fewer connections than engine threads, so that
-        # no request waits inside the engine.
+        # no request waits for a thread of the engine.
         connector = aiohttp.TCPConnector(limit=HTTP_THREADS - 4, force_close=True)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
         async with aiohttp.ClientSession(self._engine.url, connector=connector, timeout=timeout) as self._session:
@@ -57,7 +57,7 @@ class ChatApi:
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if self._keys and not request.path.endswith("/health") and not self._has_key(request):
             return _error(
-                401, "UnauthorizedError", "An API key is required: send the header Authorization: Bearer KEY."
+                401, "UnauthorizedError", "A valid API key is required: send the header Authorization: Bearer KEY."
             )
         return await handler(request)
 
@@ -107,7 +107,7 @@ class ChatApi:
                 return await self._stream(request, reply, response, name)
         except aiohttp.ClientError as error:
             if reply.prepared:
-                raise  # closes the client's connection: an incomplete answer must not look complete
+                raise  # Closes the client's connection, because an incomplete answer must not look complete.
             return _error(502, "ServerError", f"The engine did not respond: {error}. Send the request again.")
 
     async def _stream(

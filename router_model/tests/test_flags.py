@@ -74,7 +74,7 @@ def test_a_typo_in_a_flag_that_has_an_effect_is_refused(
         (["--port", "70000"], "'70000' is not a port"),
         (["--max-model-len", "0"], "'0' is not a positive whole number"),
         (["--max-num-seqs", "-1"], "'-1' is not a positive whole number"),
-        (["--ssl-keyfile", "key.pem"], "--ssl-keyfile requires --ssl-certfile"),
+        (["--ssl-keyfile", "key.pem"], "--ssl-keyfile requires --ssl-certfile. Add --ssl-certfile"),
         (["--ssl-ca-certs", "ca.pem"], "--ssl-ca-certs is not supported: "),
         (["--ssl-cert-reqs=2"], "--ssl-cert-reqs is not supported: "),
         (["--port", "--dtype", "auto"], "argument --port: expected one argument"),

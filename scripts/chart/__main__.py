@@ -1,8 +1,8 @@
 """Implements `python scripts/chart [--check]`, which writes the generated files of the chart and of deploy/.
 
-The generated parts of the chart are the version, the copy of the CRD, the rules of the Roles, the schema of the values,
-and the list of values in the README. The manifests in deploy/ are written only if Helm is installed. With `--check`,
-the program writes nothing and prints the files that would change.
+The generated parts of the chart are the version, the copy of the CRD, the rules of the Roles and ClusterRoles, the
+schema of the values, and the list of values in the README. The program writes the manifests in deploy/ only if Helm is
+installed. With `--check`, the program writes nothing and prints the files that would change.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ MONTHS = 60 * 24 * 3600.0
 
 
 def load(name: str) -> ModuleType:
-    """Loads a module of clients/ from its file. With clients/ in sys.path, its folders would hide real packages."""
+    """Loads a module of clients/ from its file. With clients/ in sys.path, folders in clients/ would hide packages."""
     spec = spec_from_file_location(f"clients_{name}", ROOT / "clients" / f"{name}.py")
     assert spec
     assert spec.loader
@@ -29,7 +29,7 @@ caching = load("cache")
 
 
 class Installer:
-    """A fake installation that writes one file and counts its calls."""
+    """A fake installation, which writes one file. The attribute `count` is the number of installations."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -25,7 +25,10 @@ pytestmark = pytest.mark.skipif(
 
 
 class Mirror:
-    """A local mirror of the files that Kubernetes and etcd publish. `folder` is the root of its web server."""
+    """A local mirror of the files that Kubernetes and etcd publish.
+
+    The parameter `folder` is the root of the mirror's web server.
+    """
 
     def __init__(self, folder: Path, port: int) -> None:
         text = SCRIPT.read_text()

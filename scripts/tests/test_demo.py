@@ -23,7 +23,7 @@ NO_API_KEYS = {name: "" for name in os.environ if name.endswith("_API_KEY")}
 
 
 class Demo(NamedTuple):
-    """A running demonstration, and the output that it wrote before `start` returned."""
+    """A running demonstration, and the output that the demonstration wrote before `start` returned."""
 
     process: subprocess.Popen[str]
     model_port: int
@@ -63,7 +63,8 @@ def free_port() -> int:
 def free_pair() -> int:
     """Returns a free port whose successor is also free, because the API uses the successor as its admin port.
 
-    Both ports are below the system's ephemeral ports, so that no other process gets them in the meantime.
+    Both ports are below the system's ephemeral ports, so that the system gives the ports to no other
+    process in the meantime.
     """
     while True:
         port = random.randrange(20_000, 32_000)
@@ -156,7 +157,7 @@ def test_a_killed_demo_leaves_no_process_running(tmp_path: Path) -> None:
         if not (listens(demo.model_port) or listens(demo.serve_port)):
             return
         threading.Event().wait(0.1)
-    pytest.fail("a child is still running 60 s after the demonstration was killed")
+    pytest.fail("a server of the demonstration is still running 60 s after the demonstration was killed")
 
 
 @pytest.mark.parametrize("flag", ["--model-port", "--serve-port"])

@@ -23,7 +23,7 @@ case $* in
     *) printf '%s\\n' 0 1 2 ;;
 esac
 """
-# Simulates vLLM: writes its pid and GPUs to the file $CALLED and listens. If DIES is set, exits with that message.
+# Simulates vLLM. Writes its pid and GPUs to the file $CALLED and listens. If DIES is set, exits with the text in DIES.
 VLLM = """#!/usr/bin/env python3
 import http.server, json, os, signal, socket, ssl, sys
 json.dump({"pid": os.getpid(), "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}, open(os.environ["CALLED"], "w"))
@@ -73,7 +73,7 @@ def host(*arguments: str, env: dict[str, str] | None = None) -> subprocess.Compl
 def _enable_ctrl_c() -> None:
     """Restores the default action of SIGINT in a child process.
 
-    Background jobs of a shell ignore SIGINT, and bash cannot change that for its own children.
+    Background jobs of a shell ignore SIGINT, and a bash that starts with SIGINT ignored cannot restore the action.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -109,7 +109,7 @@ Start = Callable[..., Running]
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Starts host.sh, and stops it at the end of the test."""
+    """A function that starts host.sh. Every started host.sh is stopped at the end of the test."""
     started: list[Running] = []
 
     def start_one(*arguments: str, env: dict[str, str] | None = None) -> Running:

@@ -26,7 +26,7 @@ class Package:
     functions: int
     files: int
     long_enumerations: bool = False
-    """Whether enumerations may have any number of lines. The operator's has a line for each reason of a condition."""
+    """Whether enumerations may have any number of lines, as the operator's enumeration of all reasons of conditions."""
 
     @property
     def page(self) -> str:
@@ -92,7 +92,7 @@ def test_the_architecture_page_lists_exactly_the_existing_files(package: Package
 
 def test_make_help_has_a_line_for_every_target() -> None:
     targets = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    # If `make test` runs this test, the inner make would print the folders that it enters.
+    # Without --no-print-directory, make would also print the folders that it enters if `make test` runs this test.
     command = ["make", "--no-print-directory", "help"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert [line.split()[0] for line in shown.splitlines()] == targets

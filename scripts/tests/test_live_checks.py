@@ -24,7 +24,7 @@ Change = Callable[[dict[str, Any]], None]
 
 
 class Server(BaseHTTPRequestHandler):
-    """Serves a router API or a router model. `change` is applied to each completion."""
+    """Serves a router API or a router model. The function `change` changes each completion before it is sent."""
 
     change: Change = staticmethod(lambda completion: None)
 
@@ -123,7 +123,10 @@ def check(script: str, *arguments: str, **environment: str) -> subprocess.Comple
 
 @pytest.fixture
 def check_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
-    """Runs test_serve.py in this process, because that is faster. Returns its exit status and output."""
+    """A function that runs test_serve.py in this process and returns the exit status and the output.
+
+    A run in this process is faster than a run in a new process.
+    """
     monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.setenv("NO_PROXY", "")
     monkeypatch.setenv("no_proxy", "")
@@ -161,7 +164,7 @@ def test_an_answer_is_shown_with_its_model_cost_time_calls_and_strategy() -> Non
 
 
 def put(path: str, value: object) -> Change:
-    """Returns a change that sets the value at the dotted path, or removes it if `value` is None."""
+    """Returns a change that sets the field at the dotted path, or that removes the field if `value` is None."""
 
     def change(completion: dict[str, Any]) -> None:
         *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]

@@ -40,7 +40,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Runs serve.sh on a free port, without an admin port. Yields the URL and the process, which becomes the API."""
+    """Runs serve.sh on a free port, without an admin port. Yields the API's URL and the process of serve.sh."""
     port = free_port()
     command = ["bash", str(SERVE), "--serve-port", str(port), "--server.admin-port", "0", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -52,7 +52,7 @@ def running(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
 
 
 def wait_for_line(process: subprocess.Popen[str], text: str) -> str:
-    """Returns the next line of the output that contains `text`. Fails if the output ends before."""
+    """Returns the next line of the output that contains `text`. Fails if the output ends first."""
     assert process.stdout
     for line in process.stdout:
         if text in line:
@@ -62,7 +62,7 @@ def wait_for_line(process: subprocess.Popen[str], text: str) -> str:
 
 @contextmanager
 def model_server() -> Iterator[int]:
-    """Yields the port of a fake router model, which only lists one model, so that serve.sh stops waiting for it."""
+    """Yields the port of a fake router model that only lists one model, so that serve.sh stops waiting."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -164,7 +164,7 @@ def test_serve_works_in_any_folder_and_ends_on_sigterm(tmp_path: Path, monkeypat
 
 
 def status_of(url: str) -> int:
-    """Returns the status of a GET request, repeated until the server listens."""
+    """Returns the status of a GET request. Repeats the request until the server listens."""
     for _ in range(300):
         try:
             with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=10) as response:

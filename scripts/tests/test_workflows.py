@@ -20,7 +20,7 @@ def jobs(path: Path) -> dict[str, Any]:
 
 
 def commands(job: dict[str, Any]) -> set[str]:
-    """Returns the commands that a job runs, one for each target of its matrix."""
+    """Returns the commands that a job runs, with every target of the job's matrix."""
     targets = job.get("strategy", {}).get("matrix", {}).get("target", [""])
     runs = [step["run"] for step in job["steps"] if "run" in step]
     return {run.replace("${{ matrix.target }}", target) for run in runs for target in targets}

@@ -90,13 +90,13 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end -}}
 
-{{/* The labels of the operator's pods, of which each has one value: podLabels take precedence over the labels of all objects. */}}
+{{/* The labels of the operator's pods. podLabels take precedence over the labels of all objects, so that no key appears twice. */}}
 {{- define "rl-router.podLabels" -}}
 {{- $component := dict "app.kubernetes.io/component" "operator" -}}
 {{- mergeOverwrite (include "rl-router.labels" . | fromYaml) $component .Values.podLabels | toYaml -}}
 {{- end -}}
 
-{{/* The labels of a hook's pods, of which hooks.podLabels take precedence. The argument is (list . COMPONENT). */}}
+{{/* The labels of a hook's pods. hooks.podLabels take precedence over all other labels. The argument is (list . COMPONENT). */}}
 {{- define "rl-router.hookPodLabels" -}}
 {{- $values := (index . 0).Values -}}
 {{- $component := dict "app.kubernetes.io/component" (index . 1) -}}
@@ -123,7 +123,7 @@ helm.sh/hook-weight: {{ . | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end -}}
 
-{{/* The annotations of objects of `helm test`. The argument is the hook weight. Failed tests are kept for inspection. */}}
+{{/* The annotations of the objects of `helm test`. The argument is the hook weight. Helm keeps the objects of a failed test. */}}
 {{- define "rl-router.testHook" -}}
 helm.sh/hook: test
 helm.sh/hook-weight: {{ . | quote }}

@@ -36,8 +36,8 @@ spec:
         output: "0.50"
 ```
 
-Only fields marked `required` must be set. With `spec: {}`, the bundled model runs on a CPU and is also the only target,
-under several names. Prices are decimal numbers in quotes, in US dollars per million tokens or per request. Durations
+Only fields marked `required` must be set. With `spec: {}`, the bundled model runs on a CPU and is both the router model
+and the only target. Prices are decimal numbers in quotes, in US dollars per million tokens or per request. Durations
 are in seconds. The API server writes the defaults in **bold** into the RouterDeployment. The operator or the router API
 applies all other defaults, which may change when the operator or the router API is upgraded. If a RouterDeployment
 breaks a rule, the API server rejects the RouterDeployment with a message that names the field and the remedy.

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 VERSION = version("rl-router")
 VLLM_VERSION = "v0.32.0"
-"""The version of vLLM in the default images. No other file of the project defines the version of vLLM."""
+"""The version of vLLM in the default images. e2e/images.py, docs/install.md and samples/ also name the version."""
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ The ranks of vLLM communicate through /dev/shm. With the default size of 64 MiB 
 CHAT_TEMPLATE = "/etc/rl-router/chat-template/chat-template.jinja"
 STORAGE_FOLDER = "/var/lib/rl-router/weights"
 _KV_CACHE_SHARE = 4
-"""The divisor of the container's memory for the KV cache on a CPU: with 4, the KV cache gets a quarter of the memory.
+"""The share of the KV cache on a CPU: 4 means a quarter of the container's memory outside /dev/shm.
 
-The memory outside the KV cache is needed for the weights, the activations and the server.
+The weights, the activations and the server need the rest of the memory.
 """
 _KV_CACHE_GIB = 4
 """The size of the KV cache in GiB on a CPU if the container has neither a memory limit nor a memory request."""

@@ -1,6 +1,7 @@
 """Builds the API's configuration file.
 
-The configuration file contains only fields that the spec sets, so that older versions of the API can read the file.
+The builder copies a field of the spec only if the user has set the field, so that older versions of the API can read
+the configuration file.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from . import engines, keys
 from .objects import without_empty
 
 _CPU_DECISION_SECONDS = 60
-"""The default of the field `routing.timeout` in seconds for llama.cpp, because llama.cpp is slow on a busy CPU."""
+"""The default of `spec.routing.timeout` for llama.cpp, in seconds. llama.cpp is slow on a busy CPU."""
 
 
 def text(router: RouterDeployment) -> str:

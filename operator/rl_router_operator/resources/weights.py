@@ -17,8 +17,8 @@ class Weights:
     """The parsed source of the router model's weights.
 
     The attribute `model` is the argument that selects the weights for the engine: a name on the Hugging Face hub, or a
-    path in the container. The attribute `name` is the name under which the engine serves the model. The attribute
-    `claim` is the name of the user's PersistentVolumeClaim that contains the weights.
+    path in the container. The attribute `name` is the default name under which the engine serves the model. The
+    attribute `claim` is the name of the user's PersistentVolumeClaim that contains the weights.
     """
 
     origin: Literal["hub", "claim", "image"]

@@ -178,9 +178,9 @@ Size = Annotated[
     AfterValidator(_read_quantity),
     Field(json_schema_extra={"x-kubernetes-int-or-string": True, "minimum": 0, "maxLength": 64}),
 ]
-"""A size in bytes, such as `40Gi`. Each field of the type `Size` needs a CEL rule, because `Size` accepts any text."""
+"""A size in bytes, such as `40Gi`. Each field of the type `Size` needs a CEL rule, because the CRD accepts any text."""
 Open = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
-"""A mapping with a part of a Kubernetes object, such as an affinity, that Kubernetes validates instead of the CRD."""
+"""A mapping with a part of a Kubernetes object, such as an affinity. Kubernetes, not the CRD, validates the part."""
 Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[!-~]+$")]
 MAP_BY_NAME: dict[str, JsonValue] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 """The attributes in the CRD of a list in which every item has a unique name.

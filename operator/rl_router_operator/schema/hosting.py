@@ -23,7 +23,7 @@ EXTRA_ARGS = validations(
     ),
     (
         "!self.exists(flag, flag.matches('^--(host|port|uds|root[-_]path|ssl[-_][a-z_-]+|config)(=|$)'))",
-        "the operator itself sets the flags for the address, the port and TLS of the inference engine. Remove the"
+        "the router API calls the inference engine over HTTP at an address that only the operator can set. Remove the"
         " flags --host, --port, --uds, --root-path, --ssl-… and --config from spec.model.extraArgs",
     ),
     (

@@ -147,8 +147,8 @@ class NetworkPolicy(Schema):
 
     enabled: bool | None = Field(
         None,
-        description="whether to create a NetworkPolicy; default: true, except for the API pods of an operator that"
-        " runs outside the cluster",
+        description="whether to create a NetworkPolicy; default: true, except for API pods if the operator runs outside"
+        " the cluster and `from` is empty",
     )
     sources: Annotated[list[Open], Field(max_length=32)] = Field(
         default_factory=list,
@@ -257,7 +257,7 @@ class VolumeMount(Schema):
 
 
 class PodTemplate(Schema):
-    """The labels, scheduling rules, volumes and security settings that the operator adds to the pods."""
+    """The metadata, scheduling rules, volumes and security settings that the operator adds to the pods."""
 
     model_config = rules(
         (
@@ -336,5 +336,7 @@ class Pods(Schema):
         NetworkPolicy(), description="NetworkPolicy that restricts who may connect to the pods"
     )
     pod_template: PodTemplate = Field(
-        PodTemplate(), description="additional labels, scheduling rules and volumes of the pods"
+        PodTemplate(),
+        description="additional labels, annotations, scheduling rules and volumes of the pods, and the pods' security"
+        " settings",
     )

@@ -1,5 +1,5 @@
 """Hosts the router model on this machine with an engine, which is either vLLM or llama.cpp.
 
-This package imports only Python's standard library, because the system's Python runs the package before the virtual
-environment `.venv` exists.
+The system's Python runs this package before the virtual environment `.venv` exists. Therefore this package and the
+modules that it imports use only Python's standard library.
 """

@@ -34,7 +34,7 @@ class Endpoint:
 
     @property
     def serving_flags(self) -> str:
-        """The flags that give the router model's URL to the router API, after a space.
+        """A space and the flag that gives the router model's URL to the router API.
 
         The text is empty for the default URL.
         """

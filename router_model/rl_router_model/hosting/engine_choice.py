@@ -26,7 +26,7 @@ def choose(options: Options, installed: tuple[str, ...]) -> Choice:
     if device == "cpu":
         return choice
     if choice.engine != "vllm":
-        raise HostingError("--engine llamacpp runs only on a CPU. Add --device cpu.", 2)
+        raise HostingError("--engine llamacpp runs only on a CPU. Use --device cpu instead of --device cuda.", 2)
     return replace(choice, gpus=_gpus(options, installed))
 
 

@@ -52,7 +52,7 @@ class Installation:
         return "bash serve.sh" if self.clone else "rl-router serve"
 
     def require_cpu_fallback(self) -> None:
-        """Creates the virtual environment of a clone if `.venv` is missing.
+        """Creates or updates the virtual environment of a clone if `.venv` is not up to date.
 
         Without a clone, raises HostingError if the CPU fallback is not installed.
         """

@@ -16,7 +16,7 @@ _REQUIRED_SHARED_MEMORY = 1_000_000 * 1024
 
 
 def check(options: Options, choice: Choice, endpoint: Endpoint, installation: Installation) -> None:
-    """Raises HostingError if the model, the port, the engine or the GPUs' memory would make the start fail."""
+    """Raises HostingError if the engine could not start, for example because the port is in use."""
     check_files(options)
     check_port(endpoint)
     if choice.engine == "llamacpp":

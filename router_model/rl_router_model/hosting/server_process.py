@@ -58,13 +58,13 @@ class ServerProcess:
     def stop(self) -> None:
         """Stops the server with SIGTERM.
 
-        When the server has ended, or after 30 s, kills all processes of the server's session.
+        When the server has ended, or after 30 s, kills all processes of the server's process group.
         """
         if self.running:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_GRACE)
-        # The session contains only the server and the processes that the server started.
+        # The process group contains only the server and processes that the server started.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

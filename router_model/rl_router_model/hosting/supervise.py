@@ -21,8 +21,8 @@ def supervise(command: EngineCommand, endpoint: Endpoint, wait: int, serve: str)
     """Runs the engine until a signal arrives, and returns the exit code for that signal.
 
     The argument `wait` is the maximum number of seconds until the engine answers. The argument `serve` is the command
-    that serves the router API. Raises HostingError with the engine's exit code if the engine ends. When the function
-    returns or raises an error, no process of the engine is running.
+    that serves the router API. Raises HostingError with the engine's exit code if the engine ends, and with the code 1
+    if the engine does not answer in time. When the function returns or raises an error, the engine has stopped.
     """
     STDOUT.say(f"Starting the router model ({command.model}) on port {endpoint.port} …")
     signals = Signals()
