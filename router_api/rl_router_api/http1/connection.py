@@ -33,8 +33,7 @@ class HttpConnection(asyncio.Protocol, ABC):
     """
 
     headers_timeout: ClassVar[float] = 30.0
-    """The maximum number of seconds to the end of a request's headers, counted from the first byte of the headers or
-    from the start of a new connection."""
+    """The maximum number of seconds from the headers' first byte, or from a connection's start, to the headers' end."""
     write_timeout: ClassVar[float] = 60.0
     """The maximum number of seconds during which a client may read nothing of its response."""
     linger: ClassVar[float] = 2.0
