@@ -212,6 +212,21 @@ class Clock:
         return self.now
 
 
+def test_a_rate_limit_does_not_end_the_cooldown_of_an_exhausted_quota() -> None:
+    clock = Clock()
+    cooldown = Cooldown(clock)
+    cooldown.rate_limited(None)
+    cooldown.quota_exhausted()
+    assert (cooldown.seconds, cooldown.is_quota) == (60, True)
+    clock.now += 10
+    cooldown.rate_limited(1)
+    cooldown.rate_limited(None)
+    assert (cooldown.seconds, cooldown.is_quota) == (50, True)
+    clock.now += 50
+    cooldown.rate_limited(1)
+    assert (cooldown.seconds, cooldown.is_quota) == (1, False)
+
+
 def test_cooldowns_double_until_a_success() -> None:
     clock = Clock()
     cooldown = Cooldown(clock)

@@ -24,7 +24,7 @@ class Cooldown:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._until = 0.0
-        self._refusals = 0
+        self._refusals = {_RATE: 0, _QUOTA: 0}
         self.is_quota = False
         """Whether the upstream's last refusal reported an exhausted quota, and not a rate limit."""
 
@@ -39,27 +39,33 @@ class Cooldown:
         The cooldown lasts for `retry_after` seconds. If the parameter `retry_after` is None, each cooldown lasts twice
         as long as the previous cooldown, but at most 60 s.
         """
+        if self.is_quota and self.seconds:
+            # A call that began before the quota was exhausted does not shorten the cooldown.
+            return
         self.is_quota = False
         if retry_after is None:
-            self._double(*_RATE)
+            self._double(_RATE)
         else:
             self._until = self._now() + retry_after
 
     def quota_exhausted(self) -> None:
         """Starts the cooldown for an upstream that reported an exhausted quota."""
+        if not self.is_quota:
+            self._until = 0.0
         self.is_quota = True
-        self._double(*_QUOTA)
+        self._double(_QUOTA)
 
     def succeeded(self) -> None:
         """Records that the upstream answered a call, so that the next cooldown has the shortest duration again.
 
         An answered call does not shorten the current cooldown.
         """
-        self._refusals = 0
+        self._refusals = {_RATE: 0, _QUOTA: 0}
 
-    def _double(self, first: float, longest: float) -> None:
+    def _double(self, durations: tuple[float, float]) -> None:
         if self.seconds:
             # Several calls that are refused at the same time start only one cooldown.
             return
-        self._until = self._now() + min(first * 2**self._refusals, longest)
-        self._refusals = min(self._refusals + 1, 10)
+        first, longest = durations
+        self._until = self._now() + min(first * 2 ** self._refusals[durations], longest)
+        self._refusals[durations] = min(self._refusals[durations] + 1, 10)
