@@ -57,6 +57,22 @@ async def test_a_refused_addition_is_taken_back_and_remembered(testbed: Testbed,
     assert additions(setup) == [["advice", "temperature"], [], later]
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "This model's maximum context length is 8192 tokens. Please reduce the length of the messages.",
+        "prompt is too long: 200001 tokens > 200000 maximum",
+        "The response was filtered due to the prompt triggering the content management policy.",
+    ],
+)
+async def test_a_refusal_of_one_prompt_is_not_remembered(testbed: Testbed, message: str) -> None:
+    setup = await advising(testbed, strict("temperature", message=message))
+    body = await setup.answer()
+    assert history(body["router_metadata"]) == [("alpha", "error"), ("alpha", "ok")]
+    await setup.answer()
+    assert additions(setup)[:3] == [["advice", "temperature"], [], ["advice", "temperature"]]
+
+
 async def test_a_strict_server_is_asked_for_no_usage_in_later_streams(testbed: Testbed) -> None:
     setup = await testbed.start(None, strict("stream_options", message="Unknown field: stream_options"), None)
     for _ in range(2):

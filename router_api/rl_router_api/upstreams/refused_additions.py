@@ -23,6 +23,12 @@ _NAMES: Mapping[str, re.Pattern[str]] = {
     FOREIGN_HISTORY: re.compile(r"tool_?\s?call|tool_use|reasoning|thinking|thought|signature", re.I),
 }
 """A mapping from the name of each addition to the pattern of the words with which errors mention the addition."""
+_OF_ONE_PROMPT = re.compile(
+    r"context|too (long|large|many)|(maximum|max|token|length|size) (limit|length|tokens?)|reduce|"
+    r"content_?\s?(filter|policy|management|moderation)|safety|moderat|inappropriate|flagged",
+    re.I,
+)
+"""The pattern of the words with which errors mention the length or the topic of one prompt."""
 
 
 class RefusedAdditions:
@@ -43,8 +49,11 @@ class RefusedAdditions:
     def remember(self, additions: Collection[str], error: Mapping[str, Any]) -> None:
         """Remembers the additions that an upstream's error names.
 
-        If the error names no addition, the function remembers all additions in the parameter `additions`.
+        If the error names no addition, the function remembers all additions in the parameter `additions`. The function
+        remembers no addition if the error is about the length or the topic of the prompt, because the upstream accepts
+        the additions to other prompts.
         """
-        text = f"{error.get('param')} {error.get('message')}"
+        text = " ".join(str(error.get(name)) for name in ("code", "param", "message"))
         named = [name for name in additions if _NAMES[name].search(text)]
-        self._until |= dict.fromkeys(named or additions, self._now() + _MEMORY)
+        if named or not _OF_ONE_PROMPT.search(text):
+            self._until |= dict.fromkeys(named or additions, self._now() + _MEMORY)
