@@ -11,7 +11,7 @@ from rl_router_api.config import Target
 from rl_router_api.conversation.additions import NO_ADVICE, Advice, MoneyGuard
 from rl_router_api.conversation.request import Request
 from rl_router_api.dialects.chat.fields import OUTPUT_LIMITS
-from rl_router_api.dialects.chat.free_fields import FREE_FIELDS
+from rl_router_api.dialects.chat.free_fields import FREE_FIELDS, costly_setting
 from rl_router_api.dialects.chat.read_request import read_request
 from rl_router_api.dialects.chat.sizes import max_input_tokens, unsized_part
 from rl_router_api.dialects.chat.write_request import bounds_output, write_request
@@ -20,6 +20,8 @@ from rl_router_api.errors import ApiError
 
 from fakes.testbed.json_values import json_values
 from fakes.testbed.requests import QUESTION, chat_request
+from fakes.testbed.router import Testbed
+from fakes.upstreams.answers import text
 
 FUNCTION = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
 
@@ -245,6 +247,37 @@ def test_params_that_remove_the_output_limit_are_recognized() -> None:
                    {"set": {"n": 8}}, {"rename": {"user": "n"}}):  # fmt: skip
         assert not bounds_output(chat_request(max_completion_tokens=5), target(params=removing).params)
     assert bounds_output(chat_request(), target(params={"drop": ["max_tokens"], "set": {"n_predict": 5}}).params)
+
+
+@pytest.mark.parametrize(
+    ("params", "costly"),
+    [
+        ({"set": {"service_tier": "priority"}}, "service_tier"),
+        ({"set": {"temperature": 0, "web_search_options": {}}}, "web_search_options"),
+        ({"set": {"best_of": 5}}, "best_of"),
+        ({"set": {"service_tier": "flex", "top_k": 5}}, None),
+        ({"set": {"service_tier": "priority"}, "allow": ["service_tier"]}, None),
+        ({}, None),
+    ],
+)
+def test_a_field_in_the_params_of_a_target_that_may_cost_extra_is_named(params: Any, costly: str | None) -> None:
+    assert costly_setting(target(params=params).params) == costly
+
+
+async def test_a_target_whose_params_may_cost_extra_is_no_candidate_for_a_request_with_max_cost(
+    testbed: Testbed,
+) -> None:
+    changes = {"alpha": {"params": {"set": {"service_tier": "priority"}}}}
+    setup = await testbed.start(None, text("a"), None, changes=changes)
+    response = await setup.send(model="alpha", router={"max_cost": 1})
+    assert response.status_code == 400
+    assert "params.set.service_tier" in response.text
+    assert not setup.alpha.requests
+
+
+def test_the_text_that_params_of_a_target_set_counts_as_input() -> None:
+    request, long = chat_request(), {"set": {"response_format": {"description": "x" * 5_000}}}
+    assert max_input_tokens(request, target(params=long)) >= max_input_tokens(request, target()) + 5_000
 
 
 def test_if_output_costs_nothing_the_clients_limits_are_kept() -> None:

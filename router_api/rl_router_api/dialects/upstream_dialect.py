@@ -81,6 +81,9 @@ class UpstreamDialect(Protocol):
         """Returns whether a request keeps the output limit and the number of choices when a target's `params` are
         applied to the request."""
 
+    def costly_setting(self, params: Params) -> str | None:
+        """Returns the name of a field in `params.set` that may cost extra, or None if no field may cost extra."""
+
     def max_input_tokens(self, request: Request, target: Target) -> int:
         """Returns an upper bound of the number of input tokens that a target reads for a request."""
 

@@ -136,6 +136,8 @@ def _by_money(request: Request, limits: Limits, callee: Callee, left: Decimal) -
         return "cost", f"the request contains a {limits.unsized}, whose size has no upper bound. Remove this part"
     if has_output_price(target.price) and not upstream.dialect.bounds_output(request, target.params):
         return "cost", "`max_cost` requires an output limit, but the target's `params` remove it. Change `params`"
+    if costly := upstream.dialect.costly_setting(target.params):
+        return "cost", f"`max_cost` allows no extra costs, but the target's `params.set.{costly}` may cause extra costs"
     bought, minimum = output_limit(request, target, upstream, left), min_output(request)
     if bought is not None and bought < minimum:
         choices = f"{request.n} choices of " if request.n > 1 else ""

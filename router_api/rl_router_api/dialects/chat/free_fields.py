@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from ...config import Params
 from ...conversation.raw import LIST, OBJECT, begins, encoded, is_given
 from .fields import OUTPUT_LIMITS
 
@@ -102,6 +103,15 @@ def drop_costly_fields(fields: dict[str, Any], allowed: Collection[str]) -> tupl
     if "cache_control" not in allowed:
         dropped += _remove_cache_control(fields)
     return _shortened(dropped)
+
+
+def costly_setting(params: Params) -> str | None:
+    """Returns the name of a field in `params.set` that may cost extra, or None if `params.set` has no such field.
+
+    The fields in `params.allow` do not count, because the configuration accepts their costs.
+    """
+    others = [name for name in params.set if name not in FREE_FIELDS and name not in params.allow]
+    return next((name for name in others if not _is_free_value(name, encoded(params.set[name]))), None)
 
 
 def _is_free_value(name: str, raw: Raw) -> bool:

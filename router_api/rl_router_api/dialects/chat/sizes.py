@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ...config import Target
-from ...conversation.raw import LIST, OBJECT, OBJECTS, begins, is_given
+from ...conversation.raw import LIST, OBJECT, OBJECTS, begins, encoded, is_given
 from ...conversation.request import Part, Request
 from ..json_size import is_deeper
 from .free_fields import FREE_FIELDS
@@ -52,6 +52,7 @@ def max_input_tokens(request: Request, target: Target) -> int:
     counted = [len(raw) for name, raw in request.fields.items() if name in FREE_FIELDS or name in allowed]
     pictures = [part for part in request.parts if part.type == "image_url" or is_given(part.image_url)]
     images = len(pictures) * target.max_image_tokens - sum([len(part.image_url) for part in pictures])
+    counted += [len(encoded(value)) for value in target.params.set.values()]
     return sum(counted) + images + max_added_bytes(request, target)
 
 
