@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from rl_router_api.conversation.affinity import affinity_of
 
 from fakes.testbed.responses import exact, history, streamed_text
 from fakes.testbed.router import Setup, Testbed
@@ -125,6 +126,22 @@ async def test_a_pinned_request_is_not_hedged(testbed: Testbed, stream: bool) ->
     response = await setup.send(model="alpha", stream=stream, router={"deadline_ms": 300})
     assert response.status_code == 504
     assert not setup.beta.requests
+
+
+async def test_a_tool_result_is_not_sent_to_another_target(testbed: Testbed) -> None:
+    gate = asyncio.Event()
+    setup = await hedged(testbed, after(gate, text("a")), text("b"))
+    asyncio.get_running_loop().call_later(0.3, gate.set)
+    call_id = f"call_1_rr{affinity_of('alpha')}"
+    call = {"id": call_id, "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    messages = [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": call_id, "content": "1"},
+        {"role": "system", "content": "Be brief."},
+    ]
+    body = await setup.answer(messages=messages)
+    assert history(body["router_metadata"]) == [("alpha", "ok")]
 
 
 async def test_if_both_calls_fail_another_target_is_called(testbed: Testbed) -> None:

@@ -160,7 +160,7 @@ async def test_otherwise_a_text_is_unreadable_and_is_repaired_once(testbed: Test
     assert setup.model.bodies[0]["tool_choice"] == "required"
 
 
-@pytest.mark.parametrize("fields", [{"tools": TOOLS}, {"response_format": {"type": "json_object"}}])
+@pytest.mark.parametrize("fields", [{"tools": TOOLS}, {"response_format": {"type": "json_object"}}, {"stop": ["i"]}])
 async def test_a_request_that_needs_more_than_text_is_never_answered_directly(testbed: Testbed, fields: Body) -> None:
     setup = await testbed.start(in_turn(reply("Hello!")), None, None)
     assert strategy(await setup.answer(**fields))[0] == "fallback"

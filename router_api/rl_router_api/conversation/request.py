@@ -107,6 +107,12 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     prefer: Prefer | None = None
 
 
+_MORE_THAN_TEXT = frozenset(("response_format", "functions", "stop", "prediction", "web_search_options"))
+"""The names of the request fields that an answer of the router model would not follow."""
+_NO_ANSWERS = ("system", "developer", "user")
+"""The roles of the messages that neither a model nor a tool wrote."""
+
+
 class Request(Struct, frozen=True, eq=False, weakref=True):
     """A client's request for an answer."""
 
@@ -137,12 +143,14 @@ class Request(Struct, frozen=True, eq=False, weakref=True):
     @property
     def text_only(self) -> bool:
         """Whether the request needs no capability and no output format, so that an answer in plain text suffices."""
-        return not self.needs and "response_format" not in self.fields and "functions" not in self.fields
+        return not self.needs and _MORE_THAN_TEXT.isdisjoint(self.fields)
 
     @property
     def affinity(self) -> str | None:
-        """The affinity in the tool call id of the last message, or None if the last message is not a tool result or has
-        no affinity."""
-        if not self.messages or self.messages[-1].role != "tool":
-            return None
-        return affinity_in(self.messages[-1].tool_call_id)
+        """The affinity in the tool call id of the last tool result, or None if the tool call id has no affinity.
+
+        The affinity is also None if the conversation does not end with tool results. Agents may add system messages and
+        user messages after the tool results.
+        """
+        last = next((each for each in reversed(self.messages) if each.role not in _NO_ANSWERS), None)
+        return affinity_in(last.tool_call_id) if last is not None and last.role == "tool" else None

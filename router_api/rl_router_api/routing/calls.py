@@ -122,12 +122,13 @@ class Calls:
     def _make(self, call: ReadyCall, *, live: bool) -> Coroutine[Any, Any, MadeCall]:
         """Makes one call, and allows a second call to another target if the first target is slow.
 
-        The second call requires that the field `routing.hedge_after` is set and that the request is routed.
+        The second call requires that the field `routing.hedge_after` is set, that the request is routed, and that the
+        conversation does not end with the results of a target's tool calls.
         """
         wait = self._routing.hedge_after
-        return (
-            self._make_one(call, live=live) if wait is None or self._is_pinned else self._raced(call, wait, live=live)
-        )
+        if wait is None or self._is_pinned or self._request.affinity is not None:
+            return self._make_one(call, live=live)
+        return self._raced(call, wait, live=live)
 
     async def _raced(self, call: ReadyCall, wait: float, *, live: bool) -> MadeCall:
         """Makes one call, and a second call to another target if the first target sends nothing for `wait` seconds.
