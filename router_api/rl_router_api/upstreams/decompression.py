@@ -5,6 +5,7 @@ The router asks upstreams for uncompressed bodies, but some servers and proxies 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from ..content_coding import Decoder, decoder_of
@@ -24,11 +25,15 @@ class Decompressed:
 
     async def read(self) -> bytes:
         """Returns the next decompressed bytes, or no bytes at the end of the body. Raises TransportError."""
+        has_read = False
         while True:
             decoded = self._step()
             if decoded:
+                if not has_read:
+                    # A few received bytes can become gigabytes. Between the steps, other tasks and deadlines must run.
+                    await asyncio.sleep(0)
                 return decoded
-            compressed = await self._read()
+            compressed, has_read = await self._read(), True
             if not compressed:
                 break
             if self._decoder is None:
