@@ -10,9 +10,9 @@ import importlib
 import zlib
 from typing import Any, Protocol
 
-_STEP = 1024 * 1024
-"""The maximum number of decoded bytes that one step of the zlib decoder returns. A step of the brotli decoder ends when
-the decoder has at least this number of bytes, and may return about twice as many."""
+_STEP = 64 * 1024
+"""The maximum number of decoded bytes that one step returns. The brotli decoder may return a few bytes more. Reading
+64 KiB of a stream takes some milliseconds, even if the stream consists of very short events."""
 _PIECE = 64 * 1024
 """The maximum number of bytes of gzip or deflate input in one call of zlib."""
 _MAX_MEMBERS = 10_000
@@ -128,6 +128,8 @@ class _Zstd:
         self._error = zstandard.ZstdError
         self._inner = zstandard.ZstdDecompressor().decompressobj()
         self._input, self._at = b"", 0
+        self._output = b""
+        """The decoded bytes that exceeded the output limit of the previous step."""
 
     @property
     def is_complete(self) -> bool:
@@ -137,16 +139,15 @@ class _Zstd:
         self._input, self._at = data, 0
 
     def step(self) -> bytes:
-        while self._at < len(self._input) and not self.is_complete:
+        while not self._output and self._at < len(self._input) and not self.is_complete:
             data = self._input[self._at : self._at + _ZSTD_INPUT]
             self._at += len(data)
             try:
-                decoded: bytes = self._inner.decompress(data)
+                self._output = self._inner.decompress(data)
             except self._error as error:
                 raise ValueError(str(error)) from None
-            if decoded:
-                return decoded
-        return b""
+        decoded, self._output = self._output[:_STEP], self._output[_STEP:]
+        return decoded
 
 
 def compression_of(header: bytes) -> str | None:

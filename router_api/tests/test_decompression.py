@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import time
 import zlib
 from collections.abc import Awaitable, Callable
 
@@ -77,7 +79,53 @@ async def test_a_body_that_expands_a_lot_is_decoded_in_steps(kind: str) -> None:
     coding, compress = CODINGS[kind]
     steps = await decoded(coding, compress(bytes(20_000_000)), 100_000)
     assert sum(map(len, steps)) == 20_000_000
-    assert max(map(len, steps)) <= 2 * 1024 * 1024
+    assert max(map(len, steps)) <= 128 * 1024
+
+
+@each_coding
+async def test_other_tasks_run_while_a_body_that_expands_a_lot_is_decoded(kind: str) -> None:
+    coding, compress = CODINGS[kind]
+    body, turns, size = Decompressed(coding, pieces_of(compress(bytes(20_000_000)), 1_000_000)), 0, 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count_turns())
+    while step := await body.read():
+        size += len(step)
+    counting.cancel()
+    assert turns > size / (256 * 1024)
+
+
+ODD_EVENTS = {
+    "empty lines": b"\n",
+    "comments": b": p\n\n",
+    "events without data": b"data:\n\n",
+    "odd data": b"data: 1\n\n",
+}
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("odd", ODD_EVENTS.values(), ids=ODD_EVENTS)
+async def test_the_deadline_ends_a_small_stream_that_expands_to_many_empty_events(
+    testbed: Testbed, odd: bytes, streamed: bool
+) -> None:
+    first, *rest = map(event, [*chunks("4"), b"[DONE]"])
+    bomb = gzip.compress(first + odd * (24_000_000 // len(odd)) + b"".join(rest), 1)
+
+    async def compressed(exchange: Exchange) -> None:
+        await exchange.head("text/event-stream", Content_Encoding="gzip")
+        await exchange.piece(bomb)
+        await exchange.end()
+
+    setup = await testbed.start(None, compressed, None)
+    asked = time.monotonic()
+    response = await setup.send(model="alpha", stream=streamed, router={"deadline_ms": 300})
+    assert "deadline_exceeded" in response.text
+    assert time.monotonic() - asked < 2
 
 
 @each_coding

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rl_router_api.http1.reader import RequestReader
 from rl_router_api.http1.request_response import EXTENSION
 from rl_router_api.server.connection import ApiConnection
 
@@ -370,6 +371,36 @@ async def test_few_requests_of_a_large_segment_are_parsed_before_they_are_handle
             assert await client.answer() == (200, b"")
 
 
+BLANK = b"\r\n\r\n" * 15_000
+"""Bytes that contain 15,000 possible ends of a request, within less than 64 KiB."""
+FULL_OF_ENDS = {
+    "a chunk": (b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(BLANK) + BLANK + b"\r\n0\r\n\r\n", BLANK),
+    "a body with a length": (b"Content-Length: %d\r\n\r\n" % len(BLANK) + BLANK, BLANK),
+    "empty lines after the request": (b"\r\n" + BLANK, b""),
+}
+
+
+@pytest.mark.parametrize(("rest", "body"), FULL_OF_ENDS.values(), ids=FULL_OF_ENDS)
+async def test_the_parser_runs_at_most_once_per_kilobyte(
+    rest: bytes, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parse, parts = RequestReader._parse, list[int]()
+
+    def counted(reader: RequestReader, data: bytes) -> None:
+        parts.append(len(data))
+        parse(reader, data)
+
+    monkeypatch.setattr(RequestReader, "_parse", counted)
+    async with http1_server(ApiConnection, echo) as connect:
+        client = await connect()
+        headers = b"".join(b"a%d:\r\n" % number for number in range(248))
+        await client.send(b"POST / HTTP/1.1\r\nHost: x\r\n" + headers + rest)
+        assert await client.answer() == (200, body)
+        await client.send(REQUEST)
+        assert await client.answer() == (200, b"")
+    assert len(parts) < sum(parts) / 1_000
+
+
 async def test_empty_lines_over_64_kib_are_a_431() -> None:
     async with http1_server(ApiConnection, echo) as connect:
         client = await connect()
@@ -684,6 +715,16 @@ async def test_a_request_needs_one_valid_host_and_at_most_one_authorization(head
         assert answered == status
         if status != 200:
             assert json.loads(body)["error"]["code"] == "invalid_http"
+
+
+@pytest.mark.parametrize("length", [b"-1", b"+1", b"1 2", b"0" * 5_000 + b"2", b"9" * 20, b"9" * 5_000])
+@pytest.mark.parametrize("size", [1_000, 100_000], ids=["small segments", "one segment"])
+async def test_an_invalid_or_oversized_content_length_is_a_400(length: bytes, size: int) -> None:
+    async with http1_server(ApiConnection, echo) as connect:
+        client = await connect()
+        await send_in_pieces(client, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + length + b"\r\n\r\nok", size)
+        status, body = await client.answer()
+        assert (status, json.loads(body)["error"]["code"]) == (400, "invalid_http")
 
 
 async def test_http_1_0_needs_no_host_and_gets_no_interim_response() -> None:

@@ -311,10 +311,53 @@ def test_tools_and_schemas_are_counted_as_text() -> None:
         assert max_input_tokens(chat_request(**fields), target()) >= 3_000
 
 
-@pytest.mark.parametrize("part", [picture(), picture(detail="high"), picture("data:image/png;base64," + "A" * 90_000)])
+IMAGE = "data:image/png;base64," + "A" * 90_000
+
+
+@pytest.mark.parametrize("part", [picture(), picture(detail="high"), picture(IMAGE), {**picture(), "image_url": IMAGE}])
 def test_a_picture_counts_as_max_image_tokens_of_the_target(part: Any) -> None:
     assert 5_000 <= max_input_tokens(with_part(part), target()) <= 5_200
     assert 700 <= max_input_tokens(with_part(part), target(max_image_tokens=700)) <= 900
+
+
+LONG = "x" * 10_000
+DATA = IMAGE[:10_000]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        picture(DATA, text=LONG),
+        picture(DATA, detail=LONG),
+        picture(DATA, format=LONG),
+        picture(DATA + "," + LONG),
+        picture(DATA + "\u017f"),
+        picture("https://x/" + LONG),
+        picture(LONG),
+        picture("data:image/svg+xml;utf8," + LONG),
+        picture("data:image/svg+xml;base64," + LONG),
+        picture("data:image/png;name=" + LONG + ";base64,AA"),
+        picture("data:image/png," + LONG),
+        {"type": "image_url", "image_url": LONG},
+        {"type": "text", "text": "a", "image_url": LONG},
+        {"type": "text", "text": "a", "image_url": DATA},
+        {"type": "text", "text": "a", "detail": LONG, "image_url": {"url": "https://x/a.png"}},
+        {"type": "refusal", "refusal": "a", "image_url": {"url": "x", "detail": LONG}},
+        {"type": "input_audio", "input_audio": {"data": "QUJD", "format": LONG}, "image_url": {"url": DATA}},
+    ],
+    ids=lambda part: json.dumps(part)[:80],
+)
+def test_text_in_place_of_a_picture_counts_as_text_or_is_of_unknown_size(part: Any) -> None:
+    request = with_part(part)
+    assert unsized_part(request) == f"`{part['type']}` part" or max_input_tokens(request, target()) >= 10_000
+
+
+@pytest.mark.parametrize("field", [b'"url":"%b"' % LONG.encode(), b'"detail":"high"', b'"format":null'])
+def test_a_picture_with_a_repeated_field_is_of_unknown_size(field: bytes) -> None:
+    once = b'{"format":null,"detail":"high","url":"%b"}' % DATA.encode()
+    for raw, expected in ((once, None), (once.replace(b"{", b"{%b," % field), "`image_url` part")):
+        message = b'{"role":"user","content":[{"type":"image_url","image_url":%b}]}' % raw
+        assert unsized_part(read_request(b'{"model":"m","messages":[%b]}' % message)) == expected
 
 
 def test_audio_counts_by_its_bytes() -> None:
@@ -365,7 +408,13 @@ def test_a_message_with_a_reference_of_unknown_size_is_reported(field: dict[str,
         {"type": "text", "text": "a", "image_url": None, "file": None, "input_audio": None},
         {"type": "refusal", "refusal": "no"},
         {"type": "image_url", "image_url": "https://x/a.png"},
+        {"type": "image_url", "image_url": DATA},
         picture(),
+        picture("https://x/a.png?signature=" + "0" * 3_000, detail="auto"),
+        picture("data:image/svg+xml;utf8,<svg/>"),
+        picture(DATA, detail="original", format="image/png"),
+        picture(DATA.replace("image/png", "image/JPEG;name=a.jpg")),
+        picture(DATA + "\n AA\r\n=="),
         SOUND,
     ],
 )

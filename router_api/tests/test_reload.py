@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from decimal import Decimal
@@ -15,10 +16,11 @@ from rl_router_api.access.keys import new_key
 from rl_router_api.errors import ConfigurationError, KeysError
 from rl_router_api.health import ConfigurationHealth
 from rl_router_api.runtime.source import Source
+from rl_router_api.runtime.watched_files import WatchedFiles
 
 from fakes.testbed.config_file import ConfigFile, ReloadingRouter
 from fakes.testbed.configuration import NAMES, router_section, target
-from fakes.testbed.keys import ProtectedConfiguration
+from fakes.testbed.keys import KeysFile, ProtectedConfiguration
 from fakes.testbed.policy_package import install_policy
 from fakes.testbed.router import Testbed
 from fakes.testbed.volume import Volume
@@ -703,6 +705,68 @@ async def test_an_invalid_keys_file_does_not_disable_authentication(
         assert (await router.send()).status_code == 200
     with pytest.raises(KeysError, match=r"0\.sha256"):
         await config_file.start(keys.configuration, state=state)
+
+
+READ = {"valid": 1, "empty": 0, "missing": 0}
+"""The states of a keys file that the server uses, and the number of keys in the file."""
+REJECTED = {"folder": "Is a directory", "unreadable": "symbolic links", "invalid": "0.sha256"}
+"""The states of a keys file that the server rejects, and the reason."""
+TRANSITIONS = list(itertools.permutations([*READ, *REJECTED], 2))
+
+
+def bring(path: Path, state: str, valid: bytes) -> None:
+    """Brings a file into a state, from any other state."""
+    path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
+    match state:
+        case "valid":
+            path.write_bytes(valid)
+        case "empty":
+            path.write_bytes(b"")
+        case "invalid":
+            path.write_text("- {name: nobody}")
+        case "folder":
+            path.mkdir()
+        case "unreadable":
+            # The superuser can read every file, but nobody can open a link to itself.
+            path.symlink_to(path)
+
+
+@pytest.mark.parametrize(("first", "second"), TRANSITIONS)
+def test_each_state_of_the_keys_file_has_the_same_effect_after_any_other_state(
+    tmp_path: Path, first: str, second: str
+) -> None:
+    keys = KeysFile(tmp_path / "keys.yaml")
+    keys.add("somebody")
+    valid = keys.path.read_bytes()
+    source = Source(None, {"server.api_keys_file": str(keys.path)})
+    in_use = source.start()
+    files = WatchedFiles(in_use, source)
+    for state in (first, second):
+        expected = READ.get(state, len(in_use.keys or ()))
+        bring(keys.path, state, valid)
+        for _ in range(4):
+            if files.changed() and (loaded := files.read()):
+                files.accept(in_use := loaded)
+        assert len(in_use.keys or ()) == expected
+        assert REJECTED[state] in str(files.refused) if state in REJECTED else files.refused is None
+    assert not files.changed()
+
+
+@pytest.mark.parametrize(("first", "second"), TRANSITIONS)
+def test_each_state_of_the_configuration_file_is_reported_after_any_other_state(
+    tmp_path: Path, first: str, second: str
+) -> None:
+    reasons = {"empty": "is empty", "missing": "No such file", **REJECTED, "invalid": "must be a mapping"}
+    path, valid = tmp_path / "router.yaml", b"server: {max_in_flight: 7}"
+    bring(path, "valid", valid)
+    source = Source(str(path))
+    files = WatchedFiles(source.start(), source)
+    for state in (first, second):
+        bring(path, state, valid)
+        for _ in range(4):
+            if files.changed() and (loaded := files.read()):
+                files.accept(loaded)
+        assert reasons[state] in str(files.refused) if state in reasons else files.refused is None
 
 
 async def test_only_the_owner_can_read_the_copies_of_the_last_valid_files(

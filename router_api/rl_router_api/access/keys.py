@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from ..config import Dollars, Schema
+from ..config.yaml_file import value_of
 from ..errors import KeysError
 
 _PREFIX = "rr-"
@@ -50,10 +52,11 @@ def read_keys(path: str) -> tuple[ApiKey, ...]:
     file is invalid or cannot be read.
     """
     keys = _validated(path, _entries(path))
-    names = [key.name for key in keys]
-    for name in names:
-        if names.count(name) > 1:
-            raise KeysError(path, f"name: two keys have the name `{name}`. Give each key a unique name.")
+    if name := _repeated([key.name for key in keys]):
+        raise KeysError(path, f"name: two keys have the name `{name}`. Give each key a unique name.")
+    if sha256 := _repeated([key.sha256 for key in keys]):
+        first, second, *_ = (key.name for key in keys if key.sha256 == sha256)
+        raise KeysError(path, f"sha256: the keys `{first}` and `{second}` are the same key. Remove one of them.")
     return keys
 
 
@@ -63,13 +66,25 @@ def as_file(keys: Sequence[ApiKey]) -> bytes:
     return yaml.safe_dump(entries, sort_keys=False).encode()
 
 
+def _repeated(values: Sequence[str]) -> str | None:
+    """Returns a value that is in the sequence several times, or None if each value is unique."""
+    return next((value for value, count in Counter(values).items() if count > 1), None)
+
+
 def _entries(path: str) -> object:
     try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return value_of(_text(path))
+    except ValueError as error:
+        raise KeysError(path, f"{error}. Fix the syntax of the file.") from None
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        # PyYAML raises ValueError for an impossible date. Decoding text that is not UTF-8 raises a ValueError too.
+        return ""
+    except (OSError, ValueError) as error:
+        # Decoding text that is not UTF-8 raises a ValueError.
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise KeysError(
             path, f"cannot be read: {reason}. Save the file as UTF-8 YAML that the server may read."

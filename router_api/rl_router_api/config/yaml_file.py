@@ -23,19 +23,28 @@ def text_of(path: str) -> str:
         raise ConfigurationError(f"{path}: the file cannot be read: {reason}. {remedy}") from None
 
 
+def value_of(text: str) -> Any:
+    """Returns the value of a YAML text.
+
+    Raises ValueError with the line and the problem if the text is not YAML or contains a duplicate key.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}: " if mark else ""
+        raise ValueError(f"{line}the file is not YAML: {_problem(error)}") from None
+
+
 def parsed(text: str, path: str, model: type[BaseModel]) -> dict[str, Any]:
     """Returns the settings in `text`, the content of the file `path`. `model` has a field for each valid key.
 
     Raises ConfigurationError if the text is not YAML, has a duplicate key, is empty or is not a mapping.
     """
     try:
-        values = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1}: " if mark else ""
-        raise ConfigurationError(
-            f"{path}: {line}the file is not YAML: {_problem(error)}. Fix the syntax of the file"
-        ) from None
+        values = value_of(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: {error}. Fix the syntax of the file") from None
     sections = ", ".join(model.model_fields)
     if values is None or values == {}:
         remedy = f"Write a section ({sections}) into the file, or start the program without the file"

@@ -25,8 +25,8 @@ from .refusals import (
 from .request_response import EXTENSION, HEADERS, CycleConnection, RequestResponseCycle
 
 _SMALL = 2_500
-"""The maximum size, in bytes, of a segment that is parsed in one step. A segment of 2,500 bytes contains at most 100
-requests."""
+"""The maximum size, in bytes, of a segment that is parsed in one step, and of a part that may contain several requests.
+2,500 bytes contain at most 100 requests."""
 _END = b"\r\n\r\n"
 """The bytes at the end of the headers, and at the end of a chunked body."""
 _MAX_BUFFERED = 64 * 1024
@@ -77,7 +77,9 @@ class RequestReader:
         self._segment = self._span = 0
         """The number of bytes of the current segment, and the number of bytes of all segments that contain the headers
         of the latest request."""
-        self._body_received = 0
+        self._body_left = 0
+        """The number of missing bytes of the current request's body. The number is at most 0 if the request has no
+        Content-Length header."""
         self.unread = b""
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
@@ -121,16 +123,15 @@ class RequestReader:
         return data
 
     def _end_of_part(self, data: bytes, start: int) -> int:
-        """Returns the position in `data` at which the current request may end."""
-        left = 0 if self.in_headers else self._body_length() - self._body_received
-        if left > 0:
-            return min(start + left, len(data))
-        end = data.find(_END, start)
+        """Returns the position in `data` at which the next part ends, which is a possible end of a request."""
+        if not self.in_headers and self._body_left > 0:
+            return min(start + self._body_left, len(data))
+        # A chunked body may consist of such ends, and each part costs a call of the parser, so a part contains as many
+        # ends as fit into a small segment.
+        end = data.rfind(_END, start, start + _SMALL)
+        if end < 0:
+            end = data.find(_END, start)
         return len(data) if end < 0 else end + len(_END)
-
-    def _body_length(self) -> int:
-        """Returns the length of the current request's body in bytes, or 0 if the body is missing or chunked."""
-        return next((int(value) for name, value in self._headers if name == b"content-length"), 0)
 
     def _parse(self, data: bytes | memoryview) -> None:
         self._segment = size = len(data)
@@ -160,7 +161,6 @@ class RequestReader:
         self.in_headers = True
         self.overhead = self.overhead or 1
         self._span = self._segment
-        self._body_received = 0
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -185,6 +185,8 @@ class RequestReader:
             raise _RefusedError
         if self._parser.should_upgrade():
             return  # The parser raises HttpParserUpgrade next, which `_parse` handles.
+        # A length of more than 4,300 digits raises a ValueError, which the connection answers with an error.
+        self._body_left = int(values.get(b"content-length", 0))
         is_next, scope, pipeline = self.is_idle, self._scope(version, values), self._pipeline
         self.in_headers, self.overhead = False, 0
         self.latest = cycle = RequestResponseCycle(
@@ -203,7 +205,7 @@ class RequestReader:
 
     def on_body(self, body: bytes) -> None:
         self.overhead = 0
-        self._body_received += len(body)
+        self._body_left -= len(body)
         cycle = self.latest
         if cycle is not None and not cycle.response_complete:
             cycle.add_body(body)

@@ -140,17 +140,6 @@ class Source:
         self.remember(loaded)
         return loaded
 
-    @property
-    def text(self) -> bytes:
-        """The bytes of the configuration file, which are compared to detect changes of the file.
-
-        The attribute `text` is empty if no file is configured or the file cannot be read.
-        """
-        try:
-            return Path(self.path).read_bytes() if self.path else b""
-        except (OSError, ValueError):
-            return b""
-
     def remember(self, loaded: LoadedConfiguration) -> None:
         """Saves copies of the configuration file and the keys file as the last valid files.
 

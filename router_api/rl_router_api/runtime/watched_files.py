@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from ..accounting.log import log
 from ..errors import ConfigurationError, KeysError
@@ -69,8 +70,19 @@ class WatchedFiles:
         self.refused = str(error)
         self.refused_keys_file = error.path if isinstance(error, KeysError) else None
 
-    def _contents(self) -> bytes:
-        """Returns the joined bytes of the configuration file, the keys file in use, and the rejected keys file."""
-        keys_files = (self._loaded.configuration.server.api_keys_file, self.refused_keys_file)
-        sources = (self._source or Source(), *map(Source, keys_files))
-        return b"\0".join(source.text for source in sources)
+    def _contents(self) -> list[bytes | str | None]:
+        """Returns the contents of the configuration file, the keys file in use, and the rejected keys file."""
+        configuration_file = None if self._source is None else self._source.path
+        keys_file = self._loaded.configuration.server.api_keys_file
+        return [_content(path) for path in (configuration_file, keys_file, self.refused_keys_file)]
+
+
+def _content(path: str | None) -> bytes | str | None:
+    """Returns the bytes of the file `path`, or the error if the file cannot be read. Returns None if `path` is None.
+
+    The error belongs to the content, because a missing keys file has another effect than a folder or an empty file.
+    """
+    try:
+        return None if path is None else Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        return str(error)

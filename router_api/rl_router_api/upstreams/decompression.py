@@ -5,6 +5,7 @@ The router asks upstreams for uncompressed bodies, but some servers and proxies 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from ..content_coding import Decoder, decoder_of
@@ -27,11 +28,15 @@ class Decompressed:
 
         Raises TransportError if the connection fails or the body cannot be decompressed.
         """
+        has_read = False
         while True:
             decoded = self._step()
             if decoded:
+                if not has_read:
+                    # A few received bytes can become gigabytes. Between the steps, other tasks and deadlines must run.
+                    await asyncio.sleep(0)
                 return decoded
-            compressed = await self._read()
+            compressed, has_read = await self._read(), True
             if not compressed:
                 break
             if self._decoder is None:

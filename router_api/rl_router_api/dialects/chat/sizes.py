@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from ...config import Target
 from ...conversation.raw import LIST, OBJECT, OBJECTS, begins, encoded, is_given
@@ -21,6 +22,13 @@ _FIELDS_OF_PARTS = frozenset(
 )  # fmt: skip
 _REFERENCES = ("audio", "images", "image", "videos", "video", "files", "file", "file_ids", "documents", "attachments")
 """The names of the message fields that may refer to content of any size."""
+_MAX_ADDRESS = 4 * 1024
+"""The maximum number of bytes of a field `image_url` that contains the address of an image. A longer field `image_url`
+must contain the image itself. A field `image_url` of at most 4,096 bytes counts as an image and as text."""
+_IMAGE = re.compile(
+    r"\s*(?i:data:image/(?!svg)[a-z0-9.+-]{1,32}(;[a-z0-9.=-]{1,32})?;base64),[\sA-Za-z0-9+/=_-]*", re.ASCII
+)
+"""The pattern of an image in a data URL. An SVG image is text, so the pattern does not match an SVG image."""
 _SOUND = re.compile(r"(data:(audio/[a-z0-9.+-]{1,32})?;base64,)?[A-Za-z0-9+/=_-]+")
 _EXPANDED = 4
 """The maximum factor by which the JSON of tools may grow when a chat template adds line breaks and indentation. If the
@@ -31,10 +39,14 @@ _MAX_DEPTH = 64
 """The maximum nesting depth of tools whose JSON has more than 16 KiB. The router does not format tools of more than
 16 KiB with more than 64 levels of nesting, because each level makes the formatted text of every value longer."""
 _MAX_NAME = 64
+_Word = Annotated[str, Meta(pattern=r"^[A-Za-z0-9./+-]{0,32}\Z")]
+"""A short name in the field `image_url`, such as `high` or `image/png`."""
 
 
-class _Picture(Struct):
+class _Picture(Struct, forbid_unknown_fields=True):
     url: str
+    detail: _Word | None = None
+    format: _Word | None = None
 
 
 class _Sound(Struct, forbid_unknown_fields=True):
@@ -46,13 +58,14 @@ def max_input_tokens(request: Request, target: Target) -> int:
     """Returns an upper bound of the number of tokens that a target reads.
 
     The upper bound is one token per byte of the fields that the target gets under a money limit, but `max_image_tokens`
-    tokens per image.
+    tokens per image. The function `unsized_part` ensures that a long field `image_url` contains only an image.
     """
     allowed = target.params.allow
     counted = [len(raw) for name, raw in request.fields.items() if name in FREE_FIELDS or name in allowed]
     pictures = [part for part in request.parts if part.type == "image_url" or is_given(part.image_url)]
-    images = len(pictures) * target.max_image_tokens - sum([len(part.image_url) for part in pictures])
     counted += [len(encoded(value)) for value in target.params.set.values()]
+    sizes = [len(part.image_url) for part in pictures if part.type == "image_url"]
+    images = len(pictures) * target.max_image_tokens - sum([size for size in sizes if size > _MAX_ADDRESS])
     return sum(counted) + images + max_added_bytes(request, target)
 
 
@@ -99,7 +112,7 @@ def _is_sized(raw: Raw) -> bool:
 
 
 def _is_image(raw: Raw) -> bool:
-    """Returns whether a field `image_url` refers to an image.
+    """Returns whether a field `image_url` contains an image or the address of an image, and nothing else.
 
     A field `image_url` may also refer to data of another type, such as a PDF with any number of pages.
     """
@@ -107,8 +120,22 @@ def _is_image(raw: Raw) -> bool:
         picture = msgspec.json.decode(raw, type=str | _Picture)
     except msgspec.DecodeError:
         return False
-    url = (picture if isinstance(picture, str) else picture.url).strip()[:11].lower()
-    return not url.startswith("data:") or url == "data:image/"
+    url = picture if isinstance(picture, str) else picture.url
+    if len(raw) > _MAX_ADDRESS:
+        return _IMAGE.fullmatch(url) is not None and not _has_repeated_fields(raw)
+    start = url.strip()[:11].lower()
+    return not start.startswith("data:") or start == "data:image/"
+
+
+def _has_repeated_fields(raw: Raw) -> bool:
+    """Returns whether an `image_url` object has a field several times, of which only the last one was decoded.
+
+    The valid texts of an `image_url` object contain no quotation marks, so the number of quotation marks shows the
+    number of names and texts.
+    """
+    fields = OBJECT.decode(raw) if begins(raw) == b"{" else {}
+    texts = sum([1 + (begins(value) == b'"') for value in fields.values()]) or 1
+    return bytes(raw).count(b'"') > 2 * texts
 
 
 def _contains_sound(raw: Raw) -> bool:
