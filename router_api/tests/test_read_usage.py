@@ -85,6 +85,33 @@ ANTHROPIC = {"input_tokens": 100, "output_tokens": 50}
          (1000, 100, 0, 0, 0)),
         ("an odd count beside a good one", {**OPENAI, "prompt_tokens_details": {"cached_tokens": 900.0}},
          (1000, 100, 900, 0, 0)),
+        ("Alibaba",
+         {**OPENAI, "prompt_tokens_details": {"cached_tokens": 10, "cache_creation_input_tokens": 500, "cache_creation":
+             {"ephemeral_5m_input_tokens": 500}}}, (1000, 100, 10, 500, 0)),
+        ("Alibaba without lifetimes",
+         {**OPENAI, "prompt_tokens_details": {"cache_creation_input_tokens": 500}}, (1000, 100, 0, 500, 0)),
+        ("LiteLLM",
+         {**OPENAI, "prompt_tokens_details": {"cache_creation_tokens": 500, "cache_creation_token_details":
+             {"ephemeral_5m_input_tokens": 100, "ephemeral_1h_input_tokens": 400}}}, (1000, 100, 0, 100, 400)),
+        ("Anthropic, lifetimes alone",
+         {**ANTHROPIC, "cache_creation_input_tokens": 0, "cache_creation": {"ephemeral_1h_input_tokens": 400}},
+         (500, 50, 0, 0, 400)),
+        ("two spellings of details, one empty",
+         {**OPENAI, "prompt_tokens_details": {}, "input_tokens_details": {"cached_tokens": 900}},
+         (1000, 100, 900, 0, 0)),
+        ("two spellings of details, one with zeros",
+         {**OPENAI, "prompt_tokens_details": {"cached_tokens": 0}, "input_tokens_details": {"cached_tokens": 900}},
+         (1000, 100, 900, 0, 0)),
+        ("two spellings of thinking, one empty",
+         {"prompt_tokens": 100, "completion_tokens": 20, "completion_tokens_details": {},
+          "output_tokens_details": {"reasoning_tokens": 300}}, (100, 320, 0, 0, 0)),
+        ("two spellings, one with zeros",
+         {"prompt_tokens": 0, "completion_tokens": 0, **ANTHROPIC, "total_tokens": 150}, (100, 50, 0, 0, 0)),
+        ("two spellings, one with a zero and no total", {**OPENAI, "completion_tokens": 0, "output_tokens": 100},
+         (1000, 100, 0, 0, 0)),
+        ("Anthropic, zeros in OpenAI's spelling",
+         {"prompt_tokens": 0, "completion_tokens": 0, **ANTHROPIC, "cache_read_input_tokens": 90},
+         (190, 50, 90, 0, 0)),
         ("null", {**OPENAI, "prompt_tokens_details": None, "cached_tokens": None}, (1000, 100, 0, 0, 0)),
         ("zeros", {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, (0, 0, 0, 0, 0)),
     ],
@@ -130,6 +157,26 @@ def test_any_usage_has_counts_that_fit_together(fields: dict[str, Any]) -> None:
     if usage is not None:
         assert min(usage.input, usage.output, usage.cached, usage.written, usage.written_long) >= 0
         assert usage.cached + usage.written + usage.written_long <= usage.input
+
+
+REPORTED = [
+    OPENAI,
+    ANTHROPIC,
+    {**OPENAI, "prompt_tokens_details": {"cached_tokens": 90, "cache_write_tokens": 30}},
+    {**OPENAI, "prompt_tokens_details": {"cached_tokens": 9, "cache_creation": {"ephemeral_1h_input_tokens": 30}}},
+    {**ANTHROPIC, "total_tokens": 150, "input_tokens_details": {"cached_tokens": 90}},
+    {**ANTHROPIC, "cache_read_input_tokens": 90, "cache_creation": {"ephemeral_5m_input_tokens": 30}},
+    {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 420},
+    {"prompt_tokens": 100, "completion_tokens": 20, "completion_tokens_details": {"reasoning_tokens": 300}},
+]
+EMPTY = st.sampled_from([None, {}, "", 0, []])
+DECOYS = st.dictionaries(NAMES | st.sampled_from(["input_tokens_details", "output_tokens_details"]), EMPTY)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(REPORTED), DECOYS)
+def test_empty_values_and_zeros_do_not_hide_other_counts(fields: dict[str, Any], decoys: dict[str, Any]) -> None:
+    assert counts(read(**{**decoys, **fields})) == counts(read(**fields))
 
 
 LIFETIMES_REPORTED = {"cache_write_tokens": 1000, "cache_write_tokens_details": {"ttl_30m_tokens": 1000}}
