@@ -153,6 +153,15 @@ def test_counts_that_are_missing_or_zero_are_estimated_each_by_itself(reported: 
     assert (written["usage"]["prompt_tokens"], written["usage"]["completion_tokens"]) == filled
 
 
+def test_the_last_reported_service_tier_is_kept() -> None:
+    entry = entry_of(TIERED)
+    for tier in ("priority", None, "flex", "", None):
+        entry.report(None, b"", tier)
+    report(entry, Usage(100_000, 100_000))
+    entry.close("ok")
+    assert entry.cost == Decimal("0.15")
+
+
 def test_counts_that_contradict_each_other_are_marked_suspect() -> None:
     entry = entry_of()
     report(entry, Usage(10, 5, suspect=True))

@@ -75,14 +75,18 @@ class Entry(Struct):
         return self.status is None
 
     def report(self, usage: Usage | None, raw: Raw | bytes, service_tier: str | None = None) -> None:
-        """Stores the usage that the upstream reported.
+        """Stores the usage and the service tier that the upstream reported.
 
-        Does nothing if the argument `usage` is None. The argument `raw` is the reported usage as JSON on one line.
+        A usage that is None and an empty service tier change nothing. The argument `raw` is the reported usage as JSON
+        on one line. Each reported usage replaces the usage that was reported before.
         """
-        if usage is not None:
-            if self.keeps_cache_long:
-                usage = usage.with_long_writes()
-            self.read_usage, self.usage, self.service_tier = usage, Raw(raw), service_tier
+        if service_tier:
+            self.service_tier = service_tier
+        if usage is None:
+            return
+        if self.keeps_cache_long:
+            usage = usage.with_long_writes()
+        self.read_usage, self.usage = usage, Raw(raw)
 
     def close(self, status: Status, error: str | None = None, *, billed: bool = True) -> None:
         """Ends the attempt. If `billed` is False, the attempt costs nothing unless the upstream reported a usage."""

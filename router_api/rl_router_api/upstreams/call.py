@@ -44,7 +44,7 @@ async def complete(
         # From here on, `received_bytes` counts only the generated text, and not the JSON syntax around the text.
         entry.received_bytes = 0
         is_stream = sse.is_event_stream(received)
-        answer = _assembled(upstream, received) if is_stream else upstream.dialect.read_answer(received)
+        answer = _assembled(attempt, received) if is_stream else upstream.dialect.read_answer(received)
         _record_answer(attempt, answer)
     attempt.succeeded()
     return answer
@@ -62,21 +62,22 @@ async def _read_answer(attempt: Attempt, transport: Transport, body: bytes, trac
         response.close()
 
 
-def _assembled(upstream: Upstream, body: bytes) -> Answer:
+def _assembled(attempt: Attempt, body: bytes) -> Answer:
     """Returns the answer of a server that sent a stream although the request did not ask for a stream.
 
     Raises BrokenAnswerError if the stream is incomplete or contains an error.
     """
-    parser = sse.Parser(MAX_ANSWER)
+    dialect, parser = attempt.upstream.dialect, sse.Parser(MAX_ANSWER)
     events = parser.feed(body) + parser.end()
     is_whole = sse.DONE in events
-    chunks = list(upstream.dialect.read_chunks(events[: events.index(sse.DONE)] if is_whole else events))
-    error = next((chunk for chunk in chunks if chunk.error is not None), None)
-    if error is not None and error.error is not None:
-        raise UnusableAnswerError("the upstream's stream contains an error", text=error.error, usage=bytes(error.usage))
+    chunks = list(dialect.read_chunks(events[: events.index(sse.DONE)] if is_whole else events))
+    for chunk in chunks:
+        attempt.report(chunk.usage, chunk.service_tier)
+        if chunk.error is not None:
+            raise UnusableAnswerError("the upstream's stream contains an error", text=chunk.error)
     if not is_whole and not any(chunk.finished for chunk in chunks):
         raise BrokenAnswerError("the upstream's stream ended before the answer was complete")
-    return upstream.dialect.whole_of(chunks)
+    return dialect.whole_of(chunks)
 
 
 def _record_answer(attempt: Attempt, answer: Answer) -> None:

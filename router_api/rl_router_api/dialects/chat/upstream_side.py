@@ -1,5 +1,6 @@
 """The upstream side of the chat completions dialect: the functions of the interface `UpstreamDialect`."""
 
+from .join_usage import join_usage
 from .read_answer import read_answer, read_chunks
 from .read_error import read_error
 from .read_usage import read_usage
@@ -12,6 +13,7 @@ path = "/chat/completions"
 __all__ = [
     "bounds_output",
     "chunks_of",
+    "join_usage",
     "max_input_tokens",
     "path",
     "read_answer",
