@@ -282,6 +282,31 @@ async def test_the_usage_and_the_service_tier_are_joined_from_all_chunks(
     assert (str(ledger["total_cost"]), "estimated" in ledger["call_history"][0]) == (dollars, False)
 
 
+CACHED = usage(1000, 0, prompt_tokens_details={"cached_tokens": 900})
+
+
+@pytest.mark.parametrize(
+    ("pieces", "dollars"),
+    [
+        ([{**chunk({"content": "x" * 40}), "usage": CACHED}], "0.00029"),
+        ([{**BEGUN, "usage": usage(100, 1)}, chunk({"content": "x" * 3996})], "0.0101"),
+        ([{**BEGUN, "usage": usage(100, 1), **FLEX}, chunk({"content": "x" * 3996})], "0.00505"),
+        ([{**USAGE, "usage": usage(100, 1)}, {**BEGUN, **FLEX}, chunk({"content": "x" * 3996})], "0.00505"),
+    ],
+)
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_a_cut_stream_costs_the_larger_of_the_reported_and_the_estimated_output(
+    testbed: Testbed, pieces: list[Body], dollars: str, streamed: bool
+) -> None:
+    setup = await testbed.start(
+        None, cut_after(list(map(event, pieces)), Exchange.end), changes={"alpha": {"price": TIERED}}
+    )
+    await setup.send(model="alpha", stream=streamed)
+    (ledger,) = setup.router.ledgers
+    (entry,) = ledger["call_history"]
+    assert (str(entry["cost"]), entry["estimated"]) == (dollars, True)
+
+
 @pytest.mark.parametrize("streamed", [True, False])
 async def test_an_error_in_a_stream_costs_the_usage_that_was_reported_before(testbed: Testbed, streamed: bool) -> None:
     reported = {**BEGUN, "usage": usage(100, 10), **FLEX}

@@ -72,6 +72,7 @@ def _assembled(attempt: Attempt, body: bytes) -> Answer:
     is_whole = sse.DONE in events
     chunks = list(dialect.read_chunks(events[: events.index(sse.DONE)] if is_whole else events))
     for chunk in chunks:
+        attempt.entry.received_bytes += chunk.output_bytes
         attempt.report(chunk.usage, chunk.service_tier)
         if chunk.error is not None:
             raise UnusableAnswerError("the upstream's stream contains an error", text=chunk.error)

@@ -110,9 +110,9 @@ class ChunkStream:
     def _take_chunks(self, chunks: Iterable[Chunk]) -> None:
         entry, ready, is_kept = self._attempt.entry, self._ready, self._is_kept
         for chunk in chunks:
+            entry.received_bytes += chunk.output_bytes
             if is_kept or chunk.finished or chunk.usage or chunk.error is not None:
                 self._check(chunk)
-            entry.received_bytes += chunk.output_bytes
             ready.append(chunk)
 
     async def _receive_first(self) -> None:
