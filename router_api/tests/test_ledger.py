@@ -8,11 +8,12 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rl_router_api.accounting.ledger import Entry, Ledger
+from rl_router_api.accounting.ledger import Entry, Ledger, Status
 from rl_router_api.accounting.money import bought_tokens, cost_of, picodollars, share_of, shortest, total, worst_cost
 from rl_router_api.accounting.usage import Usage
 from rl_router_api.config import Price, Rates
 from rl_router_api.config.schema import PriceTier
+from rl_router_api.dialects.chat.read_usage import read_usage
 from rl_router_api.encoding import encode
 
 DOLLARS = st.decimals(min_value=0, max_value=10**9, places=12, allow_nan=False, allow_infinity=False)
@@ -153,6 +154,58 @@ def test_counts_that_are_missing_or_zero_are_estimated_each_by_itself(reported: 
     assert (written["usage"]["prompt_tokens"], written["usage"]["completion_tokens"]) == filled
 
 
+KEPT = Usage(1000, 0, cached=300, written=200, written_long=100, reported_total=1000)
+
+
+@pytest.mark.parametrize("status", ["ok", "cancelled", "error"])
+def test_an_estimated_output_keeps_the_reported_cache_counts(status: Status) -> None:
+    entry = entry_of(WRITES_AND_OUTPUT)
+    report(entry, KEPT)
+    entry.received_bytes = 40
+    entry.close(status)
+    written = entry.as_json()
+    assert (written["estimated"], written["tokens_used"]) == (True, 1010)
+    assert entry.cost == Decimal("0.00098")
+    again = read_usage(encode(written["usage"]))
+    assert again is not None
+    assert cost_of(again, WRITES_AND_OUTPUT) == entry.cost
+
+
+@pytest.mark.parametrize(
+    ("status", "before", "after", "output", "estimated"),
+    [
+        ("ok", 0, 4000, 1, None),
+        ("cancelled", 0, 4000, 1000, True),
+        ("error", 0, 4000, 1000, True),
+        ("timeout", 0, 4000, 1000, True),
+        ("cancelled", 4000, 0, 1, None),
+        ("cancelled", 0, 3, 1, None),
+        ("cancelled", 0, 0, 1, None),
+    ],
+)
+def test_text_after_the_last_reported_output_is_estimated_if_the_answer_is_not_whole(
+    status: Status, before: int, after: int, output: int, estimated: bool | None
+) -> None:
+    entry = entry_of()
+    entry.received_bytes = before
+    report(entry, Usage(100, 1))
+    entry.received_bytes += after
+    report(entry, Usage(100, 1))
+    entry.close(status)
+    assert entry.read_usage is not None
+    assert (entry.read_usage.input, entry.read_usage.output) == (100, output)
+    assert entry.as_json().get("estimated") is estimated
+
+
+def test_the_last_reported_service_tier_is_kept() -> None:
+    entry = entry_of(TIERED)
+    for tier in ("priority", None, "flex", "", None):
+        entry.report(None, b"", tier)
+    report(entry, Usage(100_000, 100_000))
+    entry.close("ok")
+    assert entry.cost == Decimal("0.15")
+
+
 def test_counts_that_contradict_each_other_are_marked_suspect() -> None:
     entry = entry_of()
     report(entry, Usage(10, 5, suspect=True))
@@ -288,6 +341,8 @@ def test_costs_are_rounded_up_to_whole_picodollars() -> None:
 
 
 WRITES = Price(input=Decimal(1), cached_input=Decimal("0.1"), cache_write=Decimal("1.25"), cache_write_long=Decimal(2))
+
+WRITES_AND_OUTPUT = WRITES.model_copy(update={"output": Decimal(10)})
 
 
 @pytest.mark.parametrize(

@@ -158,10 +158,28 @@ def test_choices_that_are_null_are_a_chunk_without_content() -> None:
         {"choices": None, "x_groq": {"id": "r", "usage": USAGE}},
     ],
 )
-def test_the_usage_is_read_wherever_a_provider_reports_it(fields: dict[str, Any]) -> None:
-    read = read_chunk(json.dumps(fields).encode())
-    assert read is not None
-    assert json.loads(bytes(read.usage)) == USAGE
+@pytest.mark.parametrize("empty", [None, {}, {"prompt_tokens": 0, "completion_tokens": 0}])
+def test_the_usage_is_read_wherever_a_provider_reports_it(fields: dict[str, Any], empty: Any) -> None:
+    for place in (fields, {"usage": empty, **fields}, {"x_groq": {"usage": empty}, **fields}):
+        read = read_chunk(json.dumps(place).encode())
+        assert read is not None
+        assert json.loads(bytes(read.usage)) == USAGE
+
+
+@pytest.mark.parametrize("index", [0, "0"])
+@pytest.mark.parametrize("empty", [None, {}, {"prompt_tokens": 0, "completion_tokens": 0}])
+def test_the_usage_of_a_complete_answer_is_read_wherever_a_provider_reports_it(index: Any, empty: Any) -> None:
+    choice = {"index": index, "message": {"content": "4"}}
+    groq = {"id": "r", "usage": USAGE}
+    for body in (
+        {"choices": [choice], "x_groq": groq},
+        {"choices": [choice], "x_groq": groq, "usage": empty},
+        {"choices": [{**choice, "usage": empty}], "x_groq": groq},
+        {"choices": [{**choice, "usage": USAGE}], "usage": empty},
+        {"choices": [{**choice, "usage": USAGE}], "x_groq": {"usage": empty}},
+        {"choices": [{**choice, "usage": empty}], "x_groq": {"usage": empty}, "usage": USAGE},
+    ):
+        assert json.loads(bytes(read_answer(json.dumps(body).encode()).usage)) == USAGE
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+from functools import reduce
+from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Raw
+from rl_router_api.accounting.money import cost_of
 from rl_router_api.accounting.usage import Usage
+from rl_router_api.config import Price
+from rl_router_api.conversation.raw import encoded
+from rl_router_api.dialects.chat.join_usage import join_usage
 from rl_router_api.dialects.chat.read_usage import read_usage
 
 from fakes.testbed.json_values import json_values
 from fakes.testbed.router import Testbed
-from fakes.upstreams.answers import text
+from fakes.upstreams.answers import stream, text, whole
+from fakes.upstreams.bodies import chunk, completion
 
 
 def read(**fields: Any) -> Usage | None:
@@ -85,6 +93,33 @@ ANTHROPIC = {"input_tokens": 100, "output_tokens": 50}
          (1000, 100, 0, 0, 0)),
         ("an odd count beside a good one", {**OPENAI, "prompt_tokens_details": {"cached_tokens": 900.0}},
          (1000, 100, 900, 0, 0)),
+        ("Alibaba",
+         {**OPENAI, "prompt_tokens_details": {"cached_tokens": 10, "cache_creation_input_tokens": 500, "cache_creation":
+             {"ephemeral_5m_input_tokens": 500}}}, (1000, 100, 10, 500, 0)),
+        ("Alibaba without lifetimes",
+         {**OPENAI, "prompt_tokens_details": {"cache_creation_input_tokens": 500}}, (1000, 100, 0, 500, 0)),
+        ("LiteLLM",
+         {**OPENAI, "prompt_tokens_details": {"cache_creation_tokens": 500, "cache_creation_token_details":
+             {"ephemeral_5m_input_tokens": 100, "ephemeral_1h_input_tokens": 400}}}, (1000, 100, 0, 100, 400)),
+        ("Anthropic, lifetimes alone",
+         {**ANTHROPIC, "cache_creation_input_tokens": 0, "cache_creation": {"ephemeral_1h_input_tokens": 400}},
+         (500, 50, 0, 0, 400)),
+        ("two spellings of details, one empty",
+         {**OPENAI, "prompt_tokens_details": {}, "input_tokens_details": {"cached_tokens": 900}},
+         (1000, 100, 900, 0, 0)),
+        ("two spellings of details, one with zeros",
+         {**OPENAI, "prompt_tokens_details": {"cached_tokens": 0}, "input_tokens_details": {"cached_tokens": 900}},
+         (1000, 100, 900, 0, 0)),
+        ("two spellings of thinking, one empty",
+         {"prompt_tokens": 100, "completion_tokens": 20, "completion_tokens_details": {},
+          "output_tokens_details": {"reasoning_tokens": 300}}, (100, 320, 0, 0, 0)),
+        ("two spellings, one with zeros",
+         {"prompt_tokens": 0, "completion_tokens": 0, **ANTHROPIC, "total_tokens": 150}, (100, 50, 0, 0, 0)),
+        ("two spellings, one with a zero and no total", {**OPENAI, "completion_tokens": 0, "output_tokens": 100},
+         (1000, 100, 0, 0, 0)),
+        ("Anthropic, zeros in OpenAI's spelling",
+         {"prompt_tokens": 0, "completion_tokens": 0, **ANTHROPIC, "cache_read_input_tokens": 90},
+         (190, 50, 90, 0, 0)),
         ("null", {**OPENAI, "prompt_tokens_details": None, "cached_tokens": None}, (1000, 100, 0, 0, 0)),
         ("zeros", {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, (0, 0, 0, 0, 0)),
     ],
@@ -130,6 +165,106 @@ def test_any_usage_has_counts_that_fit_together(fields: dict[str, Any]) -> None:
     if usage is not None:
         assert min(usage.input, usage.output, usage.cached, usage.written, usage.written_long) >= 0
         assert usage.cached + usage.written + usage.written_long <= usage.input
+
+
+REPORTED = [
+    OPENAI,
+    ANTHROPIC,
+    {**OPENAI, "prompt_tokens_details": {"cached_tokens": 90, "cache_write_tokens": 30}},
+    {**OPENAI, "prompt_tokens_details": {"cached_tokens": 9, "cache_creation": {"ephemeral_1h_input_tokens": 30}}},
+    {**ANTHROPIC, "total_tokens": 150, "input_tokens_details": {"cached_tokens": 90}},
+    {**ANTHROPIC, "cache_read_input_tokens": 90, "cache_creation": {"ephemeral_5m_input_tokens": 30}},
+    {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 420},
+    {"prompt_tokens": 100, "completion_tokens": 20, "completion_tokens_details": {"reasoning_tokens": 300}},
+]
+EMPTY = st.sampled_from([None, {}, "", 0, []])
+DECOYS = st.dictionaries(NAMES | st.sampled_from(["input_tokens_details", "output_tokens_details"]), EMPTY)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(REPORTED), DECOYS)
+def test_empty_values_and_zeros_do_not_hide_other_counts(fields: dict[str, Any], decoys: dict[str, Any]) -> None:
+    assert counts(read(**{**decoys, **fields})) == counts(read(**fields))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(REPORTED), st.lists(DECOYS, min_size=1, max_size=4), st.randoms(use_true_random=False))
+def test_the_parts_of_a_split_usage_have_the_counts_of_the_whole(
+    fields: dict[str, Any], decoys: list[dict[str, Any]], random: Random
+) -> None:
+    joined = reduce(join_usage, split(fields, decoys, random), Raw())
+    assert counts(read_usage(joined)) == counts(read(**fields))
+
+
+def split(fields: dict[str, Any], decoys: list[dict[str, Any]], random: Random) -> list[Raw]:
+    """Returns one part of a usage for each object in `decoys`. Each field is in a random part, and can be repeated."""
+    parts = [dict(decoy) for decoy in decoys]
+    for name, value in fields.items():
+        for part in random.sample(parts, random.randint(1, len(parts))):
+            part[name] = value
+    return [encoded(random.choice([part, *([None, {}] if not part else [])])) for part in parts]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "joined"),
+    [
+        ({"prompt_tokens": 9}, {"completion_tokens": 5, "cost": 0.5},
+         {"prompt_tokens": 9, "completion_tokens": 5, "cost": 0.5}),
+        ({"prompt_tokens": 9, "completion_tokens": 1}, {"completion_tokens": "5"},
+         {"prompt_tokens": 9, "completion_tokens": "5"}),
+        ({"prompt_tokens": 9, "completion_tokens": 0, "total_tokens": 9}, {"completion_tokens": 5},
+         {"prompt_tokens": 9, "completion_tokens": 5}),
+        ({"completion_tokens": 5}, {"completion_tokens": -1}, {"completion_tokens": 5}),
+        ({"completion_tokens": 5}, {"completion_tokens": {"x": 1}}, {"completion_tokens": 5}),
+        ({"completion_tokens": {}}, {"completion_tokens": 5}, {"completion_tokens": 5}),
+        ({"prompt_tokens_details": {"cached_tokens": 5}}, {"prompt_tokens_details": {"cached_tokens": 0, "x": 1}},
+         {"prompt_tokens_details": {"cached_tokens": 5, "x": 1}}),
+        ({"prompt_tokens_details": {"cached_tokens": 5}}, {"prompt_tokens_details": 7},
+         {"prompt_tokens_details": {"cached_tokens": 5}}),
+        (OPENAI, {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, OPENAI),
+        (OPENAI, "none", OPENAI),
+        (OPENAI, [1], OPENAI),
+        ([], OPENAI, OPENAI),
+        (None, None, None),
+    ],
+)  # fmt: skip
+def test_a_later_usage_replaces_only_the_counts_that_it_contains(earlier: Any, later: Any, joined: Any) -> None:
+    assert json.loads(bytes(join_usage(encoded(earlier), encoded(later)))) == joined
+
+
+def test_a_usage_that_another_usage_contains_keeps_the_bytes_of_the_other_usage() -> None:
+    whole, part = Raw(b'{"prompt_tokens" : 9, "x": 1.50}'), Raw(b'{"prompt_tokens":9}')
+    assert bytes(join_usage(part, whole)) == bytes(join_usage(whole, part)) == bytes(whole)
+    assert bytes(join_usage(whole, Raw(b"{broken"))) == b"{broken"
+    assert bytes(join_usage(whole, Raw())) == bytes(join_usage(Raw(), whole)) == bytes(whole)
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_a_split_usage_costs_the_same_in_every_form_of_answer(testbed: Testbed, seed: int) -> None:
+    random = Random(seed)
+    price = {"input": 1, "cached_input": 0.1, "cache_write": 1.25, "cache_write_long": 2, "output": 10}
+    fields = random.choice(REPORTED)
+    decoys: list[dict[str, Any]] = [{}, {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, {}]
+    choice, groq, top = split(fields, random.sample(decoys, 3), random)
+    answer = completion("x" * 100)
+    body = {**answer, "choices": [{**answer["choices"][0], "usage": choice}], "x_groq": {"usage": groq}, "usage": top}
+    end = {**chunk({}, "stop"), "x_groq": {"id": "r", "usage": groq}, "usage": None}
+    pieces = [{**chunk({"content": "x" * 50}), "usage": choice}, {**chunk({"content": "x" * 50}), "usage": None}, end,
+              {**chunk({}), "choices": [], "usage": top}]  # fmt: skip
+    changes = {name: {"price": price} for name in ("alpha", "beta")}
+    setup = await testbed.start(
+        None, whole(bytes(encoded(body))), stream([bytes(encoded(piece)) for piece in pieces]), changes=changes
+    )
+    for name in ("alpha", "beta"):
+        for streamed in (False, True):
+            assert (await setup.send(model=name, stream=streamed)).status_code == 200
+    usage = read(**fields)
+    assert usage is not None
+    expected = cost_of(usage, Price.model_validate(price))
+    entries = [ledger["call_history"][0] for ledger in setup.router.ledgers]
+    assert [(entry["cost"], entry.get("estimated"), entry.get("suspect")) for entry in entries] == [
+        (expected, None, None)
+    ] * 4
 
 
 LIFETIMES_REPORTED = {"cache_write_tokens": 1000, "cache_write_tokens_details": {"ttl_30m_tokens": 1000}}

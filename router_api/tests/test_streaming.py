@@ -256,6 +256,68 @@ async def test_a_cut_stream_ends_with_an_error_event_without_done(testbed: Testb
     assert not setup.beta.requests
 
 
+TIERED = {"input": 1, "cached_input": 0.1, "output": 10, "service_tiers": {"flex": {"input": 0.5, "output": 5}}}
+FLEX = {"service_tier": "flex"}
+BEGUN = chunk({"content": "half"})
+SPLIT = [{**BEGUN, "usage": {"prompt_tokens": 100, "completion_tokens": 0}}, chunk({}, "stop"),
+         {**USAGE, "usage": {"completion_tokens": 10}}]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("pieces", "dollars"),
+    [
+        (SPLIT, "0.0002"),
+        ([SPLIT[0], SPLIT[1], {**USAGE, "usage": usage(100, 10)}, {**USAGE, "usage": usage(0, 0)}], "0.0002"),
+        ([{**BEGUN, **FLEX}, {**SPLIT[1], **FLEX}, {**USAGE, "usage": usage(100, 10)}], "0.0001"),
+        ([{**BEGUN, **FLEX}, SPLIT[1], {**USAGE, "usage": usage(100, 10), "service_tier": ""}], "0.0001"),
+    ],
+)
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_the_usage_and_the_service_tier_are_joined_from_all_chunks(
+    testbed: Testbed, pieces: list[Body], dollars: str, streamed: bool
+) -> None:
+    setup = await testbed.start(None, stream(pieces), changes={"alpha": {"price": TIERED}})
+    await setup.send(model="alpha", stream=streamed)
+    (ledger,) = setup.router.ledgers
+    assert (str(ledger["total_cost"]), "estimated" in ledger["call_history"][0]) == (dollars, False)
+
+
+CACHED = usage(1000, 0, prompt_tokens_details={"cached_tokens": 900})
+
+
+@pytest.mark.parametrize(
+    ("pieces", "dollars"),
+    [
+        ([{**chunk({"content": "x" * 40}), "usage": CACHED}], "0.00029"),
+        ([{**BEGUN, "usage": usage(100, 1)}, chunk({"content": "x" * 3996})], "0.0101"),
+        ([{**BEGUN, "usage": usage(100, 1), **FLEX}, chunk({"content": "x" * 3996})], "0.00505"),
+        ([{**USAGE, "usage": usage(100, 1)}, {**BEGUN, **FLEX}, chunk({"content": "x" * 3996})], "0.00505"),
+    ],
+)
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_a_cut_stream_costs_the_larger_of_the_reported_and_the_estimated_output(
+    testbed: Testbed, pieces: list[Body], dollars: str, streamed: bool
+) -> None:
+    setup = await testbed.start(
+        None, cut_after(list(map(event, pieces)), Exchange.end), changes={"alpha": {"price": TIERED}}
+    )
+    await setup.send(model="alpha", stream=streamed)
+    (ledger,) = setup.router.ledgers
+    (entry,) = ledger["call_history"]
+    assert (str(entry["cost"]), entry["estimated"]) == (dollars, True)
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_an_error_in_a_stream_costs_the_usage_that_was_reported_before(testbed: Testbed, streamed: bool) -> None:
+    reported = {**BEGUN, "usage": usage(100, 10), **FLEX}
+    pieces = [reported, {"error": {"message": "overloaded", "code": 529}}]
+    setup = await testbed.start(None, stream(pieces), changes={"alpha": {"price": TIERED}})
+    await setup.send(model="alpha", stream=streamed)
+    (ledger,) = setup.router.ledgers
+    (entry,) = ledger["call_history"]
+    assert (str(entry["cost"]), entry["status"], "estimated" in entry) == ("0.0001", "error", False)
+
+
 async def test_a_stream_without_done_is_complete_if_every_choice_has_ended(testbed: Testbed) -> None:
     setup = await testbed.start(None, stream(chunks("whole"), done=False))
     received = await setup.stream()

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from msgspec import Raw, Struct, field
+from msgspec.structs import replace
 
 from ..config import Price
 from .money import FREE, NOTHING, cost_of, total
@@ -45,7 +46,7 @@ class Entry(Struct):
     hold: Hold = NO_HOLD
     """The money that is reserved for the attempt. At the end of the attempt, the real cost replaces the reservation."""
     response: str | None = None
-    usage: Raw | dict[str, int] | None = None
+    usage: Raw | dict[str, Any] | None = None
     read_usage: Usage | None = None
     service_tier: str | None = None
     """The service tier that the upstream reports in the answer. A service tier may have prices of its own."""
@@ -66,6 +67,9 @@ class Entry(Struct):
     """The fields that the router API added to the request and that the target might reject."""
     received_bytes: int = 0
     """The number of bytes of text received so far, from which a missing number of output tokens is estimated."""
+    counted_bytes: int = 0
+    """The number of bytes of text that were received before the upstream reported the latest number of output
+    tokens."""
     started: float = field(default_factory=time.monotonic)
     latency: float = 0.0
     first_byte: float | None = None
@@ -75,14 +79,20 @@ class Entry(Struct):
         return self.status is None
 
     def report(self, usage: Usage | None, raw: Raw | bytes, service_tier: str | None = None) -> None:
-        """Stores the usage that the upstream reported.
+        """Stores the usage and the service tier that the upstream reported.
 
-        Does nothing if the argument `usage` is None. The argument `raw` is the reported usage as JSON on one line.
+        A usage that is None and an empty service tier change nothing. The argument `raw` is the reported usage as JSON
+        on one line. Each reported usage replaces the usage that was reported before.
         """
-        if usage is not None:
-            if self.keeps_cache_long:
-                usage = usage.with_long_writes()
-            self.read_usage, self.usage, self.service_tier = usage, Raw(raw), service_tier
+        if service_tier:
+            self.service_tier = service_tier
+        if usage is None:
+            return
+        if self.keeps_cache_long:
+            usage = usage.with_long_writes()
+        if self.read_usage is None or usage.output != self.read_usage.output:
+            self.counted_bytes = self.received_bytes
+        self.read_usage, self.usage = usage, Raw(raw)
 
     def close(self, status: Status, error: str | None = None, *, billed: bool = True) -> None:
         """Ends the attempt. If `billed` is False, the attempt costs nothing unless the upstream reported a usage."""
@@ -93,25 +103,25 @@ class Entry(Struct):
         if not billed and self.read_usage is None:
             self.hold.settle(NOTHING)
             return
-        usage = self._completed(self.read_usage or Usage())
+        usage = self._completed(self.read_usage or Usage(), is_whole=status == "ok")
         self.read_usage = usage
         self._bill(usage)
 
-    def _completed(self, usage: Usage) -> Usage:
-        """Returns the usage with an estimate for each missing count. Some servers report a missing count as 0."""
-        is_input_missing, is_output_missing = not usage.input, not usage.output and self.received_bytes > 0
-        if not (is_input_missing or is_output_missing):
+    def _completed(self, usage: Usage, *, is_whole: bool) -> Usage:
+        """Returns the usage with an estimate for each missing count. Some servers report a missing count as 0.
+
+        If the answer is not whole and text arrived after the output tokens were reported, the upstream has generated
+        more output tokens than the upstream has reported. The output is then estimated too.
+        """
+        received = (self.received_bytes + 3) // 4
+        is_uncounted = not usage.output or (not is_whole and self.received_bytes > self.counted_bytes)
+        counted_input = usage.input or self.counted_input
+        output = max(usage.output, received) if is_uncounted else usage.output
+        if usage.input and output == usage.output:
             return usage
         self.estimated = True
-        counted = Usage(
-            self.counted_input if is_input_missing else usage.input,
-            (self.received_bytes + 3) // 4 if is_output_missing else usage.output,
-        )
-        self.usage = {
-            "prompt_tokens": counted.input,
-            "completion_tokens": counted.output,
-            "total_tokens": counted.total,
-        }
+        counted = replace(usage, input=counted_input, output=output, reported_total=None)
+        self.usage = _as_reported(counted)
         return counted
 
     def _bill(self, usage: Usage) -> None:
@@ -261,6 +271,24 @@ class Ledger:
             "router_calls": [entry.as_json() for entry in self.router_calls],
             "request_id": self.request_id,
         }
+
+
+def _as_reported(usage: Usage) -> dict[str, Any]:
+    """Returns a usage in OpenAI's format."""
+    reported: dict[str, Any] = {
+        "prompt_tokens": usage.input,
+        "completion_tokens": usage.output,
+        "total_tokens": usage.total,
+    }
+    written = usage.written + usage.written_long
+    if usage.cached or written:
+        lifetimes = {"ttl_30m_tokens": usage.written, "ttl_12h_tokens": usage.written_long}
+        reported["prompt_tokens_details"] = {
+            "cached_tokens": usage.cached,
+            "cache_write_tokens": written,
+            **({"cache_write_tokens_details": lifetimes} if usage.written_long else {}),
+        }
+    return reported
 
 
 def _rounded(seconds: float) -> float:

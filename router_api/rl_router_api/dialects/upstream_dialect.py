@@ -119,6 +119,12 @@ class UpstreamDialect(Protocol):
         chunks do not form an answer.
         """
 
+    def join_usage(self, earlier: Raw, later: Raw) -> Raw:
+        """Returns the usage that two reports of the same call contain together.
+
+        The counts of the later report replace the counts of the earlier report.
+        """
+
     def read_usage(self, raw: Raw | bytes) -> Usage | None:
         """Returns the usage that an upstream reported, or None if neither input tokens nor output tokens were
         reported."""

@@ -38,6 +38,8 @@ class Attempt:
         self.upstream = upstream
         self._ended = False
         self._request = b""
+        self._reported = Raw()
+        """The usage that the upstream has reported so far."""
         self._call = upstream.begin()
 
     async def send(self, transport: Transport, body: bytes, traceparent: str | None) -> Response:
@@ -98,9 +100,17 @@ class Attempt:
         return CallFailedError(kind, f"`{self.upstream.name}` sent no usable answer", log_text=reason)
 
     def report(self, usage: Raw | bytes, service_tier: str | None = None) -> None:
-        """Records a usage that the upstream reported in the ledger entry. An empty usage is ignored."""
+        """Records in the ledger entry the usage and the service tier that a part of an answer reports.
+
+        An empty usage or service tier is ignored, because another part of the answer may report the usage or the
+        service tier.
+        """
+        read = None
         if usage:
-            self.entry.report(self.upstream.dialect.read_usage(usage), usage, service_tier)
+            dialect = self.upstream.dialect
+            self._reported = dialect.join_usage(self._reported, Raw(usage))
+            read = dialect.read_usage(self._reported)
+        self.entry.report(read, self._reported, service_tier)
 
     def succeeded(self) -> None:
         """Records that the complete answer of the upstream arrived."""

@@ -6,7 +6,6 @@ The attempt's ledger entry is closed with the cost of the attempt, even if the a
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 
 from ..accounting.ledger import Entry
 from ..conversation.answer import Answer, Chunk, output_bytes, text_of
@@ -20,9 +19,7 @@ from .upstream import Upstream
 MAX_ANSWER = 32 * 1024 * 1024
 """The maximum number of bytes of an answer. An attempt with a larger answer fails."""
 _PIECE = 64 * 1024
-"""The number of bytes of a stream that are parsed at once."""
-_ASSEMBLER = ThreadPoolExecutor(1, thread_name_prefix="assemble")
-"""The thread that reads long streams that the router did not ask for."""
+"""The number of bytes of a stream that are read before other requests make progress."""
 
 
 async def complete(
@@ -50,7 +47,7 @@ async def complete(
         # From here on, `received_bytes` counts only the generated text, and not the JSON syntax around the text.
         entry.received_bytes = 0
         is_stream = sse.is_event_stream(received)
-        answer = await _assembled(upstream, received) if is_stream else upstream.dialect.read_answer(received)
+        answer = await _assembled(attempt, received) if is_stream else upstream.dialect.read_answer(received)
         _record_answer(attempt, answer)
     attempt.succeeded()
     return answer
@@ -68,39 +65,38 @@ async def _read_answer(attempt: Attempt, transport: Transport, body: bytes, trac
         response.close()
 
 
-async def _assembled(upstream: Upstream, body: bytes) -> Answer:
+async def _assembled(attempt: Attempt, body: bytes) -> Answer:
     """Returns the answer of a server that sent a stream although the request did not ask for a stream.
 
-    Reading a stream of 32 MiB may take ten seconds, so a long stream is read in a thread. Raises BrokenAnswerError if
-    the stream is incomplete or contains an error.
+    Other requests make progress while a long stream is read. Raises BrokenAnswerError if the stream is incomplete or
+    contains an error.
     """
-    if len(body) <= _PIECE:
-        return _assemble(upstream, body)
-    return await asyncio.get_running_loop().run_in_executor(_ASSEMBLER, _assemble, upstream, body)
-
-
-def _assemble(upstream: Upstream, body: bytes) -> Answer:
-    chunks, is_whole = _chunks_of(upstream, body)
-    error = next((chunk for chunk in chunks if chunk.error is not None), None)
-    if error is not None and error.error is not None:
-        raise UnusableAnswerError("the upstream's stream contains an error", text=error.error, usage=bytes(error.usage))
-    if not is_whole and not any(chunk.finished for chunk in chunks):
-        raise BrokenAnswerError("the upstream's stream ended before the answer was complete")
-    return upstream.dialect.whole_of(chunks)
-
-
-def _chunks_of(upstream: Upstream, body: bytes) -> tuple[list[Chunk], bool]:
-    """Returns the chunks of a stream, and whether the event `[DONE]` ended the stream."""
-    parser, chunks = sse.Parser(MAX_ANSWER), list[Chunk]()
+    dialect, parser, chunks = attempt.upstream.dialect, sse.Parser(MAX_ANSWER), list[Chunk]()
+    is_whole = False
     for start in range(0, len(body) + _PIECE, _PIECE):
-        # Other threads run between the pieces. The last piece is empty and stands for the end of the stream.
+        # The last piece is empty and stands for the end of the stream.
         piece = body[start : start + _PIECE]
         events = parser.feed(piece) if piece else parser.end()
         is_whole = sse.DONE in events
-        chunks += upstream.dialect.read_chunks(events[: events.index(sse.DONE)] if is_whole else events)
+        for chunk in dialect.read_chunks(events[: events.index(sse.DONE)] if is_whole else events):
+            _record_chunk(attempt, chunk)
+            chunks.append(chunk)
         if is_whole:
-            return chunks, True
-    return chunks, False
+            break
+        await asyncio.sleep(0)
+    if not is_whole and not any(chunk.finished for chunk in chunks):
+        raise BrokenAnswerError("the upstream's stream ended before the answer was complete")
+    if len(body) <= _PIECE:
+        return dialect.whole_of(chunks)
+    return await asyncio.to_thread(dialect.whole_of, chunks)
+
+
+def _record_chunk(attempt: Attempt, chunk: Chunk) -> None:
+    """Records a chunk in the ledger. Raises UnusableAnswerError if the chunk contains an error."""
+    attempt.entry.received_bytes += chunk.output_bytes
+    attempt.report(chunk.usage, chunk.service_tier)
+    if chunk.error is not None:
+        raise UnusableAnswerError("the upstream's stream contains an error", text=chunk.error)
 
 
 def _record_answer(attempt: Attempt, answer: Answer) -> None:

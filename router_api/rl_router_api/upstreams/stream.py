@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterable
 from typing import Self
 
+from msgspec import Raw
+
 from ..accounting.ledger import Entry
 from ..conversation.answer import Chunk
 from ..dialects import sse
@@ -56,6 +58,9 @@ class ChunkStream:
                 await self._receive()
             if not any(chunk.choices for chunk in self._ready):
                 raise UnusableAnswerError("the upstream's stream has no choices")
+        for chunk in self._ready:
+            # The client may leave before a later chunk reports the service tier.
+            self._attempt.report(Raw(), chunk.service_tier)
         entry = self._attempt.entry
         entry.first_byte = time.monotonic() - entry.started
 
@@ -108,9 +113,9 @@ class ChunkStream:
     def _take_chunks(self, chunks: Iterable[Chunk]) -> None:
         entry, ready, is_kept = self._attempt.entry, self._ready, self._is_kept
         for chunk in chunks:
+            entry.received_bytes += chunk.output_bytes
             if is_kept or chunk.finished or chunk.usage or chunk.error is not None:
                 self._check(chunk)
-            entry.received_bytes += chunk.output_bytes
             ready.append(chunk)
 
     async def _receive_first(self) -> None:
@@ -154,14 +159,14 @@ class ChunkStream:
 
         Raises UnusableAnswerError if the chunk contains an error or the stream is too large.
         """
+        self._attempt.report(chunk.usage, chunk.service_tier)
         if chunk.error is not None:
             message = f"the upstream's stream contains an error: {chunk.error}"
-            raise UnusableAnswerError(message, text=chunk.error, usage=bytes(chunk.usage))
+            raise UnusableAnswerError(message, text=chunk.error)
         self._kept_bytes += len(chunk.data) if self._is_kept else 0
         if self._kept_bytes > MAX_ANSWER:
             raise UnusableAnswerError(f"the upstream's stream has more than {MAX_ANSWER} bytes")
         self._unfinished.difference_update(chunk.finished)
-        self._attempt.report(chunk.usage, chunk.service_tier)
 
 
 async def open_stream(

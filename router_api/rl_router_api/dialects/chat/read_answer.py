@@ -14,16 +14,20 @@ from ...conversation.raw import OBJECT
 from ...encoding import one_line
 from ...errors import UnusableAnswerError
 from . import read_odd_answer as odd
+from .join_usage import join_usage
+
+
+class _Groq(Struct, gc=False):
+    """The Groq-specific part of an answer, in which Groq's API reports the usage."""
+
+    usage: Raw = Raw()
 
 
 class _Completion(Struct, gc=False):
     choices: list[Choice]
     usage: Raw = Raw()
     service_tier: str | None = None
-
-
-class _Groq(Struct, gc=False):
-    usage: Raw = Raw()
+    x_groq: _Groq | None = None
 
 
 class _Chunk(Struct, gc=False):
@@ -33,7 +37,6 @@ class _Chunk(Struct, gc=False):
     service_tier: str | None = None
     error: Raw = Raw()
     x_groq: _Groq | None = None
-    """The Groq-specific part of a chunk, in which Groq's API reports the usage."""
 
 
 _NOTHING = Raw()
@@ -53,7 +56,12 @@ def read_answer(body: bytes) -> Answer:
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         read, fields = _read_oddly(body)
     choices, usage = read.choices, read.usage
-    usage = _on_one_line(usage or next((choice.usage for choice in choices if choice.usage), _NOTHING))
+    if read.x_groq is not None:
+        usage = join_usage(read.x_groq.usage, usage)
+    for choice in choices:
+        if choice.usage:
+            usage = join_usage(choice.usage, usage)
+    usage = _on_one_line(usage)
     if not choices or choices[0].message is None:
         text = body.decode() if odd.is_error(odd.parse(body)) else ""
         raise UnusableAnswerError("the completion has no choice with a message", text=text, usage=bytes(usage))
@@ -117,7 +125,7 @@ def _chunk(data: bytes, read: _Chunk) -> Chunk:
             return Chunk(data, choices, read.model, _NOTHING, read.service_tier, None, (), size, size > 0, False)
     has_error = bool(read.error) and odd.is_error({"error": msgspec.json.decode(read.error)})
     error = bytes(read.error).decode() if has_error else None
-    usage = read.usage if read.usage or read.x_groq is None else read.x_groq.usage
+    usage = read.usage if read.x_groq is None else join_usage(read.x_groq.usage, read.usage)
     return _chunk_of(data, read, usage, error)
 
 
@@ -142,8 +150,8 @@ def _chunk_of(data: bytes, read: _Chunk, usage: Raw, error: str | None) -> Chunk
     for choice in read.choices:
         if choice.finish_reason and choice.finish_reason != "null":
             finished.append(choice.index)
-        if choice.usage and not usage:
-            usage = choice.usage
+        if choice.usage:
+            usage = join_usage(choice.usage, usage)
         if (delta := choice.delta) is not None:
             size += output_bytes(delta)
             has_content = has_content or bool(delta.tool_calls or delta.function_call or delta.audio)

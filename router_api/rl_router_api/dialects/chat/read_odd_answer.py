@@ -16,6 +16,7 @@ from msgspec import Raw
 from ...conversation import lenient
 from ...conversation.answer import AnswerMessage, Choice, ChunkChoice, CustomTool, Function, ToolCall
 from ...errors import BrokenAnswerError
+from .join_usage import join_usage
 
 _NOTHING = Raw()
 _NO_REASON = ("", "null", "None")
@@ -79,7 +80,7 @@ def finish_reason(choice: dict[str, Any]) -> str | None:
 def usage(value: dict[str, Any]) -> Raw:
     """Returns the usage that a completion, chunk or choice reports. The result is empty if no usage is reported."""
     groq = value.get("x_groq")
-    return _raw(value.get("usage") or (groq.get("usage") if isinstance(groq, dict) else None))
+    return join_usage(_raw(groq.get("usage") if isinstance(groq, dict) else None), _raw(value.get("usage")))
 
 
 def tool_call(value: dict[str, Any]) -> ToolCall:

@@ -3,12 +3,14 @@
 If one token count is invalid, the other token counts are still read. The field `prompt_tokens` includes the tokens of
 cache reads and cache writes, but Anthropic's field `input_tokens` does not include the tokens of cache reads and cache
 writes. Most providers include thinking tokens in the field `completion_tokens`, but xAI and Gemini include thinking
-tokens only in the field `total_tokens`.
+tokens only in the field `total_tokens`. If a usage has a token count in several fields, empty values and zeros in one
+field do not hide the token count in another field.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -36,6 +38,9 @@ class _Details(Struct, gc=False):
     cache_write_tokens: int | None = None
     cache_write_tokens_details: _CacheWrites | None = None
     cache_creation_tokens: int | None = None
+    cache_creation_token_details: _CacheWrites | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_creation: _CacheWrites | None = None
     reasoning_tokens: int | None = None
 
 
@@ -60,9 +65,9 @@ class _Reported(Struct, gc=False):
 
 
 _MAIN_COUNTS = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "total_tokens")
+_WRITES = ("cache_creation", "cache_creation_token_details", "cache_write_tokens_details")
+"""The names of the fields that contain the cache write tokens for each cache lifetime."""
 _DECODER = msgspec.json.Decoder(_Reported)
-_NO_DETAILS = _Details()
-_NO_WRITES = _CacheWrites()
 
 
 def read_usage(raw: Raw | bytes) -> Usage | None:
@@ -89,6 +94,8 @@ def _plain(reported: _Reported) -> Usage | None:
         return None
     if reported.total_tokens != prompt + completion or reported.total_tokens > _MAX_TOKENS or reported.input_tokens:
         return None
+    if reported.output_tokens or reported.input_tokens_details is not None:
+        return None
     if reported.prompt_cache_hit_tokens is not None or reported.cache_read_input_tokens is not None:
         return None
     if reported.cache_creation_input_tokens is not None or reported.cache_creation is not None:
@@ -97,7 +104,9 @@ def _plain(reported: _Reported) -> Usage | None:
     if details is None:
         return Usage(prompt, completion, reported_total=reported.total_tokens)
     cached = details.cached_tokens or 0
-    if details.cache_write_tokens or details.cache_creation_tokens or details.cache_write_tokens_details:
+    if details.cache_write_tokens or details.cache_creation_tokens or details.cache_creation_input_tokens:
+        return None
+    if details.cache_write_tokens_details or details.cache_creation_token_details or details.cache_creation:
         return None
     if not 0 <= cached <= prompt:
         return None
@@ -116,25 +125,24 @@ def _read_oddly(raw: Raw | bytes) -> Usage | None:
     if not isinstance(value, dict):
         return None
     reported = _Reported(**_fields(_Reported, value))
-    ignored = [name for name in _MAIN_COUNTS if value.get(name) is not None and getattr(reported, name) is None]
+    ignored = [name for name in _MAIN_COUNTS if value.get(name) and getattr(reported, name) is None]
     return _usage(reported, suspect=bool(ignored))
 
 
 def _fields(kind: type[Struct], value: dict[str, Any]) -> dict[str, Any]:
     """Returns the fields of the struct `kind` from a JSON object. A value that is not a token count becomes None."""
-    nested: dict[str, type[Struct]] = {"cache_creation": _CacheWrites, "cache_write_tokens_details": _CacheWrites}
     read: dict[str, Any] = {}
     for name in kind.__struct_fields__:
         entry = value.get(name)
-        if name in nested or name.endswith("_details"):
-            inner = nested.get(name, _Details)
+        if name in _WRITES or name.endswith("_details"):
+            inner: type[Struct] = _CacheWrites if name in _WRITES else _Details
             read[name] = inner(**_fields(inner, entry)) if isinstance(entry, dict) else None
         else:
-            read[name] = _count(entry)
+            read[name] = token_count(entry)
     return read
 
 
-def _count(value: Any) -> int | None:
+def token_count(value: Any) -> int | None:
     """Returns the token count that a value contains as a number or as text.
 
     Returns None if the value is not a token count.
@@ -153,75 +161,77 @@ def _is_odd(count: int | None) -> bool:
 
 
 def _usage(reported: _Reported, *, suspect: bool) -> Usage | None:
-    base = reported.input_tokens if reported.prompt_tokens is None else reported.prompt_tokens
-    output = reported.output_tokens if reported.completion_tokens is None else reported.completion_tokens
-    if base is None and output is None:
+    if all(getattr(reported, name) is None for name in _MAIN_COUNTS[:4]):
         return None
-    cached, written, written_long = _cache(reported)
-    beside = _beside_input(reported, base or 0, output or 0, cached + written + written_long)
-    total_input = (base or 0) + (cached + written + written_long if beside else 0)
-    output = (output or 0) + _thinking_beside(reported, total_input, output or 0)
+    base = reported.prompt_tokens or reported.input_tokens or 0
+    output = reported.completion_tokens or reported.output_tokens or 0
+    read, written, written_long, has_lifetimes = _cache(reported)
+    cache = read + written + written_long
+    total_input = base + (cache if _beside_input(reported, base, output, cache) else 0)
+    output += _thinking_beside(reported, total_input, output)
     total = reported.total_tokens or None
-    suspect = (
-        suspect
-        or cached + written + written_long > total_input
-        or (total or total_input + output) < total_input + output
-    )
-    cached = min(cached, total_input)
+    suspect = suspect or cache > total_input or (total or total_input + output) < total_input + output
+    cached = min(read, total_input)
     written = min(written, total_input - cached)
     written_long = min(written_long, total_input - cached - written)
-    has_lifetimes = (_writes(reported) or _NO_WRITES) != _NO_WRITES
     return Usage(total_input, output, cached, written, written_long, has_lifetimes, total, suspect)
 
 
-def _cache(reported: _Reported) -> tuple[int, int, int]:
+def _cache(reported: _Reported) -> tuple[int, int, int, bool]:
     """Returns the numbers of tokens that were read from and written to the provider's cache.
 
     The result contains three numbers: the number of tokens that were read, the number of tokens that were written for
-    the shorter lifetime, and the number of tokens that were written for the longer lifetime.
+    the shorter lifetime, and the number of tokens that were written for the longer lifetime. The result also contains
+    whether the upstream reported the lifetimes.
     """
-    details = _input_details(reported)
-    writes = _writes(reported) or _NO_WRITES
-    read = (
-        details.cached_tokens,
-        reported.cached_tokens,
-        reported.prompt_cache_hit_tokens,
-        reported.cache_read_input_tokens,
-    )
-    written = (details.cache_write_tokens, details.cache_creation_tokens, reported.cache_creation_input_tokens)
-    short = _largest((writes.ephemeral_5m_input_tokens, writes.ttl_30m_tokens))
-    long = _largest((writes.ephemeral_1h_input_tokens, writes.ttl_12h_tokens))
-    all_written = max(_largest(written), short + long)
-    return _largest(read), all_written - long, long
+    read = [reported.cached_tokens, reported.prompt_cache_hit_tokens, reported.cache_read_input_tokens]
+    written = [reported.cache_creation_input_tokens]
+    writes = [reported.cache_creation]
+    for details in (reported.prompt_tokens_details, reported.input_tokens_details):
+        if details is not None:
+            read.append(details.cached_tokens)
+            written += (
+                details.cache_write_tokens, details.cache_creation_tokens, details.cache_creation_input_tokens,
+            )  # fmt: skip
+            writes += (
+                details.cache_write_tokens_details, details.cache_creation_token_details, details.cache_creation,
+            )  # fmt: skip
+    short, long = _lifetimes(writes)
+    return _largest(read), max(_largest(written), short + long) - long, long, short + long > 0
 
 
-def _input_details(reported: _Reported) -> _Details:
-    return reported.prompt_tokens_details or reported.input_tokens_details or _NO_DETAILS
+def _lifetimes(writes: list[_CacheWrites | None]) -> tuple[int, int]:
+    """Returns the numbers of tokens that were written to the cache for the shorter and for the longer lifetime."""
+    short: list[int | None] = []
+    long: list[int | None] = []
+    for write in writes:
+        if write is not None:
+            short += (write.ephemeral_5m_input_tokens, write.ttl_30m_tokens)
+            long += (write.ephemeral_1h_input_tokens, write.ttl_12h_tokens)
+    return _largest(short), _largest(long)
 
 
-def _writes(reported: _Reported) -> _CacheWrites | None:
-    return reported.cache_creation or _input_details(reported).cache_write_tokens_details
-
-
-def _largest(counts: tuple[int | None, ...]) -> int:
+def _largest(counts: Sequence[int | None]) -> int:
     return max([count for count in counts if count and count > 0], default=0)
 
 
 def _beside_input(reported: _Reported, base: int, output: int, cache: int) -> bool:
     """Returns whether the reported input tokens exclude the cache reads and cache writes, as in Anthropic's format."""
-    has_names = reported.cache_read_input_tokens is not None or reported.cache_creation_input_tokens is not None
-    if not cache or not has_names:
+    if not cache:
         return False
-    if reported.prompt_tokens is None:
+    names = (reported.cache_read_input_tokens, reported.cache_creation_input_tokens)
+    if not _largest(names) and not any(_lifetimes([reported.cache_creation])):
+        return False
+    if not reported.prompt_tokens:
         return True
     return cache > base or reported.total_tokens == base + output + cache
 
 
 def _thinking_beside(reported: _Reported, total_input: int, output: int) -> int:
     """Returns the number of thinking tokens that the reported output tokens do not include."""
-    details = reported.completion_tokens_details or reported.output_tokens_details or _NO_DETAILS
-    thinking = details.reasoning_tokens or reported.reasoning_tokens or 0
-    more = (reported.total_tokens or 0) - total_input - output
-    if more > 0:
-        return more
-    return thinking if thinking > output and not reported.total_tokens else 0
+    total = reported.total_tokens
+    if total:
+        return max(total - total_input - output, 0)
+    parts = (reported, reported.completion_tokens_details, reported.output_tokens_details)
+    thinking = _largest([part.reasoning_tokens for part in parts if part is not None])
+    return thinking if thinking > output else 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 from msgspec import Raw
@@ -17,6 +18,7 @@ from ...conversation.answer import Answer, CallAssembler, Chunk
 from ...conversation.raw import begins, encoded
 from ...encoding import encode
 from . import read_odd_answer as odd
+from .join_usage import join_usage
 from .read_answer import read_answer, read_chunks
 
 _REPLACED = ("id", "index", "type", "role", "finish_reason")
@@ -74,7 +76,7 @@ def whole_of(chunks: Sequence[Chunk]) -> Answer:
     fields["object"] = "chat.completion"
     fields["choices"] = [choices[index].whole() for index in sorted(choices)]
     body = json.dumps(fields).encode()
-    usage = next((bytes(chunk.usage) for chunk in reversed(chunks) if chunk.usage), None)
+    usage = bytes(reduce(join_usage, [chunk.usage for chunk in chunks], Raw()))
     return read_answer(body[:-1] + b',"usage":' + usage + b"}" if usage else body)
 
 

@@ -1,6 +1,7 @@
 """The upstream side of the chat completions dialect: the functions of the interface `UpstreamDialect`."""
 
 from .free_fields import costly_setting
+from .join_usage import join_usage
 from .read_answer import read_answer, read_chunks
 from .read_error import read_error
 from .read_usage import read_usage
@@ -14,6 +15,7 @@ __all__ = [
     "bounds_output",
     "chunks_of",
     "costly_setting",
+    "join_usage",
     "max_input_tokens",
     "path",
     "read_answer",
