@@ -268,6 +268,8 @@ def _joined(begun: Any, piece: Any) -> Any:
 
     Arguments that are a JSON object arrive in one piece.
     """
+    if begun and not piece:
+        return begun
     if isinstance(piece, str):
         return (begun if isinstance(begun, str) else "") + piece
     return begun if piece is None else piece

@@ -52,7 +52,7 @@ def read_answer(body: bytes) -> Answer:
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         read, fields = _read_oddly(body)
     choices, usage = read.choices, read.usage
-    usage = _on_one_line(usage or next((choice.usage for choice in choices if choice.usage), _NOTHING))
+    usage = _on_one_line(usage) or next((each for choice in choices if (each := _on_one_line(choice.usage))), _NOTHING)
     if not choices or choices[0].message is None:
         text = body.decode() if odd.is_error(odd.parse(body)) else ""
         raise UnusableAnswerError("the completion has no choices", text=text, usage=bytes(usage))
@@ -116,7 +116,7 @@ def _chunk(data: bytes, read: _Chunk) -> Chunk:
             return Chunk(data, choices, read.model, _NOTHING, read.service_tier, None, (), size, size > 0, False)
     has_error = bool(read.error) and odd.is_error({"error": msgspec.json.decode(read.error)})
     error = bytes(read.error).decode() if has_error else None
-    usage = read.usage if read.usage or read.x_groq is None else read.x_groq.usage
+    usage = read.usage if read.x_groq is None else _on_one_line(read.usage) or read.x_groq.usage
     return _chunk_of(data, read, usage, error)
 
 
@@ -137,18 +137,18 @@ def _odd_chunk(data: bytes) -> Chunk | None:
 
 def _chunk_of(data: bytes, read: _Chunk, usage: Raw, error: str | None) -> Chunk:
     finished: list[int] = []
+    if usage:
+        usage = _on_one_line(usage)
     size, has_content, has_ids = 0, False, False
     for choice in read.choices:
         if choice.finish_reason and choice.finish_reason != "null":
             finished.append(choice.index)
         if choice.usage and not usage:
-            usage = choice.usage
+            usage = _on_one_line(choice.usage)
         if (delta := choice.delta) is not None:
             size += output_bytes(delta)
             has_content = has_content or bool(delta.tool_calls or delta.function_call or delta.audio)
             has_ids = has_ids or (delta.tool_calls is not None and any(call.id for call in delta.tool_calls))
-    if usage:
-        usage = _on_one_line(usage)
     return Chunk(
         data, read.choices, read.model, usage, read.service_tier, error, finished, size, has_content or size > 0,
         has_ids,
@@ -156,12 +156,12 @@ def _chunk_of(data: bytes, read: _Chunk, usage: Raw, error: str | None) -> Chunk
 
 
 def _on_one_line(raw: Raw) -> Raw:
-    """Returns JSON without line breaks, or an empty value if the JSON is null.
+    """Returns JSON without line breaks, or an empty value if the JSON is null or an empty object.
 
     A log entry must be one line, and a chunk of a stream must be one line.
     """
     text = bytes(raw)
-    if text == b"null":
+    if text in (b"", b"null", b"{}"):
         return _NOTHING
     line = one_line(text)
     return raw if line is text else Raw(line)
