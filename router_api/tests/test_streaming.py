@@ -238,6 +238,11 @@ CUTS = {
     "silence": cut_after([HALF], Exchange.until_dropped),
     "an error event": half_then_data(event({"error": {"message": "overloaded", "code": 529}})),
     "invalid JSON": half_then_data(event(b"{not json")),
+    "an error event without a field error": half_then_data(b'event: error\ndata: {"code":"x","message":"m"}\n\n'),
+    "an error with a detail": half_then_data(event({"detail": "m"})),
+    "an error with a detail and a reset": cut_after([HALF, event({"detail": "m"})], reset),
+    "an error with a detail and a [DONE]": half_then_data(event({"detail": "m"}) + event(b"[DONE]")),
+    "an error in a list": half_then_data(event(b'[{"error":{"message":"m","code":400}}]')),
     "invalid UTF-8": half_then_data(event(b'{"choices":[{"delta":{"content":"\xff"}}]}')),
 }
 

@@ -71,12 +71,14 @@ def _assembled(upstream: Upstream, body: bytes) -> Answer:
     events = parser.feed(body) + parser.end()
     is_whole = sse.DONE in events
     chunks = list(upstream.dialect.read_chunks(events[: events.index(sse.DONE)] if is_whole else events))
-    error = next((chunk for chunk in chunks if chunk.error is not None), None)
-    if error is not None and error.error is not None:
-        raise UnusableAnswerError("the upstream's stream contains an error", text=error.error, usage=bytes(error.usage))
-    if not is_whole and not any(chunk.finished for chunk in chunks):
+    is_finished = any(chunk.finished for chunk in chunks)
+    for chunk in chunks:
+        if chunk.error is not None and not (chunk.is_notice and is_finished):
+            message = "the upstream's stream contains an error"
+            raise UnusableAnswerError(message, text=chunk.error, usage=bytes(chunk.usage))
+    if not is_whole and not is_finished:
         raise BrokenAnswerError("the upstream's stream ended before the answer was complete")
-    return upstream.dialect.whole_of(chunks)
+    return upstream.dialect.whole_of([chunk for chunk in chunks if not chunk.is_notice])
 
 
 def _record_answer(attempt: Attempt, answer: Answer) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
-from ...conversation.answer import Answer, Choice, Chunk, ChunkChoice, output_bytes
+from ...conversation.answer import Answer, Choice, Chunk, ChunkChoice, has_content, output_bytes
 from ...conversation.lenient import fields_of
 from ...conversation.raw import OBJECT
 from ...encoding import one_line
 from ...errors import UnusableAnswerError
+from .. import sse
 from . import read_odd_answer as odd
 
 
@@ -44,7 +46,8 @@ _CHUNK = msgspec.json.Decoder(_Chunk)
 def read_answer(body: bytes) -> Answer:
     """Returns the answer that a response body contains.
 
-    Raises BrokenAnswerError if the body is not JSON, and UnusableAnswerError if the answer has no choice.
+    Raises BrokenAnswerError if the body is not JSON, and UnusableAnswerError if the answer has no choice or is an
+    error.
     """
     try:
         body.decode()
@@ -53,16 +56,30 @@ def read_answer(body: bytes) -> Answer:
         read, fields = _read_oddly(body)
     choices, usage = read.choices, read.usage
     usage = _on_one_line(usage) or next((each for choice in choices if (each := _on_one_line(choice.usage))), _NOTHING)
-    if not choices or choices[0].message is None:
-        text = body.decode() if odd.is_error(odd.parse(body)) else ""
-        raise UnusableAnswerError("the completion has no choices", text=text, usage=bytes(usage))
+    if not choices or (first := choices[0].message) is None or not (first.content or first.tool_calls):
+        _check_usable(body, choices, bytes(usage))
     return Answer(fields, choices, usage, read.service_tier)
+
+
+def _check_usable(body: bytes, choices: list[Choice], usage: bytes) -> None:
+    """Raises UnusableAnswerError if an answer reports an error and has no content, or if the answer has no message.
+
+    An error beside a content is ignored. An answer that a content filter blocked may lack the message.
+    """
+    value = odd.parse(body)
+    is_empty = not any(choice.message and has_content(choice.message) for choice in choices)
+    if is_empty and odd.is_error(value):
+        raise UnusableAnswerError("the completion reports an error", text=body.decode(), usage=usage)
+    if not choices or (choices[0].message is None and not odd.is_blocked(value)):
+        text = body.decode() if odd.has_message(value) else ""
+        raise UnusableAnswerError("the completion has no choices", text=text, usage=usage)
 
 
 def _read_oddly(body: bytes) -> tuple[_Completion, dict[str, Raw]]:
     value = odd.parse(body)
     if not isinstance(value, dict):
-        raise UnusableAnswerError("the completion is not a JSON object")
+        text = body.decode() if odd.is_error(value) else ""
+        raise UnusableAnswerError("the completion is not a JSON object", text=text)
     read = _Completion(odd.choices(value), odd.usage(value), odd.text(value.get("service_tier")))
     return read, fields_of(body)
 
@@ -70,8 +87,8 @@ def _read_oddly(body: bytes) -> tuple[_Completion, dict[str, Raw]]:
 def read_chunks(events: list[bytes]) -> Iterator[Chunk]:
     """Yields the chunks that server-sent events contain.
 
-    An event with an error also becomes a chunk. Events with neither a chunk nor an error are skipped. Raises
-    BrokenAnswerError if an event is damaged.
+    An event with an error or a notice also becomes a chunk. All other events are skipped. Raises BrokenAnswerError if
+    an event is damaged.
     """
     # Decoding all events at once takes a fraction of the time of decoding each event. If an event breaks the schema,
     # each event is decoded separately below.
@@ -86,18 +103,19 @@ def read_chunks(events: list[bytes]) -> Iterator[Chunk]:
     return (chunk for chunk in map(read_chunk, events) if chunk is not None)
 
 
-def read_chunk(data: bytes) -> Chunk | None:
-    """Returns the chunk that the data of an event contain, or None if the data contain neither a chunk nor an error.
+def read_chunk(event: bytes) -> Chunk | None:
+    """Returns the chunk that the data of an event contain.
 
-    Raises BrokenAnswerError if the event is damaged, because a part of the answer may be lost.
+    Returns None if the data contain neither a chunk nor an error nor a notice. Raises BrokenAnswerError if the event is
+    damaged, because a part of the answer may be lost.
     """
     # The data of an event may have several lines, but the client gets the data on one line.
-    data = data.replace(b"\n", b" ")
+    data = event.replace(b"\n", b" ")
     try:
         data.decode()
         return _chunk(data, _CHUNK.decode(data))
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
-        return _odd_chunk(data)
+        return _odd_chunk(data, is_error=isinstance(event, sse.ErrorData))
 
 
 def _chunk(data: bytes, read: _Chunk) -> Chunk:
@@ -106,40 +124,55 @@ def _chunk(data: bytes, read: _Chunk) -> Chunk:
         (choice,) = choices
         delta = choice.delta
         text = None if delta is None or choice.finish_reason is not None or choice.usage else delta.content
-        # Nearly all chunks of a stream contain nothing but a text.
+        # Nearly all chunks of a stream contain nothing but a text. A chunk with an empty text may contain an error.
         if (
-            type(text) is str and text.isascii() and delta is not None and delta.tool_calls is None
+            text and type(text) is str and text.isascii() and delta is not None and delta.tool_calls is None
             and delta.reasoning_content is None and delta.reasoning is None and delta.refusal is None
             and delta.function_call is None and not delta.audio
         ):  # fmt: skip
-            size = len(text)
-            return Chunk(data, choices, read.model, _NOTHING, read.service_tier, None, (), size, size > 0, False)
+            return Chunk(data, choices, read.model, _NOTHING, read.service_tier, None, (), len(text), True, False)
     has_error = bool(read.error) and odd.is_error({"error": msgspec.json.decode(read.error)})
     error = bytes(read.error).decode() if has_error else None
     usage = read.usage if read.x_groq is None else _on_one_line(read.usage) or read.x_groq.usage
-    return _chunk_of(data, read, usage, error)
+    chunk = _chunk_of(data, read, usage, error)
+    # MiniMax reports errors beside an empty chunk.
+    if not chunk.has_content and data.find(b'"base_resp"') >= 0:
+        return _odd_chunk(data, is_error=False) or chunk
+    return chunk
 
 
-def _odd_chunk(data: bytes) -> Chunk | None:
+def _odd_chunk(data: bytes, *, is_error: bool) -> Chunk | None:
+    """Reads an event that breaks the schema of chunks.
+
+    The parameter `is_error` says whether the event has the name `error`.
+    """
     if data.lstrip()[:1] not in (b"{", b"["):
         # The data are not JSON, but a word such as the heartbeat of a proxy.
-        return None
+        return _failure(data, data.decode()) if is_error else None
     value = odd.parse(data)
+    if isinstance(value, list) and odd.is_error(value):
+        # Google's endpoint wraps the error in a list.
+        value = value[0]
     if not isinstance(value, dict):
-        return None
+        return _failure(data, value) if is_error else None
     usage = odd.usage(value)
-    error = json.dumps(value.get("error") or value) if odd.is_error(value) else None
+    error = json.dumps(odd.error_in(value)) if odd.is_error(value) else None
     if "choices" not in value and error is None and not usage:
-        return None
+        is_failure = is_error or odd.has_message(value)
+        return _failure(data, value, is_notice=not is_error) if is_failure else None
     model, tier = odd.text(value.get("model")), odd.text(value.get("service_tier"))
     return _chunk_of(data, _Chunk(odd.chunk_choices(value), model, service_tier=tier), usage, error)
+
+
+def _failure(data: bytes, error: Any, *, is_notice: bool = False) -> Chunk:
+    return Chunk(data, [], None, _NOTHING, None, json.dumps(error), (), 0, False, False, is_notice)
 
 
 def _chunk_of(data: bytes, read: _Chunk, usage: Raw, error: str | None) -> Chunk:
     finished: list[int] = []
     if usage:
         usage = _on_one_line(usage)
-    size, has_content, has_ids = 0, False, False
+    size, is_call, has_ids = 0, False, False
     for choice in read.choices:
         if choice.finish_reason and choice.finish_reason != "null":
             finished.append(choice.index)
@@ -147,10 +180,10 @@ def _chunk_of(data: bytes, read: _Chunk, usage: Raw, error: str | None) -> Chunk
             usage = _on_one_line(choice.usage)
         if (delta := choice.delta) is not None:
             size += output_bytes(delta)
-            has_content = has_content or bool(delta.tool_calls or delta.function_call or delta.audio)
+            is_call = is_call or bool(delta.tool_calls or delta.function_call or delta.audio)
             has_ids = has_ids or (delta.tool_calls is not None and any(call.id for call in delta.tool_calls))
     return Chunk(
-        data, read.choices, read.model, usage, read.service_tier, error, finished, size, has_content or size > 0,
+        data, read.choices, read.model, usage, read.service_tier, error, finished, size, is_call or size > 0,
         has_ids,
     )  # fmt: skip
 
