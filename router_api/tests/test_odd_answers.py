@@ -18,6 +18,7 @@ from rl_router_api.errors import BrokenAnswerError, UnusableAnswerError
 
 from fakes.testbed.json_values import json_values
 
+HALF_A_CHARACTER = b'{"choices":[{"index":0,"%s":{"content":"A\xff1"},"finish_reason":"stop"}],"x":"\xe2\x82"}'
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5}
 
 
@@ -66,6 +67,15 @@ def test_json_that_only_lenient_parsers_accept_is_an_answer(written: bytes, read
     relayed = b"{" + b",".join(b'"%b":%b' % (name.encode(), bytes(raw)) for name, raw in answer.fields.items()) + b"}"
     sent = json.loads(body.decode("utf-8-sig"), strict=False)
     assert json.dumps(json.loads(relayed, strict=False)) == json.dumps(sent)
+
+
+def test_a_byte_in_a_text_that_is_not_utf_8_becomes_the_replacement_character() -> None:
+    answer = read_answer(HALF_A_CHARACTER % b"message")
+    assert (answer.first.content, bytes(answer.fields["x"])) == ("A\ufffd1", b'"\xef\xbf\xbd"')
+    around = [chunk({"content": "a"}), HALF_A_CHARACTER % b"delta", chunk({"content": "b"})]
+    chunks = list(read_chunks(around))
+    assert text_of(assemble(chunks)) == "aA\ufffd1b"
+    assert json.loads(chunks[1].data)["x"] == "\ufffd"
 
 
 @pytest.mark.parametrize(
@@ -217,8 +227,8 @@ def test_a_message_outside_a_chunk_is_a_notice_unless_the_event_has_the_name_err
     for event, is_notice in ((data, True), (sse.ErrorData(data), False)):
         (read,) = read_chunks([event])
         assert (json.loads(read.error or ""), read.is_notice) == (json.loads(data), is_notice)
-    (read,) = read_chunks([sse.ErrorData(b"no")])
-    assert (json.loads(read.error or ""), read.is_notice) == ("no", False)
+    (read,) = read_chunks([sse.ErrorData(b"no \xff")])
+    assert (json.loads(read.error or ""), read.is_notice) == ("no \ufffd", False)
 
 
 def test_choices_that_are_null_are_a_chunk_without_content() -> None:

@@ -100,7 +100,7 @@ class UpstreamDialect(Protocol):
         """Yields the chunks that server-sent events contain.
 
         An event with an error or a notice also becomes a chunk. All other events are skipped. Raises BrokenAnswerError
-        if an event is damaged.
+        if an event is damaged, but a further iteration continues after the damaged event.
         """
 
     def chunks_of(self, answer: Answer) -> list[Chunk]:

@@ -6,9 +6,10 @@ The call's ledger entry is closed with the cost of the call, even if the call fa
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 from ..accounting.ledger import Entry
-from ..conversation.answer import Answer, output_bytes, text_of
+from ..conversation.answer import Answer, Chunk, output_bytes, text_of
 from ..dialects import sse
 from ..errors import BrokenAnswerError, UnusableAnswerError
 from ..timing import Until
@@ -70,7 +71,7 @@ def _assembled(upstream: Upstream, body: bytes) -> Answer:
     parser = sse.Parser(MAX_ANSWER)
     events = parser.feed(body) + parser.end()
     is_whole = sse.DONE in events
-    chunks = list(upstream.dialect.read_chunks(events[: events.index(sse.DONE)] if is_whole else events))
+    chunks = _readable(upstream.dialect.read_chunks(events[: events.index(sse.DONE)] if is_whole else events))
     is_finished = any(chunk.finished for chunk in chunks)
     for chunk in chunks:
         if chunk.error is not None and not (chunk.is_notice and is_finished):
@@ -79,6 +80,24 @@ def _assembled(upstream: Upstream, body: bytes) -> Answer:
     if not is_whole and not is_finished:
         raise BrokenAnswerError("the upstream's stream ended before the answer was complete")
     return upstream.dialect.whole_of([chunk for chunk in chunks if not chunk.is_notice])
+
+
+def _readable(chunks: Iterator[Chunk]) -> list[Chunk]:
+    """Returns the chunks of a stream without the damaged events after the end of every choice.
+
+    Raises BrokenAnswerError if an earlier event is damaged.
+    """
+    read = list[Chunk]()
+    while True:
+        try:
+            for chunk in chunks:
+                read.append(chunk)
+        except BrokenAnswerError:
+            begun = {choice.index for chunk in read for choice in chunk.choices}
+            if not begun or begun.difference(*[chunk.finished for chunk in read]):
+                raise
+        else:
+            return read
 
 
 def _record_answer(attempt: Attempt, answer: Answer) -> None:

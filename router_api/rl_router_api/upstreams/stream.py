@@ -102,7 +102,14 @@ class ChunkStream:
     def _take_all(self, events: list[bytes]) -> None:
         is_over = sse.DONE in events
         chunks = self._dialect.read_chunks(events[: events.index(sse.DONE)] if is_over else events)
-        self._take_chunks(chunks)
+        while True:
+            try:
+                self._take_chunks(chunks)
+                break
+            except BrokenAnswerError as error:
+                # After the end of every choice, a damaged event is skipped, because no part of the answer is lost.
+                if self._unfinished or isinstance(error, UnusableAnswerError):
+                    raise
         if is_over and self._notice and self._unfinished:
             raise self._incomplete()
         self._over = self._over or is_over

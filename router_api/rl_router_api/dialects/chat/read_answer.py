@@ -52,7 +52,9 @@ def read_answer(body: bytes) -> Answer:
     try:
         body.decode()
         read, fields = _COMPLETION.decode(body), OBJECT.decode(body)
-    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+    except UnicodeDecodeError:
+        return read_answer(odd.repaired(body))
+    except (msgspec.DecodeError, RecursionError):
         read, fields = _read_oddly(body)
     choices, usage = read.choices, read.usage
     usage = _on_one_line(usage) or next((each for choice in choices if (each := _on_one_line(choice.usage))), _NOTHING)
@@ -88,7 +90,7 @@ def read_chunks(events: list[bytes]) -> Iterator[Chunk]:
     """Yields the chunks that server-sent events contain.
 
     An event with an error or a notice also becomes a chunk. All other events are skipped. Raises BrokenAnswerError if
-    an event is damaged.
+    an event is damaged, but a further iteration continues after the damaged event.
     """
     # Decoding all events at once takes a fraction of the time of decoding each event. If an event breaks the schema,
     # each event is decoded separately below.
@@ -100,7 +102,8 @@ def read_chunks(events: list[bytes]) -> Iterator[Chunk]:
         read = []
     if len(read) == len(events) == whole.count(b"\n") + 1:
         return map(_chunk, events, read)
-    return (chunk for chunk in map(read_chunk, events) if chunk is not None)
+    # A generator would end at the first damaged event.
+    return filter(None, map(read_chunk, events))
 
 
 def read_chunk(event: bytes) -> Chunk | None:
@@ -114,7 +117,9 @@ def read_chunk(event: bytes) -> Chunk | None:
     try:
         data.decode()
         return _chunk(data, _CHUNK.decode(data))
-    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+    except UnicodeDecodeError:
+        return read_chunk(type(event)(odd.repaired(data)))
+    except (msgspec.DecodeError, RecursionError):
         return _odd_chunk(data, is_error=isinstance(event, sse.ErrorData))
 
 

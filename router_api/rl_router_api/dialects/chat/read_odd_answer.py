@@ -31,6 +31,15 @@ def parse(data: bytes) -> Any:
         raise BrokenAnswerError(f"the answer is not JSON: {error}") from None
 
 
+def repaired(data: bytes) -> bytes:
+    """Returns the data with U+FFFD in place of each byte that is not UTF-8.
+
+    Some servers send each token of a text as soon as the token is generated, although a token may contain only a part
+    of a character.
+    """
+    return data.decode(errors="replace").encode()
+
+
 def is_error(value: Any) -> bool:
     """Returns whether a JSON value reports an error. An empty field `error`, which some servers send with every chunk,
     is not an error."""
