@@ -138,6 +138,28 @@ async def test_a_targets_chunk_with_empty_choices_is_relayed(testbed: Testbed) -
     assert len(received) == 4
 
 
+@pytest.mark.parametrize("used", [usage(), {}, None])
+@pytest.mark.parametrize("name", ["timings", "citations", "prompt_filter_results"])
+async def test_what_a_target_says_beside_the_usage_reaches_a_client_that_requested_no_usage(
+    testbed: Testbed, name: str, used: Body | None
+) -> None:
+    trailing = {**USAGE, "usage": used, name: [{"x": 1.0}]}
+    setup = await testbed.start(None, stream([chunk({"content": "x"}), chunk({}, "stop"), trailing]))
+    received = await setup.stream()
+    assert received[2] == {**USAGE, "model": received[0]["model"], name: [{"x": 1.0}]}
+    assert (with_metadata(received), len(received)) == ([1], 4)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"usage": {}}, {"usage": usage(), "timings": None, "citations": []}, {"x_groq": {"usage": usage()}}]
+)
+async def test_a_chunk_with_only_the_usage_does_not_reach_a_client_that_requested_no_usage(
+    testbed: Testbed, fields: Body
+) -> None:
+    setup = await testbed.start(None, stream([chunk({"content": "x"}), chunk({}, "stop"), {**USAGE, **fields}]))
+    assert len(await setup.stream()) == 3
+
+
 DAMAGED = [b"[done]", b"{not json", b'{"choices":[{"delta":{"content":"4"\xff}}]}', b"[1,"]
 
 
