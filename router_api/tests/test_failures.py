@@ -205,7 +205,7 @@ INVALID: dict[str, Answer] = {
     "302": whole(b"", status=302, Location="http://127.0.0.1:9/v1/chat/completions"),
     "not JSON": whole(b"<html>", content_type="text/html"),
     "truncated": whole(b'{"choices": [{"mess'),
-    "invalid UTF-8": whole(b'{"choices":[{"message":{"content":"\xff\xfe"}}]}'),
+    "invalid UTF-8 outside a text": whole(b'{"choices":[{"message":{"content":"4"\xff\xfe}}]}'),
     "no choices": whole({"choices": []}),
     "an error as a 200": whole({"error": {"message": "sk-alphas-secret"}}),
     "over 32 MiB": huge,

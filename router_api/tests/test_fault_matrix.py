@@ -46,7 +46,7 @@ class Fault:
 
 WHOLE = encoded(completion())
 TOO_LONG = error(400, "maximum context length is 8192 tokens", code="context_length_exceeded")
-BROKEN_TEXT = b'{"choices":[{"index":0,"message":{"content":"\xff\xfe"},"delta":{"content":"\xff\xfe"}}]}'
+BROKEN_JSON = b'{"choices":[{"index":0,"message":{"content":"4"\xff\xfe},"delta":{"content":"4"\xff\xfe}}]}'
 
 FAULTS = {
     "refused": Fault(None, 503, 503, attempts=2),
@@ -75,7 +75,7 @@ FAULTS = {
                                        half_then_data(event({"error": {"message": "overloaded"}}))), 502, 200),
     "stream error event at once": Fault(either(whole({"error": {"message": "overloaded"}}),
                                                stream([{"error": {"message": "overloaded"}}])), 502, 502),
-    "invalid UTF-8": Fault(either(whole(BROKEN_TEXT), half_then_data(event(BROKEN_TEXT))), 502, 200),
+    "invalid UTF-8 outside a text": Fault(either(whole(BROKEN_JSON), half_then_data(event(BROKEN_JSON))), 502, 200),
     "50 MB": Fault(huge, 502, 502),
     "redirect": Fault(whole(b"", status=302, Location="http://127.0.0.1:9/"), 502, 502),
 }  # fmt: skip

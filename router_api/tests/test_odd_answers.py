@@ -10,12 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rl_router_api.conversation.answer import assemble, output_bytes, text_of
 from rl_router_api.conversation.lenient import fields_of, list_of, well_formed
+from rl_router_api.dialects import sse
 from rl_router_api.dialects.chat.affinity import put_on
 from rl_router_api.dialects.chat.read_answer import read_answer, read_chunk, read_chunks
+from rl_router_api.dialects.chat.reshape import chunks_of
 from rl_router_api.errors import BrokenAnswerError, UnusableAnswerError
 
 from fakes.testbed.json_values import json_values
 
+HALF_A_CHARACTER = b'{"choices":[{"index":0,"%s":{"content":"A\xff1"},"finish_reason":"stop"}],"x":"\xe2\x82"}'
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5}
 
 
@@ -66,6 +69,15 @@ def test_json_that_only_lenient_parsers_accept_is_an_answer(written: bytes, read
     assert json.dumps(json.loads(relayed, strict=False)) == json.dumps(sent)
 
 
+def test_a_byte_in_a_text_that_is_not_utf_8_becomes_the_replacement_character() -> None:
+    answer = read_answer(HALF_A_CHARACTER % b"message")
+    assert (answer.first.content, bytes(answer.fields["x"])) == ("A\ufffd1", b'"\xef\xbf\xbd"')
+    around = [chunk({"content": "a"}), HALF_A_CHARACTER % b"delta", chunk({"content": "b"})]
+    chunks = list(read_chunks(around))
+    assert text_of(assemble(chunks)) == "aA\ufffd1b"
+    assert json.loads(chunks[1].data)["x"] == "\ufffd"
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -87,6 +99,13 @@ def test_an_answer_without_a_message_is_unusable(body: bytes) -> None:
         {"object": "error", "message": "no", "code": 400},
         {"type": "error", "error": {"type": "overloaded_error"}},
         {"choices": None, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}},
+        {"code": "DataInspectionFailed", "message": "no"},
+        {"detail": [{"type": "missing", "msg": "no"}]},
+        {**completion({"content": ""}), "error": {"message": "boom", "code": 500}},
+        {**completion({"content": None}), "error": "boom"},
+        {**completion({"content": ""}, index="0"), "error": "boom"},
+        {**completion({"role": "assistant"}), "base_resp": {"status_code": 1002, "status_msg": "rate limit"}},
+        {"choices": [{"finish_reason": "content_filter", "message": None}], "error": {"message": "blocked"}},
     ],
 )
 def test_an_error_instead_of_an_answer_keeps_its_text_and_its_usage(body: dict[str, Any]) -> None:
@@ -94,6 +113,67 @@ def test_an_error_instead_of_an_answer_keeps_its_text_and_its_usage(body: dict[s
         read_answer(json.dumps({**body, "usage": USAGE}).encode())
     assert json.loads(unusable.value.text) == {**body, "usage": USAGE}
     assert json.loads(unusable.value.usage) == USAGE
+
+
+def test_an_error_in_a_list_keeps_its_text() -> None:
+    body = json.dumps([{"error": {"message": "no", "code": 400}}])
+    with pytest.raises(UnusableAnswerError) as unusable:
+        read_answer(body.encode())
+    assert unusable.value.text == body
+    read = read_chunk(body.encode())
+    assert read is not None
+    assert (json.loads(read.error or ""), read.is_notice) == ({"message": "no", "code": 400}, False)
+
+
+ERRORS: list[dict[str, Any]] = [
+    {"error": {"message": "boom", "code": 500}},
+    {"error": "boom"},
+    {"base_resp": {"status_code": 1002, "status_msg": "rate limit"}},
+]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize(
+    "message", [{"content": "4"}, {"tool_calls": [{"id": "1"}]}, {"function_call": {"name": "f"}},
+                {"content": "", "reasoning_content": "hm"}],
+)  # fmt: skip
+def test_an_error_beside_content_is_relayed(error: dict[str, Any], message: Any) -> None:
+    answer = read_answer(json.dumps({**completion(message), **error}).encode())
+    assert error.items() <= {name: json.loads(bytes(raw)) for name, raw in answer.fields.items()}.items()
+
+
+@pytest.mark.parametrize("reason", ["content_filter", "length", "SAFETY", "content_filter: PROHIBITED_CONTENT"])
+@pytest.mark.parametrize("message", [{"message": None}, {}])
+def test_an_answer_that_was_blocked_needs_no_message(reason: str, message: dict[str, Any]) -> None:
+    choice = {"index": 0, "finish_reason": reason, **message}
+    answer = read_answer(json.dumps({"choices": [choice], "usage": USAGE}).encode())
+    assert (answer.choices[0].finish_reason, text_of(answer.first)) == (reason, "")
+    assert json.loads(bytes(answer.fields["choices"])) == [choice]
+    first, _ = chunks_of(answer)
+    assert json.loads(first.data)["choices"] == [{"index": 0, "finish_reason": reason, "delta": {}}]
+
+
+EMPTY_ERRORS: list[Any] = [None, {}, "", [], {"message": None, "code": None}, {"message": "", "code": 0}]
+
+
+@pytest.mark.parametrize("error", EMPTY_ERRORS)
+@pytest.mark.parametrize("index", [0, "0"])
+def test_an_empty_error_is_no_error(error: Any, index: Any) -> None:
+    for content in ("a", ""):
+        fields = {"choices": [{"index": index, "delta": {"content": content}}], "error": error}
+        read = read_chunk(json.dumps(fields).encode())
+        assert read is not None
+        assert (read.error, read.has_content) == (None, content == "a")
+    assert read_answer(json.dumps({**completion({"content": ""}), "error": error}).encode()).first.content == ""
+
+
+@pytest.mark.parametrize("choices", [[], None, [{"index": 0, "delta": {"role": "assistant", "content": ""}}]])
+def test_an_error_of_minimax_beside_an_empty_chunk_is_an_error(choices: Any) -> None:
+    for status in (1002, 0):
+        base = {"choices": choices, "base_resp": {"status_code": status, "status_msg": "rate limit"}}
+        read = read_chunk(json.dumps(base).encode())
+        assert read is not None
+        assert (json.loads(read.error) if read.error else None) == (base if status else None)
 
 
 @pytest.mark.parametrize(
@@ -138,6 +218,17 @@ def test_an_odd_chunk_is_relayed_as_it_came(data: bytes, finished: list[int]) ->
     read = read_chunk(data)
     assert read is not None
     assert (read.data, read.finished, read.output_bytes, read.has_content) == (data, finished, 1, True)
+
+
+@pytest.mark.parametrize(
+    "data", [b'{"code": "DataInspectionFailed", "message": "no"}', b'{"detail": "no"}', b'{"msg": "no"}']
+)
+def test_a_message_outside_a_chunk_is_a_notice_unless_the_event_has_the_name_error(data: bytes) -> None:
+    for event, is_notice in ((data, True), (sse.ErrorData(data), False)):
+        (read,) = read_chunks([event])
+        assert (json.loads(read.error or ""), read.is_notice) == (json.loads(data), is_notice)
+    (read,) = read_chunks([sse.ErrorData(b"no \xff")])
+    assert (json.loads(read.error or ""), read.is_notice) == ("no \ufffd", False)
 
 
 def test_choices_that_are_null_are_a_chunk_without_content() -> None:

@@ -61,7 +61,7 @@ def test_the_first_choice_is_the_first_in_the_list() -> None:
         whole(choices=[]), whole(choices=None), whole(choices=[{"index": 0}]), whole(choices=[None]),
         whole(choices=[{"message": "4"}]),
         json.dumps({"error": {"message": "no"}}).encode(), b'{"choices": ' + b"[" * 100_000,
-        b'{"choices": [{"message": {"content": "\xc3"}}]}',
+        b'{"choices": [{"message": {"content": \xc3}}]}', b'{"choices": [{"message": {"content": "\xc3}}]}',
     ],
 )  # fmt: skip
 def test_a_body_that_is_not_a_completion_is_a_broken_answer(body: bytes) -> None:

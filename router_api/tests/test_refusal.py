@@ -12,12 +12,12 @@ from rl_router_api.dialects.chat.read_error import read_error
 from rl_router_api.upstreams.cooldown import Cooldown
 from rl_router_api.upstreams.retry_hints import retry_after
 
-from fakes.testbed.responses import history
+from fakes.testbed.responses import events, history
 from fakes.testbed.router import Testbed
-from fakes.upstreams.answers import by_request, text, whole
-from fakes.upstreams.bodies import completion
+from fakes.upstreams.answers import by_request, stream, text, whole
+from fakes.upstreams.bodies import chunks, completion, usage
 from fakes.upstreams.exchange import Answer, Body, Exchange
-from fakes.upstreams.faults import error
+from fakes.upstreams.faults import cut_after, error
 
 
 def body(message: str, **fields: Any) -> Body:
@@ -92,17 +92,60 @@ async def test_a_pinned_request_that_is_refused_calls_nobody_else(testbed: Testb
     assert not setup.beta.requests
 
 
+REPORTED: list[bytes] = [
+    b'{"code":"x","message":"filtered","status_code":400}',
+    b'{"detail":"filtered","code":"400"}',
+    b'[{"error":{"message":"filtered","code":400,"status":"INVALID_ARGUMENT"}}]',
+]
+BLOCKED = {"choices": [{"index": 0, "finish_reason": "content_filter", "message": None}], "usage": usage()}
+
+
+def named_error(data: bytes) -> Answer:
+    return cut_after([b"event: error\ndata: " + data + b"\n\n"], Exchange.end)
+
+
+@pytest.mark.parametrize("answer", [whole, lambda data: stream([data]), lambda data: stream([data], done=False),
+                                    named_error])  # fmt: skip
+@pytest.mark.parametrize("data", REPORTED)
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_an_error_in_any_form_in_a_200_has_the_status_and_the_message_of_the_target(
+    testbed: Testbed, answer: Any, data: bytes, streamed: bool
+) -> None:
+    setup = await testbed.start(None, answer(data), None)
+    response = await setup.send(model="alpha", stream=streamed)
+    assert (response.status_code, response.json()["error"]["message"]) == (400, "filtered")
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_a_message_before_a_complete_answer_is_no_error(testbed: Testbed, streamed: bool) -> None:
+    setup = await testbed.start(None, stream([{"type": "status", "message": "queued"}, *chunks("4")]))
+    response = await setup.send(model="alpha", stream=streamed)
+    assert (response.status_code, "queued" in response.text) == (200, False)
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_an_answer_that_was_blocked_has_its_finish_reason(testbed: Testbed, streamed: bool) -> None:
+    setup = await testbed.start(None, whole(BLOCKED), None)
+    response = await setup.send(stream=streamed)
+    (choice,) = (events(response.content)[0] if streamed else response.json())["choices"]
+    assert (response.status_code, choice["finish_reason"]) == (200, "content_filter")
+    assert not setup.beta.requests
+
+
 @pytest.mark.parametrize("refusal", [error(400, "bad prompt"), error(403, "policy"), whole({"choices": []}),
-                                     whole({"error": {"message": "filtered"}}), whole([1])])  # fmt: skip
+                                     whole({"error": {"message": "filtered"}}), whole([1]), whole(BLOCKED),
+                                     *map(named_error, REPORTED), stream([{"code": "x", "message": "filtered"}]),
+                                     stream([{"detail": "filtered"}], done=False)])  # fmt: skip
+@pytest.mark.parametrize("streamed", [True, False])
 async def test_what_a_prompt_can_cause_neither_opens_a_breaker_nor_starts_a_cooldown(
-    testbed: Testbed, refusal: Answer
+    testbed: Testbed, refusal: Answer, streamed: bool
 ) -> None:
     def one_client(exchange: Exchange) -> Answer | Body:
         return refusal if "bad" in exchange.raw.decode() else completion("ok")
 
     setup = await testbed.start(None, by_request(one_client), None)
     for _ in range(8):
-        await setup.send(model="alpha", messages=[{"role": "user", "content": "bad"}])
+        await setup.send(model="alpha", messages=[{"role": "user", "content": "bad"}], stream=streamed)
     assert setup.router.app.runtime.fleet.targets[0][1].ready
     assert (await setup.send(model="alpha")).status_code == 200
 

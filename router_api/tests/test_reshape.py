@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rl_router_api.conversation.answer import assemble, text_of
 from rl_router_api.dialects.chat.read_answer import read_answer, read_chunks
 from rl_router_api.dialects.chat.reshape import chunks_of, whole_of
 
@@ -75,6 +76,102 @@ def test_any_chunks_with_deltas_can_be_assembled(deltas: list[Any]) -> None:
     assert whole_of(list(read_chunks(events))).choices[0].index == 0
 
 
+def assembled(*choices: Any) -> Any:
+    """Returns the complete answer that chunks with one choice each form."""
+    return whole_of(list(read_chunks([json.dumps({"id": "c", "choices": [choice]}).encode() for choice in choices])))
+
+
+def delta(finish: str | None = None, **fields: Any) -> dict[str, Any]:
+    return {"index": 0, "delta": fields, "finish_reason": finish}
+
+
+def message(**fields: Any) -> dict[str, Any]:
+    return {"index": 0, "message": {"role": "assistant", **fields}, "finish_reason": "stop"}
+
+
+THINKING = {"type": "thinking", "thinking": "hm"}
+IMAGE = {"type": "image_url", "image_url": {"url": "u"}}
+
+
+def text_part(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}
+
+
+@pytest.mark.parametrize(
+    ("choices", "content"),
+    [
+        ([message(content="A1")], "A1"),
+        ([message(content="A1"), message(content="A2")], "A1A2"),
+        ([message(content=[text_part("A1")])], [text_part("A1")]),
+        ([delta(role="assistant", content=""), message(content="A1")], "A1"),
+        ([delta(content="A"), delta(content="1"), message(content="A1")], "A1"),
+        ([delta(content="A"), delta(content=""), delta(content=None)], "A"),
+        ([delta(content=[THINKING]), delta(content="4"), delta(content="2")], [THINKING, text_part("42")]),
+        ([delta(content=[text_part("4")]), delta(content="2"), delta(content="")], [text_part("42")]),
+        ([delta(content="4"), delta(content=[IMAGE])], [text_part("4"), IMAGE]),
+        ([delta(content=IMAGE), delta(content="4"), delta(content=[])], [IMAGE, text_part("4")]),
+        ([delta(content=[{"type": "text", "text": None}]), delta(content="4")],
+         [{"type": "text", "text": None}, text_part("4")]),
+        ([delta(content=""), delta(content=[THINKING])], [THINKING]),
+    ],
+)  # fmt: skip
+def test_no_piece_of_the_content_is_lost_or_repeated(choices: list[Any], content: Any) -> None:
+    answer = assembled(*choices)
+    assert json.loads(bytes(answer.fields["choices"]))[0]["message"] == {"role": "assistant", "content": content}
+
+
+def test_the_tool_calls_of_a_message_after_empty_deltas_are_kept() -> None:
+    choice = json.loads(bytes(assembled(delta(content="x"), message(tool_calls=[CALL])).fields["choices"]))[0]
+    assert choice["message"] == {"role": "assistant", "content": "x", "tool_calls": [CALL]}
+
+
+def test_an_empty_text_replaces_no_value() -> None:
+    call = {"index": 0, "id": "", "type": "", "function": {"name": "", "arguments": ""}}
+    chunks = [
+        {"id": "c", "x": "y", "choices": [delta(role="assistant", tool_calls=[{"index": 0, **CALL}])]},
+        {"id": "", "x": "", "choices": [delta(finish="tool_calls", role="", tool_calls=[call])]},
+        {"id": "", "x": "", "choices": [delta(finish="", role="", tool_calls=[call])]},
+    ]
+    answer = whole_of(list(read_chunks([json.dumps(chunk).encode() for chunk in chunks])))
+    fields = {name: json.loads(bytes(raw)) for name, raw in answer.fields.items()}
+    expected = {"index": 0, "finish_reason": "tool_calls",
+                "message": {"role": "assistant", "content": None, "tool_calls": [CALL]}}  # fmt: skip
+    assert fields == {"id": "c", "x": "y", "object": "chat.completion", "choices": [expected]}
+
+
+@pytest.mark.parametrize("empty", ["", None, {}])
+def test_arguments_that_are_an_object_survive_a_later_empty_piece(empty: Any) -> None:
+    calls = [{"index": 0, "id": "1", "function": {"name": "f", "arguments": {"x": 1}}},
+             {"index": 0, "function": {"arguments": empty}}]  # fmt: skip
+    answer = assembled(*[delta(tool_calls=[call]) for call in calls])
+    assert answer.first.calls[0].called.arguments == {"x": 1}
+    assert text_of(assemble(read_chunks([json.dumps({"choices": [delta(tool_calls=calls)]}).encode()]))) == (
+        '[{"name":"f","arguments":{"x":1}}]'
+    )
+
+
+@pytest.mark.parametrize("last", [None, {}, {"prompt_tokens": None}])
+@pytest.mark.parametrize("place", ["chunk", "choice"])
+def test_a_usage_survives_a_later_empty_usage(last: Any, place: str) -> None:
+    reported = {"choices": [delta("stop")], "usage": usage()}
+    if place == "choice":
+        reported = {"choices": [{**delta("stop"), "usage": usage()}], "usage": None}
+    chunks = [reported, {"choices": [], "usage": last}]
+    assert json.loads(bytes(whole_of(list(read_chunks([encoded(chunk) for chunk in chunks]))).usage)) == usage()
+
+
+@pytest.mark.parametrize("index", [[0, 0], [None, None], [], [1, 0]])
+def test_complete_tool_calls_and_choices_are_numbered_by_place(index: list[int | None]) -> None:
+    calls = [{**CALL, "id": each, **({"index": index[place]} if index else {})} for place, each in enumerate("ab")]
+    body = answer_of([{"content": None, "tool_calls": calls}] * 2)
+    body["choices"][0].pop("index")
+    body["choices"][1]["index"] = None
+    (read,) = chunks_of(read_answer(encoded(body)))
+    for place, choice in enumerate(json.loads(read.data)["choices"]):
+        assert choice["index"] == place
+        assert [(call["index"], call["id"]) for call in choice["delta"]["tool_calls"]] == [(0, "a"), (1, "b")]
+
+
 @pytest.mark.parametrize("blank", [b"", b"\n  \n", b"\xef\xbb\xbf"])
 async def test_a_complete_answer_to_a_streamed_request_is_streamed(testbed: Testbed, blank: bytes) -> None:
     body = blank + encoded(completion("4", used=usage(10, 5)))
@@ -93,6 +190,14 @@ async def test_a_stream_in_answer_to_a_request_without_streaming_is_assembled(te
     assert body["object"] == "chat.completion"
     entry = body["router_metadata"]["call_history"][0]
     assert (entry["response"], entry["tokens_used"]) == ("42", 15)
+
+
+async def test_the_text_of_an_assembled_message_without_a_usage_is_charged(testbed: Testbed) -> None:
+    setup = await testbed.start(None, stream([{"object": "chat.completion", "choices": [message(content="A" * 40)]}]))
+    body = await setup.answer(model="alpha")
+    assert body["choices"][0]["message"]["content"] == "A" * 40
+    entry = body["router_metadata"]["call_history"][0]
+    assert (entry["estimated"], entry["usage"]["completion_tokens"] > 5) == (True, True)
 
 
 async def test_tool_calls_of_an_assembled_stream_carry_the_affinity(testbed: Testbed) -> None:

@@ -79,6 +79,15 @@ def test_comments_and_events_without_data_are_skipped(stream: bytes) -> None:
     assert read(stream) == []
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("name", [b"error", b"message", b"errors"])
+@pytest.mark.parametrize("space", [b"", b" "])
+def test_the_data_of_an_event_with_the_name_error_are_marked(end: bytes, name: bytes, space: bytes) -> None:
+    for lines in ([b"event:" + space + name, b"data: {}"], [b"id: 7", b"data: {}", b"event:" + space + name]):
+        (data,) = read(end.join([*lines, b"", b""]))
+        assert (data, isinstance(data, sse.ErrorData)) == (b"{}", name == b"error")
+
+
 def test_a_space_after_the_colon_is_optional() -> None:
     assert read(b"data:1\n\ndata: 2\n\n") == [b"1", b"2"]
 

@@ -138,6 +138,61 @@ async def test_a_targets_chunk_with_empty_choices_is_relayed(testbed: Testbed) -
     assert len(received) == 4
 
 
+@pytest.mark.parametrize("used", [usage(), {}, None])
+@pytest.mark.parametrize("name", ["timings", "citations", "prompt_filter_results"])
+async def test_what_a_target_says_beside_the_usage_reaches_a_client_that_requested_no_usage(
+    testbed: Testbed, name: str, used: Body | None
+) -> None:
+    trailing = {**USAGE, "usage": used, name: [{"x": 1.0}]}
+    setup = await testbed.start(None, stream([chunk({"content": "x"}), chunk({}, "stop"), trailing]))
+    received = await setup.stream()
+    assert received[2] == {**USAGE, "model": received[0]["model"], name: [{"x": 1.0}]}
+    assert (with_metadata(received), len(received)) == ([1], 4)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"usage": {}}, {"usage": usage(), "timings": None, "citations": []}, {"x_groq": {"usage": usage()}}]
+)
+async def test_a_chunk_with_only_the_usage_does_not_reach_a_client_that_requested_no_usage(
+    testbed: Testbed, fields: Body
+) -> None:
+    setup = await testbed.start(None, stream([chunk({"content": "x"}), chunk({}, "stop"), {**USAGE, **fields}]))
+    assert len(await setup.stream()) == 3
+
+
+DAMAGED = [b"[done]", b"{not json", b'{"choices":[{"delta":{"content":"4"\xff}}]}', b"[1,"]
+
+
+@pytest.mark.parametrize("damaged", DAMAGED)
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_a_damaged_event_after_the_end_of_every_choice_is_ignored(
+    testbed: Testbed, damaged: bytes, at_once: bool, streamed: bool
+) -> None:
+    *pieces, end, used = map(event, chunks("whole", used=usage(3, 4)))
+    parts = [*pieces, end, event(damaged), used, event(damaged)]
+    setup = await testbed.start(None, cut_after([b"".join(parts)] if at_once else parts, Exchange.end), None)
+    if streamed:
+        received = await setup.stream(model="alpha")
+        assert (streamed_text(received), received[-1]) == ("whole", "[DONE]")
+        metadata = received[-2]["router_metadata"]
+    else:
+        body = await setup.answer(model="alpha")
+        assert body["choices"][0]["message"]["content"] == "whole"
+        metadata = body["router_metadata"]
+    (entry,) = metadata["call_history"]
+    assert (entry["status"], entry["tokens_used"]) == ("ok", 7)
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_a_damaged_event_before_the_end_of_the_last_choice_is_a_failure(testbed: Testbed, streamed: bool) -> None:
+    pieces = [chunk({"content": "a"}), chunk({"content": "b"}, index=1), chunk({}, "stop"), b"[done]"]
+    setup = await testbed.start(None, stream([*pieces, chunk({}, "stop", 1)]))
+    response = await setup.send(stream=streamed, n=2)
+    error = events(response.content)[-1] if streamed else response.json()
+    assert error["error"]["code"] == ("stream_cut" if streamed else "upstream_error")
+
+
 async def test_several_choices_are_relayed_in_one_stream(testbed: Testbed) -> None:
     pieces = [chunk({"content": "a"}, index=0), chunk({"content": "b"}, index=1), chunk({}, "stop", 0),
               chunk({"content": "b"}, index=1), chunk({}, "length", 1), {**USAGE, "usage": usage()}]  # fmt: skip
@@ -238,7 +293,12 @@ CUTS = {
     "silence": cut_after([HALF], Exchange.until_dropped),
     "an error event": half_then_data(event({"error": {"message": "overloaded", "code": 529}})),
     "invalid JSON": half_then_data(event(b"{not json")),
-    "invalid UTF-8": half_then_data(event(b'{"choices":[{"delta":{"content":"\xff"}}]}')),
+    "invalid UTF-8 outside a text": half_then_data(event(b'{"choices":[{"delta":{"content":"4"\xff}}]}')),
+    "an error event without a field error": half_then_data(b'event: error\ndata: {"code":"x","message":"m"}\n\n'),
+    "an error with a detail": half_then_data(event({"detail": "m"})),
+    "an error with a detail and a reset": cut_after([HALF, event({"detail": "m"})], reset),
+    "an error with a detail and a [DONE]": half_then_data(event({"detail": "m"}) + event(b"[DONE]")),
+    "an error in a list": half_then_data(event(b'[{"error":{"message":"m","code":400}}]')),
 }
 
 

@@ -122,6 +122,9 @@ class Chunk(Struct, gc=False):
     """Whether the chunk contains a part of the answer. A role or an empty text does not count as a part of the
     answer."""
     has_tool_ids: bool
+    is_notice: bool = False
+    """Whether the event is no chunk, but contains a message. The message is in the attribute `error`, but is an error
+    only if the answer stays incomplete."""
 
 
 def text_of(message: AnswerMessage) -> str:
@@ -193,6 +196,11 @@ def _texts_in(parts: Any) -> Iterator[str]:
     elif isinstance(parts, dict):
         for name in ("text", "thinking"):
             yield from _texts_in(parts.get(name))
+
+
+def has_content(message: AnswerMessage) -> bool:
+    """Returns whether a message contains anything that a model generated, or a tool call."""
+    return bool(message.content or message.calls or message.audio) or output_bytes(message) > 0
 
 
 def _size(text: str) -> int:
@@ -269,6 +277,8 @@ def _joined(begun: Any, piece: Any) -> Any:
 
     Arguments that are a JSON object arrive in one piece.
     """
+    if begun and not piece:
+        return begun
     if isinstance(piece, str):
         return (begun if isinstance(begun, str) else "") + piece
     return begun if piece is None else piece

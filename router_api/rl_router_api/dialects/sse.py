@@ -18,6 +18,10 @@ _LF, _CR = b"\n\r"
 _FIELD = re.compile(rb"\s*(?:data|event|id|retry)?:")
 
 
+class ErrorData(bytes):
+    """The data of an event with the name `error`."""
+
+
 def is_event_stream(body: bytes) -> bool:
     """Returns whether a body begins like a stream of server-sent events, and not like JSON."""
     return body[:1] != b"{" and _FIELD.match(body.removeprefix(_BOM)) is not None
@@ -31,7 +35,8 @@ def is_json(body: bytes) -> bool:
 class Parser:
     """A parser that splits a stream of bytes into server-sent events and returns the data of the events.
 
-    The parser skips comments and empty events. The parameter `limit` is the maximum number of bytes of an event.
+    The parser skips comments and empty events. The data of an event with the name `error` have the type ErrorData. The
+    parameter `limit` is the maximum number of bytes of an event.
     """
 
     def __init__(self, limit: int) -> None:
@@ -108,8 +113,9 @@ def _line(event: bytes) -> bytes | None:
 
 
 def _data(event: bytes) -> bytes | None:
-    lines = [line[5:].strip() for line in event.splitlines() if line.startswith(b"data:")]
-    return b"\n".join(lines) or None
+    lines = event.splitlines()
+    data = b"\n".join([line[5:].strip() for line in lines if line.startswith(b"data:")])
+    return (ErrorData(data) if b"event: error" in lines or b"event:error" in lines else data) or None
 
 
 def event(data: bytes) -> bytes:

@@ -102,8 +102,8 @@ class UpstreamDialect(Protocol):
     def read_chunks(self, events: list[bytes]) -> Iterator[Chunk]:
         """Yields the chunks that server-sent events contain.
 
-        An event with an error also becomes a chunk. Events with neither a chunk nor an error are skipped. Raises
-        BrokenAnswerError if an event is damaged.
+        An event with an error or a notice also becomes a chunk. All other events are skipped. Raises BrokenAnswerError
+        if an event is damaged, but a further iteration continues after the damaged event.
         """
 
     def chunks_of(self, answer: Answer) -> list[Chunk]:

@@ -6,6 +6,7 @@ The attempt's ledger entry is closed with the cost of the attempt, even if the a
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 from ..accounting.ledger import Entry
 from ..conversation.answer import Answer, Chunk, output_bytes, text_of
@@ -78,25 +79,43 @@ async def _assembled(attempt: Attempt, body: bytes) -> Answer:
         piece = body[start : start + _PIECE]
         events = parser.feed(piece) if piece else parser.end()
         is_whole = sse.DONE in events
-        for chunk in dialect.read_chunks(events[: events.index(sse.DONE)] if is_whole else events):
-            _record_chunk(attempt, chunk)
-            chunks.append(chunk)
+        _read_on(attempt, dialect.read_chunks(events[: events.index(sse.DONE)] if is_whole else events), chunks)
         if is_whole:
             break
         await asyncio.sleep(0)
-    if not is_whole and not any(chunk.finished for chunk in chunks):
+    is_finished = any(chunk.finished for chunk in chunks)
+    if not is_finished and (notice := next((chunk for chunk in chunks if chunk.is_notice), None)):
+        raise _reported(notice)
+    if not is_whole and not is_finished:
         raise BrokenAnswerError("the upstream's stream ended before the answer was complete")
-    if len(body) <= _PIECE:
-        return dialect.whole_of(chunks)
-    return await asyncio.to_thread(dialect.whole_of, chunks)
+    kept = [chunk for chunk in chunks if not chunk.is_notice]
+    return dialect.whole_of(kept) if len(body) <= _PIECE else await asyncio.to_thread(dialect.whole_of, kept)
 
 
-def _record_chunk(attempt: Attempt, chunk: Chunk) -> None:
-    """Records a chunk in the ledger. Raises UnusableAnswerError if the chunk contains an error."""
-    attempt.entry.received_bytes += chunk.output_bytes
-    attempt.report(chunk.usage, chunk.service_tier)
-    if chunk.error is not None:
-        raise UnusableAnswerError("the upstream's stream contains an error", text=chunk.error)
+def _read_on(attempt: Attempt, arriving: Iterator[Chunk], chunks: list[Chunk]) -> None:
+    """Records the chunks in the ledger and appends them to the list `chunks`, without damaged events after the end of
+    every choice.
+
+    Raises UnusableAnswerError if a chunk contains an error, and BrokenAnswerError if an earlier event is damaged.
+    """
+    while True:
+        try:
+            for chunk in arriving:
+                attempt.entry.received_bytes += chunk.output_bytes
+                attempt.report(chunk.usage, chunk.service_tier)
+                if chunk.error is not None and not chunk.is_notice:
+                    raise _reported(chunk)
+                chunks.append(chunk)
+        except BrokenAnswerError as error:
+            begun = {choice.index for chunk in chunks for choice in chunk.choices}
+            if isinstance(error, UnusableAnswerError) or not begun or begun.difference(*[c.finished for c in chunks]):
+                raise
+        else:
+            return
+
+
+def _reported(chunk: Chunk) -> UnusableAnswerError:
+    return UnusableAnswerError("the upstream's stream contains an error", text=chunk.error or "")
 
 
 def _record_answer(attempt: Attempt, answer: Answer) -> None:

@@ -44,6 +44,8 @@ class ChunkStream:
         """The first bytes of the body, which have been received but not parsed yet."""
         self._over = False
         self._broken: BrokenAnswerError | None = None
+        self._notice = ""
+        """The last message that is an error only if the answer stays incomplete, or an empty text."""
         self._is_kept = is_kept
         self._kept_bytes = 0
 
@@ -107,7 +109,17 @@ class ChunkStream:
 
     def _take_all(self, events: list[bytes]) -> None:
         is_over = sse.DONE in events
-        self._take_chunks(self._dialect.read_chunks(events[: events.index(sse.DONE)] if is_over else events))
+        chunks = self._dialect.read_chunks(events[: events.index(sse.DONE)] if is_over else events)
+        while True:
+            try:
+                self._take_chunks(chunks)
+                break
+            except BrokenAnswerError as error:
+                # After the end of every choice, a damaged event is skipped, because no part of the answer is lost.
+                if self._unfinished or isinstance(error, UnusableAnswerError):
+                    raise
+        if is_over and self._notice and self._unfinished:
+            raise self._incomplete()
         self._over = self._over or is_over
 
     def _take_chunks(self, chunks: Iterable[Chunk]) -> None:
@@ -115,6 +127,9 @@ class ChunkStream:
         for chunk in chunks:
             entry.received_bytes += chunk.output_bytes
             if is_kept or chunk.finished or chunk.usage or chunk.error is not None:
+                if chunk.is_notice:
+                    self._notice = chunk.error or ""
+                    continue
                 self._check(chunk)
             ready.append(chunk)
 
@@ -144,15 +159,21 @@ class ChunkStream:
         except TransportError:
             # Some servers never end the response. The stream is complete when every choice has a finish reason.
             if self._unfinished:
+                if self._notice:
+                    raise self._incomplete() from None
                 raise
             received = b""
         if received:
             return received
         self._take_all(self._parser.end())
         if self._unfinished and not self._over:
-            raise BrokenAnswerError("the upstream's stream ended before the answer was complete")
+            raise self._incomplete()
         self._over = True
         return b""
+
+    def _incomplete(self) -> BrokenAnswerError:
+        message = "the upstream's stream ended before the answer was complete"
+        return UnusableAnswerError(message, text=self._notice) if self._notice else BrokenAnswerError(message)
 
     def _check(self, chunk: Chunk) -> None:
         """Handles the error, the finish reasons and the usage of a chunk, and checks the size limit of the stream.

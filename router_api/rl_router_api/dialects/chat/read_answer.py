@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
-from ...conversation.answer import Answer, Choice, Chunk, ChunkChoice, output_bytes
+from ...conversation.answer import Answer, Choice, Chunk, ChunkChoice, has_content, output_bytes
 from ...conversation.lenient import fields_of
 from ...conversation.raw import OBJECT
 from ...encoding import one_line
 from ...errors import UnusableAnswerError
+from .. import sse
 from . import read_odd_answer as odd
 from .join_usage import join_usage
 
@@ -47,13 +49,15 @@ _CHUNK = msgspec.json.Decoder(_Chunk)
 def read_answer(body: bytes) -> Answer:
     """Returns the answer that a response body contains.
 
-    Raises BrokenAnswerError if the body is not JSON, and UnusableAnswerError if the body is not a JSON object or the
-    first choice has no message.
+    Raises BrokenAnswerError if the body is not JSON, and UnusableAnswerError if the answer has no choice or is an
+    error.
     """
     try:
         body.decode()
         read, fields = _COMPLETION.decode(body), OBJECT.decode(body)
-    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+    except UnicodeDecodeError:
+        return read_answer(odd.repaired(body))
+    except (msgspec.DecodeError, RecursionError):
         read, fields = _read_oddly(body)
     choices, usage = read.choices, read.usage
     if read.x_groq is not None:
@@ -62,16 +66,30 @@ def read_answer(body: bytes) -> Answer:
         if choice.usage:
             usage = join_usage(choice.usage, usage)
     usage = _on_one_line(usage)
-    if not choices or choices[0].message is None:
-        text = body.decode() if odd.is_error(odd.parse(body)) else ""
-        raise UnusableAnswerError("the completion has no choice with a message", text=text, usage=bytes(usage))
+    if not choices or (first := choices[0].message) is None or not (first.content or first.tool_calls):
+        _check_usable(body, choices, bytes(usage))
     return Answer(fields, choices, usage, read.service_tier)
+
+
+def _check_usable(body: bytes, choices: list[Choice], usage: bytes) -> None:
+    """Raises UnusableAnswerError if an answer reports an error and has no content, or if the answer has no message.
+
+    An error beside a content is ignored. An answer that a content filter blocked may lack the message.
+    """
+    value = odd.parse(body)
+    is_empty = not any(choice.message and has_content(choice.message) for choice in choices)
+    if is_empty and odd.is_error(value):
+        raise UnusableAnswerError("the completion reports an error", text=body.decode(), usage=usage)
+    if not choices or (choices[0].message is None and not odd.is_blocked(value)):
+        text = body.decode() if odd.has_message(value) else ""
+        raise UnusableAnswerError("the completion has no choices", text=text, usage=usage)
 
 
 def _read_oddly(body: bytes) -> tuple[_Completion, dict[str, Raw]]:
     value = odd.parse(body)
     if not isinstance(value, dict):
-        raise UnusableAnswerError("the completion is not a JSON object")
+        text = body.decode() if odd.is_error(value) else ""
+        raise UnusableAnswerError("the completion is not a JSON object", text=text)
     read = _Completion(odd.choices(value), odd.usage(value), odd.text(value.get("service_tier")))
     return read, fields_of(body)
 
@@ -79,8 +97,8 @@ def _read_oddly(body: bytes) -> tuple[_Completion, dict[str, Raw]]:
 def read_chunks(events: list[bytes]) -> Iterator[Chunk]:
     """Yields the chunks that server-sent events contain.
 
-    An event with an error also becomes a chunk. Events with neither a chunk nor an error are skipped. Raises
-    BrokenAnswerError if an event is damaged.
+    An event with an error or a notice also becomes a chunk. All other events are skipped. Raises BrokenAnswerError if
+    an event is damaged, but a further iteration continues after the damaged event.
     """
     # Decoding all events at once takes a fraction of the time of decoding each event. If an event breaks the schema,
     # each event is decoded separately below.
@@ -92,21 +110,25 @@ def read_chunks(events: list[bytes]) -> Iterator[Chunk]:
         read = []
     if len(read) == len(events) == whole.count(b"\n") + 1:
         return map(_chunk, events, read)
-    return (chunk for chunk in map(read_chunk, events) if chunk is not None)
+    # A generator would end at the first damaged event.
+    return filter(None, map(read_chunk, events))
 
 
-def read_chunk(data: bytes) -> Chunk | None:
-    """Returns the chunk that the data of an event contain, or None if the data contain neither a chunk nor an error.
+def read_chunk(event: bytes) -> Chunk | None:
+    """Returns the chunk that the data of an event contain.
 
-    Raises BrokenAnswerError if the event is damaged, because a part of the answer may be lost.
+    Returns None if the data contain neither a chunk nor an error nor a notice. Raises BrokenAnswerError if the event is
+    damaged, because a part of the answer may be lost.
     """
     # The data of an event may have several lines, but the client gets the data on one line.
-    data = data.replace(b"\n", b" ")
+    data = event.replace(b"\n", b" ")
     try:
         data.decode()
         return _chunk(data, _CHUNK.decode(data))
-    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
-        return _odd_chunk(data)
+    except UnicodeDecodeError:
+        return read_chunk(type(event)(odd.repaired(data)))
+    except (msgspec.DecodeError, RecursionError):
+        return _odd_chunk(data, is_error=isinstance(event, sse.ErrorData))
 
 
 def _chunk(data: bytes, read: _Chunk) -> Chunk:
@@ -115,38 +137,55 @@ def _chunk(data: bytes, read: _Chunk) -> Chunk:
         (choice,) = choices
         delta = choice.delta
         text = None if delta is None or choice.finish_reason is not None or choice.usage else delta.content
-        # Nearly all chunks of a stream contain nothing but a text.
+        # Nearly all chunks of a stream contain nothing but a text. A chunk with an empty text may contain an error.
         if (
-            type(text) is str and text.isascii() and delta is not None and delta.tool_calls is None
+            text and type(text) is str and text.isascii() and delta is not None and delta.tool_calls is None
             and delta.reasoning_content is None and delta.reasoning is None and delta.refusal is None
             and delta.function_call is None and not delta.audio
         ):  # fmt: skip
-            size = len(text)
-            return Chunk(data, choices, read.model, _NOTHING, read.service_tier, None, (), size, size > 0, False)
+            return Chunk(data, choices, read.model, _NOTHING, read.service_tier, None, (), len(text), True, False)
     has_error = bool(read.error) and odd.is_error({"error": msgspec.json.decode(read.error)})
     error = bytes(read.error).decode() if has_error else None
     usage = read.usage if read.x_groq is None else join_usage(read.x_groq.usage, read.usage)
-    return _chunk_of(data, read, usage, error)
+    chunk = _chunk_of(data, read, usage, error)
+    # MiniMax reports errors beside an empty chunk.
+    if not chunk.has_content and data.find(b'"base_resp"') >= 0:
+        return _odd_chunk(data, is_error=False) or chunk
+    return chunk
 
 
-def _odd_chunk(data: bytes) -> Chunk | None:
+def _odd_chunk(data: bytes, *, is_error: bool) -> Chunk | None:
+    """Reads an event that breaks the schema of chunks.
+
+    The parameter `is_error` says whether the event has the name `error`.
+    """
     if data.lstrip()[:1] not in (b"{", b"["):
         # The data are not JSON, but a word such as the heartbeat of a proxy.
-        return None
+        return _failure(data, data.decode()) if is_error else None
     value = odd.parse(data)
+    if isinstance(value, list) and odd.is_error(value):
+        # Google's endpoint wraps the error in a list.
+        value = value[0]
     if not isinstance(value, dict):
-        return None
+        return _failure(data, value) if is_error else None
     usage = odd.usage(value)
-    error = json.dumps(value.get("error") or value) if odd.is_error(value) else None
+    error = json.dumps(odd.error_in(value)) if odd.is_error(value) else None
     if "choices" not in value and error is None and not usage:
-        return None
+        is_failure = is_error or odd.has_message(value)
+        return _failure(data, value, is_notice=not is_error) if is_failure else None
     model, tier = odd.text(value.get("model")), odd.text(value.get("service_tier"))
     return _chunk_of(data, _Chunk(odd.chunk_choices(value), model, service_tier=tier), usage, error)
 
 
+def _failure(data: bytes, error: Any, *, is_notice: bool = False) -> Chunk:
+    return Chunk(data, [], None, _NOTHING, None, json.dumps(error), (), 0, False, False, is_notice)
+
+
 def _chunk_of(data: bytes, read: _Chunk, usage: Raw, error: str | None) -> Chunk:
     finished: list[int] = []
-    size, has_content, has_ids = 0, False, False
+    if usage:
+        usage = _on_one_line(usage)
+    size, is_call, has_ids = 0, False, False
     for choice in read.choices:
         if choice.finish_reason and choice.finish_reason != "null":
             finished.append(choice.index)
@@ -154,23 +193,21 @@ def _chunk_of(data: bytes, read: _Chunk, usage: Raw, error: str | None) -> Chunk
             usage = join_usage(choice.usage, usage)
         if (delta := choice.delta) is not None:
             size += output_bytes(delta)
-            has_content = has_content or bool(delta.tool_calls or delta.function_call or delta.audio)
+            is_call = is_call or bool(delta.tool_calls or delta.function_call or delta.audio)
             has_ids = has_ids or (delta.tool_calls is not None and any(call.id for call in delta.tool_calls))
-    if usage:
-        usage = _on_one_line(usage)
     return Chunk(
-        data, read.choices, read.model, usage, read.service_tier, error, finished, size, has_content or size > 0,
+        data, read.choices, read.model, usage, read.service_tier, error, finished, size, is_call or size > 0,
         has_ids,
     )  # fmt: skip
 
 
 def _on_one_line(raw: Raw) -> Raw:
-    """Returns JSON without line breaks, or an empty value if the JSON is null.
+    """Returns JSON without line breaks, or an empty value if the JSON is null or an empty object.
 
     A log entry must be one line, and a chunk of a stream must be one line.
     """
     text = bytes(raw)
-    if text == b"null":
+    if text in (b"", b"null", b"{}"):
         return _NOTHING
     line = one_line(text)
     return raw if line is text else Raw(line)

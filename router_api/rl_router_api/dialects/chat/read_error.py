@@ -80,7 +80,7 @@ def _error_in(body: Any) -> dict[str, Any]:
         body = body[0]
     if not isinstance(body, dict):
         return {"message": body} if isinstance(body, str) else {}
-    if isinstance(base := body.get("base_resp"), dict):
+    if isinstance(base := body.get("base_resp"), dict) and base.get("status_code"):
         # MiniMax reports errors beside an empty completion.
         return {"code": base.get("status_code"), "message": base.get("status_msg")}
     error = body.get("error") or body
@@ -100,10 +100,11 @@ def _message_of(error: dict[str, Any]) -> str:
 
 def _status_of(error: dict[str, Any]) -> int | None:
     """Returns the HTTP error status that the error's code names, or None if the code does not name an error status."""
-    code = error.get("code") or error.get("status_code")
-    if isinstance(code, str) and code.isdecimal():
-        code = int(code[:4])
-    return code if isinstance(code, int) and 400 <= code <= 599 else None
+    for code in (error.get("code"), error.get("status_code")):
+        status = int(code[:4]) if isinstance(code, str) and code.isdecimal() else code
+        if isinstance(status, int) and 400 <= status <= 599:
+            return status
+    return None
 
 
 def _is_malformed(codes: list[str], body: Any) -> bool:

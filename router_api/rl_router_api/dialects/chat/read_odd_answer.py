@@ -20,6 +20,8 @@ from .join_usage import join_usage
 
 _NOTHING = Raw()
 _NO_REASON = ("", "null", "None")
+_WITH_MESSAGE = ("stop", "tool_calls", "function_call", "error")
+"""The finish reasons that do not explain why a choice has no message."""
 
 
 def parse(data: bytes) -> Any:
@@ -30,13 +32,50 @@ def parse(data: bytes) -> Any:
         raise BrokenAnswerError(f"the answer is not JSON: {error}") from None
 
 
-def is_error(value: dict[str, Any]) -> bool:
-    """Returns whether a JSON object reports an error. An empty field `error`, which some servers send with every chunk,
+def repaired(data: bytes) -> bytes:
+    """Returns the data with U+FFFD in place of each byte that is not UTF-8.
+
+    Some servers send each token of a text as soon as the token is generated, although a token may contain only a part
+    of a character.
+    """
+    return data.decode(errors="replace").encode()
+
+
+def is_error(value: Any) -> bool:
+    """Returns whether a JSON value reports an error. An empty field `error`, which some servers send with every chunk,
     is not an error."""
-    has_error = bool(value.get("error")) or "error" in (value.get("type"), value.get("object"))
+    if isinstance(value, list):
+        # Google's endpoint wraps the error in a list.
+        return bool(value) and isinstance(value[0], dict) and is_error(value[0])
+    if not isinstance(value, dict):
+        return False
+    has_error = _is_filled(value.get("error")) or "error" in (value.get("type"), value.get("object"))
     # MiniMax reports errors beside an empty completion.
     base = value.get("base_resp")
     return has_error or (isinstance(base, dict) and bool(base.get("status_code")))
+
+
+def error_in(value: dict[str, Any]) -> Any:
+    """Returns the description of the error in a JSON object that reports an error."""
+    return value["error"] if _is_filled(value.get("error")) else value
+
+
+def _is_filled(error: Any) -> bool:
+    return any(error.values()) if isinstance(error, dict) else bool(error)
+
+
+def has_message(value: Any) -> bool:
+    """Returns whether a JSON value has a message at the place where servers write the message of an error."""
+    if not isinstance(value, dict):
+        return False
+    return bool(text(value.get("message")) or text(value.get("msg")) or value.get("detail"))
+
+
+def is_blocked(value: dict[str, Any]) -> bool:
+    """Returns whether the finish reason of a completion's first choice explains why the choice has no message."""
+    choice = next(objects(value.get("choices")), {})
+    is_given = any(choice.get(name) is not None for name in ("message", "delta", "text"))
+    return not is_given and finish_reason(choice) not in (None, *_WITH_MESSAGE)
 
 
 def choices(value: dict[str, Any]) -> list[Choice]:

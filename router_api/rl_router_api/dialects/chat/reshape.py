@@ -6,6 +6,7 @@ streamed call, or a stream for a call that needs a complete answer.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from functools import reduce
@@ -15,7 +16,7 @@ from msgspec import Raw
 
 from ...conversation import lenient
 from ...conversation.answer import Answer, CallAssembler, Chunk
-from ...conversation.raw import begins, encoded
+from ...conversation.raw import begins, encoded, is_given
 from ...encoding import encode
 from . import read_odd_answer as odd
 from .join_usage import join_usage
@@ -24,6 +25,10 @@ from .read_answer import read_answer, read_chunks
 _REPLACED = ("id", "index", "type", "role", "finish_reason")
 """The names of the fields of chunks for which only the last value is kept. For a field whose name is not in
 `_REPLACED`, the texts from several chunks are joined."""
+_CHOICES_OWN = ("delta", "message", "index", "usage")
+"""The names of the fields of a choice that are not joined with the other fields of the choice."""
+_NO_DELTA = encoded({})
+_EMPTY: tuple[object, ...] = (None, "", [], {})
 
 
 def chunks_of(answer: Answer) -> list[Chunk]:
@@ -34,25 +39,30 @@ def chunks_of(answer: Answer) -> list[Chunk]:
     """
     fields: dict[str, Any] = {name: raw for name, raw in answer.fields.items() if name not in ("choices", "usage")}
     fields["object"] = "chat.completion.chunk"
-    events = [encode({**fields, "choices": list(map(_as_delta, _objects(answer.fields["choices"])))})]
+    choices = _objects(answer.fields["choices"])
+    events = [encode({**fields, "choices": list(map(_as_delta, itertools.count(), choices))})]
     if answer.usage:
         events.append(encode({**fields, "choices": [], "usage": answer.usage}))
     return list(read_chunks(events))
 
 
-def _as_delta(choice: dict[str, Raw]) -> dict[str, Raw]:
+def _as_delta(place: int, choice: dict[str, Raw]) -> dict[str, Raw]:
     """Returns a choice of a complete answer as a choice of a chunk.
 
-    The message of the choice becomes a delta, and each tool call gets an index.
+    The message of the choice becomes a delta. A choice without an index gets its position in the answer as the index.
+    Each tool call gets its position as the index, because some servers give every tool call of an answer the index 0,
+    and clients join the pieces of tool calls with the same index.
     """
-    message = choice.pop("message", encoded({}))
+    message = choice.pop("message", _NO_DELTA)
     if begins(message) == b"{":
         fields = lenient.fields_of(message)
         if begins(fields.get("tool_calls", Raw())) == b"[":
             calls = enumerate(_objects(fields["tool_calls"]))
-            fields["tool_calls"] = encoded([{"index": encoded(place), **call} for place, call in calls])
+            fields["tool_calls"] = encoded([{**call, "index": encoded(position)} for position, call in calls])
         message = encoded(fields)
-    return {**choice, "delta": message}
+    if not is_given(choice.get("index", Raw())):
+        choice["index"] = encoded(place)
+    return {**choice, "delta": message if is_given(message) else _NO_DELTA}
 
 
 def _objects(raw: Raw) -> list[dict[str, Raw]]:
@@ -68,7 +78,7 @@ def whole_of(chunks: Sequence[Chunk]) -> Answer:
     choices: dict[int, _Choice] = {}
     for chunk in chunks:
         value = lenient.parse(chunk.data)
-        fields |= {name: entry for name, entry in value.items() if entry is not None}
+        fields |= {name: entry for name, entry in value.items() if _counts(entry, fields.get(name))}
         for place, choice in enumerate(odd.objects(value.get("choices"))):
             index = chunk.choices[place].index
             choices.setdefault(index, _Choice(index)).add(choice)
@@ -81,19 +91,38 @@ def whole_of(chunks: Sequence[Chunk]) -> Answer:
 
 
 class _Choice:
-    """Assembles one choice of a complete answer from the parts of the choice in the chunks of a stream."""
+    """Assembles one choice of a complete answer from the parts of the choice in the chunks of a stream.
+
+    Some servers send the whole message of the choice in the field `message` of a chunk, either instead of deltas or
+    after the deltas. A field of the message counts only if the field is empty in all deltas.
+    """
 
     def __init__(self, index: int) -> None:
         self._fields: dict[str, Any] = {"index": index, "finish_reason": None}
-        self._message: dict[str, Any] = {"role": "assistant", "content": None}
+        self._deltas, self._messages = _Message(), _Message()
+
+    def add(self, choice: dict[str, Any]) -> None:
+        _join(self._fields, {name: value for name, value in choice.items() if name not in _CHOICES_OWN})
+        self._deltas.add(choice.get("delta"))
+        self._messages.add(choice.get("message"))
+
+    def whole(self) -> dict[str, Any]:
+        message = self._messages.whole()
+        message |= {name: value for name, value in self._deltas.whole().items() if value or not message.get(name)}
+        return {**self._fields, "message": message}
+
+
+class _Message:
+    """Assembles a message from its pieces in the chunks of a stream."""
+
+    def __init__(self) -> None:
+        self._fields: dict[str, Any] = {"role": "assistant", "content": None}
         self._assembler = CallAssembler()
         self._calls: list[dict[str, Any]] = []
 
-    def add(self, choice: dict[str, Any]) -> None:
-        delta = choice.get("delta")
-        _join(self._fields, {name: value for name, value in choice.items() if name not in ("delta", "index", "usage")})
+    def add(self, delta: Any) -> None:
         if isinstance(delta, dict):
-            _join(self._message, {name: value for name, value in delta.items() if name != "tool_calls"})
+            _join(self._fields, {name: value for name, value in delta.items() if name != "tool_calls"})
             for piece in odd.objects(delta.get("tool_calls")):
                 self._add_call(piece)
 
@@ -104,23 +133,50 @@ class _Choice:
         _join(self._calls[position], {name: value for name, value in piece.items() if name != "index"})
 
     def whole(self) -> dict[str, Any]:
-        calls = {"tool_calls": self._calls} if self._calls else {}
-        return {**self._fields, "message": {**self._message, **calls}}
+        return {**self._fields, "tool_calls": self._calls} if self._calls else self._fields
 
 
 def _join(begun: dict[str, Any], piece: dict[str, Any]) -> None:
     """Adds the fields of `piece` to the object `begun`.
 
-    If both objects contain a text or a list with the same name, the two texts or lists are joined, but a text whose
-    name is in `_REPLACED` is replaced. Nested objects are joined field by field.
+    If both objects contain a text or a list with the same name, the two texts or lists are joined. A text and a list
+    become one list of content parts. Nested objects are joined field by field. An empty value never replaces a value.
     """
     for name, value in piece.items():
         old = begun.get(name)
-        if isinstance(old, dict) and isinstance(value, dict):
+        if not _counts(value, old):
+            continue
+        if old in _EMPTY:
+            begun[name] = value
+        elif isinstance(old, dict) and isinstance(value, dict):
             _join(old, value)
         elif isinstance(old, str) and isinstance(value, str) and name not in _REPLACED:
             begun[name] = old if name == "name" and old == value else old + value
-        elif isinstance(old, list) and isinstance(value, list):
-            begun[name] = old + value
-        elif value is not None:
+        elif name == "content" or isinstance(old, list) or isinstance(value, list):
+            begun[name] = _with_parts(old if isinstance(old, list) else [_part(old)], value)
+        else:
             begun[name] = value
+
+
+def _counts(value: Any, old: Any) -> bool:
+    """Returns whether a value adds anything to the earlier value `old` of the same field."""
+    return value is not None and (value not in _EMPTY or old in _EMPTY)
+
+
+def _with_parts(parts: list[Any], piece: Any) -> list[Any]:
+    """Returns a list of content parts with one more piece of the content at the end."""
+    if isinstance(piece, list):
+        return parts + piece
+    last = parts[-1]
+    if isinstance(piece, str) and _is_text(last):
+        last["text"] += piece
+        return parts
+    return [*parts, _part(piece)]
+
+
+def _is_text(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
+
+
+def _part(content: Any) -> Any:
+    return {"type": "text", "text": content} if isinstance(content, str) else content

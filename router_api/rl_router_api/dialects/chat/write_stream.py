@@ -22,6 +22,13 @@ _MAX_HELD = 100
 router adds the field `router_metadata`."""
 
 
+_STANDARD = ("id", "object", "created", "model", "choices", "usage", "service_tier", "system_fingerprint",
+             "obfuscation", "provider", "x_groq")  # fmt: skip
+"""The fields of a chunk with the usage that tell a client nothing but the usage: OpenAI's fields, OpenRouter's
+`provider`, and Groq's `x_groq`, which contains the usage."""
+_EMPTY = (b"null", b'""', b"[]", b"{}")
+
+
 async def write_stream(
     chunks: AsyncIterator[list[Chunk]], request: Request, target: str | None, metadata: Callable[[], dict[str, Any]]
 ) -> AsyncGenerator[bytes, None]:
@@ -70,8 +77,8 @@ class _Tail:
                 yield from self._hold_or_pass(chunk)
 
     def _hold_or_pass(self, chunk: Chunk) -> Iterator[Chunk]:
-        usage_alone = not chunk.choices and bool(chunk.usage)
-        if usage_alone and not self._include_usage:
+        usage_alone = not chunk.choices and bool(chunk.usage) and self._include_usage
+        if not chunk.choices and not self._include_usage and _has_only_usage(chunk):
             return
         if 0 < len(self._held) < _MAX_HELD and not chunk.choices and not usage_alone:
             # A chunk after the answer's end, such as a content filter's verdict, does not carry the metadata.
@@ -85,6 +92,13 @@ class _Tail:
     def end(self) -> list[Chunk]:
         """Returns the chunk that will contain the field `router_metadata`, followed by the target's later chunks."""
         return self._held or [_empty_chunk(self._last)]
+
+
+def _has_only_usage(chunk: Chunk) -> bool:
+    """Returns whether a chunk without choices has a usage, but no other field that tells a client anything."""
+    if not chunk.usage and chunk.data.find(b'"usage"') < 0:
+        return False
+    return all(name in _STANDARD or bytes(raw) in _EMPTY for name, raw in fields_of(chunk.data).items())
 
 
 class _Rewriter:
