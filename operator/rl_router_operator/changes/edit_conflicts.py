@@ -38,7 +38,7 @@ _UNIONS = [
 ]
 _BUDGET = ("minAvailable", "maxUnavailable")
 """The members of the union in the spec of a PodDisruptionBudget."""
-_WHOLES = ([], ["containers"], ["initContainers"])
+_WHOLES: tuple[list[str], ...] = ([], ["containers"], ["initContainers"])
 """The paths within a pod template of the mappings that are no unions: the pod spec and the containers."""
 _UNIQUE = f"{_POD}.containers.ports.name".split(".")
 
@@ -103,8 +103,9 @@ def _union_pairs(desired: Manifest, live: Manifest, steps: list[str]) -> Iterato
     has one union. All other mappings may have fields of other clients, which a repair must not remove.
     """
     if steps == ["spec"]:
-        for path, *pair in _pairs(desired, live, steps, ""):
-            yield path, *({key: value for key, value in side.items() if key in _BUDGET} for side in pair)
+        for path, *sides in _pairs(desired, live, steps, ""):
+            desired_members, live_members = ({key: side[key] for key in _BUDGET if key in side} for side in sides)
+            yield path, desired_members, live_members
     elif steps[:3] == _POD.split(".") and steps[3:] not in _WHOLES:
         yield from _pairs(desired, live, steps, "")
 
