@@ -64,7 +64,7 @@ def _plain(node: Json) -> Json:
     plain = {key: value for key, value in node.items() if not key.startswith(_EXTENSION) and key != "default"}
     if node.get("x-kubernetes-int-or-string"):
         plain["type"] = ["integer", "string"]
-    if plain.pop("nullable", False):
+    if plain.pop("nullable", False) and "type" in plain:
         plain["type"] = [plain["type"], "null"]
     if plain.pop("exclusiveMinimum", False):
         plain["exclusiveMinimum"] = plain.pop("minimum")
