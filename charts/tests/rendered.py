@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -32,10 +34,14 @@ class _UniqueKeys(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+# Other parsers than PyYAML read `1e5` as a number.
+_UniqueKeys.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+$"), list("+-0123456789"))
+
+
 def helm(*arguments: str | Path, values: Any = None) -> subprocess.CompletedProcess[str]:
     """Runs Helm with `values` on its stdin, without a cluster."""
     command = ["helm", *map(str, arguments), *(["--values", "-"] if values is not None else [])]
-    return subprocess.run(command, input=yaml.safe_dump(values), capture_output=True, text=True, check=False)
+    return subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, check=False)
 
 
 def render(values: Any = None, release: str = "rl-router", *options: str, chart: Path = CHART) -> list[Manifest]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
+import yaml
 from rendered import CHART, NAMESPACE, OLDEST, ROOT, error, helm, needs_helm, notes, of_kind, one, pods, render
 from rl_router_api.version import __version__
 from rl_router_operator import rbac
@@ -262,6 +264,131 @@ def test_the_commands_in_the_charts_readme_are_tested_in_the_guide() -> None:
     assert len(blocks) == 4
     for block in blocks:
         assert f"<!-- tested -->\n```bash\n{block}```" in guide
+
+
+DEFAULTS = yaml.safe_load((CHART / "defaults.yaml").read_text("utf-8"))
+SECTIONS = {name: section for name, section in DEFAULTS.items() if isinstance(section, dict) and section}
+
+
+@pytest.mark.parametrize(
+    "nulls",
+    [
+        dict.fromkeys(SECTIONS),
+        dict.fromkeys(DEFAULTS.keys() - SECTIONS.keys()),
+        {name: dict.fromkeys(section) for name, section in SECTIONS.items()},
+    ],
+    ids=["sections", "values", "fields"],
+)
+def test_a_value_that_is_null_has_its_default(nulls: dict[str, object]) -> None:
+    assert render(nulls) == render()
+    first = {"create": True, "name": None, "labels": None, "annotations": None, "spec": None}
+    assert render({**nulls, "routerDeployment": first}) == render(FIRST_ROUTER)
+
+
+@pytest.mark.parametrize("name", ["routerDeployment", "routers.images", "hooks.podLabels", "prometheus.servicemonitor"])
+def test_the_notes_need_no_section_of_the_values(name: str) -> None:
+    section, *keys = name.split(".")
+    assert notes({section: {keys[0]: None} if keys else None}) == notes({})
+
+
+def test_objects_that_are_null_are_omitted() -> None:
+    (pod, *_) = pods(render({"resources": None, "securityContext": None, "containerSecurityContext": None}))
+    assert "securityContext" not in pod
+    assert not {"resources", "securityContext"} & set(pod["containers"][0])
+
+
+ODD_STRINGS = {
+    **EVERYTHING,
+    "watchNamespaces": ["1", "1e5", "true"],
+    "serviceAccount": {"name": "true", "labels": {"a": "1"}, "annotations": {"b": 1}},
+    "priorityClassName": "1e3",
+    "commonLabels": {"c": "true", "d": 1000000, "e": True},
+    "podLabels": {"f": "0x1"},
+    "podAnnotations": {"g": False},
+    "deploymentAnnotations": {"h": "null"},
+    "nodeSelector": {"i": "1"},
+    "routerDeployment": {"create": True, "name": "123", "labels": {"j": "1"}, "annotations": {"k": "~"}},
+    "routers": {"proxy": {"noProxy": "a: b", "httpProxy": "#x", "httpsProxy": "'"}, "images": {"api": "x: y"}},
+    "prometheus": {"namespace": "1: 2", "servicemonitor": {"enabled": True, "labels": {"l": "no"}}},
+    "image": {"registry": "a: b"},
+}
+
+
+@pytest.mark.parametrize(
+    ("release", "overrides"),
+    [
+        ("123", {}),
+        ("1e5", {"nameOverride": "true"}),
+        ("true", {"fullnameOverride": "123"}),
+        ("a", {"fullnameOverride": "true"}),
+    ],
+)
+def test_every_string_of_an_object_is_a_string(release: str, overrides: dict[str, str]) -> None:
+    for manifest in render({**ODD_STRINGS, **overrides}, release, "--namespace", "123"):
+        assert list(_other_leaves(manifest, ())) == []
+        assert manifest["metadata"].get("namespace", "123") in ("123", *ODD_STRINGS["watchNamespaces"])
+
+
+NUMBERS = {
+    "replicas",
+    "containerPort",
+    "port",
+    "periodSeconds",
+    "failureThreshold",
+    "timeoutSeconds",
+    "backoffLimit",
+    "activeDeadlineSeconds",
+    "maxUnavailable",
+}
+FLAGS = {"runAsNonRoot", "allowPrivilegeEscalation", "readOnlyRootFilesystem", "enableServiceLinks"}
+
+
+def _other_leaves(value: object, path: tuple[object, ...]) -> Iterator[tuple[object, ...]]:
+    """Yields the path of each leaf that is not a string, but must be one."""
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in entries:
+        if not isinstance(key, str | int) or (isinstance(value, dict) and not isinstance(key, str)):
+            yield (*path, key)
+        yield from _other_leaves(part, (*path, key))
+    if not isinstance(value, str | dict | list) and path[-1] not in NUMBERS | FLAGS:
+        yield path
+
+
+def test_a_label_that_several_values_set_has_one_value() -> None:
+    """The loader of these tests rejects duplicate keys."""
+    labels = {"app.kubernetes.io/version": "2", "helm.sh/chart": "mine", "team": "a"}
+    values = {
+        **EVERYTHING,
+        "commonLabels": labels,
+        "podLabels": labels,
+        "serviceAccount": {"labels": {"team": "b"}},
+        "routerDeployment": {"create": True, "labels": {"team": "b"}},
+        "prometheus": {"servicemonitor": {"enabled": True, "labels": {"team": "b"}}},
+    }
+    objects = render(values)
+    assert {manifest["metadata"]["labels"]["helm.sh/chart"] for manifest in objects} == {"mine"}
+    for kind in ("RouterDeployment", "ServiceMonitor"):
+        assert one(objects, kind)["metadata"]["labels"]["team"] == "b"
+    assert _named(objects, "ServiceAccount", "rl-router")["metadata"]["labels"]["team"] == "b"
+    assert one(objects, "Deployment")["metadata"]["labels"]["team"] == "a"
+
+
+@pytest.mark.parametrize("name", ["name", "instance", "component"])
+@pytest.mark.parametrize("section", ["commonLabels", "podLabels", "hooks"])
+def test_a_label_that_selects_the_operators_pods_is_rejected(section: str, name: str) -> None:
+    labels = {f"app.kubernetes.io/{name}": "mine"}
+    assert f"app.kubernetes.io/{name}" in error({section: {"podLabels": labels} if section == "hooks" else labels})
+
+
+@pytest.mark.parametrize("namespace", ["", " ", "a,b", "A", "a.b", "-a", "a" * 64])
+def test_a_watched_namespace_has_the_form_of_a_namespace(namespace: str) -> None:
+    assert "watchNamespaces" in error({"watchNamespaces": [namespace]})
+
+
+@pytest.mark.parametrize("release", ["my.release", "1.2", "9lives", "a" * 48 + ".b.c", "a" * 49 + "-bcd"])
+def test_every_name_of_a_release_gives_valid_names(release: str) -> None:
+    service = one(render(release=release), "Service")["metadata"]["name"]
+    assert re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", service)
 
 
 def test_the_notes_without_a_router_show_how_to_create_one() -> None:

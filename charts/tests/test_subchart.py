@@ -15,6 +15,7 @@ pytestmark = needs_helm
 GUIDE = (ROOT / "docs" / "gitops.md").read_text("utf-8")
 EXAMPLES = re.findall(r"^<!-- rendered -->\n```yml\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
 APPLICATION, RELEASE, MESH, PARENT, PARENT_VALUES = map(yaml.safe_load, EXAMPLES)
+LABEL = re.compile(r"[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?")
 NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 
 
@@ -47,12 +48,13 @@ def test_global_values_of_the_parent_chart_change_nothing(tmp_path: Path) -> Non
     assert _render(chart, {**PARENT_VALUES, "global": shared}) == _render(chart, PARENT_VALUES)
 
 
-@pytest.mark.parametrize("alias", ["router", "rl-router-2", "rlRouter", "rl_router", "RL"])
+@pytest.mark.parametrize("alias", ["router", "rl-router-2", "rlRouter", "rl_router", "RL", "_x", "x_", "long" * 15])
 def test_an_alias_gives_valid_names(tmp_path: Path, alias: str) -> None:
     chart = _parent(tmp_path, alias=alias, condition=f"{alias}.enabled")
     objects = _render(chart, {alias: PARENT_VALUES["rl-router"]})
     deployment = one(objects, "Deployment")["metadata"]
-    assert deployment["name"] == f"platform-{alias.lower().replace('_', '-')}"
+    assert deployment["name"] == f"platform-{alias.lower().replace('_', '-').strip('-')}"[:50]
+    assert all(LABEL.fullmatch(value) for value in deployment["labels"].values())
     assert all(NAME.fullmatch(manifest["metadata"]["name"]) for manifest in objects)
 
 

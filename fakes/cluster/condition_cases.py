@@ -222,6 +222,17 @@ async def remove_admission_policy(simulation: Simulation) -> None:
         (await simulation.kube.client.delete(path)).raise_for_status()
 
 
+async def make_immutable(simulation: Simulation) -> None:
+    """Makes the API's ConfigMap immutable, and changes the spec so that the operator must change the ConfigMap."""
+    await simulation.make_ready()
+    await simulation.kube.merge("ConfigMap", "demo-api", {"immutable": True})
+    await simulation.kube.edit_spec(routing={"timeout": 7})
+
+
+async def delete_immutable(simulation: Simulation) -> None:
+    await simulation.kube.delete("ConfigMap", "demo-api")
+
+
 async def revoke_permission(simulation: Simulation) -> None:
     rules = [rule for rule in all_rules() if rule["resources"] != ["ingresses"]]
     rules.append({"apiGroups": ["networking.k8s.io"], "resources": ["ingresses"], "verbs": list(rbac.READ)})
@@ -325,6 +336,9 @@ CASES = {
         "Ingress demo-api: an object with the name of the child exists", create_foreign_ingress, delete_foreign_ingress
     ),
     Reason.REFUSED: child_fails("the platform team makes Ingresses", add_admission_policy, remove_admission_policy),
+    Reason.IMMUTABLE: Case(
+        make_immutable, "Degraded", "True", "ConfigMap demo-api: ConfigMap", resolve=delete_immutable
+    ),
     Reason.FORBIDDEN: child_fails('cannot patch resource "ingresses"', revoke_permission, restore_permission),
     Reason.FAILED: child_fails("no leader", fail_requests, stop_faults),
     Reason.KIND_MISSING: child_fails(

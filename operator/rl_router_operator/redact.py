@@ -17,7 +17,8 @@ _SECRETS = (
     (re.compile(r"(?i)([a-z][a-z0-9+.-]*://)[^\s/?#@]+@"), rf"\1{_REDACTED}@"),
     (
         re.compile(
-            r"(?i)((?:api[-_]?|access[-_]?)?(?:key|token)|secret|passw(?:or)?d|sig(?:nature)?|credential)"
+            # The API server names entries of lists by their keys, such as `[topologyKey="zone"]`.
+            r"(?i)((?:api[-_]?|access[-_]?)?(?:(?<!topology)key|token)|secret|passw(?:or)?d|sig(?:nature)?|credential)"
             r"(\"\s*:\s*\"|'\s*:\s*'|=[\"']?)[^\s\"'&;,}]+"
         ),
         rf"\1\2{_REDACTED}",

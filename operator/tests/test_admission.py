@@ -6,8 +6,11 @@ import subprocess
 import pytest
 import yaml
 from rl_router_operator.generate.output import ROOT
+from rl_router_operator.objects.manifest import ref_of
 from rl_router_operator.objects.naming import labels
 from rl_router_operator.objects.routerdeployment import read
+from rl_router_operator.resources import desired
+from rl_router_operator.resources.defaults import Defaults
 
 from fakes.cluster import programs
 from fakes.cluster.admission import ROUTERS, errors
@@ -62,6 +65,25 @@ def test_an_identity_of_null_is_stored(admission):
     identity = {"runAsUser": None, "fsGroup": None}
     stored = admission.create(router(api={"podTemplate": {"securityContext": identity}}))
     assert stored["spec"]["api"]["podTemplate"]["securityContext"] == identity
+
+
+def test_a_request_field_of_null_is_stored_and_reaches_the_configuration_of_the_router_api(admission):
+    null = {"thinking": None, "nested": {"a": None}}
+    target = {"name": "a", "baseUrl": "https://a.example/v1", "params": {"set": null}}
+    stored = admission.create(router(targets=[target]))
+    assert stored["spec"]["targets"][0]["params"]["set"] == null
+    children = desired(read(stored), Defaults())
+    (text,) = (child["data"]["router.yaml"] for child in children if ref_of(child) == ("ConfigMap", "demo-api"))
+    assert yaml.safe_load(text)["targets"][0]["params"]["set"] == null
+
+
+@pytest.mark.parametrize(
+    ("key", "is_valid"), [(".", False), ("..", False), ("..a", False), (".a", True), ("a..", True)]
+)
+def test_the_key_of_a_secret_has_the_form_that_kubernetes_accepts(admission, key, is_valid):
+    target = {"name": "a", "baseUrl": "https://a.example/v1", "apiKeySecretRef": {"name": "x", "key": key}}
+    answer = admission.create(router(targets=[target]))
+    assert (answer["kind"] == "RouterDeployment") is is_valid, answer
 
 
 def test_the_scale_subresource_reads_and_sets_the_replicas(api_server):

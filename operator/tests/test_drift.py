@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+from aiohttp import web
+from rl_router_operator.changes.edit_conflicts import MANAGER
 from rl_router_operator.objects.manifest import ref_of
 from rl_router_operator.objects.routerdeployment import read
 from rl_router_operator.resources import desired
@@ -9,6 +12,7 @@ from rl_router_operator.resources.defaults import Defaults
 
 from fakes.cluster.field_edits import REPAIR_SECONDS, each_edit_is_repaired
 from fakes.cluster.kube_client import Kube
+from fakes.cluster.proxy import Proxy, Recorded
 from fakes.cluster.routers import FULL_CHILDREN, FULL_SPEC, deployed, router
 from fakes.cluster.running_operator import Start
 from fakes.cluster.waiting import eventually
@@ -129,6 +133,33 @@ async def test_an_edit_from_max_unavailable_to_min_available_is_repaired(kube: K
         assert "minAvailable" not in spec
 
     await eventually(is_restored, within=REPAIR_SECONDS)
+
+
+async def test_a_repair_without_effect_is_reported_and_not_logged(
+    kube: Kube, start: Start, proxy: Proxy, caplog: pytest.LogCaptureFixture
+):
+    """For example, an admission webhook restores the edit."""
+    caplog.set_level("INFO")
+    await deployed(kube, start)
+
+    async def ignore_repair(request: Recorded):
+        if request.query.get("fieldManager") == MANAGER:
+            return web.json_response(await kube.existing("PodDisruptionBudget", "demo-api"))
+        return None
+
+    proxy.faults.append(ignore_repair)
+    live = await kube.get("PodDisruptionBudget", "demo-api")
+    del live["spec"]["maxUnavailable"]
+    live["spec"]["minAvailable"] = 1
+    await kube.replace(live)
+
+    async def is_reported():
+        degraded = await kube.condition("Degraded")
+        assert degraded["reason"] == "Refused"
+        assert "PodDisruptionBudget demo-api" in degraded["message"]
+
+    await eventually(is_reported)
+    assert "patched" not in caplog.text
 
 
 async def test_children_that_the_spec_no_longer_requires_are_deleted(kube: Kube, start: Start):

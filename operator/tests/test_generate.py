@@ -114,12 +114,14 @@ def test_a_price_is_a_decimal_string():
     ]
 
 
-def test_only_the_users_identity_is_nullable():
-    assert _nullable(_spec(), "spec") == [
+def test_only_the_users_identity_and_the_values_for_requests_are_nullable():
+    identities = [
         f"spec.{tier}.podTemplate.securityContext.{field}"
         for tier in ("model", "api")
         for field in ("runAsUser", "fsGroup")
     ]
+    maps = ("params.set", "history.addToMessages", "history.addToToolCalls")
+    assert sorted(_nullable(_spec(), "spec")) == sorted([*identities, *(f"spec.targets.{name}" for name in maps)])
 
 
 def test_the_rules_use_only_functions_that_kubernetes_1_30_accepts():

@@ -56,6 +56,8 @@ def test_the_flags_that_the_chart_passes_are_accepted():
         ("--port=many", "--port: 'many' is not a number from 0 to 65535"),
         ("--workers=0", "--workers: '0' is not a number from 1"),
         ("--log-level=loud", "--log-level: 'loud' is not one of debug, info"),
+        ("--watch-namespaces=", "--watch-namespaces: '' names no namespace. Omit the option to watch all namespaces"),
+        ("--watch-namespaces=, ,", "--watch-namespaces: ', ,' names no namespace"),
         ("--image-pull-policy=Sometimes", "--image-pull-policy: 'Sometimes' is not one of Always"),
     ],
 )
@@ -63,6 +65,12 @@ def test_an_invalid_flag_is_reported_with_the_valid_values(flag, message, capsys
     with pytest.raises(SystemExit):
         read([flag], {})
     assert message in capsys.readouterr().err
+
+
+def test_a_variable_without_a_namespace_is_reported_because_all_namespaces_would_be_watched(capsys):
+    with pytest.raises(SystemExit):
+        read([], {"RL_ROUTER_OPERATOR_WATCH_NAMESPACES": ""})
+    assert "RL_ROUTER_OPERATOR_WATCH_NAMESPACES: '' names no namespace" in capsys.readouterr().err
 
 
 def test_an_invalid_variable_is_reported_by_its_name(capsys):

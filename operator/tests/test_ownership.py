@@ -97,6 +97,27 @@ async def test_an_object_without_a_controller_is_adopted_by_annotation(kube: Kub
     assert live["data"]["mine"] == "yes"
 
 
+async def test_a_service_that_cannot_be_adopted_keeps_its_fields_and_is_reported(
+    kube: Kube, start: Start, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level("INFO")
+    body = foreign_object(kube, "Service", "demo-model-pods")
+    body["metadata"]["annotations"] = {"rlrouter.dev/adopt": "true"}
+    body["spec"] |= {"sessionAffinity": "ClientIP", "externalIPs": ["192.0.2.1"]}
+    foreign = await kube.create(body)
+    await start()
+    await kube.create(router())
+
+    async def is_reported():
+        degraded = await kube.condition("Degraded")
+        assert degraded["reason"] == "Immutable"
+        assert "Service demo-model-pods" in degraded["message"]
+
+    await eventually(is_reported)
+    assert await kube.get("Service", "demo-model-pods") == foreign
+    assert "patched" not in caplog.text
+
+
 async def test_a_foreign_object_that_appears_just_before_the_creation_is_not_changed(
     kube: Kube, start: Start, proxy: Proxy
 ):

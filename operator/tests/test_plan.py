@@ -184,6 +184,12 @@ REJECTIONS = [
     (403, 'User "operator" cannot patch resource', "Forbidden"),
     (403, "admission webhook denied the request", "Refused"),
     (429, "try again", "Failed"),
+    (500, "etcdserver: leader changed", "Failed"),
+    (500, 'failed to create typed patch object (a): .spec.x: duplicate entries for key [topologyKey="a"]', "Refused"),
+    (500, "failed to create typed patch object (a): .spec.x: expected numeric (int or float), got string", "Refused"),
+    (500, "failed to create typed patch object (a): .spec.x: field not declared in schema", "FieldUnsupported"),
+    (422, 'Deployment "x" is invalid: spec.selector: Invalid value: {}: field is immutable', "Immutable"),
+    (422, 'Service "x" is invalid: spec.clusterIPs[0]: Invalid value: ["None"]: may not change once set', "Immutable"),
     (503, "shutting down", "Failed"),
 ]
 
@@ -196,6 +202,15 @@ def test_a_rejected_change_is_an_error_with_the_api_servers_message(status: int,
     assert result.actions == ()
     assert reasons(result) == [(*CONFIG, reason)]
     assert result.errors[0].message == message
+
+
+def test_a_comparison_of_whole_objects_is_not_part_of_an_error() -> None:
+    message = "spec: Forbidden: spec is immutable after creation except resources.requests for bound claims"
+    refused = {CONFIG: RefusedError(422, {"message": f"{message}\n  core.PersistentVolumeClaimSpec{{\n- \t1"})}
+    live = all_children()
+    live[CONFIG]["data"] = {}
+    (error,) = planned(live, refused=refused).errors
+    assert (error.reason, error.message) == ("Immutable", message)
 
 
 def test_a_change_that_a_statefulset_forbids_replaces_it() -> None:

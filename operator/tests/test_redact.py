@@ -28,6 +28,9 @@ PLACES = [
     '{{"api_key": "{}"}}',
     "{{'token': '{}'}}",
     "OPENAI_API_KEY={}",
+    'openaiApiKey="{}"',
+    "AccountKey={}",
+    'topologyKey="zone" key="{}"',
     'password="{}"',
 ]
 
@@ -64,6 +67,7 @@ def test_a_truncated_key_is_redacted(token: str, position: int) -> None:
         "0/1 nodes are available: 1 node(s) had disk-pressure, task-1 waits",
         "Cannot access gated repo for url https://hub.example/o/x/resolve/main/config.json",
         "https://api.example/v1: connection refused",
+        'duplicate entries for key [topologyKey="kubernetes.io/hostname",whenUnsatisfiable="DoNotSchedule"]',
     ],
 )
 def test_useful_text_is_unchanged(text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 from rl_router_operator.changes.drift import is_applied
 from rl_router_operator.changes.edit_conflicts import overlooked, repairs
 from rl_router_operator.changes.rollout import RELEASED, held_back
@@ -122,17 +123,17 @@ def test_keyed_lists_are_compared_by_key_in_any_order():
 
 
 def _union(volumes):
-    return {"spec": {"volumes": volumes}}
+    return {"spec": {"template": {"spec": {"volumes": volumes}}}}
 
 
 def test_another_member_of_a_union_is_replaced_only_in_its_own_entry():
     desired_body = _union([{"name": "a", "configMap": {"name": "x"}}, {"name": "b", "emptyDir": {}}])
     live = _union([{"name": "b", "emptyDir": {"medium": "Memory"}}, {"name": "a", "hostPath": {"path": "/"}}])
     expected = [
-        {"op": "remove", "path": "/spec/volumes/1/hostPath"},
-        {"op": "add", "path": "/spec/volumes/1/configMap", "value": {"name": "x"}},
+        {"op": "remove", "path": "/spec/template/spec/volumes/1/hostPath"},
+        {"op": "add", "path": "/spec/template/spec/volumes/1/configMap", "value": {"name": "x"}},
     ]
-    for named in ("spec.volumes[2].hostPath", "spec.volumes[2].configMap"):
+    for named in ("spec.template.spec.volumes[2].hostPath", "spec.template.spec.volumes[2].configMap"):
         assert repairs(desired_body, live, [named]) == expected
 
 
@@ -195,6 +196,41 @@ def test_fields_that_replace_the_operators_fields_are_left_to_the_apply():
     )
     assert overlooked(_MODEL, live) == []
     assert overlooked(_MODEL, _MODEL) == []
+
+
+def test_the_other_member_of_a_disruption_budget_is_replaced_and_other_fields_stay():
+    desired_body = {"spec": {"maxUnavailable": 1}}
+    live = {"spec": {"minAvailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow"}}
+    expected = [
+        {"op": "remove", "path": "/spec/minAvailable"},
+        {"op": "add", "path": "/spec/maxUnavailable", "value": 1},
+    ]
+    assert repairs(desired_body, live, ["spec"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("desired_body", "live", "rejected"),
+    [
+        ({"spec": {"clusterIP": "None"}}, {"spec": {"clusterIPs": ["a"], "externalIPs": ["b"]}}, "spec.clusterIPs[0]"),
+        ({"spec": {"clusterIP": "None"}}, {"spec": {"clusterIP": "a", "sessionAffinity": "ClientIP"}}, "spec"),
+        ({"data": {"a": "1"}}, {"data": {"b": "2"}, "immutable": True}, "immutable"),
+        ({"data": {"a": "1"}}, {"data": {"a": "2", "b": "2"}, "immutable": True}, "data"),
+        ({"metadata": {"labels": {"a": "1"}}}, {"metadata": {"labels": {"b": "2"}}}, "metadata.labels"),
+        ({"spec": {"selector": {"a": "1"}}}, {"spec": {"selector": {"b": "1"}}}, "spec.selector"),
+        (
+            {"spec": {"template": {"spec": {"volumes": []}}}},
+            {"spec": {"template": {"spec": {"hostPID": True, "initContainers": [{"name": "mesh"}]}}}},
+            "spec.template.spec.hostPID",
+        ),
+        (
+            {"spec": {"template": {"spec": {"containers": [{"name": "a", "image": "x"}]}}}},
+            {"spec": {"template": {"spec": {"containers": [{"name": "a", "workingDir": "/", "tty": True}]}}}},
+            "spec.template.spec.containers[0].tty",
+        ),
+    ],
+)
+def test_a_rejected_field_that_is_no_member_of_a_union_removes_no_fields_of_others(desired_body, live, rejected):
+    assert repairs(desired_body, live, [rejected]) == []
 
 
 def test_an_object_without_conflicts_needs_no_repair():

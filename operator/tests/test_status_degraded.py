@@ -16,7 +16,7 @@ OLD, NEW = api_pod("demo-api-old", ready=True), api_pod("demo-api-new")
 SERVES = {"demo-api-old": health()}
 
 
-@pytest.mark.parametrize("reason", ["ForeignObject", "Refused", "KindMissing", "Forbidden", "Failed"])
+@pytest.mark.parametrize("reason", ["ForeignObject", "Refused", "Immutable", "KindMissing", "Forbidden", "Failed"])
 def test_a_child_that_cannot_be_applied_is_named_while_the_router_stays_ready(reason: str) -> None:
     error = ChildError("ServiceMonitor", "demo-api", reason, "the API server's message")  # type: ignore[arg-type]
     status = Scenario(errors=(error,)).status()

@@ -48,6 +48,7 @@ SCENARIOS = {
     Reason.NOBODY_ADMITTED: Scenario(health=health(closed="no keys")),
     Reason.FOREIGN_OBJECT: with_error("ForeignObject"),
     Reason.REFUSED: with_error("Refused"),
+    Reason.IMMUTABLE: with_error("Immutable"),
     Reason.KIND_MISSING: with_error("KindMissing"),
     Reason.FORBIDDEN: with_error("Forbidden"),
     Reason.FIELD_UNSUPPORTED: with_error("FieldUnsupported"),

@@ -11,6 +11,8 @@ from values import Value
 
 Json = dict[str, Any]
 _TYPES = {bool: "boolean", str: "string", int: "integer", list: "array", dict: "object"}
+_SELECTOR = [f"app.kubernetes.io/{name}" for name in ("name", "instance", "component")]
+"""The labels that select the operator's pods. Other values of these labels would break the selectors."""
 _EXTENSION = "x-kubernetes-"
 
 
@@ -50,6 +52,10 @@ def _node(value: Value) -> Json:
     node["type"] = kinds[0] if len(kinds) == 1 else kinds
     if "items" in value.tags:
         node["items"] = {"type": value.tags["items"]}
+    if "pattern" in value.tags:
+        node["items"]["pattern"] = value.tags["pattern"]
+    if "labels" in value.tags:
+        node["propertyNames"] = {"not": {"enum": _SELECTOR}}
     return node
 
 
@@ -58,7 +64,7 @@ def _plain(node: Json) -> Json:
     plain = {key: value for key, value in node.items() if not key.startswith(_EXTENSION) and key != "default"}
     if node.get("x-kubernetes-int-or-string"):
         plain["type"] = ["integer", "string"]
-    if plain.pop("nullable", False):
+    if plain.pop("nullable", False) and "type" in plain:
         plain["type"] = [plain["type"], "null"]
     if plain.pop("exclusiveMinimum", False):
         plain["exclusiveMinimum"] = plain.pop("minimum")

@@ -3,13 +3,14 @@
 The comments in values.yaml follow the conventions of the project cert-manager. A comment describes the key in the line
 below the comment. The tag `+docs:section=…` begins a section of the README. The tag `+docs:property` marks a key that
 is commented out. A key that is commented out is a value without a default. The tags `+docs:type=…`, `+docs:items=…`,
-`+docs:enum=…` and `+docs:schema=…` restrict the value. The tag `+docs:hidden` omits the value from the README.
+`+docs:enum=…`, `+docs:schema=…`, `+docs:pattern=…` and `+docs:labels` restrict the value. The pattern applies to the
+items of the value. The tag `+docs:hidden` omits the value from the README.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +62,23 @@ class _Comment:
 def read(text: str) -> list[Value]:
     """Returns the values that have a comment in `text`, which is the text of values.yaml, in the order of the file."""
     return list(_values(text))
+
+
+def defaults(values: Iterable[Value]) -> dict[str, Any]:
+    """Returns the defaults of the values that mean their default if they are null.
+
+    An object in a format of Kubernetes, such as `resources`, has no default in the result, so that null removes the
+    object.
+    """
+    tree: dict[str, Any] = {}
+    for value in values:
+        if value.default is None or (isinstance(value.default, dict) and value.default):
+            continue
+        node = tree
+        for name in value.path[:-1]:
+            node = node.setdefault(name, {})
+        node[value.path[-1]] = value.default
+    return tree
 
 
 def _values(text: str) -> Iterator[Value]:

@@ -36,6 +36,10 @@ _UNIONS = [
         *(f"containers.{probe}Probe" for probe in ("startup", "readiness", "liveness")),
     )
 ]
+_BUDGET = ("minAvailable", "maxUnavailable")
+"""The members of the union in the spec of a PodDisruptionBudget."""
+_WHOLES: tuple[list[str], ...] = ([], ["containers"], ["initContainers"])
+"""The paths within a pod template of the mappings that are no unions: the pod spec and the containers."""
 _UNIQUE = f"{_POD}.containers.ports.name".split(".")
 
 
@@ -87,9 +91,23 @@ def _steps(field: str) -> list[str]:
 
 def _unions(desired: Manifest, live: Manifest, steps: list[str]) -> Iterator[tuple[str, Any, Any]]:
     """Yields the path, the desired value and the live value of each union with a wrong member in the live object."""
-    member, parents = steps[-1], [*_pairs(desired, live, steps[:-1], "")]
+    member, parents = steps[-1], [*_union_pairs(desired, live, steps[:-1])]
     exchanged = [pair for pair in parents if (member in pair[1]) != (member in pair[2])]
-    yield from exchanged or (pair for pair in _pairs(desired, live, steps, "") if pair[2].keys() - pair[1].keys())
+    yield from exchanged or (pair for pair in _union_pairs(desired, live, steps) if pair[2].keys() - pair[1].keys())
+
+
+def _union_pairs(desired: Manifest, live: Manifest, steps: list[str]) -> Iterator[tuple[str, Any, Any]]:
+    """Yields the path, the desired members and the live members of each union at `steps` in both objects.
+
+    Only the mappings within a container or within another part of a pod spec can be unions, and a PodDisruptionBudget
+    has one union. All other mappings may have fields of other clients, which a repair must not remove.
+    """
+    if steps == ["spec"]:
+        for path, *sides in _pairs(desired, live, steps, ""):
+            desired_members, live_members = ({key: side[key] for key in _BUDGET if key in side} for side in sides)
+            yield path, desired_members, live_members
+    elif steps[:3] == _POD.split(".") and steps[3:] not in _WHOLES:
+        yield from _pairs(desired, live, steps, "")
 
 
 def _second_members(desired: Manifest, live: Manifest, union: list[str]) -> Iterator[str]:

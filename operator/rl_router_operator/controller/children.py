@@ -213,8 +213,11 @@ class _Convergence:
         except UnreachableError as error:
             self._take_timeout(action, error)
             return _Outcome.REFUSED
-        self.refused.pop(action.ref, None)
+        rejected = self.refused.pop(action.ref, None)
         self.conflicts.pop(action.ref, None)
+        if rejected and isinstance(action, Patch) and result and not _is_changed(action.live, result):
+            self.refused[action.ref] = _without_causes(rejected)
+            return _Outcome.REFUSED
         if result:
             self._take_result(action, prune.child(result))
         if isinstance(action, Replace | Delete):
@@ -226,9 +229,7 @@ class _Convergence:
         if error.is_terminating:
             raise GoneError from error
         if not error.is_conflict:
-            # The record omits the causes of the rejection, so that the plan does not try the same repair again.
-            is_repair = isinstance(action, Patch)
-            self.refused[action.ref] = RefusedError(error.status, {"message": error.message}) if is_repair else error
+            self.refused[action.ref] = _without_causes(error) if isinstance(action, Patch) else error
             return
         self.conflicts[action.ref] = error
         await self.look_up(action.ref)
@@ -258,6 +259,16 @@ class _Convergence:
         for (verb, reason), names in done.items():
             message = f"{verb} {', '.join(names)}: {reason}"
             log(logging.INFO, message, namespace=self.router.namespace, router=self.router.name)
+
+
+def _is_changed(live: Manifest, result: Manifest) -> bool:
+    """Returns whether a write of the object `live` has changed the object."""
+    return bool(live["metadata"].get("resourceVersion") != result["metadata"].get("resourceVersion"))
+
+
+def _without_causes(error: RefusedError) -> RefusedError:
+    """Returns a rejection without its causes, so that the plan does not try the same repair again."""
+    return RefusedError(error.status, {"message": error.message})
 
 
 def _deleted(live: Manifest) -> Manifest:

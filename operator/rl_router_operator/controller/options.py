@@ -47,6 +47,13 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def _namespaces(text: str) -> tuple[str, ...]:
+    names = _names(text)
+    if not names:
+        raise ValueError(f"{text!r} names no namespace. Omit the option to watch all namespaces")
+    return names
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 """A tuple of names. Commas separate the names in the value of an option."""
 _LEVELS = ("debug", "info", "warning", "error")
@@ -66,7 +73,7 @@ class Options(BaseModel):
         description="path of the kubeconfig file with the address of the API server; default: the value of the"
         " environment variable KUBECONFIG, or else the service account of the operator's pod",
     )
-    watch_namespaces: Names = Field(
+    watch_namespaces: Annotated[tuple[str, ...], BeforeValidator(_namespaces)] = Field(
         (), description="namespaces that the operator watches, separated by commas; default: all namespaces"
     )
     release: str | None = Field(

@@ -22,7 +22,7 @@ from .children import Children, GoneError
 from .metrics import ready_of
 from .pod_health import PodHealth, ProbeIntervals
 
-_RETRY_SECONDS = {"Failed": 2.0, "ForeignObject": 5.0, "Refused": 15.0, "Forbidden": 15.0}
+_RETRY_SECONDS = {"Failed": 2.0, "ForeignObject": 5.0, "Refused": 15.0, "Immutable": 15.0, "Forbidden": 15.0}
 """The seconds until the next reconciliation after an error about a child, by the reason of the error.
 
 The reason KindMissing has no entry, because the informers report when a missing kind appears.

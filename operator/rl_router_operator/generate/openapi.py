@@ -130,7 +130,8 @@ def _write_any(folded: Json, node: Json) -> None:
     if anything:
         folded[OPEN] = True
     elif node.get("additionalProperties") is True and OPEN not in node:
-        folded["additionalProperties"] = {OPEN: True}
+        # Without `nullable`, the API server would drop each value of the map that is null.
+        folded["additionalProperties"] = {OPEN: True, "nullable": True}
 
 
 def _write_remedy(folded: Json) -> None:

@@ -13,6 +13,7 @@ from .manifest import Manifest, Ref
 ChildErrorReason = Literal[
     "ForeignObject",  # an object that does not belong to the RouterDeployment has a child's name
     "Refused",  # the API server or an admission webhook rejected a child; the message quotes the error
+    "Immutable",  # the API server cannot change a field of an existing child; the message names the field
     "KindMissing",  # the cluster does not have the kind
     "Forbidden",  # the operator lacks a permission; the message names the verb
     "FieldUnsupported",  # a field was rejected as unknown or was not kept; the message names the field

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+_IMMUTABLE = ("field is immutable", "is immutable after creation", "may not change once set")
+"""The words with which the API server rejects the change of a field that can only be set when an object is created."""
+_INVALID_APPLY = "failed to create typed patch object"
+"""The words with which the API server rejects an apply, with status 500, if the schema does not allow the manifest."""
+
 
 class RefusedError(Exception):
     """Raised if the API server rejects a request. The properties of the error classify the rejection.
@@ -40,12 +45,18 @@ class RefusedError(Exception):
     @property
     def is_transient(self) -> bool:
         """Returns whether the rejected request may succeed if the operator soon sends the request again."""
-        return self.status in (408, 429) or self.status >= 500
+        is_invalid = self.status == 500 and _INVALID_APPLY in self.message
+        return self.status in (408, 429) or (self.status >= 500 and not is_invalid)
 
     @property
     def names_unknown_field(self) -> bool:
         """Returns whether the API server rejected the request because the kind does not have a field of the request."""
         return self.status == 500 and self.message.endswith("field not declared in schema")
+
+    @property
+    def is_immutable(self) -> bool:
+        """Returns whether the API server rejected the request because the request changes an immutable field."""
+        return self.status == 422 and any(words in self.message for words in _IMMUTABLE)
 
     @property
     def is_outdated(self) -> bool:

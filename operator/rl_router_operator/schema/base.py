@@ -113,7 +113,10 @@ HostName = Annotated[
         json_schema_extra={REMEDY: "a host name must look like router.example.com, without scheme, port or path"},
     ),
 ]
-DataKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+DataKey = Annotated[
+    str, Field(min_length=1, max_length=253, pattern=r"^([-_a-zA-Z0-9]|\.[-_a-zA-Z0-9])[-._a-zA-Z0-9]*$")
+]
+"""A key in the data of a Secret or ConfigMap. The API server rejects the key `.` and keys that begin with `..`."""
 LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
 LabelValue = Annotated[
     str,

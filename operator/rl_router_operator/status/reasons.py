@@ -102,6 +102,12 @@ class Reason(StrEnum):
         "The API server or an admission webhook rejected a child object",
         "Change the spec so that the object is accepted, or change the policy that rejects the object",
     )
+    IMMUTABLE = (
+        "Immutable",
+        "The API server cannot change a field of an existing child object",
+        "Delete the object, so that the operator creates the object again. The StatefulSet creates a deleted"
+        " PersistentVolumeClaim again if you also delete the model pod",
+    )
     KIND_MISSING = (
         "KindMissing",
         "The cluster lacks a kind that the spec requires",

@@ -337,7 +337,7 @@ class Params(Schema):
         default_factory=dict,
         max_length=64,
         description="request fields to set, as a map from name to value. A value in `set` replaces the client's value"
-        " of the same request field",
+        " of the same request field. The value null sets the request field to null",
     )
 
 

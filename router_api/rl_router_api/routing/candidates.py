@@ -137,7 +137,8 @@ def _by_money(request: Request, limits: Limits, callee: Callee, left: Decimal) -
     if has_output_price(target.price) and not upstream.dialect.bounds_output(request, target.params):
         return "cost", "`max_cost` requires an output limit, but the target's `params` remove it. Change `params`"
     if costly := upstream.dialect.costly_setting(target.params):
-        return "cost", f"`max_cost` allows no extra costs, but the target's `params.set.{costly}` may cause extra costs"
+        remedy = f"Remove `{costly}`, or add it to `params.allow` to accept its costs"
+        return "cost", f"the target's `params.set.{costly}` may cost more than `max_cost` allows. {remedy}"
     bought, minimum = output_limit(request, target, upstream, left), min_output(request)
     if bought is not None and bought < minimum:
         choices = f"{request.n} choices of " if request.n > 1 else ""

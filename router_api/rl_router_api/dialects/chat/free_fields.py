@@ -108,9 +108,11 @@ def drop_costly_fields(fields: dict[str, Any], allowed: Collection[str]) -> tupl
 def costly_setting(params: Params) -> str | None:
     """Returns the name of a field in `params.set` that may cost extra, or None if `params.set` has no such field.
 
-    The fields in `params.allow` do not count, because the configuration accepts their costs.
+    The fields in `params.allow` do not count, because the configuration accepts their costs. The field
+    `prompt_cache_options` does not count, because the worst-case cost contains the highest price of cache writes.
     """
-    others = [name for name in params.set if name not in FREE_FIELDS and name not in params.allow]
+    free = FREE_FIELDS.union(params.allow, ["prompt_cache_options"])
+    others = [name for name in params.set if name not in free]
     return next((name for name in others if not _is_free_value(name, encoded(params.set[name]))), None)
 
 
