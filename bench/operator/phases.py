@@ -26,10 +26,10 @@ from fakes.cluster.control_plane import ADMIN, authorization
 NAMESPACE = "default"
 _CONCURRENT = 16
 _TIMEOUT = 420.0
-_QUIET_SECONDS = 18.0
+QUIET_SECONDS = 18.0
 """The number of seconds without a write after which the operator is at rest.
 
-A cycle of the operator's health checks takes less than `_QUIET_SECONDS`.
+A cycle of the operator's health checks takes less than `QUIET_SECONDS`.
 """
 _DELETED = 100
 
@@ -181,10 +181,10 @@ class Phases:
         return max(request.at for request in self.cluster.audit.requests if request.is_create)
 
     async def _settle(self, start: float, state: str) -> float:
-        """Waits for `_QUIET_SECONDS` without a write. Returns the seconds from `start` to the operator's last write."""
+        """Waits for `QUIET_SECONDS` without a write. Returns the seconds from `start` to the operator's last write."""
 
         async def is_quiet() -> bool:
-            return 0.0 < self._last_write(start) < time.time() - _QUIET_SECONDS
+            return 0.0 < self._last_write(start) < time.time() - QUIET_SECONDS
 
         await self._until(is_quiet, state)
         _log(f"{state} after {self._last_write(start) - start:.1f} s")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from phases import Result
+from phases import QUIET_SECONDS, Result
 
 _FILE = Path(__file__).parents[1] / "operator.md"
 _VERBS = ("get", "patch", "status", "Events", "delete")
@@ -54,11 +54,12 @@ create two pods.
 | --- |{" ---: |" * len(results)}
 {rows}
 
-The operator's last write is the last write before the operator is at rest. At rest, the operator renews its Lease every
-2 s and its claim of the cluster every 10 s. Each renewal of a Lease is one read and one write. The requests at rest
-include the renewals of Leases, and all other figures exclude the renewals. "Unresponsive pods" are pods of the API that
-accept connections and never respond. The operator repeats the health checks of unresponsive pods, and each check ends
-after the operator's limit of 5 s.
+At rest, the operator has made no write for {QUIET_SECONDS:.0f} s. "The operator's last write" is the last write before
+this time. At rest, the operator only renews its Lease every 2 s and its claim of the cluster every 10 s. Each renewal
+is one read and one write. The requests at rest include the renewals. The numbers of writes and the requests per
+RouterDeployment exclude the renewals. "Unresponsive pods" are pods of the API that accept connections and never
+respond. The operator repeats the health checks of unresponsive pods, and each check ends after the operator's limit of
+5 s.
 
 The bare client applies the same manifests as prepared bytes, with the operator's concurrency, and does nothing else. No
 operator can be much faster than the bare client on the same cores.

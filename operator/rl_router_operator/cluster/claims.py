@@ -149,9 +149,10 @@ class Claims:
             self._on_change()
 
     def _current(self) -> dict[str, str]:
-        """Returns the operator that acts in each namespace, without this operator if this operator holds no claim.
+        """Returns a mapping from each claimed namespace to the operator that acts in the namespace.
 
-        The result is empty if this process is not the leader, or if the view of the claims is outdated.
+        If this operator holds no claim, the mapping does not contain the namespaces of this operator. The mapping is
+        empty if this process is not the leader, or if the view of the claims is outdated.
         """
         if not self._leads():
             return {}

@@ -10,7 +10,7 @@ class Reason(StrEnum):
     """The reason of a condition, as a stable word that alerts can match.
 
     The attribute `means` explains the reason, and the attribute `remedy` says what to do. Both attributes contain
-    sentences without the last full stop. The attribute `remedy` is empty if nothing needs to be fixed.
+    sentences without the last full stop. The attribute `remedy` is empty for the reasons of healthy states.
     """
 
     means: str

@@ -20,7 +20,7 @@ _EXACT = Context(prec=80)
 CHEAP_TIERS = ("default", "flex")
 """The service tiers that a request with a money limit may use."""
 _FINEST = Decimal("1e-18")
-"""The smallest possible price of a token, in US dollars."""
+"""The smallest price of a token above zero, in US dollars. Shares of an amount are rounded down to this unit."""
 
 
 class Charges(NamedTuple):

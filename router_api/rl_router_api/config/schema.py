@@ -396,8 +396,7 @@ class TargetConfig(Schema):
     """
 
     name: Name = Field(
-        description="name by which clients and the router model call the target. The name of a target must not begin"
-        " with `router`"
+        description="name by which clients call the target. The name of a target must not begin with `router`"
     )
     base_url: BaseUrl = Field(
         description="URL of the target's OpenAI-compatible endpoint, including `/v1` if `/v1` belongs to the URL"

@@ -204,7 +204,7 @@ class Source:
 
     @property
     def _authentication_path(self) -> Path | None:
-        """The path of the file with the `Authentication` of the last valid files, or None if no state folder is
+        """The path of the file that stores the last valid `Authentication` object, or None if no state folder is
         configured."""
         return None if self.state is None else Path(self.state) / f"last-good-{_hashed(self.path or '')}.json"
 
