@@ -3,8 +3,9 @@
 
 Run this script first if routing does not work.
 
-The script sends requests with the openai package for everything that the router needs: health, models, an answer, a
-streamed answer, a tool call, and a decision under a JSON schema. The exit status is 1 if a check fails.
+The script checks the endpoint `/health` with a plain HTTP request. With the openai package, the script checks the list
+of models, an answer, a streamed answer, a tool call, and a decision under a JSON schema. The exit status is 1 if a
+check fails.
 """
 
 from __future__ import annotations

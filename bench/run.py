@@ -61,7 +61,7 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def check_tools() -> None:
-    """Exits the benchmark if gcc, which compiles the upstream, or wrk, which sends the load, is missing."""
+    """Exits the benchmark if gcc or wrk is missing. gcc compiles the upstream, and wrk sends the load."""
     missing = [name for name in _PACKAGES if shutil.which(name) is None]
     if missing:
         packages = " ".join(_PACKAGES[name] for name in missing)

@@ -1,4 +1,4 @@
-"""Sends requests with the openai package, and checks and prints answers, for `test_host.py` and `test_serve.py`.
+"""Sends requests, most of them with the openai package, and checks the answers for `test_host.py` and `test_serve.py`.
 
 The checks test the format of an answer, not the quality of the answer.
 """

@@ -27,7 +27,7 @@ def pair(name: str = "alpha", **fields: Any) -> Pair:
 
 def limits(max_cost: str | None = None) -> Limits:
     spending = MaxCost(Decimal(max_cost)) if max_cost else UNLIMITED
-    return Limits(spending, 0.0, 3, 8, "buffered", "balanced", Ledger("r"))
+    return Limits(spending, 0.0, 600.0, 3, 8, "buffered", "balanced", Ledger("r"))
 
 
 def verdicts(request: Request, *pairs: Pair, max_cost: str | None = None) -> list[Verdict]:

@@ -60,7 +60,7 @@ class Answerer:
         except TimeoutError:
             if calls.completed is not None:
                 return turns.chosen(calls.completed, "timeout")
-            message = f"The deadline passed before any model answered. {_DEADLINE_REMEDY}"
+            message = f"No model answered within the deadline of {limits.duration:g} s. {_DEADLINE_REMEDY}"
             raise ApiError(504, message, code="deadline_exceeded", retryable=False) from None
         if outcome is None:
             raise self._failure(request, limits, calls)
@@ -81,7 +81,7 @@ class Answerer:
             with Until(limits.deadline):
                 decision = await policy.decide(request, [callee.as_candidate() for callee in callees], limits, ())
         except TimeoutError:
-            message = f"The deadline passed before the policy decided. {_DEADLINE_REMEDY}"
+            message = f"The policy did not decide within the deadline of {limits.duration:g} s. {_DEADLINE_REMEDY}"
             raise ApiError(504, message, code="deadline_exceeded", retryable=False) from None
         limits.ledger.decided(unreadable=decision.unreadable, repaired=decision.repaired)
         order = fallback_order(callees, limits.prefer, self._fleet.routing.fallback)

@@ -26,13 +26,15 @@ from ..conversation.request import Request
 class Limits(Struct, frozen=True):
     """The limits on the cost, the time, the turns and the calls of a request.
 
-    The attribute `deadline` is a time in seconds on the event loop's clock. The attribute `unsized` is None, or the
+    The attribute `deadline` is a time in seconds on the event loop's clock, and the attribute `duration` is the number
+    of seconds that the request may take. The attribute `unsized` is None, or the
     name of a part of the request, such as a video, that may have any number of tokens. The router cannot guarantee a
     money limit for a request with a part that may have any number of tokens.
     """
 
     spending: Spending
     deadline: float
+    duration: float
     max_turns: int
     max_calls: int
     review: Review

@@ -34,11 +34,12 @@ def limits_of(request: Request, fleet: Fleet, ledger: Ledger, received_at: float
     """
     routing, options = fleet.routing, request.options
     costs = [cost for cost in (routing.max_cost, options.max_cost) if cost is not None]
-    milliseconds = min(options.deadline_ms or math.inf, routing.deadline * 1000)
+    duration = min(options.deadline_ms or math.inf, routing.deadline * 1000) / 1000
     return Limits(
         spending=MaxCost(min(costs)) if costs else UNLIMITED,
         unsized=fleet.unsized_part(request) if costs else None,
-        deadline=(asyncio.get_running_loop().time() if received_at is None else received_at) + milliseconds / 1000,
+        deadline=(asyncio.get_running_loop().time() if received_at is None else received_at) + duration,
+        duration=duration,
         max_turns=min(routing.max_turns, options.max_turns or routing.max_turns),
         max_calls=routing.max_calls,
         review=_stricter_review(routing.review, options.review),

@@ -33,12 +33,14 @@ requests."""
 class BodyLimits:
     """The limits of a request's body.
 
-    The field `deadline` is the time of the event loop's clock until which the body must be complete.
+    The field `deadline` is the time of the event loop's clock until which the body must be complete. The field
+    `duration` is the number of seconds from the end of the headers to the deadline.
     """
 
     server: RequestHandlingConfig
     load: Load
     deadline: float
+    duration: float
     read_timeout: float = 30.0
     """The maximum number of seconds between two received parts of the request body."""
     key: str | None = None
@@ -151,7 +153,7 @@ async def _next_message(receive: Receive, limits: BodyLimits) -> Message:
     except TimeoutError:
         if loop.time() >= limits.deadline:
             message = (
-                "The deadline passed before the request body was complete. "
+                f"The request body was not complete within the deadline of {limits.duration:g} s. "
                 "Send the body faster, or raise the server's `routing.deadline`."
             )
             raise ApiError(504, message, code="deadline_exceeded", retryable=False) from None

@@ -66,7 +66,7 @@ class ChatCompletionHandler(RequestHandler):
                 await self._relay(self._dialect.write_stream(chunks, request, outcome.target, self._metadata))
         except TimeoutError:
             message = (
-                "The deadline passed before the answer was complete. "
+                f"The answer was not complete within the deadline of {limits.duration:g} s. "
                 "Raise the request's `router.deadline_ms` or the server's `routing.deadline`."
             )
             raise ApiError(504, message, code="deadline_exceeded", retryable=False) from None

@@ -102,9 +102,11 @@ class RequestHandler(ABC):
         body = whole_body(self._scope, self._client, server.max_body_bytes)
         coding = coding_of(self._scope)
         if body is None:
-            deadline = self._received_at + configuration.routing.deadline
+            allowed = configuration.routing.deadline
             key = self._key.name if self._key is not None and self._runtime.admission.has_several_keys else None
-            body = await read_parts(self._receive, BodyLimits(server, self._runtime.load, deadline, key=key))
+            body = await read_parts(
+                self._receive, BodyLimits(server, self._runtime.load, self._received_at + allowed, allowed, key=key)
+            )
             self._begin()
         self._watch_client()
         read = self._dialect.read_request

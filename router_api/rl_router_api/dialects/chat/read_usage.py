@@ -3,8 +3,8 @@
 If one token count is invalid, the other token counts are still read. The field `prompt_tokens` includes the tokens of
 cache reads and cache writes, but Anthropic's field `input_tokens` does not include the tokens of cache reads and cache
 writes. Most providers include thinking tokens in the field `completion_tokens`, but xAI and Gemini include thinking
-tokens only in the field `total_tokens`. If a usage has a token count in several fields, empty values and zeros in one
-field do not hide the token count in another field.
+tokens in the field `total_tokens` and not in `completion_tokens`. If a usage has a token count in several fields, empty
+values and zeros in one field do not hide the token count in another field.
 """
 
 from __future__ import annotations
