@@ -69,3 +69,17 @@ async def test_an_event_that_a_terminating_namespace_rejects_is_not_logged(caplo
     body = {"metadata": {"name": "demo", "namespace": "ns", "uid": "u", "generation": 1}}
     await post(TerminatingNamespace(), body, news({}, after))  # type: ignore[arg-type]
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize("character", ["x", "é", "語", "🙂"])
+async def test_the_note_of_an_event_has_at_most_1024_bytes(character: str) -> None:
+    notes: list[str] = []
+
+    class Recording:
+        async def create(self, _kind: Any, event: dict[str, Any]) -> None:
+            notes.append(event["note"])
+
+    condition = {"type": "Degraded", "status": "True", "reason": "Failed", "message": character * 2_000}
+    body = {"metadata": {"name": "demo", "namespace": "ns", "uid": "u", "generation": 1}}
+    await post(Recording(), body, [condition])  # type: ignore[arg-type]
+    assert [1_020 < len(note.encode()) <= 1_024 for note in notes] == [True]

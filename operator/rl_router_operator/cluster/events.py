@@ -19,30 +19,32 @@ from .client import KubernetesClient
 
 EVENT = Kind("events.k8s.io/v1", "Event", "events")
 _MAXIMUM_NOTE = 1024
-"""The maximum number of characters that the API server accepts in the field `note` of an Event."""
+"""The maximum number of bytes that the API server accepts in the field `note` of an Event."""
 _MAXIMUM_NAME = 200
-"""The maximum number of characters that the name of an Event contains of the name of the RouterDeployment."""
+"""The maximum number of characters of the RouterDeployment's name in the name of an Event."""
 
 
 async def post(client: KubernetesClient, body: Manifest, conditions: Iterable[Manifest]) -> None:
     """Posts an Event about the RouterDeployment `body` for each condition.
 
     Logs a warning if the API server rejects an Event, unless the Event already exists or the namespace is being
-    deleted. Raises UnreachableError if the API server does not respond, and NotLeadingError if this process of the
-    operator may not write in the namespace.
+    deleted. Raises UnreachableError if the API server returns no valid response, and NotLeadingError if this process of
+    the operator may not write in the namespace.
     """
     for condition in conditions:
         try:
             await client.create(EVENT, _event(body, condition))
         except RefusedError as error:
             if error.status != 409 and not error.is_terminating:
-                log(logging.WARNING, f"the operator cannot create an Event: {error.message}")
+                remedy = "Check the operator's permissions and the admission webhooks"
+                log(logging.WARNING, f"the operator cannot create an Event: {error.message}. {remedy}")
 
 
 def _event(body: Manifest, condition: Mapping[str, Any]) -> Manifest:
     """Returns the manifest of an Event about a condition of a RouterDeployment.
 
-    The name of the Event contains a hash of the condition, so that the API server rejects a duplicate Event.
+    The name of the Event contains a hash. The hash depends on the RouterDeployment's uid and generation, and on the
+    condition's type, status and reason. Therefore the API server rejects a duplicate Event.
     """
     metadata = body["metadata"]
     content = "/".join(map(str, (metadata["uid"], metadata.get("generation", 0), *identity(condition))))
@@ -59,7 +61,7 @@ def _event(body: Manifest, condition: Mapping[str, Any]) -> Manifest:
         "type": "Warning" if is_warning(condition) else "Normal",
         "reason": condition["reason"],
         "action": condition["type"],
-        "note": f"{condition['type']} is {condition['status']}: {condition.get('message', '')}"[:_MAXIMUM_NOTE],
+        "note": _note(condition),
         "regarding": {
             "apiVersion": ROUTER.api_version,
             "kind": ROUTER.kind,
@@ -68,3 +70,9 @@ def _event(body: Manifest, condition: Mapping[str, Any]) -> Manifest:
             "uid": metadata["uid"],
         },
     }
+
+
+def _note(condition: Mapping[str, Any]) -> str:
+    """Returns the state and the message of a condition, shortened to the maximum number of bytes of a note."""
+    note = f"{condition['type']} is {condition['status']}: {condition.get('message', '')}"
+    return note.encode()[:_MAXIMUM_NOTE].decode(errors="ignore")
