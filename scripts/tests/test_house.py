@@ -35,14 +35,14 @@ class Package:
         return section.partition("\n## ")[0]
 
     def definitions(self) -> Iterator[tuple[str, Definition]]:
-        """Yields each class and function with its file and name."""
+        """Yields each class and function with its file, line and name."""
         for path in sorted(self.folder.rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, (ast.ClassDef, *FUNCTIONS)):
-                    yield f"{path.relative_to(self.folder)}: {node.name}", node
+                    yield f"{path.relative_to(self.folder)}:{node.lineno} {node.name}", node
 
     def classes(self) -> dict[str, ast.ClassDef]:
-        """Returns the classes to which the size limits apply, by file and name."""
+        """Returns the classes to which the size limits apply, by file, line and name."""
         classes = {name: node for name, node in self.definitions() if isinstance(node, ast.ClassDef)}
         return {name: node for name, node in classes.items() if not (self.long_enumerations and is_enumeration(node))}
 

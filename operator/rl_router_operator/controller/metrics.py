@@ -23,11 +23,8 @@ class Metrics:
 
     def __init__(self, readiness: Callable[[], Iterable[str]]) -> None:
         self.registry = CollectorRegistry()
-        self.reconciles = Counter(
-            "rl_router_operator_reconciles",
-            "The number of reconciliations of RouterDeployments by outcome",
-            ["outcome"],
-            registry=self.registry,
+        self.reconciles = self._counter(
+            "reconciles", "The number of reconciliations of RouterDeployments by outcome", "outcome"
         )
         self.seconds = Histogram(
             "rl_router_operator_reconcile_seconds",
@@ -35,24 +32,21 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self.errors = Counter(
-            "rl_router_operator_errors",
-            "The number of failed reconciliations of RouterDeployments by reason",
-            ["reason"],
-            registry=self.registry,
+        self.errors = self._counter(
+            "errors", "The number of failed reconciliations of RouterDeployments by reason", "reason"
         )
-        self.writes = Counter(
-            "rl_router_operator_writes",
+        self.writes = self._counter(
+            "writes",
             "The number of successful writes to the API server by verb and kind, except writes of Leases",
-            ["verb", "kind"],
-            registry=self.registry,
+            "verb",
+            "kind",
         )
         self.leading = Gauge(
             "rl_router_operator_leading", "1 if this process is the leader, otherwise 0", registry=self.registry
         )
         self.yielding = Gauge(
             "rl_router_operator_yielding",
-            "1 for each namespace in which another operator acts. The namespace `*` means all"
+            "1 for each watched namespace in which another operator acts. The namespace `*` means all"
             " namespaces that no operator claims separately",
             ["namespace", "operator"],
             registry=self.registry,
@@ -60,11 +54,14 @@ class Metrics:
         self._resynced: float | None = None
         age = Gauge(
             "rl_router_operator_resync_age_seconds",
-            "The number of seconds since all RouterDeployments were last queued for reconciliation",
+            "The number of seconds since all RouterDeployments were last queued for the periodic reconciliation",
             registry=self.registry,
         )
         age.set_function(self._resync_age)
         self.registry.register(_Readiness(readiness))
+
+    def _counter(self, name: str, description: str, *labels: str) -> Counter:
+        return Counter(f"rl_router_operator_{name}", description, labels, registry=self.registry)
 
     def yields(self, operators: Mapping[str, str]) -> None:
         """Records the other operators that act in place of this operator, by namespace."""
@@ -73,7 +70,7 @@ class Metrics:
             self.yielding.labels(namespace, operator).set(1)
 
     def resynced(self) -> None:
-        """Records that all RouterDeployments have just been queued for reconciliation."""
+        """Records that all RouterDeployments have just been queued for the periodic reconciliation."""
         self._resynced = time.monotonic()
 
     def _resync_age(self) -> float:

@@ -23,8 +23,8 @@ from .recorders import EndedRequest
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _BATCH = 64
-"""The number of requests that are added to Prometheus' objects in one step. A larger batch, such as all requests of one
-second, would block other requests for some milliseconds."""
+"""The maximum number of requests that are added to Prometheus' objects in one step. A larger batch, such as all
+requests of one second, would block other requests for several milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class CurrentState:
     """The current state of the server, as input for the metrics.
 
     The attribute `open_breakers` maps the name of each upstream to True if the upstream's circuit breaker is not
-    closed. The attribute `lost_log_lines` is the number of log lines that this process could not write since the start.
+    closed. The attribute `lost_log_lines` is the number of log lines that this process has failed to write.
     """
 
     in_flight: int
@@ -43,7 +43,7 @@ class CurrentState:
 
 @dataclass(slots=True)
 class _Calls:
-    """The sums of all attempts with the same model, kind and status in a batch. `cost` is in US dollars."""
+    """The token counts, cost in US dollars and durations of a batch's attempts with the same model, kind and status."""
 
     input: int = 0
     output: int = 0
@@ -54,7 +54,7 @@ class _Calls:
 
 @dataclass(slots=True)
 class _Batch:
-    """The requests and attempts that are not added to Prometheus' objects yet."""
+    """The requests and attempts that have not been added to Prometheus' objects yet."""
 
     requests: Counts[tuple[str, str]] = field(default_factory=Counts)
     """The number of requests by routing strategy and HTTP status."""
@@ -81,9 +81,9 @@ class _Batch:
 class Metrics:
     """The metrics of one process. The cost metrics equal the sums of the costs in the ledgers.
 
-    Counts are first kept as plain numbers, because counting with Prometheus' own objects takes many times as long. The
-    counts are added to Prometheus' objects in batches, and before a client reads the metrics. With several workers,
-    each request is added to Prometheus' objects immediately, because another worker may serve the metrics.
+    Most counts are first kept as plain numbers, because counting with Prometheus' own objects takes many times as long.
+    These counts are added to Prometheus' objects in batches, every second, and before a client reads the metrics. With
+    several workers, the counts of each request are added immediately, because another worker may serve the metrics.
     """
 
     def __init__(self) -> None:
@@ -93,30 +93,21 @@ class Metrics:
         self._requests = self._counter(
             "requests", "Number of requests by routing strategy and HTTP status.", "strategy status"
         )
-        self._calls = self._counter("calls", "Number of attempts to call upstreams.", "model kind status")
+        self._calls = self._counter("calls", "Number of upstream attempts for requests.", "model kind status")
         self._tokens = self._counter(
-            "tokens", "Number of tokens, as reported by upstreams or estimated.", "model kind direction"
+            "tokens", "Number of tokens for requests, as reported by upstreams or estimated.", "model kind direction"
         )
-        self._cost = self._counter("cost_usd", "US dollars spent on calls to upstreams.", "model kind")
+        self._cost = self._counter("cost_usd", "US dollars spent on requests.", "model kind")
         self._probe_tokens = self._counter(
             "probe_tokens", "Number of tokens of health probes of the router model.", "direction"
         )
         self._probe_cost = self._counter("probe_cost_usd", "US dollars spent on health probes of the router model.", "")
-        self._seconds = _Histogram(
-            "rl_router_request_seconds", "Duration of requests in seconds.", registry=self.registry, buckets=_SECONDS
-        )
-        self._call_seconds = _Histogram(
-            "rl_router_call_seconds",
-            "Duration of upstream attempts in seconds.",
-            ["model", "kind"],
-            registry=self.registry,
-            buckets=_SECONDS,
-        )
-        self._first_seconds = _Histogram(
-            "rl_router_time_to_first_token_seconds",
-            "Seconds from the start of a request to the first byte of the streamed answer.",
-            registry=self.registry,
-            buckets=_SECONDS,
+        self._seconds = self._histogram("request_seconds", "Duration of requests in seconds.", "")
+        self._call_seconds = self._histogram("call_seconds", "Duration of upstream attempts in seconds.", "model kind")
+        self._first_seconds = self._histogram(
+            "time_to_first_token_seconds",
+            "Seconds from the start of a request to the first byte of a streamed answer.",
+            "",
         )
         self._unreadable = self._counter("unreadable_decisions", "Number of decisions that could not be parsed.", "")
         self._lost_log_lines = self._counter("log_lines_lost", "Number of log lines that could not be written.", "")
@@ -125,7 +116,7 @@ class Metrics:
         self._in_flight = self._gauge("in_flight", "Number of in-flight requests.", mode="livemostrecent")
         self._refused = self._gauge(
             "configuration_refused",
-            "1 while the server rejects the configuration or the keys on disk, and otherwise 0.",
+            "1 while the server rejects the configuration file or the keys file, and otherwise 0.",
         )
         self._breaker = self._gauge(
             "breaker_open", "1 while the upstream's circuit breaker is not closed, and otherwise 0.", "model"
@@ -133,6 +124,9 @@ class Metrics:
 
     def _counter(self, name: str, description: str, labels: str) -> Counter:
         return Counter(f"rl_router_{name}", description, labels.split(), registry=self.registry)
+
+    def _histogram(self, name: str, description: str, labels: str) -> _Histogram:
+        return _Histogram(f"rl_router_{name}", description, labels.split(), registry=self.registry, buckets=_SECONDS)
 
     def _gauge(
         self, name: str, description: str, labels: str = "", mode: Literal["livemax", "livemostrecent"] = "livemax"
@@ -158,7 +152,7 @@ class Metrics:
             self._flush()
 
     def record_probe(self, ledger: Ledger) -> None:
-        """Counts a health probe of the router model."""
+        """Counts the tokens and the cost of a health probe of the router model."""
         for entry in ledger.router_calls:
             if entry.read_usage is not None:
                 self._probe_tokens.labels("input").inc(entry.read_usage.input)
@@ -206,7 +200,7 @@ class Metrics:
 
 
 class _Histogram(Histogram):
-    """A histogram that adds many values in one step, because calls of `observe` take many times as long."""
+    """A histogram that adds many values in one step, because one `observe` call per value takes many times as long."""
 
     def observe_all(self, values: Sequence[float]) -> None:
         """Adds all values."""
@@ -221,7 +215,7 @@ class _Histogram(Histogram):
 class _CurrentUpstreams(Collector):
     """Omits the circuit breaker metrics of removed targets.
 
-    The files that several workers share still contain the metrics of removed targets.
+    Prometheus' objects, and the files that several workers share, still contain these metrics.
     """
 
     def __init__(self, source: Collector, names: Collection[str]) -> None:
