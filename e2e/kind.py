@@ -65,7 +65,7 @@ def delete(name: str) -> None:
 def load(target: Cluster, images: tuple[str, ...], *nodes: str) -> None:
     """Loads images from the local Docker into the nodes of a kind cluster.
 
-    Does nothing for clusters that kind did not create. The nodes of such clusters must be able to pull the images.
+    Does nothing for clusters that kind did not create. The nodes of such clusters must already contain the images.
     """
     context = target.kubectl("config", "current-context").strip()
     if context.startswith("kind-"):
