@@ -11,13 +11,13 @@ import zlib
 from typing import Any, Protocol
 
 _STEP = 64 * 1024
-"""The maximum number of decoded bytes that one step returns. The brotli decoder may return a few bytes more. Reading
-64 KiB of a stream takes some milliseconds, even if the stream consists of very short events."""
+"""The maximum number of decoded bytes that one step returns. The brotli decoder may return up to 96 KiB, because its
+buffer grows in blocks. Reading 64 KiB of a stream takes a few milliseconds, even if all events are very short."""
 _PIECE = 64 * 1024
 """The maximum number of bytes of gzip or deflate input in one call of zlib."""
 _MAX_MEMBERS = 10_000
-"""The maximum number of members (separately compressed parts) of a gzip body. Usual gzip bodies have one member. An
-empty member of a gzip body has only 20 bytes, but the decoder needs some microseconds for each member."""
+"""The maximum number of members (separately compressed parts) of a gzip body. Most gzip bodies have one member. An
+empty member of a gzip body has only 20 bytes, but the decoder needs a few microseconds for each member."""
 _ZSTD_INPUT = 32
 """The maximum number of bytes of zstd input in one call of the zstd decoder. Four bytes of zstd input can become a
 block of 128 KiB, and the zstd decoder does not limit the size of the output."""
@@ -29,14 +29,14 @@ class Decoder(Protocol):
 
     @property
     def is_complete(self) -> bool:
-        """Whether the end of the compressed data was decoded."""
+        """Whether the decoder has reached the end of the compressed data."""
 
     def take(self, data: bytes) -> None:
-        """Adds compressed bytes. Callers add bytes only after the method `step` has returned no bytes."""
+        """Adds compressed bytes. Callers may add further bytes only after the method `step` has returned no bytes."""
 
     def step(self) -> bytes:
-        """Returns some decoded bytes, or no bytes if more input is needed. Raises ValueError if the data are
-        invalid."""
+        """Returns some decoded bytes, or no bytes if more input is needed or the data are complete. Raises ValueError
+        if the data are invalid."""
 
 
 class _Zlib:
@@ -78,7 +78,7 @@ class _Zlib:
             raise ValueError(f"the data have more than {_MAX_MEMBERS:,} gzip members")
 
     def _begin(self) -> bool:
-        """Starts the next member of the compressed data if necessary, and returns whether the input can be decoded."""
+        """Starts the next member if necessary. Returns False if the rest of the input is too short or is padding."""
         if self._inner is not None:
             return True
         if len(self._input) - self._at < 2:
@@ -153,8 +153,8 @@ class _Zstd:
 def compression_of(header: bytes) -> str | None:
     """Returns the compression that a Content-Encoding header names, or None if the header names no known compression.
 
-    A Content-Encoding header that names no known compression is ignored, because some servers name a character set in
-    this header.
+    In a response, a Content-Encoding header that names no known compression is ignored, because some servers name a
+    character set in this header.
     """
     name = header.decode("latin-1").strip().lower().removeprefix("x-")
     return name if name in ("gzip", "deflate", "br", "zstd") else None

@@ -3,17 +3,17 @@
     RlRouterError
     ├── ApiError                  the error response to a client: status, message, field and code
     │   └── UnaffordableError     a money limit does not allow a call
-    ├── ClientGoneError           the client disconnected before its request was complete
-    ├── UpstreamError             an upstream failed
-    │   ├── CallFailedError       an attempt to call an upstream returned no answer
+    ├── ClientGoneError           the client disconnected before the request was parsed
+    ├── UpstreamError             an upstream failed or could not be used
+    │   ├── CallFailedError       an attempt to call an upstream failed or could not start
     │   ├── TransportError        no complete HTTP response: refused, reset, timeout, broken
-    │   ├── ProxyRefusedError     the proxy refused to connect to the upstream
-    │   ├── BrokenAnswerError     the body of a response is damaged: truncated, or neither JSON nor an event stream
-    │   │   └── UnusableAnswerError     the body is whole, but no client could use the body as an answer
+    │   ├── ProxyRefusedError     the proxy refused to connect to the upstream, or is not supported
+    │   ├── BrokenAnswerError     the body of a response is truncated, damaged or not an answer
+    │   │   └── UnusableAnswerError     the response contains an error or no answer, or is too large
     │   │       └── EventTooLargeError
     │   ├── NoCapacityError       the upstream has no free slot
     │   ├── ListingError          the upstream's list of models cannot be read, or is empty
-    │   └── NoDecisionError       the router model was not called, or its call failed
+    │   └── NoDecisionError       the router model was not called, or the call failed
     └── SetupError                the server cannot start, or cannot use a changed file
         ├── ConfigurationError
         ├── KeysError
@@ -31,9 +31,9 @@ from typing import Any, Literal
 FaultKind = Literal["refused", "reset", "timeout", "broken"]
 FailureKind = Literal["refused", "reset", "timeout", "broken", "unusable", "status", "busy", "unaffordable"]
 _MAX_MESSAGE = 10_000
-"""The maximum number of characters of the message of an error."""
+"""The number of characters after which the message of an `ApiError` is cut off."""
 _MAX_PARAM = 500
-"""The maximum number of characters of the attribute `param` of an error."""
+"""The number of characters after which the attribute `param` of an `ApiError` is cut off."""
 
 
 class RlRouterError(Exception):
@@ -46,8 +46,8 @@ class ApiError(RlRouterError):
     The attribute `status` is the HTTP status of the error response. The attribute `kind` is the error's `type` in
     OpenAI's API. The attribute `param` is the name of the request field that caused the error. The attribute `code` is
     a stable identifier for programs. The attribute `retry_after` is the number of seconds after which the client may
-    retry the request. If the attribute `retryable` is False, the error response tells the client's SDK that a retry
-    cannot succeed. The attribute `headers` contains further headers of the error response.
+    retry the request. If the attribute `retryable` is False, the error response tells the client's SDK not to retry the
+    request. The attribute `headers` contains further headers of the error response.
     """
 
     def __init__(
@@ -80,29 +80,29 @@ def bad_request(message: str, param: str | None = None, code: str | None = None)
 
 
 class UnaffordableError(ApiError):
-    """The worst-case cost of a call exceeds a money limit.
+    """The worst-case cost of a call exceeds the unspent part of a money limit.
 
     The client gets this error only if no target answers the request.
     """
 
 
 class ClientGoneError(RlRouterError):
-    """The client disconnected before the client's request was complete."""
+    """The client disconnected before the router API parsed the request."""
 
 
 class UpstreamError(RlRouterError):
-    """An upstream failed."""
+    """An upstream failed or could not be used."""
 
 
 class CallFailedError(UpstreamError):
-    """An attempt to call an upstream returned no answer.
+    """An attempt to call an upstream failed or could not start.
 
-    Clients may see the text `message`, but not the text `log_text`. The attribute `error` is the error object that the
-    upstream sent. The attribute `retry_after` is the number of seconds after which the upstream allows a retry. The
-    attribute `retriable` is True if a retry at the same upstream may succeed. The attribute `is_malformed` is True if
-    every upstream would reject the body of the request. The attribute `is_quota` is True if a quota or spend limit of
-    the upstream's account is exhausted. The attribute `refusal` is the error for the client if a money limit prevented
-    the call.
+    Clients may see the text `message`, but not the text `log_text`. The attribute `error` contains the fields of the
+    upstream's error that are neither lists nor objects. The attribute `retry_after` is the number of seconds after
+    which the upstream allows a retry. The attribute `retriable` is True if a retry at the same upstream may succeed.
+    The attribute `is_malformed` is True if every upstream would reject the body of the request. The attribute
+    `is_quota` is True if a quota or spend limit of the account at the upstream is exhausted. The attribute `refusal` is
+    the error for the client if a money limit prevented the call.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class CallFailedError(UpstreamError):
 
     @property
     def may_refuse_additions(self) -> bool:
-        """Returns whether the upstream may have rejected the request because of a field that the router API added."""
+        """Returns whether the upstream may have rejected the request because of the router API's additions."""
         return self.refused_request and not self.is_malformed
 
     @property
@@ -159,7 +159,7 @@ class TransportError(UpstreamError):
     """The upstream sent no complete response.
 
     The attribute `kind` is `refused` (the router API cannot connect to the upstream), `reset` (the connection was
-    lost), `timeout` (the upstream sent nothing for too long) or `broken` (the upstream sent invalid bytes).
+    lost), `timeout` (the connect timeout or idle timeout expired) or `broken` (the request or response is invalid).
     """
 
     def __init__(self, kind: FaultKind, message: str) -> None:
@@ -168,18 +168,18 @@ class TransportError(UpstreamError):
 
 
 class ProxyRefusedError(UpstreamError):
-    """The proxy refused to connect to the upstream.
+    """The proxy refused to connect to the upstream, or is of a kind that the router API does not support.
 
-    The error message contains the HTTP status that the proxy returned.
+    If the proxy refused to connect, the error message contains the HTTP status that the proxy returned.
     """
 
 
 class BrokenAnswerError(UpstreamError):
-    """The body of an upstream's response is damaged. The error message says how the body of the response is damaged."""
+    """The body of a response is truncated, damaged or not an answer. The error message says what is wrong."""
 
 
 class UnusableAnswerError(BrokenAnswerError):
-    """The body of an upstream's response is whole, but no client could use the body as an answer.
+    """The response of an upstream contains an error or no answer, or is too large.
 
     The attribute `text` is the text of the error that the upstream sent instead of an answer, or an empty text if the
     upstream sent no error. The attribute `usage` is the token usage that the upstream reported, as JSON.
@@ -202,7 +202,7 @@ class NoCapacityError(UpstreamError):
 class ListingError(UpstreamError):
     """The upstream's list of models cannot be read, or is empty.
 
-    The attribute `status` is the HTTP status of the upstream's response, or None if no complete response was received.
+    The attribute `status` is the HTTP status of the upstream's response, or None after a TransportError.
     """
 
     def __init__(self, message: str, status: int | None = None) -> None:
@@ -211,7 +211,7 @@ class ListingError(UpstreamError):
 
 
 class NoDecisionError(UpstreamError):
-    """The router model was not called, or the call of the router model failed.
+    """The router model was not called, or the call to the router model failed.
 
     The attribute `cost` is the cost of the failed call in US dollars.
     """

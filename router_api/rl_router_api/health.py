@@ -2,8 +2,8 @@
 
 Of all installed packages, this module imports only pydantic, so that other programs can use the types. The parser of
 the response is tolerant, because servers of several versions answer during a rollout. The parser ignores unknown
-fields, and every new field has a default. The parser replaces an unknown state by the state `unknown`. In the field
-`status`, the parser replaces an unknown value by `degraded`.
+fields, and every new field has a default. The parser replaces an unknown state with the state `unknown`. In the field
+`status`, the parser replaces an unknown value with `degraded`.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class ConfigurationHealth(_Part):
 
     The state `refused` means that the configuration file or the keys file is invalid and that the server keeps the last
     valid configuration. The state `closed` means that clients need API keys, but the server has not loaded any keys.
-    Servers never report the state `unknown`, which only the parser of the response sets. The field `reason` explains
-    the state in a human-readable sentence. The field `file` is the path of the keys file, if the sentence in the field
-    `reason` is about the keys file.
+    Only the parser of the response sets the state `unknown`. Servers never report this state. The field `reason`
+    explains the state in a human-readable sentence. The field `file` is the path of the keys file, if the sentence in
+    the field `reason` is about the keys file.
     """
 
     state: Annotated[ConfigurationState, _one_of(("ok", "refused", "closed"), "unknown")]
@@ -49,7 +49,7 @@ class _Upstream(_Part):
     """The state of an upstream.
 
     The field `reason` explains the state in a human-readable sentence. The field `file` is the path of the file with
-    the upstream's API key, if this file is missing or empty.
+    the upstream's API key, if this file is missing, empty or unreadable.
     """
 
     reason: str | None = None
@@ -110,5 +110,5 @@ class ExitCode(IntEnum):
         return member
 
     CONFIGURATION = 2, "the command line or the configuration is invalid"
-    KEYS_FILE = 90, "the file with the clients' API keys is invalid"
+    KEYS_FILE = 90, "the file with the clients' API keys is invalid or cannot be read"
     ADDRESS = 91, "the server cannot listen on the configured address or port"

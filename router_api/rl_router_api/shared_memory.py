@@ -1,4 +1,4 @@
-"""Creates tables in memory that all workers of one server share, and hashes the names in these tables."""
+"""Creates files for the tables that all workers of one server share, and hashes the names in these tables."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def test_a_target_that_can_afford_less_than_256_output_tokens_is_no_candidate() 
 def test_an_error_about_money_says_what_the_money_does_not_buy() -> None:
     three = refused(chat_request(max_tokens=20, n=3), pair(price={"output": "10"}), max_cost="0.0000001").message
     assert "of 0.0000001 USD" in three
-    assert "alpha: 0.0000001 USD do not buy 3 choices of 20 tokens" in three
+    assert "alpha: 0.0000001 USD do not pay for the input and 3 choices of 20 tokens" in three
     unpriced = refused(chat_request(), pair(price=None), max_cost="1").message
     assert "Set the target's `price`" in unpriced
 

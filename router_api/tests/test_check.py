@@ -55,15 +55,16 @@ def test_each_warning_of_a_start_is_a_line(checked: Check) -> None:
     assert (code, out) == (0, "router.yaml: valid: 2 targets, policy rl, clients need no API key\n")
     assert err.splitlines() == [
         "warning: target `beta` is not used: NO_SUCH_KEY is not set. Set the target's API key",
-        "warning: server.api_keys_file is not set: anyone who can reach 0.0.0.0 can use this server without a key. "
-        "Set server.api_keys_file to require API keys",
+        "warning: server.api_keys_file is not set, and the server listens on 0.0.0.0: anyone who can reach the server "
+        "can use it without an API key. Set server.api_keys_file to require API keys",
     ]
 
 
 def test_a_keys_file_that_does_not_exist_is_a_warning(checked: Check) -> None:
     code, out, err = checked({"server": {"api_keys_file": "keys.yaml"}})
     assert (code, "0 client keys" in out) == (0, True)
-    assert err == "warning: keys.yaml does not exist: nobody is admitted. Add a client's API key to the keys file\n"
+    remedy = "Run `rl-router new-key NAME`, and add the printed entry to the keys file"
+    assert err == f"warning: keys.yaml does not exist: nobody is admitted. {remedy}\n"
 
 
 @pytest.mark.parametrize(

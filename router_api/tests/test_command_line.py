@@ -162,7 +162,7 @@ async def test_a_server_waits_for_missing_keys_of_its_targets(
     assert (await program.send(model="router")).json()["router_metadata"]["model_used"] == "alpha"
     program.process.send_signal(signal.SIGINT)
     await program.exit_status()
-    for name, reason in (("alpha", f"{key} is missing or empty"), ("beta", "NO_SUCH_KEY is not set")):
+    for name, reason in (("alpha", f"{key} is missing, empty or unreadable"), ("beta", "NO_SUCH_KEY is not set")):
         assert f"target `{name}` is not used: {reason}" in program.errors
 
 

@@ -33,7 +33,7 @@ async def test_the_file_of_a_missing_key_is_a_separate_field(testbed: Testbed, t
     setup = await testbed.start(None, None, None, changes={"beta": {"api_key_file": file}})
     assert (await setup.client.get("/health")).json()["targets"]["beta"] == {
         "state": "bad",
-        "reason": f"{file} is missing or empty",
+        "reason": f"{file} is missing, empty or unreadable",
         "file": file,
     }
 

@@ -88,7 +88,7 @@ async def test_a_target_that_rejects_its_key_is_bad(probes: Probes, status: int)
     probed = await probes.make()
     probed.alpha.models_answer = error(status, "who are you?")
     await probed.run()
-    assert probed.target == {"state": "bad", "reason": f"the target rejects the API key (HTTP status {status})"}
+    assert probed.target == {"state": "bad", "reason": f"authentication at the target failed (HTTP status {status})"}
 
 
 @pytest.mark.parametrize("answer", [error(404, "no such path"), error(429, "later"), html(500), whole(b"no list")])

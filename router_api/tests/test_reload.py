@@ -756,7 +756,7 @@ def test_each_state_of_the_keys_file_has_the_same_effect_after_any_other_state(
 def test_each_state_of_the_configuration_file_is_reported_after_any_other_state(
     tmp_path: Path, first: str, second: str
 ) -> None:
-    reasons = {"empty": "is empty", "missing": "No such file", **REJECTED, "invalid": "must be a mapping"}
+    reasons = {"empty": "contains no settings", "missing": "No such file", **REJECTED, "invalid": "must be a mapping"}
     path, valid = tmp_path / "router.yaml", b"server: {max_in_flight: 7}"
     bring(path, "valid", valid)
     source = Source(str(path))

@@ -64,7 +64,7 @@ def test_an_empty_or_invalid_key_file_is_a_missing_key(tmp_path: Path, content: 
         (tmp_path / "key").write_bytes(content)
     missing = Key(Secret(api_key_file=str(tmp_path / "key"))).missing
     assert missing is not None
-    assert missing.endswith("is missing or empty")
+    assert missing.endswith("is missing, empty or unreadable")
 
 
 def test_without_a_configured_key_no_key_is_missing() -> None:

@@ -16,7 +16,7 @@ _DAY_ENDS = "Retry after 00:00 UTC, or use another key."
 
 
 class Admission:
-    """Authenticates clients and counts the daily usage of each API key.
+    """Authenticates clients and counts the daily usage of each API key that has a daily limit.
 
     The argument `keys` is None if the server requires no API keys.
     """
@@ -62,7 +62,7 @@ class Admission:
         return match
 
     def begin(self, key: ApiKey) -> None:
-        """Counts a new request with the API key `key`.
+        """Counts a new request with the API key `key`, if this key has a daily limit on requests.
 
         Raises ApiError with status 429 if the key has reached a daily limit.
         """

@@ -14,8 +14,8 @@ from ..shared_memory import hashed, make_table
 _SLOTS = 16_384
 _SLOT = struct.Struct("<Qq")
 _HEADER = struct.Struct("<QQ")
-"""The header of the table: the current day as the number of days since 1970, and the monotonic time in seconds at which
-this day began."""
+"""The header of the table: the day of the last reset as the number of days since 1970-01-01, and the monotonic time of
+this reset in seconds."""
 _SIZE = _HEADER.size + _SLOTS * _SLOT.size
 _DAY = 86_400
 _MAXIMUM = 2**63 - 1

@@ -67,7 +67,7 @@ def as_file(keys: Sequence[ApiKey]) -> bytes:
 
 
 def _repeated(values: Sequence[str]) -> str | None:
-    """Returns a value that is in the sequence several times, or None if each value is unique."""
+    """Returns a value that occurs more than once in the sequence, or None if each value is unique."""
     return next((value for value, count in Counter(values).items() if count > 1), None)
 
 

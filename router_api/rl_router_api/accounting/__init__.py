@@ -1,1 +1,1 @@
-"""Accounting: the ledger of a request with all attempts and their exact costs, and the recorders of ended requests."""
+"""Accounting: the ledger of a request with all attempts and their costs, and the recorders of ended requests."""

@@ -1,8 +1,8 @@
-"""Records the attempts of a request with the exact costs, and creates the field `router_metadata` from these records.
+"""Records the attempts of a request with their costs, and creates the field `router_metadata` from these records.
 
 The ledger opens an entry before each attempt is sent to an upstream, so that every billed call is recorded. Entries of
-the ledger that are still open when the request ends are recorded as cancelled. If an upstream reports no usage, the
-ledger estimates the usage and marks the entry as `estimated`.
+the ledger that are still open when the request ends are recorded as cancelled. If the reported usage of a
+billed attempt is missing or incomplete, the ledger estimates the missing counts and marks the entry as `estimated`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Entry(Struct):
     function_name: str | None = None
     arguments: dict[str, Any] = {}
     hold: Hold = NO_HOLD
-    """The money that is reserved for the attempt. At the end of the attempt, the real cost replaces the reservation."""
+    """The money that is reserved for the attempt. At the end of the attempt, the real cost replaces the reservation,
+    unless the real cost is unknown."""
     response: str | None = None
     usage: Raw | dict[str, Any] | None = None
     read_usage: Usage | None = None
@@ -57,8 +58,8 @@ class Entry(Struct):
     error: str | None = None
     estimated: bool = False
     suspect: bool = False
-    """True if the reported token counts contradict each other, or if the attempt costs more than the reserved
-    amount."""
+    """True if the reported token counts are invalid or contradict each other, or if the attempt costs more than the
+    reserved amount."""
     selected: bool = False
     keeps_cache_long: bool = False
     """True if the body that was sent to the upstream asks for the longer of the two lifetimes of cache writes."""
@@ -66,10 +67,9 @@ class Entry(Struct):
     added: tuple[str, ...] = ()
     """The fields that the router API added to the request and that the target might reject."""
     received_bytes: int = 0
-    """The number of bytes of text received so far, from which a missing number of output tokens is estimated."""
+    """The number of bytes of the answer received so far. A missing number of output tokens is estimated from it."""
     counted_bytes: int = 0
-    """The number of bytes of text that were received before the upstream reported the latest number of output
-    tokens."""
+    """The value of `received_bytes` when the upstream reported the latest number of output tokens."""
     started: float = field(default_factory=time.monotonic)
     latency: float = 0.0
     first_byte: float | None = None
@@ -81,8 +81,8 @@ class Entry(Struct):
     def report(self, usage: Usage | None, raw: Raw | bytes, service_tier: str | None = None) -> None:
         """Stores the usage and the service tier that the upstream reported.
 
-        A usage that is None and an empty service tier change nothing. The argument `raw` is the reported usage as JSON
-        on one line. Each reported usage replaces the usage that was reported before.
+        A missing usage or service tier leaves the stored value unchanged. The argument `raw` is the reported usage as
+        JSON on one line. Each reported usage replaces the usage that was reported before.
         """
         if service_tier:
             self.service_tier = service_tier
@@ -108,10 +108,10 @@ class Entry(Struct):
         self._bill(usage)
 
     def _completed(self, usage: Usage, *, is_whole: bool) -> Usage:
-        """Returns the usage with an estimate for each missing count. Some servers report a missing count as 0.
+        """Returns the usage with an estimate for each missing count. A count of 0 is treated as missing.
 
-        If the answer is not whole and text arrived after the output tokens were reported, the upstream has generated
-        more output tokens than the upstream has reported. The output is then estimated too.
+        If the answer is incomplete and text arrived after the output tokens were reported, the upstream has generated
+        more output tokens than reported. The number of output tokens is then estimated too.
         """
         received = (self.received_bytes + 3) // 4
         is_uncounted = not usage.output or (not is_whole and self.received_bytes > self.counted_bytes)
@@ -132,7 +132,7 @@ class Entry(Struct):
         self.hold.settle(max(self.cost, worst) if self.estimated else self.cost)
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the fields that all entries have in `router_metadata`."""
+        """Returns the fields in `router_metadata` that entries of targets and of the router model have in common."""
         fields: dict[str, Any] = {
             "call_id": self.call_id,
             "model_id": self.model_id,
@@ -256,7 +256,7 @@ class Ledger:
         """Returns the content of the field `router_metadata`.
 
         If `texts` is `brief`, the content includes no answers of targets. If `texts` is `none`, the content includes
-        neither answers of targets nor texts in the arguments of calls, as in the log.
+        neither answers of targets nor texts in the arguments of calls. The log uses `full` or `none`.
         """
         total_cost, router_cost, target_cost = self._costs or self._sums()
         return {

@@ -15,8 +15,8 @@ from ..encoding import encode, one_line
 
 LOG = logging.getLogger("rl_router")
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
-"""Matches a character that controls a terminal or the direction of a text. Such a character could hide or forge parts
-of the log."""
+"""Matches an unprintable character that JSON does not escape, such as a control character or a line separator. Such a
+character could hide or forge parts of the log."""
 # The operator `in` finds an integer in bytes several times faster than it finds a bytes object of length 1.
 _DELETE = ord("\x7f")
 _DEFAULTS = logging.LogRecord(LOG.name, logging.INFO, "", 0, "", (), None).__dict__
@@ -60,7 +60,7 @@ def _second(timestamp: int) -> str:
 class _Record(logging.LogRecord):
     """A log record without a source location.
 
-    The search for a source location takes longer than the write of a log line.
+    Finding a source location takes longer than writing a log line.
     """
 
     def __init__(self, level: int, message: str, fields: dict[str, object]) -> None:
@@ -95,7 +95,7 @@ def _describe_loss(count: int) -> bytes:
 
 
 def set_up(level: str) -> None:
-    """Sends all log records, including uvicorn's, to standard error as JSON."""
+    """Sends RL Router's log records, and the warnings and errors of libraries, to standard error as JSON."""
     # The collection of thread names, process names and source locations would take longer than the write of a log line,
     # and no log line contains these values.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

@@ -1,4 +1,4 @@
-"""Exact money arithmetic: pure functions of prices, tokens and US dollars."""
+"""Computes costs exactly, with pure functions of prices, token counts and amounts in US dollars."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _EXACT = Context(prec=80)
 CHEAP_TIERS = ("default", "flex")
 """The service tiers that a request with a money limit may use."""
 _FINEST = Decimal("1e-18")
-"""The smallest price of a token above zero, in US dollars. Shares of an amount are rounded down to this unit."""
+"""The smallest price above zero that a token can have, in US dollars. `share_of` rounds down to this unit."""
 
 
 class Charges(NamedTuple):
-    """The prices of a request in US dollars per million tokens. Prices that are not configured have default values."""
+    """The token prices of a request in US dollars per million tokens. Prices that are not configured have defaults."""
 
     input: Decimal
     cached: Decimal
@@ -34,7 +34,7 @@ class Charges(NamedTuple):
 
 
 def charges_of(price: Price, input_tokens: int, service_tier: str | None = None) -> Charges:
-    """Returns the prices of a request with `input_tokens` input tokens and the service tier `service_tier`.
+    """Returns the token prices of a request with `input_tokens` input tokens and the service tier `service_tier`.
 
     If the service tier has no prices of its own, the prices without a service tier apply.
     """
@@ -64,8 +64,8 @@ def _with_defaults(price: Price) -> Charges:
 
 
 def dearest_charges(price: Price, input_tokens: int) -> tuple[Decimal, Decimal]:
-    """Returns the highest input price and the highest output price of a request with at most `input_tokens` input
-    tokens."""
+    """Returns the highest input price and the highest output price that may apply to a request with at most
+    `input_tokens` input tokens."""
     if not price.tiers and not price.service_tiers:
         caches = (price.cached_input, price.cache_write, price.cache_write_long)
         return max([price.input, *[rate for rate in caches if rate is not None]]), price.output
@@ -77,13 +77,13 @@ def dearest_charges(price: Price, input_tokens: int) -> tuple[Decimal, Decimal]:
 
 
 def has_output_price(price: Price) -> bool:
-    """Returns whether output tokens cost money in the base price, a price tier or a service tier in `CHEAP_TIERS`."""
+    """Returns whether the base price, a price tier or a service tier in `CHEAP_TIERS` has an output price above 0."""
     services = [price.service_tiers[name] for name in CHEAP_TIERS if name in price.service_tiers]
     return bool(price.output) or any(rates.output for rates in (*price.tiers, *services))
 
 
 def cost_of(usage: Usage, price: Price, service_tier: str | None = None) -> Decimal:
-    """Returns the exact cost of the token usage of a call, in US dollars."""
+    """Returns the exact cost of a call with the token usage `usage`, in US dollars."""
     charges = charges_of(price, usage.input, service_tier)
     cached, written, long = usage.cached, usage.written, usage.written_long
     millionths = _EXACT.multiply(charges.input, usage.input - cached - written - long)
@@ -100,8 +100,8 @@ def cost_of(usage: Usage, price: Price, service_tier: str | None = None) -> Deci
 def worst_cost(price: Price, input_tokens: int, output_tokens: int) -> Decimal:
     """Returns the maximum cost of a call, in US dollars.
 
-    The call has at most `input_tokens` input tokens and `output_tokens` output tokens, at the highest prices that may
-    apply.
+    The call has at most `input_tokens` input tokens and at most `output_tokens` output tokens. The highest prices that
+    may apply determine the cost.
     """
     dearest_input, dearest_output = dearest_charges(price, input_tokens)
     millionths = _EXACT.fma(dearest_output, output_tokens, _EXACT.multiply(dearest_input, input_tokens))
@@ -142,7 +142,7 @@ def total(costs: Sequence[Decimal]) -> Decimal:
 
 
 def shortest(value: Decimal) -> Decimal:
-    """Returns the number `value` without trailing zeros, and without an exponent if `value` is 10 or more."""
+    """Returns the number `value` without trailing zeros after the decimal point and without a positive exponent."""
     plain = value.normalize(_EXACT)
     # `normalize` writes multiples of ten with an exponent.
     is_large_integer = plain.adjusted() > 0 and plain == plain.to_integral_value()

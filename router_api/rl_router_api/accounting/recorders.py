@@ -12,11 +12,12 @@ from .log import LOG
 
 
 class EndedRequest(Struct, frozen=True):
-    """A request that ended, with the closed ledger of the request.
+    """A request that has ended, with the closed ledger of the request.
 
-    The attribute `status` is the HTTP status of the response. The attribute `key` is the name of the client's API key,
-    or None if the server requires no API keys. The attribute `messages` is the conversation if `server.log_prompts` is
-    set, and otherwise None.
+    The attribute `status` is the HTTP status of the response or of the error that ended a stream, or 499 if the client
+    disconnected. The attribute `key` is the name of the client's API key, or None if the server requires no API keys or
+    rejected the client's key. The attribute `messages` is the conversation of a valid request if `server.log_prompts`
+    is set, and otherwise None.
     """
 
     ledger: Ledger
@@ -31,7 +32,7 @@ class Recorder(Protocol):
     def record(self, request: EndedRequest) -> None:
         """Records a request.
 
-        The method `record` must not block, because the client's connection waits for the recorders.
+        The method `record` must not block, because the recorders run on the event loop, which serves all clients.
         """
 
 

@@ -1,8 +1,9 @@
 """Reserves money for calls before the calls start.
 
-All limits on the cost of a request implement the interface `Spending`. The router API reserves the worst-case cost of a
-call before the call. When the call ends, the actual cost replaces the reservation, and the unused money becomes
-available again. At present, `max_cost` is the only limit on the cost of a request.
+All limits on the cost of a request implement the interface `Spending`. If a request has a limit, the router API
+reserves the worst-case cost of each call before the call. When the call ends, the actual cost replaces the reserved
+cost, unless the actual cost is unknown. Unused money becomes available again. At present, `max_cost` is the only limit
+on the cost of a request.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class Hold(Protocol):
         """The reserved amount in US dollars, or 0 if the request has no money limit."""
 
     def settle(self, cost: Decimal, /) -> None:
-        """Ends the reservation with the actual cost in US dollars. The actual cost may exceed the reserved amount."""
+        """Ends the reservation and charges `cost` US dollars. The cost may exceed the reserved amount."""
 
 
 class Spending(Protocol):
@@ -35,13 +36,13 @@ class Spending(Protocol):
     def reserve(self, worst: Decimal, /) -> Hold:
         """Reserves `worst` US dollars, the worst-case cost of a call.
 
-        Raises UnaffordableError if fewer than `worst` US dollars are left.
+        Raises UnaffordableError if less than `worst` US dollars is left.
         """
 
     def refusal(self, reasons: str, /) -> UnaffordableError:
         """Returns the error for a request that no target can answer within the limit.
 
-        The argument `reasons` is a text that contains, for each target, the reason why the target cannot answer.
+        The argument `reasons` is a text that explains why no target can answer.
         """
 
 
@@ -88,12 +89,12 @@ class MaxCost:
     def refusal(self, reasons: str, /) -> UnaffordableError:
         message = (
             f"No model fits the `max_cost` of {self._dollars:f} USD ({reasons})."
-            " Raise `router.max_cost` or lower `max_tokens`."
+            " Raise `router.max_cost` (or the server's `routing.max_cost`, if that is lower), or lower `max_tokens`."
         )
         return UnaffordableError(400, message, param="router.max_cost", code="max_cost_too_low", retryable=False)
 
     def give_back(self, dollars: Decimal) -> None:
-        """Makes money that a call did not use available again.
+        """Adds the unused part of a reservation to the money that is left.
 
         A negative amount is the part of the cost that exceeds the reserved amount.
         """

@@ -1,4 +1,4 @@
-"""Writes OpenTelemetry traces with a span for each request and each attempt, by the GenAI semantic conventions.
+"""Writes OpenTelemetry traces with a span for each request and each attempt, following the GenAI semantic conventions.
 
 The spans are written from the ledger after a request ends, so tracing does not slow the request down. Traces
 require the package extra `otel`. OpenTelemetry's environment variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, configure
@@ -99,8 +99,8 @@ def _attributes(ledger: Ledger, status: int) -> dict[str, str | int | float]:
 def from_environment() -> Traces | None:
     """Returns a recorder of traces, or None if no receiver of traces is configured.
 
-    An environment variable of OpenTelemetry configures the receiver. Logs a warning and returns None if the package
-    extra `otel` is not installed.
+    The environment variables in `_VARIABLES` configure the receiver. Logs a warning and returns None if a receiver is
+    configured but the package extra `otel` is not installed.
     """
     if not any(os.environ.get(name) for name in _VARIABLES):
         return None

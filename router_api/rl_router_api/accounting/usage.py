@@ -18,19 +18,19 @@ class Usage(Struct, frozen=True, gc=False):
     cached: int = 0
     """The number of input tokens that were read from the provider's cache."""
     written: int = 0
-    """The number of input tokens that were written to the provider's cache with the shorter of the cache's two
-    lifetimes."""
+    """The number of input tokens that were written to the provider's cache for the shorter of the cache's two
+    lifetimes, or for an unknown lifetime."""
     written_long: int = 0
-    """The number of input tokens that were written to the provider's cache with the longer of the cache's two
+    """The number of input tokens that were written to the provider's cache for the longer of the cache's two
     lifetimes."""
     has_lifetimes: bool = False
     """Whether the upstream reports for each lifetime how many tokens were written to the cache."""
     reported_total: int | None = None
     suspect: bool = False
-    """Whether the token counts that the upstream reported contradict each other."""
+    """Whether the upstream reported an invalid token count, or token counts that contradict each other."""
 
     def with_long_writes(self) -> Usage:
-        """Returns the usage with all cache writes counted at the longer lifetime.
+        """Returns the usage with all cache writes counted as writes for the longer lifetime.
 
         Returns the usage unchanged if the upstream reports the lifetimes of cache writes.
         """

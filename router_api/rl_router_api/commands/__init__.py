@@ -1,4 +1,4 @@
 """Implements the commands of the router API.
 
-Each module of a command has a function `main`, which runs the command and returns the exit code of the command.
+The module of each command has a function `main`, which runs the command and returns the exit code of the command.
 """

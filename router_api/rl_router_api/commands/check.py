@@ -21,10 +21,10 @@ from ..upstreams.transport import HttpTransport
 from .parser import CommandParser, exit_codes
 
 _DESCRIPTION = """\
-Checks a configuration file of the router API in the same way as the command `serve` when the server starts. Checks the
-fields, the environment variables that override fields (RL_ROUTER_*), the keys file, and the API keys of the targets.
-Sends no request and opens no port. Prints each warning or error in one line on standard error. Prints one line on
-standard output if the file is valid."""
+Checks a configuration file of the router API. The command `serve` makes the same checks before it starts a server.
+Checks the fields, the environment variables that override fields (RL_ROUTER_*), the keys file, and the API keys of the
+targets. Sends no request and opens no port. Prints each warning or error in one line on standard error. Prints one line
+on standard output if the file is valid."""
 _EXIT_CODES = (ExitCode.CONFIGURATION, ExitCode.KEYS_FILE)
 _EPILOG = """\
 exit codes:
@@ -38,10 +38,10 @@ example:
 def main(arguments: Sequence[str], prog: str) -> int:
     """Checks a configuration file.
 
-    Returns 0 if the file is valid, and otherwise the exit code that the command `serve` returns for the same file.
+    Returns 0 if the file is valid, and otherwise the value of the enum `ExitCode` for the error.
     """
     parser = CommandParser(prog, "CONFIG", _DESCRIPTION, _EPILOG.format(prog=prog, codes=exit_codes(*_EXIT_CODES)))
-    parser.add_argument("config", metavar="CONFIG", help="the configuration file to check, in YAML")
+    parser.add_argument("config", metavar="CONFIG", help="the YAML configuration file to check")
     path = parser.parse_args(arguments).config
     try:
         with _printed_warnings():
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str], prog: str) -> int:
 
 
 class _Lines(logging.Handler):
-    """Prints the warnings that a server would log, as plain text lines."""
+    """A logging handler that prints each log record as one line of plain text."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print(f"{record.levelname.lower()}: {record.getMessage()}", file=sys.stderr)

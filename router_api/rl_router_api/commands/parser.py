@@ -1,6 +1,6 @@
 """Defines the argument parser of all commands.
 
-The parser reports an error in one line and keeps the line breaks of help texts.
+The parser reports an error in one line and keeps the line breaks of the description and the epilog.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def main(arguments: Sequence[str], prog: str) -> int:
 def _parser(prog: str) -> CommandParser:
     parser = CommandParser(prog, "[options]", _DESCRIPTION, _EPILOG.format(prog=prog, codes=exit_codes(*ExitCode)))
     add = parser.add_argument
-    add("--config", metavar="FILE", help="the configuration, a YAML file (default: $RL_ROUTER_CONFIG)")
+    add("--config", metavar="FILE", help="the YAML configuration file (default: $RL_ROUTER_CONFIG)")
     add(
         "--router-model",
         metavar="NAME",
@@ -99,7 +99,7 @@ def _parser(prog: str) -> CommandParser:
     add("--serve-port", metavar="PORT", type=int, help="port to serve the API on (default: 8800)")
     add("--host", metavar="ADDRESS", help=_HOST_HELP)
     add("--workers", metavar="N", type=int, help="number of worker processes (default: 1)")
-    add("--log-level", metavar="LEVEL", help="minimum level of the log: debug, info, warning or error (default: info)")
+    add("--log-level", metavar="LEVEL", help="minimum log level: debug, info, warning or error (default: info)")
     add(
         "--wait",
         metavar="SECONDS",
@@ -122,7 +122,7 @@ def _short_flags(parsed: argparse.Namespace) -> dict[str, Any]:
 def _wait_for_router_model(configuration: Configuration, seconds: float) -> None:
     """Waits until the router model's server answers, but at most `seconds` seconds.
 
-    Prints a line if the function must wait, and a warning if the server has not answered after `seconds` seconds.
+    Prints a line if the function must wait, and a warning if the server has not answered in time.
     """
     url, shown = f"{configuration.router.base_url}/models", without_credentials(configuration.router.base_url)
     end = time.monotonic() + seconds
@@ -130,7 +130,7 @@ def _wait_for_router_model(configuration: Configuration, seconds: float) -> None
     while seconds > 0 and not _answers(url):
         if time.monotonic() >= end:
             STDERR.say(
-                f"warning: the router model at {shown} does not answer after {seconds:.0f} s. The server starts anyway "
+                f"warning: the router model at {shown} did not answer within {seconds:.0f} s. The server starts anyway "
                 "and uses the fallback order until the router model answers. "
                 "Start the router model with `rl-router model` or `bash host.sh`"
             )
@@ -153,4 +153,4 @@ def _answers(url: str) -> bool:
 
 def _announce(configuration: Configuration) -> None:
     where = address(configuration.server.host, configuration.server.port)
-    STDERR.say(f"RL Router {__version__} on http://{where}/v1 (Ctrl-C stops it)")
+    STDERR.say(f"RL Router {__version__} on http://{where}/v1 (Ctrl-C stops the server)")

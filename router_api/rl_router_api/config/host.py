@@ -1,4 +1,4 @@
-"""Reads the address on which a server listens."""
+"""Validates the address on which a server listens, and recognizes loopback addresses."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Reads settings from a file, environment variables and flags, for the router API and the operator.
+"""Merges settings from a file, environment variables and flags, for the router API and the operator.
 
 Flags override environment variables, environment variables override the file, and the file overrides the defaults. A
-pydantic model describes the settings. A field belongs to the model itself, such as `targets`, or to a section, such as
-the field `routing.max_turns` of the section `routing`. A section of the settings is a pydantic model within the model
+pydantic model describes the settings. A field such as `targets` belongs to the model itself. A field such as
+`routing.max_turns` belongs to a section, here `routing`. A section of the settings is a pydantic model within the model
 of all settings.
 """
 
@@ -30,10 +30,10 @@ _NULLS = ("", "~", "null")
 
 @dataclass(frozen=True)
 class SettingsLayer(Generic[Model]):
-    """Reads settings, which the pydantic model `model` describes, from a file, environment variables and flags.
+    """Merges the settings of the pydantic model `model` from a file, environment variables and flags.
 
     The names of the environment variables begin with `prefix`. `only_null` contains the names of optional text fields
-    that the word `null` sets to null, but that an empty text or `~` does not set to null.
+    that only the word `null` sets to null, and not an empty text or `~`.
     """
 
     model: type[Model]
@@ -41,7 +41,7 @@ class SettingsLayer(Generic[Model]):
     only_null: Collection[str] = ()
 
     def add_flags(self, parser: argparse._ActionsContainer) -> None:
-        """Adds a flag for every field to the parser, such as `--routing.max-turns` for `routing.max_turns`."""
+        """Adds to the parser a flag for every field, such as `--routing.max-turns` for `routing.max_turns`."""
         for name, field in fields_of(self.model).items():
             parser.add_argument(
                 flag_of(name),
@@ -92,8 +92,8 @@ class SettingsLayer(Generic[Model]):
         field = field_of(self.model, name)
         if "." not in name and field and (section := model_of(field.annotation)):
             example = self.variable_of(f"{name}.{next(iter(section.model_fields))}")
-            remedy = f"Set a field of the section, such as {example}"
-            raise ConfigurationError(f"{variable}: the variable names a whole section. {remedy}")
+            remedy = f"Use the variable of a field instead, such as {example}"
+            raise ConfigurationError(f"{variable}: the variable names a whole section, not a field. {remedy}")
 
     def _variable_value(self, variable: str, name: str, text: str) -> Any:
         try:
@@ -164,7 +164,7 @@ def plain_default(field: FieldInfo) -> Any:
 
 
 def as_flag_text(value: Any) -> str:
-    """Returns the text by which users set a flag to a value, which is a number, a truth value or a text."""
+    """Returns the text with which users set a flag to `value`. The value is a number, a boolean or a text."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.15g}" if isinstance(value, float) else str(value)

@@ -27,10 +27,10 @@ class Origin:
 
 
 def lines(error: ValidationError, origins: Sequence[Origin], path: str | None) -> list[str]:
-    """Returns one line for each of the first five validation errors, without errors that other errors caused.
+    """Returns one line for each validation error that no other error caused, but at most five lines.
 
     `origins` contains the environment variables and flags in the order in which the values were applied. `path` is
-    the path of the configuration file. A value that no environment variable or flag set comes from the file.
+    the path of the configuration file. A value comes from the file if no variable or flag set it.
     """
     details = error.errors(include_url=False)
     locations = [detail["loc"] for detail in details]

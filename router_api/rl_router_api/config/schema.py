@@ -1,9 +1,9 @@
 """The schema of the router API's configuration. The values come from a YAML file, environment variables and flags.
 
-Prices are in US dollars per million tokens, and durations are in seconds. The configuration names the source of a
-secret (`api_key_env`, `api_key_file`) and never contains the secret. The only third-party package that this module
-imports is pydantic, so that other programs can embed the schema. Every field has an alias in camelCase. A program that
-passes `BY_ALIAS` to pydantic's `model_validate` reads the aliases instead of the field names.
+Prices of tokens are in US dollars per million tokens, and durations are in seconds. The configuration names the source
+of an API key (`api_key_env`, `api_key_file`) and never contains the API key. The only third-party package that this
+module imports is pydantic, so that other programs can embed the schema. Every field has an alias in camelCase. A
+program that passes `BY_ALIAS` to pydantic's `model_validate` reads the aliases instead of the field names.
 
 The field descriptions appear in docs/configuration.md, in the help of `rl-router serve`, in the CRD and in the
 reference of the CRD. A description ends with "; default: …" if the default of the field needs an explanation.
@@ -56,7 +56,7 @@ def _check_base_url(url: str) -> str:
     if parts.port == 0:  # urlsplit raises ValueError for every other invalid port
         raise ValueError("the URL has the invalid port 0. Use a port from 1 to 65535, or leave the port out")
     if parts.query or parts.fragment:
-        raise ValueError("the URL has a query or fragment. Remove it. Parameters belong in the target's field `query`")
+        raise ValueError("the URL has a query or fragment. Remove it, or move a target's query to the field `query`")
     return url.rstrip("/")
 
 
@@ -88,9 +88,9 @@ class Schema(BaseModel):
 
 
 class Rates(Schema):
-    """The prices per token that replace the prices in `Price` for some requests, in USD per million tokens.
+    """The prices in USD per million tokens that replace the prices in `Price` for some requests.
 
-    If a field of `Rates` is not set, the price in `Price` applies.
+    A field that is not set replaces no price.
     """
 
     input: Dollars | None = Field(
@@ -101,17 +101,18 @@ class Rates(Schema):
     cached_input: Dollars | None = Field(
         None,
         description="price of prompt tokens that are read from a prompt cache, in USD per million tokens; default: the"
-        " price that applies without the tier",
+        " price that is configured outside the tier, or the same as `input` if no such price is configured",
     )
     cache_write: Dollars | None = Field(
         None,
         description="price of prompt tokens that are written to a prompt cache, in USD per million tokens; default:"
-        " the price that applies without the tier",
+        " the price that is configured outside the tier, or the same as `input` if no such price is configured",
     )
     cache_write_long: Dollars | None = Field(
         None,
         description="price of prompt tokens that are written to a prompt cache for the longer of two cache lifetimes,"
-        " in USD per million tokens; default: the price that applies without the tier",
+        " in USD per million tokens; default: the price that is configured outside the tier, or the price for the"
+        " shorter cache lifetime if no such price is configured",
     )
     output: Dollars | None = Field(
         None,
@@ -162,9 +163,8 @@ class Price(Schema):
     service_tiers: dict[ServiceTier, Rates] = Field(
         default_factory=dict,
         max_length=8,
-        description="prices per token of the provider's service tiers, as a map from the name of the service tier,"
-        " such as `flex` or `priority`, to prices. The service tier of a call is the service tier that the answer"
-        " reports",
+        description="prices per token of the provider's service tiers, as a map from names such as `flex` or"
+        " `priority` to prices. The service tier of a call is the service tier that the answer reports",
     )
 
 
@@ -200,7 +200,7 @@ class DecisionConfig(Schema):
         description="format in which the router model returns decisions. The value `tools` means tool calls, for"
         " router models that were trained to route. The value `json_schema` means JSON that follows a schema, for"
         " router models that were not trained to route. With the value `auto`, the router API begins with `tools`, and"
-        " changes to `json_schema` if the router API cannot read the router model's tool calls",
+        " changes to `json_schema` if the router API often cannot read the router model's tool calls",
     )
     tool_choice: ToolChoice | None = Field(
         None,
@@ -209,11 +209,14 @@ class DecisionConfig(Schema):
         " may answer directly, and otherwise `required`",
     )
     temperature: float = Field(0.0, ge=0, le=2, description="sampling temperature of the router model")
-    max_tokens: int = Field(1024, ge=16, le=65_536, description="maximum number of output tokens of one decision")
+    max_tokens: int = Field(
+        1024, ge=16, le=65_536, description="maximum number of output tokens of a call to the router model"
+    )
     timeout: Seconds = Field(
         10.0,
-        description="maximum duration of a call of the router model in seconds. If the router model's answer is not"
-        " complete in time, the router API uses the fallback order",
+        description="maximum duration of a call to the router model, in seconds. If the router model's answer is not"
+        " complete in time, the router API returns the last completed answer, or uses the fallback order if no answer"
+        " is complete",
     )
 
 
@@ -231,9 +234,9 @@ class RouterModelConfig(DecisionConfig, Secret):
     context_length: int | None = Field(
         None,
         ge=512,
-        description="context length of the router model in tokens. The router API shortens conversations that exceed"
-        " the context length of the router model; default: the context length that the endpoint lists, or 8192 if the"
-        " endpoint lists no context length",
+        description="context length of the router model in tokens. If a conversation is too long for the router model,"
+        " the router API sends excerpts of the conversation to the router model; default: the context length that the"
+        " endpoint lists, or 8192 if the endpoint lists no context length",
     )
     price: Price = Field(
         Price(),
@@ -250,7 +253,7 @@ class Routing(Schema):
         pattern=r"^[a-z][a-z0-9_]*$",
         max_length=64,
         description="name of the policy that chooses targets. The policy `rl` calls the router model. The policy"
-        " `fixed` uses the first target of the fallback order",
+        " `fixed` calls the first target of the fallback order that can serve the request",
     )
     prefer: Prefer = Field(
         "balanced",
@@ -268,10 +271,11 @@ class Routing(Schema):
     review: Review = Field(
         "buffered",
         description="which answers the router model reviews before the router API returns an answer to the client."
-        " With `buffered`, the router model reviews all answers, but if a streamed request has a single call, the"
-        " answer is streamed through without review. With `never`, the router model reviews no answers, so the router"
-        " API returns the answer of the first call. With `always`, the router model reviews all answers, including the"
-        " answers to streamed requests. The answer of a call in the last turn is never reviewed",
+        " With `buffered`, the router model reviews all answers, with one exception: if a streamed request has a"
+        " single call, the answer is streamed through without review. With `never`, the router model reviews no"
+        " answers, so the router API returns the answer of the first successful call. With `always`, the router model"
+        " reviews all answers, including the answers to streamed requests. The answer of a call in the last turn is"
+        " never reviewed",
     )
     deadline: Seconds = Field(
         600.0,
@@ -286,14 +290,15 @@ class Routing(Schema):
     fallback: tuple[Name, ...] = Field(
         (),
         max_length=64,
-        description="names of targets, in the order in which the router API calls the targets if there is no"
-        " decision of the router model; default: all targets that can serve the request, in the order that the goal in"
+        description="names of targets, in the order in which the router API calls the targets if the router"
+        " model makes no decision; default: all targets that can serve the request, in the order that the goal in"
         " `prefer` determines",
     )
     hedge_after: Seconds | None = Field(
         None,
-        description="number of seconds without the first byte of a target's answer after which the router API also"
-        " calls the next target of the fallback order; default: the router API waits only for the first target",
+        description="number of seconds that the router API waits for the first byte of a target's answer before the"
+        " router API also calls the first other target of the fallback order; default: the router API waits only for"
+        " the first target",
     )
     direct_answers: bool | None = Field(
         None,
@@ -314,7 +319,7 @@ class Routing(Schema):
 
 
 class Params(Schema):
-    """Changes to the fields of requests, for a target that rejects common parameters."""
+    """Changes to the fields of requests, for a target that rejects common request fields."""
 
     rename: dict[Text, Text] = Field(
         default_factory=dict,
@@ -342,7 +347,10 @@ class Params(Schema):
 
 
 class ToolCallIds(Schema):
-    """The form of tool call ids that a target accepts. The router API replaces tool call ids of any other form."""
+    """The form of tool call ids that a target accepts.
+
+    If the id of another model's tool call does not have this form, the router API replaces the id.
+    """
 
     length: int | None = Field(
         None,
@@ -358,22 +366,22 @@ class ToolCallIds(Schema):
     )
     characters: IdCharacters = Field(
         "any",
-        description="characters that a tool call id may contain. The value `letters_digits_dashes` allows letters,"
-        " digits, `-` and `_`",
+        description="characters that a tool call id may contain. The value `letters_digits_dashes` allows ASCII"
+        " letters, digits, `-` and `_`",
     )
 
 
 class History(Schema):
-    """The description of the answers of other models that a target accepts in a conversation."""
+    """Describes which answers of other models a target accepts in a conversation."""
 
     tool_call_ids: ToolCallIds = Field(ToolCallIds(), description="form of the tool call ids that the target accepts")
     drop: tuple[Text, ...] = Field(
         (),
         max_length=64,
         description="names of message fields, names of tool call fields and types of content parts that the router API"
-        " removes from the answers in a conversation. An answer with tool calls keeps its fields and content parts if"
-        " a target of the same signing family wrote the answer. The call's entry in `call_history` names the removed"
-        " fields",
+        " removes from the answers in a conversation. An answer with tool calls loses only null fields if a target of"
+        " the same signing family wrote the answer. The call's entry in `call_history` names the removed fields and"
+        " content parts",
     )
     add_to_messages: dict[Text, Any] = Field(
         default_factory=dict,
@@ -399,7 +407,8 @@ class TargetConfig(Schema):
         description="name by which clients call the target. The name of a target must not begin with `router`"
     )
     base_url: BaseUrl = Field(
-        description="URL of the target's OpenAI-compatible endpoint, including `/v1` if `/v1` belongs to the URL"
+        description="URL of the target's OpenAI-compatible endpoint without `/chat/completions`, such as"
+        " `https://api.openai.com/v1`"
     )
     model: Word | None = Field(
         None, description="name under which the endpoint serves the target; default: the target's `name`"
@@ -412,8 +421,8 @@ class TargetConfig(Schema):
     )
     api_key_header: HeaderName | None = Field(
         None,
-        description="HTTP header that contains only the API key, such as `api-key` for Azure;"
-        " default: `Authorization: Bearer KEY`",
+        description="name of the HTTP header in which the router API sends the API key without the prefix `Bearer`,"
+        " such as `api-key` for Azure; default: `Authorization: Bearer KEY`",
     )
     description: str = Field(
         "",
@@ -430,14 +439,15 @@ class TargetConfig(Schema):
     context_length: int | None = Field(
         None,
         ge=1,
-        description="context length of the model in tokens. If a request exceeds the model's context length, the router"
-        " API does not send the request to the target; default: an unlimited context length",
+        description="context length of the model in tokens. If the estimated prompt tokens and the output limit of a"
+        " request together exceed the context length, the router API does not send the request to the target; default:"
+        " an unlimited context length",
     )
     max_output: int | None = Field(
         None,
         ge=1,
-        description="maximum number of output tokens of a call if the request has a `max_cost` and the client sets no"
-        " output limit; default: 32,768",
+        description="maximum number of output tokens of each choice if the request has a `max_cost` and the client"
+        " sets no output limit. If output tokens cost nothing, there is no maximum; default: 32,768",
     )
     max_image_tokens: int = Field(
         5000,
@@ -451,7 +461,8 @@ class TargetConfig(Schema):
     max_in_flight: int | None = Field(
         None,
         ge=1,
-        description="maximum number of in-flight calls to the target over all worker processes; default: unlimited",
+        description="maximum number of in-flight calls to the target over all worker processes of one server or API"
+        " pod; default: unlimited",
     )
     params: Params = Field(
         Params(), description="changes to the fields of requests, for a target that rejects common request fields"
@@ -494,7 +505,7 @@ class Target(Secret, TargetConfig):
 
 
 class RequestHandlingConfig(Schema):
-    """The fields of the `server` section except the address, the ports and the API keys."""
+    """The fields of the `server` section except the addresses, the ports and the keys file."""
 
     max_body_bytes: int = Field(
         32 * 1024 * 1024,
@@ -508,8 +519,8 @@ class RequestHandlingConfig(Schema):
         description="maximum total size in bytes of unfinished request bodies over all worker processes. A request"
         " whose unfinished body would exceed the maximum total size gets HTTP status 429. All unfinished request"
         " bodies together may always be as large as the maximum size of one request body. If the server has several"
-        " API keys, the unfinished request bodies of one API key may have at most half of the maximum total size, or"
-        " the maximum size of one request body if this size is larger than the half",
+        " API keys, the maximum total size for each API key is half of the server's maximum total size, but at least"
+        " the maximum size of one request body",
     )
     max_in_flight: int = Field(
         1024,
@@ -530,7 +541,7 @@ class RequestHandlingConfig(Schema):
 
 
 class Server(RequestHandlingConfig):
-    """The `server` section of the configuration: address, ports, API keys and limits of the router API."""
+    """The `server` section of the configuration, with settings such as addresses, ports, keys file and limits."""
 
     host: Host = Field(
         "127.0.0.1",
@@ -541,13 +552,13 @@ class Server(RequestHandlingConfig):
     port: Port = Field(8800, description="port on which the server listens")
     admin_host: Host = Field(
         "127.0.0.1",
-        description="address on which the admin port listens, in the same forms as `host`. In the container images,"
-        " the admin port listens on all addresses of the container. The admin port requires no API key, and serves GET"
-        " requests to `/`, `/health`, `/ready`, `/metrics` and `/debug/tools`",
+        description="address of the admin port, in the same forms as `host`. In the container images, the default is"
+        " `0.0.0.0`. The admin port requires no API key, and serves GET and HEAD requests to `/`, `/health`, `/ready`,"
+        " `/metrics` and `/debug/tools`",
     )
     admin_port: Port | None = Field(
         None,
-        description="port for monitoring, which is called the admin port, or 0 to disable the admin port; default:"
+        description="port for monitoring (the admin port). The value 0 disables the admin port; default:"
         " `server.port` + 1",
     )
     api_keys_file: str | None = Field(
@@ -583,16 +594,16 @@ class Configuration(Schema):
         None,
         min_length=1,
         max_length=64,
-        description="models that answer requests; default: every model that the router model's endpoint lists, at a"
-        " price of 0",
+        description="models that answer requests; default: every model with a valid name that the router model's"
+        " endpoint lists, at a price of 0",
     )
 
     @model_validator(mode="before")
     @classmethod
     def _reject_misplaced_keys(cls, data: Any) -> Any:
-        """Raises an error for a key in a wrong section.
+        """Raises an error for a key in the wrong section.
 
-        The error names the section to which the key belongs. The pydantic model of a section cannot raise such
+        The error names the sections to which the key may belong. The pydantic model of a section cannot raise such
         an error, because the model knows only the keys of the section.
         """
         for path, part, model in _parts(data):
@@ -609,7 +620,7 @@ class Configuration(Schema):
 
 
 def _parts(data: Any) -> Iterator[tuple[str, dict[Any, Any], type[Schema]]]:
-    """Yields the dotted path, the mapping and the pydantic model of every section and target of a configuration."""
+    """Yields the dotted path, the mapping and the pydantic model of a configuration and of each section and target."""
     if not isinstance(data, dict):
         return
     yield "", data, Configuration
@@ -623,7 +634,7 @@ def _parts(data: Any) -> Iterator[tuple[str, dict[Any, Any], type[Schema]]]:
 
 
 def _fields_named(key: Any) -> list[str]:
-    """Returns the quoted dotted names of all fields that are called `key`."""
+    """Returns the dotted names, in backticks, of all fields of sections and targets whose name equals `key`."""
     sections: dict[str, type[Schema]] = {**_SECTIONS, "targets": Target}
     return [f"`{section}.{key}`" for section, model in sections.items() if key in model.model_fields]
 
@@ -632,7 +643,8 @@ def _fields_named(key: Any) -> list[str]:
 def tool_name(name: str) -> str:
     """Returns the name of the tool by which the router model calls the target `name`.
 
-    The tool name is `call_` and the target's name, with `_` instead of every special character, cut to 64 characters.
+    The tool name is `call_` and the target's name, cut to 64 characters. All characters of the target's name except
+    ASCII letters, digits and `_` become `_`.
     """
     return ("call_" + re.sub(r"[^A-Za-z0-9_]", "_", name))[:64]
 

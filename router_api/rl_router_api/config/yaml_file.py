@@ -1,4 +1,4 @@
-"""Reads YAML files of settings."""
+"""Reads the configuration file, and parses the YAML of the configuration file and of the keys file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def text_of(path: str) -> str:
 def value_of(text: str) -> Any:
     """Returns the value of a YAML text.
 
-    Raises ValueError with the line and the problem if the text is not YAML or contains a duplicate key.
+    Raises ValueError if the text is not YAML or contains a duplicate key. The error names the problem, and the line if
+    PyYAML reports a line.
     """
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
@@ -37,9 +38,9 @@ def value_of(text: str) -> Any:
 
 
 def parsed(text: str, path: str, model: type[BaseModel]) -> dict[str, Any]:
-    """Returns the settings in `text`, the content of the file `path`. `model` has a field for each valid key.
+    """Returns the settings in `text`, the content of the file `path`. `model` has a field for each top-level key.
 
-    Raises ConfigurationError if the text is not YAML, has a duplicate key, is empty or is not a mapping.
+    Raises ConfigurationError if the text is not YAML, has a duplicate key, has no settings or is not a mapping.
     """
     try:
         values = value_of(text)
@@ -47,8 +48,8 @@ def parsed(text: str, path: str, model: type[BaseModel]) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: {error}. Fix the syntax of the file") from None
     sections = ", ".join(model.model_fields)
     if values is None or values == {}:
-        remedy = f"Write a section ({sections}) into the file, or start the program without the file"
-        raise ConfigurationError(f"{path}: the file is empty. {remedy}")
+        remedy = f"Write one or more of the keys {sections} into the file, or start the program without the file"
+        raise ConfigurationError(f"{path}: the file contains no settings. {remedy}")
     if not isinstance(values, dict):
         raise ConfigurationError(
             f"{path}: the file must be a mapping. Write one or more of the keys {sections} into the file"
@@ -71,5 +72,5 @@ class _Loader(yaml.SafeLoader):
 
 
 def _problem(error: Exception) -> str:
-    """Returns the message of an error of PyYAML on one line. For an invalid date, the error is a ValueError."""
+    """Returns the message of PyYAML's error on one line. For an invalid date, PyYAML raises a ValueError."""
     return " ".join(str(getattr(error, "problem", None) or error).split())

@@ -1,4 +1,4 @@
-"""The changes that the router makes to a client's request: a policy's advice and the rules of a money limit."""
+"""The values that describe the router's changes to a client's request, such as a policy's advice."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ MAX_ADVICE = 2_000
 """The maximum number of characters of a policy's system prompt. The router shortens a longer system prompt to the first
 2,000 characters."""
 FOREIGN_HISTORY = "foreign_history"
-"""The name of an addition to a request: the answers of other models in the conversation. Some upstreams refuse answers
-of other models unless the router adapts the answers."""
+"""The name under which the answers of other models in a conversation count as an addition by the router. Some
+upstreams refuse answers of other models unless the router adapts the answers."""
 _INTRODUCTION = "Advice for this answer; the system prompt takes precedence over it:\n"
 _PART_OVERHEAD = len(',{"type":"text","text":""}')
 
@@ -32,7 +32,7 @@ class Advice(Struct, frozen=True):
 
     @property
     def size(self) -> int:
-        """The maximum number of bytes that the system prompt of the advice adds to a request, before JSON escapes."""
+        """The maximum number of bytes that the system prompt of the advice adds to a request, before JSON escaping."""
         return len((self.text or "").encode()) + _PART_OVERHEAD if self.system_prompt else 0
 
     def as_arguments(self) -> dict[str, Any]:
@@ -51,8 +51,8 @@ NO_ADVICE = Advice()
 class MoneyGuard(Struct, frozen=True):
     """The rules of a money limit for the request body of a call.
 
-    Under a money limit, the router removes the request fields that could raise the cost, and limits the output. The
-    attribute `output_limit` is the maximum number of output tokens for each choice, or None if the output is unlimited.
+    Under a money limit, the router removes the request fields that could raise the cost, and may limit the output. The
+    attribute `output_limit` is the maximum number of output tokens for each choice, or None if no limit is set.
     """
 
     output_limit: int | None = None

@@ -59,7 +59,7 @@ class AnswerMessage(Struct, gc=False):
     fields with the same text."""
     tool_calls: list[ToolCall] | None = None
     function_call: Function | None = None
-    """The function call in the field that OpenAI's API used before the field `tool_calls`."""
+    """The function call in the old field `function_call`, which OpenAI's API has replaced with `tool_calls`."""
     audio: Raw = Raw()
 
     @property
@@ -104,7 +104,7 @@ class Answer(Struct, frozen=True, gc=False):
 
 
 class Chunk(Struct, gc=False):
-    """One chunk of a stream. The attribute `data` is the chunk's JSON on one line."""
+    """One chunk of a stream. The attribute `data` is the data of the event on one line, usually JSON."""
 
     data: bytes
     choices: list[ChunkChoice]
@@ -123,8 +123,8 @@ class Chunk(Struct, gc=False):
     answer."""
     has_tool_ids: bool
     is_notice: bool = False
-    """Whether the event is no chunk, but contains a message. The message is in the attribute `error`, but is an error
-    only if the answer stays incomplete."""
+    """Whether the event is not a chunk but contains a message. The attribute `error` contains the message. The message
+    counts as an error only if the answer stays incomplete."""
 
 
 def text_of(message: AnswerMessage) -> str:
@@ -199,7 +199,7 @@ def _texts_in(parts: Any) -> Iterator[str]:
 
 
 def has_content(message: AnswerMessage) -> bool:
-    """Returns whether a message contains anything that a model generated, or a tool call."""
+    """Returns whether a message contains content, thinking, a refusal, audio or a tool call."""
     return bool(message.content or message.calls or message.audio) or output_bytes(message) > 0
 
 
@@ -208,7 +208,7 @@ def _size(text: str) -> int:
 
 
 def assemble(chunks: Iterable[Chunk]) -> AnswerMessage:
-    """Returns the message of the first choice, joined from the chunks of a stream."""
+    """Returns the content, refusal and tool calls of the choice with index 0, joined from the chunks of a stream."""
     content: list[str] = []
     refusal: list[str] = []
     calls = CallAssembler()
@@ -226,7 +226,7 @@ def assemble(chunks: Iterable[Chunk]) -> AnswerMessage:
 
 
 class CallAssembler:
-    """Joins the pieces of streamed tool calls. Different servers give the pieces different indexes and ids."""
+    """Joins the pieces of streamed tool calls. Servers differ in the indexes and ids that they give the pieces."""
 
     def __init__(self) -> None:
         self.whole: list[ToolCall] = []
@@ -247,11 +247,11 @@ class CallAssembler:
     def _position_of(self, piece: ToolCall, called: Function) -> int | None:
         """Returns the position of the tool call that a piece continues, or None if the piece begins a new tool call.
 
-        A piece without an index and an id continues the last tool call, unless the piece has a name. Any other piece
-        continues the last tool call with the same index, or with the same id if the piece has no index. Some servers
-        give every tool call the index 0. If the last tool call with the same index has another id than the piece, the
-        piece begins a new tool call. If the piece or the last tool call with the same index has no id, a piece with a
-        name begins a new tool call when the arguments of the last tool call are complete.
+        A piece with neither an index nor an id continues the last tool call, unless the piece has a name. A piece with
+        an id but no index continues the last tool call with the same id. A piece with an index continues the last tool
+        call with the same index, with two exceptions, because some servers give every tool call the index 0. If the two
+        ids differ, the piece begins a new tool call. If one or both ids are missing, a piece with a name begins a new
+        tool call after the arguments of the tool call with the same index are complete.
         """
         if piece.index is None and not piece.id:
             return len(self.whole) - 1 if self.whole and not called.name else None

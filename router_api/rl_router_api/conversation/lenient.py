@@ -1,7 +1,7 @@
 """Reads JSON that strict parsers reject but many clients accept.
 
-Strict parsers reject, for example, half of a surrogate pair, `NaN`, control characters in a text and a byte order mark.
-If the router decodes and writes half of a surrogate pair or `NaN`, the value stays the same.
+Strict parsers reject, for example, half of a surrogate pair, `NaN`, unescaped control characters and a byte order mark.
+In the values that `fields_of` and `list_of` return, half of a surrogate pair and `NaN` stay the same.
 """
 
 from __future__ import annotations

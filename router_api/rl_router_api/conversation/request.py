@@ -1,7 +1,7 @@
 """The internal request: the parts of a client's request that routing uses, independent of the dialect.
 
-The internal request also contains every field of the body as the bytes that the client sent (`msgspec.Raw`). A target
-gets the same bytes as the client sent for every field that the router does not change.
+For every field of the body except `model` and `router`, the internal request also contains the bytes that the client
+sent (`msgspec.Raw`). If the router does not change a field, the target gets exactly these bytes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MEDIA: dict[str, Media] = {
     "video_url": "video", "video": "video", "input_video": "video",
     "file": "file", "document": "file", "input_file": "file", "file_url": "file", "document_url": "file",
 }  # fmt: skip
-"""The kind of media of each type of content part in the APIs of OpenAI, Anthropic, vLLM, Qwen and Mistral."""
+"""A mapping from content part types to kinds of media, for the APIs of OpenAI, Anthropic, vLLM, Qwen and Mistral."""
 
 
 class Part(Struct):
@@ -108,7 +108,7 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _MORE_THAN_TEXT = frozenset(("response_format", "functions", "stop", "prediction", "web_search_options"))
-"""The names of the request fields that an answer of the router model would not follow."""
+"""The names of the request fields that a direct answer of the router model would ignore."""
 _NO_ANSWERS = ("system", "developer", "user")
 """The roles of the messages that neither a model nor a tool wrote."""
 
@@ -124,7 +124,7 @@ class Request(Struct, frozen=True, eq=False, weakref=True):
     include_usage: bool
     """True if the client requested the usage in a streamed answer."""
     max_output: int | None
-    """The client's maximum number of output tokens for each choice, or None if the client set no maximum."""
+    """The client's maximum number of output tokens for each choice, or None if the client set no positive maximum."""
     n: int
     """The number of choices that the client requested."""
     needs: frozenset[str]
@@ -133,24 +133,24 @@ class Request(Struct, frozen=True, eq=False, weakref=True):
     parts: list[Part]
     """The content parts of all messages of the request."""
     text_bytes: int
-    """The number of bytes of the content that a target reads as text."""
+    """The size of `messages`, `tools`, `functions` and `response_format` without media, in bytes of JSON."""
     may_hold_affinity: bool
     """True if the body contains text that looks like the affinity of a tool call id."""
     input_tokens: int
-    """The estimated number of input tokens: one token per four bytes of text, and 1,500 tokens per image, audio, video
-    or file."""
+    """The estimated number of input tokens: about one token per four bytes of `text_bytes`, and 1,500 tokens per image,
+    audio clip, video or file."""
 
     @property
     def text_only(self) -> bool:
-        """Whether the request needs no capability and no output format, so that an answer in plain text suffices."""
+        """Whether the request needs no capability and has no field that a direct answer would ignore."""
         return not self.needs and _MORE_THAN_TEXT.isdisjoint(self.fields)
 
     @property
     def affinity(self) -> str | None:
         """The affinity in the tool call id of the last tool result, or None if the tool call id has no affinity.
 
-        The affinity is also None if the conversation does not end with tool results. Agents may add system messages and
-        user messages after the tool results.
+        The affinity is also None if the newest message of a model or a tool is not a tool result. System, developer and
+        user messages after the tool results are ignored, because agents may add such messages.
         """
         last = next((each for each in reversed(self.messages) if each.role not in _NO_ANSWERS), None)
         return affinity_in(last.tool_call_id) if last is not None and last.role == "tool" else None

@@ -1,4 +1,4 @@
-"""The interface `ClientDialect`, which reads clients' requests and writes the responses."""
+"""The interface `ClientDialect`, whose methods read clients' requests and write the responses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ClientDialect(Protocol):
     The module `client_side` in the folder of each dialect implements the interface `ClientDialect`.
 
     The parameter `target` is the name of the target that answered, or None if the router model answered. The parameter
-    `metadata` is the value of the answer's field `router_metadata`.
+    `metadata` is the value of the response's field `router_metadata`, or a function that returns this value.
     """
 
     def read_request(self, body: bytes) -> Request:

@@ -1,8 +1,8 @@
 """Checks the number of values and the nesting depth of JSON before the router decodes or formats the JSON.
 
 Decoding and formatting JSON block the event loop. A body of 32 MiB can have millions of values, and decoding
-millions of values takes more than a second. Decoding 32 MiB that consist of a few long texts takes a twentieth of the
-time of decoding 32 MiB with millions of values.
+millions of values takes more than a second. A body of 32 MiB that consists of a few long texts is decoded in a
+twentieth of this time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def has_more_values(body: bytes, brackets: int, limit: int = MAX_VALUES) -> bool
 
     Every list entry and every field of an object follows an opening bracket or a comma, so the function counts the
     opening brackets and the commas. The parameter `brackets` is the number of opening brackets in the body, including
-    the brackets in texts. The counting stops at the first value over the limit.
+    the brackets in texts. The counting stops as soon as the limit is exceeded.
     """
     if len(body) <= limit or brackets + body.count(b",") <= limit:
         return False
@@ -38,7 +38,10 @@ def has_more_values(body: bytes, brackets: int, limit: int = MAX_VALUES) -> bool
 
 @cache
 def _at_most(limit: int) -> re.Pattern[bytes]:
-    """Returns the pattern of a body with at most `limit` opening brackets and commas outside texts."""
+    """Returns the pattern of a body with at most `limit` opening brackets and commas outside texts.
+
+    The pattern matches only a body from which the bytes in `_VALUES` have been removed.
+    """
     return re.compile(rb"(?:%b[\[{,]){0,%d}+%b" % (_UP_TO_TWO_TEXTS, limit, _UP_TO_TWO_TEXTS))
 
 

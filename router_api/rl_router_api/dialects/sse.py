@@ -35,22 +35,22 @@ def is_json(body: bytes) -> bool:
 class Parser:
     """A parser that splits a stream of bytes into server-sent events and returns the data of the events.
 
-    The parser skips comments and empty events. The data of an event with the name `error` have the type ErrorData. The
-    parameter `limit` is the maximum number of bytes of an event.
+    The parser skips comments and events without data. The data of an event with the name `error` have the type
+    ErrorData. The parameter `limit` is the maximum number of bytes of an event.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._rest = b""
         self._held: list[bytes] = []
-        """The received pieces of an incomplete event. The parser joins the pieces only once, because a long event may
-        have thousands of pieces."""
+        """The pieces of an incomplete event that were received after the bytes in `_rest`. The parser joins the pieces
+        only once, because a long event may have thousands of pieces."""
         self._held_size = 0
         self._seam = b""
         """The last three bytes that were received. With the last three bytes, the parser recognizes the end of an event
         even if two received pieces each contain a part of the end."""
         self._is_first = True
-        """True until the first bytes of the stream are read, because a byte order mark may precede the first event."""
+        """True until the first event is complete, because a byte order mark may precede the first event."""
 
     def feed(self, received: bytes) -> list[bytes]:
         """Returns the data of the events that the received bytes complete.
@@ -65,7 +65,7 @@ class Parser:
             return plain
         *ended, self._rest = whole.split(b"\n\n") if _CR not in whole else _END_OF_EVENT.split(whole)
         if max(map(len, ended), default=0) > self._limit or len(self._rest) > self._limit:
-            raise EventTooLargeError(f"an event has more than {self._limit} bytes")
+            raise EventTooLargeError(f"an event of the upstream's stream has more than {self._limit} bytes")
         if _CR not in whole:
             return [data for event in ended if (data := _line(event) if _LF not in event else _data(event))]
         return [data for event in ended if (data := _data(event))]
@@ -74,7 +74,7 @@ class Parser:
         self._held.append(received)
         self._held_size += len(received)
         if len(self._rest) + self._held_size > self._limit:
-            raise EventTooLargeError(f"an event has more than {self._limit} bytes")
+            raise EventTooLargeError(f"an event of the upstream's stream has more than {self._limit} bytes")
         return []
 
     def _take_rest(self, received: bytes = b"") -> bytes:
@@ -96,10 +96,10 @@ class Parser:
 
 
 def _plain(whole: bytes) -> list[bytes] | None:
-    """Returns the data of the events if `whole` consists of complete events with one line each, else None.
+    """Returns the data of the events in `whole`, or None if an event is incomplete or has an unusual form.
 
-    Nearly all events of a stream have one line. The function `_plain` is fast, because the function does not run a
-    Python statement for each event.
+    Nearly all events have one line, which begins with `data: `. The function `_plain` is fast, because the function
+    does not run a Python statement for each event.
     """
     if not whole.startswith(b"data: ") or not whole.endswith(b"\n\n") or _CR in whole or whole.find(b" \n") >= 0:
         return None
@@ -108,7 +108,7 @@ def _plain(whole: bytes) -> list[bytes] | None:
 
 
 def _line(event: bytes) -> bytes | None:
-    """Returns the data of an event with one line, or None if the event has no data."""
+    """Returns the data of an event with one line, or None if the line does not begin with `data:`."""
     return event[5:].strip() if event.startswith(b"data:") else None
 
 

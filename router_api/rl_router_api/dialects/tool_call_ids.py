@@ -1,7 +1,7 @@
 """Maps the tool call ids of other providers to ids that a target accepts.
 
-A mapped id is a hash of the original id, so the router does not store the mapping. The mapped ids are the same in every
-request of a conversation, so that the target's prompt cache stays valid.
+An id that the target rejects is replaced with a hash of the id, so the router stores no mapping between requests. The
+mapped ids are the same in every request of a conversation, so that the target's prompt cache stays valid.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from ..config import ToolCallIds
 
 _BASE62 = string.digits + string.ascii_letters
 _DEFAULT_LENGTH = 24
-"""The length of mapped ids in characters if the target accepts any length. A mapped id of 24 characters holds 142 bits
-of the hash."""
+"""The length of mapped ids in characters, unless the target requires another length or accepts only shorter ids. A
+mapped id of 24 characters holds 142 bits of the hash."""
 _CHARACTERS: Mapping[str, re.Pattern[str]] = {
     "any": re.compile(r".*", re.DOTALL),
     "letters_digits_dashes": re.compile(r"[A-Za-z0-9_-]*"),
@@ -32,8 +32,8 @@ def max_mapped_length(rule: ToolCallIds) -> int:
 class ToolCallIdMap:
     """A mapping from the tool call ids of one conversation to the tool call ids that the target gets.
 
-    Two different ids are never mapped to the same id, unless the target accepts the original form of both ids. Callers
-    must map the ids in the order of the conversation, so that each mapped id depends only on earlier messages.
+    Two different ids are mapped to the same id only if their originals are equal and `is_own` is True for the later id.
+    Callers must map the ids in the order of the conversation, so that later messages do not change a mapped id.
     """
 
     def __init__(self, rule: ToolCallIds) -> None:
@@ -45,8 +45,8 @@ class ToolCallIdMap:
         """Returns the tool call id that the target gets.
 
         The parameter `original` is the id without the affinity that the router appended (default: `tool_call_id`). The
-        parameter `is_own` says whether the target accepts the original id, because the target itself or a target of the
-        same signing family made the id.
+        parameter `is_own` says whether the target itself or a target of the same signing family made the original id.
+        The target gets such an id unchanged.
         """
         original = tool_call_id if original is None else original
         known = self._mapped.get(tool_call_id)

@@ -17,24 +17,24 @@ from ..conversation.request import Request
 class Payload(Struct, frozen=True):
     """A request body for a target.
 
-    The attribute `dropped` contains the names of the client's fields that the router removed. The attribute `added`
-    contains the names of the router's additions that the target may refuse.
+    The attribute `dropped` contains the names of the parts of the client's request that the router removed. The
+    attribute `added` contains the names of the router's additions that the target may refuse.
     """
 
     body: bytes
     dropped: tuple[str, ...]
     added: tuple[str, ...] = ()
     keeps_cache_long: bool = False
-    """Whether the body requests the longer lifetime of cache writes."""
+    """Whether the body requests the longer lifetime for cache writes."""
 
 
 class Refusal(Struct, frozen=True):
-    """The information in an upstream's error about the request and about the router's account at the upstream.
+    """What an upstream's error says about the request, the quota of the router's account and the waiting time.
 
     The attribute `fields` contains the fields of the error that are neither lists nor objects. If the error has a
-    message, the attribute `fields` contains the message as text. The attribute `fields` is empty if the upstream's
-    response does not contain an error. The attribute `status` is the HTTP status that the error names, or None. The
-    attribute `retry_after` is the waiting time in seconds that the error names, or None.
+    message, the attribute `fields` contains the message as text. The attribute `fields` is empty if the text of the
+    error is not JSON. The attribute `status` is the HTTP status that the error names, or None. The attribute
+    `retry_after` is the waiting time in seconds that the error names, or None.
     """
 
     fields: dict[str, Any]
@@ -72,9 +72,9 @@ class UpstreamDialect(Protocol):
         """Returns the request body for a target.
 
         The parameter `guard` contains the rules of a money limit, or is None if the request has no money limit. The
-        parameter `without` contains the names of the additions that the body must not contain, because the target
-        refuses these additions. The parameter `family` contains the hashes of the names of all targets whose answers in
-        the conversation the called target accepts without changes.
+        parameter `without` contains the names of the router's additions that the body must not contain, because the
+        target may refuse these additions. The parameter `family` contains the affinities (hashes of the names) of all
+        targets in the signing family of the called target.
         """
 
     def bounds_output(self, request: Request, params: Params) -> bool:
@@ -85,7 +85,7 @@ class UpstreamDialect(Protocol):
         """Returns the name of a field in `params.set` that may cost extra, or None if no field may cost extra."""
 
     def max_input_tokens(self, request: Request, target: Target) -> int:
-        """Returns an upper bound of the number of input tokens that a target reads for a request."""
+        """Returns an upper bound on the number of input tokens that a target reads for a request."""
 
     def unsized_part(self, request: Request) -> str | None:
         """Returns the name of a part of the request, such as a video, that may have any number of tokens.
@@ -102,8 +102,8 @@ class UpstreamDialect(Protocol):
     def read_chunks(self, events: list[bytes]) -> Iterator[Chunk]:
         """Yields the chunks that server-sent events contain.
 
-        An event with an error or a notice also becomes a chunk. All other events are skipped. Raises BrokenAnswerError
-        if an event is damaged, but a further iteration continues after the damaged event.
+        An event with an error or a message (`Chunk.is_notice`) also becomes a chunk. All other events are skipped.
+        Raises BrokenAnswerError if an event is damaged. The iteration can then continue with the next event.
         """
 
     def chunks_of(self, answer: Answer) -> list[Chunk]:
@@ -120,9 +120,9 @@ class UpstreamDialect(Protocol):
         """
 
     def join_usage(self, earlier: Raw, later: Raw) -> Raw:
-        """Returns the usage that two reports of the same call contain together.
+        """Returns the combined usage of two reports about the same call.
 
-        The counts of the later report replace the counts of the earlier report.
+        A token count in the later report replaces the earlier count, unless the later count is missing, invalid or 0.
         """
 
     def read_usage(self, raw: Raw | bytes) -> Usage | None:
@@ -132,5 +132,5 @@ class UpstreamDialect(Protocol):
     def read_error(self, text: str, request: bytes = b"") -> Refusal:
         """Returns what the text of an upstream's error says about the request, a quota and a waiting time.
 
-        The error's words about a quota are ignored if the request body contains the same words.
+        Words about a quota in the error's message are ignored if the request body contains the same words.
         """

@@ -1,4 +1,4 @@
-"""An HTTP/1.1 connection handler for uvicorn's server, with timeouts and size limits against slow and endless requests.
+"""An HTTP/1.1 connection handler for uvicorn's server, with timeouts for slow clients and limits on headers.
 
 This package imports only the standard library and httptools.
 """

@@ -18,7 +18,7 @@ class ServerConfig(Protocol):
     """The part of the class `uvicorn.Config` that a connection uses."""
 
     timeout_keep_alive: int
-    """The number of seconds for which an idle connection is kept open."""
+    """The number of seconds for which an idle connection stays open after a response."""
 
     @property
     def loaded_app(self) -> App:
@@ -32,5 +32,5 @@ class ServerState(Protocol):
     connections: set[Any]
     tasks: set[asyncio.Task[None]]
     default_headers: list[tuple[bytes, bytes]]
-    """The headers that every response has. uvicorn's server replaces the list `default_headers` every second, because
-    the list contains the current time."""
+    """The headers that every response of the ASGI application has. uvicorn's server replaces the list `default_headers`
+    every second, because the list contains the current time."""

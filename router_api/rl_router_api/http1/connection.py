@@ -1,8 +1,8 @@
 """The HTTP/1.1 connection handler for uvicorn's server.
 
-The handler combines a request reader, a pipeline of requests and timeouts. The connection handler of uvicorn itself
-does not limit slow clients or endless requests, and takes more CPU time than the connection handler in this module
-(docs/performance.md).
+The handler combines a request reader, a pipeline of requests and timeouts. uvicorn's own connection handler for
+httptools has no timeouts for slow clients and no limits on headers. It also takes more CPU time than the connection
+handler in this module (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -26,18 +26,19 @@ from .refusals import INVALID, LARGE_FRAMING, LARGE_HEADERS, MAX_OVERHEAD, Refus
 class HttpConnection(asyncio.Protocol, ABC):
     """A client's HTTP/1.1 connection, implemented as an asyncio protocol.
 
-    A request may have at most 256 headers with at most 64 KiB in total. The headers of a request must be complete 30
-    seconds after their first byte, or after the start of a new connection. The client must read a part of the response
-    at least every 60 seconds. The framing of a body (chunk sizes, extensions, trailers) may have at most 64 KiB between
-    two bytes of the body. The connection ignores the trailers of a body.
+    A request may have at most 256 headers, and at most 64 KiB of URL and headers. The headers of the first request must
+    be complete 30 seconds after the connection's start. The headers of a later request must be complete 30 seconds
+    after their first byte, or after the previous response if this response ends later. While the write buffer is full,
+    a client must read a part of the response every 60 seconds. A body may have at most 64 KiB of framing (chunk sizes,
+    extensions, trailers) in a row. The connection ignores the trailers of a body.
     """
 
     headers_timeout: ClassVar[float] = 30.0
-    """The maximum number of seconds from the headers' first byte, or from a connection's start, to the headers' end."""
+    """The number of seconds that a client may take to complete the headers of a request."""
     write_timeout: ClassVar[float] = 60.0
-    """The maximum number of seconds during which a client may read nothing of its response."""
+    """The number of seconds for which a client may read nothing while the buffer is full or the connection closes."""
     linger: ClassVar[float] = 2.0
-    """The number of seconds for which the connection receives and discards a client's bytes after the last response."""
+    """The maximum number of seconds for which the connection receives and discards bytes after the last response."""
 
     write: Callable[[bytes], None]
     _transport: asyncio.Transport
@@ -59,8 +60,7 @@ class HttpConnection(asyncio.Protocol, ABC):
         self._reading_paused = False
         self._drained: asyncio.Future[None] | None = None
         self._is_over = False
-        """Whether the connection ignores new bytes from the client, because a request was invalid or the last response
-        was sent."""
+        """Whether the connection ignores new bytes, because a request was invalid or the last response was sent."""
 
     @staticmethod
     @abstractmethod
@@ -182,9 +182,9 @@ class HttpConnection(asyncio.Protocol, ABC):
         self._refuse(LARGE_HEADERS if self._reader.in_headers else LARGE_FRAMING)
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Sends an error and closes the connection, if the client waits for no response to an earlier request.
+        """Closes the connection, and first sends an error if the next response belongs to the invalid request.
 
-        If the client still waits for responses to earlier requests, the client gets these responses, but no error.
+        If the client awaits earlier responses when headers are invalid, the client gets these responses, but no error.
         """
         if self._reader.in_headers and not self._reader.is_idle:
             self._is_over = True
@@ -204,7 +204,7 @@ class HttpConnection(asyncio.Protocol, ABC):
 
         If the client may still be sending, the server first closes only its sending side and still receives bytes. If
         the server closed both sides at once, the kernel would reset the connection at the next byte from the client,
-        and the client would lose the response (RFC 9112, 9.6).
+        and the client could lose the response (RFC 9112, 9.6).
         """
         unread = self._reader.take_unread()
         is_received = self._reader.in_headers and not self._reader.overhead and not unread
@@ -218,7 +218,7 @@ class HttpConnection(asyncio.Protocol, ABC):
 
     @property
     def _owes_response(self) -> bool:
-        """Whether the next response, which has not started yet, belongs to the request that is being received."""
+        """Whether the next response belongs to the request that is being received, and has not started yet."""
         running = self._pipeline.running
         if self._reader.in_headers:
             return True

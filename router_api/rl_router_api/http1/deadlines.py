@@ -8,8 +8,8 @@ import asyncio
 class Deadlines:
     """The two timers of a connection: one for the headers of a request, and one for the reading of a response.
 
-    All timeouts of the class `Deadlines` are in seconds. The attribute `due` is the time of the event loop's clock at
-    which the connection is closed, and `due` is 0 while a request runs.
+    All timeouts of the class `Deadlines` are in seconds. The attribute `due` is the time on the event loop's clock at
+    which the connection will be closed. While a request runs, `due` is 0.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Deadlines:
         self.in_headers = True
 
     def expect_request(self, seconds: float) -> None:
-        """Closes the connection unless the client completes a request's headers within `seconds` seconds."""
+        """Closes the connection after `seconds` seconds, unless a request starts or a new deadline is set first."""
         self.in_headers = False
         self.due = self._loop.time() + seconds
         # A timer that fires too early reschedules itself, which takes less CPU time than a new timer for each request.
@@ -74,15 +74,15 @@ class Deadlines:
         self._write_timer = self._loop.call_later(self._write_timeout, self._check_reader, unread)
 
     def _check_reader(self, unread_before: int) -> None:
-        """Aborts the connection if the client has read nothing since the previous check, because the request might
-        never end."""
+        """Aborts the connection if the client has read nothing since the timer was started, because the request might
+        otherwise never end."""
         if self._transport.get_write_buffer_size() < unread_before:
             self.expect_reader()
         else:
             self._transport.abort()
 
     def cancel_reader(self) -> None:
-        """Cancels the write timeout, because the client has read enough of its response."""
+        """Cancels the write timeout, because the client has read enough of its response or the connection is closed."""
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None

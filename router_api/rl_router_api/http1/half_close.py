@@ -1,10 +1,10 @@
 """Detects whether a client that has closed only the sending side of the connection still waits for the response.
 
 Some clients, such as `nc -N`, close the sending side of the connection after the request. The server receives the same
-bytes from a client that has closed only the sending side as from a client that has closed the whole connection. An
-interim response (100 Continue) shows whether the client still waits. A client that still waits ignores the interim
-response. If the client has closed the whole connection, the client's operating system resets the connection after the
-interim response, so that the server's next write fails.
+TCP segment (FIN) from a client that has closed only the sending side as from a client that has closed the whole
+connection. An interim response (100 Continue) shows whether the client still waits. A client that still waits ignores
+the interim response. If the client has closed the whole connection, the client's operating system resets the connection
+after the interim response, and the server's next write fails.
 """
 
 from __future__ import annotations
@@ -21,11 +21,9 @@ response fails."""
 
 
 def waits_for_response(loop: asyncio.AbstractEventLoop, pipeline: Pipeline, write: Callable[[bytes], None]) -> bool:
-    """Returns whether a client that has closed only the sending side may still wait for the response to the last
-    request.
+    """Returns whether interim responses can show if a client that has closed its sending side still waits.
 
-    If the client may wait, the function also starts the interim responses, and the connection is closed after the
-    response.
+    If so, the function also starts the interim responses, and the connection is closed after the final response.
     """
     running = pipeline.running
     if running is None or pipeline.waiting or not running.awaits_response:

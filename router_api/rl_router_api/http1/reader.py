@@ -35,8 +35,8 @@ _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z:.%]+\])(?::\d*)?[ \t]*")
-"""Matches the values that RFC 9110, 7.2, allows for the Host header. Trailing white space is allowed too, because
-httptools does not remove trailing white space."""
+"""Roughly matches the values that RFC 9110, 7.2, allows for the Host header. Trailing white space is allowed too,
+because httptools does not remove trailing white space."""
 _UNREPEATABLE = {
     b"transfer-encoding": UNKNOWN_CODING,
     b"host": INVALID_HOST,
@@ -45,7 +45,7 @@ _UNREPEATABLE = {
 
 
 class _RefusedError(Exception):
-    """An exception that stops the parser httptools.
+    """An exception that stops the httptools parser.
 
     The parser raises HttpParserError after any exception in a callback.
     """
@@ -60,10 +60,10 @@ class ReaderConnection(CycleConnection, Protocol):
 class RequestReader:
     """Parses the bytes of a connection into requests, and passes the requests to the pipeline.
 
-    The attribute `latest` is the request that was received last, perhaps without the complete body. The attribute
-    `in_headers` is true from the end of a request to the end of the next request's headers. The attribute `overhead` is
-    the number of bytes in the segments that arrived after the segment with the latest byte of a body, or with the end
-    of the headers or of a request. The attribute `unread` contains bytes that were received but not parsed.
+    The attribute `latest` is the request whose headers were completed last. The attribute `in_headers` is true until
+    the end of a request's headers, and again after the request's end. The attribute `overhead` is the size, in bytes,
+    of the segments after the last segment with a byte of a body, the end of headers or the end of a request. From
+    the first byte of headers, `overhead` is at least 1. The attribute `unread` contains bytes that are not yet parsed.
     """
 
     def __init__(self, connection: ReaderConnection, pipeline: Pipeline, addresses: dict[str, Any]) -> None:
@@ -75,8 +75,8 @@ class RequestReader:
         self.in_headers = True
         self.overhead = 0
         self._segment = self._span = 0
-        """The number of bytes of the current segment, and the number of bytes of all segments that contain the headers
-        of the latest request."""
+        """The size of the current segment, and the total size of the segments with the headers that are being received,
+        both in bytes."""
         self._body_left = 0
         """The number of missing bytes of the current request's body. The number is at most 0 if the request has no
         Content-Length header."""
@@ -84,8 +84,8 @@ class RequestReader:
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self.refusal: Refusal | None = None
-        """The error response for the headers that were received last, or None if the connection accepts these
-        headers."""
+        """The error response for the headers that were received last, or None if no specific error response applies to
+        these headers."""
 
     @property
     def is_idle(self) -> bool:
@@ -123,7 +123,7 @@ class RequestReader:
         return data
 
     def _end_of_part(self, data: bytes, start: int) -> int:
-        """Returns the position in `data` at which the next part ends, which is a possible end of a request."""
+        """Returns the end of the next part of `data`: a possible end of a request, or the end of `data`."""
         if not self.in_headers and self._body_left > 0:
             return min(start + self._body_left, len(data))
         # A chunked body may consist of such ends, and each part costs a call of the parser, so a part contains as many
@@ -149,8 +149,8 @@ class RequestReader:
             raise httptools.HttpParserError("too many headers")
 
     def close(self) -> None:
-        """Breaks the reference cycle between the reader and the connection, so that Python frees memory without garbage
-        collection."""
+        """Breaks the reference cycle between the reader and the connection, so that Python frees both without the
+        garbage collector."""
         del self._parser, self._connection
         self.latest, self.unread = None, b""
 
@@ -222,8 +222,8 @@ class RequestReader:
         head.
 
         Java's HTTP client sends the `Upgrade` header to offer h2c, which is HTTP/2 without TLS. If the request kept the
-        header `Upgrade`, the parser would treat the body as data of the protocol in the header. Raises HttpParserError
-        if the method is CONNECT.
+        header `Upgrade`, the parser would treat the body as data of the protocol that the header names. Raises
+        HttpParserError if the method is CONNECT.
         """
         headers = [name + b": " + value for name, value in self._headers if name != b"upgrade"]
         if len(headers) == len(self._headers):
@@ -270,8 +270,8 @@ def _new_parser(reader: RequestReader) -> httptools.HttpRequestParser:
 def _refusal_of(headers: list[tuple[bytes, bytes]], values: dict[bytes, bytes], version: str) -> Refusal | None:
     """Returns the error response for invalid headers that httptools accepts, or None if the headers are valid.
 
-    RFC 9112, 3.2 and 6.1, forbids some headers that httptools accepts. The argument `values` maps the names of the
-    headers to the values of the headers.
+    RFC 9112, 3.2 and 6.1, forbids some headers that httptools accepts. The argument `values` maps the name of each
+    header to the first value of the header.
     """
     host, coding = values.get(b"host"), values.get(b"transfer-encoding")
     if coding is not None and coding.strip().lower() != b"chunked":
@@ -292,7 +292,7 @@ def _is_host(value: bytes) -> bool:
 def _version_refusal(version: str, coding: bytes | None) -> Refusal | None:
     """Returns the error response for an HTTP version other than 1.1, or None if the connection accepts the version.
 
-    A request of HTTP/1.0 must have no Transfer-Encoding header (RFC 9112, 6.1).
+    An HTTP/1.0 request must not have a Transfer-Encoding header (RFC 9112, 6.1).
     """
     if version == "0.9" or (version == "1.0" and coding is not None):
         return INVALID

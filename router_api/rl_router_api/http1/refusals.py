@@ -1,4 +1,4 @@
-"""The errors that a connection sends itself, for bytes that are not a valid request or exceed a limit."""
+"""The errors that a connection sends without the ASGI application, for invalid requests and exceeded limits."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Refusal:
 
 INVALID = Refusal(
     400,
-    "The bytes received are not a valid HTTP/1.1 request. Check the client, or a proxy in front of the server.",
+    "The received bytes are not a valid HTTP/1.1 request. Check the client and any proxy in front of the server.",
     "invalid_http",
 )
 INVALID_HOST = Refusal(
     400,
-    "The request needs exactly one valid Host header. Check the client, or a proxy in front of the server.",
+    "The Host header of the request is missing, invalid or repeated. Send exactly one valid Host header.",
     "invalid_http",
 )
-SEVERAL_AUTHORIZATIONS = Refusal(400, "The request has several Authorization headers. Send one header.", "invalid_http")
+SEVERAL_AUTHORIZATIONS = Refusal(400, "The request has several Authorization headers. Send only one.", "invalid_http")
 UNKNOWN_CODING = Refusal(
     501,
     "The request has a Transfer-Encoding other than chunked. Send the body chunked, or with a Content-Length.",
@@ -39,12 +39,13 @@ UNKNOWN_CODING = Refusal(
 UNKNOWN_VERSION = Refusal(505, "The request is not HTTP/1.1. Send the request as HTTP/1.1.", "invalid_http")
 LARGE_HEADERS = Refusal(
     431,
-    f"The request has more than {MAX_OVERHEAD} bytes or {MAX_HEADERS} lines of headers. Send fewer or shorter headers.",
+    f"The request has more than {MAX_OVERHEAD} bytes of URL and headers, or more than {MAX_HEADERS} headers. "
+    "Shorten the URL, or send fewer or shorter headers.",
     "headers_too_large",
 )
 LARGE_FRAMING = Refusal(
     400,
-    f"The body has over {MAX_OVERHEAD} bytes of chunk sizes, extensions or trailers in a row. Send larger chunks.",
+    f"The body has over {MAX_OVERHEAD} bytes of chunk sizes, extensions or trailers in a row. Shorten them.",
     "invalid_http",
 )
 

@@ -49,8 +49,8 @@ class RequestResponseCycle:
 
     The methods `receive` and `send` are the callables that ASGI defines. The attribute `disconnected` is true after the
     client has disconnected. The attribute `response_complete` is true after the whole response was written. The
-    attribute `body_complete` is true after the whole body was received. The attribute `buffered` is the number of body
-    bytes that the application has not read yet.
+    attribute `body_complete` is true after the whole body was received. The attribute `buffered` is the number of
+    received body bytes that the application has not read yet.
     """
 
     __slots__ = (

@@ -1,7 +1,7 @@
-"""Finds a policy by name. A policy is a module of the folder `policies`, or belongs to another installed package.
+"""Finds a policy by name. The folder `policies` contains the built-in policies, and other packages can add policies.
 
-Each policy has a function that receives a `PolicySetup` and returns a `Policy` (see `routing/decide.py`). Another
-package registers the function of a policy as an entry point of the group `rl_router.policies`.
+Each policy has a function that receives a `PolicySetup` and returns a `Policy` (see `routing/decide.py`). A package
+that adds a policy registers this function as an entry point in the group `rl_router.policies`.
 """
 
 from __future__ import annotations

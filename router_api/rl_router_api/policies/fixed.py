@@ -19,11 +19,11 @@ class Fixed:
     ) -> Decision:
         """Returns the decision to call the first candidate of the fallback order.
 
-        If no candidate exists, the decision contains only a `reason`.
+        If the fallback order contains no candidate, the decision contains only a `reason`.
         """
         order = fallback_order(candidates, limits.prefer, self._fallback)
         if not order:
-            return Decision(reason="no target of `routing.fallback` can serve the request. Add a suitable target")
+            return Decision(reason="no target in `routing.fallback` can serve the request. Add a suitable target to it")
         return Decision(calls=(PlannedCall(order[0].name),), final=True)
 
 

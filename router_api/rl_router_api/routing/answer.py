@@ -22,7 +22,7 @@ from .model_names import pinned_target
 from .outcome import Outcome
 from .turns import Turns
 
-_DEADLINE_REMEDY = "Raise `router.deadline_ms` or the server's `routing.deadline`, or allow faster models."
+_DEADLINE_REMEDY = "Raise `router.deadline_ms` or the server's `routing.deadline`, or use faster models."
 
 
 class Preview(Struct, frozen=True):
@@ -108,7 +108,7 @@ class Answerer:
 
 
 def _obvious_target(request: Request, callees: Sequence[Callee]) -> Callee | None:
-    """Returns the only eligible target, or the eligible target that made the last tool calls of the conversation.
+    """Returns the only eligible target, or the eligible target that matches the affinity of the request.
 
     Returns None if the policy must choose between several targets.
     """

@@ -54,7 +54,7 @@ class RouterModel:
         return PaidAnswer(answer, entry.cost)
 
     def _check_state(self) -> None:
-        """Raises NoDecisionError if the router model is in cooldown, has an open circuit breaker or has no key."""
+        """Raises NoDecisionError if the router model is in cooldown, has an open circuit breaker or lacks its key."""
         if not self._upstream.ready:
             raise NoDecisionError(
                 "the router model is in cooldown, or has an open circuit breaker. Check the model with GET /health"
@@ -79,7 +79,8 @@ class RouterModel:
         try:
             hold = spending.reserve(worst)
         except UnaffordableError:
-            message = f"a decision may cost {worst:f} USD, more than the unspent part of `max_cost`. Raise `max_cost`"
+            left = f"{spending.left or NOTHING:f} USD are left"
+            message = f"a decision may cost {worst:f} USD, but only {left}. Raise `router.max_cost`"
             raise NoDecisionError(message) from None
         entry = limits.ledger.open_router_call(listed.id, router.price, len(body) // 4 + 1)
         entry.hold = hold

@@ -34,7 +34,7 @@ _JITTER = 0.2
 
 
 class Calls:
-    """The calls of one request. The parameter `is_pinned` is true if the request is pinned to a target."""
+    """The calls to targets for one request. The parameter `is_pinned` is true if the request is pinned to a target."""
 
     def __init__(self, request: Request, fleet: Fleet, limits: Limits, *, is_pinned: bool) -> None:
         self._request = request
@@ -90,7 +90,7 @@ class Calls:
     async def make(self, call: ReadyCall, *, live: bool = False) -> MadeCall:
         """Makes one call. If `live` is true, the answer is streamed through to the client.
 
-        Raises ApiError if targets rejected the request, so that no other target may be called.
+        Raises ApiError if a target rejected the request and no other target may be called.
         """
         made = await self._make(call, live=live)
         self._raise_if_final()
@@ -109,8 +109,8 @@ class Calls:
     def _raise_if_final(self) -> None:
         """Raises the error of the first target that rejected the request, if no other target may be called.
 
-        If a target rejects the content of the request, one other target is called. A request that every target would
-        reject is not repeated.
+        If a target rejects the content of the request, at most one other target is called afterwards. If every target
+        would reject the request, no other target is called.
         """
         if self.completed:
             return
@@ -122,8 +122,8 @@ class Calls:
     def _make(self, call: ReadyCall, *, live: bool) -> Coroutine[Any, Any, MadeCall]:
         """Makes one call, and allows a second call to another target if the first target is slow.
 
-        The second call requires that the field `routing.hedge_after` is set, that the request is routed, and that the
-        conversation does not end with the results of a target's tool calls.
+        The second call requires that the field `routing.hedge_after` is set, that the request is not pinned, and that
+        the request's attribute `affinity` is None.
         """
         wait = self._routing.hedge_after
         if wait is None or self._is_pinned or self._request.affinity is not None:
@@ -131,9 +131,9 @@ class Calls:
         return self._raced(call, wait, live=live)
 
     async def _raced(self, call: ReadyCall, wait: float, *, live: bool) -> MadeCall:
-        """Makes one call, and a second call to another target if the first target sends nothing for `wait` seconds.
+        """Makes one call, and a second call to another target if the first answer has not begun after `wait` seconds.
 
-        Returns the first call that succeeds, or a failed call if both calls fail. When one of the two calls succeeds,
+        Returns the first call that succeeds, or a failed call if no call succeeds. When one of the two calls succeeds,
         the other call is cancelled.
         """
         async with Race() as race:
@@ -152,10 +152,10 @@ class Calls:
         return await self._make_one(self.ready(second), live=live) if second else None
 
     def _hedge_for(self, silent: str) -> Callee | None:
-        """Returns the first target in the fallback order to which the request has no call in flight.
+        """Returns the first target of the fallback order without an in-flight call of the request.
 
-        Returns None if the target `silent` has begun to answer or has no call in flight, if the request may not make
-        another call, or if every target in the fallback order has a call in flight.
+        Returns None if no such target exists, or if the request may not make another call. Also returns None if the
+        target `silent` has begun to answer or has no call in flight.
         """
         busy = {entry.model_id for entry in self._ledger.target_calls if entry.open}
         begun = {entry.model_id for entry in self._ledger.target_calls if entry.open and entry.first_byte}
@@ -164,7 +164,7 @@ class Calls:
         return next((callee for callee in self.in_fallback_order() if callee.name not in busy), None)
 
     async def _make_one(self, call: ReadyCall, *, live: bool) -> MadeCall:
-        """Makes one call, with at most one more attempt at the same target if the failure allows another attempt."""
+        """Makes one call. After a failed attempt, the router may make one more attempt at the same target."""
         omitted = call.callee.upstream.refused_additions.current
         made = await self._attempt(call, live=live)
         if made.failure and made.failure.may_refuse_additions:
@@ -183,9 +183,10 @@ class Calls:
     async def _without_additions(
         self, call: ReadyCall, refused: MadeCall, failure: CallFailedError, omitted: Collection[str], *, live: bool
     ) -> MadeCall:
-        """Repeats a refused call without the router's additions to the request, if the limits allow another call.
+        """Repeats a refused call without the router's additions to the request.
 
-        The parameter `omitted` contains the names of the additions that the refused call already lacked.
+        Returns the call `refused` if the router has nothing to omit, or if the limits allow no other call. The
+        parameter `omitted` contains the names of the additions that the refused call already lacked.
         """
         callee, additions = call.callee, refused.entry.added
         has_foreign = self._fleet.has_foreign_history
@@ -266,10 +267,11 @@ async def _collect(callee: Callee, entry: Entry, stream: ChunkStream) -> MadeCal
 
 
 def _pause_before(failure: CallFailedError) -> float:
-    """Returns the pause before a retry in seconds, including a random additional time.
+    """Returns the number of seconds to wait before a retry: a fixed time and a random time.
 
-    If the target's response says how long to wait before a retry, for example in the header `Retry-After`, the pause
-    has this length. Otherwise, the pause is 1 s after a response with status 429, and 0.1 s after any other failure.
+    If the target's response names a waiting time, for example in the header `Retry-After`, the fixed time is this
+    waiting time. Otherwise, the fixed time is 1 s after a response with status 429, and 0.1 s after any other failure.
+    A waiting time of 0 s counts as 0.1 s.
     """
     if failure.status == 429 and failure.retry_after is None:
         return 1.0 + random.random() * _JITTER

@@ -18,14 +18,14 @@ from .decide import Candidate, Limits
 from .limits import min_output, output_limit
 
 _TYPICAL_OUTPUT = 500
-"""The number of output tokens of a typical answer. The estimated cost of a call is the cost of a typical answer, unless
-the client's output limit is lower."""
+"""The number of output tokens of a typical choice in an answer. The estimated cost of a call assumes this number for
+each choice, or the client's output limit if the output limit is lower."""
 
 Obstacle = Literal["not_allowed", "no_key", "need", "context", "unpriced", "cost", "busy", "cooldown", "breaker"]
 
 
 class Callee(Struct, frozen=True):
-    """A target that may be called for a request, and the estimated numbers of input tokens and output tokens."""
+    """A target with its upstream, and the estimated numbers of input tokens and output tokens of a call."""
 
     target: Target
     upstream: Upstream
@@ -65,7 +65,7 @@ def candidates_of(fleet: Fleet) -> list[Candidate]:
 
 
 class Verdict(Struct, frozen=True):
-    """The result of the check whether a target can serve a request.
+    """The result of checking whether a target can serve a request.
 
     The attribute `obstacle` is the kind of obstacle that prevents the target from serving the request. The attribute
     `reason` describes the obstacle in words. The attributes `obstacle` and `reason` are None if the target can serve
@@ -93,7 +93,7 @@ def check_targets(request: Request, limits: Limits, targets: Iterable[tuple[Targ
 def eligible_targets(request: Request, limits: Limits, verdicts: Sequence[Verdict]) -> list[Callee]:
     """Returns the targets that can serve a request according to the verdicts.
 
-    If no target can serve the request, raises ApiError with the reason for each target.
+    If no target can serve the request, raises ApiError with a message that explains why.
     """
     callees = [verdict.callee for verdict in verdicts if verdict.obstacle is None]
     if not callees:
@@ -133,16 +133,17 @@ def _by_money(request: Request, limits: Limits, callee: Callee, left: Decimal) -
     if target.price is None:
         return "unpriced", "the target's price is unknown, but `max_cost` requires a price. Set the target's `price`"
     if limits.unsized is not None:
-        return "cost", f"the request contains a {limits.unsized}, whose size has no upper bound. Remove this part"
+        return "cost", f"a part of the request has no upper bound on its size: {limits.unsized}. Remove this part"
     if has_output_price(target.price) and not upstream.dialect.bounds_output(request, target.params):
-        return "cost", "`max_cost` requires an output limit, but the target's `params` remove it. Change `params`"
+        reason = "`max_cost` limits the output, but the target's `params` remove the output limit or set `n`"
+        return "cost", f"{reason}. Change `params`"
     if costly := upstream.dialect.costly_setting(target.params):
         remedy = f"Remove `{costly}`, or add it to `params.allow` to accept its costs"
         return "cost", f"the target's `params.set.{costly}` may cost more than `max_cost` allows. {remedy}"
     bought, minimum = output_limit(request, target, upstream, left), min_output(request)
     if bought is not None and bought < minimum:
         choices = f"{request.n} choices of " if request.n > 1 else ""
-        return "cost", f"{left:f} USD do not buy {choices}{minimum} tokens of output"
+        return "cost", f"{left:f} USD do not pay for the input and {choices}{minimum} tokens of output"
     return None
 
 
@@ -150,12 +151,12 @@ def _by_state(upstream: Upstream) -> tuple[Obstacle, str] | None:
     if missing := upstream.key.missing:
         return "no_key", missing
     if upstream.free_slots < 1:
-        return "busy", f"the target has no free slot, because {upstream.in_flight} calls are in flight"
+        return "busy", f"the target has no free slot (calls in flight: {upstream.in_flight})"
     if wait := upstream.cooldown.seconds:
         reason = "the target's quota is exhausted" if upstream.cooldown.is_quota else "the target is rate limited"
         return "cooldown", f"{reason}, and the router does not call the target for another {wait:.0f} s"
     if not upstream.breaker.ready:
-        return "breaker", "the target's circuit breaker is open after repeated failures"
+        return "breaker", "the target's circuit breaker blocks calls after repeated failures"
     return None
 
 
@@ -182,7 +183,7 @@ def _no_candidate(request: Request, limits: Limits, verdicts: Sequence[Verdict])
         return ApiError(503, message, code="no_target")
     if "need" in obstacles:
         return _unmet(request, keyed, reasons)
-    message = f"The request is too long for every model ({reasons}). Shorten the request."
+    message = f"The request is too long for every model ({reasons}). Shorten the request or lower `max_tokens`."
     return bad_request(message, "messages", "context_length_exceeded")
 
 

@@ -17,7 +17,7 @@ def selected(name: str, calls: Sequence[MadeCall]) -> MadeCall | None:
     """Returns the call that the parameter `name` selects, or None if the selected call has no answer or does not exist.
 
     The parameter `name` is a call id, a function name or a model name. A function name or a model name selects the last
-    call with an answer among the calls of the named target.
+    successful call to the named target.
     """
     key = name.strip()
     by_id = next((call for call in calls if call.entry.call_id == key), None)
@@ -56,7 +56,7 @@ def nobody_answered(calls: Sequence[MadeCall]) -> ApiError:
         message = f"The quota of every called model is exhausted: {reasons}. Raise the quota at the provider."
         return ApiError(429, message, code="insufficient_quota", retryable=False)
     if all(failure.status == 429 or failure.is_quota for failure in failures):
-        message = f"Every called model is rate limited: {reasons}. Retry later."
+        message = f"No called model has capacity: {reasons}. Retry later."
         return ApiError(429, message, code="rate_limit_exceeded", retry_after=retry_after or 1.0)
     if all(failure.kind == "timeout" for failure in failures):
         return ApiError(504, f"No model answered in time: {reasons}. Retry later.", code="upstream_timeout")

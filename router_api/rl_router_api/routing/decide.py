@@ -1,7 +1,7 @@
 """The interface of policies, with the values that a policy receives and returns, and the fallback order.
 
-A policy has one method, `decide`. The function that creates a policy receives another function, which calls the router
-model.
+A policy must have only one method, `decide`. The function that creates a policy receives another function, which calls
+the router model.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Limits(Struct, frozen=True):
     """The limits on the cost, the time, the turns and the calls of a request.
 
     The attribute `deadline` is a time in seconds on the event loop's clock, and the attribute `duration` is the number
-    of seconds that the request may take. The attribute `unsized` is None, or the
-    name of a part of the request, such as a video, that may have any number of tokens. The router cannot guarantee a
-    money limit for a request with a part that may have any number of tokens.
+    of seconds that the request may take. The attribute `unsized` names a part of the request that may have any number
+    of tokens, such as a video. The router cannot guarantee a money limit for a request with such a part. The attribute
+    `unsized` is None if the request has no such part or no money limit.
     """
 
     spending: Spending
@@ -56,7 +56,7 @@ class Candidate(Struct, frozen=True):
     """A target that can serve the request.
 
     The attributes `input_tokens` and `output_tokens` are the estimated numbers of tokens of a call for the request. The
-    attribute `latency` is the average latency of the target's recent answers in seconds (None if unknown). The
+    attribute `latency` is the average latency, in seconds, of the target's recent answers (None if unknown). The
     attribute `in_flight` is the number of in-flight calls to the target.
     """
 
@@ -109,11 +109,12 @@ class Decision(Struct, frozen=True):
 
     The attribute `calls` contains the calls to make. The attribute `select` is the call id, the function name
     or the model name of an earlier call whose answer is returned to the client. The attribute `direct` is the policy's
-    own answer. If the attribute `final` is true, the answer of the first call is returned without a review. If the
-    attributes `calls`, `select` and `direct` are all empty, the policy made no decision, and the attribute `reason`
-    explains why. The attribute `cost` is the cost of the decision in US dollars. The ledger already contains this cost.
-    The attribute `unreadable` is the number of answers of the router model that could not be parsed. The attribute
-    `repaired` is true if the router model was called a second time because the first answer could not be parsed.
+    own answer. If the attribute `final` is true, only the first possible call is made, and the answer of this call is
+    returned without a review. If the attributes `calls`, `select` and `direct` are all empty, the policy made no
+    decision, and the attribute `reason` explains why. The attribute `cost` is the cost of the decision in US dollars.
+    The ledger already contains this cost. The attribute `unreadable` is the number of answers of the router model that
+    could not be parsed. The attribute `repaired` is true if the router model was called a second time because the first
+    answer could not be parsed.
     """
 
     calls: tuple[PlannedCall, ...] = ()
@@ -127,7 +128,7 @@ class Decision(Struct, frozen=True):
 
 
 class Policy(Protocol):
-    """A policy, which decides which targets to call for a request or which answer to return."""
+    """The interface of a policy. A policy decides which targets to call for a request, or which answer to return."""
 
     async def decide(
         self, conversation: Request, candidates: Sequence[Candidate], limits: Limits, calls: Sequence[PastCall]
@@ -166,8 +167,8 @@ class Ask(Protocol):
         The function `conversation` returns the messages for the router model. The argument of the function
         `conversation` is the number of tokens of the router model's context that are available for the messages. The
         parameter `tools` is a JSON object that contains either the tools or the schema of the answer, as fields of the
-        request body. The cost of the call is reserved in `limits.spending` and recorded in `limits.ledger`. Raises
-        NoDecisionError if the router model cannot be called, or if the call fails.
+        request body. The worst-case cost of the call is reserved in `limits.spending`, and the actual cost is recorded
+        in `limits.ledger`. Raises NoDecisionError if the router model cannot be called, or if the call fails.
         """
 
 
@@ -193,8 +194,8 @@ def fallback_order(candidates: Sequence[_P], prefer: Prefer, configured: Sequenc
     """Returns the candidates in the fallback order.
 
     If the parameter `configured` contains names of targets, only the named candidates are returned, in the order of the
-    names. If the parameter `configured` is empty, all candidates are returned, and the parameter `prefer` determines
-    the order by estimated cost. Candidates without a known price come last in an order by estimated cost.
+    names. If the parameter `configured` is empty, all candidates are returned in order of their estimated cost, and the
+    parameter `prefer` determines which cost comes first. Candidates without a known price come last in this order.
     """
     if configured:
         by_name = {candidate.name: candidate for candidate in candidates}

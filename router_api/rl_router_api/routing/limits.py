@@ -23,14 +23,15 @@ MIN_OUTPUT = 256
 output limit below 256 tokens, the client's output limit is the minimum."""
 
 DEFAULT_MAX_OUTPUT = 32_768
-"""The output limit, in tokens, if neither the client nor the target's field `max_output` sets a limit."""
+"""The output limit per choice, in tokens, of a request with a money limit, if neither the client nor the target's field
+`max_output` sets a limit."""
 
 
 def limits_of(request: Request, fleet: Fleet, ledger: Ledger, received_at: float | None = None) -> Limits:
     """Returns the limits of a request.
 
-    The parameter `received_at` is the time from which the deadline of the request is computed, in seconds on the event
-    loop's clock. If the parameter `received_at` is None, the deadline is computed from the current time.
+    The parameter `received_at` is the time when the request arrived, in seconds on the event loop's clock. The deadline
+    of the request is computed from this time, or from the current time if `received_at` is None.
     """
     routing, options = fleet.routing, request.options
     costs = [cost for cost in (routing.max_cost, options.max_cost) if cost is not None]
@@ -58,10 +59,11 @@ def output_limit(
 ) -> int | None:
     """Returns the maximum number of output tokens for each choice of a call that may cost `left` US dollars.
 
-    Returns None if output costs nothing and the client sets no output limit. A result below 1 means that the money does
-    not suffice for the call. The maximum is the client's output limit, or the target's output limit if the client sets
-    no output limit, but at most the number of tokens that the money buys for each choice. The parameter `more_bytes` is
-    the size, in bytes, of the advice that is added to the request.
+    Returns None if the money pays for the input, output costs nothing, and the client sets no output limit. A result
+    below 1 means that the money does not suffice for the call, or that the target's price is unknown. Otherwise, the
+    maximum is the output limit of the client, or of the target if the client sets no output limit. If output costs
+    money, the maximum is at most the number of tokens that the money buys for each choice. The parameter `more_bytes`
+    is the size, in bytes, of the advice that is added to the request.
     """
     price = target.price
     if price is None:

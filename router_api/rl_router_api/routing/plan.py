@@ -62,7 +62,7 @@ def affordable_together(
 
 
 def within_free_slots(planned: Sequence[tuple[Callee, Advice]]) -> list[tuple[Callee, Advice]]:
-    """Returns the planned calls whose targets have a free slot."""
+    """Returns the planned calls that fit into the free slots of their targets."""
     fitting, taken = [], Counter[str]()
     for callee, advice in planned:
         if taken[callee.name] < callee.upstream.free_slots:

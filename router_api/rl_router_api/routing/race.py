@@ -33,7 +33,7 @@ class Race:
         self._tasks.append(asyncio.create_task(call))
 
     async def any_ended(self, seconds: float) -> bool:
-        """Waits until the first call ends, but at most `seconds` seconds. Returns whether a call has ended."""
+        """Waits until every added call has ended, but at most `seconds` seconds. Returns whether any call has ended."""
         done, _ = await asyncio.wait(self._tasks, timeout=seconds)
         return bool(done)
 

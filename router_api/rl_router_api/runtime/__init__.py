@@ -1,1 +1,1 @@
-"""The state of a serving process: the active configuration, configuration reloads, and the health of the upstreams."""
+"""The state of a server process, such as the active configuration, the load, and the health of the upstreams."""

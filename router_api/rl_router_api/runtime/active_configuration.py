@@ -1,6 +1,7 @@
-"""Defines the active configuration: the configuration in use with the targets, the policies and the health probe.
+"""Defines the active configuration: the configuration in use, with its targets, its policies and its health probe.
 
-A reload of the configuration creates a new object of the class `ActiveConfiguration`.
+After each change of the configuration and after the discovery of targets, the server creates a new object of the class
+`ActiveConfiguration`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .probe import Probe
 
 
 class ActiveConfiguration:
-    """A configuration that the server uses, with the targets, the policies and the health probe.
+    """A configuration that the server uses, with its targets, its policies and its health probe.
 
     An in-flight request keeps the configuration with which the request started, even after a reload.
     """

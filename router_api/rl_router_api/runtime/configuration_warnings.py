@@ -1,4 +1,5 @@
-"""Logs warnings about missing API keys, about open or closed servers, and about changes that require a restart."""
+"""Logs warnings about missing API keys of targets, about a server that admits all clients or no clients, and about
+changes that require a restart."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ _FIXED_AT_START = ("host", "port", "admin_host", "admin_port", "workers")
 
 
 def warn_about_keys(fleet: Fleet, admission: Admission) -> None:
-    """Logs a warning for each target without its API key, and for a server that clients on other machines can use
-    without an API key."""
+    """Logs a warning for each target whose configured API key is missing, and for a server that clients on other
+    machines can use without an API key."""
     for target, upstream in fleet.targets:
         if missing := upstream.key.missing:
             log(
@@ -27,15 +28,16 @@ def warn_about_keys(fleet: Fleet, admission: Admission) -> None:
     if admission.open and not is_loopback(host):
         log(
             logging.WARNING,
-            f"server.api_keys_file is not set: anyone who can reach {host} can use this server without a key. "
-            "Set server.api_keys_file to require API keys",
+            f"server.api_keys_file is not set, and the server listens on {host}: anyone who can reach the server can "
+            "use it without an API key. Set server.api_keys_file to require API keys",
         )
 
 
 def warn_if_closed(server: Server, admission: Admission) -> None:
     """Logs a warning if the server requires API keys but has loaded no keys, and therefore rejects every client."""
     if admission.closed:
-        log(logging.WARNING, f"{closed_reason(server)}. Add a client's API key to the keys file")
+        remedy = "Run `rl-router new-key NAME`, and add the printed entry to the keys file"
+        log(logging.WARNING, f"{closed_reason(server)}. {remedy}")
 
 
 def closed_reason(server: Server) -> str:

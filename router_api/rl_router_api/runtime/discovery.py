@@ -1,6 +1,6 @@
 """Discovers targets if the field `targets` is not configured.
 
-Every model that the router model's server lists is a target.
+Every model that the router model's server lists becomes a target, unless the function `targets_of` skips the model.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ async def listed_targets(fleet: Fleet) -> tuple[Target, ...]:
 
 
 def targets_of(listed: list[Listed], configuration: Configuration) -> tuple[Target, ...]:
-    """Returns a target with price 0 for each listed model. Skips models with invalid or duplicate names."""
+    """Returns a target with price 0 for each listed model.
+
+    Skips models with an invalid name or context length, and models whose names conflict with an alias or another model.
+    """
     router = configuration.router
     routing = configuration.routing.model_copy(update={"fallback": ()})
     targets: list[Target] = []
@@ -46,10 +49,10 @@ def targets_of(listed: list[Listed], configuration: Configuration) -> tuple[Targ
 
 
 def kept_targets(fleet: Fleet, configuration: Configuration) -> tuple[Target, ...]:
-    """Returns the targets that the fleet `fleet` has discovered.
+    """Returns the targets of the fleet `fleet` if these targets were discovered.
 
-    Returns an empty tuple if the fleet's targets were configured, or if `configuration` has another router model than
-    the fleet.
+    Returns an empty tuple if the fleet's targets were configured, or if the section `router` of `configuration` differs
+    from the section `router` of the fleet's configuration.
     """
     before = fleet.configuration
     same = before.targets is None and configuration.router == before.router

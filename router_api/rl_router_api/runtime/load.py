@@ -56,11 +56,11 @@ class Load:
     def hold(self, size: int, server: RequestHandlingConfig, key: str | None = None) -> None:
         """Counts `size` received bytes of an unfinished request body.
 
-        Raises ApiError with status 429 if the bytes of all unfinished request bodies exceed the limit, or if the bytes
-        of one API key exceed half of the limit, so that one API key cannot lock out the other API keys. The parameter
-        `key` is the name of the client's API key, or None if all clients share the whole limit. After each call of the
-        method `hold`, the caller must call the method `release` for the same bytes, even if `hold` raised ApiError. A
-        single request body may always have `max_body_bytes` bytes, even if `max_pending_bytes` is lower.
+        Raises ApiError with status 429 if all unfinished request bodies together exceed `max_pending_bytes`, or if the
+        bodies of the API key `key` together exceed half of this limit. The second limit prevents one API key from
+        locking out the other API keys. Each limit is at least `max_body_bytes`. The parameter `key` is the name of the
+        client's API key, or None if all clients share the whole limit. After each call of the method `hold`, the caller
+        must call the method `release` for the same bytes, even if `hold` raised ApiError.
         """
         self._counts.change(_PENDING_BYTES, size)
         limit = max(server.max_pending_bytes, server.max_body_bytes)

@@ -1,7 +1,8 @@
 """Sends health probes to the upstreams.
 
-The router API probes an upstream until a probe or a call succeeds. After a failed call of an upstream, the router API
-probes the upstream again.
+The router API probes each upstream of a new configuration once. After a failed probe or a failed call, the router API
+probes the upstream again every 30 seconds until a probe succeeds. A successful call also ends the probes, unless a
+probe of the router model has failed.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from ..upstreams.listing import list_models
 from ..upstreams.upstream import Upstream
 
 _INTERVAL = 30.0
-"""The number of seconds between two probes of the same upstream."""
+"""The minimum number of seconds between two probes of the same upstream."""
 _QUESTION = b'{"model":"router","messages":[{"role":"user","content":"Hello, how are you?"}]}'
 
 _Health = TypeVar("_Health", UpstreamHealth, RouterModelHealth)
@@ -38,10 +39,10 @@ class Probe:
     """Probes the upstreams of a fleet, and provides the health of each upstream.
 
     The probe of a target requests the list of models from the target, with the target's API key. The state of the
-    target is `bad` after a failed connection or a response with status 401 or 403, and `ok` after any other response.
-    The probe of the router model requests a decision about a short request. The state of the router model is `bad` if
-    the policy cannot decide about the request of the probe. A failed call or a missing API key also makes the state of
-    an upstream `bad`.
+    target is `bad` after a failed connection, a timeout, or a response with status 401 or 403, and `ok` after any other
+    response. The probe of the router model requests a decision of the policy about a short request. The state of the
+    router model is `bad` if the policy cannot decide about this request. A failed call or a missing API key also makes
+    the state of an upstream `bad`.
     """
 
     def __init__(self, fleet: Fleet, policy: Policy, now: Callable[[], float] = time.monotonic) -> None:
@@ -52,7 +53,7 @@ class Probe:
         self._router_error: str | None = None
         self._router_known = False
         self._router_unused = False
-        """Whether the policy decided about the latest probe without a call of the router model."""
+        """Whether the policy made the decision of the latest probe without a call to the router model."""
 
     async def run(self, record: Callable[[Ledger], None]) -> None:
         """Probes the upstreams whose next probe is due.
@@ -102,7 +103,7 @@ class Probe:
             if error.status is None:
                 reason = str(error)
             elif error.status in (401, 403):
-                reason = f"the target rejects the API key (HTTP status {error.status})"
+                reason = f"authentication at the target failed (HTTP status {error.status})"
         if reason and reason != upstream.last_error:
             remedy = "Check the target's `base_url` and API key"
             log(logging.WARNING, f"target `{target.name}`: {reason}. {remedy}", target=target.name)

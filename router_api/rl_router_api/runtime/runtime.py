@@ -1,4 +1,4 @@
-"""The state of a serving process: the active configuration, admission, recorders and in-flight requests."""
+"""The state of a process that serves requests: configuration, authentication, recorders and in-flight requests."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ class Runtime:
 
     @property
     def refused(self) -> str | None:
-        """The reason why the server does not use the files on disk, or None if the server uses the configuration file
-        and the keys file on disk."""
+        """The reason why the server rejected the configuration file or the keys file on disk, or None if the server
+        rejected neither file."""
         return self._files.refused
 
     @property
@@ -84,14 +84,14 @@ class Runtime:
         return self.load.in_flight
 
     async def start(self) -> None:
-        """Starts the background tasks that discover targets, probe upstreams, and watch the configuration file and the
-        keys file."""
+        """Logs warnings about API keys, and starts the background tasks. The tasks discover targets, probe upstreams,
+        watch the configuration file and the keys file, and update the metrics."""
         warn_about_keys(self.fleet, self.admission)
         for work in (self._discover, self._probe, self._watch):
             self._tasks.add(asyncio.get_running_loop().create_task(each_second(work)))
 
     async def stop(self) -> None:
-        """Cancels the background tasks, closes every connection to upstreams, and sends the remaining traces."""
+        """Cancels the background tasks, closes every connection to an upstream, and sends the remaining traces."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -131,7 +131,7 @@ class Runtime:
         return CurrentState(self.in_flight, bool(self.refused), open_breakers, lost_lines())
 
     def reload(self) -> None:
-        """Activates the configuration file and the keys file on disk, unless a file is invalid or is still changing."""
+        """Reloads the configuration file and the keys file, unless a file is invalid or changes during the reload."""
         loaded = self._files.read()
         if loaded is None:
             return
@@ -158,8 +158,8 @@ class Runtime:
         return ActiveConfiguration(configuration, targets, self._transport, self._shared.in_flight, before)
 
     async def _discover(self) -> None:
-        """If no targets are configured, requests the list of models from the router model's server and uses these
-        models as targets."""
+        """If no targets are configured and none have been discovered yet, requests the list of models from the router
+        model's server and uses these models as targets."""
         active = self.active
         if active.configuration.targets is not None or active.fleet.targets:
             return

@@ -45,9 +45,9 @@ def merged(
 
 
 def parsed(text: str, path: str) -> dict[str, Any]:
-    """Returns the sections of the configuration file `path` with the content `text`.
+    """Returns the settings in `text`, the content of the configuration file `path`.
 
-    Raises ConfigurationError if the text is invalid, or if the section `server` is empty or not a mapping. An empty
+    Raises ConfigurationError if the text is invalid, or if the value of `server` is missing or not a mapping. An empty
     field `server.api_keys_file` becomes an invalid value, so that a truncated file does not disable authentication.
     """
     values = parsed_file(text, path, Configuration)
@@ -66,8 +66,8 @@ def parsed(text: str, path: str) -> dict[str, Any]:
 def _writes_null(text: str) -> bool:
     """Returns whether a configuration file contains `api_keys_file: null` in the section `server`.
 
-    The function searches the text for the word `null`, because YAML also parses the empty value in `api_keys_file:` as
-    null.
+    The function reads the value as it is written in the text, because YAML also parses the empty value in
+    `api_keys_file:` as null.
     """
     node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
     for name in KEYS_FILE.split("."):

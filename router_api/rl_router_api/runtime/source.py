@@ -26,7 +26,7 @@ STATE_VARIABLE = "RL_ROUTER_STATE_DIR"
 class Authentication:
     """Says whether a configuration has a `server` section and a keys file.
 
-    A reload must not remove the section or the keys file.
+    A new configuration must keep the section, and may drop the keys file only if `api_keys_file` is explicitly `null`.
     """
 
     has_server: bool
@@ -34,14 +34,14 @@ class Authentication:
 
 
 _CLOSED = Authentication(has_server=True, has_keys=True)
-"""The `Authentication` object that is assumed if the saved `Authentication` of the last valid files cannot be read."""
+"""The assumed `Authentication` of the last valid files if their saved `Authentication` is missing or unreadable."""
 
 
 @dataclass(frozen=True)
 class LoadedConfiguration:
-    """A configuration with the API keys from the keys file and the text of the configuration file.
+    """A configuration, the API keys from the keys file, and the text of the configuration file.
 
-    The attribute `keys` is None if no keys file is configured. The attribute `refused` is the error of the files on
+    The attribute `keys` is None if no keys file is configured. The attribute `refused` is the error in the files on
     disk, or None if the configuration comes from these files. The attribute `has_server` is True if the configuration
     file has a `server` section.
     """
@@ -65,13 +65,13 @@ class LoadedConfiguration:
         """
         if before.has_server and not self.has_server:
             raise ConfigurationError(
-                "server: the section is missing, but the current configuration has a `server` section. "
+                "server: the section is missing, but the last valid configuration has this section. "
                 "Write at least `server: {}`."
             )
         is_written = "api_keys_file" in self.configuration.server.model_fields_set
         if before.has_keys and not self.authentication.has_keys and not is_written:
             raise ConfigurationError(
-                f"{KEYS_FILE}: the field is missing, but the current configuration has a keys file. "
+                f"{KEYS_FILE}: the field is missing, but the last valid configuration has a keys file. "
                 "Name the keys file, or write `null` to open the server to everyone."
             )
 
@@ -89,8 +89,8 @@ class Source:
     """The files and flags from which a server loads the configuration and the API keys at the start and at a reload.
 
     The attribute `path` is the path of the configuration file. The attribute `flags` contains values that override the
-    configuration file. The attribute `state` is the state folder, which contains copies of the last valid files. A
-    process that starts while the configuration file or the keys file is invalid uses the copies in the state folder.
+    configuration file. The attribute `state` is the path of the state folder, which contains copies of the last valid
+    files. A server that starts while the configuration file or the keys file is invalid uses these copies.
     """
 
     path: str | None = None
@@ -101,8 +101,8 @@ class Source:
     def from_environment(cls, path: str | None = None, flags: Mapping[str, Any] | None = None) -> Self:
         """Returns the source with the configuration file and the state folder that the environment variables name.
 
-        The environment variable RL_ROUTER_CONFIG is the path of the configuration file, unless the argument `path` is
-        set. The environment variable RL_ROUTER_STATE_DIR is the path of the state folder.
+        The environment variable RL_ROUTER_CONFIG contains the path of the configuration file. The argument `path`
+        overrides this variable. The environment variable RL_ROUTER_STATE_DIR contains the path of the state folder.
         """
         path = path or os.environ.get(FILE_VARIABLE) or None
         return cls(path, flags or {}, os.environ.get(STATE_VARIABLE) or None)
@@ -110,8 +110,8 @@ class Source:
     def load(self, before: Authentication | None = None) -> LoadedConfiguration:
         """Returns the configuration and the API keys on disk.
 
-        Raises ConfigurationError or KeysError if a file is invalid, or if the configuration lacks a `server` section or
-        a keys file that `before` has.
+        Raises ConfigurationError or KeysError if a file is invalid, or if the method `check_keeps` rejects the change
+        from `before` to the configuration on disk.
         """
         configuration, has_server, text = self._read(self.path)
         loaded = with_keys(configuration, has_server=has_server, text=text)
@@ -120,9 +120,9 @@ class Source:
         return loaded
 
     def check(self) -> LoadedConfiguration:
-        """Returns the configuration and the API keys on disk, after the same checks as at the start of a server.
+        """Returns the configuration and the API keys on disk, after the same checks as in the method `start`.
 
-        Raises ConfigurationError or KeysError if a file is invalid.
+        Raises ConfigurationError or KeysError if a check fails.
         """
         return self.load(self._saved_authentication())
 
@@ -130,7 +130,7 @@ class Source:
         """Returns the configuration on disk, or an earlier valid configuration if a file on disk is invalid.
 
         The earlier configuration is `before` if `before` is not None, and otherwise the configuration in the copies of
-        the last valid files. The argument `before` is a configuration that was loaded just before the start. Raises
+        the last valid files. The argument `before` is the configuration that this process has already loaded. Raises
         ConfigurationError or KeysError if no valid configuration is available.
         """
         try:
@@ -155,7 +155,7 @@ class Source:
             log(
                 logging.WARNING,
                 f"{self.state}: cannot save copies of the last valid files: {error.strerror}. "
-                "Make the folder writable for the server.",
+                "Create the folder if it is missing, and allow the server to write to it.",
             )
 
     def _last_good(self, error: ConfigurationError | KeysError) -> LoadedConfiguration:
@@ -182,7 +182,7 @@ class Source:
             return read_keys(str(copy))
 
     def _saved_authentication(self) -> Authentication | None:
-        """Returns the saved `Authentication` of the last valid files, or None if no files are saved."""
+        """Returns the saved `Authentication` of the last valid files, or `_CLOSED`, or None if no files are saved."""
         copy, record = self._copy_path(self.path), self._authentication_path
         if record is not None and record.exists():
             try:
@@ -204,12 +204,12 @@ class Source:
 
     @property
     def _authentication_path(self) -> Path | None:
-        """The path of the file that stores the last valid `Authentication` object, or None if no state folder is
+        """The path of the file that stores the `Authentication` of the last valid files, or None if no state folder is
         configured."""
         return None if self.state is None else Path(self.state) / f"last-good-{_hashed(self.path or '')}.json"
 
     def _copy_path(self, path: str | None) -> Path | None:
-        """Returns the path of the copy of the last valid file `path`, or None if no state folder is configured."""
+        """Returns the path of the copy of the file `path`, or None if no path or no state folder is configured."""
         if self.state is None or path is None:
             return None
         return Path(self.state) / f"last-good-{_hashed(path)}.yaml"

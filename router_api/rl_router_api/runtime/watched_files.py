@@ -11,10 +11,10 @@ from .source import LoadedConfiguration, Source, with_keys
 
 
 class WatchedFiles:
-    """The configuration file and the keys file from which a server was started.
+    """The configuration file and the keys file of a running server.
 
-    The attribute `refused` is the reason why the server does not use the files on disk, or None if the server uses the
-    files on disk. If the argument `source` is None, only the keys file is read again.
+    The attribute `refused` is the reason why the server rejected a file on disk, or None if the server rejected no
+    file. If the argument `source` is None, only the keys file is read again.
     """
 
     def __init__(self, loaded: LoadedConfiguration, source: Source | None) -> None:
@@ -25,12 +25,12 @@ class WatchedFiles:
         self._loaded = loaded
         self._source = source
         if loaded.refused is not None:
-            message = "the files on disk are invalid, so the server starts with copies of the last valid files"
+            message = "the configuration or the keys file is invalid, so the server starts with the last valid files"
             self._refuse(loaded.refused, message)
         self._last_read = self._last_seen = self._contents()
 
     def changed(self) -> bool:
-        """Returns whether the files have changed since the files were last read, and are the same as at the previous
+        """Returns whether the files have changed since they were last read, but have not changed since the previous
         call."""
         contents = self._contents()
         # If the files have changed since the previous call, a program may still be writing the files.
@@ -48,7 +48,7 @@ class WatchedFiles:
         try:
             loaded = self._load()
         except (ConfigurationError, KeysError) as error:
-            self._refuse(error, "the changed files are invalid, so the current configuration stays in use")
+            self._refuse(error, "a changed file is invalid, so the current configuration stays in use")
             return None
         return loaded if self._contents() == before else None
 
@@ -78,9 +78,10 @@ class WatchedFiles:
 
 
 def _content(path: str | None) -> bytes | str | None:
-    """Returns the bytes of the file `path`, or the error if the file cannot be read. Returns None if `path` is None.
+    """Returns the bytes of the file `path`, the error text if the file cannot be read, or None if `path` is None.
 
-    The error belongs to the content, because a missing keys file has another effect than a folder or an empty file.
+    The error text differs for a missing and an unreadable file, because the server rejects an unreadable keys file, but
+    treats a missing keys file as a file without keys.
     """
     try:
         return None if path is None else Path(path).read_bytes()

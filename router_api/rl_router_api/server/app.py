@@ -29,8 +29,8 @@ def create() -> App:
     """Returns the ASGI application of the router API, configured by a file and by environment variables.
 
     The environment variable RL_ROUTER_CONFIG is the path of the configuration file. Sends the log of the process to
-    standard error, as JSON. Ends the process with a value of the enum `ExitCode` if the configuration or the keys file
-    is invalid.
+    standard error, as JSON. Ends the process with an exit code of the enum `ExitCode` if no valid configuration is
+    available.
     """
     open_closed_streams()
     source = Source.from_environment()

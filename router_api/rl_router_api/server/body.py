@@ -22,8 +22,8 @@ T = TypeVar("T")
 _JSON = "application/json"
 _CODINGS = ("gzip", "deflate")
 _DECODERS = ThreadPoolExecutor(2, thread_name_prefix="decode")
-"""The two threads that decode large bodies and compressed bodies. With two threads, at most two bodies at the same time
-use memory for decoding."""
+"""The two threads that decode large bodies and compressed bodies. With two threads, at most two of these bodies use
+memory for decoding at the same time."""
 LARGE_BODY = 256 * 1024
 """The number of bytes above which a request body is decoded in a thread, so that decoding does not delay other
 requests."""
@@ -33,8 +33,8 @@ requests."""
 class BodyLimits:
     """The limits of a request's body.
 
-    The field `deadline` is the time of the event loop's clock until which the body must be complete. The field
-    `duration` is the number of seconds from the end of the headers to the deadline.
+    The field `deadline` is the time, on the event loop's clock, by which the body must be complete. The field
+    `duration` is the number of seconds from the start of the request's handling to the deadline.
     """
 
     server: RequestHandlingConfig
@@ -42,13 +42,13 @@ class BodyLimits:
     deadline: float
     duration: float
     read_timeout: float = 30.0
-    """The maximum number of seconds between two received parts of the request body."""
+    """The maximum number of seconds for which no data of the request body is received."""
     key: str | None = None
     """The name of the client's API key if the server has several API keys, or None if all clients share one limit."""
 
 
 def whole_body(scope: Scope, client: Client, limit: int) -> bytes | None:
-    """Returns the bytes of the JSON body without decompression, or None if the body is not complete yet.
+    """Returns the JSON body as received, perhaps compressed, or None if the caller must call `read_parts`.
 
     Raises ApiError with status 413 if the body is too large, and with status 415 if the body is not declared as JSON.
     """
@@ -89,10 +89,10 @@ def coding_of(scope: Scope) -> str | None:
 
 
 async def read_in_thread(read: Callable[[bytes], T], body: bytes, coding: str | None, limit: int) -> T:
-    """Decompresses a request body in a thread, and returns the result of the function `read` for the decompressed body.
+    """Decompresses the body if `coding` is not None, calls `read` with the body, and returns the result of `read`.
 
     The decompression and `read` together may take half a second. One of two threads runs the decompression and `read`,
-    so that at most two decompressed bodies are in memory at the same time. Raises ApiError with status 400 if the body
+    so that at most two bodies are decompressed and read at the same time. Raises ApiError with status 400 if the body
     is not valid for `coding`, and with status 413 if the decompressed body has more than `limit` bytes.
     """
     return await asyncio.get_running_loop().run_in_executor(_DECODERS, _read, read, body, coding, limit)
@@ -118,7 +118,7 @@ def decompressed(body: bytes, coding: str, limit: int) -> bytes:
 
 
 async def read_parts(receive: Receive, limits: BodyLimits) -> bytes:
-    """Returns the bytes of a request body that was not complete when the handling of the request began.
+    """Receives a request body in parts, and returns the bytes of the whole body.
 
     Raises ApiError with status 413 if the body is too large, with status 429 if the unfinished bodies of the server or
     of the API key are too large together, and with status 408 or 504 if the client is too slow. Raises ClientGoneError

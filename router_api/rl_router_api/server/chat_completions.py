@@ -1,4 +1,4 @@
-"""Handles requests to `POST /v1/chat/completions`, with a streamed or a complete answer."""
+"""Handles requests to `POST /v1/chat/completions`: sends a complete or a streamed answer."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ChatCompletionHandler(RequestHandler):
 
     def _whole(self, outcome: Outcome, request: Request) -> Reply:
         if outcome.answer is None:
-            raise ValueError("the outcome of a request without streaming has no completed answer. Fix the routing")
+            raise ValueError("the outcome of a non-streamed request has no complete answer. Fix the package `routing`")
         metadata = self._metadata()
         headers = [*common_headers(self._ledger, JSON), (b"x-router-cost", str(metadata["total_cost"]).encode())]
         return Reply(200, headers, self._dialect.write_answer(outcome.answer, request, outcome.target, metadata))
@@ -67,7 +67,7 @@ class ChatCompletionHandler(RequestHandler):
         except TimeoutError:
             message = (
                 f"The answer was not complete within the deadline of {limits.duration:g} s. "
-                "Raise the request's `router.deadline_ms` or the server's `routing.deadline`."
+                "Raise the request's `router.deadline_ms` or the server's `routing.deadline`, whichever is lower."
             )
             raise ApiError(504, message, code="deadline_exceeded", retryable=False) from None
         except CallFailedError as failure:
@@ -100,8 +100,8 @@ class ChatCompletionHandler(RequestHandler):
         await self._send({"type": "http.response.body", "body": event, "more_body": True})
 
     def _schedule_ping(self) -> None:
-        """Sends a comment when nothing was sent for `server.ping_after` seconds, so that no proxy closes the
-        connection."""
+        """Sends a comment into the stream whenever nothing has been sent for `server.ping_after` seconds, so that no
+        proxy closes the connection."""
         after = self._active.configuration.server.ping_after
         idle = time.monotonic() - self._last_sent
         if idle >= after and (self._ping is None or self._ping.done()):

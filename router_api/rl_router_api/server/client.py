@@ -1,4 +1,4 @@
-"""Defines the client of a request: whether the client has disconnected, and the body of the request."""
+"""Defines the interface through which a handler gets a request's body and detects a disconnect of the client."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ..http1.request_response import EXTENSION
 class Client(Protocol):
     """An interface to the client of a request. The attribute `task` is the asyncio task that handles the request.
 
-    The attribute `disconnected` is true after the client has disconnected. The attribute `body_complete` is true if the
-    whole body has been received, so that the method `whole_body` returns the body.
+    The attribute `disconnected` is true after the client has disconnected. If the attribute `body_complete` is true,
+    the whole body has been received, and the method `whole_body` returns the body.
     """
 
     task: asyncio.Task[Any] | None
@@ -51,7 +51,7 @@ def client_of(scope: Scope, receive: Receive, send: Send) -> tuple[Client, Send]
 
 
 class AsgiClient:
-    """The client of a request on an ASGI server that reports disconnects only by ASGI messages."""
+    """The client of a request that was received by an ASGI server other than the router API's own server."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive

@@ -1,4 +1,4 @@
-"""The HTTP/1.1 connection handler of the API's server, with error bodies in OpenAI's format."""
+"""The HTTP/1.1 connection handler of the router API's server, with error bodies in OpenAI's format."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..http1.refusals import Refusal
 
 
 class ApiConnection(HttpConnection):
-    """An HTTP/1.1 connection that sends errors about invalid HTTP requests in OpenAI's format."""
+    """An HTTP/1.1 connection that uses OpenAI's format for errors about invalid or too large HTTP requests."""
 
     @staticmethod
     def error_body(refusal: Refusal) -> bytes:

@@ -1,6 +1,7 @@
 """Defines the endpoint `GET /debug/tools`.
 
-The endpoint returns the prompt and tools that the router model receives, and the capabilities of each target.
+The endpoint returns the prompt and the tools that the configured policy sends to the router model, and the
+capabilities of each target.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from .reply import Reply, error_reply
 from .scope import credentials, request_id, traceparent
 
 _CLIENT_GONE = 499
-"""The HTTP status that is logged for a request whose client disconnected, as in the logs of nginx."""
+"""The HTTP status that is recorded if the client disconnects before the answer is complete, as in the logs of nginx."""
 
 
 class RequestHandler(ABC):
@@ -58,7 +58,7 @@ class RequestHandler(ABC):
         """Sends the reply to a valid request. Raises ApiError if the request fails."""
 
     async def run(self) -> None:
-        """Handles the request, sends an error response if the request fails, and records the request in every case."""
+        """Handles the request, sends an error if the request fails, and records the request in every case."""
         try:
             self._admit()
             self._request = await self._read_request()
@@ -132,7 +132,7 @@ class RequestHandler(ABC):
         """Handles the cancellation of a request, and returns whether only the client's disconnect caused the
         cancellation.
 
-        If the client has not disconnected, the server has cancelled the request because the server is stopping, and the
+        If the client has not disconnected, the server is shutting down and has cancelled the request. In this case, the
         client gets an error.
         """
         if not self._disconnected:

@@ -1,4 +1,4 @@
-"""Protects a server that has a loopback address and requires no API key against DNS rebinding by websites.
+"""Protects a server against DNS rebinding if the server listens on a loopback address and requires no API key.
 
 In DNS rebinding, a website maps its own name to 127.0.0.1, so that the browser lets the website read the responses of a
 server on the user's machine. During DNS rebinding, the Host header of the browser's requests contains the name of the
@@ -21,9 +21,9 @@ from .scope import header
 class LoopbackNames:
     """An ASGI application that passes a request on to the application `app` if the request's Host header is allowed.
 
-    While the function `needs_check` returns true, only loopback names and names without a dot are allowed in the Host
-    header. The argument `remedy` is the sentence of the error message that explains how to allow other names in the
-    Host header.
+    While the function `needs_check` returns true, only loopback names, loopback addresses and names without a dot are
+    allowed in the Host header. The argument `remedy` is the sentence of the error message that explains how to allow
+    other names in the Host header.
     """
 
     def __init__(self, app: ASGIApp, needs_check: Callable[[], bool], remedy: str) -> None:
@@ -41,9 +41,9 @@ class LoopbackNames:
 
     def _error(self, name: str) -> ApiError:
         message = (
-            f"The Host header is `{name[:100]}`, but this server accepts only loopback names and names without a dot,"
-            " because the server is on a loopback address and requires no API key. Send requests to localhost or"
-            " 127.0.0.1."
+            f"The Host header is `{name[:100]}`, but this server accepts only loopback names, loopback addresses and"
+            " names without a dot, because the server listens on a loopback address and requires no API key. Send"
+            " requests to localhost or 127.0.0.1."
             f" {self._remedy}"
         )
         return ApiError(403, message, code="host_not_allowed", retryable=False)

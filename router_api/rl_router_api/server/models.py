@@ -1,4 +1,4 @@
-"""Defines the endpoint `GET /v1/models`, which returns the model names that a request may use."""
+"""Defines the endpoints `/v1/models` and `/v1/models/{name}`, which return the model names that a request may use."""
 
 from __future__ import annotations
 

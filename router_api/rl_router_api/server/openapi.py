@@ -19,8 +19,8 @@ _COMPLETION_BODY: dict[str, Any] = {
                 "schema": {
                     "type": "object",
                     "required": ["model", "messages"],
-                    "description": "A chat completion request in OpenAI's format. The router API passes fields"
-                    " that the schema does not list to the target.",
+                    "description": "A chat completion request in OpenAI's format. The target also receives"
+                    " the fields that this schema does not list.",
                     "properties": {
                         "model": {"type": "string", "minLength": 1},
                         "messages": {
@@ -60,12 +60,12 @@ _COMPLETION_BODY: dict[str, Any] = {
 def document_paid_endpoints(api: FastAPI) -> None:
     """Adds the endpoints that call models to the OpenAPI description.
 
-    Because FastAPI knows the paths of the endpoints that call models, FastAPI returns HTTP status 405 for requests to
-    these paths by a method other than POST.
+    FastAPI then knows the paths of these endpoints, and returns HTTP status 405 for requests to these paths with a
+    method other than POST.
     """
 
     async def not_served_here() -> Response:
-        raise ApiError(500, "FastAPI does not serve this endpoint. Send a POST request to the router API.")
+        raise ApiError(500, "FastAPI does not serve this endpoint. Serve the class `App` of `server/app.py` instead.")
 
     decision = "Returns the routing decision for a chat completion request, without a call to a target"
     completion = "Returns a chat completion in OpenAI's format, with the field `router_metadata`"

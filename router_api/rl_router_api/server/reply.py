@@ -1,4 +1,4 @@
-"""Defines the class `Reply`, and builds error responses and the headers that all responses have."""
+"""Builds error responses, and the headers that all responses of the endpoints that call models have in common."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from ..errors import ApiError
 JSON = b"application/json"
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 _NOT_IN_HEADERS = re.compile(r"[^\x20-\x7e]")
-"""Matches a character that HTTP headers do not allow. A model name from an upstream may contain such a character."""
+"""Matches a character that is not printable ASCII. The header `x-router-model` must not contain such a character, but a
+model name from an upstream may contain it."""
 
 
 class Reply(Struct, frozen=True):
@@ -43,7 +44,10 @@ def metadata_if_paid(ledger: Ledger, history: CallHistory) -> dict[str, Any] | N
 
 
 def common_headers(ledger: Ledger, content_type: bytes) -> list[tuple[bytes, bytes]]:
-    """Returns the headers of every response: content type, request id and, if known, the model that answered."""
+    """Returns the headers that all responses of an endpoint that calls models have in common.
+
+    The headers are the content type, the request id and, if known, the model that answered.
+    """
     headers = [(b"content-type", content_type), (b"x-request-id", ledger.request_id.encode())]
     if ledger.model_used:
         headers.append((b"x-router-model", _NOT_IN_HEADERS.sub("?", ledger.model_used).encode()))

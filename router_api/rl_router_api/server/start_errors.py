@@ -1,4 +1,4 @@
-"""Reports an error that prevents the start of the server, by one line for people and an exit code for programs."""
+"""Reports an error that prevents the start of the server, with one line for people and an exit code for programs."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def add_state(api: FastAPI, runtime: Runtime, shows_details: Callable[[], bool])
             page["configuration"] = _without_secrets(runtime.configuration)
         return json_response(page)
 
-    @api.get("/health", summary="Returns HTTP status 200 while the server runs, with the state of the upstreams")
+    @api.get("/health", summary="Returns HTTP status 200 and, if no API keys are configured, the state of upstreams")
     async def health() -> Response:
         health = runtime.health()
         return json_response(health.as_json() if shows_details() else {"status": health.status})

@@ -22,7 +22,7 @@ from ..upstreams.in_flight import WorkerRow, make_in_flight_table
 from .worker import DEFAULT_STOPPING, SIGNALS, Stopping, work
 
 _RESTART_DELAY = 1.0
-"""The number of seconds between the end of a worker and the start of the new worker that replaces the ended worker."""
+"""The number of seconds for which the supervisor waits before the supervisor replaces a worker that has ended."""
 
 
 def serve(
@@ -101,7 +101,10 @@ class _Workers:
                 self._running[number] = self._start(number)
 
     def stop(self, signals: list[int]) -> None:
-        """Forwards `signals`, or SIGTERM if `signals` is empty, to all workers until every worker has ended."""
+        """Sends `signals`, or SIGTERM if `signals` is empty, to all workers and waits until every worker has ended.
+
+        Signals that are added to `signals` during the wait are sent too.
+        """
         forwarded = 0
         while any(process.is_alive() for process in self._running):
             for number in signals[forwarded:] or ([signal.SIGTERM] if not signals and not forwarded else []):

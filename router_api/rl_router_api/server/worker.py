@@ -1,4 +1,4 @@
-"""Runs one worker process, which serves the API on a first socket and the admin port on a second socket."""
+"""Runs one worker process, which serves the API and, unless the admin port is disabled, the admin port."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ KEEP_ALIVE = 75
 """The number of seconds for which the server keeps an idle connection open. Clients usually close idle connections
 earlier than the server, and therefore send no request on a connection that the server is closing."""
 _GC_THRESHOLD = 20_000
-"""The number of new objects after which Python starts a garbage collection. Python's default is 700 new objects, but a
-few requests already create 700 new objects."""
+"""The number of new objects in memory after which Python starts a garbage collection. Python's default is 700 new
+objects, or 2,000 since Python 3.13, but a few requests already create that many objects."""
 _CLOSE = (b"connection", b"close")
 _REPEAT_WINDOW = 0.5
 """The number of seconds within which a second signal counts as a copy of the first signal. A worker gets a signal twice
@@ -171,7 +171,7 @@ class _AdminServer(uvicorn.Server):
     """
 
     def __init__(self, app: App, stopping: Stopping, listener: socket.socket) -> None:
-        remedy = "To allow other names in the Host header, change server.admin_host."
+        remedy = "To allow other names in the Host header, set server.admin_host to a non-loopback address."
         guarded = _guarded(app.admin, listener, lambda: True, remedy)
         super().__init__(_config(guarded, stopping, lifespan="off"))
 

@@ -1,2 +1,2 @@
-"""The code that calls the router model and the targets: connections, streams, circuit breakers and upstreams'
-states."""
+"""The code that calls the router model and the targets: connections, streams, circuit breakers and the states
+of upstreams."""

@@ -45,7 +45,7 @@ class Attempt:
     async def send(self, transport: Transport, body: bytes, traceparent: str | None) -> Response:
         """Sends the request and returns the response before the response body is read.
 
-        Raises CallFailedError if the status of the response is not 2xx, and TransportError if no response arrives.
+        Raises CallFailedError if the status of the response is not 2xx, and TransportError if no valid headers arrive.
         """
         upstream, self._request = self.upstream, body
         response = await transport.send(

@@ -1,6 +1,6 @@
 """The circuit breaker of an upstream.
 
-If an upstream is down, the circuit breaker limits the number of requests that wait for the timeout of the upstream.
+If an upstream is down, the circuit breaker limits the number of requests that wait until a timeout expires.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LONGEST_PAUSE = 60.0
 
 
 class Breaker:
-    """A circuit breaker, which opens after five consecutive failures and then allows one probe call at a time.
+    """A circuit breaker that opens after five consecutive failures and, after a pause, allows one probe call at a time.
 
     The pause before the first probe call is 5 s. The pause doubles after each failed probe call, up to 60 s. Each call
     has a number, so that the end of another call is not mistaken for the end of the probe call.

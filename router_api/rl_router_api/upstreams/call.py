@@ -20,7 +20,7 @@ from .upstream import Upstream
 MAX_ANSWER = 32 * 1024 * 1024
 """The maximum number of bytes of an answer. An attempt with a larger answer fails."""
 _PIECE = 64 * 1024
-"""The number of bytes of a stream that are read before other requests make progress."""
+"""The number of bytes of a stream that are parsed before other requests can make progress."""
 
 
 async def complete(
@@ -69,8 +69,8 @@ async def _read_answer(attempt: Attempt, transport: Transport, body: bytes, trac
 async def _assembled(attempt: Attempt, body: bytes) -> Answer:
     """Returns the answer of a server that sent a stream although the request did not ask for a stream.
 
-    Other requests make progress while a long stream is read. Raises BrokenAnswerError if the stream is incomplete or
-    contains an error.
+    Other requests can make progress while a long stream is parsed. Raises BrokenAnswerError if the stream is
+    incomplete, is damaged or contains an error.
     """
     dialect, parser, chunks = attempt.upstream.dialect, sse.Parser(MAX_ANSWER), list[Chunk]()
     is_whole = False
@@ -93,10 +93,10 @@ async def _assembled(attempt: Attempt, body: bytes) -> Answer:
 
 
 def _read_on(attempt: Attempt, arriving: Iterator[Chunk], chunks: list[Chunk]) -> None:
-    """Records the chunks in the ledger and appends them to the list `chunks`, without damaged events after the end of
-    every choice.
+    """Records the chunks in the ledger and appends them to the list `chunks`.
 
-    Raises UnusableAnswerError if a chunk contains an error, and BrokenAnswerError if an earlier event is damaged.
+    Skips damaged events after all choices have ended. Raises BrokenAnswerError if an earlier event is damaged, and
+    UnusableAnswerError if a chunk that is not a notice contains an error.
     """
     while True:
         try:

@@ -57,14 +57,14 @@ class Connection(asyncio.Protocol):
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.compression: str | None = None
-        """The content coding of the response body, or None if the body is not compressed."""
+        """The content coding of the response body, or None if the headers name no known compression."""
         self._is_doubtful = False
         """Whether the response has both headers Transfer-Encoding and Content-Length. A response with the
         headers Transfer-Encoding and Content-Length is read as chunked (RFC 9112, section 6.3), and the connection is
         not reused after the response."""
         self._overhead = 0
-        """The number of bytes that were received since the latest of these events: the request was sent, the headers
-        ended, or a part of the response body arrived."""
+        """The number of bytes that have been received since the latest of these events: the request was sent, the
+        headers ended, or a part of the response body arrived."""
         self._has_head = self._complete = False
         self._idle.is_paused = False
         self.has_received = False
@@ -82,7 +82,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def transport(self) -> asyncio.Transport:
-        """The asyncio transport. Raises TransportError if the connection was never made."""
+        """The asyncio transport. Raises TransportError if the connection was never made or was lost as TLS began."""
         if self._transport is None:
             raise TransportError("reset", "the connection to the upstream was lost")
         return self._transport
@@ -130,7 +130,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
 
     async def _wait(self) -> None:
-        """Waits for the next event of the connection, such as data. Raises TransportError if the response failed."""
+        """Waits for the next event, such as the arrival of data. Raises TransportError if the response has failed."""
         if self._fault is not None:
             raise TransportError(*self._fault)
         self._waiter = self._loop.create_future()
@@ -178,9 +178,9 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._fail("broken", f"the response is not valid HTTP/1.1: {type(error).__name__}")
+            self._fail("broken", f"the response is not valid HTTP/1.1: {type(error).__name__}. Check base_url")
         if self._overhead > _MAX_OVERHEAD and not self._complete:
-            part = "chunk sizes, chunk extensions or trailers" if self._has_head else "headers"
+            part = "chunk sizes, chunk extensions or trailers in a row" if self._has_head else "headers"
             self._fail("broken", f"the response has more than {_MAX_OVERHEAD} bytes of {part}")
         self._wake()
 
@@ -207,7 +207,7 @@ class Connection(asyncio.Protocol):
             if coding.rstrip().lower() != b"chunked" or (
                 len(values) < len(self.headers) and _is_repeated(self.headers)
             ):
-                self._fail("broken", "the response has an unsupported Transfer-Encoding. Let the upstream use chunked")
+                self._fail("broken", "the Transfer-Encoding is unsupported. Make the upstream use only `chunked`")
                 raise _UnknownCodingError
             self._is_doubtful = b"content-length" in values
 
@@ -229,7 +229,7 @@ class Connection(asyncio.Protocol):
 
 
 def _new_parser(connection: Connection) -> httptools.HttpResponseParser:
-    """Returns a parser that tolerates deviations from HTTP/1.1, such as folded headers, that other clients tolerate."""
+    """Returns a parser that tolerates the same deviations from HTTP/1.1 as other clients, such as folded headers."""
     parser = httptools.HttpResponseParser(connection)
     parser.set_dangerous_leniencies(
         lenient_headers=True,

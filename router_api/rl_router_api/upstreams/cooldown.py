@@ -1,4 +1,4 @@
-"""A cooldown: the time in which the router API does not call an upstream that refused a call."""
+"""A cooldown: the period without new calls to an upstream that reported a rate limit or an exhausted quota."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Cooldown:
     """The cooldown of one upstream.
 
     If the upstream reports an exhausted quota, or a rate limit without a waiting time, each cooldown is twice as long
-    as the previous cooldown, up to a maximum. After a successful call, the next cooldown has the shortest duration
-    again.
+    as the previous cooldown for the same reason, up to a maximum. After a successful call, the doubling starts again
+    from the shortest cooldown.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -26,18 +26,18 @@ class Cooldown:
         self._until = 0.0
         self._refusals = {_RATE: 0, _QUOTA: 0}
         self.is_quota = False
-        """Whether the upstream's last refusal reported an exhausted quota, and not a rate limit."""
+        """Whether the latest cooldown was caused by an exhausted quota, and not by a rate limit."""
 
     @property
     def seconds(self) -> float:
-        """The number of seconds until the upstream may be called again, or 0 if the upstream may be called now."""
+        """The number of seconds until the cooldown ends, or 0 if no cooldown is in progress."""
         return max(0.0, self._until - self._now()) if self._until else 0.0
 
     def rate_limited(self, retry_after: float | None) -> None:
-        """Starts the cooldown for an upstream that reported a rate limit.
+        """Starts a cooldown after a rate limit, unless a cooldown after an exhausted quota is in progress.
 
-        The cooldown lasts for `retry_after` seconds. If the parameter `retry_after` is None, each cooldown lasts twice
-        as long as the previous cooldown, but at most 60 s.
+        The cooldown lasts for `retry_after` seconds. If the parameter `retry_after` is None, the first cooldown lasts
+        1 s. Each further cooldown of this kind lasts twice as long as the previous one, but at most 60 s.
         """
         if self.is_quota and self.seconds:
             # A call that began before the quota was exhausted does not shorten the cooldown.
@@ -56,7 +56,7 @@ class Cooldown:
         self._double(_QUOTA)
 
     def succeeded(self) -> None:
-        """Records that the upstream answered a call, so that the next cooldown has the shortest duration again.
+        """Records that the upstream answered a call, so that the doubling starts again from the shortest cooldown.
 
         An answered call does not shorten the current cooldown.
         """

@@ -50,11 +50,12 @@ class Decompressed:
         try:
             return self._decoder.step() if self._decoder is not None else b""
         except ValueError as error:
-            raise TransportError("broken", f"the response is not valid {self._coding}: {error}") from None
+            message = f"the response is not valid {self._coding}: {error}. Disable compression at the upstream"
+            raise TransportError("broken", message) from None
 
     def _new_decoder(self) -> Decoder:
         try:
             return decoder_of(self._coding)
         except ImportError as error:
-            message = f"the response is compressed with {self._coding}. Install the package {error.name}"
+            message = f"the router cannot decompress {self._coding} responses. Install the package {error.name}"
             raise TransportError("broken", message) from None

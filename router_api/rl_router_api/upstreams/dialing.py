@@ -50,7 +50,7 @@ def endpoint_of(url: str) -> Endpoint:
 
 
 async def dial(endpoint: Endpoint, trust: ssl.SSLContext, idle_timeout: float) -> Connection:
-    """Returns a new connection to an endpoint.
+    """Returns a new connection to an endpoint, directly or through the endpoint's proxy.
 
     Raises OSError (or its subclass ssl.SSLError), ProxyRefusedError, TransportError or ValueError if the connection
     cannot be opened.
@@ -59,7 +59,7 @@ async def dial(endpoint: Endpoint, trust: ssl.SSLContext, idle_timeout: float) -
         return await _open(endpoint.host, endpoint.port, trust if endpoint.secure else None)
     proxy = urlsplit(endpoint.proxy)
     if proxy.scheme not in ("http", "https"):
-        raise ProxyRefusedError(f"a {proxy.scheme} proxy is not supported. Use an HTTP proxy, or set NO_PROXY")
+        raise ProxyRefusedError(f"unsupported {proxy.scheme} proxy. Use an HTTP proxy, or add the upstream to NO_PROXY")
     secure_proxy = proxy.scheme == "https"
     port = proxy.port or (443 if secure_proxy else 80)
     connection = await _open(proxy.hostname or "", port, trust if secure_proxy else None)
@@ -96,7 +96,7 @@ async def _tunnel(
     connection.reset_parser()
     status = connection.status
     if not 200 <= status < 300:
-        raise ProxyRefusedError(f"the proxy answered the CONNECT request with status {status}. Check the proxy")
+        raise ProxyRefusedError(f"the proxy answered CONNECT with status {status}. Check the proxy's URL and rules")
     loop = asyncio.get_running_loop()
     inner = await loop.start_tls(connection.transport, connection, trust, server_hostname=endpoint.host)
     connection.set_transport(cast(asyncio.Transport, inner))

@@ -19,7 +19,7 @@ class IdleTimer:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._fail: Callable[[FaultKind, str], None] | None = None
-        """The function to which the timer reports a failure, or None while no data is expected."""
+        """The function to which the timer reports a failure, or None while the wait for data is stopped."""
         self._timeout = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0

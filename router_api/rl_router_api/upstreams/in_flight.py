@@ -1,4 +1,4 @@
-"""Counts the in-flight requests, in-flight calls and bytes of unfinished bodies of all workers of one server."""
+"""Counts the in-flight requests, in-flight calls and bytes of unfinished request bodies in all workers of a server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..shared_memory import hashed, make_table
 
 _CELLS = 4096
-"""The maximum number of names, such as upstreams and API keys, for which a worker can have counts above 0."""
+"""The maximum number of names, such as upstreams and API keys, for which a worker can share counts above 0."""
 _CELL = struct.Struct("<Qq")
 _ROW = _CELLS * _CELL.size
 
@@ -40,7 +40,7 @@ class InFlight:
             self._table[row.index * _ROW : (row.index + 1) * _ROW] = bytes(_ROW)
 
     def change(self, name: str, by: int) -> None:
-        """Adds `by` to this worker's count of a name. At the end of a request or call, `by` is negative."""
+        """Adds `by` to this worker's count for a name. At the end of a request, call or body, `by` is negative."""
         count = self._own[name] = self._own.get(name, 0) + by
         if self._table is not None and self._row is not None:
             offset = self._find(self._row.index, name, to_write=True)
@@ -48,7 +48,7 @@ class InFlight:
                 _CELL.pack_into(self._table, offset, hashed(name), count)
 
     def total(self, name: str) -> int:
-        """Returns the sum of all workers' counts of a name."""
+        """Returns the sum of all workers' counts for a name."""
         own = self._own.get(name, 0)
         if self._row is None:
             return own

@@ -16,7 +16,7 @@ _READ_EVERY = 1.0
 class Key:
     """An API key from an environment variable or a file.
 
-    The file of an API key is read again at most once per second, so that the router uses a new key without a restart.
+    The file of an API key is read again, at most once per second. The router uses a new key without a restart.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Key:
         """The reason why a configured key is missing, or None if the key is present or not configured."""
         if not self.configured or self.value:
             return None
-        return f"{self._variable} is not set" if self._variable else f"{self._file} is missing or empty"
+        return f"{self._variable} is not set" if self._variable else f"{self._file} is missing, empty or unreadable"
 
     def _read(self) -> str:
         try:

@@ -11,7 +11,7 @@ from .upstream import Upstream
 _RETRIABLE = (408, 409, 425, 429)
 """The HTTP statuses below 500 after which a retry at the same upstream may succeed."""
 _MAX_ERROR = 64 * 1024
-"""The maximum number of bytes of an error response that are read."""
+"""The maximum number of bytes in the body of an error response. The router ignores a larger body."""
 _QUOTA_STATUSES = (400, 403, 412, 429)
 """The HTTP statuses of responses whose error message may report an exhausted quota."""
 
@@ -64,8 +64,7 @@ def _failure(
 def _is_quota(refusal: Refusal, status: int | None, wait: float | None) -> bool:
     """Returns whether a refusal reports an exhausted quota instead of a rate limit.
 
-    After a short wait, an upstream with a rate limit accepts calls again, but an upstream with an exhausted quota does
-    not accept calls again.
+    An upstream accepts calls again soon after a rate limit, but not soon after an exhausted quota.
     """
     if status == 402 or refusal.names_quota:
         return True

@@ -1,4 +1,4 @@
-"""Remembers the router's additions to a request that an upstream refuses.
+"""Remembers which of the router's additions to requests an upstream refuses.
 
 The router treats the answers of other models in a conversation as an addition, because the upstream did not write these
 answers.
@@ -49,9 +49,9 @@ class RefusedAdditions:
     def remember(self, additions: Collection[str], error: Mapping[str, Any]) -> None:
         """Remembers the additions that an upstream's error names.
 
-        If the error names no addition, the function remembers all additions in the parameter `additions`. The function
-        remembers no addition if the error is about the length or the topic of the prompt, because the upstream accepts
-        the additions to other prompts.
+        If the error names no addition, the method remembers all additions in the parameter `additions`. But if such an
+        error is about the length or the topic of the prompt, the method remembers no addition, because the upstream
+        may accept the additions to other prompts.
         """
         text = " ".join(str(error.get(name)) for name in ("code", "param", "message"))
         named = [name for name in additions if _NAMES[name].search(text)]

@@ -1,4 +1,4 @@
-"""Reads from the headers of an upstream's refusal when the upstream may be called again."""
+"""Determines from the headers of an upstream's refusal when the upstream may be called again."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ _RESETS = (
     ("anthropic-ratelimit-input-tokens-reset", "anthropic-ratelimit-input-tokens-remaining"),
     ("anthropic-ratelimit-output-tokens-reset", "anthropic-ratelimit-output-tokens-remaining"),
 )
-"""Pairs of headers about a rate limit. The first header of a pair names the time at which the rate limit is reset, and
-the second header of the pair names the number of requests or tokens that the rate limit still allows."""
+"""Pairs of headers about a rate limit. The first header of a pair says when the rate limit is reset. The second header
+of the pair says how many requests or tokens the rate limit still allows."""
 _DURATION = re.compile(
     r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?"
 )
 """The pattern of a duration in OpenAI's format, such as `6m0s` or `250ms`."""
 _UNITS = (86_400.0, 3_600.0, 60.0, 1.0, 0.001)
 _EPOCH = 1e9
-"""A number in a header is a time if the number is greater than `_EPOCH`, and otherwise a duration in seconds. A time
-above `_EPOCH * 1000` is in milliseconds since 1970, and a smaller time is in seconds since 1970."""
+"""Except in `retry-after-ms`, a number in a header is a time if the number is greater than `_EPOCH`, and otherwise a
+duration in seconds. A time above `_EPOCH * 1000` is in milliseconds since 1970, and a smaller time is in seconds since
+1970."""
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Returns the seconds until the upstream may be called again, or None if no header names a time."""
+    """Returns the seconds until the upstream may be called again, or None if the headers do not say when."""
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return _bounded(milliseconds / 1000)
@@ -57,9 +58,10 @@ def _is_used_up(left: str | None) -> bool:
 
 
 def _wait(text: str) -> float | None:
-    """Returns the seconds until the time that a text names, or None if the text is invalid.
+    """Returns the waiting time in seconds that a text names, or None if the text is invalid.
 
-    The text may be a number, a duration, an HTTP date, an ISO time or a Unix time.
+    The text may be a number of seconds, a duration with units, a Unix time, an HTTP date, or an ISO time with a time
+    zone.
     """
     number = _number(text)
     if number is not None:

@@ -18,7 +18,7 @@ from .transport import Response, Transport, read_whole
 from .upstream import Upstream
 
 _MAX_HELD = 100
-"""The number of chunks after which a stream is passed on to the client even if no chunk has content."""
+"""The number of chunks after which `open_stream` returns the stream even if no chunk has content."""
 
 
 _MAX_BLANK = 64 * 1024
@@ -26,7 +26,7 @@ _MAX_BLANK = 64 * 1024
 
 
 class ChunkStream:
-    """An upstream's stream whose first content has arrived.
+    """An iterator over the chunks of a streamed answer of an upstream.
 
     Each step of the iteration returns all chunks that have arrived since the previous step. The iteration raises
     CallFailedError if the stream fails. The method `close` ends the stream early. The ledger entry of a stream
@@ -45,14 +45,14 @@ class ChunkStream:
         self._over = False
         self._broken: BrokenAnswerError | None = None
         self._notice = ""
-        """The last message that is an error only if the answer stays incomplete, or an empty text."""
+        """The last message that is an error only if the answer stays incomplete (empty if none has arrived)."""
         self._is_kept = is_kept
         self._kept_bytes = 0
 
     async def start(self) -> None:
         """Waits for content (text, thinking or a tool call), the end of a choice, 100 chunks, or the end of the stream.
 
-        Raises CallFailedError if the stream fails or has no choices.
+        Raises CallFailedError if the stream fails, or if none of the received chunks has a choice.
         """
         with self._attempt:
             await self._receive_first()
@@ -86,7 +86,7 @@ class ChunkStream:
         raise StopAsyncIteration
 
     def close(self) -> None:
-        """Closes the connection and records the attempt as cancelled, if the stream has not ended."""
+        """Closes the response, and records the attempt as cancelled unless the attempt has succeeded or failed."""
         self._response.close()
         self._attempt.abandoned()
 
@@ -134,7 +134,9 @@ class ChunkStream:
             ready.append(chunk)
 
     async def _receive_first(self) -> None:
-        """Reads the first bytes of the body. Raises BrokenAnswerError or TransportError if the body cannot be read.
+        """Reads the first bytes of the body, or the whole body if the body is JSON.
+
+        Raises BrokenAnswerError if the JSON is not a usable answer, and TransportError if the body cannot be read.
 
         A server that ignores the request's field `stream` sends a complete answer, which is converted to chunks.
         """
@@ -176,7 +178,7 @@ class ChunkStream:
         return UnusableAnswerError(message, text=self._notice) if self._notice else BrokenAnswerError(message)
 
     def _check(self, chunk: Chunk) -> None:
-        """Handles the error, the finish reasons and the usage of a chunk, and checks the size limit of the stream.
+        """Records the usage, service tier and ended choices of a chunk, and checks the size limit of the stream.
 
         Raises UnusableAnswerError if the chunk contains an error or the stream is too large.
         """
@@ -186,7 +188,7 @@ class ChunkStream:
             raise UnusableAnswerError(message, text=chunk.error)
         self._kept_bytes += len(chunk.data) if self._is_kept else 0
         if self._kept_bytes > MAX_ANSWER:
-            raise UnusableAnswerError(f"the upstream's stream has more than {MAX_ANSWER} bytes")
+            raise UnusableAnswerError(f"the upstream's stream exceeds the limit of {MAX_ANSWER} bytes")
         self._unfinished.difference_update(chunk.finished)
 
 
@@ -200,9 +202,9 @@ async def open_stream(
     traceparent: str | None = None,
     is_kept: bool = False,
 ) -> ChunkStream:
-    """Makes one streamed attempt and returns the stream after the first content has arrived.
+    """Makes one streamed attempt and returns the stream after the wait in `ChunkStream.start`.
 
-    Raises CallFailedError if the attempt fails before the first content arrives. In this case, the router can still
+    Raises CallFailedError if the attempt fails before the wait has ended. In this case, the router can still
     call another target. If the parameter `is_kept` is true, the caller keeps all chunks until the stream ends, so the
     stream is limited to `MAX_ANSWER` bytes.
     """

@@ -1,8 +1,7 @@
 """The HTTP client for upstreams: the interface `Transport`, and an implementation with a pool of connections.
 
-The implementation is the router's own code and uses the library httptools. The page docs/performance.md compares the
-CPU time of this implementation with the CPU time of the libraries httpx and aiohttp. Tests may replace this
-implementation.
+The implementation is the router's own code and uses the library httptools. The page docs/performance.md compares
+this implementation with other HTTP clients, such as httpx and aiohttp. Tests may replace this implementation.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from .dialing import Endpoint, basic_authorization, dial, endpoint_of
 from .trust import Trust
 
 _KEEP_ALIVE = 4.0
-"""The number of seconds for which an idle connection is kept. Common servers (uvicorn, vLLM) close idle connections
-after 5 s. Because the router closes idle connections earlier than the server, a request is seldom sent over a
-connection that the server is closing."""
+"""The number of seconds after which an idle connection expires. The router closes expired connections within 1 s.
+Common servers (uvicorn, vLLM) close idle connections after 5 s. Because the router closes idle connections earlier than
+these servers, a request is seldom sent over a connection that the server is closing."""
 _MAX_AGE = 300.0
 """The maximum age, in seconds, of a connection that is kept for the next request. Older connections are closed, so that
 the host names of upstreams are resolved again."""
@@ -49,7 +48,7 @@ class Response(Protocol):
         """
 
     def close(self) -> None:
-        """Gives the connection back to the pool if the whole body was read, else closes the connection."""
+        """Gives the connection back to the pool if the connection can be reused, else closes the connection."""
 
 
 class Transport(Protocol):
@@ -72,7 +71,7 @@ async def read_whole(response: Response, limit: int, count: Callable[[int], None
 
     After each received piece of the body, the function `count` is called with the number of bytes received so far.
 
-    Raises UnusableAnswerError if the body has more than `limit` bytes, and TransportError if the connection fails.
+    Raises UnusableAnswerError if the body has more than `limit` bytes, and TransportError if the body cannot be read.
     """
     parts: list[bytes] = []
     size = 0
@@ -89,9 +88,8 @@ async def read_whole(response: Response, limit: int, count: Callable[[int], None
 class HttpTransport:
     """A transport that keeps a pool of connections, and that neither follows redirects nor keeps cookies.
 
-    The proxies come from the environment variables HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY. The trusted
-    certificate authorities come from the environment variables SSL_CERT_FILE and SSL_CERT_DIR, or else from the
-    operating system.
+    The environment variables HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY determine the proxy for each
+    upstream. The class `Trust` determines which certificate authorities are trusted.
     """
 
     def __init__(self) -> None:
@@ -123,9 +121,9 @@ class HttpTransport:
         return _HttpResponse(self, endpoint.origin, connection)
 
     def _was_closed(self, connection: Connection, error: BaseException, sent: float) -> bool:
-        """Returns whether the server closed a reused connection before the server read the request.
+        """Returns whether the server probably closed a reused connection before the server read the request.
 
-        A connection that the server closed before reading the request ends within a second and without a response.
+        In this case, the connection ends within a second and without a response.
         """
         is_reset = isinstance(error, TransportError) and error.kind == "reset" and not connection.has_received
         return is_reset and self._loop.time() - sent <= _MAX_RESEND
@@ -150,7 +148,7 @@ class HttpTransport:
             await asyncio.wait([connection.lost for connection in dropped], timeout=1.0)
 
     def give_back(self, origin: str, connection: Connection) -> None:
-        """Keeps a reusable connection for the next request, and closes an old connection or an unusable connection."""
+        """Keeps a connection for the next request, or closes a connection that is too old or not reusable."""
         now = self._loop.time()
         if not connection.reusable or now - connection.opened > _MAX_AGE:
             self._drop(connection)
@@ -168,7 +166,7 @@ class HttpTransport:
         return endpoint
 
     def _take(self, endpoint: Endpoint) -> Connection | None:
-        """Returns the most recently used idle connection to an endpoint, or None if no connection is idle.
+        """Returns the most recently used idle connection to an endpoint, or None if no idle connection is usable.
 
         The most recently used connection is preferred, so that connections that are not needed for a while expire.
         """
@@ -257,17 +255,18 @@ def _request(method: str, url: str, proxy: str | None, headers: Mapping[str, str
 def _head(method: str, url: str, proxy: str | None, headers: tuple[tuple[str, str], ...]) -> bytes:
     """Returns the request line and the headers of an HTTP request, except the header `Content-Length`.
 
-    The returned bytes are cached, because the request line and the headers rarely change.
+    The returned bytes are cached, because calls to an upstream usually differ only in the body and in the header
+    `traceparent`.
     """
     lines = [*_start(method, url, proxy), *(f"{name}: {value}" for name, value in headers)]
     head = "\r\n".join([*lines, ""])
     if head.count("\n") != len(lines) or head.count("\r") != len(lines):
-        raise ValueError("a request header contains a line break. Remove the line break")
+        raise ValueError("a request header contains a line break. Remove the line break from the API key or header")
     return head.encode()
 
 
 def _start(method: str, url: str, proxy: str | None) -> list[str]:
-    """Returns the request line and the headers that depend on the URLs of the upstream and of the proxy."""
+    """Returns the request line, `Accept-Encoding`, and the headers that depend on the upstream's and proxy's URLs."""
     parts = urlsplit(url)
     authority = parts.netloc.rpartition("@")[2]
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

@@ -1,4 +1,4 @@
-"""The certificate authorities that the router trusts. The router reads a changed certificate file again."""
+"""The certificate authorities that the router trusts. The router reads a changed file or folder again."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..accounting.log import log
 class Trust:
     """The TLS context for connections to upstreams.
 
-    The trusted certificate authorities come from the environment variables SSL_CERT_FILE and SSL_CERT_DIR, or else from
-    the operating system.
+    The environment variable SSL_CERT_FILE replaces the operating system's file of trusted certificate authorities, and
+    the environment variable SSL_CERT_DIR replaces the operating system's folder.
     """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
@@ -26,7 +26,8 @@ class Trust:
     def context(self) -> ssl.SSLContext:
         """Returns the TLS context.
 
-        If a changed file is invalid, the router continues to trust the certificate authorities that were read before.
+        If a changed file is invalid, or the file or the folder is missing, the router continues to trust the
+        certificate authorities that were read before.
         """
         state = self._read_state() if self._paths else self._state
         if state != self._state:
@@ -46,7 +47,7 @@ class Trust:
         except OSError as error:
             # ssl.SSLError is an OSError.
             names = " and ".join(self._paths)
-            log(logging.WARNING, f"{names} cannot be read as certificates: {error}. Replace the file.")
+            log(logging.WARNING, f"{names} cannot be read as certificates: {error}. Restore valid PEM certificates.")
 
     def _read_state(self) -> list[tuple[int, int, int] | None]:
         """Returns the inode, the modification time and the size of each existing path, and None for each missing path.

@@ -25,7 +25,7 @@ _HEADERS = {
 _LATENCY_WEIGHT = 0.2
 """The weight of the latency of the last answer in the moving average of the latencies."""
 _MAX_LOGGED = 500
-"""The maximum number of characters of an upstream's text that the router writes to the log."""
+"""The maximum number of characters of an upstream's text that the router writes to the log or returns to a client."""
 _MIN_SECRET = 6
 """The minimum number of characters of an API key, header value or query value that is redacted as a secret."""
 
@@ -33,9 +33,9 @@ _MIN_SECRET = 6
 class Upstream:
     """One server that the router API calls: the router model or a target.
 
-    The attribute `latency` is the moving average of the latencies of complete answers in seconds (None before the first
-    complete answer). The attribute `last_error` is the error of the last call (None if the last call succeeded). The
-    attribute `known` says whether any call has succeeded or failed.
+    The attribute `latency` is the moving average, in seconds, of the latencies of complete answers (None before the
+    first complete answer). The attribute `last_error` is the error of the last call (None if the last call succeeded or
+    no call has ended). The attribute `known` says whether any call has succeeded or failed.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Upstream:
         self.calls_url = self.url(self.dialect.path)
 
     def url(self, path: str) -> str:
-        """Returns the URL of the upstream's endpoint with the path `path`."""
+        """Returns the upstream's base URL, followed by the path `path` and the configured query."""
         return f"{self._base_url}{path}{self._query}"
 
     def headers(self, traceparent: str | None = None) -> dict[str, str]:
@@ -95,7 +95,10 @@ class Upstream:
         return {**ours, **self._own_headers, **authorization}
 
     def redact(self, text: str) -> str:
-        """Returns at most 500 characters of the text, with this upstream's key and secrets replaced by `***`."""
+        """Returns the first 500 characters of the text, in which `***` replaces the upstream's secrets.
+
+        The secrets are the API key and the values of the configured headers and query.
+        """
         for secret in (self.key.value, *self._own_headers.values(), *self._own_query.values()):
             if len(secret) >= _MIN_SECRET:
                 text = text.replace(secret, "***")
@@ -103,7 +106,7 @@ class Upstream:
 
     @property
     def in_flight(self) -> int:
-        """The number of in-flight calls to the upstream, over all workers of the router API's server."""
+        """The number of in-flight calls to the upstream, across all workers of the router API's server."""
         return self._in_flight.total(self._in_flight_name)
 
     @property

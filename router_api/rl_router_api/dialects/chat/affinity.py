@@ -19,7 +19,7 @@ def take_off(message: dict[str, Raw]) -> None:
 def change_ids(message: dict[str, Raw], change: Callable[[str], str]) -> None:
     """Applies the function `change` to the tool call ids of a request's message, in place.
 
-    Tool call ids that are not texts are not changed.
+    Tool call ids that are not strings are not changed.
     """
 
     def changed(raw: Raw) -> Raw:
@@ -31,7 +31,7 @@ def change_ids(message: dict[str, Raw], change: Callable[[str], str]) -> None:
 
 
 def put_on(choices: Raw, target_name: str) -> Raw:
-    """Returns the choices of a completion or chunk with the target's affinity added to every tool call id."""
+    """Returns the choices of a completion or chunk with the target's affinity added to every non-empty tool call id."""
 
     def changed_id(raw: Raw) -> Raw:
         text = text_in(raw)

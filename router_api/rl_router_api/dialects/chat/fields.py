@@ -1,4 +1,4 @@
-"""The names under which inference engines accept fields of chat completions that the router reads or sets."""
+"""The names of request fields that inference engines spell differently."""
 
 OUTPUT_LIMITS = (
     "max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "max_gen_len", "max_tokens_to_sample",

@@ -2,8 +2,8 @@
 
 The computed worst-case cost of a call is reliable only if no field of the request causes extra costs. Inference engines
 and aggregators read far more fields than OpenAI's API defines. Some request fields cost money that no configured price
-covers. Costly fields request, for example, a web search, a more expensive service tier, or several answers of which
-only one is returned. Under a money limit, the router sends only fields that are known to cause no extra costs, and
+covers. Examples are fields that request a web search, a more expensive service tier, or several answers of which only
+one is returned. Under a money limit, the router sends only fields that are known to cause no extra costs, and
 fields that the target's `params.allow` lists.
 """
 
@@ -54,8 +54,8 @@ FREE_FIELDS = frozenset(
     ).split()
 )
 """The names of the request fields that cause no costs above the computed worst-case cost, in the spellings of OpenAI,
-vLLM, SGLang, llama.cpp and other inference engines. The router counts every byte of a free field as one input token,
-because an engine may put the field into the prompt."""
+vLLM, SGLang, llama.cpp and other inference engines. Except for images, the router counts every byte of a free field as
+one input token, because an engine may put the field into the prompt."""
 _FREE_VALUES: dict[str, tuple[Any, ...]] = {
     "modalities": (["text"],),
     "service_tier": ("default", "flex"),
@@ -65,7 +65,7 @@ _FREE_VALUES: dict[str, tuple[Any, ...]] = {
     "web_search": (False,),
 }
 """A mapping from the names of request fields to the values of these fields that cause no extra costs. Each value in the
-mapping disables a feature that costs extra, or chooses the default service or a cheaper service."""
+mapping disables a feature that costs extra, or chooses the default service tier or a cheaper one."""
 _FREE_TOOLS = ("function", "custom")
 """The types of tools that the client runs. Providers may charge for the tools that the providers run."""
 _FIELDS_OF_TOOLS = frozenset(
@@ -108,8 +108,8 @@ def drop_costly_fields(fields: dict[str, Any], allowed: Collection[str]) -> tupl
 def costly_setting(params: Params) -> str | None:
     """Returns the name of a field in `params.set` that may cost extra, or None if `params.set` has no such field.
 
-    The fields in `params.allow` do not count, because the configuration accepts their costs. The field
-    `prompt_cache_options` does not count, because the worst-case cost contains the highest price of cache writes.
+    The fields in `params.allow` do not count, because the configuration says that they cause no extra cost. The field
+    `prompt_cache_options` does not count, because the worst-case cost covers the highest price of cache writes.
     """
     free = FREE_FIELDS.union(params.allow, ["prompt_cache_options"])
     others = [name for name in params.set if name not in free]
@@ -132,8 +132,8 @@ def _client_tools(raw: Raw) -> tuple[Raw | None, list[str]]:
 
 
 def _type_of(raw: Raw) -> str:
-    """Returns the type of a tool, or `unknown` if a tool of the type `function` or `custom` is invalid or has unknown
-    fields."""
+    """Returns the type of a tool, or `unknown` if the tool is invalid. A tool of the type `function` or `custom` is
+    also `unknown` if the tool has unknown fields."""
     try:
         tool, fields = msgspec.json.decode(raw, type=_Tool), OBJECT.decode(raw)
     except msgspec.DecodeError:
@@ -145,7 +145,7 @@ def _type_of(raw: Raw) -> str:
 def _plain_arguments(raw: Raw) -> tuple[Raw | None, list[str]]:
     """Returns the free arguments of a chat template, and the names of all other arguments.
 
-    A template argument is free if the value of the argument is a number, a boolean, null or a single word. Some engines
+    A template argument is free if its value is a boolean, null, a short number or a single short word. Some engines
     accept a whole template as an argument, and a template can write any number of tokens to the prompt.
     """
     if begins(raw) != b"{":
@@ -187,7 +187,7 @@ def _without_cache_control(raw: Raw, depth: int) -> Any:
 
 
 def _shortened(dropped: list[str]) -> tuple[str, ...]:
-    """Returns the names of the removed parts for `router_metadata`.
+    """Returns, for `router_metadata`, the names of the removed parts.
 
     The number and the length of the returned names are limited, because the client chose the names.
     """

@@ -13,8 +13,8 @@ from ...errors import ApiError, bad_request
 
 _HALF = re.compile("[\\ud800-\\udfff]")
 _MAX_BODY = 1024 * 1024
-"""The maximum number of bytes of a body that is searched for half of a surrogate pair. Bodies of more than 1 MiB are
-not searched, because the search blocks the event loop."""
+"""The maximum number of bytes of a body that is searched for half of a surrogate pair. Larger bodies are not
+searched, because the search would block the event loop for too long."""
 
 
 def half_pair_error(body: bytes) -> ApiError | None:

@@ -35,9 +35,9 @@ _NO_HISTORY = History()
 def history_for(target: Target, without: Collection[str]) -> History | None:
     """Returns the description of the answers of other models that a target accepts.
 
-    Returns None if the target accepts all answers of other models. If the target has refused answers of other models,
-    the description also forbids thinking, and requires tool call ids that every known provider accepts, unless the
-    configuration has another rule for the tool call ids.
+    Returns None if `targets.history` is not configured and the target has not refused answers of other models. After a
+    refusal, the description also forbids thinking. If the configuration has no rule for tool call ids, the description
+    then requires tool call ids that every known provider accepts.
     """
     if FOREIGN_HISTORY not in without:
         return target.history
@@ -58,10 +58,10 @@ def is_affected(request: Request, raw: Raw, history: History) -> bool:
 
 
 def adapt(request: Request, messages: list[dict[str, Raw]], history: History, family: Collection[str]) -> list[str]:
-    """Adapts the messages of a request to a target in place, and returns the names of the removed fields.
+    """Adapts a request's messages to a target, in place, and returns the names of the removed fields and parts.
 
-    The function `adapt` also removes the hash of a target's name from the tool call ids. The parameter `family`
-    contains the hashes of the names of all targets whose answers the called target accepts without changes.
+    The function `adapt` also removes the affinity from the tool call ids. The parameter `family` contains the
+    affinities of all targets in the signing family of the called target.
     """
     ids = ToolCallIdMap(history.tool_call_ids)
     dropped: dict[str, None] = {}
@@ -75,7 +75,7 @@ def adapt(request: Request, messages: list[dict[str, Raw]], history: History, fa
 
 
 def max_added_bytes(request: Request, target: Target) -> int:
-    """Returns the maximum number of bytes by which the function `adapt` makes the messages longer."""
+    """Returns the maximum number of bytes by which the function `adapt` can make the messages longer."""
     history = target.history or _NO_HISTORY
     with_calls = [message for message in request.messages if message.tool_calls]
     ids = sum([len(message.tool_calls or ()) for message in with_calls])
@@ -98,7 +98,7 @@ def _for_target(ids: ToolCallIdMap, family: Collection[str], tool_call_id: str) 
 def _drop(message: dict[str, Raw], names: Collection[str], *, is_own: bool) -> list[str]:
     """Removes the named fields and content parts from a message, and returns the names of the removed fields and parts.
 
-    An answer of the target, or of a target of the same signing family, loses only fields that are null.
+    If the target or a target of its signing family made the tool calls, the message loses only fields that are null.
     """
     if not names:
         return []

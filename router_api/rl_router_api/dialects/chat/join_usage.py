@@ -15,8 +15,8 @@ from .read_usage import token_count
 def join_usage(earlier: Raw, later: Raw) -> Raw:
     """Returns the usage that two reports of the same call contain together.
 
-    If both reports contain a token count, the result contains the token count of the later report. A value that is
-    missing, empty or 0 in the later report does not replace a token count of the earlier report.
+    If both reports contain a value for the same token count, the result contains the value of the later report. A
+    missing, invalid or zero value in the later report does not replace a token count of the earlier report.
     """
     if not is_given(later):
         return earlier
@@ -43,7 +43,7 @@ def _joined(earlier: Any, later: Any) -> Any:
 
 
 def _without_stale_total(joined: dict[str, Any]) -> dict[str, Any]:
-    """Returns a joined usage without a total that one of the reports contained before all tokens were counted."""
+    """Returns a joined usage. A total below the sum of input and output tokens is outdated and is left out."""
 
     def largest(*names: str) -> int:
         return max([token_count(joined.get(name)) or 0 for name in names])

@@ -1,8 +1,8 @@
 """Finds the images, audio, videos and files in the messages of a request.
 
 Clients also send media in forms that OpenAI's chat completions do not have: an image within a tool result, a content
-part of another API, or a field `images` beside the content. The router decodes the messages completely only if the
-messages contain such a form.
+part of another API, or a field `images` beside the content. The router decodes the messages completely only if a
+message has a field `images` or `audio`, or a content part of an unknown type.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TEXT = frozenset(
 )  # fmt: skip
 """The types of content parts that a target reads as text."""
 _INLINE = ("inline_data", "inlineData")
-"""The names of the fields whose kind of media is only in the MIME type, as in Gemini's API."""
+"""The names of the fields that contain media in Gemini's API. Only the MIME type tells the kind of media."""
 _BY_MIME: dict[str, Media] = {"image": "vision", "audio": "audio", "video": "video"}
 _BESIDE: dict[str, Media] = {"images": "vision", "audio": "audio", "videos": "video", "files": "file"}
 """The kinds of media in fields beside the field `content` of a message."""
@@ -71,7 +71,7 @@ def _in_message(message: dict[str, Any]) -> Iterator[tuple[Media, int]]:
 
 
 def _in_content(content: Any) -> Iterator[tuple[Media, int]]:
-    """Yields the kind and the size of the media in a content, which may contain further contents."""
+    """Yields the kind and the size of each media item in the content of a message or of a content part."""
     for part in content if isinstance(content, list) else ():
         if not isinstance(part, dict) or part.get("type") in _TEXT:
             continue
@@ -83,7 +83,7 @@ def _in_content(content: Any) -> Iterator[tuple[Media, int]]:
 
 
 def _kind(part: dict[str, Any]) -> Media | None:
-    """Returns the kind of media of a content part by its type, or by the names of its fields if the type is unknown."""
+    """Returns a content part's kind of media, from its type, field names or MIME type, or None if it is not media."""
     for name in (str(part.get("type")), *part):
         if name in MEDIA:
             return MEDIA[name]

@@ -49,8 +49,8 @@ _CHUNK = msgspec.json.Decoder(_Chunk)
 def read_answer(body: bytes) -> Answer:
     """Returns the answer that a response body contains.
 
-    Raises BrokenAnswerError if the body is not JSON, and UnusableAnswerError if the answer has no choice or is an
-    error.
+    Raises BrokenAnswerError if the body is not JSON. Raises UnusableAnswerError if the JSON is not an object or does
+    not contain a usable answer, as the function `_check_usable` defines it.
     """
     try:
         body.decode()
@@ -72,9 +72,10 @@ def read_answer(body: bytes) -> Answer:
 
 
 def _check_usable(body: bytes, choices: list[Choice], usage: bytes) -> None:
-    """Raises UnusableAnswerError if an answer reports an error and has no content, or if the answer has no message.
+    """Raises UnusableAnswerError if an answer only reports an error, or if the first choice or its message is missing.
 
-    An error beside a content is ignored. An answer that a content filter blocked may lack the message.
+    An error beside content is ignored. The message of the first choice may be missing if the finish reason explains
+    why, for example `content_filter`.
     """
     value = odd.parse(body)
     is_empty = not any(choice.message and has_content(choice.message) for choice in choices)
@@ -82,7 +83,7 @@ def _check_usable(body: bytes, choices: list[Choice], usage: bytes) -> None:
         raise UnusableAnswerError("the completion reports an error", text=body.decode(), usage=usage)
     if not choices or (choices[0].message is None and not odd.is_blocked(value)):
         text = body.decode() if odd.has_message(value) else ""
-        raise UnusableAnswerError("the completion has no choices", text=text, usage=usage)
+        raise UnusableAnswerError("the completion has no choice with a message", text=text, usage=usage)
 
 
 def _read_oddly(body: bytes) -> tuple[_Completion, dict[str, Raw]]:
@@ -155,7 +156,7 @@ def _chunk(data: bytes, read: _Chunk) -> Chunk:
 
 
 def _odd_chunk(data: bytes, *, is_error: bool) -> Chunk | None:
-    """Reads an event that breaks the schema of chunks.
+    """Returns the chunk of an event that may break the schema of chunks, or None if the event is skipped.
 
     The parameter `is_error` says whether the event has the name `error`.
     """

@@ -62,7 +62,7 @@ def read_error(text: str, request: bytes = b"") -> Refusal:
 
 
 def _contains(request: bytes, words: str) -> bool:
-    """Returns whether a request body contains words in a text, which may have escaped characters."""
+    """Returns whether a request body contains the words, in upper or lower case, with or without JSON escapes."""
     try:
         text = json.dumps(lenient.parse(request), ensure_ascii=False) if request else ""
     except (ValueError, RecursionError):
@@ -71,9 +71,9 @@ def _contains(request: bytes, words: str) -> bool:
 
 
 def _error_in(body: Any) -> dict[str, Any]:
-    """Returns the JSON object that describes the error in a response body.
+    """Returns the fields that describe the error in a response body.
 
-    Different upstreams put the error in different places of the response body.
+    Different upstreams put the error in different places in the response body.
     """
     if isinstance(body, list) and body:
         # Google's endpoint wraps the error in a list.
@@ -110,8 +110,8 @@ def _status_of(error: dict[str, Any]) -> int | None:
 def _is_malformed(codes: list[str], body: Any) -> bool:
     """Returns whether an upstream's error reports a request body that every upstream rejects.
 
-    If the error has a list `detail`, as FastAPI's errors have, the result depends on the error types in the list.
-    Otherwise, the result depends on the codes and types in the parameter `codes`.
+    If the response body has a list `detail`, as in FastAPI's errors, the result depends on the entries of the list.
+    Otherwise, the result depends on the parameter `codes`.
     """
     details = body.get("detail") if isinstance(body, dict) else None
     if isinstance(details, list) and details:

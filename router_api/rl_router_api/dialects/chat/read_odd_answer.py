@@ -1,8 +1,7 @@
 """Reads each field of a completion or chunk separately if the completion or chunk breaks OpenAI's schema.
 
-The module `read_answer` uses the module `read_odd_answer` if the typed decoder rejects an answer. A field with an
-unexpected type is treated as missing. The client still gets a field of an unexpected type as the upstream sent the
-field.
+The module `read_answer` uses the module `read_odd_answer` for answers that the typed decoder rejects, and to recognize
+errors. A field with an unexpected type is treated as missing, but the client still gets the field unchanged.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def parse(data: bytes) -> Any:
 
 
 def repaired(data: bytes) -> bytes:
-    """Returns the data with U+FFFD in place of each byte that is not UTF-8.
+    """Returns the data as valid UTF-8, with U+FFFD in place of invalid bytes.
 
     Some servers send each token of a text as soon as the token is generated, although a token may contain only a part
     of a character.
@@ -111,7 +110,7 @@ def message(value: Any) -> AnswerMessage | None:
 
 
 def finish_reason(choice: dict[str, Any]) -> str | None:
-    """Returns the reason why a choice ended, or None if the choice has not ended."""
+    """Returns the reason why a choice ended, or None if no reason is reported."""
     reason = text(choice.get("finish_reason"))
     return None if reason in _NO_REASON else reason
 

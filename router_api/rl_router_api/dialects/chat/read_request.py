@@ -25,13 +25,13 @@ MAX_MESSAGES = 10_000
 MAX_PIECES = 10_000
 _MAX_FIELDS = 1_000
 MAX_CHOICES = 128
-"""The maximum number of choices that a request may require with the field `n`. OpenAI's API has the same maximum."""
+"""The maximum number of choices that a client may request with the field `n`. OpenAI's API has the same maximum."""
 PICTURE_TOKENS = 1_500
 _MAX_DOLLARS = 10**12
 _MAX_OPTIONS = 16 * 1024
 _FRAMES = 50
-"""The number of free stack frames that the decoding of a field may need later. The router rejects a body if the nested
-values of the body leave fewer than 50 free stack frames."""
+"""The number of stack frames that decoding a field may need later. The router rejects a body if decoding the nested
+values of the body leaves fewer than 50 free stack frames."""
 _READ_BY_TARGETS = ("messages", "tools", "functions", "response_format")
 _OTHER_LIMITS = OUTPUT_LIMITS[2:]
 
@@ -74,7 +74,7 @@ def read_request(body: bytes) -> Request:
     fields = _object(body)
     read = _read(body)
     if not read.model:
-        raise bad_request("`model` is missing. Send a model name such as `router-tool-rl`.", "model")
+        raise bad_request("`model` is missing or empty. Send a model name such as `router-tool-rl`.", "model")
     options = _options(read.router)
     messages = _messages(read)
     for name in ("model", "router"):
@@ -132,7 +132,7 @@ def _object(body: bytes) -> dict[str, Raw]:
         fields = OBJECT.decode(body) if brackets < _FRAMES else _decode_deeper(body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise half_pair_error(body) or bad_request(
-            f"The body is not a JSON object: {error}. Send a JSON object."
+            f"The body is not a JSON object, or is nested too deeply: {error}. Send a JSON object without deep nesting."
         ) from None
     if len(fields) > _MAX_FIELDS:
         raise bad_request(f"The body has {len(fields)} fields, but the maximum is {_MAX_FIELDS}. Send fewer fields.")
@@ -174,7 +174,7 @@ def _options(raw: Raw) -> Options:
 
 
 def _field_error(text: str, within: str = "") -> ApiError:
-    """Returns an ApiError with status 400 that names the invalid field from an error text of the library msgspec.
+    """Converts an error text of the library msgspec to an ApiError with status 400 that names the invalid field.
 
     An example of an error text is "Expected `str`, got `int` - at `$.messages[0].role`". The parameter `within` is the
     name of the decoded field, or an empty text if the whole body was decoded.

@@ -1,10 +1,10 @@
 """Reads the usage that upstreams report, in the formats of OpenAI, Anthropic, DeepSeek, Gemini, xAI and others.
 
-If one token count is invalid, the other token counts are still read. The field `prompt_tokens` includes the tokens of
-cache reads and cache writes, but Anthropic's field `input_tokens` does not include the tokens of cache reads and cache
-writes. Most providers include thinking tokens in the field `completion_tokens`, but xAI and Gemini include thinking
-tokens in the field `total_tokens` and not in `completion_tokens`. If a usage has a token count in several fields, empty
-values and zeros in one field do not hide the token count in another field.
+If one token count is invalid, the other token counts are still read. The field `prompt_tokens` usually includes the
+tokens of cache reads and cache writes, but Anthropic's field `input_tokens` excludes these tokens. Most providers
+include thinking tokens in the field `completion_tokens`, but xAI and Gemini include thinking tokens in the field
+`total_tokens` and not in `completion_tokens`. If a usage has a token count in several fields, empty values and zeros in
+one field do not hide the token count in another field.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ...accounting.usage import Usage
 from ...conversation.lenient import parse
 
 _MAX_TOKENS = 10**15
-"""The maximum number of tokens in one token count. A token count above 10**15 is ignored, because sums of token
-counts above 10**15 would not be exact."""
+"""The maximum of a token count. A token count above 10**15 is ignored, because sums of such token counts may not be
+exact as floating-point numbers."""
 
 
 class _CacheWrites(Struct, gc=False):
@@ -85,7 +85,7 @@ def read_usage(raw: Raw | bytes) -> Usage | None:
 
 
 def _plain(reported: _Reported) -> Usage | None:
-    """Returns the usage if the usage has only the token counts that nearly all answers have, else None.
+    """Returns the usage if the report has only the usual token counts and a consistent total, else None.
 
     The function `_plain` takes a fifth of the time of the function `_usage`.
     """
@@ -130,7 +130,7 @@ def _read_oddly(raw: Raw | bytes) -> Usage | None:
 
 
 def _fields(kind: type[Struct], value: dict[str, Any]) -> dict[str, Any]:
-    """Returns the fields of the struct `kind` from a JSON object. A value that is not a token count becomes None."""
+    """Returns the values for the fields of the struct `kind` from a JSON object. Invalid values become None."""
     read: dict[str, Any] = {}
     for name in kind.__struct_fields__:
         entry = value.get(name)
@@ -145,7 +145,7 @@ def _fields(kind: type[Struct], value: dict[str, Any]) -> dict[str, Any]:
 def token_count(value: Any) -> int | None:
     """Returns the token count that a value contains as a number or as text.
 
-    Returns None if the value is not a token count.
+    Fractions are rounded up. Returns None if the value is not a number from 0 to `_MAX_TOKENS`.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
@@ -181,8 +181,8 @@ def _cache(reported: _Reported) -> tuple[int, int, int, bool]:
     """Returns the numbers of tokens that were read from and written to the provider's cache.
 
     The result contains three numbers: the number of tokens that were read, the number of tokens that were written for
-    the shorter lifetime, and the number of tokens that were written for the longer lifetime. The result also contains
-    whether the upstream reported the lifetimes.
+    the shorter or an unknown lifetime, and the number of tokens that were written for the longer lifetime. After the
+    numbers, a boolean says whether the upstream reported the lifetimes.
     """
     read = [reported.cached_tokens, reported.prompt_cache_hit_tokens, reported.cache_read_input_tokens]
     written = [reported.cache_creation_input_tokens]

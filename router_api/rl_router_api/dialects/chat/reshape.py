@@ -23,16 +23,16 @@ from .join_usage import join_usage
 from .read_answer import read_answer, read_chunks
 
 _REPLACED = ("id", "index", "type", "role", "finish_reason")
-"""The names of the fields of chunks for which only the last value is kept. For a field whose name is not in
-`_REPLACED`, the texts from several chunks are joined."""
+"""The names of the fields within a choice for which only the last text that is not empty is kept. The texts of any
+other field within a choice are joined, but a repeated `name` is kept once."""
 _CHOICES_OWN = ("delta", "message", "index", "usage")
-"""The names of the fields of a choice that are not joined with the other fields of the choice."""
+"""The names of the fields of a choice that the class `_Choice` does not handle like the other fields of the choice."""
 _NO_DELTA = encoded({})
 _EMPTY: tuple[object, ...] = (None, "", [], {})
 
 
 def chunks_of(answer: Answer) -> list[Chunk]:
-    """Returns the chunks of a complete answer.
+    """Returns a complete answer as the chunks of a stream.
 
     The first chunk contains all choices of the answer. A second chunk contains the usage if the upstream reported the
     usage.
@@ -50,8 +50,8 @@ def _as_delta(place: int, choice: dict[str, Raw]) -> dict[str, Raw]:
     """Returns a choice of a complete answer as a choice of a chunk.
 
     The message of the choice becomes a delta. A choice without an index gets its position in the answer as the index.
-    Each tool call gets its position as the index, because some servers give every tool call of an answer the index 0,
-    and clients join the pieces of tool calls with the same index.
+    Each tool call gets its position in the message as the index. Some servers give every tool call of an answer the
+    index 0, but clients join the pieces of tool calls with the same index.
     """
     message = choice.pop("message", _NO_DELTA)
     if begins(message) == b"{":
@@ -139,8 +139,9 @@ class _Message:
 def _join(begun: dict[str, Any], piece: dict[str, Any]) -> None:
     """Adds the fields of `piece` to the object `begun`.
 
-    If both objects contain a text or a list with the same name, the two texts or lists are joined. A text and a list
-    become one list of content parts. Nested objects are joined field by field. An empty value never replaces a value.
+    Two texts of the same field are joined, unless the field is in `_REPLACED` or a `name` is repeated. Two lists of the
+    same field are also joined. A text and a list become one list of content parts. Nested objects are joined field by
+    field. An empty value never replaces a value that is not empty.
     """
     for name, value in piece.items():
         old = begun.get(name)
@@ -159,7 +160,7 @@ def _join(begun: dict[str, Any], piece: dict[str, Any]) -> None:
 
 
 def _counts(value: Any, old: Any) -> bool:
-    """Returns whether a value adds anything to the earlier value `old` of the same field."""
+    """Returns whether a value may replace or extend the earlier value `old` of the same field."""
     return value is not None and (value not in _EMPTY or old in _EMPTY)
 
 

@@ -1,4 +1,4 @@
-"""Computes an upper bound of the number of tokens that a target reads, because money limits need this upper bound."""
+"""Computes an upper bound on the number of input tokens, on which the worst-case cost of a call depends."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _IMAGE = re.compile(
 """The pattern of an image in a data URL. An SVG image is text, so the pattern does not match an SVG image."""
 _SOUND = re.compile(r"(data:(audio/[a-z0-9.+-]{1,32})?;base64,)?[A-Za-z0-9+/=_-]+")
 _EXPANDED = 4
-"""The maximum factor by which the JSON of tools may grow when a chat template adds line breaks and indentation. If the
-JSON of tools grows by at most the factor 4, one token per original byte is still an upper bound, because a token of
-indentation has several bytes."""
+"""The maximum factor by which the JSON of tools may grow when a chat template adds line breaks and indentation. Growth
+by 64 more bytes is also allowed. If the JSON grows by at most a factor of 4, one token per original byte is still an
+upper bound, because a token of indentation has several bytes."""
 _LONG = 16 * 1024
 _MAX_DEPTH = 64
-"""The maximum nesting depth of tools whose JSON has more than 16 KiB. The router does not format tools of more than
-16 KiB with more than 64 levels of nesting, because each level makes the formatted text of every value longer."""
+"""The maximum nesting depth of tools whose JSON has more than 16 KiB. The router does not format longer JSON that is
+nested more deeply, because the formatted JSON has four spaces before each value for every level of nesting."""
 _MAX_NAME = 64
 _Word = Annotated[str, Meta(pattern=r"^[A-Za-z0-9./+-]{0,32}\Z")]
 """A short name in the field `image_url`, such as `high` or `image/png`."""
@@ -55,10 +55,11 @@ class _Sound(Struct, forbid_unknown_fields=True):
 
 
 def max_input_tokens(request: Request, target: Target) -> int:
-    """Returns an upper bound of the number of tokens that a target reads.
+    """Returns an upper bound on the number of input tokens that a target reads for a request.
 
-    The upper bound is one token per byte of the fields that the target gets under a money limit, but `max_image_tokens`
-    tokens per image. The function `unsized_part` ensures that a long field `image_url` contains only an image.
+    The upper bound is one token per byte of the fields that the target may put into the prompt under a money limit, and
+    `max_image_tokens` tokens per image. The bytes of a field `image_url` of more than 4,096 bytes do not count. The
+    function `unsized_part` ensures that such a field contains only an image.
     """
     allowed = target.params.allow
     counted = [len(raw) for name, raw in request.fields.items() if name in FREE_FIELDS or name in allowed]
@@ -102,7 +103,7 @@ def _unsized_in(message: dict[str, Raw]) -> str | None:
 
 
 def _is_sized(raw: Raw) -> bool:
-    """Returns whether a content part is text, an image or audio, and has no unknown field."""
+    """Returns whether a content part is text, an image or audio data, and has no unknown field."""
     if any(is_given(value) for name, value in OBJECT.decode(raw).items() if name not in _FIELDS_OF_PARTS):
         return False
     part = msgspec.json.decode(raw, type=Part)
@@ -112,9 +113,9 @@ def _is_sized(raw: Raw) -> bool:
 
 
 def _is_image(raw: Raw) -> bool:
-    """Returns whether a field `image_url` contains an image or the address of an image, and nothing else.
+    """Returns whether a field `image_url` contains an image or a short address, and nothing else.
 
-    A field `image_url` may also refer to data of another type, such as a PDF with any number of pages.
+    A field `image_url` may also contain data of another type, such as a PDF with any number of pages.
     """
     try:
         picture = msgspec.json.decode(raw, type=str | _Picture)
@@ -128,7 +129,7 @@ def _is_image(raw: Raw) -> bool:
 
 
 def _has_repeated_fields(raw: Raw) -> bool:
-    """Returns whether an `image_url` object has a field several times, of which only the last one was decoded.
+    """Returns whether an `image_url` object repeats a field. The decoder returns only the last value of the field.
 
     The valid texts of an `image_url` object contain no quotation marks, so the number of quotation marks shows the
     number of names and texts.
@@ -139,7 +140,7 @@ def _has_repeated_fields(raw: Raw) -> bool:
 
 
 def _contains_sound(raw: Raw) -> bool:
-    """Returns whether a content part contains the audio data itself instead of the address of the audio data."""
+    """Returns whether a field `input_audio` contains audio data itself instead of the address of audio data."""
     try:
         return _SOUND.fullmatch(msgspec.json.decode(raw, type=_Sound).data) is not None
     except msgspec.DecodeError:

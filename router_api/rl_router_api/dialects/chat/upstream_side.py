@@ -1,4 +1,4 @@
-"""The upstream side of the chat completions dialect: the functions of the interface `UpstreamDialect`."""
+"""The upstream side of the chat completions dialect: the members of the interface `UpstreamDialect`."""
 
 from .free_fields import costly_setting
 from .join_usage import join_usage

@@ -1,4 +1,4 @@
-"""Writes complete answers with the target's fields, the client's model name, and affinity in the tool call ids."""
+"""Writes complete answers with the request's model name, affinity in tool call ids, and the field `router_metadata`."""
 
 from __future__ import annotations
 

@@ -89,10 +89,10 @@ def bounds_output(request: Request, params: Params) -> bool:
 
 
 def _limit_output(fields: dict[str, Any], limit: int) -> None:
-    """Sets the output limit in every field of the request that is a spelling of the output limit.
+    """Sets the output limit in every field of the request that is in `OUTPUT_LIMITS`.
 
-    The target may read any spelling of the output limit. The function also sets the field `max_tokens` if the request
-    does not have the field `max_completion_tokens`.
+    The target may read any of these fields. The function also sets the field `max_tokens` if the request does not have
+    the field `max_completion_tokens`.
     """
     if "max_completion_tokens" not in fields:
         fields["max_tokens"] = limit
@@ -151,9 +151,9 @@ def _messages(
 def _advised_message(request: Request) -> int | None:
     """Returns the position of the newest user message, to which the router adds the policy's advice.
 
-    The messages before the newest user message are the same in every request of a conversation, so the provider's
-    prompt cache still contains these messages. Returns None if no message has the role `user`, or if the conversation
-    ends with a tool result.
+    The advice does not change the messages before the newest user message, so the provider can still read these
+    messages from the prompt cache. Returns None if no message has the role `user`, or if the conversation ends with a
+    tool result.
     """
     if request.messages and request.messages[-1].role in ("tool", "function"):
         return None

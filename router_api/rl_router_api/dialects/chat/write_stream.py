@@ -24,7 +24,7 @@ router adds the field `router_metadata`."""
 
 _STANDARD = ("id", "object", "created", "model", "choices", "usage", "service_tier", "system_fingerprint",
              "obfuscation", "provider", "x_groq")  # fmt: skip
-"""The fields of a chunk with the usage that tell a client nothing but the usage: OpenAI's fields, OpenRouter's
+"""The names of the fields that a chunk may have if the chunk reports only the usage: OpenAI's fields, OpenRouter's
 `provider`, and Groq's `x_groq`, which contains the usage."""
 _EMPTY = (b"null", b'""', b"[]", b"{}")
 
@@ -68,7 +68,10 @@ class _Tail:
         self._last: Chunk | None = None
 
     def feed(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-        """Yields the chunks that can be sent to the client now, and stores all other chunks for later."""
+        """Yields the chunks that can be sent to the client now, and stores other chunks for later.
+
+        A chunk that contains only the usage is dropped if the client did not request the usage.
+        """
         for chunk in chunks:
             self._last = chunk
             if chunk.choices and not self._held and not chunk.finished:
@@ -95,7 +98,7 @@ class _Tail:
 
 
 def _has_only_usage(chunk: Chunk) -> bool:
-    """Returns whether a chunk without choices has a usage, but no other field that tells a client anything."""
+    """Returns whether a chunk without choices has the field `usage`, but nothing else that tells a client anything."""
     if not chunk.usage and chunk.data.find(b'"usage"') < 0:
         return False
     return all(name in _STANDARD or bytes(raw) in _EMPTY for name, raw in fields_of(chunk.data).items())
@@ -176,7 +179,7 @@ class _Rewriter:
 def _empty_chunk(last: Chunk | None) -> Chunk:
     """Returns a new chunk without content, to which the router can add the field `router_metadata`.
 
-    The router needs a new chunk if no chunk of the target has a `finish_reason`.
+    The router needs a new chunk if no chunk is held back, for example because no chunk has a `finish_reason`.
     """
     fields: dict[str, Any] = dict(fields_of(last.data)) if last else {"object": "chat.completion.chunk"}
     fields.pop("usage", None)
@@ -188,5 +191,5 @@ def _own_chunk(fields: dict[str, Any]) -> Chunk:
     """Returns a chunk that the router itself writes."""
     chunk = read_chunk(encode(fields))
     if chunk is None:
-        raise ValueError("the fields of the chunk lack the field `choices`. Add the field `choices`")
+        raise ValueError(f"the chunk has only the fields {', '.join(fields)}. Add the field `choices`")
     return chunk

@@ -1,6 +1,6 @@
 """The policy `rl`, which lets the router model choose the targets.
 
-The router model is a language model that was trained by reinforcement learning to route requests.
+The name `rl` stands for reinforcement learning, the method by which a router model is meant to be trained.
 """
 
 from .policy import create

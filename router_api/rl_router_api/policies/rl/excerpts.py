@@ -1,7 +1,7 @@
 """Shortens the texts of clients and targets for the router model, and writes these texts as data, not as instructions.
 
-The control tokens of all model families contain `<`, `>`, `[`, `]` or `|`, so the data contains JSON escapes instead of
-these five characters. The escapes prevent the text of a client or target from containing a control token of the
+The control tokens of common model families contain `<`, `>`, `[`, `]` or `|`, so the texts contain JSON escapes instead
+of these five characters. The escapes prevent the text of a client or target from containing a control token of the
 router model.
 """
 
@@ -15,7 +15,7 @@ import msgspec
 from ...conversation.request import Message, Part
 
 MIN_BYTES = 400
-"""The minimum number of bytes of the conversation in a prompt, even if the router model's context is too short."""
+"""The minimum size limit of the conversation and the answers in bytes, even if the router model's context is short."""
 _MAX_ROLE = 40
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "[": "\\u005b", "]": "\\u005d", "|": "\\u007c"}
 _TOLERANCE = 100
@@ -29,11 +29,11 @@ _MEDIA = {"vision": "[image]", "audio": "[audio]", "video": "[video]", "file": "
 
 
 def conversation_as_data(conversation: Sequence[Message], room: int) -> str:
-    """Returns the conversation as a JSON list of {role, text}, in about `room` bytes including the escapes.
+    """Returns the conversation as a JSON list of {role, text}, in at most about `room` bytes including the escapes.
 
-    If the conversation has more than `room` bytes, the first message (often the system prompt) is shortened to a
-    quarter of `room`, and the last messages are shortened to the remaining bytes. A note says how many messages are
-    left out.
+    If the conversation has more than `room` bytes, the first message (often the system prompt) gets at most a quarter
+    of `room`, and the last messages get the remaining bytes. A single message gets all of `room`. If messages are left
+    out, a note says how many.
     """
     texts = [(message.role[:_MAX_ROLE], _text(message)) for message in conversation]
     unescaped = sum([_size(role, text) for role, text in texts])
@@ -63,7 +63,7 @@ def _shorter(texts: _Texts, room: int) -> _Texts:
 
 
 def as_data(value: Any) -> str:
-    """Returns a value as JSON whose texts contain escapes instead of the characters of control tokens."""
+    """Returns a value as JSON. In the texts of this JSON, the characters in `_ESCAPES` are escaped."""
     if isinstance(value, dict):
         return "{" + ",".join([f"{as_data(str(name))}:{as_data(entry)}" for name, entry in value.items()]) + "}"
     if isinstance(value, (list, tuple)):
@@ -72,7 +72,7 @@ def as_data(value: Any) -> str:
 
 
 def texts_as_data(texts: list[dict[str, str]]) -> str:
-    """Returns the same JSON for a list of texts as the function `as_data`, but takes only a tenth of the time."""
+    """Returns the same JSON as the function `as_data` for a list of dictionaries of texts, but is faster."""
     json = msgspec.json.encode(texts).decode()
     # The only brackets outside of texts are the first and the last character.
     for character in _ESCAPES:
@@ -103,7 +103,7 @@ def excerpt(text: str, room: int) -> str:
 def shortened(text: str, room: int) -> str:
     """Returns the text `text`. If the text has more than `room` bytes, a note replaces the middle part of the text.
 
-    The parameter `room` is a number of bytes, because a text never has more tokens than bytes.
+    A limit in bytes also limits the tokens, because a text never has more tokens than bytes.
     """
     if _bytes(text) <= room:
         return text

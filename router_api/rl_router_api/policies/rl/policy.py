@@ -54,7 +54,7 @@ class Turn(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class _PromptFrame:
-    """The parts of a prompt that all requests with the same candidates share.
+    """The parts of a prompt that contain neither the conversation nor earlier answers.
 
     The attribute `system` is the system prompt. The attribute `tools` is JSON with the tools or the decision schema.
     The attribute `functions` is a mapping from the names of the tools to the names of the targets.
@@ -141,7 +141,7 @@ class RouterModelPolicy:
         return _decision(parsed, paid.answer, turn, paid.cost)
 
     def _remember(self, turn: Turn, *, needed_schema: bool) -> None:
-        """Records whether the request needed a repair: a second call of the router model after an unreadable answer.
+        """With the protocol `auto`, records whether the request needed a repair (a second call of the router model).
 
         Each request is recorded only once, even if the request has several turns.
         """
@@ -196,7 +196,7 @@ def _decision(read: ReadDecision, answer: Answer, turn: Turn, cost: Decimal) -> 
 def _merged(first: Decision, repaired: Decision) -> Decision:
     """Returns the decision of the second call of the router model.
 
-    The costs and the numbers of unreadable answers of the first call and of the second call are added up.
+    The cost and the number of unreadable answers are the sums over both calls.
     """
     return replace(
         repaired,

@@ -1,7 +1,8 @@
 """Parses the decision in an answer of the router model.
 
-With the protocol `tools`, a decision consists of tool calls, which may also be written as text in the Hermes format or
-as JSON. With the protocol `json_schema`, a decision is a JSON object that follows the decision schema.
+With the protocol `tools`, a decision consists of tool calls or is a direct answer. The tool calls may also be written
+as text in the Hermes format or as JSON. With the protocol `json_schema`, a decision is a JSON object that follows the
+decision schema.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ UNREADABLE = ReadDecision()
 
 
 def read_tools(message: AnswerMessage, offered: Mapping[str, str], *, selectable: bool) -> ReadDecision:
-    """Returns the decision in an answer of the router model that uses the protocol `tools`.
+    """Returns the decision in an answer that the router model gave with the protocol `tools`.
 
-    The parameter `offered` maps the name of each function that may be called to the name of the function's target.
+    The keys of `offered` are the function names of the candidates, and the values are the names of the candidates.
     """
     text = without_thoughts(text_of(AnswerMessage(content=message.content)))
     if message.tool_calls:
@@ -59,11 +60,10 @@ def read_tools(message: AnswerMessage, offered: Mapping[str, str], *, selectable
 
 
 def read_schema(message: AnswerMessage, offered: Mapping[str, str], *, selectable: bool) -> ReadDecision:
-    """Returns the decision in an answer of the router model that follows the decision schema.
+    """Returns the decision in an answer that the router model gave with the protocol `json_schema`.
 
-    The parameter `offered` maps the name of each function that may be called to the name of the function's target. A
-    decision that follows the decision schema names a target directly, so only the target names in the parameter
-    `offered` are used.
+    The keys of `offered` are the function names of the candidates, and the values are the names of the candidates. The
+    decision schema contains the names of the candidates, so only the values of `offered` are used.
     """
     decision = _json(_unfenced(without_thoughts(text_of(AnswerMessage(content=message.content)))))
     if not isinstance(decision, dict):
