@@ -93,8 +93,8 @@ def _range(node: Json) -> str:
     minimum, above, maximum = (node.get(name) for name in ("minimum", "exclusiveMinimum", "maximum"))
     if minimum is None and above is None:
         return ""
-    low = f"above {above:,}" if minimum is None else f"{minimum:,}"
-    return f", {low} to {maximum:,}" if maximum is not None else f", at least {low}"
+    low, to = (f"above {above:,}", "and at most") if minimum is None else (f"{minimum:,}", "to")
+    return f", {low} {to} {maximum:,}" if maximum is not None else f", at least {low}"
 
 
 def main() -> int:

@@ -108,7 +108,7 @@ def test_a_missing_optional_dependency_is_one_line_with_the_remedy() -> None:
 def test_the_cpu_fallback_without_its_engine_is_one_line_with_the_remedy() -> None:
     ended = without_module("xllamacpp", "model", "--device", "cpu", "--port", "1")
     assert ended.returncode == 1
-    assert ended.stderr == "error: the CPU fallback requires xllamacpp. Run pip install 'rl-router[model]'.\n"
+    assert ended.stderr == "error: the CPU fallback lacks packages: xllamacpp. Run pip install 'rl-router[model]'.\n"
 
 
 @pytest.mark.parametrize("module", ["pydantic", "rl_router_api.runtime.source"])

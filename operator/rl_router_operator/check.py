@@ -35,8 +35,8 @@ class CheckError(Exception):
 async def check(client: KubernetesClient, namespace: str, name: str, seconds: float) -> str:
     """Waits up to `seconds` seconds until a router is ready, sends a request, and returns a line about the routing.
 
-    Raises CheckError if the check fails, UnreachableError if the API server does not respond, and RefusedError if the
-    API server rejects a request.
+    Raises CheckError if the check fails, UnreachableError if the API server returns no valid response, and RefusedError
+    if the API server rejects a request.
     """
     end = time.monotonic() + seconds
     while True:
@@ -45,7 +45,9 @@ async def check(client: KubernetesClient, namespace: str, name: str, seconds: fl
         if router and ready.get("status") == "True":
             return routing_of(await _complete(router["status"]["url"]))
         if time.monotonic() > end:
-            reason = ready.get("message", "the RouterDeployment has no condition Ready. Check that the operator runs")
+            reason = ready.get(
+                "message", "the RouterDeployment has no condition Ready. Check that the operator is running"
+            )
             raise CheckError(f"the router {name} was not ready within {seconds:g} s: {reason}")
         await asyncio.sleep(_POLL_SECONDS)
 
@@ -59,7 +61,7 @@ def routing_of(completion: Mapping[str, Any]) -> str:
     selected = [call for call in metadata.get("call_history", ()) if call.get("selected")]
     if not (completion.get("choices") and selected and metadata.get("model_used") == selected[0].get("model_id")):
         raise CheckError(
-            f"the response lacks choices or does not name the selected target: {completion}. Check the API pods"
+            f"the response lacks choices or does not name the selected target: {completion}. Check the API pods' logs"
         )
     strategy, turns = metadata["routing_strategy"], metadata["turns_used"]
     count = f"{turns} turn{'s' * (turns != 1)}"
@@ -83,11 +85,13 @@ async def _complete(url: str) -> Mapping[str, Any]:
         ):
             body = await response.json(content_type=None)
             if response.status != 200:
-                raise CheckError(f"{url} returned status {response.status}: {body}. Check the API pods")
+                raise CheckError(
+                    f"{url} returned status {response.status}: {body}. Check RL_ROUTER_API_KEY and the API pods' logs"
+                )
             return dict(body)
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         reason = str(error) or type(error).__name__
-        raise CheckError(f"{url} returned no valid response: {reason}. Check the API pods") from error
+        raise CheckError(f"{url} returned no valid response: {reason}. Check the API pods' logs") from error
 
 
 async def _run(arguments: argparse.Namespace) -> str:
@@ -99,7 +103,7 @@ async def _run(arguments: argparse.Namespace) -> str:
 
 
 def main() -> int:
-    """Runs the check, and returns the exit status: 1 if the check of the router fails, and otherwise 0."""
+    """Runs the check, and returns the exit status, which is 0 if the check succeeds and otherwise 1."""
     flags = argparse.ArgumentParser(prog="python -m rl_router_operator.check", description=__doc__)
     flags.add_argument("name", help="name of the RouterDeployment")
     flags.add_argument(

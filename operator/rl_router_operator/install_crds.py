@@ -43,7 +43,7 @@ async def install() -> str:
 def main() -> int:
     """Applies the CRD, and returns the exit status: 1 if the CRD could not be applied, and otherwise 0."""
     try:
-        print(f"the CRD {asyncio.run(install())} was applied in the version of this operator")
+        print(f"this operator's version of the CRD {asyncio.run(install())} was applied")
     except (RefusedError, UnreachableError, ConfigException, OSError) as error:
         advice = "Check the kubeconfig, the address of the API server and the permission to create and patch the CRD."
         print(f"error: cannot apply the CRD for RouterDeployments: {error}. {advice}", file=sys.stderr)

@@ -37,7 +37,7 @@ def _field(value: object) -> object:
 
 
 class _Stderr(logging.Handler):
-    """Writes each log record to standard error. The operator never waits for the program that reads standard error."""
+    """Writes each log record to standard error. Logging never waits for the program that reads standard error."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,9 +53,9 @@ def _describe_loss(count: int) -> bytes:
 
 
 def set_up(level: str) -> None:
-    """Sets up the log, so that records with at least the level `level` are written to standard error as lines of JSON.
+    """Sets up the log, so that log records are written to standard error as lines of JSON.
 
-    Records of libraries are written from the level WARNING on.
+    Records of the operator are written from the level `level` on, and records of libraries from the level WARNING on.
     """
     root = logging.getLogger()
     root.handlers = [_Stderr()]

@@ -14,7 +14,7 @@ _LEASES = ("coordination.k8s.io", "leases")
 
 
 def operator_rules() -> list[Manifest]:
-    """Returns the operator's permissions in watched namespaces, without access to Secrets, pod logs or Leases."""
+    """Returns the operator's permissions in watched namespaces. They exclude Secrets, pod logs and Leases."""
     return [
         _rule(GROUP, PLURAL, READ),
         _rule(GROUP, f"{PLURAL}/status", ("patch",)),
@@ -29,7 +29,7 @@ def operator_rules() -> list[Manifest]:
 
 
 def lease_rules() -> list[Manifest]:
-    """Returns the RBAC rules that the leader election needs in the operator's own namespace."""
+    """Returns the RBAC rules that leader election needs in the operator's own namespace."""
     return _holder_rules(LEASE)
 
 
@@ -69,7 +69,7 @@ def viewer_rules() -> list[Manifest]:
 def editor_rules() -> list[Manifest]:
     """Returns the permissions of users who may write RouterDeployments.
 
-    With these permissions, a user can create pods through the operator, and so use any Secret of the namespace.
+    With these permissions, a user can create pods through the operator and thereby use any Secret in the namespace.
     """
     return [
         _rule(GROUP, PLURAL, (*READ, "create", "update", "patch", "delete", "deletecollection")),
@@ -79,12 +79,12 @@ def editor_rules() -> list[Manifest]:
 
 
 def _removal(kind: Kind) -> tuple[str, ...]:
-    """Returns the verb `delete`, but no verb for Deployments, because every router always needs its Deployment."""
+    """Returns the verb `delete`, or no verb for Deployments, because every router needs its Deployment."""
     return () if kind.kind == "Deployment" else ("delete",)
 
 
 def _holder_rules(*names: str) -> list[Manifest]:
-    """Returns the permissions to take and renew the named Leases. RBAC cannot limit the creation of Leases to names."""
+    """Returns the permissions to take and renew the named Leases. RBAC cannot limit POST requests to specific names."""
     return [
         _rule(*_LEASES, ("create",)),
         {**_rule(*_LEASES, ("get", "update")), "resourceNames": list(names)},

@@ -1,4 +1,4 @@
-"""Redacts credentials in texts from pods, targets and the API server, and shortens each text to one line."""
+"""Redacts credentials in texts from pods, targets and the API server, and puts each text on one line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SECRETS = (
     (re.compile(r"hf_(?!(?:token|hub|home|xet|transfer)\b)[A-Za-z0-9]+"), _REDACTED),
     (re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]+"), _REDACTED),
 )
-"""The patterns of credentials in headers, URLs, assignments and tokens, and the text that replaces each credential."""
+"""The patterns of credentials in headers, URLs and assignments, and of API tokens, each with its replacement."""
 
 
 def redact(text: str) -> str:

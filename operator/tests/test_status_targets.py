@@ -24,9 +24,9 @@ def test_a_bad_target_is_named_while_the_router_stays_ready() -> None:
 
 def test_a_missing_key_is_named_by_its_secret_instead_of_its_file() -> None:
     file = "/var/run/rl-router/keys/open.ai-2/api-key"
-    missing = health(targets={"cheap": f"{file} is missing or empty", "strong": None}, file=file)
+    missing = health(targets={"cheap": f"{file} is missing, empty or unreadable", "strong": None}, file=file)
     status = Scenario(health=missing).status()
-    assert status["targets"][0]["reason"] == "key api-key of Secret open.ai-2 is missing or empty"
+    assert status["targets"][0]["reason"] == "key api-key of Secret open.ai-2 is missing, empty or unreadable"
 
 
 def test_a_report_of_an_earlier_api_version_names_the_file_of_a_missing_key() -> None:
@@ -36,7 +36,7 @@ def test_a_report_of_an_earlier_api_version_names_the_file_of_a_missing_key() ->
 
 
 def test_a_file_that_does_not_come_from_a_secret_keeps_its_path() -> None:
-    reason = "/etc/keys/openai is missing or empty"
+    reason = "/etc/keys/openai is missing, empty or unreadable"
     status = Scenario(health=health(targets={"cheap": reason, "strong": None}, file="/etc/keys/openai")).status()
     assert status["targets"][0]["reason"] == reason
 

@@ -1,7 +1,7 @@
 """Writes lines to standard output and standard error, in a separate thread for each of the two streams.
 
 A thread that calls the method `put` or `say` never waits for a pipe or a terminal, and never gets an error, even if
-nobody reads the lines or if the streams are broken.
+nobody reads the lines or the streams are broken.
 """
 
 import atexit
@@ -20,11 +20,11 @@ _CAPACITY = 8 * 2**20
 """The maximum number of bytes of the lines that wait to be written."""
 _BATCH = select.PIPE_BUF
 """The maximum number of bytes of a write that contains several lines. The kernel never divides a write of at most
-`PIPE_BUF` bytes to a pipe, so that short lines of several processes do not mix even without a lock."""
+`PIPE_BUF` bytes to a pipe, so short lines of several processes do not mix even without a lock."""
 _PAUSE = 0.02
-"""The number of seconds between two batches of lines, so that the writing thread wakes up only once for many lines."""
+"""The seconds that the writing thread sleeps after it empties the queue, so that it wakes up once for many lines."""
 _FLUSH_SECONDS = 2.0
-"""The maximum number of seconds for which the end of the program is delayed to write the remaining lines."""
+"""The maximum number of seconds for which each stream delays the end of the program to write its remaining lines."""
 
 
 def _describe(count: int) -> bytes:
@@ -35,8 +35,8 @@ class LineWriter:
     """Writes lines to the file descriptor `file` in a thread.
 
     The attribute `lost` is the number of lines that could not be written, because the queue was full or a write failed.
-    When a write succeeds again, the line that the function `describe_loss(count)` returns is written. The argument
-    `count` is the number of lines that were lost since the previous call of `describe_loss`.
+    After a write succeeds and empties the queue, the thread adds the line that `describe_loss(count)` returns. The
+    argument `count` is the number of lines that were lost since the previous call of `describe_loss`.
 
     A signal handler or a finalizer may interrupt the method `put` at any step, add lines, and raise an exception.
     Therefore the method `put` adds a line without a lock, and every step of the method leaves a valid state.
@@ -51,7 +51,7 @@ class LineWriter:
         self._end = 0
         """The end of the line that was added last."""
         self._written = 0
-        """The end of the line that was written last. Only the writing thread changes the attribute `_written`."""
+        """The end of the last line that the writing thread tried to write. Only this thread changes the attribute."""
         self._reported = 0
         self._counting = threading.RLock()
         self._wakeups: SimpleQueue[None] = SimpleQueue()
@@ -65,7 +65,8 @@ class LineWriter:
     def put(self, line: bytes) -> None:
         """Adds a line to the queue, or drops the line if the queue is full. The line must end with a line break.
 
-        The queue may exceed its capacity by a few lines if several threads add lines at the same time.
+        The queue may exceed its capacity by a few lines if several threads add lines at the same time. An empty queue
+        accepts a line of any length.
         """
         end = self._end + len(line)
         if end - self._written > _CAPACITY and self._lines:
@@ -77,19 +78,19 @@ class LineWriter:
             self._wake()
 
     def say(self, text: str) -> None:
-        """Writes a text for people, followed by a line break."""
+        """Adds a text for people and a line break to the queue."""
         self.put(f"{text}\n".encode(errors="replace"))
 
     def take_turns(self, path: str) -> None:
         """Makes the process lock the file at `path` during every write.
 
         The kernel divides a write of more than `PIPE_BUF` bytes to a pipe. If several processes write to the same pipe,
-        their long lines mix, unless each of the processes calls the method `take_turns` with the same path.
+        their long lines may mix, unless each of the processes calls the method `take_turns` with the same path.
         """
         self._turns = os.open(path, os.O_RDONLY)
 
     def flush(self, seconds: float = _FLUSH_SECONDS) -> None:
-        """Waits until all lines are written, but at most `seconds`."""
+        """Waits until all lines are written, but for at most `seconds` seconds."""
         if self._lines:
             # A signal handler may have ended a call of `put` after the call had added a line.
             self._wake()
@@ -142,7 +143,7 @@ class LineWriter:
 
 
 def _start_without_signals(thread: threading.Thread) -> None:
-    """Starts a thread that receives no signals. A signal that the main thread blocks then waits for the main thread."""
+    """Starts a thread that receives no signals. If the main thread blocks a signal, the signal stays pending."""
     # Each call of `pthread_sigmask` may run a signal handler that raises an exception after the call changed the mask.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:

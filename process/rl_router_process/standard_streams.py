@@ -7,9 +7,9 @@ import sys
 def open_closed_streams() -> None:
     """Opens /dev/null for each of the file descriptors 0, 1 and 2 that is closed.
 
-    A program must call the function `open_closed_streams` before the program opens any file or socket. If a program did
-    not call the function `open_closed_streams`, the next file or socket would get the number of a closed descriptor,
-    and a text that a library prints would be written to the file or socket.
+    A program must call the function `open_closed_streams` before the program opens any file or socket. Otherwise, if
+    one of these descriptors is closed, the next file or socket gets the number of the closed descriptor. Text that a
+    library prints may then be written to the file or socket.
     """
     for number in (0, 1, 2):
         try:

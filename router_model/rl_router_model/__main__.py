@@ -38,7 +38,7 @@ def main() -> int:
 def _serve(options: flags.Options) -> None:
     context = listen.tls(options.ssl_certfile, options.ssl_keyfile)
     if weights.is_remote(options.model):
-        _print(f"downloading {options.model} if it is not on this machine yet")
+        _print(f"downloading {options.model}, unless this machine already has the file")
     model = weights.find(options.model)
     chat_template = template.read(options.chat_template, bundled_model=options.model is None)
     engine.require()

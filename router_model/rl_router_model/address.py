@@ -1,4 +1,4 @@
-"""Reads and writes the addresses of servers. An IPv6 address has brackets in a URL, but not outside URLs."""
+"""Parses and formats the addresses of servers. An IPv6 address has brackets in a URL, but not outside URLs."""
 
 import argparse
 import ipaddress

@@ -15,7 +15,7 @@ from rl_router_model.problem import ExitCode, StartError
 
 HTTP_THREADS = 64
 """The number of threads of llama.cpp's HTTP server. Each running or waiting request occupies a thread of the HTTP
-server. With llama.cpp's default number of threads, even short requests would wait for a free thread."""
+server. With llama.cpp's default number of threads, even short requests could wait for a free thread."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def start(model: Path, template: str, slots: int, slot_tokens: int, threads: int
     """Loads the model and returns the engine when the model is ready. Raises StartError.
 
     The argument `slots` is the maximum number of concurrent requests. The argument `slot_tokens` is the maximum number
-    of tokens of each request.
+    of tokens of each request, unless the model's context length is lower.
     """
     key, alias = secrets.token_hex(16), f"engine-{secrets.token_hex(8)}"
     llama = require()
@@ -79,8 +79,8 @@ def _refusal(model: Path, template: str) -> str:
     if template:
         causes.insert(0, "an error in the chat template")
     return (
-        f"llama.cpp cannot load {model}: possible causes are {', '.join(causes)}. "
-        "Check the file, or lower --max-model-len or --max-num-seqs to use less memory"
+        f"llama.cpp cannot load {model}. Possible causes: {', '.join(causes)}. "
+        "Check the model file and the chat template, or lower --max-model-len or --max-num-seqs to use less memory"
     )
 
 

@@ -1,7 +1,7 @@
-"""Parses a command line with vLLM's flags.
+"""Parses the command line of the CPU fallback, which uses vLLM's flags.
 
-Some of vLLM's flags have an effect in the CPU fallback. The CPU fallback accepts and ignores flags of vLLM that have no
-effect in the CPU fallback.
+Some of vLLM's flags have an effect in the CPU fallback. The CPU fallback accepts and ignores all other flags of vLLM,
+except TLS flags.
 """
 
 import argparse
@@ -23,7 +23,7 @@ _TYPO = 0.81
 the CPU fallback does not know, `--max-num-active-seqs` is the most similar to a known flag, with a similarity of
 0.80."""
 _PROTECTS = "--ssl-"
-"""The prefix of the names of TLS flags. A server that ignored an unsupported TLS flag would admit clients that the
+"""The prefix of the names of TLS flags. A server that ignored an unsupported TLS flag could admit clients that the
 server must reject."""
 
 _DESCRIPTION = """\
@@ -65,7 +65,7 @@ class Options:
 
 
 def parse(arguments: Sequence[str]) -> Options:
-    """Returns the parsed command line. Exits with code 2 if the command line is invalid."""
+    """Returns the parsed command line. Exits with 2 if the command line is invalid, and with 0 after --help."""
     parser = _parser()
     accepted, ignored = _split(arguments, parser._option_string_actions)
     for name in ignored:
@@ -121,7 +121,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="NAME",
-        help="model names that clients may use (default: the file's name)",
+        help="model names that clients may use (default: the file's name without suffix and quantization)",
     )
     add(
         "--max-model-len",
@@ -159,15 +159,15 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
         "--api-key",
         nargs="+",
         metavar="KEY",
-        help="API keys; every endpoint except /health requires one of the API keys (default: $VLLM_API_KEY)",
+        help="API keys; every endpoint except /health requires one of the keys (default: $VLLM_API_KEY, or no key)",
     )
     add("--root-path", default="", metavar="PREFIX", help="prefix that a proxy adds to the paths of requests")
     add("--ssl-certfile", metavar="FILE", help="file with the TLS certificate; if set, the server uses HTTPS")
-    add("--ssl-keyfile", metavar="FILE", help="file with the TLS certificate's key (default: the certificate file)")
+    add("--ssl-keyfile", metavar="FILE", help="file with the certificate's private key (default: the certificate file)")
 
 
 def _split(arguments: Sequence[str], known: Container[str]) -> tuple[list[str], list[str]]:
-    """Returns the arguments for the known flags, and the names of the unknown flags.
+    """Returns the known flags with their values, and the names of the unknown flags.
 
     There are no positional arguments, so every argument that is not a flag is a value of the preceding flag.
     """
@@ -188,11 +188,11 @@ def _split(arguments: Sequence[str], known: Container[str]) -> tuple[list[str], 
 
 
 def _refuse_unsafe(name: str, parser: argparse.ArgumentParser) -> None:
-    """Exits if the flag must not be ignored, because the flag is a typo or decides which clients may connect."""
+    """Exits with 2 if the unknown flag resembles a known flag, or is a TLS flag."""
     if matches := difflib.get_close_matches(name, parser._option_string_actions, n=1, cutoff=_TYPO):
         parser.error(f"unknown flag {name}, did you mean {matches[0]}?")
     if name.startswith(_PROTECTS):
-        parser.error(f"{name} is not supported: the CPU fallback does not check client certificates. Remove {name}")
+        parser.error(f"{name} is not supported: the only TLS flags are --ssl-certfile and --ssl-keyfile. Remove {name}")
 
 
 def _port(text: str) -> int:

@@ -16,11 +16,13 @@ from rl_router_model.hosting.explain import explain, last_line
         ("OSError: org/name is not a local folder", "the hub has no model org/name. Fix --model."),
         (
             "401 Client Error: Unauthorized",
-            "the hub denies access to org/name. Accept the model's licence on the hub and set HF_TOKEN.",
+            "the hub denies access to org/name, or has no such model. Fix --model, or accept the model's "
+            "licence on the hub and set HF_TOKEN.",
         ),
         (
             "GatedRepoError: restricted",
-            "the hub denies access to org/name. Accept the model's licence on the hub and set HF_TOKEN.",
+            "the hub denies access to org/name, or has no such model. Fix --model, or accept the model's "
+            "licence on the hub and set HF_TOKEN.",
         ),
         ("OSError: [Errno 98] Address already in use", "port 8000 is in use. Stop the program that listens on"),
         ("something else", "the router model did not start: something else"),

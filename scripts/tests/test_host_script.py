@@ -174,7 +174,7 @@ def test_an_error_of_vllm_becomes_one_line_with_a_fix(machine: dict[str, str], p
     last_line = "torch.OutOfMemoryError: CUDA out of memory"
     process = host("--gpus", "0", "--port", str(port), env={**machine, "DIES": last_line})
     assert process.returncode == 1
-    assert process.stderr.startswith("error: too little GPU memory is free. Lower --gpu-memory-utilization")
+    assert process.stderr.startswith("error: too little GPU memory is free. Lower --max-model-len")
 
 
 def test_the_error_about_missing_vllm_says_how_to_install_it(machine: dict[str, str], port: int) -> None:

@@ -11,12 +11,12 @@ from .drift import owned_fields
 MANAGER = f"{FIELD_MANAGER}-handover"
 """The field manager that owns the field `replicas` of a Deployment until an autoscaler writes the field.
 
-If the field `replicas` had no owner, the API server would set the field to its default value.
+Without this owner, the API server would reset the field to its default value when the operator gives up the field.
 """
 
 
 def scale(desired: Manifest, live: Manifest, children: Sequence[Manifest]) -> Manifest | None:
-    """Returns the Scale object to apply before `desired`, or None if the owner of the field `replicas` stays the same.
+    """Returns the Scale object to apply before `desired`, or None if the operator does not give up `replicas`.
 
     The number of replicas stays the same, with one exception: an autoscaler ignores a Deployment with 0 replicas, so 0
     becomes the autoscaler's minimum.

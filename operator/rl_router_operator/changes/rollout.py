@@ -20,7 +20,7 @@ from .drift import owned_fields
 
 RELEASED = f"{GROUP}/released-template"
 _UNKNOWN = "unknown"
-"""The value that stands for an unknown hash of a released pod template and that differs from every hash."""
+"""The value for an unknown hash of the released pod template. This value differs from every hash."""
 
 
 def held_back(desired: Manifest, live: Manifest | None) -> Manifest:
@@ -46,8 +46,8 @@ def is_held_back(live: Manifest) -> bool:
 
 
 def _released(desired: Manifest, live: Manifest | None) -> str | None:
-    """Returns the hash of the pod template that was last rolled out, or None if the desired pod template may be rolled
-    out immediately."""
+    """Returns the hash of the pod template that was last rolled out, or _UNKNOWN if a rollout is delayed and the hash
+    is lost. The result is None if the desired pod template may be rolled out immediately."""
     if live is None:
         return None
     annotations = live["metadata"].get("annotations") or {}

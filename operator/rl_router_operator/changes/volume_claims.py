@@ -35,7 +35,7 @@ def desired(router: RouterDeployment, live: Manifest) -> Manifest:
 def _is_new_size(storage: Storage, live: Manifest) -> bool:
     """Returns whether a PVC can change to the size in the spec and does not yet request this size.
 
-    A requested size that the volume has not yet reached can be lowered again.
+    A requested size that the volume has not yet reached can be lowered again, but not to the volume's capacity or less.
     """
     size = amount(storage.size)
     return amount(pvc.fixed_size(live)) < size != amount(pvc.requested_size(live))

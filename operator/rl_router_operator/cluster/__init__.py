@@ -1,1 +1,1 @@
-"""Contains the modules that send requests to the Kubernetes API server."""
+"""Contains the modules that access the Kubernetes API server, and the store of the watched objects."""

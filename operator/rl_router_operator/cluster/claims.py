@@ -29,14 +29,14 @@ CLAIM_TERMS = LeaseTerms(duration=30.0, renew_deadline=20.0, retry=4.0, renewal=
 """The periods for the renewal and the expiry of claims. All operators of a cluster must use the same periods.
 
 If an operator stops, another operator takes over the RouterDeployments of the stopped operator within 68 s. The 68 s
-consist of 30 s until the claim expires, two retries of 4 s each, and 30 s in which an operator with a new claim does
-not change RouterDeployments of another operator.
+consist of 30 s until the claim expires, two retry periods of 4 s each, and 30 s in which an operator with a new claim
+does not change RouterDeployments of another operator.
 """
 
 
 @dataclass(frozen=True)
 class Scope:
-    """The scope of an operator's claims, which is either one or more namespaces or the whole cluster.
+    """The scope of an operator's claims, which is a list of namespaces or the whole cluster.
 
     The attribute `operator` is the namespace and the name of the operator's release. If `namespaces` is empty, the
     operator claims the whole cluster with a Lease in the namespace `own_namespace`.
@@ -51,8 +51,8 @@ class Claims:
     """Takes the claims of one operator, and decides in which namespaces this operator acts.
 
     Only the leader among the processes of a release takes and renews the claims. The function `leads` returns whether
-    this process is the leader. The function `on_change` is called when a different operator begins to act in a
-    namespace, or when no operator acts there any longer.
+    this process is the leader. The function `on_change` is called when an operator begins or stops acting in a
+    namespace.
     """
 
     def __init__(
@@ -108,8 +108,8 @@ class Claims:
     def seconds_until_takeover(self, namespace: str) -> float:
         """Returns the seconds until this operator may change RouterDeployments that another operator reconciled.
 
-        Until this operator has held its claim for the duration of the claim, the other operator may not know the claim
-        yet.
+        Until this operator has held its claim for `LeaseTerms.duration` seconds, the other operator might not know the
+        claim and might still make changes.
         """
         return max(0.0, self._terms.duration - self._lease_of(namespace).seconds_held())
 
@@ -151,8 +151,8 @@ class Claims:
     def _current(self) -> dict[str, str]:
         """Returns a mapping from each claimed namespace to the operator that acts in the namespace.
 
-        If this operator holds no claim, the mapping does not contain the namespaces of this operator. The mapping is
-        empty if this process is not the leader, or if the view of the claims is outdated.
+        The mapping names this operator only for the claims that this operator holds. The mapping is empty if this
+        process is not the leader, or if the view of the claims is outdated.
         """
         if not self._leads():
             return {}
@@ -170,7 +170,7 @@ class Claims:
         if self._view and not self._view.is_fresh():
             seconds = f"{self._terms.renew_deadline:g} s"
             problem = f"the watch of the claims has not returned a renewal of the operator's own claim for {seconds}"
-            remedy = "The operator writes nothing until a renewal arrives. Check the connection to the API server"
+            remedy = "Until a renewal arrives, the operator writes only Leases. Check the connection to the API server"
             log(logging.WARNING, f"{problem}. {remedy}")
             return
         for scope, operator in self._acting.items():

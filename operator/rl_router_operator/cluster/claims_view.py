@@ -1,4 +1,4 @@
-"""Observes the claims of all releases of the operator in the cluster with a list-watch."""
+"""Uses a list-watch to observe the claims of all releases of the operator in the cluster."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ class ClaimsView:
     """A view of the claims of all operators in the cluster. A list-watch keeps the view up to date.
 
     The parameter `own` is the Lease with which this operator claims the cluster. The function `on_change` is called
-    before and after each change of a claim. The view is fresh while it contains a recent renewal of this operator's own
-    claim. If the view is not fresh, the watch may be broken, and the view may lack claims of other operators.
+    before and after the view records a change of a claim. The view is fresh while it contains a recent renewal
+    of this operator's own claim. If the view is not fresh, the watch may be broken, and the view may lack claims of
+    other operators.
     """
 
     def __init__(self, client: KubernetesClient, own: Lease, on_change: Callable[[], None]) -> None:
@@ -49,7 +50,7 @@ class ClaimsView:
         return self._watch.last_error
 
     def is_fresh(self) -> bool:
-        """Returns whether the view contains a recent renewal of this operator's own claim."""
+        """Returns whether the view has a renewal of this operator's claim from the last `renew_deadline` seconds."""
         return time.monotonic() - self._complete_at < self._own.terms.renew_deadline
 
     def live(self) -> list[Manifest]:

@@ -1,4 +1,4 @@
-"""Defines the operator's client of the Kubernetes API server, which reads, writes and watches objects."""
+"""Defines the operator's Kubernetes client, which reads, writes and watches objects on the API server."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _WATCH_SECONDS = 290
 class NotLeadingError(Exception):
     """Raised if this process of the operator may not write in a namespace.
 
-    A process of the operator may not write if the process is not the leader, or if another release of the operator acts
-    in the namespace.
+    A process of the operator may not write if the process is not the leader, or if the release of the process does not
+    act in the namespace.
     """
 
 
@@ -39,10 +39,10 @@ class KubernetesClient:
 
     The function `write_seconds` returns the maximum number of seconds that a write in a namespace may take. If
     `write_seconds` returns 0 for a namespace, the client sends no write to the namespace and raises NotLeadingError.
-    The function `write_seconds` limits only writes, not reads. No read or write may take more than 10 s. The client
-    calls the function `on_write` with the verb and the kind of each successful write, except for writes of Leases. A
-    watch ends after `idle_timeout` seconds without data. Every request raises RefusedError if the API server rejects
-    the request, and UnreachableError if the API server returns no valid response.
+    The function `write_seconds` limits only writes, not reads. No request except a watch may take more than 10 s. The
+    client calls the function `on_write` with the verb and the kind of each successful write, except for writes of
+    Leases. A watch ends after `idle_timeout` seconds without data. Every request raises RefusedError if the API server
+    rejects the request, and UnreachableError if the API server returns no valid response.
     """
 
     def __init__(
@@ -99,11 +99,12 @@ class KubernetesClient:
         version: str,
         idle_timeout: float | None = None,
     ) -> AsyncIterator[tuple[str, Manifest]]:
-        """Yields (OPENED, {}), and then the type and the object of every change since the resourceVersion `version`.
+        """Yields (OPENED, {}), and then the type and the object of every event after the resourceVersion `version`.
 
         The watch ends when the API server ends the stream, or after `idle_timeout` seconds without data. If
-        `idle_timeout` is None, the idle timeout of the client applies. The idle timeout passes if the connection is
-        broken, or if the kind has no objects and the API server therefore sends no bookmarks.
+        `idle_timeout` is None, the idle timeout of the client applies. The idle timeout expires if the connection
+        is broken. The idle timeout also expires if the kind has no objects, because the API server then sends no
+        bookmarks.
         """
         query = {
             **selectors,

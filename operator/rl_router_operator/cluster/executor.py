@@ -16,10 +16,10 @@ from .client import KubernetesClient
 _NO_OBJECT = "1"
 """A resourceVersion that no object in the cluster has.
 
-If the object of an apply exists, the API server rejects the apply with status 409 because of the resourceVersion 1. The
-API server rejects the apply even if another client creates the object at the same time, and even if the apply has the
-option `force`. The test tests/test_creation.py checks for every kind of child that Kubernetes 1.35 rejects an apply
-with the resourceVersion 1 if the object exists.
+If an apply contains this resourceVersion and the object already exists, the API server rejects the apply with status
+409. The API server rejects the apply even if another client creates the object at the same time, and even if the apply
+has the option `force`. The file operator/tests/test_creation.py tests this behavior of Kubernetes 1.35 for every kind
+of child.
 """
 
 
@@ -30,10 +30,11 @@ class Executor:
     client: KubernetesClient
 
     async def execute(self, action: Action) -> Manifest | None:
-        """Performs one action. Returns the resulting object, or None if no response contains the whole object.
+        """Performs one action and returns the resulting object.
 
-        Raises RefusedError if the API server rejects a request, UnreachableError if the API server does not respond,
-        and NotLeadingError if this process of the operator may not write in the namespace.
+        Returns None if the action deletes the object, writes a subresource or finds no object. Raises RefusedError if
+        the API server rejects a request, UnreachableError if the API server returns no valid response, and
+        NotLeadingError if this process of the operator may not write in the namespace.
         """
         match action:
             case Create():
@@ -59,7 +60,7 @@ class Executor:
         return result
 
     async def _create_after_lookup(self, action: Create) -> Manifest:
-        """Creates an object after the operator has found no object with the same name in the API server.
+        """Creates an object after a request to the API server has shown that the object does not exist.
 
         If another client has created an object with the same name in the meantime, the method removes the operator's
         fields from the other client's object and raises RefusedError.

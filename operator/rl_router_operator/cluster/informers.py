@@ -1,4 +1,4 @@
-"""Runs a list-watch for each kind that the operator needs, and reports kinds that the operator cannot watch."""
+"""Runs a list-watch for each kind that reconciliations need, and reports kinds that the operator cannot watch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TIER = re.compile(r"-(?:model|api)(?=-|$)")
 
 @dataclass(frozen=True)
 class Stores:
-    """The stores in which the informers store the watched objects.
+    """The stores in which the informers keep the watched objects.
 
     The store `routers` contains RouterDeployments, and the store `objects` contains the objects that belong to
     RouterDeployments.
@@ -35,13 +35,13 @@ class Stores:
 
 
 class Informers:
-    """Lists and watches every kind that the operator needs.
+    """Lists and watches every kind that reconciliations need.
 
     If `namespaces` is empty, the informers watch all namespaces, and otherwise only the namespaces in `namespaces`.
 
-    The function `on_change` is called when a kind becomes watchable or unwatchable, and after a kind was listed again.
-    The parameter `absent_pause` is the time in seconds between two attempts to list an optional kind that the cluster
-    does not have.
+    The function `on_change` is called when a kind becomes watchable or unwatchable, and after a kind was listed again,
+    but not for the first result of a kind. The parameter `absent_pause` is the time in seconds between two attempts to
+    list an optional kind that the cluster does not have.
     """
 
     def __init__(
@@ -63,18 +63,18 @@ class Informers:
         }
 
     async def run(self) -> None:
-        """Lists and watches every kind that the operator needs until the task is cancelled."""
+        """Lists and watches every kind that reconciliations need, until the task is cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for watch in self._watches.values():
                 tasks.create_task(watch.run())
 
     async def settled(self) -> None:
-        """Waits until the operator knows, for each kind that the operator needs, whether the kind can be watched."""
+        """Waits until the operator knows for each of the kinds whether the kind can be watched."""
         for watch in self._watches.values():
             await watch.settled.wait()
 
     def is_settled(self) -> bool:
-        """Returns whether the operator knows, for each kind that it needs, whether the kind can be watched."""
+        """Returns whether the operator knows for each of the kinds whether the kind can be watched."""
         return all(watch.settled.is_set() for watch in self._watches.values())
 
     def is_synced(self, kind: str, namespace: str) -> bool:
@@ -97,11 +97,11 @@ class Informers:
         routers = [watch for (kind, _), watch in self._watches.items() if kind == ROUTER.kind]
         reasons = [watch.last_error for watch in routers if watch.last_error]
         if any(watch.absent for watch in routers):
-            reasons.append("the cluster does not have the kind RouterDeployment. Install the CRD for RouterDeployments")
+            reasons.append("the cluster does not have the kind RouterDeployment. Install the CRD of RouterDeployments")
         elif not reasons and not all(watch.synced for watch in routers):
-            reasons.append("the operator has not listed all RouterDeployments yet")
+            reasons.append("the operator has not yet listed all RouterDeployments. Check that the API server responds")
         if not self.is_settled():
-            reasons.append("the operator has not listed all kinds that it watches yet")
+            reasons.append("the operator has not yet listed all watched kinds. Check that the API server responds")
         return reasons
 
     def _changed(self) -> None:
@@ -118,18 +118,18 @@ def key_of_router(body: Manifest) -> tuple[Key, ...]:
 
 
 def key_of_child(body: Manifest) -> tuple[Key, ...]:
-    """Returns the key of the RouterDeployment that the label of an object names, in a tuple. The tuple is empty if the
-    object has no such label."""
+    """Returns a tuple with the key of the RouterDeployment that an object's label ROUTER_LABEL names. The tuple is
+    empty if the object does not have this label."""
     metadata = body["metadata"]
     name = (metadata.get("labels") or {}).get(ROUTER_LABEL)
     return ((metadata["namespace"], name),) if name else ()
 
 
 def keys_of_warning(body: Manifest) -> tuple[Key, ...]:
-    """Returns the keys of the RouterDeployments that an Event may be about.
+    """Returns the keys of the RouterDeployments to which an Event may belong.
 
-    The keys are derived from the name of the object that the Event is about. For example, an Event about the pod
-    `demo-api-5d4f-x` belongs to the RouterDeployment `demo`.
+    The keys are derived from the namespace and the name of the object that the Event is about. For example, an Event
+    about the pod `demo-api-5d4f-x` belongs to the RouterDeployment `demo`.
     """
     involved = body.get("involvedObject") or {}
     name = str(involved.get("name", "")).removeprefix("weights-")

@@ -1,6 +1,7 @@
 """Elects one process of a release of the operator as the leader by means of a Kubernetes Lease.
 
-Only the leader changes objects in the cluster. All other processes of the release wait until the Lease is free.
+Apart from the Lease, only the leader changes objects in the cluster. All other processes of the release wait until the
+Lease is free or has expired.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from .lease import Lease, LeaseTerms
 class LeaderElection:
     """Elects one process of a release of the operator as the leader.
 
-    The function `on_change` is called with True when this process takes the Lease, and with False when this process
-    loses the Lease.
+    The function `on_change` is called with True when this process takes the Lease, and with False after this process
+    has lost the Lease.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class LeaderElection:
         self._was_leading = False
 
     async def run(self) -> None:
-        """Takes the Lease when it is free, renews the Lease, and releases the Lease when the task is cancelled."""
+        """Takes the Lease when it is free or expired, renews it, and releases it when the task is cancelled."""
         try:
             while True:
                 await self.lease.attempt()

@@ -1,4 +1,4 @@
-"""Takes, renews and releases a Kubernetes Lease, which has one holder at a time.
+"""Takes, renews and releases a Kubernetes Lease, which has at most one holder at a time.
 
 The holder renews the Lease, and another process may take the Lease when the Lease has expired.
 """
@@ -29,7 +29,7 @@ class LeaseTerms:
     renewal, the holder of the Lease starts no more writes. The writes that the holder has already started end before
     the Lease expires. The period `retry` is the time between two attempts to take the Lease, and between two attempts
     to renew the Lease after a failure. The period `renewal` is the time from one successful renewal to the next
-    renewal. None means the same time as `retry`.
+    renewal. If `renewal` is None, the holder renews the Lease every `retry` seconds.
     """
 
     duration: float = 15.0
@@ -50,10 +50,10 @@ def lease_terms(duration: float) -> LeaseTerms:
 class Lease:
     """A Lease that this operator can take, renew and release.
 
-    A Lease of another holder expires if this operator observes no change of the Lease for the number of seconds in the
-    Lease's field `leaseDurationSeconds`. The function `on_change` is called after the result of each attempt to take or
-    renew the Lease is recorded. If the attempt ends without an error, the function `on_change` is also called
-    before the result is recorded, because the Lease may have expired during the attempt.
+    For this operator, the Lease of another holder has expired if the operator has observed no change of the Lease for
+    the duration in the Lease's field `leaseDurationSeconds`. The function `on_change` is called after the result of
+    each attempt to take or renew the Lease is recorded. If the attempt ends without an error, the function `on_change`
+    is also called before the result is recorded, because the Lease may have expired during the attempt.
     """
 
     def __init__(
@@ -71,10 +71,10 @@ class Lease:
         self.last_error: str | None = None
         """The error of the last attempt to take or renew the Lease, or None if the attempt ended without an error."""
         self.missing_permission: str | None = None
-        """The API server's message if the operator may not read or write the Lease, or None after a successful
-        attempt."""
+        """The API server's last message that the operator may not read or write the Lease, or None if a later attempt
+        ended without an error."""
         self.last_request: tuple[str, float] = ("", -math.inf)
-        """The `renewTime` in the last request to write the Lease, and the monotonic time of the request in seconds."""
+        """The `renewTime` and the monotonic time in seconds of the last request to take or renew the Lease."""
         self._on_change = on_change
         self._labels = labels
         self._renewed: float | None = None
@@ -94,7 +94,7 @@ class Lease:
         return self.terms.duration - age if age < self.terms.renew_deadline else 0.0
 
     def seconds_held(self) -> float:
-        """Returns the seconds since this operator took the Lease, or 0 if this operator does not hold the Lease."""
+        """Returns the seconds since this operator took the Lease, or 0 if this operator may not start a write now."""
         return time.monotonic() - self._taken if self.is_held() else 0.0
 
     def holder(self) -> str:
@@ -114,7 +114,7 @@ class Lease:
         return renewal or self.terms.retry
 
     async def attempt(self) -> None:
-        """Takes the Lease if the Lease is free, or renews the Lease if this operator holds the Lease."""
+        """Takes the Lease if the Lease is free or has expired, or renews the Lease if this operator holds the Lease."""
         began = time.monotonic()
         try:
             async with asyncio.timeout(self.terms.renew_deadline):
@@ -144,7 +144,7 @@ class Lease:
                     await self.client.replace_lease(LEASE, self._manifest(live, spec))
         except (RefusedError, UnreachableError, TimeoutError) as error:
             problem = f"the operator cannot release the Lease {self.name}: {str(error) or type(error).__name__}"
-            log(logging.WARNING, f"{problem}. The Lease expires by itself")
+            log(logging.WARNING, f"{problem}. No action is needed, because the Lease expires by itself")
 
     async def read(self) -> Manifest | None:
         """Returns the Lease from the API server, or None if the Lease does not exist."""

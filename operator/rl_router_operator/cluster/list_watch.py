@@ -17,14 +17,14 @@ from .store import Keys, Store
 from .transport import OPENED, UnreachableError
 
 MAXIMUM_PAUSE = 2.0
-"""The maximum number of seconds between two attempts to list and watch a kind while the attempts fail."""
+"""The maximum pause in seconds after a failed attempt to list and watch a kind, unless the cluster lacks the kind."""
 _MINIMUM_PAUSE = 0.05
 _MAXIMUM_FAILURES = {False: 5, True: 12}
 """The numbers of consecutive failures to list or watch a kind after which the operator reports an error.
 
-The key of the mapping is True if the operator watched the kind until the failures began, and otherwise False. In the
-first case, the API server may be restarting, and the objects in the operator's store stay valid for a while. The pauses
-between twelve consecutive failures to list or watch a kind take about 11 s in total.
+The key of the mapping is True if the operator watched the kind until the failures began, and otherwise False. If the
+key is True, the API server may be restarting, and the objects in the operator's store stay valid for a while. The
+pauses between twelve consecutive failures to list or watch a kind take about 11 s in total.
 """
 _MAXIMUM_FORBIDDEN = {False: 1, True: 5}
 """The numbers of consecutive failures after which the operator reports an error if the last status was 403.
@@ -55,11 +55,12 @@ class ListWatch:
     """Lists and watches the objects of one source, and updates the operator's store.
 
     The event `settled` is set when the operator knows whether the source can be watched. If the operator watches the
-    source, `synced` is true. If the cluster does not have the kind, `absent` is true. If the API server repeatedly
-    rejects the requests for any other reason, `last_error` is the message of the last rejection. The function
-    `on_change` is called when `synced`, `absent` or `last_error` changes after `settled` was set, and after each
-    successful list of objects except the first list. The attribute `absent_pause` is the time in seconds between two
-    attempts to list a kind that the cluster does not have.
+    source, `synced` is true. If the cluster does not have the kind, `absent` is true. If the API server rejects
+    a request for any other reason, and the number of failures has reached the limit in _MAXIMUM_FAILURES or
+    _MAXIMUM_FORBIDDEN, `last_error` is the message of the rejection. After `settled` was set, the function `on_change`
+    is called when `synced`, `absent` or `last_error` changes, and when the API server accepts the first watch after a
+    list. The attribute `absent_pause` is the time in seconds between two attempts to list a kind that the cluster does
+    not have.
     """
 
     client: KubernetesClient
@@ -101,7 +102,7 @@ class ListWatch:
         self._set_state(synced=True)
 
     async def _follow(self, version: str, opened: Callable[[], None] = lambda: None) -> str:
-        """Watches the source until the API server ends the stream, and returns the last known resourceVersion.
+        """Watches the source until the stream ends or is idle for too long, and returns the last known resourceVersion.
 
         The function `opened` is called when the API server has accepted the watch.
         """

@@ -1,4 +1,4 @@
-"""Prunes watched objects, so that only the fields that the operator needs take up memory."""
+"""Removes unneeded fields from watched objects to save memory."""
 
 from __future__ import annotations
 

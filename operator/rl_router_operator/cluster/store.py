@@ -1,4 +1,4 @@
-"""Stores the watched objects in memory, indexed by the RouterDeployments to which the objects belong."""
+"""Stores the watched objects in memory, with an index from each RouterDeployment to its objects."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ObjectKey = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class _Entry:
-    """A stored object as JSON, which needs a tenth of the memory of a dict.
+    """A stored object as JSON, which needs much less memory than a dict.
 
     The attribute `content` contains the object without its resourceVersion and its status.
     """
@@ -40,9 +40,9 @@ class _Entry:
 class Store:
     """A store of watched objects by kind, namespace and name.
 
-    The function `on_change` is called for each RouterDeployment to which a changed object belongs. An older version of
-    an object never replaces a newer version or the deletion of the object. Therefore the response to a write may be
-    stored before or after the watch event of the same write.
+    The function `on_change` is called for each RouterDeployment to which a changed object belongs or belonged. An older
+    version of an object does not replace a newer version, and does not restore a recently deleted object. Therefore the
+    response to a write may be stored before or after the watch event of the same write.
     """
 
     def __init__(self, on_change: OnChange) -> None:
@@ -84,8 +84,8 @@ class Store:
     ) -> None:
         """Stores a complete list of the objects of a kind in one namespace or in all namespaces.
 
-        The method also removes the stored objects of the kind that are not in the list, unless an object is newer than
-        the list.
+        The method also removes each stored object of the kind in these namespaces if the object is neither in the list
+        nor newer than the list.
         """
         listed = set()
         for body, keys in bodies:

@@ -17,7 +17,7 @@ from ..objects.naming import FIELD_MANAGER
 from ..objects.refusal import RefusedError
 
 OPENED = "OPENED"
-"""The type of the first event of a watch, which means that the API server has accepted the watch."""
+"""The type of the event that a watch yields first, as soon as the API server has accepted the watch."""
 _RESPONSE_SECONDS = 10.0
 _MAXIMUM_ERROR_BYTES = 65_536
 _IO_ERRORS = (
@@ -37,7 +37,7 @@ class UnreachableError(Exception):
 
 
 async def connection(kubeconfig: str | None, context: str | None = None) -> aio.client.Configuration:
-    """Returns the configuration of the operator's connection to the API server.
+    """Returns the configuration of a connection to the API server.
 
     The configuration comes from the file `kubeconfig`, or from the pod's service account if `kubeconfig` is not set.
     Raises ConfigException if the configuration is missing or not valid.
@@ -62,7 +62,7 @@ def _proxy_of(url: str) -> str | None:
 
 
 class Transport:
-    """Sends HTTP requests with the operator's credentials to the API server.
+    """Sends HTTP requests with the configured credentials to the API server.
 
     Every request raises RefusedError if the API server rejects the request, and UnreachableError if the API server
     returns no valid response.
@@ -149,7 +149,7 @@ class Transport:
 
 
 async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Manifest]:
-    """Yields the events of a watch until the API server ends the watch or the idle timeout passes.
+    """Yields the events of a watch until the API server ends the watch or the idle timeout expires.
 
     Raises RefusedError if the API server sends an event of the type ERROR.
     """

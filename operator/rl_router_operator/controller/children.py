@@ -39,14 +39,14 @@ _VERBS = {
 
 
 class GoneError(Exception):
-    """Raised if the RouterDeployment or its namespace is gone or being deleted, so that no child may be created."""
+    """Raised if the RouterDeployment is gone, or if the RouterDeployment or its namespace is being deleted."""
 
 
 class _Outcome(Enum):
     """The outcome of an action on an object.
 
-    After the outcome `CHANGED` or `REFUSED`, the operator skips the remaining actions on the object, and plans the
-    object again.
+    After the outcome `CHANGED` or `REFUSED`, the operator skips the remaining actions on the object, and plans
+    the actions on the object again.
     """
 
     SETTLED = auto()
@@ -73,11 +73,11 @@ class Children:
     async def converge(
         self, router: RouterDeployment, desired: tuple[Manifest, ...], *, is_alive: bool = False
     ) -> tuple[ChildError, ...]:
-        """Brings the children to their desired state, and returns an error for each child that is not in this state.
+        """Brings the children to their desired state, and returns the errors about the children.
 
         If `is_alive` is true, a response in this reconciliation has confirmed that the RouterDeployment exists. Raises
-        GoneError if the RouterDeployment or its namespace is gone or being deleted, UnreachableError if the API server
-        does not respond, and NotLeadingError if this process of the operator may not write.
+        GoneError if the RouterDeployment is gone, or if the RouterDeployment or its namespace is being deleted. Raises
+        UnreachableError if a read or two writes get no response. Raises NotLeadingError if this process may not write.
         """
         errors = await self._converge(router, desired, is_alive=is_alive)
         self._foreign[router.key] = frozenset(
@@ -86,7 +86,7 @@ class Children:
         return errors
 
     def forget(self, key: Key) -> None:
-        """Drops the records about a RouterDeployment that is gone."""
+        """Drops the records about the children of one RouterDeployment."""
         self._owned.pop(key, None)
         self._foreign.pop(key, None)
 
@@ -137,7 +137,7 @@ class Children:
 class _Convergence:
     """The known state of the children during one reconciliation.
 
-    Each action changes the known state of the children.
+    The results of the actions update the known state of the children.
     """
 
     client: KubernetesClient
@@ -159,7 +159,7 @@ class _Convergence:
         return View(self.live, self.owned, self.absent, self.unwatched, self.refused, self.creation_conflicts)
 
     async def look_up(self, ref: Ref) -> None:
-        """Reads an object from the API server and records the object in the mapping `live`."""
+        """Reads an object from the API server, and records the object or the rejection of the read."""
         self.live.pop(ref, None)
         self.refused.pop(ref, None)
         try:
@@ -172,7 +172,7 @@ class _Convergence:
     async def is_router_alive(self, owning: frozenset[Ref]) -> bool:
         """Returns whether the RouterDeployment that is to own the objects `owning` still exists.
 
-        Returns False if the API server does not let the operator read the RouterDeployment. Raises GoneError if the
+        Returns False if the API server rejects the read of the RouterDeployment. Raises GoneError if the
         RouterDeployment is gone or being deleted.
         """
         try:
@@ -237,12 +237,12 @@ class _Convergence:
             self.creation_conflicts[action.ref] += 1
 
     def _take_timeout(self, action: Action, error: UnreachableError) -> None:
-        """Records that a write of a child got no response, as an error of this child only.
+        """Records a write without a response as an error of the written child only.
 
         If an admission webhook for the kind of the child does not respond, only the writes of this kind get no
         response.
-        Raises UnreachableError after the second write without a response, because the API server itself probably does
-        not respond if two writes get no response.
+        Raises UnreachableError after the second write without a response, because then the API server itself probably
+        does not respond.
         """
         if self.has_timed_out:
             raise error

@@ -10,14 +10,14 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
 MAXIMUM_AGE_SECONDS = 60.0
-"""The seconds without an iteration of the reconcile loop after which /healthz returns status 503."""
+"""The seconds without an iteration of a worker after which /healthz returns status 503."""
 
 
 @dataclass(frozen=True)
 class OperatorState:
     """The functions that return the operator's state for its endpoints.
 
-    The function `age` returns the seconds since the last iteration of the reconcile loop. The function `leads` returns
+    The function `age` returns the seconds since the last iteration of the slowest worker. The function `leads` returns
     whether this process of the operator is the leader. The function `obstacles` returns the reasons why the operator is
     not ready, one text for each reason.
     """
@@ -33,7 +33,7 @@ def application(state: OperatorState, registry: CollectorRegistry) -> web.Applic
 
     async def alive(_: web.Request) -> web.Response:
         age = state.age()
-        text = f"the last iteration of the reconcile loop was {age:.1f} s ago\n"
+        text = f"the last iteration of the slowest worker started {age:.1f} s ago\n"
         return web.Response(text=text, status=200 if age < MAXIMUM_AGE_SECONDS else 503)
 
     async def ready(_: web.Request) -> web.Response:

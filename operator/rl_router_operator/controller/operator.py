@@ -28,9 +28,9 @@ from .work_queue import WorkQueue
 from .workers import Workers
 
 _SETTLING_SECONDS = 1.0
-"""The seconds from a change of a child or a pod to the reconciliation.
+"""The seconds from a change of a router's object, such as a pod, to the reconciliation.
 
-The operator waits before the reconciliation, because changes often arrive in bursts.
+The operator waits because changes often arrive in bursts. The operator does not wait after a deletion.
 """
 
 
@@ -74,7 +74,7 @@ class Operator:
         self._workers = Workers(settings.workers, self.queue, self._reconciler.reconcile, self._may_work, self.metrics)
 
     def leads(self) -> bool:
-        """Returns whether this process is the leader, which may write in namespaces where no other release acts."""
+        """Returns whether this process is the leader. The leader may write in namespaces where its release acts."""
         return self._election.lease.is_held()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -103,7 +103,7 @@ class Operator:
         return [*self._informers.obstacles(), *missing]
 
     async def _resync(self) -> None:
-        """Queues all RouterDeployments every `resync_seconds` seconds, because conditions also change over time."""
+        """Queues all RouterDeployments every `resync_seconds` seconds, so that all children are compared again."""
         await self._informers.settled()
         while True:
             self._reconciler.forget_comparisons()

@@ -18,7 +18,7 @@ from .settings import Settings
 
 
 def _number(minimum: float, maximum: float) -> BeforeValidator:
-    """Returns a validator that reads a number from `minimum` to `maximum`."""
+    """Returns a validator that accepts a number of at least `minimum` and at most `maximum`."""
 
     def read_number(text: str) -> float:
         try:
@@ -78,9 +78,9 @@ class Options(BaseModel):
     )
     release: str | None = Field(
         None,
-        description="name of the operator's release, which the operator writes after its namespace into the field"
-        " `status.operator` of each RouterDeployment that it reconciles; default: the name of the Lease for leader"
-        " election",
+        description="name of the operator's release; the operator writes NAMESPACE/RELEASE into the field"
+        " `status.operator` of each RouterDeployment that the operator reconciles; default: the name of the Lease for"
+        " leader election",
     )
     lease: str = Field(LEASE, description="name of the Lease for leader election")
     lease_seconds: Annotated[float, _number(3, 3600)] = Field(
@@ -100,12 +100,16 @@ class Options(BaseModel):
         8, description="maximum number of RouterDeployments reconciled at the same time"
     )
     resync_seconds: Annotated[float, _number(1, 86_400)] = Field(
-        300.0, description="seconds between two periodic reconciliations of every RouterDeployment"
+        300.0, description="seconds between two periodic comparisons of every RouterDeployment with its objects"
     )
     log_level: Annotated[str, _one_of(*_LEVELS)] = Field(
         "info", description=f"minimum level of the log lines that the operator writes: {', '.join(_LEVELS)}"
     )
-    registry: str = Field("", description="registry from which the default images are pulled; no default")
+    registry: str = Field(
+        "",
+        description="registry (example: registry.example.com/team) that the operator puts before the names of the"
+        " default images; no default",
+    )
     api_image: str | None = Field(
         None, description=f"image of the router API if a RouterDeployment sets no image; default: {Images.api}"
     )
@@ -127,22 +131,26 @@ class Options(BaseModel):
         description=f"pull policy of images if a RouterDeployment sets no pull policy: {', '.join(_PULL_POLICIES)};"
         " default: Kubernetes chooses the policy",
     )
-    image_pull_secrets: Names = Field((), description="names of the pull Secrets for images, separated by commas")
+    image_pull_secrets: Names = Field((), description="names of the image pull Secrets, separated by commas")
     monitoring_namespace: str = Field(
         "",
-        description="namespace whose pods may read the metrics of the router API and, if the operator creates a"
-        " ServiceMonitor, also the metrics of the router model",
+        description="namespace whose pods may read the metrics of the router API, and also of the router model if the"
+        " RouterDeployment enables ServiceMonitors",
     )
-    https_proxy: str = Field("", description="value of the variable HTTPS_PROXY in the pods that the operator creates")
-    http_proxy: str = Field("", description="value of the variable HTTP_PROXY in the pods that the operator creates")
-    no_proxy: str = Field("", description="value of the variable NO_PROXY in the pods that the operator creates")
+    https_proxy: str = Field("", description="value of the environment variable HTTPS_PROXY in the pods of the routers")
+    http_proxy: str = Field("", description="value of the environment variable HTTP_PROXY in the pods of the routers")
+    no_proxy: str = Field(
+        "",
+        description="hosts that the pods of the routers reach without a proxy, separated by commas; the operator adds"
+        " the hosts to the environment variable NO_PROXY of the pods",
+    )
 
 
 LAYER = SettingsLayer(Options, "RL_ROUTER_OPERATOR_")
 _DESCRIPTION = """\
 Runs the Kubernetes operator, which turns each RouterDeployment into a running router. The Helm chart installs the
-operator in a cluster, as docs/kubernetes.md explains. Outside a cluster, the operator requires the flag --kubeconfig or
-the environment variable KUBECONFIG."""
+operator in a cluster, as docs/kubernetes.md explains. Outside a cluster, set the flag --kubeconfig or the environment
+variable KUBECONFIG."""
 _EPILOG = """\
 A flag overrides the environment variable of the same option. SIGTERM and Ctrl-C stop the operator, but
 the routers keep running.

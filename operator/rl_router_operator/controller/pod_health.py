@@ -1,4 +1,4 @@
-"""Probes each API pod at the endpoint /health, to find out whether the router model and the targets work."""
+"""Probes each ready API pod at the endpoint /health, to find out whether the router model and the targets work."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class ProbeIntervals:
     """The intervals in seconds between two probes of an API pod.
 
     The interval `settled` applies while the pod's RouterDeployment is Ready, and the interval `unsettled` applies while
-    the RouterDeployment is not Ready. The interval `confirming` is the time between the first good response of a pod
-    and the probe that confirms this response.
+    the RouterDeployment is not Ready. The interval `confirming` applies after the first good response of a pod whose
+    health is not confirmed yet.
     """
 
     settled: float = 30.0
@@ -48,7 +48,7 @@ class ProbeIntervals:
 class HealthClient:
     """Probes API pods over HTTP, without a proxy and without following redirects.
 
-    A probe fails if the response takes more than 5 s or has more than 64 KiB.
+    A probe fails if the response takes more than 5 s or if the body of the response is larger than 64 KiB.
     """
 
     def __init__(self, port: int = ADMIN_PORT) -> None:
@@ -56,7 +56,7 @@ class HealthClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def __call__(self, address: str) -> Health:
-        """Returns the health that the pod at the IP address `address` reports, or the error of the request."""
+        """Returns the health that the pod at the IP address `address` reports, or the error of the probe."""
         host = f"[{address}]" if ":" in address else address
         url = f"http://{host}:{self._port}/health"
         try:
@@ -110,8 +110,8 @@ class _Pod:
 
     The attribute `reported` is the health that the last probe returned. The attribute `confirmed` is the last health
     that two consecutive probes returned. If `trusted` is true, the health that the first probe returns is confirmed
-    immediately. The pods that exist when the operator starts are trusted, because the operator does not know the
-    earlier health of these pods.
+    immediately. The pods that are ready when the operator first polls a RouterDeployment are trusted, because the
+    operator does not know the earlier health of these pods.
     """
 
     address: str
@@ -121,20 +121,23 @@ class _Pod:
     confirmed: Health | None = None
 
     def after(self, health: Health) -> _Pod:
-        """Returns the pod with the result of one more probe, which returned `health`."""
+        """Returns the pod with `health` as the result of the last probe."""
         counts = health == self.reported or (self.trusted and self.reported is None)
         return replace(self, reported=health, confirmed=health if counts else self.confirmed)
 
     @property
     def is_promising(self) -> bool:
-        """Returns whether no health of the pod is confirmed yet, but the next probe may confirm a good health."""
+        """Returns whether the last probe returned a good health, and no health of the pod is confirmed yet."""
         document = self.reported.document if self.reported else None
         return self.confirmed is None and document is not None and document.status == "ok"
 
 
 @dataclass
 class PodHealth:
-    """Probes the ready API pods of every RouterDeployment, and calls `on_change` when a confirmed health changes."""
+    """Probes the ready API pods of every RouterDeployment.
+
+    Calls `on_change` when a confirmed health changes, and when the first probe of a pod returns a bad health.
+    """
 
     probe: Probe
     on_change: Callable[[Key], None]
@@ -145,7 +148,7 @@ class PodHealth:
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MAXIMUM_REQUESTS))
 
     def poll(self, key: Key, pods: tuple[Manifest, ...], *, settled: bool) -> dict[str, Health]:
-        """Returns the confirmed health of each pod by the pod's name, and starts the probes that are due."""
+        """Returns the confirmed health of each pod that has one, by pod name, and starts the probes that are due."""
         trusted, previous, now = key not in self._pods, self._pods.get(key, {}), self.clock()
         interval = self.intervals.settled if settled else self.intervals.unsettled
         pods_by_name = {}
@@ -171,7 +174,7 @@ class PodHealth:
         return expected and not any(pod.confirmed for pod in pods)
 
     def forget(self, key: Key) -> None:
-        """Drops the pods of a RouterDeployment that is gone."""
+        """Drops the pods of a RouterDeployment that this operator no longer reconciles."""
         self._pods.pop(key, None)
 
     def forget_all(self) -> None:
@@ -197,7 +200,10 @@ class PodHealth:
             await self._probe_once(key, name, address)
 
     async def _probe_once(self, key: Key, name: str, address: str) -> _Pod | None:
-        """Probes a pod, and returns the pod with the result of the probe, or None if the pod is gone."""
+        """Probes a pod, and returns the pod with the result of the probe.
+
+        Returns None if the operator no longer probes a pod with this name at this address.
+        """
         async with self._slots:
             health = await self.probe(address)
         before = self._pods.get(key, {}).get(name)

@@ -37,7 +37,7 @@ _COMPARED = _CHILDREN | {PVC.kind}
 
 
 class _ChangedError(Exception):
-    """Raised if the RouterDeployment changed after the operator read it, so that reconciliation must start again."""
+    """Raised if the RouterDeployment was changed or deleted after the operator read it."""
 
 
 @dataclass
@@ -152,7 +152,7 @@ class Reconciler:
     async def _report(self, router: RouterDeployment, body: Manifest, errors: tuple[ChildError, ...]) -> float:
         """Writes the status if the status has changed, and returns the seconds until the next reconciliation.
 
-        While the first health of an API pod is awaited, the method writes no status.
+        While the operator waits for the first confirmed health of an API pod, the method writes no status.
         """
         await self._post_events(router.key)
         intervals = self.pod_health.intervals
@@ -180,7 +180,7 @@ class Reconciler:
         )
 
     def _unwatched(self, namespace: str) -> tuple[ChildError, ...]:
-        """Returns an error for each kind that the status depends on but that the operator cannot watch."""
+        """Returns an error for each of the kinds Pod, PersistentVolumeClaim and Event that cannot be watched."""
         kinds = (POD.kind, PVC.kind, "Event")
         messages = ((kind, self.informers.last_error(kind, namespace)) for kind in kinds)
         return tuple(ChildError(kind, "", "Forbidden", message) for kind, message in messages if message)
@@ -212,7 +212,7 @@ class Reconciler:
     async def _post_events(self, key: Key) -> None:
         """Posts the Events about the last change of the status.
 
-        If the operator cannot post the Events, a later reconciliation tries again.
+        If the API server does not respond, a later reconciliation tries again. A rejected Event is not posted again.
         """
         if unposted := self._unposted.get(key):
             await events.post(self.client, *unposted)

@@ -18,7 +18,7 @@ _MINIMUM_PAUSE = 0.1
 class WorkQueue:
     """A queue that returns the key of a RouterDeployment when the RouterDeployment is due.
 
-    A returned key is not returned again until the method `done`, `failed` or `forget` was called for the key.
+    A returned key is not returned again until the method `done`, `failed` or `forget` has been called for the key.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -63,7 +63,7 @@ class WorkQueue:
     def failed(self, key: Key) -> None:
         """Ends the work on a key after a failure, and makes the key due again after a pause.
 
-        The pause grows with each consecutive failure of the key, up to 2 s.
+        The pause is random. The maximum pause grows with each consecutive failure of the key, up to 2 s.
         """
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         self._put_back(key)

@@ -48,7 +48,7 @@ class Workers:
                 tasks.create_task(self._work(number))
 
     def age(self) -> float:
-        """Returns the seconds since the last iteration of the slowest worker."""
+        """Returns the seconds since the slowest worker began its last iteration."""
         return time.monotonic() - min(self._iterations)
 
     def missing_permissions(self) -> list[str]:
@@ -56,7 +56,7 @@ class Workers:
         return list(self._forbidden.values())
 
     def forget_missing_permission(self, key: Key) -> None:
-        """Drops the message about a missing permission for a RouterDeployment that another operator reconciles."""
+        """Drops the message about a RouterDeployment that this operator no longer reconciles."""
         self._forbidden.pop(key, None)
 
     def forget_missing_permissions(self) -> None:
@@ -120,7 +120,10 @@ class Workers:
         self._queue.failed(key)
 
     def _forbid(self, key: Key, message: str) -> None:
-        """Logs a missing permission once, because the operator may also lack the permission to write the status."""
+        """Logs a missing permission that the status cannot report, because the operator may not write the status.
+
+        The method does not log the same message about a RouterDeployment twice in a row.
+        """
         if self._forbidden.get(key) != message:
             self._forbidden[key] = message
             advice = "Add this permission to the operator's ClusterRole or Role"

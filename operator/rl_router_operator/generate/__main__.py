@@ -21,8 +21,10 @@ HEADER = (
 
 
 class _Dumper(yaml.SafeDumper):
-    """A YAML dumper that also quotes the texts `n` and `y`, because kubectl and Helm read unquoted `n` and `y` as
-    booleans."""
+    """A YAML dumper that also quotes the texts `n`, `N`, `y` and `Y`.
+
+    Without quotes, kubectl and Helm read these texts as booleans.
+    """
 
 
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("[nNyY]$"), list("nNyY"))
@@ -37,7 +39,7 @@ def files() -> dict[str, str]:
 def main() -> int:
     """Runs the generator, and returns the exit status: 1 if `--check` finds a file that would change, otherwise 0."""
     parser = argparse.ArgumentParser(prog="python -m rl_router_operator.generate", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="print the files that would change, and write no file")
+    parser.add_argument("--check", action="store_true", help="print which files would change, and write no file")
     return update(files(), check=parser.parse_args().check, command="python -m rl_router_operator.generate")
 
 

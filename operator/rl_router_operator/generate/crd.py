@@ -10,8 +10,8 @@ from .openapi import Json, defaults_of, separate_defaults, structural
 _RULES = validations(
     (
         "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 46",
-        "metadata.name must have at most 46 characters, which can be a-z, 0-9 and `-`, and must begin"
-        " with a letter and end with a letter or digit. Choose another name for the RouterDeployment",
+        "metadata.name must consist of at most 46 characters from a-z, 0-9 and `-`, begin with a letter, and end"
+        " with a letter or digit. Choose another name for the RouterDeployment",
     ),
     (
         "!self.spec.model.serviceAccount.create || !self.spec.api.serviceAccount.create"

@@ -22,8 +22,8 @@ _OWN = __package__.partition(".")[0]
 class _Nodes(GenerateJsonSchema):
     """A schema generator for pydantic models.
 
-    The generator writes the defaults of the router API into the descriptions of the fields, and gives each field with a
-    decimal number a pattern.
+    The generator writes the defaults of the router API into the descriptions of the fields, and adds a pattern to the
+    schema of each decimal number.
     """
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> Json:
@@ -37,7 +37,7 @@ class _Nodes(GenerateJsonSchema):
             "maxLength": whole + fraction + 1,
             "pattern": rf"^[0-9]{{1,{whole}}}(\.[0-9]{{1,{fraction}}})?$",
             REMEDY: 'a price or cost must be a decimal number in quotes such as "0.25", with at most'
-            f" {fraction} decimals",
+            f" {whole} digits before and {fraction} digits after the decimal point",
         }
 
     def model_schema(self, schema: core_schema.ModelSchema) -> Json:
@@ -68,7 +68,7 @@ def _describe_default(node: Json) -> None:
 
 
 def separate_defaults(node: Json) -> None:
-    """Makes the default at the end of a description a separate sentence if the description has several sentences.
+    """Turns the default at the end of a description into a separate sentence if the description has several sentences.
 
     The function changes the schema and the nested schemas in place.
     """
@@ -83,10 +83,10 @@ def separate_defaults(node: Json) -> None:
 def structural(model: type[BaseModel], defaults: bool = True) -> Json:
     """Returns the schema of a pydantic model, with field aliases as names and with inlined references.
 
-    If `defaults` is true, the schema contains the operator's defaults, except for fields inside lists and maps. If the
-    API server added a default to a list item, tools such as Argo CD would report a difference, because these tools
-    compare a list as a whole. The operator itself applies the defaults of fields inside lists and maps, and the
-    descriptions of these fields name the defaults.
+    If `defaults` is true, the schema contains the operator's defaults, except the defaults of fields inside lists and
+    maps. If the API server added a default to a list item, tools such as Argo CD would report a difference, because
+    these tools compare a list as a whole. The operator itself applies the defaults of fields inside lists and maps, and
+    the descriptions of these fields name the defaults.
     """
     schema = model.model_json_schema(by_alias=True, schema_generator=_Nodes)
     return _fold(schema, schema.get("$defs", {}), _write_default if defaults else _omit_default)
@@ -135,9 +135,9 @@ def _write_any(folded: Json, node: Json) -> None:
 
 
 def _write_remedy(folded: Json) -> None:
-    """Replaces a pattern by a CEL rule with an error message that contains a remedy.
+    """Replaces the pattern of a node with a CEL rule if the node has an error message for the pattern.
 
-    The API server's own error message for a pattern would contain only the pattern.
+    The API server's own error message would quote the pattern, but would not explain which values are valid.
     """
     if message := folded.pop(REMEDY, None):
         rule = {"rule": f"self.matches(r'{folded.pop('pattern')}')", "message": message}
@@ -182,7 +182,7 @@ def _write_default(folded: Json, node: Json) -> None:
 def defaults_of(node: Json) -> Json:
     """Returns the defaults of an object's fields, including the defaults of nested fields.
 
-    The result includes the defaults of nested fields, because the API server checks the CEL rules of a default before
-    the API server adds nested defaults.
+    The result includes the defaults of nested fields, because the API server checks each default against the CEL
+    rules before the API server adds nested defaults.
     """
     return {name: child["default"] for name, child in node.get("properties", {}).items() if "default" in child}

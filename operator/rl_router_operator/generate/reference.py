@@ -36,11 +36,12 @@ spec:
         output: "0.50"
 ```
 
-Only fields marked `required` must be set. With `spec: {}`, the bundled model runs on a CPU and is both the router model
-and the only target. Prices are decimal numbers in quotes, in US dollars per million tokens or per request. Durations
-are in seconds. The API server writes the defaults in **bold** into the RouterDeployment. The operator or the router API
-applies all other defaults, which may change when the operator or the router API is upgraded. If a RouterDeployment
-breaks a rule, the API server rejects the RouterDeployment with a message that names the field and the remedy.
+A field marked `required` must be set if the object that contains the field is set. With `spec: {}`, the bundled model
+runs on a CPU and is both the router model and the only target. Prices are decimal numbers in quotes, in US dollars per
+million tokens or per request. Durations are in seconds. A default is in **bold** if the API server adds the default to
+the RouterDeployment. The operator or the router API applies all other defaults, which may change when the operator or
+the router API is upgraded. If a RouterDeployment breaks a rule, the API server rejects the RouterDeployment with a
+message that names the field and explains the rule.
 """
 
 
@@ -112,9 +113,9 @@ def _line(row: _Row) -> str:
 
 
 def _without_default(description: str) -> tuple[str, str]:
-    """Returns a field's description without the default at the end of the description, and the default.
+    """Splits a field's description into the meaning and the default, and returns the two parts.
 
-    The default is an empty text if the description names no default.
+    The default is an empty string if the description names no default.
     """
     for mark in ("; default: ", ". Default: "):
         meaning, found, default = description.partition(mark)
@@ -150,11 +151,11 @@ def _of_kind(node: Json) -> str:
 
 
 def _range(node: Json) -> str:
-    above = "above " if node.get("exclusiveMinimum") else ""
+    above, to = ("above ", "and at most") if node.get("exclusiveMinimum") else ("", "to")
     minimum, maximum = node.get("minimum"), node.get("maximum")
     if minimum is None:
         return ""
-    return f", {above}{minimum:,}" + (f" to {maximum:,}" if maximum is not None else " or more" if not above else "")
+    return f", {above}{minimum:,}" + (f" {to} {maximum:,}" if maximum is not None else " or more" if not above else "")
 
 
 def _rules(whole: _Row, rows: list[_Row], seen: set[str]) -> Iterator[str]:
@@ -174,7 +175,7 @@ def _rules_with_paths(rows: list[_Row]) -> Iterator[tuple[str, Json]]:
 def _with_values(row: _Row) -> Iterator[tuple[str, Json]]:
     """Yields the path and schema of a field.
 
-    If the field is a list or map, also yields the path and schema of the values.
+    If the field is a list or map, also yields the path and schema of the list's items or of the map's values.
     """
     yield row.path, row.node
     for key, suffix in (("items", "[]"), ("additionalProperties", "")):

@@ -27,9 +27,10 @@ ALL_NAMESPACES = "*"
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of a namespace or of the whole cluster that an operator holds and that has not expired.
+    """A claim of a namespace or of the whole cluster, as read from the claim's Lease.
 
-    The attribute `holder` is the namespace and the name of the release that holds the claim.
+    The attribute `holder` is the namespace and the name of the release that holds the claim. The attribute `holder` is
+    empty if no release holds the claim.
     """
 
     holder: str

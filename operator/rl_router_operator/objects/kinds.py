@@ -1,4 +1,4 @@
-"""Lists the kinds of Kubernetes objects that the operator creates or reads."""
+"""Defines kinds of Kubernetes objects that the operator creates or reads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..schema import GROUP, KIND, PLURAL, VERSION
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of Kubernetes objects, with the names of the kind on the API server.
+    """A kind of Kubernetes object, with the API version, the name and the plural name of the kind.
 
     If `optional` is true, the cluster may lack the kind.
     """

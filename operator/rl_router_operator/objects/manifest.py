@@ -1,4 +1,4 @@
-"""Defines the type of a Kubernetes object as a mapping, and reads the metadata and the conditions of objects."""
+"""Defines the type `Manifest` for Kubernetes objects, and reads the metadata and the conditions of objects."""
 
 from __future__ import annotations
 

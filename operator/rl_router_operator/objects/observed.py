@@ -25,7 +25,7 @@ ChildErrorReason = Literal[
 
 @dataclass(frozen=True)
 class ChildError:
-    """The reason why a child object does not match the spec of the RouterDeployment.
+    """An error about an object of a RouterDeployment, or about a kind that the operator cannot watch.
 
     The attribute `message` explains the error to users. The attribute `name` is empty if the error is about all objects
     of the kind `kind`.
@@ -41,7 +41,7 @@ class ChildError:
 class Health:
     """The result of a probe of an API pod: the document that the endpoint /health returned, or an error.
 
-    If the probe failed, the attribute `document` is None and the attribute `error` is the reason of the failure.
+    If the probe failed, the attribute `document` is None and the attribute `error` is the reason for the failure.
     """
 
     document: HealthDocument | None
@@ -56,7 +56,7 @@ class Observed:
     contains the model pods and the API pods. The attribute `pvcs` contains the PersistentVolumeClaims (PVCs) of the
     model pods. The attribute `events` contains the Warning Events about children, pods and PVCs. The attribute
     `healths` maps the name of each API pod with a confirmed health to this health. The attribute `errors` contains the
-    errors about children, and about kinds that the operator cannot watch.
+    errors about children and PVCs, and about kinds that the operator cannot watch.
     """
 
     children: Mapping[Ref, Manifest] = field(default_factory=dict)

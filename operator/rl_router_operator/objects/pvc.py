@@ -14,9 +14,9 @@ The name of each PVC that the StatefulSet creates begins with the name of the PV
 
 
 def is_of_model(router: str, pvc: Manifest) -> bool:
-    """Returns whether a PVC has the name of a PVC that the StatefulSet of the model pods creates.
+    """Returns whether the name of a PVC matches the names that the StatefulSet of the model pods gives to PVCs.
 
-    The function ignores the labels of the PVC, because a user's manual copy of a PVC has the same labels as the PVC.
+    The function ignores the labels of the PVC, because a user's manual copy of a PVC can have the same labels.
     """
     prefix = f"{CLAIM}-{naming.child(router, 'model')}-"
     name = str(pvc["metadata"]["name"])

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 _IMMUTABLE = ("field is immutable", "is immutable after creation", "may not change once set")
-"""The words with which the API server rejects the change of a field that can only be set when an object is created."""
+"""The phrases with which the API server rejects the change of an immutable field."""
 _INVALID_APPLY = "failed to create typed patch object"
-"""The words with which the API server rejects an apply, with status 500, if the schema does not allow the manifest."""
+"""The phrase with which the API server rejects an apply (status 500) if the manifest does not match the schema."""
 
 
 class RefusedError(Exception):
@@ -37,7 +37,7 @@ class RefusedError(Exception):
     def is_missing_permission(self) -> bool:
         """Returns whether the API server rejected the request because the operator lacks a permission.
 
-        The result is false if an admission webhook rejected the request with the status 403.
+        The result is false if an admission webhook rejected the request with status 403.
         """
         is_named = 'User "' in self.message and " cannot " in self.message
         return self.status == 403 and (is_named or self._names_no_verb)
@@ -50,7 +50,7 @@ class RefusedError(Exception):
 
     @property
     def names_unknown_field(self) -> bool:
-        """Returns whether the API server rejected the request because the kind does not have a field of the request."""
+        """Returns whether the API server rejected the request because the request contains an unknown field."""
         return self.status == 500 and self.message.endswith("field not declared in schema")
 
     @property
@@ -65,8 +65,8 @@ class RefusedError(Exception):
 
     @property
     def is_conflict(self) -> bool:
-        """Returns whether the request failed because the object was deleted, replaced or changed since the operator
-        read it."""
+        """Returns whether the request failed because the object was created, deleted, replaced or changed after the
+        operator last read the state of the cluster."""
         is_replaced = self.status == 422 and any(field == "metadata.uid" for _, field, _ in self.causes)
         return self.status in (404, 409) or is_replaced or self.is_outdated
 

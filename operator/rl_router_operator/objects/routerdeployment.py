@@ -45,7 +45,7 @@ class RouterDeployment:
 
     @property
     def paused(self) -> bool:
-        """Returns whether the RouterDeployment is paused, so that the operator must not change the children."""
+        """Returns whether the RouterDeployment is paused. During a pause, the operator does not change the children."""
         return self.annotations.get(PAUSED) == "true"
 
     @property

@@ -1,4 +1,4 @@
-"""Defines the operator's defaults for the children: images, pull secrets and a proxy."""
+"""Defines the operator's defaults for the children, such as images, pull secrets and a proxy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Defaults:
-    """The operator's values for fields that a RouterDeployment does not set.
+    """The operator's settings for the children, such as defaults for fields that a RouterDeployment does not set.
 
     The attribute `registry` is the prefix of the default images' names.
     """
@@ -38,12 +38,12 @@ class Defaults:
     Without a configured proxy, the mapping is empty.
     """
     operator_namespace: str = ""
-    """The operator's namespace, or an empty text if the namespace is unknown.
+    """The operator's namespace, or an empty string if the namespace is unknown.
 
     The pods in the operator's namespace may connect to the API's admin port.
     """
     monitoring_namespace: str = ""
-    """The namespace of Prometheus, or an empty text if the namespace is not configured.
+    """The namespace of Prometheus, or an empty string if the namespace is not configured.
 
     The pods in the namespace of Prometheus may read the metrics of the routers.
     """
@@ -60,5 +60,5 @@ class Defaults:
         return "::" if self.has_ipv6 else "0.0.0.0"
 
     def image(self, name: str) -> str:
-        """Returns the name of a default image with the configured registry as its prefix."""
+        """Returns the name of a default image, with the registry as its prefix if a registry is configured."""
         return f"{self.registry.rstrip('/')}/{name}" if self.registry else name

@@ -18,14 +18,14 @@ DRAIN_SECONDS = 30
 By default, vLLM aborts in-flight requests when vLLM receives SIGTERM.
 """
 SHARED_MEMORY_GIB = 1
-"""The size of /dev/shm in GiB for each rank. A rank is vLLM's process for one accelerator.
+"""The size of /dev/shm in GiB for each rank. A rank is one of the vLLM processes that share the router model.
 
 The ranks of vLLM communicate through /dev/shm. With the default size of 64 MiB for /dev/shm, vLLM crashes at startup.
 """
 CHAT_TEMPLATE = "/etc/rl-router/chat-template/chat-template.jinja"
 STORAGE_FOLDER = "/var/lib/rl-router/weights"
 _KV_CACHE_SHARE = 4
-"""The share of the KV cache on a CPU: 4 means a quarter of the container's memory outside /dev/shm.
+"""On a CPU, the size of the KV cache is the container's memory outside /dev/shm, divided by this number.
 
 The weights, the activations and the server need the rest of the memory.
 """
@@ -47,7 +47,7 @@ def name_of(model: Model) -> Literal["vllm", "llamacpp"]:
 
 
 def image(model: Model, defaults: Defaults) -> str:
-    """Returns the image of the router model in the spec, or the engine's default image if the spec names no image."""
+    """Returns the image that the spec sets for the router model, or the engine's default image."""
     if model.image:
         return model.image
     if name_of(model) == "llamacpp":
@@ -56,9 +56,9 @@ def image(model: Model, defaults: Defaults) -> str:
 
 
 def ranks(model: Model) -> int:
-    """Returns the number of vLLM's processes that share the router model.
+    """Returns the number of vLLM processes across which a model pod splits the router model.
 
-    The number is the field `tensorParallelSize`, or by default the number of accelerators, or 1 on a CPU.
+    The number is the value of `tensorParallelSize`. The default is the number of accelerators, or 1 on a CPU.
     """
     return model.tensor_parallel_size or (model.accelerator.count if model.accelerator else 1)
 

@@ -1,4 +1,4 @@
-"""Builds the HTTPRoute (Kubernetes Gateway API) that sends requests to the router API."""
+"""Builds the HTTPRoute (Kubernetes Gateway API) that routes requests to the router API."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from ..schema import KeyRef
 
 FOLDER = "/var/run/rl-router/keys"
 API_KEYS = "keys"
-"""The name of the key that lists the router's clients in the Secret of the field `spec.api.auth.secretRef`."""
+"""The key in the Secret `spec.api.auth.secretRef` under which the list of the API's clients is stored."""
 
 
 def path(secret: str, key: str) -> str:
@@ -20,9 +20,9 @@ def path(secret: str, key: str) -> str:
 
 
 def secret_key_at(file: str) -> tuple[str, str] | None:
-    """Returns the names of the Secret and of the Secret's key that are mounted at the path `file` in an API pod.
+    """Returns the names of a Secret and of the key whose value is mounted at the path `file` in an API pod.
 
-    Returns None if no key of a Secret is mounted at the path.
+    Returns None for any other path.
     """
     match file.removeprefix(f"{FOLDER}/").split("/"):
         case [secret, key] if file == path(secret, key):

@@ -18,8 +18,8 @@ _NAMESPACE_NAME = "kubernetes.io/metadata.name"
 def build(router: RouterDeployment, defaults: Defaults) -> Iterator[Manifest]:
     """Yields the NetworkPolicies of the model pods and of the API pods, except disabled NetworkPolicies.
 
-    The NetworkPolicies are enabled by default, because vLLM and the API's admin port require no API key. The
-    NetworkPolicy of the API pods is disabled by default if the operator runs outside the cluster and the field
+    The NetworkPolicies are enabled by default, because the model server and the API's admin port require no API key.
+    The NetworkPolicy of the API pods is disabled by default if the operator runs outside the cluster and the field
     `api.networkPolicy.from` is empty. If the operator runs outside the cluster, the operator's namespace is unknown, so
     that a NetworkPolicy of the API pods would block the operator's health requests.
     """

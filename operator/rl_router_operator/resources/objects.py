@@ -42,7 +42,7 @@ def child(
 
 
 def without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the fields without None, empty lists and empty mappings, because the API server drops such values."""
+    """Returns the fields whose values the API server keeps: all but None, empty lists and empty mappings."""
     return {name: value for name, value in fields.items() if value is not None and value not in ([], {}, ())}
 
 

@@ -14,7 +14,7 @@ from .defaults import Defaults
 from .objects import keyed, without_empty
 
 PRE_STOP_SECONDS = 5
-"""The seconds between a pod's deletion and SIGTERM, in which load balancers may still send requests to the pod."""
+"""The seconds between a pod's deletion and SIGTERM. Load balancers may still send requests during this time."""
 HOME = "/home/rl-router"
 _CONTAINER_SECURITY = {
     "allowPrivilegeEscalation": False,
@@ -105,7 +105,7 @@ def variables(values: Mapping[str, str]) -> list[dict[str, Any]]:
 def proxy_variables(defaults: Defaults, *direct: str) -> dict[str, str]:
     """Returns the environment variables of the configured proxy, or an empty mapping if no proxy is configured.
 
-    The variable NO_PROXY also contains localhost and the hosts in the parameter `direct`.
+    The variable NO_PROXY also contains localhost, the loopback addresses and the hosts in the parameter `direct`.
     """
     if not defaults.proxy:
         return {}
@@ -117,7 +117,8 @@ def proxy_variables(defaults: Defaults, *direct: str) -> dict[str, str]:
 def requests_and_limits(resources: Resources, **minimum: str) -> dict[str, Any]:
     """Returns the resource requests and limits of a container.
 
-    The parameter `minimum` contains the requests of resources for which the user sets neither a request nor a limit.
+    The parameter `minimum` contains default requests. A default request applies to a resource for which the user sets
+    neither a request nor a limit.
     """
     requests = {name: str(value) for name, value in resources.requests.items()}
     limits = {name: str(value) for name, value in resources.limits.items()}

@@ -45,15 +45,15 @@ def _router(router: RouterDeployment) -> dict[str, Any]:
 
 
 def model_url(router: RouterDeployment) -> str:
-    """Returns the base URL of the hosted router model."""
+    """Returns the base URL of the router model that the operator deploys."""
     return f"http://{naming.child(router.name, 'model')}:{naming.MODEL_PORT}/v1"
 
 
 def _routing(router: RouterDeployment, *, deciding: bool) -> dict[str, Any]:
-    """Returns some of the fields that `spec.routing` sets.
+    """Returns some of the fields that the user has set in `spec.routing`.
 
-    If `deciding` is true, returns the fields about calls of the router model. If `deciding` is false, returns the
-    fields that are not about calls of the router model.
+    If `deciding` is true, returns the fields that configure calls to the router model. If `deciding` is false, returns
+    the other fields.
     """
     routing = router.spec.routing.model_dump(mode="json", exclude_unset=True)
     return {name: value for name, value in routing.items() if (name in DecisionConfig.model_fields) == deciding}

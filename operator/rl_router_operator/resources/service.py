@@ -18,7 +18,7 @@ HEADLESS = f"{GROUP}/headless"
 
 
 def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
-    """Yields the Services of the model and the API. No Service exposes the API's admin port."""
+    """Yields the Services of the API and of a model that is not external. No Service exposes the API's admin port."""
     if not router.spec.model.external:
         yield child(router, "Service", "model", spec=_spec(router, "model", naming.MODEL_PORT, type="ClusterIP"))
         yield child(

@@ -1,6 +1,6 @@
 """Builds the service accounts that the spec requests for the pods.
 
-The tokens of the service accounts are never mounted into pods.
+The operator never mounts the tokens of the service accounts into pods.
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ from .service import HEADLESS
 def build(router: RouterDeployment, _defaults: Defaults) -> Iterator[Manifest]:
     """Yields the ServiceMonitors of the API and of vLLM if the field `monitoring.serviceMonitor.enabled` is true.
 
-    A router model on llama.cpp gets no ServiceMonitor, because the server with llama.cpp has no metrics.
+    A router model on llama.cpp gets no ServiceMonitor, because its server has no metrics. An external router model
+    gets no ServiceMonitor either.
     """
     if not router.spec.monitoring.service_monitor.enabled:
         return

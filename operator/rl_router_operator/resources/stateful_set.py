@@ -19,7 +19,8 @@ from .objects import child, without_empty
 MODEL_HASH = f"{GROUP}/model-hash"
 """The name of the annotation that contains a hash of `spec.model`.
 
-If a change of the model pods does not come from `spec.model`, the operator delays the change until the hash changes.
+If the pod template changes but the hash does not, the operator delays the rollout until the hash changes or the
+StatefulSet has no replicas.
 """
 TEMPLATE_HASH = f"{GROUP}/chat-template-hash"
 _GRACE = 60
@@ -116,7 +117,7 @@ def _container(model: Model, defaults: Defaults) -> dict[str, Any]:
 def _probes(model: Model) -> dict[str, Any]:
     """Returns the probes of the model container.
 
-    Kubernetes starts the liveness probe after the startup probe succeeds.
+    Kubernetes starts the readiness and liveness probes after the startup probe succeeds.
     """
     return {
         "startupProbe": pods.probe(

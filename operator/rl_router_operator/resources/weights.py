@@ -16,9 +16,9 @@ CLAIM_FOLDER = "/var/lib/rl-router/model"
 class Weights:
     """The parsed source of the router model's weights.
 
-    The attribute `model` is the argument that selects the weights for the engine: a name on the Hugging Face hub, or a
-    path in the container. The attribute `name` is the default name under which the engine serves the model. The
-    attribute `claim` is the name of the user's PersistentVolumeClaim that contains the weights.
+    The attribute `model` is the argument that selects the weights for the engine: a repository or a GGUF file on the
+    Hugging Face hub, or a path in the container. The attribute `name` is the default name under which the engine serves
+    the model. The attribute `claim` is the name of the user's PersistentVolumeClaim that contains the weights.
     """
 
     origin: Literal["hub", "claim", "image"]
@@ -54,7 +54,8 @@ def _hub(source: str) -> Weights:
     match = _HUB.fullmatch(source)
     if not match:
         raise ValueError(
-            f"spec.model.source: invalid value {source!r}. Use the form hf://org/name[@revision][/file.gguf]"
+            f"spec.model.source: invalid value {source!r}. Use hf://org/name[@revision][/file.gguf], pvc://claim[/path]"
+            " or file:///path/in/the/image"
         )
     repository, revision, file = match["repository"], match["revision"], match["file"]
     model = f"{repository}/{file}" if file else repository
@@ -62,5 +63,5 @@ def _hub(source: str) -> Weights:
 
 
 def _last(path: str) -> str:
-    """Returns the last segment of the path, without the suffix of a GGUF file."""
+    """Returns the last segment of the path, without the shard number and the suffix of a GGUF file."""
     return _GGUF_SUFFIX.sub("", path.rpartition("/")[2])

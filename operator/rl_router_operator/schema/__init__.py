@@ -1,4 +1,4 @@
-"""Defines the spec and the status of RouterDeployments as pydantic models. The CRD is generated from the models."""
+"""Defines the spec and the status of RouterDeployments as pydantic models. The CRD is generated from these models."""
 
 from .api import Api, Auth, Autoscaling, CaBundle, DisruptionBudget, HttpRoute, Ingress
 from .base import GROUP, KIND, PLURAL, VERSION, KeyRef, ObjectRef

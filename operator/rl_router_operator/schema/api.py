@@ -12,7 +12,7 @@ from .pods import Pods
 
 
 class Autoscaling(Schema):
-    """The HorizontalPodAutoscaler that sets the number of API pods by the CPU usage of the API pods."""
+    """The HorizontalPodAutoscaler that scales the API pods by their CPU usage."""
 
     model_config = rules(
         (
@@ -83,14 +83,15 @@ class DisruptionBudget(Schema):
     """The PodDisruptionBudget that limits voluntary disruptions of the API pods, such as node drains."""
 
     enabled: bool = Field(
-        True, description="whether to create a PodDisruptionBudget if the API has more than one replica"
+        True,
+        description="whether to create a PodDisruptionBudget if `api.replicas` or, with autoscaling,"
+        " `api.autoscaling.minReplicas` is at least 2",
     )
     max_unavailable: int = Field(
         1,
         ge=1,
         le=1000,
-        description="maximum number of API pods that may be unavailable at the same time because of voluntary"
-        " disruptions",
+        description="maximum number of API pods that may be unavailable after the eviction of an API pod",
     )
 
 

@@ -15,7 +15,7 @@ KIND = "RouterDeployment"
 PLURAL = "routerdeployments"
 
 REMEDY = "remedy"
-"""The key in `json_schema_extra` of the error message for texts that do not match a field's pattern."""
+"""The key in `json_schema_extra` under which a field has the error message for a text that violates its pattern."""
 
 
 def validations(*checks: tuple[str, str] | tuple[str, str, str]) -> dict[str, JsonValue]:
@@ -33,30 +33,30 @@ def validations(*checks: tuple[str, str] | tuple[str, str, str]) -> dict[str, Js
 
 
 def rules(*checks: tuple[str, str] | tuple[str, str, str]) -> ConfigDict:
-    """Returns the pydantic configuration of a model whose objects the API server validates with the checks."""
+    """Returns the configuration of a pydantic model. The API server validates the model's objects with the checks."""
     return ConfigDict(json_schema_extra=validations(*checks))
 
 
 def url_rule(field: str) -> tuple[str, str, str]:
-    """Returns the CEL rule that the value of a field must be a URL without credentials, query and fragment."""
+    """Returns the CEL rule that the value of a field must be a URL without credentials, query or fragment."""
     return (
         rf"self.{field}.matches(r'^https?://({_HOST}|\[({_IPV6})\])(:{_PORT})?(/{_PRINTABLE}*)?$')",
         f"{field} must be an http:// or https:// URL such as https://api.openai.com/v1 or http://[fd00::1]:8000/v1,"
-        " without user name, password, query and fragment. Put an API key into a Secret, and name the Secret in"
+        " without user name, password, query or fragment. Put an API key into a Secret, and name the Secret in"
         " the field apiKeySecretRef",
         f".{field}",
     )
 
 
 KEY_LIKE = "(^|[^A-Za-z0-9])(hf_[A-Za-z0-9]{16}|sk-[A-Za-z0-9_-]{16})"
-"""A pattern that matches an API key within a text.
+"""A pattern that matches, anywhere in a text, an API key that begins with `hf_` or `sk-`.
 
 The pattern requires 16 characters after `hf_` or `sk-`, so that a text such as `hf_home` does not match.
 """
 
 
 def begins_like_a_key(value: str) -> str:
-    """Returns a CEL expression that is true if the value of another CEL expression, `value`, begins like an API key.
+    """Returns a CEL expression that is true if the value of the CEL expression `value` begins like an API key.
 
     The returned expression compares prefixes, because the API server limits the cost of CEL expressions, and because
     matching a pattern costs more than comparing prefixes.
@@ -74,7 +74,7 @@ _IPV6 = "|".join(
 
 An IPv6 address consists of eight groups of hexadecimal digits, or of fewer groups and `::`.
 
-The CEL of Kubernetes 1.30 has no function that recognizes an IPv6 address.
+In Kubernetes 1.30, the CEL rules of a CRD cannot use the function `isIP`, which recognizes an IPv6 address.
 """
 _PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _PRINTABLE = r'[!-"$->@-~]'
@@ -133,8 +133,8 @@ AnnotationValue = Annotated[str, Field(max_length=16_384)]
 
 _KEYS = (
     "self.all(key, key.matches('^([a-z0-9][-a-z0-9.]{0,252}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",
-    "a label key or annotation key must have the form `name` or `domain/name`. Use a name of at most 63 characters that"
-    " consists of letters, digits, `-`, `_` and `.`, and begins and ends with a letter or digit",
+    "a label key or annotation key must have the form `name` or `domain/name`. Use a domain such as example.com and a"
+    " name of at most 63 letters, digits, `-`, `_` and `.` that begins and ends with a letter or digit",
 )
 _NOT_RESERVED = (
     f"self.all(key, !key.startsWith('{GROUP}/'))",
@@ -156,7 +156,7 @@ Annotations = Annotated[
 
 
 def _read_quantity(value: Any) -> Any:
-    """Returns the quantity as the user wrote it, so that the hash of `spec.model` does not change.
+    """Returns the quantity unchanged, because a converted quantity would change the hash of `spec.model`.
 
     Raises ValueError if the quantity is invalid or negative.
     """
@@ -186,7 +186,7 @@ Open = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve
 """A mapping with a part of a Kubernetes object, such as an affinity. Kubernetes, not the CRD, validates the part."""
 Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[!-~]+$")]
 MAP_BY_NAME: dict[str, JsonValue] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
-"""The attributes in the CRD of a list in which every item has a unique name.
+"""The CRD attributes of a list in which every item has a unique name.
 
 In a server-side apply, the API server merges items of the same name into one item of the list.
 """

@@ -8,7 +8,7 @@ EXTRA_ARGS = validations(
     (
         "!self.exists(flag, flag.matches('^--api[-_]k'))",
         "the API key in the flag --api-key would be visible to everybody who can read the pod. Remove --api-key from"
-        " spec.model.extraArgs, because the NetworkPolicy in spec.model.networkPolicy already restricts who may"
+        " spec.model.extraArgs, and use the NetworkPolicy in spec.model.networkPolicy to restrict who may"
         " connect to the model pods",
     ),
     (
@@ -18,8 +18,8 @@ EXTRA_ARGS = validations(
     ),
     (
         f"!self.exists(flag, flag.matches('{KEY_LIKE}'))",
-        "an API key in a command-line flag would be visible to everybody who can read the pod. Set the API key as an"
-        " environment variable in spec.model.env with valueFrom.secretKeyRef",
+        "an API key in a command-line flag would be visible to everybody who can read the pod. Remove the API key from"
+        " spec.model.extraArgs, and set it as an environment variable in spec.model.env with valueFrom.secretKeyRef",
     ),
     (
         "!self.exists(flag, flag.matches('^--(host|port|uds|root[-_]path|ssl[-_][a-z_-]+|config)(=|$)'))",
@@ -30,9 +30,9 @@ EXTRA_ARGS = validations(
         "!self.exists(flag, flag.matches('^(--(model|revision|served[-_]model[-_]name|max[-_]model[-_]len"
         "|gpu[-_]memory[-_]utilization|tensor[-_]parallel[-_]size|tool[-_]call[-_]parser|chat[-_]template"
         "|shutdown[-_]timeout)|-tp)(=|$)'))",
-        "spec.model.extraArgs contains a flag that the operator sets itself. Remove the flag --shutdown-timeout, and"
-        " replace other flags by the fields of spec.model: source (with the revision after `@`), servedName,"
-        " maxModelLen, gpuMemoryUtilization, tensorParallelSize, toolCallParser and chatTemplate",
+        "spec.model.extraArgs contains a flag that only the operator may set. Remove the flag, and use the matching"
+        " field of spec.model, if any: source (with the revision after `@`), servedName, maxModelLen,"
+        " gpuMemoryUtilization, tensorParallelSize, toolCallParser or chatTemplate",
     ),
 )
 
@@ -55,7 +55,7 @@ _HOSTED = (
     "hfTokenSecretRef",
     "storage",
 )
-"""The fields of `spec.model` that have no default and that only a hosted router model uses."""
+"""The fields of `spec.model` that have no default in the CRD and that only a hosted router model uses."""
 
 _POD_TEMPLATE = (
     "labels",
@@ -79,7 +79,7 @@ _HAS_PODS = " || ".join(
         *(f"has(self.podTemplate.{field})" for field in _POD_TEMPLATE),
     ]
 )
-"""A CEL expression that is true if a field for a hosted router model differs from the default of the field."""
+"""A CEL expression that is true if one of the fields in the expression differs from the field's default."""
 
 _GGUF = "(!has(self.source) || self.source.endsWith('.gguf') || !self.source.startsWith('hf://'))"
 
@@ -137,8 +137,8 @@ HOSTED_MODEL = validations(
     (
         "!has(self.tensorParallelSize) || self.tensorParallelSize"
         " <= (has(self.accelerator) ? self.accelerator.count : 1)",
-        "spec.model.tensorParallelSize must be at most spec.model.accelerator.count, or 1 if the model runs"
-        " on a CPU. Lower spec.model.tensorParallelSize, or raise spec.model.accelerator.count",
+        "spec.model.tensorParallelSize must be at most spec.model.accelerator.count, and must be 1 without"
+        " an accelerator. Lower spec.model.tensorParallelSize, or raise spec.model.accelerator.count",
         ".tensorParallelSize",
     ),
     (

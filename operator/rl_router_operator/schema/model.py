@@ -111,11 +111,11 @@ class Model(Pods):
         max_length=1024,
         pattern=SOURCE,
         json_schema_extra={
-            REMEDY: "spec.model.source must be hf://org/name[@revision][/file.gguf], pvc://claim/path or"
+            REMEDY: "spec.model.source must be hf://org/name[@revision][/file.gguf], pvc://claim[/path] or"
             " file:///path/in/the/image"
         },
         description="location of the router model's weights: `hf://org/name[@revision][/file.gguf]`,"
-        " `pvc://claim/path` or `file:///path/in/the/image`; default: the bundled model, which runs on a CPU",
+        " `pvc://claim[/path]` or `file:///path/in/the/image`; default: the bundled model, which runs on a CPU",
     )
     external: ExternalModel | None = Field(
         None,
@@ -124,13 +124,13 @@ class Model(Pods):
     )
     engine: Literal["vllm", "llamacpp"] | None = Field(
         None,
-        description="inference engine of the router model; default: `llamacpp` for the bundled model and for GGUF"
-        " files without an accelerator, and otherwise `vllm`",
+        description="inference engine of the router model; default: `llamacpp` for the bundled model,"
+        " `llamacpp` for a GGUF file if `accelerator` is not set, and otherwise `vllm`",
     )
     served_name: Word | None = Field(
         None,
         description="name under which the engine serves the router model; default: a name that is derived from"
-        " `source`",
+        " `source`, or the name of the bundled model",
     )
     replicas: int = Field(1, ge=0, le=64, description="number of model pods")
     accelerator: Accelerator | None = Field(
@@ -140,21 +140,21 @@ class Model(Pods):
         None,
         ge=512,
         le=16_777_216,
-        description="context length of the router model in tokens; default: the model's own context length",
+        description="context length of the router model in tokens; default: 4096 with the engine `llamacpp`, and"
+        " otherwise the model's own context length",
     )
     gpu_memory_utilization: float | None = Field(
         None,
         gt=0,
         le=1,
-        description="fraction of each accelerator's memory that the engine may use; default: the fraction that the"
-        " engine uses by default",
+        description="fraction of each accelerator's memory that the engine may use; default: the engine's own default",
     )
     tensor_parallel_size: int | None = Field(
         None,
         ge=1,
         le=64,
         description="number of accelerators across which the inference engine splits the router model in each model"
-        " pod; default: the value of `accelerator.count`",
+        " pod; default: the value of `accelerator.count`, or 1 on a CPU",
     )
     tool_call_parser: str = Field(
         "hermes",
@@ -164,7 +164,9 @@ class Model(Pods):
         description="name of the parser with which vLLM reads the router model's tool calls",
     )
     chat_template: ChatTemplate | None = Field(
-        None, description="chat template of the router model; default: the model's own chat template"
+        None,
+        description="chat template of the router model; default: for the bundled model, a template that supports tools,"
+        " and otherwise the model's own chat template",
     )
     extra_args: list[Annotated[str, Field(min_length=1, max_length=4096)]] = Field(
         default_factory=list,
@@ -176,19 +178,19 @@ class Model(Pods):
         None, description="entry of a Secret that contains the Hugging Face token for downloading the weights"
     )
     startup_timeout: int = Field(
-        1800, ge=10, le=86_400, description="maximum time for loading the router model, in seconds"
+        1800, ge=10, le=86_400, description="maximum time for downloading and loading the router model, in seconds"
     )
     storage: Storage | None = Field(
         None,
-        description="volume of each model pod for downloaded weights. Without a volume, every model pod downloads the"
-        " weights whenever the pod starts",
+        description="volume of each model pod for downloaded weights. Without a volume, every new model pod downloads"
+        " the weights of an `hf://` source again",
     )
 
     @model_validator(mode="after")
     def _require_accelerators_in_their_own_field(self) -> Self:
-        """Checks that `resources` contains no accelerator.
+        """Checks that `resources` contains neither `nvidia.com/gpu` nor the resource of `accelerator`.
 
-        The CRD has no rule that rejects accelerators in `resources`, because CEL rules cannot read untyped values.
+        The CRD has no rule for this check, because the API server rejects a rule that reads a map with untyped values.
         """
         accelerators = {"nvidia.com/gpu", *([self.accelerator.resource] if self.accelerator else [])}
         if found := accelerators & {*self.resources.requests, *self.resources.limits}:

@@ -55,14 +55,14 @@ class EnvVar(Schema):
         ),
         (
             "!has(self.value) || !self.value.matches('://[^/]*@')",
-            "a password in the URL of an environment variable would be visible to everybody who can read the"
-            " RouterDeployment. Use the field valueFrom.secretKeyRef"
+            "an environment variable contains a URL with a user name or password, which would be visible to everybody"
+            " who can read the RouterDeployment. Use the field valueFrom.secretKeyRef"
             " instead of the field value",
             ".value",
         ),
         (
             "!self.name.startsWith('RL_ROUTER_')",
-            "environment variables that begin with RL_ROUTER_ are not supported. Use the fields of"
+            "environment variables whose names begin with RL_ROUTER_ are not supported. Use the fields of"
             " spec.routing, spec.targets or spec.api.server",
             ".name",
         ),
@@ -120,7 +120,7 @@ class Resources(Schema):
 
 
 class ServiceAccount(Schema):
-    """The service account of the pods. The token of the service account is never mounted into the pods."""
+    """The service account of the pods. The operator does not mount the token of the service account."""
 
     model_config = rules(
         (
@@ -154,8 +154,8 @@ class NetworkPolicy(Schema):
         default_factory=list,
         alias="from",
         description="peers that may connect to the pods, in the format of `from` in a NetworkPolicy. The API pods may"
-        " always connect to the model pods. If `from` is empty, all peers may connect to port 8800 of the API"
-        " pods",
+        " always connect to the model pods. If `from` is empty, every client may connect to port 8800 of the"
+        " API pods",
     )
 
 
@@ -164,13 +164,13 @@ class PodSecurity(Schema):
 
     run_as_user: Identity | None = Field(
         NUMERIC_USER,
-        description="numeric id of the user as whom the containers run. If `runAsUser` is null, the Kubernetes"
-        " platform chooses the user id",
+        description="numeric id of the user and of the primary group of the containers. If `runAsUser` is null, the"
+        " image or a platform such as OpenShift determines both ids",
     )
     fs_group: Identity | None = Field(
         NUMERIC_USER,
-        description="numeric id of the group that owns the files in the volumes. If `fsGroup` is null, the Kubernetes"
-        " platform chooses the group id",
+        description="numeric id of the group that owns the files in the volumes. If `fsGroup` is null, a platform"
+        " such as OpenShift may choose the group id",
     )
 
 
@@ -186,8 +186,8 @@ class Volume(Schema):
         ),
         (
             "!self.name.matches('^(config|state|model|weights|chat-template|ca-bundle|keys-.*)$')",
-            "the volume names config, state, model, weights, chat-template, ca-bundle and keys-… are reserved"
-            " for the operator. Choose another name for the volume",
+            "the volume names config, state, model, weights, chat-template and ca-bundle, and all names that begin"
+            " with keys-, are reserved for the operator. Choose another name for the volume",
             ".name",
         ),
     )
@@ -220,8 +220,7 @@ class VolumeMount(Schema):
     model_config = rules(
         (
             "self.mountPath.split('/').all(part, part != '.' && part != '..')",
-            "mountPath must not contain the path segments `.` and `..`. Remove all segments `.` and `..` from"
-            " mountPath",
+            "mountPath must not contain the path segment `.` or `..`. Remove all segments `.` and `..` from mountPath",
             ".mountPath",
         ),
         (
@@ -232,8 +231,8 @@ class VolumeMount(Schema):
         ),
         (
             "!has(self.subPath) || (!self.subPath.startsWith('/') && !('..' in self.subPath.split('/')))",
-            "subPath must be a relative path within the volume. Remove `/` at the beginning of subPath, and"
-            " remove every segment `..`",
+            "subPath must be a relative path within the volume. Remove each `/` at the beginning of subPath,"
+            " and remove every segment `..`",
             ".subPath",
         ),
     )
@@ -245,15 +244,15 @@ class VolumeMount(Schema):
         pattern=r"^(/[^/:]+)+$",
         description="absolute path in the container at which the volume is mounted",
         json_schema_extra={
-            REMEDY: "mountPath must be an absolute path such as /srv/data, without `:` and without `/` at its end"
+            REMEDY: "mountPath must be an absolute path such as /srv/data, without `:`, `//` or a trailing `/`"
         },
     )
     sub_path: str | None = Field(
         None,
         max_length=1024,
-        description="path of a folder or file within the volume that is mounted instead of the whole volume",
+        description="path, relative to the volume, of the folder or file to mount; default: the whole volume",
     )
-    read_only: bool = Field(False, description="whether the container can only read the mounted volume")
+    read_only: bool = Field(False, description="whether to mount the volume read-only")
 
 
 class PodTemplate(Schema):
@@ -312,7 +311,7 @@ class Pods(Schema):
     """The settings of pods: the fields that `spec.model` and `spec.api` have in common."""
 
     image: Image | None = Field(
-        None, description="image of the pods' container; default: the image that belongs to the operator's version"
+        None, description="image of the pods' container; default: the default image in the operator's settings"
     )
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
         None,

@@ -1,4 +1,4 @@
-"""Parses quantities such as `2`, `0.5`, `500m`, `40Gi` and `1e3` in the same way as Kubernetes."""
+"""Parses Kubernetes quantities such as `2`, `0.5`, `500m`, `40Gi` and `1e3`."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ GIBIBYTE = _BINARY["Gi"]
 
 
 def amount(quantity: Any) -> Decimal:
-    """Returns the value of a quantity, in bytes or cores. Raises ValueError if the quantity is invalid.
+    """Returns the value of a quantity in its base unit, such as bytes or cores.
 
-    The value of the quantity is rounded up to a thousandth, as the API server rounds requests and limits.
+    Raises ValueError if the quantity is invalid. The value of the quantity is rounded up to a multiple of 0.001, as the
+    API server rounds requests and limits.
     """
     text = str(quantity).strip()
     match = _QUANTITY.fullmatch(text) if len(text) <= _MAX_LENGTH else None

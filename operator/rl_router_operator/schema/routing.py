@@ -1,4 +1,4 @@
-"""Defines `spec.routing` and `spec.targets`, which have the router API's fields, but take API keys from Secrets."""
+"""Defines `spec.routing` and `spec.targets` with the router API's fields. The targets' API keys come from Secrets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TargetSpec(TargetConfig):
         url_rule("baseUrl"),
         (
             "!has(self.headers) || !self.headers.exists(key, key.matches('[^!-9;-~]'))",
-            "a header name must consist of printable ASCII characters other than blanks and `:`. Remove all other"
+            "a header name must consist of printable ASCII characters other than spaces and `:`. Remove all other"
             " characters from the header name",
             ".headers",
         ),

@@ -12,7 +12,7 @@ from .routing import RoutingSpec, TargetSpec
 
 
 class ServiceMonitor(Schema):
-    """ServiceMonitors (Prometheus operator) for the API and the router model."""
+    """ServiceMonitors (Prometheus operator) for the API and for a router model that runs on vLLM."""
 
     enabled: bool = Field(False, description="whether to create ServiceMonitors")
     labels: Labels = Field(default_factory=dict, description="labels by which Prometheus finds the ServiceMonitors")
@@ -22,7 +22,9 @@ class Monitoring(Schema):
     """The monitoring of the router by Prometheus."""
 
     service_monitor: ServiceMonitor = Field(
-        ServiceMonitor(), description="ServiceMonitors (Prometheus operator) for the router API and the router model"
+        ServiceMonitor(),
+        description="ServiceMonitors (Prometheus operator) for the router API and for a hosted router model with the"
+        " engine `vllm`",
     )
 
 
@@ -72,13 +74,15 @@ class RouterDeploymentSpec(Schema):
     targets: list[TargetSpec] = Field(
         default_factory=list,
         max_length=64,
-        description="target models, which answer requests; default: every model that the router model's server lists,"
-        " at a price of 0",
+        description="target models, which answer requests; default: every model with a valid name that the router"
+        " model's server lists, at a price of 0",
         json_schema_extra=MAP_BY_NAME,
     )
-    labels: Labels = Field(default_factory=dict, description="labels to add to all objects that the operator creates")
+    labels: Labels = Field(
+        default_factory=dict, description="labels to add to the objects that the operator creates for the router"
+    )
     annotations: Annotations = Field(
-        default_factory=dict, description="annotations to add to all objects that the operator creates"
+        default_factory=dict, description="annotations to add to the objects that the operator creates for the router"
     )
     monitoring: Monitoring = Field(Monitoring(), description="monitoring of the router by Prometheus")
     suspend: bool = Field(

@@ -28,7 +28,7 @@ class Condition(Schema):
     message: str = Field(
         "",
         max_length=4096,
-        description="explanation of `status` for people. If the router has a fault, the explanation includes a remedy",
+        description="human-readable explanation of `status`, with a remedy if `reason` names a fault",
     )
     observed_generation: int = Field(0, ge=0, description="generation of the spec that the condition describes")
     last_transition_time: str = Field(
@@ -41,7 +41,7 @@ class TargetState(Schema):
 
     name: str = Field(max_length=128, description="name of the target")
     state: UpstreamState = Field(
-        description="state of the target: `ok`, `bad`, or `unknown` if the router API has not called the target yet"
+        description="state of the target: `ok`, `bad`, or `unknown` if no API pod reports the state `ok` or `bad`"
     )
     reason: str | None = Field(None, max_length=512, description="reason why the state of the target is `bad`")
 

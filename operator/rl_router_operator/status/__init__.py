@@ -47,7 +47,7 @@ def status_of(router: RouterDeployment, observed: Observed, now: datetime) -> di
 def invalid(body: Manifest, message: str, now: datetime) -> dict[str, Any]:
     """Returns the status of a RouterDeployment whose spec the operator cannot use.
 
-    Only the fields `conditions` and `observedGeneration` of the status change, and every other field keeps the previous
+    The status has new `conditions` and a new `observedGeneration`. Every other field of the previous status keeps its
     value.
     """
     metadata, before = body["metadata"], body.get("status") or {}

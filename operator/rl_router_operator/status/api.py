@@ -1,4 +1,4 @@
-"""Computes the condition APIReady, which is True if API pods are ready and report their health."""
+"""Computes the condition APIReady, which is True if the API has a Service and a ready pod that reports its health."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .tiers import Tier
 
 TYPE = "APIReady"
 _FROM_REPORTS = frozenset({Reason.SERVING, Reason.UNREACHABLE})
-"""The reasons of the condition APIReady that result only from the operator's health requests to the API pods."""
+"""The reasons that the condition APIReady keeps until the health of an API pod is confirmed."""
 
 
 def finding(router: RouterDeployment, tier: Tier, reports: Reports) -> Finding:
-    """Returns the condition APIReady, which is Unknown if API pods are ready but do not answer health requests."""
+    """Returns the condition APIReady, which is Unknown if API pods are ready but none answers health requests."""
     if router.spec.suspend:
         return make_finding(TYPE, "False", Reason.SUSPENDED, "the API has no pods, because the router is suspended")
     if not tier.serves:
@@ -30,5 +30,5 @@ def finding(router: RouterDeployment, tier: Tier, reports: Reports) -> Finding:
             TYPE, "Unknown", Reason.UNREACHABLE, f"the health request to port {ADMIN_PORT} of pod {pod} failed: {error}"
         )
     return old or make_finding(
-        TYPE, "Unknown", Reason.UNCONFIRMED, "the API pods are ready but have not reported their health yet"
+        TYPE, "Unknown", Reason.UNCONFIRMED, "API pods are ready but have not reported their health yet"
     )

@@ -19,7 +19,7 @@ _OBSERVING_KINDS = frozenset({"Deployment", "StatefulSet", "PodDisruptionBudget"
 
 
 def child_faults(router: RouterDeployment, observed: Observed, now: datetime) -> Iterator[ChildError]:
-    """Yields an error for each child with an unprocessed change and for each PVC that is larger than in the spec."""
+    """Yields an error for each child whose last change stays unprocessed, and for each PVC that is too large."""
     for (kind, name), child in observed.children.items():
         if not _is_processed(kind, child) and now - _last_change(child) > _PATIENCE:
             yield ChildError(kind, name, "ControllerMissing", "no controller has processed the object's last change")
@@ -29,8 +29,7 @@ def child_faults(router: RouterDeployment, observed: Observed, now: datetime) ->
 def _is_processed(kind: str, child: Manifest) -> bool:
     """Returns whether a controller has processed the current generation of the object.
 
-    If the status of a kind does not contain the processed generation, the function returns True for every object of the
-    kind.
+    If objects of the kind do not report the processed generation in the status, the function returns True.
     """
     generation, status = child["metadata"].get("generation"), child.get("status") or {}
     if generation is None:

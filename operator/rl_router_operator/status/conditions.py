@@ -1,4 +1,4 @@
-"""Builds the conditions of a RouterDeployment, and writes the cause and the remedy into each condition's message."""
+"""Builds the conditions of a RouterDeployment. Each message contains the cause and, for a fault, the remedy."""
 
 from __future__ import annotations
 
@@ -41,16 +41,15 @@ def advice(reason: Reason, cause: str) -> str:
 def merge(findings: Iterable[Finding], before: Mapping[str, Any], generation: int, now: datetime) -> list[Condition]:
     """Returns the findings as conditions.
 
-    If a condition has the same status as in the previous conditions `before`, the condition keeps the earlier
-    transition time.
+    The parameter `before` is the previous status of the RouterDeployment. A condition whose field `status` has not
+    changed keeps the earlier transition time.
     """
     old = {condition["type"]: condition for condition in before.get("conditions", ())}
     return [_condition(finding, old.get(finding.type), generation, now) for finding in findings]
 
 
 def previous_finding(before: Mapping[str, Any], type_: str, reasons: frozenset[Reason]) -> Finding | None:
-    """Returns the condition `type_` in the status `before`, or None if `before` has no such condition with one of the
-    reasons `reasons`."""
+    """Returns the condition `type_` in the status `before` if its reason is in `reasons`, or else None."""
     for condition in before.get("conditions", ()):
         if condition["type"] == type_ and condition["reason"] in reasons:
             return Finding(type_, condition["status"], Reason(condition["reason"]), condition["message"])
@@ -70,7 +69,7 @@ def _condition(finding: Finding, old: Mapping[str, Any] | None, generation: int,
 
 
 def _capitalize(sentence: str) -> str:
-    """Returns the sentence with a capital first letter, unless the first word is a name such as `spec.model`."""
+    """Returns the sentence with a capital first letter if the first word has only letters, unlike `spec.model`."""
     return sentence[:1].upper() + sentence[1:] if sentence.partition(" ")[0].isalpha() else sentence
 
 

@@ -17,7 +17,7 @@ from .words import quote
 _BACK_OFF_RESET = timedelta(minutes=10)
 """The time that a container must run before the kubelet resets the container's crash back-off."""
 _API_STARTUP = timedelta(seconds=60)
-"""The time after the start of an API container in which the operator reports the unready container as starting."""
+"""The maximum time for which the operator reports an unready API container as starting."""
 _WAITING = {
     "ErrImagePull": Reason.IMAGE_PULL_FAILED,
     "ImagePullBackOff": Reason.IMAGE_PULL_FAILED,
@@ -58,7 +58,7 @@ def failure(pod: Manifest, context: Context) -> tuple[Reason, str] | None:
 
 
 def _unready_statuses(status: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-    """Yields the statuses of the containers that are not ready, init containers first."""
+    """Yields the statuses of init containers that are neither ready nor started, and then of unready containers."""
     for container in status.get("initContainerStatuses", ()):
         if not (container.get("ready") or container.get("started")):
             yield container
@@ -81,7 +81,7 @@ def _of(pod: Manifest, status: Mapping[str, Any], context: Context) -> tuple[Rea
 def _current_ending(status: Mapping[str, Any], context: Context) -> Mapping[str, Any] | None:
     """Returns the last `terminated` state of a container, or None if the container never ended or runs stably again.
 
-    Between two crashes, a container looks as if the container were starting for the first time. Therefore the function
+    Between two crashes, the current state of a container is the same as at the first start. Therefore the function
     returns the last `terminated` state until the kubelet resets the container's crash back-off.
     """
     state, last = status.get("state") or {}, (status.get("lastState") or {}).get("terminated")
@@ -93,8 +93,8 @@ def _current_ending(status: Mapping[str, Any], context: Context) -> Mapping[str,
 
 
 def _codes(status: Mapping[str, Any], context: Context) -> Mapping[int, Reason]:
-    """Returns the reasons by exit code for the container of the router model or the API. The mapping is empty for every
-    other container."""
+    """Returns the mapping from exit codes to reasons for the container of the router model or the API. The mapping is
+    empty for every other container."""
     component: Component = "model" if context.model else "api"
     return endings.CODES[component] if status["name"] == component else {}
 
@@ -102,7 +102,8 @@ def _codes(status: Mapping[str, Any], context: Context) -> Mapping[int, Reason]:
 def _after_ending(ended: Mapping[str, Any], context: Context, codes: Mapping[int, Reason]) -> tuple[Reason, str]:
     reason, message = endings.why(ended, model=context.model, codes=codes)
     if reason is Reason.CRASH_LOOPING and context.model and _was_killed_loading(ended, context.startup_timeout):
-        return Reason.STARTUP_TIMEOUT, f"no model was loaded within {context.startup_timeout} s. Last output: {message}"
+        cause = f"the model did not load within {context.startup_timeout} s"
+        return Reason.STARTUP_TIMEOUT, f"{cause}. The container ended with {message}"
     return reason, message
 
 
@@ -148,10 +149,9 @@ def _waiting_message(pod: Manifest, waiting: Mapping[str, Any], context: Context
 
 
 def _pull_error(pod: Manifest, image: str, context: Context) -> str:
-    """Returns the error of the pull of `image` from the Events about the pod, or an empty text if no Event contains an
-    error.
+    """Returns the error in the pod's Events about the failed pull of `image`, or an empty text without such an Event.
 
-    Kubernetes before version 1.32 reports the error of an image pull only in Events.
+    In the state ImagePullBackOff, Kubernetes before version 1.32 reports the error only in Events.
     """
     prefix = f'Failed to pull image "{image}": '
     errors = [text for text in warnings(context.events, "Pod", pod, "Failed") if text.startswith(prefix)]

@@ -62,7 +62,7 @@ def _of_rollout(router: RouterDeployment, tier: Tier, now: datetime) -> Iterator
     if tier.refusal:
         stuck.append((Reason.POD_REFUSED, tier.refusal))
     elif not stuck and _has_exceeded_its_deadline(tier):
-        stuck.append((Reason.ROLLOUT_STUCK, "the rollout has exceeded its deadline"))
+        stuck.append((Reason.ROLLOUT_STUCK, "the rollout has exceeded its progress deadline"))
     if stuck:
         reason, cause = stuck[0]
         serving = f"; {len(tier.ready)} of {tier.desired} pods are ready" if tier.ready else ""

@@ -74,7 +74,7 @@ _MODEL = (
         re.compile(r"No CUDA GPUs are available|Found no NVIDIA driver|Failed to infer device type"),
     ),
 )
-"""Patterns for errors of vLLM, CUDA and the Hugging Face client.
+"""Patterns for errors of vLLM, PyTorch and the Hugging Face libraries.
 
 The patterns for HTTP statuses come before the patterns for gated repositories and failed connections, because an error
 about a repository or a connection can wrap an error with an HTTP status.
@@ -82,11 +82,11 @@ about a repository or a connection can wrap an error with an HTTP status.
 
 
 def why(ended: Mapping[str, Any], *, model: bool, codes: Mapping[int, Reason]) -> tuple[Reason, str]:
-    """Returns the reason why a container ended, and a message that quotes the container's output.
+    """Returns the reason why a container ended, and a message, which usually quotes the container's output.
 
     The mapping `ended` is the `terminated` state of the container. The parameter `model` is True if the container
-    belongs to a pod of the router model. The mapping `codes` contains the reasons by exit code. The function checks the
-    exit code before the output, because the exit code is more reliable than the output.
+    belongs to a pod of the router model. The mapping `codes` maps exit codes to reasons. The function checks the exit
+    code before the output, because the exit code is more reliable than the output.
     """
     output = lines(ended.get("message") or "")
     if ended.get("reason") == "OOMKilled":
@@ -125,7 +125,7 @@ def _last_error(output: list[str], code: object) -> str:
 
 
 def _with_code(last: list[str], code: object) -> str:
-    return quote(f"exit code {code}: {last[0]}" if last else f"exit code {code}. The container wrote no output")
+    return quote(f"exit code {code}: {last[0]}" if last else f"exit code {code}. No output is available")
 
 
 def _parse(line: str) -> tuple[str, bool]:

@@ -14,9 +14,9 @@ from .warnings import time_of
 
 TYPE = "ModelReady"
 _RETRIED_WITHIN = timedelta(seconds=120)
-"""The maximum time until the API has asked the router model again after a model pod has become ready.
+"""The maximum time from the readiness of a model pod to the end of the API's next request to the router model.
 
-The API asks the router model every 30 s, and a decision on a busy CPU can take up to 60 s.
+After a failed request, the API asks the router model again every 30 s. A decision on a busy CPU can take up to 60 s.
 """
 _FROM_REPORTS = frozenset({Reason.DECIDING, Reason.NOT_DECIDING})
 """The reasons with which the condition ModelReady stays unchanged until the health of an API pod is confirmed."""
@@ -42,7 +42,7 @@ def finding(router: RouterDeployment, tier: Tier, reports: Reports, now: datetim
 def _by_decision(subject: str, reports: Reports, *, is_retried: bool) -> Finding:
     """Returns the condition ModelReady according to the health reports of the API pods.
 
-    The parameter `is_retried` is True if the router model is external, or if the API has had the time to ask the router
+    The parameter `is_retried` is True if the router model is external, or if the API has had time to ask the router
     model for a decision since a pod of the router model became ready.
     """
     state = reports.router_model

@@ -1,4 +1,4 @@
-"""Selects the changed conditions of a RouterDeployment about which the operator posts Events."""
+"""Selects the changed conditions that the operator reports in Events about a RouterDeployment."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .reasons import INTENDED, PROGRESS
 
 
 def news(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Manifest]:
-    """Returns the conditions in the status `after` that have a new status or a new reason and need an Event.
+    """Returns the changed conditions in the status `after` that need an Event.
 
-    A condition whose reason is in the set `PROGRESS` gets no Event, because nothing is wrong or the state passes
-    without intervention. If the condition Ready becomes True, the conditions ModelReady, APIReady and TargetsReady that
-    also become True get no Events. If Ready is not True and has the same reason as another condition, only the other
-    condition gets an Event.
+    A changed condition has another status or another reason than in `before`. A condition whose reason is in the set
+    `PROGRESS` gets no Event, because nothing is wrong or the state usually passes without intervention. If the
+    condition Ready becomes True, Degraded is the only other True condition that can get an Event. If Ready is not True
+    and another condition has the same reason, Ready gets no Event.
     """
     known = [identity(condition) for condition in before.get("conditions", ())]
     new = [condition for condition in after.get("conditions", ()) if identity(condition) not in known]

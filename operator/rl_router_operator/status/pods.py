@@ -31,10 +31,9 @@ _MAY_PASS = frozenset(
         Reason.NODE_LOST,
     }
 )
-"""The reasons for an unready pod that may pass without intervention.
+"""The reasons with which an unready pod may become ready without intervention.
 
-If the reason for an unready pod may pass without intervention, the operator reports a stuck rollout only after a time
-limit.
+If a pod is unready for one of these reasons, the operator reports a stuck rollout only after a time limit.
 """
 _STARTING = (Reason.STARTING, "the pod is starting")
 
@@ -75,8 +74,8 @@ def has_ended(pod: Manifest) -> bool:
 def failure_of(pod: Manifest, claims: Iterable[Manifest], context: Context) -> PodFailure:
     """Returns the reason why a pod is not ready.
 
-    The parameter `claims` contains the PersistentVolumeClaims (PVCs) of the model pods. The caller calls the function
-    only if the pod is not ready.
+    The parameter `claims` contains the PersistentVolumeClaims (PVCs) of the model pods. Callers pass only pods
+    that are not ready.
     """
     reason, message = (
         _disrupted(pod)
@@ -128,8 +127,8 @@ def _unscheduled(pod: Manifest, claims: Iterable[Manifest], context: Context) ->
 def _lost_node(pod: Manifest) -> tuple[Reason, str] | None:
     """Returns the reason NODE_LOST and a message if the pod's node does not respond, and otherwise None.
 
-    Only Kubernetes' node controller sets a pod's condition Ready to False while the pod's condition ContainersReady is
-    True.
+    If a node does not respond, Kubernetes' node controller sets the condition Ready of the node's pods to False. The
+    condition Ready then has no reason, and the condition ContainersReady stays True.
     """
     ready = condition(pod, "Ready")
     if ready.get("status") == "False" and not ready.get("reason") and _containers_are_ready(pod):

@@ -15,9 +15,9 @@ _PAUSED = f"Paused: the operator changes no child objects while the annotation {
 def finding(router: RouterDeployment, model: Finding, api: Finding, targets: Finding, url: str) -> Finding:
     """Returns the condition Ready.
 
-    If other conditions block Ready, Ready copies the first condition that is False, or else the first condition that is
-    Unknown. Among the conditions that are Unknown, APIReady comes first, because only API pods can report the states of
-    the router model and the targets.
+    Ready is False while the router is suspended. Otherwise, Ready copies the first of the conditions ModelReady,
+    APIReady and TargetsReady that is False, or else the first that is Unknown. Among the conditions that are Unknown,
+    APIReady comes first, because only API pods can report the states of the router model and the targets.
     """
     unmet = [finding for finding in (model, api, targets) if finding.status == "False"]
     unknown = [finding for finding in (api, model, targets) if finding.status == "Unknown"]
@@ -28,5 +28,5 @@ def finding(router: RouterDeployment, model: Finding, api: Finding, targets: Fin
     elif unmet or unknown:
         result = replace((unmet or unknown)[0], type=TYPE)
     else:
-        result = make_finding(TYPE, "True", Reason.SERVING, f"the router makes decisions and serves at {url}")
+        result = make_finding(TYPE, "True", Reason.SERVING, f"the router makes decisions and serves requests at {url}")
     return replace(result, message=f"{result.message} {_PAUSED}") if router.paused else result

@@ -1,4 +1,4 @@
-"""Defines all reasons of the conditions of a RouterDeployment, each with a meaning and a remedy."""
+"""Defines all reasons of a RouterDeployment's conditions, with the meanings and the remedies."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Self
 class Reason(StrEnum):
     """The reason of a condition, as a stable word that alerts can match.
 
-    The attribute `means` explains the reason, and the attribute `remedy` says what to do. Both attributes contain
-    sentences without the last full stop. The attribute `remedy` is empty for the reasons of healthy states.
+    The attribute `means` explains the reason, and the attribute `remedy` says what to do. The last sentence
+    of each attribute has no full stop. The attribute `remedy` is empty for the reasons of healthy states.
     """
 
     means: str
@@ -24,64 +24,64 @@ class Reason(StrEnum):
         return member
 
     # Reasons of healthy or intended states.
-    SERVING = "Serving", "The API pods answer requests, and the router makes decisions"
-    DECIDING = "Deciding", "The router model works, because the API received a valid decision from the router model"
+    SERVING = "Serving", "API pods answer requests. If Ready has this reason, the router also makes decisions"
+    DECIDING = "Deciding", "The API received a valid decision from the router model"
     UNUSED = "Unused", "The policy in spec.routing.policy does not use the router model"
     TARGETS_REACHABLE = "TargetsReachable", "At least one target can answer requests"
-    NO_FAULT = "NoFault", "No fault is known. Pods that are not ready yet are still starting"
+    NO_FAULT = "NoFault", "No fault is known, apart from faults that only ModelReady, APIReady or TargetsReady reports"
     SUSPENDED = "Suspended", "No pods run because spec.suspend is true", "Set spec.suspend to false to start the router"
     SCALED_TO_ZERO = (
         "ScaledToZero",
-        "No pods run because the spec sets 0 replicas",
-        "Set spec.model.replicas or spec.api.replicas to 1 or more",
+        "The router model or the API has no pods, because the spec sets 0 replicas",
+        "Set the field that is 0 (spec.model.replicas or spec.api.replicas) to 1 or more",
     )
 
     # Reasons that the API pods report.
     UNCONFIRMED = (
         "Unconfirmed",
-        "No API pod has reported the state that the condition describes yet",
+        "No API pod has yet reported the state that the condition describes",
         "Wait a moment. If the condition stays Unknown, check the condition APIReady first",
     )
     UNREACHABLE = (
         "Unreachable",
-        "An API pod is ready, but does not answer the operator's health request on port 8801",
+        "An API pod is ready, but the operator's health request to port 8801 of the pod failed",
         "Allow traffic from the operator's namespace to port 8801 of the API pods. Check NetworkPolicies and the"
         " service mesh",
     )
     NOT_DECIDING = (
         "NotDeciding",
-        "The router model runs, but the API received no valid decision from the router model",
+        "The API received no valid decision from the router model",
         "Fix the cause that the message names. If decisions are slow, raise spec.routing.timeout. If the model was not"
         " trained to route, set spec.routing.protocol to json_schema",
     )
     NO_TARGETS = (
         "NoTargets",
-        "No targets are configured, and the router model's server lists no models",
+        "No targets are configured, and the API found no models at the router model's server",
         "Add at least one target to spec.targets",
     )
     NO_TARGET_ANSWERS = (
         "NoTargetAnswers",
         "No target can answer requests",
-        "The field status.targets shows why a target cannot answer. Usually the API key of the target is missing or"
-        " rejected, or the field baseUrl of the target is wrong",
+        "Fix the cause that status.targets shows, usually a missing or rejected API key of the target, or a wrong"
+        " baseUrl of the target",
     )
     TARGET_BAD = (
         "TargetBad",
         "At least one target cannot answer requests",
-        "The field status.targets shows why a target cannot answer. Usually the API key of the target is missing or"
-        " rejected, or the field baseUrl of the target is wrong",
+        "Fix the cause that status.targets shows, usually a missing or rejected API key of the target, or a wrong"
+        " baseUrl of the target",
     )
     CONFIGURATION_REFUSED = (
         "ConfigurationRefused",
-        "The API cannot use its configuration or keys file. A running API pod keeps using the last valid file",
-        "Fix the field that the message names. The API reads a changed file without a restart",
+        "The API cannot use its configuration file or keys file. A running API pod keeps using the last valid file",
+        "Fix the field or the Secret that the message names. The API reads a changed file without a restart",
     )
 
     NOBODY_ADMITTED = (
         "NobodyAdmitted",
         "The API requires client keys but has no keys, so the API rejects every client",
-        "Create the Secret that spec.api.auth.secretRef names, with the list of keys under `keys`. The API reads"
-        " the keys without a restart",
+        "Create the Secret that spec.api.auth.secretRef names, or add client keys to the entry `keys` of the Secret."
+        " The API reads the keys without a restart",
     )
 
     # Reasons that concern the spec and the child objects.
@@ -92,10 +92,10 @@ class Reason(StrEnum):
     )
     FOREIGN_OBJECT = (
         "ForeignObject",
-        "A foreign object, which does not belong to the RouterDeployment, has the name of a child object. The operator"
-        " does not change foreign objects",
-        "Delete the object. If no controller owns the object, you can hand the object over to the operator with the"
-        " annotation rlrouter.dev/adopt: 'true'",
+        "An object that does not belong to the RouterDeployment has the name of a child object. The operator does not"
+        " change such foreign objects",
+        "Delete the object. If no controller owns the object, you can instead hand the object over to the operator with"
+        " the annotation rlrouter.dev/adopt: 'true'",
     )
     REFUSED = (
         "Refused",
@@ -104,7 +104,7 @@ class Reason(StrEnum):
     )
     IMMUTABLE = (
         "Immutable",
-        "The API server cannot change a field of an existing child object",
+        "The API server rejects the change of an immutable field of a child object",
         "Delete the object, so that the operator creates the object again. The StatefulSet creates a deleted"
         " PersistentVolumeClaim again if you also delete the model pod",
     )
@@ -116,13 +116,13 @@ class Reason(StrEnum):
     )
     FIELD_UNSUPPORTED = (
         "FieldUnsupported",
-        "The cluster does not support a field of a child object, so the field has no effect",
+        "The cluster dropped a field of a child object, or rejected the object because of the field",
         "Upgrade Kubernetes or the CRD of the kind, or remove the setting from the spec. If an admission webhook"
-        " removes the field, change the webhook. Restart the operator after the change",
+        " removes the field, change the webhook. Restart the operator after a change outside the spec",
     )
     CONTROLLER_MISSING = (
         "ControllerMissing",
-        "No controller has processed a change of a child object for 10 minutes",
+        "A child object changed more than 10 minutes ago, but no controller has processed the change",
         "Start the controller of the object. The controller of an HTTPRoute belongs to the Gateway of the HTTPRoute."
         " All other controllers are parts of kube-controller-manager. If the Gateway of an HTTPRoute does not exist,"
         " fix spec.api.httpRoute.parentRefs",
@@ -131,7 +131,7 @@ class Reason(StrEnum):
         "VolumeNotShrunk",
         "A volume for weights is larger than spec.model.storage.size, because volumes cannot shrink",
         "Set spec.model.storage.size to the size of the volume. To get a smaller volume, delete the PVC and the pod"
-        " that uses the PVC, so that the weights are downloaded again",
+        " that uses the PVC. The new pod then downloads the weights again",
     )
     FORBIDDEN = (
         "Forbidden",
@@ -140,15 +140,15 @@ class Reason(StrEnum):
     )
     FAILED = (
         "Failed",
-        "The API server returned an error",
-        "The operator retries automatically. If the error persists, check the API server",
+        "The API server returned an error or did not respond",
+        "The operator retries automatically. If the error persists, check the API server and its admission webhooks",
     )
 
     # Reasons why pods are missing or not ready.
     STARTING = "Starting", "Pods are starting", "Wait a moment. If the pods do not start, check their Events"
     POD_REFUSED = (
         "PodRefused",
-        "Pod Security, a quota or an admission webhook prevents the creation of pods",
+        "The API server rejects new pods, for example because of Pod Security, a quota or an admission webhook",
         "Change the spec so that the pods are accepted, or change the namespace's policy or quota",
     )
     UNSCHEDULABLE = (
@@ -160,8 +160,8 @@ class Reason(StrEnum):
     VOLUME_UNBOUND = (
         "VolumeUnbound",
         "A pod's PersistentVolumeClaim is missing or gets no volume",
-        "Create the PVC that the message names, or set spec.model.storage.className to a StorageClass that exists and"
-        " provisions volumes",
+        "Create the PVC or StorageClass that the message names, or create a RouterDeployment with another name and"
+        " another spec.model.storage.className",
     )
     VOLUME_NOT_MOUNTED = (
         "VolumeNotMounted",
@@ -181,12 +181,12 @@ class Reason(StrEnum):
     CONTAINER_NOT_STARTED = (
         "ContainerNotStarted",
         "The node's container runtime cannot start a container",
-        "Read the message. Either the image does not contain the container's program, or the node cannot provide the"
-        " pod's network or container runtime",
+        "Fix the cause that the message names. Usually, the image does not contain the container's program, or the node"
+        " cannot provide the pod's network or container runtime",
     )
     LOADING = (
         "Loading",
-        "A container runs, but its startup probe has not passed yet. Large weights take minutes to load",
+        "A container runs, but its startup or readiness probe has not passed yet. Large weights take minutes to load",
         "Wait. If the model needs more time, raise spec.model.startupTimeout",
     )
     SERVICE_MISSING = (
@@ -207,7 +207,7 @@ class Reason(StrEnum):
     )
     CRASH_LOOPING = (
         "CrashLooping",
-        "A container exits again and again. The message quotes the container's last line of output",
+        "A container exited at least once. The message quotes the last error line of the output, or else the last line",
         "Fix the cause that the quoted line names, usually a flag in extraArgs, a variable in env, or the image. The"
         " pod's log has more details",
     )
@@ -245,14 +245,14 @@ class Reason(StrEnum):
     )
     HUB_UNREACHABLE = (
         "HubUnreachable",
-        "The model's pod cannot reach the model hub",
-        "Give the pods access to the hub, set HF_ENDPOINT or a proxy in spec.model.env, or store the weights in a"
-        " PVC and set spec.model.source to the pvc:// path of the weights",
+        "The model's pod cannot reach the model hub, or a download failed, for example on a full disk",
+        "Give the pods access to the hub, set HF_ENDPOINT or a proxy in spec.model.env, or store the weights in a PVC"
+        " and set spec.model.source to their pvc:// path. If the disk is full, raise spec.model.storage.size",
     )
     MODEL_PATH_MISSING = (
         "ModelPathMissing",
-        "The path in spec.model.source has no usable weights",
-        "Fix the path in spec.model.source, or store the weights at this path",
+        "The path or repository in spec.model.source has no usable weights",
+        "Fix spec.model.source, or store the weights at this path",
     )
     NODE_REFUSED = (
         "NodeRefused",
@@ -261,24 +261,24 @@ class Reason(StrEnum):
     )
     EVICTED = (
         "Evicted",
-        "A pod was evicted from its node",
+        "A pod was evicted from its node, or preempted by a pod with a higher priority",
         "Free capacity on the node, set requests that match the pod's usage, or set a priorityClassName",
     )
     NODE_LOST = (
         "NodeLost",
         "A pod's node does not respond",
-        "Repair the node. If the node is gone for good, delete the Node object, so that the pods of the node are"
-        " replaced",
+        "Repair the node. If the node is gone for good, delete the Node object, so that Kubernetes replaces the pods of"
+        " the node",
     )
     ROLLOUT_STUCK = (
         "RolloutStuck",
-        "New pods do not become ready. Earlier pods continue to answer requests",
-        "Fix the cause that the message names. If the message names no cause, check the Events of the new pods. After"
-        " the fix, the rollout continues automatically",
+        "Pods do not become ready. Pods that are already ready continue to answer requests",
+        "Fix the cause that the message names. If the message names no cause, check the Events of the pods. After the"
+        " fix, the rollout continues automatically",
     )
 
 
 PROGRESS = frozenset({Reason.STARTING, Reason.LOADING, Reason.UNCONFIRMED, Reason.NO_FAULT})
-"""The reasons of conditions that need no Event, because nothing is wrong or the state passes without intervention."""
+"""The reasons that need no Event, because nothing is wrong or the state usually passes without intervention."""
 INTENDED = frozenset({Reason.SUSPENDED, Reason.SCALED_TO_ZERO})
 """The reasons of conditions in states that the spec requests, such as a suspended router."""

@@ -31,9 +31,9 @@ class State:
 class Report:
     """The health report of one API pod.
 
-    The attribute `refused` is the reason why the pod rejects its configuration, or None if the pod uses its
-    configuration. The attribute `closed` is the reason why the pod rejects every client, or None if the pod admits
-    clients.
+    The attribute `refused` is the reason why the pod rejects its configuration file or its keys file, or None if the
+    pod reports no rejection. The attribute `closed` is the reason why the pod rejects every client, or None if the pod
+    does not report this.
     """
 
     pod: str
@@ -53,7 +53,7 @@ class Reports:
     received: tuple[Report, ...] = ()
     unreachable: tuple[tuple[str, str], ...] = ()
     pending: bool = False
-    """Whether API pods are ready, but the health of no API pod is confirmed yet."""
+    """Whether API pods are ready, but the health of none of these pods is confirmed yet."""
 
     @property
     def router_model(self) -> State:
@@ -62,19 +62,19 @@ class Reports:
 
     @property
     def partly_undecided(self) -> str | None:
-        """The reason why an API pod received no valid decision although another API pod received one, or else None."""
+        """The reason why an API pod reports `bad` for the router model while another reports `ok`, or else None."""
         states = [report.router_model for report in self.received]
         bad = [state.reason for state in states if state.word == "bad"]
         return bad[0] if bad and self.router_model.word == "ok" else None
 
     @property
     def refused(self) -> str | None:
-        """The reason why an API pod rejects its configuration, or None if every API pod uses its configuration."""
+        """The reason why an API pod rejects its configuration, or None if no API pod reports a rejection."""
         return next((report.refused for report in self.received if report.refused), None)
 
     @property
     def closed(self) -> str | None:
-        """The reason why an API pod rejects every client, or None if every API pod admits clients."""
+        """The reason why an API pod rejects every client, or None if no API pod reports this."""
         return next((report.closed for report in self.received if report.closed), None)
 
     @property
@@ -83,9 +83,9 @@ class Reports:
         return sorted({name for report in self.received for name in report.targets})
 
     def target(self, name: str) -> State:
-        """Returns the worst state that any API pod reports for a target.
+        """Returns the first of `bad` and `ok` that an API pod reports for a target, or else `unknown`.
 
-        The function returns the worst state, because some requests go to the pod that reports the worst state.
+        The state `bad` comes first, because some requests go to the pod that reports `bad`.
         """
         return _first(self._of(name), "bad", "ok")
 

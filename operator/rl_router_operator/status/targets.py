@@ -14,13 +14,17 @@ from .words import listed
 TYPE = "TargetsReady"
 _MAXIMUM_TARGETS = 64
 _FROM_REPORTS = frozenset({Reason.TARGETS_REACHABLE, Reason.NO_TARGETS, Reason.NO_TARGET_ANSWERS})
-"""The reasons with which the condition TargetsReady stays unchanged until the health of an API pod is confirmed."""
+"""The reasons that come from health reports.
+
+While API pods are ready but no health is confirmed yet, a condition TargetsReady with such a reason stays unchanged.
+"""
 
 
 def states(router: RouterDeployment, reports: Reports) -> list[TargetState]:
-    """Returns the states of the targets in the spec, or of the targets that API pods report if the spec has no targets.
+    """Returns the states of the targets in the spec.
 
-    If API pods are ready but the health of no API pod is confirmed yet, the function returns the states in the previous
+    If the spec has no targets, the function returns the states of the first 64 targets that API pods report. If API
+    pods are ready but the health of no API pod is confirmed yet, the function returns the states in the previous
     status.
     """
     if reports.pending:

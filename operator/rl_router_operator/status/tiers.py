@@ -18,7 +18,7 @@ from .words import quote, quote_creation_failure
 _WORKLOADS = {"model": "StatefulSet", "api": "Deployment"}
 _ESSENTIAL = frozenset({*_WORKLOADS.values(), "Service", "ConfigMap"})
 _CREATION_RETRY = timedelta(minutes=20)
-"""The maximum time until a controller retries a failed creation of a pod.
+"""A time that is longer than the maximum delay between two attempts of a controller to create a pod.
 
 The operator ignores an Event about a failed creation of a pod if the Event is older than 20 minutes.
 """
@@ -28,8 +28,8 @@ The operator ignores an Event about a failed creation of a pod if the Event is o
 class Tier:
     """The state of a tier, which is either the router model or the API of one RouterDeployment.
 
-    The attribute `unready` contains the reason why each unready pod is not ready. In the attribute `unready`, reasons
-    that require intervention come first.
+    The attribute `unready` contains a reason for each pod that is not ready. Reasons that require intervention come
+    first. Terminating pods and ended pods are included only if the tier has no other pods.
     """
 
     component: Component
@@ -38,11 +38,11 @@ class Tier:
     ready: tuple[Manifest, ...]
     unready: tuple[PodFailure, ...]
     refusal: str | None
-    """The message about the failed creation of a pod, or None if no creation of a pod has failed recently."""
+    """The message about a recently failed creation of a pod, or None if no pod is missing or no creation failed."""
     problem: ChildError | None
-    """The error of a child object that prevents the tier from serving requests even if the tier's pods are ready."""
+    """The error that prevents the tier from serving requests even if the tier's pods are ready, or None."""
     has_service: bool
-    """Whether the tier's Service exists or the operator already reports an error of the Service."""
+    """Whether the tier's Service exists or the operator already reports an error about the Service."""
 
     @property
     def counts(self) -> str:
@@ -125,12 +125,12 @@ def _desired_replicas(router: RouterDeployment, component: Component, workload: 
 def _blocking_problem(
     router: RouterDeployment, component: Component, observed: Observed, workload: Manifest | None
 ) -> ChildError | None:
-    """Returns the first problem that prevents the tier from serving requests.
+    """Returns the first problem that prevents the tier from serving requests, or None.
 
     The essential children of a tier are the StatefulSet or Deployment, the Service and the ConfigMap. If an object that
     does not belong to the RouterDeployment has the name of an essential child, the object always blocks the tier. A
     missing permission to read pods always blocks the tier. Any other error of an essential child blocks the tier only
-    if the StatefulSet, the Deployment or the Service of the tier does not exist.
+    if the tier's StatefulSet or Deployment does not exist, or if the error leaves the tier without a Service.
     """
     name = child(router.name, component)
     for problem in observed.errors:
@@ -154,7 +154,7 @@ def _leaves_no_service(problem: ChildError, observed: Observed) -> bool:
 
 
 def _has_service(router: RouterDeployment, component: Component, observed: Observed) -> bool:
-    """Returns whether the tier's Service exists or the operator already reports an error of the Service."""
+    """Returns whether the tier's Service exists or the operator already reports an error about the Service."""
     ref = ("Service", child(router.name, component))
     return ref in observed.children or any((problem.kind, problem.name) == ref for problem in observed.errors)
 

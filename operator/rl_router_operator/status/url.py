@@ -30,7 +30,8 @@ def _by_route(route: Manifest | None) -> str | None:
     """Returns the URL of an HTTPRoute with the first host name that has no wildcard.
 
     Returns None if the HTTPRoute is missing, or if the HTTPRoute has no host name or only host names with wildcards.
-    The scheme of the URL is https if the port or the name of the Gateway's listener stands for TLS, and otherwise http.
+    The scheme of the URL is https if a parent reference has the port 443 or a section name that contains `https` or
+    `tls`. Otherwise, the scheme is http.
     """
     spec = (route or {}).get("spec", {})
     host = next((hostname for hostname in spec.get("hostnames", ()) if not hostname.startswith("*")), None)

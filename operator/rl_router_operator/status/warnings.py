@@ -1,4 +1,4 @@
-"""Selects the warning Events about a Kubernetes object that are still current."""
+"""Selects the current warning Events about a Kubernetes object."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ..objects.manifest import Manifest
 from .words import quote
 
 _WINDOW = timedelta(minutes=5)
-"""The maximum time between a current warning and the latest warning about the same object.
+"""The maximum time between a current warning and the latest warning about the same object with the same reasons.
 
-The kubelet repeats a warning every two minutes as long as the cause of the warning persists.
+The kubelet repeats a warning about a volume about every two minutes as long as the cause of the warning persists.
 """
 
 
@@ -33,7 +33,7 @@ def last_seen(event: Manifest) -> datetime:
 
 
 def time_of(text: str) -> datetime:
-    """Returns the time that the API server wrote as the text `text`."""
+    """Returns the time in the text `text`, which the API server wrote."""
     return datetime.fromisoformat(text)
 
 

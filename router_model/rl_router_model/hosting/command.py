@@ -21,8 +21,8 @@ from .supervise import supervise
 def main(arguments: Sequence[str], prog: str) -> int:
     """Hosts the router model until a signal arrives.
 
-    Returns 128 plus the signal's number, or the exit code of the error that ended the command. Returns 0 if the option
-    --print is set.
+    Returns 128 plus the signal's number, or the exit code of the error that ended the command. If the option
+    --print is set, only prints the engine's command and returns 0.
     """
     installation = Installation.from_environment(os.environ)
     try:

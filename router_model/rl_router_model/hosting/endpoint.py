@@ -1,4 +1,4 @@
-"""Reads the endpoint of the hosted router model: whether the server is healthy, and which models the server lists."""
+"""Finds out whether the server of the hosted router model is healthy, and which models the server lists."""
 
 import json
 import shlex
@@ -34,7 +34,7 @@ class Endpoint:
 
     @property
     def serving_flags(self) -> str:
-        """A space and the flag that gives the router model's URL to the router API.
+        """A space and the flag of `rl-router serve` that names the port or the URL of the router model.
 
         The text is empty for the default URL.
         """
@@ -58,7 +58,7 @@ class Endpoint:
         return self._get("/health") is not None
 
     def models(self) -> tuple[str, ...]:
-        """Returns the names of the models that the server lists, or an empty tuple if the server does not answer."""
+        """Returns the names of the models that the server lists, or an empty tuple if it returns no valid list."""
         try:
             return tuple(str(model["id"]) for model in json.loads(self._get("/v1/models") or b"{}")["data"])
         except (ValueError, KeyError, TypeError):
@@ -83,7 +83,7 @@ class Endpoint:
 def endpoint_of(options: Options, inherited_key: str = "") -> Endpoint:
     """Returns the endpoint of a server that runs with the options `options`.
 
-    The argument `inherited_key` is the API key in the environment variables of the server.
+    The argument `inherited_key` is the API key that the server inherits in the environment variable VLLM_API_KEY.
     """
     is_https = any(option == _CERTIFICATE or option.startswith(f"{_CERTIFICATE}=") for option in options.extra)
     host = _ANY_ADDRESS.get(options.host, options.host)

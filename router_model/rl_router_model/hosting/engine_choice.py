@@ -1,4 +1,4 @@
-"""Chooses the device and the engine from the options and the GPUs of the machine."""
+"""Chooses the device, the engine and the GPUs, based on the options and on the GPUs of the machine."""
 
 from dataclasses import dataclass, replace
 
@@ -26,7 +26,7 @@ def choose(options: Options, installed: tuple[str, ...]) -> Choice:
     if device == "cpu":
         return choice
     if choice.engine != "vllm":
-        raise HostingError("--engine llamacpp runs only on a CPU. Use --device cpu instead of --device cuda.", 2)
+        raise HostingError("--engine llamacpp is supported only on a CPU. Replace --device cuda with --device cpu.", 2)
     return replace(choice, gpus=_gpus(options, installed))
 
 
@@ -34,11 +34,12 @@ def _device(options: Options, installed: tuple[str, ...]) -> str:
     if options.device == "cpu":
         return "cpu"
     if options.device == "cuda" and not installed:
-        raise HostingError("--device cuda: nvidia-smi lists no NVIDIA GPU. Fix the driver, or use --device cpu.")
+        raise HostingError("--device cuda: nvidia-smi lists no NVIDIA GPU. Fix the NVIDIA driver, or use --device cpu.")
     if options.device == "cuda" or (installed and options.engine != "llamacpp"):
         return "cuda"
     if options.gpus and not installed:
-        raise HostingError(f"--gpus {','.join(options.gpus)}: nvidia-smi lists no NVIDIA GPU. Fix the driver.")
+        message = "nvidia-smi lists no NVIDIA GPU. Fix the NVIDIA driver, or remove --gpus."
+        raise HostingError(f"--gpus {','.join(options.gpus)}: {message}")
     return "cpu"
 
 

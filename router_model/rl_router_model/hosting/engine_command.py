@@ -36,7 +36,7 @@ def engine_command(
 ) -> EngineCommand:
     """Returns the command that starts the engine.
 
-    Environment variables in the argument `environment` override default values for vLLM on a CPU.
+    For vLLM on a CPU, the variables VLLM_CPU_KVCACHE_SPACE and OMP_NUM_THREADS in `environment` override the defaults.
     """
     variables: dict[str, str] = {}
     if choice.engine == "llamacpp":

@@ -16,9 +16,10 @@ def explain(lines: Iterable[str], model: str, port: int) -> str:
     remedy is known."""
     lines = tuple(lines)
     causes = {
-        _OUT_OF_MEMORY: "too little GPU memory is free. Lower --gpu-memory-utilization or --max-model-len, or use more "
-        "GPUs (--gpus, --tensor-parallel-size).",
-        _NO_ACCESS: f"the hub denies access to {model}. Accept the model's licence on the hub and set HF_TOKEN.",
+        _OUT_OF_MEMORY: "too little GPU memory is free. Lower --max-model-len, or use more GPUs (--gpus, "
+        "--tensor-parallel-size). If other programs use the GPUs, stop them or lower --gpu-memory-utilization.",
+        _NO_ACCESS: f"the hub denies access to {model}, or has no such model. Fix --model, or accept the model's "
+        "licence on the hub and set HF_TOKEN.",
         _NO_MODEL: f"the hub has no model {model}. Fix --model.",
         _PORT_IN_USE: port_in_use(port),
     }

@@ -1,4 +1,4 @@
-"""Reads the NVIDIA GPUs of this machine with the program nvidia-smi."""
+"""Reads the indexes and the memory of this machine's NVIDIA GPUs with the program nvidia-smi."""
 
 import shutil
 import subprocess
@@ -22,7 +22,7 @@ def installed() -> tuple[str, ...]:
 
 
 def memory() -> tuple[Gpu, ...]:
-    """Returns the GPUs of this machine with their free and total memory."""
+    """Returns the GPUs of this machine for which nvidia-smi reports the free and the total memory."""
     return tuple(gpu for line in _query("index,memory.free,memory.total") if (gpu := read_gpu(line)))
 
 

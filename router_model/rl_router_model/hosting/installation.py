@@ -22,7 +22,7 @@ class Installation:
     """An installation of RL Router.
 
     The attribute `python` is the path of the Python interpreter for the CPU fallback. The attribute `clone` is the
-    folder of the clone, or None if pip installed RL Router.
+    folder of the clone, or None if RL_ROUTER_CLONE is not set.
     """
 
     python: Path
@@ -52,7 +52,7 @@ class Installation:
         return "bash serve.sh" if self.clone else "rl-router serve"
 
     def require_cpu_fallback(self) -> None:
-        """Creates or updates the virtual environment of a clone if `.venv` is not up to date.
+        """In a clone, creates or updates `.venv` if necessary, and exits if this fails.
 
         Without a clone, raises HostingError if the CPU fallback is not installed.
         """
@@ -63,7 +63,7 @@ class Installation:
                 sys.exit(code)
         elif missing := [name for name in _CPU_PACKAGES if importlib.util.find_spec(name) is None]:
             raise HostingError(
-                f"the CPU fallback requires {' and '.join(missing)}. Run pip install 'rl-router[model]'."
+                f"the CPU fallback lacks packages: {', '.join(missing)}. Run pip install 'rl-router[model]'."
             )
 
     def require_vllm(self) -> None:

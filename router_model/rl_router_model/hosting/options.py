@@ -1,4 +1,4 @@
-"""Parses the command line of the command that hosts the router model."""
+"""Parses the command line of `rl-router model`, which hosts the router model."""
 
 import argparse
 import difflib
@@ -25,7 +25,7 @@ exit codes:
   1    the router model cannot be hosted; the message says why
   2    the command line is invalid
   129  after SIGHUP; 130 after Ctrl-C; 143 after SIGTERM
-Exit codes that are not in this list come from the engine. docs/troubleshooting.md lists the
+All other exit codes except 0 come from the engine. docs/troubleshooting.md lists the
 exit codes of the CPU fallback.
 
 examples:
@@ -40,8 +40,8 @@ class Options:
     """The parsed command line.
 
     An empty value or None means that the user did not set the option. The attribute `gpus` contains the indexes of the
-    GPUs in the output of nvidia-smi. The attribute `gpu_memory_utilization` is the share of each GPU's memory, as the
-    user wrote the share. The attribute `wait` is the maximum number of seconds to wait for the engine. The attribute
+    GPUs in the output of nvidia-smi. The attribute `gpu_memory_utilization` is the share of each GPU's memory that
+    vLLM may use, as text. The attribute `wait` is the maximum number of seconds until the engine answers. The attribute
     `extra` contains the options after the separator `--`, which the engine gets.
     """
 
@@ -92,7 +92,7 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
 
 
 def _joined(arguments: Sequence[str], parser: argparse.ArgumentParser) -> list[str]:
-    """Returns the arguments in the form `--flag=value`, so that argparse accepts a value such as `-x`."""
+    """Joins each flag that takes one value with its value (`--flag=value`), so that argparse accepts the value `-x`."""
     joined: list[str] = []
     rest = iter(arguments)
     for argument in rest:
@@ -136,8 +136,9 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
     add(
         "--model",
         default="",
-        help="model to host: a name on the Hugging Face hub, a folder or a GGUF file (default: "
-        "Qwen/Qwen2.5-7B-Instruct on GPUs, SmolLM2-135M-Instruct on a CPU)",
+        help="model to host. For vLLM: a name on the Hugging Face hub or a folder. For llama.cpp: a GGUF file, a "
+        "folder with a GGUF file, or hf://org/name/file.gguf (default: Qwen/Qwen2.5-7B-Instruct on GPUs, "
+        "SmolLM2-135M-Instruct on a CPU)",
     )
     add(
         "--served-model-name",
@@ -176,7 +177,8 @@ def _add_hardware(group: argparse._ArgumentGroup) -> None:
         type=_one_of(DEVICES),
         default="auto",
         metavar="|".join(DEVICES),
-        help="device that runs the engine (default: cuda if nvidia-smi lists a GPU, else cpu)",
+        help="device that runs the engine (default: cuda if nvidia-smi lists a GPU and the engine is not llamacpp, "
+        "otherwise cpu)",
     )
     add(
         "--engine",
@@ -204,7 +206,7 @@ def _add_hardware(group: argparse._ArgumentGroup) -> None:
         "--tensor-parallel-size",
         type=_positive,
         metavar="N",
-        help="number of GPUs that share the model (default: all GPUs in use)",
+        help="number of GPUs over which vLLM splits the model (default: all GPUs in use)",
     )
 
 
@@ -225,7 +227,7 @@ def _add_server(group: argparse._ArgumentGroup) -> None:
         type=_seconds,
         default=1800,
         metavar="SECONDS",
-        help="maximum number of seconds that the model may take to load (default: %(default)s)",
+        help="maximum number of seconds until the engine answers (default: %(default)s)",
     )
 
 
