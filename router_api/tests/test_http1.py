@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rl_router_api.http1.deadlines import Deadlines
 from rl_router_api.http1.reader import RequestReader
 from rl_router_api.http1.request_response import EXTENSION
 from rl_router_api.server.connection import ApiConnection
@@ -591,6 +592,41 @@ async def test_a_client_that_does_not_read_its_response_is_disconnected() -> Non
         client = await connect()
         await client.send(REQUEST)
         await asyncio.wait_for(disconnected.wait(), 10)
+
+
+class UnreadTransport:
+    """A transport whose client has not read `unread` bytes."""
+
+    def __init__(self) -> None:
+        self.unread = 100_000
+        self.closing = self.aborted = False
+
+    def close(self) -> None:
+        self.closing = True
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
+
+
+@pytest.mark.parametrize("unread", [10, 0])
+async def test_a_client_that_reads_all_but_the_end_of_its_last_response_is_disconnected(unread: int) -> None:
+    transport = UnreadTransport()
+    deadlines = Deadlines(asyncio.get_running_loop(), transport, 10.0, 0.05)  # type: ignore[arg-type]
+    deadlines.expect_reader()
+    deadlines.close_connection()
+    transport.unread = unread
+    deadlines.reader_caught_up()
+    if unread:
+        await until(lambda: transport.aborted, "the end of the connection")
+    else:
+        assert deadlines._write_timer is None
+    deadlines.close()
 
 
 async def test_a_client_that_reads_slowly_receives_the_whole_response() -> None:

@@ -111,7 +111,7 @@ class HttpConnection(asyncio.Protocol, ABC):
 
     def resume_writing(self) -> None:
         self.write_paused = False
-        self._deadlines.cancel_reader()
+        self._deadlines.reader_caught_up()
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         self._drained = None

@@ -81,14 +81,22 @@ class Deadlines:
         else:
             self._transport.abort()
 
-    def cancel_reader(self) -> None:
-        """Cancels the write timeout, because the client has read enough of its response or the connection is closed."""
+    def reader_caught_up(self) -> None:
+        """Cancels the write timeout, because the client has read enough of its response or the connection is closed.
+
+        While the connection closes, the write timeout applies until the client has read everything.
+        """
+        self._cancel_write_timer()
+        if self._transport.is_closing() and self._transport.get_write_buffer_size():
+            self.expect_reader()
+
+    def _cancel_write_timer(self) -> None:
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
 
     def close(self) -> None:
         """Cancels both timers of the connection."""
-        self.cancel_reader()
+        self._cancel_write_timer()
         if self._timer is not None:
             self._timer.cancel()
