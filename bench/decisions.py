@@ -66,7 +66,7 @@ def _api(folder: Path, engine: int, port: int) -> Process:
 
 
 def _decisions(port: int) -> Iterator[dict[str, Any]]:
-    """Yields the entry of each decision in the list `router_calls`, with the additional field `decided_by`.
+    """Yields one entry of `router_calls` for each decision, and adds the field `decided_by` to the entry.
 
     The benchmark sends every question twice.
     """

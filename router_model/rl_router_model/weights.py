@@ -15,7 +15,7 @@ def find(model: str | None) -> Path:
     """Returns the path of the GGUF file for `--model`, and downloads the file if necessary. Raises StartError.
 
     The argument `model` names a GGUF file, a folder that contains a GGUF file, or a GGUF file on the hub. If `model` is
-    None, the bundled model is used.
+    None, the function returns the path of the bundled model.
     """
     path = _path(model)
     if path.is_dir():

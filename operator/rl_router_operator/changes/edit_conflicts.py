@@ -39,7 +39,8 @@ _UNIONS = [
 _BUDGET = ("minAvailable", "maxUnavailable")
 """The members of the union in the spec of a PodDisruptionBudget."""
 _WHOLES: tuple[list[str], ...] = ([], ["containers"], ["initContainers"])
-"""The paths within a pod template of the mappings that are no unions: the pod spec and the containers."""
+"""The paths, relative to the pod spec, of mappings that are not unions: the pod spec, the containers and the init
+containers."""
 _UNIQUE = f"{_POD}.containers.ports.name".split(".")
 
 

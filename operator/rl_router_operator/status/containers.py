@@ -134,7 +134,7 @@ def _is_starting(pod: Manifest, status: Mapping[str, Any], context: Context) -> 
 
 
 def _waiting_message(pod: Manifest, waiting: Mapping[str, Any], context: Context) -> str:
-    """Returns the kubelet's message about a waiting container.
+    """Returns the kubelet's message about a waiting container, or the reason if there is no message.
 
     If an image pull fails, the function returns the same message for the state ErrImagePull and for the later state
     ImagePullBackOff, so that the status does not keep changing.

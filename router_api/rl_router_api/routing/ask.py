@@ -79,9 +79,9 @@ class RouterModel:
         try:
             hold = spending.reserve(worst)
         except UnaffordableError:
-            left = f"{spending.left or NOTHING:f} USD are left"
-            message = f"a decision may cost {worst:f} USD, but only {left}. Raise `router.max_cost`"
-            raise NoDecisionError(message) from None
+            reason = f"a decision may cost {worst:f} USD, but only {spending.left or NOTHING:f} USD are left"
+            remedy = "Raise `router.max_cost` or the server's `routing.max_cost`, whichever is lower"
+            raise NoDecisionError(f"{reason}. {remedy}") from None
         entry = limits.ledger.open_router_call(listed.id, router.price, len(body) // 4 + 1)
         entry.hold = hold
         return entry

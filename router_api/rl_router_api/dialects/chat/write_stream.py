@@ -98,7 +98,7 @@ class _Tail:
 
 
 def _has_only_usage(chunk: Chunk) -> bool:
-    """Returns whether a chunk without choices has the field `usage`, but nothing else that tells a client anything."""
+    """Returns whether a chunk without choices has the field `usage`, and otherwise only standard or empty fields."""
     if not chunk.usage and chunk.data.find(b'"usage"') < 0:
         return False
     return all(name in _STANDARD or bytes(raw) in _EMPTY for name, raw in fields_of(chunk.data).items())
