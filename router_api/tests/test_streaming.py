@@ -146,8 +146,8 @@ async def test_what_a_target_says_beside_the_usage_reaches_a_client_that_request
     trailing = {**USAGE, "usage": used, name: [{"x": 1.0}]}
     setup = await testbed.start(None, stream([chunk({"content": "x"}), chunk({}, "stop"), trailing]))
     received = await setup.stream()
-    assert received[2] == {**USAGE, "model": received[0]["model"], name: [{"x": 1.0}]}
-    assert (with_metadata(received), len(received)) == ([1], 4)
+    assert received[1] == {**USAGE, "model": received[0]["model"], name: [{"x": 1.0}]}
+    assert (with_metadata(received), len(received)) == ([2], 4)
 
 
 @pytest.mark.parametrize(

@@ -109,8 +109,8 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
 
 _MORE_THAN_TEXT = frozenset(("response_format", "functions", "stop", "prediction", "web_search_options"))
 """The names of the request fields that a direct answer of the router model would ignore."""
-_NO_ANSWERS = ("system", "developer", "user")
-"""The roles of the messages that neither a model nor a tool wrote."""
+_INSTRUCTIONS = ("system", "developer")
+"""The roles of the messages that may follow the tool results of a conversation."""
 
 
 class Request(Struct, frozen=True, eq=False, weakref=True):
@@ -149,8 +149,8 @@ class Request(Struct, frozen=True, eq=False, weakref=True):
     def affinity(self) -> str | None:
         """The affinity in the tool call id of the last tool result, or None if the tool call id has no affinity.
 
-        The affinity is also None if the newest message of a model or a tool is not a tool result. System, developer and
-        user messages after the tool results are ignored, because agents may add such messages.
+        The affinity is also None if the conversation does not end with tool results. System and developer messages
+        after the tool results are ignored, because agents may add such messages.
         """
-        last = next((each for each in reversed(self.messages) if each.role not in _NO_ANSWERS), None)
+        last = next((each for each in reversed(self.messages) if each.role not in _INSTRUCTIONS), None)
         return affinity_in(last.tool_call_id) if last is not None and last.role == "tool" else None

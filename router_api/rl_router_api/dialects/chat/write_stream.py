@@ -81,7 +81,10 @@ class _Tail:
 
     def _hold_or_pass(self, chunk: Chunk) -> Iterator[Chunk]:
         usage_alone = not chunk.choices and bool(chunk.usage) and self._include_usage
-        if not chunk.choices and not self._include_usage and _has_only_usage(chunk):
+        if not chunk.choices and not self._include_usage and _reports_usage(chunk):
+            # The other fields, such as llama.cpp's `timings`, go before the chunk with the metadata.
+            if not _has_only_usage(chunk):
+                yield chunk
             return
         if 0 < len(self._held) < _MAX_HELD and not chunk.choices and not usage_alone:
             # A chunk after the answer's end, such as a content filter's verdict, does not carry the metadata.
@@ -97,10 +100,12 @@ class _Tail:
         return self._held or [_empty_chunk(self._last)]
 
 
+def _reports_usage(chunk: Chunk) -> bool:
+    return bool(chunk.usage) or chunk.data.find(b'"usage"') >= 0
+
+
 def _has_only_usage(chunk: Chunk) -> bool:
-    """Returns whether a chunk without choices has the field `usage`, and otherwise only standard or empty fields."""
-    if not chunk.usage and chunk.data.find(b'"usage"') < 0:
-        return False
+    """Returns whether a chunk that reports the usage has otherwise only standard or empty fields."""
     return all(name in _STANDARD or bytes(raw) in _EMPTY for name, raw in fields_of(chunk.data).items())
 
 
