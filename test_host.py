@@ -4,8 +4,8 @@
 Run this script first if routing does not work.
 
 The script checks the endpoint `/health` with a plain HTTP request. With the openai package, the script checks the list
-of models, an answer, a streamed answer, a tool call, and a decision under a JSON schema. The exit status is 1 if a
-check fails.
+of models, an answer, a streamed answer, a tool call, and a decision that must match a JSON schema. The exit
+status is 1 if a check fails.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _models(host: Host) -> None:
     models = host.client.models.list().data
     require(
         all(entry.id and entry.object == "model" for entry in models),
-        "the list of /v1/models has an entry that has no id or whose object is not 'model'",
+        "/v1/models lists an entry without `id`, or with an `object` other than 'model'",
     )
     is_listed = host.model in [entry.id for entry in models]
     require(is_listed, f"/v1/models does not list the model {host.model!r}. Set --model to a listed model")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks a running router API (port 8800) with real questions, sent with the openai package.
+"""Sends real questions to a running router API (port 8800) with the openai package, and checks the answers.
 
 The script shows each answer with its model, cost, time, calls and strategy. The script checks that each completion has
 the right format, that the sums of the costs are exact, and that the target gets the earlier messages of a conversation.
@@ -112,7 +112,7 @@ def _check_earlier_turns(previous: Answer | None, answer: Answer) -> None:
     advice_tokens = len(previous.advice.encode()) + 100 if previous.advice else 0
     require(
         later > earlier - advice_tokens,
-        f"the earlier messages of the conversation were not sent: the previous request had {earlier} prompt_tokens, "
+        f"the earlier messages of the conversation were lost: the previous request had {earlier} prompt_tokens, "
         f"and the current request has {later}",
     )
 
@@ -140,7 +140,7 @@ def _parsed(text: str) -> dict:
     try:
         value = json.loads(text)
     except ValueError:
-        raise live_check.CheckError("the answer to GET / or GET /health is not JSON") from None
+        raise live_check.CheckError(f"the answer to GET / or GET /health is not JSON: {text[:200]}") from None
     return value if isinstance(value, dict) else {"answer": value}
 
 

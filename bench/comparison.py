@@ -1,4 +1,4 @@
-"""Compares the figures of two revisions of the code that were measured alternately in several rounds.
+"""Compares the figures of two revisions of the code. Each round measures both revisions.
 
 For each figure, the comparison contains the ratio of the new value to the old value in each round.
 """
@@ -75,11 +75,11 @@ def report(old: str, new: str, rounds: Sequence[Round]) -> str:
 
 
 def _chance_of_error(rounds: int) -> str:
-    """Returns a sentence that says how often an unchanged figure differs in every round by chance."""
+    """Returns a text about the chance that an unchanged figure is higher in every round or lower in every round."""
     if rounds == 1:
         return "One round cannot distinguish a real difference from noise. Set --rounds to a higher number."
     return (
-        f"About 1 in {2 ** (rounds - 1)} of the unchanged figures is higher or lower in every round by chance. "
+        f"About 1 in {2 ** (rounds - 1)} unchanged figures is higher in every round or lower in every round by chance. "
         "Set --rounds to a higher number to reduce the chance of a wrong conclusion."
     )
 
@@ -92,7 +92,7 @@ def _cells(comparison: Comparison) -> tuple[str, ...]:
 
 
 def _short(value: float) -> str:
-    """Returns the value as a text with three significant digits, or as a whole number if the value is 100 or more."""
+    """Returns the value as a text with at most three digits, or as a whole number if the value is 100 or more."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

@@ -86,10 +86,10 @@ def _section(entries: list[dict[str, Any]]) -> str:
     usages = [entry["usage"] for entry in entries]
     figures = {
         "prompt tokens": [usage["prompt_tokens"] for usage in usages],
-        "prompt tokens from the engine's cache": [
+        "cached prompt tokens": [
             (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0) for usage in usages
         ],
-        "completion tokens (goal: 24 at most)": [usage["completion_tokens"] for usage in usages],
+        "completion tokens (goal: at most 24)": [usage["completion_tokens"] for usage in usages],
         "seconds": [entry["latency"] for entry in entries],
     }
     rows = "\n".join(

@@ -1,4 +1,4 @@
-"""A minimal relay, written with FastAPI, pydantic and httpx, is the baseline of the benchmark.
+"""Implements the baseline of the benchmark: a minimal relay with FastAPI, pydantic and httpx.
 
 This relay has no API keys, accounting, metrics or log.
 """

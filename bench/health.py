@@ -75,7 +75,10 @@ async def _until_open(port: int) -> None:
         else:
             writer.close()
             return
-    raise SystemExit(f"error: nothing listens on port {port} after 30 s. Run python -m rl_router_api to see the error")
+    raise SystemExit(
+        f"error: the router does not listen on port {port} after 30 s. Remove stderr=subprocess.DEVNULL from "
+        "bench/health.py, and run the benchmark again to see the router's error"
+    )
 
 
 async def _complete(session: aiohttp.ClientSession, url: str) -> None:
@@ -107,7 +110,7 @@ def _report(idle: list[float], busy: list[float]) -> None:
     )
     write_section(
         "/health",
-        f"The figures are the latencies of {PROBES} requests for `/health` in sequence, in milliseconds.\n\n"
+        f"The figures are the latencies of {PROBES} sequential requests for `/health`, in milliseconds.\n\n"
         f"| load | median | p99 |\n| --- | --- | --- |\n{rows}",
     )
 

@@ -1,4 +1,4 @@
-"""Sends load to a server with wrk and measures the server's cost."""
+"""Uses wrk to send load to a server, and measures the server's cost."""
 
 from __future__ import annotations
 
@@ -43,6 +43,8 @@ class Cost:
 def measure(server: Process, load: Load, seconds: float) -> Cost:
     """Returns the cost of the server during `seconds` seconds of load.
 
+    If the server answers too few requests in this time, repeats the measurement with four times the load's duration.
+
     The kernel reports the CPU time of the server. Exits the benchmark if a request fails.
     """
     before = server.cpu_seconds()
@@ -86,6 +88,6 @@ def run(load: Load, seconds: float) -> dict[str, float]:
     if result["failed"]:
         raise SystemExit(
             f"error: {result['failed']} of {result['requests']} requests to {load.url} failed. "
-            "Send a request to the URL with curl to see the error"
+            "Start the server with the command in bench/stacks.py, and send a request with curl to see the error"
         )
     return result

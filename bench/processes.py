@@ -1,4 +1,4 @@
-"""Starts processes on one CPU core, and reads the CPU time and memory of the processes from the kernel."""
+"""Starts processes, each on one CPU core, and reads the processes' CPU time and memory from the kernel."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def pinned(core: int) -> Callable[[], None]:
 
 
 class Process:
-    """A running server that writes its output to the file `log`."""
+    """A running process that writes its output to the file `log`."""
 
     def __init__(
         self, command: Sequence[str], core: int, log: Path, environment: Mapping[str, str] | None = None

@@ -47,10 +47,10 @@ def section_of_costs(measurements: Sequence[Measurement], rounds: int) -> str:
     """
     return "\n\n".join(
         [
-            "The CPU time per request is the user and system time of all threads, as the kernel accounts it. Each "
-            f"figure is the median of {rounds} rounds. The router runs on one core with the features of a production "
-            "router: API keys, prices, metrics and a log file. The upstream and the load generator run on another "
-            "core. "
+            "The CPU time per request is the user and system time of all threads, as the kernel reports it, divided by "
+            f"the number of requests. Each figure is the median of {rounds} rounds. The router runs on one "
+            "core with the features of a production router: API keys, prices, metrics and a log file. The upstream and "
+            "the load generator run on another core. "
             f"Python {platform.python_version()}, {platform.python_compiler()}. See [results.svg](results.svg).",
             _router_figures(measurements),
             _ratios(measurements),

@@ -9,7 +9,7 @@ _RESULTS = Path(__file__).with_name("results.md")
 
 
 def write_section(title: str, text: str) -> None:
-    """Replaces the section with the title `title` in `bench/results.md`, or appends a new section.
+    """Replaces the text of the section `title` in `bench/results.md`, or appends the section if it is missing.
 
     The function also prints the text of the section.
     """

@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument(
         "--only", default="", metavar="WORDS", help="measure only requests whose name contains WORDS; write no files"
     )
-    parser.add_argument("--against", metavar="REV", help="compare the code with this git revision; write no files")
+    parser.add_argument("--against", metavar="REV", help="compare the working tree with revision REV; write no files")
     options = parser.parse_args()
     check_tools()
     if options.against:
@@ -72,7 +72,7 @@ def check_tools() -> None:
 def running_stacks(starts: Sequence[Start] = (rl_router, *PEERS)) -> Iterator[list[Stack]]:
     """Starts the router and each comparable server that is installed, and yields the running servers.
 
-    All servers run at the same time, but only the server that gets the load uses CPU time.
+    All servers run at the same time, but only the server that gets the load uses much CPU time.
     """
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
@@ -113,7 +113,7 @@ def _both(pair: Sequence[Revision], options: argparse.Namespace, round_: int) ->
                     cost = _cost(stack, case, connections, options.seconds, warm_up=True)
                     values.update(_named(f"{case.name}, {connections} connections", cost))
         for stack, values in zip(stacks, figures, strict=True):
-            values["memory, MB"] = stack.process.memory_mb()
+            values["memory, MiB"] = stack.process.memory_mb()
     return figures
 
 
@@ -134,7 +134,7 @@ def _cost(stack: Stack, case: Case, connections: int, seconds: float, *, warm_up
 def _show(stack: Stack, case: str, connections: int, cost: Cost) -> None:
     print(
         f"{stack.name:16} {case:34} {connections:4} connections {cost.cpu_us:8.0f} us of CPU {cost.per_second:7.0f}/s "
-        f"p50 {cost.p50_ms:8.2f} ms p99 {cost.p99_ms:8.2f} ms {stack.process.memory_mb():5.0f} MB",
+        f"p50 {cost.p50_ms:8.2f} ms p99 {cost.p99_ms:8.2f} ms {stack.process.memory_mb():5.0f} MiB",
         flush=True,
     )
 

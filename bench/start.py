@@ -1,4 +1,4 @@
-"""Measures the time from the start of the router to the router's first answer, and the router's slowest imports."""
+"""Measures the time from the start of the router to the router's first answer, and the router's imports."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def _section(seconds: list[float]) -> str:
     return (
         f"The time from the command to the first completion is {statistics.median(seconds):.2f} s, the median of "
         f"{len(seconds)} starts that took from {min(seconds):.2f} s to {max(seconds):.2f} s. The goal is 1 s.\n\n"
-        f"The table lists the slowest imports. The time of a module includes the module's own imports.\n\n"
+        f"The table lists the router's main imports, slowest first. The time of a module includes the module's own "
+        "imports.\n\n"
         f"| module | ms |\n| --- | --- |\n{rows}"
     )
 

@@ -29,23 +29,23 @@ def _latency(router: Stack) -> str:
         f"The load generator sends {maximum / 2:,.0f} pinned requests per second with Poisson arrivals, which is half"
         f" of the router's maximum rate on one core. Without the router, the upstream's latency under the same load is"
         f" {direct['p50_ms']:.2f} ms (p50) and {direct['p99_ms']:.2f} ms (p99). The router adds {p50:.2f} ms to the p50"
-        f" and {p99:.2f} ms to the p99. The goals are at most 1 ms and at most 5 ms."
+        f" and {p99:.2f} ms to the p99. The goals are at most 1 ms (p50) and at most 5 ms (p99)."
     )
 
 
 def _memory(router: Stack) -> str:
-    """Returns a text with the router's resident memory before, during and after 100,000 routed requests."""
+    """Returns a text with the router's resident memory before, during and after at least 100,000 routed requests."""
     samples = [(0, router.process.memory_mb())]
     while samples[-1][0] < _REQUESTS:
         completed = measure(router.process, router.load(TWO_HOPS, _CONNECTIONS), _SECONDS).requests
         samples.append((samples[-1][0] + completed, router.process.memory_mb()))
-        print(f"{samples[-1][0]:,} requests, {samples[-1][1]:.1f} MB", flush=True)
+        print(f"{samples[-1][0]:,} requests, {samples[-1][1]:.1f} MiB", flush=True)
     half = min(samples, key=lambda sample: abs(sample[0] - _REQUESTS / 2))
     rows = "\n".join(f"| {requests:,} | {megabytes:.1f} |" for requests, megabytes in (samples[0], half, samples[-1]))
     return (
         f"The requests are routed, have two hops, and use {_CONNECTIONS} connections. The goal is a resident memory of "
-        "at most 120 MB, which is constant over the second half of the requests.\n\n"
-        f"| requests | resident, MB |\n| --- | --- |\n{rows}"
+        "at most 120 MiB, which is constant over the second half of the requests.\n\n"
+        f"| requests | resident, MiB |\n| --- | --- |\n{rows}"
     )
 
 

@@ -83,7 +83,7 @@ class Child:
         raise DemoError(f"{self.module} was not ready within {seconds:g} s: {self._last_line()}")
 
     def stop(self) -> None:
-        """Stops the program and its child processes with SIGINT, then with SIGTERM, and finally with SIGKILL."""
+        """Stops the program and its child processes with SIGINT, or if necessary with SIGTERM or SIGKILL."""
         # SIGINT stops the router API at once. After SIGTERM, the router API would serve requests for some more seconds.
         for number, patience in ((signal.SIGINT, 5), (signal.SIGTERM, 5), (signal.SIGKILL, 5)):
             with contextlib.suppress(ProcessLookupError):
@@ -162,7 +162,7 @@ def _start_router_api(stack: contextlib.ExitStack, arguments: argparse.Namespace
     path.write_text(yaml.safe_dump(_configuration(arguments, targets), sort_keys=False))
     paid = [f"{target['name']} ({target['api_key_env']})" for target in targets if "api_key_env" in target]
     if paid:
-        _say(f"The demo also calls targets whose API keys are in the environment, which costs money: {', '.join(paid)}")
+        _say(f"The demo may call paid targets, because their API keys are in the environment: {', '.join(paid)}")
     _say(f"Starting the router API on port {arguments.serve_port} with {live_check.plural(len(targets), 'target')}.")
     child = Child("rl_router_api", ["--config", str(path), "--wait", "30"], folder / "api.log")
     stack.callback(_stop, child)

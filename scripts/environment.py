@@ -1,10 +1,11 @@
-"""Creates or updates the project's virtual environment `.venv`, with Python's standard library only.
+"""Creates or updates the project's virtual environment `.venv`. The script uses only Python's standard library.
 
     python3 scripts/environment.py [run | dev]
 
-The argument `run` installs the packages for `make demo`, `host.sh`, `serve.sh` and the live checks. The argument `dev`
-also installs the packages for the tests and linters. An installation prints one line on standard error. If the machine
-lacks a program or the installation fails, the script prints one line with the reason, and the exit status is 1.
+The argument `run` installs the packages for `make demo`, `host.sh`, `serve.sh`, `test_host.py` and `test_serve.py`. The
+argument `dev` also installs the packages for the tests and linters. An installation prints one line on standard error.
+If Python is too old, the module venv is missing, or the installation fails, the script prints one line with the reason,
+and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class MissingError(Exception):
 
 
 def ensure(level: str) -> None:
-    """Installs the packages of the level `level`, which is `run` or `dev`, in `.venv` if `.venv` is not up to date.
+    """Installs the packages of the level `run` or `dev` in `.venv` if `.venv` is not up to date.
 
     A file lock prevents two processes from installing packages at the same time.
     """
@@ -41,14 +42,14 @@ def ensure(level: str) -> None:
     with (ROOT / ".venv.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not _is_ready(level):
-            print(f"Setting up .venv ({level}), which takes a minute at most …", file=sys.stderr, flush=True)
+            print(f"Setting up .venv ({level}), which can take a minute …", file=sys.stderr, flush=True)
             _create()
             _install(level)
             _stamp(level).write_text(_fingerprint(level))
 
 
 def reenter(script: str) -> None:
-    """Replaces this process with a run of `script` by the Python of `.venv`.
+    """Replaces this process with the Python of `.venv`, which runs `script` again.
 
     If this process already uses the Python of `.venv`, the function does nothing.
     """

@@ -1,6 +1,6 @@
-"""Sends requests, most of them with the openai package, and checks the answers for `test_host.py` and `test_serve.py`.
+"""Sends the requests of `test_host.py` and `test_serve.py`, and checks the format of the answers.
 
-The checks test the format of an answer, not the quality of the answer.
+Most requests use the openai package. The checks test the format of an answer, not the quality of the answer.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def parser(description: str, url: str) -> argparse.ArgumentParser:
         type=float,
         default=120.0,
         metavar="SECONDS",
-        help="maximum time for an answer, in seconds (default: %(default)g)",
+        help="maximum time without data from the server, in seconds (default: %(default)g)",
     )
     flags.add_argument("--info", action="store_true", help="only print what the server reports about itself")
     flags.add_argument("--models", action="store_true", help="only print the names of the server's models")
@@ -99,7 +99,8 @@ def ask(client: openai.OpenAI, model: str, messages: Messages, **options: Any) -
     )  # fmt: skip
     body = _object(reply.text)
     require(
-        body.get("object") == "chat.completion", f"the answer's object is {body.get('object')!r}, not 'chat.completion'"
+        body.get("object") == "chat.completion",
+        f"the answer's `object` is {body.get('object')!r}, not 'chat.completion'",
     )
     choices = body.get("choices") or [{}]
     message = choices[0].get("message") or {}
@@ -183,7 +184,7 @@ def _check_usage(usage: dict[str, Any] | None, messages: Messages) -> None:
 
 
 def check_metadata(metadata: dict[str, Any] | None) -> None:
-    """Raises CheckError if a field of the router metadata is missing or the costs do not add up exactly."""
+    """Raises CheckError if the router metadata is incomplete or inconsistent, or the costs do not add up exactly."""
     if metadata is None:
         raise CheckError("the answer has no `router_metadata`. Set --url to RL Router, not to a target")
     for name in ("model_used", "routing_strategy", "turns_used", "total_cost", "total_time", "call_history"):
@@ -292,7 +293,7 @@ def guarded(main: Callable[[], int], remedy: str, arguments: argparse.Namespace)
         return 1
     except (openai.APITimeoutError, TimeoutError):
         return _fail(
-            f"no answer from {arguments.url} within {arguments.timeout:g} s. "
+            f"no data from {arguments.url} for {arguments.timeout:g} s. "
             "Wait until the server is ready, or raise --timeout"
         )
     except (openai.APIConnectionError, urllib.error.URLError, ConnectionError) as error:
@@ -351,7 +352,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def _paint(code: str, text: str) -> str:
-    """Returns the text in a style, or unchanged if the standard output is no terminal or NO_COLOR is set."""
+    """Returns the text in a style, or unchanged if standard output is not a terminal or NO_COLOR is set."""
     return f"\033[{code}m{text}\033[0m" if sys.stdout.isatty() and "NO_COLOR" not in os.environ else text
 
 

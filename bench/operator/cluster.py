@@ -26,7 +26,7 @@ _SOURCES = {
     "etcd": "scripts/control-plane FOLDER",
     "kube-apiserver": "scripts/control-plane FOLDER",
     "kube-controller-manager": "scripts/control-plane FOLDER",
-    "kube-scheduler": "a Kubernetes release's server binaries",
+    "kube-scheduler": "the server binaries of a Kubernetes release",
     "kwok": "a release of kubernetes-sigs/kwok",
 }
 _HIGH_RATE = ("--kube-api-qps=2000", "--kube-api-burst=2000")

@@ -29,7 +29,8 @@ _TIMEOUT = 420.0
 QUIET_SECONDS = 18.0
 """The number of seconds without a write after which the operator is at rest.
 
-A cycle of the operator's health checks takes less than `QUIET_SECONDS`.
+If a RouterDeployment is not Ready, a cycle of the operator's health checks takes at most 15 s: an interval of 10 s and
+a timeout of 5 s.
 """
 _DELETED = 100
 
@@ -121,13 +122,13 @@ class Phases:
         async with self._connected():
             children, start = size * len(_children()), time.time()
             created, created_cpu = await self._create(size, children, start)
-            settled = await self._settle(start, "the status of all RouterDeployments is ready")
+            settled = await self._settle(start, "all RouterDeployments are ready")
             requests, reconciles = by_verb(self.cluster.audit.since(start)), await self._reconciles()
             settled_memory = self.operator.memory_mb()
             resting = await self._rest(rest)
             restarted = await self._restart(rest)
             repaired, deleted = await self._repair(size)
-            await self._settle(time.time() - repaired, "the deleted children run again")
+            await self._settle(time.time() - repaired, "the recreated children are ready")
             self.pods.unresponsive, self.pods.max_open = True, 0
             await self._settle(time.time(), "the status of all RouterDeployments reports unresponsive pods")
             unresponsive = await self._rest(rest / 2)
@@ -140,7 +141,7 @@ class Phases:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[None]:
-        """Keeps the administrator's client of the API server open in the attribute `client` until the context ends."""
+        """Sets the attribute `client` to the administrator's client of the API server until the context ends."""
         limits = httpx.Limits(max_connections=_CONCURRENT)
         server = self.cluster.server
         async with httpx.AsyncClient(
@@ -155,7 +156,7 @@ class Phases:
     async def _create(self, size: int, children: int, start: float) -> tuple[float, float]:
         """Creates `size` RouterDeployments, and waits until the measured program has created `children` children.
 
-        Returns the wall time since `start` and the CPU time of the measured program, in seconds.
+        Returns the seconds from `start` to the last creation, and the CPU seconds of the measured program.
         """
         before = self.operator.cpu_seconds()
         path = path_of(ROUTER, NAMESPACE)
@@ -181,7 +182,10 @@ class Phases:
         return max(request.at for request in self.cluster.audit.requests if request.is_create)
 
     async def _settle(self, start: float, state: str) -> float:
-        """Waits for `QUIET_SECONDS` without a write. Returns the seconds from `start` to the operator's last write."""
+        """Waits for a write after `start`, and then for `QUIET_SECONDS` without a write.
+
+        Returns the seconds from `start` to the operator's last write.
+        """
 
         async def is_quiet() -> bool:
             return 0.0 < self._last_write(start) < time.time() - QUIET_SECONDS
@@ -218,7 +222,7 @@ class Phases:
         return replace(rest, writes=writes)
 
     async def _repair(self, size: int) -> tuple[float, int]:
-        """Deletes `_DELETED` children.
+        """Deletes at most `_DELETED` children.
 
         Returns the seconds until the deleted children exist again, and the number of deleted children.
         """

@@ -34,7 +34,7 @@ def main() -> None:
         "--sizes", default=",".join(map(str, _SIZES)), help="numbers of RouterDeployments, separated by commas"
     )
     parser.add_argument("--rest", type=float, default=120, help="duration of the measurement at rest, in seconds")
-    parser.add_argument("--keep", type=Path, help="a folder for the logs of all processes")
+    parser.add_argument("--keep", type=Path, help="keep the logs of all processes in this folder")
     parser.add_argument("--dry", action="store_true", help="print the results, and write no files")
     parser.add_argument(
         "--against", metavar="REV", help="compare the working tree with the git revision REV, and write no files"

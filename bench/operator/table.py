@@ -54,15 +54,16 @@ create two pods.
 | --- |{" ---: |" * len(results)}
 {rows}
 
-At rest, the operator has made no write for {QUIET_SECONDS:.0f} s. "The operator's last write" is the last write before
-this time. At rest, the operator only renews its Lease every 2 s and its claim of the cluster every 10 s. Each renewal
-is one read and one write. The requests at rest include the renewals. The numbers of writes and the requests per
-RouterDeployment exclude the renewals. "Unresponsive pods" are pods of the API that accept connections and never
-respond. The operator repeats the health checks of unresponsive pods, and each check ends after the operator's limit of
-5 s.
+"At rest" means that the operator has made no write for {QUIET_SECONDS:.0f} s. "The operator's last write" is the last \
+write before
+this period. At rest, the operator's only writes are the renewals of its Lease, every 2 s, and of its claim of the
+cluster, every 10 s. Each renewal is one read and one write. The requests at rest include the renewals. The numbers of
+writes and the requests per RouterDeployment exclude the renewals. "Unresponsive pods" are API pods that accept
+connections and never respond. The operator repeats the health checks of unresponsive pods, and each check ends after
+the operator's timeout of 5 s.
 
 The bare client applies the same manifests as prepared bytes, with the operator's concurrency, and does nothing else. No
-operator can be much faster than the bare client on the same cores.
+operator that creates the same children can be much faster than the bare client on the same cores.
 """
 
 

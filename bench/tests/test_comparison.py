@@ -68,8 +68,8 @@ def test_the_report_shows_the_median_ratio_its_spread_and_the_chance_of_error() 
         "Old: v1 (0123abc). New: the working tree. Rounds: 3.\n\n"
         "figure   old    new  new/old  minimum to maximum\n"
         "CPU, us  1,000  750  0.750    0.500 to 0.800      lower in every round\n\n"
-        "About 1 in 4 of the unchanged figures is higher or lower in every round by chance. Set --rounds to a higher "
-        "number to reduce the chance of a wrong conclusion."
+        "About 1 in 4 unchanged figures is higher in every round or lower in every round by chance. Set --rounds to a "
+        "higher number to reduce the chance of a wrong conclusion."
     )
 
 

@@ -99,5 +99,6 @@ def _load(command: Command) -> Main:
         if missing not in MODULES_OF_EXTRA.get(command.extra, ()):
             raise
         remedy = f"Run pip install 'rl-router[{command.extra}]'."
-        raise CommandError(f'the command "{command.name}" requires the module {missing}. {remedy}', 1) from None
+        problem = f'the command "{command.name}" requires the module {missing}, which is not installed'
+        raise CommandError(f"{problem}. {remedy}", 1) from None
     return loaded

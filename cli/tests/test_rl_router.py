@@ -101,7 +101,8 @@ def test_a_missing_optional_dependency_is_one_line_with_the_remedy() -> None:
     ended = without_module("uvicorn", "serve")
     assert ended.returncode == 1
     assert ended.stderr == (
-        "error: the command \"serve\" requires the module uvicorn. Run pip install 'rl-router[api]'.\n"
+        'error: the command "serve" requires the module uvicorn, which is not installed. Run pip install '
+        "'rl-router[api]'.\n"
     )
 
 

@@ -35,7 +35,7 @@ class Admission:
         return self.server.request("POST", path + _DRY_RUN, pod)["kind"] == "Pod"
 
     def update(self, earlier: Manifest, later: Manifest) -> Manifest:
-        """Returns the API server's response to a dry run that replaces the RouterDeployment `earlier` by `later`.
+        """Returns the API server's response to a dry run that replaces the RouterDeployment `earlier` with `later`.
 
         The RouterDeployments `earlier` and `later` have the same name. The API server stores `earlier` only until the
         dry run ends.

@@ -71,7 +71,7 @@ def model_exits(message: str, *args: Any, **times: float) -> Case:
 
 
 def api_reports(report: Health, type_: str, status: str, message: str, **spec: Any) -> Case:
-    """Returns a test case in which the API pods are ready and send the health report `report` to the operator."""
+    """Returns a test case in which the API pods are ready and the operator's health checks return `report`."""
 
     async def cause(simulation: Simulation) -> None:
         simulation.report(report)
@@ -85,7 +85,7 @@ def api_reports(report: Health, type_: str, status: str, message: str, **spec: A
 
 
 def child_fails(message: str, obstruct: Act, clear: Act, **spec: Any) -> Case:
-    """Returns a test case in which the operator cannot create a new child, because `obstruct` prevents the creation.
+    """Returns a test case in which the operator cannot create a new child after the call of `obstruct`.
 
     By default, the new child is an Ingress.
     """

@@ -28,7 +28,7 @@ _START_SECONDS = 60
 
 @contextmanager
 def running(folder: Path, *flags: str) -> Iterator[ApiServer]:
-    """Runs an API server with the additional flags `flags`. The data of the API server are in the folder `folder`."""
+    """Runs an API server with the additional flags `flags`. The folder `folder` contains the API server's data."""
     server = ApiServer(folder, flags)
     try:
         server.start()
@@ -38,7 +38,7 @@ def running(folder: Path, *flags: str) -> Iterator[ApiServer]:
 
 
 def free_port() -> int:
-    """Returns a free TCP port of 127.0.0.1."""
+    """Returns a free TCP port on 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -82,7 +82,7 @@ class ApiServer:
     def request(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         """Sends a request to the API server as the administrator, and returns the JSON of the response.
 
-        If the request fails, the JSON of the response is a Status.
+        If the API server rejects the request, the JSON of the response is a Status.
         """
         return dict(self.client.request(method, path, json=body).json())
 
@@ -105,7 +105,7 @@ class ApiServer:
     def start_api_server(self) -> None:
         """Starts the API server and waits until the API server is ready.
 
-        Tests call the method also after `kill_api_server`, to start the API server again.
+        Tests also call this method after `kill_api_server`, to restart the API server.
         """
         key = self.folder / "accounts.key"
         self._run(
@@ -158,8 +158,7 @@ class ApiServer:
         self._end("kube-controller-manager")
 
     def write_kubeconfig(self, url: str, token: str, path: Path) -> Path:
-        """Writes a kubeconfig file with the API server's URL `url` and the token `token`, and returns the path of the
-        file."""
+        """Writes a kubeconfig file with the server URL `url` and the token `token`, and returns the file's path."""
         cluster: dict[str, str] = {"server": url}
         if url.startswith("https"):
             cluster["certificate-authority"] = str(self.folder / "certs/apiserver.crt")

@@ -12,12 +12,12 @@ from .kube_client import Kube
 from .waiting import eventually
 
 REPAIR_SECONDS = 5
-"""The maximum number of seconds in which the operator must repair an edit."""
+"""The number of seconds within which the operator must repair an edit."""
 _Path = tuple[Any, ...]
 
 
 async def each_edit_is_repaired(kube: Kube, ref: tuple[str, str], before: dict[str, Any]) -> None:
-    """Edits each field that the operator owns in the child `ref`.
+    """Edits the fields that the operator owns in the child `ref`, one by one, except most keys of list entries.
 
     Fails if the operator does not restore a field within `REPAIR_SECONDS` seconds.
     """
@@ -41,7 +41,7 @@ async def _is_restored(kube: Kube, ref: tuple[str, str], before: dict[str, Any],
 def _leaves(owned: Any, live: Any, path: _Path) -> Iterator[_Path]:
     """Yields the paths of the values that the operator owns.
 
-    A path contains the index of a list entry even if the list identifies entries by keys.
+    If a list identifies its entries by keys, the path contains the index of the entry instead of the keys.
     """
     for step, below in owned.items():
         if step.startswith("f:") and step[2:] in live:
@@ -68,8 +68,8 @@ def _value(body: Any, path: _Path) -> Any:
 def _edit(body: Any, path: _Path) -> bool:
     """Changes or removes the field at the path `path`, and returns True.
 
-    If the field is a key of a list entry, changes nothing and returns False, because an entry with another key would be
-    a new entry.
+    If the field is the `name`, `mountPath` or `topologyKey` of a list entry, changes nothing and returns False. Such a
+    field is usually the entry's key, and an entry with another key would be a new entry.
     """
     parent = _value(body, path[:-1])
     value = parent[path[-1]]

@@ -24,6 +24,6 @@ _BODIES: dict[str, dict[str, Any]] = {
 
 
 def foreign_object(kube: Kube, kind: str, name: str) -> dict[str, Any]:
-    """Returns the manifest of an object with the kind `kind` and the name `name`, and without an owner."""
+    """Returns the manifest of an object of the kind `kind` that has the name `name` and no owner."""
     body = copy.deepcopy(_BODIES[kind])
     return {"apiVersion": kube.api_version(kind), "kind": kind, "metadata": {"name": name}, **body}

@@ -25,7 +25,7 @@ def schema() -> Node:
 def specs() -> st.SearchStrategy[Node]:
     """Returns a strategy that generates specs with the types, sizes and patterns of the CRD's schema.
 
-    Some generated specs violate the rules of the CRD that compare several fields.
+    Some generated specs violate other rules of the CRD, for example rules that compare several fields.
     """
     return _of(schema())
 

@@ -11,7 +11,7 @@ from rl_router_operator.objects.observed import Health
 def healthy(**targets: str | None) -> Health:
     """Returns the health report of an API pod whose router model works.
 
-    The parameter `targets` maps the name of each target to the reason of a bad state, or to None for a good state.
+    The parameter `targets` maps the name of each target to the reason for a bad state, or to None for a good state.
     """
     return health(targets=targets or {"cheap": None, "strong": None})
 
@@ -25,9 +25,9 @@ def health(
 ) -> Health:
     """Returns the health report of an API pod.
 
-    The parameters `router_model`, `refused` and `closed`, and the values of `targets`, are reasons of bad states, or
-    None for good states. If `refused` or `closed` is set, the configuration in the report has the state `refused` or
-    `closed`. The parameter `file` is the path of the file that causes the bad states.
+    The parameters `router_model`, `refused` and `closed`, and the values of `targets`, are reasons for bad states, or
+    None for good states. The configuration in the report has the state `refused` if `refused` is set, and the state
+    `closed` if only `closed` is set. The parameter `file` is the path of the file that causes the bad states.
     """
     configuration = ConfigurationHealth(state="ok")
     if reason := refused or closed:

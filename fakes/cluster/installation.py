@@ -24,7 +24,7 @@ ROLES = "/apis/rbac.authorization.k8s.io/v1"
 def installed(folder: Path, *flags: str) -> Iterator[ApiServer]:
     """Runs an API server that serves RouterDeployments.
 
-    The API server stores data in the folder `folder` and has the additional flags `flags`.
+    The API server stores its data in the folder `folder` and has the additional flags `flags`.
     """
     with control_plane.running(folder, *flags) as server:
         assert server.request("POST", CRDS, yaml.safe_load(CRD.read_text()))["metadata"]["uid"]
@@ -34,12 +34,12 @@ def installed(folder: Path, *flags: str) -> Iterator[ApiServer]:
 
 
 def all_rules() -> list[dict[str, Any]]:
-    """Returns the permissions that an operator with any scope needs in any namespace."""
+    """Returns all permissions that a cluster-wide operator or an operator for selected namespaces needs."""
     return [*rbac.operator_rules(), *rbac.lease_rules(), *rbac.claim_rules(), *rbac.claim_watch_rules()]
 
 
 def grant(server: ApiServer, user: str, rules: list[dict[str, Any]]) -> None:
-    """Replaces the permissions of the user `user` in all namespaces by the RBAC rules `rules`."""
+    """Replaces the cluster-wide permissions of the user `user` with the RBAC rules `rules`."""
     group = "rbac.authorization.k8s.io"
     role = {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": user}, "rules": rules}
     binding = {

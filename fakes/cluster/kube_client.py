@@ -26,6 +26,8 @@ class Kube:
     """A client that sends requests for one namespace to the API server as the administrator.
 
     The methods of the client raise AssertionError if the API server returns an error.
+
+    However, `get` and `delete` accept the status 404.
     """
 
     client: httpx.AsyncClient
@@ -50,7 +52,7 @@ class Kube:
         return condition_of((await self.existing("RouterDeployment", name))["status"], type_)
 
     async def list(self, kind: str, selector: str = "") -> list[_BODY]:
-        """Returns the objects of a kind that a label selector matches."""
+        """Returns all objects of a kind, or only the objects that the label selector `selector` matches."""
         response = await self.client.get(self.path(kind), params={"labelSelector": selector})
         return list(self._body(response)["items"])
 

@@ -43,14 +43,14 @@ class OperatorProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """Returns the exit code of the process, or None if the process still runs.
+        """Returns the exit code of the process, or None if the process is still running.
 
         If a signal killed the process, the exit code is negative.
         """
         return self.process.exitcode
 
     def signal(self, number: signal.Signals) -> None:
-        """Sends a signal to the process if the process still runs."""
+        """Sends a signal to the process if the process is still running."""
         if self.process.pid and self.exit_code is None:
             os.kill(self.process.pid, number)
 

@@ -10,7 +10,7 @@ OPTIONAL: dict[str, dict[str, Any]] = {
     "ServiceMonitor": {"monitoring": {"serviceMonitor": {"enabled": True}}},
     "HTTPRoute": {"api": {"auth": {"anonymous": True}, "httpRoute": {"parentRefs": [{"name": "gateway"}]}}},
 }
-"""The kinds that a cluster may lack, each with the spec of a RouterDeployment that requires an object of that kind."""
+"""The kinds that a cluster may lack, each with the spec of a RouterDeployment that needs a child of that kind."""
 RARELY_USED = {**OPTIONAL, "HorizontalPodAutoscaler": {"api": {"autoscaling": {"maxReplicas": 4}}}}
 """The kinds of children that few specs require: the kinds in OPTIONAL, and HorizontalPodAutoscaler, which every cluster
 has."""

@@ -12,7 +12,8 @@ from rl_router_operator.objects.naming import Component, labels
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 """The time at which a test observes the pods.
 
-The age of a pod, an Event or a condition is the number of seconds between the creation or last change and NOW.
+The age of a pod or an Event is the number of seconds from its creation to NOW. The age of a condition is the number of
+seconds from its last change to NOW.
 """
 NAME = "demo"
 
@@ -67,7 +68,7 @@ class Pod:
         return replace(self, **changes)
 
     def manifest(self) -> Manifest:
-        """Returns the pod as the API server stores it."""
+        """Returns the manifest of the pod."""
         metadata = {
             "name": self.name,
             "uid": f"uid-{self.name}",
@@ -125,12 +126,12 @@ def unschedulable(message: str, **fields: str) -> Pod:
 
 
 def waiting(reason: str, message: str | None = None) -> Manifest:
-    """Returns the state of a container that the kubelet cannot start."""
+    """Returns the state of a container that the kubelet has not started yet or cannot start."""
     return {"waiting": {"reason": reason, **({"message": message} if message else {})}}
 
 
 def running(age: float = 30) -> Manifest:
-    """Returns the state of a container that has run for `age` seconds."""
+    """Returns the state of a container that has been running for `age` seconds."""
     return {"running": {"startedAt": ago(age)}}
 
 

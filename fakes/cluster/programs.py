@@ -1,4 +1,4 @@
-"""Finds the programs of Kubernetes' control plane that tests start."""
+"""Finds the programs that tests start, such as kube-apiserver."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ _ADVICE = "Run scripts/control-plane FOLDER, and set KUBEBUILDER_ASSETS to FOLDE
 def find(name: str) -> str | None:
     """Returns the path of a program, or None if the program is missing.
 
-    The function looks for the program in the folder KUBEBUILDER_ASSETS and on the PATH.
+    The function searches the folder in the environment variable KUBEBUILDER_ASSETS, and then the PATH. If the variable
+    is not set, the folder is /usr/local/kubebuilder/bin.
     """
     folder = os.environ.get("KUBEBUILDER_ASSETS", "/usr/local/kubebuilder/bin")
     return shutil.which(name, path=folder) or shutil.which(name)
@@ -23,11 +24,11 @@ def find(name: str) -> str | None:
 def require(*names: str) -> None:
     """If a program is missing, skips the test, or fails the test if the variable KUBEBUILDER_ASSETS is set.
 
-    If the variable KUBEBUILDER_ASSETS is set, the test run requires the programs, so that the test run must not skip
-    tests.
+    A test run that sets KUBEBUILDER_ASSETS must not skip tests.
     """
     missing = [name for name in names if not find(name)]
     if missing and "KUBEBUILDER_ASSETS" in os.environ:
-        pytest.fail(f"{' and '.join(missing)} not found in the folder KUBEBUILDER_ASSETS or on the PATH. {_ADVICE}")
+        folder = os.environ["KUBEBUILDER_ASSETS"]
+        pytest.fail(f"{' and '.join(missing)} not found in the folder {folder!r} or on the PATH. {_ADVICE}")
     if missing:
-        pytest.skip(f"{' and '.join(missing)} not found on the PATH. {_ADVICE}")
+        pytest.skip(f"{' and '.join(missing)} not found in /usr/local/kubebuilder/bin or on the PATH. {_ADVICE}")

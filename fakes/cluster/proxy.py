@@ -1,4 +1,4 @@
-"""A reverse proxy of the API server that records every request and can inject faults."""
+"""A reverse proxy for the API server that records every request and can inject faults."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aiohttp import web
 from .control_plane import ApiServer
 
 Fault = Callable[["Recorded"], "Awaitable[web.StreamResponse | None] | web.StreamResponse | None"]
-"""A function that returns the response that the proxy sends, or None if the proxy must forward the request."""
+"""A function or coroutine function that returns the proxy's response, or None to let the request pass."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Proxy:
         return [request for request in self.requests if request.is_write and request.plural != "leases"]
 
     async def start(self) -> None:
-        """Listens on a free port. After a call of `stop`, the proxy listens on the same port again."""
+        """Listens on a free port, or on the previous port if the proxy was started before."""
         connector = aiohttp.TCPConnector(ssl=self.server.tls, limit=0)
         self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None))
         app = web.Application(client_max_size=2**24)

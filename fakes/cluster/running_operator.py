@@ -54,7 +54,7 @@ Start = Callable[..., Awaitable[RunningOperator]]
 
 
 async def launch(settings: Settings) -> RunningOperator:
-    """Starts an operator and waits until the operator serves the operator's endpoints."""
+    """Starts an operator and waits until the operator serves its endpoints."""
     healths: dict[str, Health | Iterator[Health]] = {}
 
     async def probe(address: str) -> Health:

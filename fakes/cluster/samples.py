@@ -17,4 +17,4 @@ DEFAULTS = Defaults(
     operator_namespace="rl-router-system",
     monitoring_namespace="monitoring",
 )
-"""The operator's settings with which the golden manifests were created."""
+"""The operator's defaults with which the golden manifests were created."""

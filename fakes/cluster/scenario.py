@@ -81,5 +81,5 @@ class Scenario:
         )
 
     def status(self, before: Any = None, now: datetime = NOW, **annotations: str) -> dict[str, Any]:
-        """Returns the status that the operator computes for `demo` at the time `now` after the status `before`."""
+        """Returns the status that the operator computes for `demo` at the time `now` if the last status is `before`."""
         return status_of(demo(self.spec, before, **annotations), self.observed(), now)

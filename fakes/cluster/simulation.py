@@ -1,6 +1,6 @@
 """Simulates a router on a real API server.
 
-The simulation writes the pods that the kubelet, the scheduler and the controllers would write.
+The simulation creates pods, pod statuses and Events in place of the controllers, the scheduler and the kubelet.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ADDRESSES = (f"10.9.{block}.{number}" for block in itertools.count() for number
 class Simulation:
     """A simulation of the RouterDeployment `demo` in a separate namespace.
 
-    The attribute `health` is the health report that the router's API pods send to the operator.
+    The attribute `health` is the health report of all API pods, or an iterator with a report for each probe.
     """
 
     kube: Kube
@@ -134,7 +134,7 @@ class Simulation:
         await eventually(idle, within=20)
 
     async def wait_for_reconciles(self, count: int) -> None:
-        """Waits until the operator has reconciled `count` more times."""
+        """Waits until the operator has reconciled `count` more times without an error."""
         before = self.operator.reconciles()
 
         def enough() -> None:

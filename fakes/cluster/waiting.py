@@ -12,7 +12,7 @@ async def eventually(check: Callable[[], Any], within: float = 10.0) -> Any:
     """Calls `check` every 50 ms until `check` raises no error, and returns the result of `check`.
 
     `check` is a function or a coroutine function. If `check` still raises an error after `within` seconds, the function
-    raises this error.
+    raises this error. Errors other than AssertionError, LookupError, TypeError and ValueError are raised at once.
     """
     deadline = asyncio.get_running_loop().time() + within
     while True:
@@ -28,7 +28,7 @@ async def eventually(check: Callable[[], Any], within: float = 10.0) -> Any:
 def wait_until(holds: Callable[[], object], what: str, seconds: float = 30) -> None:
     """Calls `holds` every 50 ms until `holds` returns true.
 
-    Raises AssertionError with the text `what` if `holds` does not return true within `seconds` seconds.
+    Raises AssertionError with a message that contains `what` if `holds` does not return true within `seconds` seconds.
     """
     deadline = time.monotonic() + seconds
     while not holds():

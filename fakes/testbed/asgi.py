@@ -21,13 +21,13 @@ SCOPE = {
     "path": "/v1/chat/completions", "raw_path": b"/v1/chat/completions", "query_string": b"",
     "headers": [(b"content-type", b"application/json")],
 }  # fmt: skip
-"""The ASGI scope of a chat request, with only the fields that ASGI requires."""
+"""The ASGI scope of a chat request, without optional fields such as `client` and `server`."""
 
 
 class AsgiClient:
     """A client that exchanges ASGI messages with an application.
 
-    The client sends the request body `body`, and disconnects when the attribute `leave` is set.
+    The client sends the request body `body`, and disconnects when the event `leave` is set.
     """
 
     def __init__(self, body: Body) -> None:

@@ -21,7 +21,7 @@ from fakes.upstreams.exchange import Body
 
 
 def as_yaml(configuration: Body | str) -> str:
-    """Returns a configuration as YAML. A configuration that is already a text is returned unchanged."""
+    """Returns a configuration as YAML. A configuration that is already a string is returned unchanged."""
     return configuration if isinstance(configuration, str) else str(yaml.safe_dump(configuration))
 
 
@@ -65,7 +65,7 @@ class ReloadingRouter:
         return dict((await self.client.get("/health")).json())
 
     async def refused_metric(self) -> int:
-        """Returns 1 if the router's metrics report that the current configuration file is invalid, otherwise 0."""
+        """Returns 1 if the router's metrics report an invalid configuration file or keys file, otherwise 0."""
         return int(metric((await self.client.get("/metrics")).text, "rl_router_configuration_refused"))
 
     async def breaker_metrics(self) -> set[str]:
@@ -93,7 +93,7 @@ class ConfigFile:
     async def start(self, configuration: Body | str, *, state: bool = False) -> ReloadingRouter:
         """Writes the configuration file and starts a router.
 
-        If `state` is true, the router keeps copies of the last valid configuration files.
+        If `state` is true, the router keeps copies of the last valid configuration file and keys file.
         """
         return await self._stack.enter_async_context(self.running(configuration, state=state))
 

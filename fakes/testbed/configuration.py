@@ -1,4 +1,4 @@
-"""Builds the sections of a router's configuration."""
+"""Builds the sections `router` and `targets` of a router's configuration."""
 
 from __future__ import annotations
 

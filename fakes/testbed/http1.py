@@ -16,12 +16,15 @@ from fakes.testbed.waiting import until
 _BUFFER = 32 * 1024
 """The size of the sockets' buffers in bytes.
 
-With larger buffers, a server would not notice that a client does not read from the connection.
+With larger buffers, a test would have to send more data before the server notices that a client does not read.
 """
 
 
 class RawClient:
-    """A client that sends any bytes over one connection. The client waits at most 10 s for data from the server."""
+    """A client that sends any bytes over one connection.
+
+    Each read has a timeout of 10 s, except for the read of the body in `answer`.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -61,7 +64,7 @@ class RawClient:
 
     @property
     def ended(self) -> bool:
-        """Returns whether the server closed the connection."""
+        """Returns whether the server has closed the connection and the client has read all data."""
         return self._reader.at_eof()
 
     async def until_closed(self) -> None:

@@ -14,7 +14,7 @@ def json_values(
 ) -> st.SearchStrategy[Any]:  # fmt: skip
     """Returns a Hypothesis strategy that generates JSON values with a few levels of nesting.
 
-    If `non_finite` is true, the generated values include NaN and infinite floats.
+    If `non_finite` is true, the generated values can include NaN and infinite floats.
 
     The strategy `texts` generates the texts and the names of fields in the JSON values.
     """

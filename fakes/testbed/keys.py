@@ -17,7 +17,7 @@ def bearer(key: str) -> dict[str, str]:
 
 
 class KeysFile:
-    """A keys file, and a mapping from the names of the clients in the keys file to the API keys."""
+    """A keys file. The attribute `keys` maps each client's name to the API key, even after a removal of the client."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -25,7 +25,7 @@ class KeysFile:
         self._entries: list[Body] = []
 
     def add(self, name: str, **limits: Any) -> str:
-        """Adds a new API key to the keys file and returns the API key."""
+        """Adds a client with a new API key to the keys file, and returns the API key."""
         key, entry = new_key(name)
         self.keys[name] = key
         self._entries += [{**yaml.safe_load(entry)[0], **limits}]
@@ -37,7 +37,7 @@ class KeysFile:
         self.write()
 
     def write(self, text: str | None = None) -> None:
-        """Writes the entries to the keys file, or writes `text` instead of the entries."""
+        """Writes `text` to the keys file, or the entries if `text` is None."""
         self.path.write_text(yaml.safe_dump(self._entries) if text is None else text)
 
     def make_invalid(self) -> None:
@@ -54,5 +54,5 @@ class ProtectedConfiguration(KeysFile):
         self.configuration: Body = {**configuration, "server": {"api_keys_file": str(path)}}
 
     def without_server(self) -> str:
-        """Returns the configuration as YAML without the section `server`."""
+        """Returns the sections `router` and `targets` of the configuration as YAML."""
         return str(yaml.safe_dump({name: self.configuration[name] for name in ("router", "targets")}))

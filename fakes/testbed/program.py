@@ -1,4 +1,4 @@
-"""Runs routers as separate processes with the command `python -m rl_router_api`."""
+"""Runs routers as separate processes, usually with the command `python -m rl_router_api`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from fakes.upstreams.ports import free_ports
 
 COMMAND = [sys.executable, "-m", "rl_router_api"]
 PATIENT = 60
-"""A time in seconds that is longer than the waiting time of every test."""
+"""A time in seconds that is longer than any test waits."""
 _QUICK_STOP = """
 import sys
 from rl_router_api.runtime.source import Source
@@ -41,14 +41,15 @@ if __name__ == "__main__":
 """
 """The code of a program that runs a router.
 
-Two arguments of the program set how long the router takes to stop, so that a test can shorten these times.
+Two arguments of the program set the durations of the two phases in which the router stops (see `Stopping`).
 """
 
 
 class Program:
     """A running router.
 
-    Each request of the attribute `client` uses a new connection. The attribute `errors` is the output of the router.
+    Each request of the attribute `client` uses a new connection. The attribute `errors` is the text that the router has
+    written to standard output and standard error.
     """
 
     def __init__(self, process: asyncio.subprocess.Process, port: int, admin_port: int, errors: Path) -> None:
@@ -90,7 +91,7 @@ class Program:
     async def until(self, reached: Callable[[], object], what: str) -> None:
         """Polls until `reached` returns a true value.
 
-        If `reached` returns no true value in time, the test fails with a message that includes the program's output.
+        If `reached` returns no true value within 10 s, the test fails, and the message includes the router's output.
         """
         try:
             await until(reached, what)
@@ -106,10 +107,10 @@ class Program:
             writer.transport.abort()
             return False
 
-        await self.until(refused, "the end of listening")
+        await self.until(refused, "the router to stop listening")
 
     async def exit_status(self) -> int:
-        """Waits for the end of the process and returns the exit status of the process."""
+        """Waits at most 30 s until the process ends, and returns the exit status of the process."""
         return await asyncio.wait_for(self.process.wait(), 30)
 
     def workers(self) -> list[int]:
@@ -122,7 +123,7 @@ class Program:
         return [int(pid) for pid, parent, args in rows if parent == own and "spawn_main" in args]
 
     async def kill_worker(self, worker: int) -> int:
-        """Kills one of the router's two workers.
+        """Kills the worker with the process id `worker`. The router must have two workers.
 
         Waits until the router has started a new worker, and returns the process id of the new worker.
         """
@@ -159,7 +160,7 @@ class Programs:
         """Starts a router with the configuration `config`, and waits until the router answers.
 
         After SIGTERM, the router listens for `lag` seconds, and then gives in-flight requests `grace` seconds to
-        finish.
+        finish. If `lag` is None, the router uses its default durations and ignores `grace`.
         """
         config = {**config, "server": {**port_fields(), **config.get("server", {})}}
         return await _up(await self.launch(config, lag=lag, grace=grace))

@@ -1,4 +1,4 @@
-"""Builds chat requests in the form in which clients send chat requests."""
+"""Builds chat requests, as JSON or in parsed form."""
 
 from __future__ import annotations
 

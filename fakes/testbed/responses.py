@@ -13,14 +13,15 @@ ERROR_FIELDS = {"message", "type", "param", "code"}
 
 
 def exact(data: str | bytes) -> Any:
-    """Parses JSON. Numbers with a fraction become Decimals, so that the numbers stay exact."""
+    """Parses JSON. Numbers with a fraction or an exponent become Decimals, so that the numbers stay exact."""
     return json.loads(data, parse_float=Decimal)
 
 
 def events(data: bytes) -> list[Any]:
     """Returns the parsed data of each event of a stream.
 
-    The data `[DONE]` of the last event stays a string. Comments in the stream are skipped.
+    The data `[DONE]` of the last event stays a string. The function skips comments, and events
+    whose first field is not `data`.
     """
     parts = [part for part in data.decode().split("\n\n") if part.startswith("data:")]
     texts = [part.removeprefix("data:").strip() for part in parts]
@@ -41,7 +42,7 @@ def strategy(body: Body) -> tuple[str, str]:
 
 
 def history(body: Body) -> list[tuple[str, str]]:
-    """Returns the model and the status of each call to a target.
+    """Returns the model and the status of each attempt to call a target.
 
     The parameter `body` is the body of a response, the metadata of a response, or a log line.
     """
@@ -53,7 +54,7 @@ def metric(page: str, name: str) -> Decimal:
     """Returns the sum of the values of a metric on the metrics page `page`.
 
     If `name` has no labels, the values of all series of the metric are added. If `name` has labels, only the series
-    with these labels counts.
+    with exactly these labels counts.
     """
     values = [line.rpartition(" ")[2] for line in page.splitlines() if line.startswith((name + "{", name + " "))]
     return sum(map(Decimal, values), Decimal(0))

@@ -1,4 +1,4 @@
-"""Runs the real application in a real server, in the test's event loop, in front of scripted upstreams."""
+"""Runs the router API in a real HTTP server, in the test's event loop, in front of scripted upstreams."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ from fakes.upstreams.server import Upstream
 
 
 class RunningRouter:
-    """A running router and a client of the router. The attribute `log` contains all log lines of the router."""
+    """A running router and a client of the router.
+
+    The attribute `log` contains the log lines that a test's routers have written since the last start of a router.
+    """
 
     def __init__(self, app: App, client: httpx.AsyncClient, log: list[Body]) -> None:
         self.app = app
@@ -88,9 +91,10 @@ class Testbed:
         self._upstreams: list[Upstream] = []
 
     async def upstream(self, answer: Answer | None = None, host: str = "127.0.0.1") -> Upstream:
-        """Starts an upstream that runs the script `answer` for each request, on the address `host`.
+        """Starts an upstream on the address `host`.
 
-        Without a script, the upstream returns valid decisions and answers.
+        The upstream runs the script `answer` for each request for a completion. Without a script, the upstream returns
+        valid decisions and answers.
         """
         upstream = await self._stack.enter_async_context(Upstream(answer, host))
         self._upstreams.append(upstream)

@@ -14,7 +14,7 @@ def redirected(command: list[str], streams: str) -> list[str]:
 
 @contextmanager
 def full_pipe() -> Iterator[tuple[int, int]]:
-    """Yields the reading and the writing end of a pipe that is full."""
+    """Yields the read end and the write end of a full pipe."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     for size in (4096, 1):
@@ -29,7 +29,7 @@ def full_pipe() -> Iterator[tuple[int, int]]:
 
 @contextmanager
 def broken_pipe() -> Iterator[int]:
-    """Yields the writing end of a pipe that has no reader."""
+    """Yields the write end of a pipe that has no reader."""
     reading, writing = os.pipe()
     os.close(reading)
     yield writing

@@ -10,7 +10,8 @@ from collections.abc import Callable
 async def until(reached: Callable[[], object], what: str, within: float = 10) -> None:
     """Polls until `reached`, a function or a coroutine function, returns a true value.
 
-    Raises AssertionError with the text `what` if `reached` does not return a true value within `within` seconds.
+    Raises AssertionError if `reached` does not return a true value within `within` seconds. The message contains the
+    text `what`.
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + within

@@ -1,4 +1,4 @@
-"""Sends bytes to the router under two HTTP servers: RL Router's own server, and uvicorn with h11 for comparison."""
+"""Sends bytes to the router in two HTTP servers: RL Router's own server, and uvicorn with h11 for comparison."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHUNKS = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
 LAST = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 """The last request of each connection.
 
-The answer to the request LAST has the status 404. No other request in the tables of the tests is answered with 404.
+The answer to the request LAST has the status 404. Few other requests in the tests are answered with 404.
 """
 _PATIENCE = 3.0
 """The seconds without an answer after which a test concludes that a server waits for more bytes."""
@@ -38,9 +38,10 @@ ZEROS = "RFC 9112, 7.1: a size may have leading zeros"
 
 
 class Row(NamedTuple):
-    """Bytes that a client sends, and the router's answers to the bytes.
+    """Bytes that a client or an upstream sends, and the router's answers to the bytes.
 
-    The attribute `answers` contains the status of each response, and the word `waits` if the router expects more bytes.
+    If a client sends the bytes, the attribute `answers` contains the status of each response, and the word `waits` if
+    the router expects more bytes. If an upstream sends the bytes, `answers` is the response as the router reads it.
 
     The attribute `other` contains the answers of the software with which a test compares the router, if these answers
     differ from the router's answers. The attribute `why` is the reason why the router's answers are right.

@@ -23,7 +23,8 @@ def usage(prompt: int = 10, completion: int = 5, **more: Any) -> Body:
 def completion(text: str | None = "Four.", *, used: Body | None = None, message: Body | None = None) -> Body:
     """Returns a completion with one choice.
 
-    The parameter `message` contains additional fields of the choice's message. The parameter `used` replaces the usage.
+    The parameter `message` contains additional fields of the choice's message. The parameter `used` replaces the
+    default usage.
     """
     return {
         "id": "chatcmpl-1",
@@ -65,7 +66,7 @@ def _as_tool_call(made: Body) -> Body:
 def select(name: str) -> Body:
     """Returns a decision of the router model that selects an answer.
 
-    The parameter `name` is the name of the call, of the function or of the model that gave the selected answer.
+    The parameter `name` is the id of the call, or the name of the function or of the model that gave the answer.
     """
     return decision(call("select_response", call_id=name))
 

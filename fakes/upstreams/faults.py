@@ -10,7 +10,7 @@ from fakes.upstreams.bodies import chunk, chunks, completion, encoded, event
 from fakes.upstreams.exchange import Answer, Exchange
 
 _PAUSE = 0.02
-"""The seconds between two pieces of a slow response."""
+"""The seconds between two pieces of a slow response, and between the sent data and a fault."""
 
 
 async def hang(exchange: Exchange) -> None:
@@ -68,7 +68,7 @@ HALF = event(chunk({"content": "half"}))
 
 
 def half_then(then: Callable[[Exchange], Awaitable[None]]) -> Answer:
-    """Returns a script that sends the first half of a completion or of a stream, and then causes the fault `then`."""
+    """Returns a script that sends a part of a completion or of a stream, and then causes the fault `then`."""
     return either(half_body_then(then), cut_after([HALF], then))
 
 

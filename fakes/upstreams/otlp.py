@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 
 class Collector:
-    """A collector that receives traces by OTLP over HTTP. The attribute `url` is the URL of the collector."""
+    """A collector that receives traces via OTLP over HTTP. The attribute `url` is the URL of the collector."""
 
     def __init__(self) -> None:
         self.url = ""

@@ -1,4 +1,4 @@
-"""Finds TCP ports and URLs on this machine on which no program listens."""
+"""Finds free TCP ports on this machine, and URLs that refuse connections."""
 
 from __future__ import annotations
 

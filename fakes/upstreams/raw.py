@@ -52,9 +52,9 @@ async def sending(*responses: bytes, then_close: bool = False) -> AsyncIterator[
 
 @asynccontextmanager
 async def recording_heads() -> AsyncIterator[tuple[str, list[bytes]]]:
-    """Runs a server that answers with the status 200.
+    """Runs a server that answers the first request on each connection with the status 200.
 
-    Yields the server's URL, and a list of the heads (request line and headers) of the received requests.
+    Yields the server's URL, and a list of the heads (request line and headers) of the answered requests.
     """
     heads: list[bytes] = []
 

@@ -16,10 +16,10 @@ class Upstream:
         self._host = host
         self.answer: Answer = answer or well_behaved
         self.requests: list[Exchange] = []
-        """The requests for completions that the server has received since the router started."""
+        """The received requests for completions, except the requests that arrived while a router was starting."""
         self.starting = False
-        """Whether the router is starting. Until the router has started, the router's probes get valid answers and are
-        not recorded."""
+        """Whether a router is starting. While a router is starting, the requests for completions get valid answers and
+        are not recorded."""
         self.models_answer: Answer = whole({"object": "list", "data": [{"id": "listed-model", "max_model_len": 8192}]})
         self.models_requests: list[Exchange] = []
         self.connections = 0

@@ -419,5 +419,5 @@ def test_an_invalid_file_of_certificates_leaves_the_earlier_authorities_in_use(
 
 async def test_a_proxy_of_an_unsupported_kind_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
-    with pytest.raises(TransportError, match="socks5 proxy is not supported"):
+    with pytest.raises(TransportError, match="unsupported socks5 proxy"):
         await fetched("http://upstream.invalid/")

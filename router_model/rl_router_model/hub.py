@@ -22,7 +22,7 @@ SCHEME = "hf://"
 _SOURCE = re.compile(r"hf://(?P<repository>[^/]+/[^/@]+)(?:@(?P<revision>.+?))?/(?P<file>.+\.gguf)")
 _FIRST_PART = re.compile(r"-00001-of-(?P<count>\d{5})\.gguf$")
 _READ_TIMEOUT = 60.0
-"""The maximum number of seconds without data from the hub, after which a download fails."""
+"""A download fails after this number of seconds without data from the hub."""
 _EXIT_CODES = {401: ExitCode.HUB_UNAUTHORIZED, 403: ExitCode.HUB_FORBIDDEN, 404: ExitCode.HUB_NOT_FOUND}
 
 
@@ -50,7 +50,7 @@ def read(model: str) -> HubFile:
     if not match:
         raise StartError(
             ExitCode.COMMAND_LINE,
-            f"--model {model} is not a GGUF file on the hub: use hf://org/name[@revision]/file.gguf",
+            f"--model {model} does not name a GGUF file on the hub: use hf://org/name[@revision]/file.gguf",
         )
     return HubFile(match["repository"], match["revision"] or "main", match["file"])
 
@@ -115,7 +115,7 @@ def _download(request: urllib.request.Request, target: Path) -> None:
 
 def _advice(status: int) -> str:
     if status in (401, 403):
-        return "the repository is private or gated. Set HF_TOKEN to a token with access"
+        return "the repository is private, gated or missing. Check the name, or set HF_TOKEN to a token with access"
     if status == 404:
         return "check the repository, the revision and the file's name"
     return "try again later"

@@ -26,7 +26,7 @@ def read(option: str | None, bundled_model: bool) -> str:
         ) from None
     except UnicodeDecodeError:
         raise StartError(
-            ExitCode.COMMAND_LINE, f"the chat template {option} is not UTF-8 text: convert the file"
+            ExitCode.COMMAND_LINE, f"the chat template {option} is not UTF-8 text: save it as UTF-8"
         ) from None
 
 

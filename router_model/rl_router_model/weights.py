@@ -14,8 +14,8 @@ _LATER_PART = re.compile(r"-(?!00001)\d{5}-of-\d{5}\.gguf$")
 def find(model: str | None) -> Path:
     """Returns the path of the GGUF file for `--model`, and downloads the file if necessary. Raises StartError.
 
-    The argument `model` names a GGUF file, a folder that contains a GGUF file, or a GGUF file on the hub. If `model` is
-    None, the function returns the path of the bundled model.
+    The argument `model` names a GGUF file, a folder with the GGUF files of one model, or a GGUF file on the hub. If
+    `model` is None, the function returns the path of the bundled model.
     """
     path = _path(model)
     if path.is_dir():

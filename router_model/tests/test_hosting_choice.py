@@ -32,7 +32,7 @@ def test_gpus_are_used_with_vllm_if_there_are_any(options: Options, installed: t
         (Options(gpus=("7",)), THREE_GPUS, 1, "--gpus 7: there is no GPU 7. Use the GPUs 0, 1, 2."),
         (Options(gpus=("0",)), (), 1, "--gpus 0: nvidia-smi lists no NVIDIA GPU"),
         (Options(device="cuda"), (), 1, "--device cuda: nvidia-smi lists no NVIDIA GPU"),
-        (Options(device="cuda", engine="llamacpp"), THREE_GPUS, 2, "Use --device cpu"),
+        (Options(device="cuda", engine="llamacpp"), THREE_GPUS, 2, "Replace --device cuda with --device cpu"),
     ],
 )
 def test_an_impossible_choice_is_an_error(

@@ -88,8 +88,8 @@ def test_a_model_in_parts_is_fetched_with_all_of_them(server: Hub, tmp_path: Pat
 @pytest.mark.parametrize(
     ("status", "code", "remedy"),
     [
-        (401, ExitCode.HUB_UNAUTHORIZED, "Set HF_TOKEN to a token with access"),
-        (403, ExitCode.HUB_FORBIDDEN, "Set HF_TOKEN to a token with access"),
+        (401, ExitCode.HUB_UNAUTHORIZED, "set HF_TOKEN to a token with access"),
+        (403, ExitCode.HUB_FORBIDDEN, "set HF_TOKEN to a token with access"),
         (404, ExitCode.HUB_NOT_FOUND, "check the repository"),
         (503, ExitCode.HUB_FAILED, "try again later"),
     ],
@@ -124,5 +124,5 @@ def test_the_error_names_an_unreachable_hub(tmp_path: Path) -> None:
 
 
 def test_a_repository_without_a_file_is_refused() -> None:
-    with pytest.raises(StartError, match=r"is not a GGUF file on the hub: use hf://"):
+    with pytest.raises(StartError, match=r"does not name a GGUF file on the hub: use hf://"):
         hub.read("hf://acme/router")

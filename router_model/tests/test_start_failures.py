@@ -108,7 +108,7 @@ def test_a_missing_libgomp_is_reported_with_its_package(tmp_path: Path) -> None:
             "the chat template /no/such.jinja cannot be read",
         ),
         (["--model", "/no/such.gguf"], ExitCode.MODEL_MISSING, "no such model file: /no/such.gguf"),
-        (["--model", "hf://acme/router"], ExitCode.COMMAND_LINE, "is not a GGUF file on the hub"),
+        (["--model", "hf://acme/router"], ExitCode.COMMAND_LINE, "does not name a GGUF file on the hub"),
     ],
 )
 def test_an_invalid_argument_is_one_line_before_the_model_is_loaded(

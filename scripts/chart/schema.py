@@ -26,7 +26,7 @@ def schema(values: Iterable[Value]) -> Json:
         "$defs": {"spec": _plain(structural(RouterDeploymentSpec, defaults=False))},
         "type": "object",
         "additionalProperties": False,
-        "properties": {"global": {"description": "Values that a parent chart shares with the included charts."}},
+        "properties": {"global": {"description": "Values that a parent chart shares with its subcharts."}},
     }
     for value in values:
         _parent(root, value.path)["properties"][value.path[-1]] = _node(value)

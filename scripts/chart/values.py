@@ -60,12 +60,12 @@ class _Comment:
 
 
 def read(text: str) -> list[Value]:
-    """Returns the values that have a comment in `text`, which is the text of values.yaml, in the order of the file."""
+    """Returns the values that have a comment in values.yaml, in the order of the file. `text` is the file's text."""
     return list(_values(text))
 
 
 def defaults(values: Iterable[Value]) -> dict[str, Any]:
-    """Returns the defaults of the values that mean their default if they are null.
+    """Returns the defaults that the chart uses instead of null values.
 
     An object in a format of Kubernetes, such as `resources`, has no default in the result, so that null removes the
     object.

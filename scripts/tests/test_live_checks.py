@@ -194,7 +194,7 @@ FAULTS = {
     "no usage": (put("usage", None), "the answer has no `usage`"),
     "usage that does not add up": (put("usage.total_tokens", 1), "total_tokens 1 is less than"),
     "a truncated question": (put("usage.prompt_tokens", 1), "parts of the request were lost"),
-    "no completion": (put("object", "error"), "object is 'error'"),
+    "no completion": (put("object", "error"), "`object` is 'error'"),
 }
 
 

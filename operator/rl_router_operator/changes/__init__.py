@@ -1,1 +1,1 @@
-"""Computes the actions that bring live objects to their desired state, without sending requests."""
+"""Computes the actions that bring live objects to their desired state. The package sends no requests."""

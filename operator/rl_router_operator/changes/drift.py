@@ -69,7 +69,7 @@ def has_keys(entry: Any, keys: Mapping[str, Any]) -> bool:
 
 
 def _is_live(desired: Any, live: Any, owned: Fields, *, amounts: bool) -> bool:
-    """Returns whether `live` contains every field in `desired` and the operator owns every field in `desired`."""
+    """Returns whether `live` has the desired value in every field of `desired`, and the operator owns these fields."""
     if isinstance(desired, dict) and isinstance(live, dict):
         return all(_is_field_live(key, value, live, owned, amounts=amounts) for key, value in desired.items())
     if isinstance(desired, list) and isinstance(live, list):

@@ -17,7 +17,10 @@ _EMPTY: tuple[Any, ...] = (None, "", 0, False, [], {})
 
 
 def dropped_fields(applied: Manifest, result: Manifest) -> list[str]:
-    """Returns the paths of the applied fields that are missing in the object `result`, such as `spec.type`."""
+    """Returns the paths of the applied fields that are missing in the object `result`, such as `spec.type`.
+
+    The function ignores fields of the metadata and fields with an empty value.
+    """
     content = {key: value for key, value in applied.items() if key not in ("apiVersion", "kind", "metadata")}
     return [*_missing(content, result, "")]
 

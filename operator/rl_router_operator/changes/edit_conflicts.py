@@ -3,10 +3,10 @@
 A manual edit may add a second member to a union. For example, a manual edit adds a second source to a volume, although
 a volume may have only one source. One JSON patch removes the added member of a union and adds the desired member,
 because the API server also rejects a union without members. A manual edit may also change the key of an entry in a
-keyed list, so that the entry conflicts with the desired entry. The JSON patch replaces an edited entry that conflicts
-with a desired entry by the desired entry. A JSON patch makes its field manager a second owner of the desired fields. A
-field with a second owner would remain in the object after the operator has stopped applying the field. Therefore the
-operator removes the ownership of the patch's field manager immediately after the patch.
+keyed list, so that the entry conflicts with the desired entry. The JSON patch replaces the edited entry with the
+desired entry. A JSON patch makes its field manager a second owner of the desired fields. A field with a second owner
+would remain in the object after the operator has stopped applying the field. Therefore the operator removes the
+ownership of the patch's field manager as soon as the object needs no other change.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MANAGER = f"{FIELD_MANAGER}-mending"
 
 _INDEX = re.compile(r"\[[^\]]*\]")
 _KEYS = ("mountPath", "containerPort", "port", "uid", "topologyKey", "name")
-"""The names of the key fields of keyed lists. The key of an entry is the first key field that the entry has.
+"""The names of the key fields of keyed lists. The key of an entry is the first of these fields that the entry has.
 
 A port may also have a name, but the key of a port is the port number.
 """
@@ -74,8 +74,8 @@ def overlooked(desired: Manifest, live: Manifest) -> list[dict[str, Any]]:
 
 
 def disowning(live: Manifest) -> list[dict[str, Any]]:
-    """Returns the JSON patch after which the field manager MANAGER of earlier repairs owns no field. The patch is empty
-    if MANAGER owns no field.
+    """Returns the JSON patch that removes the ownership of MANAGER, the field manager of earlier repairs. The patch is
+    empty if MANAGER owns no field.
 
     The object `live` must contain all entries of `metadata.managedFields`.
     """

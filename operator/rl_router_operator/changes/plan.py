@@ -49,9 +49,9 @@ class View:
     The attribute `live` contains the live objects that belong to the RouterDeployment or have the name of a child. The
     attribute `owned` contains the records from earlier plans about the objects that the RouterDeployment controls. The
     attribute `absent` contains the kinds that the cluster does not have. The attribute `unwatched` contains the kinds
-    that the operator cannot watch, each with the reason. The attribute `refused` contains the last rejection of each
-    object by the API server. The attribute `creation_conflicts` counts for each object how many creations failed with a
-    conflict although a later read found no object with the name.
+    that the operator cannot watch, each with the reason. The attribute `refused` maps an object to the API server's
+    last rejection of a request about the object. The attribute `creation_conflicts` counts for each object how many
+    creations failed with a conflict although a later read found no object with the name.
     """
 
     live: Mapping[Ref, Manifest] = field(default_factory=dict)
@@ -222,10 +222,10 @@ class _Child:
         if controller == self.router.uid:
             return None
         if controller:
-            return "an object with the name of the child exists and has another owner"
+            return "an object with the name of the child exists, but another controller owns the object"
         if _was_owned(self.router, live, self.view.owned.get(self.ref)) or _is_offered(live):
             return None
-        return "an object with the name of the child exists and was not created for the RouterDeployment"
+        return "an object with the name of the child exists, but no controller owns the object"
 
     def _held_back(self, live: Manifest | None) -> Manifest:
         is_stateful = self.desired["kind"] == "StatefulSet"
@@ -240,7 +240,7 @@ def _after_refusal(ref: Ref, desired: Manifest, live: Manifest, error: RefusedEr
     """Returns an action after which a rejected apply can succeed, or the rejection as an error if no action helps."""
     if error.status == 422:
         if ref[0] == "StatefulSet" and error.forbids_stateful_set_change:
-            return Replace(ref, "the API server does not allow the desired change of the StatefulSet", live, desired)
+            return Replace(ref, "the API server does not allow the desired change to the StatefulSet", live, desired)
         if operations := edit_conflicts.repairs(desired, live, [field for _, field, _ in error.causes]):
             return Patch(ref, "a manual edit conflicts with the desired fields", live, tuple(operations))
     return error_of(ref, error)

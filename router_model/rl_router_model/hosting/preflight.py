@@ -12,11 +12,11 @@ from .options import Options
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 _REQUIRED_SHARED_MEMORY = 1_000_000 * 1024
-"""The number of bytes of shared memory that vLLM's processes need to exchange tensors."""
+"""vLLM's processes need at least this number of bytes of shared memory to exchange tensors."""
 
 
 def check(options: Options, choice: Choice, endpoint: Endpoint, installation: Installation) -> None:
-    """Raises HostingError if the engine could not start, for example because the port is in use."""
+    """Raises HostingError if the engine cannot start, for example because the port is in use."""
     check_files(options)
     check_port(endpoint)
     if choice.engine == "llamacpp":
@@ -30,7 +30,7 @@ def check(options: Options, choice: Choice, endpoint: Endpoint, installation: In
 
 
 def check_files(options: Options) -> None:
-    """Raises HostingError if the model is a path that does not exist, or the chat template cannot be read."""
+    """Raises HostingError if the model is a path that does not exist, or if the chat template cannot be read."""
     model, template = options.model, options.chat_template
     if (model.startswith(("/", "./", "../")) or _is_gguf_file(model)) and not Path(model).exists():
         raise HostingError(f"--model: there is no file or folder {model}. Fix the path.")

@@ -1,4 +1,4 @@
-"""Raises an exception, while the server runs, for every signal that ends the command."""
+"""Raises an exception for the signals SIGINT, SIGTERM and SIGHUP while the server runs."""
 
 import contextlib
 import signal

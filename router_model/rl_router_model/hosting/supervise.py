@@ -20,9 +20,10 @@ _PROGRESS = 5
 def supervise(command: EngineCommand, endpoint: Endpoint, wait: int, serve: str) -> int:
     """Runs the engine until a signal arrives, and returns the exit code for that signal.
 
-    The argument `wait` is the maximum number of seconds until the engine answers. The argument `serve` is the command
-    that serves the router API. Raises HostingError with the engine's exit code if the engine ends, and with the code 1
-    if the engine does not answer in time. When the function returns or raises an error, the engine has stopped.
+    The argument `wait` is the maximum number of seconds to wait for the engine. The argument `serve` is the command
+    that serves the router API. If the engine ends, the function raises HostingError with the engine's exit code, or
+    with the code 1 instead of the exit code 0. If the engine does not answer in time, the function raises HostingError
+    with the code 1. When the function returns or raises an error, the engine has stopped.
     """
     STDOUT.say(f"Starting the router model ({command.model}) on port {endpoint.port} …")
     signals = Signals()
