@@ -68,6 +68,11 @@ operator that creates the same children can be much faster than the bare client 
 
 
 def _rows(rest: float) -> list[_Row]:
+    return [*_creation_rows(), *_rest_rows(rest), *_fault_rows(rest / 2)]
+
+
+def _creation_rows() -> list[_Row]:
+    """Returns the rows from the start of the operator to the last write."""
     return [
         _Row("the operator's CPU time from the start until ready, s", lambda r: r.started_cpu, 1),
         _Row("the operator's memory before the first RouterDeployment, MiB", lambda r: r.memory),
@@ -98,19 +103,31 @@ def _rows(rest: float) -> list[_Row]:
             "additional memory of the operator per RouterDeployment, KiB",
             lambda r: 1024 * (r.settled_memory - r.memory) / r.size,
         ),
-        _Row(f"the operator's writes in {rest:g} s at rest", lambda r: r.rest.writes),
-        _Row(f"the operator's requests in {rest:g} s at rest", lambda r: r.rest.requests),
+    ]
+
+
+def _rest_rows(seconds: float) -> list[_Row]:
+    """Returns the rows of the operator at rest during `seconds` seconds, and of a restart."""
+    return [
+        _Row(f"the operator's writes in {seconds:g} s at rest", lambda r: r.rest.writes),
+        _Row(f"the operator's requests in {seconds:g} s at rest", lambda r: r.rest.requests),
         _Row("the operator's CPU usage at rest, % of a core", lambda r: r.rest.cpu_percent, 1),
         _Row("the operator's memory at the end of the time at rest, MiB", lambda r: r.rest.memory),
         _Row("the operator's writes after a restart", lambda r: r.restarted.writes),
         _Row("the operator's memory after a restart, MiB", lambda r: r.restarted.memory),
+    ]
+
+
+def _fault_rows(seconds: float) -> list[_Row]:
+    """Returns the rows of deleted children, and of unresponsive pods during `seconds` seconds."""
+    return [
         _Row("children that are deleted at the same time", lambda r: r.deleted),
         _Row("time until the deleted children exist again, s", lambda r: r.repaired, 2),
-        _Row(f"the operator's writes in {rest / 2:g} s with unresponsive pods", lambda r: r.unresponsive.writes),
+        _Row(f"the operator's writes in {seconds:g} s with unresponsive pods", lambda r: r.unresponsive.writes),
         _Row("the operator's CPU usage with unresponsive pods, % of a core", lambda r: r.unresponsive.cpu_percent, 1),
         _Row("the operator's memory with unresponsive pods, MiB", lambda r: r.unresponsive.memory),
         _Row(
-            f"the operator's health checks in {rest / 2:g} s with unresponsive pods",
+            f"the operator's health checks in {seconds:g} s with unresponsive pods",
             lambda r: r.unresponsive.health_checks,
         ),
         _Row("time until deleted children exist again with unresponsive pods, s", lambda r: r.repaired_unresponsive, 2),
