@@ -102,3 +102,56 @@ def test_refused_additions_are_forgotten_after_an_hour() -> None:
     refused.remember(("temperature", "stream_options"), {"param": "stream_options", "message": None})
     assert refused.current == {"stream_options"}
     assert refused.current == frozenset()
+
+
+UNSUPPORTED = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+TOO_LARGE = [
+    "max_tokens is too large: 32768. This model supports at most 16384 completion tokens.",
+    "max_tokens: 32768 > 8192, which is the maximum allowed number of output tokens",
+    "Invalid max_tokens value, the valid range of max_tokens is [1, 8192]",
+    "`max_tokens` must be less than or equal to `8192`",
+    "You requested 32778 tokens (10 in the messages, 32768 in the completion).",
+]
+PRICED = {name: {"price": {"input": 1, "output": 1}} for name in ("alpha", "beta")}
+
+
+async def test_a_target_that_rejects_the_output_limit_of_max_cost_is_no_candidate(testbed: Testbed) -> None:
+    refusing = strict("max_tokens", message=UNSUPPORTED)
+    model = in_turn(decision(call("call_alpha")), decision(call("call_beta")))
+    setup = await testbed.start(model, refusing, text("b"), changes=PRICED)
+    for calls in ([("alpha", "error"), ("beta", "ok")], [("beta", "ok")]):
+        body = await setup.answer(router={"max_cost": 1})
+        assert history(body["router_metadata"]) == calls
+    response = await setup.send(model="alpha", router={"max_cost": 1})
+    assert response.json()["error"]["code"] == "max_cost_too_low"
+    assert "params.rename" in response.text
+    assert len(setup.alpha.requests) == 1
+
+
+@pytest.mark.parametrize("message", [UNSUPPORTED, *TOO_LARGE])
+async def test_a_pinned_target_that_rejects_the_output_limit_of_max_cost_is_named(
+    testbed: Testbed, message: str
+) -> None:
+    setup = await testbed.start(None, strict("max_tokens", message=message), text("b"), changes=PRICED)
+    response = await setup.send(model="alpha", router={"max_cost": 1})
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert (error["code"], error["param"]) == ("max_cost_too_low", "router.max_cost")
+    assert "output limit of 32768 tokens" in error["message"]
+    assert message.rstrip(".") in error["message"]
+    assert not setup.beta.requests
+
+
+@pytest.mark.parametrize("message", TOO_LARGE)
+async def test_an_output_limit_that_is_only_too_large_is_tried_again(testbed: Testbed, message: str) -> None:
+    setup = await testbed.start(None, strict("32768", message=message), None, changes=PRICED)
+    assert (await setup.send(model="alpha", router={"max_cost": 1})).status_code == 400
+    assert (await setup.send(model="alpha", router={"max_cost": 0.01})).status_code == 200
+
+
+async def test_a_rejected_output_limit_of_the_client_is_the_clients_error(testbed: Testbed) -> None:
+    setup = await testbed.start(None, strict("max_tokens", message=UNSUPPORTED), None, changes=PRICED)
+    for _ in range(2):
+        response = await setup.send(model="alpha", max_tokens=300, router={"max_cost": 1})
+        assert (response.status_code, response.json()["error"]["message"]) == (400, UNSUPPORTED)
+    assert len(setup.alpha.requests) == 2

@@ -229,7 +229,7 @@ class Calls:
             )
             return MadeCall(callee, entry, stream=stream) if live else await _collect(callee, entry, stream)
         except CallFailedError as failure:
-            return MadeCall(callee, entry, failure=failure)
+            return MadeCall(callee, entry, failure=_with_blame(request, self._limits.spending, call, failure))
 
 
 def _open_entry(ledger: Ledger, request: Request, call: ReadyCall) -> Entry:
@@ -248,6 +248,25 @@ def _reserve(spending: Spending, request: Request, call: ReadyCall, entry: Entry
     except UnaffordableError as error:
         entry.close("error", error.message, billed=False)
         raise CallFailedError("unaffordable", error.message, refusal=error) from None
+
+
+def _with_blame(request: Request, spending: Spending, call: ReadyCall, failure: CallFailedError) -> CallFailedError:
+    """Returns the failure of a call, as a result of the money limit if the target rejected the router's output limit.
+
+    The router never omits the output limit that a money limit requires. So a target that rejects the output limit
+    cannot serve the request, but other targets may.
+    """
+    upstream = call.callee.upstream
+    if call.limit is None or request.max_output is not None or not failure.may_refuse_additions:
+        return failure
+    if not upstream.refused_additions.names_output_limit(failure.error):
+        return failure
+    reason = (
+        f"{upstream.name}: the target rejected the output limit of {call.limit} tokens that the router added for"
+        f" `max_cost`: {str(failure.error.get('message')).rstrip('.')}. Set the target's `max_output` or"
+        " `context_length`, or rename `max_tokens` with the target's `params.rename`"
+    )
+    return CallFailedError("unaffordable", failure.message, refusal=spending.refusal(reason))
 
 
 def _worst_cost(request: Request, call: ReadyCall) -> Decimal:

@@ -13,6 +13,7 @@ from ..config import Target
 from ..conversation.request import Request
 from ..errors import ApiError, bad_request
 from ..upstreams.fleet import Fleet
+from ..upstreams.refused_additions import OUTPUT_LIMIT
 from ..upstreams.upstream import Upstream
 from .decide import Candidate, Limits
 from .limits import min_output, output_limit
@@ -141,6 +142,9 @@ def _by_money(request: Request, limits: Limits, callee: Callee, left: Decimal) -
         remedy = f"Remove `{costly}`, or add it to `params.allow` to accept its costs"
         return "cost", f"the target's `params.set.{costly}` may cost more than `max_cost` allows. {remedy}"
     bought, minimum = output_limit(request, target, upstream, left), min_output(request)
+    if bought is not None and request.max_output is None and OUTPUT_LIMIT in upstream.refused_additions.current:
+        reason = "the target rejected the output limit that the router adds for `max_cost`"
+        return "cost", f"{reason}. Rename `max_tokens` with the target's `params.rename`"
     if bought is not None and bought < minimum:
         choices = f"{request.n} choices of " if request.n > 1 else ""
         return "cost", f"{left:f} USD do not pay for the input and {choices}{minimum} tokens of output"

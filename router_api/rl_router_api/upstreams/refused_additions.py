@@ -29,6 +29,17 @@ _OF_ONE_PROMPT = re.compile(
     re.I,
 )
 """The pattern of the words with which errors mention the length or the topic of one prompt."""
+OUTPUT_LIMIT = "output_limit"
+"""The name under which an output limit counts as an addition by the router. Only a money limit makes the router add an
+output limit. Under a money limit, the router does not send a call without the output limit."""
+_OUTPUT_LIMIT = re.compile(r"max_?\w*_?tokens|max_gen_len|n_predict|num_predict|\(.* in the completion\)", re.I)
+"""The pattern of the words with which errors mention the output limit of a request."""
+_UNSUPPORTED = re.compile(
+    r"unsupported|not (supported|allowed|permitted|available)|(does not|doesn't|do not|cannot) (support|accept|allow)|"
+    r"un(known|recognized|recognised|expected)|extra_?\s?(inputs?|fields?|forbidden)|deprecated|use '?\w+'? instead",
+    re.I,
+)
+"""The pattern of the words with which errors report that the upstream accepts no value of a field."""
 
 
 class RefusedAdditions:
@@ -53,7 +64,25 @@ class RefusedAdditions:
         error is about the length or the topic of the prompt, the method remembers no addition, because the upstream
         may accept the additions to other prompts.
         """
-        text = " ".join(str(error.get(name)) for name in ("code", "param", "message"))
+        text = _text_of(error)
         named = [name for name in additions if _NAMES[name].search(text)]
         if named or not _OF_ONE_PROMPT.search(text):
             self._until |= dict.fromkeys(named or additions, self._now() + _MEMORY)
+
+    def names_output_limit(self, error: Mapping[str, Any]) -> bool:
+        """Returns whether an upstream's error is about the output limit that the router added to a request.
+
+        If the upstream accepts no value of the field that contains the output limit, the method remembers the output
+        limit as a refused addition. If the value is too large, the upstream may accept the output limit of another
+        request.
+        """
+        text = _text_of(error)
+        if not _OUTPUT_LIMIT.search(text):
+            return False
+        if _UNSUPPORTED.search(text):
+            self._until[OUTPUT_LIMIT] = self._now() + _MEMORY
+        return True
+
+
+def _text_of(error: Mapping[str, Any]) -> str:
+    return " ".join(str(error.get(name)) for name in ("code", "param", "message"))
