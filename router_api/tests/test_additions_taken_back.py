@@ -104,7 +104,7 @@ def test_refused_additions_are_forgotten_after_an_hour() -> None:
     assert refused.current == frozenset()
 
 
-UNSUPPORTED = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+UNSUPPORTED = "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
 TOO_LARGE = [
     "max_tokens is too large: 32768. This model supports at most 16384 completion tokens.",
     "max_tokens: 32768 > 8192, which is the maximum allowed number of output tokens",

@@ -6,7 +6,7 @@ The attempt's ledger entry is closed with the cost of the attempt, even if the a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ..accounting.ledger import Entry
 from ..conversation.answer import Answer, Chunk, output_bytes, text_of
@@ -95,20 +95,33 @@ async def _assembled(attempt: Attempt, body: bytes) -> Answer:
 def _read_on(attempt: Attempt, arriving: Iterator[Chunk], chunks: list[Chunk]) -> None:
     """Records the chunks in the ledger and appends them to the list `chunks`.
 
-    Skips damaged events after all choices have ended. Raises BrokenAnswerError if an earlier event is damaged, and
-    UnusableAnswerError if a chunk that is not a notice contains an error.
+    Raises BrokenAnswerError if an event before the end of all choices is damaged, and UnusableAnswerError if a chunk
+    that is not a notice contains an error.
+    """
+
+    def are_ended() -> bool:
+        begun = {choice.index for chunk in chunks for choice in chunk.choices}
+        return bool(begun) and not begun.difference(*[chunk.finished for chunk in chunks])
+
+    for chunk in skipping_damage(arriving, are_ended):
+        attempt.entry.received_bytes += chunk.output_bytes
+        attempt.report(chunk.usage, chunk.service_tier)
+        if chunk.error is not None and not chunk.is_notice:
+            raise _reported(chunk)
+        chunks.append(chunk)
+
+
+def skipping_damage(chunks: Iterator[Chunk], are_ended: Callable[[], bool]) -> Iterator[Chunk]:
+    """Yields the chunks of a stream, and skips damaged events after the end of every choice.
+
+    Damage after the end of every choice loses no part of the answer. The parameter `are_ended` returns whether every
+    choice has ended. Raises BrokenAnswerError if an earlier event is damaged.
     """
     while True:
         try:
-            for chunk in arriving:
-                attempt.entry.received_bytes += chunk.output_bytes
-                attempt.report(chunk.usage, chunk.service_tier)
-                if chunk.error is not None and not chunk.is_notice:
-                    raise _reported(chunk)
-                chunks.append(chunk)
+            yield from chunks
         except BrokenAnswerError as error:
-            begun = {choice.index for chunk in chunks for choice in chunk.choices}
-            if isinstance(error, UnusableAnswerError) or not begun or begun.difference(*[c.finished for c in chunks]):
+            if isinstance(error, UnusableAnswerError) or not are_ended():
                 raise
         else:
             return

@@ -13,7 +13,7 @@ from ..conversation.answer import Chunk
 from ..dialects import sse
 from ..errors import BrokenAnswerError, TransportError, UnusableAnswerError
 from .attempt import Attempt, begin_attempt
-from .call import MAX_ANSWER
+from .call import MAX_ANSWER, skipping_damage
 from .transport import Response, Transport, read_whole
 from .upstream import Upstream
 
@@ -110,14 +110,7 @@ class ChunkStream:
     def _take_all(self, events: list[bytes]) -> None:
         is_over = sse.DONE in events
         chunks = self._dialect.read_chunks(events[: events.index(sse.DONE)] if is_over else events)
-        while True:
-            try:
-                self._take_chunks(chunks)
-                break
-            except BrokenAnswerError as error:
-                # After the end of every choice, a damaged event is skipped, because no part of the answer is lost.
-                if self._unfinished or isinstance(error, UnusableAnswerError):
-                    raise
+        self._take_chunks(skipping_damage(chunks, lambda: not self._unfinished))
         if is_over and self._notice and self._unfinished:
             raise self._incomplete()
         self._over = self._over or is_over
