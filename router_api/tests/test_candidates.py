@@ -128,6 +128,7 @@ def test_a_target_that_can_afford_less_than_256_output_tokens_is_no_candidate() 
     assert names(chat_request(), target, max_cost="0.000256") == ["alpha"]
     assert refused(chat_request(), target, max_cost="0.000255").code == "max_cost_too_low"
     assert names(chat_request(max_tokens=10), target, max_cost="0.00001") == ["alpha"]
+    assert names(chat_request(), pair(price={"output": "1"}, max_output=100), max_cost="0.0001") == ["alpha"]
 
 
 def test_an_error_about_money_says_what_the_money_does_not_buy() -> None:

@@ -93,9 +93,15 @@ def test_the_clients_output_limit_is_lowered_to_the_affordable_output() -> None:
     assert limit_for(chat_request(max_tokens=500, n=3), target({"output": "10"}), Decimal("0.01")) == 333
 
 
-@pytest.mark.parametrize(("limit", "minimum"), [(None, 256), (5_000, 256), (256, 256), (10, 10)])
-def test_the_minimum_output_is_256_tokens_or_the_clients_lower_limit(limit: int | None, minimum: int) -> None:
-    assert min_output(chat_request(**({"max_tokens": limit} if limit else {}))) == minimum
+@pytest.mark.parametrize(
+    ("limit", "targets", "minimum"),
+    [(None, None, 256), (5_000, None, 256), (10, None, 10), (None, 100, 100), (300, 100, 256), (None, 5_000, 256)],
+)
+def test_the_minimum_output_is_256_tokens_or_the_lower_limit_of_the_client_or_the_target(
+    limit: int | None, targets: int | None, minimum: int
+) -> None:
+    request = chat_request(**({"max_tokens": limit} if limit else {}))
+    assert min_output(request, target(max_output=targets)) == minimum
 
 
 def test_free_output_is_limited_only_by_the_client() -> None:

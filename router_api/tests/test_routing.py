@@ -576,6 +576,12 @@ async def test_max_cost_sets_the_output_limit_that_it_can_pay(testbed: Testbed) 
     assert limit * Decimal(PRICE["output"]) / 1_000_000 <= Decimal("0.01")
 
 
+async def test_max_cost_calls_a_target_whose_own_output_limit_is_low(testbed: Testbed) -> None:
+    setup = await testbed.start(None, None, changes={"alpha": {"max_output": 100}})
+    await setup.answer(router={"max_cost": 1})
+    assert setup.alpha.bodies[0]["max_tokens"] == 100
+
+
 @pytest.mark.parametrize("limit", [0, -1])
 async def test_an_output_limit_below_one_token_is_passed_on_but_replaced_with_max_cost(
     testbed: Testbed, limit: int

@@ -141,7 +141,7 @@ def _by_money(request: Request, limits: Limits, callee: Callee, left: Decimal) -
     if costly := upstream.dialect.costly_setting(target.params):
         remedy = f"Remove `{costly}`, or add it to `params.allow` to accept its costs"
         return "cost", f"the target's `params.set.{costly}` may cost more than `max_cost` allows. {remedy}"
-    bought, minimum = output_limit(request, target, upstream, left), min_output(request)
+    bought, minimum = output_limit(request, target, upstream, left), min_output(request, target)
     if bought is not None and request.max_output is None and OUTPUT_LIMIT in upstream.refused_additions.current:
         reason = "the target rejected the output limit that the router adds for `max_cost`"
         return "cost", f"{reason}. Rename `max_tokens` with the target's `params.rename`"

@@ -19,8 +19,9 @@ from ..upstreams.upstream import Upstream
 from .decide import Limits
 
 MIN_OUTPUT = 256
-"""The minimum number of output tokens that a money limit must allow for each choice of a call. If the client sets an
-output limit below 256 tokens, the client's output limit is the minimum."""
+"""The minimum number of output tokens that a money limit must allow for each choice of a call. If the output limit of
+the client is below 256 tokens, this output limit is the minimum. If the client sets no output limit, the same holds for
+the target's field `max_output`."""
 
 DEFAULT_MAX_OUTPUT = 32_768
 """The output limit per choice, in tokens, of a request with a money limit, if neither the client nor the target's field
@@ -49,9 +50,9 @@ def limits_of(request: Request, fleet: Fleet, ledger: Ledger, received_at: float
     )
 
 
-def min_output(request: Request) -> int:
-    """Returns the minimum number of output tokens per choice that the money limit of a request must allow."""
-    return min(request.max_output or MIN_OUTPUT, MIN_OUTPUT)
+def min_output(request: Request, target: Target) -> int:
+    """Returns the minimum number of output tokens per choice that the money limit must allow for a call to a target."""
+    return min(request.max_output or target.max_output or MIN_OUTPUT, MIN_OUTPUT)
 
 
 def output_limit(

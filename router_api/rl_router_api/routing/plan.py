@@ -47,7 +47,7 @@ def ready(
 
 def affordable(request: Request, call: ReadyCall) -> bool:
     """Returns whether the money limit allows at least the minimum number of output tokens for a call."""
-    return call.limit is None or call.limit >= min_output(request)
+    return call.limit is None or call.limit >= min_output(request, call.callee.target)
 
 
 def affordable_together(
