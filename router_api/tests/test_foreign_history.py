@@ -102,6 +102,39 @@ def test_a_mapped_id_is_the_same_in_every_turn_and_for_every_server() -> None:
     assert ids_in(first) == ["Z4Bx1klu7", "Z4Bx1klu7"]
 
 
+def parallel(*tool_call_ids: str) -> list[Body]:
+    """Returns an assistant message with parallel tool calls, and the results of the tool calls."""
+    calls = [
+        {"id": each, "type": "function", "function": {"name": "look", "arguments": "{}"}} for each in tool_call_ids
+    ]
+    tools = [{"role": "tool", "tool_call_id": each, "content": "a cat"} for each in tool_call_ids]
+    return [{"role": "assistant", "content": None, "tool_calls": calls}, *tools]
+
+
+@pytest.mark.parametrize("rule", [NINE, FORTY, DASHES, {}])
+@pytest.mark.parametrize("each", ["", "call_1", "D681PevKs", with_affinity("call_1", "beta")])
+def test_parallel_calls_with_the_same_id_are_told_apart_by_their_order(rule: Any, each: str) -> None:
+    to = target(history={"tool_call_ids": rule})
+    first = sent(to, asked(*parallel(each, each, each)))
+    mapped = ids_in(first)
+    assert mapped[:3] == mapped[3:]
+    assert len(set(mapped)) == 3
+    later = sent(to, asked(*parallel(each, each, each), *parallel(each, each)))
+    assert later[: len(first) - 1] == first[:-1]
+    assert ids_in(later[len(first) - 1 :]) == [*mapped[:2], *mapped[:2]]
+
+
+@pytest.mark.parametrize("rule", [NINE, FORTY, DASHES])
+def test_an_empty_id_is_mapped_if_the_target_has_a_rule_for_ids(rule: Any) -> None:
+    assert all(ids_in(sent(target(history={"tool_call_ids": rule}), asked(*tool_turn("")))))
+
+
+def test_a_second_result_of_one_call_keeps_the_id_of_the_call() -> None:
+    turn = tool_turn("call_1")
+    mapped = ids_in(sent(target(history={"tool_call_ids": NINE}), asked(*turn, turn[-1])))
+    assert len(set(mapped)) == 1
+
+
 RULES = st.builds(
     ToolCallIds,
     length=st.none() | st.integers(8, 12),

@@ -35,6 +35,10 @@ def counts(usage: Usage | None) -> tuple[int, int, int, int, int, bool]:
 
 OPENAI = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
 ANTHROPIC = {"input_tokens": 100, "output_tokens": 50}
+BEDROCK = {"inputTokens": 100, "outputTokens": 50, "totalTokens": 150, "cacheReadInputTokens": 700,
+           "cacheWriteInputTokens": 200}  # fmt: skip
+GEMINI = {"promptTokenCount": 100, "candidatesTokenCount": 20, "thoughtsTokenCount": 300, "totalTokenCount": 420,
+          "cachedContentTokenCount": 90}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -85,6 +89,21 @@ ANTHROPIC = {"input_tokens": 100, "output_tokens": 50}
         ("Gemini", {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 420}, (100, 320, 0, 0, 0)),
         ("Gemini, thinking alone", {"prompt_tokens": 100, "total_tokens": 420}, (100, 320, 0, 0, 0)),
         ("Perplexity", {**OPENAI, "reasoning_tokens": 5, "num_search_queries": 3}, (1000, 100, 0, 0, 0)),
+        ("Mistral", {**OPENAI, "num_cached_tokens": 900}, (1000, 100, 900, 0, 0)),
+        ("Mistral, singular details", {**OPENAI, "prompt_token_details": {"cached_tokens": 900}},
+         (1000, 100, 900, 0, 0)),
+        ("Bedrock", {"inputTokens": 100, "outputTokens": 50, "totalTokens": 150}, (100, 50, 0, 0, 0)),
+        ("Bedrock, cache", BEDROCK, (1000, 50, 700, 200, 0)),
+        ("Bedrock, total with the cache", {**BEDROCK, "totalTokens": 1050}, (1000, 50, 700, 200, 0)),
+        ("Bedrock beside zeros", {**BEDROCK, "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+         (1000, 50, 700, 200, 0)),
+        ("Gemini's own names", GEMINI, (100, 320, 90, 0, 0)),
+        ("Gemini's own names without a total", {**GEMINI, "totalTokenCount": None}, (100, 320, 90, 0, 0)),
+        ("Vercel's names", {"promptTokens": 100, "completionTokens": 50}, (100, 50, 0, 0, 0)),
+        ("Cohere", {"billed_units": {"input_tokens": 9, "output_tokens": 5.0},
+                    "tokens": {"input_tokens": 70, "output_tokens": 8}}, (9, 5, 0, 0, 0)),
+        ("Cohere, tokens alone", {"billed_units": {}, "tokens": {"input_tokens": 70, "output_tokens": 8}},
+         (70, 8, 0, 0, 0)),
         ("floats", {"prompt_tokens": 1000.0, "completion_tokens": 99.5, "total_tokens": 1100.0},
          (1000, 100, 0, 0, 0)),
         ("text", {"prompt_tokens": "1000", "completion_tokens": "100"}, (1000, 100, 0, 0, 0)),
@@ -133,14 +152,28 @@ def test_the_counts_of_every_provider_mean_the_same(provider: str, fields: Any, 
     [
         ({**OPENAI, "prompt_tokens_details": {"cached_tokens": 5000}}, (1000, 100, 1000, 0, 0)),
         ({**OPENAI, "total_tokens": 900}, (1000, 100, 0, 0, 0)),
+        ({"prompt_tokens": 33, "completion_tokens": 7163, "total_tokens": 7196, "reasoning_tokens": 73997},
+         (33, 81160, 0, 0, 0)),
+        ({**OPENAI, "completion_tokens_details": {"reasoning_tokens": 400}}, (1000, 500, 0, 0, 0)),
+        ({**OPENAI, "output_tokens_details": {"reasoning_tokens": 400}}, (1000, 500, 0, 0, 0)),
+        ({**OPENAI, "total_tokens": 1150, "reasoning_tokens": 400}, (1000, 500, 0, 0, 0)),
         ({"prompt_tokens": 1000, "completion_tokens": -5}, (1000, 0, 0, 0, 0)),
         ({"prompt_tokens": 10**60, "completion_tokens": 5}, (0, 5, 0, 0, 0)),
         ({"prompt_tokens": True, "completion_tokens": 5}, (0, 5, 0, 0, 0)),
         ({"prompt_tokens": "many", "completion_tokens": 5}, (0, 5, 0, 0, 0)),
     ],
-)
+)  # fmt: skip
 def test_implausible_counts_are_marked(fields: Any, expected: tuple[int, ...]) -> None:
     assert counts(read(**fields)) == (*expected, True)
+
+
+@pytest.mark.parametrize("names", [("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens")])
+@pytest.mark.parametrize("total", [300, 1100, None])
+def test_a_total_without_the_cache_is_no_contradiction(names: tuple[str, str], total: int | None) -> None:
+    usage = read(**{names[0]: 200, names[1]: 100}, total_tokens=total, cache_read_input_tokens=800)
+    assert counts(usage) == (1000, 100, 800, 0, 0, False)
+    assert usage is not None
+    assert usage.total == 1100
 
 
 @pytest.mark.parametrize("fields", [{}, {"total_tokens": 1100}, {"cost": 0.5}, {"prompt_tokens": None}])
@@ -176,6 +209,11 @@ REPORTED = [
     {**ANTHROPIC, "cache_read_input_tokens": 90, "cache_creation": {"ephemeral_5m_input_tokens": 30}},
     {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 420},
     {"prompt_tokens": 100, "completion_tokens": 20, "completion_tokens_details": {"reasoning_tokens": 300}},
+    {**OPENAI, "num_cached_tokens": 90},
+    {**OPENAI, "prompt_token_details": {"cached_tokens": 90}},
+    BEDROCK,
+    GEMINI,
+    {"billed_units": {"input_tokens": 9, "output_tokens": 5}, "tokens": {"input_tokens": 70, "output_tokens": 8}},
 ]
 EMPTY = st.sampled_from([None, {}, "", 0, []])
 DECOYS = st.dictionaries(NAMES | st.sampled_from(["input_tokens_details", "output_tokens_details"]), EMPTY)
@@ -214,6 +252,9 @@ def split(fields: dict[str, Any], decoys: list[dict[str, Any]], random: Random) 
          {"prompt_tokens": 9, "completion_tokens": "5"}),
         ({"prompt_tokens": 9, "completion_tokens": 0, "total_tokens": 9}, {"completion_tokens": 5},
          {"prompt_tokens": 9, "completion_tokens": 5}),
+        ({"inputTokens": 9, "totalTokens": 9}, {"outputTokens": 5}, {"inputTokens": 9, "outputTokens": 5}),
+        ({"promptTokenCount": 9, "totalTokenCount": 9}, {"candidatesTokenCount": 5},
+         {"promptTokenCount": 9, "candidatesTokenCount": 5}),
         ({"completion_tokens": 5}, {"completion_tokens": -1}, {"completion_tokens": 5}),
         ({"completion_tokens": 5}, {"completion_tokens": {"x": 1}}, {"completion_tokens": 5}),
         ({"completion_tokens": {}}, {"completion_tokens": 5}, {"completion_tokens": 5}),

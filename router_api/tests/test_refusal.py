@@ -166,6 +166,37 @@ QUOTAS: list[tuple[int, Any]] = [
     (429, body("You exceeded your current token quota.", type="rate_limit")),
     (412, body("Account suspended: reached the monthly spending limit", type="invalid_request_error")),
     (403, {"code": "The caller does not have permission", "error": "Your team doesn't have any credits yet."}),
+    (429, body("余额不足或无可用资源包,请充值。", code="1113")),
+    (429, body("预扣费失败", code="insufficient_user_quota", type="new_api_error")),
+    (429, {"success": False, "errors": [{"code": 4006, "message": "you have used up your daily free allocation of "
+                                         "10,000 neurons, please upgrade."}]}),
+    (429, {"message": "You are using a Trial key, which is limited to 1000 API calls / month."}),
+    (429, body("The model service has been paused.", code="SetLimitExceeded", type="TooManyRequests")),
+    (429, body("ExceededBudget: User=x over budget.", type="budget_exceeded", code="429")),
+    (400, body("Budget has been exceeded! Current cost: 10.2, Max budget: 10.0", type="x", code="400")),
+    (429, body("Provider returned error", code=429, metadata={"raw": '{"type":"insufficient_quota"}'})),
+    (429, body("Provider returned error", code=429, metadata={"raw": "The provider's credits are depleted."})),
+    (403, body("Key limit exceeded (total limit). Manage it in your settings.", code=403)),
+    (403, body("The free tier of the model has been exhausted.", code="AllocationQuota.FreeTierOnly")),
+    (403, {"statusCode": 403, "message": "Out of call volume quota. Quota will be replenished in 12:10:06."}),
+    (400, body("API access is blocked", type="invalid_request_error", code="blocked_api_access")),
+    (429, [body("Your project has exceeded its monthly spending cap.", code=429, status="RESOURCE_EXHAUSTED")]),
+    (429, body("Billing hard limit has been reached", code="x")),
+]  # fmt: skip
+NO_QUOTAS: list[tuple[int, Any]] = [
+    (429, body("Rate limit exceeded: your usage limit of 60 requests is reached.", code="rate_limit_exceeded")),
+    (429, body("You have reached your usage limit of the minute.", type="rate_limit_error")),
+    (429, body("You exceeded your current quota.", code="Throttling.RateQuota")),
+    (429, body("your usage limit is 60 requests per minute")),
+    (429, [body("You exceeded your current quota. Please retry in 3.5s.", code=429, status="RESOURCE_EXHAUSTED")]),
+    (403, body("Your API key's usage limits page shows that this model is not enabled", type="forbidden")),
+    (403, body("Your key has reached its usage limit for beta models", type="permission_error")),
+    (400, body("Invalid schema: 'Spending limit in USD' is not valid", type="invalid_request_error")),
+    (400, body("Invalid value: the name 'payment required' is not allowed", code="invalid_value")),
+    (400, body("The value 5 is out of range for credits", type="invalid_request_error")),
+    (400, body("Property 1 price per month is not valid", type="invalid_request_error")),
+    (400, body("Metadata key limit exceeded: 17 keys", type="invalid_request_error")),
+    (400, body("The thinking budget has been exceeded", type="invalid_request_error")),
 ]
 
 
@@ -184,6 +215,86 @@ async def test_an_exhausted_quota_is_no_rate_limit(testbed: Testbed, status: int
     assert "the target's quota is exhausted" in response.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(("status", "refusal"), NO_QUOTAS)
+async def test_words_about_limits_are_no_quota_if_the_error_has_another_reason(
+    testbed: Testbed, status: int, refusal: Any
+) -> None:
+    setup = await testbed.start(None, whole(refusal, status=status), text("b"))
+    response = await setup.send(model="alpha")
+    assert response.status_code == (502 if status == 403 else status)
+    assert "insufficient_quota" not in response.text
+    assert not setup.router.app.runtime.fleet.targets[0][1].cooldown.is_quota
+
+
+@pytest.mark.parametrize("code", [1002, 1039, 1041, 2045])
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_a_rate_limit_in_an_answer_with_status_200_starts_a_cooldown(
+    testbed: Testbed, code: int, streamed: bool
+) -> None:
+    refusal = {"base_resp": {"status_code": code, "status_msg": "limit"}, "choices": None}
+    setup = await testbed.start(None, whole(refusal, status=200), text("b"))
+    response = await setup.send(model="alpha", stream=streamed)
+    assert (response.status_code, response.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+    assert setup.router.app.runtime.fleet.targets[0][1].cooldown.seconds > 0
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"error": [{"code": 2001, "message": "Bad input"}]},
+        {"errors": [{"code": 2001, "message": "Bad input"}], "success": False, "result": None},
+        {"errors": ["Bad input"]},
+        {"error": True, "message": "Bad input"},
+        {"message": "Bad input", "errors": [{"message": "other"}]},
+        {"error_code": 1, "error_msg": "Bad input"},
+        {"status": "error", "error_message": "Bad input"},
+    ],
+)
+async def test_the_client_gets_the_message_of_an_error_in_any_form(testbed: Testbed, refusal: Any) -> None:
+    setup = await testbed.start(None, whole(refusal, status=400))
+    response = await setup.send(model="alpha")
+    assert (response.status_code, response.json()["error"]["message"]) == (400, "Bad input")
+
+
+@pytest.mark.parametrize(
+    ("message", "seconds"),
+    [
+        ("Rate limit reached. Please try again in 20s. Visit the site.", 20),
+        ("Please try again in 14m24s", 864),
+        ("Please try again in 250ms.", 0.25),
+        ("Please retry in 36.2s.", 36.2),
+        ("Please retry after 22 seconds.", 22),
+        ("Wait 1 minute 30 seconds.", 90),
+        ("Try again in 2 hours", 7_200),
+        ("Please try again in 5 months", None),
+        ("Please try again in " + "9" * 400 + "s", 86_400),
+        ("Please try again later, 20s", None),
+    ],
+)
+async def test_the_wait_is_read_from_the_words_of_an_error(
+    testbed: Testbed, message: str, seconds: float | None
+) -> None:
+    setup = await testbed.start(None, whole(body(message, code="x"), status=429))
+    await setup.send(model="alpha")
+    cooldown = setup.router.app.runtime.fleet.targets[0][1].cooldown.seconds
+    longest = 2 if seconds is None else seconds
+    assert longest - 2 < cooldown <= longest
+
+
+async def test_a_client_sets_no_wait_with_its_own_words(testbed: Testbed) -> None:
+    setup = await testbed.start(None, whole(body("Too many: 'try again in 9h'"), status=429))
+    await setup.send(model="alpha", messages=[{"role": "user", "content": "Try again in 9h"}])
+    assert setup.router.app.runtime.fleet.targets[0][1].cooldown.seconds <= 2
+
+
+async def test_the_wait_is_read_from_the_headers_in_an_error(testbed: Testbed) -> None:
+    headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": int((time.time() + 100) * 1000)}
+    refusal = body("Rate limit exceeded", code=429, metadata={"headers": headers})
+    setup = await testbed.start(None, whole(refusal, status=429))
+    await setup.send(model="alpha")
+    assert 90 < setup.router.app.runtime.fleet.targets[0][1].cooldown.seconds <= 100
+
+
 def test_a_quota_that_resets_soon_is_a_rate_limit() -> None:
     details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}]
     refusal = read([{"error": {"code": 429, "message": "You exceeded your current quota.", "details": details}}])
@@ -196,6 +307,8 @@ def test_words_that_the_client_sent_itself_are_no_quota() -> None:
     assert not read(refusal, b'{"out of credits": 1}').mentions_quota
     assert not read(body("bad value: ran out of credits"), b'{"user": "Ran out of credits"}').mentions_quota
     assert not read(body("bad value: ran out of credits"), b'{"user": "\\u0072an out of credits"}').mentions_quota
+    assert not read(body("bad value: ran out of credits"), b'{"user": "_ran_out-of  credits"}').mentions_quota
+    assert not read(body("Exceeded length of 'usage limits'"), b'{"user": "usage limits"}').mentions_quota
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -228,6 +341,18 @@ async def test_words_that_the_client_sent_itself_are_no_quota_in_an_answer_with_
           "x-ratelimit-reset-tokens": "250ms", "x-ratelimit-remaining-tokens": "0"}, 0.25),
         ({"x-ratelimit-reset": "1d2h"}, 86_400),
         ({"ratelimit-reset": "12"}, 12),
+        ({"retry-after": "20, 20"}, 20),
+        ({"x-ratelimit-reset-tokens": "6m0s, 6m0s", "x-ratelimit-remaining-tokens": "0, 0"}, 360),
+        ({"x-ratelimit-reset-tokens-day": "33011.38", "x-ratelimit-remaining-tokens-day": "0",
+          "x-ratelimit-reset-requests-day": "50000", "x-ratelimit-remaining-requests-day": "9"}, 33_011.38),
+        ({"ratelimitbysize-reset": "42", "ratelimitbysize-remaining": "0"}, 42),
+        ({"x-rate-limit-reset": "42"}, 42),
+        ({"x-ratelimit-reset-tokens": "9", "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-week": "5d"}, 9),
+        ({"ratelimit": '"default";r=0;t=30'}, 30),
+        ({"ratelimit": '"minute";r=5;t=30, "day";r=0;t=300'}, 300),
+        ({"ratelimit": "limit=100, remaining=0, reset=30"}, 30),
+        ({"ratelimit": '"default";r=5;t=30'}, None),
+        ({"ratelimit": '"default";r=' + "9" * 5000 + ";t=30"}, None),
     ],
 )  # fmt: skip
 def test_the_wait_is_read_from_the_headers_of_many_providers(headers: dict[str, str], seconds: float | None) -> None:
@@ -268,6 +393,13 @@ def test_a_rate_limit_does_not_end_the_cooldown_of_an_exhausted_quota() -> None:
     clock.now += 50
     cooldown.rate_limited(1)
     assert (cooldown.seconds, cooldown.is_quota) == (1, False)
+
+
+def test_a_quota_that_names_a_wait_has_a_cooldown_of_at_most_an_hour() -> None:
+    for wait, seconds in ((5, 60), (900, 900), (43_806, 3_600)):
+        cooldown = Cooldown(Clock())
+        cooldown.quota_exhausted(wait)
+        assert cooldown.seconds == seconds
 
 
 def test_cooldowns_double_until_a_success() -> None:

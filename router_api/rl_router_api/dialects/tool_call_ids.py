@@ -19,8 +19,8 @@ _DEFAULT_LENGTH = 24
 mapped id of 24 characters holds 142 bits of the hash."""
 _CHARACTERS: Mapping[str, re.Pattern[str]] = {
     "any": re.compile(r".*", re.DOTALL),
-    "letters_digits_dashes": re.compile(r"[A-Za-z0-9_-]*"),
-    "letters_digits": re.compile(r"[A-Za-z0-9]*"),
+    "letters_digits_dashes": re.compile(r"[A-Za-z0-9_-]+"),
+    "letters_digits": re.compile(r"[A-Za-z0-9]+"),
 }
 
 
@@ -32,7 +32,8 @@ def max_mapped_length(rule: ToolCallIds) -> int:
 class ToolCallIdMap:
     """A mapping from the tool call ids of one conversation to the tool call ids that the target gets.
 
-    Two different ids are mapped to the same id only if their originals are equal and `is_own` is True for the later id.
+    Two different ids, or two calls of one message with the same id, are mapped to the same id only if their originals
+    are equal and `is_own` is True for the later id.
     Callers must map the ids in the order of the conversation, so that later messages do not change a mapped id.
     """
 
@@ -41,14 +42,17 @@ class ToolCallIdMap:
         self._mapped: dict[str, str] = {}
         self._used: set[str] = set()
 
-    def mapped(self, tool_call_id: str, original: str | None = None, *, is_own: bool = False) -> str:
+    def mapped(self, tool_call_id: str, original: str | None = None, *, is_own: bool = False, place: int = 0) -> str:
         """Returns the tool call id that the target gets.
 
         The parameter `original` is the id without the affinity that the router appended (default: `tool_call_id`). The
         parameter `is_own` says whether the target itself or a target of the same signing family made the original id.
-        The target gets such an id unchanged.
+        The target gets such an id unchanged. The parameter `place` is the number of earlier tool calls of the same
+        message that have the same id. Some providers write several tool calls with an empty id.
         """
         original = tool_call_id if original is None else original
+        if place:
+            tool_call_id = f"{tool_call_id}\n{place}"
         known = self._mapped.get(tool_call_id)
         if known is None:
             known = original if is_own else self._new(tool_call_id, original)
@@ -59,7 +63,7 @@ class ToolCallIdMap:
     def _new(self, tool_call_id: str, original: str) -> str:
         candidate, tries = original if _accepts(self._rule, original) else _hashed(original, self._rule), 0
         while candidate in self._used:
-            # Another model has made a call with the same original id.
+            # Another call has the same original id.
             tries += 1
             candidate = _hashed(f"{tool_call_id}\n{tries}", self._rule)
         return candidate
@@ -69,7 +73,7 @@ def _accepts(rule: ToolCallIds, tool_call_id: str) -> bool:
     size = len(tool_call_id)
     if rule.length is not None and size != rule.length:
         return False
-    if rule.length is None and rule.max_length is not None and size > rule.max_length:
+    if rule.length is None and rule.max_length is not None and not 0 < size <= rule.max_length:
         return False
     return _CHARACTERS[rule.characters].fullmatch(tool_call_id) is not None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Raw, Struct
@@ -44,9 +44,11 @@ class Refusal(Struct, frozen=True):
     names_quota: bool = False
     """Whether the code or the type of the error says that a quota or spend limit is exhausted."""
     mentions_quota: bool = False
-    """Whether the error's message mentions an exhausted quota or spend limit. Messages about rate limits may mention a
-    quota too."""
+    """Whether the error's message mentions an exhausted quota or spend limit, and the code and the type of the error
+    name no other reason. Messages about rate limits may mention a quota too."""
     retry_after: float | None = None
+    headers: Mapping[str, str] = {}
+    """The headers of the provider's own response, if the error contains these headers. The names are in lower case."""
 
 
 class UpstreamDialect(Protocol):
@@ -132,5 +134,6 @@ class UpstreamDialect(Protocol):
     def read_error(self, text: str, request: bytes = b"") -> Refusal:
         """Returns what the text of an upstream's error says about the request, a quota and a waiting time.
 
-        Words about a quota in the error's message are ignored if the request body contains the same words.
+        Words about a quota or a waiting time in the error's message are ignored if the request body contains the same
+        words.
         """

@@ -129,7 +129,7 @@ class Attempt:
             status: Status = "timeout" if failure.kind == "timeout" else "error"
             self.entry.close(status, failure.message, billed=failure.billed or self.entry.received_bytes > 0)
             if failure.is_quota:
-                self.upstream.cooldown.quota_exhausted()
+                self.upstream.cooldown.quota_exhausted(failure.retry_after)
             elif failure.status == 429:
                 self.upstream.cooldown.rate_limited(failure.retry_after)
             self.upstream.failed(self._call, failure.message, counts=failure.counts_for_breaker)

@@ -48,12 +48,17 @@ class Cooldown:
         else:
             self._until = self._now() + retry_after
 
-    def quota_exhausted(self) -> None:
-        """Starts the cooldown for an upstream that reported an exhausted quota."""
+    def quota_exhausted(self, retry_after: float | None = None) -> None:
+        """Starts the cooldown for an upstream that reported an exhausted quota.
+
+        The cooldown is not shorter than `retry_after` seconds, but never longer than an hour, because the quota may be
+        raised at any time.
+        """
         if not self.is_quota:
             self._until = 0.0
         self.is_quota = True
         self._double(_QUOTA)
+        self._until = max(self._until, self._now() + min(retry_after or 0.0, _QUOTA[1]))
 
     def succeeded(self) -> None:
         """Records that the upstream answered a call, so that the doubling starts again from the shortest cooldown.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..dialects.upstream_dialect import Refusal
 from ..errors import BrokenAnswerError, CallFailedError, TransportError
-from .retry_hints import retry_after
+from .retry_hints import bounded, retry_after
 from .transport import Response, read_whole
 from .upstream import Upstream
 
@@ -26,24 +26,24 @@ async def refusal_of(upstream: Upstream, response: Response, request: bytes) -> 
     except (BrokenAnswerError, TransportError):
         text = ""
     refusal = upstream.dialect.read_error(text, request)
-    hint = retry_after(response.headers)
-    return _failure(upstream, refusal, response.status, text, refusal.retry_after if hint is None else hint)
+    return _failure(upstream, refusal, response.status, text, retry_after(response.headers))
 
 
 def reported_failure(upstream: Upstream, text: str, request: bytes) -> CallFailedError:
     """Returns the CallFailedError for an error that an upstream reported in a response with a 2xx status."""
     refusal = upstream.dialect.read_error(text[:_MAX_ERROR], request)
-    failure = _failure(upstream, refusal, refusal.status, text, refusal.retry_after)
+    failure = _failure(upstream, refusal, refusal.status, text, None)
     failure.retriable = False
     return failure
 
 
 def _failure(
-    upstream: Upstream, refusal: Refusal, status: int | None, text: str, wait: float | None
+    upstream: Upstream, refusal: Refusal, status: int | None, text: str, hint: float | None
 ) -> CallFailedError:
     error = dict(refusal.fields)
     if error.get("message"):
         error["message"] = upstream.redact(error["message"])
+    wait = next((wait for wait in (hint, retry_after(refusal.headers), refusal.retry_after) if wait is not None), None)
     is_quota = _is_quota(refusal, status, wait)
     message = f"`{upstream.name}` answered {status or 'with an error'}"
     if is_quota:
@@ -52,7 +52,7 @@ def _failure(
         "status",
         message,
         status=status,
-        retry_after=wait,
+        retry_after=None if wait is None else bounded(wait),
         error=error,
         retriable=not is_quota and status is not None and (status in _RETRIABLE or status >= 500),
         is_malformed=refusal.is_malformed,
@@ -64,8 +64,11 @@ def _failure(
 def _is_quota(refusal: Refusal, status: int | None, wait: float | None) -> bool:
     """Returns whether a refusal reports an exhausted quota instead of a rate limit.
 
-    An upstream accepts calls again soon after a rate limit, but not soon after an exhausted quota.
+    An upstream accepts calls again soon after a rate limit, but not soon after an exhausted quota. A response with the
+    status 429 that names a waiting time reports a rate limit, unless its code or type names a quota.
     """
     if status == 402 or refusal.names_quota:
         return True
-    return refusal.mentions_quota and wait is None and (status is None or status in _QUOTA_STATUSES)
+    if wait is not None and status in (429, None):
+        return False
+    return refusal.mentions_quota and (status is None or status in _QUOTA_STATUSES)

@@ -11,18 +11,10 @@ from collections.abc import Mapping
 
 _MAX_WAIT = 86_400.0
 """The maximum waiting time in seconds. The maximum replaces a longer waiting time that an upstream names."""
-_RESETS = (
-    ("ratelimit-reset", "ratelimit-remaining"),
-    ("x-ratelimit-reset", "x-ratelimit-remaining"),
-    ("x-ratelimit-reset-requests", "x-ratelimit-remaining-requests"),
-    ("x-ratelimit-reset-tokens", "x-ratelimit-remaining-tokens"),
-    ("anthropic-ratelimit-requests-reset", "anthropic-ratelimit-requests-remaining"),
-    ("anthropic-ratelimit-tokens-reset", "anthropic-ratelimit-tokens-remaining"),
-    ("anthropic-ratelimit-input-tokens-reset", "anthropic-ratelimit-input-tokens-remaining"),
-    ("anthropic-ratelimit-output-tokens-reset", "anthropic-ratelimit-output-tokens-remaining"),
-)
-"""Pairs of headers about a rate limit. The first header of a pair says when the rate limit is reset. The second header
-of the pair says how many requests or tokens the rate limit still allows."""
+_POLICY = re.compile(r"\b(?:r|remaining)=(\d+)\s*[;,]\s*(?:t|reset)=(\d+)")
+"""The pattern of a rate limit in the header `RateLimit`, as in `"default";r=0;t=30` and `remaining=0, reset=30`. The
+first number says how many requests or tokens the rate limit still allows, and the second number is the seconds until
+the rate limit is reset."""
 _DURATION = re.compile(
     r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?"
 )
@@ -38,37 +30,45 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     """Returns the seconds until the upstream may be called again, or None if the headers do not say when."""
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
-        return _bounded(milliseconds / 1000)
+        return bounded(milliseconds / 1000)
     named = headers.get("retry-after")
     if named is not None and (seconds := _wait(named)) is not None:
-        return _bounded(seconds)
-    waits = [_wait(headers[reset]) for reset, left in _RESETS if reset in headers and _is_used_up(headers.get(left))]
-    known = [wait for wait in waits if wait is not None]
-    return _bounded(max(known)) if known else None
+        return bounded(seconds)
+    waits = _resets(headers)
+    return bounded(max(waits)) if waits else None
 
 
-def _is_used_up(left: str | None) -> bool:
-    """Returns whether a rate limit is used up, so that the upstream refuses calls until the rate limit is reset.
+def _resets(headers: Mapping[str, str]) -> list[float]:
+    """Returns the seconds until each used-up rate limit is reset.
 
-    If the header with the remaining number of requests or tokens is missing or not a number, the rate limit is treated
-    as used up.
+    Providers name their limits differently, so all headers with `ratelimit` and `reset` in the name are read, such as
+    `x-ratelimit-reset-tokens-day`. The header with `remaining` in place of `reset` says how many requests or tokens the
+    limit still allows. Limits without a valid number in this header count as used up if no other limit is used up.
     """
-    number = _number(left)
-    return number is None or number <= 0
+    used_up = [float(seconds) for left, seconds in _POLICY.findall(headers.get("ratelimit", "")) if float(left) == 0]
+    unknown = []
+    for name, value in headers.items():
+        if "reset" in name and "ratelimit" in name.replace("-", "") and (wait := _wait(value)) is not None:
+            left = _number(headers.get(name.replace("reset", "remaining")))
+            if left is None:
+                unknown.append(wait)
+            elif left <= 0:
+                used_up.append(wait)
+    return used_up or unknown
 
 
 def _wait(text: str) -> float | None:
     """Returns the waiting time in seconds that a text names, or None if the text is invalid.
 
     The text may be a number of seconds, a duration with units, a Unix time, an HTTP date, or an ISO time with a time
-    zone.
+    zone. Several numbers or durations with commas are the values of repeated headers. The first one counts.
     """
     number = _number(text)
     if number is not None:
         if number > _EPOCH:
             return (number / 1000 if number > _EPOCH * 1000 else number) - time.time()
         return number
-    if (match := _DURATION.fullmatch(text.strip())) and any(match.groups()):
+    if (match := _DURATION.fullmatch(text.partition(",")[0].strip())) and any(match.groups()):
         return sum(float(part) * unit for part, unit in zip(match.groups(), _UNITS, strict=True) if part)
     try:
         return email.utils.parsedate_to_datetime(text).timestamp() - time.time()
@@ -86,11 +86,12 @@ def _until_iso(text: str) -> float | None:
 
 def _number(text: str | None) -> float | None:
     try:
-        number = float(text or "")
+        number = float((text or "").partition(",")[0])
     except ValueError:
         return None
     return number if math.isfinite(number) else None
 
 
-def _bounded(seconds: float) -> float:
+def bounded(seconds: float) -> float:
+    """Returns a waiting time that is neither negative nor longer than a day."""
     return min(max(seconds, 0.0), _MAX_WAIT)

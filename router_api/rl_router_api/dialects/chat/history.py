@@ -7,8 +7,8 @@ other models a target accepts. The affinity in a tool call id identifies the tar
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
-from functools import partial
 
 from msgspec import Raw
 
@@ -63,14 +63,15 @@ def adapt(request: Request, messages: list[dict[str, Raw]], history: History, fa
     The function `adapt` also removes the affinity from the tool call ids. The parameter `family` contains the
     affinities of all targets in the signing family of the called target.
     """
-    ids = ToolCallIdMap(history.tool_call_ids)
+    ids = _Ids(history.tool_call_ids, family)
     dropped: dict[str, None] = {}
     for read, message in zip(request.messages, messages, strict=True):
         if read.role == "assistant":
             dropped |= dict.fromkeys(_drop(message, history.drop, is_own=_maker(read) in family))
             if read.tool_calls:
                 _add(message, history)
-        change_ids(message, partial(_for_target, ids, family))
+                ids.begin_calls()
+        change_ids(message, ids.of_call if read.tool_calls else ids.of_result)
     return [f"messages.{name}" for name in dropped]
 
 
@@ -85,14 +86,42 @@ def max_added_bytes(request: Request, target: Target) -> int:
     return ids * longest + len(with_calls) * added
 
 
+class _Ids:
+    """The tool call ids of a conversation in the form that the target accepts.
+
+    If several tool calls of a message have the same id, their results have the same order as the tool calls.
+    """
+
+    def __init__(self, rule: ToolCallIds, family: Collection[str]) -> None:
+        self._ids = ToolCallIdMap(rule)
+        self._family = family
+        self.begin_calls()
+
+    def begin_calls(self) -> None:
+        """Begins a message with tool calls."""
+        self._calls: Counter[str] = Counter()
+        self._results: Counter[str] = Counter()
+
+    def of_call(self, tool_call_id: str) -> str:
+        """Returns the id for the next tool call of the message."""
+        self._calls[tool_call_id] += 1
+        return self._mapped(tool_call_id, self._calls[tool_call_id] - 1)
+
+    def of_result(self, tool_call_id: str) -> str:
+        """Returns the id for the next result of the message's tool calls."""
+        self._results[tool_call_id] += 1
+        last = max(self._calls[tool_call_id] - 1, 0)
+        return self._mapped(tool_call_id, min(self._results[tool_call_id] - 1, last))
+
+    def _mapped(self, tool_call_id: str, place: int) -> str:
+        is_own = affinity_in(tool_call_id) in self._family
+        return self._ids.mapped(tool_call_id, without_affinity(tool_call_id), is_own=is_own, place=place)
+
+
 def _maker(message: Message) -> str | None:
     """Returns the affinity of the target that made the message's tool calls, or None if this target is unknown."""
     calls = message.tool_calls or [{}]
     return affinity_in(text_in(calls[0].get("id", Raw())))
-
-
-def _for_target(ids: ToolCallIdMap, family: Collection[str], tool_call_id: str) -> str:
-    return ids.mapped(tool_call_id, without_affinity(tool_call_id), is_own=affinity_in(tool_call_id) in family)
 
 
 def _drop(message: dict[str, Raw], names: Collection[str], *, is_own: bool) -> list[str]:

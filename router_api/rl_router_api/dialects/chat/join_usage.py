@@ -11,6 +11,13 @@ from ...conversation.lenient import parse
 from ...conversation.raw import is_given
 from .read_usage import token_count
 
+_TOTALS = (
+    ("total_tokens", ("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens")),
+    ("totalTokens", ("promptTokens", "inputTokens"), ("completionTokens", "outputTokens")),
+    ("totalTokenCount", ("promptTokenCount",), ("candidatesTokenCount",)),
+)
+"""The name of each total, with the names of the input tokens and the names of the output tokens in the same format."""
+
 
 def join_usage(earlier: Raw, later: Raw) -> Raw:
     """Returns the usage that two reports of the same call contain together.
@@ -44,11 +51,12 @@ def _joined(earlier: Any, later: Any) -> Any:
 
 def _without_stale_total(joined: dict[str, Any]) -> dict[str, Any]:
     """Returns a joined usage. A total below the sum of input and output tokens is outdated and is left out."""
-
-    def largest(*names: str) -> int:
-        return max([token_count(joined.get(name)) or 0 for name in names])
-
-    total = token_count(joined.get("total_tokens"))
-    if total and total < largest("prompt_tokens", "input_tokens") + largest("completion_tokens", "output_tokens"):
-        del joined["total_tokens"]
+    for name, inputs, outputs in _TOTALS:
+        total = token_count(joined.get(name))
+        if total and total < _largest(joined, inputs) + _largest(joined, outputs):
+            del joined[name]
     return joined
+
+
+def _largest(joined: dict[str, Any], names: tuple[str, ...]) -> int:
+    return max([token_count(joined.get(name)) or 0 for name in names])

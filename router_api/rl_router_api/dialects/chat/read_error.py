@@ -18,56 +18,103 @@ _MALFORMED = re.compile(
 """The pattern of the error codes and error types that report a request body that every upstream rejects. Every upstream
 rejects a request body that is not JSON, lacks a required field, or has a field of the wrong JSON type."""
 _QUOTA = re.compile(
-    r"insufficient_?(quota|balance|credits?|funds)|quota_?(exceeded|exhausted)_?error|exceeded_(current_)?quota\w*|"
-    r"billing\w*|"
-    r"(enforced_)?(spend|spending|usage|credit)_?limit\w*|credits?_?(exhausted|depleted|required)|payment_?required|"
+    r"insufficient_?([a-z]+_)?(quota|balance|credits?|funds)(_?error)?|quota_?(exceeded|exhausted)_?error|"
+    r"exceeded_(current_)?quota\w*|allocation_?quota\.free_?tier_?only|billing\w*|(pre|post)paid_?bill_?overdue|"
+    r"(enforced_)?(spend|spending|usage|credit|budget)_?limit\w*|(set_?limit|budget)_?exceeded|blocked_api_access|"
+    r"credits?_?(exhausted|depleted|required)|payment_?required|"
     r"(balance|account)_?(exhausted|overdue|arrearage|suspended)\w*|arrearage",
     re.I,
 )
 """The pattern of the error codes and error types that report an exhausted quota or spend limit."""
-_QUOTA_WORDS = re.compile(
-    r"balance (is )?(too low|insufficient|exhausted|empty)|insufficient (account )?(balance|credits?|funds|quota)|"
-    r"exceeded your current (token )?quota|(does not|doesn't) have (any|enough) credits|"
-    r"(quota|credits?) (has been |have been |is |are )?(exhausted|depleted|used up)|"
-    r"(spend(ing)?|usage|billing|budget|credit) (hard )?limits?|(run|ran) out of credits|not enough credits|"
-    r"requires (more|at least [\d.]+) credits|account is (in arrears|overdue|suspended)|payment required",
+_RATE = re.compile(r".*rate_?limit(ed|_?(error|exceeded|reached)).*|throttl.*", re.I)
+"""The pattern of the error codes and error types that report a rate limit. The bare name `rate_limit` is not among
+them, because such an error may also report an exhausted quota."""
+_OTHER = re.compile(
+    r"(invalid|missing|unknown|unrecognized|unsupported)_?(?!_?(request|error|account|payment|subscription)).+|"
+    r"(authentication|permission|not_found)_error|permission_denied|content_(filter|policy).*|"
+    r"(context_length|string_above|model_not)_.*|overloaded.*",
     re.I,
 )
+"""The pattern of the error codes and error types that name a reason that is neither a quota nor a rate limit."""
+_LIMIT = r"(?:spend(?:ing)?|usage|billing|budget|credit) (?:hard )?(?:limit|cap)s?"
+_QUOTA_WORDS = re.compile(
+    r"balance (?:is )?(?:too low|insufficient|exhausted|empty)|"
+    r"insufficient (?:account )?(?:balance|credits?|funds|quota)|exceeded your current (?:token )?quota|"
+    r"(?:does not|doesn't) have (?:any|enough) credits|not enough credits|requires (?:more|at least [\d.]+) credits|"
+    r"(?:quota|credits?|free tier[\w ]{0,20}) (?:has been |have been |is |are )?(?:exhausted|depleted|used up)|"
+    r"used up (?:all |your |the )[\w ]{0,30}(?:allocation|quota|credits)|(?:run|ran) out of credits|"
+    r"out of (?:call volume|bandwidth) quota|limited to [\d,]+ [\w ]{1,20}(?:/|per) ?month|"
+    r"budget has been exceeded! current cost|key limit exceeded \((?:total|daily|weekly|monthly) limit\)|"
+    r"余额不足|额度不足|欠费|account is (?:in arrears|overdue|suspended)|payment required|"
+    rf"(?:reach|exceed|hit)(?:ed|ing|s)?(?: [\w'-]+){{0,5}} ({_LIMIT})|"
+    rf"({_LIMIT}) (?:has |have )?(?:been |is |are |was )?(?:reached|exceeded|hit)",
+    re.I,
+)
+"""The pattern of the words in messages that report an exhausted quota. If the provider's own words surround the name of
+a limit, the name is a group, because a client may write this name alone."""
 _SECONDS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*s\s*")
+_DURATION = r"\d+(?:\.\d+)? ?(?:ms|milliseconds?|d(?:ays?)?|h(?:ours?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)(?![a-z])"
+_WAIT_WORDS = re.compile(rf"(?:again|retry|wait)(?: in| after| for| at least)? (?:{_DURATION} ?)+", re.I)
+"""The pattern of the waiting time in messages, as in `try again in 1m20s` and `retry after 22 seconds`."""
+_DURATION_PARTS = re.compile(r"(\d+(?:\.\d+)?) ?(ms|milli|[dhms])", re.I)
+_UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "milli": 0.001}
+_MAX_CODE = 100
+"""The maximum number of characters of a code that are read."""
+_MINIMAX_RATE_LIMITS = (1002, 1039, 1041, 2045)
+"""The codes of MiniMax for limits of requests, tokens and connections, and for a fast growth of requests."""
 
 
 def read_error(text: str, request: bytes = b"") -> Refusal:
     """Returns what the text of an upstream's error says about the request, a quota and a waiting time.
 
-    The error's words about a quota are ignored if the request body contains the same words.
+    The error's words about a quota or a waiting time are ignored if the request body contains the same words. The words
+    about a quota are also ignored if a code or type of the error names another reason.
     """
     try:
         body = lenient.parse(text.encode())
     except (ValueError, RecursionError):
         return Refusal({})
     error = _error_in(body)
-    codes = [str(error[name]) for name in ("code", "type", "status", "reason") if isinstance(error.get(name), str)]
+    metadata = _object(error.get("metadata"))
+    inner = _provider_error(metadata.get("raw"))
+    codes = _codes_of(error) + _codes_of(inner)
     fields = {name: value for name, value in error.items() if not isinstance(value, (dict, list))}
     if message := _message_of(error):
         fields["message"] = message
-    words = _QUOTA_WORDS.search(message)
+    words = f"{message}\n{_message_of(inner)}"
+    is_rate, is_other = (any(map(reason.fullmatch, codes)) for reason in (_RATE, _OTHER))
+    delay = _retry_delay(error.get("details"), inner.get("details"))
     return Refusal(
         fields,
-        status=_status_of(error),
-        is_malformed=_is_malformed(codes, body),
+        status=_status_of(error) or (429 if is_rate else None),
+        is_malformed=_is_malformed(_codes_of(error), body),
         names_quota=any(map(_QUOTA.fullmatch, codes)),
-        mentions_quota=words is not None and not _contains(request, words[0]),
-        retry_after=_retry_delay(error.get("details")),
+        mentions_quota=not (is_rate or is_other) and _own_words(_QUOTA_WORDS, words, request) is not None,
+        retry_after=_delay_in(words, request) if delay is None else delay,
+        headers={name.lower(): str(value) for name, value in _object(metadata.get("headers")).items()},
     )
 
 
+def _own_words(pattern: re.Pattern[str], message: str, request: bytes) -> str | None:
+    """Returns the first words in a message that match the pattern, or None if the request body contains these words.
+
+    If the match has a group, the result is None if the request body contains the words of the group.
+    """
+    match = pattern.search(message)
+    return match[0] if match and not _contains(request, match[match.lastindex or 0]) else None
+
+
 def _contains(request: bytes, words: str) -> bool:
-    """Returns whether a request body contains the words, in upper or lower case, with or without JSON escapes."""
+    """Returns whether a request body contains the words.
+
+    Upper and lower case, JSON escapes, and characters other than letters and digits make no difference.
+    """
     try:
         text = json.dumps(lenient.parse(request), ensure_ascii=False) if request else ""
     except (ValueError, RecursionError):
         text = request.decode(errors="replace")
-    return words.lower() in text.lower()
+    pattern = r"[\W_]+".join(re.findall(r"[^\W_]+", words.lower()))
+    return re.search(pattern, text.lower()) is not None
 
 
 def _error_in(body: Any) -> dict[str, Any]:
@@ -75,26 +122,50 @@ def _error_in(body: Any) -> dict[str, Any]:
 
     Different upstreams put the error in different places in the response body.
     """
-    if isinstance(body, list) and body:
-        # Google's endpoint wraps the error in a list.
-        body = body[0]
+    # Google's endpoint wraps the error in a list.
+    body = _first(body)
     if not isinstance(body, dict):
         return {"message": body} if isinstance(body, str) else {}
-    if isinstance(base := body.get("base_resp"), dict) and base.get("status_code"):
+    if isinstance(base := body.get("base_resp"), dict) and (code := base.get("status_code")):
         # MiniMax reports errors beside an empty completion.
-        return {"code": base.get("status_code"), "message": base.get("status_msg")}
-    error = body.get("error") or body
-    return error if isinstance(error, dict) else {"message": str(error), **_codes_of(body)}
+        kind = {"type": "rate_limit_exceeded"} if code in _MINIMAX_RATE_LIMITS else {}
+        return {"code": code, "message": base.get("status_msg"), **kind}
+    error = _first(body.get("error"))
+    if not error and not _message_of(body) and isinstance(body.get("errors"), list):
+        # Cloudflare reports a list of errors.
+        error = _first(body["errors"])
+    if not error or isinstance(error, bool):
+        return body
+    codes = {name: body[name] for name in ("code", "type") if isinstance(body.get(name), (str, int))}
+    return error if isinstance(error, dict) else {"message": error, **codes}
 
 
-def _codes_of(body: dict[str, Any]) -> dict[str, Any]:
-    return {name: body[name] for name in ("code", "type") if isinstance(body.get(name), (str, int))}
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and value else value
+
+
+def _provider_error(raw: Any) -> dict[str, Any]:
+    """Returns the fields of the provider's error that OpenRouter puts into its own error, or an empty object."""
+    if not isinstance(raw, str):
+        return _error_in(raw)
+    try:
+        return _error_in(lenient.parse(raw.encode()))
+    except (ValueError, RecursionError):
+        return {"message": raw}
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _codes_of(error: dict[str, Any]) -> list[str]:
+    values = [error.get(name) for name in ("code", "type", "status", "reason")]
+    return [value[:_MAX_CODE] for value in values if isinstance(value, str)]
 
 
 def _message_of(error: dict[str, Any]) -> str:
-    message = error.get("message") or error.get("detail") or error.get("msg")
-    if not message:
-        return ""
+    names = ("message", "detail", "msg", "error_message", "error_msg")
+    message = next((error[name] for name in names if error.get(name)), "")
     return lenient.well_formed(message if isinstance(message, str) else json.dumps(message))
 
 
@@ -126,13 +197,22 @@ def _is_malformed_detail(detail: dict[str, Any]) -> bool:
     return bool(_MALFORMED.fullmatch(str(detail.get("type")))) and not is_content
 
 
-def _retry_delay(details: Any) -> float | None:
+def _retry_delay(*lists: Any) -> float | None:
     """Returns the retry delay, in seconds, from Google's `RetryInfo` object in the details of an error.
 
     Returns None if the details contain no retry delay.
     """
-    for detail in details if isinstance(details, list) else ():
-        if isinstance(detail, dict) and str(detail.get("@type", "")).endswith("RetryInfo"):
-            match = _SECONDS.fullmatch(str(detail.get("retryDelay")))
-            return float(match[1]) if match else None
+    for details in lists:
+        for detail in details if isinstance(details, list) else ():
+            if isinstance(detail, dict) and str(detail.get("@type", "")).endswith("RetryInfo"):
+                match = _SECONDS.fullmatch(str(detail.get("retryDelay")))
+                return float(match[1]) if match else None
     return None
+
+
+def _delay_in(message: str, request: bytes) -> float | None:
+    """Returns the waiting time, in seconds, that the words of a message name, or None."""
+    duration = _own_words(_WAIT_WORDS, message, request)
+    if duration is None:
+        return None
+    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PARTS.findall(duration.lower()))

@@ -54,9 +54,11 @@ class _Reported(Struct, gc=False):
     output_tokens: int | None = None
     prompt_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
+    prompt_token_details: _Details | None = None
     input_tokens_details: _Details | None = None
     output_tokens_details: _Details | None = None
     cached_tokens: int | None = None
+    num_cached_tokens: int | None = None
     reasoning_tokens: int | None = None
     prompt_cache_hit_tokens: int | None = None
     cache_read_input_tokens: int | None = None
@@ -67,6 +69,18 @@ class _Reported(Struct, gc=False):
 _MAIN_COUNTS = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "total_tokens")
 _WRITES = ("cache_creation", "cache_creation_token_details", "cache_write_tokens_details")
 """The names of the fields that contain the cache write tokens for each cache lifetime."""
+_OTHER_NAMES = {
+    "input_tokens": ("inputTokens",),
+    "output_tokens": ("outputTokens",),
+    "cache_read_input_tokens": ("cacheReadInputTokens",),
+    "cache_creation_input_tokens": ("cacheWriteInputTokens",),
+    "prompt_tokens": ("promptTokens", "promptTokenCount", "toolUsePromptTokenCount"),
+    "completion_tokens": ("completionTokens", "candidatesTokenCount", "thoughtsTokenCount"),
+    "cached_tokens": ("cachedContentTokenCount",),
+    "total_tokens": ("totalTokens", "totalTokenCount"),
+}
+"""The names of token counts in the native formats of Bedrock and Gemini. The token counts with the names in one tuple
+are parts of one sum."""
 _DECODER = msgspec.json.Decoder(_Reported)
 
 
@@ -79,9 +93,12 @@ def read_usage(raw: Raw | bytes) -> Usage | None:
         is_odd = any(_is_odd(getattr(reported, name)) for name in _MAIN_COUNTS)
     except (msgspec.DecodeError, RecursionError):
         is_odd = True
-    if is_odd:
-        return _read_oddly(raw)
-    return _usage(reported, suspect=False)
+    usage = None if is_odd else _usage(reported, suspect=False)
+    return usage if _is_filled(usage) else _read_oddly(raw)
+
+
+def _is_filled(usage: Usage | None) -> bool:
+    return usage is not None and (usage.input > 0 or usage.output > 0)
 
 
 def _plain(reported: _Reported) -> Usage | None:
@@ -90,15 +107,25 @@ def _plain(reported: _Reported) -> Usage | None:
     The function `_plain` takes a fifth of the time of the function `_usage`.
     """
     prompt, completion = reported.prompt_tokens, reported.completion_tokens
-    if prompt is None or completion is None or prompt < 0 or completion < 0 or reported.cached_tokens is not None:
+    if prompt is None or completion is None or prompt <= 0 or completion < 0 or reported.cached_tokens is not None:
         return None
     if reported.total_tokens != prompt + completion or reported.total_tokens > _MAX_TOKENS or reported.input_tokens:
         return None
-    if reported.output_tokens or reported.input_tokens_details is not None:
+    if (
+        reported.output_tokens
+        or reported.input_tokens_details is not None
+        or reported.output_tokens_details is not None
+        or reported.prompt_token_details is not None
+        or reported.num_cached_tokens is not None
+        or reported.reasoning_tokens is not None
+        or reported.prompt_cache_hit_tokens is not None
+        or reported.cache_read_input_tokens is not None
+        or reported.cache_creation_input_tokens is not None
+        or reported.cache_creation is not None
+    ):
         return None
-    if reported.prompt_cache_hit_tokens is not None or reported.cache_read_input_tokens is not None:
-        return None
-    if reported.cache_creation_input_tokens is not None or reported.cache_creation is not None:
+    thinking = reported.completion_tokens_details
+    if thinking is not None and (thinking.reasoning_tokens or 0) > completion:
         return None
     details = reported.prompt_tokens_details
     if details is None:
@@ -116,7 +143,8 @@ def _plain(reported: _Reported) -> Usage | None:
 def _read_oddly(raw: Raw | bytes) -> Usage | None:
     """Returns the usage that raw JSON contains, or None if the JSON does not contain a usage.
 
-    The function `_read_oddly` reads each token count separately, and ignores values that are not token counts.
+    If the usual fields contain no tokens, the fields of the native formats of Bedrock, Gemini and Cohere are read. In
+    Cohere's format, the units that Cohere bills replace the tokens.
     """
     try:
         value = parse(raw)
@@ -124,6 +152,25 @@ def _read_oddly(raw: Raw | bytes) -> Usage | None:
         return None
     if not isinstance(value, dict):
         return None
+    usages = [
+        _usage_in(fields)
+        for fields in (value, _renamed(value), value.get("billed_units"), value.get("tokens"))
+        if isinstance(fields, dict)
+    ]
+    return next(filter(_is_filled, usages), usages[0])
+
+
+def _renamed(value: dict[str, Any]) -> dict[str, int]:
+    """Returns the token counts that a JSON object contains in the native formats of Bedrock and Gemini."""
+    counts = {name: [token_count(value.get(other)) for other in others] for name, others in _OTHER_NAMES.items()}
+    return {name: sum([part or 0 for part in parts]) for name, parts in counts.items() if any(parts)}
+
+
+def _usage_in(value: dict[str, Any]) -> Usage | None:
+    """Returns the usage that a JSON object contains.
+
+    The function `_usage_in` reads each token count separately, and ignores values that are not token counts.
+    """
     reported = _Reported(**_fields(_Reported, value))
     ignored = [name for name in _MAIN_COUNTS if value.get(name) and getattr(reported, name) is None]
     return _usage(reported, suspect=bool(ignored))
@@ -167,9 +214,13 @@ def _usage(reported: _Reported, *, suspect: bool) -> Usage | None:
     output = reported.completion_tokens or reported.output_tokens or 0
     read, written, written_long, has_lifetimes = _cache(reported)
     cache = read + written + written_long
-    total_input = base + (cache if _beside_input(reported, base, output, cache) else 0)
-    output += _thinking_beside(reported, total_input, output)
+    beside = cache if _beside_input(reported, base, output, cache) else 0
+    total_input = base + beside
     total = reported.total_tokens or None
+    if total == base + output:
+        # A total of Anthropic's input tokens and output tokens excludes the cache too.
+        total += beside
+    output += _thinking_beside(reported, total, total_input, output)
     suspect = suspect or cache > total_input or (total or total_input + output) < total_input + output
     cached = min(read, total_input)
     written = min(written, total_input - cached)
@@ -184,10 +235,13 @@ def _cache(reported: _Reported) -> tuple[int, int, int, bool]:
     the shorter or an unknown lifetime, and the number of tokens that were written for the longer lifetime. After the
     numbers, a boolean says whether the upstream reported the lifetimes.
     """
-    read = [reported.cached_tokens, reported.prompt_cache_hit_tokens, reported.cache_read_input_tokens]
+    read = [
+        reported.cached_tokens, reported.num_cached_tokens, reported.prompt_cache_hit_tokens,
+        reported.cache_read_input_tokens,
+    ]  # fmt: skip
     written = [reported.cache_creation_input_tokens]
     writes = [reported.cache_creation]
-    for details in (reported.prompt_tokens_details, reported.input_tokens_details):
+    for details in (reported.prompt_tokens_details, reported.prompt_token_details, reported.input_tokens_details):
         if details is not None:
             read.append(details.cached_tokens)
             written += (
@@ -227,11 +281,13 @@ def _beside_input(reported: _Reported, base: int, output: int, cache: int) -> bo
     return cache > base or reported.total_tokens == base + output + cache
 
 
-def _thinking_beside(reported: _Reported, total_input: int, output: int) -> int:
-    """Returns the number of thinking tokens that the reported output tokens do not include."""
-    total = reported.total_tokens
-    if total:
-        return max(total - total_input - output, 0)
+def _thinking_beside(reported: _Reported, total: int | None, total_input: int, output: int) -> int:
+    """Returns the number of thinking tokens that the reported output tokens do not include.
+
+    If the reported thinking tokens exceed all other output tokens, the output tokens cannot include the thinking
+    tokens, even if the total excludes the thinking tokens.
+    """
+    beside = max((total or 0) - total_input - output, 0)
     parts = (reported, reported.completion_tokens_details, reported.output_tokens_details)
     thinking = _largest([part.reasoning_tokens for part in parts if part is not None])
-    return thinking if thinking > output else 0
+    return thinking if thinking > output + beside else beside
