@@ -197,7 +197,7 @@ class Calls:
             return refused
         made = await self._attempt(again, live=live, without=additions)
         if made.good:
-            callee.upstream.refused_additions.remember(additions, failure.error)
+            callee.upstream.refused_additions.remember(additions, failure.error, self._request)
         return made
 
     def _is_worth_a_retry(self, callee: Callee, failure: CallFailedError) -> bool:
