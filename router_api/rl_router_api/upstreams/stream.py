@@ -204,7 +204,6 @@ async def open_stream(
     attempt = begin_attempt(upstream, entry)
     with attempt:
         response = await attempt.send(transport, body, traceparent)
-        entry.first_byte = None
     stream = ChunkStream(attempt, response, choices, is_kept=is_kept)
     try:
         await stream.start()
