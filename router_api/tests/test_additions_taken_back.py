@@ -159,6 +159,30 @@ async def test_if_the_request_itself_is_refused_one_other_target_is_called(testb
     assert alpha.refused_additions.current == frozenset()
 
 
+BUSY, STRICT = error(503, "busy", Retry_After="0"), error(400, "Unknown parameter: stream_options")
+
+
+@pytest.mark.parametrize(
+    ("answers", "sent", "status"),
+    [
+        ([BUSY, STRICT, text()], [True, True, False], 200),
+        ([STRICT, BUSY, text()], [True, False, False], 200),
+        ([BUSY, BUSY, text()], [True, True], 503),
+        ([BUSY, STRICT, BUSY], [True, True, False], 503),
+        ([STRICT, BUSY, STRICT, text()], [True, False, False], 400),
+        ([STRICT, STRICT, text()], [True, False], 400),
+    ],
+)
+async def test_a_call_is_retried_once_and_repeated_without_additions_once_in_any_order(
+    testbed: Testbed, answers: list[Answer], sent: list[bool], status: int
+) -> None:
+    setup = await testbed.start(None, in_turn(*answers), None)
+    assert (await setup.send(model="alpha", stream=True)).status_code == status
+    assert ["stream_options" in request.body for request in setup.alpha.requests] == sent
+    alpha = setup.router.app.runtime.fleet.targets[0][1]
+    assert alpha.refused_additions.current == ({"stream_options"} if status == 200 else set())
+
+
 async def test_what_the_client_sent_itself_is_not_taken_back(testbed: Testbed) -> None:
     setup = await testbed.start(None, strict("temperature"), None)
     response = await setup.send(model="alpha", temperature=1)
