@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from rl_router_api.conversation.additions import FOREIGN_HISTORY
 from rl_router_api.upstreams.refused_additions import RefusedAdditions
 
+from fakes.testbed.requests import chat_request
 from fakes.testbed.responses import history
 from fakes.testbed.router import Setup, Testbed
 from fakes.upstreams.answers import by_request, in_turn, text
@@ -57,20 +59,88 @@ async def test_a_refused_addition_is_taken_back_and_remembered(testbed: Testbed,
     assert additions(setup) == [["advice", "temperature"], [], later]
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
-        "This model's maximum context length is 8192 tokens. Please reduce the length of the messages.",
-        "prompt is too long: 200001 tokens > 200000 maximum",
-        "The response was filtered due to the prompt triggering the content management policy.",
-    ],
-)
+OF_ONE_PROMPT = [
+    "This model's maximum context length is 8192 tokens. Please reduce the length of the messages.",
+    "prompt is too long: 200001 tokens > 200000 maximum",
+    "The response was filtered due to the prompt triggering the content management policy.",
+    "The input token count (1050000) exceeds the maximum number of tokens allowed (1048576).",
+    "inputs tokens + max_new_tokens must be <= 4096. Given: 4000 inputs tokens and 512 max_new_tokens",
+    "Input validation error: `inputs` must have less than 8192 tokens. Given: 8300",
+    "Range of input length should be [1, 30720]",
+    "String should have at most 10000 characters",
+    "max_tokens must be at least 1, got -12.",
+    "The decoder prompt (length 8200) is longer than the maximum model length of 8192.",
+    "Request payload size exceeds the limit: 20971520 bytes.",
+    "Content Exists Risk",
+    "System detected potentially unsafe or sensitive content in input",
+    "\u8f93\u5165\u957f\u5ea6\u8d85\u8fc7\u9650\u5236",
+    "La entrada es demasiado larga",
+    "messages.0.content: prompt is too long: 201000 tokens > 200000 maximum",
+    "Invalid 'messages[1].content': string too long.",
+    "messages[0].content was flagged by safety moderation",
+    "the model's thinking budget: prompt is too long",
+    "",
+    "400",
+]
+"""Errors about one prompt, or about nothing that can be recognized."""
+OF_EVERY_PROMPT = [
+    "bad request",
+    "Invalid parameter(s)",
+    "InvalidParameter",
+    "BadRequestError: one or more fields are not supported by this API",
+    "400 Unprocessable Entity",
+]
+
+
+@pytest.mark.parametrize("message", OF_ONE_PROMPT)
 async def test_a_refusal_of_one_prompt_is_not_remembered(testbed: Testbed, message: str) -> None:
     setup = await advising(testbed, strict("temperature", message=message))
     body = await setup.answer()
     assert history(body["router_metadata"]) == [("alpha", "error"), ("alpha", "ok")]
     await setup.answer()
     assert additions(setup)[:3] == [["advice", "temperature"], [], ["advice", "temperature"]]
+
+
+ALL = ("optimized_system_prompt", "temperature", "stream_options", FOREIGN_HISTORY)
+
+
+@pytest.mark.parametrize(
+    ("error", "remembered"),
+    [
+        *[({"code": None, "message": message}, ()) for message in OF_ONE_PROMPT],
+        *[({"message": message}, ALL) for message in OF_EVERY_PROMPT],
+        ({"message": "bad request", "code": "1301"}, ()),
+        ({"message": "bad request", "param": "messages"}, ()),
+        ({"message": "bad request", "code": "invalid_parameter", "param": None}, ALL),
+        ({"message": None}, ()),
+        ({}, ()),
+        ({"message": "Invalid value.", "param": "top_p"}, ("temperature",)),
+        ({"message": "maximum for temperature is 1"}, ("temperature",)),
+        ({"message": "stream_options: extra inputs are not permitted"}, ("stream_options",)),
+        ({"message": "temperature and include_usage"}, ("temperature", "stream_options")),
+        ({"message": "messages.1.reasoning_content: Extra inputs are not permitted"}, (FOREIGN_HISTORY,)),
+        ({"message": 'Invalid input: ["body", "messages", 1, "assistant", "reasoning"]'}, (FOREIGN_HISTORY,)),
+    ],
+)
+def test_an_addition_is_remembered_if_its_field_is_named_or_the_error_cannot_be_about_a_prompt(
+    error: dict[str, Any], remembered: tuple[str, ...]
+) -> None:
+    refused = RefusedAdditions()
+    refused.remember(ALL, error, chat_request())
+    assert refused.current == set(remembered)
+
+
+@pytest.mark.parametrize("fields", [
+    {"messages": [{"role": "user", "content": "Explain stream_options."}]},
+    {"messages": [{"role": "user", "content": [{"type": "text", "text": "Explain STREAM_OPTIONS."}]}]},
+    {"tools": [{"type": "function", "function": {"name": "stream_options"}}]},
+])  # fmt: skip
+def test_a_field_that_an_error_may_quote_from_the_prompt_is_not_remembered(fields: dict[str, Any]) -> None:
+    refused = RefusedAdditions()
+    refused.remember(ALL, {"message": "too long: Explain stream_options."}, chat_request(**fields))
+    assert refused.current == frozenset()
+    refused.remember(ALL, {"message": "stream_options or temperature"}, chat_request(**fields))
+    assert refused.current == {"temperature"}
 
 
 async def test_a_strict_server_is_asked_for_no_usage_in_later_streams(testbed: Testbed) -> None:
@@ -89,6 +159,30 @@ async def test_if_the_request_itself_is_refused_one_other_target_is_called(testb
     assert alpha.refused_additions.current == frozenset()
 
 
+BUSY, STRICT = error(503, "busy", Retry_After="0"), error(400, "Unknown parameter: stream_options")
+
+
+@pytest.mark.parametrize(
+    ("answers", "sent", "status"),
+    [
+        ([BUSY, STRICT, text()], [True, True, False], 200),
+        ([STRICT, BUSY, text()], [True, False, False], 200),
+        ([BUSY, BUSY, text()], [True, True], 503),
+        ([BUSY, STRICT, BUSY], [True, True, False], 503),
+        ([STRICT, BUSY, STRICT, text()], [True, False, False], 400),
+        ([STRICT, STRICT, text()], [True, False], 400),
+    ],
+)
+async def test_a_call_is_retried_once_and_repeated_without_additions_once_in_any_order(
+    testbed: Testbed, answers: list[Answer], sent: list[bool], status: int
+) -> None:
+    setup = await testbed.start(None, in_turn(*answers), None)
+    assert (await setup.send(model="alpha", stream=True)).status_code == status
+    assert ["stream_options" in request.body for request in setup.alpha.requests] == sent
+    alpha = setup.router.app.runtime.fleet.targets[0][1]
+    assert alpha.refused_additions.current == ({"stream_options"} if status == 200 else set())
+
+
 async def test_what_the_client_sent_itself_is_not_taken_back(testbed: Testbed) -> None:
     setup = await testbed.start(None, strict("temperature"), None)
     response = await setup.send(model="alpha", temperature=1)
@@ -99,7 +193,8 @@ async def test_what_the_client_sent_itself_is_not_taken_back(testbed: Testbed) -
 def test_refused_additions_are_forgotten_after_an_hour() -> None:
     times = iter([0.0, 3_599.0, 3_601.0])
     refused = RefusedAdditions(lambda: next(times))
-    refused.remember(("temperature", "stream_options"), {"param": "stream_options", "message": None})
+    error = {"param": "stream_options", "message": None}
+    refused.remember(("temperature", "stream_options"), error, chat_request())
     assert refused.current == {"stream_options"}
     assert refused.current == frozenset()
 

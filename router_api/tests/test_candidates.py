@@ -97,6 +97,21 @@ def test_a_request_too_long_for_every_context_is_openais_400() -> None:
     assert (error.status, error.code, error.param) == (400, "context_length_exceeded", "messages")
 
 
+@pytest.mark.parametrize(
+    ("fields", "needs"),
+    [({"tools": [TOOL]}, ["tools"]), ({"messages": PICTURE}, ["vision"]),
+     ({"messages": PICTURE, "tools": [TOOL]}, ["tools", "vision"])],
+)  # fmt: skip
+@pytest.mark.parametrize("capable_first", [False, True])
+def test_a_request_too_long_for_every_capable_target_is_openais_400(
+    fields: dict[str, Any], needs: list[str], capable_first: bool
+) -> None:
+    targets = [pair(capabilities=needs, context_length=500), pair("beta", capabilities=needs[1:])]
+    error = refused(chat_request(max_tokens=1_000, **fields), *(targets if capable_first else targets[::-1]))
+    assert (error.status, error.code, error.param) == (400, "context_length_exceeded", "messages")
+    assert f"too long for every model that supports {', '.join(needs)} (" in error.message
+
+
 def test_a_target_is_no_candidate_if_the_requested_output_exceeds_its_context() -> None:
     assert names(chat_request(max_tokens=9_000), pair(context_length=8_192), pair("beta")) == ["beta"]
 

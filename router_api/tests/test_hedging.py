@@ -26,12 +26,6 @@ async def hedged(testbed: Testbed, *targets: Answer | None, model: Answer | None
     return await testbed.start(model, *targets, routing={**order, **routing}, changes=changes)
 
 
-async def only_the_head(exchange: Exchange) -> None:
-    """Sends the headers of a response and no byte of its body."""
-    await exchange.head("text/event-stream" if exchange.streamed else "application/json")
-    await exchange.until_dropped()
-
-
 async def test_the_next_target_of_the_fallback_order_is_called_and_its_answer_returned(testbed: Testbed) -> None:
     setup = await hedged(testbed, hang, text("b"), text("c"), fallback=["alpha", "gamma", "beta"])
     body = await setup.answer()
@@ -66,9 +60,24 @@ async def test_in_a_stream_the_target_with_the_first_content_is_used(testbed: Te
     await until(lambda: setup.alpha.requests[0].dropped, "the end of the slower call")
 
 
-async def test_the_headers_of_a_stream_do_not_count_as_content(testbed: Testbed) -> None:
-    setup = await hedged(testbed, only_the_head, text("b"))
-    assert streamed_text(await setup.stream()) == "b"
+@pytest.mark.parametrize("kept_alive_by", [b"", b" ", b"\r\n", b": waiting\n\n"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_headers_white_space_and_comments_do_not_count_as_content(
+    testbed: Testbed, kept_alive_by: bytes, stream: bool
+) -> None:
+    async def keeps_alive(exchange: Exchange) -> None:
+        await exchange.head("text/event-stream" if exchange.streamed else "application/json")
+        if kept_alive_by:
+            for _ in range(3):
+                await exchange.piece(kept_alive_by)
+                await asyncio.sleep(0.02)
+        await exchange.until_dropped()
+
+    setup = await hedged(testbed, keeps_alive, text("b"))
+    if stream:
+        assert streamed_text(await setup.stream()) == "b"
+    else:
+        assert (await setup.answer())["choices"][0]["message"]["content"] == "b"
 
 
 async def test_the_answer_of_the_first_target_is_used_if_it_is_faster(testbed: Testbed) -> None:

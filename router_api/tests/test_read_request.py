@@ -87,6 +87,9 @@ def test_the_bytes_of_all_fields_except_model_and_router_are_kept() -> None:
         ({"messages": [{"role": "tool", "tool_call_id": "call_1", "content": "noon"}]}, {"tools"}),
         ({"messages": [{"role": "assistant", "tool_calls": [{"id": "call_1"}]}]}, {"tools"}),
         ({"messages": [{"role": "assistant", "tool_calls": []}]}, set()),
+        ({"messages": [{"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}]}, {"tools"}),
+        ({"messages": [{"role": "assistant", "function_call": None}]}, set()),
+        ({"messages": [{"role": "function", "name": "f", "content": "noon"}]}, {"tools"}),
         ({"messages": [{"role": "user", "content": [SOUND, PICTURE]}]}, {"audio", "vision"}),
         ({"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}]}]}, set()),
     ],
@@ -342,6 +345,23 @@ MEDIA: list[tuple[dict[str, Any], str]] = [
     ({"type": "media", "inlineData": {"mimeType": "audio/wav", "data": DATA}}, "audio"),
     ({"type": "inline_data", "inline_data": {"mime_type": "image/png", "data": DATA}}, "vision"),
     ({"type": "new", "image_url": {"url": "data:image/png;base64," + DATA}}, "vision"),
+    ({"type": "image_url", "image_url": {"url": "data:application/pdf;base64," + DATA}}, "file"),
+    ({"type": "image_url", "image_url": {"detail": "high", "url": "DATA:Video/MP4;base64," + DATA}}, "video"),
+    ({"type": "input_image", "image_url": "data:audio/wav;base64," + DATA}, "audio"),
+    ({"type": "input_image", "image_url": "data:text/plain," + DATA}, "file"),
+    ({"type": "image", "image": "data:video/mp4;base64," + DATA}, "video"),
+    ({"type": "image_url", "image_url": {"url": "data:application/octet-stream;base64," + DATA}}, "vision"),
+    ({"type": "image_url", "image_url": {"url": "data:;base64," + DATA}}, "vision"),
+    ({"type": "image_url", "image_url": {"url": "https://x/data:video/mp4"}}, "vision"),
+    ({"type": "new", "image_url": {"url": "data:video/mp4;base64," + DATA}}, "video"),
+    (
+        {
+            "type": "tool_result",
+            "content": [{"type": "image_url", "image_url": {"url": "data:application/pdf;base64,A"}}],
+        },
+        "file",
+    ),
+    ({"type": "file", "file": {"file_data": "data:image/png;base64," + DATA}}, "file"),
     ({"type": "tool_result", "content": [{"type": "image", "source": {"type": "base64", "data": DATA}}]}, "vision"),
 ]
 
@@ -359,6 +379,8 @@ BESIDE: list[tuple[dict[str, Any], str]] = [
     ({"role": "user", "images": [DATA]}, "vision"),
     ({"role": "assistant", "images": [{"type": "image_url", "image_url": {"url": DATA}}]}, "vision"),
     ({"role": "assistant", "audio": {"id": "audio_1", "data": DATA}}, "audio"),
+    ({"role": "assistant", "content": None, "audio": {"id": "audio_1"}}, "audio"),
+    ({"role": "assistant", "content": "", "audio": {"id": "audio_1"}}, "audio"),
 ]
 
 
@@ -370,7 +392,7 @@ def test_media_beside_the_content_need_a_capability_and_are_no_text(message: dic
     assert request.input_tokens < 2_000
 
 
-def test_a_reference_to_the_audio_of_an_earlier_answer_needs_no_capability() -> None:
+def test_a_reference_to_the_audio_of_an_earlier_answer_with_a_text_needs_no_capability() -> None:
     message = {"role": "assistant", "content": "hi", "audio": {"id": "audio_1"}}
     assert read_request(json.dumps({"model": "m", "messages": [message]}).encode()).needs == frozenset()
 

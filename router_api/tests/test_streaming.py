@@ -272,6 +272,34 @@ async def test_if_a_target_fails_before_the_first_byte_of_a_stream_another_is_ca
     assert [entry["status"] for entry in received[-2]["router_metadata"]["call_history"]] == ["error", "ok"]
 
 
+@pytest.mark.parametrize("fault", [reset, Exchange.end])
+@pytest.mark.parametrize("count", [1, 99, 100, 2_000])
+async def test_if_a_target_fails_before_the_first_content_of_a_stream_another_is_called(
+    testbed: Testbed, count: int, fault: Any
+) -> None:
+    cut = cut_after([event(chunk({"role": "assistant", "content": ""})), event(chunk({})) * (count - 1)], fault)
+    setup = await testbed.start(None, cut, text("b"))
+    received = await setup.stream()
+    assert (streamed_text(received), received[-1]) == ("b", "[DONE]")
+
+
+async def test_chunks_before_the_first_content_of_a_stream_are_relayed(testbed: Testbed) -> None:
+    answer = stream([chunk({"role": "assistant", "content": ""})] + [chunk({})] * 200 + chunks("a")[1:])
+    setup = await testbed.start(None, answer)
+    received = await setup.stream()
+    assert (streamed_text(received), received[-1]) == ("a", "[DONE]")
+    assert len(received) == 204
+
+
+async def test_a_stream_begins_after_a_mebibyte_of_chunks_without_content(testbed: Testbed) -> None:
+    piece = event({**chunk({}), "padding": "x" * 64 * 1024})
+    setup = await testbed.start(None, cut_after([piece] * 17, reset), text("b"))
+    response = await setup.send(stream=True)
+    assert response.status_code == 200
+    assert len(events(response.content)) > 16
+    assert not setup.beta.requests
+
+
 @pytest.mark.parametrize("requested", [False, True])
 async def test_a_direct_answer_is_streamed(testbed: Testbed, requested: bool) -> None:
     setup = await testbed.start(in_turn(reply("Hello!")), None, None)

@@ -73,6 +73,7 @@ class Entry(Struct):
     started: float = field(default_factory=time.monotonic)
     latency: float = 0.0
     first_byte: float | None = None
+    """The number of seconds until the first content of the answer arrived, or None if no content has arrived yet."""
 
     @property
     def open(self) -> bool:

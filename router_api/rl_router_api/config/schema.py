@@ -296,7 +296,7 @@ class Routing(Schema):
     )
     hedge_after: Seconds | None = Field(
         None,
-        description="number of seconds that the router API waits for the first byte of a target's answer before the"
+        description="number of seconds that the router API waits for the first content of a target's answer before the"
         " router API also calls the first other target of the fallback order; default: the router API waits only for"
         " the first target",
     )

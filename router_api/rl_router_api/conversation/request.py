@@ -83,6 +83,7 @@ class Message(Struct):
     content: str | list[Part] | None = None
     tool_calls: list[dict[str, Raw]] | None = None
     tool_call_id: str | None = None
+    function_call: Raw = Raw()
     images: Raw = Raw()
     audio: Raw = Raw()
 

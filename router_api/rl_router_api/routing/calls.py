@@ -5,19 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Collection, Coroutine, Sequence
-from decimal import Decimal
 from typing import Any
 
-from ..accounting.ledger import Entry, Ledger
-from ..accounting.money import FREE, worst_cost
-from ..accounting.spending import Spending
-from ..conversation.additions import FOREIGN_HISTORY, NO_ADVICE, Advice, MoneyGuard
-from ..conversation.answer import assemble, text_of
+from ..accounting.ledger import Entry
+from ..conversation.additions import FOREIGN_HISTORY, NO_ADVICE, Advice
 from ..conversation.request import Request
-from ..errors import CallFailedError, UnaffordableError
-from ..upstreams.call import complete
+from ..errors import CallFailedError
 from ..upstreams.fleet import Fleet
-from ..upstreams.stream import ChunkStream, open_stream
+from .attempts import attempt
 from .candidates import Callee, check_target, check_targets
 from .choose import first_refusal, is_malformed, last_good, refused_by_target
 from .decide import Limits, PlannedCall, fallback_order
@@ -164,41 +159,48 @@ class Calls:
         return next((callee for callee in self.in_fallback_order() if callee.name not in busy), None)
 
     async def _make_one(self, call: ReadyCall, *, live: bool) -> MadeCall:
-        """Makes one call. After a failed attempt, the router may make one more attempt at the same target."""
-        omitted = call.callee.upstream.refused_additions.current
+        """Makes one call, with up to three attempts at the same target.
+
+        An attempt is repeated at most once after a failure that may pass, and at most once without the router's
+        additions to the request, which the target may have refused.
+        """
+        refused_additions = call.callee.upstream.refused_additions
+        omitted, without, is_retried = refused_additions.current, tuple[str, ...](), False
+        refusal: dict[str, Any] = {}
         made = await self._attempt(call, live=live)
-        if made.failure and made.failure.may_refuse_additions:
-            made = await self._without_additions(call, made, made.failure, omitted, live=live)
-        elif made.failure and self._is_worth_a_retry(call.callee, made.failure):
-            await asyncio.sleep(_pause_before(made.failure))
-            # Other calls may have used up the limits during the pause, and the failed attempt may have cost money.
+        while failure := made.failure:
+            may_refuse = failure.may_refuse_additions and not without
+            if may_refuse and (without := self._refusable(call.callee, made.entry, omitted)):
+                refusal = failure.error
+            elif not is_retried and self._is_worth_a_retry(call.callee, failure):
+                is_retried = True
+                await asyncio.sleep(_pause_before(failure))
+            else:
+                break
+            # Other calls may have used up the limits, and the failed attempt may have cost money.
             again = self.ready(call.callee, call.advice)
-            if self.left > 0 and affordable(self._request, again):
-                made = await self._attempt(again, live=live)
+            if self.left < 1 or not affordable(self._request, again):
+                break
+            made = await self._attempt(again, live=live, without=without)
+        if made.good and without:
+            refused_additions.remember(without, refusal, self._request)
         if not made.good:
             self._failed.add(call.callee.name)
         self.made.append(made)
         return made
 
-    async def _without_additions(
-        self, call: ReadyCall, refused: MadeCall, failure: CallFailedError, omitted: Collection[str], *, live: bool
-    ) -> MadeCall:
-        """Repeats a refused call without the router's additions to the request.
+    def _attempt(self, call: ReadyCall, *, live: bool, without: Collection[str] = ()) -> Coroutine[Any, Any, MadeCall]:
+        return attempt(self._request, self._fleet, self._limits, call, live=live, without=without)
 
-        Returns the call `refused` if the router has nothing to omit, or if the limits allow no other call. The
-        parameter `omitted` contains the names of the additions that the refused call already lacked.
+    def _refusable(self, callee: Callee, entry: Entry, omitted: Collection[str]) -> tuple[str, ...]:
+        """Returns the names of the router's additions in an attempt, which the target may have refused.
+
+        The parameter `omitted` contains the names of the additions that the attempt lacked.
         """
-        callee, additions = call.callee, refused.entry.added
         has_foreign = self._fleet.has_foreign_history
         if FOREIGN_HISTORY not in omitted and has_foreign(self._request, callee.target, callee.upstream):
-            additions = (*additions, FOREIGN_HISTORY)
-        again = self.ready(call.callee, call.advice)
-        if not additions or self.left < 1 or not affordable(self._request, again):
-            return refused
-        made = await self._attempt(again, live=live, without=additions)
-        if made.good:
-            callee.upstream.refused_additions.remember(additions, failure.error)
-        return made
+            return (*entry.added, FOREIGN_HISTORY)
+        return entry.added
 
     def _is_worth_a_retry(self, callee: Callee, failure: CallFailedError) -> bool:
         if not failure.retriable or self.left < 1:
@@ -209,80 +211,6 @@ class Calls:
             pause <= (_MAX_PAUSE if others and not self._is_pinned else _MAX_LAST_PAUSE)
             and pause < self._limits.seconds_left
         )
-
-    async def _attempt(self, call: ReadyCall, *, live: bool, without: Collection[str] = ()) -> MadeCall:
-        request, callee = self._request, call.callee
-        upstream, transport, traceparent = callee.upstream, self._fleet.transport, self._ledger.traceparent
-        guard = None if self._limits.spending.left is None else MoneyGuard(call.limit)
-        payload = self._fleet.payload(request, callee.target, upstream, call.advice, guard, without=without)
-        entry = _open_entry(self._ledger, request, call)
-        entry.dropped, entry.added = payload.dropped, payload.added
-        entry.keeps_cache_long = payload.keeps_cache_long
-        try:
-            if guard is not None:
-                _reserve(self._limits.spending, request, call, entry)
-            if not request.stream:
-                answer = await complete(upstream, transport, payload.body, entry, traceparent=traceparent)
-                return MadeCall(callee, entry, answer=answer, text=entry.response or "")
-            stream = await open_stream(
-                upstream, transport, payload.body, entry, request.n, traceparent=traceparent, is_kept=not live
-            )
-            return MadeCall(callee, entry, stream=stream) if live else await _collect(callee, entry, stream)
-        except CallFailedError as failure:
-            return MadeCall(callee, entry, failure=_with_blame(request, self._limits.spending, call, failure))
-
-
-def _open_entry(ledger: Ledger, request: Request, call: ReadyCall) -> Entry:
-    """Opens the ledger entry of an attempt to call a target."""
-    target, advice = call.callee.target, call.advice
-    counted = request.input_tokens + advice.size // 4
-    entry = ledger.open_target_call(target.name, target.tool_name, target.price, counted)
-    entry.arguments = advice.as_arguments()
-    return entry
-
-
-def _reserve(spending: Spending, request: Request, call: ReadyCall, entry: Entry) -> None:
-    """Reserves a call's worst-case cost. Raises CallFailedError if other calls have spent or reserved the money."""
-    try:
-        entry.hold = spending.reserve(_worst_cost(request, call))
-    except UnaffordableError as error:
-        entry.close("error", error.message, billed=False)
-        raise CallFailedError("unaffordable", error.message, refusal=error) from None
-
-
-def _with_blame(request: Request, spending: Spending, call: ReadyCall, failure: CallFailedError) -> CallFailedError:
-    """Returns the failure of a call, as a result of the money limit if the target rejected the router's output limit.
-
-    The router never omits the output limit that a money limit requires. So a target that rejects the output limit
-    cannot serve the request, but other targets may.
-    """
-    upstream = call.callee.upstream
-    if call.limit is None or request.max_output is not None or not failure.may_refuse_additions:
-        return failure
-    if not upstream.refused_additions.names_output_limit(failure.error):
-        return failure
-    reason = (
-        f"{upstream.name}: the target rejected the output limit of {call.limit} tokens that the router added for"
-        f" `max_cost`: {str(failure.error.get('message')).rstrip('.')}. Set the target's `max_output` or"
-        " `context_length`, or rename `max_tokens` with the target's `params.rename`"
-    )
-    return CallFailedError("unaffordable", failure.message, refusal=spending.refusal(reason))
-
-
-def _worst_cost(request: Request, call: ReadyCall) -> Decimal:
-    callee = call.callee
-    max_input = callee.upstream.dialect.max_input_tokens(request, callee.target) + call.advice.size
-    return worst_cost(callee.target.price or FREE, max_input, request.n * (call.limit or 0))
-
-
-async def _collect(callee: Callee, entry: Entry, stream: ChunkStream) -> MadeCall:
-    """Reads the whole stream, so that a policy can review the answer before the client gets the answer."""
-    try:
-        chunks = tuple([chunk async for batch in stream for chunk in batch])
-    finally:
-        stream.close()
-    entry.response = text_of(assemble(chunks))
-    return MadeCall(callee, entry, chunks=chunks, text=entry.response)
 
 
 def _pause_before(failure: CallFailedError) -> float:

@@ -185,9 +185,11 @@ def _no_candidate(request: Request, limits: Limits, verdicts: Sequence[Verdict])
     if not allowed:
         message = "No target model is known. Configure `targets`, or check that the router model's server is running."
         return ApiError(503, message, code="no_target")
-    if "need" in obstacles:
+    # A target with the obstacle `context` supports every need of the request.
+    if "need" in obstacles and "context" not in obstacles:
         return _unmet(request, keyed, reasons)
-    message = f"The request is too long for every model ({reasons}). Shorten the request or lower `max_tokens`."
+    models = f"every model that supports {', '.join(sorted(request.needs))}" if "need" in obstacles else "every model"
+    message = f"The request is too long for {models} ({reasons}). Shorten the request or lower `max_tokens`."
     return bad_request(message, "messages", "context_length_exceeded")
 
 

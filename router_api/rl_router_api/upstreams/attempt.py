@@ -6,7 +6,6 @@ The end of the attempt is recorded in the ledger entry of the attempt and in the
 from __future__ import annotations
 
 import logging
-import time
 
 from msgspec import Raw
 
@@ -56,7 +55,6 @@ class Attempt:
                 raise await refusal_of(upstream, response, body)
             finally:
                 response.close()
-        self.entry.first_byte = time.monotonic() - self.entry.started
         return response
 
     def __enter__(self) -> None:

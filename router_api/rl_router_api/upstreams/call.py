@@ -6,6 +6,7 @@ The attempt's ledger entry is closed with the cost of the attempt, even if the a
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 
 from ..accounting.ledger import Entry
@@ -56,9 +57,13 @@ async def complete(
 
 async def _read_answer(attempt: Attempt, transport: Transport, body: bytes, traceparent: str | None) -> bytes:
     response = await attempt.send(transport, body, traceparent)
+    entry = attempt.entry
 
-    def count(size: int) -> None:
-        attempt.entry.received_bytes = size
+    def count(size: int, piece: bytes) -> None:
+        entry.received_bytes = size
+        # While a request waits, some servers send white space, or comments of an event stream.
+        if entry.first_byte is None and piece.lstrip()[:1] not in (b"", b":"):
+            entry.first_byte = time.monotonic() - entry.started
 
     try:
         return await read_whole(response, MAX_ANSWER, count)

@@ -11,24 +11,36 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+import msgspec
+
 from ..conversation.additions import FOREIGN_HISTORY
+from ..conversation.request import Request
 
 _MEMORY = 3600.0
 """The number of seconds after which a refused addition is tried again, because the upstream's model may have
 changed."""
 _NAMES: Mapping[str, re.Pattern[str]] = {
     "temperature": re.compile(r"temperature|top_p", re.I),
-    "optimized_system_prompt": re.compile(r"messages\b.*content", re.I),
     "stream_options": re.compile(r"stream_options|include_usage", re.I),
-    FOREIGN_HISTORY: re.compile(r"tool_?\s?call|tool_use|reasoning|thinking|thought|signature", re.I),
+    FOREIGN_HISTORY: re.compile(
+        r"tool_?\s?calls?(\[\d+\]|\.\d+)?[._ ]ids?\b|tool_use\.id|reasoning_(content|details)|thinking_blocks|"
+        r"extra_content|thought_?\s?signature|[.`'\"](signature|thinking|reasoning)\b",
+        re.I,
+    ),
 }
-"""A mapping from the name of each addition to the pattern of the words with which errors mention the addition."""
-_OF_ONE_PROMPT = re.compile(
-    r"context|too (long|large|many)|(maximum|max|token|length|size) (limit|length|tokens?)|reduce|"
-    r"content_?\s?(filter|policy|management|moderation)|safety|moderat|inappropriate|flagged",
-    re.I,
-)
-"""The pattern of the words with which errors mention the length or the topic of one prompt."""
+"""A mapping from the names of additions to the patterns of the fields that the additions set. Errors name these fields.
+A system prompt has no field of its own."""
+_GENERAL = """
+    a an and are be by for has in is it of on one or more that the this to
+    bad incorrect illegal invalid malformed not recognized supported unexpected unknown unprocessable unrecognized
+    unsupported valid validation wrong
+    api argument arguments body client code entity error exception field fields option options param parameter
+    parameters params property properties request s status value values
+"""
+"""The words of errors that only say that a request is invalid. Errors about the length or the topic of a prompt have
+other words."""
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W_]")
+"""The pattern of one word of an error. A code such as `BadRequest` has several words."""
 OUTPUT_LIMIT = "output_limit"
 """The name under which an output limit counts as an addition by the router. Only a money limit makes the router add an
 output limit. Under a money limit, the router does not send a call without the output limit."""
@@ -57,17 +69,21 @@ class RefusedAdditions:
         now = self._now()
         return frozenset(name for name, until in self._until.items() if now < until)
 
-    def remember(self, additions: Collection[str], error: Mapping[str, Any]) -> None:
-        """Remembers the additions that an upstream's error names.
+    def remember(self, additions: Collection[str], error: Mapping[str, Any], request: Request) -> None:
+        """Remembers the additions whose fields an upstream's error names.
 
-        If the error names no addition, the method remembers all additions in the parameter `additions`. But if such an
-        error is about the length or the topic of the prompt, the method remembers no addition, because the upstream
-        may accept the additions to other prompts.
+        If the error names no field, the method remembers all additions in the parameter `additions`, but only if every
+        word of the error is in `_GENERAL`. Any other error may be about one prompt, and the upstream may accept the
+        additions to other prompts. For the same reason, the method ignores the name of a field that the error may quote
+        from the client's request.
         """
         text = _text_of(error)
-        named = [name for name in additions if _NAMES[name].search(text)]
-        if named or not _OF_ONE_PROMPT.search(text):
-            self._until |= dict.fromkeys(named or additions, self._now() + _MEMORY)
+        named = {name: found[0] for name in additions if name in _NAMES and (found := _NAMES[name].search(text))}
+        refused: Collection[str] = [name for name in named if name == FOREIGN_HISTORY or not _has(request, named[name])]
+        if not named:
+            words = {word.lower() for word in _WORD.findall(text)} - {"400", "422"}
+            refused = additions if words and words.issubset(_GENERAL.split()) else ()
+        self._until |= dict.fromkeys(refused, self._now() + _MEMORY)
 
     def names_output_limit(self, error: Mapping[str, Any]) -> bool:
         """Returns whether an upstream's error is about the output limit that the router added to a request.
@@ -85,4 +101,13 @@ class RefusedAdditions:
 
 
 def _text_of(error: Mapping[str, Any]) -> str:
-    return " ".join(str(error.get(name)) for name in ("code", "param", "message"))
+    return " ".join(str(error[name]) for name in ("code", "param", "message") if error.get(name) is not None)
+
+
+def _has(request: Request, words: str) -> bool:
+    """Returns whether a value in a client's request contains the words, in upper or lower case."""
+    try:
+        values = [msgspec.json.decode(raw) for raw in request.fields.values()]
+        return words.lower() in str(values).lower()
+    except (msgspec.DecodeError, RecursionError):
+        return True

@@ -17,8 +17,8 @@ from .call import MAX_ANSWER, skipping_damage
 from .transport import Response, Transport, read_whole
 from .upstream import Upstream
 
-_MAX_HELD = 100
-"""The number of chunks after which `open_stream` returns the stream even if no chunk has content."""
+_MAX_HELD = 1024 * 1024
+"""The number of bytes of chunks after which `open_stream` returns the stream even if no chunk has content."""
 
 
 _MAX_BLANK = 64 * 1024
@@ -50,14 +50,15 @@ class ChunkStream:
         self._kept_bytes = 0
 
     async def start(self) -> None:
-        """Waits for content (text, thinking or a tool call), the end of a choice, 100 chunks, or the end of the stream.
+        """Waits for content (text, thinking or a tool call), the end of a choice, or the end of the stream.
+
+        The wait also ends when the received chunks have 1 MiB.
 
         Raises CallFailedError if the stream fails, or if none of the received chunks has a choice.
         """
         with self._attempt:
             await self._receive_first()
-            while not self._over and not self._has_begun:
-                await self._receive()
+            await self._receive_content()
             if not any(chunk.choices for chunk in self._ready):
                 raise UnusableAnswerError("the upstream's stream has no choices")
         for chunk in self._ready:
@@ -66,10 +67,19 @@ class ChunkStream:
         entry = self._attempt.entry
         entry.first_byte = time.monotonic() - entry.started
 
-    @property
-    def _has_begun(self) -> bool:
-        """Whether content, the end of a choice, or 100 chunks without content have arrived."""
-        return len(self._ready) >= _MAX_HELD or any(chunk.has_content or chunk.finished for chunk in self._ready)
+    async def _receive_content(self) -> None:
+        """Receives chunks until content, the end of a choice or the end of the stream has arrived, or 1 MiB of chunks.
+
+        The received chunks stay in `_ready`, so that the router can still call another target if the stream fails.
+        """
+        checked = held = 0
+        while not self._over and held < _MAX_HELD:
+            await self._receive()
+            arrived = self._ready[checked:]
+            if any(chunk.has_content or chunk.finished for chunk in arrived):
+                return
+            checked += len(arrived)
+            held += sum([len(chunk.data) for chunk in arrived])
 
     def __aiter__(self) -> Self:
         return self
@@ -204,7 +214,6 @@ async def open_stream(
     attempt = begin_attempt(upstream, entry)
     with attempt:
         response = await attempt.send(transport, body, traceparent)
-        entry.first_byte = None
     stream = ChunkStream(attempt, response, choices, is_kept=is_kept)
     try:
         await stream.start()

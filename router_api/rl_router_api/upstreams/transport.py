@@ -66,10 +66,11 @@ class Transport(Protocol):
         """Closes every connection."""
 
 
-async def read_whole(response: Response, limit: int, count: Callable[[int], None] | None = None) -> bytes:
+async def read_whole(response: Response, limit: int, count: Callable[[int, bytes], None] | None = None) -> bytes:
     """Returns the whole body of a response.
 
-    After each received piece of the body, the function `count` is called with the number of bytes received so far.
+    After each received piece of the body, the function `count` is called with the number of bytes received so far, and
+    with the piece.
 
     Raises UnusableAnswerError if the body has more than `limit` bytes, and TransportError if the body cannot be read.
     """
@@ -79,7 +80,7 @@ async def read_whole(response: Response, limit: int, count: Callable[[int], None
         parts.append(part)
         size += len(part)
         if count is not None:
-            count(size)
+            count(size, part)
         if size > limit:
             raise UnusableAnswerError(f"the response body exceeds the limit of {limit} bytes")
     return b"".join(parts)

@@ -7,6 +7,7 @@ message has a field `images` or `audio`, or a content part of an unknown type.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +25,10 @@ _TEXT = frozenset(
 _INLINE = ("inline_data", "inlineData")
 """The names of the fields that contain media in Gemini's API. Only the MIME type tells the kind of media."""
 _BY_MIME: dict[str, Media] = {"image": "vision", "audio": "audio", "video": "video"}
+_DATA_URL = re.compile(rb'"data:([a-z]+)\\?/(?!octet-stream)', re.I)
+"""The pattern of the start of a data URL in JSON. The MIME type `application/octet-stream` does not tell the kind."""
+_MAX_START = 200
+"""The number of bytes of a content part's fields that may precede the data URL."""
 _BESIDE: dict[str, Media] = {"images": "vision", "audio": "audio", "videos": "video", "files": "file"}
 """The kinds of media in fields beside the field `content` of a message."""
 
@@ -52,7 +57,10 @@ def media_in(raw: Raw, messages: list[Message], parts: list[Part]) -> FoundMedia
     if any(part.kind is None and part.type not in _TEXT for part in parts):
         return _decoded(raw)
     sizes = [size for part in parts if (size := part.media)]
-    return FoundMedia(frozenset([kind for part in parts if (kind := part.kind)]), len(sizes), sum(sizes))
+    kinds = [
+        _in_image(part.image_url or part.image) if kind == "vision" else kind for part in parts if (kind := part.kind)
+    ]
+    return FoundMedia(frozenset(kinds), len(sizes), sum(sizes))
 
 
 def _decoded(raw: Raw) -> FoundMedia:
@@ -64,8 +72,9 @@ def _in_message(message: dict[str, Any]) -> Iterator[tuple[Media, int]]:
     for name, kind in _BESIDE.items():
         beside = message.get(name)
         for each in beside if isinstance(beside, list) else [beside]:
-            # An object that has only an id refers to the audio of an earlier answer.
-            if each and not (isinstance(each, dict) and each.keys() == {"id"}):
+            # An object that has only an id refers to the audio of an earlier answer. A target without the capability
+            # `audio` can continue the conversation only if the message also has a text.
+            if each and not (isinstance(each, dict) and each.keys() == {"id"} and message.get("content")):
                 yield kind, len(msgspec.json.encode(each))
     yield from _in_content(message.get("content"))
 
@@ -79,7 +88,8 @@ def _in_content(content: Any) -> Iterator[tuple[Media, int]]:
         if kind is None:
             yield from _in_content(part.get("content"))
         else:
-            yield kind, len(msgspec.json.encode({name: part[name] for name in part if name not in ("type", "text")}))
+            data = msgspec.json.encode({name: part[name] for name in part if name not in ("type", "text")})
+            yield _in_image(data) if kind == "vision" else kind, len(data)
 
 
 def _kind(part: dict[str, Any]) -> Media | None:
@@ -91,6 +101,15 @@ def _kind(part: dict[str, Any]) -> Media | None:
     if inline is None and part.get("type") != "media":
         return None
     return _kind_by_mime(inline if isinstance(inline, dict) else part)
+
+
+def _in_image(data: Raw | bytes) -> Media:
+    """Returns the kind of media in the fields of a content part with an image.
+
+    Some providers also read PDFs, audio and videos from a data URL in `image_url`.
+    """
+    found = _DATA_URL.search(data, 0, _MAX_START)
+    return _BY_MIME.get(found[1].decode().lower(), "file") if found else "vision"
 
 
 def _kind_by_mime(part: dict[str, Any]) -> Media:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ...config import Capability
-from ...conversation.raw import OBJECT
+from ...conversation.raw import OBJECT, is_given
 from ...conversation.request import Message, Options, Request
 from ...errors import ApiError, bad_request
 from ..json_size import MAX_VALUES, has_more_values
@@ -32,6 +32,7 @@ _MAX_OPTIONS = 16 * 1024
 _FRAMES = 50
 """The number of stack frames that decoding a field may need later. The router rejects a body if decoding the nested
 values of the body leaves fewer than 50 free stack frames."""
+_TOOL_ROLES = ("tool", "function")
 _READ_BY_TARGETS = ("messages", "tools", "functions", "response_format")
 _OTHER_LIMITS = OUTPUT_LIMITS[2:]
 
@@ -247,6 +248,7 @@ def _needs(read: _Body, n: int, messages: list[Message]) -> frozenset[Capability
         needs.add("logprobs")
     if "audio" in (read.modalities or ()):
         needs.add("audio")
-    if [message for message in messages if message.tool_calls or message.role == "tool"]:
+    # `function_call` and the role `function` are the old forms of `tool_calls` and the role `tool`.
+    if [each for each in messages if each.tool_calls or each.role in _TOOL_ROLES or is_given(each.function_call)]:
         needs.add("tools")
     return frozenset(needs)
