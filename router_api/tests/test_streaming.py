@@ -130,6 +130,15 @@ async def test_the_metadata_stays_with_the_finish_reason_if_another_chunk_follow
     assert len(received) == 4
 
 
+async def test_an_answer_that_ended_early_because_the_target_failed_is_relayed(testbed: Testbed) -> None:
+    setup = await testbed.start(None, stream([chunk({"content": "half"}), chunk({}, "network_error")]), None)
+    received = await setup.stream()
+    assert (streamed_text(received), received[-1]) == ("half", "[DONE]")
+    assert received[-2]["choices"][0]["finish_reason"] == "network_error"
+    answer = await setup.answer()
+    assert answer["choices"][0]["finish_reason"] == "network_error"
+
+
 async def test_a_targets_chunk_with_empty_choices_is_relayed(testbed: Testbed) -> None:
     filtered = {**USAGE, "prompt_filter_results": [{"prompt_index": 0}]}
     setup = await testbed.start(None, stream([filtered, chunk({"content": "x"}), chunk({}, "stop")]))
@@ -298,6 +307,11 @@ CUTS = {
     "an error with a detail": half_then_data(event({"detail": "m"})),
     "an error with a detail and a reset": cut_after([HALF, event({"detail": "m"})], reset),
     "an error with a detail and a [DONE]": half_then_data(event({"detail": "m"}) + event(b"[DONE]")),
+    "an error of Cloudflare and a [DONE]": half_then_data(event({"errors": [{"message": "m"}]}) + event(b"[DONE]")),
+    "a text about an error and a [DONE]": half_then_data(event(b"Error: upstream connect error") + event(b"[DONE]")),
+    "an error in a choice": half_then_data(event({"choices": [{"delta": {"content": ""}, "error": {"message": "m"}}]})),
+    "an error of Groq": half_then_data(event({**chunk({}), "x_groq": {"error": "over_capacity"}})),
+    "an error line of llama.cpp": half_then_data(b'error: {"code":500,"message":"m"}\n\n'),
     "an error in a list": half_then_data(event(b'[{"error":{"message":"m","code":400}}]')),
 }
 
