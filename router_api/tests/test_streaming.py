@@ -130,6 +130,21 @@ async def test_the_metadata_stays_with_the_finish_reason_if_another_chunk_follow
     assert len(received) == 4
 
 
+@pytest.mark.parametrize("fields", [{"content_filter_results": {}}, {"delta": {}}, {"delta": {"content": ""}}])
+@pytest.mark.parametrize("requested", [False, True])
+async def test_the_metadata_stays_with_the_finish_reason_if_a_chunk_without_content_follows(
+    testbed: Testbed, fields: Body, requested: bool
+) -> None:
+    trailing = {**USAGE, "choices": [{"index": 0, "finish_reason": None, **fields}], "usage": usage(3, 4)}
+    setup = await testbed.start(None, stream([chunk({"content": "x"}), chunk({}, "stop"), trailing]))
+    received = await setup.stream(stream_options={"include_usage": requested})
+    (position,) = with_metadata(received)
+    assert received[position]["choices"][0]["finish_reason"] == "stop"
+    assert received[position]["router_metadata"]["call_history"][0]["tokens_used"] == 7
+    assert len(received) == 4
+    assert ("usage" in received[2]) is requested
+
+
 async def test_an_answer_that_ended_early_because_the_target_failed_is_relayed(testbed: Testbed) -> None:
     setup = await testbed.start(None, stream([chunk({"content": "half"}), chunk({}, "network_error")]), None)
     received = await setup.stream()
