@@ -208,6 +208,9 @@ INVALID: dict[str, Answer] = {
     "invalid UTF-8 outside a text": whole(b'{"choices":[{"message":{"content":"4"\xff\xfe}}]}'),
     "no choices": whole({"choices": []}),
     "an error as a 200": whole({"error": {"message": "sk-alphas-secret"}}),
+    "an error of Cloudflare": whole({"success": False, "errors": [{"message": "sk-alphas-secret"}]}),
+    "an error in a choice": whole({"choices": [{"message": {"content": "4"}, "error": {"message": "no"}}]}),
+    "a failed generation": whole({"choices": [{"message": {"content": ""}, "finish_reason": "network_error"}]}),
     "over 32 MiB": huge,
 }
 

@@ -47,6 +47,7 @@ class Fault:
 WHOLE = encoded(completion())
 TOO_LONG = error(400, "maximum context length is 8192 tokens", code="context_length_exceeded")
 BROKEN_JSON = b'{"choices":[{"index":0,"message":{"content":"4"\xff\xfe},"delta":{"content":"4"\xff\xfe}}]}'
+RATE_LIMITED = {"index": 0, "finish_reason": "error", "error": {"code": 429, "message": "slow down"}}
 
 FAULTS = {
     "refused": Fault(None, 503, 503, attempts=2),
@@ -61,6 +62,10 @@ FAULTS = {
     "401": Fault(error(401, "no such key"), 502, 502),
     "429 with Retry-After": Fault(error(429, "slow down", Retry_After="60"), 429, 429),
     "429 without Retry-After": Fault(error(429, "slow down"), 429, 429, attempts=2),
+    "429 in a choice": Fault(either(whole({"choices": [RATE_LIMITED]}), stream([{"choices": [RATE_LIMITED]}])),
+                             429, 429),
+    "a finish reason of a failed upstream": Fault(stream([chunk({"role": "assistant"}), chunk({}, "network_error")]),
+                                                  502, 502),
     "500": Fault(error(500, "oops"), 502, 502, attempts=2),
     "402": Fault(error(402, "Insufficient Balance"), 429, 429),
     "502 HTML": Fault(html(502), 502, 502, attempts=2),
@@ -81,7 +86,7 @@ FAULTS = {
 }  # fmt: skip
 FREE = {"refused", "401", "402", "500", "502 HTML", "redirect", "429 with Retry-After", "429 without Retry-After",
         "400 of its own limit", "400 of any kind", "400 for a malformed body",
-        "stream error event at once"}  # fmt: skip
+        "stream error event at once", "429 in a choice", "a finish reason of a failed upstream"}  # fmt: skip
 """Faults before the target generated anything, so that the call costs nothing."""
 
 

@@ -125,6 +125,53 @@ def test_an_error_in_a_list_keeps_its_text() -> None:
     assert (json.loads(read.error or ""), read.is_notice) == ({"message": "no", "code": 400}, False)
 
 
+INNER = {"code": 429, "message": "Provider rate limited"}
+PARTS: list[dict[str, Any]] = [
+    {"choices": [{"index": 0, "finish_reason": "error", "error": INNER}]},
+    {"choices": [{"index": "0", "error": INNER}]},
+    {"choices": [{"index": 0}], "x_groq": {"id": "r", "error": INNER}},
+]
+EMPTY_PARTS: list[dict[str, Any]] = [
+    {"choices": [{"index": 0, "finish_reason": None, "error": INNER}]},
+    {"choices": [{"index": 0, "%": {"error": INNER}}]},
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "content"),
+    [*[(body, content) for body in PARTS for content in ("", "partial")], *[(body, "") for body in EMPTY_PARTS]],
+)
+def test_an_error_in_a_part_of_an_answer_is_an_error(body: dict[str, Any], content: str) -> None:
+    def with_content(name: str) -> bytes:
+        (choice,) = body["choices"]
+        part = {"content": content, **choice.get("%", {})}
+        return json.dumps({**body, "choices": [{**choice, name: part}], "usage": USAGE}).encode()
+
+    with pytest.raises(UnusableAnswerError) as unusable:
+        read_answer(with_content("message"))
+    assert (json.loads(unusable.value.text), json.loads(unusable.value.usage)) == (INNER, USAGE)
+    read = read_chunk(with_content("delta"))
+    assert read is not None
+    assert (json.loads(read.error or ""), read.output_bytes, read.is_failure(7)) == (INNER, len(content), True)
+
+
+@pytest.mark.parametrize("reason", ["error", "abort", "network_error", "insufficient_system_resource"])
+@pytest.mark.parametrize("index", [0, "0"])
+def test_a_finish_reason_of_a_failed_upstream_is_an_error_if_nothing_was_generated(reason: str, index: Any) -> None:
+    for message in ({}, {"role": "assistant", "content": ""}, None):
+        choice = {"index": index, "finish_reason": reason}
+        with pytest.raises(UnusableAnswerError) as unusable:
+            read_answer(json.dumps({"choices": [{**choice, "message": message}], "usage": USAGE}).encode())
+        assert json.loads(unusable.value.text)["code"] == reason
+        assert json.loads(unusable.value.usage) == USAGE
+        read = read_chunk(json.dumps({"choices": [{**choice, "delta": message}]}).encode())
+        assert read is not None
+        assert json.loads(read.error or "")["code"] == reason
+        assert (read.finished, read.is_failure(0), read.is_failure(1)) == ([0], True, False)
+    for message in ({"content": "4"}, {"content": "", "reasoning_content": "hm"}, {"reasoning_details": ["hm"]}):
+        assert read_answer(json.dumps(completion(message, index=index, finish_reason=reason)).encode()).choices
+
+
 ERRORS: list[dict[str, Any]] = [
     {"error": {"message": "boom", "code": 500}},
     {"error": "boom"},
@@ -164,6 +211,10 @@ def test_an_empty_error_is_no_error(error: Any, index: Any) -> None:
         read = read_chunk(json.dumps(fields).encode())
         assert read is not None
         assert (read.error, read.has_content) == (None, content == "a")
+        inner = {"choices": [{"index": index, "delta": {"content": content, "error": error}, "error": error}]}
+        read = read_chunk(json.dumps({**inner, "x_groq": {"error": error}}).encode())
+        assert read is not None
+        assert (read.error, read.has_content) == (None, content == "a")
     assert read_answer(json.dumps({**completion({"content": ""}), "error": error}).encode()).first.content == ""
 
 
@@ -181,6 +232,7 @@ def test_an_error_of_minimax_beside_an_empty_chunk_is_an_error(choices: Any) -> 
     [
         b'{"type": "ping"}', b"{}", b'{"error": {}}', b'{"error": null}', b'{"error": ""}', b"null", b"[]", b"7",
         b'"ping"', b"ping", b"OPENROUTER PROCESSING", b'{"id": "x", "object": "keepalive"}',
+        b'{"type": "ping", "success": true, "errors": []}', b'{"status": "ok", "error_code": 0, "error_msg": ""}',
     ],
 )  # fmt: skip
 def test_an_event_that_is_neither_a_chunk_nor_an_error_is_skipped(data: bytes) -> None:
@@ -211,6 +263,8 @@ def test_an_event_that_calls_itself_an_error_is_one(data: bytes) -> None:
         (chunk({"content": "x"}, index=None, finish_reason="eos"), [0]),
         (chunk({"content": "x"}, finish_reason=""), []),
         (chunk({"content": "x"}, finish_reason="null"), []),
+        (chunk({"content": "x"}, finish_reason="None"), []),
+        (chunk({"content": "x"}, finish_reason="None", index="0"), []),
         (chunk({"content": "x", "role": 5, "tool_calls": "none"}, finish_reason=0), []),
     ],
 )
@@ -229,6 +283,30 @@ def test_a_message_outside_a_chunk_is_a_notice_unless_the_event_has_the_name_err
         assert (json.loads(read.error or ""), read.is_notice) == (json.loads(data), is_notice)
     (read,) = read_chunks([sse.ErrorData(b"no \xff")])
     assert (json.loads(read.error or ""), read.is_notice) == ("no \ufffd", False)
+
+
+@pytest.mark.parametrize(
+    ("event", "error"),
+    [
+        ({"success": False, "errors": [{"code": 7009, "message": "no"}]}, [{"code": 7009, "message": "no"}]),
+        ({"error_code": 336003, "error_msg": "no"}, {"code": 336003, "msg": "no"}),
+        ({"errorCode": "x", "errorMessage": "no"}, {"code": "x", "message": "no"}),
+        ({"internalServerException": {"message": "no"}}, {"message": "no"}),
+        ({"status": "error", "error_message": "no"}, {"message": "no"}),
+        ({"status": "error", "reason": "no"}, {"status": "error", "reason": "no"}),
+        ({"choices": [], "error_msg": "no"}, {"msg": "no"}),
+        ("Error: upstream connect error", "Error: upstream connect error"),
+    ],
+)
+def test_an_error_in_another_form_than_openais_is_a_notice(event: Any, error: Any) -> None:
+    data = event.encode() if isinstance(event, str) else json.dumps(event).encode()
+    for sent, is_notice in ((data, True), (sse.ErrorData(data), False)):
+        (read,) = read_chunks([sent])
+        assert (json.loads(read.error or ""), read.is_notice) == (error, is_notice)
+    if not isinstance(event, str):
+        with pytest.raises(UnusableAnswerError) as unusable:
+            read_answer(data)
+        assert json.loads(unusable.value.text) == error
 
 
 def test_choices_that_are_null_are_a_chunk_without_content() -> None:
@@ -282,6 +360,13 @@ def test_the_usage_of_a_complete_answer_is_read_wherever_a_provider_reports_it(i
         ({"content": "né"}, 3),
         ({"content": "", "reasoning_content": "hm"}, 2),
         ({"content": "", "reasoning": "hm", "reasoning_content": "hm"}, 2),
+        ({"content": "", "reasoning_details": [{"type": "reasoning.text", "index": 0, "text": "hm"}]}, 2),
+        ({"reasoning_details": [{"summary": "hm"}, {"type": "reasoning.encrypted", "data": "AAAA"}, 5]}, 2),
+        ({"content": "", "reasoning": "hm", "reasoning_details": [{"text": "hm"}]}, 2),
+        ({"thinking": "né"}, 3),
+        ({"thinking": [{"type": "text", "text": "hm"}], "reasoning_details": []}, 2),
+        ({"thinking": True, "reasoning_details": {}}, 0),
+        ({"audio": {"id": "a", "transcript": "hm"}}, 2),
         ({"refusal": "No."}, 3),
         ({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"text": "x"}]}, 3),
         ({"tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}, 3),
@@ -294,8 +379,9 @@ def test_everything_that_a_model_generates_counts_as_output(delta: dict[str, Any
     read = read_chunk(chunk(delta))
     assert read is not None
     assert (read.output_bytes, read.has_content) == (size, size > 0)
-    whole = read_answer(json.dumps(completion(delta)).encode())
-    assert output_bytes(whole.first) == size
+    for index in (0, "0"):
+        whole = read_answer(json.dumps(completion(delta, index=index)).encode())
+        assert output_bytes(whole.first) == size
 
 
 def test_a_tool_call_without_a_name_and_audio_are_content() -> None:
@@ -379,7 +465,8 @@ def test_any_json_object_is_a_chunk_is_skipped_or_is_an_error(fields: dict[str, 
 
 
 CHOICE = st.fixed_dictionaries({"message": st.dictionaries(st.sampled_from(
-    ["content", "tool_calls", "function_call", "refusal", "reasoning_content", "audio"]), json_values()
+    ["content", "tool_calls", "function_call", "refusal", "reasoning_content", "reasoning_details", "thinking",
+     "audio"]), json_values()
 )})  # fmt: skip
 
 

@@ -172,6 +172,21 @@ def test_complete_tool_calls_and_choices_are_numbered_by_place(index: list[int |
         assert [(call["index"], call["id"]) for call in choice["delta"]["tool_calls"]] == [(0, "a"), (1, "b")]
 
 
+COMMENTS = b"\n  \n\n: OPENROUTER PROCESSING\n\n"
+
+
+@pytest.mark.parametrize("pieces", [[COMMENTS, encoded(completion("4"))], [COMMENTS + encoded(completion("4"))]])
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_comments_before_a_complete_answer_are_skipped(
+    testbed: Testbed, pieces: list[bytes], streamed: bool
+) -> None:
+    setup = await testbed.start(None, cut_after(pieces, Exchange.end), None)
+    if streamed:
+        assert streamed_text(await setup.stream(model="alpha")) == "4"
+    else:
+        assert (await setup.answer(model="alpha"))["choices"][0]["message"]["content"] == "4"
+
+
 @pytest.mark.parametrize("blank", [b"", b"\n  \n", b"\xef\xbb\xbf"])
 async def test_a_complete_answer_to_a_streamed_request_is_streamed(testbed: Testbed, blank: bytes) -> None:
     body = blank + encoded(completion("4", used=usage(10, 5)))

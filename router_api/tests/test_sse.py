@@ -88,6 +88,21 @@ def test_the_data_of_an_event_with_the_name_error_are_marked(end: bytes, name: b
         assert (data, isinstance(data, sse.ErrorData)) == (b"{}", name == b"error")
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_a_line_with_the_name_error_is_an_error_event(end: bytes) -> None:
+    first, second = read(end.join([b"data: 1", b"", b'error: {"code":500}', b"", b""]))
+    assert (first, isinstance(first, sse.ErrorData)) == (b"1", False)
+    assert (second, isinstance(second, sse.ErrorData)) == (b'{"code":500}', True)
+    assert sse.is_event_stream(b'error: {"code":500}' + end)
+
+
+@pytest.mark.parametrize("begun", [b"", b"\xef\xbb\xbf", b" \n", b": a {\n\n", b"\n:\r\n\r\n: b\r:c\n ", b":c"])
+@pytest.mark.parametrize("rest", [b'{"a": 1}', b"[1]", b"data: {}\n\n", b""])
+def test_white_space_and_comments_before_a_body_are_removed(begun: bytes, rest: bytes) -> None:
+    end = b"" if not rest or not begun.endswith(b":c") else b"\n"
+    assert sse.without_comments(begun + end + rest) == rest
+
+
 def test_a_space_after_the_colon_is_optional() -> None:
     assert read(b"data:1\n\ndata: 2\n\n") == [b"1", b"2"]
 

@@ -130,6 +130,30 @@ async def test_the_metadata_stays_with_the_finish_reason_if_another_chunk_follow
     assert len(received) == 4
 
 
+@pytest.mark.parametrize("fields", [{"content_filter_results": {}}, {"delta": {}}, {"delta": {"content": ""}}])
+@pytest.mark.parametrize("requested", [False, True])
+async def test_the_metadata_stays_with_the_finish_reason_if_a_chunk_without_content_follows(
+    testbed: Testbed, fields: Body, requested: bool
+) -> None:
+    trailing = {**USAGE, "choices": [{"index": 0, "finish_reason": None, **fields}], "usage": usage(3, 4)}
+    setup = await testbed.start(None, stream([chunk({"content": "x"}), chunk({}, "stop"), trailing]))
+    received = await setup.stream(stream_options={"include_usage": requested})
+    (position,) = with_metadata(received)
+    assert received[position]["choices"][0]["finish_reason"] == "stop"
+    assert received[position]["router_metadata"]["call_history"][0]["tokens_used"] == 7
+    assert len(received) == 4
+    assert ("usage" in received[2]) is requested
+
+
+async def test_an_answer_that_ended_early_because_the_target_failed_is_relayed(testbed: Testbed) -> None:
+    setup = await testbed.start(None, stream([chunk({"content": "half"}), chunk({}, "network_error")]), None)
+    received = await setup.stream()
+    assert (streamed_text(received), received[-1]) == ("half", "[DONE]")
+    assert received[-2]["choices"][0]["finish_reason"] == "network_error"
+    answer = await setup.answer()
+    assert answer["choices"][0]["finish_reason"] == "network_error"
+
+
 async def test_a_targets_chunk_with_empty_choices_is_relayed(testbed: Testbed) -> None:
     filtered = {**USAGE, "prompt_filter_results": [{"prompt_index": 0}]}
     setup = await testbed.start(None, stream([filtered, chunk({"content": "x"}), chunk({}, "stop")]))
@@ -326,6 +350,11 @@ CUTS = {
     "an error with a detail": half_then_data(event({"detail": "m"})),
     "an error with a detail and a reset": cut_after([HALF, event({"detail": "m"})], reset),
     "an error with a detail and a [DONE]": half_then_data(event({"detail": "m"}) + event(b"[DONE]")),
+    "an error of Cloudflare and a [DONE]": half_then_data(event({"errors": [{"message": "m"}]}) + event(b"[DONE]")),
+    "a text about an error and a [DONE]": half_then_data(event(b"Error: upstream connect error") + event(b"[DONE]")),
+    "an error in a choice": half_then_data(event({"choices": [{"delta": {"content": ""}, "error": {"message": "m"}}]})),
+    "an error of Groq": half_then_data(event({**chunk({}), "x_groq": {"error": "over_capacity"}})),
+    "an error line of llama.cpp": half_then_data(b'error: {"code":500,"message":"m"}\n\n'),
     "an error in a list": half_then_data(event(b'[{"error":{"message":"m","code":400}}]')),
 }
 

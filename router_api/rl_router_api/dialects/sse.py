@@ -15,11 +15,13 @@ _SEAM = 3
 
 # The operator `in` finds an integer in bytes several times faster than a bytes object of one byte.
 _LF, _CR = b"\n\r"
-_FIELD = re.compile(rb"\s*(?:data|event|id|retry)?:")
+_FIELD = re.compile(rb"\s*(?:data|event|id|retry|error)?:")
+_COMMENTS = re.compile(rb"(?:\s|:[^\r\n]*(?:[\r\n]|\Z))*")
+"""The pattern of the white space and the comments at the start of a body."""
 
 
 class ErrorData(bytes):
-    """The data of an event with the name `error`."""
+    """The data of an event with the name `error`, or of a line `error:`, which old versions of llama.cpp send."""
 
 
 def is_event_stream(body: bytes) -> bool:
@@ -30,6 +32,16 @@ def is_event_stream(body: bytes) -> bool:
 def is_json(body: bytes) -> bool:
     """Returns whether a body begins like a JSON object or list, and not like a stream of server-sent events."""
     return body.removeprefix(_BOM).lstrip()[:1] in (b"{", b"[")
+
+
+def without_comments(body: bytes) -> bytes:
+    """Returns a body without the white space and the comments at its start.
+
+    OpenRouter sends comments such as `: OPENROUTER PROCESSING` while a request waits.
+    """
+    body = body.removeprefix(_BOM)
+    comments = _COMMENTS.match(body)
+    return body[comments.end() :] if comments else body
 
 
 class Parser:
@@ -108,14 +120,17 @@ def _plain(whole: bytes) -> list[bytes] | None:
 
 
 def _line(event: bytes) -> bytes | None:
-    """Returns the data of an event with one line, or None if the line does not begin with `data:`."""
-    return event[5:].strip() if event.startswith(b"data:") else None
+    """Returns the data of an event with one line, or None if the event has no data."""
+    return event[5:].strip() if event.startswith(b"data:") else _data(event)
 
 
 def _data(event: bytes) -> bytes | None:
     lines = event.splitlines()
     data = b"\n".join([line[5:].strip() for line in lines if line.startswith(b"data:")])
-    return (ErrorData(data) if b"event: error" in lines or b"event:error" in lines else data) or None
+    if not data:
+        error = b"\n".join([line[6:].strip() for line in lines if line.startswith(b"error:")])
+        return ErrorData(error) if error else None
+    return ErrorData(data) if b"event: error" in lines or b"event:error" in lines else data
 
 
 def event(data: bytes) -> bytes:

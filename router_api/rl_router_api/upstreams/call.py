@@ -72,12 +72,14 @@ async def _read_answer(attempt: Attempt, transport: Transport, body: bytes, trac
 
 
 async def _assembled(attempt: Attempt, body: bytes) -> Answer:
-    """Returns the answer of a server that sent a stream although the request did not ask for a stream.
+    """Returns the answer of a server that sent a stream, or comments before the answer, to a call without a stream.
 
     Other requests can make progress while a long stream is parsed. Raises BrokenAnswerError if the stream is
     incomplete, is damaged or contains an error.
     """
     dialect, parser, chunks = attempt.upstream.dialect, sse.Parser(MAX_ANSWER), list[Chunk]()
+    if sse.is_json(rest := sse.without_comments(body)):
+        return dialect.read_answer(rest)
     is_whole = False
     for start in range(0, len(body) + _PIECE, _PIECE):
         # The last piece is empty and stands for the end of the stream.
@@ -111,7 +113,7 @@ def _read_on(attempt: Attempt, arriving: Iterator[Chunk], chunks: list[Chunk]) -
     for chunk in skipping_damage(arriving, are_ended):
         attempt.entry.received_bytes += chunk.output_bytes
         attempt.report(chunk.usage, chunk.service_tier)
-        if chunk.error is not None and not chunk.is_notice:
+        if chunk.is_failure(attempt.entry.received_bytes):
             raise _reported(chunk)
         chunks.append(chunk)
 

@@ -22,7 +22,8 @@ _MAX_HELD = 1024 * 1024
 
 
 _MAX_BLANK = 64 * 1024
-"""The number of bytes of white space at the start of a body after which the body is no longer expected to be JSON."""
+"""The number of bytes of white space and comments at the start of a body after which the body is no longer expected to
+be JSON."""
 
 
 class ChunkStream:
@@ -137,20 +138,20 @@ class ChunkStream:
             ready.append(chunk)
 
     async def _receive_first(self) -> None:
-        """Reads the first bytes of the body, or the whole body if the body is JSON.
+        """Reads the first bytes of the body, or the whole body if the body is JSON after white space and comments.
 
         Raises BrokenAnswerError if the JSON is not a usable answer, and TransportError if the body cannot be read.
 
         A server that ignores the request's field `stream` sends a complete answer, which is converted to chunks.
         """
         begun = b""
-        while begun.isspace() or not begun:
+        while not (rest := sse.without_comments(begun)):
             received = await self._response.read()
             begun += received
             if not received or len(begun) > _MAX_BLANK:
                 break
-        if sse.is_json(begun):
-            body = begun + await read_whole(self._response, MAX_ANSWER)
+        if sse.is_json(rest):
+            body = rest + await read_whole(self._response, MAX_ANSWER)
             self._take_chunks(self._dialect.chunks_of(self._dialect.read_answer(body)))
             self._over = True
         self._begun = begun
@@ -186,9 +187,9 @@ class ChunkStream:
         Raises UnusableAnswerError if the chunk contains an error or the stream is too large.
         """
         self._attempt.report(chunk.usage, chunk.service_tier)
-        if chunk.error is not None:
+        if chunk.is_failure(self._attempt.entry.received_bytes):
             message = f"the upstream's stream contains an error: {chunk.error}"
-            raise UnusableAnswerError(message, text=chunk.error)
+            raise UnusableAnswerError(message, text=chunk.error or "")
         self._kept_bytes += len(chunk.data) if self._is_kept else 0
         if self._kept_bytes > MAX_ANSWER:
             raise UnusableAnswerError(f"the upstream's stream exceeds the limit of {MAX_ANSWER} bytes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,9 +21,11 @@ from .join_usage import join_usage
 
 
 class _Groq(Struct, gc=False):
-    """The Groq-specific part of an answer, in which Groq's API reports the usage."""
+    """The Groq-specific part of an answer, in which Groq's API reports the usage and errors."""
 
     usage: Raw = Raw()
+    error: None = None
+    """Always null, like `Choice.error`."""
 
 
 class _Completion(Struct, gc=False):
@@ -42,6 +45,8 @@ class _Chunk(Struct, gc=False):
 
 
 _NOTHING = Raw()
+_ODD = re.compile(rb'"(?:base_resp|error|reasoning_details|thinking)"')
+"""The pattern of fields of a completion or chunk that only the module `read_odd_answer` reads."""
 _COMPLETION = msgspec.json.Decoder(_Completion)
 _CHUNK = msgspec.json.Decoder(_Chunk)
 
@@ -50,7 +55,7 @@ def read_answer(body: bytes) -> Answer:
     """Returns the answer that a response body contains.
 
     Raises BrokenAnswerError if the body is not JSON. Raises UnusableAnswerError if the JSON is not an object or does
-    not contain a usable answer, as the function `_check_usable` defines it.
+    not contain a usable answer, as the function `_usable` defines it.
     """
     try:
         body.decode()
@@ -66,24 +71,40 @@ def read_answer(body: bytes) -> Answer:
         if choice.usage:
             usage = join_usage(choice.usage, usage)
     usage = _on_one_line(usage)
-    if not choices or (first := choices[0].message) is None or not (first.content or first.tool_calls):
-        _check_usable(body, choices, bytes(usage))
+    is_empty = not choices or (first := choices[0].message) is None or not (first.content or first.tool_calls)
+    # Without a usage, the thinking in unusual fields is needed to estimate the usage.
+    if is_empty or (not usage and _ODD.search(body)):
+        choices = _usable(body, bytes(usage))
     return Answer(fields, choices, usage, read.service_tier)
 
 
-def _check_usable(body: bytes, choices: list[Choice], usage: bytes) -> None:
-    """Raises UnusableAnswerError if an answer only reports an error, or if the first choice or its message is missing.
+def _usable(body: bytes, usage: bytes) -> list[Choice]:
+    """Returns the choices of an answer, including thinking in unusual fields.
 
-    An error beside content is ignored. The message of the first choice may be missing if the finish reason explains
-    why, for example `content_filter`.
+    Raises UnusableAnswerError if an answer only reports an error, or if the first choice or its message is missing. An
+    error beside content is ignored, unless a choice contains the error. A finish reason that says that the upstream
+    failed is also an error. The message of the first choice may be missing if the finish reason explains why, for
+    example `content_filter`.
     """
     value = odd.parse(body)
+    _check_parts(value, usage)
+    choices = odd.choices(value)
     is_empty = not any(choice.message and has_content(choice.message) for choice in choices)
     if is_empty and odd.is_error(value):
         raise UnusableAnswerError("the completion reports an error", text=body.decode(), usage=usage)
+    reason = next((choice.finish_reason for choice in choices if choice.finish_reason in odd.FAILED), None)
+    if is_empty and reason is not None:
+        raise UnusableAnswerError("the upstream generated nothing", text=odd.early_end(reason), usage=usage)
     if not choices or (choices[0].message is None and not odd.is_blocked(value)):
-        text = body.decode() if odd.has_message(value) else ""
+        text = json.dumps(odd.error_in(value)) if odd.has_message(value) else ""
         raise UnusableAnswerError("the completion has no choice with a message", text=text, usage=usage)
+    return choices
+
+
+def _check_parts(value: dict[str, Any], usage: bytes) -> None:
+    """Raises UnusableAnswerError if a part of a completion reports an error, because the content is then incomplete."""
+    if (error := odd.inner_error(value)) is not None:
+        raise UnusableAnswerError("a part of the completion is an error", text=json.dumps(error), usage=usage)
 
 
 def _read_oddly(body: bytes) -> tuple[_Completion, dict[str, Raw]]:
@@ -91,6 +112,7 @@ def _read_oddly(body: bytes) -> tuple[_Completion, dict[str, Raw]]:
     if not isinstance(value, dict):
         text = body.decode() if odd.is_error(value) else ""
         raise UnusableAnswerError("the completion is not a JSON object", text=text)
+    _check_parts(value, bytes(odd.usage(value)))
     read = _Completion(odd.choices(value), odd.usage(value), odd.text(value.get("service_tier")))
     return read, fields_of(body)
 
@@ -122,14 +144,14 @@ def read_chunk(event: bytes) -> Chunk | None:
     damaged, because a part of the answer may be lost.
     """
     # The data of an event may have several lines, but the client gets the data on one line.
-    data = event.replace(b"\n", b" ")
+    data = type(event)(event.replace(b"\n", b" "))
     try:
         data.decode()
         return _chunk(data, _CHUNK.decode(data))
     except UnicodeDecodeError:
-        return read_chunk(type(event)(odd.repaired(data)))
+        return read_chunk(type(data)(odd.repaired(data)))
     except (msgspec.DecodeError, RecursionError):
-        return _odd_chunk(data, is_error=isinstance(event, sse.ErrorData))
+        return _odd_chunk(data)
 
 
 def _chunk(data: bytes, read: _Chunk) -> Chunk:
@@ -149,20 +171,19 @@ def _chunk(data: bytes, read: _Chunk) -> Chunk:
     error = bytes(read.error).decode() if has_error else None
     usage = read.usage if read.x_groq is None else join_usage(read.x_groq.usage, read.usage)
     chunk = _chunk_of(data, read, usage, error)
-    # MiniMax reports errors beside an empty chunk.
-    if not chunk.has_content and data.find(b'"base_resp"') >= 0:
-        return _odd_chunk(data, is_error=False) or chunk
+    # A chunk that seems to be empty may contain an error or thinking in unusual fields, and a last chunk an error.
+    if (not chunk.has_content or chunk.finished) and (_ODD.search(data) or not (choices or chunk.usage)):
+        return _odd_chunk(data) or chunk
     return chunk
 
 
-def _odd_chunk(data: bytes, *, is_error: bool) -> Chunk | None:
-    """Returns the chunk of an event that may break the schema of chunks, or None if the event is skipped.
-
-    The parameter `is_error` says whether the event has the name `error`.
-    """
+def _odd_chunk(data: bytes) -> Chunk | None:
+    """Returns the chunk of an event that may break the schema of chunks, or None if the event is skipped."""
+    is_error = isinstance(data, sse.ErrorData)
     if data.lstrip()[:1] not in (b"{", b"["):
-        # The data are not JSON, but a word such as the heartbeat of a proxy.
-        return _failure(data, data.decode()) if is_error else None
+        # The data are not JSON, but a text such as the heartbeat or the error message of a proxy.
+        is_failure = is_error or b"error" in data.lower()
+        return _failure(data, data.decode(), is_notice=not is_error) if is_failure else None
     value = odd.parse(data)
     if isinstance(value, list) and odd.is_error(value):
         # Google's endpoint wraps the error in a list.
@@ -171,9 +192,11 @@ def _odd_chunk(data: bytes, *, is_error: bool) -> Chunk | None:
         return _failure(data, value) if is_error else None
     usage = odd.usage(value)
     error = json.dumps(odd.error_in(value)) if odd.is_error(value) else None
-    if "choices" not in value and error is None and not usage:
-        is_failure = is_error or odd.has_message(value)
-        return _failure(data, value, is_notice=not is_error) if is_failure else None
+    if not value.get("choices") and error is None and not usage:
+        if is_error or odd.has_message(value):
+            return _failure(data, odd.error_in(value), is_notice=not is_error)
+        if "choices" not in value:
+            return None
     model, tier = odd.text(value.get("model")), odd.text(value.get("service_tier"))
     return _chunk_of(data, _Chunk(odd.chunk_choices(value), model, service_tier=tier), usage, error)
 
@@ -186,19 +209,23 @@ def _chunk_of(data: bytes, read: _Chunk, usage: Raw, error: str | None) -> Chunk
     finished: list[int] = []
     if usage:
         usage = _on_one_line(usage)
-    size, is_call, has_ids = 0, False, False
+    size, is_call, has_ids, failed = 0, False, False, None
     for choice in read.choices:
-        if choice.finish_reason and choice.finish_reason != "null":
+        if choice.finish_reason is not None and choice.finish_reason not in odd.NO_REASON:
             finished.append(choice.index)
+            failed = choice.finish_reason if choice.finish_reason in odd.FAILED else failed
         if choice.usage:
             usage = join_usage(choice.usage, usage)
         if (delta := choice.delta) is not None:
             size += output_bytes(delta)
             is_call = is_call or bool(delta.tool_calls or delta.function_call or delta.audio)
             has_ids = has_ids or (delta.tool_calls is not None and any(call.id for call in delta.tool_calls))
+    is_early_end = False
+    if failed is not None and error is None:
+        is_early_end, error = True, odd.early_end(failed)
     return Chunk(
         data, read.choices, read.model, usage, read.service_tier, error, finished, size, is_call or size > 0,
-        has_ids,
+        has_ids, False, is_early_end,
     )  # fmt: skip
 
 

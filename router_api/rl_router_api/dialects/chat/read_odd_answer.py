@@ -7,20 +7,29 @@ errors. A field with an unexpected type is treated as missing, but the client st
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, cast
 
 from msgspec import Raw
 
 from ...conversation import lenient
-from ...conversation.answer import AnswerMessage, Choice, ChunkChoice, CustomTool, Function, ToolCall
+from ...conversation.answer import AnswerMessage, Choice, ChunkChoice, CustomTool, Function, ToolCall, texts_in
 from ...errors import BrokenAnswerError
 from .join_usage import join_usage
 
 _NOTHING = Raw()
-_NO_REASON = ("", "null", "None")
+NO_REASON = ("", "null", "None")
+"""The texts in the field `finish_reason` that mean that the choice has not ended."""
+FAILED = ("error", "abort", "network_error", "insufficient_system_resource")
+"""The finish reasons that say that the upstream failed. OpenRouter and vLLM send `error`, SGLang sends `abort`, Z.AI
+sends `network_error`, and DeepSeek sends `insufficient_system_resource`."""
 _WITH_MESSAGE = ("stop", "tool_calls", "function_call", "error")
 """The finish reasons that do not explain why a choice has no message."""
+_NESTED_ERROR = re.compile(r"errors|\w+Exception")
+"""The pattern of the fields in which Cloudflare and Bedrock describe an error."""
+_PART_OF_ERROR = re.compile(r"err(?:or)?_?(code|type|message|msg)", re.I)
+"""The pattern of the fields in which Baidu and other servers describe an error without a JSON object of its own."""
 
 
 def parse(data: bytes) -> Any:
@@ -51,12 +60,40 @@ def is_error(value: Any) -> bool:
     has_error = _is_filled(value.get("error")) or "error" in (value.get("type"), value.get("object"))
     # MiniMax reports errors beside an empty completion.
     base = value.get("base_resp")
-    return has_error or (isinstance(base, dict) and bool(base.get("status_code")))
+    return has_error or (isinstance(base, dict) and bool(base.get("status_code"))) or inner_error(value) is not None
+
+
+def inner_error(value: dict[str, Any]) -> Any:
+    """Returns the error that a part of a completion or chunk reports, or None if no part reports an error.
+
+    OpenRouter's API reports an error in a choice, other servers in a message or delta, and Groq's API in `x_groq`.
+    """
+    parts = [value.get("x_groq")]
+    for choice in objects(value.get("choices")):
+        parts += [choice, choice.get("message"), choice.get("delta")]
+    return next((part["error"] for part in objects(parts) if _is_filled(part.get("error"))), None)
 
 
 def error_in(value: dict[str, Any]) -> Any:
     """Returns the description of the error in a JSON object that reports an error."""
-    return value["error"] if _is_filled(value.get("error")) else value
+    if _is_filled(value.get("error")):
+        return value["error"]
+    return next((error for error in (inner_error(value), _unusual_error(value)) if error is not None), value)
+
+
+def _unusual_error(value: dict[str, Any]) -> Any:
+    """Returns the description of an error in the fields of Cloudflare, Bedrock, Baidu and other servers.
+
+    Returns None if the JSON object has none of these fields.
+    """
+    nested = [entry for name, entry in value.items() if _NESTED_ERROR.fullmatch(name) and _is_filled(entry)]
+    parts = [(_PART_OF_ERROR.fullmatch(name), entry) for name, entry in value.items() if entry]
+    return next(iter(nested), {match[1].lower(): entry for match, entry in parts if match} or None)
+
+
+def early_end(reason: str) -> str:
+    """Returns a finish reason in the list `FAILED` as the JSON of an error."""
+    return json.dumps({"message": f"the answer ended with the finish reason `{reason}`", "code": reason})
 
 
 def _is_filled(error: Any) -> bool:
@@ -64,10 +101,11 @@ def _is_filled(error: Any) -> bool:
 
 
 def has_message(value: Any) -> bool:
-    """Returns whether a JSON value has a message at the place where servers write the message of an error."""
+    """Returns whether a JSON value has a message or a code at a place where servers describe an error."""
     if not isinstance(value, dict):
         return False
-    return bool(text(value.get("message")) or text(value.get("msg")) or value.get("detail"))
+    has_text = bool(text(value.get("message")) or text(value.get("msg")) or value.get("detail"))
+    return has_text or value.get("status") == "error" or _unusual_error(value) is not None
 
 
 def is_blocked(value: dict[str, Any]) -> bool:
@@ -102,17 +140,25 @@ def message(value: Any) -> AnswerMessage | None:
         content=[content] if isinstance(content, dict) else content if isinstance(content, (str, list)) else None,
         refusal=text(value.get("refusal")),
         reasoning_content=text(value.get("reasoning_content")),
-        reasoning=text(value.get("reasoning")),
+        reasoning=text(value.get("reasoning")) or _thinking(value),
         tool_calls=[tool_call(call) for call in objects(value.get("tool_calls"))] or None,
         function_call=_function(value.get("function_call")),
         audio=_raw(value.get("audio")),
     )
 
 
+def _thinking(message: dict[str, Any]) -> str:
+    """Returns the thinking that a message contains in `reasoning_details`, like MiniMax's, or in `thinking`."""
+    try:
+        return "".join(texts_in(message.get("reasoning_details"))) or "".join(texts_in(message.get("thinking")))
+    except RecursionError:
+        return ""
+
+
 def finish_reason(choice: dict[str, Any]) -> str | None:
     """Returns the reason why a choice ended, or None if no reason is reported."""
     reason = text(choice.get("finish_reason"))
-    return None if reason in _NO_REASON else reason
+    return None if reason in NO_REASON else reason
 
 
 def usage(value: dict[str, Any]) -> Raw:

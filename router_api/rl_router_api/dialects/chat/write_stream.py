@@ -86,7 +86,7 @@ class _Tail:
             if not _has_only_usage(chunk):
                 yield chunk
             return
-        if 0 < len(self._held) < _MAX_HELD and not chunk.choices and not usage_alone:
+        if 0 < len(self._held) < _MAX_HELD and not (chunk.has_content or chunk.finished or usage_alone):
             # A chunk after the answer's end, such as a content filter's verdict, does not carry the metadata.
             self._held.append(chunk)
             return
