@@ -40,7 +40,12 @@ IdCharacters = Literal["any", "letters_digits_dashes", "letters_digits"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-Dollars = Annotated[Decimal, Field(ge=0, allow_inf_nan=False, max_digits=24, decimal_places=12)]
+Dollars = Annotated[
+    Decimal,
+    Field(ge=0, allow_inf_nan=False, max_digits=24, decimal_places=12),
+    # pydantic counts no digits of zero, so `0e-50000000` is valid, but written in full it has millions of digits.
+    AfterValidator(lambda dollars: dollars or Decimal(0)),
+]
 Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Word = Annotated[str, Field(min_length=1, max_length=256)]
