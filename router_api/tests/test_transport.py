@@ -7,6 +7,7 @@ import contextlib
 import gc
 import shutil
 import socket
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -313,6 +314,31 @@ async def test_a_response_is_received_only_as_fast_as_it_is_read() -> None:
         # The kernel's buffers at both ends hold some megabytes.
         assert sent[0] < 20_000_000
         response.close()
+
+
+async def test_a_large_request_body_is_not_copied_while_the_response_is_awaited() -> None:
+    received, answered = 0, asyncio.Event()
+
+    async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal received
+        while not answered.is_set() and (part := await reader.read(64 * 1024)):
+            received += len(part)
+        writer.close()
+
+    body = bytes(8 * 1024 * 1024)
+    async with await asyncio.start_server(receive, "127.0.0.1", 0) as server:
+        transport, url = HttpTransport(), f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        tracemalloc.start()
+        try:
+            request = asyncio.create_task(transport.send("POST", url, {}, body, 5.0))
+            await until(lambda: received >= len(body), "the body")
+            assert tracemalloc.get_traced_memory()[0] < len(body) / 2
+        finally:
+            tracemalloc.stop()
+        answered.set()
+        request.cancel()
+        await asyncio.gather(request, return_exceptions=True)
+        await transport.close()
 
 
 async def test_a_header_with_a_line_break_is_refused() -> None:

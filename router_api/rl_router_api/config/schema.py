@@ -522,7 +522,8 @@ class RequestHandlingConfig(Schema):
         256 * 1024 * 1024,
         ge=1024,
         description="maximum total size in bytes of unfinished request bodies over all worker processes. A request"
-        " whose unfinished body would exceed the maximum total size gets HTTP status 429. All unfinished request"
+        " whose unfinished body would exceed the maximum total size gets HTTP status 429. Until the end of a request"
+        " with a compressed body, the bytes that decompression adds count too. All counted"
         " bodies together may always be as large as the maximum size of one request body. If the server has several"
         " API keys, the maximum total size for each API key is half of the server's maximum total size, but at least"
         " the maximum size of one request body",

@@ -17,6 +17,8 @@ _MAX_OVERHEAD = 64 * 1024
 chunk sizes, chunk extensions and trailers."""
 _MAX_WAITING = 256 * 1024
 """The number of unread body bytes above which the connection stops reading from the upstream."""
+_MAX_JOINED = 256 * 1024
+"""The maximum size, in bytes, of a request body that is sent in one write with the request's headers."""
 
 
 class _SurplusError(Exception):
@@ -87,7 +89,7 @@ class Connection(asyncio.Protocol):
             raise TransportError("reset", "the connection to the upstream was lost")
         return self._transport
 
-    async def send(self, request: bytes, idle_timeout: float) -> None:
+    async def send(self, head: bytes, idle_timeout: float, body: bytes = b"") -> None:
         """Sends a request and waits for the response headers. Raises TransportError if no valid headers arrive.
 
         The parameter `idle_timeout` is the maximum time without data, in seconds.
@@ -95,7 +97,12 @@ class Connection(asyncio.Protocol):
         self._reset()
         self._expects_response = True
         self._idle.start(idle_timeout, self._fail)
-        self.transport.write(request)
+        if len(body) <= _MAX_JOINED:
+            self.transport.write(head + body)
+        else:
+            # A copy of a large body would use memory until the response headers arrive.
+            self.transport.write(head)
+            self.transport.write(body)
         while not self._has_head:
             await self._wait()
 

@@ -105,19 +105,19 @@ class HttpTransport:
     ) -> Response:
         try:
             endpoint = self._endpoint(url)
-            request = _request(method, url, endpoint.proxy, headers, body)
+            head = _whole_head(method, url, endpoint.proxy, headers, body)
         except ValueError as error:
             raise TransportError("broken", f"the request cannot be sent: {error}") from error
         reused = self._take(endpoint)
         connection = reused or await self._dial(endpoint, idle_timeout)
         sent = self._loop.time()
         try:
-            await connection.send(request, idle_timeout)
+            await connection.send(head, idle_timeout, body or b"")
         except BaseException as error:
             self._drop(connection)
             if reused is None or not self._was_closed(reused, error, sent):
                 raise
-            connection = await self._send_anew(endpoint, request, idle_timeout)
+            connection = await self._send_anew(endpoint, head, body or b"", idle_timeout)
         return _HttpResponse(self, endpoint.origin, connection)
 
     def _was_closed(self, connection: Connection, error: BaseException, sent: float) -> bool:
@@ -128,10 +128,10 @@ class HttpTransport:
         is_reset = isinstance(error, TransportError) and error.kind == "reset" and not connection.has_received
         return is_reset and self._loop.time() - sent <= _MAX_RESEND
 
-    async def _send_anew(self, endpoint: Endpoint, request: bytes, idle_timeout: float) -> Connection:
+    async def _send_anew(self, endpoint: Endpoint, head: bytes, body: bytes, idle_timeout: float) -> Connection:
         connection = await self._dial(endpoint, idle_timeout)
         try:
-            await connection.send(request, idle_timeout)
+            await connection.send(head, idle_timeout, body)
         except BaseException:
             self._drop(connection)
             raise
@@ -245,10 +245,10 @@ async def _nothing() -> bytes:
     return b""
 
 
-def _request(method: str, url: str, proxy: str | None, headers: Mapping[str, str], body: bytes | None) -> bytes:
-    """Returns the bytes of an HTTP request. Raises ValueError if a header contains a line break."""
+def _whole_head(method: str, url: str, proxy: str | None, headers: Mapping[str, str], body: bytes | None) -> bytes:
+    """Returns the bytes of an HTTP request before the body. Raises ValueError if a header contains a line break."""
     head = _head(method, url, proxy, tuple(headers.items()))
-    return head + b"\r\n" if body is None else b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
+    return head + b"\r\n" if body is None else b"%bContent-Length: %d\r\n\r\n" % (head, len(body))
 
 
 @lru_cache(maxsize=256)
