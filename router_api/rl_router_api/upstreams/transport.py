@@ -108,6 +108,8 @@ class HttpTransport:
             head = _whole_head(method, url, endpoint.proxy, headers, body)
         except ValueError as error:
             raise TransportError("broken", f"the request cannot be sent: {error}") from error
+        except ProxyRefusedError as error:
+            raise TransportError("refused", f"cannot connect: {error}") from error
         reused = self._take(endpoint)
         connection = reused or await self._dial(endpoint, idle_timeout)
         sent = self._loop.time()
@@ -186,9 +188,10 @@ class HttpTransport:
                 connection = await dial(endpoint, self._trust.context(), idle_timeout)
         except TimeoutError as error:
             raise TransportError("timeout", f"the connection was not opened within {timeout:g} s") from error
-        except (OSError, ProxyRefusedError) as error:
+        except (OSError, ProxyRefusedError, UnicodeError) as error:
+            # A host name that has an empty or very long label raises UnicodeError.
             reason = getattr(error, "strerror", None) or (
-                str(error) if isinstance(error, ProxyRefusedError) else type(error).__name__
+                type(error).__name__ if isinstance(error, OSError) else str(error)
             )
             raise TransportError("refused", f"cannot connect: {reason}") from error
         self._open.add(connection)
