@@ -97,12 +97,7 @@ class Connection(asyncio.Protocol):
         self._reset()
         self._expects_response = True
         self._idle.start(idle_timeout, self._fail)
-        if len(body) <= _MAX_JOINED:
-            self.transport.write(head + body)
-        else:
-            # A copy of a large body would use memory until the response headers arrive.
-            self.transport.write(head)
-            self.transport.write(body)
+        _write(self.transport, head, body)
         while not self._has_head:
             await self._wait()
 
@@ -233,6 +228,15 @@ class Connection(asyncio.Protocol):
         self._idle.suspend()
         self._keeps_alive = not self.closed and not self._is_doubtful and bool(self._parser.should_keep_alive())
         self._wake()
+
+
+def _write(transport: asyncio.Transport, head: bytes, body: bytes) -> None:
+    if len(body) <= _MAX_JOINED:
+        transport.write(head + body)
+    else:
+        # A copy of a large body would use memory until the response headers arrive.
+        transport.write(head)
+        transport.write(body)
 
 
 def _new_parser(connection: Connection) -> httptools.HttpResponseParser:
