@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from ..errors import ProxyRefusedError, TransportError, UnusableAnswerError
 from ..timing import Until
 from .connection import Connection
-from .decompression import Decompressed
+from .decompression import decompressed
 from .dialing import Endpoint, basic_authorization, dial, endpoint_of
 from .trust import Trust
 
@@ -222,8 +222,8 @@ class _HttpResponse:
         self._connection: Connection | None = connection
         self.status = connection.status
         self._headers = connection.headers
-        compression = connection.compression
-        self._decompressed = Decompressed(compression, connection.read) if compression else None
+        codings = connection.compressions
+        self._decompressed = decompressed(codings, connection.read) if codings else None
 
     @property
     def headers(self) -> Mapping[str, str]:
