@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import zlib
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 _STEP = 64 * 1024
@@ -22,6 +23,11 @@ _ZSTD_INPUT = 32
 """The maximum number of bytes of zstd input in one call of the zstd decoder. Four bytes of zstd input can become a
 block of 128 KiB, and the zstd decoder does not limit the size of the output."""
 _GZIP_MAGIC = b"\x1f\x8b"
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_SKIPPABLE_MAGIC = b"\x2a\x4d\x18"
+"""The last three of the four bytes at the start of a zstd frame without data. The first byte may vary."""
+MAX_CODINGS = 3
+"""The maximum number of compressions of a response, each applied to the result of the previous one."""
 
 
 class Decoder(Protocol):
@@ -124,40 +130,64 @@ class _Brotli:
 
 
 class _Zstd:
+    """Decodes zstd data with one or more frames. Frames without data may be between them (RFC 8878, section 3)."""
+
     def __init__(self, zstandard: Any) -> None:
         self._error = zstandard.ZstdError
-        self._inner = zstandard.ZstdDecompressor().decompressobj()
+        self._new_frame = zstandard.ZstdDecompressor().decompressobj
+        self._inner: Any = None
         self._input, self._at = b"", 0
         self._output = b""
         """The decoded bytes that exceeded the output limit of the previous step."""
-
-    @property
-    def is_complete(self) -> bool:
-        return bool(self._inner.eof)
+        self.is_complete = False
 
     def take(self, data: bytes) -> None:
-        self._input, self._at = data, 0
+        self._input, self._at = self._input[self._at :] + data, 0
 
     def step(self) -> bytes:
-        while not self._output and self._at < len(self._input) and not self.is_complete:
+        while not self._output and self._at < len(self._input) and self._begin():
             data = self._input[self._at : self._at + _ZSTD_INPUT]
-            self._at += len(data)
             try:
                 self._output = self._inner.decompress(data)
             except self._error as error:
                 raise ValueError(str(error)) from None
+            self._at += len(data)
+            if self._inner.eof:
+                self._at -= len(self._inner.unused_data)
+                self._inner, self.is_complete = None, True
         decoded, self._output = self._output[:_STEP], self._output[_STEP:]
         return decoded
 
+    def _begin(self) -> bool:
+        """Starts the next frame if necessary. Returns False if the rest of the input is too short or is padding."""
+        if self._inner is not None:
+            return True
+        magic = self._input[self._at : self._at + len(_ZSTD_MAGIC)]
+        if len(magic) < len(_ZSTD_MAGIC):
+            self.is_complete = self.is_complete and not _ZSTD_MAGIC.startswith(magic)
+            return False
+        if self.is_complete and magic != _ZSTD_MAGIC and magic[1:] != _SKIPPABLE_MAGIC:
+            self._input, self._at = b"", 0
+            return False
+        self._inner, self.is_complete = self._new_frame(), False
+        return True
+
 
 def compression_of(header: bytes) -> str | None:
-    """Returns the compression that a Content-Encoding header names, or None if the header names no known compression.
+    """Returns the compression with the name `header`, or None if the compression is unknown.
 
     In a response, a Content-Encoding header that names no known compression is ignored, because some servers name a
     character set in this header.
     """
     name = header.decode("latin-1").strip().lower().removeprefix("x-")
     return name if name in ("gzip", "deflate", "br", "zstd") else None
+
+
+def compressions_of(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
+    """Returns the compressions that the Content-Encoding headers of a response name, in the order in which the server
+    applied the compressions."""
+    values = b",".join([value for name, value in headers if name == b"content-encoding"])
+    return [coding for name in values.split(b",") if (coding := compression_of(name)) is not None]
 
 
 def decoder_of(coding: str) -> Decoder:

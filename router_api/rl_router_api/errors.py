@@ -168,7 +168,7 @@ class TransportError(UpstreamError):
 
 
 class ProxyRefusedError(UpstreamError):
-    """The proxy refused to connect to the upstream, or is of a kind that the router API does not support.
+    """The proxy refused to connect to the upstream, has an invalid URL, or is of a kind that is not supported.
 
     If the proxy refused to connect, the error message contains the HTTP status that the proxy returned.
     """

@@ -190,6 +190,7 @@ SHA = "a" * 64
     (f"- {{name: a, sha256: {SHA}}}\n- {{name: b, sha256: {'b' * 64}, 'sha256': {SHA}}}", "duplicate key `sha256`"),
     (f"- {{name: a, sha256: {SHA}, usd_per_day: 1, usd_per_day:}}", "duplicate key `usd_per_day`"),
     (f"name: a\nsha256: {SHA}", "keys.yaml"), ("{{{", "keys.yaml"), ("just words", "keys.yaml"),
+    ("{}", "not a list"), ("0", "not a list"), ("false", "not a list"), ('""', "not a list"),
     ("- {name: 2024-13-45}", "keys.yaml"), ("[" * 500, "keys.yaml"),
 ])  # fmt: skip
 def test_an_invalid_keys_file_is_refused_and_the_error_names_the_field(keys: KeysFile, text: str, field: str) -> None:

@@ -100,6 +100,16 @@ def test_prices_are_exact() -> None:
     assert price.cached_input is None
 
 
+@pytest.mark.parametrize("zero", ["0e-50000000", "0e50000000", "0.00"])
+def test_a_zero_with_an_extreme_exponent_is_zero(zero: str) -> None:
+    values = {"routing": {"max_cost": zero}, "targets": [target(price={"input": zero})]}
+    configuration = Configuration.model_validate(values)
+    assert configuration.targets is not None
+    price = configuration.targets[0].price
+    assert price is not None
+    assert (str(configuration.routing.max_cost), str(price.input)) == ("0", "0")
+
+
 @pytest.mark.parametrize(
     ("values", "section", "suggestion"),
     [

@@ -16,12 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rl_router_api.content_coding import compression_of
 from rl_router_api.errors import TransportError
-from rl_router_api.upstreams.decompression import Decompressed
+from rl_router_api.upstreams.decompression import Decompressed, decompressed
+from rl_router_api.upstreams.transport import HttpTransport, read_whole
 
 from fakes.testbed.router import Testbed
 from fakes.upstreams.answers import whole
 from fakes.upstreams.bodies import chunks, completion, encoded, event
 from fakes.upstreams.exchange import Exchange
+from fakes.upstreams.raw import sending
 
 Compress = Callable[[bytes], bytes]
 
@@ -35,6 +37,8 @@ def in_two_members(data: bytes) -> bytes:
     return gzip.compress(data[:half]) + gzip.compress(data[half:])
 
 
+zstd = zstandard.ZstdCompressor().compress
+SKIPPED = b"\x5f\x2a\x4d\x18" + (3).to_bytes(4, "little") + b"abc"
 CODINGS: dict[str, tuple[str, Compress]] = {
     "gzip": ("gzip", gzip.compress),
     "gzip in two members": ("gzip", in_two_members),
@@ -42,7 +46,10 @@ CODINGS: dict[str, tuple[str, Compress]] = {
     "deflate": ("deflate", zlib.compress),
     "deflate without a header": ("deflate", raw_deflate),
     "br": ("br", brotli.compress),
-    "zstd": ("zstd", zstandard.ZstdCompressor().compress),
+    "zstd": ("zstd", zstd),
+    "zstd in two frames": ("zstd", lambda data: zstd(data[: len(data) // 2]) + zstd(data[len(data) // 2 :])),
+    "zstd with frames without data": ("zstd", lambda data: SKIPPED + zstd(data) + SKIPPED),
+    "zstd with padding": ("zstd", lambda data: zstd(data) + bytes(5)),
 }
 each_coding = pytest.mark.parametrize("kind", CODINGS)
 
@@ -173,6 +180,55 @@ async def test_any_bytes_survive_compression(text: bytes, size: int, kind: str) 
 )
 def test_only_compressions_are_decoded(header: bytes, coding: str | None) -> None:
     assert compression_of(header) == coding
+
+
+def several(*codings: str) -> bytes:
+    """Returns a response whose body `ok` is compressed with each of the codings in turn."""
+    body, compress = b"ok", {"gzip": gzip.compress, "deflate": zlib.compress, "br": brotli.compress, "zstd": zstd}
+    for coding in codings:
+        body = compress[coding](body) if coding in compress else body
+    return b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+@pytest.mark.parametrize(
+    ("headers", "codings"),
+    [
+        ("Content-Encoding: gzip, identity", ["gzip"]),
+        ("Content-Encoding: identity,gzip", ["gzip"]),
+        ("Content-Encoding: gzip, utf-8", ["gzip"]),
+        ("Content-Encoding: gzip, gzip", ["gzip", "gzip"]),
+        ("Content-Encoding: deflate ,\tGZIP", ["deflate", "gzip"]),
+        ("Content-Encoding: br, zstd, gzip", ["br", "zstd", "gzip"]),
+        ("Content-Encoding: gzip\r\nContent-Encoding: deflate", ["gzip", "deflate"]),
+        ("Content-Encoding: , ,", []),
+    ],
+)
+async def test_every_compression_that_the_headers_name_is_decoded(headers: str, codings: list[str]) -> None:
+    async with sending(f"HTTP/1.1 200 OK\r\n{headers}\r\n".encode() + several(*codings)) as (url, _):
+        transport = HttpTransport()
+        response = await transport.send("GET", url, {}, None, 5.0)
+        assert await read_whole(response, 1_000) == b"ok"
+        response.close()
+        await transport.close()
+
+
+async def test_a_response_with_more_than_three_compressions_is_broken() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip, gzip, gzip, gzip\r\n"
+    async with sending(head + several(*["gzip"] * 4)) as (url, _):
+        transport = HttpTransport()
+        response = await transport.send("GET", url, {}, None, 5.0)
+        with pytest.raises(TransportError, match="more than 3 compressions"):
+            await response.read()
+        response.close()
+        await transport.close()
+
+
+async def test_the_size_between_two_compressions_is_limited() -> None:
+    data = gzip.compress(b"\x5f\x2a\x4d\x18" + (80_000_000).to_bytes(4, "little") + bytes(80_000_000), 1)
+    body = decompressed(["zstd", "gzip"], pieces_of(data, 100_000))
+    with pytest.raises(TransportError, match="over 67108864 bytes"):
+        while await body.read():
+            pass
 
 
 @pytest.mark.parametrize("streamed", [False, True])

@@ -214,6 +214,59 @@ async def test_a_client_that_closes_its_connection_is_disconnected_before_its_re
         await asyncio.wait_for(disconnected.wait(), 30)
 
 
+LATER = {
+    "a request": REQUEST,
+    "two requests": REQUEST * 2,
+    "line breaks and a request": b"\r\n" + REQUEST,
+    "the begin of a request": REQUEST[:9],
+    "the begin of a body": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1",
+    "a large body": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n" + b"1" * 60_000,
+    "many requests": REQUEST * 3_000,
+}
+
+
+@pytest.mark.parametrize("later", LATER.values(), ids=LATER)
+@pytest.mark.parametrize("how", ["end", "reset"])
+async def test_a_client_that_leaves_after_a_part_of_its_next_request_is_disconnected_in_a_second(
+    how: str, later: bytes
+) -> None:
+    begun, disconnected = asyncio.Event(), asyncio.Event()
+
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        scope["extensions"][EXTENSION].watch(disconnected.set)
+        begun.set()
+        await disconnected.wait()
+
+    async with http1_server(ApiConnection, endless) as connect:
+        client = await connect()
+        sending = asyncio.create_task(client.send(REQUEST + later))
+        await begun.wait()
+        await asyncio.sleep(0.05)
+        sending.cancel()
+        client.close() if how == "end" and len(later) < LIMIT else await client.leave()
+        await asyncio.wait_for(disconnected.wait(), 1)
+        await asyncio.gather(sending, return_exceptions=True)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+async def test_a_client_that_closes_its_sending_side_after_pipelined_requests_receives_all_responses(
+    count: int,
+) -> None:
+    interim = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(0.5)
+        await echo(scope, receive, send)
+
+    async with http1_server(ApiConnection, slow) as connect:
+        client = await connect()
+        await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi" * count)
+        await client.close_sending_side()
+        received = await client.rest()
+    assert received.count(interim) == count
+    assert received.count(b"HTTP/1.1 200") == received.count(b"\r\n\r\nhi") == count
+
+
 async def test_an_error_about_later_bytes_is_not_sent_within_a_running_response() -> None:
     begun, released = asyncio.Event(), asyncio.Event()
 

@@ -73,6 +73,40 @@ def test_a_field_that_the_target_allows_is_sent_and_counted_as_input(field: str)
     assert more >= len(json.dumps(COSTLY[field], separators=(",", ":")))
 
 
+REPEATED: dict[str, tuple[bytes, bytes]] = {
+    "a tool's type": (
+        b'"tools":[{"type":"web_search","type":"function","name":"f"}]', b'"tools":[{"type":"function","name":"f"}]',
+    ),
+    "a function's name": (
+        b'"tools":[{"function":{"name":"a","name":"b"}}]', b'"tools":[{"function":{"name":"b"}}]',
+    ),
+    "thinking": (b'"thinking":{"type":"enabled","type":"disabled"}', b'"thinking":{"type":"disabled"}'),
+    "effort": (b'"reasoning":{"effort":"high","\\u0065ffort":"none"}', b'"reasoning":{"effort":"none"}'),
+    "a template's argument": (b'"chat_template_kwargs":{"a":"{{x}}","a":1}', b'"chat_template_kwargs":{"a":1}'),
+    "a message's content": (
+        b'"messages":[{"role":"user","content":[{"type":"file"}],"content":"a"}]',
+        b'"messages":[{"role":"user","content":"a"}]',
+    ),
+    "a part's type": (
+        b'"messages":[{"role":"user","content":[{"type":"file","file":{},"type":"text","file":null,"text":"a"}]}]',
+        b'"messages":[{"role":"user","content":[{"type":"text","file":null,"text":"a"}]}]',
+    ),
+}  # fmt: skip
+"""Fields that contain a repeated field, and the same fields as a target receives them."""
+
+
+@pytest.mark.parametrize(("repeated", "single"), REPEATED.values(), ids=REPEATED)
+@pytest.mark.parametrize("allow", [[], ["cache_control"]], ids=["", "cache_control is allowed"])
+def test_of_a_repeated_field_only_the_value_that_the_router_reads_is_sent(
+    repeated: bytes, single: bytes, allow: list[str]
+) -> None:
+    question = b"" if b"messages" in repeated else b',"messages":[{"role":"user","content":"a"}]'
+    request = read_request(b'{"model":"alpha",%b%b}' % (repeated, question))
+    body = write_request(request, target(params={"allow": allow}), NO_ADVICE, MoneyGuard(300)).body
+    assert single in body
+    assert repeated not in body
+
+
 def test_fields_that_cost_nothing_are_sent_unchanged() -> None:
     fields = {
         "temperature": 0.10, "top_p": 0.9, "top_k": 40, "min_p": 0.1, "seed": 7, "stop": ["\n"], "n": 2,

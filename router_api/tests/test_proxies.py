@@ -34,6 +34,12 @@ def test_a_proxy_without_a_scheme_is_an_http_proxy(monkeypatch: pytest.MonkeyPat
     assert proxy_for("http", "api.example", 80) == PROXY
 
 
+def test_white_space_around_an_address_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", f" {PROXY} \n")
+    monkeypatch.setenv("HTTP_PROXY", " ")
+    assert proxy_for("http", "api.example", 80) == PROXY
+
+
 @pytest.mark.parametrize(
     ("entries", "host", "port", "bypassed"),
     [

@@ -49,6 +49,17 @@ def test_more_than_the_remaining_money_cannot_be_reserved() -> None:
     assert spending.left == 0
 
 
+@pytest.mark.parametrize(
+    ("limit", "text"),
+    [("1e-300000000", "0"), ("0e-300000000", "0"), ("0e300000000", "0"), ("1.9e-18", "0.000000000000000001"),
+     ("1e12", "1000000000000"), ("0.0500", "0.05"), (f"1{'0' * 9_000}e-9000", "1")],
+)  # fmt: skip
+def test_a_limit_with_an_extreme_exponent_becomes_a_short_number(limit: str, text: str) -> None:
+    spending = MaxCost(Decimal(limit))
+    assert f"{spending.left:f}" == text
+    assert f" of {text} USD" in spending.refusal("a").message
+
+
 def test_a_call_without_a_usage_is_settled_at_its_worst_case() -> None:
     spending = MaxCost(Decimal(1))
     for status in ("timeout", "cancelled", "ok"):

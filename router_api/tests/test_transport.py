@@ -7,6 +7,7 @@ import contextlib
 import gc
 import shutil
 import socket
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,7 +20,9 @@ from rl_router_api.upstreams.transport import HttpTransport, Response
 from rl_router_api.upstreams.trust import Trust
 
 from fakes.testbed.framing import ENDLESS_FRAMING
+from fakes.testbed.router import Testbed
 from fakes.testbed.waiting import until
+from fakes.upstreams.answers import text
 from fakes.upstreams.ipv6 import requires_ipv6
 from fakes.upstreams.raw import OK, Handler, raw_server, recording_heads, sending
 from fakes.upstreams.tls import make_certificate, proxy_to, tls_server
@@ -315,6 +318,31 @@ async def test_a_response_is_received_only_as_fast_as_it_is_read() -> None:
         response.close()
 
 
+async def test_a_large_request_body_is_not_copied_while_the_response_is_awaited() -> None:
+    received, answered = 0, asyncio.Event()
+
+    async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal received
+        while not answered.is_set() and (part := await reader.read(64 * 1024)):
+            received += len(part)
+        writer.close()
+
+    body = bytes(8 * 1024 * 1024)
+    async with await asyncio.start_server(receive, "127.0.0.1", 0) as server:
+        transport, url = HttpTransport(), f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        tracemalloc.start()
+        try:
+            request = asyncio.create_task(transport.send("POST", url, {}, body, 5.0))
+            await until(lambda: received >= len(body), "the body")
+            assert tracemalloc.get_traced_memory()[0] < len(body) / 2
+        finally:
+            tracemalloc.stop()
+        answered.set()
+        request.cancel()
+        await asyncio.gather(request, return_exceptions=True)
+        await transport.close()
+
+
 async def test_a_header_with_a_line_break_is_refused() -> None:
     async with sending(OK) as (url, connections), transport() as client:
         with pytest.raises(TransportError, match="line break"):
@@ -421,3 +449,43 @@ async def test_a_proxy_of_an_unsupported_kind_is_named(monkeypatch: pytest.Monke
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
     with pytest.raises(TransportError, match="unsupported socks5 proxy"):
         await fetched("http://upstream.invalid/")
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["http://127.0.0.1:notaport", "http://127.0.0.1:99999", "http://127.0.0.1:0", "http://[::1", "http://", "http://:80",
+     "127.0.0.1:x", "http://127.0.0.1: 9"],
+)  # fmt: skip
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_with_an_invalid_url_is_a_refused_connection(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, proxy: str
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(TransportError, match=f"proxy's URL in {scheme.upper()}_PROXY or ALL_PROXY") as failed:
+        await fetched(f"{scheme}://upstream.invalid/")
+    assert failed.value.kind == "refused"
+
+
+@pytest.mark.parametrize("host", [f"{'a' * 64}.invalid", "a..invalid"], ids=["long label", "empty label"])
+@pytest.mark.parametrize("is_proxy", [False, True], ids=["upstream", "proxy"])
+async def test_an_invalid_host_name_is_a_refused_connection(
+    monkeypatch: pytest.MonkeyPatch, host: str, is_proxy: bool
+) -> None:
+    if is_proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://{host}:3128")
+    with pytest.raises(TransportError, match="cannot connect") as failed:
+        await fetched("http://upstream.invalid/" if is_proxy else f"http://{host}/")
+    assert failed.value.kind == "refused"
+
+
+async def test_a_target_without_a_proxy_answers_if_the_proxy_of_another_target_is_invalid(
+    testbed: Testbed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:notaport")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    changes = {"alpha": {"base_url": "http://alpha.invalid/v1"}}
+    setup = await testbed.start(None, None, text("from beta"), routing={"policy": "fixed"}, changes=changes)
+    assert (await setup.answer())["choices"][0]["message"]["content"] == "from beta"
+    response = await setup.send(model="alpha")
+    assert response.status_code in (502, 503)
+    assert "HTTP_PROXY" in response.json()["error"]["message"]

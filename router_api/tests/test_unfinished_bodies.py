@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from rl_router_api.config import RequestHandlingConfig
 from rl_router_api.errors import ApiError
@@ -106,6 +110,32 @@ async def test_bodies_over_max_pending_bytes_are_a_429_and_health_still_answers(
     for client in clients:
         await client.leave()
     await until(lambda: load_of(setup).pending_bytes == 0, "the end of both bodies")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_decompressed_bodies_count_for_max_pending_bytes_until_their_requests_end(
+    testbed: Testbed, coding: str
+) -> None:
+    limits = {"max_body_bytes": 40 * KIB, "max_pending_bytes": 64 * KIB}
+    setup = await testbed.start(None, hang, server=limits, changes={"alpha": {"timeout": 30}})
+    plain = chat_body(model="alpha", messages=[{"role": "user", "content": "a" * 30 * KIB}])
+    compressed = gzip.compress(plain) if coding == "gzip" else zlib.compress(plain)
+    headers = {"content-type": "application/json", "content-encoding": coding}
+
+    def send() -> Coroutine[Any, Any, httpx.Response]:
+        return setup.client.post("/v1/chat/completions", content=compressed, headers=headers)
+
+    running = [asyncio.create_task(send()) for _ in range(2)]
+    await until(lambda: len(setup.alpha.requests) == 2, "both calls")
+    held = 2 * (len(plain) - len(compressed))
+    assert load_of(setup).pending_bytes == held
+    refused = await send()
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "overloaded")
+    assert load_of(setup).pending_bytes == held
+    for request in running:
+        request.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    await until(lambda: load_of(setup).pending_bytes == 0, "the end of both requests")
 
 
 @pytest.mark.parametrize(("others", "allowed"), [([], 4), (["ben"], 2)], ids=["only key", "several keys"])

@@ -93,7 +93,7 @@ def _text(path: str) -> str:
 
 def _validated(path: str, entries: object) -> tuple[ApiKey, ...]:
     try:
-        return _KEYS.validate_python(entries or [])
+        return _KEYS.validate_python([] if entries is None else entries)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"])

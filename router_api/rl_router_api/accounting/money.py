@@ -20,7 +20,8 @@ _EXACT = Context(prec=80)
 CHEAP_TIERS = ("default", "flex")
 """The service tiers that a request with a money limit may use."""
 _FINEST = Decimal("1e-18")
-"""The smallest price above zero that a token can have, in US dollars. `share_of` rounds down to this unit."""
+"""The smallest price above zero that a token can have, in US dollars. `share_of` and `whole_units` round down to this
+unit."""
 
 
 class Charges(NamedTuple):
@@ -126,6 +127,14 @@ def share_of(dollars: Decimal, calls: int) -> Decimal:
     with localcontext(_EXACT) as exact:
         exact.rounding = ROUND_FLOOR
         return (dollars / calls).quantize(_FINEST)
+
+
+def whole_units(dollars: Decimal) -> Decimal:
+    """Returns the amount `dollars` rounded down to a multiple of 1e-18 US dollars, in the shortest form.
+
+    The text of a client's amount, such as `1e-300000000`, may be short although the number has millions of digits.
+    """
+    return shortest(dollars.quantize(_FINEST, rounding=ROUND_FLOOR, context=_EXACT))
 
 
 def picodollars(dollars: Decimal) -> int:

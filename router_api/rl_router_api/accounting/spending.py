@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from ..errors import UnaffordableError
-from .money import NOTHING, total
+from .money import NOTHING, total, whole_units
 
 
 class Hold(Protocol):
@@ -70,11 +70,10 @@ UNLIMITED: Spending = _Unlimited()
 
 
 class MaxCost:
-    """The money limit `max_cost` of a request, in US dollars."""
+    """The money limit `max_cost` of a request, in US dollars, rounded down to a multiple of 1e-18 US dollars."""
 
     def __init__(self, dollars: Decimal) -> None:
-        self._dollars = dollars
-        self._left = dollars
+        self._dollars = self._left = whole_units(dollars)
 
     @property
     def left(self) -> Decimal:

@@ -15,7 +15,7 @@ In NO_PROXY, an IPv6 address with a port must have brackets.
 
 def proxy_for(scheme: str, host: str, port: int) -> str | None:
     """Returns the URL of the proxy for a server, or None if connections to the server use no proxy."""
-    proxies = urllib.request.getproxies()
+    proxies = {name: value.strip() for name, value in urllib.request.getproxies().items()}
     proxy = proxies.get(scheme) or proxies.get("all")
     if not proxy or any(_matches(entry.strip(), host, port) for entry in proxies.get("no", "").split(",")):
         return None

@@ -40,7 +40,12 @@ IdCharacters = Literal["any", "letters_digits_dashes", "letters_digits"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-Dollars = Annotated[Decimal, Field(ge=0, allow_inf_nan=False, max_digits=24, decimal_places=12)]
+Dollars = Annotated[
+    Decimal,
+    Field(ge=0, allow_inf_nan=False, max_digits=24, decimal_places=12),
+    # pydantic counts no digits of zero, so `0e-50000000` is valid, but written in full it has millions of digits.
+    AfterValidator(lambda dollars: dollars or Decimal(0)),
+]
 Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Word = Annotated[str, Field(min_length=1, max_length=256)]
@@ -517,7 +522,8 @@ class RequestHandlingConfig(Schema):
         256 * 1024 * 1024,
         ge=1024,
         description="maximum total size in bytes of unfinished request bodies over all worker processes. A request"
-        " whose unfinished body would exceed the maximum total size gets HTTP status 429. All unfinished request"
+        " whose unfinished body would exceed the maximum total size gets HTTP status 429. Until the end of a request"
+        " with a compressed body, the bytes that decompression adds count too. All counted"
         " bodies together may always be as large as the maximum size of one request body. If the server has several"
         " API keys, the maximum total size for each API key is half of the server's maximum total size, but at least"
         " the maximum size of one request body",

@@ -20,6 +20,7 @@ from .deadlines import Deadlines
 from .half_close import waits_for_response
 from .pipeline import Pipeline
 from .reader import RequestReader
+from .reading import Reading
 from .refusals import INVALID, LARGE_FRAMING, LARGE_HEADERS, MAX_OVERHEAD, Refusal, response
 
 
@@ -44,6 +45,7 @@ class HttpConnection(asyncio.Protocol, ABC):
     _transport: asyncio.Transport
     _deadlines: Deadlines
     _pipeline: Pipeline
+    _reading: Reading
     _reader: RequestReader
 
     def __init__(
@@ -57,7 +59,6 @@ class HttpConnection(asyncio.Protocol, ABC):
         self._loop = _loop or asyncio.get_running_loop()
         self.state = server_state
         self.write_paused = False
-        self._reading_paused = False
         self._drained: asyncio.Future[None] | None = None
         self._is_over = False
         """Whether the connection ignores new bytes, because a request was invalid or the last response was sent."""
@@ -78,11 +79,13 @@ class HttpConnection(asyncio.Protocol, ABC):
         self._deadlines = Deadlines(self._loop, self._transport, self.headers_timeout, self.write_timeout)
         self._pipeline = Pipeline(self._config.loaded_app, self.state, self._loop, self._deadlines)
         self._reader = RequestReader(self, self._pipeline, addresses)
+        self._reading = Reading(self._loop, self._transport, self._deadlines, self._pipeline, self._reader)
         self._deadlines.expect_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio passes it
         self.state.connections.discard(self)
         self._deadlines.close()
+        self._reading.close()
         self._pipeline.disconnect()
         self.resume_writing()
         self._reader.close()
@@ -103,7 +106,7 @@ class HttpConnection(asyncio.Protocol, ABC):
 
     def eof_received(self) -> bool:
         """Returns whether the connection stays open after the client has closed the sending side of the connection."""
-        return not self._reader.unread and waits_for_response(self._loop, self._pipeline, self.write)
+        return not self._reading.is_behind and waits_for_response(self._loop, self._pipeline, self.write, is_last=True)
 
     def pause_writing(self) -> None:
         self.write_paused = True
@@ -129,15 +132,10 @@ class HttpConnection(asyncio.Protocol, ABC):
     # The reader and the `RequestResponseCycle` call these methods.
 
     def pause_reading(self) -> None:
-        if not self._reading_paused and not self._transport.is_closing():
-            self._reading_paused = True
-            self._transport.pause_reading()
+        self._reading.pause()
 
     def resume_reading(self) -> None:
-        is_behind = self._reader.unread or self._pipeline.waiting
-        if self._reading_paused and not is_behind and not self._transport.is_closing():
-            self._reading_paused = False
-            self._transport.resume_reading()
+        self._reading.resume()
 
     async def drained(self) -> None:
         """Waits until the client has read so much of the buffered response that the server can write more."""

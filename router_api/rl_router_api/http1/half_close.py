@@ -13,28 +13,37 @@ import asyncio
 from collections.abc import Callable
 
 from .pipeline import Pipeline
-from .request_response import CONTINUE, RequestResponseCycle
+from .request_response import CONTINUE
 
 _INTERVAL = 0.4
 """The number of seconds before each interim response. If the client has disconnected, the write of the second interim
 response fails."""
 
 
-def waits_for_response(loop: asyncio.AbstractEventLoop, pipeline: Pipeline, write: Callable[[bytes], None]) -> bool:
+def waits_for_response(
+    loop: asyncio.AbstractEventLoop, pipeline: Pipeline, write: Callable[[bytes], None], *, is_last: bool
+) -> bool:
     """Returns whether interim responses can show if a client that has closed its sending side still waits.
 
-    If so, the function also starts the interim responses, and the connection is closed after the final response.
+    If so, the function also starts the interim responses, unless they were started before. If the running request is
+    the last one (`is_last`), the connection is closed after the final response.
     """
     running = pipeline.running
-    if running is None or pipeline.waiting or not running.awaits_response:
+    if running is None or running.response_complete:
         return False
-    running.keep_alive = False
-    loop.call_later(_INTERVAL, _probe, loop, running, write)
+    if not pipeline.is_half_closed:
+        if not running.awaits_response:
+            return False
+        pipeline.is_half_closed = True
+        loop.call_later(_INTERVAL, _probe, loop, pipeline, write)
+    running.keep_alive = running.keep_alive and not is_last
     return True
 
 
-def _probe(loop: asyncio.AbstractEventLoop, request: RequestResponseCycle, write: Callable[[bytes], None]) -> None:
-    """Sends an interim response every 0.4 seconds until the final response begins or the client has disconnected."""
-    if request.awaits_response and not request.disconnected:
-        write(CONTINUE)
-        loop.call_later(_INTERVAL, _probe, loop, request, write)
+def _probe(loop: asyncio.AbstractEventLoop, pipeline: Pipeline, write: Callable[[bytes], None]) -> None:
+    """Sends an interim response every 0.4 seconds before each final response, until the client has disconnected."""
+    running = pipeline.running
+    if running is not None:
+        if running.awaits_response:
+            write(CONTINUE)
+        loop.call_later(_INTERVAL, _probe, loop, pipeline, write)

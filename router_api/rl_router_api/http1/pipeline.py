@@ -17,7 +17,8 @@ class Pipeline:
     """The requests of a connection, in the order in which the client sent the requests.
 
     The attribute `running` is the request that was started last. The attribute `waiting` contains the requests that
-    were received but not started.
+    were received but not started. The attribute `is_half_closed` is true after the client has closed the sending side
+    of the connection and still waits for responses.
     """
 
     def __init__(self, app: App, state: ServerState, loop: asyncio.AbstractEventLoop, deadlines: Deadlines) -> None:
@@ -27,6 +28,7 @@ class Pipeline:
         self._deadlines = deadlines
         self.running: RequestResponseCycle | None = None
         self.waiting: deque[tuple[RequestResponseCycle, Scope]] = deque()
+        self.is_half_closed = False
 
     def start(self, cycle: RequestResponseCycle, scope: Scope) -> None:
         """Starts the ASGI application for a request."""

@@ -1,4 +1,7 @@
-"""Counts the in-flight requests and the bytes of unfinished request bodies, and rejects requests over the limits."""
+"""Counts the in-flight requests and the bytes of unfinished and decompressed request bodies.
+
+The server rejects requests over the limits.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from ..upstreams.in_flight import InFlight
 
 _REQUESTS = "requests"
 _PENDING_BYTES = "pending body bytes"
-_UNFINISHED = "unfinished request bodies"
+_PENDING = "unfinished and decompressed request bodies"
 _RETRY_AFTER = 1.0
 """The number of seconds after which a client may retry a rejected request."""
 
@@ -29,7 +32,8 @@ class Load:
 
     @property
     def pending_bytes(self) -> int:
-        """The number of received bytes of unfinished request bodies in all workers."""
+        """The number of pending bytes in all workers: the received bytes of unfinished request bodies, and the bytes by
+        which decompression enlarged the bodies of in-flight requests."""
         return self._counts.total(_PENDING_BYTES)
 
     def check(self, server: RequestHandlingConfig) -> None:
@@ -54,10 +58,10 @@ class Load:
         self._counts.change(_REQUESTS, -1)
 
     def hold(self, size: int, server: RequestHandlingConfig, key: str | None = None) -> None:
-        """Counts `size` received bytes of an unfinished request body.
+        """Counts `size` received bytes of an unfinished request body, or `size` bytes that decompression added.
 
-        Raises ApiError with status 429 if all unfinished request bodies together exceed `max_pending_bytes`, or if the
-        bodies of the API key `key` together exceed half of this limit. The second limit prevents one API key from
+        Raises ApiError with status 429 if the pending bytes exceed `max_pending_bytes`, or if the pending bytes of the
+        API key `key` exceed half of this limit. The second limit prevents one API key from
         locking out the other API keys. Each limit is at least `max_body_bytes`. The parameter `key` is the name of the
         client's API key, or None if all clients share the whole limit. After each call of the method `hold`, the caller
         must call the method `release` for the same bytes, even if `hold` raised ApiError.
@@ -68,12 +72,12 @@ class Load:
             self._counts.change(_of_key(key), size)
             share = max(limit // 2, server.max_body_bytes)
             if self._counts.total(_of_key(key)) > share:
-                raise _overloaded(f"The API key `{key}` is at its limit of {share} bytes of {_UNFINISHED}")
+                raise _overloaded(f"The API key `{key}` is at its limit of {share} bytes of {_PENDING}")
         if self.pending_bytes > limit:
-            raise _overloaded(f"The server is at its limit of {limit} bytes of {_UNFINISHED}")
+            raise _overloaded(f"The server is at its limit of {limit} bytes of {_PENDING}")
 
     def release(self, size: int, key: str | None = None) -> None:
-        """Removes `size` bytes from the count, because the request body is complete or is not received any further.
+        """Removes `size` bytes from the count, because the body is complete, is not received any further or is freed.
 
         The parameter `key` has the same value as in the call of the method `hold`.
         """

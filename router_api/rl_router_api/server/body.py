@@ -88,18 +88,20 @@ def coding_of(scope: Scope) -> str | None:
     return coding
 
 
-async def read_in_thread(read: Callable[[bytes], T], body: bytes, coding: str | None, limit: int) -> T:
+async def read_in_thread(read: Callable[[bytes], T], body: bytes, coding: str | None, limit: int) -> tuple[T, int]:
     """Decompresses the body if `coding` is not None, calls `read` with the body, and returns the result of `read`.
 
-    The decompression and `read` together may take half a second. One of two threads runs the decompression and `read`,
-    so that at most two bodies are decompressed and read at the same time. Raises ApiError with status 400 if the body
-    is not valid for `coding`, and with status 413 if the decompressed body has more than `limit` bytes.
+    The second returned value is the size of the decompressed body in bytes. The decompression and `read` together may
+    take half a second. One of two threads runs the decompression and `read`, so that at most two bodies are
+    decompressed and read at the same time. Raises ApiError with status 400 if the body is not valid for `coding`, and
+    with status 413 if the decompressed body has more than `limit` bytes.
     """
     return await asyncio.get_running_loop().run_in_executor(_DECODERS, _read, read, body, coding, limit)
 
 
-def _read(read: Callable[[bytes], T], body: bytes, coding: str | None, limit: int) -> T:
-    return read(body if coding is None else decompressed(body, coding, limit))
+def _read(read: Callable[[bytes], T], body: bytes, coding: str | None, limit: int) -> tuple[T, int]:
+    plain = body if coding is None else decompressed(body, coding, limit)
+    return read(plain), len(plain)
 
 
 def decompressed(body: bytes, coding: str, limit: int) -> bytes:

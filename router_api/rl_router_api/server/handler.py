@@ -49,6 +49,8 @@ class RequestHandler(ABC):
         self._status = 500
         self._received_at = asyncio.get_running_loop().time()
         self._in_flight = False
+        self._held: tuple[int, str | None] = 0, None
+        """The arguments of `Load.release` at the end of the request, for the bytes that decompression added."""
         self._started = False
         self._ended = False
         self._disconnected = False
@@ -102,17 +104,24 @@ class RequestHandler(ABC):
         body = whole_body(self._scope, self._client, server.max_body_bytes)
         coding = coding_of(self._scope)
         if body is None:
-            allowed = configuration.routing.deadline
-            key = self._key.name if self._key is not None and self._runtime.admission.has_several_keys else None
-            body = await read_parts(
-                self._receive, BodyLimits(server, self._runtime.load, self._received_at + allowed, allowed, key=key)
-            )
+            load, allowed = self._runtime.load, configuration.routing.deadline
+            limits = BodyLimits(server, load, self._received_at + allowed, allowed, key=self._sharing_key)
+            body = await read_parts(self._receive, limits)
             self._begin()
         self._watch_client()
         read = self._dialect.read_request
         if coding is None and len(body) <= LARGE_BODY:
             return read(body)
-        return await read_in_thread(read, body, coding, server.max_body_bytes)
+        request, size = await read_in_thread(read, body, coding, server.max_body_bytes)
+        if size > len(body):
+            self._held = size - len(body), self._sharing_key
+            self._runtime.load.hold(self._held[0], server, self._held[1])
+        return request
+
+    @property
+    def _sharing_key(self) -> str | None:
+        """The name of the client's API key if the keys share the memory for bodies, or None if there is one key."""
+        return self._key.name if self._key is not None and self._runtime.admission.has_several_keys else None
 
     def _watch_client(self) -> None:
         """Cancels the request and the request's upstream calls when the client disconnects.
@@ -161,6 +170,8 @@ class RequestHandler(ABC):
     def _record(self) -> None:
         if self._in_flight:
             self._runtime.load.end()
+        if self._held[0]:
+            self._runtime.load.release(*self._held)
         self._ledger.close()
         key = None if self._key is None else self._key.name
         request = self._request if self._active.configuration.server.log_prompts else None

@@ -8,7 +8,7 @@ from typing import cast
 
 import httptools
 
-from ..content_coding import compression_of
+from ..content_coding import MAX_CODINGS, compressions_of
 from ..errors import FaultKind, TransportError
 from .idle_timer import IdleTimer
 
@@ -17,6 +17,8 @@ _MAX_OVERHEAD = 64 * 1024
 chunk sizes, chunk extensions and trailers."""
 _MAX_WAITING = 256 * 1024
 """The number of unread body bytes above which the connection stops reading from the upstream."""
+_MAX_JOINED = 256 * 1024
+"""The maximum size, in bytes, of a request body that is sent in one write with the request's headers."""
 
 
 class _SurplusError(Exception):
@@ -24,7 +26,7 @@ class _SurplusError(Exception):
 
 
 class _UnknownCodingError(Exception):
-    """An exception that stops the parser at a Transfer-Encoding that the router does not support."""
+    """An exception that stops the parser at a Transfer-Encoding or Content-Encoding that is not supported."""
 
 
 class Connection(asyncio.Protocol):
@@ -40,9 +42,7 @@ class Connection(asyncio.Protocol):
         self._parser = _new_parser(self)
         self._waiter: asyncio.Future[None] | None = None
         self._idle = IdleTimer()
-        self._expects_response = False
-        self._keeps_alive = False
-        self.closed = False
+        self._expects_response = self._keeps_alive = self.closed = False
         self.lost: asyncio.Future[None] = self._loop.create_future()
         """A future that is done when the connection is closed."""
         self.unread = select.poll()
@@ -56,12 +56,11 @@ class Connection(asyncio.Protocol):
         """Resets the state of the connection before the next response."""
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
-        self.compression: str | None = None
-        """The content coding of the response body, or None if the headers name no known compression."""
+        self.compressions: list[str] = []
+        """The known content codings of the response body, in the order in which the server applied them."""
         self._is_doubtful = False
-        """Whether the response has both headers Transfer-Encoding and Content-Length. A response with the
-        headers Transfer-Encoding and Content-Length is read as chunked (RFC 9112, section 6.3), and the connection is
-        not reused after the response."""
+        """Whether the response has both headers Transfer-Encoding and Content-Length. Such a response is read as
+        chunked (RFC 9112, section 6.3), and the connection is not reused after the response."""
         self._overhead = 0
         """The number of bytes that have been received since the latest of these events: the request was sent, the
         headers ended, or a part of the response body arrived."""
@@ -87,7 +86,7 @@ class Connection(asyncio.Protocol):
             raise TransportError("reset", "the connection to the upstream was lost")
         return self._transport
 
-    async def send(self, request: bytes, idle_timeout: float) -> None:
+    async def send(self, head: bytes, idle_timeout: float, body: bytes = b"") -> None:
         """Sends a request and waits for the response headers. Raises TransportError if no valid headers arrive.
 
         The parameter `idle_timeout` is the maximum time without data, in seconds.
@@ -95,7 +94,7 @@ class Connection(asyncio.Protocol):
         self._reset()
         self._expects_response = True
         self._idle.start(idle_timeout, self._fail)
-        self.transport.write(request)
+        _write(self.transport, head, body)
         while not self._has_head:
             await self._wait()
 
@@ -201,8 +200,11 @@ class Connection(asyncio.Protocol):
             return
         self._has_head, self._overhead = True, 0
         values = dict(self.headers)
-        if (coding := values.get(b"content-encoding")) is not None:
-            self.compression = compression_of(coding)
+        if b"content-encoding" in values:
+            self.compressions = compressions_of(self.headers)
+            if len(self.compressions) > MAX_CODINGS:
+                self._fail("broken", f"the response has more than {MAX_CODINGS} compressions. Disable the compression")
+                raise _UnknownCodingError
         if (coding := values.get(b"transfer-encoding")) is not None:
             if coding.rstrip().lower() != b"chunked" or (
                 len(values) < len(self.headers) and _is_repeated(self.headers)
@@ -226,6 +228,15 @@ class Connection(asyncio.Protocol):
         self._idle.suspend()
         self._keeps_alive = not self.closed and not self._is_doubtful and bool(self._parser.should_keep_alive())
         self._wake()
+
+
+def _write(transport: asyncio.Transport, head: bytes, body: bytes) -> None:
+    if len(body) <= _MAX_JOINED:
+        transport.write(head + body)
+    else:
+        # A copy of a large body would use memory until the response headers arrive.
+        transport.write(head)
+        transport.write(body)
 
 
 def _new_parser(connection: Connection) -> httptools.HttpResponseParser:

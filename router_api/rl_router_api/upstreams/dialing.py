@@ -41,25 +41,43 @@ class Endpoint:
 def endpoint_of(url: str) -> Endpoint:
     """Returns the endpoint of a URL, with the proxy that the environment variables select.
 
-    Raises ValueError if the URL is invalid.
+    Raises ValueError if the URL is invalid, and ProxyRefusedError if the proxy's URL is invalid or unsupported.
     """
     parts = urlsplit(url)
     host, secure = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
-    return Endpoint(f"{parts.scheme}://{parts.netloc}", host, port, secure, proxy_for(parts.scheme, host, port))
+    proxy = proxy_for(parts.scheme, host, port)
+    if proxy is not None:
+        _check_proxy(proxy, f"{parts.scheme.upper()}_PROXY or ALL_PROXY")
+    return Endpoint(f"{parts.scheme}://{parts.netloc}", host, port, secure, proxy)
+
+
+def _check_proxy(proxy: str, variables: str) -> None:
+    """Raises ProxyRefusedError if no connection through a proxy is possible.
+
+    The error does not contain the proxy's URL, because the URL may contain a password.
+    """
+    try:
+        parts = urlsplit(proxy)
+        is_valid = bool(parts.hostname) and parts.port != 0  # urlsplit raises ValueError for every other invalid port
+    except ValueError:
+        is_valid = False
+    if not is_valid:
+        example = "Use a URL such as http://proxy.example:3128, or add the upstream to NO_PROXY"
+        raise ProxyRefusedError(f"the proxy's URL in {variables} has an invalid host or port. {example}")
+    if parts.scheme not in ("http", "https"):
+        raise ProxyRefusedError(f"unsupported {parts.scheme} proxy. Use an HTTP proxy, or add the upstream to NO_PROXY")
 
 
 async def dial(endpoint: Endpoint, trust: ssl.SSLContext, idle_timeout: float) -> Connection:
     """Returns a new connection to an endpoint, directly or through the endpoint's proxy.
 
-    Raises OSError (or its subclass ssl.SSLError), ProxyRefusedError, TransportError or ValueError if the connection
+    Raises OSError (or its subclass ssl.SSLError), ProxyRefusedError, TransportError or UnicodeError if the connection
     cannot be opened.
     """
     if endpoint.proxy is None:
         return await _open(endpoint.host, endpoint.port, trust if endpoint.secure else None)
     proxy = urlsplit(endpoint.proxy)
-    if proxy.scheme not in ("http", "https"):
-        raise ProxyRefusedError(f"unsupported {proxy.scheme} proxy. Use an HTTP proxy, or add the upstream to NO_PROXY")
     secure_proxy = proxy.scheme == "https"
     port = proxy.port or (443 if secure_proxy else 80)
     connection = await _open(proxy.hostname or "", port, trust if secure_proxy else None)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from ..errors import ProxyRefusedError, TransportError, UnusableAnswerError
 from ..timing import Until
 from .connection import Connection
-from .decompression import Decompressed
+from .decompression import decompressed
 from .dialing import Endpoint, basic_authorization, dial, endpoint_of
 from .trust import Trust
 
@@ -106,19 +106,21 @@ class HttpTransport:
     ) -> Response:
         try:
             endpoint = self._endpoint(url)
-            request = _request(method, url, endpoint.proxy, headers, body)
+            head = _whole_head(method, url, endpoint.proxy, headers, body)
         except ValueError as error:
             raise TransportError("broken", f"the request cannot be sent: {error}") from error
+        except ProxyRefusedError as error:
+            raise TransportError("refused", f"cannot connect: {error}") from error
         reused = self._take(endpoint)
         connection = reused or await self._dial(endpoint, idle_timeout)
         sent = self._loop.time()
         try:
-            await connection.send(request, idle_timeout)
+            await connection.send(head, idle_timeout, body or b"")
         except BaseException as error:
             self._drop(connection)
             if reused is None or not self._was_closed(reused, error, sent):
                 raise
-            connection = await self._send_anew(endpoint, request, idle_timeout)
+            connection = await self._send_anew(endpoint, head, body or b"", idle_timeout)
         return _HttpResponse(self, endpoint.origin, connection)
 
     def _was_closed(self, connection: Connection, error: BaseException, sent: float) -> bool:
@@ -129,10 +131,10 @@ class HttpTransport:
         is_reset = isinstance(error, TransportError) and error.kind == "reset" and not connection.has_received
         return is_reset and self._loop.time() - sent <= _MAX_RESEND
 
-    async def _send_anew(self, endpoint: Endpoint, request: bytes, idle_timeout: float) -> Connection:
+    async def _send_anew(self, endpoint: Endpoint, head: bytes, body: bytes, idle_timeout: float) -> Connection:
         connection = await self._dial(endpoint, idle_timeout)
         try:
-            await connection.send(request, idle_timeout)
+            await connection.send(head, idle_timeout, body)
         except BaseException:
             self._drop(connection)
             raise
@@ -187,9 +189,10 @@ class HttpTransport:
                 connection = await dial(endpoint, self._trust.context(), idle_timeout)
         except TimeoutError as error:
             raise TransportError("timeout", f"the connection was not opened within {timeout:g} s") from error
-        except (OSError, ProxyRefusedError) as error:
+        except (OSError, ProxyRefusedError, UnicodeError) as error:
+            # A host name that has an empty or very long label raises UnicodeError.
             reason = getattr(error, "strerror", None) or (
-                str(error) if isinstance(error, ProxyRefusedError) else type(error).__name__
+                type(error).__name__ if isinstance(error, OSError) else str(error)
             )
             raise TransportError("refused", f"cannot connect: {reason}") from error
         self._open.add(connection)
@@ -220,8 +223,8 @@ class _HttpResponse:
         self._connection: Connection | None = connection
         self.status = connection.status
         self._headers = connection.headers
-        compression = connection.compression
-        self._decompressed = Decompressed(compression, connection.read) if compression else None
+        codings = connection.compressions
+        self._decompressed = decompressed(codings, connection.read) if codings else None
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -246,10 +249,10 @@ async def _nothing() -> bytes:
     return b""
 
 
-def _request(method: str, url: str, proxy: str | None, headers: Mapping[str, str], body: bytes | None) -> bytes:
-    """Returns the bytes of an HTTP request. Raises ValueError if a header contains a line break."""
+def _whole_head(method: str, url: str, proxy: str | None, headers: Mapping[str, str], body: bytes | None) -> bytes:
+    """Returns the bytes of an HTTP request before the body. Raises ValueError if a header contains a line break."""
     head = _head(method, url, proxy, tuple(headers.items()))
-    return head + b"\r\n" if body is None else b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
+    return head + b"\r\n" if body is None else b"%bContent-Length: %d\r\n\r\n" % (head, len(body))
 
 
 @lru_cache(maxsize=256)

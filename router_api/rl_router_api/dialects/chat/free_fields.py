@@ -9,7 +9,6 @@ fields that the target's `params.allow` lists.
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Collection
 from typing import Any
@@ -72,9 +71,9 @@ _FIELDS_OF_TOOLS = frozenset(
     ("type", "function", "custom", "name", "description", "parameters", "input_schema", "strict", "cache_control")
 )
 _PLAIN = re.compile(rb'true|false|null|-?[0-9][0-9.eE+-]{0,31}|"[A-Za-z0-9_-]{0,32}"')
-_CACHE_CONTROL_DEPTH = 4
-"""The number of nested levels of lists and objects that are searched for the field `cache_control`. The content parts
-of messages are at the deepest searched level."""
+_DEPTH = 4
+"""The number of nested levels of lists and objects that are written anew. The content parts of messages are at the
+deepest of these levels."""
 _MAX_NAMED = 32
 _MAX_NAME = 64
 
@@ -95,13 +94,16 @@ def drop_costly_fields(fields: dict[str, Any], allowed: Collection[str]) -> tupl
     dropped = [name for name, raw in fields.items() if name not in free and not _is_free_value(name, raw)]
     for name in dropped:
         del fields[name]
+    for name in _FREE_VALUES:
+        if name in fields and name not in allowed:
+            # Repeated fields are removed, because a target may read the first value of a repeated field.
+            fields[name] = encoded(msgspec.json.decode(fields[name]))
     for name, free_part in (("tools", _client_tools), ("chat_template_kwargs", _plain_arguments)):
         if name in fields and name not in allowed:
             kept, removed = free_part(fields.pop(name))
             fields |= {name: kept} if kept else {}
             dropped += removed
-    if "cache_control" not in allowed:
-        dropped += _remove_cache_control(fields)
+    dropped += _rewrite(fields, allowed)
     return _shortened(dropped)
 
 
@@ -155,35 +157,44 @@ def _plain_arguments(raw: Raw) -> tuple[Raw | None, list[str]]:
     return encoded(plain), [f"chat_template_kwargs.{name}" for name in arguments if name not in plain]
 
 
-def _remove_cache_control(fields: dict[str, Any]) -> list[str]:
-    """Removes the field `cache_control`, because this field makes a provider write to the prompt cache at extra cost.
+def _rewrite(fields: dict[str, Any], allowed: Collection[str]) -> list[str]:
+    """Removes repeated fields from the messages and tools, so that every reader reads what the router has read.
 
-    Returns the name `cache_control` in a list if the field was removed, else an empty list.
+    If an object repeats a field, the router reads the last value, but a target may read the first value. The function
+    also removes the field `cache_control` if the field is not in `allowed`, because this field makes a provider write
+    to the prompt cache at extra cost. All other messages and tools stay unchanged. Returns the name `cache_control` in
+    a list if the field was removed, else an empty list.
     """
-    removed: list[str] = []
+    unwanted = frozenset(("cache_control",)).difference(allowed)
+    removed = set[str]()
     for name in ("messages", "tools"):
-        if (
-            name in fields
-            and (cleaned := _without_cache_control(fields[name], _CACHE_CONTROL_DEPTH)) is not fields[name]
-        ):
-            fields[name], removed = encoded(cleaned), ["cache_control"]
-    return removed
+        if name in fields:
+            anew = encoded(_written_anew(fields[name], _DEPTH, unwanted, removed))
+            if len(anew) != len(fields[name]) and _compact(anew) != _compact(fields[name]):
+                fields[name] = anew
+    return list(removed)
 
 
-def _without_cache_control(raw: Raw, depth: int) -> Any:
-    """Returns a list or object without the field `cache_control` in the first `depth` levels of the list or object.
+def _compact(raw: Raw) -> bytes:
+    return msgspec.json.format(bytes(raw), indent=-1)
 
-    Returns the parameter `raw` itself if no field was removed.
+
+def _written_anew(raw: Raw, depth: int, unwanted: Collection[str], removed: set[str]) -> Any:
+    """Returns a list or object without repeated fields and without the fields in `unwanted`.
+
+    The deeper levels of the list or object stay unchanged. Adds the names of the removed fields to `removed`.
     """
     if depth == 0 or begins(raw) not in (b"[", b"{"):
         return raw
     if begins(raw) == b"[":
-        entries = LIST.decode(raw)
-        cleaned = [_without_cache_control(entry, depth - 1) for entry in entries]
-        return raw if all(map(operator.is_, cleaned, entries)) else cleaned
+        return [_written_anew(entry, depth - 1, unwanted, removed) for entry in LIST.decode(raw)]
     fields = OBJECT.decode(raw)
-    kept = {name: _without_cache_control(value, depth - 1) for name, value in fields.items() if name != "cache_control"}
-    return raw if len(kept) == len(fields) and all(kept[name] is fields[name] for name in kept) else kept
+    removed.update(name for name in unwanted if name in fields)
+    return {
+        name: _written_anew(value, depth - 1, unwanted, removed)
+        for name, value in fields.items()
+        if name not in unwanted
+    }
 
 
 def _shortened(dropped: list[str]) -> tuple[str, ...]:
