@@ -119,6 +119,39 @@ def test_a_pod_template_cannot_set_labels_that_the_operator_sets(admission, labe
 
 
 @pytest.mark.parametrize(
+    "key",
+    [
+        "deployment.kubernetes.io/revision",
+        "deployment.kubernetes.io/desired-replicas",
+        "deprecated.deployment.rollback.to",
+        "autoscaling.alpha.kubernetes.io/metrics",
+        "kubectl.kubernetes.io/last-applied-configuration",
+    ],
+)
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("annotations",),
+        ("api", "podTemplate", "annotations"),
+        ("api", "service", "annotations"),
+        ("model", "serviceAccount", "annotations"),
+    ],
+    ids=".".join,
+)
+def test_the_annotations_of_a_child_cannot_have_keys_that_controllers_write(admission, path, key):
+    spec = {key: "1"}
+    for name in reversed(path):
+        spec = {name: spec}
+    expected = f"spec.{'.'.join(path)}: Kubernetes and kubectl themselves"
+    assert any(error.startswith(expected) for error in errors(admission.create(router(**spec))))
+
+
+def test_a_pod_template_may_have_the_annotation_of_a_restart(admission):
+    restart = {"podTemplate": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}}}
+    assert admission.create(router(api=restart, model=restart))["kind"] == "RouterDeployment"
+
+
+@pytest.mark.parametrize(
     "exposed",
     [
         {"service": {"type": "LoadBalancer"}},
