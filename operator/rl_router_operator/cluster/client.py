@@ -221,7 +221,7 @@ class KubernetesClient:
 def _object(result: Manifest, kind: Kind) -> Manifest:
     """Returns the response to a request for an object. Raises UnreachableError if the response is not an object."""
     metadata = result.get("metadata")
-    if "kind" not in result or not isinstance(metadata, dict) or not {"name", "namespace", "uid"} <= metadata.keys():
-        problem = f"the response to a request about {kind.plural} is not an object with a name, a namespace and a uid"
+    if "kind" not in result or not isinstance(metadata, dict) or not {"name", "uid"} <= metadata.keys():
+        problem = f"the response to a request about {kind.plural} is not an object with a name and a uid"
         raise UnreachableError(f"{problem}. Check the address of the API server")
     return result
